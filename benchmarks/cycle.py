@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from benchmarks.support.figures import Figure, show
 from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
 from tests.venues import FakeFlow, FakeReader, FakeVenue, NoBars
+from tradebot.app.rules import rules_of
 from tradebot.app.settings import load as load_settings
-from tradebot.app.wiring import rules_of
 from tradebot.cycle import ask, trade_once
 from tradebot.model.bar import Quote, Session
 from tradebot.model.flow import FlowAlert
@@ -162,8 +162,10 @@ def world(symbols: Sequence[str], load: Load) -> World:
     ledger.open_books(venue.cash, SESSION.open)
     ledger.mark_reconciled(ReconcileMark(NOW - timedelta(minutes=5), 0, 0))
     sectors = {symbol: SECTORS[number % len(SECTORS)] for number, symbol in enumerate(symbols)}
+    rules = rules_of(settings, settings.exits)
+    own = {name: replace(one, universe=symbols) for name, one in rules.own.items()}
     return World(
-        rules=replace(rules_of(settings, settings.exits), universe=symbols, sectors=sectors),
+        rules=replace(rules, universe=symbols, sectors=sectors, own=own),
         permission=Permission(),
         reader=FakeReader(venue),
         market=venue,

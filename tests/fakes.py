@@ -11,6 +11,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Held, Standing
+from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
@@ -18,7 +19,7 @@ from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Outcome, Reply, chain
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts
 from tradebot.model.totals import Totals
@@ -81,6 +82,7 @@ class MemoryLedger:
         self._sessions: dict[date, Session] = {}
         self._mark: ReconcileMark | None = None
         self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
+        self._renamed: dict[tuple[str, str, datetime], str] = {}
         self._peak: EquityPeak | None = None
         self._acknowledged: dict[str, Decimal] = {}
         self._acknowledged_since: dict[str, datetime] = {}
@@ -131,8 +133,8 @@ class MemoryLedger:
         return tuple(
             record
             for record in self._intents.values()
-            if (session is None or record.intent.key.session == session)
-            and (since is None or record.intent.key.session >= since)
+            if (session is None or record.intent.session == session)
+            and (since is None or record.intent.session >= since)
             and (not unresolved or record.state in open_states)
         )
 
@@ -142,11 +144,11 @@ class MemoryLedger:
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         found = self._intents.values()
-        return tuple(record for record in found if record.state.unresolved or record.intent.key.session >= since)
+        return tuple(record for record in found if record.state.unresolved or record.intent.session >= since)
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
         given_up = (r for r in self._intents.values() if r.state.unresolved or r.state is IntentState.ABANDONED)
-        return tuple(record for record in given_up if record.state.unresolved or record.intent.key.session >= since)
+        return tuple(record for record in given_up if record.state.unresolved or record.intent.session >= since)
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         return {name: self._intents[name] for name in client_order_ids if name in self._intents}
@@ -247,6 +249,8 @@ class MemoryLedger:
             best = self._high_water.get((one.strategy, one.symbol, one.opened_at))
             if best is not None:
                 self._high_water[one.strategy, one.to_symbol, one.opened_at] = best * one.old / one.new
+            if one.to_symbol != one.symbol:
+                self._renamed[one.strategy, one.to_symbol, one.opened_at] = one.symbol
         return True
 
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
@@ -305,8 +309,21 @@ class MemoryLedger:
     def last_reconcile(self) -> ReconcileMark | None:
         return self._mark
 
-    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
-        return {one: self._high_water[one] for one in held if one in self._high_water}
+    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
+        kept = {one: replace(self._own_exits(one), best=self._high_water.get(one)) for one in held}
+        return {one: found for one, found in kept.items() if found != Kept()}
+
+    def _own_exits(self, held: Held) -> Kept:
+        strategy, symbol, at = held
+        while (strategy, symbol, at) in self._renamed:
+            symbol = self._renamed[strategy, symbol, at]
+        for owned in self._fills.values():
+            if (owned.strategy, owned.fill.symbol, owned.fill.at) == (strategy, symbol, at):
+                for order in self.order_chains([owned.fill.venue_order_id]).get(owned.fill.venue_order_id, ()):
+                    record = self._intents.get(order.client_order_id)
+                    if record and record.intent.purpose is Purpose.OPEN:
+                        return Kept(None, record.intent.stop_loss_fraction, record.intent.profit_target_fraction)
+        return Kept()
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         self._high_water[(strategy, symbol, opened_at)] = price

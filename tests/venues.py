@@ -233,6 +233,8 @@ def opening(candidate: Candidate) -> Open:
         candidate.coverage,
         candidate.components,
         candidate.decisions,
+        stop_loss_fraction=candidate.stop_loss_fraction,
+        profit_target_fraction=candidate.profit_target_fraction,
         source=candidate.source,
     )
 

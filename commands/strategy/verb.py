@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import installed, played
+from commands.shared.completing import installed_strategies, played
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
@@ -196,13 +196,16 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
 
 def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
     """Return the row with what the strategy declares, and why its answer about nothing is refused, if it is."""
-    from tradebot.adapters.plugins.plugin import strategies
-    from tradebot.app.wiring import rules_of
+    from tradebot.adapters.plugins.plugin import close, strategies
+    from tradebot.app.rules import rules_of
 
-    (strategy,) = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
     own = rules_of(settings, settings.exits).of(row.name)
-    row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
-    refusal = _refusal(strategy, own.universe)
+    (strategy,) = asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
+    try:
+        row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
+        refusal = _refusal(strategy, own.universe)
+    finally:
+        close(asked)
     return replace(row, state=str(refusal.reason), observed=str(refusal.observed)) if refusal else row
 
 
@@ -320,7 +323,7 @@ def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
     "tradebot strategy test flow --at '2026-11-16 11:30'",
 )
 def _test(
-    name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed)],
+    name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed_strategies)],
     symbols: Annotated[
         str | None, typer.Option("--symbols", help="Symbols to look at, with commas.", autocompletion=played)
     ] = None,

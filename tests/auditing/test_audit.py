@@ -44,7 +44,7 @@ from tradebot.model.desk import OwnOrder
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.totals import Totals
@@ -114,7 +114,7 @@ def healthy(**changes: object) -> Evidence:
         fills=1,
         newest_fill=ago(600),
         positions=(HELD,),
-        best={},
+        kept={},
         intents={IntentState.ACKED: 1},
         rejected=0,
         working=(),
@@ -287,7 +287,7 @@ def test_an_exit_that_could_not_go_out_is_a_failure_with_its_reason() -> None:
 
 def test_a_position_of_other_shares_than_the_brokers_is_not_judged_by_its_price() -> None:
     halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, position_ratios={"AAPL": Decimal(2)})
-    item = found(healthy(broker=halved, best={("flow", "AAPL"): Decimal(100)}))["exits at quotes"]
+    item = found(healthy(broker=halved, kept={("flow", "AAPL"): Kept(Decimal(100))}))["exits at quotes"]
     assert (item.state, item.found) == (State.FAIL, "can't be judged: AAPL")
 
 

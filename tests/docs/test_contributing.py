@@ -135,6 +135,9 @@ def test_the_strategy_that_the_recipe_makes_is_off_until_a_setting_turns_it_on(c
     assert (rows["breakout"]["state"], rows["breakout"]["needs"]) == ("off", None)
     assert (rows["new_high"]["state"], rows["new_high"]["own_process"]) == ("ok", False)
     assert [(need["timeframe"], need["depth"]) for need in rows["new_high"]["needs"]["bars"]] == [("1Day", 56)]
+    settings["TRADEBOT_STRATEGIES__NEW_HIGH__SESSIONS"] = "0"
+    with pytest.raises(AssertionError, match=r"strategies\.new_high\.sessions: must be greater than or equal to 1"):
+        ran(copy, "-m", "tradebot", "strategy", "list", **settings)
 
 
 def test_what_the_recipes_make_is_formatted_and_clean(copy: Path) -> None:

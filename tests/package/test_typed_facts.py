@@ -43,7 +43,7 @@ EXCEPTIONS = {
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
     "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",
-    "tradebot/adapters/facts/schema.py:translated": "the names that SQLite gives its errors",
+    "tradebot/adapters/state/cache_database.py:translated": "the names that SQLite gives its errors",
     "tradebot/adapters/ledger/sums.py": "our own statements that make tables",
     "tradebot/adapters/ledger/migration.py:_name": "our own statements that make tables",
     "tradebot/adapters/ledger/journal.py": "the lines of the journal's file, and the fields of its format",

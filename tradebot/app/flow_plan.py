@@ -27,7 +27,7 @@ def flow_problems(settings: Settings) -> Iterator[str]:
     limited = settings.mode is not Mode.SANDBOX and not is_loopback(source.url or "")
     # Without a limit on calls, other kinds don't delay the alerts.
     kinds = in_order(flow.kinds() if limited else {FLOW_ALERTS}, source.poll_s)
-    needed = dict.fromkeys(kinds, settings.universe)
+    needed = dict.fromkeys(kinds, flow.universe or settings.universe)
     per_minute = REQUESTS_PER_MINUTE if limited else None
     plan = FetchPlan.of(needed, source.poll_s, settings.timetable[Job.FETCH_FLOW], per_minute)
-    yield from fetching_problems(plan, settings.limits.max_flow_age_s, source.daily_calls)
+    yield from fetching_problems(plan, settings.tightest_limits.max_flow_age_s, source.daily_calls)

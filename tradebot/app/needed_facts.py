@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tradebot.adapters.plugins.plugin import Surroundings, installed, strategies
+from tradebot.adapters.plugins.plugin import Surroundings, close, installed, strategies
 from tradebot.desk.fetching import needed_facts
 from tradebot.model.kind import AnyKind
 from tradebot.ports.world import Rules
@@ -18,4 +18,8 @@ def facts_needed_by(
     """
     available = installed()
     found = {name: settings for name, settings in in_use.items() if name in available}
-    return needed_facts(strategies(found, surroundings), rules)
+    asked = strategies(found, surroundings)
+    try:
+        return needed_facts(asked, rules)
+    finally:
+        close(asked)

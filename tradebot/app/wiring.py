@@ -19,12 +19,13 @@ from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import sandbox
-from tradebot.app.baseline import accepted_exits
+from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.connecting import secrets_for, venue_of
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
+from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.alpaca.orders import AlpacaOrders
     from tradebot.adapters.alpaca.reader import AlpacaReader
     from tradebot.adapters.alpaca.venue import AlpacaVenue
+    from tradebot.adapters.bars.stored import StoredBars
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
@@ -45,14 +47,15 @@ if TYPE_CHECKING:
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
-    from tradebot.limits import ExitRules
     from tradebot.model.baseline import Baseline
     from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
 
-CALENDAR_BEHIND = timedelta(days=14)
+CALENDAR_BEHIND = timedelta(days=60)
 CALENDAR_AHEAD = timedelta(days=60)
 CALENDAR_LEAST = timedelta(days=7)
+CALENDAR_KNOWN = timedelta(days=41)
+"""How far back the calendar must reach, so that the first session of the month is known."""
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
@@ -101,8 +104,10 @@ class App:
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
-        exits, accepted = self.settings.exits, self.accepted
-        return rules_of(self.settings, accepted_exits(exits, accepted) if accepted else exits)
+        exits, own, accepted = self.settings.exits, self.settings.strategies.own_exits(), self.accepted
+        if accepted:
+            exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
+        return replace(rules_of(self.settings, exits), own_exits=own)
 
     @property
     def accepted(self) -> Baseline | None:
@@ -148,6 +153,15 @@ class App:
         from tradebot.adapters.alpaca.reader import AlpacaReader
 
         return AlpacaReader(self.venue, self.drift)
+
+    @cached_property
+    def bars(self) -> StoredBars:
+        """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
+        from tradebot.app.bars import stored_bars
+
+        bars = stored_bars(self)
+        self._closing.callback(bars.close)
+        return bars
 
     @cached_property
     def orders(self) -> AlpacaOrders:
@@ -246,10 +260,12 @@ class App:
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
         """Return the strategies in use; raise OperatorError if one is configured but not installed."""
-        from tradebot.adapters.plugins.plugin import strategies
+        from tradebot.adapters.plugins.plugin import close, strategies
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        return strategies(self.settings.strategies.in_use(), surroundings)
+        in_use = strategies(self.settings.strategies.in_use(), surroundings)
+        self._closing.callback(close, in_use)
+        return in_use
 
     @cached_property
     def needed_facts(self) -> Mapping[AnyKind, Sequence[str]]:
@@ -303,22 +319,28 @@ class App:
         """Return the ports for one pass. A dry run and shadow get no order port.
 
         A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. Only a pass
-        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books.
+        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books;
+        plug-ins that erred in an earlier pass may be asked again.
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
+        strategies = self.strategies if proposing else ()
+        if asking:
+            from tradebot.adapters.plugins.plugin import begin_pass
+
+            begin_pass(strategies)
         world = World(
             rules=self.rules,
             permission=permission,
             reader=self.reader,
             market=self.reader,
-            bars=NoBars(),
+            bars=self.bars if proposing else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
             flow=self.flow if with_flow and self.needed_facts else NoFlow(),
             ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,
-            strategies=self.strategies if proposing else (),
+            strategies=strategies,
             shadow=self.settings.shadow and not dry_run,
             stopwatch=stopwatch,
             second_clock=self.second_time,
@@ -352,7 +374,7 @@ class App:
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
         """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-        reach, behind = now.date() + ahead, now.date() - CALENDAR_LEAST
+        reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
         held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
         if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
             return
@@ -379,16 +401,3 @@ def opened(
         yield app
     finally:
         app.close()
-
-
-def rules_of(settings: Settings, exits: ExitRules) -> Rules:
-    """Return the part of the settings that the core needs, with the exit rules in force."""
-    return Rules(
-        mode=settings.mode,
-        universe=tuple(settings.universe),
-        sectors=settings.sectors,
-        limits=settings.limits,
-        halts=settings.halts,
-        exits=exits,
-        poll_s=settings.unusual_whales.poll_s,
-    )

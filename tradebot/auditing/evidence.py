@@ -10,7 +10,7 @@ from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.desk import Book
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Order
-from tradebot.model.position import Position
+from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
@@ -136,7 +136,7 @@ class Watched:
 class Evidence:
     """Everything that was looked at. `serving` says who runs the timetable, or is None if nobody does.
 
-    `best` holds the stored best price of each position that has one.
+    `kept` holds what the ledger keeps of each position besides its fills.
     """
 
     moment: Moment
@@ -157,7 +157,7 @@ class Evidence:
     fills: int
     newest_fill: datetime | None
     positions: Sequence[Position]
-    best: Mapping[tuple[str, str], Decimal]
+    kept: Mapping[tuple[str, str], Kept]
     intents: Mapping[IntentState, int]
     rejected: int
     working: Sequence[tuple[Order, IntentRecord | None]]

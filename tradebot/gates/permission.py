@@ -15,8 +15,6 @@ from tradebot.model.trading import Arming, Mode, Permission
 
 PLACE = "state folder"
 CONFIGURATION = "configuration"
-EXITS = "exits."
-"""The prefix of the names of exit-rule settings."""
 SHADOW = "shadow"
 NAMED = 5
 """How many looser settings a door names; `tradebot config check` names them all."""
@@ -96,9 +94,15 @@ def configuration(inputs: PermissionInputs) -> Door:
     if looser:
         more = f"; and {len(looser) - NAMED} more" if len(looser) > NAMED else ""
         found = "; ".join(map(described, looser[:NAMED])) + more
-        if any(difference.name.startswith(EXITS) for difference in looser):
+        if any(map(is_about_exits, looser)):
             found += "; exits go by the accepted rules"
     return Door(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, found)
+
+
+def is_about_exits(difference: Difference) -> bool:
+    """Return True if a setting is an exit rule, the account's or a strategy's."""
+    section, _, rest = difference.name.partition(".")
+    return section == "exits" or (section == "strategies" and rest.partition(".")[2] == "exits")
 
 
 def described(difference: Difference) -> str:

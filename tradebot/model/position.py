@@ -57,6 +57,19 @@ class Position:
         return self.entered_at
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the ledger keeps of an open position besides its fills.
+
+    `best` is the best price seen since it was opened, or None before the first look. The two fractions are the
+    distances from the entry price at which the entry itself asked to be closed; None if it didn't.
+    """
+
+    best: Decimal | None = None
+    stop_loss_fraction: Decimal | None = None
+    profit_target_fraction: Decimal | None = None
+
+
 ADOPTED = "adopted"
 """The strategy name of adopted positions. Their lots are managed, and their profit is reported separately."""
 

@@ -48,6 +48,13 @@ REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do. If it happens often, find out why serve was down or slow: tradebot events",
         Unit.SECONDS,
     ),
+    Reason.SLOT_UNFINISHED: _row(
+        Cause.BLOCKED,
+        "A strategy's own slot ended before everything it asked for was done. What is left isn't made up later.",
+        "Run tradebot why-no-orders --last 20 to see what held it up. To give it more time, write a longer deadline "
+        "into the strategy's times, such as for 3 sessions.",
+        Unit.SECONDS,
+    ),
     Reason.GAVE_WAY: _row(
         Cause.BROKEN,
         "The pass gave way to exit passes so often that it ended before it was done. Its promised orders are in the "
@@ -291,13 +298,18 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.ALREADY_POSITIONED: _row(
         Cause.IDLE,
-        "The bot already holds this symbol.",
+        "The strategy already holds this symbol.",
         "Nothing to do; exits manage it.",
     ),
     Reason.FOREIGN_POSITION: _row(
         Cause.BLOCKED,
         "The account holds this symbol, but the bot didn't open the position.",
         "Trade it by hand, or leave it alone.",
+    ),
+    Reason.OPPOSITE_SIDE: _row(
+        Cause.IDLE,
+        "Another strategy holds this symbol on the opposite side, or has an order for it there.",
+        "Wait until its position is closed, or give the two strategies different symbols: strategies.NAME.universe.",
     ),
     Reason.POSITION_GONE: _row(
         Cause.BROKEN,

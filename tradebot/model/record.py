@@ -9,6 +9,7 @@ from enum import StrEnum
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
+from tradebot.model.slot import Waiting
 
 
 class Job(StrEnum):
@@ -77,11 +78,15 @@ class CandidateRecord:
 
 @dataclass(frozen=True, slots=True)
 class StrategyRefusal:
-    """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of what it saw."""
+    """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of what it saw.
+
+    With a `slot` of its own clock, the strategy wasn't refused; the slot was missed, or not done in time.
+    """
 
     strategy: str
     decision: Decision
     symbol: str | None = None
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ class CycleRecord:
     """One pass of one job; `job_decision` is set if the pass itself was refused.
 
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
+    `waiting` are the strategies that weren't asked, because they weren't due by their own clocks.
     """
 
     id: str
@@ -112,3 +118,4 @@ class CycleRecord:
     marks: tuple[Mark, ...] = ()
     quota: Quota | None = None
     refused_strategies: tuple[StrategyRefusal, ...] = ()
+    waiting: tuple[Waiting, ...] = ()

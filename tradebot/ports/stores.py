@@ -15,7 +15,7 @@ from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Order, Reply
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts
 from tradebot.model.totals import Totals
@@ -174,8 +174,11 @@ class Ledger(Calendar, Protocol):
     def last_reconcile(self) -> ReconcileMark | None:
         """Return the last reconcile, or None if there was none."""
 
-    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
-        """Return the best prices stored for these positions."""
+    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
+        """Return what is kept of these open positions besides their fills; those of which nothing is are left out.
+
+        How a position asked to be closed is read from the intent behind the fill that opened it.
+        """
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         """Store the best price of a position."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.limits import ExitRules, HaltRules, Limits
+from tradebot.exits.lists import Exits, of_account
+from tradebot.limits import ExitRules, HaltRules, Limits, tightest
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -48,6 +49,17 @@ class Rules:
     exits: ExitRules
     poll_s: Mapping[str, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
+    own_exits: Mapping[str, Exits] = field(default_factory=dict)
+
+    def exits_of(self, strategy: str) -> Exits:
+        """Return the exit rules of a strategy's positions: its own list, or else the account's."""
+        own = self.own_exits.get(strategy)
+        return of_account(self.exits) if own is None else own
+
+    @property
+    def tightest(self) -> Limits:
+        """Return the tightest limits of the account and of all strategies in use."""
+        return tightest(self.limits, *(rules.limits for rules in self.own.values()))
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""

@@ -157,12 +157,13 @@ class Hostile:
         return False
 
     def descriptors(self) -> bool:
-        """Find an open file that is neither a device nor, without a name, the one that takes the answer."""
-        return any(self.works(partial(self.inherited, number)) for number in range(3, 256))
+        """Find an open file that is neither a device nor one of the two pipes for requests and answers."""
+        inherited = [number for number in range(3, 256) if self.works(partial(self.inherited, number))]
+        pipes = [number for number in inherited if stat.S_ISFIFO(os.fstat(number).st_mode)]
+        return len(pipes) > 2 or inherited != pipes
 
     def inherited(self, number: int) -> bool:
-        found = os.fstat(number)
-        return not stat.S_ISCHR(found.st_mode) and found.st_nlink > 0
+        return not stat.S_ISCHR(os.fstat(number).st_mode)
 
     # The network
 

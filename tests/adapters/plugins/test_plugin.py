@@ -5,13 +5,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from tests.builders import NOW
-from tradebot.adapters.plugins.plugin import GRACE_S, GROUP, Bounds, PluginStrategy, Surroundings, strategies
+from tradebot.adapters.plugins.messages import GRACE_S, GROUP, Bounds
+from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, strategies
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision
@@ -56,7 +58,8 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         indented = "\n".join(f"        {line}" for line in body.splitlines())
         (tmp_path / "odd_plugin.py").write_text(f"{HEAD}{indented}\n")
         point = EntryPoint("odd", target, GROUP)
-        return PluginStrategy(point, settings or {}, Surroundings(bounds, environ or os.environ, ())).propose(VIEW)
+        with closing(PluginStrategy(point, settings or {}, Surroundings(bounds, environ or os.environ, ()))) as plugin:
+            return plugin.propose(VIEW)
 
     return asked
 
@@ -90,9 +93,9 @@ def test_a_plug_in_that_hangs_is_ended_in_time(ask: Ask) -> None:
 
 def test_a_plug_in_alone_is_ended_by_the_kernel_when_nobody_is_left_to_end_it(tmp_path: Path) -> None:
     program = (
-        "from tradebot.adapters.plugins.plugin import Bounds\n"
-        "from tradebot.adapters.plugins.plugin_worker import confine\n"
-        f"confine(Bounds({0.1 - GRACE_S}, 2**31))\nwhile True: pass"
+        "from tradebot.adapters.plugins.messages import Bounds\n"
+        "from tradebot.adapters.plugins.plugin_worker import limit_time\n"
+        f"limit_time(Bounds({0.1 - GRACE_S}, 2**31))\nwhile True: pass"
     )
     import subprocess
 

@@ -20,8 +20,8 @@ from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.app.keys import Secrets
+from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
-from tradebot.app.wiring import rules_of
 from tradebot.desk.fetching import needed_facts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.bar import Session

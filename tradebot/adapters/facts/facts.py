@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.facts.known_facts import KnownFacts
-from tradebot.adapters.facts.schema import DamagedError, open_database, start_over, translated
+from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
@@ -53,7 +54,7 @@ class SqliteFacts:
         self._opened_at = at
         self._known: KnownFacts | None = None
         try:
-            self._database = open_database(self._path)
+            self._database = FILE.open(self._path)
         except DamagedError as error:
             self._start_over(str(error))
 
@@ -285,7 +286,7 @@ class SqliteFacts:
         """
         damage: tuple[type[Exception], ...] = (DamagedError, *extra_damage)
         try:
-            with translated(self._path):
+            with FILE.translated(self._path):
                 yield
         except damage as error:
             self._database.close()
@@ -297,7 +298,7 @@ class SqliteFacts:
 
     def _start_over(self, why: str) -> None:
         self._known = None
-        self._database, moved_to = start_over(self._path)
+        self._database, moved_to = FILE.start_over(self._path)
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
         self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))
