@@ -20,7 +20,7 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
-from tradebot.app.connecting import secrets_for, venue_of
+from tradebot.app.connecting import flow_source_of, secrets_for, venue_of
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
+    from tradebot.app.readers import Readers
     from tradebot.model.baseline import Baseline
     from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
@@ -184,18 +185,8 @@ class App:
     @cached_property
     def flow(self) -> UnusualWhales:
         """Return the flow source; raise OperatorError if its key isn't set."""
-        from tradebot.adapters.flow.unusual_whales import UnusualWhales
-
         url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
-        if not url or not self.secrets.uw_key:
-            raise OperatorError(
-                "options flow is NOT CONFIGURED: UW_API_KEY is not set",
-                "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
-            )
-        quota_file = self.folder.path / state_folder.FLOW_QUOTA
-        return UnusualWhales(
-            url, self.secrets.uw_key, now=self.now, quota_file=quota_file, heard=self._heard, told_at=self._told_at
-        )
+        return flow_source_of(url, self.secrets.uw_key, self.folder.path, self.now, self._heard, self._told_at)
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -260,13 +251,17 @@ class App:
         self._closing.callback(close, in_use)
         return in_use
 
-    @cached_property
+    @property
     def needed_facts(self) -> Mapping[AnyKind, Sequence[str]]:
         """Return the kinds of facts that the installed strategies need, each with its symbols."""
-        from tradebot.app.needed_facts import facts_needed_by
+        return self._readers.needed_facts(self.rules)
+
+    @cached_property
+    def _readers(self) -> Readers:
+        from tradebot.app.readers import Readers
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        return facts_needed_by(self.settings.strategies.in_use(), self.rules, surroundings)
+        return Readers(self.settings.strategies.in_use(), surroundings)
 
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
@@ -316,6 +311,7 @@ class App:
         plug-ins that erred in an earlier pass may be asked again.
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
+        needed_facts = self.needed_facts if with_flow else {}
         strategies = self.strategies if proposing else ()
         if asking:
             from tradebot.adapters.plugins.plugin import begin_pass
@@ -329,7 +325,7 @@ class App:
             bars=self.bars if proposing else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
-            flow=self.flow if with_flow and self.needed_facts else NoFlow(),
+            flow=self.flow if needed_facts else NoFlow(),
             ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,
@@ -339,7 +335,7 @@ class App:
             second_clock=self.second_time,
             give_way=self.turns.give_way,
             undisturbed=self.turns.undisturbed,
-            needed_facts=self.needed_facts if with_flow else {},
+            needed_facts=needed_facts,
         )
         return replace(world, progress=progress) if progress else world
 
