@@ -195,6 +195,24 @@ def test_a_slot_that_nobody_took_is_recorded_as_missed_once() -> None:
     assert (strategy.asked, sent(scene)) == ([], [])
 
 
+def test_of_two_passes_that_find_a_missed_slot_one_records_it_even_if_it_gives_way_to_exits() -> None:
+    scene, strategy = a_scene(), Clocked("at open+10m for 10m")
+    first, second = asked(scene, strategy), asked(scene, strategy)
+    for _ in range(2):
+        assert len(cycle.trade_once(scene.world(), call(), first).refused_strategies) == 1
+    other = replace(call(slot="other"), by="another")
+    assert cycle.trade_once(scene.world(), other, second).refused_strategies == ()
+
+
+def test_a_slot_whose_deadline_passes_before_its_candidates_are_judged_is_missed() -> None:
+    scene, strategy = a_scene(), Clocked("at open+25m for 10m")
+    proposed = asked(scene, strategy)
+    later(scene, 5)
+    record = cycle.trade_once(scene.world(), call(), proposed)
+    assert (record.candidates, sent(scene)) == ((), [])
+    assert told(record) == [("open+25m", Reason.SLOT_MISSED, 600, 600)]
+
+
 def test_after_a_long_outage_the_latest_missed_slots_are_recorded_oldest_first() -> None:
     scene, strategy = a_scene(timedelta(days=30)), Clocked("every 5m")
     record = entries(scene, strategy)
