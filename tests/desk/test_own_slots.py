@@ -13,6 +13,7 @@ from tests.venues import FixedStrategy, opening
 from tests.worlds import Scene, call, wanted
 from tradebot import cycle
 from tradebot.desk.own_slots import FIRST_SEEN, finish
+from tradebot.desk.proposals import Proposals
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent
@@ -73,7 +74,7 @@ def a_scene(seen: timedelta = timedelta(minutes=30)) -> Scene:
     return scene
 
 
-def asked(scene: Scene, *strategies: Strategy, dry_run: bool = False, times: str = "") -> cycle.Proposals:
+def asked(scene: Scene, *strategies: Strategy, dry_run: bool = False, times: str = "") -> Proposals:
     world = replace(scene.world(dry_run=dry_run), strategies=strategies)
     own = {"flow": OwnRules(world.rules.universe, world.rules.limits, times=times)} if times else {}
     world = replace(world, rules=replace(world.rules, own=own))
