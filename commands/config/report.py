@@ -40,13 +40,15 @@ class Change:
 class Checked:
     """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
 
-    `differences` compares it with the accepted one; None if nothing has been accepted yet.
+    `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are
+    sentences on limits of a strategy that the account's tighter limits override.
     """
 
     file: str | None
     values: int
     changes: tuple[Change, ...]
     differences: "tuple[Difference, ...] | None"
+    without_effect: tuple[str, ...]
 
 
 def text_of(value: Any) -> str:

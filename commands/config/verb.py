@@ -46,6 +46,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
     """Load the configuration, or a given file, as a verb would; raise OperatorError if it is invalid."""
     from tradebot.adapters.plugins.plugin import require_installed
+    from tradebot.app.relations import overridden
     from tradebot.app.settings import load
 
     folder, loaded = _loaded(state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file))
@@ -57,7 +58,8 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
         for row in every
         if row.key not in shipped or shipped[row.key] != row.value
     )
-    data = Checked(file, len(every), changes, _differences(folder, loaded))
+    without_effect = tuple(overridden(loaded.settings))
+    data = Checked(file, len(every), changes, _differences(folder, loaded), without_effect)
     return _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
 
 
@@ -109,7 +111,10 @@ def values(loaded: "Loaded") -> Iterator[Value]:
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     from pydantic import BaseModel
 
-    items: Any = value if isinstance(value, BaseModel) else value.items() if isinstance(value, Mapping) else None
+    items: Any = value.items() if isinstance(value, Mapping) else None
+    if isinstance(value, BaseModel):
+        # A setting that may be left out, and is, has no value.
+        items = [(key, item) for key, item in value if key in value.model_fields_set]
     if items is None:
         # Values with their own syntax are shown as they are written in the file.
         yield name, str(value) if is_dataclass(value) else value
@@ -178,6 +183,8 @@ def _render_check(console: "Console", data: Checked) -> None:
         console.print(line, markup=False)
     if not data.changes:
         console.print("  every setting has its shipped value")
+    for sentence in data.without_effect:
+        console.print(f"  {sentence}", markup=False)
     if data.differences is None:
         return
     looser = [row for row in data.differences if row.looser]

@@ -165,7 +165,7 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow,
     If `ask`, run each one in use, and try out the protections against each plug-in.
     """
     from tradebot.adapters.plugins.plugin import installed
-    from tradebot.app.wiring import plugin_surroundings
+    from tradebot.app.plugin_surroundings import plugin_surroundings
 
     found, in_use = installed(), settings.strategies.in_use()
     surroundings = plugin_surroundings(settings, folder, os.environ)
@@ -199,10 +199,9 @@ def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundi
     from tradebot.adapters.plugins.plugin import close, strategies
     from tradebot.app.rules import rules_of
 
-    asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
     own = rules_of(settings, settings.exits).of(row.name)
+    (strategy,) = asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
     try:
-        (strategy,) = asked
         row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
         refusal = _refusal(strategy, own.universe)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state import lock, state_folder
-from tradebot.adapters.state.env_file import full_paths
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.connecting import secrets_for, venue_of
-from tradebot.app.keys import SECRET_NAMES, Secrets
+from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
+from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
@@ -44,12 +43,12 @@ if TYPE_CHECKING:
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.adapters.plugins.plugin import Surroundings
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
     from tradebot.model.baseline import Baseline
+    from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
 
 CALENDAR_BEHIND = timedelta(days=60)
@@ -268,6 +267,14 @@ class App:
         self._closing.callback(close, in_use)
         return in_use
 
+    @cached_property
+    def needed_facts(self) -> Mapping[AnyKind, Sequence[str]]:
+        """Return the kinds of facts that the installed strategies need, each with its symbols."""
+        from tradebot.app.needed_facts import facts_needed_by
+
+        surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
+        return facts_needed_by(self.settings.strategies.in_use(), self.rules, surroundings)
+
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
         return App(self.folder, self.loaded, self._environ)
@@ -329,7 +336,7 @@ class App:
             bars=self.bars if proposing else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
-            flow=self.flow if with_flow else NoFlow(),
+            flow=self.flow if with_flow and self.needed_facts else NoFlow(),
             ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,
@@ -339,6 +346,7 @@ class App:
             second_clock=self.second_time,
             give_way=self.turns.give_way,
             undisturbed=self.turns.undisturbed,
+            needed_facts=self.needed_facts if with_flow else {},
         )
         return replace(world, progress=progress) if progress else world
 
@@ -393,18 +401,3 @@ def opened(
         yield app
     finally:
         app.close()
-
-
-def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
-    """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
-    from tradebot.adapters.plugins.messages import Bounds
-    from tradebot.adapters.plugins.plugin import Surroundings
-
-    bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
-    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *full_paths(Path(".env"))))
-
-
-def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment variables that a plug-in sees, without our keys under any name."""
-    secret = {name for names in SECRET_NAMES.values() for name in names}
-    return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}

@@ -32,6 +32,13 @@ class Pipes:
                 with suppress(BlockingIOError):
                     rest = rest[os.write(self._sink, rest) :]
 
+    @property
+    def is_empty(self) -> bool:
+        """Return True if there is nothing to receive, and the other end is still there."""
+        poll = select.poll()
+        poll.register(self._source, select.POLLIN)
+        return not poll.poll(0)
+
     def receive(self, most: int, deadline: float | None = None) -> bytes:
         """Return one message; ValueError if it is longer than `most` bytes."""
         (length,) = HEADER.unpack(self._read(HEADER.size, deadline))

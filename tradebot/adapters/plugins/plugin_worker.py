@@ -149,6 +149,8 @@ class _Plugin:
     def answer(self, request: bytes) -> bytes:
         """Return the plug-in's answer, or the refusal if it gives none; its process runs only in the meantime."""
         try:
+            if not self._pipes.is_empty:
+                raise ValueError("it wrote an answer before it was asked")
             os.kill(self._pid, signal.SIGCONT)
             self._pipes.send(request)
             answer = self._pipes.receive(MAX_BYTES)

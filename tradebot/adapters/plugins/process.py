@@ -49,7 +49,7 @@ class ErredError(Exception):
 
 
 class PluginProcess:
-    """A running keeper with its plug-in. It also ends with the thread that started it, or if this object is deleted."""
+    """A running keeper with its plug-in. It is ended by `end`, or when the thread that started it ends."""
 
     def __init__(self, start: Start, environ: Mapping[str, str]) -> None:
         """Start the keeper; raise ErredError if that isn't possible."""
