@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 
+from tradebot.exits.lists import Exits, parse
 from tradebot.limits import ExitRules, Frozen, Tighter
 from tradebot.model.baseline import Baseline, Difference
 
@@ -44,6 +45,23 @@ def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
         with suppress(ValidationError):
             rules = ExitRules.model_validate({**rules.model_dump(), name: value})
     return rules
+
+
+def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[str, Exits]:
+    """Return the accepted exit rules of each strategy that has a list of its own.
+
+    A strategy keeps its configured list if the strategy itself wasn't accepted yet, or if this version no longer allows
+    the accepted list.
+    """
+    lists = dict(own)
+    for name, section in baseline.values.get("strategies", {}).items():
+        listed = (section or {}).get("exits")
+        if listed is None and section is not None:
+            lists.pop(name, None)
+        elif listed is not None:
+            with suppress(ValueError):
+                lists[name] = parse(listed)
+    return lists
 
 
 def declared(model: type[Frozen], path: Keys) -> Tighter | None:

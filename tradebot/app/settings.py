@@ -13,17 +13,26 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
 from tradebot.app.baseline import section_of
 from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, tightest
-from tradebot.model.flow import Endpoint
+from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
+from tradebot.signals.kinds import checked_kind
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
 from tradebot.text import URL_PATTERN, expected
 from tradebot.timetable.job_times import JobTimes, parse
@@ -34,6 +43,7 @@ ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+KindName = Annotated[str, AfterValidator(checked_kind)]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -50,7 +60,7 @@ class UnusualWhalesSettings(Frozen):
 
     url: Annotated[Url | None, Tighter.SAME]
     daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
-    poll_s: Annotated[dict[Endpoint, Seconds], Tighter.LOWER]
+    poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
 
 
 class ServeSettings(Frozen):
@@ -119,7 +129,8 @@ class Settings(Frozen):
 
     def limits_of(self, strategy: str) -> Limits:
         """Return the limits in force for a strategy in use: the tighter of the account's and its own."""
-        return tightest(self.limits, self.strategies.sections()[strategy].limits)
+        section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
+        return in_force(self.limits, section.limits, allotment)
 
     @property
     def tightest_limits(self) -> Limits:
@@ -297,6 +308,8 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     source = (
         origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
     )
+    if isinstance(mistakes := _cause(error), ExitRulesError):
+        return "\n".join(f"{name} ({source}): {line}" for line in str(mistakes).splitlines())
     if error["type"] == "extra_forbidden":
         return f"{name} ({source}): there is no such setting{_suggestion(location)}"
     if not location:
@@ -304,6 +317,12 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     if error["type"] == "missing":
         return f"{name} ({source}): {expected(error)}"
     return f"{name} ({source}): {expected(error)}, not {_shown(error['input'])}"
+
+
+def _cause(error: Mapping[str, object]) -> object:
+    """Return the exception that a validator of ours raised, or None."""
+    context = error.get("ctx")
+    return context.get("error") if isinstance(context, Mapping) else None
 
 
 def _shown(value: object) -> str:

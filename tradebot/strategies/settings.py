@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from tradebot.exits.lists import ExitList, Exits, parse
 from tradebot.limits import Fraction, Frozen, OwnLimits, Tighter
-from tradebot.model.candidate import ComponentName
 from tradebot.strategies.flow import FlowSettings
 from tradebot.text import SYMBOL_PATTERN, counted
 
@@ -28,7 +28,7 @@ class CoreSettings(Frozen):
     # A smaller allotment isn't tighter: strategies without one share what it leaves.
     allotment_fraction: Annotated[Fraction | None, Tighter.SAME] = None
     limits: OwnLimits = OwnLimits()
-    exits: Annotated[list[Any] | None, Tighter.SAME] = None
+    exits: Annotated[ExitList | None, Tighter.SAME] = None
 
 
 CORE_KEYS = frozenset(CoreSettings.model_fields)
@@ -70,15 +70,16 @@ class StrategySettings(Frozen):
         share = max(1 - sum(fixed.values(), Decimal(0)), Decimal(0)) / sharing
         return {name: fixed.get(name, share) for name in given}
 
+    def own_exits(self) -> Mapping[str, Exits]:
+        """Return the exit rules of each strategy in use that has a list of its own."""
+        return {name: parse(section.exits) for name, section in self.sections().items() if section.exits is not None}
+
     def plugins(self) -> int:
         """Return how many plug-ins are in use; they are asked one after the other."""
         return len(self.sections().keys() - {"flow"})
 
     def contradictions(self, universe: Sequence[str]) -> Iterator[str]:
         """Yield a message for each inconsistency between the values."""
-        unweighted = set(ComponentName) - set(self.flow.weights) if self.flow else set()
-        if unweighted:
-            yield f"strategies.flow.weights lacks {', '.join(sorted(unweighted))}"
         if not self.sections():
             yield "all strategies are off, so nothing would ever be proposed; to stop entries, use tradebot halt"
         for name in self.__pydantic_extra__:
