@@ -16,8 +16,9 @@ from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books, Standing
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Book, Desk
-from tradebot.model.flow import DarkPoolPrint, FlowAlert
+from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Right
+from tradebot.model.kind import AnyKind
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, Lot, OwnedFill, Position
 from tradebot.model.record import SymbolFacts
@@ -25,6 +26,8 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import OwnRules
+from tradebot.signals.kinds.dark_pool import DarkPoolPrint
+from tradebot.signals.scoring import Known
 
 ACCOUNT = "TEST00001"
 DAY = date(2026, 11, 16)
@@ -81,7 +84,7 @@ def book(**changes: object) -> Book:
         held=frozenset(),
         foreign=frozenset(),
         working=frozenset(),
-        own_working=frozenset(),
+        own_orders=(),
         unresolved=frozenset(),
         last_fill_at={},
         gross=Decimal(0),
@@ -156,6 +159,19 @@ def ask(**changes: object) -> Ask:
 def fetched_facts(symbol: str, **changes: object) -> SymbolFacts:
     usual = SymbolFacts(symbol, alerts_fetched_at=ago(60), received=10)
     return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def known(
+    facts: SymbolFacts | None = None, market: Mapping[str, object] | None = None, *, flow: float | None = 1.0
+) -> Known:
+    """Return what a component sees of AAPL, with a lookback of half an hour; by default, its flow is bullish."""
+    return Known(NOW, timedelta(minutes=30), 1_500_000.0, market or {}, facts or SymbolFacts("AAPL"), (), flow)
+
+
+def known_of(kind: AnyKind, value: object, *, flow: float | None = 1.0) -> Known:
+    """Return what a component sees if this is all that is known, of AAPL or of the market."""
+    of_kind = {kind.name: value}
+    return known(market=of_kind, flow=flow) if kind.market_wide else known(SymbolFacts("AAPL", of_kind), flow=flow)
 
 
 def alert(number: int = 1, right: Right = Right.CALL, /, **changes: object) -> FlowAlert:

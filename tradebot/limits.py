@@ -97,6 +97,7 @@ class Limits(Frozen):
     max_sector_fraction: Annotated[Exposure, Tighter.LOWER]
     max_gross_fraction: Annotated[Exposure, Tighter.LOWER]
     max_daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]
+    target_tolerance_fraction: Annotated[Fraction, Tighter.SAME]
     cooldown_s: Annotated[Seconds, Tighter.HIGHER]
     price_collar_fraction: Annotated[Fraction, Tighter.LOWER]
     price_jump_fraction: Annotated[Fraction, Tighter.LOWER]

@@ -1,6 +1,6 @@
 """Plain text for people: counts in sentences, and what a value had to be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 EXPECTED: Mapping[str, str] = {
     "bool_parsing": "must be true or false",
@@ -60,6 +60,17 @@ def in_yaml(value: object) -> str:
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {in_yaml(item)}' for key, item in value.items())}}}"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def known_name(name: str, names: Sequence[str], what: str) -> str:
+    """Return a name that is one of `names`; ValueError that names the nearest one, or all, if it isn't."""
+    if name in names:
+        return name
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, 1)
+    meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    raise ValueError(f"there is no {what} {name!r}; {meant}")
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -223,12 +223,12 @@ def _last_claims(ledger: "SqliteLedger", moment: Moment) -> "dict[str, SlotClaim
 
 def _answers(app: "App", moment: Moment) -> Iterator[Answers]:
     rows = app.recorded.answers(moment.since) if app.recorded else ()
-    universe = set(app.settings.universe)
-    for endpoint in app.settings.unusual_whales.poll_s:
-        seen = [row for row in rows if row.endpoint is endpoint and (endpoint.market_wide or row.symbol in universe)]
+    for kind, symbols in app.needed_facts.items():
+        wanted = {None} if kind.market_wide else set(symbols)
+        seen = [row for row in rows if row.endpoint == kind.name and row.symbol in wanted]
         yield Answers(
-            endpoint=endpoint,
-            wanted=1 if endpoint.market_wide else len(universe),
+            endpoint=kind.name,
+            wanted=len(wanted),
             answered=len(seen),
             oldest=min((row.at for row in seen), default=None),
             newest=max((row.at for row in seen), default=None),

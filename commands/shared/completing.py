@@ -126,6 +126,20 @@ def reasons(incomplete: str) -> list[str]:
     return _matching(Reason, incomplete)
 
 
+def installed_strategies(incomplete: str) -> list[str]:
+    """Return the names of the installed strategies."""
+    from importlib.metadata import entry_points
+
+    return _matching((point.name for point in entry_points(group="tradebot.strategies")), incomplete)
+
+
+def strategies(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the strategies that a configuration file turns on."""
+    sections = [layer.get("strategies") for layer in _layers(context)]
+    named = {name: own for section in reversed(sections) if isinstance(section, dict) for name, own in section.items()}
+    return _matching((str(name) for name, own in named.items() if own is not None), incomplete)
+
+
 def settings(context: typer.Context, incomplete: str) -> list[str]:
     """Return the dotted names of settings, sections among them, one level beyond what is typed."""
     depth = incomplete.count(".") + 1

@@ -32,6 +32,7 @@ VERBS = (
     "exchange faults",
     "exchange page",
     "strategy new",
+    "strategy test",
     "strategy list",
     "live status",
     "live arm",
@@ -54,7 +55,8 @@ ELSEWHERE = {f"exchange {verb}" for verb in ("serve", "status", "tick", "reset",
 ON_A_STATE = tuple(
     verb
     for verb in VERBS
-    if verb not in {"init", "demo", "strategy new", "adopt", "flatten", "restore", "completion"} | ELSEWHERE
+    if verb
+    not in {"init", "demo", "strategy new", "strategy test", "adopt", "flatten", "restore", "completion"} | ELSEWHERE
 )
 
 

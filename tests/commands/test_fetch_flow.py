@@ -23,7 +23,8 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.desk import fetching
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.model.flow import Endpoint, FlowPage
+from tradebot.model.flow import FlowPage
+from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.ports.flow import FlowSource
 
@@ -105,11 +106,11 @@ class Waiting:
         self.meanwhile = meanwhile
         self.asked = 0
 
-    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
+    def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         self.asked += 1
         if self.asked == 1:
             self.meanwhile()
-        return self.source.fetch(endpoint, symbol, session)
+        return self.source.fetch(kind, symbol, session)
 
 
 def fetched(bot: Bot, meanwhile: Callable[[App], object]) -> Report:

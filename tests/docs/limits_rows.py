@@ -136,7 +136,7 @@ ROWS = (
 )  # fmt: skip
 """The rules that the bot enforces before an order."""
 
-WITHOUT_ROW = (Gate.JOB, Gate.NEEDS, Gate.EXIT, Gate.SEND)
+WITHOUT_ROW = (Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.EXIT, Gate.SEND)
 """Gates of a pass, an exit or a submission, which are not limits on an entry."""
 
 

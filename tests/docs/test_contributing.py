@@ -1,10 +1,12 @@
 """CONTRIBUTING.md is true: a program follows each recipe twice in a copy of the source, and what comes out works."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +14,7 @@ import pytest
 
 from tests.docs.recipes import GUIDE, ROOT, Change, follow, recipe, renamed
 
-RECIPES = ("Add a gate", "Add an exit rule", "Add a verb")
+RECIPES = ("Add a gate", "Add an exit rule", "Add a verb", "Add a strategy")
 SECOND: dict[str, dict[str, str]] = {
     "Add a gate": {"AFTER_OPEN": "WELL_OPEN", "after_open": "well_open", "JUST_OPENED": "NOT_WELL_OPEN"},
     "Add an exit rule": {
@@ -22,6 +24,7 @@ SECOND: dict[str, dict[str, str]] = {
         '"dollars"': '"most"',
     },
     "Add a verb": {r"(?<!settings\.)sectors": "groups"},
+    "Add a strategy": {"breakout": "new_high", "Breakout": "NewHigh"},
 }
 """The names of whoever follows a recipe after somebody else did."""
 COPIED = ("tradebot", "commands", "jobs", "config", "docs", "tests", "README.md", "pyproject.toml", "CONTRIBUTING.md")
@@ -44,14 +47,16 @@ HOLDING = (
     "tests/commands/shared/test_hints.py::test_the_verbs_that_are_known_here_are_those_of_the_command_line",
     "tests/commands/test_sectors.py",
     "tests/commands/test_groups.py",
+    "tests/strategies/test_breakout.py",
+    "tests/strategies/test_new_high.py",
 )
 """What the recipes' own cases are in, and what finds a place that was left out."""
 
 
-def ran(copy: Path, *arguments: str) -> str:
+def ran(copy: Path, *arguments: str, **environ: str) -> str:
     """Run Python in the copy and return what it prints."""
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=280, check=False)
+    command, around = [sys.executable, *arguments], {**os.environ, **environ}
+    done = subprocess.run(command, cwd=copy, env=around, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}{done.stderr}"
     return done.stdout
 
@@ -74,6 +79,16 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran(root, "-m", "ruff", "check", "-q", "--no-cache", "--fix", "commands", "tradebot")
     ran(root, "-m", "tests.docs")
     return root
+
+
+def install(root: Path) -> None:
+    """Write what pip writes about the copy, so that its entry points are found before the installed ones."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    info = root / f"tradebot-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tradebot\nVersion: {project['version']}\n")
+    points = (f"{name} = {place}" for name, place in project["entry-points"]["tradebot.strategies"].items())
+    (info / "entry_points.txt").write_text("\n".join(["[tradebot.strategies]", *points]))
 
 
 def second() -> list[Change]:
@@ -112,6 +127,19 @@ def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy:
     assert 'bot.all_say("sectors")' in (copy / "tests/commands/shared/test_schema.py").read_text()
 
 
+def test_the_strategy_that_the_recipe_makes_is_off_until_a_setting_turns_it_on(copy: Path) -> None:
+    install(copy)
+    settings = {"TRADEBOT_STRATEGIES__NEW_HIGH__SESSIONS": "55"}
+    document = json.loads(ran(copy, "-m", "tradebot", "strategy", "list", "--json", **settings))
+    rows = {row["name"]: row for row in document["data"]["rows"]}
+    assert (rows["breakout"]["state"], rows["breakout"]["needs"]) == ("off", None)
+    assert (rows["new_high"]["state"], rows["new_high"]["own_process"]) == ("ok", False)
+    assert [(need["timeframe"], need["depth"]) for need in rows["new_high"]["needs"]["bars"]] == [("1Day", 56)]
+    settings["TRADEBOT_STRATEGIES__NEW_HIGH__SESSIONS"] = "0"
+    with pytest.raises(AssertionError, match=r"strategies\.new_high\.sessions: must be greater than or equal to 1"):
+        ran(copy, "-m", "tradebot", "strategy", "list", **settings)
+
+
 def test_what_the_recipes_make_is_formatted_and_clean(copy: Path) -> None:
     changes = [*(change for title in RECIPES for change in recipe(title)), *second()]
     changed = sorted({change.path for change in changes if change.path.endswith(".py")})
@@ -119,7 +147,7 @@ def test_what_the_recipes_make_is_formatted_and_clean(copy: Path) -> None:
     ran(copy, "-m", "ruff", "format", "-q", "--no-cache", "--check", *changed)
 
 
-@pytest.mark.parametrize(("title", "places"), [(RECIPES[0], 6), (RECIPES[1], 3), (RECIPES[2], 5)])
+@pytest.mark.parametrize(("title", "places"), [(RECIPES[0], 6), (RECIPES[1], 3), (RECIPES[2], 5), (RECIPES[3], 3)])
 def test_a_recipe_changes_as_few_places_as_it_says_and_one_test_file(title: str, places: int) -> None:
     section = GUIDE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     numbers = [int(line[2]) for line in section.splitlines() if line.startswith("**") and line[2].isdigit()]

@@ -102,7 +102,7 @@ def test_without_rows_the_contract_of_the_flow_has_seen_none_foreign() -> None:
 
 def test_a_candidate_that_uses_no_components_still_shows_the_limit_of_coverage() -> None:
     ordinary = ask()
-    outside = replace(ordinary.candidate, source="research", coverage=None, reads_flow=False)
+    outside = replace(ordinary.candidate, source="research", reads_flow=False, coverage=None)
     decision = said(replace(ordinary, candidate=outside))[Gate.COVERAGE]
     assert decision.limit == 0.6
 

@@ -5,24 +5,24 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint
+from tradebot.model.flow import REQUESTS_PER_MINUTE
 from tradebot.timetable.fetching import FetchPlan, fetching_problems
 from tradebot.timetable.job_times import parse
 
 POLL_S = {
-    Endpoint.FLOW_ALERTS: 240,
-    Endpoint.DARK_POOL: 540,
-    Endpoint.MARKET_TIDE: 240,
-    Endpoint.GREEK_EXPOSURE: 86_400,
-    Endpoint.IV_RANK: 86_400,
-    Endpoint.OI_CHANGE: 86_400,
+    "flow_alerts": 240,
+    "dark_pool": 540,
+    "market_tide": 240,
+    "greek_exposure": 86_400,
+    "iv_rank": 86_400,
+    "oi_change": 86_400,
 }
 TIMES = parse("every 5m from open+2m until close")
 
 
 def plan(symbols: int, calls_per_minute: int | None = REQUESTS_PER_MINUTE, **poll_s: int) -> FetchPlan:
-    changed = POLL_S | {Endpoint(name): seconds for name, seconds in poll_s.items()}
-    return FetchPlan(symbols, changed, TIMES, calls_per_minute)
+    calls = dict.fromkeys(POLL_S, symbols) | {"market_tide": 1}
+    return FetchPlan(calls, POLL_S | poll_s, TIMES, calls_per_minute)
 
 
 def test_the_first_fetch_of_a_session_asks_for_everything_at_the_rate_of_the_source() -> None:

@@ -113,15 +113,19 @@ def _differences(
             None if was is _ABSENT else was,
             None if is_now is _ABSENT else is_now,
             "nothing sets it" if is_now is _ABSENT else _source(origins, name),
-            _looser(direction, was, is_now) and not _is_added_limit(path, was),
+            _looser(direction, was, is_now) and not _only_tightens(path, was),
             was is not _ABSENT,
             is_now is not _ABSENT,
         )
 
 
-def _is_added_limit(path: Keys, was: Any) -> bool:
-    """Return True for a strategy's own limit where it had none: it can only be tighter than the account's."""
-    return was is _ABSENT and len(path) == 4 and (path[0], path[2]) == ("strategies", "limits")
+def _only_tightens(path: Keys, was: Any) -> bool:
+    """Return True for a strategy's own limit where it had none, which can only be tighter than the account's.
+
+    The section itself is a leaf only if it is empty, and then it says nothing.
+    """
+    own = path[:1] == ("strategies",) and path[2:3] == ("limits",)
+    return own and (was is _ABSENT or len(path) == 3)
 
 
 def _looser(direction: Tighter, approved: Any, now: Any) -> bool:

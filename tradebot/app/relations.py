@@ -5,13 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.wire.hosts import is_loopback
+from tradebot.app.flow_plan import flow_problems
 from tradebot.exits.lists import parse, worst_stop
 from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
-from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint
 from tradebot.model.record import Job
-from tradebot.model.trading import Mode
-from tradebot.timetable.fetching import FetchPlan, fetching_problems
 from tradebot.timetable.job_times import longest_wait_s
 
 if TYPE_CHECKING:
@@ -77,18 +74,7 @@ def _fits_the_timetable(settings: Settings) -> Iterator[str]:
                 f"({timetable[job]}): age would close entries before each renewal"
             )
     yield from _looks_at_exits(settings)
-    yield from _fetches_in_time(settings)
-
-
-def _fetches_in_time(settings: Settings) -> Iterator[str]:
-    """Check that the flow source, which limits our calls unless it is on this machine, can be asked in time."""
-    source = settings.unusual_whales
-    if Job.FETCH_FLOW not in settings.timetable or Endpoint.FLOW_ALERTS not in source.poll_s:
-        return
-    limited = settings.mode is not Mode.SANDBOX and not is_loopback(source.url or "")
-    per_minute = REQUESTS_PER_MINUTE if limited else None
-    plan = FetchPlan(len(settings.universe), source.poll_s, settings.timetable[Job.FETCH_FLOW], per_minute)
-    yield from fetching_problems(plan, settings.tightest_limits.max_flow_age_s, source.daily_calls)
+    yield from flow_problems(settings)
 
 
 def _looks_at_exits(settings: Settings) -> Iterator[str]:
@@ -113,8 +99,5 @@ def _names(settings: Settings) -> Iterator[str]:
     strategies = settings.strategies
     yield from strategies.contradictions(settings.universe)
     yield from settings.plugins.contradictions(strategies.plugins(), settings.tightest_limits.max_candidate_age_s)
-    unpolled = [endpoint.value for endpoint in Endpoint if endpoint not in settings.unusual_whales.poll_s]
-    if unpolled:
-        yield f"unusual_whales.poll_s lacks {', '.join(unpolled)}"
     if len(set(settings.universe)) != len(settings.universe):
         yield "universe lists a symbol twice: it would be scored and limited twice"

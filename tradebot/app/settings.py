@@ -13,7 +13,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
@@ -22,9 +30,9 @@ from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import MISTAKES
 from tradebot.gates import permission
 from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, tightest
-from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
+from tradebot.signals.kinds import checked_kind
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
 from tradebot.text import URL_PATTERN, expected
 from tradebot.timetable.job_times import JobTimes, parse
@@ -35,6 +43,7 @@ ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+KindName = Annotated[str, AfterValidator(checked_kind)]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -51,7 +60,7 @@ class UnusualWhalesSettings(Frozen):
 
     url: Annotated[Url | None, Tighter.SAME]
     daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
-    poll_s: Annotated[dict[Endpoint, Seconds], Tighter.LOWER]
+    poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
 
 
 class ServeSettings(Frozen):

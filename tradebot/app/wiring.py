@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state import lock, state_folder
-from tradebot.adapters.state.env_file import full_paths
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.connecting import secrets_for, venue_of
-from tradebot.app.keys import SECRET_NAMES, Secrets
+from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
+from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
@@ -39,21 +38,24 @@ if TYPE_CHECKING:
     from tradebot.adapters.alpaca.orders import AlpacaOrders
     from tradebot.adapters.alpaca.reader import AlpacaReader
     from tradebot.adapters.alpaca.venue import AlpacaVenue
+    from tradebot.adapters.bars.stored import StoredBars
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.adapters.plugins.plugin import Surroundings
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
     from tradebot.model.baseline import Baseline
+    from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
 
-CALENDAR_BEHIND = timedelta(days=14)
+CALENDAR_BEHIND = timedelta(days=60)
 CALENDAR_AHEAD = timedelta(days=60)
 CALENDAR_LEAST = timedelta(days=7)
+CALENDAR_KNOWN = timedelta(days=41)
+"""How far back the calendar must reach, so that the first session of the month is known."""
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
@@ -153,6 +155,15 @@ class App:
         return AlpacaReader(self.venue, self.drift)
 
     @cached_property
+    def bars(self) -> StoredBars:
+        """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
+        from tradebot.app.bars import stored_bars
+
+        bars = stored_bars(self)
+        self._closing.callback(bars.close)
+        return bars
+
+    @cached_property
     def orders(self) -> AlpacaOrders:
         """Return the port for sending orders to the venue; raise OperatorError in shadow."""
         from tradebot.adapters.alpaca.orders import AlpacaOrders
@@ -249,10 +260,20 @@ class App:
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
         """Return the strategies in use; raise OperatorError if one is configured but not installed."""
-        from tradebot.adapters.plugins.plugin import strategies
+        from tradebot.adapters.plugins.plugin import close, strategies
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        return strategies(self.settings.strategies.in_use(), surroundings)
+        in_use = strategies(self.settings.strategies.in_use(), surroundings)
+        self._closing.callback(close, in_use)
+        return in_use
+
+    @cached_property
+    def needed_facts(self) -> Mapping[AnyKind, Sequence[str]]:
+        """Return the kinds of facts that the installed strategies need, each with its symbols."""
+        from tradebot.app.needed_facts import facts_needed_by
+
+        surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
+        return facts_needed_by(self.settings.strategies.in_use(), self.rules, surroundings)
 
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
@@ -298,27 +319,34 @@ class App:
         """Return the ports for one pass. A dry run and shadow get no order port.
 
         A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. Only a pass
-        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books.
+        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books;
+        plug-ins that erred in an earlier pass may be asked again.
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
+        strategies = self.strategies if proposing else ()
+        if asking:
+            from tradebot.adapters.plugins.plugin import begin_pass
+
+            begin_pass(strategies)
         world = World(
             rules=self.rules,
             permission=permission,
             reader=self.reader,
             market=self.reader,
-            bars=NoBars(),
+            bars=self.bars if proposing else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
-            flow=self.flow if with_flow else NoFlow(),
+            flow=self.flow if with_flow and self.needed_facts else NoFlow(),
             ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,
-            strategies=self.strategies if proposing else (),
+            strategies=strategies,
             shadow=self.settings.shadow and not dry_run,
             stopwatch=stopwatch,
             second_clock=self.second_time,
             give_way=self.turns.give_way,
             undisturbed=self.turns.undisturbed,
+            needed_facts=self.needed_facts if with_flow else {},
         )
         return replace(world, progress=progress) if progress else world
 
@@ -346,7 +374,7 @@ class App:
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
         """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-        reach, behind = now.date() + ahead, now.date() - CALENDAR_LEAST
+        reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
         held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
         if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
             return
@@ -373,17 +401,3 @@ def opened(
         yield app
     finally:
         app.close()
-
-
-def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
-    """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
-    from tradebot.adapters.plugins.plugin import Bounds, Surroundings
-
-    bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
-    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *full_paths(Path(".env"))))
-
-
-def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment variables that a plug-in sees, without our keys under any name."""
-    secret = {name for names in SECRET_NAMES.values() for name in names}
-    return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}

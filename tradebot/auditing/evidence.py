@@ -8,7 +8,6 @@ from decimal import Decimal
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.desk import Book
-from tradebot.model.flow import Endpoint
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position
@@ -57,7 +56,7 @@ class Answers:
     Taking the newest reply for each symbol, `oldest` is the oldest of these and `newest` the newest.
     """
 
-    endpoint: Endpoint
+    endpoint: str
     wanted: int
     answered: int
     oldest: datetime | None

@@ -14,7 +14,7 @@ from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
-from tradebot.model.desk import Book, Desk, Entered, HaltEvidence
+from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
@@ -26,11 +26,14 @@ from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
 from tradebot.timetable.sessions import session_date, session_of
 
 
-def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -> Desk:
+def take(
+    world: World, *, with_flow: bool, clocks: ClockReading | None = None, symbols: Sequence[str] | None = None
+) -> Desk:
     """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are.
 
-    The clocks are read unless the caller has just done so.
+    The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
     """
+    entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
     now, second = clocks.now, clocks.second
     session, today = session_of(world.ledger, now), session_date(world.ledger, now)
@@ -39,9 +42,9 @@ def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -
     reading = read_venue(world, now, begun, closing=not with_flow)
     view, books = reading.view, reading.books
     positions = books.totals.own_positions()
-    symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
     unknown = unknown_orders(books, view.positions)
-    priced = prices(world, now, tuple(symbols), positions, entering=with_flow)
+    held = (position.symbol for position in positions)
+    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held))), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -52,7 +55,7 @@ def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -
         reconcile=books.standing.reconciled,
         book=replace(
             book(view, books, world.rules.sectors, reading.missing, priced.quotes, session=today),
-            own_working=_own_working(books, reading.orders),
+            own_orders=_own_orders(books, reading.orders),
         ),
         books=books,
         positions=positions,
@@ -71,7 +74,7 @@ def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -
         halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
-        facts=world.facts.last_answers(world.rules.universe, now) if with_flow else {},
+        facts=world.facts.last_answers(entered, now) if entered else {},
     )
 
 
@@ -80,9 +83,14 @@ def _read_clocks(world: World) -> ClockReading:
     return ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
 
 
-def _own_working(books: Books, orders: Iterable[Order]) -> frozenset[str]:
-    """Return the symbols on which one of our orders is working, or an order that someone replaced ours with."""
-    return frozenset(o.symbol for o in orders if is_marked(o.client_order_id) or books.intent_behind(o))
+def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
+    """Return our working orders, and orders that someone replaced ours with."""
+    owned = ((order, books.intent_behind(order)) for order in orders)
+    return tuple(
+        OwnOrder(record.intent.key.strategy if record else "", order.symbol, order.side)
+        for order, record in owned
+        if record or is_marked(order.client_order_id)
+    )
 
 
 def _submits(promised: Iterable[IntentRecord]) -> tuple[IntentRecord, ...]:
@@ -167,7 +175,7 @@ def book(
             )
         ),
         working=frozenset(order.symbol for order in view.orders),
-        own_working=frozenset(o.symbol for o in view.orders if is_marked(o.client_order_id)),
+        own_orders=_own_orders(books, view.orders),
         unresolved=frozenset(record.intent.instrument.symbol for record in books.unresolved),
         last_fill_at=books.totals.last_traded,
         gross=sum(exposure.values(), Decimal(0)),

@@ -11,6 +11,7 @@ from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
 from tradebot.gates.common import (
     answer,
+    candidate_fresh,
     clocks_agree,
     permission_to_enter,
     session_open,
@@ -189,13 +190,6 @@ def _quote_fresh(ask: Ask) -> Decision:
     return _check_age(ask.limits, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 
 
-def _candidate_fresh(ask: Ask) -> Decision:
-    """Refuse a candidate that was proposed too long before prices and positions were read."""
-    age, limit = (ask.desk.now - ask.candidate.at).total_seconds(), ask.limits.max_candidate_age_s
-    in_time = -ask.limits.max_clock_skew_s <= age <= limit
-    return answer(Gate.CANDIDATE_FRESH, in_time, Reason.CANDIDATE_EXPIRED, age, limit, age)
-
-
 def _positioned(ask: Ask) -> Decision:
     """Refuse a symbol that someone else holds, or another strategy of ours on the opposite side.
 
@@ -369,7 +363,7 @@ _OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.FLOW_CONTRACT: _flow_contract,
     Gate.FLOW_FRESH: _flow_fresh,
     Gate.QUOTE_FRESH: _quote_fresh,
-    Gate.CANDIDATE_FRESH: _candidate_fresh,
+    Gate.CANDIDATE_FRESH: lambda ask: candidate_fresh(ask.candidate, ask.desk.now, ask.limits),
     Gate.COVERAGE: _coverage,
     Gate.POSITIONED: _positioned,
     Gate.WORKING: lambda ask: working_for_entry(ask.desk, ask.book, ask.candidate.symbol),

@@ -92,7 +92,7 @@ class Books:
 
     def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
         """Return the intents of a recent session, in the order promised."""
-        return tuple(record for record in self.intents if record.intent.key.session == session)
+        return tuple(record for record in self.intents if record.intent.session == session)
 
     def sessions(self, start: date, end: date) -> Sequence[Session]:
         """Return the stored sessions from `start` through `end`, if they are near this moment."""

@@ -51,6 +51,7 @@ class Gate(StrEnum):
     CANDIDATE_FRESH = "candidate_fresh", Unit.SECONDS
     COVERAGE = "coverage", Unit.SHARE_OF_WHOLE
     STRATEGY = "strategy"
+    TARGET = "target", Unit.SHARES
     POSITIONED = "positioned", Unit.SHARES
     WORKING = "working"
     UNRESOLVED = "unresolved"

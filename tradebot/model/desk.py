@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
@@ -24,6 +25,14 @@ class Entered:
     symbol: str
     side: Side
     at: datetime
+
+
+class OwnOrder(NamedTuple):
+    """A working order of ours; `strategy` is empty if the books don't say whose it is."""
+
+    strategy: str
+    symbol: str
+    side: Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class Book:
     """The account in USD, assuming the worst case for everything that may still happen to it.
 
     `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` holds
-    the symbols of all working orders, `own_working` those of our own. `entries` are this session's; `new_entries` names
+    the symbols of all working orders, `own_orders` are our own ones. `entries` are this session's; `new_entries` names
     the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None on the first look.
     `worth` is what the reported equity is compared with. `stakes` say which strategy has which part of it.
     """
@@ -84,7 +93,7 @@ class Book:
     held: frozenset[str]
     foreign: frozenset[str]
     working: frozenset[str]
-    own_working: frozenset[str]
+    own_orders: tuple[OwnOrder, ...]
     unresolved: frozenset[str]
     last_fill_at: Mapping[str, datetime]
     gross: Decimal
@@ -114,7 +123,7 @@ class Book:
             held=frozenset(stake.symbol for stake in stakes if stake.held),
             foreign=frozenset(),
             working=frozenset(stake.symbol for stake in stakes if not stake.held),
-            own_working=frozenset(),
+            own_orders=(),
             unresolved=frozenset(),
             gross=sum(exposure.values(), Decimal(0)),
             new_entries=tuple(name for name in self.new_entries if name == strategy),
@@ -127,6 +136,15 @@ class Book:
         """Return the other strategies that hold a symbol on the opposite side, or have an order on it there."""
         names = (s.strategy for s in self.stakes if s.symbol == symbol and s.side is not side)
         return tuple(dict.fromkeys(name for name in names if name != strategy))
+
+    @property
+    def own_working(self) -> frozenset[str]:
+        """Return the symbols on which orders of ours work."""
+        return frozenset(order.symbol for order in self.own_orders)
+
+    def with_closing(self, symbol: str) -> "Book":
+        """Return the book with an order that closes a position working on a symbol, for the next candidate to see."""
+        return replace(self, working=self.working | {symbol})
 
     def with_order(self, entered: Entered) -> "Book":
         """Return the book with one more promised entry, no matter what happened to it."""

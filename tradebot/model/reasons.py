@@ -48,6 +48,13 @@ REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do. If it happens often, find out why serve was down or slow: tradebot events",
         Unit.SECONDS,
     ),
+    Reason.SLOT_UNFINISHED: _row(
+        Cause.BLOCKED,
+        "A strategy's own slot ended before everything it asked for was done. What is left isn't made up later.",
+        "Run tradebot why-no-orders --last 20 to see what held it up. To give it more time, write a longer deadline "
+        "into the strategy's times, such as for 3 sessions.",
+        Unit.SECONDS,
+    ),
     Reason.GAVE_WAY: _row(
         Cause.BROKEN,
         "The pass gave way to exit passes so often that it ended before it was done. Its promised orders are in the "
@@ -283,6 +290,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "strategies continue.",
         "Fix the plug-in: it may propose at most one candidate per symbol of the universe.",
         Unit.CANDIDATES,
+    ),
+    Reason.TARGET_REACHED: _row(
+        Cause.IDLE,
+        "The strategy holds what it wants to hold, or so close to it that a trade isn't worth its cost.",
+        "Nothing to do; limits.target_tolerance_fraction sets how close is close enough.",
     ),
     Reason.ALREADY_POSITIONED: _row(
         Cause.IDLE,

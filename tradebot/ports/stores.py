@@ -11,13 +11,13 @@ from tradebot.model.bar import Session
 from tradebot.model.books import Held, Standing
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
-from tradebot.model.flow import Endpoint, Intake
+from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Order, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
+from tradebot.model.record import CycleRecord, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
@@ -213,10 +213,10 @@ class Facts(Protocol):
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
 
-    def tide(self, session: date, now: datetime) -> TideFacts:
-        """Return what was known about the market tide at `now`."""
+    def market(self, session: date, now: datetime) -> Mapping[str, object]:
+        """Return what was known about the whole market at `now`, by kind."""
 
-    def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
+    def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint last answered, or None if it never did."""
 
     def record(self, cycle: CycleRecord) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import ExitRules, HaltRules, Limits, tightest
-from tradebot.model.flow import Endpoint
+from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
 from tradebot.ports.bars import Bars
@@ -39,7 +39,7 @@ class OwnRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The part of the configuration that the trading core needs; `poll_s` is the polling interval of each endpoint."""
+    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind."""
 
     mode: Mode
     universe: Sequence[str]
@@ -47,7 +47,7 @@ class Rules:
     limits: Limits
     halts: HaltRules
     exits: ExitRules
-    poll_s: Mapping[Endpoint, int]
+    poll_s: Mapping[str, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
 
@@ -78,6 +78,9 @@ class World:
 
     `give_way` raises GaveWay if an exit pass is waiting for this one; the reader calls it before each request.
     Inside `undisturbed` neither does so.
+
+    `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
+    with its symbols. Only a pass that fetches flow has them.
     """
 
     rules: Rules
@@ -98,6 +101,7 @@ class World:
     shadow: bool = False
     give_way: Callable[[], None] = lambda: None
     undisturbed: Undisturbed = nullcontext
+    needed_facts: Mapping[AnyKind, Sequence[str]] = field(default_factory=dict)
 
     @property
     def dry_run(self) -> bool:

@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from tradebot.exits.lists import ExitList, Exits, parse
 from tradebot.limits import Fraction, Frozen, OwnLimits, Tighter
-from tradebot.model.candidate import ComponentName
 from tradebot.strategies.flow import FlowSettings
 from tradebot.text import SYMBOL_PATTERN, counted
 
@@ -81,9 +80,6 @@ class StrategySettings(Frozen):
 
     def contradictions(self, universe: Sequence[str]) -> Iterator[str]:
         """Yield a message for each inconsistency between the values."""
-        unweighted = set(ComponentName) - set(self.flow.weights) if self.flow else set()
-        if unweighted:
-            yield f"strategies.flow.weights lacks {', '.join(sorted(unweighted))}"
         if not self.sections():
             yield "all strategies are off, so nothing would ever be proposed; to stop entries, use tradebot halt"
         for name in self.__pydantic_extra__:

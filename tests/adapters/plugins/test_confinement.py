@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -17,10 +17,11 @@ import pytest
 
 from commands.strategy.verb import guarded
 from tests.adapters.plugins import hostile
-from tests.adapters.plugins.test_plugin import DESK
+from tests.adapters.plugins.test_plugin import VIEW
 from tradebot.adapters.plugins import kernel, landlock, namespaces
 from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working
-from tradebot.adapters.plugins.plugin import GROUP, Bounds, PluginStrategy, Surroundings
+from tradebot.adapters.plugins.messages import GROUP, Bounds
+from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings
 from tradebot.adapters.plugins.reach import Reach, reach_of
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
@@ -77,9 +78,14 @@ class Prey:
     settings: dict[str, object] = field(default_factory=dict)
 
     def ask(self, *ways: str, seconds: float = 20.0) -> Decision:
-        found = self.plugin(ways, seconds).propose(DESK)
+        with closing(self.plugin(ways, seconds)) as plugin:
+            found = plugin.propose(VIEW)
         assert isinstance(found, Decision)
         return found
+
+    def protections(self) -> Protections:
+        with closing(self.plugin()) as plugin:
+            return plugin.protections()
 
     def worked(self, *ways: str) -> set[str]:
         """Return which ways worked, as the plug-in tells by what it raises."""
@@ -141,7 +147,7 @@ def test_no_way_to_keys_files_processes_or_the_network_works_that_is_said_to_be_
     less = MACHINES[machine]
     if less:
         (prey.home / "sitecustomize.py").write_text(less)
-    protections = prey.plugin().protections()
+    protections = prey.protections()
     shut = [way for door, ways in WAYS.items() if getattr(protections, door) for way in ways]
     shut += ["fork"] if Means.CALL_FILTER in protections.leftovers else []
     assert prey.worked(*shut, "unbounded", "daemon", "bomb") == set()
@@ -161,7 +167,7 @@ def _offered() -> set[Means]:
 
 def test_where_nothing_is_offered_keys_are_read_and_the_protections_say_so(prey: Prey) -> None:
     (prey.home / "sitecustomize.py").write_text(NOTHING)
-    protections = prey.plugin().protections()
+    protections = prey.protections()
     assert (protections.files, protections.processes, protections.keep_keys) == ((), (), False)
     assert "your keys are NOT protected from it" in guarded(protections)
     assert {"env_file", "state"} <= prey.worked(*WAYS["files"])
@@ -235,7 +241,8 @@ def test_a_folder_of_packages_is_reached_without_what_is_private_in_it(
 def test_a_plug_in_computes_writes_to_a_folder_of_its_own_and_keeps_nothing_there(prey: Prey) -> None:
     (prey.home / "hostile.py").write_text(HONEST)
     before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*"))  # noqa: S108 - looked at only
-    assert prey.plugin().propose(DESK) == ()
+    with closing(prey.plugin()) as plugin:
+        assert plugin.propose(VIEW) == ()
     assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*")) <= before  # noqa: S108 - those of other workers go too
 
 
@@ -264,9 +271,12 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else_is(
 HONEST = """
 import asyncio, os, pathlib, tempfile, time, zoneinfo
 import numpy, pandas
+from tradebot.ports import Needs
 class Hostile:
+    needs = Needs()
+    times = ""
     def __init__(self, settings): pass
-    def propose(self, desk):
+    def propose(self, view):
         with tempfile.NamedTemporaryFile("w") as file:
             file.write("x")
         assert os.path.samefile(os.getcwd(), pathlib.Path.home()), os.getcwd()

@@ -15,6 +15,8 @@ from typing import NoReturn
 from tradebot.adapters.plugins import kernel, landlock, namespaces, system_call_filter
 from tradebot.adapters.plugins.reach import Reach
 
+ENDED = "Z"
+"""The state of a process that has ended, and whose parent hasn't asked how."""
 ROUNDS = 400
 """How often we look for processes that were left running and kill them, five milliseconds apart."""
 
@@ -77,6 +79,10 @@ class Confinement:
 
     def _of(self, means: tuple[Means, ...]) -> tuple[Means, ...]:
         return tuple(each for each in means if each in self.means)
+
+    def started(self, known: frozenset[int]) -> bool:
+        """Return True if there are descendants of this process besides the `known` ones."""
+        return Means.CALL_FILTER not in self.means and not descendants() <= known
 
     @contextmanager
     def all_ended(self) -> Iterator[None]:
@@ -205,9 +211,26 @@ def _end_children() -> None:
 
 
 def _children() -> Iterator[int]:
+    return (pid for pid, parent in _parents().items() if parent == os.getpid())
+
+
+def descendants() -> frozenset[int]:
+    """Return the processes that descend from this one."""
+    parents, found = _parents(), set[int]()
+    generation = {os.getpid()}
+    while generation:
+        generation = {pid for pid, parent in parents.items() if parent in generation} - found
+        found |= generation
+    return frozenset(found)
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of each process that runs on this machine."""
+    parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # The program's name is in parentheses and may contain anything.
-            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid():
-                yield int(stat.parent.name)
+            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if state != ENDED:
+                parents[int(stat.parent.name)] = int(parent)
+    return parents
