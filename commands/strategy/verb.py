@@ -335,8 +335,8 @@ def _test(
     """Show what one strategy wants, why not, and what it costs.
 
     It sees the facts and bars of your bot. Without a bot, or if the bot has no flow yet, they are generated. Quotes,
-    positions and equity are always current. Nothing is sent or recorded, and gates are not asked. Exits with code 10
-    if the answer is refused, or changes when the strategy is asked again.
+    positions and equity are always current. Gates are not asked. Nothing is sent or recorded, except bars that it has
+    to fetch. Exits with code 10 if the answer is refused, or changes when the strategy is asked again.
     """
     from commands.shared.times import moment
     from commands.strategy.trial import run

@@ -14,7 +14,7 @@ import pytest
 
 from tests.docs.recipes import GUIDE, ROOT, Change, follow, recipe, renamed
 
-RECIPES = ("Add a gate", "Add an exit rule", "Add a verb", "Add a strategy")
+RECIPES = ("Add a gate", "Add an exit rule", "Add a verb", "Add a strategy", "Add a signal")
 SECOND: dict[str, dict[str, str]] = {
     "Add a gate": {"AFTER_OPEN": "WELL_OPEN", "after_open": "well_open", "JUST_OPENED": "NOT_WELL_OPEN"},
     "Add an exit rule": {
@@ -25,6 +25,7 @@ SECOND: dict[str, dict[str, str]] = {
     },
     "Add a verb": {r"(?<!settings\.)sectors": "groups"},
     "Add a strategy": {"breakout": "new_high", "Breakout": "NewHigh"},
+    "Add a signal": {"options_volume": "options_premium", "OptionsVolume": "OptionsPremium"},
 }
 """The names of whoever follows a recipe after somebody else did."""
 COPIED = ("tradebot", "commands", "jobs", "config", "docs", "tests", "README.md", "pyproject.toml", "CONTRIBUTING.md")
@@ -49,6 +50,9 @@ HOLDING = (
     "tests/commands/test_groups.py",
     "tests/strategies/test_breakout.py",
     "tests/strategies/test_new_high.py",
+    "tests/signals/components/test_options_volume.py",
+    "tests/signals/components/test_options_premium.py",
+    "tests/docs/test_signals_document.py",
 )
 """What the recipes' own cases are in, and what finds a place that was left out."""
 
@@ -147,7 +151,9 @@ def test_what_the_recipes_make_is_formatted_and_clean(copy: Path) -> None:
     ran(copy, "-m", "ruff", "format", "-q", "--no-cache", "--check", *changed)
 
 
-@pytest.mark.parametrize(("title", "places"), [(RECIPES[0], 6), (RECIPES[1], 3), (RECIPES[2], 5), (RECIPES[3], 3)])
+@pytest.mark.parametrize(
+    ("title", "places"), [(RECIPES[0], 6), (RECIPES[1], 3), (RECIPES[2], 5), (RECIPES[3], 3), (RECIPES[4], 2)]
+)
 def test_a_recipe_changes_as_few_places_as_it_says_and_one_test_file(title: str, places: int) -> None:
     section = GUIDE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     numbers = [int(line[2]) for line in section.splitlines() if line.startswith("**") and line[2].isdigit()]

@@ -33,8 +33,9 @@ def problems(settings: Settings) -> Iterator[str]:
 
 def overridden(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each own limit of a strategy that has no effect, because the account's is tighter."""
+    allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
-        for limit in without_effect(settings.limits, section.limits):
+        for limit in without_effect(settings.limits, section.limits, allotments[name]):
             yield (
                 f"strategies.{name}.limits.{limit} {getattr(section.limits, limit)} has no effect, because "
                 f"limits.{limit} {getattr(settings.limits, limit)} is tighter"
