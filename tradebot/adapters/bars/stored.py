@@ -82,6 +82,11 @@ class StoredBars:
         """
         return self._tried(lambda: self._fetched(timeframe, list(dict.fromkeys(symbols)), first, until, heard))
 
+    def fetch_actions(self, symbols: Sequence[str], first: date, until: datetime) -> None:
+        """Fetch the splits and dividends since a date, unless that was done today."""
+        names = list(dict.fromkeys(symbols))
+        self._tried(lambda: self._ensure_actions(names, first, until - self._source.delay))
+
     def _tried(self, work: Callable[[], T]) -> T:
         """Do something again if the store had to start over, or if the source has only learned how late it is."""
         for _ in range(_MOST_TRIES - 1):
