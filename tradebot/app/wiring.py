@@ -33,6 +33,7 @@ from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.trading import Mode, Permission, mode_name
 from tradebot.ports.world import Progress, Rules, World
+from tradebot.timetable.sessions import reaches
 
 if TYPE_CHECKING:
     from tradebot.adapters.alpaca.orders import AlpacaOrders
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
 CALENDAR_BEHIND = timedelta(days=60)
 CALENDAR_AHEAD = timedelta(days=60)
 CALENDAR_LEAST = timedelta(days=7)
-CALENDAR_KNOWN = timedelta(days=41)
-"""How far back the calendar must reach, so that the first session of the month is known."""
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
@@ -346,9 +345,7 @@ class App:
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
         """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-        reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
-        held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
-        if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
+        if reaches(self.ledger, now, ahead):
             return
         from tradebot.adapters.time.calendar import exchange_sessions
 

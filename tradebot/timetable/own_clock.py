@@ -15,12 +15,12 @@ from tradebot.model.slot import StrategySlot
 from tradebot.ports.stores import Calendar
 from tradebot.timetable import job_times
 from tradebot.timetable.job_times import MOST_PARTS, WHOLE_DAY, JobTimes
+from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 MOST_SESSIONS = 5
 """The most sessions that a slot may stay due, so that its end is always within the stored calendar."""
 LONGEST_CLOSURE = timedelta(days=7)
 """The most days from one session to the next; a larger distance is a gap in the stored calendar."""
-MONTH = timedelta(days=31)
 NEAR = timedelta(days=10)
 _PART = re.compile(
     r"(?:every session |(?P<days>(?:first|last) session of (?:week|month)) )?(?P<moment>.*?)"
@@ -82,7 +82,7 @@ class OwnTimes:
     @property
     def reach(self) -> timedelta:
         """Return how far from a moment the calendar has to be known to find the slots around it."""
-        return MONTH + NEAR if any(part.days for part in self.parts) else NEAR
+        return CALENDAR_KNOWN if any(part.days for part in self.parts) else NEAR
 
 
 @dataclass(frozen=True, slots=True)

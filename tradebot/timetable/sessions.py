@@ -6,6 +6,8 @@ from tradebot.model.bar import Session
 from tradebot.ports.stores import Calendar
 
 CALENDAR_REACH = timedelta(days=7)
+CALENDAR_KNOWN = timedelta(days=41)
+"""How far back the calendar must be known, so that the first session of this month is."""
 
 
 def session_of(calendar: Calendar, now: datetime) -> Session | None:
@@ -26,3 +28,10 @@ def last_session(calendar: Calendar, now: datetime) -> date:
     """Return the date of the session that is open, or of the last one. Flow is fetched for that date."""
     begun = [s.date for s in calendar.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
     return max(begun, default=now.date())
+
+
+def reaches(calendar: Calendar, now: datetime, ahead: timedelta) -> bool:
+    """Return True if the stored calendar reaches from the month before `now` to `ahead` of it."""
+    behind, end = now.date() - CALENDAR_KNOWN, now.date() + ahead
+    held = [session.date for session in calendar.sessions(behind, end + CALENDAR_REACH)]
+    return bool(held) and min(held) <= behind + CALENDAR_REACH and max(held) >= end
