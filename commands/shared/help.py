@@ -15,6 +15,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Look": (
         "why-no-orders", "status", "positions", "orders", "fills", "events", "schedule", "audit",
     ),
+    "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (
         "halt", "unhalt", "flatten", "adopt", "doctor", "live status", "live arm", "config show", "config check",
         "config accept", "backup", "restore", "recover", "journal verify",
@@ -22,7 +23,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Exchange": (
         "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
     ),
-    "Develop": ("strategy new", "strategy list", "completion"),
+    "Develop": ("strategy new", "strategy test", "strategy list", "completion"),
 }  # fmt: skip
 """Every verb, as it is typed, by purpose."""
 

@@ -63,7 +63,12 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "exchange-faults": ("commands.exchange.faults:Faults",),
     "exchange-page": ("commands.exchange.page:Page",),
     "exchange-reset": ("commands.exchange.reset:Reset",),
+    "bars-fetch": ("commands.bars.fetch:BarsFetched",),
+    "bars-import": ("commands.bars.import_files:BarsImported",),
+    "bars-list": ("commands.bars.listing:BarsStored",),
+    "bars-check": ("commands.bars.check:BarsChecked",),
     "strategy-new": ("commands.strategy.verb:Written",),
+    "strategy-test": ("commands.strategy.trial:Tried",),
     "strategy-list": ("commands.strategy.verb:Strategies",),
 }
 """The data type of each document, by its place in the code: it is imported only when a schema is requested."""

@@ -204,7 +204,7 @@ def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
 def finish_judged(
     world: World, call: Call, slots: Iterable[StrategySlot], records: Collection[CandidateRecord], now: datetime
 ) -> None:
-    """Record the slots that are done: each candidate was judged on its own, and none of them was a target."""
+    """Record the slots that are done: each target is reached, and each other candidate was judged on its own."""
     for slot in slots:
         if all(map(_is_judged, of_slot(slot, records))):
             finish(world, call, slot, now)
@@ -219,5 +219,7 @@ def of_slot(slot: StrategySlot, records: Iterable[CandidateRecord]) -> Iterator[
 
 
 def _is_judged(record: CandidateRecord) -> bool:
-    closed = record.terminal is not None and record.terminal.gate in OF_THE_BOT
-    return not closed and record.candidate.want is not WantKind.TARGET
+    terminal = record.terminal
+    if record.candidate.want is WantKind.TARGET:
+        return terminal is not None and terminal.reason is Reason.TARGET_REACHED
+    return terminal is None or terminal.gate not in OF_THE_BOT

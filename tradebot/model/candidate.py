@@ -40,17 +40,6 @@ class WantKind(StrEnum):
     CLOSE = "close"
 
 
-class ComponentName(StrEnum):
-    """The components of the flow score. Weights, explanations and health checks use exactly these names."""
-
-    FLOW = "flow"
-    DARK_POOL = "dark_pool"
-    MARKET_TIDE = "market_tide"
-    GREEK_EXPOSURE = "greek_exposure"
-    IV_RANK = "iv_rank"
-    OI_CHANGE = "oi_change"
-
-
 @dataclass(frozen=True, slots=True)
 class Component:
     """One part of a score: `value` is in -1..1, or None if its data is absent; its weight counts either way."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
@@ -19,7 +19,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
 from tradebot.ports.broker import OrderPort
-from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
 
 EXIT_LOOKUP = timedelta(minutes=5)
@@ -57,11 +56,20 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate, leg: int = 0) -> In
     )
 
 
-def next_leg(ledger: Ledger, key: IntentKey) -> IntentKey | None:
-    """Return the key with the first leg that was never promised, or None after `MOST_LEGS` of them."""
-    legs = {(leg := replace(key, leg=number)).client_order_id(): leg for number in range(MOST_LEGS)}
-    promised = ledger.promised(legs.keys())
-    return next((leg for name, leg in legs.items() if name not in promised), None)
+def wanted_intent(
+    world: World, call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None
+) -> Intent:
+    """Return the submit intent for what a strategy wants. A target may take several orders, each a leg of its slot.
+
+    Once all legs are used, it returns the last one again, which is then refused as a duplicate.
+    """
+    leg = 0
+    if candidate.want is WantKind.TARGET and candidate.slot_session is not None:
+        key = submit_key(call, desk, candidate)
+        names = [replace(key, leg=number).client_order_id() for number in range(MOST_LEGS)]
+        promised = world.ledger.promised(names)
+        leg = next((number for number, name in enumerate(names) if name not in promised), MOST_LEGS - 1)
+    return submit_intent(call, desk, candidate, quantity, limit_price, leg)
 
 
 def submit_intent(
@@ -82,6 +90,8 @@ def submit_intent(
         time_in_force=TimeInForce.DAY,
         cycle_id=call.cycle_id,
         at=desk.now,
+        stop_loss_fraction=candidate.stop_loss_fraction,
+        profit_target_fraction=candidate.profit_target_fraction,
         sent_in=None if key.session == call.session else call.session,
     )
 

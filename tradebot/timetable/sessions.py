@@ -28,10 +28,3 @@ def last_session(calendar: Calendar, now: datetime) -> date:
     """Return the date of the session that is open, or of the last one. Flow is fetched for that date."""
     begun = [s.date for s in calendar.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
     return max(begun, default=now.date())
-
-
-def reaches(calendar: Calendar, now: datetime, ahead: timedelta) -> bool:
-    """Return True if the stored calendar reaches from the month before `now` to `ahead` of it."""
-    behind, end = now.date() - CALENDAR_KNOWN, now.date() + ahead
-    held = [session.date for session in calendar.sessions(behind, end + CALENDAR_REACH)]
-    return bool(held) and min(held) <= behind + CALENDAR_REACH and max(held) >= end
