@@ -118,7 +118,7 @@ def parse(text: str) -> OwnTimes:
     return OwnTimes(plain, tuple(map(_part, words)))
 
 
-def problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
+def _problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
     """Yield which slots of a usual session could never be used, because no pass of entries starts while they are due.
 
     A series is asked only while entries are made, so that "every 5m" needs no hours of its own.
@@ -132,6 +132,14 @@ def problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
         if part.sessions is None and (between or len(unused) == len(slots)):
             name = (between or unused)[0]
             yield f"{times}: the slot {name} would be over before a pass of entries starts (trade-once: {entries})"
+
+
+def usable(text: str, entries: JobTimes) -> OwnTimes:
+    """Parse a strategy's times; ValueError if they can't be read, or don't fit the times at which entries are made."""
+    times = parse(text)
+    for problem in _problems(times, entries):
+        raise ValueError(problem)
+    return times
 
 
 def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> Standing:
