@@ -3,19 +3,24 @@
 They say everything that a job's times can say. Besides, they may name the sessions, and how long a slot stays due.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING
 
 from tradebot.model.bar import Session
 from tradebot.model.slot import StrategySlot
-from tradebot.ports.stores import Calendar
 from tradebot.timetable import job_times
 from tradebot.timetable.job_times import MOST_PARTS, WHOLE_DAY, JobTimes
 from tradebot.timetable.sessions import CALENDAR_KNOWN
+
+if TYPE_CHECKING:
+    from tradebot.ports.stores import Calendar
 
 MOST_SESSIONS = 5
 """The most sessions that a slot may stay due, so that its end is always within the stored calendar."""

@@ -1,9 +1,14 @@
 """Find the stored session that a moment belongs to."""
 
+from __future__ import annotations
+
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from tradebot.model.bar import Session
-from tradebot.ports.stores import Calendar
+
+if TYPE_CHECKING:
+    from tradebot.ports.stores import Calendar
 
 CALENDAR_REACH = timedelta(days=7)
 CALENDAR_KNOWN = timedelta(days=41)
