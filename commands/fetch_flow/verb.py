@@ -185,6 +185,8 @@ def _render(console: "Console", data: FlowFetched) -> None:
 
     calls, facts = counted(data.calls, "call"), counted(data.new, "new fact")
     console.print(f"Flow of session {data.session} at {when(data.at)}: {calls}, {facts}")
+    if not data.calls and not data.not_due:
+        console.print("  No strategy in use reads options flow.")
     if data.not_due:
         console.print(f"  {counted(data.not_due, 'call')} not due yet")
     numbers = (number(name) for name in ("calls", "rows", "kept", "foreign", "duplicates", "newest"))

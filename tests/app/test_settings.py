@@ -138,6 +138,16 @@ BAD_VALUES = [
     ("limit: {}", "limit", "did you mean limits?"),
     ("limits: {stop_loss_fraction: 0.1}", "limits.stop_loss_fraction", "stop_loss_fraction belongs under exits"),
     ("edge: 1", "edge", "edge belongs under sandbox"),
+    (
+        "strategies: {mine: {exits: [{time_exit: {after_s: 60}}, {stop_los: {fraction: 0.02}}]}}",
+        "strategies.mine.exits",
+        "rule 2: there is no exit rule 'stop_los'; did you mean stop_loss?",
+    ),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 2}}]}}",
+        "strategies.flow.exits",
+        "stop_loss.fraction: must be less than or equal to 1, not 2",
+    ),
     ("exits: {limits: {}}", "exits.limits", "limits belongs at the top level"),
     ("timetable: {trade-once: {every_s: 60}}", "timetable.trade-once", "'every 5m from open+2m until close-15m'"),
     ("timetable: {trade-onse: every 5m}", "timetable.trade-onse", "'trade-once'"),
@@ -228,6 +238,10 @@ SCENARIOS = [
     ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would close entries"),
     (
         "exits: {stop_loss_fraction: 0.05}",
+        "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
+    ),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 0.05}}]}}",
         "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
     ),
     ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),
@@ -380,7 +394,8 @@ def test_flow_alone_is_limited_as_it_was_before_strategies_had_limits_of_their_o
         "max_orders_per_second": 5, "max_orders_per_minute": 20, "duplicate_window_s": 60,
         "max_order_fraction": "0.05", "max_order_notional_usd": "10000", "min_order_notional_usd": "100",
         "max_symbol_fraction": "0.10", "max_sector_fraction": "0.30", "max_gross_fraction": "0.60",
-        "max_daily_loss_fraction": "0.02", "cooldown_s": 1800, "price_collar_fraction": "0.10",
+        "max_daily_loss_fraction": "0.02", "target_tolerance_fraction": "0.01", "cooldown_s": 1800,
+        "price_collar_fraction": "0.10",
         "price_jump_fraction": "0.05", "limit_offset_fraction": "0.002", "max_spread_fraction": "0.005",
         "max_quote_age_s": 120, "max_clock_skew_s": 5, "max_clock_disagreement_s": 60, "max_flow_age_s": 900,
         "max_candidate_age_s": 60, "max_reconcile_age_s": 2700, "max_foreign_share": "0.20", "min_score": 0.2,

@@ -98,6 +98,19 @@ def test_a_name_that_there_is_not_is_refused_with_the_nearest(bot: Bot, option: 
     assert words in said.err
 
 
+def test_only_what_the_strategies_in_use_read_is_fetched(bot: Bot, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    zero = "dark_pool: 0, market_tide: 0, greek_exposure: 0, oi_change: 0"
+    mine.write_text(f"strategies: {{flow: {{weights: {{{zero}}}}}}}")
+    found = bot.json("fetch-flow", "--symbol", "AAPL", "--config", str(mine))
+    assert [row["endpoint"] for row in found["endpoints"]] == ["flow_alerts", "iv_rank"]
+    said = bot.says("fetch-flow", "--endpoint", "dark_pool", "--config", str(mine))
+    assert (said.code, "no strategy in use needs dark_pool" in said.err) == (2, True)
+    mine.write_text("strategies: {flow: null, gone: {}}")
+    said = bot.says("fetch-flow", "--force-slot", "--config", str(mine))
+    assert (said.code, "No strategy in use reads options flow." in said.out) == (0, True)
+
+
 class Waiting:
     """A flow source during whose first answer something else happens; then it answers as the real one."""
 

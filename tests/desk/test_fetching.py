@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from tests.builders import DAY, NOW
+from tests.builders import DAY, LIMITS, NOW
 from tests.worlds import NAMES, Scene, call
 from tradebot.cycle import fetch_flow
-from tradebot.desk.fetching import MAX_FAILURES, Fetched
+from tradebot.desk.fetching import MAX_FAILURES, Fetched, needed_facts
 from tradebot.errors import AllowanceSpentError
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowPage
 from tradebot.model.kind import AnyKind
+from tradebot.model.needs import Needs
 from tradebot.model.record import Job
-from tradebot.ports.world import World
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Want
+from tradebot.ports.strategy import Strategy
+from tradebot.ports.world import OwnRules, World
 from tradebot.signals.kinds import kind_of, market_tide
 from tradebot.signals.kinds.market_tide import TideTick
 
@@ -121,3 +125,42 @@ def test_a_dry_run_asks_and_stores_nothing() -> None:
     scene, world = fresh(dry_run=True)
     scene.flow.rows[("market_tide", None)] = [TIDE]
     assert (fetched(scene, world).new, scene.facts.last_fetch("market_tide", None)) == (0, None)
+
+
+class Reader:
+    """A strategy that reads some kinds of facts and wants nothing."""
+
+    times = ""
+
+    def __init__(self, name: str, *kinds: str) -> None:
+        self.name = name
+        self.needs = Needs(facts=frozenset(kinds))
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return ()
+
+
+def needed(*strategies: Strategy, **universes: tuple[str, ...]) -> dict[str, Sequence[str]]:
+    own = {name: OwnRules(universe, LIMITS) for name, universe in universes.items()}
+    rules = replace(Scene().world().rules, poll_s={"flow_alerts": 240, "dark_pool": 540}, own=own)
+    return {kind.name: symbols for kind, symbols in needed_facts(strategies, rules).items()}
+
+
+def test_a_kind_is_fetched_for_the_symbols_of_those_who_need_it() -> None:
+    two = (Reader("one", "dark_pool"), Reader("two", "greek_exposure", "flow_alerts"))
+    assert needed(*two, one=("AAPL", "MSFT"), two=("MSFT", "XOM")) == {
+        "flow_alerts": ("AAPL", "MSFT", "XOM"),
+        "dark_pool": ("AAPL", "MSFT"),
+        "greek_exposure": ("MSFT", "XOM"),
+    }
+
+
+def test_what_no_strategy_needs_is_not_fetched() -> None:
+    assert needed() == needed(Reader("bars")) == {}
+    scene, world = fresh()
+    assert fetched(scene, replace(world, needed_facts={})).calls == 0
+
+
+def test_whoever_reads_any_kind_has_alerts_fetched_too_and_an_unknown_kind_is_left_out() -> None:
+    assert list(needed(Reader("one", "iv_rank", "tea_leaves"))) == ["flow_alerts", "iv_rank"]
+    assert list(needed(Reader("one", "market_tide", "dark_pool"))) == ["flow_alerts", "dark_pool", "market_tide"]

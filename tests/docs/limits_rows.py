@@ -92,7 +92,7 @@ ROWS = (
         (Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS), (f"{BOOK}.sector_notional", f"{BOOK}.open_positions"), (SHARED,)),
     Row("a strategy's own limits, on its own positions and orders; fractions are of its allotment",
         "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(own_limits.GATES.values()),
-        ("tradebot.gates.own.own", "tradebot.gates.own.monitors", "tradebot.limits.tightest"),
+        ("tradebot.gates.own.own", "tradebot.gates.own.monitors", "tradebot.limits.in_force"),
         (f"{OWN}::test_what_passes_a_strategys_own_limits_passes_the_accounts_too",
          f"{OWN}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it")),
     Row("one side of a symbol at a time: another strategy on the opposite side refuses an entry", "always",

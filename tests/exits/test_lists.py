@@ -133,18 +133,6 @@ def test_reflected_prices_give_mirrored_decisions(moves: list[Decimal], fraction
             assert decided(held(10), up, rules) == decided(held(-10), down, rules)
 
 
-@given(moves=moves, fraction=fractions, arm=fractions)
-def test_a_trailing_stop_sees_the_same_gain_and_pullback_on_either_side(
-    moves: list[Decimal], fraction: Decimal, arm: Decimal
-) -> None:
-    rules = (TrailingStop(fraction=fraction, arm_fraction=arm),)
-    for best, pullback in zip(accumulate(moves), moves, strict=True):
-        long, short = held(10, 100 * (1 + abs(best))), held(-10, 100 * (1 - abs(best)))
-        there = decided(long, long.best * (1 - abs(pullback)), rules)
-        mirror = decided(short, short.best * (1 + abs(pullback)), rules)
-        assert (there.verdict, there.reason) == (mirror.verdict, mirror.reason)
-
-
 @given(moves=moves)
 def test_a_list_closes_at_its_worst_stop_at_the_latest(moves: list[Decimal]) -> None:
     worst = worst_stop(LISTED)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.flow import REQUESTS_PER_MINUTE
+from tradebot.signals.kinds import kind_of
 from tradebot.timetable.fetching import FetchPlan, fetching_problems
 from tradebot.timetable.job_times import parse
 
@@ -69,3 +70,12 @@ def test_fetches_never_overlap_and_no_more_calls_are_made_than_the_rate_allows(
     per_s = calls_per_minute / 60 if calls_per_minute else float("inf")
     assert all(a.start_s + a.calls / per_s <= b.start_s for a, b in pairwise(found))
     assert plan(symbols, calls_per_minute).calls <= plan(symbols, None).calls
+
+
+def test_a_plan_counts_one_call_per_symbol_or_one_for_the_market_at_the_configured_interval_or_the_kinds_own() -> None:
+    needed = {kind_of("flow_alerts"): ("AAPL", "MSFT"), kind_of("market_tide"): ("AAPL", "MSFT")}
+    found = FetchPlan.of(needed, {"flow_alerts": 600}, TIMES)
+    assert (found.calls_of, found.poll_s) == (
+        {"flow_alerts": 2, "market_tide": 1},
+        {"flow_alerts": 600, "market_tide": 240},
+    )

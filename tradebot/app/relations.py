@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import flow_problems
-from tradebot.exits.lists import worst_stop
+from tradebot.exits.lists import parse, worst_stop
 from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import longest_wait_s
@@ -33,8 +33,9 @@ def problems(settings: Settings) -> Iterator[str]:
 
 def overridden(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each own limit of a strategy that has no effect, because the account's is tighter."""
+    allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
-        for limit in without_effect(settings.limits, section.limits):
+        for limit in without_effect(settings.limits, section.limits, allotments[name]):
             yield (
                 f"strategies.{name}.limits.{limit} {getattr(section.limits, limit)} has no effect, because "
                 f"limits.{limit} {getattr(settings.limits, limit)} is tighter"
@@ -58,7 +59,7 @@ def _traders(settings: Settings) -> Iterator[Trader]:
 
 def _stop_of(section: CoreSettings, settings: Settings) -> Decimal | None:
     """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
-    return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(section.exits)
+    return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
 
 
 def _fits_the_timetable(settings: Settings) -> Iterator[str]:

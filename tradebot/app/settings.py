@@ -29,7 +29,7 @@ from tradebot.app.baseline import section_of
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import MISTAKES
 from tradebot.gates import permission
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, tightest
+from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
@@ -129,7 +129,8 @@ class Settings(Frozen):
 
     def limits_of(self, strategy: str) -> Limits:
         """Return the limits in force for a strategy in use: the tighter of the account's and its own."""
-        return tightest(self.limits, self.strategies.sections()[strategy].limits)
+        section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
+        return in_force(self.limits, section.limits, allotment)
 
     @property
     def tightest_limits(self) -> Limits:

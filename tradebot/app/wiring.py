@@ -18,9 +18,9 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.time.stopwatch import stopwatch
-from tradebot.app import sandbox
+from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
-from tradebot.app.connecting import secrets_for, venue_of
+from tradebot.app.connecting import flow_source_of, secrets_for, venue_of
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
@@ -47,15 +47,11 @@ if TYPE_CHECKING:
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
+    from tradebot.app.readers import Readers
     from tradebot.model.baseline import Baseline
     from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
 
-CALENDAR_BEHIND = timedelta(days=60)
-CALENDAR_AHEAD = timedelta(days=60)
-CALENDAR_LEAST = timedelta(days=7)
-CALENDAR_KNOWN = timedelta(days=41)
-"""How far back the calendar must reach, so that the first session of the month is known."""
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
@@ -159,9 +155,7 @@ class App:
         """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
         from tradebot.app.bars import stored_bars
 
-        bars = stored_bars(self)
-        self._closing.callback(bars.close)
-        return bars
+        return stored_bars(self, self._closing)
 
     @cached_property
     def orders(self) -> AlpacaOrders:
@@ -191,18 +185,8 @@ class App:
     @cached_property
     def flow(self) -> UnusualWhales:
         """Return the flow source; raise OperatorError if its key isn't set."""
-        from tradebot.adapters.flow.unusual_whales import UnusualWhales
-
         url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
-        if not url or not self.secrets.uw_key:
-            raise OperatorError(
-                "options flow is NOT CONFIGURED: UW_API_KEY is not set",
-                "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
-            )
-        quota_file = self.folder.path / state_folder.FLOW_QUOTA
-        return UnusualWhales(
-            url, self.secrets.uw_key, now=self.now, quota_file=quota_file, heard=self._heard, told_at=self._told_at
-        )
+        return flow_source_of(url, self.secrets.uw_key, self.folder.path, self.now, self._heard, self._told_at)
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -267,13 +251,17 @@ class App:
         self._closing.callback(close, in_use)
         return in_use
 
-    @cached_property
+    @property
     def needed_facts(self) -> Mapping[AnyKind, Sequence[str]]:
         """Return the kinds of facts that the installed strategies need, each with its symbols."""
-        from tradebot.app.needed_facts import facts_needed_by
+        return self._readers.needed_facts(self.rules)
+
+    @cached_property
+    def _readers(self) -> Readers:
+        from tradebot.app.readers import Readers
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        return facts_needed_by(self.settings.strategies.in_use(), self.rules, surroundings)
+        return Readers(self.settings.strategies.in_use(), surroundings)
 
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
@@ -323,6 +311,7 @@ class App:
         plug-ins that erred in an earlier pass may be asked again.
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
+        needed_facts = self.needed_facts if with_flow else {}
         strategies = self.strategies if proposing else ()
         if asking:
             from tradebot.adapters.plugins.plugin import begin_pass
@@ -336,7 +325,7 @@ class App:
             bars=self.bars if proposing else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
-            flow=self.flow if with_flow and self.needed_facts else NoFlow(),
+            flow=self.flow if needed_facts else NoFlow(),
             ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,
@@ -346,7 +335,7 @@ class App:
             second_clock=self.second_time,
             give_way=self.turns.give_way,
             undisturbed=self.turns.undisturbed,
-            needed_facts=self.needed_facts if with_flow else {},
+            needed_facts=needed_facts,
         )
         return replace(world, progress=progress) if progress else world
 
@@ -372,15 +361,9 @@ class App:
         """Return the lock that a fetcher holds; it is taken before the pass lock, and waits and exits as that one."""
         return lock.hold(self.folder.path, verb, name=lock.FETCH_LOCK)
 
-    def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
-        """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-        reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
-        held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
-        if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
-            return
-        from tradebot.adapters.time.calendar import exchange_sessions
-
-        self.ledger.put_sessions(exchange_sessions(now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD))
+    def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST) -> None:
+        """Store the exchange's sessions around `now` unless the ledger's calendar already reaches `ahead`."""
+        calendar.ensure(self.ledger, now, ahead)
 
     def close(self) -> None:
         """Close everything that was opened."""

@@ -7,9 +7,9 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, ValidationError
+from pydantic import PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
 from tradebot.exits import kinds as folder
@@ -25,6 +25,8 @@ from tradebot.text import expected
 Exits = tuple[ExitRule, ...]
 """The rules that watch a position. Those of time are asked first, then those of price, otherwise in this order."""
 
+Listed = list[dict[str, dict[str, Any]]]
+"""Rules as they are written in the configuration: each is its name with its settings."""
 MISTAKES = "exit_rules"
 """The type of a validation error whose message needs no more words; each line is about one mistake."""
 
@@ -66,14 +68,14 @@ def parse(listed: object) -> Exits:
     return tuple(rules)
 
 
-def _checked(listed: object) -> Exits:
+def _checked(listed: object) -> Listed:
     try:
-        return parse(listed)
+        return written(parse(listed))
     except ValueError as error:
         raise PydanticCustomError(MISTAKES, "{mistakes}", {"mistakes": str(error)}) from None
 
 
-def written(rules: Exits) -> list[dict[str, dict[str, object]]]:
+def written(rules: Exits) -> Listed:
     """Return a list of rules as it is written in the configuration."""
     names = {kind: name for name, kind in kinds().items()}
     return [{names[type(rule)]: rule.model_dump()} for rule in rules]
@@ -141,5 +143,5 @@ def worst_stop(rules: Iterable[ExitRule]) -> Decimal | None:
     return min((-gain for gain in gains if gain < 0), default=None)
 
 
-ExitList = Annotated[Exits, PlainValidator(_checked), PlainSerializer(written)]
-"""A setting that holds a list of exit rules."""
+ExitList = Annotated[Listed, PlainValidator(_checked)]
+"""A setting that holds a list of exit rules, as it is written in the configuration."""

@@ -52,6 +52,7 @@ class MadeUpBars:
     """A source of bars. Symbols that begin with T are thin: they trade every third minute."""
 
     name = "made up"
+    refused: frozenset[str] = frozenset()
 
     def __init__(self, limit: int = 1000) -> None:
         self.delay = timedelta(0)

@@ -84,7 +84,7 @@ def test_no_bar_is_served_or_stored_before_it_has_ended(need: BarNeed, until: da
 
 
 @given(needs, moments)
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_what_comes_later_changes_nothing(need: BarNeed, until: datetime) -> None:
     found = []
     for later in (False, True):
@@ -207,6 +207,13 @@ def test_symbols_without_bars_are_absent_and_asked_once(bars: StoredBars, source
     assert bars.closed(DAYS, ["AAPL"], before) == {}
     assert len(source.asked) == asked
     assert bars.closed(DAYS, [], before) == {}
+
+
+def test_a_symbol_that_the_source_refuses_is_asked_again_by_the_next_pass(bars: StoredBars, source: MadeUpBars) -> None:
+    source.refused, source.missing = frozenset({"AAPL"}), {midnight_s(session.date) for session in SESSIONS}
+    assert bars.closed(DAYS, ["AAPL"], after_open(5)) == {}
+    source.refused, source.missing = frozenset(), set()
+    assert len(bars.closed(DAYS, ["AAPL"], after_open(10))["AAPL"]) == 5
 
 
 def test_a_source_that_is_late_serves_what_it_has(bars: StoredBars, source: MadeUpBars) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.model.needs import Needs
+from tradebot.model.view import StrategyView
 
 KERNEL = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
@@ -26,6 +27,8 @@ PIDFD_OPEN, PIDFD_GETFD = 434, 438
 MS_BIND, MNT_DETACH = 4096, 2
 IN_MODIFY = 2
 MOST_PROCESSES = 20_000
+LEAVING = "leaving"
+"""Asked for this, it answers well and leaves a process; asked for nothing, it answers well."""
 BOMB = 24
 """Processes that are forked at most."""
 
@@ -36,7 +39,7 @@ def holds(path: str | Path, canary: str) -> bool:
 
 
 class Hostile:
-    """Try what the settings name, and tell what worked."""
+    """Try what the view's slot names, and tell what worked."""
 
     name = "hostile"
     needs = Needs()
@@ -46,9 +49,13 @@ class Hostile:
         self.told = settings
         self.bot, self.canary = settings["bot"], settings["canary"]
 
-    def propose(self, _view: object) -> list[object]:
+    def propose(self, view: StrategyView) -> list[object]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        worked = [name for name in self.told["ways"] if self.works(getattr(self, name))]
+        if view.slot in ("", LEAVING):
+            if view.slot:
+                self.daemon()
+            return []
+        worked = [name for name in view.slot.split() if self.works(getattr(self, name))]
         raise RuntimeError(f"worked: {' '.join(worked)}.")
 
     def works(self, way: Callable[[], object]) -> bool:

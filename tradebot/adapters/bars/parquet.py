@@ -4,6 +4,8 @@ Each symbol's newest day stays in SQLite, with everything that isn't a bar, so t
 older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet`. SQLite's lock lets one process write at a time.
 """
 
+from __future__ import annotations
+
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -179,7 +181,7 @@ class ParquetBars(SqliteBars):
         return self._folder / quote(symbol, safe="") / f"{timeframe}-{year}.parquet"
 
     @cached_property
-    def _duckdb(self) -> "DuckDBPyConnection":
+    def _duckdb(self) -> DuckDBPyConnection:
         from duckdb import connect
 
         return connect(":memory:", config=_QUIET)

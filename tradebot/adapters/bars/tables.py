@@ -99,7 +99,7 @@ def _parquet_rows(path: Path) -> Iterator[Fields]:
             kinds = {str(name).lower(): (str(name), str(kind)) for name, kind, *_ in described}
             names = _columns(path, list(kinds))
             columns = ", ".join(_quoted(kinds[name][0]) for name in names[1:])
-            answer = connection.execute(f"SELECT {_time(*kinds[names[0]])}, {columns} {_FROM}", named)  # noqa: S608 -- quoted
+            answer = connection.execute(f"SELECT {_time(*kinds[names[0]])}, {columns} {_FROM}", named)
             batches = iter(lambda: answer.fetchmany(_BATCH), [])
             for number, (at, *values) in enumerate(chain.from_iterable(batches), start=1):
                 yield Fields(number, at, values)

@@ -15,8 +15,6 @@ from typing import NoReturn
 from tradebot.adapters.plugins import kernel, landlock, namespaces, system_call_filter
 from tradebot.adapters.plugins.reach import Reach
 
-ENDED = "Z"
-"""The state of a process that has ended, and whose parent hasn't asked how."""
 ROUNDS = 400
 """How often we look for processes that were left running and kill them, five milliseconds apart."""
 
@@ -225,12 +223,10 @@ def descendants() -> frozenset[int]:
 
 
 def _parents() -> dict[int, int]:
-    """Return the parent of each process that runs on this machine."""
+    """Return the parent of each process on this machine, including those that ended without being waited for."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # The program's name is in parentheses and may contain anything.
-            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
-            if state != ENDED:
-                parents[int(stat.parent.name)] = int(parent)
+            parents[int(stat.parent.name)] = int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
     return parents

@@ -1,6 +1,6 @@
 """The kinds of flow facts, one module each, which names its kind KIND. A module in this folder needs no other entry."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -34,11 +34,6 @@ def kinds() -> Mapping[str, AnyKind]:
 def checked_kind(name: str) -> str:
     """Return a name of a kind; ValueError naming the nearest one if there is no such kind."""
     return known_name(name, kind_names(), "kind of flow facts")
-
-
-def checked_kinds(names: Iterable[str]) -> frozenset[str]:
-    """Return names of kinds as a set; ValueError naming the nearest one if there is no such kind."""
-    return frozenset(map(checked_kind, names))
 
 
 def in_order(names: Collection[str], poll_s: Mapping[str, int]) -> tuple[AnyKind, ...]:
