@@ -16,7 +16,7 @@ from tradebot.app import sandbox
 GUIDE = (ROOT / "docs" / "guides" / "first-strategy.md").read_text(encoding="utf-8")
 BY_HAND = {"git", "make", "source"}
 """Programs that make an environment, which the tests have."""
-MINUTES = ("--minutes", "40")
+MINUTES = ("--minutes", "33")
 
 
 def commands() -> list[list[str]]:
