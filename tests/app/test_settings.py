@@ -369,7 +369,7 @@ def test_strategies_without_an_allotment_share_the_rest_equally(user_file: Path)
     rules = rules_of(settings, settings.exits)
     assert rules.of("mine").limits == settings.limits.model_copy(update={"min_score": 0.9})
     assert (rules.of("other").limits, rules.of("nobody").limits) == (settings.limits, settings.limits)
-    assert (rules.of("mine").allotment_fraction, rules.of("nobody").allotment_fraction) == (D("0.375"), 1)
+    assert (rules.of("mine").allotment_fraction, rules.of("nobody").allotment_fraction) == (D("0.375"), D("1"))
     assert rules.tightest == settings.tightest_limits
     assert (rules.tightest.min_score, rules.tightest.min_coverage) == (0.9, 0.6)
 

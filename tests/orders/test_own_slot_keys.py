@@ -5,10 +5,10 @@ from datetime import date, timedelta
 
 from tests.builders import DAY, desk, quote
 from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.model.candidate import Candidate
-from tradebot.model.intent import Intent, IntentKey
+from tradebot.model.candidate import Candidate, WantKind
+from tradebot.model.intent import Intent
 from tradebot.model.reasons import Reason
-from tradebot.orders.sending import MOST_LEGS, next_leg, submit_intent, submit_key
+from tradebot.orders.sending import MOST_LEGS, submit_intent, wanted_intent
 from tradebot.ports.world import Call
 
 TOMORROW = DAY + timedelta(days=1)
@@ -50,17 +50,22 @@ def test_an_order_belongs_to_the_session_in_which_it_is_sent() -> None:
     assert scene.ledger.intents(session=DAY) == ()
 
 
-def test_the_next_leg_is_the_first_that_was_never_promised() -> None:
-    scene = Scene()
-    key: IntentKey | None = submit_key(in_session(DAY), desk(), OWN)
+def test_each_order_of_a_target_in_its_slot_is_the_next_leg() -> None:
+    scene, target = Scene(), replace(OWN, want=WantKind.TARGET)
     for leg in range(MOST_LEGS):
-        assert key is not None
-        key = next_leg(scene.ledger, key)
-        assert key is not None
-        assert key.leg == leg
-        scene.ledger.promise(intent_of(OWN, in_session(DAY), leg), ())
-    assert key is not None
-    assert next_leg(scene.ledger, key) is None
+        intent = wanted_intent(scene.world(), in_session(DAY), desk(), target, quote().bid, quote().bid)
+        assert intent.key.leg == leg
+        assert scene.ledger.promise(intent, ())
+    again = wanted_intent(scene.world(), in_session(DAY), desk(), target, quote().bid, quote().bid)
+    assert not scene.ledger.promise(again, ()), "after the last leg, nothing new is promised"
+
+
+def test_any_other_want_has_one_order_in_its_slot() -> None:
+    scene = Scene()
+    for _ in range(2):
+        intent = wanted_intent(scene.world(), in_session(DAY), desk(), OWN, quote().bid, quote().bid)
+        assert intent.key.leg == 0
+        scene.ledger.promise(intent, ())
 
 
 def test_an_unknown_order_is_not_given_up_while_the_session_of_its_sending_lasts() -> None:

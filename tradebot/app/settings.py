@@ -27,7 +27,7 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
 from tradebot.app.baseline import section_of
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.exits.lists import MISTAKES
+from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
 from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
 from tradebot.model.record import Job
@@ -308,8 +308,8 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     source = (
         origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
     )
-    if error["type"] == MISTAKES:
-        return "\n".join(f"{name} ({source}): {line}" for line in str(error["msg"]).splitlines())
+    if isinstance(mistakes := _cause(error), ExitRulesError):
+        return "\n".join(f"{name} ({source}): {line}" for line in str(mistakes).splitlines())
     if error["type"] == "extra_forbidden":
         return f"{name} ({source}): there is no such setting{_suggestion(location)}"
     if not location:
@@ -317,6 +317,12 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     if error["type"] == "missing":
         return f"{name} ({source}): {expected(error)}"
     return f"{name} ({source}): {expected(error)}, not {_shown(error['input'])}"
+
+
+def _cause(error: Mapping[str, object]) -> object:
+    """Return the exception that a validator of ours raised, or None."""
+    context = error.get("ctx")
+    return context.get("error") if isinstance(context, Mapping) else None
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,6 @@ from pkgutil import iter_modules
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, ValidationError
-from pydantic_core import PydanticCustomError
 
 from tradebot.exits import kinds as folder
 from tradebot.exits.kind import ExitRule, PriceRule
@@ -27,8 +26,10 @@ Exits = tuple[ExitRule, ...]
 
 Listed = list[dict[str, dict[str, Any]]]
 """Rules as they are written in the configuration: each is its name with its settings."""
-MISTAKES = "exit_rules"
-"""The type of a validation error whose message needs no more words; each line is about one mistake."""
+
+
+class ExitRulesError(ValueError):
+    """A list of exit rules with mistakes; each line of the message is about one and needs no more words."""
 
 
 @cache
@@ -72,7 +73,7 @@ def _checked(listed: object) -> Listed:
     try:
         return written(parse(listed))
     except ValueError as error:
-        raise PydanticCustomError(MISTAKES, "{mistakes}", {"mistakes": str(error)}) from None
+        raise ExitRulesError(str(error)) from None
 
 
 def written(rules: Exits) -> Listed:
