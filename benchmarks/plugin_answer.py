@@ -55,7 +55,7 @@ def with_flow(count: int) -> StrategyView:
     symbols = [f"S{number:04}" for number in range(count)]
     facts = cycle.LoadedFacts(symbols, cycle.LOADS["usual"])
     return StrategyView(
-        cycle.NOW, tuple(symbols), facts.load(symbols, cycle.DAY, cycle.NOW), facts.tide(cycle.DAY, cycle.NOW)
+        cycle.NOW, tuple(symbols), facts.load(symbols, cycle.DAY, cycle.NOW), facts.market(cycle.DAY, cycle.NOW)
     )
 
 

@@ -45,6 +45,7 @@ VERBS: Mapping[str, str] = {
 """The module of each verb. Only the one that was typed is imported; the program's own help imports all."""
 
 GROUPS: Mapping[str, str] = {
+    "bars": "commands.bars",
     "config": "commands.config.verb",
     "exchange": "commands.exchange",
     "journal": "commands.journal",

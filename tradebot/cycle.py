@@ -8,10 +8,13 @@ from functools import partial
 
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
-from tradebot.desk.proposals import Proposals, propose
+from tradebot.desk.own_slots import finish_judged
+from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
-from tradebot.exits import rules as exit_rules
+from tradebot.exits.held import Held, best_price, exit_price
+from tradebot.exits.lists import in_force
+from tradebot.exits.rules import evaluate
 from tradebot.gates.common import (
     clocks_agree,
     session_open,
@@ -29,9 +32,10 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
 from tradebot.orders.closing import NEVER_FILLS, after_closing, close, close_as_wanted, close_one_by_one
-from tradebot.orders.sending import send, submit_intent
+from tradebot.orders.sending import send, wanted_intent
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
 from tradebot.ports.world import Call, World
+from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session
 
 NEVER_PROMISED = frozenset({Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT})
@@ -48,9 +52,12 @@ def fetch_flow(
     return fetched
 
 
-def ask(world: World, now: datetime) -> Proposals:
-    """Ask the strategies what they want at `now`. Only what one of them needs is read, and no lock is held."""
-    return propose(world, now)
+def ask(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
+    """Ask the strategies what they want at `now`. Only what one of them needs is read, and no lock is held.
+
+    With the times of entries, strategies that have a clock of their own are asked only if they are due by it.
+    """
+    return propose(world, now, entries)
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
@@ -79,9 +86,11 @@ def trade_once(
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
+    proposed = begun(world, call, proposed, desk.now)
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
-    promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
-    already = sum(_enters(intent) and intent.cycle_id == call.cycle_id for intent in promised.values())
+    promised = {record.intent.client_order_id: record.intent for record in desk.books.intents}
+    earlier = (intent for intent in promised.values() if intent.cycle_id == call.cycle_id and _enters(intent))
+    already = tuple(intent.key.strategy for intent in earlier)
     account = AccountAsk(desk, replace(desk.book, new_entries=already), world.rules.limits, world.rules.halts)
     records = list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
@@ -90,24 +99,27 @@ def trade_once(
         if candidate.purpose is not Purpose.OPEN or _ends_at_its_target(candidate):
             account = _reduce(world, call, account, candidate, records, sent_before)
             continue
-        quote = desk.quotes.get(candidate.symbol)
-        size = entry_size(candidate, quote, book, account.limits) if quote else None
+        quote, own = desk.quotes.get(candidate.symbol), world.rules.of(candidate.strategy)
+        strategy = account.of(candidate.strategy, own)
+        size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
         price = size.limit_price if size else None
-        intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
-        decisions = decide(Ask(account, candidate, quote, size, promised=intent.client_order_id in promised))
+        intent = wanted_intent(world, call, desk, candidate, size.quantity if size else Decimal(0), price)
+        decisions = decide(Ask(strategy, candidate, quote, size, promised=intent.client_order_id in promised))
         if size is None or first_failure(decisions):
             records.append(CandidateRecord(candidate, decisions, reference_price=price))
             continue
         sent = send(world, desk, intent, decisions)
         records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
         sent_before[intent.client_order_id] = records[-1]
+        entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
         if sent.reason not in NEVER_PROMISED:
-            book = book.with_order(Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now))
+            book = book.with_order(entered)
         if sent.reason not in NEVER_FILLS:
-            sector = desk.sectors[candidate.symbol]
-            book = book.with_entry(candidate.instrument, size.quantity, size.worst_price, sector)
+            book = book.with_entry(entered, size.notional_usd, desk.sectors[candidate.symbol])
         account = replace(account, desk=after_send(world, desk, sent), book=book)
-    return _record(world, _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused))
+    finish_judged(world, call, proposed.own.asked, records, desk.now)
+    cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
+    return _record(world, replace(cycle, waiting=proposed.own.waiting))
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
@@ -219,16 +231,16 @@ def _refusal(decision: Decision) -> Decision | None:
 def _apply_exit_rules(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
     quote = desk.quotes.get(position.symbol)
-    stored = desk.books.best_prices.get((position.strategy, position.symbol, position.opened_at))
+    kept = desk.books.kept_of(position)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     # After a split, say, the price is for other shares than we bought, so it can't be the best price so far.
-    best = exit_rules.best_price(position, quote if ratio == 1 else None, stored)
-    if not world.dry_run and best != stored and ratio == 1:
+    best = best_price(position, quote if ratio == 1 else None, kept.best)
+    if not world.dry_run and best != kept.best and ratio == 1:
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
-    held = exit_rules.Held(position, best)
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
-    rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state, ratio, clocks)
-    return close(world, call, desk, position, rule, "exit")
+    rules = in_force(world.rules.exits_of(position.strategy), kept)
+    why = evaluate(Held(position, best), quote, desk.now, rules, desk.state.state, ratio, clocks)
+    return close(world, call, desk, position, why, "exit")
 
 
 def _rule_fired(record: CandidateRecord) -> bool:
@@ -265,7 +277,7 @@ def _cycle(
 
 def _marks(desk: Desk) -> tuple[Mark, ...]:
     quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
-    return tuple(Mark(p.symbol, exit_rules.exit_price(p, quote)) for p, quote in quoted if quote)
+    return tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote)
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:

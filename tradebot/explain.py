@@ -212,6 +212,8 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
         sentence = f"{seen.orders} of {counted(seen.candidates, 'candidate')} became {became}. {blame}".rstrip()
         remedy = REASONS[_reason(failed.decision)].remedy if failed else "tradebot status"
         return Explanation(Verdict.TRADED, sentence, remedy, seen)
+    if not seen.reasons and any(cycle.waiting for cycle in cycles):
+        return Explanation(Verdict.IDLE, _waited(cycles), "tradebot schedule shows when each strategy is due", seen)
     if not seen.reasons:
         return Explanation(Verdict.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
     decisive = _decisive(seen.reasons)
@@ -241,8 +243,13 @@ def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
 
 def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
     """Return the newest refusal of a strategy's entire answer, or None."""
-    refusals = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
-    return next((refusal for refusal in refusals if refusal.symbol is None), None)
+    refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
+    return next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
+
+
+def _waited(cycles: Sequence[CycleRecord]) -> str:
+    names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
+    return f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
 
 
 def _blame(refusal: StrategyRefusal) -> str:

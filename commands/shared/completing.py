@@ -82,6 +82,13 @@ def data_plans(incomplete: str) -> list[str]:
     return _matching(("free", "paid"), incomplete)
 
 
+def profiles(incomplete: str) -> list[str]:
+    """Return the names of the profiles that a new bot can begin with."""
+    from tradebot.app.settings import shipped
+
+    return _matching(("flow", *(path.stem for path in shipped("profiles").glob("*.yaml"))), incomplete)
+
+
 def ready_names(incomplete: str) -> list[str]:
     """Return the names of the ready-made fault scripts."""
     from tradebot.app.sandbox import ready_faults
@@ -119,7 +126,7 @@ def reasons(incomplete: str) -> list[str]:
     return _matching(Reason, incomplete)
 
 
-def installed(incomplete: str) -> list[str]:
+def installed_strategies(incomplete: str) -> list[str]:
     """Return the names of the installed strategies."""
     from importlib.metadata import entry_points
 

@@ -15,6 +15,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Look": (
         "why-no-orders", "status", "positions", "orders", "fills", "events", "schedule", "audit",
     ),
+    "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (
         "halt", "unhalt", "flatten", "adopt", "doctor", "live status", "live arm", "config show", "config check",
         "config accept", "backup", "restore", "recover", "journal verify",

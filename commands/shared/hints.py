@@ -21,6 +21,10 @@ ON_A_STATE = frozenset(
         "adopt",
         "audit",
         "backup",
+        "bars check",
+        "bars fetch",
+        "bars import",
+        "bars list",
         "config check",
         "config accept",
         "config show",
@@ -60,7 +64,7 @@ ON_A_STATE = frozenset(
 ELSEWHERE = frozenset({"completion", "demo", "init", "strategy new"})
 """The verbs that create something new; the text itself says where."""
 COMMAND = re.compile(
-    r"(?<![\w./-])tradebot ((?:exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"
+    r"(?<![\w./-])tradebot ((?:bars |exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"
 )
 QUOTED = frozenset({"by", "details", "reason", "who", "why"})
 """Fields of a document that quote a person or the broker, and so stay unchanged."""

@@ -48,6 +48,12 @@ RETENTIONS = (
         f"{FACTS_KEPT.days} days; decisions {DECISIONS_KEPT.days} days",
     ),
     Retention(
+        "bars",
+        ("bars.db", "bars.db-*", "bars/**/*"),
+        "bars and corporate actions; can be fetched again",
+        BY_HAND,
+    ),
+    Retention(
         "events",
         ("system_events.jsonl", "system_events.jsonl.?"),
         "operational events",

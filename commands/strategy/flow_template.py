@@ -96,7 +96,7 @@ def alert(right: Right, premium: int) -> FlowAlert:
 
 def wanted(*alerts: FlowAlert) -> Open:
     """Return the want that some alerts lead to, checked as the bot checks it."""
-    facts = {"AAPL": SymbolFacts("AAPL", alerts=alerts, alerts_fetched_at=NOW, received=len(alerts))}
+    facts = {"AAPL": SymbolFacts("AAPL", {"flow_alerts": alerts}, alerts_fetched_at=NOW, received=len(alerts))}
     view = StrategyView(NOW, ("AAPL",), facts)
     found = checked(view, $title({}).propose(view))
     assert not isinstance(found, Decision), found

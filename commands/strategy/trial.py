@@ -146,8 +146,9 @@ def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
     own = settings.strategies.model_dump().get(name)
     if own is None:
         own = load(None, {}).settings.strategies.model_dump().get(name) or {}
+    own["allotment_fraction"] = settings.strategies.allotments().get(name, Decimal(1))
     if symbols:
-        own.pop("universe", None)
+        own["universe"] = None
     strategies = type(settings.strategies).model_validate({"flow": None, name: own})
     universe = list(symbols or settings.universe)
     return replace(loaded, settings=settings.model_copy(update={"strategies": strategies, "universe": universe}))
@@ -191,16 +192,19 @@ def _generated_market(settings: "Settings") -> "Settings":
 
 
 def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
-    from tradebot.adapters.plugins.plugin import installed, is_built_in, package_of
+    from tradebot.adapters.plugins.plugin import close, installed, is_built_in, package_of
     from tradebot.desk.views import Sights
 
-    (strategy,) = app.strategies
+    world = app.world(dry_run=True, asking=True)
+    (strategy,) = world.strategies
     point = installed()[strategy.name]
+    # It may have been asked what it needs. The cost of a first answer is that of a process which isn't running yet.
+    close(world.strategies)
     started = perf_counter()
     needs = strategy.needs
     start_s = perf_counter() - started
     now = at or app.now()
-    seen = Sights(app.world(dry_run=True, asking=True), now, (strategy,)).of(strategy)
+    seen = Sights(world, now, (strategy,)).of(strategy)
     answer, cost, repeats = _asked(strategy, seen.view, start_s)
     own_process = not is_built_in(point)
     return Tried(

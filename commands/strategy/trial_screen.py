@@ -66,11 +66,11 @@ def _render_wants(console: "Console", wants: "tuple[WantRow, ...]") -> None:
     from rich.markup import escape
 
     from commands.score.verb import SHORT
-    from commands.shared.tables import Table, number, sentence
+    from commands.shared.tables import Table, number, sentence, staying
 
     names = list(dict.fromkeys(part.name for want in wants for part in want.components))
     numbers = ("score", "coverage", "weight", "quantity", "stop", "target", *(SHORT.get(name, name) for name in names))
-    table = Table("symbol", "want", "side", *map(number, numbers), sentence("result", "result:"))
+    table = Table("symbol", staying("want"), staying("side"), *map(number, numbers), sentence("result", "result:"))
     for want in wants:
         values = {part.name: "·" if part.value is None else signed(part.value, 2) for part in want.components}
         table.row(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import installed, played
+from commands.shared.completing import installed_strategies, played
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
@@ -165,7 +165,7 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow,
     If `ask`, run each one in use, and try out the protections against each plug-in.
     """
     from tradebot.adapters.plugins.plugin import installed
-    from tradebot.app.wiring import plugin_surroundings
+    from tradebot.app.plugin_surroundings import plugin_surroundings
 
     found, in_use = installed(), settings.strategies.in_use()
     surroundings = plugin_surroundings(settings, folder, os.environ)
@@ -197,7 +197,7 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
 def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
     """Return the row with what the strategy declares, and why its answer about nothing is refused, if it is."""
     from tradebot.adapters.plugins.plugin import close, strategies
-    from tradebot.app.wiring import rules_of
+    from tradebot.app.rules import rules_of
 
     own = rules_of(settings, settings.exits).of(row.name)
     (strategy,) = asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
@@ -323,7 +323,7 @@ def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
     "tradebot strategy test flow --at '2026-11-16 11:30'",
 )
 def _test(
-    name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed)],
+    name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed_strategies)],
     symbols: Annotated[
         str | None, typer.Option("--symbols", help="Symbols to look at, with commas.", autocompletion=played)
     ] = None,
@@ -335,8 +335,8 @@ def _test(
     """Show what one strategy wants, why not, and what it costs.
 
     It sees the facts and bars of your bot. Without a bot, or if the bot has no flow yet, they are generated. Quotes,
-    positions and equity are always current. Nothing is sent or recorded, and gates are not asked. Exits with code 10
-    if the answer is refused, or changes when the strategy is asked again.
+    positions and equity are always current. Gates are not asked. Nothing is sent or recorded, except bars that it has
+    to fetch. Exits with code 10 if the answer is refused, or changes when the strategy is asked again.
     """
     from commands.shared.times import moment
     from commands.strategy.trial import run

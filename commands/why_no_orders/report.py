@@ -75,6 +75,7 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
         last_at=last.at if last else None,
         last_slot=last.slot if last else None,
         now=_changed_since(app, last),
+        waiting=last.waiting if last else (),
     )
 
 

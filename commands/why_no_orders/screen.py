@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from commands.shared.drawing import bar, measured, off_by, signed, usd
+from commands.shared.not_asked import not_due
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
@@ -52,6 +53,8 @@ def show(console: "Console", data: "Why") -> None:
             first, last = when(data.first_at, MINUTE), when(data.last_at, MINUTE)
             span = f"{answer.funnel.passes:,} passes, {first} to {last}"
         console.print(f"\nLooked at: {span}", markup=False)
+    for waiting in data.waiting:
+        console.print(not_due(waiting), markup=False)
     if answer.funnel.passes:
         _funnel(console, answer.funnel)
 

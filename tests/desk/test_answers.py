@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW
 from tradebot.desk.answers import checked
-from tradebot.model.candidate import Component, ComponentName, Side
+from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
@@ -34,7 +34,7 @@ def own(**changes: Any) -> tuple[Decision, ...]:
 
 
 def component(**changes: Any) -> tuple[Component, ...]:
-    return (replace(Component(ComponentName.FLOW, 0.5, 0.4, "3 alerts"), **changes),)
+    return (replace(Component("flow", 0.5, 0.4, "3 alerts"), **changes),)
 
 
 WRONG: Sequence[tuple[Want, Mapping[str, Any], str]] = [

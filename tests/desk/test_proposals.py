@@ -122,10 +122,10 @@ def test_of_two_strategies_on_opposite_sides_of_a_symbol_the_stronger_trades() -
     record = trade_once(world(scene, FixedStrategy(wanted("AAPL", 0.5)), opposite), call())
     assert [(i.key.strategy, i.side) for i in scene.venue.submitted] == [("other", Side.SELL)]
     ends = {r.candidate.strategy: r.terminal.reason if r.terminal else None for r in record.candidates}
-    assert ends == {"other": None, "flow": Reason.ORDER_WORKING}
+    assert ends == {"other": None, "flow": Reason.OPPOSITE_SIDE}
 
 
-def test_a_symbol_that_one_strategy_holds_is_not_opened_by_another() -> None:
+def test_a_symbol_that_one_strategy_holds_is_not_opened_on_the_other_side_by_another() -> None:
     scene = Scene()
     trade_once(world(scene, FixedStrategy(wanted("AAPL"))), call())
     scene.venue.fill(scene.venue.submitted[0].client_order_id, "100.05")
@@ -134,7 +134,7 @@ def test_a_symbol_that_one_strategy_holds_is_not_opened_by_another() -> None:
     record = trade_once(world(scene, against), call(slot="open+90m"))
     (refused,) = record.candidates
     assert refused.terminal is not None
-    assert refused.terminal.reason is Reason.ALREADY_POSITIONED
+    assert refused.terminal.reason is Reason.OPPOSITE_SIDE
     assert len(scene.venue.submitted) == 1
 
 

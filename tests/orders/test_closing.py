@@ -23,10 +23,11 @@ def world(scene: Scene, *wants: Want, name: str = "momentum") -> World:
 
 
 def holding(scene: Scene, shares: int = 20, name: str = "momentum", slot: str = "buy") -> None:
-    """Let a strategy buy AAPL and the venue fill it."""
+    """Let a strategy buy AAPL, the venue fill it, and the next pass book that."""
     trade_once(world(scene, Target("AAPL", quantity=Decimal(shares)), name=name), call(slot=slot))
     scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
     scene.later(3600)
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"after {slot}"))
 
 
 def only(record: CycleRecord) -> CandidateRecord:
@@ -94,7 +95,7 @@ def test_an_exit_waits_while_another_strategys_entry_would_trade_with_it() -> No
 def test_a_lost_close_is_not_sent_a_second_time() -> None:
     scene = Scene()
     holding(scene)
-    scene.venue.script["AAPL"] = LOST
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+90m"))
     found = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
     assert found.terminal is not None
@@ -105,8 +106,9 @@ def test_a_lost_close_is_not_sent_a_second_time() -> None:
 def test_another_strategys_lost_entry_holds_back_no_exit() -> None:
     scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
     holding(scene, 20)
-    scene.venue.script["AAPL"] = LOST
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(world(scene, Target("AAPL", quantity=Decimal(3)), name="flow"), call(slot="open+90m"))
+    scene.venue.script.clear()
     scene.price("AAPL", "90")
     record = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+91m"))
     closes = [r for r in record.candidates if r.candidate.source == "exit"]

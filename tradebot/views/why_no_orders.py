@@ -10,17 +10,22 @@ from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
+from tradebot.model.slot import Waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since."""
+    """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
+
+    `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
+    """
 
     explanation: Explanation
     first_at: datetime | None
     last_at: datetime | None
     last_slot: str | None
     now: str | None
+    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from tests.adapters.alpaca.samples import intent
 from tests.adapters.samples import ACCOUNT, NOW
 from tests.faults.failpoints import ADAPTERS
-from tradebot.adapters.facts.schema import start_over
+from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.ledger.journal import Journal
 from tradebot.adapters.ledger.journal_reading import read
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -79,7 +79,7 @@ STEPS: dict[str, Callable[[Path], object]] = {
     "sending": sent,
     "lock": locked,
     "system_events.jsonl": lambda folder: JsonlEvents(folder / "system_events.jsonl").emit(event()),
-    "facts.db": lambda folder: start_over(folder / "facts.db"),
+    "facts.db": lambda folder: FILE.start_over(folder / "facts.db"),
     "journal.torn-1": torn,
     "plan.json": lambda folder: write_durably(folder / "plan.json", "{}"),
     "exchange.port": lambda folder: private_files.write_atomically(folder / "exchange.port", "{}"),

@@ -108,7 +108,7 @@ def test_a_file_where_the_folder_should_be_needs_a_person(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("writable", [True, False])
 @pytest.mark.parametrize(
-    ("name", "within"), [("ledger.db", ledger_schema.translated), ("facts.db", facts_schema.translated)]
+    ("name", "within"), [("ledger.db", ledger_schema.translated), ("facts.db", facts_schema.FILE.translated)]
 )
 def test_a_database_that_we_may_not_write_is_named_with_how_to_change_that(
     tmp_path: Path,

@@ -53,6 +53,8 @@ def test_the_copy_kept_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> No
         ("journal", ("journal.jsonl", "journal.torn-1")),
         ("earlier ledgers", ("ledger.db-version-4", "ledger.db-version-4.2")),
         ("facts", ("facts.db", "facts.db-wal", "facts.db-shm")),
+        ("bars", ("bars.db", "bars.db-wal", "bars.db-shm")),
+        ("bars", ("bars/AAPL/1Min-2026.parquet", "bars/BRK%2FB/1Day-2026.parquet.damaged-1")),
         ("events", ("system_events.jsonl", "system_events.jsonl.5")),
         ("latch", ("ARMED", "HALT")),
         ("marks", ("state.id", "books.checked", "sending", "lock", "serve.lock", "fetch.lock", "setup.lock")),
@@ -67,7 +69,7 @@ def test_each_file_belongs_to_one_store_that_says_how_long_it_is_kept(
     tmp_path: Path, store: str, names: tuple[str, ...]
 ) -> None:
     for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"12345")
     found = stores_of(tmp_path)
     assert [(one.name, one.files, one.bytes) for one in found.stores] == [(store, len(names), 5 * len(names))]

@@ -62,6 +62,15 @@ def test_it_shows_each_want_or_why_the_strategy_declines_it(trading: Bot) -> Non
     assert re.search(r"^Cost +first answer [\d.e-]+ ms; asked again, [\d.e-]+ ms \(median of 4\)$", shown, re.MULTILINE)
 
 
+def test_what_the_strategy_declines_itself_is_counted_and_says_its_numbers(
+    trading: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER", "1000")
+    shown = trading.says("strategy", "test", "flow").out
+    assert "Answer    4 wants: 0 for the gates, 4 declined by the strategy itself" in shown
+    assert re.search(r"declined: CLUSTER_TOO_SMALL \d+ alerts? against 1,?000 alerts", " ".join(shown.split()))
+
+
 def test_a_moment_of_the_past_knows_only_what_was_known_then(trading: Bot) -> None:
     now, before = (trading.json("strategy", "test", "flow", *at)["wants"] for at in ((), ("--at", "2026-11-17 09:31")))
     assert max(want["coverage"] for want in now) > 0.5
@@ -106,7 +115,8 @@ def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_re
     monkeypatch.syspath_prepend(tmp_path)
     well = trading.json("strategy", "test", "well")
     assert ([want["score"] for want in well["wants"]], well["own_process"]) == ([0.9] * 4, True)
-    assert trading.json("strategy", "test", "slow")["cost"]["later_s"] >= 0.3
+    cost = trading.json("strategy", "test", "slow")["cost"]
+    assert cost["first_s"] > cost["later_s"] >= 0.3
     raising = trading.says("strategy", "test", "raising")
     assert raising.code == 10
     assert "Answer    refused: STRATEGY_FAILED" in raising.out
@@ -115,6 +125,25 @@ def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_re
     assert (changing.code, "got a different answer when it was asked again" in changing.out) == (10, True)
     unknown = trading.says("strategy", "test", "nobody")
     assert (unknown.code, "no strategy named nobody is installed" in unknown.err) == (2, True)
+
+
+def test_a_symbol_without_the_bars_it_needs_is_left_out_with_the_numbers(
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = {
+        f"needs{depth}": f"return [Open(s, Side.BUY, 0.5) for s in view.universe if len(view.bars(s)) == {depth}]"
+        for depth in (20, 999)
+    }
+    install(tmp_path, bodies, "bars", needs={name: f'BarNeed("1Day", {name[5:]})' for name in bodies})
+    monkeypatch.syspath_prepend(tmp_path)
+    fed = trading.json("strategy", "test", "needs20")
+    assert (sorted(fed["universe"]), fed["left_out"]) == (FOUR, [])
+    assert len(fed["wants"]) == 4
+    assert [(need["timeframe"], need["depth"]) for need in fed["needs"]["bars"]] == [("1Day", 20)]
+    hungry = trading.says("strategy", "test", "needs999")
+    assert hungry.code == 0
+    assert re.search(r"^Sees +0 symbols; 4 symbols left out$", hungry.out, re.MULTILINE)
+    assert re.search(r"^  BARS_MISSING \d+ bars against 999 bars: AAPL, MSFT, NVDA, AMZN$", hungry.out, re.MULTILINE)
 
 
 def test_one_that_never_answers_is_ended_and_says_how_long_it_may_take(

@@ -43,8 +43,8 @@ class NotInPlanError(OperatorError):
 class AlpacaClient(RESTClient):
     """The SDK's client, but it sends through our own code and never retries, since a retry would repeat a POST."""
 
-    def __init__(self, url: str, venue: AlpacaVenue, bounds: Bounds) -> None:
-        super().__init__(base_url=url, api_key=venue.key, secret_key=venue.secret, raw_data=True)
+    def __init__(self, url: str, venue: AlpacaVenue, bounds: Bounds, version: str = "v2") -> None:
+        super().__init__(base_url=url, api_key=venue.key, secret_key=venue.secret, api_version=version, raw_data=True)
         self._retry = 0
         self._connections = BoundedSession(bounds)
         self._bounds = bounds

@@ -2,9 +2,9 @@
 
 from tradebot.adapters.plugins.messages import Declared
 from tradebot.desk.answers import MAX_TEXT
-from tradebot.model.flow import Endpoint
 from tradebot.model.needs import BarNeed
 from tradebot.model.series import MOST_BARS, width_of
+from tradebot.signals.kinds import kind_names
 
 MOST_NEEDS = 20
 """The most series of bars per symbol that a plug-in may need."""
@@ -16,7 +16,7 @@ MOST_LETTERS = 32
 
 def require_valid(declared: Declared) -> None:
     """Raise ValueError, with the first fault, unless these are needs that can be met."""
-    known = sorted(kind.value for kind in Endpoint)
+    known = kind_names()
     unknown = [kind for kind in declared.facts if kind not in known]
     if unknown:
         raise ValueError(f"it needs {unknown[0][:40]!r}, which isn't a kind of facts; known: {', '.join(known)}")

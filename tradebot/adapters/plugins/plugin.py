@@ -15,16 +15,19 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Start
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
-from tradebot.errors import OperatorError
+from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 from tradebot.ports.strategy import Strategy
+from tradebot.text import expected
 
 T = TypeVar("T")
 OUR_PACKAGE = "tradebot"
@@ -90,8 +93,18 @@ def protections_from(name: str, surroundings: Surroundings) -> Protections:
 def _strategy(point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> Strategy:
     if not is_built_in(point):
         return PluginStrategy(point, settings, surroundings)
-    strategy: Strategy = point.load()(settings)
+    try:
+        strategy: Strategy = point.load()(settings)
+    except ValidationError as invalid:
+        raise ConfigurationError(_explained(point.name, invalid), "config/base.yaml explains every setting") from None
     return strategy
+
+
+def _explained(name: str, invalid: ValidationError) -> str:
+    """Return what is wrong with the settings of a built-in strategy that the configuration doesn't know itself."""
+    return "\n".join(
+        f"strategies.{'.'.join([name, *map(str, error['loc'])])}: {expected(error)}" for error in invalid.errors()
+    )
 
 
 class PluginStrategy:

@@ -21,6 +21,7 @@ from tradebot.errors import DamagedBooksError, OperatorError
 MARKER = "state.id"
 LEDGER = "ledger.db"
 FACTS = "facts.db"
+BARS = "bars.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EXCHANGE = "exchange"
@@ -42,6 +43,9 @@ OWN_FILES = (
     FACTS,
     f"{FACTS}-wal",
     f"{FACTS}-shm",
+    BARS,
+    f"{BARS}-wal",
+    f"{BARS}-shm",
     JOURNAL,
     CHECKED,
     EVENTS,
@@ -55,16 +59,18 @@ OWN_FILES = (
 LOCKS = ("lock", "serve.lock", "fetch.lock", "setup.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
-COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
+COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
 BACKUPS = "backups"
 QUARANTINE = "quarantine"
+BARS_FOLDER = "bars"
+"""The folder of stored bars by symbol and year, if they are kept as Parquet files."""
 REBUILDING = "rebuilding"
 """The folder in which new books are made before they replace the damaged ones."""
-FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING)
+FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER)
 
 
 class StateFolder(NamedTuple):

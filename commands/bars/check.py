@@ -1,0 +1,165 @@
+"""`tradebot bars check`: find stored bars that can't be right, and bars that are missing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.bars.shared import (
+    bar_time,
+    now_of,
+    sessions_between,
+    spans_of,
+    symbols_of,
+    timeframe_of,
+    timeframes,
+)
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.times import zone
+from tradebot.errors import ExitCode
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.auditing.bar_findings import BarFinding, Stored
+    from tradebot.auditing.bars import LookedAt
+
+SHOWN = 50
+"""How many findings a screen shows; the document has them all."""
+REMEDIES: "Mapping[str, str]" = {
+    "nothing_stored": "tradebot bars fetch",
+    "wrong_zone": "import the files again with the --zone that their maker used",
+    "end_stamp": "import the files again with --stamp end",
+    "unadjusted_split": "look it up: a split that isn't on record is not adjusted for, and signals see it as a jump",
+    "already_adjusted": "import raw prices; adjusted ones would be adjusted twice",
+    "not_closed": "fetch or import these bars again once they are complete",
+    "bad_price": "tradebot bars fetch, or import corrected files",
+    "spike": "compare with another source; tradebot bars fetch, or import corrected files",
+    "duplicate": "tradebot bars fetch, or import corrected files",
+    "no_session": "check the dates and the zone of what was imported",
+    "gap": "tradebot bars fetch gets what was never fetched; a symbol without a trade has no bar",
+    "hole": "tradebot bars fetch gets what was never fetched; what the source lost stays lost",
+}
+"""What to do about each flaw."""
+
+
+@dataclass(frozen=True, slots=True)
+class BarsChecked:
+    """The findings at trading time `now`, most urgent first, and what was looked at to get them."""
+
+    now: datetime
+    bars: int
+    looked_at: "tuple[LookedAt, ...]"
+    findings: "tuple[BarFinding, ...]"
+
+
+def run(app: "App", symbols: Sequence[str], timeframe: str | None) -> Report:
+    """Check the stored bars; exit 10 if anything is wrong with them, or if there are none."""
+    from tradebot.auditing.bars import check
+
+    now, held = now_of(app), _held(app, symbols, timeframe)
+    ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
+    first, last = (datetime.fromtimestamp(second, UTC).date() for second in (min(ends), max(ends)))
+    result = check(_stored(app, held, symbols, timeframe), sessions_between(first, last), now)
+    data = BarsChecked(now, sum(each.bars for each in result.looked_at), result.looked_at, result.findings)
+    code = ExitCode.FINDINGS if data.findings or not data.bars else ExitCode.DONE
+    return Report("bars-check", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _held(app: "App", symbols: Sequence[str], timeframe: str | None) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return the first and last start of the stored bars asked for, in seconds since 1970 UTC."""
+    held: dict[tuple[str, str], tuple[int, int]] = {}
+    for span in spans_of(app):
+        if timeframe in (None, span.timeframe) and (not symbols or span.symbol in symbols):
+            first_s, last_s = held.get((span.symbol, span.timeframe), (span.first_s, span.last_s))
+            held[span.symbol, span.timeframe] = min(first_s, span.first_s), max(last_s, span.last_s)
+    return held
+
+
+def _stored(
+    app: "App", held: Mapping[tuple[str, str], tuple[int, int]], symbols: Sequence[str], timeframe: str | None
+) -> "Iterator[Stored]":
+    """Yield the stored bars of one symbol after the other, and nothing for a symbol that has none."""
+    from tradebot.auditing.bar_findings import KnownSplit, Stored
+
+    for (symbol, each), (first_s, last_s) in sorted(held.items()):
+        steps = app.bars.store.actions(symbol)
+        splits = tuple(KnownSplit(step.at_s, step.volume) for step in steps if step.kind == "split")
+        yield Stored(symbol, each, app.bars.store.get(symbol, each, first_s, last_s), splits)
+    for symbol in symbols:
+        if symbol not in {name for name, _ in held}:
+            yield Stored(symbol, timeframe or "1Day", ())
+
+
+def _render(console: "Console", data: BarsChecked) -> None:
+    console.print(f"{counted(data.bars, 'bar')} looked at: {counted(len(data.looked_at), 'series', 'series')}")
+    if not data.bars and not data.findings:
+        console.print("Nothing is stored, so nothing was looked at. Next: tradebot bars fetch")
+        return
+    _looked_at(console, data.looked_at)
+    if not data.findings:
+        console.print("[green]Nothing found[/green]")
+        return
+    console.print(f"What was found, most urgent first ({counted(len(data.findings), 'finding')}):")
+    _findings(console, data)
+
+
+def _looked_at(console: "Console", rows: "Sequence[LookedAt]") -> None:
+    from commands.shared.tables import Table, number
+
+    numbers = map(number, ("bars", "sessions", "minutes missing", "findings"))
+    table = Table("symbol", "timeframe", *numbers, f"from {zone()}", f"to {zone()}")
+    for row in rows:
+        missing = "" if row.missing is None else f"{row.missing:,}{'' if row.liquid else ' (thin)'}"
+        span = (bar_time(at, row.timeframe) for at in (row.first, row.last))
+        table.row(row.symbol, row.timeframe, f"{row.bars:,}", f"{row.sessions:,}", missing, f"{row.findings:,}", *span)
+    console.print(table)
+
+
+def _findings(console: "Console", data: BarsChecked) -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, sentence, staying
+
+    table = Table("what", staying("symbol"), "timeframe", f"from {zone()}", f"to {zone()}", sentence("found"))
+    for row in data.findings[:SHOWN]:
+        until = bar_time(row.until, row.timeframe) if row.until != row.at else ""
+        what = row.flaw.value.replace("_", " ")
+        table.row(what, row.symbol, row.timeframe, bar_time(row.at, row.timeframe), until, escape(row.found))
+    console.print(table)
+    left = len(data.findings) - SHOWN
+    if left > 0:
+        console.print(f"  and {counted(left, 'more finding')}; name a symbol, or use --json")
+    for flaw in dict.fromkeys(row.flaw for row in data.findings):
+        console.print(f"{flaw.value.replace('_', ' ')}: {REMEDIES[flaw]}", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+    from commands.shared.completing import symbols as watched
+
+    @app.command("check", epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min")
+    def check(
+        symbols: Annotated[
+            list[str] | None, typer.Argument(help="Check only these symbols.", autocompletion=watched)
+        ] = None,
+        timeframe: Annotated[
+            str | None, typer.Option("--timeframe", help="Check only 1Min or 1Day.", autocompletion=timeframes)
+        ] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Find stored bars that can't be right, and missing ones.
+
+        Looks for gaps, duplicates, impossible prices, wrong zones and unadjusted splits. Exits with code 10 if it
+        finds any, or if there was nothing to look at.
+        """
+        chosen, only = symbols_of(symbols or ()), timeframe_of(timeframe) if timeframe else None
+        with opened(state_dir, config) as bot:
+            report = run(bot, chosen, only)
+        finish(report, as_json)

@@ -1,0 +1,208 @@
+"""`tradebot bars fetch`: fetch bars into the bot's store, and the splits and dividends that adjust them."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.bars.shared import spans_of, symbols_of, timeframe_of, timeframes
+from commands.shared.surface import Config, Json, Report, StateDir, console, finish, opened
+from commands.shared.times import when
+from tradebot.errors import OperatorError, TemporaryError, word
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+
+BATCH = 20
+"""How many symbols are fetched together, so that an interrupted fetch has finished some of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to fetch: the bars of a timeframe that start from `first` on and have ended by `until`."""
+
+    symbols: tuple[str, ...]
+    timeframe: str
+    first: date
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedRow:
+    """What one request was about, in words of the store, and how many of its bars are new.
+
+    `strategy` names whose need it was; None if it was asked for on the command line.
+    """
+
+    strategy: str | None
+    timeframe: str
+    symbols: tuple[str, ...]
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarsFetched:
+    """What was fetched by trading time `now`; `stored` counts all bars in the store."""
+
+    now: datetime
+    rows: tuple[FetchedRow, ...]
+    new: int
+    stored: int
+
+
+def run(app: "App", wanted: "Callable[[datetime], Wanted | None]", heard: Callable[[int], None]) -> Report:
+    """Fetch what was asked for or, if nothing was, what the strategies in use need.
+
+    Raise TemporaryError if the source doesn't answer; what came before is kept, and the message says how much.
+    """
+    now, before = app.now(), _count(app)
+    request = wanted(now)
+    try:
+        rows = (_asked(app, request, heard),) if request else tuple(_needed(app, now))
+    except TemporaryError as error:
+        kept = counted(_count(app) - before, "new bar")
+        raise TemporaryError(f"{error.message.rstrip('.')}; {kept} kept", error.hint, code=error.code) from error
+    data = BarsFetched(now, rows, sum(row.new for row in rows), _count(app))
+    return Report(
+        "bars-fetch", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
+    )
+
+
+def _count(app: "App") -> int:
+    return sum(span.count for span in spans_of(app))
+
+
+def _asked(app: "App", wanted: Wanted, heard: Callable[[int], None]) -> FetchedRow:
+    """Fetch some symbols at a time, then the splits and dividends since the first date."""
+    new = 0
+    for place in range(0, len(wanted.symbols), BATCH):
+        symbols = wanted.symbols[place : place + BATCH]
+        new += app.bars.fetch(wanted.timeframe, symbols, wanted.first, wanted.until, heard)
+        app.bars.fetch_actions(symbols, wanted.first, wanted.until)
+    return FetchedRow(None, wanted.timeframe, wanted.symbols, new)
+
+
+def _needed(app: "App", now: datetime) -> "Iterator[FetchedRow]":
+    """Fetch the bars that each strategy in use needs now."""
+    for strategy in app.strategies:
+        for need in strategy.needs.bars:
+            symbols, before = need.symbols or tuple(app.rules.of(strategy.name).universe), _count(app)
+            app.bars.closed(need, symbols, now)
+            yield FetchedRow(strategy.name, need.timeframe, symbols, _count(app) - before)
+
+
+def _render(console: "Console", data: BarsFetched) -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number, sentence
+
+    console.print(f"{counted(data.new, 'new bar')} at {when(data.now)}; {data.stored:,} stored")
+    table = Table("for", "timeframe", number("new"), number("symbols"), sentence("symbols"))
+    for row in data.rows:
+        names = " ".join(row.symbols[:10]) + (" …" if len(row.symbols) > 10 else "")
+        table.row(row.strategy or "you", row.timeframe, f"{row.new:,}", f"{len(row.symbols):,}", escape(names))
+    if data.rows:
+        console.print(table)
+    else:
+        console.print(
+            "No strategy in use needs bars. To fetch some: tradebot bars fetch AAPL --timeframe 1Day --from DATE"
+        )
+
+
+def _wanted(
+    app: "App", symbols: Sequence[str], timeframe: str | None, start: date | None, end: date | None
+) -> "Callable[[datetime], Wanted | None]":
+    """Return what the options ask for, by trading time; raise OperatorError if they leave something open."""
+    if not (symbols or timeframe or start or end):
+        return lambda now: None
+    if timeframe is None or start is None:
+        raise OperatorError(
+            "say which bars to fetch, and from when", "tradebot bars fetch AAPL --timeframe 1Day --from 2024-01-02"
+        )
+    first, last, names, stored = (
+        start,
+        end,
+        symbols_of(symbols) or tuple(app.settings.universe),
+        timeframe_of(timeframe),
+    )
+    if last and last < first:
+        raise OperatorError(f"--from {first} is after --to {last}", "exchange the two dates")
+
+    def at(now: datetime) -> Wanted:
+        return Wanted(names, stored, first, min(now, _end_of(last)) if last else now)
+
+    return at
+
+
+def _end_of(day: date) -> datetime:
+    """Return when a New York date is over."""
+    from zoneinfo import ZoneInfo
+
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), ZoneInfo("America/New_York"))
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise OperatorError(f"{word(text)} is not a date", "write it as 2026-11-16") from error
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[int], None]]":
+    """Yield a callable that counts new bars and shows how many come per second, if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda new: None
+        return
+    from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.completed:,.0f} new bars, {task.speed or 0:,.0f} a second")
+
+    with Progress(SpinnerColumn(), TextColumn("fetching"), Rate(), console=console(err=True), transient=True) as bars:
+        task = bars.add_task("fetching", total=None)
+        yield lambda new: bars.advance(task, new)
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+    from commands.shared.completing import symbols as watched
+
+    @app.command(
+        "fetch",
+        epilog="tradebot bars fetch  # what the strategies in use need\n"
+        "tradebot bars fetch AAPL MSFT --timeframe 1Min --from 2026-11-02 --to 2026-11-13",
+    )
+    def fetch(
+        symbols: Annotated[
+            list[str] | None, typer.Argument(help="Symbols [the universe].", autocompletion=watched)
+        ] = None,
+        timeframe: Annotated[
+            str | None, typer.Option("--timeframe", help="1Min or 1Day.", autocompletion=timeframes)
+        ] = None,
+        start: Annotated[str | None, typer.Option("--from", help="First date, such as 2026-11-02.")] = None,
+        end: Annotated[str | None, typer.Option("--to", help="Last date [now].")] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Fetch bars into the bot's store.
+
+        Without options, it fetches what the strategies in use need. What is stored already isn't fetched again. If it
+        is interrupted, or the source stops answering, the bars that came before are kept.
+        """
+        with opened(state_dir, config) as bot, _progress() as heard:
+            wanted = _wanted(bot, symbols or (), timeframe, _day(start), _day(end))
+            report = run(bot, wanted, heard)
+        finish(report, as_json)

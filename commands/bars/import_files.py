@@ -1,0 +1,229 @@
+"""`tradebot bars import`: read bars from CSV and Parquet files into the bot's store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.bars.shared import bar_time, sessions_between, timeframe_of, timeframes, zones
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
+from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from rich.console import Console
+
+    from tradebot.adapters.bars.importing import BadRow, How, Read
+    from tradebot.app.wiring import App
+    from tradebot.auditing.bar_findings import BarFinding
+    from tradebot.ports.world import Progress
+
+SOURCE = "import"
+"""What the store says about where imported bars came from."""
+SHOWN, KEPT = 20, 1_000
+"""How many bad rows a screen shows, and how many a document has; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRead:
+    """The good bars of one symbol; `new` are those that the store didn't have like this."""
+
+    symbol: str
+    bars: int
+    first: datetime
+    last: datetime
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarsImported:
+    """What was in the files and what became of it.
+
+    `bad` counts the skipped rows by reason; `bad_rows` are the first 1,000 of them. If `refused` says that the times
+    of the bars can't be right, nothing was stored.
+    """
+
+    files: tuple[str, ...]
+    timeframe: str
+    rows: int
+    good: int
+    new: int
+    dry_run: bool
+    symbols: tuple[SymbolRead, ...]
+    bad: dict[str, int]
+    bad_rows: "tuple[BadRow, ...]"
+    refused: "tuple[BarFinding, ...]"
+
+
+def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progress: "Progress") -> Report:
+    """Read the files and store the good bars, unless their times can't be right; exit 10 if any row is bad."""
+    from tradebot.adapters.bars.importing import read_files
+
+    read = read_files(files, how)
+    refused = _placed(read, how)
+    symbols = tuple(_stored(app, read, how.timeframe, dry_run=dry_run or bool(refused), progress=progress))
+    data = BarsImported(
+        files=tuple(map(str, files)),
+        timeframe=how.timeframe,
+        rows=read.rows,
+        good=sum(each.bars for each in symbols),
+        new=sum(each.new for each in symbols),
+        dry_run=dry_run,
+        symbols=symbols,
+        bad=read.reasons,
+        bad_rows=tuple(read.bad[:KEPT]),
+        refused=refused,
+    )
+    code = ExitCode.FINDINGS if refused or read.bad else ExitCode.DONE
+    return Report("bars-import", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _placed(read: "Read", how: "How") -> "tuple[BarFinding, ...]":
+    """Return why the times of all bars can't be right; if they can, skip the rows outside of every session."""
+    from tradebot.adapters.bars.importing import span
+    from tradebot.auditing.bar_findings import Stored
+    from tradebot.auditing.bars import misplaced
+
+    sessions = sessions_between(*span(read))
+    refused, strange = misplaced([Stored(name, how.timeframe, read.of(name)) for name in read.bars], sessions)
+    if not refused:
+        for symbol, start_s in strange:
+            read.drop(symbol, start_s, "no session at this time")
+    return refused
+
+
+def _stored(app: "App", read: "Read", timeframe: str, *, dry_run: bool, progress: "Progress") -> "Sequence[SymbolRead]":
+    """Store the bars symbol by symbol; an interrupted import keeps those that are done."""
+    rows = []
+    names = sorted(name for name, bars in read.bars.items() if bars)
+    for done, name in enumerate(names, start=1):
+        bars = read.of(name)
+        new = 0 if dry_run else app.bars.store.put(name, timeframe, bars, SOURCE)
+        first, last = (datetime.fromtimestamp(bar.start_s, UTC) for bar in (bars[0], bars[-1]))
+        rows.append(SymbolRead(name, len(bars), first, last, new))
+        progress(done, len(names))
+    return rows
+
+
+def _render(console: "Console", data: BarsImported) -> None:
+    from commands.shared.tables import Table, number
+
+    what = f"{counted(data.rows, 'row')} of {counted(len(data.files), 'file')}: {counted(data.good, 'good bar')}"
+    console.print(f"{what}, {sum(data.bad.values()):,} bad; {_outcome(data)}")
+    table = Table("symbol", *map(number, ("bars", "new")), "from", "to")
+    for row in data.symbols:
+        span = (bar_time(at, data.timeframe) for at in (row.first, row.last))
+        table.row(row.symbol, f"{row.bars:,}", f"{row.new:,}", *span)
+    console.print(table)
+    _bad_rows(console, data)
+    for finding in data.refused[:SHOWN]:
+        console.print(f"  {finding.symbol}: {finding.found}", markup=False)
+    if data.refused:
+        console.print("Next: declare --stamp and --zone as the maker of the files did, and import again")
+    elif data.new:
+        console.print("Next: tradebot bars check")
+
+
+def _outcome(data: BarsImported) -> str:
+    if data.refused:
+        return "[red]nothing was stored[/red], because the times can't be right"
+    if data.dry_run:
+        return "nothing was stored (--dry-run)"
+    return f"{data.new:,} new or changed in the store"
+
+
+def _bad_rows(console: "Console", data: BarsImported) -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number, sentence
+
+    if not data.bad:
+        return
+    for reason, count in sorted(data.bad.items(), key=lambda each: -each[1]):
+        console.print(f"  {count:,} {reason}")
+    table = Table(number("row"), "symbol", "time", sentence("what is wrong", "wrong:"), "file")
+    for row in data.bad_rows[:SHOWN]:
+        name = escape(clean(Path(row.file).name))
+        at = bar_time(row.at, data.timeframe) if row.at else ""
+        table.row(f"{row.row:,}", escape(row.symbol or ""), at, row.reason, name)
+    console.print(table)
+    left = sum(data.bad.values()) - min(len(data.bad_rows), SHOWN)
+    if left:
+        console.print(f"  and {counted(left, 'more bad row')}; --json has the first {KEPT:,}")
+
+
+def _how(timeframe: str, stamp: str | None, zone: str | None) -> "How":
+    """Return what the options declare; raise OperatorError if that isn't enough, or too much."""
+    from tradebot.adapters.bars.importing import How
+
+    name = timeframe_of(timeframe)
+    if name == "1Min" and stamp not in ("start", "end"):
+        raise OperatorError(
+            "say whether minute bars are stamped at their start or at their end", "--stamp start or --stamp end"
+        )
+    if name == "1Day" and (stamp or zone):
+        raise OperatorError(
+            "a daily bar is stamped with its date alone, so --stamp and --zone mean nothing", "leave them out"
+        )
+    return How(name, stamp == "end", _zone(zone), datetime.now(UTC))
+
+
+def _zone(name: str | None) -> "ZoneInfo | None":
+    from zoneinfo import ZoneInfo
+
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        raise OperatorError(
+            f"there is no time zone {word(name)}", "for example --zone America/New_York or --zone UTC"
+        ) from error
+
+
+def stamps(incomplete: str) -> list[str]:
+    """Complete what a bar may be stamped with."""
+    return [name for name in ("start", "end") if name.startswith(incomplete)]
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command(
+        "import",
+        epilog="tradebot bars import daily.csv --timeframe 1Day\n"
+        "tradebot bars import 2019-02.parquet --timeframe 1Min --stamp end --zone America/New_York --dry-run",
+    )
+    def _import(
+        files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.", metavar="FILE...")],
+        timeframe: Annotated[
+            str, typer.Option("--timeframe", help="What a row covers: 1Min or 1Day.", autocompletion=timeframes)
+        ],
+        stamp: Annotated[
+            str | None,
+            typer.Option("--stamp", help="What minute bars are stamped with: start or end.", autocompletion=stamps),
+        ] = None,
+        zone: Annotated[
+            str | None,
+            typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones),
+        ] = None,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, but store nothing.")] = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Import bars from CSV or Parquet files.
+
+        The columns are ts or date, symbol, open, high, low, close and volume; prices are as traded, not adjusted. Bad
+        rows are skipped and shown. If the times can't be right, nothing is stored. Exits with code 10 in both cases.
+        """
+        how = _how(timeframe, stamp, zone)
+        with opened(state_dir, config) as bot, progress_bar("storing bars") as progress:
+            report = run(bot, files, how, dry_run=dry_run, progress=progress)
+        finish(report, as_json)

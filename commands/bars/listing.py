@@ -1,0 +1,88 @@
+"""`tradebot bars list`: show which bars are stored, where they came from, and how much room they take."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.bars.shared import bar_time, spans_of, stored_bytes
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.times import zone
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """The bars of one symbol and timeframe from one source; `first` and `last` are starts of bars."""
+
+    symbol: str
+    timeframe: str
+    source: str
+    first: datetime
+    last: datetime
+    bars: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarsStored:
+    """What is stored, and how many bytes all of it takes on the disk."""
+
+    spans: tuple[SpanRow, ...]
+    bars: int
+    bytes: int
+
+
+def run(app: "App") -> Report:
+    """Read what the store holds; nothing is created or fetched."""
+    rows = tuple(
+        SpanRow(
+            span.symbol,
+            span.timeframe,
+            span.source,
+            datetime.fromtimestamp(span.first_s, UTC),
+            datetime.fromtimestamp(span.last_s, UTC),
+            span.count,
+        )
+        for span in spans_of(app)
+    )
+    data = BarsStored(rows, sum(row.bars for row in rows), stored_bytes(app))
+    return Report(
+        "bars-list", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
+    )
+
+
+def _render(console: "Console", data: BarsStored) -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number
+
+    symbols = len({row.symbol for row in data.spans})
+    console.print(f"{counted(data.bars, 'bar')} of {counted(symbols, 'symbol')}, {data.bytes / 1e6:,.1f} MB")
+    if not data.spans:
+        console.print("Next: tradebot bars fetch, or tradebot bars import FILE")
+        return
+    table = Table("symbol", "timeframe", number("bars"), f"from {zone()}", f"to {zone()}", "source")
+    for row in data.spans:
+        span = (bar_time(at, row.timeframe) for at in (row.first, row.last))
+        table.row(escape(row.symbol), row.timeframe, f"{row.bars:,}", *span, escape(row.source))
+    console.print(table)
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command("list", epilog="tradebot bars list")
+    def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+        """List the bars that are stored.
+
+        Reads the bot's own store; nothing is fetched.
+        """
+        with opened(state_dir, config) as bot:
+            report = run(bot)
+        finish(report, as_json)

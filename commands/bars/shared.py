@@ -1,0 +1,95 @@
+"""Shared by the verbs of `tradebot bars`: their options, the store, and the sessions that bars are held against."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from commands.shared.times import MINUTE, stamp
+from tradebot.errors import OperatorError, word
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tradebot.adapters.bars.store import Span
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+
+TIMEFRAMES = ("1Day", "1Min")
+MARGIN = timedelta(days=7)
+
+
+def timeframes(incomplete: str) -> list[str]:
+    """Complete a timeframe."""
+    return [name for name in TIMEFRAMES if name.lower().startswith(incomplete.lower())]
+
+
+def zones(incomplete: str) -> list[str]:
+    """Complete the name of a time zone."""
+    from zoneinfo import available_timezones
+
+    return sorted(name for name in available_timezones() if name.startswith(incomplete))
+
+
+def timeframe_of(text: str) -> str:
+    """Return a timeframe as it is stored; raise OperatorError for one that isn't."""
+    for name in TIMEFRAMES:
+        if text.lower() == name.lower():
+            return name
+    raise OperatorError(
+        f"{word(text)} is not a timeframe in which bars are stored",
+        f"use {' or '.join(TIMEFRAMES)}; all others are made of these",
+    )
+
+
+def symbols_of(typed: Sequence[str]) -> tuple[str, ...]:
+    """Return symbols as they are stored, each once; raise OperatorError for what can't be one."""
+    import re
+
+    from tradebot.text import SYMBOL_PATTERN
+
+    names = tuple(dict.fromkeys(name.strip().upper() for name in typed))
+    for name in names:
+        if not re.fullmatch(SYMBOL_PATTERN, name):
+            raise OperatorError(f"{word(name)} is not a symbol", "write it as the broker does, such as AAPL or BRK.B")
+    return names
+
+
+def spans_of(app: "App") -> "Sequence[Span]":
+    """Return what is stored; a bot without a store has nothing, and doesn't get one by being asked."""
+    return app.bars.store.spans() if any(_files(app)) else ()
+
+
+def stored_bytes(app: "App") -> int:
+    """Return how many bytes the stored bars take on the disk."""
+    return sum(path.stat().st_size for path in _files(app))
+
+
+def _files(app: "App") -> "list[Path]":
+    from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
+
+    folder = app.folder.path
+    files = (folder / BARS, folder / f"{BARS}-wal", *(folder / BARS_FOLDER).rglob("*.parquet"))
+    return [path for path in files if path.is_file()]
+
+
+def now_of(app: "App") -> datetime:
+    """Return trading time: the exchange's in the sandbox, this machine's otherwise, so that no broker is asked."""
+    from tradebot.model.trading import Mode
+
+    return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
+
+
+def sessions_between(first: date, last: date) -> "Sequence[Session]":
+    """Return the exchange's sessions in a span, with a margin of some days."""
+    from tradebot.adapters.time.calendar import exchange_sessions
+
+    return exchange_sessions(first - MARGIN, last + MARGIN)
+
+
+def bar_time(at: datetime | None, timeframe: str) -> str:
+    """Return a bar's start for a table; a daily bar's is its date, in any zone."""
+    if at is None:
+        return ""
+    from zoneinfo import ZoneInfo
+
+    return f"{at.astimezone(ZoneInfo('America/New_York')):%Y-%m-%d}" if timeframe == "1Day" else stamp(at, MINUTE)

@@ -1,0 +1,253 @@
+"""The check of stored bars: nothing is found in sound bars, and each flaw is found where it was put."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.auditing.markets import MadeBar, daily, minutes, of_days, of_minutes, weekdays
+from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored
+from tradebot.auditing.bar_times import midnight_s
+from tradebot.auditing.bars import check, misplaced
+from tradebot.model.bar import Session
+
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+SESSIONS = weekdays(10)
+DAYS = daily(SESSIONS)
+MINUTES = minutes(SESSIONS[:5])
+seeds = st.integers(0, 2**32)
+
+
+def found(*every: Stored, sessions: list[Session] = SESSIONS, now: datetime = LATER) -> list[BarFinding]:
+    return list(check(every, sessions, now).findings)
+
+
+def flaws(*every: Stored, now: datetime = LATER) -> list[Flaw]:
+    return [each.flaw for each in found(*every, now=now)]
+
+
+@settings(max_examples=10)
+@given(seeds, st.sampled_from([1.0, 0.98, 0.3]), st.booleans())
+def test_nothing_is_found_in_sound_bars(seed: int, filled: float, extended: bool) -> None:
+    thin_or_not = minutes(SESSIONS[:3], seed, filled=filled, extended=extended)
+    result = check([of_minutes(thin_or_not), of_days(daily(SESSIONS, seed), "MSFT")], SESSIONS, LATER)
+    assert result.findings == ()
+    assert [(row.symbol, row.sessions, row.liquid) for row in result.looked_at] == [
+        ("AAPL", 3, filled > 0.9),
+        ("MSFT", 10, None),
+    ]
+
+
+@settings(max_examples=15)
+@given(seeds, st.sampled_from([1, -1, 4, 5, -5, 9, 13, -8]), st.booleans(), st.sampled_from([1.0, 0.3]))
+def test_bars_of_another_zone_are_found_with_the_hours_they_are_off(
+    seed: int, hours: int, extended: bool, filled: float
+) -> None:
+    moved = [
+        bar._replace(start_s=bar.start_s + 3600 * hours)
+        for bar in minutes(SESSIONS[:5], seed, filled=filled, extended=extended)
+    ]
+    (finding,) = found(of_minutes(moved))
+    assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, hours, len(moved))
+
+
+def test_a_zone_without_summer_time_is_found_from_its_beginning_on() -> None:
+    bars = minutes(SESSIONS)
+    change_s = midnight_s(SESSIONS[5].date)
+    moved = [bar._replace(start_s=bar.start_s + 3600 * (bar.start_s > change_s)) for bar in bars]
+    (finding,) = found(of_minutes(moved))
+    assert (finding.flaw, finding.observed) == (Flaw.WRONG_ZONE, 1)
+    assert finding.at == SESSIONS[5].open + timedelta(hours=1)
+
+
+def test_a_day_of_heavy_trading_after_hours_is_in_its_own_zone() -> None:
+    bars = minutes(SESSIONS[:1], extended=True)
+    closes_s = int(SESSIONS[0].close.timestamp())
+    loud = [bar._replace(volume=300_000) if closes_s <= bar.start_s < closes_s + 1800 else bar for bar in bars]
+    assert flaws(of_minutes(loud)) == []
+
+
+def test_bars_stamped_at_their_end_are_found() -> None:
+    ends = [bar._replace(start_s=bar.start_s + 60) for bar in MINUTES]
+    (finding,) = found(of_minutes(ends))
+    assert (finding.flaw, finding.count) == (Flaw.END_STAMP, 5)
+
+
+def test_a_thin_symbol_with_a_bar_of_the_closing_auction_is_not_called_stamped_at_its_end() -> None:
+    thin = [bar for bar in minutes(SESSIONS[:5], filled=0.3) if bar.start_s not in _opens()]
+    auctions = [thin[0]._replace(start_s=int(session.close.timestamp())) for session in SESSIONS[:5]]
+    assert flaws(of_minutes(sorted([*thin, *auctions]))) == []
+
+
+def _opens() -> set[int]:
+    return {int(session.open.timestamp()) for session in SESSIONS}
+
+
+@pytest.mark.parametrize("make", [of_days, of_minutes])
+@given(st.integers(1, 8), st.integers(1, 8))
+@settings(max_examples=8)
+def test_sessions_without_a_bar_are_one_finding_for_each_run(
+    make: Callable[[list[MadeBar]], Stored], first: int, count: int
+) -> None:
+    last = min(first + count, 9)
+    lost = {session.date for session in SESSIONS[first:last]}
+    bars = DAYS if make is of_days else minutes(SESSIONS, filled=0.1)
+    kept = [bar for bar in bars if datetime.fromtimestamp(bar.start_s, UTC).date() not in lost]
+    gaps = [each for each in found(make(kept)) if each.flaw is Flaw.GAP]
+    assert [each.count for each in gaps] == ([last - first] if last > first else [])
+
+
+@given(st.integers(0, 4), st.integers(1, 300), st.integers(3, 60))
+@settings(max_examples=8)
+def test_a_run_of_missing_minutes_is_a_hole_of_a_liquid_symbol(day: int, minute: int, count: int) -> None:
+    first_s = int(SESSIONS[day].open.timestamp()) + 60 * minute
+    kept = [bar for bar in MINUTES if not first_s <= bar.start_s < first_s + 60 * count]
+    (finding,) = found(of_minutes(kept))
+    assert (finding.flaw, finding.count) == (Flaw.HOLE, count)
+    assert finding.at == datetime.fromtimestamp(first_s, UTC)
+
+
+def test_one_missing_minute_is_chance_unless_other_liquid_symbols_lack_it_too() -> None:
+    lost_s = MINUTES[500].start_s
+    alone = [of_minutes([bar for bar in MINUTES if bar.start_s != lost_s])]
+    assert flaws(*alone, of_minutes(MINUTES, "B"), of_minutes(MINUTES, "C")) == []
+    assert flaws(*(replace(alone[0], symbol=name) for name in ("A", "B", "C"))) == [Flaw.HOLE] * 3
+
+
+def test_missing_minutes_of_a_thin_symbol_are_counted_only() -> None:
+    result = check([of_minutes(minutes(SESSIONS[:2], filled=0.3))], SESSIONS, LATER)
+    (row,) = result.looked_at
+    assert (result.findings, row.liquid) == ((), False)
+    assert row.missing is not None
+    assert 400 < row.missing < 700
+
+
+@given(st.sampled_from([1.5, 2.0, 3.0, 7.0, 20.0, 0.5, 0.1]), st.integers(1, 9), seeds)
+@settings(max_examples=15)
+def test_a_split_that_is_not_on_record_is_found_with_its_ratio(ratio: float, place: int, seed: int) -> None:
+    sound = daily(SESSIONS, seed)
+    bars = [*sound[:place], *(_split(bar, ratio) for bar in sound[place:])]
+    (finding,) = found(of_days(bars))
+    assert finding.flaw is Flaw.UNADJUSTED_SPLIT
+    assert finding.expected == pytest.approx(ratio, rel=0.05)
+    assert finding.at == datetime.fromtimestamp(bars[place].start_s, UTC)
+    known = (KnownSplit(bars[place].start_s, ratio),)
+    assert flaws(replace(of_days(bars), splits=known)) == []
+    assert flaws(replace(of_days(sound), splits=known)) == [Flaw.ALREADY_ADJUSTED]
+
+
+def _split(bar: MadeBar, ratio: float) -> MadeBar:
+    return _times(bar, 1 / ratio)._replace(volume=bar.volume * ratio)
+
+
+def _times(bar: MadeBar, factor: float) -> MadeBar:
+    prices = {name: getattr(bar, name) * factor for name in ("open", "high", "low", "close")}
+    return bar._replace(**prices)
+
+
+def test_a_split_is_found_in_minutes_too() -> None:
+    first_s = int(SESSIONS[2].open.timestamp())
+    bars = [_split(bar, 7) if bar.start_s >= first_s else bar for bar in MINUTES]
+    (finding,) = found(of_minutes(bars))
+    assert (finding.flaw, finding.expected, finding.at) == (Flaw.UNADJUSTED_SPLIT, 7, SESSIONS[2].open)
+    assert flaws(replace(of_minutes(bars), splits=(KnownSplit(midnight_s(SESSIONS[2].date), 7.0),))) == []
+
+
+def test_a_price_that_halves_on_many_times_the_volume_is_news_and_no_split() -> None:
+    crash = [*DAYS[:5], *(_split(bar, 2)._replace(volume=bar.volume * 30) for bar in DAYS[5:])]
+    assert flaws(of_days(crash)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"close": float("nan")}, "not a number"),
+        ({"volume": float("inf")}, "not a number"),
+        ({"low": 0.0}, "price zero or negative"),
+        ({"open": -1.0}, "price zero or negative"),
+        ({"high": 1.0}, "high below low"),
+        ({"open": 1000.0}, "open or close outside low and high"),
+        ({"volume": -5.0}, "negative volume"),
+    ],
+)
+def test_numbers_that_cannot_be_true_are_found(change: dict[str, Any], words: str) -> None:
+    bars = [*DAYS[:4], DAYS[4]._replace(**change), *DAYS[5:]]
+    (finding,) = found(of_days(bars))
+    assert finding.flaw is Flaw.BAD_PRICE
+    assert finding.found.startswith(words)
+    assert finding.at == datetime.fromtimestamp(DAYS[4].start_s, UTC)
+
+
+@pytest.mark.parametrize("factor", [1.4, 0.6])
+def test_a_close_that_jumps_and_comes_back_is_a_spike(factor: float) -> None:
+    odd = _times(DAYS[4], factor)
+    (finding,) = found(of_days([*DAYS[:4], odd, *DAYS[5:]]))
+    assert (finding.flaw, finding.observed) == (Flaw.SPIKE, odd.close)
+    stays = [_times(bar, factor)._replace(volume=bar.volume * 9) for bar in DAYS[4:]]
+    assert flaws(of_days([*DAYS[:4], *stays])) == []
+
+
+def test_a_high_far_above_its_bar_is_a_spike_of_minutes_and_may_be_real_in_a_day() -> None:
+    assert flaws(of_minutes([*MINUTES[:9], MINUTES[9]._replace(high=150.0), *MINUTES[10:]])) == [Flaw.SPIKE]
+    assert flaws(of_days([*DAYS[:4], DAYS[4]._replace(high=DAYS[4].high * 1.5), *DAYS[5:]])) == []
+
+
+def test_daily_dates_that_are_all_a_day_early_are_one_finding() -> None:
+    early = [
+        bar._replace(start_s=midnight_s(SESSIONS[place].date - timedelta(days=1))) for place, bar in enumerate(DAYS)
+    ]
+    long = weekdays(20)
+    more = [
+        bar._replace(start_s=midnight_s(s.date - timedelta(days=1))) for s, bar in zip(long, daily(long), strict=True)
+    ]
+    assert {each.flaw for each in found(of_days(early))} == {Flaw.NO_SESSION, Flaw.GAP}, "two Sundays may be chance"
+    (finding,) = found(of_days(more), sessions=long)
+    assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, -24, 20)
+
+
+def test_a_bar_on_a_weekend_or_at_another_time_of_day_is_found() -> None:
+    saturday = DAYS[4]._replace(start_s=DAYS[4].start_s + 86_400)
+    assert flaws(of_days([*DAYS[:5], saturday, *DAYS[5:]])) == [Flaw.NO_SESSION]
+    at_close = DAYS[4]._replace(start_s=int(SESSIONS[4].close.timestamp()))
+    (at_four, gap) = found(of_days([*DAYS[:4], at_close, *DAYS[5:]]))
+    assert (at_four.found, gap.flaw) == ("starts at 16:00 in New York, not at midnight", Flaw.GAP)
+    night = MINUTES[400]._replace(start_s=MINUTES[400].start_s - 9 * 3600)
+    assert flaws(of_minutes(sorted([*MINUTES, night]))) == [Flaw.NO_SESSION]
+
+
+def test_a_bar_that_is_there_twice_is_found() -> None:
+    assert flaws(of_minutes([*MINUTES[:9], MINUTES[8], *MINUTES[9:]])) == [Flaw.DUPLICATE]
+    noon = DAYS[3]._replace(start_s=DAYS[3].start_s + 12 * 3600)
+    assert Flaw.DUPLICATE in flaws(of_days([*DAYS[:4], noon, *DAYS[4:]]))
+
+
+def test_bars_that_cannot_be_complete_yet_are_found() -> None:
+    last = SESSIONS[-1]
+    assert flaws(of_days(DAYS), now=last.close) == []
+    assert flaws(of_days(DAYS), now=last.close - timedelta(seconds=1)) == [Flaw.NOT_CLOSED]
+    end = SESSIONS[4].close
+    assert flaws(of_minutes(MINUTES), now=end) == []
+    (finding,) = found(of_minutes(MINUTES), now=end - timedelta(seconds=90))
+    assert (finding.flaw, finding.count) == (Flaw.NOT_CLOSED, 2)
+
+
+def test_nothing_stored_is_a_finding() -> None:
+    assert flaws(of_days([])) == [Flaw.NOTHING_STORED]
+
+
+def test_findings_are_ranked_and_counted_by_series() -> None:
+    result = check([of_days([*DAYS[:4], *DAYS[6:]]), of_days([], "ZZZ")], SESSIONS, LATER)
+    assert [each.flaw for each in result.findings] == [Flaw.NOTHING_STORED, Flaw.GAP]
+    assert [(row.symbol, row.findings) for row in result.looked_at] == [("AAPL", 1), ("ZZZ", 1)]
+
+
+def test_bars_without_a_session_can_be_left_out_unless_all_are_moved() -> None:
+    saturday = DAYS[4]._replace(start_s=DAYS[4].start_s + 86_400)
+    assert misplaced([of_days([*DAYS[:5], saturday, *DAYS[5:]])], SESSIONS) == ((), [("AAPL", saturday.start_s)])
+    moved = [bar._replace(start_s=bar.start_s + 5 * 3600) for bar in MINUTES]
+    refused, _ = misplaced([of_minutes(moved)], SESSIONS)
+    assert [each.flaw for each in refused] == [Flaw.WRONG_ZONE]

@@ -1,0 +1,1 @@
+"""Keep bars locally, fetch what is missing, and make the series that strategies see."""

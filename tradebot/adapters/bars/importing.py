@@ -1,0 +1,246 @@
+"""Read bars from files. A bad row is skipped and counted with its reason; nothing is stored here."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from tradebot.adapters.bars.store import DAYS, RawBar
+from tradebot.adapters.bars.tables import EXPECTED, Fields, rows_of
+from tradebot.auditing.bar_prices import bad_price
+from tradebot.auditing.bar_times import MINUTE_S, day_over_s, midnight_s
+from tradebot.errors import OperatorError, word
+from tradebot.text import SYMBOL_PATTERN
+
+MOST_ROWS = 3_000_000
+"""The most rows of one import; while it runs, each takes half a kilobyte."""
+FIRST_DAY = date(1970, 1, 2)
+HIGHEST_PRICE, MOST_SHARES = 1e7, 1e12
+_FILE = 1 << 40
+_SYMBOL = re.compile(SYMBOL_PATTERN)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
+_NEW_YORK = ZoneInfo("America/New_York")
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the owner of the files declares about them.
+
+    `timeframe` is 1Min or 1Day. `ends` is True if minute bars are stamped at their end. `zone` is the one of times
+    that don't name theirs. Bars that weren't complete at `now` are bad rows.
+    """
+
+    timeframe: str
+    ends: bool
+    zone: ZoneInfo | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was skipped: its CSV line or Parquet row, the symbol and time if they could be read, and why."""
+
+    file: str
+    row: int
+    symbol: str | None
+    at: datetime | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Read:
+    """What some files hold: the good bars of each symbol by start, where each was read, and the bad rows.
+
+    A place is the file's number, times 2^40, plus the row.
+    """
+
+    files: list[str] = field(default_factory=list)
+    rows: int = 0
+    bars: dict[str, dict[int, RawBar]] = field(default_factory=dict)
+    places: dict[str, dict[int, int]] = field(default_factory=dict)
+    bad: list[BadRow] = field(default_factory=list)
+
+    def of(self, symbol: str) -> list[RawBar]:
+        """Return a symbol's bars, oldest first."""
+        return sorted(self.bars[symbol].values())
+
+    def add(self, symbol: str, bar: RawBar, row: int) -> None:
+        """Add a bar of the newest file; raise _BadRowError if there is one with the same start."""
+        bars = self.bars.setdefault(symbol, {})
+        first = bars.get(bar.start_s)
+        if first is not None:
+            reason = "duplicate" if first == bar else "duplicate with other numbers"
+            raise _BadRowError(reason, symbol, bar.start_s)
+        bars[bar.start_s] = bar
+        self.places.setdefault(symbol, {})[bar.start_s] = (len(self.files) - 1) * _FILE + row
+
+    def drop(self, symbol: str, start_s: int, reason: str) -> None:
+        """Make a good row a bad one."""
+        del self.bars[symbol][start_s]
+        file, row = divmod(self.places[symbol].pop(start_s), _FILE)
+        self.bad.append(BadRow(self.files[file], row, symbol, datetime.fromtimestamp(start_s, UTC), reason))
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Return how many rows were skipped, by reason."""
+        return dict(Counter(row.reason for row in self.bad))
+
+
+class _BadRowError(ValueError):
+    """Raised for a row that isn't a valid bar; the message is the reason under which it is counted."""
+
+    def __init__(self, reason: str, symbol: str | None = None, start_s: int | None = None) -> None:
+        super().__init__(reason)
+        self.symbol = symbol
+        self.at = None if start_s is None else datetime.fromtimestamp(start_s, UTC)
+
+
+def read_files(paths: Iterable[Path], how: How) -> Read:
+    """Read all rows of some files; raise OperatorError for a file that can't be read, or that has too much in it.
+
+    Of two rows for the same bar the first counts.
+    """
+    read, start_of = Read(), _starts(how)
+    for path in paths:
+        read.files.append(str(path))
+        for fields in rows_of(path):
+            read.rows += 1
+            if read.rows > MOST_ROWS:
+                raise OperatorError(f"there are more than {MOST_ROWS:,} rows", "import fewer at a time")
+            try:
+                read.add(*_bar(fields, how, start_of), fields.number)
+            except _BadRowError as error:
+                read.bad.append(BadRow(str(path), fields.number, error.symbol, error.at, str(error)))
+    return read
+
+
+def _bar(fields: Fields, how: How, start_of: Callable[[object], int]) -> tuple[str, RawBar]:
+    if not fields.values:
+        raise _BadRowError("too few fields")
+    symbol = _symbol(fields.values[0])
+    try:
+        start_s = start_of(fields.at)
+    except _BadRowError as error:
+        raise _BadRowError(str(error), symbol) from error
+    bar = RawBar(start_s, *map(_number, fields.values[1:]))
+    reason = _reason(bar, how)
+    if reason:
+        raise _BadRowError(reason, symbol, start_s)
+    return symbol, bar
+
+
+def _reason(bar: RawBar, how: How) -> str | None:
+    """Return what is wrong with a bar by itself, or None."""
+    reason = bad_price(bar)
+    if reason:
+        return reason
+    if bar.high > HIGHEST_PRICE or bar.volume > MOST_SHARES:
+        return "price or volume out of range"
+    over_s = day_over_s(bar.start_s) if how.timeframe == DAYS else bar.start_s + MINUTE_S
+    return None if over_s <= how.now.timestamp() else "not complete yet"
+
+
+def _symbol(value: object) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not _SYMBOL.fullmatch(text):
+        raise _BadRowError("bad symbol", word(str(value)) if value is not None else None)
+    return text
+
+
+def _number(value: object) -> float:
+    """Return a number, or NaN for anything else."""
+    if isinstance(value, float):
+        return value
+    text = str(value)
+    try:
+        # Python would also read 1_000, and digits of other scripts.
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _starts(how: How) -> Callable[[object], int]:
+    """Return what reads a time as the start of its bar; many rows have the same time, so answers are kept."""
+    read = _day_of if how.timeframe == DAYS else lambda at: _minute_of(at, how)
+    return lru_cache(maxsize=1 << 18)(read)
+
+
+def _minute_of(at: object, how: How) -> int:
+    seconds = _instant(at, how.zone)
+    if seconds % MINUTE_S:
+        raise _BadRowError("not on a minute")
+    start_s = int(seconds) - MINUTE_S * how.ends
+    if start_s < midnight_s(FIRST_DAY):
+        raise _BadRowError("time out of range")
+    return start_s
+
+
+def _day_of(at: object) -> int:
+    """Return New York's midnight on a row's date, which is written alone or as a midnight of New York or UTC."""
+    naive = _parsed(at) if isinstance(at, str) else None
+    if naive is not None and naive.tzinfo is None:
+        day = _date_at_midnight(naive)
+    else:
+        moment = datetime.fromtimestamp(_instant(at, None), UTC)
+        day = _date_at_midnight(moment.astimezone(_NEW_YORK)) or _date_at_midnight(moment)
+    if day is None:
+        raise _BadRowError("not a date: its time isn't midnight")
+    if day < FIRST_DAY:
+        raise _BadRowError("time out of range")
+    return midnight_s(day)
+
+
+def _date_at_midnight(moment: datetime) -> date | None:
+    return moment.date() if moment.time() == time() else None
+
+
+def _instant(at: object, zone: ZoneInfo | None) -> float:
+    """Return a time in seconds since 1970 UTC; raise OperatorError if it names no zone and none was declared."""
+    if isinstance(at, int | float):
+        return at
+    moment = _parsed(at)
+    if moment.tzinfo is None:
+        if zone is None:
+            raise OperatorError(
+                f"the time {word(str(at))} names no zone", "say which zone the files use: --zone America/New_York"
+            )
+        moment = _in_zone(moment, zone)
+    return moment.timestamp()
+
+
+def _parsed(at: object) -> datetime:
+    text = at.strip() if isinstance(at, str) else ""
+    if not _TIME.fullmatch(text):
+        raise _BadRowError("unreadable time")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _BadRowError("unreadable time") from error
+    if not FIRST_DAY.year <= moment.year < date.max.year:
+        raise _BadRowError("time out of range")
+    return moment
+
+
+def _in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
+    """Return a local time with its zone, unless clocks skip or repeat it."""
+    local = moment.replace(tzinfo=zone)
+    if local.utcoffset() != local.replace(fold=1).utcoffset():
+        raise _BadRowError("time is skipped or repeated when clocks change")
+    return local
+
+
+def span(read: Read) -> tuple[date, date]:
+    """Return the first and the last New York date of the good bars; raise OperatorError if there are none."""
+    starts = [start_s for bars in read.bars.values() for start_s in bars]
+    if not starts:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(read.reasons.items()))
+        raise OperatorError(f"there is no usable bar in these files: {why or 'they hold no rows'}", EXPECTED)
+    first, last = (
+        datetime.fromtimestamp(at_s, UTC).astimezone(_NEW_YORK).date() for at_s in (min(starts), max(starts))
+    )
+    return first - timedelta(days=7), last + timedelta(days=7)

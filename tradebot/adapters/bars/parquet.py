@@ -1,0 +1,198 @@
+"""Store bars as Parquet files by symbol, timeframe and year, with duckdb.
+
+Each symbol's newest day stays in SQLite, with everything that isn't a bar, so that no minute rewrites a file. Every
+older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet`. SQLite's lock lets one process write at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from tradebot.adapters.bars.store import COLUMNS, RawBar, Span, SqliteBars
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.cache_database import DamagedError
+from tradebot.adapters.state.plain_files import create_draft, opened_plain, require_plain
+from tradebot.adapters.state.state_folder import BARS_FOLDER, cannot_write, make_folder
+from tradebot.ports.stores import Events
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+DAY_S = 86_400
+_LAST_S = 4_102_444_799
+"""The end of 2099."""
+_TABLE = (
+    "CREATE OR REPLACE TEMP TABLE rows AS SELECT $1 AS symbol, $2 AS timeframe, unnest($3::BIGINT[]) AS start_s,"
+    " unnest($4::DOUBLE[]) AS open, unnest($5::DOUBLE[]) AS high, unnest($6::DOUBLE[]) AS low,"
+    " unnest($7::DOUBLE[]) AS close, unnest($8::DOUBLE[]) AS volume, unnest($9::VARCHAR[]) AS source"
+)
+_QUIET: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""Files of a few thousand rows need no threads, and nothing is downloaded."""
+Row = tuple[int, float, float, float, float, float, str]
+
+
+class ParquetBars(SqliteBars):
+    """The bars of a state folder, in Parquet files next to one SQLite file."""
+
+    def __init__(self, folder: Path, events: Events, at: datetime) -> None:
+        self._folder = folder / BARS_FOLDER
+        try:
+            if not self._folder.is_dir():
+                make_folder(self._folder)
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        super().__init__(folder, events, at)
+
+    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
+        """Store bars, replacing those with the same start; return how many were new or changed."""
+        if not bars:
+            return 0
+        with self._write():
+            starts = [bar.start_s for bar in bars]
+            old = {row[0]: row for row in self._in_files(symbol, timeframe, min(starts), max(starts))}
+            rows = {bar.start_s: (*bar, source) for bar in bars}
+            changed = [row for start_s, row in rows.items() if old.get(start_s) != row]
+            new = self._insert(symbol, timeframe, changed)
+            self._pour(symbol, timeframe)
+        return new
+
+    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
+        """Return the bars that start in a span, both ends inclusive, oldest first."""
+        # What another process moves meanwhile is seen twice, and never missed.
+        newer = super().get(symbol, timeframe, start_s, end_s)
+        with self._guard():
+            older = [RawBar(*row[:6]) for row in self._in_files(symbol, timeframe, start_s, end_s)]
+        if not older or not newer:
+            return older or newer
+        return sorted({bar.start_s: bar for bar in (*older, *newer)}.values())
+
+    def spans(self) -> Sequence[Span]:
+        """Return what is stored, by symbol, timeframe and source."""
+        paths = sorted(self._folder.glob("*/*.parquet"))
+        query = (
+            "SELECT symbol, timeframe, source, min(start_s), max(start_s), count(*) FROM read_parquet($1) GROUP BY ALL"
+        )
+        with self._guard():
+            older = [Span(*row) for row in self._query(paths, query)]
+        joined: dict[tuple[str, str, str], list[Span]] = defaultdict(list)
+        for span in (*older, *super().spans()):
+            joined[span.symbol, span.timeframe, span.source].append(span)
+        return [
+            Span(*key, min(s.first_s for s in of), max(s.last_s for s in of), sum(s.count for s in of))
+            for key, of in sorted(joined.items())
+        ]
+
+    def _pour(self, symbol: str, timeframe: str) -> None:
+        """Move all bars from before the newest one's day into files, inside the transaction that stores them."""
+        where = "symbol = ? AND timeframe = ?"
+        ((newest_s,),) = self._database.execute(f"SELECT max(start_s) FROM bars WHERE {where}", (symbol, timeframe))  # noqa: S608 -- constants
+        if newest_s is None:
+            return
+        of = (symbol, timeframe, newest_s - newest_s % DAY_S)
+        by_year: dict[int, list[Row]] = defaultdict(list)
+        rows = self._database.execute(f"SELECT {COLUMNS}, source FROM bars WHERE {where} AND start_s < ?", of)  # noqa: S608 -- constants
+        for row in rows:
+            by_year[_year(row[0])].append(row)
+        for year, poured in by_year.items():
+            self._merge(self._path_of(symbol, timeframe, year), (symbol, timeframe), poured)
+        self._database.execute(f"DELETE FROM bars WHERE {where} AND start_s < ?", of)  # noqa: S608 -- constants
+
+    def _merge(self, path: Path, of: tuple[str, str], rows: Sequence[Row]) -> None:
+        """Replace a file by one that has these rows as well."""
+        merged = {row[0]: row for row in (*(self._read([path]) if path.exists() else ()), *rows)}
+        columns = zip(*(merged[start_s] for start_s in sorted(merged)), strict=True)
+        self._duckdb.execute(_TABLE, [*of, *(list(column) for column in columns)])
+        try:
+            require_plain(path)
+            if not path.parent.is_dir():
+                path.parent.mkdir(mode=0o700)
+            draft, descriptor = create_draft(path)
+            os.close(descriptor)
+            self._replace(draft, path)
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+
+    def _replace(self, draft: Path, path: Path) -> None:
+        """Write the table of rows to a draft, and put it in the place of a file; OSError if that fails."""
+        from duckdb import Error
+
+        try:
+            place = str(draft).replace("'", "''")
+            self._duckdb.execute(f"COPY rows TO '{place}' (FORMAT parquet, USE_TMP_FILE false)")
+            with around("parquet.replace"):
+                draft.replace(path)
+        except (Error, OSError) as error:
+            with around("parquet.drop_draft"):
+                draft.unlink(missing_ok=True)
+            raise error if isinstance(error, OSError) else OSError(str(error)) from error
+
+    def _in_files(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[Row]:
+        paths = (self._path_of(symbol, timeframe, year) for year in range(_year(start_s), _year(end_s) + 1))
+        folder = self._folder / quote(symbol, safe="")
+        there = set(os.listdir(folder)) if folder.is_dir() else ()
+        return self._read([path for path in paths if path.name in there], start_s, end_s)
+
+    def _read(self, paths: Sequence[Path], start_s: int = 0, end_s: int = _LAST_S) -> Sequence[Row]:
+        """Return the rows of these files that start in a span, oldest first."""
+        query = f"SELECT {COLUMNS}, source FROM read_parquet($1) WHERE start_s BETWEEN $2 AND $3 ORDER BY start_s"  # noqa: S608 -- constants
+        return self._query(paths, query, start_s, end_s)
+
+    def _query(self, paths: Sequence[Path], query: str, *values: object) -> list[Any]:
+        """Return what a query finds in files; DamagedError, with the damaged file moved aside, if one can't be read."""
+        from duckdb import Error
+
+        if not paths:
+            return []
+        try:
+            return list(self._duckdb.execute(query, [[str(path) for path in paths], *values]).fetchall())
+        except Error as error:
+            damaged = next((path for path in paths if not self._readable(path)), None)
+            if damaged is None:
+                raise
+            _move_aside(damaged)
+            raise DamagedError(f"{damaged}: {error}") from error
+
+    def _readable(self, path: Path) -> bool:
+        from duckdb import Error
+
+        query = f"SELECT count(({COLUMNS}, symbol, timeframe, source)) FROM read_parquet($1)"  # noqa: S608 -- constants
+        try:
+            with opened_plain(path):
+                self._duckdb.execute(query, [str(path)]).fetchall()
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+        except Error:
+            return False
+        return True
+
+    def _path_of(self, symbol: str, timeframe: str, year: int) -> Path:
+        return self._folder / quote(symbol, safe="") / f"{timeframe}-{year}.parquet"
+
+    @cached_property
+    def _duckdb(self) -> DuckDBPyConnection:
+        from duckdb import connect
+
+        return connect(":memory:", config=_QUIET)
+
+
+def _year(second: int) -> int:
+    return datetime.fromtimestamp(min(max(second, 0), _LAST_S), UTC).year
+
+
+def _move_aside(path: Path) -> None:
+    names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
+    aside = next(name for name in names if not name.exists())
+    with around("parquet.set_aside"):
+        path.replace(aside)

@@ -1,0 +1,244 @@
+"""Store raw bars, corporate actions, and which spans the source has been asked for, in SQLite.
+
+It is only a cache: a damaged file is moved aside, and what is needed is fetched again.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
+from tradebot.adapters.state.state_folder import BARS
+from tradebot.errors import TemporaryError
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.ports.stores import Events
+
+NEW_YORK = ZoneInfo("America/New_York")
+MINUTES, DAYS = "1Min", "1Day"
+"""The timeframes that are stored; every other one is merged from minutes."""
+FILE = CacheDatabase(
+    "bars",
+    0x54424232,
+    1,
+    (
+        """CREATE TABLE bars (
+            symbol TEXT NOT NULL, timeframe TEXT NOT NULL, start_s INTEGER NOT NULL, open REAL NOT NULL,
+            high REAL NOT NULL, low REAL NOT NULL, close REAL NOT NULL, volume REAL NOT NULL, source TEXT NOT NULL,
+            PRIMARY KEY (symbol, timeframe, start_s)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE asked (
+            symbol TEXT NOT NULL, what TEXT NOT NULL, source TEXT NOT NULL, first_s INTEGER NOT NULL,
+            last_s INTEGER NOT NULL, PRIMARY KEY (symbol, what, source, first_s)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE actions (
+            symbol TEXT NOT NULL, at_s INTEGER NOT NULL, kind TEXT NOT NULL, price REAL NOT NULL, volume REAL NOT NULL
+        )""",
+        "CREATE INDEX actions_by_symbol ON actions (symbol, at_s)",
+    ),
+)
+COLUMNS = "start_s, open, high, low, close, volume"
+_OF_BARS = "symbol = ? AND timeframe = ? AND start_s BETWEEN ? AND ?"
+
+
+def midnight_s(day: date) -> int:
+    """Return when a day begins in New York, in seconds since 1970 UTC: what its daily bar is stamped with."""
+    return int(datetime.combine(day, time(), NEW_YORK).timestamp())
+
+
+class RawBar(NamedTuple):
+    """One bar as traded: its start in seconds since 1970 UTC, prices in USD per share, volume in shares.
+
+    A daily bar starts at midnight in New York.
+    """
+
+    start_s: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class PriceStep(NamedTuple):
+    """A split or dividend: the factors that adjust every price and every volume from before `at_s`.
+
+    `kind` is "split" or "dividend"; `at_s` is midnight in New York at the start of the ex-date.
+    """
+
+    at_s: int
+    kind: str
+    price: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The stored bars of one symbol and timeframe from one source: the first start, the last, and how many."""
+
+    symbol: str
+    timeframe: str
+    source: str
+    first_s: int
+    last_s: int
+    count: int
+
+
+class BarStore(Protocol):
+    """A place for bars. Every method raises LostBarsError if it had to start over because the store was damaged."""
+
+    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
+        """Store bars, replacing those with the same start; return how many were new or changed."""
+
+    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
+        """Return the bars that start in a span, both ends inclusive, oldest first."""
+
+    def spans(self) -> Sequence[Span]:
+        """Return what is stored, by symbol, timeframe and source."""
+
+    def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
+        """Store a symbol's splits and dividends, replacing all that it had."""
+
+    def actions(self, symbol: str) -> Sequence[PriceStep]:
+        """Return a symbol's splits and dividends, oldest first."""
+
+    def put_asked(self, symbol: str, what: str, source: str, first_s: int, last_s: int) -> None:
+        """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
+
+    def asked(self, symbol: str, what: str, source: str) -> Sequence[tuple[int, int]]:
+        """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
+
+    def close(self) -> None:
+        """Close the store."""
+
+
+class LostBarsError(TemporaryError):
+    """Raised after damaged bars were moved aside: the store is empty now, and asking again fetches what is needed."""
+
+
+class SqliteBars:
+    """The bars of a state folder, in one SQLite file."""
+
+    def __init__(self, folder: Path, events: Events, at: datetime) -> None:
+        self._path = folder / BARS
+        self._events = events
+        self._opened_at = at
+        try:
+            self._database = FILE.open(self._path)
+        except DamagedError as error:
+            self._start_over(str(error))
+
+    def close(self) -> None:
+        """Close the database file."""
+        self._database.close()
+
+    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
+        """Store bars, replacing those with the same start; return how many were new or changed."""
+        with self._write():
+            return self._insert(symbol, timeframe, [(*bar, source) for bar in bars])
+
+    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
+        """Return the bars that start in a span, both ends inclusive, oldest first."""
+        with self._guard():
+            rows = self._database.execute(
+                f"SELECT {COLUMNS} FROM bars WHERE {_OF_BARS} ORDER BY start_s",  # noqa: S608 -- constants
+                (symbol, timeframe, start_s, end_s),
+            )
+            return list(map(RawBar._make, rows))
+
+    def spans(self) -> Sequence[Span]:
+        """Return what is stored, by symbol, timeframe and source."""
+        with self._guard():
+            rows = self._database.execute(
+                "SELECT symbol, timeframe, source, min(start_s), max(start_s), count(*) FROM bars"
+                " GROUP BY symbol, timeframe, source ORDER BY symbol, timeframe, source"
+            )
+            return [Span(*row) for row in rows]
+
+    def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
+        """Store a symbol's splits and dividends, replacing all that it had."""
+        with self._write():
+            self._database.execute("DELETE FROM actions WHERE symbol = ?", (symbol,))
+            self._database.executemany(
+                "INSERT INTO actions (symbol, at_s, kind, price, volume) VALUES (?, ?, ?, ?, ?)",
+                [(symbol, *step) for step in actions],
+            )
+
+    def actions(self, symbol: str) -> Sequence[PriceStep]:
+        """Return a symbol's splits and dividends, oldest first."""
+        with self._guard():
+            rows = self._database.execute(
+                "SELECT at_s, kind, price, volume FROM actions WHERE symbol = ? ORDER BY at_s, kind", (symbol,)
+            )
+            return list(map(PriceStep._make, rows))
+
+    def put_asked(self, symbol: str, what: str, source: str, first_s: int, last_s: int) -> None:
+        """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
+        with self._write():
+            touching = (
+                "symbol = ? AND what = ? AND source = ? AND first_s <= ? AND last_s >= ?",
+                (symbol, what, source, last_s + 1, first_s - 1),
+            )
+            found = self._database.execute(f"SELECT first_s, last_s FROM asked WHERE {touching[0]}", touching[1])  # noqa: S608 -- constants
+            firsts, lasts = zip((first_s, last_s), *found, strict=True)
+            self._database.execute(f"DELETE FROM asked WHERE {touching[0]}", touching[1])  # noqa: S608 -- constants
+            self._database.execute(
+                "INSERT INTO asked (symbol, what, source, first_s, last_s) VALUES (?, ?, ?, ?, ?)",
+                (symbol, what, source, min(firsts), max(lasts)),
+            )
+
+    def asked(self, symbol: str, what: str, source: str) -> Sequence[tuple[int, int]]:
+        """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
+        with self._guard():
+            rows = self._database.execute(
+                "SELECT first_s, last_s FROM asked WHERE symbol = ? AND what = ? AND source = ? ORDER BY first_s",
+                (symbol, what, source),
+            )
+            return list(rows)
+
+    def _insert(self, symbol: str, timeframe: str, rows: Sequence[tuple[object, ...]]) -> int:
+        before = self._database.total_changes
+        self._database.executemany(
+            "INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET open = excluded.open,"
+            " high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,"
+            " source = excluded.source WHERE (open, high, low, close, volume, source) IS NOT"
+            " (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.source)",
+            [(symbol, timeframe, *row) for row in rows],
+        )
+        return self._database.total_changes - before
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        """Run a transaction; other processes that write wait for its end."""
+        with self._guard():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                with around("store.commit"):
+                    self._database.execute("COMMIT")
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Start over with an empty file if this one turns out to be damaged."""
+        try:
+            with FILE.translated(self._path):
+                yield
+        except DamagedError as error:
+            self._database.close()
+            self._start_over(str(error))
+            raise LostBarsError(
+                "The stored bars were damaged, so they were moved aside and a new file was started.", "Try again."
+            ) from error
+
+    def _start_over(self, why: str) -> None:
+        self._database, moved_to = FILE.start_over(self._path)
+        severity = Severity.WARN if moved_to else Severity.INFO
+        details = {"why": why, "moved_to": str(moved_to or "")}
+        self._events.emit(SystemEvent(self._opened_at, "bars", "BARS_BEGUN_ANEW", severity, details=details))

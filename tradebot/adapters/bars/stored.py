@@ -1,0 +1,218 @@
+"""Serve closed bars from the local store, and fetch what it lacks."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import cached_property, lru_cache
+from math import ceil
+from typing import TypeVar
+
+from tradebot.adapters.bars.merging import adjusted, merged, series, steps_of
+from tradebot.adapters.bars.source import DIVIDEND, BarSource, CorporateAction, DelayedError
+from tradebot.adapters.bars.store import DAYS, BarStore, LostBarsError, RawBar, midnight_s
+from tradebot.adapters.bars.window import MINUTE_S, Window, day_of, day_window, minute_window, moment, uncovered
+from tradebot.model.bar import Session
+from tradebot.model.needs import BarNeed
+from tradebot.model.series import Series, width_of
+
+T = TypeVar("T")
+ACTIONS = "actions"
+PROCESSED_WITHIN = timedelta(days=180)
+"""A dividend is processed when it is paid, which may be this long after its ex-date."""
+CLOSE_WITHIN = timedelta(days=15)
+"""How far before an ex-date a close is looked for."""
+_MOST_TRIES = 3
+_REACHES = (1, 2, 4)
+"""How much farther back to look for the bars of symbols that don't trade all the time."""
+_MARGIN = timedelta(days=10)
+_SESSION = timedelta(hours=6, minutes=30)
+_DAYS_A_SESSION = 1.5
+
+
+class StoredBars:
+    """Closed bars. The store is opened, and the source found, when the first ones are asked for.
+
+    `sessions` returns the exchange's sessions between two dates, inclusive, oldest first.
+    """
+
+    def __init__(
+        self,
+        opens: Callable[[], BarStore],
+        finds: Callable[[], BarSource],
+        sessions: Callable[[date, date], Sequence[Session]],
+    ) -> None:
+        self._opens = opens
+        self._finds = finds
+        self._sessions = lru_cache(maxsize=16)(sessions)
+        self._asked_at: dict[tuple[str, str], tuple[datetime, int]] = {}
+
+    @cached_property
+    def store(self) -> BarStore:
+        """Return the store, opening it."""
+        return self._opens()
+
+    @cached_property
+    def _source(self) -> BarSource:
+        return self._finds()
+
+    def close(self) -> None:
+        """Close the store if it was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first.
+
+        A symbol has fewer bars, or is absent, if there are no more. Raises TemporaryError if the source doesn't answer
+        and the store doesn't have what is needed.
+        """
+        return self._tried(lambda: self._closed(need, list(dict.fromkeys(symbols)), until))
+
+    def fetch(
+        self,
+        timeframe: str,
+        symbols: Sequence[str],
+        first: date,
+        until: datetime,
+        heard: Callable[[int], None] = lambda changed: None,
+    ) -> int:
+        """Fetch the raw bars of a stored timeframe from a date on that had ended by `until` and aren't stored yet.
+
+        Returns how many bars were new or changed; `heard` gets that for each page, which is stored by then.
+        """
+        return self._tried(lambda: self._fetched(timeframe, list(dict.fromkeys(symbols)), first, until, heard))
+
+    def fetch_actions(self, symbols: Sequence[str], first: date, until: datetime) -> None:
+        """Fetch the splits and dividends since a date, unless that was done today."""
+        names = list(dict.fromkeys(symbols))
+        self._tried(lambda: self._ensure_actions(names, first, until - self._source.delay))
+
+    def _tried(self, work: Callable[[], T]) -> T:
+        """Do something again if the store had to start over, or if the source has only learned how late it is."""
+        for _ in range(_MOST_TRIES - 1):
+            try:
+                return work()
+            except (LostBarsError, DelayedError):
+                self._asked_at.clear()
+        return work()
+
+    def _fetched(
+        self, timeframe: str, symbols: Sequence[str], first: date, until: datetime, heard: Callable[[int], None]
+    ) -> int:
+        known = until - self._source.delay
+        if timeframe == DAYS:
+            return self._ensure(self._day_window(first, known), symbols, heard)
+        window = minute_window(self._sessions(first, day_of(known)), known)
+        return self._ensure(window, symbols, heard) if window else 0
+
+    def _closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
+        known = until - self._source.delay
+        found: dict[str, Sequence[RawBar]] = {}
+        lacking = symbols
+        for reach in _REACHES:
+            window = self._window(need, known, reach)
+            if window is None or not lacking:
+                break
+            self._ensure(window, lacking)
+            found |= {symbol: self._bars(need, symbol, window) for symbol in lacking}
+            lacking = [symbol for symbol in lacking if len(found[symbol]) < need.depth]
+        there = {symbol: bars for symbol, bars in found.items() if bars}
+        if need.adjusted and there:
+            there = self._adjusted(there, known)
+        return {symbol: series(symbol, need.timeframe, bars, adjusted=need.adjusted) for symbol, bars in there.items()}
+
+    def _window(self, need: BarNeed, known: datetime, reach: int) -> Window | None:
+        """Return the window that has `reach` times as many bars as are needed, if there is a trade in each."""
+        depth, width = need.depth * reach, width_of(need.timeframe)
+        if width is None:
+            return self._day_window(day_of(known) - depth * timedelta(_DAYS_A_SESSION) - _MARGIN, known)
+        count = ceil(depth / ceil(_SESSION / width))
+        hours = self._sessions(day_of(known) - count * timedelta(_DAYS_A_SESSION) - _MARGIN, day_of(known))
+        begun = [session for session in hours if session.open < known]
+        # The newest session may only have begun, so that one more is needed.
+        return minute_window(begun[-count - 1 :], known)
+
+    def _day_window(self, first: date, known: datetime) -> Window:
+        today = self._sessions(day_of(known), day_of(known))
+        return day_window(first, known, today[-1] if today else None)
+
+    def _bars(self, need: BarNeed, symbol: str, window: Window) -> Sequence[RawBar]:
+        raw = self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1)
+        width = width_of(need.timeframe)
+        bars = list(merged(raw, window.hours, int(width.total_seconds()), window.end_s)) if width else raw
+        return bars[-need.depth :]
+
+    def _ensure(
+        self, window: Window, symbols: Sequence[str], heard: Callable[[int], None] = lambda changed: None
+    ) -> int:
+        """Fetch what hasn't been asked yet, in one request for all symbols that lack the same; count the changes."""
+        lacking: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for symbol in symbols:
+            if span := self._lacking(window, symbol):
+                lacking[span].append(symbol)
+        return sum(self._ask(window, span, group, heard) for span, group in lacking.items())
+
+    def _lacking(self, window: Window, symbol: str) -> tuple[int, int] | None:
+        asked = self.store.asked(symbol, window.timeframe, self._source.name)
+        # What could still change isn't recorded as asked; but at one moment, it's asked only once.
+        at, first_s = self._asked_at.get((symbol, window.timeframe), (None, 0))
+        end_s = min(window.end_s, max(first_s, window.first_s)) if at == window.until else window.end_s
+        return uncovered(asked, window.first_s, end_s)
+
+    def _ask(self, window: Window, span: tuple[int, int], symbols: Sequence[str], heard: Callable[[int], None]) -> int:
+        (first_s, end_s), name, changed = span, self._source.name, 0
+        last = window.last if end_s == window.end_s else moment(end_s)
+        for page in self._source.pages(symbols, window.timeframe, moment(first_s), last):
+            new = 0
+            for symbol, bars in page.items():
+                ended = [bar for bar in bars if first_s <= bar.start_s < end_s]
+                new += self.store.put(symbol, window.timeframe, ended, name)
+            heard(new)
+            changed += new
+        for symbol in symbols:
+            final_s = min(end_s, self._final_s(window, symbol))
+            if first_s < final_s and symbol not in self._source.refused:
+                self.store.put_asked(symbol, window.timeframe, name, first_s, final_s - 1)
+            if end_s == window.end_s:
+                self._asked_at[symbol, window.timeframe] = (window.until, first_s)
+        return changed
+
+    def _final_s(self, window: Window, symbol: str) -> int:
+        """Return from when on the bars of a symbol may change: without a gap, only the newest minute may."""
+        if window.timeframe == DAYS or window.final_s == window.end_s:
+            return window.final_s
+        recent = self.store.get(symbol, window.timeframe, window.final_s, window.end_s - 1)
+        complete = len(recent) == window.minutes_after(window.final_s)
+        return max(window.final_s, window.end_s - MINUTE_S) if complete else window.final_s
+
+    def _adjusted(self, raw: Mapping[str, Sequence[RawBar]], known: datetime) -> dict[str, Sequence[RawBar]]:
+        first = min(day_of(moment(bars[0].start_s)) for bars in raw.values())
+        self._ensure_actions(list(raw), first, known)
+        until_s = int(known.timestamp())
+        return {symbol: adjusted(bars, self.store.actions(symbol), until_s) for symbol, bars in raw.items()}
+
+    def _ensure_actions(self, symbols: Sequence[str], first: date, known: datetime) -> None:
+        """Ask once a day for all actions since the earliest bar: some are announced late."""
+        name, end_s = self._source.name, midnight_s(day_of(known) + timedelta(days=1))
+        asked = {symbol: self.store.asked(symbol, ACTIONS, name) for symbol in symbols}
+        stale = [symbol for symbol in symbols if uncovered(asked[symbol], midnight_s(first), end_s)]
+        if not stale:
+            return
+        spans = [span for symbol in stale for span in asked[symbol]]
+        first_s = min([midnight_s(first), *(start for start, _ in spans)])
+        last_s = max([end_s - 1, *(last for _, last in spans)])
+        actions = self._source.actions(stale, day_of(moment(first_s)), day_of(moment(last_s)) + PROCESSED_WITHIN)
+        in_force = {s: [each for each in actions[s] if midnight_s(each.ex_date) <= last_s] for s in stale}
+        self._ensure_closes(in_force, known)
+        for symbol, of_symbol in in_force.items():
+            days = self.store.get(symbol, DAYS, first_s - int(CLOSE_WITHIN.total_seconds()), last_s)
+            self.store.put_actions(symbol, steps_of(of_symbol, days))
+            self.store.put_asked(symbol, ACTIONS, name, first_s, last_s)
+
+    def _ensure_closes(self, actions: Mapping[str, Sequence[CorporateAction]], known: datetime) -> None:
+        """Fetch the daily bars before dividends, whose factors depend on the close before."""
+        paying = {s: [each.ex_date for each in of if each.kind == DIVIDEND] for s, of in actions.items()}
+        firsts = [min(dates) for dates in paying.values() if dates]
+        if firsts:
+            window = self._day_window(min(firsts) - CLOSE_WITHIN, known)
+            self._ensure(window, [symbol for symbol, dates in paying.items() if dates])

@@ -1,0 +1,140 @@
+"""Keep a database that may be lost: a missing or damaged file is replaced by an empty one, and the bot goes on.
+
+It uses WAL with synchronous NORMAL: a power failure may lose the last answers, which are then fetched again.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.plain_files import NotPlainError, require_plain
+from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
+from tradebot.errors import OperatorError, TemporaryError
+
+BUSY_TIMEOUT_S = 5.0
+
+
+class DamagedError(Exception):
+    """Raised when the file is missing or is not what it should be; the text says why."""
+
+
+class CacheDatabase(NamedTuple):
+    """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables."""
+
+    holds: str
+    application_id: int
+    version: int
+    tables: tuple[str, ...]
+
+    def open(self, path: Path) -> sqlite3.Connection:
+        """Return a checked connection; raise DamagedError if the file is missing or not a complete one of its kind."""
+        if not path.exists():
+            raise DamagedError("missing")
+        with self.translated(path):
+            database = self._connect(path)
+            try:
+                self._check(database)
+                if _writable(path):
+                    _make_quick(database)
+            except (sqlite3.Error, DamagedError):
+                database.close()
+                raise
+        return database
+
+    def start_over(self, path: Path) -> tuple[sqlite3.Connection, Path | None]:
+        """Create an empty file; return its connection, and where the old file was moved to, if there was one."""
+        try:
+            moved_to = _move_aside(path)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise cannot_write(path.parent, error) from error
+        with self.translated(path):
+            database = self._connect(path)
+            _make_quick(database)
+            database.execute("BEGIN IMMEDIATE")
+            database.execute(f"PRAGMA application_id = {self.application_id}")
+            database.execute(f"PRAGMA user_version = {self.version}")
+            for statement in self.tables:
+                database.execute(statement)
+            with around("cache_database.create"):
+                database.execute("COMMIT")
+        return database, moved_to
+
+    @contextmanager
+    def translated(self, path: Path) -> Iterator[None]:
+        """Translate SQLite's errors into ones that a person or a later run can act on; damage becomes DamagedError."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            name = error.sqlite_errorname
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise TemporaryError(
+                    f"The {self.holds} {path} are in use by another process.", "Try again soon."
+                ) from error
+            raise cannot_write_database(path, str(error), name) from error
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise DamagedError(str(error)) from error
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        try:
+            require_plain(path)
+        except NotPlainError as error:
+            message = f"{path} is not a file: {error.strerror}."
+            raise OperatorError(message, f"Move it away: mv {path} {path}.aside") from error
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?{_how(path)}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+        )
+
+    def _check(self, database: sqlite3.Connection) -> None:
+        found = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        if found != [self.application_id, self.version]:
+            raise DamagedError(f"not a file of {self.holds} of this version")
+        tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
+        if not tables.issuperset(self.tables):
+            raise DamagedError(f"its tables are not those of a {self.holds} file")
+
+
+def check_pages(database: sqlite3.Connection) -> None:
+    """Read every page; raise DamagedError for one that is damaged."""
+    ((result,),) = database.execute("PRAGMA quick_check(1)")
+    if result != "ok":
+        raise DamagedError(result)
+
+
+def _move_aside(path: Path) -> Path | None:
+    if not path.exists():
+        return None
+    names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
+    aside = next(name for name in names if not name.exists())
+    with around("cache_database.set_aside"):
+        path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            with around("cache_database.set_companion_aside"):
+                companion.replace(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _how(path: Path) -> str:
+    """Return how to open a file: one that we can't write is opened read-only."""
+    if _writable(path):
+        return "mode=rw"
+    # Even to read a WAL database, SQLite creates files beside it, unless told that nothing can change.
+    return "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _make_quick(database: sqlite3.Connection) -> None:
+    for statement in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        database.execute(f"PRAGMA {statement}")

@@ -1,0 +1,109 @@
+"""What can be wrong with stored bars, and what a check of them looks at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from tradebot.model.series import DAY
+
+
+class Flaw(StrEnum):
+    """What is wrong, most urgent first: what spoils every price comes before what spoils one."""
+
+    NOTHING_STORED = "nothing_stored"
+    WRONG_ZONE = "wrong_zone"
+    END_STAMP = "end_stamp"
+    UNADJUSTED_SPLIT = "unadjusted_split"
+    ALREADY_ADJUSTED = "already_adjusted"
+    NOT_CLOSED = "not_closed"
+    BAD_PRICE = "bad_price"
+    SPIKE = "spike"
+    DUPLICATE = "duplicate"
+    NO_SESSION = "no_session"
+    GAP = "gap"
+    HOLE = "hole"
+
+
+class StoredBar(Protocol):
+    """A raw bar: its start in seconds since 1970 UTC, prices in USD per share, volume in shares."""
+
+    @property
+    def start_s(self) -> int:
+        """Return the start; a daily bar's is midnight in New York."""
+
+    @property
+    def open(self) -> float:
+        """Return the first price."""
+
+    @property
+    def high(self) -> float:
+        """Return the highest price."""
+
+    @property
+    def low(self) -> float:
+        """Return the lowest price."""
+
+    @property
+    def close(self) -> float:
+        """Return the last price."""
+
+    @property
+    def volume(self) -> float:
+        """Return the shares traded."""
+
+
+class KnownSplit(NamedTuple):
+    """A split on record: the first moment of the new shares, and how many new shares one old share became."""
+
+    at_s: int
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The raw bars of one symbol, oldest first, with the splits on record; `timeframe` is 1Min or 1Day."""
+
+    symbol: str
+    timeframe: str
+    bars: Sequence[StoredBar]
+    splits: Sequence[KnownSplit] = ()
+
+    @property
+    def daily(self) -> bool:
+        """Return True for daily bars."""
+        return self.timeframe == DAY
+
+
+@dataclass(frozen=True, slots=True)
+class BarFinding:
+    """One finding: where it begins and ends, how many bars or sessions it is about, and the numbers behind it.
+
+    `observed` and `expected` are in the unit of the flaw: prices for bad prices, ratios for splits, hours for a zone,
+    minutes for holes. `found` says it in a sentence.
+    """
+
+    flaw: Flaw
+    symbol: str
+    timeframe: str
+    at: datetime | None
+    until: datetime | None
+    count: int
+    observed: float | None
+    expected: float | None
+    found: str
+
+
+class Numbers(NamedTuple):
+    """What a finding counts and compares."""
+
+    amount: int
+    observed: float | None = None
+    expected: float | None = None
+
+
+def finding(stored: Stored, flaw: Flaw, span_s: tuple[int, int], numbers: Numbers, found: str) -> BarFinding:
+    """Return a finding about the bars of one symbol from `span_s[0]` to `span_s[1]`."""
+    first, last = (datetime.fromtimestamp(at_s, UTC) for at_s in span_s)
+    return BarFinding(flaw, stored.symbol, stored.timeframe, first, last, *numbers, found)

@@ -1,0 +1,169 @@
+"""Judge the prices of bars: impossible ones, jumps that reverse, and splits that aren't on record or don't show."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
+from statistics import median
+from typing import NamedTuple
+
+from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Numbers, Stored, StoredBar, finding
+from tradebot.auditing.bar_times import DAY_S, Day
+
+SPIKE_FRACTION = {True: 0.25, False: 0.10}
+"""How far a close must jump, and come back at once, to count as a spike: in daily bars, and in minute bars."""
+SPLIT_RATIOS = (1.5, 2.5, *map(float, range(2, 101)))
+"""The splits that are looked for, n new shares for one old, and their inverses; a smaller one looks like a bad day."""
+SPLIT_TOLERANCE = 0.05
+"""How far the overnight change of price may be from the ratio."""
+VOLUME_SLACK = 2.5
+"""The shares traded must change by the ratio too, within this factor."""
+VOLUME_SESSIONS = 5
+LONGEST_PAUSE_S = 7 * DAY_S
+"""Closes that are farther apart than this say nothing about a split."""
+_LOG_TOLERANCE = math.log(1 + SPLIT_TOLERANCE)
+
+
+class DayBar(NamedTuple):
+    """One session in short: where its first bar starts, its first and last price, and its volume in shares."""
+
+    at_s: int
+    open: float
+    close: float
+    volume: float
+
+
+def bad_price(bar: StoredBar) -> str | None:
+    """Return what is impossible about a bar's numbers, or None."""
+    prices = (bar.open, bar.high, bar.low, bar.close)
+    if not all(map(math.isfinite, (*prices, bar.volume))):
+        return "not a number"
+    if min(prices) <= 0:
+        return "price zero or negative"
+    if bar.high < bar.low:
+        return "high below low"
+    if not (bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high):
+        return "open or close outside low and high"
+    return "negative volume" if bar.volume < 0 else None
+
+
+def bad_prices(stored: Stored) -> Iterator[BarFinding]:
+    """Find bars whose numbers can't be true."""
+    for bar in stored.bars:
+        wrong = bad_price(bar)
+        if wrong:
+            words = f"{wrong}: {bar.open:g} {bar.high:g} {bar.low:g} {bar.close:g}, volume {bar.volume:g}"
+            number = bar.close if math.isfinite(bar.close) else None
+            yield finding(stored, Flaw.BAD_PRICE, (bar.start_s, bar.start_s), Numbers(1, number), words)
+
+
+def spikes(stored: Stored, bars: Sequence[StoredBar]) -> Iterator[BarFinding]:
+    """Find closes that jump and come back with the next bar; in minute bars, highs and lows that do so within the bar.
+
+    A daily high or low may be a flash crash, which is real.
+    """
+    limit = math.log(1 + SPIKE_FRACTION[stored.daily])
+    for before, bar, after in zip(bars, islice(bars, 1, None), islice(bars, 2, None), strict=False):
+        there, back = math.log(bar.close / before.close), math.log(after.close / bar.close)
+        if min(abs(there), abs(back)) >= limit and there * back < 0 and abs(there + back) < limit:
+            words = f"close {before.close:g}, then {bar.close:g}, then {after.close:g}"
+            yield _spike(stored, bar, bar.close, before.close, words)
+    if not stored.daily:
+        yield from _wicks(stored, bars, limit)
+
+
+def _wicks(stored: Stored, bars: Sequence[StoredBar], limit: float) -> Iterator[BarFinding]:
+    for bar in bars:
+        top, bottom = max(bar.open, bar.close), min(bar.open, bar.close)
+        for name, price, body in (("high", bar.high, top), ("low", bar.low, bottom)):
+            if abs(math.log(price / body)) >= limit:
+                yield _spike(stored, bar, price, body, f"{name} {price:g} between {bottom:g} and {top:g}")
+
+
+def _spike(stored: Stored, bar: StoredBar, observed: float, expected: float, words: str) -> BarFinding:
+    return finding(stored, Flaw.SPIKE, (bar.start_s, bar.start_s), Numbers(1, observed, expected), words)
+
+
+def daily_bars(bars: Sequence[StoredBar]) -> tuple[DayBar, ...]:
+    """Return daily bars in short."""
+    return tuple(DayBar(bar.start_s, bar.open, bar.close, bar.volume) for bar in bars)
+
+
+def session_bars(every: Sequence[Day]) -> tuple[DayBar, ...]:
+    """Return the regular hours of each session that has a usable minute bar in them, in short."""
+    found = []
+    for day in every:
+        regular = [bar for bar in day.bars if day.hours.open_s <= bar.start_s < day.hours.close_s]
+        good = [bar for bar in regular if bad_price(bar) is None]
+        if good:
+            volume = sum(bar.volume for bar in good)
+            found.append(DayBar(good[0].start_s, good[0].open, good[-1].close, volume))
+    return tuple(found)
+
+
+def unadjusted_splits(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[BarFinding]:
+    """Find overnight changes of price and volume that look like a split which isn't on record."""
+    for place, (before, after) in enumerate(pairwise(sessions), start=1):
+        ratio = _split_ratio(before.close / after.open)
+        if ratio is None or after.at_s - before.at_s > LONGEST_PAUSE_S or _known(stored.splits, before, after):
+            continue
+        volume = _volume_change(sessions, place)
+        if volume is None or 1 / VOLUME_SLACK <= volume / ratio <= VOLUME_SLACK:
+            words = (
+                f"close {before.close:g}, then open {after.open:g}{_volume_words(volume)}: a split of {_named(ratio)}?"
+            )
+            numbers = Numbers(1, before.close / after.open, ratio)
+            yield finding(stored, Flaw.UNADJUSTED_SPLIT, (after.at_s, after.at_s), numbers, words)
+
+
+def already_adjusted(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[BarFinding]:
+    """Find splits on record that raw prices don't show: the bars before them were adjusted by whoever made them."""
+    for before, after in pairwise(sessions):
+        split = _known(stored.splits, before, after)
+        if split and abs(math.log(split.ratio)) >= math.log(SPLIT_RATIOS[0]):
+            change = before.close / after.open
+            if abs(math.log(change)) < abs(math.log(split.ratio)) / 2:
+                words = f"close {before.close:g}, then open {after.open:g}, over a split of {_named(split.ratio)}"
+                span = after.at_s, after.at_s
+                yield finding(stored, Flaw.ALREADY_ADJUSTED, span, Numbers(1, change, split.ratio), words)
+
+
+def _known(splits: Sequence[KnownSplit], before: DayBar, after: DayBar) -> KnownSplit | None:
+    """Return the split on record that took effect after one session began and before the next one did."""
+    return next((split for split in splits if before.at_s < split.at_s <= after.at_s), None)
+
+
+def _split_ratio(change: float) -> float | None:
+    """Return the split that explains a change from old price to new price, the nearest one if several do."""
+    if not math.isfinite(change) or change <= 0:
+        return None
+    wanted = abs(math.log(change))
+    if wanted < math.log(SPLIT_RATIOS[0]) - _LOG_TOLERANCE:
+        return None
+    nearest = min(SPLIT_RATIOS, key=lambda ratio: abs(math.log(ratio) - wanted))
+    if abs(math.log(nearest) - wanted) > _LOG_TOLERANCE:
+        return None
+    return nearest if change > 1 else 1 / nearest
+
+
+def _volume_change(sessions: Sequence[DayBar], place: int) -> float | None:
+    """Return the median volume from `place` on relative to before, over a week each; None if there was none."""
+    before = median(each.volume for each in sessions[max(place - VOLUME_SESSIONS, 0) : place])
+    after = median(each.volume for each in sessions[place : place + VOLUME_SESSIONS])
+    return after / before if before > 0 and after > 0 else None
+
+
+def _volume_words(change: float | None) -> str:
+    return "" if change is None else f", with {change:.2g} times the volume"
+
+
+def _named(ratio: float) -> str:
+    """Return a split as people write it: 7:1, 3:2 or 1:10."""
+    if ratio >= 1:
+        return f"{ratio:g}:1" if ratio.is_integer() else f"{2 * ratio:g}:2"
+    shares = 1 / ratio
+    return f"1:{round(shares)}" if abs(shares - round(shares)) < 0.01 else f"2:{round(2 * shares)}"
+
+
+def usable(bars: Sequence[StoredBar]) -> list[StoredBar]:
+    """Return the bars whose numbers can be true."""
+    return [bar for bar in bars if bad_price(bar) is None]

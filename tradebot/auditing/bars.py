@@ -1,0 +1,143 @@
+"""Check stored bars: which of them can't be right, and what is missing."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from tradebot.auditing import bar_prices, bar_times
+from tradebot.auditing.bar_findings import BarFinding, Flaw, Stored
+from tradebot.auditing.bar_times import Day, Hours
+from tradebot.model.bar import Session
+
+_ORDER = {flaw: place for place, flaw in enumerate(Flaw)}
+MISPLACED = frozenset({Flaw.WRONG_ZONE, Flaw.END_STAMP})
+"""Flaws of all bars of a symbol; the times of its bars say nothing else until these are fixed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What was looked at of one symbol, and how it turned out.
+
+    `sessions` are those with a bar. `missing` are regular minutes without a bar, which is normal for a symbol that
+    isn't `liquid`; both are None for daily bars.
+    """
+
+    symbol: str
+    timeframe: str
+    bars: int
+    sessions: int
+    first: datetime | None
+    last: datetime | None
+    missing: int | None
+    liquid: bool | None
+    findings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The findings, most urgent first, and what was looked at to get them."""
+
+    looked_at: tuple[LookedAt, ...]
+    findings: tuple[BarFinding, ...]
+
+
+def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime) -> Checked:
+    """Check the bars of some symbols against the exchange's sessions, which must reach from the first bar to the last.
+
+    Bars that aren't complete at `now` are findings too. One symbol's bars are looked at after the other's; what is
+    kept of them is what tells whether the source lost a minute of many symbols.
+    """
+    hours = bar_times.hours_of(sessions)
+    looked, found, liquid = [], [], []
+    for stored in every:
+        series = _judged(stored, hours, now)
+        looked.append(series.looked_at)
+        found += series.findings
+        if series.liquid:
+            liquid.append((replace(stored, bars=()), series.liquid))
+    lost = bar_times.lost_by_feed(days for _, days in liquid)
+    found += [finding for stored, days in liquid for finding in bar_times.holes(stored, days, lost)]
+    counts = Counter((finding.symbol, finding.timeframe) for finding in found)
+    rows = (replace(row, findings=counts[row.symbol, row.timeframe]) for row in looked)
+    return Checked(tuple(rows), ranked(found))
+
+
+def misplaced(
+    every: Sequence[Stored], sessions: Sequence[Session]
+) -> tuple[tuple[BarFinding, ...], list[tuple[str, int]]]:
+    """Return why the times of all bars can't be right, and the symbol and start of bars without a session."""
+    hours = bar_times.hours_of(sessions)
+    wrong, strange = [], []
+    for stored in every:
+        by_minute = None if stored.daily else bar_times.days(stored, hours)
+        wrong += [each for each in _placing(stored, hours, by_minute) if each.flaw in MISPLACED]
+        strange += [(stored.symbol, bar.start_s) for bar in bar_times.strange(stored, hours)]
+    return ranked(wrong), strange
+
+
+def ranked(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
+    """Return findings by urgency, then by symbol and time."""
+    early = datetime.min.replace(tzinfo=UTC)
+    return tuple(sorted(findings, key=lambda each: (_ORDER[each.flaw], each.symbol, each.at or early)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One symbol's bars, judged; `liquid` are its sessions if it is a liquid symbol with believable times."""
+
+    looked_at: LookedAt
+    findings: list[BarFinding]
+    liquid: tuple[Day, ...]
+
+
+def _judged(stored: Stored, hours: Sequence[Hours], now: datetime) -> _Series:
+    if not stored.bars:
+        words = "nothing is stored, so nothing was looked at"
+        nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
+        return _Series(LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ())
+    by_minute = None if stored.daily else bar_times.days(stored, hours)
+    found = [*_one_by_one(stored, hours, now), *_splits(stored, by_minute)]
+    times = _placing(stored, hours, by_minute)
+    believed = not any(each.flaw in MISPLACED for each in times)
+    found += times
+    if believed:
+        found += bar_times.daily_gaps(stored, hours) if by_minute is None else bar_times.minute_gaps(stored, by_minute)
+    looked = _looked_at(stored, hours, by_minute)
+    return _Series(looked, found, tuple(day.slim for day in by_minute or ()) if believed and looked.liquid else ())
+
+
+def _one_by_one(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterator[BarFinding]:
+    yield from bar_times.not_closed(stored, hours, now)
+    yield from bar_times.duplicates(stored)
+    yield from bar_prices.bad_prices(stored)
+    yield from bar_prices.spikes(stored, bar_prices.usable(stored.bars))
+
+
+def _splits(stored: Stored, by_minute: Sequence[Day] | None) -> Iterator[BarFinding]:
+    usable = bar_prices.usable(stored.bars)
+    short = bar_prices.daily_bars(usable) if by_minute is None else bar_prices.session_bars(by_minute)
+    yield from bar_prices.unadjusted_splits(stored, short)
+    yield from bar_prices.already_adjusted(stored, short)
+
+
+def _placing(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None) -> list[BarFinding]:
+    """Find bars whose times can't be right."""
+    if by_minute is None:
+        return list(bar_times.daily_times(stored, hours))
+    moved = bar_times.wrong_zone(stored, hours)
+    if moved:
+        return list(moved)
+    return [*bar_times.end_stamped(stored, by_minute), *bar_times.outside(stored, hours)]
+
+
+def _looked_at(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None) -> LookedAt:
+    first, last = (datetime.fromtimestamp(bar.start_s, UTC) for bar in (stored.bars[0], stored.bars[-1]))
+    missing = liquid = None
+    if by_minute is None:
+        sessions = len({bar.start_s for bar in stored.bars} & {each.midnight_s for each in hours})
+    else:
+        seen = [day for day in by_minute if day.count]
+        sessions, missing = len(seen), sum(len(day.missing) for day in seen)
+        liquid = bar_times.filled(by_minute) >= bar_times.LIQUID_SHARE
+    return LookedAt(stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0)
