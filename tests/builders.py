@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.app.settings import load
+from tradebot.exits.held import Held
 from tradebot.exits.lists import of_account
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import entry_size
@@ -19,7 +20,7 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Right
 from tradebot.model.kind import AnyKind
 from tradebot.model.order import Fill
-from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.position import Kept, Lot, OwnedFill, Position
 from tradebot.model.record import SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
@@ -50,6 +51,13 @@ def limits(**changes: object) -> Limits:
 
 def exit_rules(**changes: object) -> ExitRules:
     return ExitRules.model_validate({**EXITS.model_dump(), **changes})
+
+
+def held(quantity: str = "10", price: str = "100", best: str | None = None, *, age_s: float = 600) -> Held:
+    """Return a position of flow in AAPL; its best price is the entry price unless given."""
+    since = ago(age_s)
+    position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), since),), Decimal(0), since)
+    return Held(position, Decimal(best or price))
 
 
 def ago(seconds: float) -> datetime:

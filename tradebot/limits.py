@@ -136,6 +136,8 @@ else:
         },
     )
 
+OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
+"""Limits as fractions of equity: for a strategy, of its allotment's."""
 Number = Decimal | float | int
 
 
@@ -154,12 +156,24 @@ def tightest(first: Limits, *others: Limits | OwnLimits) -> Limits:
     return Limits.model_validate(values)
 
 
-def without_effect(account: Limits, own: OwnLimits) -> Iterator[str]:
+def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
+    """Return the limits in force for a strategy: the tighter of the account's and its own, value by value.
+
+    A strategy's fractions of equity are of its allotment, so the account's are compared as shares of that: with half of
+    the equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts.
+    """
+    values = tightest(account, own).model_dump()
+    for name in OF_EQUITY:
+        given, wall = getattr(own, name), getattr(account, name)
+        # Nothing is left for a strategy without an allotment; the configuration is refused for that.
+        values[name] = min(wall if given is None else given, wall / allotment if allotment else wall)
+    return Limits.model_validate(values)
+
+
+def without_effect(account: Limits, own: OwnLimits, allotment: Decimal) -> Iterator[str]:
     """Yield the name of each own limit that is looser than the account's, which counts instead."""
-    for name, value in given_limits(own).items():
-        limit = getattr(account, name)
-        if value != limit and _tighter_of(name, limit, value) == limit:
-            yield name
+    effective = in_force(account, own, allotment)
+    yield from (name for name, value in given_limits(own).items() if value != getattr(effective, name))
 
 
 def _tighter_of(name: str, one: Number, other: Number) -> Number:

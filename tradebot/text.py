@@ -64,6 +64,15 @@ def known_name(name: str, names: Sequence[str], what: str) -> str:
     raise ValueError(f"there is no {what} {name!r}; {meant}")
 
 
+def in_yaml(value: object) -> str:
+    """Return a value of the configuration as it is written there, on one line."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(in_yaml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {in_yaml(item)}' for key, item in value.items())}}}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun in the right number: 1 position, 2 positions, 1,204 entries.
 

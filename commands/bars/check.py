@@ -12,7 +12,6 @@ from commands.bars.shared import (
     now_of,
     sessions_between,
     spans_of,
-    stored_symbols,
     symbols_of,
     timeframe_of,
     timeframes,
@@ -42,8 +41,8 @@ REMEDIES: "Mapping[str, str]" = {
     "spike": "compare with another source; tradebot bars fetch, or import corrected files",
     "duplicate": "tradebot bars fetch, or import corrected files",
     "no_session": "check the dates and the zone of what was imported",
-    "gap": "tradebot bars fetch asks for them again; a symbol without a trade has no bar",
-    "hole": "tradebot bars fetch asks for them again",
+    "gap": "tradebot bars fetch gets what was never fetched; a symbol without a trade has no bar",
+    "hole": "tradebot bars fetch gets what was never fetched; what the source lost stays lost",
 }
 """What to do about each flaw."""
 
@@ -141,11 +140,12 @@ def _findings(console: "Console", data: BarsChecked) -> None:
 
 def register(app: typer.Typer) -> None:
     """Register the verb."""
+    from commands.shared.completing import symbols as watched
 
     @app.command("check", epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min")
     def check(
         symbols: Annotated[
-            list[str] | None, typer.Argument(help="Check only these symbols.", autocompletion=stored_symbols)
+            list[str] | None, typer.Argument(help="Check only these symbols.", autocompletion=watched)
         ] = None,
         timeframe: Annotated[
             str | None, typer.Option("--timeframe", help="Check only 1Min or 1Day.", autocompletion=timeframes)

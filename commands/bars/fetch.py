@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.bars.shared import spans_of, stored_symbols, symbols_of, timeframe_of, timeframes
+from commands.bars.shared import spans_of, symbols_of, timeframe_of, timeframes
 from commands.shared.surface import Config, Json, Report, StateDir, console, finish, opened
 from commands.shared.times import when
 from tradebot.errors import OperatorError, TemporaryError, word
@@ -177,6 +177,7 @@ def _progress() -> "Iterator[Callable[[int], None]]":
 
 def register(app: typer.Typer) -> None:
     """Register the verb."""
+    from commands.shared.completing import symbols as watched
 
     @app.command(
         "fetch",
@@ -185,7 +186,7 @@ def register(app: typer.Typer) -> None:
     )
     def fetch(
         symbols: Annotated[
-            list[str] | None, typer.Argument(help="Symbols [the universe].", autocompletion=stored_symbols)
+            list[str] | None, typer.Argument(help="Symbols [the universe].", autocompletion=watched)
         ] = None,
         timeframe: Annotated[
             str | None, typer.Option("--timeframe", help="1Min or 1Day.", autocompletion=timeframes)

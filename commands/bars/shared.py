@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import typer
-
 from commands.shared.times import MINUTE, stamp
 from tradebot.errors import OperatorError, word
 
@@ -30,13 +28,6 @@ def zones(incomplete: str) -> list[str]:
     from zoneinfo import available_timezones
 
     return sorted(name for name in available_timezones() if name.startswith(incomplete))
-
-
-def stored_symbols(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete a symbol that the bot watches or holds."""
-    from commands.shared.completing import symbols
-
-    return symbols(context, incomplete)
 
 
 def timeframe_of(text: str) -> str:
@@ -77,8 +68,8 @@ def _files(app: "App") -> "list[Path]":
     from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 
     folder = app.folder.path
-    beside = (path for path in folder.glob(f"{BARS}*") if path.name in (BARS, f"{BARS}-wal", f"{BARS}-shm"))
-    return [*beside, *(folder / BARS_FOLDER).rglob("*.parquet")]
+    files = (folder / BARS, folder / f"{BARS}-wal", *(folder / BARS_FOLDER).rglob("*.parquet"))
+    return [path for path in files if path.is_file()]
 
 
 def now_of(app: "App") -> datetime:

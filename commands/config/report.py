@@ -49,14 +49,3 @@ class Checked:
     changes: tuple[Change, ...]
     differences: "tuple[Difference, ...] | None"
     without_effect: tuple[str, ...]
-
-
-def text_of(value: Any) -> str:
-    """Return a value as it is written in the configuration."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(text_of, value))}]"
-    return str(value)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.config import accept as config_accept
-from commands.config.report import Change, Checked, Shown, Value, text_of
+from commands.config.report import Change, Checked, Shown, Value
 from commands.shared.completing import settings as setting_names
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.text import counted
+from tradebot.text import counted, in_yaml
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -160,14 +160,14 @@ def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
                 shown.add(section)
                 yield section, f"{counted(sizes[section], 'name')}; see tradebot config show {section}", ""
             continue
-        yield row.key, escape(text_of(row.value)), escape(_source(row))
+        yield row.key, escape(in_yaml(row.value)), escape(_source(row))
 
 
 def _source(row: Value) -> str:
     if row.difference is None:
         return row.origin
     change = "looser" if row.difference.looser else "tighter"
-    accepted = f"accepted as {text_of(row.difference.approved)}" if row.difference.known else "never accepted"
+    accepted = f"accepted as {in_yaml(row.difference.approved)}" if row.difference.known else "never accepted"
     return f"{row.origin}; {change}, {accepted}"
 
 
@@ -179,7 +179,7 @@ def _render_check(console: "Console", data: Checked) -> None:
     what = "Configuration" if data.file is None else "Standard input" if data.file == "-" else data.file
     console.print(f"{escape(what)} is [green]valid[/green] ({counted(data.values, 'setting')})")
     for change in data.changes:
-        line = f"  {change.key}: {text_of(change.value)} (shipped {text_of(change.shipped)}; {change.origin})"
+        line = f"  {change.key}: {in_yaml(change.value)} (shipped {in_yaml(change.shipped)}; {change.origin})"
         console.print(line, markup=False)
     if not data.changes:
         console.print("  every setting has its shipped value")

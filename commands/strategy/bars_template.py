@@ -23,7 +23,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    bars: int = Field(24, ge=2, le=1000)
+    bars: int = Field(12, ge=2, le=1000)
     entry_deviations: float = Field(2, gt=0)
     stop_loss_fraction: Decimal = Field(Decimal("0.01"), gt=0, lt=1)
     profit_target_fraction: Decimal = Field(Decimal("0.01"), gt=0, lt=1)
@@ -33,7 +33,7 @@ class $title:
     """Compare each symbol's last close with the mean of its recent closes."""
 
     name = "$name"
-    times = "every 5m from open+30m until close-30m"
+    times = "every 5m from open+1h until close-30m"
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = Settings.model_validate(settings)
@@ -93,7 +93,7 @@ from tradebot.ports import Close, Decision, Lot, Open, Position, Reason, Series,
 from tradebot_$name.strategy import TIMEFRAME, $title
 
 NOW = datetime(2026, 11, 16, 16, 0, tzinfo=UTC)
-FLAT = [100.0, 101.0] * 12
+FLAT = [100.0, 101.0] * 6
 
 
 def bars(closes: Sequence[float]) -> Series:

@@ -138,6 +138,16 @@ BAD_VALUES = [
     ("limit: {}", "limit", "did you mean limits?"),
     ("limits: {stop_loss_fraction: 0.1}", "limits.stop_loss_fraction", "stop_loss_fraction belongs under exits"),
     ("edge: 1", "edge", "edge belongs under sandbox"),
+    (
+        "strategies: {mine: {exits: [{time_exit: {after_s: 60}}, {stop_los: {fraction: 0.02}}]}}",
+        "strategies.mine.exits",
+        "rule 2: there is no exit rule 'stop_los'; did you mean stop_loss?",
+    ),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 2}}]}}",
+        "strategies.flow.exits",
+        "stop_loss.fraction: must be less than or equal to 1, not 2",
+    ),
     ("exits: {limits: {}}", "exits.limits", "limits belongs at the top level"),
     ("timetable: {trade-once: {every_s: 60}}", "timetable.trade-once", "'every 5m from open+2m until close-15m'"),
     ("timetable: {trade-onse: every 5m}", "timetable.trade-onse", "'trade-once'"),
@@ -230,8 +240,14 @@ SCENARIOS = [
         "exits: {stop_loss_fraction: 0.05}",
         "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
     ),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 0.05}}]}}",
+        "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
+    ),
     ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),
     ("limits: {max_spread_fraction: 0.009}", "loses 0.0204 of equity, not less than max_daily_loss_fraction 0.02"),
+    ("strategies: {flow: {times: at noon}}", "strategies.flow.times: 'at noon' is not a time; use 'every 5m'"),
+    ("strategies: {flow: {times: every 1m}}", "the slot open+3m would be over before a pass of entries starts"),
     ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),
@@ -355,7 +371,7 @@ def test_strategies_without_an_allotment_share_the_rest_equally(user_file: Path)
     rules = rules_of(settings, settings.exits)
     assert rules.of("mine").limits == settings.limits.model_copy(update={"min_score": 0.9})
     assert (rules.of("other").limits, rules.of("nobody").limits) == (settings.limits, settings.limits)
-    assert (rules.of("mine").allotment_fraction, rules.of("nobody").allotment_fraction) == (D("0.375"), 1)
+    assert (rules.of("mine").allotment_fraction, rules.of("nobody").allotment_fraction) == (D("0.375"), D("1"))
     assert rules.tightest == settings.tightest_limits
     assert (rules.tightest.min_score, rules.tightest.min_coverage) == (0.9, 0.6)
 
@@ -380,7 +396,8 @@ def test_flow_alone_is_limited_as_it_was_before_strategies_had_limits_of_their_o
         "max_orders_per_second": 5, "max_orders_per_minute": 20, "duplicate_window_s": 60,
         "max_order_fraction": "0.05", "max_order_notional_usd": "10000", "min_order_notional_usd": "100",
         "max_symbol_fraction": "0.10", "max_sector_fraction": "0.30", "max_gross_fraction": "0.60",
-        "max_daily_loss_fraction": "0.02", "cooldown_s": 1800, "price_collar_fraction": "0.10",
+        "max_daily_loss_fraction": "0.02", "target_tolerance_fraction": "0.01", "cooldown_s": 1800,
+        "price_collar_fraction": "0.10",
         "price_jump_fraction": "0.05", "limit_offset_fraction": "0.002", "max_spread_fraction": "0.005",
         "max_quote_age_s": 120, "max_clock_skew_s": 5, "max_clock_disagreement_s": 60, "max_flow_age_s": 900,
         "max_candidate_age_s": 60, "max_reconcile_age_s": 2700, "max_foreign_share": "0.20", "min_score": 0.2,

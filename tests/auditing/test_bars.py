@@ -1,7 +1,9 @@
 """The check of stored bars: nothing is found in sound bars, and each flaw is found where it was put."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.auditing.markets import MadeBar, daily, minutes, of_days, of_minutes, weekdays
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored
-from tradebot.auditing.bar_times import midnight_s
+from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.auditing.bars import check, misplaced
 from tradebot.model.bar import Session
 
@@ -88,7 +90,9 @@ def _opens() -> set[int]:
 @pytest.mark.parametrize("make", [of_days, of_minutes])
 @given(st.integers(1, 8), st.integers(1, 8))
 @settings(max_examples=8)
-def test_sessions_without_a_bar_are_one_finding_for_each_run(make: type[Stored], first: int, count: int) -> None:
+def test_sessions_without_a_bar_are_one_finding_for_each_run(
+    make: Callable[[list[MadeBar]], Stored], first: int, count: int
+) -> None:
     last = min(first + count, 9)
     lost = {session.date for session in SESSIONS[first:last]}
     bars = DAYS if make is of_days else minutes(SESSIONS, filled=0.1)
@@ -128,7 +132,8 @@ def test_a_split_that_is_not_on_record_is_found_with_its_ratio(ratio: float, pla
     sound = daily(SESSIONS, seed)
     bars = [*sound[:place], *(_split(bar, ratio) for bar in sound[place:])]
     (finding,) = found(of_days(bars))
-    assert (finding.flaw, finding.expected) == (Flaw.UNADJUSTED_SPLIT, pytest.approx(ratio, rel=0.05))
+    assert finding.flaw is Flaw.UNADJUSTED_SPLIT
+    assert finding.expected == pytest.approx(ratio, rel=0.05)
     assert finding.at == datetime.fromtimestamp(bars[place].start_s, UTC)
     known = (KnownSplit(bars[place].start_s, ratio),)
     assert flaws(replace(of_days(bars), splits=known)) == []
@@ -136,7 +141,12 @@ def test_a_split_that_is_not_on_record_is_found_with_its_ratio(ratio: float, pla
 
 
 def _split(bar: MadeBar, ratio: float) -> MadeBar:
-    return MadeBar(bar.start_s, *(price / ratio for price in bar[1:5]), bar.volume * ratio)
+    return _times(bar, 1 / ratio)._replace(volume=bar.volume * ratio)
+
+
+def _times(bar: MadeBar, factor: float) -> MadeBar:
+    prices = {name: getattr(bar, name) * factor for name in ("open", "high", "low", "close")}
+    return bar._replace(**prices)
 
 
 def test_a_split_is_found_in_minutes_too() -> None:
@@ -164,7 +174,7 @@ def test_a_price_that_halves_on_many_times_the_volume_is_news_and_no_split() -> 
         ({"volume": -5.0}, "negative volume"),
     ],
 )
-def test_numbers_that_cannot_be_true_are_found(change: dict[str, float], words: str) -> None:
+def test_numbers_that_cannot_be_true_are_found(change: dict[str, Any], words: str) -> None:
     bars = [*DAYS[:4], DAYS[4]._replace(**change), *DAYS[5:]]
     (finding,) = found(of_days(bars))
     assert finding.flaw is Flaw.BAD_PRICE
@@ -174,10 +184,10 @@ def test_numbers_that_cannot_be_true_are_found(change: dict[str, float], words: 
 
 @pytest.mark.parametrize("factor", [1.4, 0.6])
 def test_a_close_that_jumps_and_comes_back_is_a_spike(factor: float) -> None:
-    odd = MadeBar(DAYS[4].start_s, *(price * factor for price in DAYS[4][1:5]), DAYS[4].volume)
+    odd = _times(DAYS[4], factor)
     (finding,) = found(of_days([*DAYS[:4], odd, *DAYS[5:]]))
     assert (finding.flaw, finding.observed) == (Flaw.SPIKE, odd.close)
-    stays = [MadeBar(bar.start_s, *(price * factor for price in bar[1:5]), bar.volume * 9) for bar in DAYS[4:]]
+    stays = [_times(bar, factor)._replace(volume=bar.volume * 9) for bar in DAYS[4:]]
     assert flaws(of_days([*DAYS[:4], *stays])) == []
 
 
@@ -197,6 +207,8 @@ def test_daily_dates_that_are_all_a_day_early_are_one_finding() -> None:
     assert {each.flaw for each in found(of_days(early))} == {Flaw.NO_SESSION, Flaw.GAP}, "two Sundays may be chance"
     (finding,) = found(of_days(more), sessions=long)
     assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, -24, 20)
+    with_one_right = [*more[:3], more[3]._replace(start_s=midnight_s(long[3].date) - 3600), *more[4:]]
+    assert [each.flaw for each in found(of_days(with_one_right), sessions=long)] == [Flaw.WRONG_ZONE]
 
 
 def test_a_bar_on_a_weekend_or_at_another_time_of_day_is_found() -> None:

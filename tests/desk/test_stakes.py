@@ -28,9 +28,9 @@ def played(entries: list[tuple[str, Side]], fates: dict[str, str]) -> Scene:
             scene.venue.swallows = True
     trade_once(scene.world(*(wanted(symbol, side=side) for symbol, side in entries)), call())
     for name, order in list(scene.venue.book.items()):
-        fate = fates.get(order.symbol)
-        if fate in ("fill", "part"):
-            scene.venue.fill(name, "100.20", None if fate == "fill" else Decimal(10))
+        fated = fates.get(order.symbol)
+        if fated in ("fill", "part"):
+            scene.venue.fill(name, "100.20", None if fated == "fill" else Decimal(10))
     return scene
 
 

@@ -33,10 +33,11 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import send_lock, state_folder, switch
 from tradebot.adapters.wire.http import RetryPolicy
+from tradebot.app.calendar import BEHIND
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Loaded
-from tradebot.app.wiring import CALENDAR_BEHIND, App
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
@@ -153,7 +154,7 @@ class Ground:
         accept(folder, now)
         loaded = load_for(state, Options(str(folder)), {})
         with closing(opened(folder, loaded, self.machine)) as app:
-            reach = now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_HERE
+            reach = now.date() - BEHIND, now.date() + CALENDAR_HERE
             app.ledger.put_sessions(app.reader.calendar(*reach))
             reconcile.run(app, by="schedule")
         return loaded

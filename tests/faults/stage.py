@@ -31,10 +31,11 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.time.clock import LockStepClock
+from tradebot.app.calendar import AHEAD, BEHIND
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Loaded
-from tradebot.app.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, FolderLook
+from tradebot.app.wiring import App, FolderLook
 from tradebot.errors import TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.market.fill import NEXT_BAR
@@ -255,7 +256,7 @@ class Stage:
         assert requests.get(f"{self.url}/v2/calendar", headers=headers, timeout=120).status_code == 200
         # The venue's own calendar: the one that a bot makes for itself would load pandas too.
         with closing(bot.app()) as app:
-            app.ledger.put_sessions(app.reader.calendar(now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD))
+            app.ledger.put_sessions(app.reader.calendar(now.date() - BEHIND, now.date() + AHEAD))
         return bot
 
     def log(self) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,17 @@ from tests.venues import FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.gates import own as own_limits
 from tradebot.gates.entry import decide
-from tradebot.limits import OF_THE_ACCOUNT, Limits, OwnLimits, Tighter, given_limits, tightest, without_effect
+from tradebot.limits import (
+    OF_EQUITY,
+    OF_THE_ACCOUNT,
+    Limits,
+    OwnLimits,
+    Tighter,
+    given_limits,
+    in_force,
+    tightest,
+    without_effect,
+)
 from tradebot.model.candidate import Candidate, Side, WantKind
 from tradebot.model.decision import Gate, Verdict, first_failure
 from tradebot.model.desk import Book, Entered, Stake
@@ -71,16 +81,30 @@ def looser(name: str, one: object, other: object) -> bool:
     return bool(one < other if higher else one > other)  # type: ignore[operator]
 
 
-@given(own=owns)
-def test_effective_limits_are_never_looser_than_the_accounts_or_the_strategys(own: OwnLimits) -> None:
-    effective = tightest(LIMITS, own)
+SHARES = st.decimals("0.05", 1, places=2)
+
+
+@given(own=owns, share=SHARES)
+def test_effective_limits_are_never_looser_than_the_accounts_or_the_strategys(own: OwnLimits, share: Decimal) -> None:
+    effective, given_own = in_force(LIMITS, own, share), given_limits(own)
     for name in Limits.model_fields:
-        assert not looser(name, getattr(effective, name), getattr(LIMITS, name))
-    for name, value in given_limits(own).items():
+        # Of the account's equity, a strategy's fraction is only its allotment's part.
+        part = share if name in OF_EQUITY else 1
+        wall = getattr(LIMITS, name)
+        assert not looser(name, getattr(effective, name) * part, wall if part == 1 else wall + Decimal("1e-20"))
+    for name, value in given_own.items():
         assert not looser(name, getattr(effective, name), value)
-        assert getattr(effective, name) in (value, getattr(LIMITS, name))
-        assert (name in set(without_effect(LIMITS, own))) == looser(name, value, getattr(LIMITS, name))
-    assert tightest(effective, own) == tightest(effective, effective) == effective
+        assert (name in set(without_effect(LIMITS, own, share))) == (getattr(effective, name) != value)
+    assert in_force(LIMITS, own, Decimal(1)) == tightest(LIMITS, own)
+
+
+def test_a_fraction_of_an_allotment_may_be_larger_than_the_accounts_fraction_of_equity() -> None:
+    whole, quarter = Decimal(1), Decimal("0.25")
+    own = OwnLimits.model_validate({"max_symbol_fraction": "0.3"})
+    wall = LIMITS.max_symbol_fraction
+    assert in_force(LIMITS, own, whole).max_symbol_fraction == wall < Decimal("0.3")
+    assert in_force(LIMITS, own, quarter).max_symbol_fraction == Decimal("0.3") < wall / quarter
+    assert in_force(LIMITS, OwnLimits(), quarter).max_symbol_fraction == wall
 
 
 def test_a_strategy_may_have_every_limit_but_those_on_prices_and_orders_whoever_wants_them() -> None:
@@ -90,13 +114,13 @@ def test_a_strategy_may_have_every_limit_but_those_on_prices_and_orders_whoever_
 
 
 @settings(max_examples=80)
-@given(parts=stakes, own=owns, share=st.decimals("0.05", 1, places=2), score=st.floats(0, 1))
+@given(parts=stakes, own=owns, share=SHARES, score=st.floats(0, 1))
 def test_what_passes_a_strategys_own_limits_passes_the_accounts_too(
     parts: tuple[Stake, ...], own: OwnLimits, share: Decimal, score: float
 ) -> None:
     wish = candidate("AAPL", score=score)
     seen = account_of(parts)
-    asked = ask(book=seen, candidate=wish, own=OwnRules((), tightest(LIMITS, own), share))
+    asked = ask(book=seen, candidate=wish, own=OwnRules((), in_force(LIMITS, own, share), share))
     alone = ask(book=seen, candidate=wish, size=asked.size)
     if first_failure(decide(asked)) is None:
         assert first_failure(decide(alone)) is None
@@ -106,7 +130,7 @@ def test_what_passes_a_strategys_own_limits_passes_the_accounts_too(
     assert asked.size.quantity <= bare.quantity
 
 
-@given(parts=stakes, share=st.decimals("0.05", 1, places=2))
+@given(parts=stakes, share=SHARES)
 def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it(
     parts: tuple[Stake, ...], share: Decimal
 ) -> None:

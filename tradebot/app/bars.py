@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.bars.stored import StoredBars
+from tradebot.app import calendar
 
 if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
-
-LONGEST_PAUSE = timedelta(days=7)
-"""The longest time between two sessions."""
-
-
-def stored_bars(app: App) -> StoredBars:
-    """Return a bot's closed bars; nothing is opened or asked before the first are needed."""
     from tradebot.adapters.alpaca.bars import AlpacaBars
+    from tradebot.adapters.bars.store import BarStore
+    from tradebot.app.wiring import App
+
+
+def stored_bars(app: App, closing: ExitStack) -> StoredBars:
+    """Return a bot's closed bars; nothing is opened or asked before the first ones are needed."""
+    bars = StoredBars(
+        lambda: _store(app),
+        lambda: _source(app),
+        lambda first, last: calendar.sessions(app.books, app.reader.calendar, first, last),
+    )
+    closing.callback(bars.close)
+    return bars
+
+
+def _store(app: App) -> BarStore:
     from tradebot.adapters.bars.choosing import open_bars
 
-    return StoredBars(
-        lambda: open_bars(app.folder.path, app.events, datetime.now(UTC)),
-        lambda: AlpacaBars(app.venue, app.drift),
-        lambda first, last: sessions(app, first, last),
-    )
+    return open_bars(app.folder.path, app.events, datetime.now(UTC))
 
 
-def sessions(app: App, first: date, last: date) -> Sequence[Session]:
-    """Return the sessions between two dates, inclusive: from the ledger, or from the venue if the ledger lacks some."""
-    around = app.books.sessions(first - LONGEST_PAUSE, last + LONGEST_PAUSE)
-    dates = [first - LONGEST_PAUSE, *(session.date for session in around), last + LONGEST_PAUSE]
-    if all(later - earlier <= LONGEST_PAUSE for earlier, later in pairwise(dates)):
-        return [session for session in around if first <= session.date <= last]
-    return app.reader.calendar(first, last)
+def _source(app: App) -> AlpacaBars:
+    from tradebot.adapters.alpaca.bars import AlpacaBars
+
+    return AlpacaBars(app.venue, app.drift)

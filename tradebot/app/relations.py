@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import flow_problems
-from tradebot.exits.lists import worst_stop
+from tradebot.exits.lists import parse, worst_stop
 from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import longest_wait_s
+from tradebot.timetable.own_clock import usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +34,9 @@ def problems(settings: Settings) -> Iterator[str]:
 
 def overridden(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each own limit of a strategy that has no effect, because the account's is tighter."""
+    allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
-        for limit in without_effect(settings.limits, section.limits):
+        for limit in without_effect(settings.limits, section.limits, allotments[name]):
             yield (
                 f"strategies.{name}.limits.{limit} {getattr(section.limits, limit)} has no effect, because "
                 f"limits.{limit} {getattr(settings.limits, limit)} is tighter"
@@ -58,7 +60,7 @@ def _traders(settings: Settings) -> Iterator[Trader]:
 
 def _stop_of(section: CoreSettings, settings: Settings) -> Decimal | None:
     """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
-    return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(section.exits)
+    return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
 
 
 def _fits_the_timetable(settings: Settings) -> Iterator[str]:
@@ -74,7 +76,18 @@ def _fits_the_timetable(settings: Settings) -> Iterator[str]:
                 f"({timetable[job]}): age would close entries before each renewal"
             )
     yield from _looks_at_exits(settings)
+    yield from _own_times(settings)
     yield from flow_problems(settings)
+
+
+def _own_times(settings: Settings) -> Iterator[str]:
+    """Check that strategies' own times can be read, and that entries are made while each of their slots is due."""
+    for name, section in settings.strategies.sections().items():
+        if section.times and Job.TRADE_ONCE in settings.timetable:
+            try:
+                usable(section.times, settings.timetable[Job.TRADE_ONCE])
+            except ValueError as unusable:
+                yield f"strategies.{name}.times: {unusable}"
 
 
 def _looks_at_exits(settings: Settings) -> Iterator[str]:

@@ -27,9 +27,9 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
 from tradebot.app.baseline import section_of
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.exits.lists import MISTAKES
+from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, tightest
+from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
@@ -129,7 +129,8 @@ class Settings(Frozen):
 
     def limits_of(self, strategy: str) -> Limits:
         """Return the limits in force for a strategy in use: the tighter of the account's and its own."""
-        return tightest(self.limits, self.strategies.sections()[strategy].limits)
+        section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
+        return in_force(self.limits, section.limits, allotment)
 
     @property
     def tightest_limits(self) -> Limits:
@@ -307,8 +308,8 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     source = (
         origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
     )
-    if error["type"] == MISTAKES:
-        return "\n".join(f"{name} ({source}): {line}" for line in str(error["msg"]).splitlines())
+    if isinstance(mistakes := _cause(error), ExitRulesError):
+        return "\n".join(f"{name} ({source}): {line}" for line in str(mistakes).splitlines())
     if error["type"] == "extra_forbidden":
         return f"{name} ({source}): there is no such setting{_suggestion(location)}"
     if not location:
@@ -316,6 +317,12 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     if error["type"] == "missing":
         return f"{name} ({source}): {expected(error)}"
     return f"{name} ({source}): {expected(error)}, not {_shown(error['input'])}"
+
+
+def _cause(error: Mapping[str, object]) -> object:
+    """Return the exception that a validator of ours raised, or None."""
+    context = error.get("ctx")
+    return context.get("error") if isinstance(context, Mapping) else None
 
 
 def _shown(value: object) -> str:

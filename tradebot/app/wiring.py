@@ -18,7 +18,7 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.time.stopwatch import stopwatch
-from tradebot.app import sandbox
+from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.connecting import flow_source_of, secrets_for, venue_of
 from tradebot.app.keys import Secrets
@@ -52,11 +52,6 @@ if TYPE_CHECKING:
     from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
 
-CALENDAR_BEHIND = timedelta(days=60)
-CALENDAR_AHEAD = timedelta(days=60)
-CALENDAR_LEAST = timedelta(days=7)
-CALENDAR_KNOWN = timedelta(days=41)
-"""How far back the calendar must reach, so that the first session of the month is known."""
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
@@ -160,9 +155,7 @@ class App:
         """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
         from tradebot.app.bars import stored_bars
 
-        bars = stored_bars(self)
-        self._closing.callback(bars.close)
-        return bars
+        return stored_bars(self, self._closing)
 
     @cached_property
     def orders(self) -> AlpacaOrders:
@@ -368,15 +361,9 @@ class App:
         """Return the lock that a fetcher holds; it is taken before the pass lock, and waits and exits as that one."""
         return lock.hold(self.folder.path, verb, name=lock.FETCH_LOCK)
 
-    def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
-        """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-        reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
-        held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
-        if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
-            return
-        from tradebot.adapters.time.calendar import exchange_sessions
-
-        self.ledger.put_sessions(exchange_sessions(now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD))
+    def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST) -> None:
+        """Store the exchange's sessions around `now` unless the ledger's calendar already reaches `ahead`."""
+        calendar.ensure(self.ledger, now, ahead)
 
     def close(self) -> None:
         """Close everything that was opened."""

@@ -178,6 +178,7 @@ def book(
         own_orders=_own_orders(books, view.orders),
         unresolved=frozenset(record.intent.instrument.symbol for record in books.unresolved),
         last_fill_at=books.totals.last_traded,
+        own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
         entries=_entries_of(_submits(books.promised_in(session))),
         peak_equity=(peak.highest or None) if peak else None,

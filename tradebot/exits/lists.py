@@ -1,16 +1,14 @@
 """Lists of exit rules: the account's, those that the configuration gives to strategies, and what watches a position."""
 
-import difflib
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
 from tradebot.exits.kind import ExitRule, PriceRule
@@ -20,13 +18,17 @@ from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.limits import ExitRules
 from tradebot.model.position import Kept
-from tradebot.text import expected
+from tradebot.text import expected, known_name
 
 Exits = tuple[ExitRule, ...]
 """The rules that watch a position. Those of time are asked first, then those of price, otherwise in this order."""
 
-MISTAKES = "exit_rules"
-"""The type of a validation error whose message needs no more words; each line is about one mistake."""
+Listed = list[dict[str, dict[str, Any]]]
+"""Rules as they are written in the configuration: each is its name with its settings."""
+
+
+class ExitRulesError(ValueError):
+    """A list of exit rules with mistakes; each line of the message is about one and needs no more words."""
 
 
 @cache
@@ -66,14 +68,14 @@ def parse(listed: object) -> Exits:
     return tuple(rules)
 
 
-def _checked(listed: object) -> Exits:
+def _checked(listed: object) -> Listed:
     try:
-        return parse(listed)
+        return written(parse(listed))
     except ValueError as error:
-        raise PydanticCustomError(MISTAKES, "{mistakes}", {"mistakes": str(error)}) from None
+        raise ExitRulesError(str(error)) from None
 
 
-def written(rules: Exits) -> list[dict[str, dict[str, object]]]:
+def written(rules: Exits) -> Listed:
     """Return a list of rules as it is written in the configuration."""
     names = {kind: name for name, kind in kinds().items()}
     return [{names[type(rule)]: rule.model_dump()} for rule in rules]
@@ -83,14 +85,11 @@ def _rule(item: object) -> ExitRule:
     if not (isinstance(item, Mapping) and len(item) == 1):
         raise ValueError("must be one exit rule with its settings, such as {stop_loss: {fraction: 0.02}}")
     ((name, settings),) = item.items()
-    if name not in kinds():
-        near = difflib.get_close_matches(str(name), kinds(), 1)
-        known = f"did you mean {near[0]}?" if near else f"known are {', '.join(kinds())}"
-        raise ValueError(f"there is no exit rule {str(name)[:40]!r}; {known}")
+    kind = kinds()[known_name(str(name), tuple(kinds()), "exit rule")]
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{name} needs its settings: {', '.join(kinds()[name].model_fields)}")
+        raise ValueError(f"{name} needs its settings: {', '.join(kind.model_fields)}")
     try:
-        return kinds()[name].model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as bad:
         raise ValueError("\n".join(_mistakes(name, bad))) from None
 
@@ -141,5 +140,5 @@ def worst_stop(rules: Iterable[ExitRule]) -> Decimal | None:
     return min((-gain for gain in gains if gain < 0), default=None)
 
 
-ExitList = Annotated[Exits, PlainValidator(_checked), PlainSerializer(written)]
-"""A setting that holds a list of exit rules."""
+ExitList = Annotated[Listed, PlainValidator(_checked)]
+"""A setting that holds a list of exit rules, as it is written in the configuration."""

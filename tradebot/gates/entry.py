@@ -306,8 +306,14 @@ def _buying_power(ask: Ask) -> Decision:
 
 
 def _cooldown(ask: Ask) -> Decision:
-    """Refuse a symbol for a while after any fill in it."""
-    last, limit = ask.book.last_fill_at.get(ask.candidate.symbol), ask.limits.cooldown_s
+    """Refuse a symbol for a while after any fill in it, and its own strategy's fill for as long as that wants."""
+    any_fill = _rested(ask, ask.book, ask.account.limits)
+    own_fill = _rested(ask, ask.strategy.book, ask.limits)
+    return own_fill if any_fill.passed and own_fill.observed is not None else any_fill
+
+
+def _rested(ask: Ask, book: Book, limits: Limits) -> Decision:
+    last, limit = book.last_fill_at.get(ask.candidate.symbol), limits.cooldown_s
     if last is None:
         return Decision(Gate.COOLDOWN, Verdict.PASS, None, None, limit)
     waited = (ask.desk.now - last).total_seconds()

@@ -12,6 +12,7 @@ from tradebot.model.bar import Session
 from tradebot.model.baseline import Difference
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Arming, Mode, Permission
+from tradebot.text import in_yaml
 
 PLACE = "state folder"
 CONFIGURATION = "configuration"
@@ -116,8 +117,7 @@ def described(difference: Difference) -> str:
 
 def _shown(value: object) -> str:
     """Return a value as it is written in the configuration, truncated if it is long."""
-    text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
-    text = "null" if value is None else text.lower() if isinstance(value, bool) else text
+    text = in_yaml(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

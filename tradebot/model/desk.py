@@ -83,6 +83,7 @@ class Book:
     the symbols of all working orders, `own_orders` are our own ones. `entries` are this session's; `new_entries` names
     the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None on the first look.
     `worth` is what the reported equity is compared with. `stakes` say which strategy has which part of it.
+    `last_fill_at` is by symbol, `own_fill_at` by strategy and symbol.
     """
 
     equity: Decimal
@@ -102,6 +103,7 @@ class Book:
     peak_equity: Decimal | None = None
     worth: Worth | None = None
     stakes: tuple[Stake, ...] = ()
+    own_fill_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
 
     @property
     def open_symbols(self) -> frozenset[str]:
@@ -125,6 +127,7 @@ class Book:
             working=frozenset(stake.symbol for stake in stakes if not stake.held),
             own_orders=(),
             unresolved=frozenset(),
+            last_fill_at={symbol: at for (name, symbol), at in self.own_fill_at.items() if name == strategy},
             gross=sum(exposure.values(), Decimal(0)),
             new_entries=tuple(name for name in self.new_entries if name == strategy),
             entries=tuple(entered for entered in self.entries if entered.strategy == strategy),

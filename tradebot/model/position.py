@@ -26,7 +26,8 @@ class Lot:
 class Position:
     """What one strategy holds in one symbol; `realized_pnl` is in USD over the whole ledger.
 
-    `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it.
+    `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
+    the time of its last fill that no activity explains.
     """
 
     strategy: str
@@ -34,6 +35,7 @@ class Position:
     lots: tuple[Lot, ...]
     realized_pnl: Decimal
     entered_at: datetime | None = None
+    traded_at: datetime | None = None
 
     @property
     def quantity(self) -> Decimal:
@@ -114,7 +116,8 @@ def apply_fill(position: Position, fill: Fill) -> Position:
     if left:
         lots.append(Lot(left, fill.price, fill.at))
     entered_at = position.entered_at if position.lots and _same_side(position.lots, lots) else fill.at
-    return Position(position.strategy, position.symbol, tuple(lots), realized, entered_at if lots else None)
+    opened = entered_at if lots else None
+    return Position(position.strategy, position.symbol, tuple(lots), realized, opened, position.traded_at)
 
 
 def _same_side(before: Sequence[Lot], after: Sequence[Lot]) -> bool:

@@ -270,7 +270,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.STRATEGY_FAILED: _row(
         Cause.BROKEN,
         "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",
-        "Fix the plug-in (tradebot strategy list calls it again), or set it to null if another strategy is in use.",
+        "Fix the plug-in (tradebot strategy test NAME asks it again), or set it to null if another strategy is in use.",
     ),
     Reason.STRATEGY_TIMEOUT: _row(
         Cause.BROKEN,
@@ -280,15 +280,15 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.STRATEGY_INVALID: _row(
         Cause.BROKEN,
-        "A strategy returned something that isn't a valid candidate. All its candidates in this pass are refused; "
-        "the other strategies continue.",
-        "Fix the plug-in; the problem is shown beside the reason.",
+        "A strategy returned something that isn't a valid want. All its wants in this pass are refused; the other "
+        "strategies continue.",
+        "Fix the plug-in; the problem is shown beside the reason, and tradebot strategy test NAME asks it again.",
     ),
     Reason.STRATEGY_TOO_MANY: _row(
         Cause.BROKEN,
-        "A strategy proposed more candidates than there are symbols. All of them are refused in this pass; the other "
+        "A strategy returned more wants than there are symbols. All of them are refused in this pass; the other "
         "strategies continue.",
-        "Fix the plug-in: it may propose at most one candidate per symbol of the universe.",
+        "Fix the plug-in: it may return at most one want per symbol that it sees or holds.",
         Unit.CANDIDATES,
     ),
     Reason.TARGET_REACHED: _row(

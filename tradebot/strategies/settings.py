@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from tradebot.exits.lists import ExitList, Exits
+from tradebot.exits.lists import ExitList, Exits, parse
 from tradebot.limits import Fraction, Frozen, OwnLimits, Tighter
 from tradebot.strategies.flow import FlowSettings
 from tradebot.text import SYMBOL_PATTERN, counted
@@ -72,7 +72,7 @@ class StrategySettings(Frozen):
 
     def own_exits(self) -> Mapping[str, Exits]:
         """Return the exit rules of each strategy in use that has a list of its own."""
-        return {name: section.exits for name, section in self.sections().items() if section.exits is not None}
+        return {name: parse(section.exits) for name, section in self.sections().items() if section.exits is not None}
 
     def plugins(self) -> int:
         """Return how many plug-ins are in use; they are asked one after the other."""

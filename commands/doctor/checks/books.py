@@ -151,7 +151,7 @@ def _state(state: "TradingStateRecord", *, shadow: bool) -> Check:
 
 def calendar(app: "App") -> Check:
     """Check how far ahead the stored sessions reach."""
-    from tradebot.app.wiring import CALENDAR_LEAST
+    from tradebot.app.calendar import LEAST
 
     now = _trading_time(app)
     ahead = app.ledger_view.sessions(now.date(), now.date() + timedelta(days=400))
@@ -162,7 +162,7 @@ def calendar(app: "App") -> Check:
         )
         return Check("calendar", Mark.WARN, found, "sessions", 0, fix=fix)
     reach = ahead[-1].date
-    if reach < now.date() + CALENDAR_LEAST:
+    if reach < now.date() + LEAST:
         found, fix = f"it ends on {reach}", "Run tradebot reconcile: each pass extends the calendar"
         return Check("calendar", Mark.WARN, found, "sessions", len(ahead), fix=fix)
     return Check("calendar", Mark.OK, f"it reaches from {now.date()} to {reach}", "sessions", len(ahead))

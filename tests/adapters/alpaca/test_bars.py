@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.alpaca.samples import AT_ONCE, QUICK, venue
-from tests.adapters.wire.scripted import Scripted, Wire
+from tests.adapters.wire.scripted import Asked, Scripted, Wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.wire import NotInPlanError
 from tradebot.adapters.bars.source import CorporateAction, DelayedError
@@ -122,6 +122,20 @@ def test_a_plan_without_recent_bars_makes_the_source_late_once(wire: Wire) -> No
     with pytest.raises(NotInPlanError):
         list(bars.pages(["AAPL"], "1Min", FIRST, LAST))
     assert sum(tally.counts.values()) == 1
+
+
+def test_a_symbol_that_is_none_costs_the_others_nothing(wire: Wire) -> None:
+    def answers(request: Asked) -> Scripted:
+        symbols = request.query["symbols"].split(",")
+        if "B@D" in symbols:
+            return Scripted(400, {"message": "invalid symbol: B@D"})
+        return page(None, **{symbol: [row()] for symbol in symbols})
+
+    wire.script = answers
+    bars = source(wire)
+    found = [symbol for each in bars.pages(["AAPL", "B@D", "MSFT", "SPY"], "1Min", FIRST, LAST) for symbol in each]
+    assert found == ["AAPL", "MSFT", "SPY"]
+    assert bars.refused == {"B@D"}
 
 
 def test_the_source_is_named_by_its_feed(wire: Wire) -> None:

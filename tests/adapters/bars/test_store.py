@@ -1,6 +1,8 @@
 """What every store of bars does, and what only files on disk can show."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from multiprocessing import get_context
@@ -127,7 +129,7 @@ puts = st.lists(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(puts)
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_a_store_is_a_table_by_start_whatever_is_put_in_whichever_order(
     kind: str, given: list[tuple[str, list[tuple[int, int]], str]]
 ) -> None:
@@ -261,3 +263,20 @@ def test_two_processes_that_store_at_once_lose_nothing(
     assert [each.start_s for each in everything(store, timeframe="1Day")] == [JANUARY + day * DAY for day in range(12)]
     assert store.asked("AAPL", "1Day", "sandbox") == [(0, 119)]
     store.close()
+
+
+def test_neither_store_loads_pandas_or_numpy(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from tests.adapters.bars.test_store import KINDS, everything, years\n"
+        "before = sys.modules.keys() & {'pandas', 'numpy'}\n"
+        "for name, opens in KINDS.items():\n"
+        "    store = opens(pathlib.Path(sys.argv[1]))\n"
+        "    store.put('AAPL', '1Day', years(), 'sandbox')\n"
+        "    assert everything(store, timeframe='1Day') == years() and store.spans()\n"
+        "assert sys.modules.keys() & {'pandas', 'numpy'} == before == set()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.bars.market import DIVIDEND, FIRST, HALF, LAST, SPLIT, MadeUpBars, day_bar, sessions
@@ -84,7 +84,7 @@ def test_no_bar_is_served_or_stored_before_it_has_ended(need: BarNeed, until: da
 
 
 @given(needs, moments)
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_what_comes_later_changes_nothing(need: BarNeed, until: datetime) -> None:
     found = []
     for later in (False, True):
@@ -175,6 +175,23 @@ def test_adjusted_bars_know_the_actions_of_their_time_only(bars: StoredBars, sou
     assert bars.closed(BarNeed("1Day", 8, adjusted=False), ["AAPL"], after)["AAPL"].close[0] == raw[FIRST].close
 
 
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, len(SESSIONS) - 1)), min_size=1, max_size=4))
+@example([(5, 9), (6, 6), (5, 9)])
+@settings(max_examples=20)
+def test_in_whichever_order_bars_are_asked_they_are_adjusted_alike(asked: list[tuple[int, int]]) -> None:
+    def found(requests: list[tuple[int, int]]) -> object:
+        source = MadeUpBars()
+        source.announced = {"AAPL": (DIVIDEND, SPLIT)}
+        with TemporaryDirectory() as folder:
+            bars = opened(Path(folder), source)
+            for depth, place in requests:
+                series = bars.closed(BarNeed("1Day", depth), ["AAPL"], SESSIONS[place].close)
+            bars.close()
+        return series
+
+    assert found(asked) == found(asked[-1:])
+
+
 def test_a_dividend_among_minutes_is_measured_by_the_day_before_it(bars: StoredBars, source: MadeUpBars) -> None:
     source.announced = {"AAPL": (DIVIDEND,)}
     day = next(session for session in SESSIONS if session.date == DIVIDEND.ex_date)
@@ -207,6 +224,13 @@ def test_symbols_without_bars_are_absent_and_asked_once(bars: StoredBars, source
     assert bars.closed(DAYS, ["AAPL"], before) == {}
     assert len(source.asked) == asked
     assert bars.closed(DAYS, [], before) == {}
+
+
+def test_a_symbol_that_the_source_refuses_is_asked_again_by_the_next_pass(bars: StoredBars, source: MadeUpBars) -> None:
+    source.refused, source.missing = frozenset({"AAPL"}), {midnight_s(session.date) for session in SESSIONS}
+    assert bars.closed(DAYS, ["AAPL"], after_open(5)) == {}
+    source.refused, source.missing = frozenset(), set()
+    assert len(bars.closed(DAYS, ["AAPL"], after_open(10))["AAPL"]) == 5
 
 
 def test_a_source_that_is_late_serves_what_it_has(bars: StoredBars, source: MadeUpBars) -> None:

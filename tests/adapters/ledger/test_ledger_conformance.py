@@ -83,6 +83,14 @@ def test_intents_are_told_from_a_session_on(ledger: Ledger) -> None:
     assert ledger.promised(()) == {}
 
 
+def test_an_intent_belongs_to_the_session_in_which_it_is_sent(ledger: Ledger) -> None:
+    """A slot of a strategy's own clock may have begun days before."""
+    sent = replace(make_intent(session=DAY), sent_in=DAY + timedelta(days=2))
+    ledger.promise(sent, ())
+    assert [record.intent for record in ledger.intents(session=DAY + timedelta(days=2))] == [sent]
+    assert ledger.intents(session=DAY) == ()
+
+
 def test_an_order_is_followed_by_those_that_it_replaced(ledger: Ledger) -> None:
     intent = make_intent()
     ledger.promise(intent, ())

@@ -37,7 +37,7 @@ def test_on_a_narrow_terminal_what_does_not_fit_moves_under_its_line(
     assert "\n                   passes every gate\n" in said
 
 
-@pytest.mark.parametrize("verb", ["", *KNOWN, "exchange", "config", "journal", "strategy", "live"])
+@pytest.mark.parametrize("verb", ["", *KNOWN, "bars", "exchange", "config", "journal", "strategy", "live"])
 def test_help_says_what_a_verb_does_then_shows_examples_then_usage(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,6 +74,10 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
     kept: list[Printed] = []
     place = tmp_path_factory.mktemp("schema")
     served = f"exchange serve --state-dir {place / 'served'} {SMALL}"
+    day = "2026-11-16,AAPL,100,101,99,100,1000"
+    (place / "days.csv").write_text(f"ts,symbol,open,high,low,close,volume\n{day}\n{day}\n")
+    minutes = (f"2026-11-13 {14 + at // 60}:{at % 60:02},SPY,1,1,1,1,1\n" for at in range(390))
+    (place / "minutes.csv").write_text("".join(["ts,symbol,open,high,low,close,volume\n", *minutes]))
     (place / "lines").write_text('{"symbol": "AAPL", "side": "buy", "score": 0.6}\nnonsense\n')
     with ExitStack() as stack:
         folder = stack.enter_context(made(place / "state"))
@@ -84,6 +88,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         bot.all_say("strategy list", "strategy test flow", "strategy test nonsense")
         bot.all_say("config accept", f"config accept --confirm {bot.tail()}")
         exchange(bot)
+        bars(bot, place)
         real_money(bot, place / "real")
         bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
         bot.all_say("status", "audit", "unhalt", f"unhalt --confirm {bot.tail()}")
@@ -146,6 +151,13 @@ def exchange(bot: Keeper) -> None:
     requests.post(f"{bot.url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=60)
     bot.all_say("exchange faults add rate-limited", "exchange faults", "exchange faults clear", "exchange faults ready")
     bot.all_say("exchange status", "exchange page", "exchange reset alice --confirm alice", "exchange reset nobody")
+
+
+def bars(bot: Keeper, place: Path) -> None:
+    """Fetch, import, list and check bars, with findings in all of them."""
+    bot.all_say("bars list", "bars check", "bars fetch", "bars fetch AAPL --timeframe 1Min --from 2026-11-13")
+    bot.all_say(f"bars import {place / 'days.csv'} --timeframe 1Day", "bars list", "bars check AAPL MSFT")
+    bot.all_say(f"bars import {place / 'minutes.csv'} --timeframe 1Min --stamp start --zone America/New_York")
 
 
 def damaged(bot: Keeper) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 WELL = "return list(self.well(view))"
 MODULE = """
 from dataclasses import replace
-from tradebot.ports import Needs, Open, Side
+from tradebot.ports import BarNeed, Needs, Open, Side
 
 class Base:
     needs = Needs(facts=frozenset({"flow_alerts"}))
@@ -21,12 +21,13 @@ class Base:
 """
 
 
-def install(folder: Path, bodies: Mapping[str, str], package: str) -> None:
-    """Install a package of strategies into a folder, each with its own way to propose."""
+def install(folder: Path, bodies: Mapping[str, str], package: str, needs: Mapping[str, str] | None = None) -> None:
+    """Install a package of strategies into a folder, each with its own way to propose; `needs` are bars by name."""
     text, points = [MODULE], []
     for name, body in bodies.items():
         lines = "\n".join(f"        {line}" for line in body.splitlines())
-        text.append(f"class {name.title()}(Base):\n    name = {name!r}\n    def propose(self, view):\n{lines}\n")
+        bars = f"    needs = Needs(bars=({needs[name]},))\n" if needs else ""
+        text.append(f"class {name.title()}(Base):\n    name = {name!r}\n{bars}    def propose(self, view):\n{lines}\n")
         points.append(f"{name} = {package}:{name.title()}")
     (folder / f"{package}.py").write_text("\n".join(text))
     info = folder / f"{package}-1.0.dist-info"

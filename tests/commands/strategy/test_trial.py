@@ -127,6 +127,25 @@ def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_re
     assert (unknown.code, "no strategy named nobody is installed" in unknown.err) == (2, True)
 
 
+def test_a_symbol_without_the_bars_it_needs_is_left_out_with_the_numbers(
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = {
+        f"needs{depth}": f"return [Open(s, Side.BUY, 0.5) for s in view.universe if len(view.bars(s)) == {depth}]"
+        for depth in (20, 999)
+    }
+    install(tmp_path, bodies, "bars", needs={name: f'BarNeed("1Day", {name[5:]})' for name in bodies})
+    monkeypatch.syspath_prepend(tmp_path)
+    fed = trading.json("strategy", "test", "needs20")
+    assert (sorted(fed["universe"]), fed["left_out"]) == (FOUR, [])
+    assert len(fed["wants"]) == 4
+    assert [(need["timeframe"], need["depth"]) for need in fed["needs"]["bars"]] == [("1Day", 20)]
+    hungry = trading.says("strategy", "test", "needs999")
+    assert hungry.code == 0
+    assert re.search(r"^Sees +0 symbols; 4 symbols left out$", hungry.out, re.MULTILINE)
+    assert re.search(r"^  BARS_MISSING \d+ bars against 999 bars: AAPL, MSFT, NVDA, AMZN$", hungry.out, re.MULTILINE)
+
+
 def test_one_that_never_answers_is_ended_and_says_how_long_it_may_take(
     trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

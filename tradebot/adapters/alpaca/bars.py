@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
-from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads, NotInPlanError
+from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads, NotInPlanError, RefusedReadError
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction, DelayedError
 from tradebot.adapters.bars.store import RawBar
 from tradebot.adapters.wire.http import Bounds, RetryPolicy
@@ -20,6 +20,8 @@ MOST_SYMBOLS = 100
 """The largest number of symbols that one request names."""
 PLAN_DELAY = timedelta(minutes=16)
 """The free plan has the consolidated feed only after fifteen minutes; the last one makes sure of it."""
+MALFORMED = frozenset({400, 422})
+"""How the venue answers a list that holds something it doesn't take for a symbol."""
 LONGEST_TOKEN = 4_096
 _MOST_NAMES = 3
 """How many earlier names of a company are followed."""
@@ -30,7 +32,8 @@ T = TypeVar("T")
 class AlpacaBars:
     """A source of bars. Rows that can't be used are counted in the tally and left out.
 
-    `delay` is zero until the venue refuses recent bars because of the data plan.
+    `delay` is zero until the venue refuses recent bars because of the data plan. After each `pages` call, `refused` are
+    the symbols that the venue doesn't take for symbols.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class AlpacaBars:
         self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy, venue.before_read)
         self._events = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds, "v1"), policy, venue.before_read)
         self.delay = timedelta(0)
+        self.refused: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -57,13 +61,27 @@ class AlpacaBars:
         """
         span = {"timeframe": timeframe, "start": _rfc3339(first), "end": _rfc3339(last), "adjustment": "raw"}
         feed = {} if self._feed == SANDBOX_FEED else {"feed": self._feed}
+        self.refused = frozenset()
         for chunk in _chunks(symbols):
-            query = {"symbols": ",".join(chunk), **span, **feed, "limit": str(MOST_ROWS)}
-            try:
-                for page in _pages(self._data, "/stocks/bars", query):
-                    yield _by_symbol(page, chunk, partial(_bar, tally=self._tally), self._tally)
-            except NotInPlanError as error:
-                raise self._delayed(error) from error
+            yield from self._bars_of(chunk, {**span, **feed, "limit": str(MOST_ROWS)})
+
+    def _bars_of(self, symbols: Sequence[str], query: Mapping[str, str]) -> Iterator[Mapping[str, Sequence[RawBar]]]:
+        """Yield the pages of some symbols; if the venue refuses the list, split it to isolate the bad symbol."""
+        try:
+            for page in _pages(self._data, "/stocks/bars", {"symbols": ",".join(symbols), **query}):
+                yield _by_symbol(page, symbols, partial(_bar, tally=self._tally), self._tally)
+        except NotInPlanError as error:
+            raise self._delayed(error) from error
+        except RefusedReadError as error:
+            if error.status not in MALFORMED:
+                raise
+            if len(symbols) == 1:
+                self.refused |= {symbols[0]}
+                self._tally.note("bars", "symbols", f"{symbols[0]} was refused: {error.message}")
+                return
+            middle = len(symbols) // 2
+            yield from self._bars_of(symbols[:middle], query)
+            yield from self._bars_of(symbols[middle:], query)
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
         """Return the splits and dividends that were processed between two dates, inclusive, by symbol.

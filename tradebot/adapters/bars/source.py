@@ -36,6 +36,10 @@ class BarSource(Protocol):
     def delay(self) -> timedelta:
         """Return how long after its end a bar is available."""
 
+    @property
+    def refused(self) -> frozenset[str]:
+        """Return the symbols that the source refused in the last `pages` call."""
+
     def pages(
         self, symbols: Sequence[str], timeframe: str, first: datetime, last: datetime
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:

@@ -82,6 +82,11 @@ class StoredBars:
         """
         return self._tried(lambda: self._fetched(timeframe, list(dict.fromkeys(symbols)), first, until, heard))
 
+    def fetch_actions(self, symbols: Sequence[str], first: date, until: datetime) -> None:
+        """Fetch the splits and dividends since a date, unless that was done today."""
+        names = list(dict.fromkeys(symbols))
+        self._tried(lambda: self._ensure_actions(names, first, until - self._source.delay))
+
     def _tried(self, work: Callable[[], T]) -> T:
         """Do something again if the store had to start over, or if the source has only learned how late it is."""
         for _ in range(_MOST_TRIES - 1):
@@ -166,7 +171,7 @@ class StoredBars:
             changed += new
         for symbol in symbols:
             final_s = min(end_s, self._final_s(window, symbol))
-            if first_s < final_s:
+            if first_s < final_s and symbol not in self._source.refused:
                 self.store.put_asked(symbol, window.timeframe, name, first_s, final_s - 1)
             if end_s == window.end_s:
                 self._asked_at[symbol, window.timeframe] = (window.until, first_s)

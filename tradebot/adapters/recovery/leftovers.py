@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tradebot.adapters.ledger import journal_reading
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state.state_folder import EXCHANGE, JOURNAL, LEDGER, MARKER, OWN_FILES, PLANS
+from tradebot.adapters.state.state_folder import BARS_FOLDER, EXCHANGE, JOURNAL, LEDGER, MARKER, OWN_FILES, PLANS
 from tradebot.errors import DamagedJournalError, OperatorError, TradebotError
 
 USER_FILE = "tradebot.yaml"
 BEFORE_USE = frozenset({"created", "opening", "approved", "trading_state"})
 """Kinds of journal records that books hold before anything is promised or filled."""
-MOVED_NAMES = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS)
+MOVED_NAMES = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS, BARS_FOLDER)
 """Names that move along with unused books. The market made for them moves too; a person's configuration stays."""
 
 

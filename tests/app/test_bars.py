@@ -1,0 +1,31 @@
+"""The bot's own bars: from its venue, into its folder, and only if somebody asks."""
+
+import pytest
+
+from tests.bot import Bot
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
+from tradebot.model.needs import BarNeed
+
+
+def test_a_pass_that_asks_strategies_can_read_bars_and_another_stores_nothing(bot: Bot) -> None:
+    with opened(Options(str(bot.folder)), {}) as app:
+        now = app.now()
+        app.ensure_calendar(now)
+        world = app.world(dry_run=True, proposing=False)
+        with pytest.raises(AssertionError, match="without bars"):
+            world.bars.closed(BarNeed("1Day", 1), ("AAPL",), now)
+        world = app.world(dry_run=True)
+        assert not (bot.folder / "bars.db").exists()
+        found = world.bars.closed(BarNeed("1Day", 127), ("AAPL", "MSFT"), now)
+    assert {symbol: len(series) for symbol, series in found.items()} == {"AAPL": 127, "MSFT": 127}
+    assert {path.name[:4] for path in (bot.folder / "bars").iterdir()} == {"AAPL", "MSFT"}
+
+
+def test_the_files_of_bars_belong_to_their_store(bot: Bot) -> None:
+    (bars,) = [store for store in bot.json("status", "--stores")["stores"] if store["name"] == "bars"]
+    files = [
+        path for path in bot.folder.rglob("*") if path.is_file() and path.relative_to(bot.folder).parts[0][:4] == "bars"
+    ]
+    assert bars["files"] == len(files) > 2
+    assert bars["bytes"] == sum(path.stat().st_size for path in files)

@@ -1,0 +1,82 @@
+"""`tradebot bars check`: findings by row, what was looked at, and that nothing looked at is not green."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot
+from tests.commands.bars.files import written
+from tests.fakes import MemoryEvents
+from tradebot.adapters.bars.choosing import open_bars
+from tradebot.adapters.bars.store import PriceStep, RawBar, midnight_s
+
+DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")
+SOUND = [f"{day},AAPL,100,101,99,100,1000" for day in DATES]
+SPLIT = [f"{DATES[0]},MSFT,100,101,99,100,1000", f"{DATES[2]},MSFT,100,101,99,100,1000"]
+SPLIT += [f"{day},MSFT,25,26,24,25,4000" for day in DATES[3:]]
+"""A split of four for one, and a session without a bar before it."""
+
+
+def stored(bot: Bot, tmp_path: Path, rows: list[str]) -> None:
+    path = written(tmp_path / "daily.csv", rows)
+    assert bot.says("bars", "import", str(path), "--timeframe", "1Day").code == 0
+
+
+def test_a_store_with_nothing_in_it_is_not_green(bot: Bot) -> None:
+    said = bot.says("bars", "check")
+    assert (said.code, "nothing was looked at" in said.out) == (10, True)
+    said = bot.says("bars", "check", "aapl", "--timeframe", "1min")
+    assert (said.code, "nothing is stored, so nothing was looked at" in said.out) == (10, True)
+
+
+def test_sound_bars_are_told_with_their_number(bot: Bot, tmp_path: Path) -> None:
+    stored(bot, tmp_path, SOUND)
+    said = bot.says("bars", "check")
+    assert said.code == 0
+    assert said.out.splitlines()[0] == "6 bars looked at: 1 series"
+    assert said.out.splitlines()[2].split() == ["AAPL", "1Day", "6", "6", "0", "2025-11-03", "2025-11-10"]
+    assert said.out.splitlines()[3] == "Nothing found"
+
+
+def test_each_finding_stands_in_a_row_and_a_split_on_record_is_none(bot: Bot, tmp_path: Path) -> None:
+    stored(bot, tmp_path, SPLIT)
+    found = bot.json("bars", "check", "MSFT")["findings"]
+    assert [(row["flaw"], row["at"], row["expected"]) for row in found] == [
+        ("unadjusted_split", "2025-11-06T05:00:00Z", 4),
+        ("gap", "2025-11-04T05:00:00Z", 1),
+    ]
+    said = bot.says("bars", "check", "MSFT", "--timeframe", "1day")
+    assert said.code == 10
+    assert "close 100, then open 25, with 4 times the volume: a split of 4:1?" in said.out
+    store = open_bars(bot.folder, MemoryEvents(), datetime(2026, 1, 1, tzinfo=UTC))
+    store.put_actions("MSFT", [PriceStep(int(datetime(2025, 11, 6, 5, tzinfo=UTC).timestamp()), "split", 0.25, 4.0)])
+    store.close()
+    assert [row["flaw"] for row in bot.json("bars", "check", "MSFT")["findings"]] == ["gap"]
+
+
+def test_trading_time_decides_whether_a_bar_is_complete(bot: Bot, tmp_path: Path) -> None:
+    now = datetime.fromisoformat(bot.json("bars", "check")["now"])
+    assert now == datetime(2026, 11, 16, 14, tzinfo=UTC), "the exchange's, not this machine's"
+    store = open_bars(bot.folder, MemoryEvents(), now)
+    store.put("NVDA", "1Day", [RawBar(midnight_s(now.date()), 100, 101, 99, 100, 1000)], "test")
+    store.close()
+    (finding,) = bot.json("bars", "check", "NVDA")["findings"]
+    assert (finding["flaw"], finding["count"]) == ("not_closed", 1)
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_every_line_fits(bot: Bot, tmp_path: Path, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(bot, tmp_path, SPLIT)
+    monkeypatch.setenv("COLUMNS", columns)
+    for verb in ("check", "list"):
+        lines = [line for line in bot.says("bars", verb).out.splitlines() if str(bot.folder) not in line]
+        assert max(map(len, lines)) <= int(columns)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"), [(("A*",), "A* is not a symbol"), (("--timeframe", "2Day"), "2Day is not a timeframe")]
+)
+def test_what_cannot_be_stored_cannot_be_checked(bot: Bot, words: tuple[str, ...], why: str) -> None:
+    said = bot.says("bars", "check", *words)
+    assert (said.code, why in said.err) == (2, True)

@@ -1,0 +1,111 @@
+"""`tradebot bars import`: good rows are stored, bad ones told by row, and times that can't be right store nothing."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot
+from tests.commands.bars.files import HEADER, session_minutes, written
+
+DAILY = (
+    "2026-11-16,MSFT,50,51,49,50,900",
+    "2026-11-13,AAPL,100,101,99,100,1000",
+    "2026-11-14,AAPL,100,101,99,100,1000",
+    "2026-11-16,AAPL,100,101,99,nan,1000",
+    "2026-11-17,AAPL,100,101,99,100,1000",
+)
+LINES = ("--timeframe", "1Day")
+MINUTES = ("--timeframe", "1min", "--stamp", "start", "--zone", "America/New_York")
+
+
+def test_good_rows_are_stored_and_bad_ones_told_by_line(copy: Bot, tmp_path: Path) -> None:
+    path = written(tmp_path / "daily.csv", DAILY)
+    said = copy.says("bars", "import", str(path), *LINES)
+    first, *table = said.out.splitlines()
+    assert (said.code, first) == (10, "5 rows of 1 file: 3 good bars, 2 bad; 3 new or changed in the store")
+    assert "  4  AAPL    2026-11-14  no session at this time  daily.csv" in table
+    assert "  5  AAPL    2026-11-16  not a number             daily.csv" in table
+    stored = copy.json("bars", "list")
+    assert [(row["symbol"], row["timeframe"], row["bars"], row["source"]) for row in stored["spans"]] == [
+        ("AAPL", "1Day", 2, "import"),
+        ("MSFT", "1Day", 1, "import"),
+    ]
+    again = copy.json("bars", "import", str(path), *LINES)
+    assert (again["new"], again["good"], again["bad"]) == (0, 3, {"not a number": 1, "no session at this time": 1})
+
+
+def test_a_dry_run_tells_the_same_and_stores_nothing(copy: Bot, tmp_path: Path) -> None:
+    path = written(tmp_path / "daily.csv", DAILY[:2])
+    said = copy.says("bars", "import", str(path), *LINES, "--dry-run")
+    assert (said.code, said.out.splitlines()[0]) == (
+        0,
+        "2 rows of 1 file: 2 good bars, 0 bad; nothing was stored (--dry-run)",
+    )
+    assert not list(copy.folder.glob("bars*"))
+
+
+@pytest.mark.parametrize(
+    ("moved", "options", "why"),
+    [
+        (timedelta(hours=5), ("--stamp", "start", "--zone", "America/New_York"), "if they are 5 hours earlier"),
+        (timedelta(0), ("--stamp", "start", "--zone", "UTC"), "hours later"),
+        (timedelta(minutes=1), ("--stamp", "start", "--zone", "America/New_York"), "stamped at the end?"),
+    ],
+)
+def test_times_that_cannot_be_right_store_nothing(
+    copy: Bot, tmp_path: Path, moved: timedelta, options: tuple[str, ...], why: str
+) -> None:
+    path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-16", moved=moved))
+    said = copy.says("bars", "import", str(path), "--timeframe", "1Min", *options)
+    assert (said.code, why in said.out) == (10, True)
+    assert "nothing was stored, because the times can't be right" in said.out
+    assert not list(copy.folder.glob("bars*"))
+
+
+def test_minutes_that_are_declared_right_are_stored(copy: Bot, tmp_path: Path) -> None:
+    rows = session_minutes("AAPL", "2026-11-16", moved=timedelta(minutes=1))
+    declared = ("--timeframe", "1Min", "--stamp", "end", "--zone", "America/New_York")
+    assert copy.says("bars", "import", str(written(tmp_path / "m.csv", rows)), *declared).code == 0
+    (span,) = copy.json("bars", "list")["spans"]
+    assert (span["first"], span["last"], span["bars"]) == ("2026-11-16T14:30:00Z", "2026-11-16T20:59:00Z", 390)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--timeframe", "5Min"), "5Min is not a timeframe in which bars are stored"),
+        (("--timeframe", "1Min"), "say whether minute bars are stamped at their start or at their end"),
+        (("--timeframe", "1Min", "--stamp", "middle"), "say whether minute bars are stamped"),
+        (("--timeframe", "1Day", "--zone", "UTC"), "a daily bar is stamped with its date alone"),
+        (("--timeframe", "1Min", "--stamp", "end", "--zone", "Mars/Base"), "there is no time zone Mars/Base"),
+        (("--timeframe", "1Min", "--stamp", "end"), "names no zone"),
+    ],
+)
+def test_what_is_not_declared_is_asked_for(bot: Bot, tmp_path: Path, options: tuple[str, ...], why: str) -> None:
+    path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-16"))
+    said = bot.says("bars", "import", str(path), *options)
+    assert (said.code, why in said.err) == (2, True)
+
+
+def test_many_bad_rows_are_counted_and_the_first_shown(bot: Bot, tmp_path: Path) -> None:
+    path = written(tmp_path / "daily.csv", [DAILY[1], *("2026-11-16,AAPL,0,1,1,1,1" for _ in range(1100))])
+    said = bot.says("bars", "import", str(path), *LINES, "--dry-run")
+    assert "  1,100 price zero or negative" in said.out.splitlines()
+    assert "  and 1,080 more bad rows; --json has the first 1,000" in said.out.splitlines()
+    assert len(bot.json("bars", "import", str(path), *LINES, "--dry-run")["bad_rows"]) == 1000
+
+
+def test_what_a_file_says_cannot_repaint_the_screen(bot: Bot, tmp_path: Path) -> None:
+    path = written(tmp_path / "daily.csv", [DAILY[1], "2026-11-16,\x1b[2JAAPL,1,1,1,1,1"])
+    said = bot.says("bars", "import", str(path), *LINES, "--dry-run")
+    assert "\x1b" not in said.out
+    assert "bad symbol" in said.out
+
+
+def test_a_file_that_cannot_be_read_names_it(bot: Bot, tmp_path: Path) -> None:
+    said = bot.says("bars", "import", str(tmp_path / "no.csv"), *LINES)
+    assert (said.code, "no.csv can't be read: No such file or directory" in said.err) == (2, True)
+    (empty := tmp_path / "empty.csv").write_text(f"{HEADER}\n")
+    said = bot.says("bars", "import", str(empty), *LINES)
+    assert (said.code, "they hold no rows" in said.err) == (2, True)
