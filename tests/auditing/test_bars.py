@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.auditing.markets import MadeBar, daily, minutes, of_days, of_minutes, weekdays
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored
-from tradebot.auditing.bar_times import midnight_s
+from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.auditing.bars import check, misplaced
 from tradebot.model.bar import Session
 
@@ -207,6 +207,8 @@ def test_daily_dates_that_are_all_a_day_early_are_one_finding() -> None:
     assert {each.flaw for each in found(of_days(early))} == {Flaw.NO_SESSION, Flaw.GAP}, "two Sundays may be chance"
     (finding,) = found(of_days(more), sessions=long)
     assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, -24, 20)
+    with_one_right = [*more[:3], more[3]._replace(start_s=midnight_s(long[3].date) - 3600), *more[4:]]
+    assert [each.flaw for each in found(of_days(with_one_right), sessions=long)] == [Flaw.WRONG_ZONE]
 
 
 def test_a_bar_on_a_weekend_or_at_another_time_of_day_is_found() -> None:
