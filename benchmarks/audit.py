@@ -21,13 +21,14 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.exchange import process
 from tradebot.model.bar import Session
-from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
+from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import ReconcileMark
+from tradebot.signals.components import component_names
 
 BIN = Path(sys.executable).parent
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
@@ -78,7 +79,7 @@ def write_books(folder: Path, account: str) -> None:
 
 def passes() -> Iterator[CycleRecord]:
     """Yield the passes of trade-once, each with its candidates."""
-    components = tuple(Component(name, 0.31415926, 0.15, "twelve alerts in half an hour") for name in ComponentName)
+    components = tuple(Component(name, 0.31415926, 0.15, "twelve alerts in half an hour") for name in component_names())
     for number in range(PASSES):
         when = at(number, PASSES)
         record = [

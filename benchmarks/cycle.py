@@ -13,21 +13,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.support.figures import Figure, show
 from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
-from tests.venues import FakeFlow, FakeReader, FakeVenue
+from tests.venues import FakeFlow, FakeReader, FakeVenue, NoBars
+from tradebot.app.rules import rules_of
 from tradebot.app.settings import load as load_settings
-from tradebot.app.wiring import rules_of
 from tradebot.cycle import ask, trade_once
 from tradebot.model.bar import Quote, Session
-from tradebot.model.flow import DarkPoolPrint, FlowAlert, GreekExposure, IvRank, OiChange, TideTick
+from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
-from tradebot.model.record import Job, SymbolFacts, TideFacts
+from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark
 from tradebot.ports.world import Call, World
-from tradebot.signals import condense
+from tradebot.signals.kinds import kind_of, market_tide
+from tradebot.signals.kinds.dark_pool import DarkPoolPrint
+from tradebot.signals.kinds.greek_exposure import GreekExposure
+from tradebot.signals.kinds.iv_rank import IvRank
+from tradebot.signals.kinds.market_tide import TideTick
+from tradebot.signals.kinds.oi_change import OiChange
 from tradebot.strategies.flow import FlowStrategy
 
 RUNS = 7
@@ -69,9 +74,8 @@ class LoadedFacts(MemoryFacts):
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         return self._loaded
 
-    def tide(self, session: date, now: datetime) -> TideFacts:
-        minutes = range(90, 0, -1)
-        return TideFacts(tuple(tide_tick(minute) for minute in minutes))
+    def market(self, session: date, now: datetime) -> Mapping[str, object]:
+        return {"market_tide": market_tide.KIND.condense([tide_tick(minute) for minute in range(90, 0, -1)])}
 
 
 def tide_tick(minute: int) -> TideTick:
@@ -82,15 +86,16 @@ def tide_tick(minute: int) -> TideTick:
 def symbol_facts(symbol: str, number: int, load: Load) -> SymbolFacts:
     """Return what is known of one symbol; no two values are one object, as after reading them from a file."""
     yesterday = DAY - timedelta(days=1)
-    facts = condense.symbol_facts(
-        symbol,
-        alerts=[alert(symbol, number, index) for index in range(load.alerts)],
-        prints=[condense.signed_print(dark_print(symbol, number, index)) for index in range(load.prints)],
-        exposures=[condense.session_gex(greek_exposure(symbol, number, index)) for index in range(1 + PAST_SESSIONS)],
-        ranks=[IvRank("r", symbol, yesterday, Decimal(number % 100), Decimal("0.31"))],
-        oi_changes=[condense.signed_oi_change(oi_change(symbol, yesterday, index)) for index in range(load.contracts)],
-    )
-    return replace(facts, alerts_fetched_at=NOW - timedelta(minutes=2), received=load.alerts)
+    stored: dict[str, list[Any]] = {
+        "flow_alerts": [alert(symbol, number, index) for index in range(load.alerts)],
+        "dark_pool": [dark_print(symbol, number, index) for index in range(load.prints)],
+        "greek_exposure": [greek_exposure(symbol, number, index) for index in range(1 + PAST_SESSIONS)],
+        "iv_rank": [IvRank("r", symbol, yesterday, Decimal(number % 100), Decimal("0.31"))],
+        "oi_change": [oi_change(symbol, yesterday, index) for index in range(load.contracts)],
+    }
+    kinds = {kind_of(name): facts for name, facts in stored.items()}
+    known = {kind.name: kind.condense([kind.lean(fact) for fact in facts]) for kind, facts in kinds.items()}
+    return SymbolFacts(symbol, known, alerts_fetched_at=NOW - timedelta(minutes=2), received=load.alerts)
 
 
 def alert(symbol: str, number: int, index: int) -> FlowAlert:
@@ -157,11 +162,14 @@ def world(symbols: Sequence[str], load: Load) -> World:
     ledger.open_books(venue.cash, SESSION.open)
     ledger.mark_reconciled(ReconcileMark(NOW - timedelta(minutes=5), 0, 0))
     sectors = {symbol: SECTORS[number % len(SECTORS)] for number, symbol in enumerate(symbols)}
+    rules = rules_of(settings, settings.exits)
+    own = {name: replace(one, universe=symbols) for name, one in rules.own.items()}
     return World(
-        rules=replace(rules_of(settings, settings.exits), universe=symbols, sectors=sectors),
+        rules=replace(rules, universe=symbols, sectors=sectors, own=own),
         permission=Permission(),
         reader=FakeReader(venue),
         market=venue,
+        bars=NoBars(),
         orders=None,
         send_lock=MemorySendLock(),
         flow=FakeFlow(),

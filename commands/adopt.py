@@ -86,18 +86,16 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
 
 def _met_already(app: "App", held: "BrokerPosition") -> str | None:
     """Return the exit rule that the broker's last price already meets, or None if it meets none or is unknown."""
-    from tradebot.exits.rules import Held
-    from tradebot.model.position import Lot, Position
+    from tradebot.exits.held import Held
+    from tradebot.exits.rules import met
+    from tradebot.model.position import ADOPTED, Lot, Position
 
     if held.market_value is None:
         return None
     opened = app.folder.created_at
     position = Position("", held.symbol, (Lot(held.quantity, held.average_price, opened),), Decimal(0), opened)
-    gain = Held(position, held.average_price).gain(held.market_value / held.quantity)
-    rules = app.rules.exits
-    if gain <= -rules.stop_loss_fraction:
-        return "STOP_LOSS"
-    return "PROFIT_TARGET" if gain >= rules.profit_target_fraction else None
+    price = held.market_value / held.quantity
+    return met(Held(position, held.average_price), price, app.rules.exits_of(ADOPTED))
 
 
 def _confirm(app: "App", held: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:

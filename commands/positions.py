@@ -14,18 +14,12 @@ from commands.shared.times import when
 from tradebot.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
     from tradebot.app.wiring import App
     from tradebot.views.holdings import Holding, StopRow
-
-RULES = {
-    "STOP_LOSS": "stop",
-    "TRAILING_STOP": "trailing",
-    "PROFIT_TARGET": "target",
-    "TIME_EXIT": "time",
-}
-"""The name of each exit rule's column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +84,8 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
 
     from commands.shared.tables import Table, number
 
-    names = ("quantity", "average", "now", "gain", "best", *RULES.values(), "age")
+    rules = columns(rows)
+    names = ("quantity", "average", "now", "gain", "best", *rules.values(), "age")
     table = Table("symbol", *map(number, names))
     for row in rows:
         stops = {stop.rule: _stop(stop, row.nearest) for stop in row.stops}
@@ -101,11 +96,20 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
             usd(row.price),
             _gain(row.gain),
             usd(row.high_water),
-            *(stops[rule] for rule in RULES),
+            *(stops.get(rule, "") for rule in rules),
             "" if row.age_s is None else duration(row.age_s),
         )
     if rows:
         console.print(table)
+
+
+def columns(rows: "Iterable[Holding]") -> dict[str, str]:
+    """Return the heading of a column for each exit rule that watches any of these positions."""
+    from tradebot.exits.lists import kinds
+
+    watching = {stop.rule for row in rows for stop in row.stops}
+    headings = {kind.reason.value: kind.column for kind in kinds().values()}
+    return {rule: heading for rule, heading in headings.items() if rule in watching}
 
 
 def _stop(stop: "StopRow", nearest: str | None) -> str:

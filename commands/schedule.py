@@ -1,6 +1,7 @@
-"""`tradebot schedule`: show which jobs run next, when, and which slots are already taken."""
+"""`tradebot schedule`: show which jobs and strategies are due next, when, and which slots are already taken."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, islice
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
-from commands.shared.times import when
+from commands.shared.times import MINUTE, when
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from jobs.timetable import Slot
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
+    from tradebot.model.slot import StrategySlot
+    from tradebot.ports.strategy import Strategy
 
 NEXT = 20
 MOST = 2000
@@ -45,13 +48,31 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnSchedule:
+    """A strategy with times of its own: the slot that is due, if it isn't done yet, and the next one.
+
+    `unusable` says what is wrong with its times; then it is never asked.
+    """
+
+    strategy: str
+    times: str
+    due: "StrategySlot | None"
+    next: "StrategySlot | None"
+    unusable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
-    """Jobs due from `since` (trading time) on; `timetable` is the configuration behind them."""
+    """Jobs due from `since` (trading time) on; `timetable` is the configuration behind them.
+
+    `strategies` are those with times of their own. The others are asked in every pass of entries.
+    """
 
     since: datetime
     timetable: dict[str, str]
     grace_s: int
     moments: tuple[Moment, ...]
+    strategies: tuple[OwnSchedule, ...]
 
 
 def run(app: "App", count: int, day: str | None) -> Report:
@@ -63,6 +84,7 @@ def run(app: "App", count: int, day: str | None) -> Report:
         timetable={job.value: str(times) for job, times in timetable.items()},
         grace_s=app.settings.serve.grace_s,
         moments=tuple(islice(_moments(app, since, count), count)),
+        strategies=tuple(_own_schedules(app, since)),
     )
     mode, tail = app.mode_name, app.account_tail
     return Report("schedule", data, lambda console: _render(console, data), mode=mode, account=tail)
@@ -85,7 +107,7 @@ def _day(text: str) -> datetime:
 
 def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:
     """Yield moments from as many sessions as needed; a timetable may be due only once per session."""
-    for session in _sessions(app, since, count):
+    for session in _Calendar(app).sessions(since.date(), since.date() + REACH + timedelta(days=count)):
         taken = {(claim.job, claim.slot): claim.by for claim in app.ledger_view.slot_claims(session.date)}
         for at, together in groupby(_slots(app, session), key=lambda slot: slot.start):
             if at >= since:
@@ -100,15 +122,49 @@ def _slots(app: "App", session: "Session") -> "list[Slot]":
     return sorted(found, key=lambda slot: slot.start)
 
 
-def _sessions(app: "App", since: datetime, count: int) -> "list[Session]":
-    """Return the stored calendar if it reaches far enough; otherwise load the full one, which takes a second."""
-    start, end = since.date(), since.date() + REACH + timedelta(days=count)
-    held = list(app.ledger_view.sessions(start, end))
-    if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + REACH / 2:
-        return held
-    from tradebot.adapters.time.calendar import exchange_sessions
+@dataclass(frozen=True, slots=True)
+class _Calendar:
+    """The stored calendar if it covers the first `least` of what is asked for; the full one takes a second to load."""
 
-    return list(exchange_sessions(start, end))
+    app: "App"
+    least: timedelta = REACH / 2
+
+    def sessions(self, start: date, end: date) -> "Sequence[Session]":
+        """Return the sessions from `start` through `end`, or as many of them as are stored."""
+        held = self.app.ledger_view.sessions(start, end)
+        if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + self.least:
+            return held
+        from tradebot.adapters.time.calendar import exchange_sessions
+
+        return exchange_sessions(start, end)
+
+
+def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
+    """Yield the strategies that have times of their own; only a plug-in without times in the configuration is asked.
+
+    If one isn't installed, none are shown: `strategy list` says what is wrong.
+    """
+    from tradebot.desk.own_slots import Claims, times_of, usable
+    from tradebot.model.record import Job
+    from tradebot.timetable.own_clock import standing
+
+    entries, rules = app.settings.timetable[Job.TRADE_ONCE], app.rules
+    strategies: Sequence[Strategy] = ()
+    with suppress(OperatorError):
+        strategies = app.strategies
+    for strategy in strategies:
+        text = times_of(strategy, rules)
+        if not text:
+            continue
+        try:
+            times = usable(text, entries)
+        except ValueError as unusable:
+            yield OwnSchedule(strategy.name, text, None, None, str(unusable))
+            continue
+        calendar = _Calendar(app, 2 * times.reach - timedelta(days=4))
+        stands = standing(strategy.name, times, calendar, entries, since)
+        due = stands.current if stands.current and not Claims(app.ledger_view).ended(stands.current) else None
+        yield OwnSchedule(strategy.name, text, due, stands.next)
 
 
 def _planned(slot: "Slot", taken: Mapping[tuple[str, str], str]) -> Planned:
@@ -133,10 +189,24 @@ def _render(console: "Console", data: Schedule) -> None:
     for job, times in data.timetable.items():
         table.row(f"  {job}", times)
     console.print(table)
+    _render_own(console, data.strategies)
     console.print(
         f"An entry more than {data.grace_s:,} s late is recorded as missed; "
         "the other jobs run once for the latest slot."
     )
+
+
+def _render_own(console: "Console", strategies: "Sequence[OwnSchedule]") -> None:
+    from commands.shared.tables import Table, sentence
+
+    table = Table("strategy", sentence("times"), sentence("due"), header=False)
+    for each in strategies:
+        next_slot = f"next at {when(each.next.start, MINUTE)}" if each.next else "the next slot isn't known yet"
+        due = f"due until {when(each.due.end, MINUTE)}; {next_slot}" if each.due else next_slot
+        table.row(f"  {each.strategy}", each.times, each.unusable or due)
+    if strategies:
+        console.print("Strategies with times of their own are asked in the first pass of entries in each slot:")
+        console.print(table)
 
 
 def register(app: typer.Typer) -> None:
@@ -150,7 +220,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show which jobs run next, and when."""
+        """Show which jobs run next, and when each strategy is due."""
         with opened(state_dir, config) as bot:
             report = run(bot, count, day)
         finish(report, as_json)

@@ -25,7 +25,9 @@ from tradebot.exchange import process
 
 PROGRAM = forked.PROGRAM
 UNIVERSE = "AAPL,MSFT,NVDA,AMZN"
-EASY = "limits: {min_score: 0.01, min_coverage: 0.1}\nstrategies: {flow: {min_cluster: 1, lookback_s: 7200}}\n"
+EASY = """limits: {min_score: 0.01, min_coverage: 0.1}
+strategies: {flow: {min_cluster: 1, lookback_s: 7200, limits: {min_score: 0.01, min_coverage: 0.1}}}
+"""
 """Settings under which four symbols trade within half an hour."""
 KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
 

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.app.settings import load
+from tradebot.exits.held import Held
+from tradebot.exits.lists import of_account
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import entry_size
 from tradebot.limits import ExitRules, Limits
@@ -14,14 +16,18 @@ from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books, Standing
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Book, Desk
-from tradebot.model.flow import DarkPoolPrint, FlowAlert
+from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Right
+from tradebot.model.kind import AnyKind
 from tradebot.model.order import Fill
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, Lot, OwnedFill, Position
 from tradebot.model.record import SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.ports.stores import Ledger
+from tradebot.ports.world import OwnRules
+from tradebot.signals.kinds.dark_pool import DarkPoolPrint
+from tradebot.signals.scoring import Known
 
 ACCOUNT = "TEST00001"
 DAY = date(2026, 11, 16)
@@ -30,10 +36,12 @@ NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 CASH = Decimal(100_000)
 
 SHIPPED = load(None, {}).settings
-LIMITS = SHIPPED.limits.model_copy(update={"max_open_positions": 5, "min_score": 0.25})
-"""The shipped limits. Two of them differ, so that a test which reads the shipped values by mistake fails."""
+LIMITS = SHIPPED.limits_of("flow").model_copy(update={"max_open_positions": 5, "min_score": 0.25})
+"""The shipped limits of flow. Two of them differ, so that a test which reads the shipped values by mistake fails."""
 HALTS = SHIPPED.halts
 EXITS = SHIPPED.exits
+LISTED = of_account(EXITS)
+"""The shipped exit rules as the list that watches positions."""
 SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}
 
 
@@ -43,6 +51,13 @@ def limits(**changes: object) -> Limits:
 
 def exit_rules(**changes: object) -> ExitRules:
     return ExitRules.model_validate({**EXITS.model_dump(), **changes})
+
+
+def held(quantity: str = "10", price: str = "100", best: str | None = None, *, age_s: float = 600) -> Held:
+    """Return a position of flow in AAPL; its best price is the entry price unless given."""
+    since = ago(age_s)
+    position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), since),), Decimal(0), since)
+    return Held(position, Decimal(best or price))
 
 
 def ago(seconds: float) -> datetime:
@@ -56,7 +71,7 @@ def quote(symbol: str = "AAPL", bid: str = "99.98", ask: str = "100.00", *, at: 
 
 def candidate(symbol: str = "AAPL", side: Side = Side.BUY, *, score: float | None = 0.5) -> Candidate:
     signed = score if score is None or side is Side.BUY else -score
-    return Candidate("flow", Instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9)
+    return Candidate("flow", Instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9, reads_flow=True)
 
 
 def book(**changes: object) -> Book:
@@ -69,7 +84,7 @@ def book(**changes: object) -> Book:
         held=frozenset(),
         foreign=frozenset(),
         working=frozenset(),
-        own_working=frozenset(),
+        own_orders=(),
         unresolved=frozenset(),
         last_fill_at={},
         gross=Decimal(0),
@@ -101,7 +116,7 @@ def books(*fills: OwnedFill, **changes: object) -> Books:
 def best_price(ledger: Ledger, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
     """Return the best price stored for a position."""
     held = (strategy, symbol, opened_at)
-    return ledger.best_prices([held]).get(held)
+    return ledger.kept([held]).get(held, Kept()).best
 
 
 def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> Desk:
@@ -126,18 +141,37 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
 
 
 def ask(**changes: object) -> Ask:
-    """Return an Ask that passes every gate; the size follows from the quote, book and limits given."""
+    """Return an Ask that passes every gate; the size follows from the quote, book and limits given.
+
+    The strategy's `own` limits are the account's, and its allotment is the whole of it, unless a test says otherwise.
+    """
     judged = {name: changes.pop(name) for name in ("desk", "book", "limits", "halts") if name in changes}
     account = replace(AccountAsk(desk(), book(), LIMITS, HALTS), **judged)  # type: ignore[arg-type]
-    changed = replace(Ask(account, candidate(), quote(), None, promised=False), **changes)  # type: ignore[arg-type]
+    wanted = changes.pop("candidate", candidate())
+    own = changes.pop("own", OwnRules((), account.limits))
+    asked = account.of(wanted.strategy, own)  # type: ignore[attr-defined, arg-type]
+    changed = replace(Ask(asked, wanted, quote(), None, promised=False), **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
         return changed
-    return replace(changed, size=entry_size(changed.candidate, changed.quote, changed.book, changed.limits))
+    return replace(changed, size=entry_size(changed.candidate, changed.quote, asked.book, asked.limits))
 
 
 def fetched_facts(symbol: str, **changes: object) -> SymbolFacts:
     usual = SymbolFacts(symbol, alerts_fetched_at=ago(60), received=10)
     return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def known(
+    facts: SymbolFacts | None = None, market: Mapping[str, object] | None = None, *, flow: float | None = 1.0
+) -> Known:
+    """Return what a component sees of AAPL, with a lookback of half an hour; by default, its flow is bullish."""
+    return Known(NOW, timedelta(minutes=30), 1_500_000.0, market or {}, facts or SymbolFacts("AAPL"), (), flow)
+
+
+def known_of(kind: AnyKind, value: object, *, flow: float | None = 1.0) -> Known:
+    """Return what a component sees if this is all that is known, of AAPL or of the market."""
+    of_kind = {kind.name: value}
+    return known(market=of_kind, flow=flow) if kind.market_wide else known(SymbolFacts("AAPL", of_kind), flow=flow)
 
 
 def alert(number: int = 1, right: Right = Right.CALL, /, **changes: object) -> FlowAlert:

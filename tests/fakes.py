@@ -5,41 +5,27 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Held, Standing
+from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
-from tradebot.model.flow import (
-    DarkPoolPrint,
-    Endpoint,
-    Fact,
-    FlowAlert,
-    Intake,
-    IvRank,
-    LeanFact,
-    SessionGex,
-    SignedOiChange,
-    SignedPrint,
-    TideTick,
-)
+from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent, IntentRecord, IntentState
+from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Outcome, Reply, chain
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
+from tradebot.model.record import CycleRecord, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
-from tradebot.signals import condense
+from tradebot.signals.kinds import kind_of
 
-F = TypeVar("F", FlowAlert, SignedPrint, SessionGex, IvRank, SignedOiChange)
-NEW_YORK = ZoneInfo("America/New_York")
 STATES = {
     Outcome.ACCEPTED: IntentState.ACKED,
     Outcome.REJECTED: IntentState.REJECTED,
@@ -96,6 +82,7 @@ class MemoryLedger:
         self._sessions: dict[date, Session] = {}
         self._mark: ReconcileMark | None = None
         self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
+        self._renamed: dict[tuple[str, str, datetime], str] = {}
         self._peak: EquityPeak | None = None
         self._acknowledged: dict[str, Decimal] = {}
         self._acknowledged_since: dict[str, datetime] = {}
@@ -146,8 +133,8 @@ class MemoryLedger:
         return tuple(
             record
             for record in self._intents.values()
-            if (session is None or record.intent.key.session == session)
-            and (since is None or record.intent.key.session >= since)
+            if (session is None or record.intent.session == session)
+            and (since is None or record.intent.session >= since)
             and (not unresolved or record.state in open_states)
         )
 
@@ -157,11 +144,11 @@ class MemoryLedger:
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         found = self._intents.values()
-        return tuple(record for record in found if record.state.unresolved or record.intent.key.session >= since)
+        return tuple(record for record in found if record.state.unresolved or record.intent.session >= since)
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
         given_up = (r for r in self._intents.values() if r.state.unresolved or r.state is IntentState.ABANDONED)
-        return tuple(record for record in given_up if record.state.unresolved or record.intent.key.session >= since)
+        return tuple(record for record in given_up if record.state.unresolved or record.intent.session >= since)
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         return {name: self._intents[name] for name in client_order_ids if name in self._intents}
@@ -262,6 +249,8 @@ class MemoryLedger:
             best = self._high_water.get((one.strategy, one.symbol, one.opened_at))
             if best is not None:
                 self._high_water[one.strategy, one.to_symbol, one.opened_at] = best * one.old / one.new
+            if one.to_symbol != one.symbol:
+                self._renamed[one.strategy, one.to_symbol, one.opened_at] = one.symbol
         return True
 
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
@@ -320,8 +309,21 @@ class MemoryLedger:
     def last_reconcile(self) -> ReconcileMark | None:
         return self._mark
 
-    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
-        return {one: self._high_water[one] for one in held if one in self._high_water}
+    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
+        kept = {one: replace(self._own_exits(one), best=self._high_water.get(one)) for one in held}
+        return {one: found for one, found in kept.items() if found != Kept()}
+
+    def _own_exits(self, held: Held) -> Kept:
+        strategy, symbol, at = held
+        while (strategy, symbol, at) in self._renamed:
+            symbol = self._renamed[strategy, symbol, at]
+        for owned in self._fills.values():
+            if (owned.strategy, owned.fill.symbol, owned.fill.at) == (strategy, symbol, at):
+                for order in self.order_chains([owned.fill.venue_order_id]).get(owned.fill.venue_order_id, ()):
+                    record = self._intents.get(order.client_order_id)
+                    if record and record.intent.purpose is Purpose.OPEN:
+                        return Kept(None, record.intent.stop_loss_fraction, record.intent.profit_target_fraction)
+        return Kept()
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         self._high_water[(strategy, symbol, opened_at)] = price
@@ -353,7 +355,7 @@ class MemoryFacts:
     """Facts in dictionaries: each version of a fact with the time from which it was known."""
 
     def __init__(self) -> None:
-        self._versions: dict[tuple[Endpoint, str, str], list[tuple[datetime, Fact]]] = {}
+        self._versions: dict[tuple[str, str, str], list[tuple[datetime, Fact]]] = {}
         self._intakes: list[Intake] = []
         self._cycles: list[CycleRecord] = []
 
@@ -362,42 +364,29 @@ class MemoryFacts:
         return sum(self._store_one(intake, fact) for fact in intake.facts)
 
     def _store_one(self, intake: Intake, fact: Fact) -> bool:
-        symbol = "" if isinstance(fact, TideTick) else fact.symbol
-        versions = self._versions.setdefault((intake.endpoint, symbol, fact.id), [])
-        once_only = isinstance(fact, FlowAlert | DarkPoolPrint)
-        if versions and (once_only or versions[-1][1] == fact):
+        versions = self._versions.setdefault((intake.endpoint, intake.symbol or "", fact.id), [])
+        if versions and (not kind_of(intake.endpoint).changes or versions[-1][1] == fact):
             return False
         versions.append((intake.at, fact))
         return True
 
-    def _known(self, symbol: str, now: datetime) -> list[Fact]:
-        known = []
-        for (_, owner, _), versions in self._versions.items():
-            in_time = [fact for known_at, fact in versions if known_at <= now]
-            if owner == symbol and in_time:
-                known.append(in_time[-1])
-        return known
+    def _known(self, symbol: str, session: date, now: datetime) -> dict[str, object]:
+        known: dict[str, list[object]] = {}
+        for (name, owner, _), versions in self._versions.items():
+            kind, in_time = kind_of(name), [fact for known_at, fact in versions if known_at <= now]
+            if owner == symbol and in_time and 0 <= (session - kind.day(in_time[-1])).days <= kind.past_days:
+                known.setdefault(name, []).append(kind.lean(in_time[-1]))
+        return {name: kind_of(name).condense(facts) for name, facts in known.items()}
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        return {symbol: self._load_one(symbol, session, now) for symbol in symbols}
-
-    def _load_one(self, symbol: str, session: date, now: datetime) -> SymbolFacts:
-        known = [condense.lean(fact) for fact in self._known(symbol, now) if _of_session(fact, session)]
-        facts = condense.symbol_facts(
-            symbol,
-            alerts=_only(FlowAlert, known),
-            prints=_only(SignedPrint, known),
-            exposures=_only(SessionGex, known),
-            ranks=_only(IvRank, known),
-            oi_changes=_only(SignedOiChange, known),
-        )
-        return self._with_last_answer(facts, now)
+        known = {symbol: SymbolFacts(symbol, self._known(symbol, session, now)) for symbol in symbols}
+        return {symbol: self._with_last_answer(facts, now) for symbol, facts in known.items()}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         return {symbol: self._with_last_answer(SymbolFacts(symbol), now) for symbol in symbols}
 
     def _with_last_answer(self, facts: SymbolFacts, now: datetime) -> SymbolFacts:
-        last = self._last(Endpoint.FLOW_ALERTS, facts.symbol, now)
+        last = self._last("flow_alerts", facts.symbol, now)
         if last is None:
             return facts
         return replace(
@@ -408,15 +397,14 @@ class MemoryFacts:
             rejected=len(last.rejected),
         )
 
-    def _last(self, endpoint: Endpoint, symbol: str | None, now: datetime | None) -> Intake | None:
-        asked = [i for i in reversed(self._intakes) if i.endpoint is endpoint and i.symbol == symbol]
+    def _last(self, endpoint: str, symbol: str | None, now: datetime | None) -> Intake | None:
+        asked = [i for i in reversed(self._intakes) if i.endpoint == endpoint and i.symbol == symbol]
         return max((i for i in asked if now is None or i.at <= now), key=lambda i: i.at, default=None)
 
-    def tide(self, session: date, now: datetime) -> TideFacts:
-        ticks = [f for f in self._known("", now) if isinstance(f, TideTick) and _session_of(f.at) == session]
-        return TideFacts(tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id))))
+    def market(self, session: date, now: datetime) -> Mapping[str, object]:
+        return self._known("", session, now)
 
-    def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
+    def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         last = self._last(endpoint, symbol, None)
         return last.at if last else None
 
@@ -438,18 +426,3 @@ class MemoryFacts:
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         return tuple(sorted((i for i in self._intakes if i.at >= since), key=lambda i: i.at))
-
-
-def _session_of(at: datetime) -> date:
-    return at.astimezone(NEW_YORK).date()
-
-
-def _of_session(fact: Fact, session: date) -> bool:
-    """Tell whether a fact counts in a session: an event of its day, or a dated fact up to it."""
-    if isinstance(fact, FlowAlert | DarkPoolPrint | TideTick):
-        return _session_of(fact.at) == session
-    return fact.date <= session
-
-
-def _only(kind: type[F], facts: Iterable[LeanFact]) -> list[F]:
-    return [fact for fact in facts if isinstance(fact, kind)]

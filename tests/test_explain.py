@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, ago, candidate
-from tradebot.explain import FROM_NOTHING, funnel, plain, way_of, why_no_orders
+from tradebot.explain import FROM_NOTHING, funnel, of_strategy, plain, way_of, why_no_orders
 from tradebot.explain import Verdict as Why
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
@@ -236,3 +236,48 @@ def test_a_symbols_way_is_every_pass_that_looked_at_it() -> None:
 )
 def test_numbers_are_written_as_people_write_them(value: object, text: str) -> None:
     assert plain(value) == text
+
+
+names = st.sampled_from(["flow", "momentum", "sweeps"])
+shared_cycles = st.lists(
+    st.builds(
+        lambda found, owners, refused: replace(
+            cycle(
+                *(replace(r, candidate=replace(r.candidate, strategy=o)) for r, o in zip(found, owners, strict=False))
+            ),
+            refused_strategies=tuple(refused),
+        ),
+        records,
+        st.lists(names, min_size=5, max_size=5),
+        st.lists(
+            st.builds(
+                StrategyRefusal,
+                names,
+                st.just(failed(Reason.BARS_MISSING, 3, 127)),
+                st.one_of(st.none(), st.just("AAPL")),
+            ),
+            max_size=3,
+        ),
+    ),
+    max_size=5,
+)
+
+
+@given(seen=shared_cycles)
+def test_the_parts_by_strategy_add_up_to_the_whole(seen: list[CycleRecord]) -> None:
+    told = funnel(seen)
+    assert sum(part.candidates for part in told.by_strategy) == told.candidates
+    assert sum(part.orders for part in told.by_strategy) == told.orders
+    for row in told.reasons:
+        assert sum(part.reasons.get(row.reason, 0) for part in told.by_strategy) == row.count
+    for part in told.by_strategy:
+        assert part.candidates == part.orders + sum(part.reasons.values())
+        alone = funnel(of_strategy(part.strategy, seen))
+        assert (alone.candidates, alone.orders, alone.by_strategy) == (part.candidates, part.orders, (part,))
+
+
+def test_a_symbol_that_was_left_out_is_counted_and_no_strategy_is_broken() -> None:
+    left_out = StrategyRefusal("momentum", failed(Reason.BARS_MISSING, 3, 127), "XLC")
+    told = why_no_orders([replace(cycle(record("AAPL")), refused_strategies=(left_out,))])
+    assert (told.verdict, "is broken" in told.sentence) == (Why.TRADED, False)
+    assert [(part.strategy, part.candidates) for part in told.funnel.by_strategy] == [("flow", 1), ("momentum", 1)]

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from tests.builders import CASH, HALTS, ask, book, candidate, desk, exit_rules, fetched_facts, limits, quote
+from tests.builders import CASH, HALTS, NOW, ask, book, candidate, desk, exit_rules, fetched_facts, limits, quote
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
 from tradebot.gates.entry import Ask, decide
-from tradebot.limits import ExitRules, HaltRules, Limits, contradictions, halts_by_itself, worst_loss
+from tradebot.limits import ExitRules, HaltRules, Limits, Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
-from tradebot.model.desk import Book
+from tradebot.model.desk import Book, Entered
 from tradebot.model.reasons import Reason
 
 SYMBOLS = tuple(f"S{number}" for number in range(60))
@@ -23,6 +24,16 @@ FACTS = {symbol: fetched_facts(symbol) for symbol in SYMBOLS}
 RICH = CASH * 100
 ROUNDS = 12
 fractions = st.decimals("0.001", "0.6", places=3)
+
+
+def trader(rules: Limits, exits: ExitRules, **changes: object) -> Trader:
+    """Return a strategy that has the whole account, with the account's exits."""
+    alone = Trader("flow", Decimal(1), rules, exits.stop_loss_fraction, exits.limit_offset_fraction)
+    return replace(alone, **changes)  # type: ignore[arg-type]
+
+
+def worst_loss(rules: Limits, exits: ExitRules) -> Decimal:
+    return trader(rules, exits).worst_loss
 
 
 def halts(**changes: object) -> HaltRules:
@@ -54,7 +65,7 @@ def configurations(draw: st.DrawFn) -> tuple[Limits, ExitRules, HaltRules]:
 
 
 def refused(rules: Limits, exits: ExitRules, latches: HaltRules) -> list[str]:
-    return [*contradictions(rules, exits), *halts_by_itself(rules, exits, latches)]
+    return [*contradictions(rules), *exit_contradictions(exits), *halts_by_itself((trader(rules, exits),), latches)]
 
 
 def after_losing(lost: Decimal, **changes: object) -> Book:
@@ -85,11 +96,10 @@ def filled(lost: Decimal, rules: Limits, latches: HaltRules) -> Book:
     seen = after_losing(lost)
     for symbol in SYMBOLS:
         # One cycle after another: what a cycle, a second or a session may send bounds the pace, not the book.
-        asked = asked_of(symbol, replace(seen, new_entries=0, entries=()), rules, latches)
+        asked = asked_of(symbol, replace(seen, new_entries=(), entries=()), rules, latches)
         if asked.size is not None and first_failure(decide(asked)) is None:
-            seen = seen.with_entry(
-                asked.candidate.instrument, asked.size.quantity, asked.size.worst_price, SECTORS[symbol]
-            )
+            entered = Entered("flow", symbol, Side.BUY, NOW)
+            seen = seen.with_entry(entered, asked.size.notional_usd, SECTORS[symbol])
     return seen
 
 
@@ -123,8 +133,11 @@ def test_every_refused_configuration_prints_the_scenario_in_which_it_would_halt_
     drawn: tuple[Limits, ExitRules, HaltRules],
 ) -> None:
     rules, exits, latches = drawn
-    for scenario in halts_by_itself(*drawn):
+    for scenario in halts_by_itself((trader(rules, exits),), latches):
         note(scenario)
+        if scenario.endswith("would close entries"):
+            assert worst_loss(rules, exits) >= rules.max_daily_loss_fraction
+            continue
         assert str(latches.daily_loss_fraction) in scenario
         by_day = scenario.endswith("would halt the bot")
         assert by_day or scenario.endswith("which no new day clears")
@@ -162,7 +175,7 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
     ],
 )
 def test_a_scenario_is_told_with_its_numbers(changed: dict[str, str], says: str) -> None:
-    assert list(halts_by_itself(limits(), exit_rules(), halts(**changed))) == [says]
+    assert list(halts_by_itself((trader(limits(), exit_rules()),), halts(**changed))) == [says]
 
 
 def test_the_largest_book_really_fills_its_limits() -> None:
@@ -175,5 +188,5 @@ def test_the_largest_book_really_fills_its_limits() -> None:
 def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_that() -> None:
     rules, exits = limits(limit_offset_fraction=Decimal("0.05")), exit_rules(stop_loss_fraction=Decimal("0.001"))
     assert worst_loss(rules, exits) == rules.max_gross_fraction * dearest(rules, exits) == Decimal("0.036")
-    told = [scenario for scenario in contradictions(rules, exits) if "full book" in scenario]
+    told = [scenario for scenario in halts_by_itself((trader(rules, exits),), HALTS) if "stops are all hit" in scenario]
     assert "the entry's own limit_offset_fraction 0.05 + max_spread_fraction 0.005" in told[0]

@@ -10,14 +10,15 @@ from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate
-from tradebot.model.flow import Endpoint, FlowPage, Quota
+from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent
+from tradebot.model.kind import AnyKind
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.wants import Open, Want
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
 REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")
@@ -209,17 +210,17 @@ class FakeReader:
 class FakeFlow:
     """A flow source that answers from a table, and fails for the endpoints that are down."""
 
-    def __init__(self, rows: Mapping[tuple[Endpoint, str | None], Sequence[object]] | None = None) -> None:
+    def __init__(self, rows: Mapping[tuple[str, str | None], Sequence[object]] | None = None) -> None:
         self.rows = dict(rows or {})
-        self.down: set[Endpoint] = set()
-        self.asked: list[tuple[Endpoint, str | None]] = []
+        self.down: set[str] = set()
+        self.asked: list[tuple[str, str | None]] = []
 
-    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
-        self.asked.append((endpoint, symbol))
-        if endpoint in self.down:
-            raise TemporaryError(f"{endpoint} does not answer")
-        rows = tuple(self.rows.get((endpoint, symbol), ()))
-        return FlowPage(endpoint, symbol, rows, Quota(len(self.asked), 15_000, None))
+    def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
+        self.asked.append((kind.name, symbol))
+        if kind.name in self.down:
+            raise TemporaryError(f"{kind.name} does not answer")
+        rows = tuple(self.rows.get((kind.name, symbol), ()))
+        return FlowPage(kind.name, symbol, rows, Quota(len(self.asked), 15_000, None))
 
 
 def opening(candidate: Candidate) -> Open:
@@ -232,6 +233,8 @@ def opening(candidate: Candidate) -> Open:
         candidate.coverage,
         candidate.components,
         candidate.decisions,
+        stop_loss_fraction=candidate.stop_loss_fraction,
+        profit_target_fraction=candidate.profit_target_fraction,
         source=candidate.source,
     )
 
@@ -248,6 +251,19 @@ class FixedStrategy:
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         return [opening(candidate) for candidate in self.candidates]
+
+
+class Wanting:
+    """A strategy that sees its own positions, and wants what it was given."""
+
+    times = ""
+
+    def __init__(self, *wants: Want, name: str = "momentum") -> None:
+        self.wants, self.name = wants, name
+        self.needs = Needs(lots=True)
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return self.wants
 
 
 class NoBars:

@@ -10,7 +10,7 @@ from tests.venues import FakeFlow, FakeVenue, FixedStrategy, NoBars
 from tradebot import cycle
 from tradebot.limits import Limits
 from tradebot.model.candidate import Candidate, Side
-from tradebot.model.flow import Endpoint, Intake
+from tradebot.model.flow import Intake
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, ReconcileMark
 from tradebot.ports.world import Call, Rules, World
@@ -46,12 +46,12 @@ class Scene:
         """Let the symbol's flow have been asked for a minute ago."""
         at = fetched_facts(symbol).alerts_fetched_at
         assert at is not None
-        self.facts.store(Intake(Endpoint.FLOW_ALERTS, symbol, at, 10, (), 0, 0, ()))
+        self.facts.store(Intake("flow_alerts", symbol, at, 10, (), 0, 0, ()))
 
     def world(self, *candidates: Candidate, dry_run: bool = False) -> World:
         """Return the world as the wiring would make it."""
         return World(
-            rules=Rules(Mode.SANDBOX, self.universe, SECTORS, self.limits, HALTS, EXITS, {Endpoint.FLOW_ALERTS: 240}),
+            rules=Rules(Mode.SANDBOX, self.universe, SECTORS, self.limits, HALTS, EXITS, {"flow_alerts": 240}),
             permission=self.permission,
             reader=self.venue,
             market=self.venue,
@@ -71,7 +71,7 @@ class Scene:
         self.venue.prices = {s: replace(q, at=self.venue.now) for s, q in self.venue.prices.items()}
         self.ledger.mark_reconciled(ReconcileMark(self.venue.now, 0, 0))
         for symbol in NAMES:
-            self.facts.store(Intake(Endpoint.FLOW_ALERTS, symbol, self.venue.now, 10, (), 0, 0, ()))
+            self.facts.store(Intake("flow_alerts", symbol, self.venue.now, 10, (), 0, 0, ()))
 
     def price(self, symbol: str, price: str) -> None:
         """Move a symbol's bid and ask to one price."""

@@ -1,6 +1,6 @@
 """What one pass of each job does. The same functions run by hand, on a schedule, in the demo and in tests."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -8,38 +8,35 @@ from functools import partial
 
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
-from tradebot.desk.proposals import Proposals, propose
+from tradebot.desk.own_slots import finish_judged
+from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
-from tradebot.exits import rules as exit_rules
+from tradebot.desk.targets import change_to
+from tradebot.exits.held import Held, best_price, exit_price
+from tradebot.exits.lists import in_force
+from tradebot.exits.rules import evaluate
 from tradebot.gates.common import (
     clocks_agree,
-    closable,
-    permission,
     session_open,
     session_open_to_leave,
-    still_held,
-    unresolved,
-    working,
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
-from tradebot.gates.sizing import entry_size, marketable_limit
+from tradebot.gates.sizing import entry_size
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
-from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, send_again, submit_intent
-from tradebot.orders.working_orders import AGAIN, cancel_order, end_or_reprice, our_working_orders
+from tradebot.orders.closing import NEVER_FILLS, after_closing, close, close_as_wanted, close_one_by_one
+from tradebot.orders.sending import send, wanted_intent
+from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
 from tradebot.ports.world import Call, World
+from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session
-
-NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
-"""Reasons at SEND that rule out a fill, so the next candidate sees the same book. A lost reply may still be a fill."""
 
 NEVER_PROMISED = frozenset({Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT})
 """Reasons at SEND that mean no order was promised, so nothing counts toward the session's entries."""
@@ -55,9 +52,12 @@ def fetch_flow(
     return fetched
 
 
-def ask(world: World, now: datetime) -> Proposals:
-    """Ask the strategies what they want at `now`. Only what one of them needs is read, and no lock is held."""
-    return propose(world, now)
+def ask(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
+    """Ask the strategies what they want at `now`. Only what one of them needs is read, and no lock is held.
+
+    With the times of entries, strategies that have a clock of their own are asked only if they are due by it.
+    """
+    return propose(world, now, entries)
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
@@ -75,44 +75,97 @@ def trade_once(
     sent_before: dict[str, CandidateRecord] | None = None,
     clocks: ClockReading | None = None,
 ) -> CycleRecord:
-    """Run every gate on every candidate and send those that pass, updating the book after each order.
+    """Close what strategies want to close, then run every gate on every entry and send those that pass.
 
-    The candidates were proposed before the pass began; the gates judge them on what is read now. `sent_before` collects
-    the orders by our id. A pass that gave way gets them back, so that it reports them too. The clocks are read unless
-    the caller has just done so.
+    The candidates were proposed before the pass began; they are judged on what is read now, and each one sees the desk
+    and the book as the earlier ones leave them. `sent_before` collects the orders by our id. A pass that gave way gets
+    them back, so that it reports them too. The clocks are read unless the caller has just done so.
     """
     sent_before = {} if sent_before is None else sent_before
-    desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks))
+    desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed)))
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
+    proposed = begun(world, call, proposed, desk.now)
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
-    promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
-    already = sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised.values())
+    promised = {record.intent.client_order_id: record.intent for record in desk.books.intents}
+    earlier = (intent for intent in promised.values() if intent.cycle_id == call.cycle_id and _enters(intent))
+    already = tuple(intent.key.strategy for intent in earlier)
     account = AccountAsk(desk, replace(desk.book, new_entries=already), world.rules.limits, world.rules.halts)
     records = list(sent_before.values())
-    for candidate in proposed.candidates:
+    done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
+    for candidate in _sells_first(world, desk, proposed, done):
         desk, book = account.desk, account.book
-        quote = desk.quotes.get(candidate.symbol)
-        size = entry_size(candidate, quote, book, account.limits) if quote else None
-        price = size.limit_price if size else None
-        intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
-        if intent.client_order_id in sent_before:
+        if candidate.purpose is not Purpose.OPEN or _ends_at_its_target(candidate):
+            account = _reduce(world, call, account, candidate, records, sent_before)
             continue
-        decisions = decide(Ask(account, candidate, quote, size, promised=intent.client_order_id in promised))
+        quote, own = desk.quotes.get(candidate.symbol), world.rules.of(candidate.strategy)
+        strategy = account.of(candidate.strategy, own)
+        size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
+        price = size.limit_price if size else None
+        intent = wanted_intent(world, call, desk, candidate, size.quantity if size else Decimal(0), price)
+        decisions = decide(Ask(strategy, candidate, quote, size, promised=intent.client_order_id in promised))
         if size is None or first_failure(decisions):
             records.append(CandidateRecord(candidate, decisions, reference_price=price))
             continue
         sent = send(world, desk, intent, decisions)
         records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
         sent_before[intent.client_order_id] = records[-1]
+        entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
         if sent.reason not in NEVER_PROMISED:
-            book = book.with_order(Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now))
+            book = book.with_order(entered)
         if sent.reason not in NEVER_FILLS:
-            sector = desk.sectors[candidate.symbol]
-            book = book.with_entry(candidate.instrument, size.quantity, size.worst_price, sector)
+            book = book.with_entry(entered, size.notional_usd, desk.sectors[candidate.symbol])
         account = replace(account, desk=after_send(world, desk, sent), book=book)
-    return _record(world, _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused))
+    finish_judged(world, call, proposed.own.asked, records, desk.now)
+    cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
+    return _record(world, replace(cycle, waiting=proposed.own.waiting))
+
+
+def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
+    """Return the symbols that candidates name, in the order of the universe, those of other universes last."""
+    named = {candidate.symbol for candidate in proposed.candidates}
+    return (*(s for s in world.rules.universe if s in named), *sorted(named - set(world.rules.universe)))
+
+
+def _enters(intent: Intent) -> bool:
+    return intent.operation is Operation.SUBMIT and intent.purpose is Purpose.OPEN
+
+
+def _sells_first(world: World, desk: Desk, proposed: Proposals, done: Collection[tuple[str, str]]) -> list[Candidate]:
+    """Return the candidates that this pass hasn't sent yet, those that close or reduce before those that open.
+
+    Targets become the changes that reach them.
+    """
+    left = (candidate for candidate in proposed.candidates if (candidate.strategy, candidate.symbol) not in done)
+    changes = [change_to(candidate, desk, world.rules.of(candidate.strategy)) for candidate in left]
+    return sorted(changes, key=lambda candidate: candidate.purpose is Purpose.OPEN)
+
+
+def _ends_at_its_target(candidate: Candidate) -> bool:
+    """Return True if there is nothing to trade, so that no gate has to be asked."""
+    return any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions)
+
+
+def _reduce(
+    world: World,
+    call: Call,
+    account: AccountAsk,
+    candidate: Candidate,
+    records: list[CandidateRecord],
+    sent_before: dict[str, CandidateRecord],
+) -> AccountAsk:
+    """Close what the candidate wants to close; return the account as if that were filled."""
+    if _ends_at_its_target(candidate):
+        records.append(CandidateRecord(candidate, candidate.decisions))
+        return account
+    record = close_as_wanted(world, call, account.desk, candidate)
+    records.append(record)
+    if record.client_order_id:
+        sent_before[record.client_order_id] = record
+    desk = after_closing(account.desk, record)
+    closing = desk is not account.desk
+    return replace(account, desk=desk, book=account.book.with_closing(candidate.symbol) if closing else account.book)
 
 
 def evaluate_exits(
@@ -131,7 +184,7 @@ def evaluate_exits(
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    exits = _close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call))
+    exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call))
     symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
     return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes)))
@@ -157,9 +210,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
         desk = _as_if_canceled(desk, symbols) if world.dry_run else take(world, with_flow=False)
     asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
-    closes = _close_one_by_one(
-        desk, held, lambda left, position: _send_close(world, call, left, position, asked, "flatten")
-    )
+    closes = close_one_by_one(desk, held, lambda left, position: close(world, call, left, position, asked, "flatten"))
     return _record(world, _cycle(world, call, desk, cancels + closes))
 
 
@@ -168,8 +219,8 @@ def _named(symbols: frozenset[str] | None, symbol: str) -> bool:
 
 
 def _as_if_canceled(desk: Desk, symbols: frozenset[str] | None) -> Desk:
-    left = frozenset(symbol for symbol in desk.book.own_working if not _named(symbols, symbol))
-    return replace(desk, book=replace(desk.book, own_working=left))
+    left = tuple(order for order in desk.book.own_orders if not _named(symbols, order.symbol))
+    return replace(desk, book=replace(desk.book, own_orders=left))
 
 
 def _refusal(decision: Decision) -> Decision | None:
@@ -177,95 +228,19 @@ def _refusal(decision: Decision) -> Decision | None:
     return None if decision.passed else replace(decision, gate=Gate.JOB)
 
 
-def _close_one_by_one(
-    desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], CandidateRecord]
-) -> tuple[CandidateRecord, ...]:
-    """Close positions one after another, each based on what the previous orders leave at the broker.
-
-    Two owners may hold the same symbol while the broker holds less than their sum, so two orders must not close the
-    same shares.
-    """
-    records = []
-    for position in positions:
-        record = close(desk, position)
-        records.append(record)
-        desk = _after_closing(desk, record)
-    return tuple(records)
-
-
-def _after_closing(desk: Desk, record: CandidateRecord) -> Desk:
-    """Return the desk as if this record's order were filled, if an order may have gone out."""
-    candidate, last = record.candidate, record.decisions[-1]
-    if last.gate is not Gate.SEND or last.reason in NEVER_FILLS:
-        return desk
-    assert candidate.quantity is not None, "an exit knows its quantity"
-    return desk.with_filled(candidate.symbol, candidate.quantity * candidate.side.sign)
-
-
 def _apply_exit_rules(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
     quote = desk.quotes.get(position.symbol)
-    stored = desk.books.best_prices.get((position.strategy, position.symbol, position.opened_at))
+    kept = desk.books.kept_of(position)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     # After a split, say, the price is for other shares than we bought, so it can't be the best price so far.
-    best = exit_rules.best_price(position, quote if ratio == 1 else None, stored)
-    if not world.dry_run and best != stored and ratio == 1:
+    best = best_price(position, quote if ratio == 1 else None, kept.best)
+    if not world.dry_run and best != kept.best and ratio == 1:
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
-    held = exit_rules.Held(position, best)
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
-    rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state, ratio, clocks)
-    return _send_close(world, call, desk, position, rule, "exit")
-
-
-def _send_close(
-    world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str
-) -> CandidateRecord:
-    """Send the order that closes a position if `why` and the exit gates pass."""
-    quote, candidate = desk.quotes.get(position.symbol), _closing_candidate(desk, position, source)
-    lost = _lost_exit(desk, position)
-    decisions = (
-        permission(desk),
-        why,
-        still_held(desk, position.symbol, position.quantity),
-        working(desk.book.own_working, position.symbol),
-        AGAIN if lost else unresolved(desk.book, position.symbol),
-    )
-    if first_failure(decisions):
-        return CandidateRecord(candidate, decisions)
-    if lost:
-        again = replace(candidate, quantity=lost.quantity)
-        sent = send_again(world, desk, lost)
-        return CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price)
-    offset = world.rules.exits.limit_offset_fraction
-    price = marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
-    quantity = closable(desk, position.symbol, position.quantity)
-    intent = submit_intent(call, desk, candidate, quantity, price)
-    return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
-
-
-def _lost_exit(desk: Desk, position: Position) -> Intent | None:
-    """Return an exit the venue has not known for a while, if its whole quantity is still there to close."""
-    for record in desk.books.unresolved:
-        intent = record.intent
-        closes = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
-        same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
-        # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
-        if closes and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
-            still_closable = closable(desk, position.symbol, position.quantity) >= intent.quantity
-            return intent if still_closable else None
-    return None
-
-
-def _closing_candidate(desk: Desk, position: Position, source: str) -> Candidate:
-    return Candidate(
-        strategy=position.strategy,
-        instrument=Instrument(position.symbol),
-        side=closing_side(position.quantity),
-        purpose=Purpose.CLOSE,
-        at=desk.now,
-        quantity=closable(desk, position.symbol, position.quantity),
-        source=source,
-    )
+    rules = in_force(world.rules.exits_of(position.strategy), kept)
+    why = evaluate(Held(position, best), quote, desk.now, rules, desk.state.state, ratio, clocks)
+    return close(world, call, desk, position, why, "exit")
 
 
 def _rule_fired(record: CandidateRecord) -> bool:
@@ -302,7 +277,7 @@ def _cycle(
 
 def _marks(desk: Desk) -> tuple[Mark, ...]:
     quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
-    return tuple(Mark(p.symbol, exit_rules.exit_price(p, quote)) for p, quote in quoted if quote)
+    return tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote)
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:

@@ -1,11 +1,12 @@
 """Explain recorded decisions: the funnel, why no orders were sent, one symbol's path, profit. No gate is run again."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
@@ -43,14 +44,37 @@ class ReasonCount:
 
 
 @dataclass(frozen=True, slots=True)
+class StrategyFunnel:
+    """One strategy's part of a funnel, most frequent reason first: candidates = orders + sum of reasons."""
+
+    strategy: str
+    candidates: int
+    orders: int
+    reasons: Mapping[Reason, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Funnel:
-    """Candidates in, orders out, and the rest by terminal reason: candidates = orders + sum of reasons."""
+    """Candidates in, orders out, and the rest by terminal reason: candidates = orders + sum of reasons.
+
+    The parts by strategy add up to the whole, except for passes that were refused before any strategy was judged.
+    """
 
     passes: int
     refused_passes: int
     candidates: int
     orders: int
     reasons: tuple[ReasonCount, ...]
+    by_strategy: tuple[StrategyFunnel, ...]
+
+
+class End(NamedTuple):
+    """Where one candidate, one strategy's answer or one pass ended; `decision` is None for an order."""
+
+    strategy: str | None
+    symbol: str
+    at: datetime
+    decision: Decision | None
 
 
 class Verdict(StrEnum):
@@ -77,26 +101,43 @@ class Explanation:
 
 def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
     """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate."""
+    ends = [end for cycle in cycles for end in _ends(cycle)]
     lost: dict[Reason, list[tuple[str, datetime, Decision]]] = defaultdict(list)
-    candidates = orders = 0
-    for cycle in cycles:
-        if cycle.job_decision is not None:
-            candidates += 1
-            lost[_reason(cycle.job_decision)].append(("", cycle.at, cycle.job_decision))
-        for refusal in cycle.refused_strategies:
-            candidates += 1
-            lost[_reason(refusal.decision)].append((refusal.strategy, cycle.at, refusal.decision))
-        for record in cycle.candidates:
-            candidates += 1
-            terminal = record.terminal
-            if terminal is None:
-                orders += 1
-            else:
-                lost[_reason(terminal)].append((record.candidate.symbol, cycle.at, terminal))
-    reasons = sorted((_count(reason, ends) for reason, ends in lost.items()), key=lambda row: (-row.count, row.reason))
-    assert candidates == orders + sum(row.count for row in reasons), "a candidate was lost without a reason"
+    for end in ends:
+        if end.decision is not None:
+            lost[_reason(end.decision)].append((end.symbol, end.at, end.decision))
+    orders = sum(end.decision is None for end in ends)
+    reasons = sorted(
+        (_count(reason, found) for reason, found in lost.items()), key=lambda row: (-row.count, row.reason)
+    )
+    assert len(ends) == orders + sum(row.count for row in reasons), "a candidate was lost without a reason"
     refused = sum(cycle.job_decision is not None for cycle in cycles)
-    return Funnel(len(cycles), refused, candidates, orders, tuple(reasons))
+    parts = _by_strategy(ends)
+    assert len(ends) == refused + sum(part.candidates for part in parts), "a candidate belongs to no strategy"
+    return Funnel(len(cycles), refused, len(ends), orders, tuple(reasons), parts)
+
+
+def _ends(cycle: CycleRecord) -> Iterator[End]:
+    if cycle.job_decision is not None:
+        yield End(None, "", cycle.at, cycle.job_decision)
+    for refusal in cycle.refused_strategies:
+        yield End(refusal.strategy, refusal.symbol or refusal.strategy, cycle.at, refusal.decision)
+    for record in cycle.candidates:
+        yield End(record.candidate.strategy, record.candidate.symbol, cycle.at, record.terminal)
+
+
+def _by_strategy(ends: Sequence[End]) -> tuple[StrategyFunnel, ...]:
+    """Return each strategy's part, by name."""
+    parts: dict[str, list[Decision | None]] = defaultdict(list)
+    for end in ends:
+        if end.strategy is not None:
+            parts[end.strategy].append(end.decision)
+    return tuple(_part(name, decisions) for name, decisions in sorted(parts.items()))
+
+
+def _part(strategy: str, decisions: Sequence[Decision | None]) -> StrategyFunnel:
+    reasons = Counter(_reason(decision) for decision in decisions if decision is not None)
+    return StrategyFunnel(strategy, len(decisions), decisions.count(None), dict(reasons.most_common()))
 
 
 def with_outcomes(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
@@ -171,6 +212,8 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
         sentence = f"{seen.orders} of {counted(seen.candidates, 'candidate')} became {became}. {blame}".rstrip()
         remedy = REASONS[_reason(failed.decision)].remedy if failed else "tradebot status"
         return Explanation(Verdict.TRADED, sentence, remedy, seen)
+    if not seen.reasons and any(cycle.waiting for cycle in cycles):
+        return Explanation(Verdict.IDLE, _waited(cycles), "tradebot schedule shows when each strategy is due", seen)
     if not seen.reasons:
         return Explanation(Verdict.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
     decisive = _decisive(seen.reasons)
@@ -200,7 +243,13 @@ def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
 
 def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
     """Return the newest refusal of a strategy's entire answer, or None."""
-    return next((refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies), None)
+    refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
+    return next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
+
+
+def _waited(cycles: Sequence[CycleRecord]) -> str:
+    names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
+    return f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
 
 
 def _blame(refusal: StrategyRefusal) -> str:
@@ -252,6 +301,18 @@ class Way:
     at: datetime
     slot: str
     record: CandidateRecord
+
+
+def of_strategy(strategy: str, cycles: Sequence[CycleRecord]) -> list[CycleRecord]:
+    """Return the passes with only what one strategy wanted."""
+    return [
+        replace(
+            cycle,
+            candidates=tuple(record for record in cycle.candidates if record.candidate.strategy == strategy),
+            refused_strategies=tuple(each for each in cycle.refused_strategies if each.strategy == strategy),
+        )
+        for cycle in cycles
+    ]
 
 
 def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:

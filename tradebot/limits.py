@@ -1,19 +1,23 @@
 """All limits and the relations between them. Limits that could trip or block each other don't load.
 
-Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time.
+Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time. The account's
+limits are the outer wall. A strategy may have limits of its own, which count only where they are tighter.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
+Exposure = Annotated[Decimal, Field(gt=0, le=4)]
+"""A share of equity; above 1 it needs margin, and the venue's margin decides how much of it there is."""
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
@@ -74,7 +78,10 @@ def _require_plain(value: object, where: str) -> None:
 
 
 class Limits(Frozen):
-    """Limits on entries and what they may do to the book."""
+    """Limits on entries and what they may do to the book.
+
+    For a strategy, fractions are of its allotment of the equity, and counts are of its own entries and positions.
+    """
 
     max_open_positions: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
     max_new_entries: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
@@ -83,13 +90,14 @@ class Limits(Frozen):
     max_orders_per_second: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
     max_orders_per_minute: Annotated[int, Field(ge=1, le=10_000), Tighter.LOWER]
     duplicate_window_s: Annotated[Seconds, Tighter.HIGHER]
-    max_order_fraction: Annotated[Fraction, Tighter.LOWER]
+    max_order_fraction: Annotated[Exposure, Tighter.LOWER]
     max_order_notional_usd: Annotated[Usd, Tighter.LOWER]
     min_order_notional_usd: Annotated[Usd, Tighter.HIGHER]
-    max_symbol_fraction: Annotated[Fraction, Tighter.LOWER]
-    max_sector_fraction: Annotated[Fraction, Tighter.LOWER]
-    max_gross_fraction: Annotated[Decimal, Field(gt=0, le=2), Tighter.LOWER]
+    max_symbol_fraction: Annotated[Exposure, Tighter.LOWER]
+    max_sector_fraction: Annotated[Exposure, Tighter.LOWER]
+    max_gross_fraction: Annotated[Exposure, Tighter.LOWER]
     max_daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]
+    target_tolerance_fraction: Annotated[Fraction, Tighter.SAME]
     cooldown_s: Annotated[Seconds, Tighter.HIGHER]
     price_collar_fraction: Annotated[Fraction, Tighter.LOWER]
     price_jump_fraction: Annotated[Fraction, Tighter.LOWER]
@@ -106,6 +114,72 @@ class Limits(Frozen):
     min_coverage: Annotated[float, Field(gt=0, le=1), Tighter.HIGHER]
     entry_life_s: Annotated[Seconds, Tighter.LOWER]
     exit_life_s: Annotated[Seconds, Tighter.LOWER]
+
+
+OF_THE_ACCOUNT = frozenset({"price_jump_fraction", "entry_life_s", "exit_life_s"})
+"""Limits that a strategy can't have for itself: they are about prices and orders, whoever asked for them."""
+
+if TYPE_CHECKING:
+
+    class OwnLimits(Frozen):
+        """A strategy's own limits: any of the account's limits; one that isn't given is None."""
+
+else:
+    OwnLimits = create_model(
+        "OwnLimits",
+        __base__=Frozen,
+        __doc__="A strategy's own limits: any of the account's limits; one that isn't given is None.",
+        **{
+            name: (Annotated[(field.annotation | None, *field.metadata)], None)
+            for name, field in Limits.model_fields.items()
+            if name not in OF_THE_ACCOUNT
+        },
+    )
+
+OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
+"""Limits as fractions of equity: for a strategy, of its allotment's."""
+Number = Decimal | float | int
+
+
+def given_limits(own: OwnLimits) -> dict[str, Number]:
+    """Return the limits that a strategy has for itself, by name."""
+    return {name: value for name, value in own if value is not None}
+
+
+def tightest(first: Limits, *others: Limits | OwnLimits) -> Limits:
+    """Return the tightest value of each limit; the first gives all of them, the others may give some."""
+    values = first.model_dump()
+    for other in others:
+        for name, value in other:
+            if value is not None:
+                values[name] = _tighter_of(name, values[name], value)
+    return Limits.model_validate(values)
+
+
+def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
+    """Return the limits in force for a strategy: the tighter of the account's and its own, value by value.
+
+    A strategy's fractions of equity are of its allotment, so the account's are compared as shares of that: with half of
+    the equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts.
+    """
+    values = tightest(account, own).model_dump()
+    for name in OF_EQUITY:
+        given, wall = getattr(own, name), getattr(account, name)
+        # Nothing is left for a strategy without an allotment; the configuration is refused for that.
+        values[name] = min(wall if given is None else given, wall / allotment if allotment else wall)
+    return Limits.model_validate(values)
+
+
+def without_effect(account: Limits, own: OwnLimits, allotment: Decimal) -> Iterator[str]:
+    """Yield the name of each own limit that is looser than the account's, which counts instead."""
+    effective = in_force(account, own, allotment)
+    yield from (name for name, value in given_limits(own).items() if value != getattr(effective, name))
+
+
+def _tighter_of(name: str, one: Number, other: Number) -> Number:
+    if Tighter.HIGHER in Limits.model_fields[name].metadata:
+        return max(one, other)
+    return min(one, other)
 
 
 class ExitRules(Frozen):
@@ -134,10 +208,50 @@ class HaltRules(Frozen):
     unreadable_rows: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
 
 
-def contradictions(limits: Limits, exits: ExitRules) -> Iterator[str]:
-    """Yield a scenario for each pair of limits that work against each other."""
-    yield from _nested_sizes(limits)
-    yield from _nested_counts(limits)
+@dataclass(frozen=True, slots=True)
+class Trader:
+    """What a strategy in use may lose: its share of the account's equity, its limits in force, and its stop.
+
+    `stop_fraction` is the farthest its exits let a price run from the entry, or None if none of them is a stop. An exit
+    may be `exit_offset_fraction` past the best bid or ask.
+    """
+
+    name: str
+    allotment_fraction: Decimal
+    limits: Limits
+    stop_fraction: Decimal | None
+    exit_offset_fraction: Decimal
+
+    @property
+    def worst_loss(self) -> Decimal:
+        """Return what its full book loses if every stop is hit at the widest spread and the largest offset.
+
+        The result is a fraction of the account's equity. A stop closer than an entry's own limit offset may be hit as
+        the entry fills, so the larger of the two counts. Without a stop, nothing is promised, and the result is 0.
+        """
+        if self.stop_fraction is None:
+            return Decimal(0)
+        stop = max(self.stop_fraction, self.limits.limit_offset_fraction)
+        per_usd = stop + self.limits.max_spread_fraction + self.exit_offset_fraction
+        return self.allotment_fraction * self.limits.max_gross_fraction * per_usd
+
+
+def contradictions(limits: Limits, where: str = "limits") -> Iterator[str]:
+    """Yield a scenario for each pair of limits that work against each other; `where` says whose they are."""
+    for scenario in (*_nested_sizes(limits), *_nested_counts(limits), *_bounds(limits)):
+        yield scenario if where == "limits" else f"{where}: {scenario}"
+
+
+def exit_contradictions(exits: ExitRules) -> Iterator[str]:
+    """Yield a scenario if the exit rules work against each other."""
+    if exits.trailing_arm_fraction >= exits.profit_target_fraction:
+        yield (
+            f"trailing_arm_fraction {exits.trailing_arm_fraction} is not below profit_target_fraction "
+            f"{exits.profit_target_fraction}: the target closes first, so the trailing stop could never act"
+        )
+
+
+def _bounds(limits: Limits) -> Iterator[str]:
     if limits.max_new_entries > limits.max_open_positions:
         yield (
             f"max_new_entries {limits.max_new_entries} is above max_open_positions {limits.max_open_positions}: "
@@ -147,12 +261,6 @@ def contradictions(limits: Limits, exits: ExitRules) -> Iterator[str]:
         yield (
             f"min_order_notional_usd {limits.min_order_notional_usd} is not below max_order_notional_usd "
             f"{limits.max_order_notional_usd}: every order would be too small or too large"
-        )
-    yield from _stops_inside_daily_loss(limits, exits)
-    if exits.trailing_arm_fraction >= exits.profit_target_fraction:
-        yield (
-            f"trailing_arm_fraction {exits.trailing_arm_fraction} is not below profit_target_fraction "
-            f"{exits.profit_target_fraction}: the target closes first, so the trailing stop could never act"
         )
 
 
@@ -182,19 +290,26 @@ def _nested_counts(limits: Limits) -> Iterator[str]:
         )
 
 
-def halts_by_itself(limits: Limits, exits: ExitRules, halts: HaltRules) -> Iterator[str]:
-    """Yield each scenario in which a bot that respects all its limits would still halt itself.
+def halts_by_itself(traders: Sequence[Trader], halts: HaltRules) -> Iterator[str]:
+    """Yield each scenario in which a bot that respects all its limits would still halt itself, or close its entries.
 
-    Entries stay open until the day has lost `max_daily_loss_fraction`. A full book opened just before that may lose as
-    much as its stops allow on top. The sum must stay below the daily halt. The daily halt must in turn stay below the
-    drawdown halt; otherwise one permitted day would trip a halt that no new day clears.
+    A full book whose stops are all hit must lose less than `max_daily_loss_fraction`. Entries stay open until the day
+    has lost that much, and a full book opened just before may lose as much again as its stops allow. The sum must stay
+    below the daily halt. The daily halt must in turn stay below the drawdown halt; otherwise one permitted day would
+    trip a halt that no new day clears. A strategy without a stop can't promise anything, so it is left out.
     """
-    book = worst_loss(limits, exits)
-    day = limits.max_daily_loss_fraction + book
+    book = sum((trader.worst_loss for trader in traders), Decimal(0))
+    closes = max(trader.limits.max_daily_loss_fraction for trader in traders)
+    if book >= closes:
+        yield (
+            f"{_full_books(traders)} {_together(traders)} {_plain(book)} of equity, not less than "
+            f"max_daily_loss_fraction {closes}: filling its own budget would close entries"
+        )
+    day = closes + book
     if day >= halts.daily_loss_fraction:
         yield (
-            f"a day that has lost just less than max_daily_loss_fraction {limits.max_daily_loss_fraction} may open a "
-            f"full book, whose stops and spreads can lose {book.normalize():f} more. That is {day.normalize():f} of "
+            f"a day that has lost just less than max_daily_loss_fraction {closes} may open a "
+            f"full book, whose stops and spreads can lose {_plain(book)} more. That is {_plain(day)} of "
             f"equity, not less than halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget "
             "would halt the bot"
         )
@@ -206,27 +321,30 @@ def halts_by_itself(limits: Limits, exits: ExitRules, halts: HaltRules) -> Itera
         )
 
 
-def worst_loss(limits: Limits, exits: ExitRules) -> Decimal:
-    """Return what a full book loses if every stop is hit at the widest spread and the largest offset.
-
-    The result is a fraction of equity. A stop closer than an entry's own limit offset may be hit as the entry fills, so
-    the larger of the two counts.
-    """
-    stop = max(exits.stop_loss_fraction, limits.limit_offset_fraction)
-    return limits.max_gross_fraction * (stop + limits.max_spread_fraction + exits.limit_offset_fraction)
+def _full_books(traders: Sequence[Trader]) -> str:
+    """Describe the full books of the strategies that have a stop."""
+    stopped = [trader for trader in traders if trader.stop_fraction is not None]
+    books = (_full_book(trader, alone=len(traders) == 1) for trader in stopped)
+    return "; ".join(books)
 
 
-def _stops_inside_daily_loss(limits: Limits, exits: ExitRules) -> Iterator[str]:
-    """Check that a full book with every stop hit, at the worst exit prices, loses less than the day's limit."""
-    worst = worst_loss(limits, exits)
-    if worst >= limits.max_daily_loss_fraction:
-        stop = f"stop_loss_fraction {exits.stop_loss_fraction}"
-        if exits.stop_loss_fraction < limits.limit_offset_fraction:
-            stop = f"the entry's own limit_offset_fraction {limits.limit_offset_fraction}"
-        yield (
-            f"a full book (max_gross_fraction {limits.max_gross_fraction}) whose stops are all hit "
-            f"({stop} + max_spread_fraction {limits.max_spread_fraction} + "
-            f"limit_offset_fraction {exits.limit_offset_fraction}) loses {worst.normalize():f} of equity, "
-            f"not less than max_daily_loss_fraction {limits.max_daily_loss_fraction}: "
-            "filling its own budget would close entries"
-        )
+def _full_book(trader: Trader, *, alone: bool) -> str:
+    limits, exits = trader.limits, f"limit_offset_fraction {trader.exit_offset_fraction}"
+    stop = f"stop_loss_fraction {trader.stop_fraction}"
+    if trader.stop_fraction is not None and trader.stop_fraction < limits.limit_offset_fraction:
+        stop = f"the entry's own limit_offset_fraction {limits.limit_offset_fraction}"
+    size = f"max_gross_fraction {limits.max_gross_fraction}"
+    if not alone:
+        size = f"{trader.name}: {size} of allotment_fraction {trader.allotment_fraction:.4g}"
+    return (
+        f"a full book ({size}) whose stops are all hit "
+        f"({stop} + max_spread_fraction {limits.max_spread_fraction} + {exits})"
+    )
+
+
+def _together(traders: Sequence[Trader]) -> str:
+    return "loses" if sum(trader.stop_fraction is not None for trader in traders) == 1 else "together lose"
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"

@@ -1,6 +1,6 @@
 """Plain text for people: counts in sentences, and what a value had to be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 EXPECTED: Mapping[str, str] = {
     "bool_parsing": "must be true or false",
@@ -51,6 +51,26 @@ def expected(error: Mapping[str, object]) -> str:
     plain = EXPECTED.get(str(error["type"]))
     own = str(error["msg"]).removeprefix("Value error, ")
     return plain or own.replace("Input should be", "must be").replace("Input should have", "must have")
+
+
+def known_name(name: str, names: Sequence[str], what: str) -> str:
+    """Return a name that is one of `names`; ValueError that names the nearest one, or all, if it isn't."""
+    if name in names:
+        return name
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, 1)
+    meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    raise ValueError(f"there is no {what} {name!r}; {meant}")
+
+
+def in_yaml(value: object) -> str:
+    """Return a value of the configuration as it is written there, on one line."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(in_yaml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {in_yaml(item)}' for key, item in value.items())}}}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -27,7 +27,7 @@ from tradebot.auditing.evidence import (
 from tradebot.desk.snapshot import book
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import Severity
-from tradebot.model.position import FOREIGN, OwnedFill, Position
+from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.reconciliation.account import require_account
@@ -101,7 +101,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
         fills=totals.count,
         newest_fill=totals.last_at,
         positions=positions,
-        best=_best(ledger, positions, proven),
+        kept=_kept(ledger, positions, proven),
         intents=ledger.tallies.intent_states(),
         rejected=ledger.tallies.rejected_since(moment.since),
         working=_working(ledger),
@@ -223,12 +223,12 @@ def _last_claims(ledger: "SqliteLedger", moment: Moment) -> "dict[str, SlotClaim
 
 def _answers(app: "App", moment: Moment) -> Iterator[Answers]:
     rows = app.recorded.answers(moment.since) if app.recorded else ()
-    universe = set(app.settings.universe)
-    for endpoint in app.settings.unusual_whales.poll_s:
-        seen = [row for row in rows if row.endpoint is endpoint and (endpoint.market_wide or row.symbol in universe)]
+    for kind, symbols in app.needed_facts.items():
+        wanted = {None} if kind.market_wide else set(symbols)
+        seen = [row for row in rows if row.endpoint == kind.name and row.symbol in wanted]
         yield Answers(
-            endpoint=endpoint,
-            wanted=1 if endpoint.market_wide else len(universe),
+            endpoint=kind.name,
+            wanted=len(wanted),
             answered=len(seen),
             oldest=min((row.at for row in seen), default=None),
             newest=max((row.at for row in seen), default=None),
@@ -270,17 +270,18 @@ def _events(app: "App", moment: Moment) -> Watched:
     return Watched(lines, newest, dict(counts.most_common()), errors)
 
 
-def _best(
+def _kept(
     ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
-) -> dict[tuple[str, str], Decimal]:
-    """Return the best prices; for positions about to be restated, the restated ones."""
-    restated = [one for booking in bookings for one in booking.restated]
-    before = {(one.strategy, one.symbol, one.opened_at): one for one in restated}
+) -> dict[tuple[str, str], Kept]:
+    """Return what is kept of the positions; for those about to be restated, as it will be kept then."""
+    before = {(one.strategy, one.symbol, one.opened_at): one for booking in bookings for one in booking.restated}
     held = {(position.strategy, position.symbol, position.opened_at) for position in positions}
-    prices = ledger.best_prices(held | before.keys())
-    best = {(strategy, symbol): prices[strategy, symbol, at] for strategy, symbol, at in held & prices.keys()}
-    new = ((one, prices[key]) for key, one in before.items() if key in prices)
-    return best | {(one.strategy, one.to_symbol): price * one.old / one.new for one, price in new}
+    found = ledger.kept(held | before.keys())
+    kept = {(strategy, symbol): found[strategy, symbol, at] for strategy, symbol, at in held & found.keys()}
+    for key, one in before.items():
+        if key in found:
+            kept[one.strategy, one.to_symbol] = one.of(found[key])
+    return kept
 
 
 def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None], ...]":

@@ -20,6 +20,7 @@ from commands.shared.surface import (
     opened,
 )
 from commands.shared.times import when
+from tradebot.text import in_yaml
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,14 +100,13 @@ def table_of(found: "tuple[Difference, ...]") -> object:
     """Return the differences as a table, the looser ones first."""
     from rich.markup import escape
 
-    from commands.config.report import text_of
     from commands.shared.tables import Table, sentence, staying
 
     values = sentence("accepted", "accepted"), sentence("now", "now")
     table = Table("setting", staying("change"), *values, sentence("from", "from"))
     for row in sorted(found, key=lambda row: not row.looser):
-        was = text_of(row.approved) if row.known else ""
-        now = text_of(row.now) if row.given else "removed"
+        was = in_yaml(row.approved) if row.known else ""
+        now = in_yaml(row.now) if row.given else "removed"
         word = ("looser" if row.looser else "tighter") if row.known else "new"
         change = f"[{'red' if row.looser else 'green'}]{word}[/]"
         table.row(escape(row.name), change, escape(was), escape(now), escape(row.origin))

@@ -40,21 +40,12 @@ class Change:
 class Checked:
     """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
 
-    `differences` compares it with the accepted one; None if nothing has been accepted yet.
+    `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are
+    sentences on limits of a strategy that the account's tighter limits override.
     """
 
     file: str | None
     values: int
     changes: tuple[Change, ...]
     differences: "tuple[Difference, ...] | None"
-
-
-def text_of(value: Any) -> str:
-    """Return a value as it is written in the configuration."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(text_of, value))}]"
-    return str(value)
+    without_effect: tuple[str, ...]

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.config import accept as config_accept
-from commands.config.report import Change, Checked, Shown, Value, text_of
+from commands.config.report import Change, Checked, Shown, Value
 from commands.shared.completing import settings as setting_names
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.text import counted
+from tradebot.text import counted, in_yaml
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +46,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
     """Load the configuration, or a given file, as a verb would; raise OperatorError if it is invalid."""
     from tradebot.adapters.plugins.plugin import require_installed
+    from tradebot.app.relations import overridden
     from tradebot.app.settings import load
 
     folder, loaded = _loaded(state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file))
@@ -57,7 +58,8 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
         for row in every
         if row.key not in shipped or shipped[row.key] != row.value
     )
-    data = Checked(file, len(every), changes, _differences(folder, loaded))
+    without_effect = tuple(overridden(loaded.settings))
+    data = Checked(file, len(every), changes, _differences(folder, loaded), without_effect)
     return _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
 
 
@@ -109,7 +111,10 @@ def values(loaded: "Loaded") -> Iterator[Value]:
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     from pydantic import BaseModel
 
-    items: Any = value if isinstance(value, BaseModel) else value.items() if isinstance(value, Mapping) else None
+    items: Any = value.items() if isinstance(value, Mapping) else None
+    if isinstance(value, BaseModel):
+        # A setting that may be left out, and is, has no value.
+        items = [(key, item) for key, item in value if key in value.model_fields_set]
     if items is None:
         # Values with their own syntax are shown as they are written in the file.
         yield name, str(value) if is_dataclass(value) else value
@@ -155,14 +160,14 @@ def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
                 shown.add(section)
                 yield section, f"{counted(sizes[section], 'name')}; see tradebot config show {section}", ""
             continue
-        yield row.key, escape(text_of(row.value)), escape(_source(row))
+        yield row.key, escape(in_yaml(row.value)), escape(_source(row))
 
 
 def _source(row: Value) -> str:
     if row.difference is None:
         return row.origin
     change = "looser" if row.difference.looser else "tighter"
-    accepted = f"accepted as {text_of(row.difference.approved)}" if row.difference.known else "never accepted"
+    accepted = f"accepted as {in_yaml(row.difference.approved)}" if row.difference.known else "never accepted"
     return f"{row.origin}; {change}, {accepted}"
 
 
@@ -174,10 +179,12 @@ def _render_check(console: "Console", data: Checked) -> None:
     what = "Configuration" if data.file is None else "Standard input" if data.file == "-" else data.file
     console.print(f"{escape(what)} is [green]valid[/green] ({counted(data.values, 'setting')})")
     for change in data.changes:
-        line = f"  {change.key}: {text_of(change.value)} (shipped {text_of(change.shipped)}; {change.origin})"
+        line = f"  {change.key}: {in_yaml(change.value)} (shipped {in_yaml(change.shipped)}; {change.origin})"
         console.print(line, markup=False)
     if not data.changes:
         console.print("  every setting has its shipped value")
+    for sentence in data.without_effect:
+        console.print(f"  {sentence}", markup=False)
     if data.differences is None:
         return
     looser = [row for row in data.differences if row.looser]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from commands.shared.drawing import bar, measured, off_by, usd
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import stamp, zone
+from commands.why_no_orders.screen import by_strategy
 from tradebot.model.decision import units_of
 from tradebot.text import counted
 
@@ -63,6 +64,7 @@ def _funnel(console: "Console", data: "DemoData") -> None:
     for row in seen.reasons:
         table.row(f"{row.count:,}", bar(row.count, most, BAR), str(row.reason), _nearest(row))
     console.print(table)
+    by_strategy(console, seen)
 
 
 def _nearest(row: "ReasonCount") -> str:

@@ -43,7 +43,7 @@ def _open(url: str) -> bool:
     """Open the address in a browser; remove API keys from the environment first, because the browser outlives us."""
     import webbrowser
 
-    from tradebot.app.wiring import without_keys
+    from tradebot.app.plugin_surroundings import without_keys
 
     for name in os.environ.keys() - without_keys(os.environ).keys():
         del os.environ[name]

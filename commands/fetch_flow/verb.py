@@ -108,19 +108,26 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
 
 def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
     """Return the requests to make; raise OperatorError for an unknown endpoint or symbol."""
-    import difflib
-
     from commands.shared.passes import in_universe
     from tradebot.desk.fetching import Wanted
-    from tradebot.model.flow import Endpoint
 
-    names = [name.strip().lower().replace("-", "_") for name in endpoints]
-    for name in names:
-        if name not in set(Endpoint):
-            near = difflib.get_close_matches(name, list(Endpoint), 1)
-            meant = f"did you mean {near[0]}?" if near else f"one of {', '.join(Endpoint)}"
-            raise OperatorError(f"there is no endpoint {name!r}", meant)
-    return Wanted(frozenset(map(Endpoint, names)), frozenset(in_universe(app, symbol) for symbol in symbols))
+    names = frozenset(_endpoint(app, name) for name in endpoints)
+    return Wanted(names, frozenset(in_universe(app, symbol) for symbol in symbols))
+
+
+def _endpoint(app: "App", text: str) -> str:
+    import difflib
+
+    from tradebot.signals.kinds import kind_names
+
+    name, names = text.strip().lower().replace("-", "_"), [kind.name for kind in app.needed_facts]
+    if name not in names and name in kind_names():
+        raise OperatorError(f"no strategy in use needs {name}", "give a component that reads it a weight")
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        meant = f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
+        raise OperatorError(f"there is no endpoint {name!r}", meant)
+    return name
 
 
 def _data(fetched: "Fetched") -> FlowFetched:
@@ -145,10 +152,10 @@ def _count(intakes: "Iterable[Intake]") -> "Iterable[EndpointCount]":
 
     by_endpoint: dict[str, list[Intake]] = defaultdict(list)
     for intake in intakes:
-        by_endpoint[intake.endpoint.value].append(intake)
+        by_endpoint[intake.endpoint].append(intake)
     for endpoint, answers in by_endpoint.items():
         rejected = Counter(row.reason for answer in answers for row in answer.rejected)
-        newest = _newest(answers)
+        newest = _newest(endpoint, answers)
         yield EndpointCount(
             endpoint,
             calls=len(answers),
@@ -164,14 +171,11 @@ def _count(intakes: "Iterable[Intake]") -> "Iterable[EndpointCount]":
         )
 
 
-def _newest(answers: "Iterable[Intake]") -> datetime | date | None:
+def _newest(endpoint: str, answers: "Iterable[Intake]") -> datetime | date | None:
     """Return the time, or the trading date, of the newest row kept."""
-    from tradebot.model.flow import DarkPoolPrint, FlowAlert, TideTick
+    from tradebot.signals.kinds import kind_of
 
-    facts = [fact for answer in answers for fact in answer.facts]
-    times = [fact.at for fact in facts if isinstance(fact, FlowAlert | DarkPoolPrint | TideTick)]
-    dates = [fact.date for fact in facts if not isinstance(fact, FlowAlert | DarkPoolPrint | TideTick)]
-    return max(times, default=None) or max(dates, default=None)
+    return max((kind_of(endpoint).moment(fact) for answer in answers for fact in answer.facts), default=None)
 
 
 def _render(console: "Console", data: FlowFetched) -> None:
@@ -181,6 +185,8 @@ def _render(console: "Console", data: FlowFetched) -> None:
 
     calls, facts = counted(data.calls, "call"), counted(data.new, "new fact")
     console.print(f"Flow of session {data.session} at {when(data.at)}: {calls}, {facts}")
+    if not data.calls and not data.not_due:
+        console.print("  No strategy in use reads options flow.")
     if data.not_due:
         console.print(f"  {counted(data.not_due, 'call')} not due yet")
     numbers = (number(name) for name in ("calls", "rows", "kept", "foreign", "duplicates", "newest"))

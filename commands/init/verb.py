@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from commands.shared.completing import data_plans, fills, played
+from commands.shared.completing import data_plans, fills, played, profiles
 from commands.shared.plain import clean, note
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
 from commands.shared.times import when
@@ -29,6 +29,8 @@ MOST_SYMBOLS = 5000
 WELL_KNOWN = 21
 """How many of the embedded exchange's default symbols are real tickers; the rest are made up."""
 MADE_UP_SECTORS = 10
+SHIPPED_PROFILE = "flow"
+"""The profile that is the shipped configuration itself, so that it needs no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,11 @@ class Made:
     notes: tuple[str, ...]
 
 
-def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any]) -> Report:
+def run(
+    state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any], profile: str = SHIPPED_PROFILE
+) -> Report:
     """Check everything, including a real broker, before writing anything."""
+    from commands.init.profiles import profile_file, require_strategies
     from commands.shared.clocks import require
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
@@ -58,13 +63,15 @@ def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, A
     _refuse_marked(path)
     file = user_file(Options(state_dir, config), path, os.environ)
     _refuse_other_mode(path, flags["mode"], file)
-    settings = load(file, os.environ, flags).settings
+    start = profile_file(profile, file, flags)
+    settings = load(start or file, os.environ, flags).settings
+    require_strategies(profile, settings)
     look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
     if look is not None:
         # Books that begin on a wrong day would ignore everything that the broker dates before it.
         require(look[0], datetime.now(UTC), settings)
     with setting_up(path, "init"):
-        return make(path, settings, kind, flags, look)
+        return make(path, settings, kind, flags, look, start)
 
 
 def _refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
@@ -105,35 +112,38 @@ def make(
     kind: str,
     flags: dict[str, Any],
     look: "tuple[VenueClock, Account] | None" = None,
+    start: Path | None = None,
 ) -> Report:
     """Create a bot in a locked folder. The marker is written last, because a folder without one isn't a bot's.
 
-    `look` is a real broker's clock and account; the embedded exchange is asked once its market exists.
+    `look` is a real broker's clock and account; the embedded exchange is asked once its market exists. `start` is the
+    file that the bot's own configuration begins with, if any.
     """
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
 
     _refuse_marked(path)
-    _refuse_foreign_settings(path, flags)
+    if start or len(flags) > 1:
+        _refuse_foreign_settings(path)
     _set_leftovers_aside(path)
     accepted = settings
     if settings.mode == "sandbox":
         universe = make_market(path, settings, flags)
         settings = settings.model_copy(update={"universe": universe})
-        if "sandbox" in flags:
+        if "sandbox" in flags and start is None:
             flags, accepted = flags | {"universe": universe}, settings
     made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
-    if len(flags) > 1:
-        _keep_flags(path, flags)
+    if start or len(flags) > 1:
+        _keep_flags(path, flags, start.read_text(encoding="utf-8") if start else "")
     state_folder.create(path, settings.mode, made.number, kind, made.at)
     return _report(path, settings, made)
 
 
-def _refuse_foreign_settings(path: Path, flags: dict[str, Any]) -> None:
+def _refuse_foreign_settings(path: Path) -> None:
     from tradebot.app.loading import USER_FILE
 
     own = path / USER_FILE
-    if len(flags) > 1 and own.exists() and not written_here(own):
+    if own.exists() and not written_here(own):
         raise OperatorError(
             f"{own} is your own file, and the options would have to be written over it",
             f"put the settings into that file and leave the options out, or move the file: mv {own} {own}.mine",
@@ -221,15 +231,15 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     return _Books(account.number, account.cash, clock.now, armed)
 
 
-def _keep_flags(path: Path, flags: dict[str, Any]) -> None:
-    """Write the options into the folder's own configuration file, where later verbs find them."""
+def _keep_flags(path: Path, flags: dict[str, Any], start: str) -> None:
+    """Write the options into the folder's own configuration file after its start, where later verbs find them."""
     import yaml
 
     from tradebot.adapters.state.state_folder import write_durably
     from tradebot.app.loading import USER_FILE
 
     kept = {key: value for key, value in flags.items() if key != "mode"}
-    text = yaml.safe_dump(kept, sort_keys=False, default_flow_style=None)
+    text = start + (yaml.safe_dump(kept, sort_keys=False, default_flow_style=None) if kept else "")
     write_durably(path / USER_FILE, _first_line(text) + text)
 
 
@@ -381,6 +391,14 @@ def register(app: typer.Typer) -> None:
         corporate_actions: Actions = None,
         data_plan: DataPlan = None,
         symbols: Symbols = None,
+        profile: Annotated[
+            str,
+            typer.Option(
+                "--profile",
+                help="Settings to begin with: flow (as shipped) or rotation (sector funds, monthly).",
+                autocompletion=profiles,
+            ),
+        ] = SHIPPED_PROFILE,
         shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record, but send no orders.")] = False,
         state_dir: StateDir = None,
         config: Config = None,
@@ -393,4 +411,4 @@ def register(app: typer.Typer) -> None:
         wish = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
         sandbox = market_flags(wish)
         flags = flags_of(mode, sandbox, symbol_flags(symbols)) | ({"shadow": True} if shadow else {})
-        finish(run(state_dir, config, "user", flags), as_json)
+        finish(run(state_dir, config, "user", flags, profile), as_json)

@@ -48,6 +48,14 @@ class FindingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Unstopped:
+    """One of our positions that no exit rule closes at a fixed loss, as the configuration has it."""
+
+    symbol: str
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """One comparison: what was compared, what the broker's facts changed, what differs, and which plan settles it.
 
@@ -64,6 +72,7 @@ class Compared:
     plan: str | None
     plan_file: str | None
     applied: str | None
+    without_stop: tuple[Unstopped, ...]
 
 
 def run(app: "App", *, by: str, apply: str | None = None) -> Report:
@@ -93,6 +102,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
         plan=result.plan.id if result.plan else None,
         plan_file=str(kept) if kept else None,
         applied=plan.id if plan else None,
+        without_stop=tuple(Unstopped(position.symbol, position.strategy) for position in result.without_stop),
     )
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
     return Report("reconcile", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
@@ -106,7 +116,7 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     from tradebot.reconciliation.reconcile import apply_plan, reconcile
 
     begin(app, Job.RECONCILE, by)
-    watch = Watch(app.reader, app.rules.exits, app.settings.limits.exit_life_s)
+    watch = Watch(app.reader, app.rules.exits_of, app.settings.limits.exit_life_s)
     if plan is None:
         return reconcile(app.reader, app.ledger, watch)
     return apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed)
@@ -137,6 +147,9 @@ def _render(console: "Console", data: Compared) -> None:
     if data.activities_booked:
         booked = counted(data.activities_booked, "activity", "activities")
         console.print(f"  recorded {booked} of the account: dividends, splits, renames, cash")
+    if data.without_stop:
+        named = ", ".join(f"{clean(row.symbol)} ({row.strategy})" for row in data.without_stop)
+        console.print(f"  no stop watches {named}, as configured", markup=False)
     if not data.findings:
         console.print("[green]They agree[/green]: nothing differs.")
         return

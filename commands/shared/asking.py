@@ -71,7 +71,9 @@ def ask_if_due(
 
     with Asked() as asked:
         if _due(app, world, clock, force=force, dry_run=dry_run, part=part):
-            asked.proposed = ask(world, clock.now)
+            # A dry run asks everyone, whatever their own clocks say.
+            entries = None if dry_run else app.settings.timetable[Job.TRADE_ONCE]
+            asked.proposed = ask(world, clock.now, entries)
     return asked
 
 

@@ -82,6 +82,13 @@ def data_plans(incomplete: str) -> list[str]:
     return _matching(("free", "paid"), incomplete)
 
 
+def profiles(incomplete: str) -> list[str]:
+    """Return the names of the profiles that a new bot can begin with."""
+    from tradebot.app.settings import shipped
+
+    return _matching(("flow", *(path.stem for path in shipped("profiles").glob("*.yaml"))), incomplete)
+
+
 def ready_names(incomplete: str) -> list[str]:
     """Return the names of the ready-made fault scripts."""
     from tradebot.app.sandbox import ready_faults
@@ -117,6 +124,20 @@ def reasons(incomplete: str) -> list[str]:
     from tradebot.model.reasons import Reason
 
     return _matching(Reason, incomplete)
+
+
+def installed_strategies(incomplete: str) -> list[str]:
+    """Return the names of the installed strategies."""
+    from importlib.metadata import entry_points
+
+    return _matching((point.name for point in entry_points(group="tradebot.strategies")), incomplete)
+
+
+def strategies(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the strategies that a configuration file turns on."""
+    sections = [layer.get("strategies") for layer in _layers(context)]
+    named = {name: own for section in reversed(sections) if isinstance(section, dict) for name, own in section.items()}
+    return _matching((str(name) for name, own in named.items() if own is not None), incomplete)
 
 
 def settings(context: typer.Context, incomplete: str) -> list[str]:

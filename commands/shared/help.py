@@ -23,7 +23,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Exchange": (
         "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
     ),
-    "Develop": ("strategy new", "strategy list", "completion"),
+    "Develop": ("strategy new", "strategy test", "strategy list", "completion"),
 }  # fmt: skip
 """Every verb, as it is typed, by purpose."""
 

@@ -54,6 +54,7 @@ ON_A_STATE = frozenset(
         "serve",
         "status",
         "strategy list",
+        "strategy test",
         "trade-once",
         "unhalt",
         "why-no-orders",

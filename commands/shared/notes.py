@@ -20,13 +20,13 @@ def notes(app: "App", now: "datetime | None") -> tuple[str, ...]:
 
 def _rules(app: "App") -> "Iterator[str]":
     from tradebot.app.baseline import differences
-    from tradebot.gates.permission import EXITS, described
+    from tradebot.gates.permission import described, is_about_exits
 
     unread, accepted = app.loaded.unread, app.accepted
     if unread is not None:
         yield f"The accepted configuration is used instead, and no entries are sent: {unread.message}. {unread.hint}"
     found = differences(app.settings, accepted, app.loaded.origins) if accepted else ()
-    changed = [described(difference) for difference in found if difference.name.startswith(EXITS)]
+    changed = [described(difference) for difference in found if is_about_exits(difference)]
     if changed:
         yield f"Exits follow the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
 

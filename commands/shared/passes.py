@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.halt_on_fault import HaltOnFault
+from commands.shared.not_asked import not_due, render_refusal
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tradebot.model.bar import ClockReading, VenueClock
     from tradebot.model.candidate import Component
     from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
+    from tradebot.model.slot import Waiting
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
@@ -249,7 +251,7 @@ class CandidateRow:
 class PassData:
     """One pass: candidates = orders + sum of `refused` by reason; `not_run` if the pass itself was refused.
 
-    `notes` are warnings about exits.
+    `notes` are warnings about exits. `waiting` are the strategies that weren't asked, because they weren't due.
     """
 
     id: str
@@ -263,6 +265,7 @@ class PassData:
     not_run: NotRun | None
     refused_strategies: "tuple[StrategyRefusal, ...]"
     notes: tuple[str, ...]
+    waiting: "tuple[Waiting, ...]"
 
 
 def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
@@ -283,6 +286,7 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
         not_run=_not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
         refused_strategies=cycle.refused_strategies,
         notes=(),
+        waiting=cycle.waiting,
     )
 
 
@@ -364,20 +368,12 @@ def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = Ma
         console.print(f"  {reason}: {meaning}", style="dim", markup=False)
     for refusal in data.refused_strategies:
         render_refusal(console, refusal)
+    for waiting in data.waiting:
+        console.print(not_due(waiting), style="dim", markup=False)
 
 
 def _with_evidence(meaning: str, evidence: str | None) -> str:
     return f"{meaning.removesuffix('.')} ({clean(evidence)})." if evidence else meaning
-
-
-def render_refusal(console: "Console", refusal: "StrategyRefusal") -> None:
-    """Print that a strategy's answer was refused as a whole, why, and what to do."""
-    found = refusal.decision
-    assert found.reason is not None, "a refusal has a reason"
-    row, limit = REASONS[found.reason], "" if found.limit is None else f" against {found.limit}"
-    line = f"Strategy {refusal.strategy} is {row.cause.upper()}: {found.reason} ({clean(str(found.observed))}{limit})"
-    console.print(line, style="red", markup=False)
-    console.print(f"  {row.meaning}\n  Next: {row.remedy}", markup=False)
 
 
 def _why_sent(row: CandidateRow) -> str:

@@ -40,5 +40,5 @@ def held(app: "App", totals: "Totals", priced: "Mapping[str, Priced]", now: date
     ledger = app.ledger_view
     positions = [position for position in totals.positions.values() if position.quantity]
     ours = [(p.strategy, p.symbol, p.opened_at) for p in positions if p.strategy != FOREIGN]
-    best = {(strategy, symbol): price for (strategy, symbol, _), price in ledger.best_prices(ours).items()}
-    return holdings(positions, ledger.acknowledged(), best, app.rules.exits, priced, now)
+    kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept(ours).items()}
+    return holdings(positions, ledger.acknowledged(), kept, app.rules.exits_of, priced, now)

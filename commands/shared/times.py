@@ -7,6 +7,8 @@ import re
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 
+from tradebot.errors import OperatorError
+
 SECOND, MINUTE, CLOCK = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%H:%M:%S"
 DAY_SECOND, DAY_MINUTE = "%m-%d %H:%M:%S", "%m-%d %H:%M"
 WRITTEN = re.compile(r"\b(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d)(:\d\d)?(?: UTC\b|Z\b)")
@@ -41,6 +43,16 @@ def stamp(at: datetime, form: str = SECOND) -> str:
 def zone() -> str:
     """Return the name of the zone in which times are shown."""
     return "UTC" if _zone() is UTC else "ET"
+
+
+def moment(text: str) -> datetime:
+    """Return the moment that a person typed, in New York's time unless it names a zone; OperatorError if unreadable."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text[:40]!r} is not a date and time"
+        raise OperatorError(message, "write it as '2026-11-16 11:30' or 2026-11-16T16:30Z") from None
+    return (at if at.tzinfo else at.replace(tzinfo=_new_york())).astimezone(UTC)
 
 
 def slot_for_reader(slot: str, at: datetime) -> str:

@@ -61,7 +61,7 @@ def status_of(app: "App") -> Status:
             recent,
             now,
             mark,
-            app.settings.limits,
+            app.settings.tightest_limits,
             is_open=_is_open(app, now),
             positions=sum(row.strategy != FOREIGN_OWNER for row in positions_held),
             unresolved=len(unresolved),

@@ -1,9 +1,9 @@
-"""`tradebot strategy new|list`: create a strategy package, and list the installed ones and whether they work."""
+"""`tradebot strategy new|list|test`: create a strategy package, list the installed ones, and try one."""
 
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.completing import installed_strategies, played
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
+from commands.strategy.package import Kind
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Settings
     from tradebot.model.decision import Decision
     from tradebot.model.record import StrategyRefusal
+    from tradebot.ports.strategy import Strategy
 
-app = typer.Typer(help="Create a strategy or list the installed ones.", no_args_is_help=True)
+app = typer.Typer(help="Create a strategy, try it, or list the installed ones.", no_args_is_help=True)
 
 YAML_WORDS = frozenset({"null", "none", "true", "false"})
 """Words that YAML reads as no value or as true or false, or that look as if it did."""
@@ -55,7 +59,8 @@ class Written:
 class StrategyRow:
     """One strategy; `state` is ok, off, not installed, or the reason why its answer was refused.
 
-    `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none.
+    `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none. `needs` and
+    `times` are None unless the strategy is in use; its times are empty if it is asked in every pass of entries.
     """
 
     name: str
@@ -65,6 +70,8 @@ class StrategyRow:
     state: str
     observed: str | None
     protections: "Protections | None"
+    needs: NeedsRow | None
+    times: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ class Strategies:
     rows: tuple[StrategyRow, ...]
 
 
-def new(name: str, path: Path) -> Report:
+def new(name: str, path: Path, kind: Kind) -> Report:
     """Write the package; raise OperatorError if the name or the folder can't be used."""
     from commands.strategy.package import package_files
     from tradebot.adapters.plugins.plugin import installed
@@ -90,7 +97,7 @@ def new(name: str, path: Path) -> Report:
         )
     if name in installed():
         raise OperatorError(f"a strategy named {name} is already installed", "tradebot strategy list")
-    files = tuple(package_files(name))
+    files = tuple(package_files(name, kind))
     _write(path, {path / place: text for place, text in files})
     data = Written(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path)))
     return Report("strategy-new", data, lambda console: _render_new(console, data))
@@ -112,8 +119,9 @@ def _write(folder: Path, files: Mapping[Path, str]) -> None:
 def _steps(name: str, path: Path) -> Iterator[str]:
     python = os.path.relpath(sys.executable)
     yield f"{python} -m pip install --no-build-isolation --no-deps -e {path}"
+    yield f"{python} -m pytest {path / 'tests'}"
+    yield f"tradebot strategy test {name}"
     yield f"add to tradebot.yaml in the state folder: strategies: {{{name}: {{}}}}"
-    yield "tradebot strategy list"
 
 
 def _render_new(console: "Console", data: Written) -> None:
@@ -157,7 +165,7 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow,
     If `ask`, run each one in use, and try out the protections against each plug-in.
     """
     from tradebot.adapters.plugins.plugin import installed
-    from tradebot.app.wiring import plugin_surroundings
+    from tradebot.app.plugin_surroundings import plugin_surroundings
 
     found, in_use = installed(), settings.strategies.in_use()
     surroundings = plugin_surroundings(settings, folder, os.environ)
@@ -170,10 +178,10 @@ def _row(name: str, point: "EntryPoint | None", *, in_use: bool) -> StrategyRow:
     from tradebot.adapters.plugins.plugin import is_built_in, package_of
 
     if point is None:
-        return StrategyRow(name, None, None, True, MISSING, None, None)
+        return StrategyRow(name, None, None, True, MISSING, None, None, None, None)
     version = point.dist.version if point.dist else None
     state = WELL if in_use else OFF
-    return StrategyRow(name, package_of(point), version, not is_built_in(point), state, None, None)
+    return StrategyRow(name, package_of(point), version, not is_built_in(point), state, None, None, None, None)
 
 
 def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
@@ -183,19 +191,32 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
         return row
     if row.own_process:
         row = replace(row, protections=protections_from(row.name, surroundings))
-    refusal = _refusal(row.name, settings, surroundings) if row.state != OFF else None
+    return row if row.state == OFF else _asked_once(row, settings, surroundings)
+
+
+def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
+    """Return the row with what the strategy declares, and why its answer about nothing is refused, if it is."""
+    from tradebot.adapters.plugins.plugin import close, strategies
+    from tradebot.app.rules import rules_of
+
+    own = rules_of(settings, settings.exits).of(row.name)
+    (strategy,) = asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
+    try:
+        row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
+        refusal = _refusal(strategy, own.universe)
+    finally:
+        close(asked)
     return replace(row, state=str(refusal.reason), observed=str(refusal.observed)) if refusal else row
 
 
-def _refusal(name: str, settings: "Settings", surroundings: "Surroundings") -> "Decision | None":
-    """Return why a strategy's answer to a desk without facts is refused, or None if it is valid."""
-    from tradebot.adapters.plugins.plugin import strategies
+def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | None":
+    """Return why an answer without facts is refused, or None if it is valid. Symbols without bars aren't shown."""
     from tradebot.desk.answers import checked
     from tradebot.model.decision import Decision
     from tradebot.model.view import StrategyView
 
-    (strategy,) = strategies({name: settings.strategies.in_use()[name]}, surroundings)
-    view = StrategyView(datetime.now(UTC), tuple(settings.universe))
+    shown = () if strategy.needs.bars or strategy.needs.quotes else tuple(universe)
+    view = StrategyView(datetime.now(UTC), shown)
     answer = strategy.propose(view)
     found = answer if isinstance(answer, Decision) else checked(view, answer)
     return found if isinstance(found, Decision) else None
@@ -206,15 +227,18 @@ def _render_list(console: "Console", data: Strategies) -> None:
 
     from commands.shared.tables import Table, sentence
 
-    table = Table("strategy", "package", "runs in", sentence("state", "state"))
+    table = Table("strategy", "package", "runs in", sentence("asked", "asked"), sentence("state", "state"))
     for row in data.rows:
         colour = {WELL: "green", OFF: "dim"}.get(row.state, "red")
         package = escape(f"{row.package} {row.version}") if row.package else "·"
         runs = "its own process" if row.own_process else "this process"
         state = row.state if row.state in (OFF, WELL, MISSING) else f"BROKEN: {row.state}"
-        table.row(escape(row.name), package, runs, f"[{colour}]{state}[/]")
+        asked = "·" if row.times is None else escape(clean(row.times)) or EVERY_PASS
+        table.row(escape(row.name), package, runs, asked, f"[{colour}]{state}[/]")
     console.print(table)
     for row in data.rows:
+        if row.needs:
+            console.print(f"{row.name}: needs {clean(in_words(row.needs))}", markup=False)
         _render_fault(console, row)
         if row.protections:
             console.print(f"{row.name}: {guarded(row.protections)}", markup=False)
@@ -260,27 +284,62 @@ def _listing_of(state_dir: str | None, config: str | None) -> Report:
         return listing(settings, folder, None, None, {})
     with opened(state_dir, config) as bot:
         cycles = bot.recorded.cycles(job="trade-once", last=1) if bot.recorded else ()
-        refused = {refusal.strategy: refusal for cycle in cycles for refusal in cycle.refused_strategies}
+        refused = {each.strategy: each for cycle in cycles for each in cycle.refused_strategies if not each.symbol}
         return listing(bot.settings, bot.folder.path, bot.mode_name, bot.account_tail, refused)
 
 
-@app.command("new", epilog="tradebot strategy new momentum --path ../momentum")
+@app.command(
+    "new",
+    epilog="tradebot strategy new leaning\ntradebot strategy new momentum --kind target --path ../momentum",
+)
 def _new(
     name: Annotated[str, typer.Argument(help="Name: lowercase letters, digits and _.")],
+    kind: Annotated[Kind, typer.Option("--kind", help="What it reads: flow, bars, or daily bars for targets.")] = (
+        Kind.FLOW
+    ),
     path: Annotated[Path | None, typer.Option("--path", help="Folder to create [./NAME].")] = None,
     as_json: Json = False,
 ) -> None:
     """Create a package for a strategy of your own.
 
-    It contains the strategy, a test, and how to install it.
+    It contains a working strategy to change, its test, and how to install it. `flow` scores options flow. `bars` trades
+    5-minute bars, with a stop and a target of its own. `target` holds the strongest symbols, chosen once a month.
     """
-    finish(new(name, path or Path(name)), as_json)
+    finish(new(name, path or Path(name), kind), as_json)
 
 
 @app.command("list", epilog="tradebot strategy list")
 def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
     """List strategies, and check that each one works.
 
-    Exits with code 10 if any doesn't.
+    It also shows what each one needs, and when it is asked. Exits with code 10 if any doesn't work.
     """
     finish(_listing_of(state_dir, config), as_json)
+
+
+@app.command(
+    "test",
+    epilog="tradebot strategy test momentum\ntradebot strategy test flow --symbols AAPL,MSFT\n"
+    "tradebot strategy test flow --at '2026-11-16 11:30'",
+)
+def _test(
+    name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed_strategies)],
+    symbols: Annotated[
+        str | None, typer.Option("--symbols", help="Symbols to look at, with commas.", autocompletion=played)
+    ] = None,
+    at: Annotated[str | None, typer.Option("--at", help="Ask about this moment of the past, in New York time.")] = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show what one strategy wants, why not, and what it costs.
+
+    It sees the facts and bars of your bot. Without a bot, or if the bot has no flow yet, they are generated. Quotes,
+    positions and equity are always current. Gates are not asked. Nothing is sent or recorded, except bars that it has
+    to fetch. Exits with code 10 if the answer is refused, or changes when the strategy is asked again.
+    """
+    from commands.shared.times import moment
+    from commands.strategy.trial import run
+
+    chosen = [symbol.strip().upper() for symbol in (symbols or "").split(",") if symbol.strip()]
+    finish(run(name, chosen, moment(at) if at else None, state_dir, config), as_json)

@@ -4,12 +4,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened
+from commands.shared.surface import Config, DryRun, Json, Report, StateDir, caller, finish, opened
 from commands.shared.times import slot_for_reader, when
 
 Candidates = Annotated[
     str | None,
     typer.Option("--candidates", metavar="FILE|-", help="Candidates as JSON lines, in place of the strategies'."),
+]
+
+ForceSlot = Annotated[
+    bool,
+    typer.Option(
+        "--force-slot",
+        help="Run now, even if the slot is used or the timetable has none. Strategies' own slots aren't repeated.",
+    ),
 ]
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.explain import Explanation
+    from tradebot.explain import Explanation, Way
     from tradebot.model.record import CycleRecord
     from tradebot.views.why_no_orders import SymbolWhy, Why
 
@@ -21,16 +21,32 @@ SEARCHED = 20
 """How many passes are searched for the last one that looked at a symbol."""
 
 
-def cycles_of(app: "App", span: Span) -> "Sequence[CycleRecord]":
-    """Return the passes of a span; an order whose outcome has become known since counts by that outcome."""
-    from tradebot.explain import with_outcomes
+def cycles_of(app: "App", span: Span, strategy: str | None = None) -> "Sequence[CycleRecord]":
+    """Return the passes of a span, with everything in them or only what one strategy wanted.
+
+    An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
+    """
+    from tradebot.explain import of_strategy, with_outcomes
     from tradebot.model.intent import IntentState
 
     def found(client_order_id: str) -> bool:
         record = app.ledger_view.intent(client_order_id)
         return record is not None and record.state is IntentState.ACKED
 
-    return with_outcomes(_recorded_cycles(app, span), found)
+    cycles = with_outcomes(_recorded_cycles(app, span), found)
+    return cycles if strategy is None else of_strategy(_known_strategy(app, strategy, cycles), cycles)
+
+
+def _known_strategy(app: "App", strategy: str, cycles: "Sequence[CycleRecord]") -> str:
+    """Return a strategy's name; raise OperatorError naming the known ones if no pass and no setting has it."""
+    from tradebot.explain import funnel
+
+    known = {*app.settings.strategies.in_use(), *(part.strategy for part in funnel(cycles).by_strategy)}
+    if strategy not in known:
+        raise OperatorError(
+            f"no strategy is named {word(strategy)}", f"known: {', '.join(sorted(known))}; tradebot strategy list"
+        )
+    return strategy
 
 
 def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
@@ -59,6 +75,7 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
         last_at=last.at if last else None,
         last_slot=last.slot if last else None,
         now=_changed_since(app, last),
+        waiting=last.waiting if last else (),
     )
 
 
@@ -149,15 +166,20 @@ def _recorded(app: "App", symbol: str) -> bool:
     return bool(way_of(symbol, cycles_of(app, Span(last=SEARCHED))))
 
 
-def way_of_symbol(app: "App", symbol: str, span: Span) -> "SymbolWhy":
-    """Return what happened to one symbol in the last pass of the span that looked at it."""
+def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
+    """Return the ways through the last pass: one for each strategy that looked at the symbol."""
+    return tuple(way for way in ways if way.at == ways[-1].at)
+
+
+def way_of_symbol(app: "App", symbol: str, span: Span, strategy: str | None = None) -> "SymbolWhy":
+    """Return what happened to one symbol in the last pass of the span that looked at it, by one strategy or any."""
     from tradebot.explain import way_of, why_no_orders
     from tradebot.views.why_no_orders import seen, unseen, was_halted
 
-    cycles = cycles_of(app, span)
+    cycles = cycles_of(app, span, strategy)
     ways = way_of(symbol, cycles)
     if not ways and span == Span():
-        ways = way_of(symbol, cycles_of(app, Span(last=SEARCHED)))[-1:]
+        ways = _newest(way_of(symbol, cycles_of(app, Span(last=SEARCHED), strategy)))
     last = cycles[-1] if cycles else None
     now = _changed_since(app, last)
     if not ways:

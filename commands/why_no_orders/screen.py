@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from commands.shared.drawing import bar, measured, off_by, signed, usd
+from commands.shared.not_asked import not_due
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
@@ -52,6 +53,8 @@ def show(console: "Console", data: "Why") -> None:
             first, last = when(data.first_at, MINUTE), when(data.last_at, MINUTE)
             span = f"{answer.funnel.passes:,} passes, {first} to {last}"
         console.print(f"\nLooked at: {span}", markup=False)
+    for waiting in data.waiting:
+        console.print(not_due(waiting), markup=False)
     if answer.funnel.passes:
         _funnel(console, answer.funnel)
 
@@ -69,6 +72,19 @@ def _funnel(console: "Console", seen: Funnel) -> None:
         table.row(name, f"{row.count:,}", drawn, *_miss(row, row.nearest), row.meaning)
     if seen.reasons:
         console.print(table)
+    by_strategy(console, seen)
+
+
+def by_strategy(console: "Console", seen: Funnel) -> None:
+    """Print each strategy's part of the funnel, if there are several."""
+    if len(seen.by_strategy) < 2:
+        return
+    table = Table("strategy", number("candidates"), number("orders"), number("refused"), sentence("refused for"))
+    for part in seen.by_strategy:
+        counts = (f"{count:,}" for count in (part.candidates, part.orders, part.candidates - part.orders))
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in part.reasons.items())
+        table.row(escape(part.strategy), *counts, reasons)
+    console.print(table)
 
 
 def _miss(row: ReasonCount, miss: NearMiss | None) -> tuple[str, str, str, str]:
@@ -87,6 +103,10 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
         console.print(f"Then: {way.then}", markup=False)
     if way.now:
         console.print(f"Since then: {way.now}", markup=False)
+    for strategy, other in way.others.items():
+        ended = f"ended at {other}" if other else "had its order sent"
+        name = escape(way.symbol)
+        console.print(f"Also: {strategy} {ended}. tradebot why-no-orders {name} --strategy {strategy}", markup=False)
     if way.at:
         more = f"; {way.passes:,} passes looked at it" if way.passes > 1 else ""
         console.print(
@@ -96,7 +116,10 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
         score = "none" if way.score is None else signed(way.score, 3)
         coverage = "unknown" if way.coverage is None else f"{way.coverage:.0%}"
         price = "" if way.price is None else f", checked at {usd(way.price)} USD"
-        console.print(f"Score {score} ({way.side}), data for {coverage} of its weight{price}", markup=False)
+        console.print(
+            f"Strategy {way.strategy}: score {score} ({way.side}), data for {coverage} of its weight{price}",
+            markup=False,
+        )
     _components(console, way.components)
     _gates(console, way.decisions)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import reasons, symbols
+from commands.shared.completing import reasons, strategies, symbols
 from commands.shared.spans import Span, span_of
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import ExitCode, OperatorError
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-def run(app: "App", symbol: str | None, span: Span, reason: str | None = None) -> Report:
+def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
     from commands.why_no_orders import reason as why_reason
     from commands.why_no_orders.report import cycles_of, explained, known_symbol, way_of_symbol
     from commands.why_no_orders.screen import show, show_symbol
 
     if reason is not None:
-        cycles = cycles_of(app, span)
+        cycles = cycles_of(app, span, strategy)
         code_of_reason = why_reason.reason_of(reason, cycles)
         if symbol is not None:
             raise OperatorError(
@@ -28,11 +28,11 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None) -
             )
         return why_reason.run(app, code_of_reason, cycles)
     if symbol is None:
-        data = explained(app, cycles_of(app, span))
+        data = explained(app, cycles_of(app, span, strategy))
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
         return Report("why-no-orders", data, lambda c: show(c, data), code, app.mode_name, app.account_tail)
-    way = way_of_symbol(app, known_symbol(app, symbol), span)
+    way = way_of_symbol(app, known_symbol(app, symbol), span, strategy)
     sent = way.at is not None and way.reason is None
     code = ExitCode.DONE if sent else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda c: show_symbol(c, way), code, app.mode_name, app.account_tail)
@@ -59,6 +59,9 @@ def register(app: typer.Typer) -> None:
                 "--reason", help="Show the candidates refused for this reason, or by this gate.", autocompletion=reasons
             ),
         ] = None,
+        strategy: Annotated[
+            str | None, typer.Option("--strategy", help="Cover only this strategy.", autocompletion=strategies)
+        ] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -69,5 +72,5 @@ def register(app: typer.Typer) -> None:
         """
         span = span_of(last, since)
         with opened(state_dir, config) as bot:
-            report = run(bot, symbol, span, reason)
+            report = run(bot, symbol, span, reason, strategy)
         finish(report, as_json)

@@ -4,27 +4,23 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
+from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import (
-    DarkPoolPrint,
-    Endpoint,
-    Fact,
-    FlowAlert,
-    GreekExposure,
-    Intake,
-    IvRank,
-    OiChange,
-    RejectedRow,
-    TideTick,
-)
+from tradebot.model.flow import FlowAlert, Intake, RejectedRow
 from tradebot.model.instrument import AssetClass, Instrument, Right
 from tradebot.model.intent import Intent, IntentKey, Operation
+from tradebot.model.kind import Fact
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.signals.kinds.dark_pool import DarkPoolPrint
+from tradebot.signals.kinds.greek_exposure import GreekExposure
+from tradebot.signals.kinds.iv_rank import IvRank
+from tradebot.signals.kinds.market_tide import TideTick
+from tradebot.signals.kinds.oi_change import OiChange
 
+COMPONENTS = ("flow", "dark_pool", "market_tide", "greek_exposure", "iv_rank", "oi_change")
 ACCOUNT = "SBX000000042"
 NOW = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)
 DAY = date(2026, 1, 5)
@@ -120,7 +116,7 @@ def make_oi(identity: str, day: date, symbol: str = "AAPL") -> OiChange:
 
 
 def make_intake(
-    endpoint: Endpoint, *facts: Fact, symbol: str | None = "AAPL", at: datetime = NOW, foreign: int = 0
+    endpoint: str, *facts: Fact, symbol: str | None = "AAPL", at: datetime = NOW, foreign: int = 0
 ) -> Intake:
     rejected = (RejectedRow("price", "NaN"),)
     return Intake(endpoint, symbol, at, len(facts) + foreign + 1, facts, foreign, 0, rejected)
@@ -135,7 +131,7 @@ def make_cycle(identity: str, at: datetime = NOW, job: Job = Job.TRADE_ONCE, sym
         NOW,
         0.42,
         0.9,
-        tuple(Component(name, 0.1, 1.0, name) for name in ComponentName),
+        tuple(Component(name, 0.1, 1.0, name) for name in COMPONENTS),
         Decimal(3),
         decisions=(PASSED,),
     )

@@ -9,9 +9,10 @@ import pytest
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.app.accepted import accepted_instead
-from tradebot.app.baseline import accepted_exits, effective
+from tradebot.app.baseline import accepted_exits, accepted_own_exits, effective
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
+from tradebot.exits.lists import parse, written
 from tradebot.model.baseline import Baseline
 
 AT = datetime(2026, 11, 16, tzinfo=UTC)
@@ -63,3 +64,21 @@ def test_an_exit_rule_is_as_accepted_unless_this_version_does_not_take_it() -> N
     found = accepted_exits(exits, Baseline({"exits": values}, "ann/1", AT))
     assert found == exits.model_copy(update={"time_exit_s": 60})
     assert accepted_exits(exits, Baseline({}, "ann/1", AT)) == exits
+
+
+def test_a_strategys_list_of_exits_is_as_accepted_unless_this_version_does_not_take_it() -> None:
+    now, was = parse([{"time_exit": {"after_s": 60}}]), parse([{"stop_loss": {"fraction": "0.05"}}])
+    configured = {"same": now, "new": now, "never": now, "added": now, "unread": now}
+    sections = {
+        "same": {"exits": written(now)},
+        "never": {"exits": written(was)},
+        "added": {"weights": {}},
+        "unread": {"exits": [{"moon": {}}]},
+        "removed": {"exits": []},
+        "off": None,
+    }
+    baseline = Baseline({"strategies": sections}, "ann/1", AT)
+    assert accepted_own_exits(configured, baseline) == {
+        "same": now, "new": now, "never": was, "unread": now, "removed": (),
+    }  # fmt: skip
+    assert accepted_own_exits(configured, Baseline({}, "ann/1", AT)) == configured

@@ -146,9 +146,9 @@ def test_a_file_that_is_gone_leaves_the_release_s_own_values_which_are_named(tmp
 
 def test_a_variable_is_named_by_its_name() -> None:
     before = accepted(load(None, {}))
-    environ = {"TRADEBOT_LIMITS__MIN_SCORE": "0.1", "TRADEBOT_TIMETABLE__FETCH_FLOW": "every 1m while open"}
+    environ = {"TRADEBOT_LIMITS__MIN_SCORE": "0.01", "TRADEBOT_TIMETABLE__FETCH_FLOW": "every 1m while open"}
     assert closed(before, load(None, environ)) == {
-        "limits.min_score": (0.2, 0.1, "environment: TRADEBOT_LIMITS__MIN_SCORE"),
+        "limits.min_score": (0.05, 0.01, "environment: TRADEBOT_LIMITS__MIN_SCORE"),
         "timetable.fetch-flow": (
             "every 5m from open+2m until close",
             "every 1m while open",
@@ -158,8 +158,8 @@ def test_a_variable_is_named_by_its_name() -> None:
 
 
 def test_a_variable_that_is_gone_is_seen_too() -> None:
-    before = accepted(load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "3"}))
-    assert closed(before, load(None, {})) == {"limits.max_open_positions": (3, 10, "release default: base.yaml")}
+    before = accepted(load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "7"}))
+    assert closed(before, load(None, {})) == {"limits.max_open_positions": (7, 20, "release default: base.yaml")}
 
 
 def test_a_flag_is_named_as_one() -> None:
@@ -180,6 +180,46 @@ def test_a_release_that_loosens_adds_or_drops_a_setting_is_asked_about() -> None
         "limits.max_spread_fraction": (None, "0.005", "release default: base.yaml"),
         "limits.max_of_old": (7, None, "nothing sets it"),
     }
+
+
+OWN = "strategies: {flow: {limits: {max_open_positions: 4}}, mine: {limits: {min_score: 0.4}, depth: 7}}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "looser"),
+    [
+        (("max_open_positions: 4", "max_open_positions: 3"), {}),
+        (("max_open_positions: 4", "max_open_positions: 5"), {"strategies.flow.limits.max_open_positions": (4, 5)}),
+        (("min_score: 0.4", "min_score: 0.5"), {}),
+        (("min_score: 0.4", "min_score: 0.3"), {"strategies.mine.limits.min_score": (0.4, 0.3)}),
+        (("{min_score: 0.4}", "{}"), {"strategies.mine.limits.min_score": (0.4, None)}),
+        (("{min_score: 0.4}", "{min_score: 0.4, min_coverage: 0.9}"), {}),
+        (("depth: 7", "depth: 7}, other: {limits: {}, depth: 1"), {"strategies.other.depth": (None, 1)}),
+        (("depth: 7", "depth: 6"), {"strategies.mine.depth": (7, 6)}),
+        (("depth: 7", "depth: 7, exits: []"), {"strategies.mine.exits": (None, [])}),
+        (("depth: 7", "depth: 7, allotment_fraction: 0.1"), {"strategies.mine.allotment_fraction": (None, "0.1")}),
+        (("depth: 7", "depth: 7, times: every 5m"), {"strategies.mine.times": (None, "every 5m")}),
+    ],
+)
+def test_a_looser_limit_of_a_strategys_own_closes_entries_and_a_tighter_one_does_not(
+    tmp_path: Path, change: tuple[str, str], looser: dict[str, tuple[Any, Any]]
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(OWN)
+    before = accepted(load(mine, {}))
+    mine.write_text(OWN.replace(*change))
+    found = differences(load(mine, {}).settings, before, {})
+    assert found
+    assert {row.name: (row.approved, row.now) for row in found if row.looser} == looser
+
+
+def test_what_was_accepted_before_strategies_had_limits_of_their_own_is_asked_about_once() -> None:
+    now = load(None, {})
+    values = effective(now.settings)
+    own = values["strategies"]["flow"].pop("limits")
+    values["limits"] |= own
+    looser = {row.name for row in differences(now.settings, Baseline(values, "ann/1", AT), {}) if row.looser}
+    assert looser == {f"limits.{name}" for name in own}
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import exit_rules, limits
+from tests.builders import HALTS, exit_rules, limits
 from tradebot.app.keys import Secrets, load_gates, load_secrets
-from tradebot.app.settings import Loaded, Settings, load
+from tradebot.app.relations import overridden
+from tradebot.app.rules import rules_of
+from tradebot.app.settings import Loaded, Settings, load, shipped
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.limits import ExitRules, HaltRules, Limits, contradictions
+from tradebot.limits import (
+    ExitRules,
+    HaltRules,
+    Limits,
+    Trader,
+    contradictions,
+    exit_contradictions,
+    halts_by_itself,
+)
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
+from tradebot.strategies.flow import FlowSettings
+from tradebot.strategies.settings import CORE_KEYS, StrategySettings
+
+
+def D(text: str) -> Decimal:  # noqa: N802 - a table of figures reads better so
+    return Decimal(text)
 
 
 @pytest.fixture
@@ -122,6 +138,16 @@ BAD_VALUES = [
     ("limit: {}", "limit", "did you mean limits?"),
     ("limits: {stop_loss_fraction: 0.1}", "limits.stop_loss_fraction", "stop_loss_fraction belongs under exits"),
     ("edge: 1", "edge", "edge belongs under sandbox"),
+    (
+        "strategies: {mine: {exits: [{time_exit: {after_s: 60}}, {stop_los: {fraction: 0.02}}]}}",
+        "strategies.mine.exits",
+        "rule 2: there is no exit rule 'stop_los'; did you mean stop_loss?",
+    ),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 2}}]}}",
+        "strategies.flow.exits",
+        "stop_loss.fraction: must be less than or equal to 1, not 2",
+    ),
     ("exits: {limits: {}}", "exits.limits", "limits belongs at the top level"),
     ("timetable: {trade-once: {every_s: 60}}", "timetable.trade-once", "'every 5m from open+2m until close-15m'"),
     ("timetable: {trade-onse: every 5m}", "timetable.trade-onse", "'trade-once'"),
@@ -149,6 +175,12 @@ BAD_VALUES = [
     ("strategies: {flow: {long_only: maybe}}", "strategies.flow.long_only", "must be true or false, not 'maybe'"),
     ("sectors: {aapl: tech}", "sectors.aapl", "must be a symbol in capital letters"),
     ("serve: {grace_s: 0}", "serve.grace_s", "greater than or equal to 1"),
+    ("strategies: {mine: {limits: {max_gros: 1}}}", "strategies.mine.limits.max_gros", "there is no such setting"),
+    ("strategies: {flow: {limits: {exit_life_s: 1}}}", "strategies.flow.limits.exit_life_s", "belongs under limits"),
+    ("strategies: {mine: {limits: {min_score: 2}}}", "strategies.mine.limits.min_score", "less than or equal to 1"),
+    ("strategies: {mine: {allotment_fraction: 0}}", "strategies.mine.allotment_fraction", "greater than 0"),
+    ("strategies: {mine: {universe: []}}", "strategies.mine.universe", "must not be empty"),
+    ("strategies: {mine: {times: 5}}", "strategies.mine.times", "must be"),
 ]  # fmt: skip
 
 
@@ -192,13 +224,13 @@ def test_an_unknown_name_in_the_environment_is_an_error() -> None:
 MANY = "[" + ", ".join(f"A{first}{second}" for first in "BCDEFGHIJKLM" for second in "ABCDEFGHIJKLMNOPQRSTUVWXY") + "]"
 """A universe of 300 symbols."""
 SCENARIOS = [
-    ("limits: {max_order_fraction: 0.2}", "would always be refused by max_symbol_fraction"),
+    ("limits: {max_order_fraction: 0.3}", "would always be refused by max_symbol_fraction"),
     ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
     ("limits: {max_sector_fraction: 0.7}", "would always be refused by max_gross_fraction"),
-    ("limits: {max_new_entries: 11}", "one pass could never open as many as it is allowed to"),
+    ("limits: {max_new_entries: 21}", "one pass could never open as many as it is allowed to"),
     ("limits: {max_new_entries: 6}", "would stop a bot that sends as many as max_new_entries allows"),
-    ("limits: {max_orders_per_minute: 31}", "max_session_entries 30: max_session_entries would stop a bot"),
-    ("limits: {max_symbol_entries: 31}", "no symbol could ever reach its own limit"),
+    ("limits: {max_orders_per_minute: 101}", "max_session_entries 100: max_session_entries would stop a bot"),
+    ("limits: {max_symbol_entries: 101}", "no symbol could ever reach its own limit"),
     ("halts: {daily_loss_fraction: 0.035}", "filling its own budget would halt the bot"),
     ("halts: {drawdown_fraction: 0.04}", "one permitted day would trip the drawdown halt, which no new day clears"),
     ("halts: {rejects: 6}", "less than or equal to 5"),
@@ -206,6 +238,10 @@ SCENARIOS = [
     ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would close entries"),
     (
         "exits: {stop_loss_fraction: 0.05}",
+        "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
+    ),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 0.05}}]}}",
         "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
     ),
     ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),
@@ -226,6 +262,28 @@ SCENARIOS = [
         "need 2,478 calls a session to the flow source, more than unusual_whales.daily_calls 2,477",
     ),
     ("universe: [AAPL, AAPL]", "universe lists a symbol twice"),
+    ("strategies: {flow: {universe: [AAPL, AAPL]}}", "strategies.flow.universe lists a symbol twice"),
+    ("strategies: {mine: {universe: [AAPL, ZZZZ]}}", "strategies.mine.universe has ZZZZ, and universe doesn't"),
+    (
+        "strategies: {flow: {allotment_fraction: 0.7}, mine: {allotment_fraction: 0.4}}",
+        "allotment_fraction adds up to 1.1 (flow 0.7, mine 0.4), more than 1",
+    ),
+    ("strategies: {flow: {allotment_fraction: 1}, mine: {}}", "so nothing is left for mine"),
+    (
+        "strategies: {mine: {limits: {max_gross_fraction: 0.05}}}",
+        "strategies.mine.limits: max_sector_fraction 0.40 is above max_gross_fraction 0.05",
+    ),
+    (
+        "limits: {max_gross_fraction: 0.7}\nstrategies: {flow: {allotment_fraction: 0.1}, mine: {}}",
+        "a full book (mine: max_gross_fraction 0.7 of allotment_fraction 0.9) whose stops are all hit "
+        "(stop_loss_fraction 0.02 + max_spread_fraction 0.005 + limit_offset_fraction 0.005) "
+        "together lose 0.0207 of equity, not less than max_daily_loss_fraction 0.02",
+    ),
+    (
+        "strategies: {flow: {limits: {max_daily_loss_fraction: 0.018}}}",
+        "loses 0.018 of equity, not less than max_daily_loss_fraction 0.018",
+    ),
+    ("strategies: {flow: {limits: {max_flow_age_s: 300}}}", "age would close entries before each renewal"),
     ("strategies: {flow: null}", "all strategies are off"),
     (
         "strategies: {mine: {}}\nplugins: {timeout_s: 60}",
@@ -281,7 +339,9 @@ def test_whatever_is_accepted_satisfies_every_relation(
         and gross * (max(stop, rules.limit_offset_fraction) + spread + exits.limit_offset_fraction) < loss
         and arm < target
     )
-    assert (not list(contradictions(rules, exits))) == holds
+    alone = Trader("flow", Decimal(1), rules, stop, exits.limit_offset_fraction)
+    own_loss = [text for text in halts_by_itself((alone,), HALTS) if text.endswith("would close entries")]
+    assert (not [*contradictions(rules), *exit_contradictions(exits), *own_loss]) == holds
 
 
 @pytest.mark.parametrize("model", [Limits, ExitRules, HaltRules])
@@ -289,6 +349,75 @@ def test_no_limit_has_a_default(model: type[Limits] | type[ExitRules] | type[Hal
     assert all(field.is_required() for field in model.model_fields.values())
     with pytest.raises(ValidationError):
         model.model_validate({})
+
+
+TWO = "strategies: {flow: {allotment_fraction: 0.25}, mine: {limits: {min_score: 0.9}, depth: 7}, other: {}}\n"
+
+
+def test_what_the_core_reads_of_a_strategy_is_not_passed_to_it(user_file: Path) -> None:
+    text = "strategies: {mine: {universe: [AAPL], times: every 5m, exits: [], limits: {min_score: 0.5}, depth: 7}}"
+    strategies = loaded(user_file, text).settings.strategies
+    assert strategies.in_use()["mine"] == {"depth": 7}
+    assert not set(strategies.in_use()["flow"]) & CORE_KEYS
+    assert FlowSettings.model_validate(strategies.in_use()["flow"])
+
+
+def test_strategies_without_an_allotment_share_the_rest_equally(user_file: Path) -> None:
+    assert load(None, {}).settings.strategies.allotments() == {"flow": 1}
+    settings = loaded(user_file, TWO).settings
+    assert settings.strategies.allotments() == {"flow": D("0.25"), "mine": D("0.375"), "other": D("0.375")}
+    rules = rules_of(settings, settings.exits)
+    assert rules.of("mine").limits == settings.limits.model_copy(update={"min_score": 0.9})
+    assert (rules.of("other").limits, rules.of("nobody").limits) == (settings.limits, settings.limits)
+    assert (rules.of("mine").allotment_fraction, rules.of("nobody").allotment_fraction) == (D("0.375"), D("1"))
+    assert rules.tightest == settings.tightest_limits
+    assert (rules.tightest.min_score, rules.tightest.min_coverage) == (0.9, 0.6)
+
+
+@given(shares=st.lists(st.one_of(st.none(), st.decimals("0.01", 1, places=2)), min_size=1, max_size=6))
+def test_allotments_that_load_are_never_more_than_the_account(shares: list[Decimal | None]) -> None:
+    sections = {f"s{number}": {"allotment_fraction": share} for number, share in enumerate(shares)}
+    strategies = StrategySettings.model_validate({"flow": None, **sections})
+    refused = [text for text in strategies.contradictions([]) if "allotment" in text]
+    total = sum(strategies.allotments().values(), Decimal(0))
+    fixed = [share for share in shares if share is not None]
+    assert bool(refused) == (sum(fixed) > 1 or (sum(fixed) == 1 and len(fixed) < len(shares)))
+    if not refused:
+        assert total <= D("1.000000000000000000001")
+        assert all(share > 0 for share in strategies.allotments().values())
+
+
+def test_flow_alone_is_limited_as_it_was_before_strategies_had_limits_of_their_own() -> None:
+    told = load(None, {}).settings.limits_of("flow").model_dump(mode="json")
+    assert told == {
+        "max_open_positions": 10, "max_new_entries": 3, "max_session_entries": 30, "max_symbol_entries": 4,
+        "max_orders_per_second": 5, "max_orders_per_minute": 20, "duplicate_window_s": 60,
+        "max_order_fraction": "0.05", "max_order_notional_usd": "10000", "min_order_notional_usd": "100",
+        "max_symbol_fraction": "0.10", "max_sector_fraction": "0.30", "max_gross_fraction": "0.60",
+        "max_daily_loss_fraction": "0.02", "target_tolerance_fraction": "0.01", "cooldown_s": 1800,
+        "price_collar_fraction": "0.10",
+        "price_jump_fraction": "0.05", "limit_offset_fraction": "0.002", "max_spread_fraction": "0.005",
+        "max_quote_age_s": 120, "max_clock_skew_s": 5, "max_clock_disagreement_s": 60, "max_flow_age_s": 900,
+        "max_candidate_age_s": 60, "max_reconcile_age_s": 2700, "max_foreign_share": "0.20", "min_score": 0.2,
+        "min_coverage": 0.6, "entry_life_s": 600, "exit_life_s": 180,
+    }  # fmt: skip
+
+
+def test_a_strategy_without_stops_is_left_out_of_the_sum_and_may_hold_more_than_the_equity() -> None:
+    settings = load(shipped("profiles") / "rotation.yaml", {}).settings
+    assert set(settings.strategies.sections()) == {"rotation"}
+    rotation = settings.limits_of("rotation")
+    assert min(rotation.max_order_fraction, rotation.max_symbol_fraction, rotation.max_sector_fraction) > D("1.25")
+    assert {*settings.universe} <= set(settings.sectors)
+    assert len(settings.universe) == 12
+
+
+def test_an_own_limit_that_is_looser_than_the_accounts_is_told_and_has_no_effect(user_file: Path) -> None:
+    settings = loaded(user_file, "strategies: {flow: {limits: {cooldown_s: 5, max_open_positions: 20}}}").settings
+    assert settings.limits_of("flow").cooldown_s == 60
+    assert list(overridden(settings)) == [
+        "strategies.flow.limits.cooldown_s 5 has no effect, because limits.cooldown_s 60 is tighter"
+    ]
 
 
 def test_settings_cannot_be_changed_once_loaded() -> None:

@@ -40,11 +40,11 @@ from tradebot.auditing.items import Area, Item, Look, State, judged, ranked, spa
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import Endpoint
+from tradebot.model.desk import OwnOrder
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.totals import Totals
@@ -54,12 +54,12 @@ from tradebot.reconciliation.findings import Finding, FindingKind
 
 LEFT_OUT = Silence("left out: --offline", None, on_request=True)
 AFTER_CLOSE = Moment(SESSION.close + timedelta(hours=3), SESSION.open, SESSION)
-POLL = {Endpoint.FLOW_ALERTS: 240, Endpoint.MARKET_TIDE: 240}
+POLL = {"flow_alerts": 240, "market_tide": 240}
 RULES = Rules(Mode.SANDBOX, ("AAPL", "MSFT"), SECTORS, LIMITS, HALTS, EXITS, POLL)
 BOUGHT = OwnedFill("flow", Fill("a1", "v0", "AAPL", Side.BUY, Decimal(10), Decimal(100), ago(600)))
 HELD = Totals.of([BOUGHT]).positions["flow", "AAPL"]
 BLOCKED = BrokerView(account(blocked=("trading_blocked",)), (), ())
-ALERTS = Answers(Endpoint.FLOW_ALERTS, 2, 2, ago(120), ago(60), 4, 100, 0, 3)
+ALERTS = Answers("flow_alerts", 2, 2, ago(120), ago(60), 4, 100, 0, 3)
 
 
 def cycle(job: Job, *records: CandidateRecord, refused: Decision | None = None) -> CycleRecord:
@@ -114,7 +114,7 @@ def healthy(**changes: object) -> Evidence:
         fills=1,
         newest_fill=ago(600),
         positions=(HELD,),
-        best={},
+        kept={},
         intents={IntentState.ACKED: 1},
         rejected=0,
         working=(),
@@ -265,7 +265,7 @@ def test_each_thing_that_is_wrong_is_a_finding_with_its_numbers_and_a_command(na
         ({"broker": broker(view=BrokerView(account(), (), (), 1))}, "ledger against broker", State.FAIL),
         ({"broker": broker(quotes={})}, "quotes", State.FAIL),
         ({"data": (replace(ALERTS, foreign=30),)}, "flow_alerts", State.FAIL),
-        ({"data": (replace(ALERTS, endpoint=Endpoint.MARKET_TIDE, foreign=30),)}, "market_tide", State.WARN),
+        ({"data": (replace(ALERTS, endpoint="market_tide", foreign=30),)}, "market_tide", State.WARN),
         ({"data": (replace(ALERTS, answered=1),)}, "flow_alerts", State.FAIL),
         ({"calendar_until": None}, "calendar", State.UNKNOWN),
         ({"events": Watched(9, NOW, {"serve job_fault": 1}, 1)}, "recent events", State.FAIL),
@@ -287,7 +287,7 @@ def test_an_exit_that_could_not_go_out_is_a_failure_with_its_reason() -> None:
 
 def test_a_position_of_other_shares_than_the_brokers_is_not_judged_by_its_price() -> None:
     halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, position_ratios={"AAPL": Decimal(2)})
-    item = found(healthy(broker=halved, best={("flow", "AAPL"): Decimal(100)}))["exits at quotes"]
+    item = found(healthy(broker=halved, kept={("flow", "AAPL"): Kept(Decimal(100))}))["exits at quotes"]
     assert (item.state, item.found) == (State.FAIL, "can't be judged: AAPL")
 
 
@@ -298,7 +298,7 @@ def test_a_position_that_the_last_pass_did_not_look_at_is_unwatched() -> None:
 
 def test_a_position_beyond_its_stop_is_no_finding_once_its_exit_is_out() -> None:
     beyond = {"AAPL": quote(bid="97", ask="97.1"), "MSFT": quote("MSFT")}
-    busy = broker(quotes=beyond, book=book(own_working=frozenset({"AAPL"})))
+    busy = broker(quotes=beyond, book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),)))
     assert found(healthy(broker=busy))["exits at quotes"].state is State.OK
 
 

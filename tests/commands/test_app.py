@@ -35,6 +35,7 @@ VERBS = (
     "bars list",
     "bars check",
     "strategy new",
+    "strategy test",
     "strategy list",
     "live status",
     "live arm",
@@ -57,7 +58,8 @@ ELSEWHERE = {f"exchange {verb}" for verb in ("serve", "status", "tick", "reset",
 ON_A_STATE = tuple(
     verb
     for verb in VERBS
-    if verb not in {"init", "demo", "strategy new", "adopt", "flatten", "restore", "completion"} | ELSEWHERE
+    if verb
+    not in {"init", "demo", "strategy new", "strategy test", "adopt", "flatten", "restore", "completion"} | ELSEWHERE
 )
 
 

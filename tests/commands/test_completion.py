@@ -73,6 +73,7 @@ def offered(bot: Bot, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ("tradebot why-no-orders ", sorted(UNIVERSE.split(","))),
         ("tradebot why-no-orders A", ["AAPL", "AMZN"]),
         ("tradebot fills M", ["MSFT"]),
+        ("tradebot strategy test fl", ["flow"]),
         ("tradebot flatten ", []),
         ("tradebot config show limits.cool", ["limits.cooldown_s"]),
         ("tradebot config show ex", ["exits"]),

@@ -23,7 +23,8 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.desk import fetching
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.model.flow import Endpoint, FlowPage
+from tradebot.model.flow import FlowPage
+from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.ports.flow import FlowSource
 
@@ -97,6 +98,19 @@ def test_a_name_that_there_is_not_is_refused_with_the_nearest(bot: Bot, option: 
     assert words in said.err
 
 
+def test_only_what_the_strategies_in_use_read_is_fetched(bot: Bot, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    zero = "dark_pool: 0, market_tide: 0, greek_exposure: 0, oi_change: 0"
+    mine.write_text(f"strategies: {{flow: {{weights: {{{zero}}}}}}}")
+    found = bot.json("fetch-flow", "--symbol", "AAPL", "--config", str(mine))
+    assert [row["endpoint"] for row in found["endpoints"]] == ["flow_alerts", "iv_rank"]
+    said = bot.says("fetch-flow", "--endpoint", "dark_pool", "--config", str(mine))
+    assert (said.code, "no strategy in use needs dark_pool" in said.err) == (2, True)
+    mine.write_text("strategies: {flow: null, gone: {}}")
+    said = bot.says("fetch-flow", "--force-slot", "--config", str(mine))
+    assert (said.code, "No strategy in use reads options flow." in said.out) == (0, True)
+
+
 class Waiting:
     """A flow source during whose first answer something else happens; then it answers as the real one."""
 
@@ -105,11 +119,11 @@ class Waiting:
         self.meanwhile = meanwhile
         self.asked = 0
 
-    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
+    def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         self.asked += 1
         if self.asked == 1:
             self.meanwhile()
-        return self.source.fetch(endpoint, symbol, session)
+        return self.source.fetch(kind, symbol, session)
 
 
 def fetched(bot: Bot, meanwhile: Callable[[App], object]) -> Report:

@@ -3,16 +3,20 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands.init.verb import make, setting_up, written_here
 from tests.adapters.samples import ACCOUNT, NOW, make_intent
 from tests.adapters.wire.scripted import Scripted, serving
 from tests.bot import Bot
 from tests.real_money import bent_to
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.baseline import effective
+from tradebot.app.settings import load, shipped
 from tradebot.exchange import process
 
 
@@ -177,3 +181,40 @@ def test_a_file_in_the_place_of_the_folder_is_named_by_every_verb(place: Bot, ve
         "error: taken is not a folder, but a folder must be there.\n"
         "  next: move it away: mv taken taken.aside, or name another folder with --state-dir\n",
     )
+
+
+def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_next_command(place: Bot) -> None:
+    said = place.says("init", "--profile", "rotation")
+    assert said.code == 2
+    assert "profile rotation trades with the strategy rotation, which isn't installed" in said.err
+    assert "tradebot strategy new rotation --kind target" in said.err
+    assert not place.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--profile", "momentum"), "choose one of flow, rotation"),
+        (("--profile", "rotation", "--symbols", "3"), "profile rotation has symbols of its own"),
+        (("--profile", "rotation", "--config", "mine.yaml"), "mine.yaml is a configuration already"),
+    ],
+)
+def test_a_profile_that_cannot_be_is_refused(place: Bot, arguments: tuple[str, ...], says: str) -> None:
+    Path("mine.yaml").write_text("shadow: true\n")
+    said = place.says("init", *arguments)
+    assert (said.code, says in said.err, place.folder.exists()) == (2, True, False)
+
+
+def test_a_profile_is_the_start_of_the_bots_own_configuration_with_its_comments(place: Bot) -> None:
+    start, flags = shipped("profiles") / "rotation.yaml", {"mode": "sandbox", "sandbox": {"seed": 3, "sessions": 1}}
+    with setting_up(place.folder, "init"):
+        make(place.folder, load(start, {}, flags).settings, "user", flags, start=start)
+    own = place.folder / "tradebot.yaml"
+    assert start.read_text() in own.read_text()
+    assert written_here(own)
+    found = load(own, {}).settings
+    assert (found.sandbox.seed, found.universe[-1], list(found.strategies.sections())) == (3, "TLT", ["rotation"])
+    with closing(SqliteLedger.open(place.folder, read_only=True)) as ledger:
+        accepted = ledger.baselines.last()
+    assert accepted is not None
+    assert accepted.values == effective(found)

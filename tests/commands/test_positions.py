@@ -6,13 +6,9 @@ from decimal import Decimal
 import pytest
 import requests
 
-from commands.positions import RULES
 from tests.bot import KEYS, Bot, order_by_hand, second_session
-from tests.builders import EXITS, NOW
 from tradebot.exchange import process
-from tradebot.exits.rules import Held
-from tradebot.exits.stops import stops as stops_of
-from tradebot.model.position import Lot, Position
+from tradebot.exits.lists import kinds
 
 
 @pytest.fixture
@@ -25,12 +21,6 @@ def traded(bot: Bot) -> Bot:
         bot.says("exchange", "tick", "2m")
         bot.says("evaluate-exits")
     return bot
-
-
-def test_every_exit_rule_has_a_column() -> None:
-    position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), NOW),), Decimal(0), NOW)
-    known = {stop.rule for stop in stops_of(Held(position, Decimal(100)), EXITS)}
-    assert known == set(RULES), "commands/positions.py: RULES holds a column for each rule of tradebot/exits/stops.py"
 
 
 def test_before_anything_was_traded_each_says_how_little_there_is(bot: Bot) -> None:
@@ -59,7 +49,7 @@ def test_each_position_tells_its_way_to_every_exit_rule(traded: Bot) -> None:
         if held["strategy"] == "foreign":
             continue
         stops = {stop["rule"]: stop for stop in held["stops"]}
-        assert set(stops) == set(RULES)
+        assert set(stops) == {kind.reason for kind in kinds().values()}
         side = 1 if Decimal(held["quantity"]) > 0 else -1
         assert Decimal(stops["STOP_LOSS"]["price"]) == Decimal(held["average_price"]) * (1 - side * loss)
         price = Decimal(held["price"])

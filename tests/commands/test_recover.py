@@ -140,7 +140,7 @@ def test_an_approval_that_a_damaged_journal_lost_brings_no_older_one_back(
 ) -> None:
     settings = bot.folder / "tradebot.yaml"
     before = settings.read_text()
-    settings.write_text(before.replace("limits: {", "limits: {max_open_positions: 4, "))
+    settings.write_text(before.replace("limits: {", "limits: {max_open_positions: 14, ", 1))
     try:
         assert bot.says("config", "accept", "--confirm", bot.tail()).code == 0
         lines = (bot.folder / "journal.jsonl").read_bytes().split(b"\n")

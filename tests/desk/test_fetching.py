@@ -1,19 +1,27 @@
 """Fetching: what is due is asked, a failing endpoint costs only itself, a source that is down is left."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
-from tests.builders import DAY, NOW
+from tests.builders import DAY, LIMITS, NOW
 from tests.worlds import NAMES, Scene, call
 from tradebot.cycle import fetch_flow
-from tradebot.desk.fetching import MAX_FAILURES, Fetched
+from tradebot.desk.fetching import MAX_FAILURES, Fetched, needed_facts
 from tradebot.errors import AllowanceSpentError
 from tradebot.model.bar import ClockReading
-from tradebot.model.flow import Endpoint, FlowPage
+from tradebot.model.flow import FlowPage
+from tradebot.model.kind import AnyKind
+from tradebot.model.needs import Needs
 from tradebot.model.record import Job
-from tradebot.ports.world import World
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Want
+from tradebot.ports.strategy import Strategy
+from tradebot.ports.world import OwnRules, World
+from tradebot.signals.kinds import kind_of, market_tide
+from tradebot.signals.kinds.market_tide import TideTick
 
-POLL = {Endpoint.FLOW_ALERTS: 240, Endpoint.MARKET_TIDE: 240, Endpoint.IV_RANK: 86_400}
+POLL = {"flow_alerts": 240, "market_tide": 240, "iv_rank": 86_400}
 TIDE = {"timestamp": NOW.isoformat(), "net_call_premium": 1, "net_put_premium": 2, "net_volume": 3}
 
 
@@ -21,7 +29,12 @@ def fresh(**changes: object) -> tuple[Scene, World]:
     scene = Scene()
     scene.facts.__init__()  # type: ignore[misc]
     world = scene.world(dry_run=bool(changes))
-    return scene, replace(world, rules=replace(world.rules, poll_s=POLL))
+    needed = {kind_of(name): NAMES for name in POLL}
+    return scene, replace(world, rules=replace(world.rules, poll_s=POLL), needed_facts=needed)
+
+
+def ticks(scene: Scene, now: datetime) -> Sequence[TideTick]:
+    return market_tide.KIND.of(scene.facts.market(DAY, now)) or ()
 
 
 def fetched(scene: Scene, world: World, *, only_due: bool = True) -> Fetched:
@@ -32,7 +45,7 @@ def fetched(scene: Scene, world: World, *, only_due: bool = True) -> Fetched:
 def test_every_endpoint_is_asked_once_a_symbol_and_the_tide_once_for_all() -> None:
     scene, world = fresh()
     found = fetched(scene, world)
-    assert scene.flow.asked.count((Endpoint.MARKET_TIDE, None)) == 1
+    assert scene.flow.asked.count(("market_tide", None)) == 1
     assert (found.calls, found.skipped, len(scene.flow.asked)) == (2 * len(NAMES) + 1, 0, 2 * len(NAMES) + 1)
     assert (found.session, found.quota and found.quota.used_today) == (DAY, found.calls)
 
@@ -52,11 +65,11 @@ def test_an_answer_is_dated_by_the_time_it_came_and_due_again_by_when_its_fetch_
     scene, world = fresh()
     scene.ledger.claim_slot(Job.FETCH_FLOW, DAY, "open+1m", "test", NOW)
     later = NOW + timedelta(seconds=90)
-    scene.flow.rows[(Endpoint.MARKET_TIDE, None)] = [TIDE | {"timestamp": later.isoformat()}]
+    scene.flow.rows[("market_tide", None)] = [TIDE | {"timestamp": later.isoformat()}]
     found = fetched(scene, replace(world, stopwatch=lambda: 90.0))
     assert {intake.at for intake in found.intakes} == {later}
     assert (found.at, found.new, [intake.rejected for intake in found.intakes if intake.rejected]) == (NOW, 1, [])
-    assert (scene.facts.tide(DAY, NOW).ticks, len(scene.facts.tide(DAY, later).ticks)) == ((), 1)
+    assert (scene.facts.market(DAY, NOW), len(ticks(scene, later))) == ({}, 1)
     scene.venue.now += timedelta(seconds=239)
     assert fetched(scene, world).calls == 0
     scene.venue.now += timedelta(seconds=1)
@@ -73,25 +86,25 @@ def test_a_source_that_says_when_it_answered_is_believed() -> None:
 
 def test_good_rows_are_stored_and_bad_ones_counted() -> None:
     scene, world = fresh()
-    scene.flow.rows[(Endpoint.MARKET_TIDE, None)] = [TIDE, TIDE, TIDE | {"net_put_premium": "NaN"}]
+    scene.flow.rows[("market_tide", None)] = [TIDE, TIDE, TIDE | {"net_put_premium": "NaN"}]
     found = fetched(scene, world)
-    (intake,) = [i for i in found.intakes if i.endpoint is Endpoint.MARKET_TIDE]
+    (intake,) = [i for i in found.intakes if i.endpoint == "market_tide"]
     assert (found.new, intake.duplicates, len(intake.rejected)) == (1, 1, 1)
-    assert len(scene.facts.tide(DAY, NOW).ticks) == 1
+    assert len(ticks(scene, NOW)) == 1
 
 
 def test_a_failing_endpoint_costs_only_itself_and_is_reported() -> None:
     scene, world = fresh()
-    scene.flow.down = {Endpoint.MARKET_TIDE}
+    scene.flow.down = {"market_tide"}
     found = fetched(scene, world)
-    assert [(f.endpoint, f.symbol) for f in found.failures] == [(Endpoint.MARKET_TIDE, None)]
+    assert [(f.endpoint, f.symbol) for f in found.failures] == [("market_tide", None)]
     assert (len(found.intakes), found.given_up) == (2 * len(NAMES), False)
     assert [event.event_type for event in scene.events.emitted] == ["fetch_failed"]
 
 
 def test_a_source_that_fails_again_and_again_is_left_for_the_next_slot() -> None:
     scene, world = fresh()
-    scene.flow.down = set(Endpoint)
+    scene.flow.down = set(POLL)
     found = fetched(scene, world)
     assert (len(scene.flow.asked), found.given_up, found.calls) == (MAX_FAILURES, True, MAX_FAILURES)
 
@@ -99,16 +112,55 @@ def test_a_source_that_fails_again_and_again_is_left_for_the_next_slot() -> None
 def test_a_source_whose_allowance_is_spent_is_asked_for_nothing_more() -> None:
     scene, world = fresh()
 
-    def spent(*request: object) -> FlowPage:
-        scene.flow.asked.append(request[:2])  # type: ignore[arg-type]
+    def spent(kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
+        scene.flow.asked.append((kind.name, symbol))
         raise AllowanceSpentError("the day's allowance is used up")
 
-    scene.flow.fetch = spent  # type: ignore[method-assign,assignment]
+    scene.flow.fetch = spent  # type: ignore[method-assign]
     found = fetched(scene, world)
     assert (len(scene.flow.asked), len(found.failures), found.given_up) == (1, 1, False)
 
 
 def test_a_dry_run_asks_and_stores_nothing() -> None:
     scene, world = fresh(dry_run=True)
-    scene.flow.rows[(Endpoint.MARKET_TIDE, None)] = [TIDE]
-    assert (fetched(scene, world).new, scene.facts.last_fetch(Endpoint.MARKET_TIDE, None)) == (0, None)
+    scene.flow.rows[("market_tide", None)] = [TIDE]
+    assert (fetched(scene, world).new, scene.facts.last_fetch("market_tide", None)) == (0, None)
+
+
+class Reader:
+    """A strategy that reads some kinds of facts and wants nothing."""
+
+    times = ""
+
+    def __init__(self, name: str, *kinds: str) -> None:
+        self.name = name
+        self.needs = Needs(facts=frozenset(kinds))
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return ()
+
+
+def needed(*strategies: Strategy, **universes: tuple[str, ...]) -> dict[str, Sequence[str]]:
+    own = {name: OwnRules(universe, LIMITS) for name, universe in universes.items()}
+    rules = replace(Scene().world().rules, poll_s={"flow_alerts": 240, "dark_pool": 540}, own=own)
+    return {kind.name: symbols for kind, symbols in needed_facts(strategies, rules).items()}
+
+
+def test_a_kind_is_fetched_for_the_symbols_of_those_who_need_it() -> None:
+    two = (Reader("one", "dark_pool"), Reader("two", "greek_exposure", "flow_alerts"))
+    assert needed(*two, one=("AAPL", "MSFT"), two=("MSFT", "XOM")) == {
+        "flow_alerts": ("AAPL", "MSFT", "XOM"),
+        "dark_pool": ("AAPL", "MSFT"),
+        "greek_exposure": ("MSFT", "XOM"),
+    }
+
+
+def test_what_no_strategy_needs_is_not_fetched() -> None:
+    assert needed() == needed(Reader("bars")) == {}
+    scene, world = fresh()
+    assert fetched(scene, replace(world, needed_facts={})).calls == 0
+
+
+def test_whoever_reads_any_kind_has_alerts_fetched_too_and_an_unknown_kind_is_left_out() -> None:
+    assert list(needed(Reader("one", "iv_rank", "tea_leaves"))) == ["flow_alerts", "iv_rank"]
+    assert list(needed(Reader("one", "market_tide", "dark_pool"))) == ["flow_alerts", "dark_pool", "market_tide"]

@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, NOW, exit_rules, limits
+from tests.builders import CASH, HALTS, NOW, exit_rules, limits
 from tests.desk.test_halting import Lossy
 from tests.worlds import call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, hidden_halts, remaining_causes
 from tradebot.desk.snapshot import take
-from tradebot.limits import contradictions
+from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
@@ -101,17 +101,17 @@ def test_the_highest_equity_is_kept_from_the_first_cent_on_and_by_no_dry_run() -
 
 def test_relations_of_limits_hold_where_both_are_the_same_and_name_their_figures_where_not() -> None:
     exits = exit_rules()
-    assert list(contradictions(limits(max_new_entries=5, max_open_positions=5, max_orders_per_second=5), exits)) == []
+    assert list(contradictions(limits(max_new_entries=5, max_open_positions=5, max_orders_per_second=5))) == []
     nested = limits(max_order_fraction=Decimal("0.10"), max_symbol_entries=20, max_session_entries=20)
-    assert list(contradictions(nested, exits)) == []
-    (large,) = contradictions(limits(max_order_fraction=Decimal("0.2"), max_symbol_fraction=Decimal("0.1")), exits)
+    assert list(contradictions(nested)) == []
+    (large,) = contradictions(limits(max_order_fraction=Decimal("0.2"), max_symbol_fraction=Decimal("0.1")))
     assert large.startswith("max_order_fraction 0.2 is above max_symbol_fraction 0.1: ")
-    (many,) = contradictions(limits(max_orders_per_minute=30, max_session_entries=20), exits)
+    (many,) = contradictions(limits(max_orders_per_minute=30, max_session_entries=20))
     assert many.startswith("max_orders_per_minute 30 is above max_session_entries 20: ")
-    (same,) = contradictions(limits(min_order_notional_usd=10_000), exits)
+    (same,) = contradictions(limits(min_order_notional_usd=10_000))
     assert same.startswith("min_order_notional_usd 10000 is not below max_order_notional_usd 10000: ")
     level = exits.profit_target_fraction
-    (never,) = contradictions(limits(), exit_rules(trailing_arm_fraction=level))
+    (never,) = exit_contradictions(exit_rules(trailing_arm_fraction=level))
     assert never.startswith(f"trailing_arm_fraction {level} is not below profit_target_fraction {level}: ")
 
 
@@ -124,6 +124,7 @@ def test_stops_and_spreads_that_lose_just_the_days_limit_are_refused(gross: str,
     edge = limits(
         max_gross_fraction=Decimal(gross), max_daily_loss_fraction=Decimal("0.02"), max_spread_fraction=spread
     )
-    told = list(contradictions(edge, exits))
+    alone = Trader("flow", Decimal(1), edge, exits.stop_loss_fraction, exits.limit_offset_fraction)
+    told = [text for text in halts_by_itself((alone,), HALTS) if "would close entries" in text]
     assert bool(told) is refused
     assert all("loses 0.02 of equity, not less than max_daily_loss_fraction 0.02" in scenario for scenario in told)

@@ -1,45 +1,44 @@
-"""What strategies may answer: one that errs loses its own cycle, whole, and no other's."""
+"""What the core makes of strategies' answers: one that errs loses its own pass, whole, and no other's."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import repeat
-from math import inf, nan
+from math import nan
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.builders import NOW, ago, candidate
-from tests.venues import FixedStrategy
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.builders import NOW
+from tests.venues import FixedStrategy, opening
+from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.cycle import score
-from tradebot.desk.proposals import checked, propose
+from tradebot.desk.proposals import propose
 from tradebot.explain import funnel, why_no_orders
-from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
+from tradebot.model.candidate import Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import FlowDesk
-from tradebot.model.instrument import Instrument
+from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.reasons import Reason
-from tradebot.model.record import Job, TideFacts
-from tradebot.ports.strategy import Strategy, StrategyDesk
+from tradebot.model.record import Job
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 
-DESK = FlowDesk(NOW, ("AAPL", "MSFT", "JPM"), {}, TideFacts())
-GOOD = candidate("AAPL")
+GOOD = opening(wanted("AAPL"))
 TIMEOUT = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", 10.0)
 
 
 @dataclass
 class Answering:
-    """A strategy that answers what it was given, or what a callable makes of its desk."""
+    """A strategy that answers what it was given, or what a callable makes of its view."""
 
     answer: Any
     name: str = "other"
+    needs: Needs = NOTHING
+    times: str = ""
 
-    def propose(self, desk: StrategyDesk) -> Sequence[Candidate] | Decision:
-        found: Sequence[Candidate] | Decision = self.answer(desk) if callable(self.answer) else self.answer
+    def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
+        found: Sequence[Want] | Decision = self.answer(view) if callable(self.answer) else self.answer
         return found
 
 
@@ -47,106 +46,9 @@ def world(scene: Scene, *strategies: Strategy, dry_run: bool = False) -> World:
     return replace(scene.world(dry_run=dry_run), strategies=strategies)
 
 
-def named(found: Candidate, name: str = "other") -> Candidate:
-    return replace(found, strategy=name)
-
-
-def own(**changes: Any) -> tuple[Decision, ...]:
-    return (replace(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, 0.1, None), **changes),)
-
-
-def component(**changes: Any) -> tuple[Component, ...]:
-    return (replace(Component(ComponentName.FLOW, 0.5, 0.4, "3 alerts"), **changes),)
-
-
-WRONG: Mapping[str, Mapping[str, Any]] = {
-    "it names another strategy": {"strategy": "other"},
-    "its symbol is not in the universe": {"instrument": Instrument("ZZZZ")},
-    "its side is not a Side": {"side": "buy"},
-    "its purpose must be to open a position": {"purpose": Purpose.CLOSE},
-    "its time is not the desk's": {"at": ago(1)},
-    "its score and its side disagree": {"score": -0.5},
-    "its coverage is not between 0 and 1": {"coverage": 1.1},
-    "it sets a quantity, which strategies may not do": {"quantity": 5},
-    "its source is not 'strategy'": {"source": "exit"},
-}
-
-
-@pytest.mark.parametrize(("sentence", "change"), WRONG.items(), ids=list(WRONG))
-def test_one_wrong_candidate_refuses_the_whole_answer_and_says_what_is_wrong(
-    sentence: str, change: Mapping[str, Any]
-) -> None:
-    found = checked("flow", DESK, [candidate("MSFT"), replace(GOOD, **change)])
-    assert isinstance(found, Decision)
-    assert (found.gate, found.verdict, found.reason) == (Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_INVALID)
-    assert str(found.observed).endswith(f": {sentence}")
-
-
-@pytest.mark.parametrize("score", [nan, inf, -inf, 1.001, "0.5", True, [0.5]])
-def test_a_score_that_is_no_number_within_bounds_is_refused(score: object) -> None:
-    found = checked("flow", DESK, [replace(GOOD, score=score)])  # type: ignore[arg-type]
-    assert isinstance(found, Decision)
-    assert found.observed == "'AAPL': its score is not between -1 and 1"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"decisions": own(gate=Gate.PERMISSION)},
-        {"decisions": own(reason=Reason.SENT)},
-        {"decisions": own(reason=None)},
-        {"decisions": own(observed=nan)},
-        {"decisions": own(observed="x" * 201)},
-        {"decisions": own(verdict="FAIL")},
-        {"decisions": list(own())},
-        {"components": component(value=nan)},
-        {"components": component(weight=-1)},
-        {"components": component(name="momentum")},
-        {"components": component() * 7},
-        {"instrument": Instrument("AAPL", lot=Decimal(100))},
-        {"instrument": "AAPL"},
-        {"instrument": Instrument(["AAPL"])},  # type: ignore[arg-type]
-    ],
-    ids=str,
-)
-def test_what_is_inside_a_candidate_is_looked_at_too(change: Mapping[str, Any]) -> None:
-    found = checked("flow", DESK, [replace(GOOD, **change)])
-    assert isinstance(found, Decision)
-    assert found.reason is Reason.STRATEGY_INVALID
-
-
-@pytest.mark.parametrize("answer", [None, 3, GOOD, "A", [None], [{"symbol": "AAPL"}], {"AAPL": 0.5}], ids=repr)
-def test_what_is_no_sequence_of_candidates_is_refused(answer: object) -> None:
-    found = checked("flow", DESK, answer)
-    assert isinstance(found, Decision)
-    assert found.reason is Reason.STRATEGY_INVALID
-
-
-@pytest.mark.parametrize(("answer", "observed"), [([GOOD] * 1_000_000, 1_000_000), (repeat(GOOD), 4)])
-def test_more_candidates_than_symbols_are_counted_and_refused(answer: Sequence[Candidate], observed: int) -> None:
-    assert checked("flow", DESK, answer) == Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TOO_MANY, observed, 3)
-
-
-def test_a_symbol_is_proposed_once() -> None:
-    found = checked("flow", DESK, [GOOD, replace(GOOD, score=0.1)])
-    assert isinstance(found, Decision)
-    assert found.observed == "'AAPL': its symbol appears twice"
-
-
-def test_a_right_answer_is_taken_as_it_is() -> None:
-    full = replace(GOOD, components=component(value=None), decisions=own(reason=Reason.STRATEGY_DECLINED))
-    assert checked("flow", DESK, iter([full, candidate("JPM", Side.SELL)])) == (full, candidate("JPM", Side.SELL))
-
-
-@given(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(Side))
-def test_a_score_is_taken_exactly_where_it_is_within_bounds_and_points_to_its_side(score: float, side: Side) -> None:
-    found = checked("flow", DESK, [replace(GOOD, score=score, side=side)])
-    assert isinstance(found, tuple) == (-1 <= score <= 1 and score * side.sign >= 0)
-
-
 REFUSED: Sequence[tuple[object, Reason]] = [
     (TIMEOUT, Reason.STRATEGY_TIMEOUT),
-    ([named(replace(GOOD, score=nan))], Reason.STRATEGY_INVALID),
+    ([replace(GOOD, score=nan)], Reason.STRATEGY_INVALID),
     ([GOOD] * 50, Reason.STRATEGY_TOO_MANY),
     (None, Reason.STRATEGY_INVALID),
 ]
@@ -186,51 +88,109 @@ def test_a_dry_run_writes_no_event() -> None:
     assert (len(record.refused_strategies), scene.events.emitted) == (1, [])
 
 
-def _add_facts(desk: Any) -> None:
-    desk.facts["AAPL"] = None
+def _add_facts(view: Any) -> None:
+    view.facts["AAPL"] = None
 
 
-def _clear_universe(desk: Any) -> None:
-    desk.universe.clear()
+def _clear_universe(view: Any) -> None:
+    view.universe.clear()
 
 
-def _set_time(desk: Any) -> None:
-    desk.now = ago(0)
+def _set_time(view: Any) -> None:
+    view.now = NOW
 
 
 @pytest.mark.parametrize("change", [_add_facts, _clear_universe, _set_time])
 def test_what_a_strategy_is_handed_cannot_be_changed(change: Callable[[Any], None]) -> None:
     scene = Scene()
     with pytest.raises((TypeError, AttributeError)):
-        propose(world(scene, Answering(change)), FlowDesk(NOW, ["AAPL"], {}, TideFacts()))
+        propose(world(scene, Answering(change, needs=Needs(frozenset({"flow_alerts"})))), NOW)
 
 
 def test_the_strongest_goes_first_whoever_proposed_it() -> None:
     def both() -> Iterator[Strategy]:
         yield FixedStrategy(wanted("AAPL", 0.3), wanted("MSFT", 0.7))
-        yield Answering([named(wanted("JPM", 0.5, Side.SELL))])
+        yield Answering([opening(wanted("JPM", 0.5, Side.SELL))])
 
-    found = propose(world(Scene(), *both()), DESK).candidates
+    found = propose(world(Scene(), *both()), NOW).candidates
     assert [(c.symbol, c.strategy) for c in found] == [("MSFT", "flow"), ("JPM", "other"), ("AAPL", "flow")]
 
 
 def test_of_two_strategies_on_opposite_sides_of_a_symbol_the_stronger_trades() -> None:
     scene = Scene()
-    opposite = Answering([named(wanted("AAPL", 0.9, Side.SELL))])
+    opposite = Answering([opening(wanted("AAPL", 0.9, Side.SELL))])
     record = trade_once(world(scene, FixedStrategy(wanted("AAPL", 0.5)), opposite), call())
     assert [(i.key.strategy, i.side) for i in scene.venue.submitted] == [("other", Side.SELL)]
     ends = {r.candidate.strategy: r.terminal.reason if r.terminal else None for r in record.candidates}
-    assert ends == {"other": None, "flow": Reason.ORDER_WORKING}
+    assert ends == {"other": None, "flow": Reason.OPPOSITE_SIDE}
 
 
-def test_a_symbol_that_one_strategy_holds_is_not_opened_by_another() -> None:
+def test_a_symbol_that_one_strategy_holds_is_not_opened_on_the_other_side_by_another() -> None:
     scene = Scene()
     trade_once(world(scene, FixedStrategy(wanted("AAPL"))), call())
     scene.venue.fill(scene.venue.submitted[0].client_order_id, "100.05")
     scene.later(3600)
-    against = Answering(lambda desk: [replace(named(wanted("AAPL", 0.9, Side.SELL)), at=desk.now)])
+    against = Answering([opening(wanted("AAPL", 0.9, Side.SELL))])
     record = trade_once(world(scene, against), call(slot="open+90m"))
     (refused,) = record.candidates
     assert refused.terminal is not None
-    assert refused.terminal.reason is Reason.ALREADY_POSITIONED
+    assert refused.terminal.reason is Reason.OPPOSITE_SIDE
     assert len(scene.venue.submitted) == 1
+
+
+WANTS = [
+    (Open("AAPL", Side.SELL, -0.4), (Side.SELL, Purpose.OPEN, None, WantKind.OPEN)),
+    (Target("AAPL", weight=Decimal("-0.2")), (Side.SELL, Purpose.OPEN, None, WantKind.TARGET)),
+    (Target("AAPL", quantity=Decimal(7)), (Side.BUY, Purpose.OPEN, Decimal(7), WantKind.TARGET)),
+    (Reduce("MSFT", Decimal(2), "enough"), (Side.SELL, Purpose.REDUCE, Decimal(2), WantKind.REDUCE)),
+    (Reduce("MSFT", Decimal(99), "enough"), (Side.SELL, Purpose.CLOSE, None, WantKind.REDUCE)),
+    (Close("MSFT", "over"), (Side.SELL, Purpose.CLOSE, None, WantKind.CLOSE)),
+]
+
+
+def _holding_microsoft() -> tuple[Scene, Decimal]:
+    scene = Scene()
+    trade_once(world(scene, Answering([opening(wanted("MSFT"))])), call())
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100.05")
+    scene.later(60)
+    trade_once(world(scene), call(slot="open+31m"))
+    (held,) = scene.ledger.totals().own_positions()
+    return scene, held.quantity
+
+
+@pytest.mark.parametrize(("want", "expected"), WANTS, ids=[str(row[0]) for row in WANTS])
+def test_a_want_becomes_one_candidate_of_its_kind(
+    want: Want, expected: tuple[Side, Purpose, Decimal | None, WantKind]
+) -> None:
+    scene, held = _holding_microsoft()
+    asked = Answering([want], needs=Needs(frozenset({"flow_alerts"}), lots=True))
+    (candidate,) = propose(world(scene, asked), scene.venue.now).candidates
+    side, purpose, quantity, kind = expected
+    closed = held if purpose is Purpose.CLOSE else quantity
+    assert (candidate.side, candidate.purpose, candidate.quantity, candidate.want) == (side, purpose, closed, kind)
+    assert (candidate.strategy, candidate.symbol, candidate.at) == ("other", want.symbol, scene.venue.now)
+    assert candidate.reads_flow == (purpose is Purpose.OPEN)
+    assert candidate.why == getattr(want, "why", "")
+
+
+def test_a_strategy_gives_up_only_its_own_lots() -> None:
+    scene, _ = _holding_microsoft()
+    close = Answering([Close("MSFT", "over")], name="another", needs=Needs(lots=True))
+    found = propose(world(scene, close), scene.venue.now)
+    assert [refused.decision.reason for refused in found.refused] == [Reason.STRATEGY_INVALID]
+
+
+def test_a_strategy_sees_only_what_it_says_that_it_needs() -> None:
+    seen: list[StrategyView] = []
+
+    def look(view: StrategyView) -> list[Want]:
+        seen.append(view)
+        return []
+
+    everything = Needs(frozenset({"flow_alerts"}), quotes=True, lots=True, equity=True)
+    scene, _ = _holding_microsoft()
+    propose(world(scene, Answering(look), Answering(look, needs=everything)), scene.venue.now)
+    nothing, all_of_it = seen
+    assert nothing == StrategyView(scene.venue.now, NAMES)
+    assert (set(all_of_it.facts), set(all_of_it.quotes), set(all_of_it.lots)) == (set(NAMES), set(NAMES), {"MSFT"})
+    assert all_of_it.equity_usd == scene.venue.account().equity

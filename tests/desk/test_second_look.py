@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, NOW, fill, quote
+from tests.builders import LISTED, NOW, fill, quote
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
-from tradebot.exits.rules import Held, best_price, evaluate
+from tradebot.exits.held import Held, best_price
+from tradebot.exits.rules import evaluate
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.reasons import Reason
@@ -147,6 +148,6 @@ def test_an_exit_waits_for_one_question_at_most_and_is_decided_by_the_second_ans
     )
     (position,) = scene.ledger.totals().positions.values()
     held = Held(position, best_price(position, stands, Decimal("99.98") if side is Side.BUY else Decimal("100")))
-    decided = evaluate(held, stands, scene.venue.now, EXITS, TradingState.ACTIVE)
+    decided = evaluate(held, stands, scene.venue.now, LISTED, TradingState.ACTIVE)
     assert decided in record.decisions
     assert bool(scene.venue.submitted) is decided.passed

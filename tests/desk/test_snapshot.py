@@ -134,7 +134,7 @@ def test_an_order_of_unknown_fate_counts_as_if_it_were_filled() -> None:
     trade_once(scene.world(wanted("AAPL")), call())
     found = take(scene.world(), with_flow=False).book
     assert found.exposure == {"AAPL": 49 * Decimal("100.20")}
-    assert (found.unresolved, found.open_positions) == (frozenset({"AAPL"}), 1)
+    assert (found.unresolved, found.open_symbols) == (frozenset({"AAPL"}), frozenset({"AAPL"}))
 
 
 @pytest.mark.parametrize(("equity", "loss"), [(99_000, 1000), (100_000, 0), (101_000, 0)])

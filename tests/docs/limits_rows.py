@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.gates.entry import _OF_ACCOUNT, _OF_CANDIDATE
+from tradebot.gates import own as own_limits
+from tradebot.gates.entry import _OF_ACCOUNT, _OF_CANDIDATE, _OF_STRATEGY
 from tradebot.limits import HaltRules, Limits
 from tradebot.model.decision import Gate
 
@@ -26,6 +27,7 @@ SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_RATES}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
+OWN = "tests/gates/test_own.py"
 STANDS = f"{ON_HALTS}::test_each_cause_stands_alone_with_its_numbers"
 
 
@@ -88,6 +90,13 @@ ROWS = (
         (Gate.GROSS_NOTIONAL, Gate.BUYING_POWER), (f"{BOOK}.gross_notional", f"{ENTRY}._buying_power"), (SHARED,)),
     Row("concentration in a sector, and open positions", "limits.max_sector_fraction, max_open_positions",
         (Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS), (f"{BOOK}.sector_notional", f"{BOOK}.open_positions"), (SHARED,)),
+    Row("a strategy's own limits, on its own positions and orders; fractions are of its allotment",
+        "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(own_limits.GATES.values()),
+        ("tradebot.gates.own.own", "tradebot.gates.own.monitors", "tradebot.limits.in_force"),
+        (f"{OWN}::test_what_passes_a_strategys_own_limits_passes_the_accounts_too",
+         f"{OWN}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it")),
+    Row("one side of a symbol at a time: another strategy on the opposite side refuses an entry", "always",
+        (Gate.POSITIONED,), (f"{ENTRY}._positioned",), (REFUSES,)),
     Row("daily loss: entries close first, then the bot halts",
         "limits.max_daily_loss_fraction, halts.daily_loss_fraction", (Gate.DAILY_LOSS,),
         (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
@@ -127,13 +136,13 @@ ROWS = (
 )  # fmt: skip
 """The rules that the bot enforces before an order."""
 
-WITHOUT_ROW = (Gate.JOB, Gate.EXIT, Gate.SEND)
+WITHOUT_ROW = (Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.EXIT, Gate.SEND)
 """Gates of a pass, an exit or a submission, which are not limits on an entry."""
 
 
 def rows() -> tuple[Row, ...]:
     """Return the rows above, then one for each gate that they leave out, in the order in which gates are asked."""
-    return (*ROWS, *own_rows({**_OF_ACCOUNT, **_OF_CANDIDATE}))
+    return (*ROWS, *own_rows({**_OF_ACCOUNT, **_OF_STRATEGY, **_OF_CANDIDATE}))
 
 
 def own_rows(gates: Mapping[Gate, Callable[..., Any]]) -> Iterator[Row]:

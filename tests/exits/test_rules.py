@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, LIMITS, NOW, ago, quote
-from tradebot.exits.rules import Held, best_price, evaluate, exit_price
-from tradebot.exits.stops import stops
+from tests.builders import EXITS, LIMITS, LISTED, NOW, ago, quote
+from tradebot.exits.held import Held, best_price, exit_price
+from tradebot.exits.lists import of_account
+from tradebot.exits.rules import evaluate
 from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -41,7 +42,7 @@ def decided(
     state: TradingState = ACTIVE,
 ) -> Decision:
     held = Held(position(quantity, age_s=age_s), Decimal(best))
-    return evaluate(held, at(price) if price else None, NOW, EXITS, state)
+    return evaluate(held, at(price) if price else None, NOW, LISTED, state)
 
 
 CASES = [
@@ -91,7 +92,7 @@ def test_while_the_clocks_disagree_no_time_closes_a_position_and_prices_and_flat
     apart = clocks_agree(86_400.0, LIMITS)
 
     def said(price: str, state: TradingState = ACTIVE) -> Decision:
-        return evaluate(Held(position(age_s=86_400), Decimal(100)), at(price), NOW, EXITS, state, clocks=apart)
+        return evaluate(Held(position(age_s=86_400), Decimal(100)), at(price), NOW, LISTED, state, clocks=apart)
 
     held = said("100")
     assert (held.gate, held.verdict, held.reason) == (Gate.EXIT, Verdict.UNKNOWN, Reason.CLOCKS_DISAGREE)
@@ -116,7 +117,7 @@ def test_without_a_quote_the_price_rules_are_unknown_and_time_still_acts() -> No
 
 def test_a_stale_quote_is_no_veto_and_shows_its_age() -> None:
     old = replace(at("97"), at=ago(3600))
-    said = evaluate(Held(position(), Decimal(100)), old, NOW, EXITS, ACTIVE)
+    said = evaluate(Held(position(), Decimal(100)), old, NOW, LISTED, ACTIVE)
     assert (said.reason, said.age_s) == (Reason.STOP_LOSS, 3600)
 
 
@@ -141,14 +142,14 @@ def test_the_best_price_only_ever_moves_the_positions_way(seen: list[Decimal], q
 def test_a_stop_acts_at_exactly_its_fraction(price: Decimal, entry: Decimal, quantity: int) -> None:
     held = Held(position(quantity, str(entry)), best_price(position(quantity, str(entry)), at(price), None))
     lost = (entry - price) / entry * (1 if quantity > 0 else -1)
-    said = evaluate(held, at(price), NOW, EXITS, ACTIVE)
+    said = evaluate(held, at(price), NOW, LISTED, ACTIVE)
     assert (said.reason is Reason.STOP_LOSS) == (lost >= EXITS.stop_loss_fraction)
 
 
 @given(moves=st.lists(st.decimals(-5, 5, places=2), min_size=1, max_size=8))
 def test_a_short_is_the_mirror_of_a_long_but_for_the_base_of_the_pullback(moves: list[Decimal]) -> None:
     """The trailing stop is a fraction of the best price, which is no mirror: unarmed, it is kept out."""
-    rules = EXITS.model_copy(update={"trailing_arm_fraction": Decimal(1)})
+    rules = of_account(EXITS.model_copy(update={"trailing_arm_fraction": Decimal(1)}))
     for move in moves:
         up, down = at(100 + move), at(100 - move)
         long, short = Held(position(10), Decimal(100)), Held(position(-10), Decimal(100))
@@ -158,7 +159,7 @@ def test_a_short_is_the_mirror_of_a_long_but_for_the_base_of_the_pullback(moves:
 @given(price=prices, best=prices, quantity=st.sampled_from([10, -10]))
 def test_a_trailing_stop_acts_only_once_it_is_armed(price: Decimal, best: Decimal, quantity: int) -> None:
     held = Held(position(quantity), best)
-    said = evaluate(held, at(price), NOW, EXITS, ACTIVE)
+    said = evaluate(held, at(price), NOW, LISTED, ACTIVE)
     if said.reason is Reason.TRAILING_STOP:
         assert held.gain(best) >= EXITS.trailing_arm_fraction
         assert held.pullback(price) >= EXITS.trailing_stop_fraction
@@ -167,8 +168,8 @@ def test_a_trailing_stop_acts_only_once_it_is_armed(price: Decimal, best: Decima
 @given(price=prices, seconds=st.integers(0, 20_000), quantity=st.sampled_from([10, -10]))
 def test_whatever_closes_a_position_is_one_of_the_rules(price: Decimal, seconds: int, quantity: int) -> None:
     held = Held(position(quantity, age_s=seconds), best_price(position(quantity), at(price), None))
-    said = evaluate(held, at(price), NOW + timedelta(0), EXITS, ACTIVE)
-    closing = {stop.rule for stop in stops(held, EXITS)}
+    said = evaluate(held, at(price), NOW + timedelta(0), LISTED, ACTIVE)
+    closing = {rule.reason for rule in LISTED}
     assert said.reason in closing if said.passed else said.reason is Reason.HOLD
 
 
@@ -190,7 +191,7 @@ def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close
     quantity: int, price: str, ratio: str, said: Reason
 ) -> None:
     held = Held(position(quantity), Decimal(100))
-    decision = evaluate(held, at(price), NOW, EXITS, ACTIVE, Decimal(ratio))
+    decision = evaluate(held, at(price), NOW, LISTED, ACTIVE, Decimal(ratio))
     assert decision.reason is said
     assert decision.verdict is (Verdict.UNKNOWN if said is Reason.SPLIT_UNPROVEN else Verdict.PASS)
 
@@ -200,14 +201,14 @@ def test_what_closes_at_an_unproven_ratio_closes_with_and_without_the_split(
     price: Decimal, ratio: str, quantity: int
 ) -> None:
     held, times = Held(position(quantity), Decimal(100)), Decimal(ratio)
-    readings = [evaluate(held, at(p), NOW, EXITS, ACTIVE).passed for p in (price, price * times)]
-    assert evaluate(held, at(price), NOW, EXITS, ACTIVE, times).passed == all(readings)
+    readings = [evaluate(held, at(p), NOW, LISTED, ACTIVE).passed for p in (price, price * times)]
+    assert evaluate(held, at(price), NOW, LISTED, ACTIVE, times).passed == all(readings)
 
 
 def test_time_and_flatten_close_at_an_unproven_ratio_too() -> None:
     old, two = Held(position(age_s=14_400), Decimal(100)), Decimal(2)
-    assert evaluate(old, at("50"), NOW, EXITS, ACTIVE, two).reason is Reason.TIME_EXIT
+    assert evaluate(old, at("50"), NOW, LISTED, ACTIVE, two).reason is Reason.TIME_EXIT
     assert (
-        evaluate(Held(position(), Decimal(100)), at("50"), NOW, EXITS, TradingState.FLATTEN, two).reason
+        evaluate(Held(position(), Decimal(100)), at("50"), NOW, LISTED, TradingState.FLATTEN, two).reason
         is Reason.FLATTEN
     )

@@ -24,7 +24,8 @@ from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
 from tradebot.desk import agreement
 from tradebot.exits import rules
-from tradebot.limits import ExitRules
+from tradebot.exits.held import Held
+from tradebot.exits.kind import PriceRule
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
@@ -191,8 +192,8 @@ def no_stop() -> None:
     """Hold what has passed its stop."""
     honest = rules._by_price
 
-    def holding(held: rules.Held, price: Decimal, limits: ExitRules, age_s: float) -> Decision:
-        found = honest(held, price, limits, age_s)
+    def holding(held: Held, price: Decimal, listed: Sequence[PriceRule], age_s: float | None) -> Decision:
+        found = honest(held, price, listed, age_s)
         return replace(found, verdict=Verdict.FAIL) if found.reason is Reason.STOP_LOSS else found
 
     vars(rules)["_by_price"] = holding

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import CASH, HALTS, LIMITS, ask, book, candidate
+from tests.builders import CASH, HALTS, LIMITS, NOW, ask, book, candidate
 from tradebot.gates import book as limits_of
 from tradebot.gates.entry import decide
 from tradebot.model.account import Worth
+from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
-from tradebot.model.desk import Book
+from tradebot.model.desk import Book, Entered
 from tradebot.model.reasons import Reason
 
 SHARED = (
@@ -35,7 +36,7 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it(usd:
     asked = ask(book=before, candidate=candidate("MSFT"))
     assert asked.size is not None
     size = asked.size
-    after = before.with_entry(asked.candidate.instrument, size.quantity, size.limit_price, "technology")
+    after = before.with_entry(Entered("flow", "MSFT", Side.BUY, NOW), size.notional_usd, "technology")
     gates = {decision.gate: decision for decision in decide(asked)}
     monitors = {(d.gate, subject): d for subject, d in limits_of.monitors(after, LIMITS, HALTS)}
     subjects = {Gate.SYMBOL_NOTIONAL: "MSFT", Gate.SECTOR_NOTIONAL: "technology"}

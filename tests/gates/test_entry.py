@@ -30,14 +30,16 @@ from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
-from tradebot.model.desk import Book, Entered, HaltEvidence, PositionDifference
+from tradebot.model.desk import Book, Entered, HaltEvidence, PositionDifference, Stake
 from tradebot.model.instrument import Instrument, notional
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.units import Unit
+from tradebot.ports.world import OwnRules
 
-ASKED = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
+UNASKED = (Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.EXIT, Gate.SEND)
+ASKED = [gate for gate in Gate if gate not in UNASKED]
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
 Row = tuple[Gate, Reason, Ask, Verdict, Number | str | None, Number | str | None]
 
@@ -68,9 +70,21 @@ def entered(
     return (Entered(strategy, symbol, side, ago(age_s)),)
 
 
+def staked(
+    usd: int, symbol: str = "MSFT", strategy: str = "flow", side: Side = Side.BUY, *, held: bool = True
+) -> Stake:
+    return Stake(strategy, symbol, side, Decimal(usd), held)
+
+
+def on_own(*stakes: Stake, entries: tuple[Entered, ...] = (), new: tuple[str, ...] = (), **own: object) -> Ask:
+    """Ask under own limits, and an allotment of a quarter of the account."""
+    seen = book(stakes=stakes, entries=entries, new_entries=new)
+    return ask(book=seen, own=OwnRules((), limits(**own), Decimal("0.25")), size=sized(10))
+
+
 def sized(quantity: int, price: str = "100") -> Size:
     worth = quantity * Decimal(price)
-    return Size(Decimal(quantity), Decimal(price), Decimal(price), worth, worth)
+    return Size(Decimal(quantity), Decimal(price), worth, worth)
 
 
 def closed_at(previous_close: str | None) -> Quote:
@@ -124,7 +138,10 @@ REFUSALS: list[Row] = [
     (Gate.QUOTE_FRESH, Reason.QUOTE_FROM_FUTURE, ask(quote=quote(at=ago(-6))), FAIL, -6.0, 0),
     (Gate.CANDIDATE_FRESH, Reason.CANDIDATE_EXPIRED, ask(candidate=replace(candidate(), at=ago(61))), FAIL, 61.0, 60),
     (Gate.CANDIDATE_FRESH, Reason.CANDIDATE_EXPIRED, ask(candidate=replace(candidate(), at=ago(-6))), FAIL, -6.0, 60),
-    (Gate.POSITIONED, Reason.ALREADY_POSITIONED, on_book(held=frozenset({"AAPL"})), FAIL, None, None),
+    (Gate.POSITIONED, Reason.ALREADY_POSITIONED, on_own(staked(1, "AAPL")), FAIL, None, None),
+    (Gate.POSITIONED, Reason.OPPOSITE_SIDE, on_own(staked(1, "AAPL", "other", Side.SELL)), FAIL, "other", None),
+    (Gate.POSITIONED, Reason.OPPOSITE_SIDE, on_own(staked(1, "AAPL", "other", Side.SELL, held=False)),
+     FAIL, "other", None),
     (Gate.POSITIONED, Reason.FOREIGN_POSITION, on_book(foreign=frozenset({"AAPL"})), FAIL, None, None),
     (Gate.WORKING, Reason.ORDER_WORKING, on_book(working=frozenset({"AAPL"})), FAIL, None, None),
     (Gate.UNRESOLVED, Reason.INTENT_UNRESOLVED, on_book(unresolved=frozenset({"AAPL"})), FAIL, None, None),
@@ -145,7 +162,7 @@ REFUSALS: list[Row] = [
     (Gate.OPEN_POSITIONS, Reason.MAX_OPEN_POSITIONS,
      on_book(held=frozenset("BC"), foreign=frozenset("D"), working=frozenset("E"), unresolved=frozenset("F")),
      FAIL, 6, 5),
-    (Gate.NEW_ENTRIES, Reason.MAX_NEW_ENTRIES, on_book(new_entries=3), FAIL, 4, 3),
+    (Gate.NEW_ENTRIES, Reason.MAX_NEW_ENTRIES, on_book(new_entries=3 * ("other",)), FAIL, 4, 3),
     (Gate.ORDER_NOTIONAL, Reason.ORDER_NOTIONAL_ABOVE_MAX, ask(size=sized(51)), FAIL, D("5100"), D("5000")),
     (Gate.ORDER_NOTIONAL, Reason.ORDER_NOTIONAL_BELOW_MIN, ask(size=sized(1, "99")), FAIL, D("99"), D("100")),
     (Gate.ORDER_NOTIONAL, Reason.QUOTE_MISSING, ask(quote=None), UNKNOWN, None, None),
@@ -158,6 +175,21 @@ REFUSALS: list[Row] = [
     (Gate.SECTOR_NOTIONAL, Reason.SECTOR_UNKNOWN, on_desk(sectors={}), UNKNOWN, None, D("0.30")),
     (Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, ask(book=book(gross=D("56000")), size=sized(50)),
      FAIL, D("0.61"), D("0.60")),
+    (Gate.OWN_OPEN_POSITIONS, Reason.OWN_MAX_OPEN_POSITIONS, on_own(staked(1), max_open_positions=1), FAIL, 2, 1),
+    (Gate.OWN_OPEN_POSITIONS, Reason.OWN_MAX_OPEN_POSITIONS,
+     on_own(staked(1, held=False), max_open_positions=1), FAIL, 2, 1),
+    (Gate.OWN_NEW_ENTRIES, Reason.OWN_MAX_NEW_ENTRIES, on_own(new=("flow", "other"), max_new_entries=1), FAIL, 2, 1),
+    (Gate.OWN_SESSION_ENTRIES, Reason.OWN_MAX_SESSION_ENTRIES,
+     on_own(entries=entered(900, "MSFT"), max_session_entries=1), FAIL, 2, 1),
+    (Gate.OWN_ORDER_RATE, Reason.OWN_ORDER_RATE,
+     on_own(entries=entered(0, "MSFT"), max_orders_per_second=1), FAIL, 2, 1),
+    (Gate.OWN_SYMBOL_NOTIONAL, Reason.OWN_SYMBOL_NOTIONAL_ABOVE_MAX,
+     on_own(staked(1600, "AAPL", held=False)), FAIL, D("0.104"), D("0.10")),
+    (Gate.OWN_SECTOR_NOTIONAL, Reason.OWN_SECTOR_NOTIONAL_ABOVE_MAX, on_own(staked(6600)), FAIL, D("0.304"), D("0.30")),
+    (Gate.OWN_GROSS_NOTIONAL, Reason.OWN_GROSS_NOTIONAL_ABOVE_MAX,
+     on_own(staked(14_100, "XOM")), FAIL, D("0.604"), D("0.60")),
+    (Gate.OWN_GROSS_NOTIONAL, Reason.EQUITY_UNKNOWN, ask(book=book(equity=D("0")), size=sized(1)),
+     UNKNOWN, D("0"), D("0.60")),
     (Gate.BUYING_POWER, Reason.BUYING_POWER_SHORT, ask(book=book(buying_power=D("4999")), size=sized(50)),
      FAIL, D("5000"), D("4999")),
     (Gate.DAILY_LOSS, Reason.DAILY_LOSS_REACHED, on_book(equity=D("98000"), day_loss=D("2000")),
@@ -192,7 +224,7 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.CANDIDATE_FRESH, ask(candidate=replace(candidate(), at=ago(60)))),
     (Gate.CANDIDATE_FRESH, ask(candidate=replace(candidate(), at=ago(-5)))),
     (Gate.QUOTE_FRESH, ask(quote=quote(at=ago(-5)))),
-    (Gate.POSITIONED, on_book(held=frozenset({"MSFT"}), foreign=frozenset({"XOM"}))),
+    (Gate.POSITIONED, on_book(stakes=(staked(1),), held=frozenset({"MSFT"}), foreign=frozenset({"XOM"}))),
     (Gate.WORKING, on_book(working=frozenset({"MSFT"}))),
     (Gate.UNRESOLVED, on_book(unresolved=frozenset({"MSFT"}))),
     (Gate.SCORE, ask(candidate=candidate(score=0.25))),
@@ -202,12 +234,21 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.PRICE_COLLAR, ask(quote=closed_at("100"), size=sized(1, "90"))),
     (Gate.SPREAD, ask(quote=quote(bid="399", ask="401"))),
     (Gate.OPEN_POSITIONS, on_book(held=frozenset("BCDE"))),
-    (Gate.NEW_ENTRIES, on_book(new_entries=2)),
+    (Gate.NEW_ENTRIES, on_book(new_entries=2 * ("flow",))),
     (Gate.ORDER_NOTIONAL, ask(size=sized(50))),
     (Gate.ORDER_NOTIONAL, ask(size=sized(1))),
     (Gate.SYMBOL_NOTIONAL, ask(book=book(exposure={"AAPL": D("5000")}), size=sized(50))),
     (Gate.SECTOR_NOTIONAL, ask(book=book(sector_exposure={"technology": D("25000")}), size=sized(50))),
     (Gate.GROSS_NOTIONAL, ask(book=book(gross=D("55000")), size=sized(50))),
+    (Gate.POSITIONED, on_own(staked(1, "AAPL", "other"), staked(1, "AAPL", "third", held=False))),
+    (Gate.OWN_OPEN_POSITIONS, on_own(staked(1), staked(1, "XOM", "other"), max_open_positions=2)),
+    (Gate.OPEN_POSITIONS, on_book(held=frozenset(["AAPL", *"BCDE"]))),
+    (Gate.OWN_NEW_ENTRIES, on_own(new=("other", "other"), max_new_entries=1)),
+    (Gate.OWN_SESSION_ENTRIES, on_own(entries=3 * entered(900, "XOM", strategy="other"), max_session_entries=1)),
+    (Gate.OWN_ORDER_RATE, on_own(entries=3 * entered(0, "XOM", strategy="other"), max_orders_per_second=1)),
+    (Gate.OWN_SYMBOL_NOTIONAL, on_own(staked(1500, "AAPL"), staked(9999, "AAPL", "other"))),
+    (Gate.OWN_SECTOR_NOTIONAL, on_own(staked(6500), staked(9999, "MSFT", "other"))),
+    (Gate.OWN_GROSS_NOTIONAL, on_own(staked(14_000, "XOM"), staked(99_999, "JPM", "other"))),
     (Gate.BUYING_POWER, ask(book=book(buying_power=D("5000")), size=sized(50))),
     (Gate.DAILY_LOSS, on_book(equity=D("98001"), day_loss=D("1999"))),
     (Gate.COOLDOWN, on_book(last_fill_at={"AAPL": ago(1800)})),
@@ -279,6 +320,7 @@ def test_without_a_quote_nothing_that_needs_a_price_passes() -> None:
         Gate.QUOTE_FRESH, Gate.SIZE, Gate.PRICE_COLLAR, Gate.SPREAD, Gate.ORDER_NOTIONAL,
         Gate.SYMBOL_NOTIONAL,
         Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL, Gate.BUYING_POWER,
+        Gate.OWN_SYMBOL_NOTIONAL, Gate.OWN_SECTOR_NOTIONAL, Gate.OWN_GROSS_NOTIONAL,
     }  # fmt: skip
     assert {said[gate].reason for gate in unknown} == {Reason.QUOTE_MISSING}
 
@@ -337,11 +379,11 @@ def test_a_size_is_whole_lots_within_both_limits(side: Side, seen: Quote, rules:
     size = entry_size(candidate(side=side), seen, book(equity=equity), rules)
     assert size.quantity >= 0
     assert size.quantity == int(size.quantity)
-    assert size.worst_price == (size.limit_price if side is Side.BUY else max(size.limit_price, seen.ask))
-    assert size.notional_usd == size.quantity * size.worst_price <= size.margin_usd
+    worst = size.limit_price if side is Side.BUY else max(size.limit_price, seen.ask)
+    assert size.notional_usd == size.quantity * worst <= size.margin_usd
     assert size.notional_usd <= rules.max_order_notional_usd
     assert size.notional_usd <= max(rules.max_order_fraction * equity, Decimal(0))
-    one_more = size.notional_usd + size.worst_price
+    one_more = size.notional_usd + worst
     assert one_more > min(rules.max_order_notional_usd, rules.max_order_fraction * equity)
 
 
@@ -364,13 +406,15 @@ def test_a_limit_price_is_on_its_tick_and_never_inside_the_touch(side: Side, see
 def test_a_book_with_entries_adds_up(entries: list[tuple[str, int, Decimal]]) -> None:
     before = seen = book(exposure={"XOM": Decimal(500)}, gross=Decimal(500))
     for symbol, quantity, price in entries:
-        seen = seen.with_entry(Instrument(symbol), Decimal(quantity), price, f"sector of {symbol}")
+        wanted = Entered("flow", symbol, Side.BUY, NOW)
+        seen = seen.with_entry(wanted, notional(Instrument(symbol), Decimal(quantity), price), f"sector of {symbol}")
     spent = sum((abs(notional(Instrument(s), Decimal(q), p)) for s, q, p in entries), Decimal(0))
     assert before.buying_power - seen.buying_power == spent
     assert seen.gross == before.gross + spent == sum(seen.exposure.values(), Decimal(0))
     assert sum(seen.sector_exposure.values(), Decimal(0)) == spent
-    assert (seen.new_entries, seen.working) == (len(entries), frozenset(e[0] for e in entries))
-    assert (before.new_entries, before.equity) == (0, seen.equity)
+    assert (seen.new_entries, seen.working) == (len(entries) * ("flow",), frozenset(e[0] for e in entries))
+    assert (before.new_entries, before.equity) == ((), seen.equity)
+    assert sum((stake.usd for stake in seen.stakes), Decimal(0)) == spent
 
 
 @given(seen=quotes(), rules=size_limits())
@@ -391,7 +435,7 @@ def test_the_next_candidate_of_a_sector_meets_what_the_last_one_took() -> None:
         asked = ask(candidate=candidate(symbol), desk=seen_desk, book=seen, limits=tight)
         ends.append(first_failure(decide(asked)))
         assert asked.size is not None
-        seen = seen.with_entry(Instrument(symbol), asked.size.quantity, asked.size.limit_price, "technology")
+        seen = seen.with_entry(Entered("flow", symbol, Side.BUY, NOW), asked.size.notional_usd, "technology")
     assert [end.reason if end else None for end in ends] == [None, None, Reason.SECTOR_NOTIONAL_ABOVE_MAX]
     assert LIMITS.max_sector_fraction * CASH > seen.sector_exposure["technology"]
 
@@ -400,5 +444,7 @@ def test_the_next_candidate_of_a_sector_meets_what_the_last_one_took() -> None:
 def test_gates_of_the_account_asked_once_for_many_candidates_say_what_they_say_to_each(row: Row) -> None:
     asked = row[2]
     others = [replace(asked, candidate=replace(asked.candidate, side=side)) for side in Side]
+    rules = OwnRules((), asked.limits, asked.strategy.book.equity / asked.book.equity if asked.book.equity else D("1"))
+    afresh = replace(asked.account).of(asked.candidate.strategy, rules)
     for other in (*others, replace(asked, quote=None, size=None)):
-        assert decide(other) == decide(replace(other, account=replace(asked.account)))
+        assert decide(other) == decide(replace(other, strategy=afresh))

@@ -102,7 +102,7 @@ def test_without_rows_the_contract_of_the_flow_has_seen_none_foreign() -> None:
 
 def test_a_candidate_that_uses_no_components_still_shows_the_limit_of_coverage() -> None:
     ordinary = ask()
-    outside = replace(ordinary.candidate, source="research", coverage=None)
+    outside = replace(ordinary.candidate, source="research", reads_flow=False, coverage=None)
     decision = said(replace(ordinary, candidate=outside))[Gate.COVERAGE]
     assert decision.limit == 0.6
 
@@ -166,7 +166,9 @@ def test_a_limit_is_shown_in_the_unit_that_its_name_ends_in() -> None:
     told_apart = LIMITS.model_copy(update={name: 1_000_000 + place for place, name in enumerate(names)})
     units = {}
     for gate, _, asked, *_ in REFUSALS:
-        decision = said(replace(asked, account=replace(asked.account, limits=told_apart)))[gate]
+        account = replace(asked.account, limits=told_apart)
+        strategy = replace(asked.strategy, account=account, limits=told_apart)
+        decision = said(replace(asked, strategy=strategy))[gate]
         if isinstance(decision.limit, Decimal | float | int) and 0 <= decision.limit - 1_000_000 < len(names):
             units[names[int(decision.limit) - 1_000_000]] = decision.units[1]
     assert len(units) > 20

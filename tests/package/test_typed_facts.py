@@ -39,7 +39,7 @@ EXCEPTIONS = {
     "tradebot/app/baseline.py:origin_of": "the dotted name of a setting",
     "tradebot/gates/permission.py": "the dotted name of a setting",
     "tradebot/app/sandbox.py": "addresses and file names",
-    "tradebot/signals/normalize.py": "the venue's symbols of options",
+    "tradebot/signals/kinds/oi_change.py": "the venue's symbols of options",
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
     "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",

@@ -6,25 +6,32 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, EXITS, SESSION, ago, best_price
+from tests.builders import DAY, LISTED, SESSION, ago, best_price
 from tests.reconciliation.test_activities import activity, holding
 from tests.venues import LOST, FakeReader
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError, TemporaryError
+from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.exits.kinds.time_exit import TimeExit
+from tradebot.exits.lists import Exits
 from tradebot.model.activity import Activity
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.reconciliation.findings import Finding, FindingKind
 from tradebot.reconciliation.protection import Watch
-from tradebot.reconciliation.reconcile import reconcile
+from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
 
 
 def found(scene: Scene) -> tuple[Finding, ...]:
-    return reconcile(FakeReader(scene.venue), scene.ledger, Watch(scene.venue, EXITS, 180)).findings
+    return compared(scene, LISTED).findings
+
+
+def compared(scene: Scene, rules: Exits) -> Reconciled:
+    return reconcile(FakeReader(scene.venue), scene.ledger, Watch(scene.venue, lambda strategy: rules, 180))
 
 
 def closed_for(scene: Scene, name: str = "open+31m") -> Reason | None:
@@ -43,6 +50,17 @@ def test_a_position_past_a_rule_without_an_exit_is_found_once_no_pass_looks_any_
     ] * missing
     scene.ledger.claim_slot(Job.EVALUATE_EXITS, DAY, "open+31m", "test", ago(170))
     assert found(scene) == ()
+
+
+def test_a_position_without_a_stop_is_named_and_is_no_finding() -> None:
+    scene = holding("10")
+    scene.price("AAPL", "50")
+    for rules in ((), (TimeExit(after_s=3600),), (ProfitTarget(fraction=Decimal(1)),)):
+        result = compared(scene, rules)
+        assert (result.findings, [position.symbol for position in result.without_stop]) == ((), ["AAPL"])
+    assert compared(scene, LISTED).without_stop == ()
+    scene.venue.prices = {}
+    assert compared(scene, ()).findings == (), "no rule needs a price"
 
 
 def test_nobody_has_missed_an_exit_just_after_the_open() -> None:

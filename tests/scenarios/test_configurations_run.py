@@ -60,16 +60,24 @@ def test_an_accepted_configuration_runs_and_its_books_agree(changed: dict[str, s
 @pytest.mark.parametrize(
     ("bad", "says", "cure"),
     [
-        ({"LIMITS__MAX_DAILY_LOSS_FRACTION": "0.01"}, "loses 0.018 of equity", {"LIMITS__MAX_GROSS_FRACTION": "0.30"}),
         (
-            {"LIMITS__MAX_ORDER_FRACTION": "0.2"},
-            "max_order_fraction 0.2 is above max_symbol_fraction",
-            {"LIMITS__MAX_SYMBOL_FRACTION": "0.2"},
+            {"LIMITS__MAX_DAILY_LOSS_FRACTION": "0.01"},
+            "loses 0.018 of equity",
+            {"STRATEGIES__FLOW__LIMITS__MAX_GROSS_FRACTION": "0.30"},
         ),
         (
-            {"LIMITS__MAX_NEW_ENTRIES": "11"},
-            "max_new_entries 11 is above max_open_positions",
-            {"LIMITS__MAX_OPEN_POSITIONS": "11", "LIMITS__MAX_ORDERS_PER_SECOND": "11"},
+            {"LIMITS__MAX_ORDER_FRACTION": "0.3"},
+            "max_order_fraction 0.3 is above max_symbol_fraction",
+            {"LIMITS__MAX_SYMBOL_FRACTION": "0.3"},
+        ),
+        (
+            {"LIMITS__MAX_NEW_ENTRIES": "21"},
+            "max_new_entries 21 is above max_open_positions",
+            {
+                "LIMITS__MAX_OPEN_POSITIONS": "21",
+                "LIMITS__MAX_ORDERS_PER_SECOND": "21",
+                "LIMITS__MAX_ORDERS_PER_MINUTE": "21",
+            },
         ),
         (
             {"HALTS__DAILY_LOSS_FRACTION": "0.03"},
@@ -92,7 +100,7 @@ def test_a_refused_configuration_says_why_and_the_cure_it_names_works(
     with pytest.raises(OperatorError) as refused:
         load(None, broken)
     assert says in refused.value.message
-    cured = {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "3"} if cure is None else broken | _prefixed(cure)
+    cured = {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "5"} if cure is None else broken | _prefixed(cure)
     assert load(None, cured).settings
 
 

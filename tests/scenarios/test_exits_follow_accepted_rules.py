@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,46 @@ def test_a_stop_that_a_file_took_away_still_closes(holder: Bot, monkeypatch: pyt
     done = exits(holder)
     assert "exits.time_exit_s was accepted as 60 and is 14400" in done.out
     assert sold(holder) > 0
+
+
+def listed(bot: Bot, rules: str) -> None:
+    """Give flow a list of exits of its own."""
+    own = bot.folder / "tradebot.yaml"
+    before = own.read_text()
+    own.write_text(before.replace("flow: {", f"flow: {{exits: {rules}, "))
+    assert own.read_text() != before
+
+
+def test_a_strategys_own_list_counts_once_it_is_accepted_and_positions_show_its_levels(holder: Bot) -> None:
+    listed(holder, "[{stop_loss: {fraction: 0.015}}, {time_exit: {after_s: 60}}]")
+    done = exits(holder)
+    assert (done.code, sold(holder)) == (0, 0)
+    line = "strategies.flow.exits is new ([{stop_loss: {fraction: 0.015}}, {time_exit: {after_s: 60}}], "
+    assert f"Exits follow the accepted rules: {line}" in " ".join(done.out.split())
+    accept(holder.folder)
+    (value,) = holder.json("config", "show", "strategies.flow.exits")["values"]
+    assert value["value"] == [{"stop_loss": {"fraction": "0.015"}}, {"time_exit": {"after_s": 60}}]
+    for held in holder.json("positions")["positions"]:
+        side = 1 if Decimal(held["quantity"]) > 0 else -1
+        stop, time = held["stops"]
+        assert (stop["rule"], stop["own"], time["rule"]) == ("STOP_LOSS", False, "TIME_EXIT")
+        assert Decimal(stop["price"]) == Decimal(held["average_price"]) * (1 - side * Decimal("0.015"))
+    shown = holder.shown("positions")
+    assert ("stop" in shown, "time" in shown, "trailing" in shown, "target" in shown) == (True, True, False, False)
+    exits(holder)
+    assert sold(holder) > 0
+
+
+def test_positions_without_a_stop_are_named_and_are_no_finding(holder: Bot) -> None:
+    listed(holder, "[]")
+    accept(holder.folder)
+    symbols = {held["symbol"] for held in holder.json("positions")["positions"]}
+    found = holder.json("reconcile")
+    assert ({row["symbol"] for row in found["without_stop"]}, found["findings"]) == (symbols, [])
+    assert {row["strategy"] for row in found["without_stop"]} == {"flow"}
+    assert "no stop watches" in holder.shown("reconcile")
+    exits(holder)
+    assert sold(holder) == 0
 
 
 def unreadable(bot: Bot, how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:

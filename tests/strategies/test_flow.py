@@ -1,23 +1,38 @@
-"""The flow strategy: one candidate a symbol, with its components, its side and its own answer."""
+"""The flow strategy: one want per symbol, with its components, its side and its own decision."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 
 from tests.builders import DAY, NOW, ago, alert, fetched_facts
-from tradebot.model.candidate import Candidate, ComponentName, Purpose, Side
+from tradebot.model.candidate import Side
 from tradebot.model.decision import Verdict
-from tradebot.model.desk import FlowDesk
-from tradebot.model.flow import IvRank, SignedPrint, TideTick
+from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
-from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.model.record import SymbolFacts
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
+from tradebot.signals.kinds.dark_pool import SignedPrint
+from tradebot.signals.kinds.greek_exposure import GammaFacts
+from tradebot.signals.kinds.iv_rank import IvRank
+from tradebot.signals.kinds.market_tide import TideTick
+from tradebot.signals.kinds.oi_change import OiFacts
 from tradebot.strategies.flow import FlowSettings, FlowStrategy
 
+WEIGHTS = {
+    "flow": 0.4,
+    "dark_pool": 0.15,
+    "market_tide": 0.15,
+    "greek_exposure": 0.1,
+    "iv_rank": 0.08,
+    "oi_change": 0.12,
+}
 SETTINGS: dict[str, object] = FlowSettings(
-    weights=dict(zip(ComponentName, (0.4, 0.15, 0.15, 0.1, 0.08, 0.12), strict=True)),
+    weights=WEIGHTS,
     lookback_s=1800,
     min_alert_premium_usd=50_000,
     max_days_to_expiry=45,
@@ -26,41 +41,44 @@ SETTINGS: dict[str, object] = FlowSettings(
     premium_scale_usd=1_500_000,
     long_only=False,
 ).model_dump()
-NO_TIDE = TideFacts()
+NO_TIDE: Mapping[str, object] = {}
 
 
 def full(right: Right = Right.CALL) -> SymbolFacts:
     """Return facts in which every component leans the way of bought options of this right."""
     sign = 1 if right is Right.CALL else -1
-    return fetched_facts(
-        "AAPL",
-        alerts=tuple(alert(n, right) for n in (1, 2, 3)),
-        prints=(SignedPrint(ago(60), 100_000.0, sign),),
-        gex=-2.0,
-        gex_scale=2.0,
-        gex_sessions=1,
-        iv_rank=IvRank("d", "AAPL", DAY, Decimal(10), Decimal("0.2")),
-        oi_net=500 * sign,
-        oi_gross=500,
-        oi_contracts=1,
-    )
+    known = {
+        "flow_alerts": tuple(alert(n, right) for n in (1, 2, 3)),
+        "dark_pool": (SignedPrint(ago(60), 100_000.0, sign),),
+        "greek_exposure": GammaFacts(-2.0, 2.0, 1),
+        "iv_rank": IvRank("d", "AAPL", DAY, Decimal(10), Decimal("0.2")),
+        "oi_change": OiFacts(500 * sign, 500, 1),
+    }
+    return fetched_facts("AAPL", known=known)
 
 
-def tide(right: Right = Right.CALL) -> TideFacts:
+def with_alerts(*alerts: FlowAlert) -> SymbolFacts:
+    return replace(full(), known={**full().known, "flow_alerts": alerts})
+
+
+def without(*kinds: str) -> SymbolFacts:
+    return full().only(full().known.keys() - set(kinds))
+
+
+def tide(right: Right = Right.CALL) -> Mapping[str, object]:
     net = Decimal(100 if right is Right.CALL else -100)
-    return TideFacts((TideTick("t", NOW, net, Decimal(0), 0),))
+    return {"market_tide": (TideTick("t", NOW, net, Decimal(0), 0),)}
 
 
-def proposed(facts: SymbolFacts | None, seen: TideFacts = NO_TIDE, /, **changes: object) -> Candidate:
+def proposed(facts: SymbolFacts | None, seen: Mapping[str, object] = NO_TIDE, /, **changes: object) -> Open:
     strategy = FlowStrategy({**SETTINGS, **changes})
-    (found,) = strategy.propose(FlowDesk(NOW, ["AAPL"], {"AAPL": facts} if facts else {}, seen))
+    (found,) = strategy.propose(StrategyView(NOW, ["AAPL"], {"AAPL": facts} if facts else {}, seen))
     return found
 
 
 def test_bought_calls_make_a_buy_and_bought_puts_its_mirror() -> None:
     up, down = proposed(full(), tide()), proposed(full(Right.PUT), tide(Right.PUT))
-    assert (up.side, down.side, up.purpose) == (Side.BUY, Side.SELL, Purpose.OPEN)
-    assert up.score is not None
+    assert (up.side, down.side) == (Side.BUY, Side.SELL)
     assert up.score > 0.5
     assert down.score == -up.score
     assert up.coverage == down.coverage == pytest.approx(1)
@@ -69,7 +87,7 @@ def test_bought_calls_make_a_buy_and_bought_puts_its_mirror() -> None:
 
 def test_each_component_is_named_once_with_its_weight_and_source() -> None:
     components = proposed(full(), tide()).components
-    assert [c.name for c in components] == list(ComponentName)
+    assert [c.name for c in components] == list(WEIGHTS)
     assert {c.name: c.weight for c in components} == SETTINGS["weights"]
     assert [c.source for c in components] == [
         "3 alerts",
@@ -95,9 +113,7 @@ def test_no_alert_among_those_fetched_is_a_flow_of_zero() -> None:
 
 
 def test_data_that_goes_missing_weakens_the_score() -> None:
-    whole, part = proposed(full(), tide()), proposed(replace(full(), prints=(), oi_contracts=0), tide())
-    assert whole.score is not None
-    assert part.score is not None
+    whole, part = proposed(full(), tide()), proposed(without("dark_pool", "oi_change"), tide())
     assert 0 < part.score < whole.score
     assert part.coverage == pytest.approx(0.73)
 
@@ -105,7 +121,7 @@ def test_data_that_goes_missing_weakens_the_score() -> None:
 @pytest.mark.parametrize(
     ("facts", "changes", "reason"),
     [
-        (replace(full(), alerts=full().alerts[:2]), {}, Reason.CLUSTER_TOO_SMALL),
+        (with_alerts(*full().alerts[:2]), {}, Reason.CLUSTER_TOO_SMALL),
         (full(), {"min_cluster": 4}, Reason.CLUSTER_TOO_SMALL),
         (full(), {"cluster_window_s": 119}, Reason.CLUSTER_TOO_SMALL),
         (full(Right.PUT), {"long_only": True}, Reason.LONG_ONLY),
@@ -119,12 +135,24 @@ def test_the_strategys_own_filters_say_why(facts: SymbolFacts, changes: dict[str
 
 def test_a_cluster_counts_only_alerts_of_the_scores_own_direction() -> None:
     late = tuple(replace(alert(n, Right.PUT, bid_premium=Decimal(399_000)), id=f"p{n}") for n in (4, 5))
-    facts = replace(full(), alerts=(*full().alerts[:2], *late))
+    facts = with_alerts(*full().alerts[:2], *late)
     assert proposed(facts).decisions[0].observed == 2
 
 
-def test_one_candidate_a_symbol_the_strongest_first_refused_ones_included() -> None:
-    weak = replace(full(), symbol="MSFT", alerts=())
-    desk = FlowDesk(NOW + timedelta(0), ["MSFT", "ZZZZ", "AAPL"], {"AAPL": full(), "MSFT": weak}, tide())
-    found = FlowStrategy(SETTINGS).propose(desk)
+def test_one_want_per_symbol_the_strongest_first_refused_ones_included() -> None:
+    weak = replace(with_alerts(), symbol="MSFT")
+    view = StrategyView(NOW, ["MSFT", "ZZZZ", "AAPL"], {"AAPL": full(), "MSFT": weak}, tide())
+    found = FlowStrategy(SETTINGS).propose(view)
     assert [c.symbol for c in found] == ["AAPL", "MSFT", "ZZZZ"]
+
+
+def test_a_component_without_a_weight_is_off_and_what_only_it_reads_is_not_needed() -> None:
+    weights = {"flow": 0.4, "oi_change": 0.6, "iv_rank": 0.0}
+    assert [part.name for part in proposed(full(), weights=weights).components] == ["flow", "oi_change"]
+    assert FlowStrategy({**SETTINGS, "weights": weights}).needs.facts == {"flow_alerts", "oi_change"}
+    assert FlowStrategy({**SETTINGS, "weights": {"dark_pool": 1}}).needs.facts == {"flow_alerts", "dark_pool"}
+
+
+def test_an_unknown_component_is_an_error_that_names_the_nearest() -> None:
+    with pytest.raises(ValidationError, match="there is no component 'darkpool'; did you mean dark_pool"):
+        FlowStrategy({**SETTINGS, "weights": {"darkpool": 1}})

@@ -5,24 +5,25 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint
+from tradebot.model.flow import REQUESTS_PER_MINUTE
+from tradebot.signals.kinds import kind_of
 from tradebot.timetable.fetching import FetchPlan, fetching_problems
 from tradebot.timetable.job_times import parse
 
 POLL_S = {
-    Endpoint.FLOW_ALERTS: 240,
-    Endpoint.DARK_POOL: 540,
-    Endpoint.MARKET_TIDE: 240,
-    Endpoint.GREEK_EXPOSURE: 86_400,
-    Endpoint.IV_RANK: 86_400,
-    Endpoint.OI_CHANGE: 86_400,
+    "flow_alerts": 240,
+    "dark_pool": 540,
+    "market_tide": 240,
+    "greek_exposure": 86_400,
+    "iv_rank": 86_400,
+    "oi_change": 86_400,
 }
 TIMES = parse("every 5m from open+2m until close")
 
 
 def plan(symbols: int, calls_per_minute: int | None = REQUESTS_PER_MINUTE, **poll_s: int) -> FetchPlan:
-    changed = POLL_S | {Endpoint(name): seconds for name, seconds in poll_s.items()}
-    return FetchPlan(symbols, changed, TIMES, calls_per_minute)
+    calls = dict.fromkeys(POLL_S, symbols) | {"market_tide": 1}
+    return FetchPlan(calls, POLL_S | poll_s, TIMES, calls_per_minute)
 
 
 def test_the_first_fetch_of_a_session_asks_for_everything_at_the_rate_of_the_source() -> None:
@@ -69,3 +70,12 @@ def test_fetches_never_overlap_and_no_more_calls_are_made_than_the_rate_allows(
     per_s = calls_per_minute / 60 if calls_per_minute else float("inf")
     assert all(a.start_s + a.calls / per_s <= b.start_s for a, b in pairwise(found))
     assert plan(symbols, calls_per_minute).calls <= plan(symbols, None).calls
+
+
+def test_a_plan_counts_one_call_per_symbol_or_one_for_the_market_at_the_configured_interval_or_the_kinds_own() -> None:
+    needed = {kind_of("flow_alerts"): ("AAPL", "MSFT"), kind_of("market_tide"): ("AAPL", "MSFT")}
+    found = FetchPlan.of(needed, {"flow_alerts": 600}, TIMES)
+    assert (found.calls_of, found.poll_s) == (
+        {"flow_alerts": 2, "market_tide": 1},
+        {"flow_alerts": 600, "market_tide": 240},
+    )

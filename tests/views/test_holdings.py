@@ -9,8 +9,8 @@ from rich.console import Console
 
 from commands import positions
 from commands.status import screen as status_screen
-from tests.builders import EXITS, NOW, ago
-from tradebot.exits.rules import Held
+from tests.builders import EXITS, LISTED, NOW, ago
+from tradebot.exits.held import Held
 from tradebot.model.position import Lot, Position
 from tradebot.views import holdings
 from tradebot.views.holdings import Holding
@@ -20,7 +20,7 @@ def holding(price: str, *, held_for_s: float = 600) -> Holding:
     """Return ten shares bought at 100 USD, at a price."""
     opened_at, now = ago(600), ago(600) + timedelta(seconds=held_for_s)
     position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), opened_at),), Decimal(0), opened_at)
-    rows = holdings.stop_rows(Held(position, Decimal(100)), EXITS, Decimal(price), now)
+    rows = holdings.stop_rows(Held(position, Decimal(100)), LISTED, Decimal(price), now, LISTED)
     numbers = (Decimal(price), NOW, Decimal(0), Decimal(0), None)
     bought = (Decimal(10), Decimal(100), Decimal(1000), opened_at, held_for_s)
     return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.adapters.samples import NOW, make_cycle, make_order, minutes
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import Endpoint, Intake
+from tradebot.model.flow import Intake
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, StrategyRefusal
@@ -15,7 +15,7 @@ from tradebot.model.trading import ReconcileMark
 from tradebot.views.status import Compared, last_pass, last_reconcile, open_order
 
 BROKEN = StrategyRefusal("flow", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED))
-ANSWERS = tuple(Intake(next(iter(Endpoint)), symbol, NOW, rows, (), 0, 0, ()) for symbol, rows in (("A", 2), ("B", 0)))
+ANSWERS = tuple(Intake("flow_alerts", symbol, NOW, rows, (), 0, 0, ()) for symbol, rows in (("A", 2), ("B", 0)))
 
 
 @pytest.mark.parametrize(

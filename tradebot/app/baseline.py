@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 
+from tradebot.exits.lists import Exits, parse
 from tradebot.limits import ExitRules, Frozen, Tighter
 from tradebot.model.baseline import Baseline, Difference
 
@@ -21,7 +22,8 @@ _ABSENT = object()
 
 def effective(settings: Frozen) -> dict[str, Any]:
     """Return all values of the settings in the form in which a baseline stores them."""
-    values: dict[str, Any] = _plain(settings.model_dump())
+    # A setting that may be left out, and is, has no value.
+    values: dict[str, Any] = _plain(settings.model_dump(exclude_unset=True))
     return values
 
 
@@ -45,16 +47,38 @@ def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
     return rules
 
 
+def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[str, Exits]:
+    """Return the accepted exit rules of each strategy that has a list of its own.
+
+    A strategy keeps its configured list if the strategy itself wasn't accepted yet, or if this version no longer allows
+    the accepted list.
+    """
+    lists = dict(own)
+    for name, section in baseline.values.get("strategies", {}).items():
+        listed = (section or {}).get("exits")
+        if listed is None and section is not None:
+            lists.pop(name, None)
+        elif listed is not None:
+            with suppress(ValueError):
+                lists[name] = parse(listed)
+    return lists
+
+
 def declared(model: type[Frozen], path: Keys) -> Tighter | None:
     """Return the direction that a setting or an enclosing section declares, or None."""
-    if not path or path[0] not in model.model_fields:
-        return None
-    field = model.model_fields[path[0]]
-    direction = next((mark for mark in field.metadata if isinstance(mark, Tighter)), None)
-    section = section_of(field.annotation)
+    direction, section = _declaration(model, path[0]) if path else (None, None)
     if direction is None and isinstance(section, type) and issubclass(section, Frozen):
         return declared(section, path[1:])
     return direction
+
+
+def _declaration(model: type[Frozen], name: str) -> tuple[Tighter | None, object]:
+    """Return the direction that a setting declares, or None, and its type; a section with any names has one for all."""
+    field = model.model_fields.get(name)
+    if field is not None:
+        return next((mark for mark in field.metadata if isinstance(mark, Tighter)), None), section_of(field.annotation)
+    extra = get_type_hints(model).get("__pydantic_extra__")
+    return None, section_of(get_args(extra)[1]) if get_args(extra) else None
 
 
 def section_of(annotation: object) -> object:
@@ -89,10 +113,19 @@ def _differences(
             None if was is _ABSENT else was,
             None if is_now is _ABSENT else is_now,
             "nothing sets it" if is_now is _ABSENT else _source(origins, name),
-            _looser(direction, was, is_now),
+            _looser(direction, was, is_now) and not _only_tightens(path, was),
             was is not _ABSENT,
             is_now is not _ABSENT,
         )
+
+
+def _only_tightens(path: Keys, was: Any) -> bool:
+    """Return True for a strategy's own limit where it had none, which can only be tighter than the account's.
+
+    The section itself is a leaf only if it is empty, and then it says nothing.
+    """
+    own = path[:1] == ("strategies",) and path[2:3] == ("limits",)
+    return own and (was is _ABSENT or len(path) == 3)
 
 
 def _looser(direction: Tighter, approved: Any, now: Any) -> bool:

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from tradebot.model.bar import Session
     from tradebot.ports.stores import Calendar
 
-BEHIND = timedelta(days=14)
+BEHIND = timedelta(days=60)
 AHEAD = timedelta(days=60)
 LEAST = timedelta(days=7)
+KNOWN = timedelta(days=41)
+"""How far back the calendar must reach, so that the first session of the month is known."""
 SATURDAY = 5
 
 
 def ensure(ledger: SqliteLedger, now: datetime, ahead: timedelta) -> None:
     """Store the sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-    reach, behind = now.date() + ahead, now.date() - LEAST
+    reach, behind = now.date() + ahead, now.date() - KNOWN
     held = [session.date for session in ledger.sessions(behind, reach + LEAST)]
     if held and min(held) <= behind + LEAST and max(held) >= reach:
         return

@@ -14,7 +14,10 @@ from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tradebot.adapters.alpaca.venue import AlpacaVenue
+    from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.wire.http import Answer
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
@@ -60,3 +63,23 @@ def venue_of(
         raise OperatorError("alpaca.url, alpaca.data_url and alpaca.feed must all be set", "see config/paper.yaml")
     key, secret, feed = secrets.alpaca_key, secrets.alpaca_secret, settings.alpaca.feed
     return AlpacaVenue(url, data_url, key, secret, feed, settings.mode, before_read, heard)
+
+
+def flow_source_of(
+    url: str | None,
+    key: str | None,
+    folder: Path,
+    now: Callable[[], datetime],
+    heard: Callable[[Answer], None],
+    told_at: Callable[[Answer], datetime | None],
+) -> UnusualWhales:
+    """Return the flow source at an address; raise OperatorError if its key isn't set."""
+    from tradebot.adapters.flow.unusual_whales import UnusualWhales
+
+    if not url or not key:
+        raise OperatorError(
+            "options flow is NOT CONFIGURED: UW_API_KEY is not set",
+            "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
+        )
+    quota_file = folder / state_folder.FLOW_QUOTA
+    return UnusualWhales(url, key, now=now, quota_file=quota_file, heard=heard, told_at=told_at)

@@ -13,32 +13,37 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from tradebot.adapters.text.yaml_loader import load_yaml
-from tradebot.adapters.wire.hosts import is_loopback
+from tradebot.app import relations
 from tradebot.app.baseline import section_of
 from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, contradictions, halts_by_itself
-from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint
+from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.strategies.settings import PluginSettings, StrategySettings
-from tradebot.text import SYMBOL_PATTERN, URL_PATTERN, expected
-from tradebot.timetable.fetching import FetchPlan, fetching_problems
-from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse
+from tradebot.signals.kinds import checked_kind
+from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
+from tradebot.text import URL_PATTERN, expected
+from tradebot.timetable.job_times import JobTimes, parse
 
 PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
 ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
-MOST_UNWATCHED_S = 900
-"""The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
-
-Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+KindName = Annotated[str, AfterValidator(checked_kind)]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -55,7 +60,7 @@ class UnusualWhalesSettings(Frozen):
 
     url: Annotated[Url | None, Tighter.SAME]
     daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
-    poll_s: Annotated[dict[Endpoint, Seconds], Tighter.LOWER]
+    poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
 
 
 class ServeSettings(Frozen):
@@ -117,65 +122,20 @@ class Settings(Frozen):
 
     @model_validator(mode="after")
     def _relations(self) -> "Settings":
-        problems = [
-            *contradictions(self.limits, self.exits),
-            *halts_by_itself(self.limits, self.exits, self.halts),
-            *self._fits_the_timetable(),
-            *self._names(),
-        ]
+        problems = list(relations.problems(self))
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
-    def _fits_the_timetable(self) -> Iterator[str]:
-        """Yield what contradicts the timetable: an age limit shorter than the time between two renewals of the data."""
-        ages = (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE))
-        for name, job in ages:
-            if not {job, Job.TRADE_ONCE} <= set(self.timetable):
-                continue
-            age, wait = getattr(self.limits, name), longest_wait_s(self.timetable[job], self.timetable[Job.TRADE_ONCE])
-            if age <= wait:
-                yield (
-                    f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
-                    f"({self.timetable[job]}): age would close entries before each renewal"
-                )
-        yield from self._looks_at_exits()
-        yield from self._fetches_in_time()
+    def limits_of(self, strategy: str) -> Limits:
+        """Return the limits in force for a strategy in use: the tighter of the account's and its own."""
+        section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
+        return in_force(self.limits, section.limits, allotment)
 
-    def _fetches_in_time(self) -> Iterator[str]:
-        """Check that the flow source, which limits our calls unless it is on this machine, can be asked in time."""
-        source = self.unusual_whales
-        if Job.FETCH_FLOW not in self.timetable or Endpoint.FLOW_ALERTS not in source.poll_s:
-            return
-        limited = self.mode is not Mode.SANDBOX and not is_loopback(source.url or "")
-        per_minute = REQUESTS_PER_MINUTE if limited else None
-        plan = FetchPlan(len(self.universe), source.poll_s, self.timetable[Job.FETCH_FLOW], per_minute)
-        yield from fetching_problems(plan, self.limits.max_flow_age_s, source.daily_calls)
-
-    def _looks_at_exits(self) -> Iterator[str]:
-        """Check that exits are looked at often enough, because the limits on a day's loss rely on working stops."""
-        if not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(self.timetable):
-            return
-        exits = self.timetable[Job.EVALUATE_EXITS]
-        wait = longest_wait_s(exits, self.timetable[Job.TRADE_ONCE])
-        if wait > MOST_UNWATCHED_S:
-            yield (
-                f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without a look at the exits while entries "
-                f"are made or held, more than {MOST_UNWATCHED_S} s: a price could run past every stop in that time, "
-                "and the day's loss past the limits that rely on them"
-            )
-
-    def _names(self) -> Iterator[str]:
-        missing = [job.value for job in Job if job not in self.timetable]
-        if missing:
-            yield f"timetable lacks {', '.join(missing)}: every job needs its times, or it would never be due"
-        yield from self.strategies.contradictions()
-        yield from self.plugins.contradictions(self.strategies.plugins(), self.limits.max_candidate_age_s)
-        unpolled = [endpoint.value for endpoint in Endpoint if endpoint not in self.unusual_whales.poll_s]
-        if unpolled:
-            yield f"unusual_whales.poll_s lacks {', '.join(unpolled)}"
-        if len(set(self.universe)) != len(self.universe):
-            yield "universe lists a symbol twice: it would be scored and limited twice"
+    @property
+    def tightest_limits(self) -> Limits:
+        """Return the tightest limits of any strategy in use."""
+        return tightest(self.limits, *(section.limits for section in self.strategies.sections().values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +308,8 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     source = (
         origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
     )
+    if isinstance(mistakes := _cause(error), ExitRulesError):
+        return "\n".join(f"{name} ({source}): {line}" for line in str(mistakes).splitlines())
     if error["type"] == "extra_forbidden":
         return f"{name} ({source}): there is no such setting{_suggestion(location)}"
     if not location:
@@ -355,6 +317,12 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     if error["type"] == "missing":
         return f"{name} ({source}): {expected(error)}"
     return f"{name} ({source}): {expected(error)}, not {_shown(error['input'])}"
+
+
+def _cause(error: Mapping[str, object]) -> object:
+    """Return the exception that a validator of ours raised, or None."""
+    context = error.get("ctx")
+    return context.get("error") if isinstance(context, Mapping) else None
 
 
 def _shown(value: object) -> str:
@@ -372,7 +340,7 @@ def _suggestion(location: list[str]) -> str:
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
     near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
     if elsewhere:
-        section = elsewhere[0].rpartition(".")[0]
+        section = min(elsewhere, key=lambda path: path.count(".")).rpartition(".")[0]
         return f"; {location[-1]} belongs {f'under {section}' if section else 'at the top level'}"
     return f"; did you mean {near[0]}?" if near else ""
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from tradebot.model.flow import Endpoint, FlowPage
+from tradebot.model.flow import FlowPage
 from tradebot.model.intent import Intent
+from tradebot.model.kind import AnyKind
 from tradebot.model.needs import BarNeed
 from tradebot.model.order import Reply
 from tradebot.model.series import Series
@@ -13,9 +14,9 @@ from tradebot.model.series import Series
 class NoFlow:
     """Stand-in for the flow source in passes that fetch no flow, so that they work without its key."""
 
-    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
+    def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Crash: a pass that fetches flow must be given a real source."""
-        raise AssertionError(f"a pass without flow asked for {endpoint} of {symbol} on {session}")
+        raise AssertionError(f"a pass without flow asked for {kind.name} of {symbol} on {session}")
 
 
 class NoBars:

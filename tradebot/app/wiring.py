@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state import lock, state_folder
-from tradebot.adapters.state.env_file import full_paths
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
-from tradebot.app.baseline import accepted_exits
-from tradebot.app.connecting import secrets_for, venue_of
-from tradebot.app.keys import SECRET_NAMES, Secrets
+from tradebot.app.baseline import accepted_exits, accepted_own_exits
+from tradebot.app.connecting import flow_source_of, secrets_for, venue_of
+from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
+from tradebot.app.plugin_surroundings import plugin_surroundings
+from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.adapters.plugins.plugin import Surroundings
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
-    from tradebot.limits import ExitRules
+    from tradebot.app.readers import Readers
     from tradebot.model.baseline import Baseline
+    from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
 
 T = TypeVar("T")
@@ -100,8 +100,10 @@ class App:
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
-        exits, accepted = self.settings.exits, self.accepted
-        return rules_of(self.settings, accepted_exits(exits, accepted) if accepted else exits)
+        exits, own, accepted = self.settings.exits, self.settings.strategies.own_exits(), self.accepted
+        if accepted:
+            exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
+        return replace(rules_of(self.settings, exits), own_exits=own)
 
     @property
     def accepted(self) -> Baseline | None:
@@ -183,18 +185,8 @@ class App:
     @cached_property
     def flow(self) -> UnusualWhales:
         """Return the flow source; raise OperatorError if its key isn't set."""
-        from tradebot.adapters.flow.unusual_whales import UnusualWhales
-
         url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
-        if not url or not self.secrets.uw_key:
-            raise OperatorError(
-                "options flow is NOT CONFIGURED: UW_API_KEY is not set",
-                "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
-            )
-        quota_file = self.folder.path / state_folder.FLOW_QUOTA
-        return UnusualWhales(
-            url, self.secrets.uw_key, now=self.now, quota_file=quota_file, heard=self._heard, told_at=self._told_at
-        )
+        return flow_source_of(url, self.secrets.uw_key, self.folder.path, self.now, self._heard, self._told_at)
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -252,10 +244,24 @@ class App:
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
         """Return the strategies in use; raise OperatorError if one is configured but not installed."""
-        from tradebot.adapters.plugins.plugin import strategies
+        from tradebot.adapters.plugins.plugin import close, strategies
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        return strategies(self.settings.strategies.in_use(), surroundings)
+        in_use = strategies(self.settings.strategies.in_use(), surroundings)
+        self._closing.callback(close, in_use)
+        return in_use
+
+    @property
+    def needed_facts(self) -> Mapping[AnyKind, Sequence[str]]:
+        """Return the kinds of facts that the installed strategies need, each with its symbols."""
+        return self._readers.needed_facts(self.rules)
+
+    @cached_property
+    def _readers(self) -> Readers:
+        from tradebot.app.readers import Readers
+
+        surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
+        return Readers(self.settings.strategies.in_use(), surroundings)
 
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
@@ -301,9 +307,16 @@ class App:
         """Return the ports for one pass. A dry run and shadow get no order port.
 
         A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. Only a pass
-        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books.
+        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books;
+        plug-ins that erred in an earlier pass may be asked again.
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
+        needed_facts = self.needed_facts if with_flow else {}
+        strategies = self.strategies if proposing else ()
+        if asking:
+            from tradebot.adapters.plugins.plugin import begin_pass
+
+            begin_pass(strategies)
         world = World(
             rules=self.rules,
             permission=permission,
@@ -312,16 +325,17 @@ class App:
             bars=self.bars if proposing else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
-            flow=self.flow if with_flow else NoFlow(),
+            flow=self.flow if needed_facts else NoFlow(),
             ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,
-            strategies=self.strategies if proposing else (),
+            strategies=strategies,
             shadow=self.settings.shadow and not dry_run,
             stopwatch=stopwatch,
             second_clock=self.second_time,
             give_way=self.turns.give_way,
             undisturbed=self.turns.undisturbed,
+            needed_facts=needed_facts,
         )
         return replace(world, progress=progress) if progress else world
 
@@ -370,30 +384,3 @@ def opened(
         yield app
     finally:
         app.close()
-
-
-def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
-    """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
-    from tradebot.adapters.plugins.plugin import Bounds, Surroundings
-
-    bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
-    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *full_paths(Path(".env"))))
-
-
-def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment variables that a plug-in sees, without our keys under any name."""
-    secret = {name for names in SECRET_NAMES.values() for name in names}
-    return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}
-
-
-def rules_of(settings: Settings, exits: ExitRules) -> Rules:
-    """Return the part of the settings that the core needs, with the exit rules in force."""
-    return Rules(
-        mode=settings.mode,
-        universe=tuple(settings.universe),
-        sectors=settings.sectors,
-        limits=settings.limits,
-        halts=settings.halts,
-        exits=exits,
-        poll_s=settings.unusual_whales.poll_s,
-    )

@@ -135,7 +135,7 @@ def compared(evidence: Evidence) -> Item:
     if mark is None:
         found = "books and broker have never been compared: entries are closed"
         return Item(*place, State.UNKNOWN, "comparisons", 0, None, None, found, RECONCILE)
-    look, limit_s = Look("comparison", 1, mark.at), evidence.rules.limits.max_reconcile_age_s
+    look, limit_s = Look("comparison", 1, mark.at), evidence.rules.tightest.max_reconcile_age_s
     age_s = (evidence.moment.market_time - mark.at).total_seconds()
     if mark.blocking:
         found = f"{counted(mark.findings, 'finding')}, {mark.blocking} blocking entries"

@@ -8,10 +8,9 @@ from decimal import Decimal
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.desk import Book
-from tradebot.model.flow import Endpoint
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Order
-from tradebot.model.position import Position
+from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
@@ -57,7 +56,7 @@ class Answers:
     Taking the newest reply for each symbol, `oldest` is the oldest of these and `newest` the newest.
     """
 
-    endpoint: Endpoint
+    endpoint: str
     wanted: int
     answered: int
     oldest: datetime | None
@@ -137,7 +136,7 @@ class Watched:
 class Evidence:
     """Everything that was looked at. `serving` says who runs the timetable, or is None if nobody does.
 
-    `best` holds the stored best price of each position that has one.
+    `kept` holds what the ledger keeps of each position besides its fills.
     """
 
     moment: Moment
@@ -158,7 +157,7 @@ class Evidence:
     fills: int
     newest_fill: datetime | None
     positions: Sequence[Position]
-    best: Mapping[tuple[str, str], Decimal]
+    kept: Mapping[tuple[str, str], Kept]
     intents: Mapping[IntentState, int]
     rejected: int
     working: Sequence[tuple[Order, IntentRecord | None]]

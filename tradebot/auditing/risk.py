@@ -7,15 +7,20 @@ from decimal import Decimal
 from tradebot.auditing.books import nothing, silent
 from tradebot.auditing.evidence import Broker, Evidence, Silence
 from tradebot.auditing.items import Area, Item, Look, State, judged
-from tradebot.exits.rules import Held, best_price, evaluate
+from tradebot.exits.held import Held, best_price
+from tradebot.exits.lists import Exits, in_force, worst_stop
+from tradebot.exits.rules import evaluate
 from tradebot.explain import plain
+from tradebot.gates import own as own_limits
 from tradebot.gates import rates
 from tradebot.gates.book import monitors
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.position import Position
+from tradebot.model.desk import Book
+from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.trading import TradingState
+from tradebot.ports.world import Rules
 from tradebot.text import counted
 
 POSITIONS = "tradebot positions"
@@ -113,16 +118,29 @@ def exits_now(evidence: Evidence) -> Item:
             if names
         )
         return judged(place, look, now, State.FAIL if blind else State.WARN, found, EXITS)
-    return judged(place, look, now, State.OK, "each is within its rules or being closed")
+    return judged(place, look, now, State.OK, f"each is within its rules or being closed{_unstopped(evidence)}")
+
+
+def _unstopped(evidence: Evidence) -> str:
+    """Return which positions have no stop, because their strategies' exits have none; that is the owner's choice."""
+    names = [position.symbol for position in evidence.positions if worst_stop(_rules(position, evidence)) is None]
+    return f"; without a stop: {', '.join(names)}" if names else ""
 
 
 def _exit(position: Position, broker: Broker, evidence: Evidence) -> Decision:
     quote = broker.quotes.get(position.symbol)
-    stored = evidence.best.get((position.strategy, position.symbol))
     ratio = broker.position_ratios.get(position.symbol, Decimal(1))
-    best = best_price(position, quote if ratio == 1 else None, stored)
-    now, rules, state = evidence.moment.now, evidence.rules.exits, evidence.state.state
-    return evaluate(Held(position, best), quote, now, rules, state, ratio)
+    best = best_price(position, quote if ratio == 1 else None, _kept(position, evidence).best)
+    rules, state = _rules(position, evidence), evidence.state.state
+    return evaluate(Held(position, best), quote, evidence.moment.now, rules, state, ratio)
+
+
+def _rules(position: Position, evidence: Evidence) -> Exits:
+    return in_force(evidence.rules.exits_of(position.strategy), _kept(position, evidence))
+
+
+def _kept(position: Position, evidence: Evidence) -> Kept:
+    return evidence.kept.get((position.strategy, position.symbol), Kept())
 
 
 def _unheld(place: tuple[Area, str], evidence: Evidence) -> Item:
@@ -152,11 +170,21 @@ def limits(evidence: Evidence) -> Iterator[Item]:
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
     rules = evidence.rules
     on_book, on_entries = monitors(broker.book, rules.limits, rules.halts), rates.monitors(broker.book, rules.limits)
-    for subject, decision in (*on_book, *on_entries):
+    for subject, decision in (*on_book, *on_entries, *_of_strategies(broker.book, rules)):
         answers[decision.gate].append((subject, decision))
     # Rate limits have an answer only once something was entered, so they come after the fixed ones.
     for gate in (*_LIMITS, *(gate for gate in answers if gate not in _LIMITS)):
         yield _limit(gate, answers[gate], broker, evidence)
+
+
+def _of_strategies(book: Book, rules: Rules) -> Iterator[tuple[str, Decision]]:
+    """Yield the decisions of each strategy's own limits on its part of the book; a subject begins with its name."""
+    names = (*rules.own, *(stake.strategy for stake in book.stakes))
+    for name in dict.fromkeys(names):
+        own = rules.of(name)
+        part = book.own(name, own.allotment_fraction * book.equity, rules.sectors)
+        for subject, decision in own_limits.monitors(part, own.limits):
+            yield f"{name} {subject}".rstrip(), decision
 
 
 def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Evidence) -> Item:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from tradebot.auditing.books import silent
 from tradebot.auditing.evidence import Answers, Broker, Evidence, JobRun, Silence
 from tradebot.auditing.items import Area, Item, Look, State, judged, left_out, span
-from tradebot.model.flow import Endpoint
+from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import Job
+from tradebot.signals.kinds import kind_of
 from tradebot.text import counted
 
 SERVE = "tradebot serve"
@@ -103,7 +104,7 @@ def data(evidence: Evidence) -> Iterator[Item]:
 
 
 def _endpoint(answers: Answers, evidence: Evidence) -> Item:
-    place, moment, rules = (Area.DATA, answers.endpoint.value), evidence.moment, evidence.rules
+    place, moment, rules = (Area.DATA, answers.endpoint), evidence.moment, evidence.rules
     if answers.oldest is None:
         return Item(*place, State.UNKNOWN, "replies", 0, None, None, "it was never fetched", FETCH)
     look = Look(f"of {answers.wanted} replies", answers.answered, answers.newest)
@@ -112,17 +113,17 @@ def _endpoint(answers: Answers, evidence: Evidence) -> Item:
     bad = answers.foreign + answers.rejected
     found = f"oldest {span(max(age_s, 0.0))} of {span(limit_s)}; {counted(answers.received, 'row')}, {bad:,} bad"
     late = age_s > limit_s or answers.answered < answers.wanted
-    believed = not answers.received or bad / answers.received <= rules.limits.max_foreign_share
-    if answers.endpoint is Endpoint.FLOW_ALERTS and (not believed or (late and moment.is_open)):
+    believed = not answers.received or bad / answers.received <= rules.tightest.max_foreign_share
+    if answers.endpoint == FLOW_ALERTS and (not believed or (late and moment.is_open)):
         return judged(place, look, moment.now, State.FAIL, f"{found}: this closes entries", FETCH)
     return judged(place, look, moment.now, State.OK if believed and not late else State.WARN, found, FETCH)
 
 
-def _oldest_allowed_s(endpoint: Endpoint, evidence: Evidence) -> float:
+def _oldest_allowed_s(endpoint: str, evidence: Evidence) -> float:
     """Return the age limit of an endpoint: alerts have their own; the others may miss one renewal."""
-    if endpoint is Endpoint.FLOW_ALERTS:
-        return evidence.rules.limits.max_flow_age_s
-    return 2.0 * evidence.rules.poll_s[endpoint]
+    if endpoint == FLOW_ALERTS:
+        return evidence.rules.tightest.max_flow_age_s
+    return 2.0 * kind_of(endpoint).interval_s(evidence.rules.poll_s)
 
 
 def quotes(evidence: Evidence) -> Item:
@@ -135,7 +136,7 @@ def quotes(evidence: Evidence) -> Item:
     if not broker.quotes:
         found = f"none of {broker.asked_quotes} symbols has a usable quote"
         return Item(*place, State.FAIL, "quotes", 0, None, None, found, "tradebot doctor")
-    limit_s = evidence.rules.limits.max_quote_age_s
+    limit_s = evidence.rules.tightest.max_quote_age_s
     stale = [q for q in broker.quotes.values() if q.age_s(moment.now) > limit_s]
     absent = broker.asked_quotes - len(broker.quotes)
     look = Look(f"of {broker.asked_quotes} quotes", len(broker.quotes), max(q.at for q in broker.quotes.values()))
@@ -157,7 +158,7 @@ def signals(evidence: Evidence) -> Item:
     if last is None or not last.candidates:
         found = "nothing was scored" if last is None else "the last pass scored no symbol"
         return Item(*place, State.UNKNOWN, "scores", 0, None, None, found, "tradebot score")
-    least = evidence.rules.limits.min_coverage
+    least = evidence.rules.tightest.min_coverage
     thin = [r.candidate.symbol for r in last.candidates if (r.candidate.coverage or 0.0) < least]
     found = f"{counted(len(thin), 'symbol')} with less than {least:.0%} of the data" + (
         f": {', '.join(thin[:5])}" if thin else ""

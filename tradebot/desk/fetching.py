@@ -1,15 +1,18 @@
 """Fetch flow one call at a time, so that a failing endpoint affects nothing but itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tradebot.errors import AllowanceSpentError, TemporaryError
 from tradebot.model.bar import ClockReading
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.flow import Endpoint, Intake, Quota
+from tradebot.model.flow import FLOW_ALERTS, Intake, Quota
+from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
-from tradebot.ports.world import World
+from tradebot.ports.strategy import Strategy
+from tradebot.ports.world import Rules, World
+from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
 
 MAX_FAILURES = 3
@@ -20,7 +23,7 @@ MAX_FAILURES = 3
 class Failure:
     """A call that returned no data, with the source's message; `lasting` if no other call would fare better today."""
 
-    endpoint: Endpoint
+    endpoint: str
     symbol: str | None
     message: str
     lasting: bool = False
@@ -48,10 +51,10 @@ class Wanted:
     A market-wide endpoint has no symbol, so naming symbols alone excludes it.
     """
 
-    endpoints: frozenset[Endpoint] = frozenset()
+    endpoints: frozenset[str] = frozenset()
     symbols: frozenset[str] = frozenset()
 
-    def includes(self, endpoint: Endpoint, symbol: str | None) -> bool:
+    def includes(self, endpoint: str, symbol: str | None) -> bool:
         """Return True if this call is included."""
         if self.endpoints and endpoint not in self.endpoints:
             return False
@@ -63,23 +66,36 @@ class Wanted:
 EVERYTHING = Wanted()
 
 
+def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
+    """Return the kinds of facts that strategies need, in the order in which they are fetched, each with its symbols.
+
+    Alerts are added to any other kind, because the gates of an entry judge by them whether flow is fresh.
+    """
+    symbols: dict[str, dict[str, None]] = {}
+    for strategy in strategies:
+        kinds = strategy.needs.facts and strategy.needs.facts | {FLOW_ALERTS}
+        for name in kinds & frozenset(kind_names()):
+            symbols.setdefault(name, {}).update(dict.fromkeys(rules.of(strategy.name).universe))
+    return {kind: tuple(symbols[kind.name]) for kind in in_order(symbols, rules.poll_s)}
+
+
 def fetch_all(
     world: World, session: date, clocks: ClockReading, *, only_due: bool, wanted: Wanted = EVERYTHING
 ) -> Fetched:
-    """Fetch each endpoint and symbol that is wanted and due, and store each answer as it arrives.
+    """Fetch each kind and symbol that is needed, wanted and due, and store each answer as it arrives.
 
     A fetch may take minutes, so each answer is dated by the time it came, and its rows are judged by that.
     """
     now = clocks.now
-    requests = [request for request in _requests(world) if wanted.includes(*request)]
+    requests = [(kind, symbol) for kind, symbol in _requests(world) if wanted.includes(kind.name, symbol)]
     is_due = _due(world, session, now)
     due = [request for request in requests if not only_due or is_due(*request)]
     intakes: list[Intake] = []
     failures: list[Failure] = []
     new = in_a_row = 0
     quota: Quota | None = None
-    for number, (endpoint, symbol) in enumerate(due, start=1):
-        answer = _ask(world, endpoint, symbol, session, clocks)
+    for number, (kind, symbol) in enumerate(due, start=1):
+        answer = _ask(world, kind, symbol, session, clocks)
         if isinstance(answer, Failure):
             failures.append(answer)
             in_a_row += 1
@@ -95,15 +111,12 @@ def fetch_all(
     return Fetched(now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota)
 
 
-def _requests(world: World) -> Iterator[tuple[Endpoint, str | None]]:
-    for endpoint in world.rules.poll_s:
-        if endpoint.market_wide:
-            yield endpoint, None
-        else:
-            yield from ((endpoint, symbol) for symbol in world.rules.universe)
+def _requests(world: World) -> Iterator[tuple[AnyKind, str | None]]:
+    for kind, symbols in world.needed_facts.items():
+        yield from ((kind, symbol) for symbol in ((None,) if kind.market_wide else symbols))
 
 
-def _due(world: World, session: date, now: datetime) -> Callable[[Endpoint, str | None], bool]:
+def _due(world: World, session: date, now: datetime) -> Callable[[AnyKind, str | None], bool]:
     """Return what tells whether a request is due: its interval has passed, or the session opened since it was made.
 
     Intervals count from the start of a fetch, however late in it the answer came; old data isn't today's.
@@ -111,24 +124,24 @@ def _due(world: World, session: date, now: datetime) -> Callable[[Endpoint, str 
     opened = next((session_hours.open for session_hours in world.ledger.sessions(session, session)), None)
     starts = [claim.at for claim in world.ledger.slot_claims(session) if claim.job == Job.FETCH_FLOW]
 
-    def is_due(endpoint: Endpoint, symbol: str | None) -> bool:
-        last = world.facts.last_fetch(endpoint, symbol)
+    def is_due(kind: AnyKind, symbol: str | None) -> bool:
+        last = world.facts.last_fetch(kind.name, symbol)
         if last is None or (opened is not None and last < opened <= now):
             return True
         started = max((start for start in starts if start <= last), default=last)
-        return (now - started).total_seconds() >= world.rules.poll_s[endpoint]
+        return (now - started).total_seconds() >= kind.interval_s(world.rules.poll_s)
 
     return is_due
 
 
 def _ask(
-    world: World, endpoint: Endpoint, symbol: str | None, session: date, clocks: ClockReading
+    world: World, kind: AnyKind, symbol: str | None, session: date, clocks: ClockReading
 ) -> tuple[Intake, Quota] | Failure:
     try:
-        page = world.flow.fetch(endpoint, symbol, session)
+        page = world.flow.fetch(kind, symbol, session)
     except TemporaryError as failed:
-        details = {"endpoint": endpoint.value, "message": failed.message}
+        details = {"endpoint": kind.name, "message": failed.message}
         world.events.emit(SystemEvent(clocks.now, "flow", "fetch_failed", Severity.WARN, symbol, details))
-        return Failure(endpoint, symbol, failed.message, isinstance(failed, AllowanceSpentError))
+        return Failure(kind.name, symbol, failed.message, isinstance(failed, AllowanceSpentError))
     elapsed = timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
-    return normalize(page, page.told_at or clocks.now + elapsed), page.quota
+    return normalize(kind, page, page.told_at or clocks.now + elapsed), page.quota

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradebot.errors import TradebotError
-from tradebot.exits.rules import exit_price
+from tradebot.exits.held import exit_price
 from tradebot.model.bar import Quote
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.position import Position

@@ -9,11 +9,12 @@ from types import MappingProxyType
 
 from tradebot.desk.agreement import confirmed, read_venue
 from tradebot.desk.second_look import prices
+from tradebot.desk.stakes import order_price, stakes
 from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
-from tradebot.model.desk import Book, Desk, Entered, HaltEvidence
+from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
@@ -25,11 +26,14 @@ from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
 from tradebot.timetable.sessions import session_date, session_of
 
 
-def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -> Desk:
+def take(
+    world: World, *, with_flow: bool, clocks: ClockReading | None = None, symbols: Sequence[str] | None = None
+) -> Desk:
     """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are.
 
-    The clocks are read unless the caller has just done so.
+    The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
     """
+    entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
     now, second = clocks.now, clocks.second
     session, today = session_of(world.ledger, now), session_date(world.ledger, now)
@@ -38,9 +42,9 @@ def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -
     reading = read_venue(world, now, begun, closing=not with_flow)
     view, books = reading.view, reading.books
     positions = books.totals.own_positions()
-    symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
     unknown = unknown_orders(books, view.positions)
-    priced = prices(world, now, tuple(symbols), positions, entering=with_flow)
+    held = (position.symbol for position in positions)
+    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held))), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -51,7 +55,7 @@ def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -
         reconcile=books.standing.reconciled,
         book=replace(
             book(view, books, world.rules.sectors, reading.missing, priced.quotes, session=today),
-            own_working=_own_working(books, reading.orders),
+            own_orders=_own_orders(books, reading.orders),
         ),
         books=books,
         positions=positions,
@@ -70,7 +74,7 @@ def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -
         halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
-        facts=world.facts.last_answers(world.rules.universe, now) if with_flow else {},
+        facts=world.facts.last_answers(entered, now) if entered else {},
     )
 
 
@@ -79,9 +83,14 @@ def _read_clocks(world: World) -> ClockReading:
     return ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
 
 
-def _own_working(books: Books, orders: Iterable[Order]) -> frozenset[str]:
-    """Return the symbols on which one of our orders is working, or an order that someone replaced ours with."""
-    return frozenset(o.symbol for o in orders if is_marked(o.client_order_id) or books.intent_behind(o))
+def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
+    """Return our working orders, and orders that someone replaced ours with."""
+    owned = ((order, books.intent_behind(order)) for order in orders)
+    return tuple(
+        OwnOrder(record.intent.key.strategy if record else "", order.symbol, order.side)
+        for order, record in owned
+        if record or is_marked(order.client_order_id)
+    )
 
 
 def _submits(promised: Iterable[IntentRecord]) -> tuple[IntentRecord, ...]:
@@ -145,7 +154,8 @@ def book(
     Shares that our orders have filled but that no list of fills shows yet count as held, on top of that. The entries
     are those of the `session`.
     """
-    exposure = _exposure(view, _prices(view, books.totals.last_price, quotes), books.unresolved, missing)
+    priced = _prices(view, books.totals.last_price, quotes)
+    exposure = _exposure(view, priced, books.unresolved, missing)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
@@ -158,15 +168,22 @@ def book(
         exposure=exposure,
         sector_exposure=by_sector,
         held=held,
-        foreign=frozenset(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
+        foreign=frozenset(
+            (
+                *(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
+                *books.totals.foreign_quantities(books.acknowledged),
+            )
+        ),
         working=frozenset(order.symbol for order in view.orders),
-        own_working=frozenset(o.symbol for o in view.orders if is_marked(o.client_order_id)),
+        own_orders=_own_orders(books, view.orders),
         unresolved=frozenset(record.intent.instrument.symbol for record in books.unresolved),
         last_fill_at=books.totals.last_traded,
+        own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
         entries=_entries_of(_submits(books.promised_in(session))),
         peak_equity=(peak.highest or None) if peak else None,
         worth=_worth(view, quotes),
+        stakes=stakes(view, books, priced, missing),
     )
 
 
@@ -207,14 +224,14 @@ def _exposure(
         exposure[position.symbol] += max(abs(position.value), abs(ours))
         held[position.symbol] = position.quantity
     for order in view.orders:
-        exposure[order.symbol] += _shares_added(order, held) * _order_price(order, prices)
+        exposure[order.symbol] += _shares_added(order, held) * order_price(order, prices)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
     for record in (record for record in unresolved if record.intent.operation is Operation.SUBMIT):
         price = record.intent.limit_price or prices.get(record.intent.instrument.symbol, Decimal(0))
         exposure[record.intent.instrument.symbol] += record.intent.quantity * price
     for one in missing:
         if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:
-            exposure[one.order.symbol] += abs(one.signed) * _order_price(one.order, prices)
+            exposure[one.order.symbol] += abs(one.signed) * order_price(one.order, prices)
     return exposure
 
 
@@ -226,14 +243,3 @@ def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:
     closing = min(order.open_quantity, abs(held_shares))
     held[order.symbol] = held_shares + closing * order.side.sign
     return order.open_quantity - closing
-
-
-def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
-    """Return what one share of an order may cost, in USD; if someone else chose the limit price, that is the bound.
-
-    Our own limits are never far from the market, so if the venue reports one that is, the venue is wrong.
-    """
-    known = prices.get(order.symbol, Decimal(0))
-    if order.limit_price and not is_marked(order.client_order_id):
-        return order.limit_price
-    return max(order.limit_price or order.filled_average_price or known, known)

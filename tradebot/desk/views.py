@@ -12,7 +12,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import BarNeed
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.record import StrategyRefusal, SymbolFacts, TideFacts
+from tradebot.model.record import StrategyRefusal, SymbolFacts
 from tradebot.model.series import Series, SeriesKey
 from tradebot.model.view import StrategyView
 from tradebot.ports.strategy import Strategy
@@ -45,8 +45,8 @@ class Sights:
         view = StrategyView(
             self._now,
             left,
-            facts=MappingProxyType({s: self._facts[s] for s in left if s in self._facts}) if needs.facts else {},
-            tide=self._tide if needs.facts else TideFacts(),
+            facts=MappingProxyType(self._facts_of(left, needs.facts)) if needs.facts else {},
+            market={name: self._market[name] for name in needs.facts if name in self._market},
             series=MappingProxyType(series),
             quotes=MappingProxyType({s: self._quotes[s] for s in left}) if needs.quotes else {},
             lots=MappingProxyType(self._lots(strategy.name)) if needs.lots else {},
@@ -80,6 +80,9 @@ class Sights:
             for symbol, series in found.items():
                 yield SeriesKey(symbol, need.timeframe, need.adjusted), series.last(need.depth)
 
+    def _facts_of(self, universe: Sequence[str], kinds: frozenset[str]) -> dict[str, SymbolFacts]:
+        return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}
+
     @cached_property
     def _flow_universe(self) -> tuple[str, ...]:
         reading = (self._universe(strategy) for strategy in self._strategies if strategy.needs.facts)
@@ -91,8 +94,8 @@ class Sights:
         return self._world.facts.load(self._flow_universe, session, self._now)
 
     @cached_property
-    def _tide(self) -> TideFacts:
-        return self._world.facts.tide(last_session(self._world.ledger, self._now), self._now)
+    def _market(self) -> Mapping[str, object]:
+        return self._world.facts.market(last_session(self._world.ledger, self._now), self._now)
 
     @cached_property
     def _quotes(self) -> Mapping[str, Quote]:

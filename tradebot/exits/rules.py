@@ -1,96 +1,93 @@
-"""Decide when to close a position: stop, trailing stop, profit target, time. A gain is positive on either side."""
+"""Decide when to close a position: ask its exit rules, those of time first, then those of price."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.limits import ExitRules
+from tradebot.exits.held import Held, exit_price
+from tradebot.exits.kind import PriceRule, TimeRule
+from tradebot.exits.lists import Exits
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A position with the best price since it was opened: the highest for a long, the lowest for a short."""
-
-    position: Position
-    best: Decimal
-
-    def gain(self, price: Decimal) -> Decimal:
-        """Return the gain at `price` as a fraction of the average entry price."""
-        entry = self.position.average_price
-        return (price - entry) / entry * self.direction
-
-    def pullback(self, price: Decimal) -> Decimal:
-        """Return how far `price` has pulled back from the best price, as a fraction of the best price."""
-        return (self.best - price) / self.best * self.direction
-
-    @property
-    def direction(self) -> int:
-        """Return +1 for a long and -1 for a short."""
-        return 1 if self.position.quantity > 0 else -1
-
-
-def exit_price(position: Position, quote: Quote) -> Decimal:
-    """Return the price at which the position could be closed now: the bid for a long, the ask for a short."""
-    return quote.bid if position.quantity > 0 else quote.ask
-
-
-def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
-    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor."""
-    known = stored if stored is not None else position.average_price
-    if quote is None:
-        return known
-    price = exit_price(position, quote)
-    return max(known, price) if position.quantity > 0 else min(known, price)
 
 
 def evaluate(
     held: Held,
     quote: Quote | None,
     now: datetime,
-    rules: ExitRules,
+    rules: Exits,
     state: TradingState,
     ratio: Decimal = Decimal(1),
     clocks: Decision | None = None,
 ) -> Decision:
     """Return PASS with the reason to close, or FAIL with HOLD and the nearest rule.
 
-    Flatten and time exits need no price. Without a quote, the price rules return UNKNOWN, so that the gap is visible.
+    Flatten and rules of time need no price. Without a quote, rules of price return UNKNOWN, so that the gap is visible.
+    With no rules at all, only flatten closes the position.
 
     `ratio` is the broker's shares as a multiple of the books'. If it isn't one, there may have been a split, which
     would change every price in the books, or there may not. A price rule then closes the position only if it would do
     so either way. If `clocks` didn't pass, we don't know how old the position is, and only the price rules can close
     it.
     """
-    age = (now - held.position.opened_at).total_seconds()
     if state is TradingState.FLATTEN:
         return Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value)
+    by_time = [rule for rule in rules if isinstance(rule, TimeRule)]
+    by_price = [rule for rule in rules if isinstance(rule, PriceRule)]
     timed = clocks is None or clocks.passed
-    if timed and age >= rules.time_exit_s:
-        return Decision(Gate.EXIT, Verdict.PASS, Reason.TIME_EXIT, age, rules.time_exit_s, age)
-    if quote is None:
+    due = _by_time(held, now, by_time) if timed else None
+    if due is not None:
+        return due
+    if quote is None and by_price:
         return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
-    price = exit_price(held.position, quote)
-    decision = _by_price(held, price, rules, quote.age_s(now))
-    if clocks is not None and not (timed or decision.passed):
+    decision = _at_quote(held, quote, now, by_price)
+    if clocks is not None and by_time and not (timed or decision.passed):
         return replace(clocks, gate=Gate.EXIT, verdict=Verdict.UNKNOWN)
-    if ratio == 1 or ratio <= 0 or _by_price(held, price * ratio, rules, 0).passed is decision.passed:
+    if ratio == 1 or ratio <= 0 or _at_quote(held, quote, now, by_price, ratio).passed is decision.passed:
         return decision
-    return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.SPLIT_UNPROVEN, ratio, 1, quote.age_s(now))
+    return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.SPLIT_UNPROVEN, ratio, 1, decision.age_s)
 
 
-def _by_price(held: Held, price: Decimal, rules: ExitRules, age_s: float) -> Decision:
-    gain, pullback = held.gain(price), held.pullback(price)
-    armed = held.gain(held.best) >= rules.trailing_arm_fraction
-    if gain <= -rules.stop_loss_fraction:
-        return Decision(Gate.EXIT, Verdict.PASS, Reason.STOP_LOSS, gain, -rules.stop_loss_fraction, age_s)
-    if gain >= rules.profit_target_fraction:
-        return Decision(Gate.EXIT, Verdict.PASS, Reason.PROFIT_TARGET, gain, rules.profit_target_fraction, age_s)
-    if armed and pullback >= rules.trailing_stop_fraction:
-        return Decision(Gate.EXIT, Verdict.PASS, Reason.TRAILING_STOP, pullback, rules.trailing_stop_fraction, age_s)
-    nearest = rules.profit_target_fraction if gain > 0 else -rules.stop_loss_fraction
-    return Decision(Gate.EXIT, Verdict.FAIL, Reason.HOLD, gain, nearest, age_s)
+def met(held: Held, price: Decimal, rules: Exits) -> Reason | None:
+    """Return the reason of the first rule of price that closes the position at `price`, in USD; None if none does."""
+    decision = _by_price(held, price, [rule for rule in rules if isinstance(rule, PriceRule)], None)
+    return decision.reason if decision.passed else None
+
+
+def _by_time(held: Held, now: datetime, rules: Iterable[TimeRule]) -> Decision | None:
+    age_s = (now - held.position.opened_at).total_seconds()
+    for rule in rules:
+        measure = rule.measure(held, now)
+        if measure.closes:
+            return Decision(Gate.EXIT, Verdict.PASS, rule.reason, measure.observed, measure.limit, age_s)
+    return None
+
+
+def _at_quote(
+    held: Held, quote: Quote | None, now: datetime, rules: Sequence[PriceRule], ratio: Decimal = Decimal(1)
+) -> Decision:
+    """Judge by the price at which the position could be closed, times `ratio`; without a quote, no rule needs one."""
+    if quote is None:
+        return Decision(Gate.EXIT, Verdict.FAIL, Reason.HOLD)
+    return _by_price(held, exit_price(held.position, quote) * ratio, rules, quote.age_s(now))
+
+
+def _by_price(held: Held, price: Decimal, rules: Sequence[PriceRule], age_s: float | None) -> Decision:
+    """Return PASS with the first rule that closes the position at `price`, or HOLD."""
+    for rule in rules:
+        measure = rule.measure(held, price)
+        if measure.closes:
+            return Decision(Gate.EXIT, Verdict.PASS, rule.reason, measure.observed, measure.limit, age_s)
+    gain = held.gain(price)
+    return Decision(Gate.EXIT, Verdict.FAIL, Reason.HOLD, gain, _nearest(gain, rules), age_s)
+
+
+def _nearest(gain: Decimal, rules: Iterable[PriceRule]) -> Decimal | None:
+    """Return the nearest gain or loss at which a rule closes, on the side on which the position is now."""
+    gains = [rule.gain for rule in rules if rule.gain is not None]
+    if gain > 0:
+        return min((one for one in gains if one > 0), default=None)
+    return max((one for one in gains if one < 0), default=None)

@@ -32,9 +32,9 @@ def equity_explained(book: Book) -> bool:
     return abs(book.equity - total) <= UNEXPLAINED * max(book.equity, total) + unsure
 
 
-def open_positions(book: Book, limits: Limits, more: int = 0) -> Decision:
-    """Compare the number of symbols held, or possibly held soon, with its limit."""
-    after, limit = book.open_positions + more, limits.max_open_positions
+def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
+    """Compare the number of symbols held, or possibly held soon, with its limit; `more` are symbols to open."""
+    after, limit = len(book.open_symbols.union(more)), limits.max_open_positions
     return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
 
 
@@ -79,10 +79,15 @@ def drawdown(book: Book, halts: HaltRules) -> Decision:
 
 
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on the book as it is, with the symbol or sector concerned."""
-    yield "", gross_notional(book, limits)
+    """Yield the decision of each limit on the account's book as it is, with the symbol or sector concerned."""
     yield "", daily_loss(book, limits)
     yield "", drawdown(book, halts)
+    yield from exposure_monitors(book, limits)
+
+
+def exposure_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
+    """Yield the decision of each limit on what a book holds, the account's or a strategy's own."""
+    yield "", gross_notional(book, limits)
     yield "", open_positions(book, limits)
     for symbol in sorted(book.exposure):
         yield symbol, symbol_notional(book, limits, symbol)

@@ -1,8 +1,11 @@
 """Gates that entries and exits share."""
 
+from datetime import datetime
 from decimal import Decimal
 
 from tradebot.limits import Limits
+from tradebot.model.books import Books
+from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.reasons import Reason
@@ -96,6 +99,31 @@ def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
 def working(symbols: frozenset[str], symbol: str) -> Decision:
     """Fail while an order on the symbol may still fill (any order for an entry, our own for an exit)."""
     return answer(Gate.WORKING, symbol not in symbols, Reason.ORDER_WORKING)
+
+
+def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Decision:
+    """Fail while an order of ours stands in the way of closing a strategy's position with an order on this side.
+
+    Its own order could close the same shares twice, and an order of another strategy on the other side would trade with
+    this one, which venues refuse. Another strategy's order on the same side is no obstacle.
+    """
+    own = (order for order in book.own_orders if order.symbol == symbol)
+    blocked = any(order.strategy in (strategy, "") or order.side is not side for order in own)
+    return answer(Gate.WORKING, not blocked, Reason.ORDER_WORKING)
+
+
+def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
+    """Fail while we don't know what happened to an earlier order of this strategy on the symbol."""
+    keys = (record.intent.key for record in books.unresolved)
+    lost = any((key.strategy, key.symbol) == (strategy, symbol) for key in keys)
+    return answer(Gate.UNRESOLVED, not lost, Reason.INTENT_UNRESOLVED)
+
+
+def candidate_fresh(candidate: Candidate, now: datetime, limits: Limits) -> Decision:
+    """Refuse a candidate that was proposed too long before prices and positions were read."""
+    age, limit = (now - candidate.at).total_seconds(), limits.max_candidate_age_s
+    in_time = -limits.max_clock_skew_s <= age <= limit
+    return answer(Gate.CANDIDATE_FRESH, in_time, Reason.CANDIDATE_EXPIRED, age, limit, age)
 
 
 def unresolved(book: Book, symbol: str) -> Decision:

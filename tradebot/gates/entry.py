@@ -11,6 +11,7 @@ from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
 from tradebot.gates.common import (
     answer,
+    candidate_fresh,
     clocks_agree,
     permission_to_enter,
     session_open,
@@ -18,17 +19,19 @@ from tradebot.gates.common import (
     unresolved,
     working_for_entry,
 )
+from tradebot.gates.own import own
 from tradebot.gates.sizing import Size
 from tradebot.limits import HaltRules, Limits
 from tradebot.model.bar import Quote
-from tradebot.model.candidate import Candidate
+from tradebot.model.candidate import Candidate, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk, Entered
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
+from tradebot.ports.world import OwnRules
 
 NOT_USED = "not used"
-"""What a flow-data gate observes about a candidate that wasn't made from flow."""
+"""What a gate observes about a candidate that has no use for it: flow that wasn't read, or a target's score."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,48 @@ class AccountAsk:
         """Return the decisions of these gates, which are the same for every candidate and so are computed only once."""
         return tuple(gate(self) for gate in _OF_ACCOUNT.values())
 
+    @cached_property
+    def _strategies(self) -> "dict[str, StrategyAsk]":
+        return {}
+
+    def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
+        """Return what a gate may look at if it judges one strategy, whatever the candidate."""
+        asked = self._strategies.get(strategy)
+        if asked is None:
+            equity = rules.allotment_fraction * self.book.equity
+            book = self.book.own(strategy, equity, self.desk.sectors)
+            asked = self._strategies[strategy] = StrategyAsk(self, book, rules.limits)
+        return asked
+
+
+@dataclass(frozen=True)
+class StrategyAsk:
+    """What a gate may look at if it judges one strategy: its own book, and the limits in force for it."""
+
+    account: AccountAsk
+    book: Book
+    limits: Limits
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Return the decisions of these gates, which are the same for every candidate of the strategy."""
+        return tuple(gate(self) for gate in _OF_STRATEGY.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote."""
 
-    account: AccountAsk
+    strategy: StrategyAsk
     candidate: Candidate
     quote: Quote | None
     size: Size | None
     promised: bool
+
+    @property
+    def account(self) -> AccountAsk:
+        """Return what the account's gates look at."""
+        return self.strategy.account
 
     @property
     def desk(self) -> Desk:
@@ -63,13 +98,13 @@ class Ask:
 
     @property
     def book(self) -> Book:
-        """Return the book with the pass's earlier orders."""
+        """Return the account's book with the pass's earlier orders."""
         return self.account.book
 
     @property
     def limits(self) -> Limits:
-        """Return the configured limits."""
-        return self.account.limits
+        """Return the limits in force for the candidate's strategy."""
+        return self.strategy.limits
 
     @property
     def facts(self) -> SymbolFacts:
@@ -85,18 +120,21 @@ class Ask:
 def decide(ask: Ask) -> tuple[Decision, ...]:
     """Return the decisions of every gate, merged with the candidate's own, in the fixed order of asking."""
     # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
-    answers = (*ask.candidate.decisions, *ask.account.decisions, *(gate(ask) for gate in _OF_CANDIDATE.values()))
+    passed = (*ask.account.decisions, *ask.strategy.decisions)
+    answers = (*ask.candidate.decisions, *passed, *(gate(ask) for gate in _OF_CANDIDATE.values()))
     return tuple(sorted(answers, key=_PLACE))
 
 
-def _session(account: AccountAsk) -> Decision:
-    decision = session_open(account.desk)
-    return clocks_agree(account.desk.clock_ahead_s, account.limits) if decision.passed else decision
+def _session(strategy: StrategyAsk) -> Decision:
+    desk = strategy.account.desk
+    decision = session_open(desk)
+    return clocks_agree(desk.clock_ahead_s, strategy.limits) if decision.passed else decision
 
 
-def _reconciled(account: AccountAsk) -> Decision:
+def _reconciled(strategy: StrategyAsk) -> Decision:
     """Refuse while books and broker differ, or were compared too long ago."""
-    mark, limit = account.desk.reconcile, account.limits.max_reconcile_age_s
+    account, limits = strategy.account, strategy.limits
+    mark, limit = account.desk.reconcile, limits.max_reconcile_age_s
     if account.desk.unreadable or account.desk.untraced_fills:
         missing = account.desk.unreadable + account.desk.untraced_fills
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, missing, 0)
@@ -112,9 +150,7 @@ def _reconciled(account: AccountAsk) -> Decision:
     if mark.blocking:
         return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.RECONCILE_FINDINGS, mark.blocking, 0)
     age = (account.desk.now - mark.at).total_seconds()
-    return _check_age(
-        account.limits, Gate.RECONCILED, age, limit, (Reason.RECONCILE_STALE, Reason.RECONCILE_FROM_FUTURE)
-    )
+    return _check_age(limits, Gate.RECONCILED, age, limit, (Reason.RECONCILE_STALE, Reason.RECONCILE_FROM_FUTURE))
 
 
 def _check_age(limits: Limits, gate: Gate, age: float, limit: int, reasons: tuple[Reason, Reason]) -> Decision:
@@ -154,22 +190,28 @@ def _quote_fresh(ask: Ask) -> Decision:
     return _check_age(ask.limits, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 
 
-def _candidate_fresh(ask: Ask) -> Decision:
-    """Refuse a candidate that was proposed too long before prices and positions were read."""
-    age, limit = (ask.desk.now - ask.candidate.at).total_seconds(), ask.limits.max_candidate_age_s
-    in_time = -ask.limits.max_clock_skew_s <= age <= limit
-    return answer(Gate.CANDIDATE_FRESH, in_time, Reason.CANDIDATE_EXPIRED, age, limit, age)
-
-
 def _positioned(ask: Ask) -> Decision:
-    symbol = ask.candidate.symbol
+    """Refuse a symbol that someone else holds, or another strategy of ours on the opposite side.
+
+    The same strategy may add to its position only on the way to a target.
+    """
+    symbol, candidate = ask.candidate.symbol, ask.candidate
     if symbol in ask.book.foreign:
         return Decision(Gate.POSITIONED, Verdict.FAIL, Reason.FOREIGN_POSITION)
-    return answer(Gate.POSITIONED, symbol not in ask.book.held, Reason.ALREADY_POSITIONED)
+    if symbol in ask.strategy.book.held and not _is_target(ask):
+        return Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
+    others = ask.book.opposite(candidate.strategy, symbol, candidate.side)
+    return answer(Gate.POSITIONED, not others, Reason.OPPOSITE_SIDE, ", ".join(others) or None)
+
+
+def _is_target(ask: Ask) -> bool:
+    return ask.candidate.want is WantKind.TARGET
 
 
 def _score(ask: Ask) -> Decision:
     """Refuse a score that is too weak to be worth its cost."""
+    if _is_target(ask):
+        return Decision(Gate.SCORE, Verdict.PASS, None, NOT_USED)
     if ask.candidate.score is None:
         return Decision(Gate.SCORE, Verdict.UNKNOWN, Reason.SCORE_BELOW_MIN)
     observed, limit = abs(ask.candidate.score), ask.limits.min_score
@@ -178,7 +220,7 @@ def _score(ask: Ask) -> Decision:
 
 def _coverage(ask: Ask) -> Decision:
     observed, limit = ask.candidate.coverage, ask.limits.min_coverage
-    if observed is None and not ask.candidate.reads_flow:
+    if _is_target(ask) or (observed is None and not ask.candidate.reads_flow):
         return Decision(Gate.COVERAGE, Verdict.PASS, None, NOT_USED, limit)
     if observed is None:
         return Decision(Gate.COVERAGE, Verdict.UNKNOWN, Reason.COVERAGE_BELOW_MIN)
@@ -211,8 +253,8 @@ def _spread(ask: Ask) -> Decision:
     return answer(Gate.SPREAD, spread <= limit, Reason.SPREAD_TOO_WIDE, spread, limit)
 
 
-def _new_entries(account: AccountAsk) -> Decision:
-    after, limit = account.book.new_entries + 1, account.limits.max_new_entries
+def _new_entries(book: Book, limits: Limits) -> Decision:
+    after, limit = len(book.new_entries) + 1, limits.max_new_entries
     return answer(Gate.NEW_ENTRIES, after <= limit, Reason.MAX_NEW_ENTRIES, after, limit)
 
 
@@ -223,29 +265,33 @@ def _order_notional(ask: Ask) -> Decision:
     if value < limits.min_order_notional_usd:
         smallest = limits.min_order_notional_usd
         return Decision(Gate.ORDER_NOTIONAL, Verdict.FAIL, Reason.ORDER_NOTIONAL_BELOW_MIN, value, smallest)
-    largest = min(limits.max_order_notional_usd, limits.max_order_fraction * ask.book.equity)
+    largest = min(limits.max_order_notional_usd, limits.max_order_fraction * ask.strategy.book.equity)
     return answer(Gate.ORDER_NOTIONAL, value <= largest, Reason.ORDER_NOTIONAL_ABOVE_MAX, value, largest)
 
 
-def _symbol_notional(ask: Ask) -> Decision:
+def _symbol_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.size is None:
-        return _unpriced(Gate.SYMBOL_NOTIONAL, ask.limits.max_symbol_fraction)
-    return limits_of.symbol_notional(ask.book, ask.limits, ask.candidate.symbol, ask.size.notional_usd)
+        return _unpriced(Gate.SYMBOL_NOTIONAL, limits.max_symbol_fraction)
+    return limits_of.symbol_notional(book, limits, ask.candidate.symbol, ask.size.notional_usd)
 
 
-def _sector_notional(ask: Ask) -> Decision:
-    limit = ask.limits.max_sector_fraction
+def _sector_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
+    limit = limits.max_sector_fraction
     if ask.sector is None:
         return Decision(Gate.SECTOR_NOTIONAL, Verdict.UNKNOWN, Reason.SECTOR_UNKNOWN, None, limit)
     if ask.size is None:
         return _unpriced(Gate.SECTOR_NOTIONAL, limit)
-    return limits_of.sector_notional(ask.book, ask.limits, ask.sector, ask.size.notional_usd)
+    return limits_of.sector_notional(book, limits, ask.sector, ask.size.notional_usd)
 
 
-def _gross_notional(ask: Ask) -> Decision:
+def _gross_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.size is None:
-        return _unpriced(Gate.GROSS_NOTIONAL, ask.limits.max_gross_fraction)
-    return limits_of.gross_notional(ask.book, ask.limits, ask.size.notional_usd)
+        return _unpriced(Gate.GROSS_NOTIONAL, limits.max_gross_fraction)
+    return limits_of.gross_notional(book, limits, ask.size.notional_usd)
+
+
+def _open_positions(ask: Ask, book: Book, limits: Limits) -> Decision:
+    return limits_of.open_positions(book, limits, ask.candidate.symbol)
 
 
 def _unpriced(gate: Gate, limit: Decimal) -> Decision:
@@ -260,8 +306,14 @@ def _buying_power(ask: Ask) -> Decision:
 
 
 def _cooldown(ask: Ask) -> Decision:
-    """Refuse a symbol for a while after any fill in it."""
-    last, limit = ask.book.last_fill_at.get(ask.candidate.symbol), ask.limits.cooldown_s
+    """Refuse a symbol for a while after any fill in it, and its own strategy's fill for as long as that wants."""
+    any_fill = _rested(ask, ask.book, ask.account.limits)
+    own_fill = _rested(ask, ask.strategy.book, ask.limits)
+    return own_fill if any_fill.passed and own_fill.observed is not None else any_fill
+
+
+def _rested(ask: Ask, book: Book, limits: Limits) -> Decision:
+    last, limit = book.last_fill_at.get(ask.candidate.symbol), limits.cooldown_s
     if last is None:
         return Decision(Gate.COOLDOWN, Verdict.PASS, None, None, limit)
     waited = (ask.desk.now - last).total_seconds()
@@ -279,28 +331,45 @@ def _duplicate(ask: Ask) -> Decision:
     return rates.duplicate_order(ask.book, ask.limits, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
 
 
+BookPredicate = Callable[[Ask, Book, Limits], Decision]
+
+
+def _of_account(predicate: BookPredicate) -> Callable[[Ask], Decision]:
+    """Return the gate that asks a predicate of the account's book and limits."""
+    return lambda ask: predicate(ask, ask.book, ask.account.limits)
+
+
+def _of_strategy(predicate: BookPredicate) -> Callable[[Ask], Decision]:
+    """Return the gate that asks the same predicate of the strategy's own book and limits."""
+    return lambda ask: own(predicate(ask, ask.strategy.book, ask.limits))
+
+
 _OF_ACCOUNT: dict[Gate, Callable[[AccountAsk], Decision]] = {
     Gate.PERMISSION: lambda account: permission_to_enter(account.desk),
     Gate.TRADING_STATE: lambda account: trading_state(account.desk),
-    Gate.SESSION: _session,
     Gate.SECOND_WRITER: lambda account: halts_of.second_writer(account.desk),
     Gate.BOOKS_OLD: lambda account: halts_of.books_old(account.desk),
     Gate.VENUE_DRIFT: lambda account: halts_of.venue_drift(account.desk, account.halts),
     Gate.REFUSALS: lambda account: halts_of.refusals(account.desk, account.halts),
     Gate.UNANSWERED: lambda account: halts_of.unanswered(account.desk, account.halts),
-    Gate.RECONCILED: _reconciled,
-    Gate.OPEN_POSITIONS: lambda account: limits_of.open_positions(account.book, account.limits, more=1),
-    Gate.NEW_ENTRIES: _new_entries,
+    Gate.NEW_ENTRIES: lambda account: _new_entries(account.book, account.limits),
     Gate.SESSION_ENTRIES: lambda account: rates.session_entries(account.book, account.limits, more=1),
     Gate.ORDER_RATE: lambda account: rates.order_rate(account.book, account.limits, account.desk.now, more=1),
-    Gate.DAILY_LOSS: lambda account: limits_of.daily_loss(account.book, account.limits),
     Gate.DRAWDOWN: lambda account: limits_of.drawdown(account.book, account.halts),
+}
+_OF_STRATEGY: dict[Gate, Callable[[StrategyAsk], Decision]] = {
+    Gate.SESSION: _session,
+    Gate.RECONCILED: _reconciled,
+    Gate.OWN_NEW_ENTRIES: lambda asked: own(_new_entries(asked.book, asked.limits)),
+    Gate.OWN_SESSION_ENTRIES: lambda asked: own(rates.session_entries(asked.book, asked.limits, more=1)),
+    Gate.OWN_ORDER_RATE: lambda asked: own(rates.order_rate(asked.book, asked.limits, asked.account.desk.now, more=1)),
+    Gate.DAILY_LOSS: lambda asked: limits_of.daily_loss(asked.account.book, asked.limits),
 }
 _OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.FLOW_CONTRACT: _flow_contract,
     Gate.FLOW_FRESH: _flow_fresh,
     Gate.QUOTE_FRESH: _quote_fresh,
-    Gate.CANDIDATE_FRESH: _candidate_fresh,
+    Gate.CANDIDATE_FRESH: lambda ask: candidate_fresh(ask.candidate, ask.desk.now, ask.limits),
     Gate.COVERAGE: _coverage,
     Gate.POSITIONED: _positioned,
     Gate.WORKING: lambda ask: working_for_entry(ask.desk, ask.book, ask.candidate.symbol),
@@ -309,11 +378,16 @@ _OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.SIZE: _size,
     Gate.PRICE_COLLAR: _price_collar,
     Gate.SPREAD: _spread,
+    Gate.OPEN_POSITIONS: _of_account(_open_positions),
+    Gate.OWN_OPEN_POSITIONS: _of_strategy(_open_positions),
     Gate.SYMBOL_ENTRIES: _symbol_entries,
     Gate.ORDER_NOTIONAL: _order_notional,
-    Gate.SYMBOL_NOTIONAL: _symbol_notional,
-    Gate.SECTOR_NOTIONAL: _sector_notional,
-    Gate.GROSS_NOTIONAL: _gross_notional,
+    Gate.SYMBOL_NOTIONAL: _of_account(_symbol_notional),
+    Gate.OWN_SYMBOL_NOTIONAL: _of_strategy(_symbol_notional),
+    Gate.SECTOR_NOTIONAL: _of_account(_sector_notional),
+    Gate.OWN_SECTOR_NOTIONAL: _of_strategy(_sector_notional),
+    Gate.GROSS_NOTIONAL: _of_account(_gross_notional),
+    Gate.OWN_GROSS_NOTIONAL: _of_strategy(_gross_notional),
     Gate.BUYING_POWER: _buying_power,
     Gate.COOLDOWN: _cooldown,
     Gate.DUPLICATE: _duplicate,

@@ -12,11 +12,10 @@ from tradebot.model.bar import Session
 from tradebot.model.baseline import Difference
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Arming, Mode, Permission
+from tradebot.text import in_yaml
 
 PLACE = "state folder"
 CONFIGURATION = "configuration"
-EXITS = "exits."
-"""The prefix of the names of exit-rule settings."""
 SHADOW = "shadow"
 NAMED = 5
 """How many looser settings a door names; `tradebot config check` names them all."""
@@ -96,9 +95,15 @@ def configuration(inputs: PermissionInputs) -> Door:
     if looser:
         more = f"; and {len(looser) - NAMED} more" if len(looser) > NAMED else ""
         found = "; ".join(map(described, looser[:NAMED])) + more
-        if any(difference.name.startswith(EXITS) for difference in looser):
+        if any(map(is_about_exits, looser)):
             found += "; exits go by the accepted rules"
     return Door(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, found)
+
+
+def is_about_exits(difference: Difference) -> bool:
+    """Return True if a setting is an exit rule, the account's or a strategy's."""
+    section, _, rest = difference.name.partition(".")
+    return section == "exits" or (section == "strategies" and rest.partition(".")[2] == "exits")
 
 
 def described(difference: Difference) -> str:
@@ -112,8 +117,7 @@ def described(difference: Difference) -> str:
 
 def _shown(value: object) -> str:
     """Return a value as it is written in the configuration, truncated if it is long."""
-    text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
-    text = "null" if value is None else text.lower() if isinstance(value, bool) else text
+    text = in_yaml(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

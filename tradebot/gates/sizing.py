@@ -23,7 +23,6 @@ class Size:
 
     quantity: Decimal
     limit_price: Decimal
-    worst_price: Decimal
     notional_usd: Decimal
     margin_usd: Decimal
 
@@ -39,18 +38,23 @@ def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: D
 
 
 def entry_size(candidate: Candidate, quote: Quote, book: Book, limits: Limits) -> Size:
-    """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price."""
+    """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price.
+
+    The book and the limits are the strategy's own, which are never wider than the account's. A quantity that the
+    candidate wishes for makes it smaller, never larger.
+    """
     price = marketable_limit(candidate.instrument, candidate.side, quote, limits.limit_offset_fraction)
     budget = min(limits.max_order_fraction * book.equity, limits.max_order_notional_usd)
     worst = price if candidate.side is Side.BUY else max(price, quote.ask)
     margin = worst if candidate.side is Side.BUY else max(price, quote.ask * SHORT_MARKUP)
     unit = notional(candidate.instrument, candidate.instrument.lot, worst)
     lots = (max(budget, Decimal(0)) / unit).to_integral_value(rounding=ROUND_DOWN)
+    if candidate.quantity is not None:
+        lots = min(lots, (candidate.quantity / candidate.instrument.lot).to_integral_value(rounding=ROUND_DOWN))
     quantity = lots * candidate.instrument.lot
     return Size(
         quantity,
         price,
-        worst,
         notional(candidate.instrument, quantity, worst),
         notional(candidate.instrument, quantity, margin),
     )

@@ -1,10 +1,10 @@
 """What changes an account without an order, as the broker reports it, and what the books record for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
 
 SPLIT, RENAME, MERGER, OPTION_TRADE = "SPLIT", "NC", "MA", "OPTRD"
 
@@ -61,6 +61,10 @@ class Restated:
     to_symbol: str
     new: Decimal = Decimal(1)
     old: Decimal = Decimal(1)
+
+    def of(self, kept: Kept) -> Kept:
+        """Return what is kept of the position from now on."""
+        return kept if kept.best is None else replace(kept, best=kept.best * self.old / self.new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill, Position
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
 
@@ -40,7 +40,7 @@ class Books:
     by symbol. `orders` are those that may still fill, those reported lately, and those that these books never promised;
     `chains` has each of them with the orders that it replaced, `promised` the intents behind all of these by client
     order id, and `filled` how many shares of each are booked. `intents` are those without an outcome, and those of the
-    last sessions. `best_prices` are those of our open positions.
+    last sessions. `kept` is what else is kept of our open positions.
 
     Of the orders that carry our mark but were never promised here, `sent_by_another_copy` are those that were sent
     while these books were in use, and `noted_too_early` those that were reported after a person had noted their symbol
@@ -60,7 +60,7 @@ class Books:
     promised: Mapping[str, IntentRecord] = field(default_factory=dict)
     filled: Mapping[str, Decimal] = field(default_factory=dict)
     intents: tuple[IntentRecord, ...] = ()
-    best_prices: Mapping[Held, Decimal] = field(default_factory=dict)
+    kept: Mapping[Held, Kept] = field(default_factory=dict)
     sent_by_another_copy: frozenset[str] = frozenset()
     noted_too_early: frozenset[str] = frozenset()
 
@@ -86,9 +86,13 @@ class Books:
         """Return the intents whose outcome isn't known, in the order promised."""
         return tuple(record for record in self.intents if record.state.unresolved)
 
+    def kept_of(self, position: Position) -> Kept:
+        """Return what the ledger keeps of one of our open positions besides its fills."""
+        return self.kept.get((position.strategy, position.symbol, position.opened_at), Kept())
+
     def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
         """Return the intents of a recent session, in the order promised."""
-        return tuple(record for record in self.intents if record.intent.key.session == session)
+        return tuple(record for record in self.intents if record.intent.session == session)
 
     def sessions(self, start: date, end: date) -> Sequence[Session]:
         """Return the stored sessions from `start` through `end`, if they are near this moment."""

@@ -1,7 +1,7 @@
 """A candidate: a proposed change to a position, with the score behind it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -40,17 +40,6 @@ class WantKind(StrEnum):
     CLOSE = "close"
 
 
-class ComponentName(StrEnum):
-    """The components of the flow score. Weights, explanations and health checks use exactly these names."""
-
-    FLOW = "flow"
-    DARK_POOL = "dark_pool"
-    MARKET_TIDE = "market_tide"
-    GREEK_EXPOSURE = "greek_exposure"
-    IV_RANK = "iv_rank"
-    OI_CHANGE = "oi_change"
-
-
 @dataclass(frozen=True, slots=True)
 class Component:
     """One part of a score: `value` is in -1..1, or None if its data is absent; its weight counts either way."""
@@ -68,8 +57,8 @@ class Candidate:
     The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None if the core decides it. `want` is what
     the strategy asked for; `weight` is the share of its allotment that a target asks for. `reads_flow` says whether the
     strategy reads options flow. The two fractions are distances from the entry price at which the position is to be
-    closed. `why` is the strategy's own reason to reduce or close. `slot` is the strategy's own slot, or empty if it is
-    asked in every pass.
+    closed. `why` is the strategy's own reason to reduce or close. `slot` is the strategy's own slot, and `slot_session`
+    the session in which that starts; they are empty and None if the strategy is asked in every pass.
     """
 
     strategy: str
@@ -90,6 +79,7 @@ class Candidate:
     profit_target_fraction: Decimal | None = None
     why: str = ""
     slot: str = ""
+    slot_session: date | None = None
 
     @property
     def symbol(self) -> str:

@@ -19,7 +19,11 @@ class Verdict(StrEnum):
 
 
 class Gate(StrEnum):
-    """Every gate that may be asked about a candidate, in the order of asking, with the unit of what it compares."""
+    """Every gate that may be asked about a candidate, in the order of asking, with the unit of what it compares.
+
+    A gate whose name begins with "own" compares a strategy's own book with its own limits; the gate of the same name
+    without it compares the account's book with the account's limits.
+    """
 
     unit: Unit
     place: int
@@ -47,6 +51,7 @@ class Gate(StrEnum):
     CANDIDATE_FRESH = "candidate_fresh", Unit.SECONDS
     COVERAGE = "coverage", Unit.SHARE_OF_WHOLE
     STRATEGY = "strategy"
+    TARGET = "target", Unit.SHARES
     POSITIONED = "positioned", Unit.SHARES
     WORKING = "working"
     UNRESOLVED = "unresolved"
@@ -59,10 +64,17 @@ class Gate(StrEnum):
     SESSION_ENTRIES = "session_entries", Unit.ENTRIES
     SYMBOL_ENTRIES = "symbol_entries", Unit.ENTRIES
     ORDER_RATE = "order_rate", Unit.ENTRIES
+    OWN_OPEN_POSITIONS = "own_open_positions", Unit.POSITIONS
+    OWN_NEW_ENTRIES = "own_new_entries", Unit.ENTRIES
+    OWN_SESSION_ENTRIES = "own_session_entries", Unit.ENTRIES
+    OWN_ORDER_RATE = "own_order_rate", Unit.ENTRIES
     ORDER_NOTIONAL = "order_notional", Unit.USD
     SYMBOL_NOTIONAL = "symbol_notional", Unit.SHARE_OF_WHOLE
     SECTOR_NOTIONAL = "sector_notional", Unit.SHARE_OF_WHOLE
     GROSS_NOTIONAL = "gross_notional", Unit.SHARE_OF_WHOLE
+    OWN_SYMBOL_NOTIONAL = "own_symbol_notional", Unit.SHARE_OF_WHOLE
+    OWN_SECTOR_NOTIONAL = "own_sector_notional", Unit.SHARE_OF_WHOLE
+    OWN_GROSS_NOTIONAL = "own_gross_notional", Unit.SHARE_OF_WHOLE
     BUYING_POWER = "buying_power", Unit.USD
     DAILY_LOSS = "daily_loss", Unit.SHARE_OF_WHOLE
     DRAWDOWN = "drawdown", Unit.SHARE_OF_WHOLE

@@ -1,15 +1,16 @@
 """The desk: everything the bot sees at one moment. Strategies, gates and exits decide from it."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
-from tradebot.model.instrument import Instrument, notional
 from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.record import SymbolFacts
@@ -24,6 +25,28 @@ class Entered:
     symbol: str
     side: Side
     at: datetime
+
+
+class OwnOrder(NamedTuple):
+    """A working order of ours; `strategy` is empty if the books don't say whose it is."""
+
+    strategy: str
+    symbol: str
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What one strategy holds of a symbol on one side, or may hold soon: its worst-case notional in USD.
+
+    `held` is True for a position, False for an order that may still fill.
+    """
+
+    strategy: str
+    symbol: str
+    side: Side
+    usd: Decimal
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +80,10 @@ class Book:
     """The account in USD, assuming the worst case for everything that may still happen to it.
 
     `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` holds
-    the symbols of all working orders, `own_working` those of our own. `entries` are this session's. `peak_equity` is
-    the highest equity ever seen, or None on the first look. `worth` is what the reported equity is compared with.
+    the symbols of all working orders, `own_orders` are our own ones. `entries` are this session's; `new_entries` names
+    the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None on the first look.
+    `worth` is what the reported equity is compared with. `stakes` say which strategy has which part of it.
+    `last_fill_at` is by symbol, `own_fill_at` by strategy and symbol.
     """
 
     equity: Decimal
@@ -69,38 +94,80 @@ class Book:
     held: frozenset[str]
     foreign: frozenset[str]
     working: frozenset[str]
-    own_working: frozenset[str]
+    own_orders: tuple[OwnOrder, ...]
     unresolved: frozenset[str]
     last_fill_at: Mapping[str, datetime]
     gross: Decimal
-    new_entries: int = 0
+    new_entries: tuple[str, ...] = ()
     entries: tuple[Entered, ...] = ()
     peak_equity: Decimal | None = None
     worth: Worth | None = None
+    stakes: tuple[Stake, ...] = ()
+    own_fill_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
 
     @property
-    def open_positions(self) -> int:
-        """Return how many symbols are held, or may be after a working order or one whose outcome is unknown."""
-        return len(self.held | self.foreign | self.working | self.unresolved)
+    def open_symbols(self) -> frozenset[str]:
+        """Return the symbols that are held, or may be after a working order or one whose outcome is unknown."""
+        return self.held | self.foreign | self.working | self.unresolved
+
+    def own(self, strategy: str, equity: Decimal, sectors: Mapping[str, str]) -> "Book":
+        """Return the part of the book that is a strategy's own, as if the account had only its equity in USD."""
+        stakes = tuple(stake for stake in self.stakes if stake.strategy == strategy)
+        exposure, by_sector = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
+        for stake in stakes:
+            exposure[stake.symbol] += stake.usd
+            by_sector[sectors.get(stake.symbol, "")] += stake.usd
+        return replace(
+            self,
+            equity=equity,
+            exposure=exposure,
+            sector_exposure=by_sector,
+            held=frozenset(stake.symbol for stake in stakes if stake.held),
+            foreign=frozenset(),
+            working=frozenset(stake.symbol for stake in stakes if not stake.held),
+            own_orders=(),
+            unresolved=frozenset(),
+            last_fill_at={symbol: at for (name, symbol), at in self.own_fill_at.items() if name == strategy},
+            gross=sum(exposure.values(), Decimal(0)),
+            new_entries=tuple(name for name in self.new_entries if name == strategy),
+            entries=tuple(entered for entered in self.entries if entered.strategy == strategy),
+            worth=None,
+            stakes=stakes,
+        )
+
+    def opposite(self, strategy: str, symbol: str, side: Side) -> tuple[str, ...]:
+        """Return the other strategies that hold a symbol on the opposite side, or have an order on it there."""
+        names = (s.strategy for s in self.stakes if s.symbol == symbol and s.side is not side)
+        return tuple(dict.fromkeys(name for name in names if name != strategy))
+
+    @property
+    def own_working(self) -> frozenset[str]:
+        """Return the symbols on which orders of ours work."""
+        return frozenset(order.symbol for order in self.own_orders)
+
+    def with_closing(self, symbol: str) -> "Book":
+        """Return the book with an order that closes a position working on a symbol, for the next candidate to see."""
+        return replace(self, working=self.working | {symbol})
 
     def with_order(self, entered: Entered) -> "Book":
         """Return the book with one more promised entry, no matter what happened to it."""
         return replace(self, entries=(*self.entries, entered))
 
-    def with_entry(self, instrument: Instrument, quantity: Decimal, price: Decimal, sector: str) -> "Book":
-        """Return the book as if this entry had filled at `price`, for the next candidate to see."""
-        cost, symbol = abs(notional(instrument, quantity, price)), instrument.symbol
+    def with_entry(self, entered: Entered, cost_usd: Decimal, sector: str) -> "Book":
+        """Return the book as if this entry had filled at its worst-case cost, for the next candidate to see."""
+        symbol = entered.symbol
         return replace(
             self,
-            buying_power=self.buying_power - cost,
-            exposure={**self.exposure, symbol: self.exposure.get(symbol, Decimal(0)) + cost},
+            buying_power=self.buying_power - cost_usd,
+            exposure={**self.exposure, symbol: self.exposure.get(symbol, Decimal(0)) + cost_usd},
             sector_exposure={
                 **self.sector_exposure,
-                sector: self.sector_exposure.get(sector, Decimal(0)) + cost,
+                sector: self.sector_exposure.get(sector, Decimal(0)) + cost_usd,
             },
             working=self.working | {symbol},
-            gross=self.gross + cost,
-            new_entries=self.new_entries + 1,
+            gross=self.gross + cost_usd,
+            new_entries=(*self.new_entries, entered.strategy),
+            stakes=(*self.stakes, Stake(entered.strategy, symbol, entered.side, cost_usd, held=False)),
         )
 
 

@@ -119,7 +119,9 @@ class Intent:
     """One submit, replace or cancel; the quantity is unsigned, prices are in the instrument's currency and on its tick.
 
     A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both
-    carry the venue's id of that order in `target_venue_id`.
+    carry the venue's id of that order in `target_venue_id`. The two fractions are the distances from the entry price at
+    which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
+    which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions.
     """
 
     key: IntentKey
@@ -135,6 +137,14 @@ class Intent:
     cycle_id: str
     at: datetime
     target_venue_id: str | None = None
+    stop_loss_fraction: Decimal | None = None
+    profit_target_fraction: Decimal | None = None
+    sent_in: date | None = None
+
+    @property
+    def session(self) -> date:
+        """Return the session in which it is sent; a DAY order ends with that."""
+        return self.sent_in or self.key.session
 
     def asked_for(self, order: Order) -> bool:
         """Return True if the venue's order is the one we asked for: same id, symbol, side, quantity, type and price.

@@ -6,12 +6,14 @@ from tradebot.model.units import Unit
 
 _APPROVE = "tradebot config check shows whether it fits the other limits, and tradebot config accept approves it."
 _SIZE_LIMIT = f"Wait for positions to close, or raise the limit: {_APPROVE}"
+_OWN_SIZE_LIMIT = f"Wait for its positions to close, or raise the limit under strategies.NAME.limits: {_APPROVE}"
 
 LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.SCORE_BELOW_MIN: _row(
         Cause.IDLE,
         "The score is too weak.",
-        "Nothing to do; or measure first, then lower limits.min_score (above 0) and run tradebot config accept.",
+        "Nothing to do; or measure first, then lower strategies.NAME.limits.min_score (above 0) and run "
+        "tradebot config accept.",
     ),
     Reason.COVERAGE_BELOW_MIN: _row(
         Cause.BROKEN,
@@ -20,8 +22,8 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.SIZE_BELOW_ONE: _row(
         Cause.IDLE,
-        "One share costs more than an order may.",
-        f"Remove the symbol from universe:, or raise limits.max_order_fraction: {_APPROVE}",
+        "One share costs more than an order may, or the strategy wants less than one share.",
+        f"Remove the symbol from universe:, or raise strategies.NAME.limits.max_order_fraction: {_APPROVE}",
     ),
     Reason.PRICE_MOVED: _row(
         Cause.BLOCKED,
@@ -33,15 +35,15 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The spread would cost too much.",
         f"Wait; or raise limits.max_spread_fraction: {_APPROVE}",
     ),
-    Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The book already has as many positions as it may.", _SIZE_LIMIT),
+    Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The account already has as many positions as it may.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: _row(
         Cause.IDLE,
-        "This pass has opened as many positions as it may.",
+        "This pass has opened as many positions as the account may.",
         "Wait for the next pass.",
     ),
     Reason.MAX_SESSION_ENTRIES: _row(
         Cause.IDLE,
-        "This session has opened as many positions as it may.",
+        "This session has opened as many positions as the account may.",
         "Wait for the next session; exits continue.",
     ),
     Reason.MAX_SYMBOL_ENTRIES: _row(
@@ -63,7 +65,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.ORDER_NOTIONAL_BELOW_MIN: _row(
         Cause.IDLE,
         "The order is too small to be worth sending.",
-        "Lower limits.min_order_notional_usd (above 0), then run tradebot config accept.",
+        "Lower min_order_notional_usd (above 0) where it is set, then run tradebot config accept.",
     ),
     Reason.SYMBOL_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The symbol would take up too much of the equity.", _SIZE_LIMIT),
     Reason.SECTOR_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The sector would take up too much of the equity.", _SIZE_LIMIT),
@@ -72,7 +74,36 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The symbol has no sector in the configuration.",
         "Give it one under sectors: in your configuration, then run tradebot config accept.",
     ),
-    Reason.GROSS_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The whole book would be too large.", _SIZE_LIMIT),
+    Reason.GROSS_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE, "The account's positions would be too large together.", _SIZE_LIMIT
+    ),
+    Reason.OWN_MAX_OPEN_POSITIONS: _row(
+        Cause.IDLE, "The strategy has as many positions as its own limits allow.", _OWN_SIZE_LIMIT
+    ),
+    Reason.OWN_MAX_NEW_ENTRIES: _row(
+        Cause.IDLE,
+        "The strategy has opened as many positions in this pass as its own limits allow.",
+        "Wait for the next pass.",
+    ),
+    Reason.OWN_MAX_SESSION_ENTRIES: _row(
+        Cause.IDLE,
+        "The strategy has opened as many positions in this session as its own limits allow.",
+        "Wait for the next session; exits continue.",
+    ),
+    Reason.OWN_ORDER_RATE: _row(
+        Cause.BLOCKED,
+        "The strategy has sent more entries within a second or a minute than its own limits allow.",
+        "Nothing to do: the next slot continues. If it happens often, look at what it proposes: tradebot orders --all",
+    ),
+    Reason.OWN_SYMBOL_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE, "The symbol would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+    ),
+    Reason.OWN_SECTOR_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE, "The sector would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+    ),
+    Reason.OWN_GROSS_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE, "The strategy's positions would be too large for its allotment.", _OWN_SIZE_LIMIT
+    ),
     Reason.BUYING_POWER_SHORT: _row(
         Cause.BLOCKED,
         "The account's buying power doesn't cover the order.",

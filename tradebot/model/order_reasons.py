@@ -50,6 +50,12 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position is being closed.",
         Unit.SECONDS,
     ),
+    Reason.STRATEGY_CLOSES: _row(
+        Cause.IDLE,
+        "The strategy wants to close the position or a part of it, for the reason it gives.",
+        "Nothing to do; the position is being closed.",
+        Unit.NONE,
+    ),
     Reason.FLATTEN: _row(
         Cause.BLOCKED,
         "Everything is being closed.",

@@ -26,7 +26,8 @@ class Lot:
 class Position:
     """What one strategy holds in one symbol; `realized_pnl` is in USD over the whole ledger.
 
-    `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it.
+    `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
+    the time of its last fill that no activity explains.
     """
 
     strategy: str
@@ -34,6 +35,7 @@ class Position:
     lots: tuple[Lot, ...]
     realized_pnl: Decimal
     entered_at: datetime | None = None
+    traded_at: datetime | None = None
 
     @property
     def quantity(self) -> Decimal:
@@ -55,6 +57,19 @@ class Position:
         """Return when the position was opened. The position must be open."""
         assert self.entered_at is not None, f"{self.symbol} is not held"
         return self.entered_at
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the ledger keeps of an open position besides its fills.
+
+    `best` is the best price seen since it was opened, or None before the first look. The two fractions are the
+    distances from the entry price at which the entry itself asked to be closed; None if it didn't.
+    """
+
+    best: Decimal | None = None
+    stop_loss_fraction: Decimal | None = None
+    profit_target_fraction: Decimal | None = None
 
 
 ADOPTED = "adopted"
@@ -101,7 +116,8 @@ def apply_fill(position: Position, fill: Fill) -> Position:
     if left:
         lots.append(Lot(left, fill.price, fill.at))
     entered_at = position.entered_at if position.lots and _same_side(position.lots, lots) else fill.at
-    return Position(position.strategy, position.symbol, tuple(lots), realized, entered_at if lots else None)
+    opened = entered_at if lots else None
+    return Position(position.strategy, position.symbol, tuple(lots), realized, opened, position.traded_at)
 
 
 def _same_side(before: Sequence[Lot], after: Sequence[Lot]) -> bool:

@@ -48,6 +48,13 @@ REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do. If it happens often, find out why serve was down or slow: tradebot events",
         Unit.SECONDS,
     ),
+    Reason.SLOT_UNFINISHED: _row(
+        Cause.BLOCKED,
+        "A strategy's own slot ended before everything it asked for was done. What is left isn't made up later.",
+        "Run tradebot why-no-orders --last 20 to see what held it up. To give it more time, write a longer deadline "
+        "into the strategy's times, such as for 3 sessions.",
+        Unit.SECONDS,
+    ),
     Reason.GAVE_WAY: _row(
         Cause.BROKEN,
         "The pass gave way to exit passes so often that it ended before it was done. Its promised orders are in the "
@@ -263,7 +270,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.STRATEGY_FAILED: _row(
         Cause.BROKEN,
         "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",
-        "Fix the plug-in (tradebot strategy list calls it again), or set it to null if another strategy is in use.",
+        "Fix the plug-in (tradebot strategy test NAME asks it again), or set it to null if another strategy is in use.",
     ),
     Reason.STRATEGY_TIMEOUT: _row(
         Cause.BROKEN,
@@ -273,26 +280,36 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.STRATEGY_INVALID: _row(
         Cause.BROKEN,
-        "A strategy returned something that isn't a valid candidate. All its candidates in this pass are refused; "
-        "the other strategies continue.",
-        "Fix the plug-in; the problem is shown beside the reason.",
+        "A strategy returned something that isn't a valid want. All its wants in this pass are refused; the other "
+        "strategies continue.",
+        "Fix the plug-in; the problem is shown beside the reason, and tradebot strategy test NAME asks it again.",
     ),
     Reason.STRATEGY_TOO_MANY: _row(
         Cause.BROKEN,
-        "A strategy proposed more candidates than there are symbols. All of them are refused in this pass; the other "
+        "A strategy returned more wants than there are symbols. All of them are refused in this pass; the other "
         "strategies continue.",
-        "Fix the plug-in: it may propose at most one candidate per symbol of the universe.",
+        "Fix the plug-in: it may return at most one want per symbol that it sees or holds.",
         Unit.CANDIDATES,
+    ),
+    Reason.TARGET_REACHED: _row(
+        Cause.IDLE,
+        "The strategy holds what it wants to hold, or so close to it that a trade isn't worth its cost.",
+        "Nothing to do; limits.target_tolerance_fraction sets how close is close enough.",
     ),
     Reason.ALREADY_POSITIONED: _row(
         Cause.IDLE,
-        "The bot already holds this symbol.",
+        "The strategy already holds this symbol.",
         "Nothing to do; exits manage it.",
     ),
     Reason.FOREIGN_POSITION: _row(
         Cause.BLOCKED,
         "The account holds this symbol, but the bot didn't open the position.",
         "Trade it by hand, or leave it alone.",
+    ),
+    Reason.OPPOSITE_SIDE: _row(
+        Cause.IDLE,
+        "Another strategy holds this symbol on the opposite side, or has an order for it there.",
+        "Wait until its position is closed, or give the two strategies different symbols: strategies.NAME.universe.",
     ),
     Reason.POSITION_GONE: _row(
         Cause.BROKEN,

@@ -1,13 +1,15 @@
 """What we record about each pass, and what was known when it ran."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, first_failure
-from tradebot.model.flow import FlowAlert, IvRank, Quota, SignedPrint, TideTick
+from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
+from tradebot.model.slot import Waiting
 
 
 class Job(StrEnum):
@@ -22,29 +24,24 @@ class Job(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SymbolFacts:
-    """What was known about one symbol at one time; empty tuples and None mean absent.
+    """What was known about one symbol at one time, summed up by kind; a kind of which nothing is known is absent.
 
-    It holds only what decisions read, because there are thousands of symbols. Alerts and prints are oldest first. `gex`
-    is dealers' gamma exposure at the end of the last known session; `gex_scale` is the mean magnitude over the
-    `gex_sessions` before it, or None if there are none. `oi_net` is the overnight change of call minus put open
-    interest and `oi_gross` the sum of the magnitudes, in contracts, both over `oi_contracts` option symbols; if that is
-    0, the data is absent. `received`, `foreign` and `rejected` count the rows of the last reply with alerts.
+    It holds only what decisions read, because there are thousands of symbols. `received`, `foreign` and `rejected`
+    count the rows of the last reply with alerts.
     """
 
     symbol: str
-    alerts: tuple[FlowAlert, ...] = ()
-    prints: tuple[SignedPrint, ...] = ()
-    gex: float | None = None
-    gex_scale: float | None = None
-    gex_sessions: int = 0
-    iv_rank: IvRank | None = None
-    oi_net: int = 0
-    oi_gross: int = 0
-    oi_contracts: int = 0
+    known: Mapping[str, object] = field(default_factory=dict)
     alerts_fetched_at: datetime | None = None
     received: int = 0
     foreign: int = 0
     rejected: int = 0
+
+    @property
+    def alerts(self) -> tuple[FlowAlert, ...]:
+        """Return the session's alerts, oldest first."""
+        alerts: tuple[FlowAlert, ...] = self.known.get(FLOW_ALERTS, ())  # type: ignore[assignment]
+        return alerts
 
     @property
     def has_usable_alerts(self) -> bool:
@@ -52,12 +49,13 @@ class SymbolFacts:
         answered = self.alerts_fetched_at is not None
         return answered and (not self.received or self.foreign + self.rejected < self.received)
 
-
-@dataclass(frozen=True, slots=True)
-class TideFacts:
-    """What was known about the market tide, oldest first."""
-
-    ticks: tuple[TideTick, ...] = ()
+    def only(self, kinds: Set[str]) -> "SymbolFacts":
+        """Return what is known of some kinds; the last reply with alerts belongs to the alerts."""
+        if FLOW_ALERTS not in kinds:
+            return SymbolFacts(self.symbol, {name: value for name, value in self.known.items() if name in kinds})
+        if self.known.keys() <= kinds:
+            return self
+        return replace(self, known={name: value for name, value in self.known.items() if name in kinds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +78,15 @@ class CandidateRecord:
 
 @dataclass(frozen=True, slots=True)
 class StrategyRefusal:
-    """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of what it saw."""
+    """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of what it saw.
+
+    With a `slot` of its own clock, the strategy wasn't refused; the slot was missed, or not done in time.
+    """
 
     strategy: str
     decision: Decision
     symbol: str | None = None
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class CycleRecord:
     """One pass of one job; `job_decision` is set if the pass itself was refused.
 
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
+    `waiting` are the strategies that weren't asked, because they weren't due by their own clocks.
     """
 
     id: str
@@ -115,3 +118,4 @@ class CycleRecord:
     marks: tuple[Mark, ...] = ()
     quota: Quota | None = None
     refused_strategies: tuple[StrategyRefusal, ...] = ()
+    waiting: tuple[Waiting, ...] = ()

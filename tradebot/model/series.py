@@ -1,6 +1,5 @@
 """A series of closed bars of one symbol, as plain arrays; a pandas frame is made only if someone asks for one."""
 
-import re
 from array import array
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,10 @@ if TYPE_CHECKING:
 DAY = "1Day"
 MOST_BARS = 100_000
 """The most bars of one symbol that a strategy may need."""
-_INTRADAY = re.compile(r"(?:([1-9]|[1-5][0-9])Min)|(?:([1-9]|1[0-9]|2[0-3])Hour)")
+WIDTHS = {f"{number}Min": timedelta(minutes=number) for number in range(1, 60)} | {
+    f"{number}Hour": timedelta(hours=number) for number in range(1, 24)
+}
+"""The timeframes of intraday bars, and how long a bar lasts."""
 
 
 class SeriesKey(NamedTuple):
@@ -27,11 +29,9 @@ def width_of(timeframe: str) -> timedelta | None:
     """Return how long an intraday bar lasts, or None for 1Day, which lasts a session; ValueError for anything else."""
     if timeframe == DAY:
         return None
-    match = _INTRADAY.fullmatch(timeframe)
-    if match is None:
+    if timeframe not in WIDTHS:
         raise ValueError(f"{timeframe!r} is not a timeframe; use 1Min to 59Min, 1Hour to 23Hour, or 1Day")
-    minutes, hours = match.groups()
-    return timedelta(minutes=int(minutes or 0), hours=int(hours or 0))
+    return WIDTHS[timeframe]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Series:
     def last(self, count: int) -> "Series":
         """Return the newest `count` bars."""
         first = max(len(self) - count, 0)
-        columns = (self.starts, self.open, self.high, self.low, self.close, self.volume)
-        return Series(self.symbol, self.timeframe, self.adjusted, *(column[first:] for column in columns))
+        prices = (column[first:] for column in (self.open, self.high, self.low, self.close, self.volume))
+        return Series(self.symbol, self.timeframe, self.adjusted, self.starts[first:], *prices)
 
     def frame(self) -> "pd.DataFrame":
         """Return the bars as a pandas frame: columns open, high, low, close, volume; the index is the start in UTC."""

@@ -1,7 +1,7 @@
 """Totals: what the fills of an account add up to. Each fill is added once, so that no pass has to read them all."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -42,6 +42,7 @@ class Totals:
             last_price[fill.symbol] = fill.price
             if owned.origin is not Origin.ACTIVITY:
                 last_traded[fill.symbol] = fill.at
+                positions[key] = replace(positions[key], traded_at=fill.at)
             last_at = fill.at
             count += 1
         return Totals(positions, spent, last_price, last_traded, last_at, count)

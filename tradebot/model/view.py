@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.model.bar import Quote
 from tradebot.model.position import Position
-from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.model.record import SymbolFacts
 from tradebot.model.series import DAY, Series, SeriesKey
 
 if TYPE_CHECKING:
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 class StrategyView:
     """What is known at trading time `now`. A strategy sees only what it needs; everything else is empty.
 
-    `universe` are the symbols whose needs are met. `facts` and `tide` are flow. `lots` are the strategy's own open
-    positions by symbol, with signed shares. `equity_usd` is its allotment of the account's equity. `slot` names the
-    period of its own clock that it is asked for; it is empty if it is asked in every pass.
+    `universe` are the symbols whose needs are met. `facts` are flow facts by symbol, and `market` those of the whole
+    market by kind. `lots` are the strategy's own open positions by symbol, with signed shares. `equity_usd` is its
+    allotment of the account's equity. `slot` names the period of its own clock that it is asked for; it is empty if it
+    is asked in every pass.
     """
 
     now: datetime
     universe: Sequence[str]
     facts: Mapping[str, SymbolFacts] = field(default_factory=dict)
-    tide: TideFacts = field(default_factory=TideFacts)
+    market: Mapping[str, object] = field(default_factory=dict)
     series: Mapping[SeriesKey, Series] = field(default_factory=dict)
     quotes: Mapping[str, Quote] = field(default_factory=dict)
     lots: Mapping[str, Position] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
@@ -30,23 +30,53 @@ QUICK_S = 2.0
 UNPROMISED = "halt"
 """The strategy and slot of a cancel that could not be recorded in the ledger."""
 
+MOST_LEGS = 50
+"""The most orders on one side of a symbol that a target may take in one slot."""
+
 LAST_MOMENT = timedelta(seconds=2)
 """An order sent this close to the session's end may arrive after it and then wait for the next session."""
 
 
-def submit_intent(
-    call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None
-) -> Intent:
-    """Return the submit intent for a candidate; without a limit price it's a market order, which only exits may use."""
-    key = IntentKey(
+def submit_key(call: Call, desk: Desk, candidate: Candidate, leg: int = 0) -> IntentKey:
+    """Return the key of a candidate's order, whose slot is that of the pass or of the strategy's own clock.
+
+    So whatever passes take up a strategy's own slot, the same want is sent only once in it. It is never mistaken for
+    the slot of a pass. An order that adds to what an earlier one left undone is another `leg`.
+    """
+    own = candidate.slot_session is not None
+    return IntentKey(
         desk.account.number,
         candidate.strategy,
-        call.session,
-        call.slot,
+        candidate.slot_session or call.session,
+        f"own {candidate.slot}" if own else call.slot,
         candidate.symbol,
         candidate.side,
         candidate.purpose,
+        leg,
     )
+
+
+def wanted_intent(
+    world: World, call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None
+) -> Intent:
+    """Return the submit intent for what a strategy wants. A target may take several orders, each a leg of its slot.
+
+    Once all legs are used, it returns the last one again, which is then refused as a duplicate.
+    """
+    leg = 0
+    if candidate.want is WantKind.TARGET and candidate.slot_session is not None:
+        key = submit_key(call, desk, candidate)
+        names = [replace(key, leg=number).client_order_id() for number in range(MOST_LEGS)]
+        promised = world.ledger.promised(names)
+        leg = next((number for number, name in enumerate(names) if name not in promised), MOST_LEGS - 1)
+    return submit_intent(call, desk, candidate, quantity, limit_price, leg)
+
+
+def submit_intent(
+    call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None, leg: int = 0
+) -> Intent:
+    """Return the submit intent for a candidate; without a limit price it's a market order, which only exits may use."""
+    key = submit_key(call, desk, candidate, leg)
     return Intent(
         key=key,
         client_order_id=key.client_order_id(),
@@ -60,6 +90,9 @@ def submit_intent(
         time_in_force=TimeInForce.DAY,
         cycle_id=call.cycle_id,
         at=desk.now,
+        stop_loss_fraction=candidate.stop_loss_fraction,
+        profit_target_fraction=candidate.profit_target_fraction,
+        sent_in=None if key.session == call.session else call.session,
     )
 
 

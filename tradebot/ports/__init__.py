@@ -5,8 +5,12 @@ What a strategy from another package needs can be imported from here.
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.flow import FlowAlert
+from tradebot.model.instrument import Right
 from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
+from tradebot.model.record import SymbolFacts
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
@@ -18,16 +22,21 @@ __all__ = [
     "Component",
     "Decision",
     "ExplainedStrategy",
+    "FlowAlert",
     "Gate",
+    "Lot",
     "Needs",
     "Open",
     "OutsideSource",
+    "Position",
     "Reason",
     "Reduce",
+    "Right",
     "Series",
     "Side",
     "Strategy",
     "StrategyView",
+    "SymbolFacts",
     "Target",
     "Verdict",
     "Want",

@@ -3,7 +3,8 @@
 from datetime import date
 from typing import Protocol
 
-from tradebot.model.flow import Endpoint, FlowPage
+from tradebot.model.flow import FlowPage
+from tradebot.model.kind import AnyKind
 
 
 class FlowSource(Protocol):
@@ -12,5 +13,5 @@ class FlowSource(Protocol):
     Methods raise TemporaryError if the source doesn't answer or the daily quota is used up, OperatorError on bad keys.
     """
 
-    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
-        """Return one endpoint's reply for one symbol (None for market-wide endpoints) and session."""
+    def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
+        """Return the source's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""

@@ -11,13 +11,13 @@ from tradebot.model.bar import Session
 from tradebot.model.books import Held, Standing
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
-from tradebot.model.flow import Endpoint, Intake
+from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Order, Reply
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
+from tradebot.model.record import CycleRecord, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
@@ -174,8 +174,11 @@ class Ledger(Calendar, Protocol):
     def last_reconcile(self) -> ReconcileMark | None:
         """Return the last reconcile, or None if there was none."""
 
-    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
-        """Return the best prices stored for these positions."""
+    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
+        """Return what is kept of these open positions besides their fills; those of which nothing is are left out.
+
+        How a position asked to be closed is read from the intent behind the fill that opened it.
+        """
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         """Store the best price of a position."""
@@ -210,10 +213,10 @@ class Facts(Protocol):
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
 
-    def tide(self, session: date, now: datetime) -> TideFacts:
-        """Return what was known about the market tide at `now`."""
+    def market(self, session: date, now: datetime) -> Mapping[str, object]:
+        """Return what was known about the whole market at `now`, by kind."""
 
-    def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
+    def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint last answered, or None if it never did."""
 
     def record(self, cycle: CycleRecord) -> None:

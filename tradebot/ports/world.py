@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.limits import ExitRules, HaltRules, Limits
-from tradebot.model.flow import Endpoint
+from tradebot.exits.lists import Exits, of_account
+from tradebot.limits import ExitRules, HaltRules, Limits, tightest
+from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
 from tradebot.ports.bars import Bars
@@ -38,7 +39,7 @@ class OwnRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The part of the configuration that the trading core needs; `poll_s` is the polling interval of each endpoint."""
+    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind."""
 
     mode: Mode
     universe: Sequence[str]
@@ -46,8 +47,19 @@ class Rules:
     limits: Limits
     halts: HaltRules
     exits: ExitRules
-    poll_s: Mapping[Endpoint, int]
+    poll_s: Mapping[str, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
+    own_exits: Mapping[str, Exits] = field(default_factory=dict)
+
+    def exits_of(self, strategy: str) -> Exits:
+        """Return the exit rules of a strategy's positions: its own list, or else the account's."""
+        own = self.own_exits.get(strategy)
+        return of_account(self.exits) if own is None else own
+
+    @property
+    def tightest(self) -> Limits:
+        """Return the tightest limits of the account and of all strategies in use."""
+        return tightest(self.limits, *(rules.limits for rules in self.own.values()))
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
@@ -66,6 +78,9 @@ class World:
 
     `give_way` raises GaveWay if an exit pass is waiting for this one; the reader calls it before each request.
     Inside `undisturbed` neither does so.
+
+    `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
+    with its symbols. Only a pass that fetches flow has them.
     """
 
     rules: Rules
@@ -86,6 +101,7 @@ class World:
     shadow: bool = False
     give_way: Callable[[], None] = lambda: None
     undisturbed: Undisturbed = nullcontext
+    needed_facts: Mapping[AnyKind, Sequence[str]] = field(default_factory=dict)
 
     @property
     def dry_run(self) -> bool:

@@ -130,7 +130,7 @@ def _resolve(
         if outcome is not None:
             ledger.settle(intent.client_order_id, outcome, now)
             written = True
-        elif intent.key.session < session:
+        elif intent.session < session:
             ledger.abandon(intent.client_order_id, "the broker does not know it and its session is over", now)
             written = True
     return written
@@ -236,7 +236,7 @@ def _outlived(order: Order, promised: IntentRecord | None, session: date) -> boo
     if order.time_in_force is not TimeInForce.DAY or promised is None:
         return False
     # A pass that slept overnight between its claim and the send uses an id from the day before.
-    began = order.submitted_at.date() if order.submitted_at else promised.intent.key.session
+    began = order.submitted_at.date() if order.submitted_at else promised.intent.session
     return began < session
 
 

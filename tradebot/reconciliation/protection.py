@@ -1,12 +1,13 @@
 """Check that each of our positions is protected. The bot itself runs the exits, so some rule must be able to act."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.exits.rules import Held, best_price, evaluate
-from tradebot.limits import ExitRules
+from tradebot.exits.held import Held, best_price
+from tradebot.exits.lists import Exits, in_force, worst_stop
+from tradebot.exits.rules import evaluate
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -24,10 +25,13 @@ from tradebot.timetable.sessions import session_date, session_of
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds."""
+    """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds.
+
+    `exits_of` returns the exit rules of a strategy.
+    """
 
     market: Market
-    rules: ExitRules
+    exits_of: Callable[[str], Exits]
     life_s: float
 
 
@@ -46,7 +50,8 @@ def unprotected(
     missed = last_exits < clock.now - timedelta(seconds=watch.life_s)
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
-        decision = evaluate(_held(books, position), quote, clock.now, watch.rules, state, ratio)
+        rules = _rules(books, position, watch)
+        decision = evaluate(_held(books, position), quote, clock.now, rules, state, ratio)
         if position.symbol not in busy and ((decision.passed and missed) or decision.verdict is Verdict.UNKNOWN):
             held_by_broker = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
             yield Finding(
@@ -55,8 +60,17 @@ def unprotected(
 
 
 def _held(books: Books, position: Position) -> Held:
-    stored = books.best_prices.get((position.strategy, position.symbol, position.opened_at))
-    return Held(position, best_price(position, None, stored))
+    return Held(position, best_price(position, None, books.kept_of(position).best))
+
+
+def _rules(books: Books, position: Position, watch: Watch) -> Exits:
+    return in_force(watch.exits_of(position.strategy), books.kept_of(position))
+
+
+def without_stop(books: Books, watch: Watch) -> tuple[Position, ...]:
+    """Return our open positions that no rule closes at a fixed loss. That is the owner's choice, so it's no finding."""
+    ours = sorted(books.totals.own_positions(), key=lambda position: (position.strategy, position.symbol))
+    return tuple(position for position in ours if worst_stop(_rules(books, position, watch)) is None)
 
 
 def _busy_symbols(view: BrokerView, books: Books, now: datetime) -> set[str]:

@@ -39,7 +39,7 @@ def read_books(ledger: Ledger, now: datetime, listed: Sequence[Order] = ()) -> B
         promised=promised,
         filled=ledger.filled_quantities(every),
         intents=tuple(ledger.recent_intents(_first_session(orders, promised, now))),
-        best_prices=ledger.best_prices([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),
+        kept=ledger.kept([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),
         sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now)),
         noted_too_early=frozenset(_noted_too_early(ledger) if unknown else ()),
     )

@@ -33,7 +33,7 @@ from tradebot.reconciliation.findings import (
 )
 from tradebot.reconciliation.missing_fills import missing_fills
 from tradebot.reconciliation.plans import Plan, fingerprint, plan_of
-from tradebot.reconciliation.protection import Watch, last_exit_pass, unprotected
+from tradebot.reconciliation.protection import Watch, last_exit_pass, unprotected, without_stop
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.unknown_orders import ask_about, take_over_fills, unknown_orders
 from tradebot.timetable.sessions import session_date
@@ -44,6 +44,7 @@ class Reconciled:
     """One comparison: what was applied, what differs, and the plan that would settle it.
 
     `bookings` counts what the broker's activities proved; `doubtful` are activities that prove nothing by themselves.
+    `without_stop` are our positions that no exit rule closes at a fixed loss, as the configuration has it.
     """
 
     at: datetime
@@ -53,6 +54,7 @@ class Reconciled:
     plan: Plan | None
     bookings: int = 0
     doubtful: tuple[Activity, ...] = ()
+    without_stop: tuple[Position, ...] = ()
 
 
 def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) -> Reconciled:
@@ -94,7 +96,8 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
     plan = plan_of(findings, view)
     last_exits = last_exit_pass(ledger, now)
     unguarded = tuple(unprotected(clock, view, books, watch, last_exits)) if watch else ()
-    return _mark(ledger, Reconciled(now, view, applied, findings + unguarded, plan, booked.bookings, booked.doubtful))
+    found = Reconciled(now, view, applied, findings + unguarded, plan, booked.bookings, booked.doubtful)
+    return _mark(ledger, replace(found, without_stop=without_stop(books, watch) if watch else ()))
 
 
 def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -4,21 +4,24 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tradebot.limits import Frozen, Seconds, Tighter
-from tradebot.model.candidate import Component, ComponentName, Side
+from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import Direction, Endpoint, FlowAlert, TideTick
+from tradebot.model.flow import FLOW_ALERTS, Direction, FlowAlert
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
-from tradebot.signals import cluster, features
-from tradebot.strategies.flow_inputs import gather
+from tradebot.signals import cluster
+from tradebot.signals.alerts import flow, recent_alerts
+from tradebot.signals.components import checked_component, component_of
+from tradebot.signals.scoring import Known, ScoreComponent
 
+ComponentName = Annotated[str, AfterValidator(checked_component)]
 Weight = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -35,86 +38,71 @@ class FlowSettings(Frozen):
     premium_scale_usd: Annotated[float, Field(gt=0), Tighter.SAME]
     long_only: Annotated[bool, Tighter.HIGHER]
 
+    def components(self) -> Mapping[ScoreComponent, float]:
+        """Return the components that are in use, with their weights."""
+        return {component_of(name): weight for name, weight in self.weights.items() if weight}
+
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of facts that these components read; the strategy's own filters read the alerts."""
+        return frozenset((FLOW_ALERTS, *(kind.name for component in self.components() for kind in component.reads)))
+
 
 class FlowStrategy:
-    """Scores each symbol's flow and proposes a side to take."""
+    """Scores each symbol's flow and proposes a side to take. A component without a weight is off."""
 
     name = "flow"
-    needs = Needs(facts=frozenset(Endpoint))
     times = ""
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = FlowSettings.model_validate(settings)
         self._lookback = timedelta(seconds=self._settings.lookback_s)
         self._window = timedelta(seconds=self._settings.cluster_window_s)
+        self._weights = self._settings.components()
+        self.needs = Needs(facts=self._settings.kinds())
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         """Return one want per symbol of the universe, refused ones included, largest score magnitude first."""
-        tide = features.market_tide(self._ticks(view))
-        wants = [self._want(view, symbol, tide) for symbol in view.universe]
+        market = self._known(view, "")
+        # A component that is the same for all symbols is computed only once.
+        shared = {each: self._component(each, market) for each in self._weights if each.market_wide}
+        wants = [self._want(self._known(view, symbol), shared) for symbol in view.universe]
         return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
-        facts = view.facts.get(symbol) or SymbolFacts(symbol)
-        alerts = self._alerts(view, facts)
-        return gather(
-            facts,
-            alerts,
-            self._ticks(view),
-            view.now,
-            lookback=self._lookback,
-            premium_scale_usd=self._settings.premium_scale_usd,
-            direction=_sign(self._flow(facts, alerts)),
+        known = self._known(view, symbol)
+        return tuple(
+            ComponentInputs(
+                component.name,
+                component.formula,
+                tuple(component.inputs(known)),
+                component.absent if component.value(known) is None else None,
+            )
+            for component in self._weights
         )
 
-    def _ticks(self, view: StrategyView) -> Sequence[TideTick]:
-        return features.recent_ticks(view.tide.ticks, view.now, self._lookback)
-
-    def _alerts(self, view: StrategyView, facts: SymbolFacts) -> list[FlowAlert]:
-        settings = self._settings
-        return features.recent_alerts(
+    def _known(self, view: StrategyView, symbol: str) -> Known:
+        settings, facts = self._settings, view.facts.get(symbol) or SymbolFacts(symbol)
+        alerts = recent_alerts(
             facts, view.now, self._lookback, settings.min_alert_premium_usd, settings.max_days_to_expiry
         )
+        found = flow(alerts, settings.premium_scale_usd) if facts.has_usable_alerts else None
+        return Known(view.now, self._lookback, settings.premium_scale_usd, view.market, facts, alerts, found)
 
-    def _flow(self, facts: SymbolFacts, alerts: Sequence[FlowAlert]) -> float | None:
-        return features.flow(alerts, self._settings.premium_scale_usd) if facts.has_usable_alerts else None
-
-    def _want(self, view: StrategyView, symbol: str, tide: float | None) -> Open:
-        facts = view.facts.get(symbol) or SymbolFacts(symbol)
-        alerts = self._alerts(view, facts)
-        components = self._components(view, facts, alerts, tide)
+    def _want(self, known: Known, shared: Mapping[ScoreComponent, Component]) -> Open:
+        components = tuple(shared.get(each) or self._component(each, known) for each in self._weights)
         score, coverage = weigh(components)
         return Open(
-            symbol,
+            known.facts.symbol,
             Side.BUY if score >= 0 else Side.SELL,
             score,
             coverage=coverage,
             components=components,
-            decisions=(self._filter(alerts, score),),
+            decisions=(self._filter(known.alerts, score),),
         )
 
-    def _components(
-        self, view: StrategyView, facts: SymbolFacts, alerts: Sequence[FlowAlert], tide: float | None
-    ) -> tuple[Component, ...]:
-        flow = self._flow(facts, alerts)
-        direction = _sign(flow)
-        values = {
-            ComponentName.FLOW: (flow, f"{len(alerts)} alerts"),
-            ComponentName.DARK_POOL: (
-                features.dark_pool(facts.prints, view.now, self._lookback),
-                f"{len(facts.prints)} prints",
-            ),
-            ComponentName.MARKET_TIDE: (tide, f"{len(view.tide.ticks)} ticks"),
-            ComponentName.GREEK_EXPOSURE: (
-                features.greek_exposure(facts, direction),
-                f"{facts.gex_sessions} earlier sessions",
-            ),
-            ComponentName.IV_RANK: (features.iv_rank(facts, direction), "last session"),
-            ComponentName.OI_CHANGE: (features.oi_change(facts), f"{facts.oi_contracts} contracts"),
-        }
-        weights = self._settings.weights
-        return tuple(Component(name, value, weights[name], source) for name, (value, source) in values.items())
+    def _component(self, component: ScoreComponent, known: Known) -> Component:
+        return Component(component.name, component.value(known), self._weights[component], component.source(known))
 
     def _filter(self, alerts: Sequence[FlowAlert], score: float) -> Decision:
         if not score:
@@ -132,10 +120,6 @@ class FlowStrategy:
             size,
             self._settings.min_cluster,
         )
-
-
-def _sign(flow: float | None) -> int:
-    return 0 if not flow else (1 if flow > 0 else -1)
 
 
 def weigh(components: Sequence[Component]) -> tuple[float, float]:

@@ -1,46 +1,120 @@
 """The strategies section of the configuration: which are in use, their settings, and the cost limits of plug-ins."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
-from tradebot.limits import Frozen, Tighter
-from tradebot.model.candidate import ComponentName
+from tradebot.exits.lists import ExitList, Exits, parse
+from tradebot.limits import Fraction, Frozen, OwnLimits, Tighter
 from tradebot.strategies.flow import FlowSettings
-from tradebot.text import counted
+from tradebot.text import SYMBOL_PATTERN, counted
 
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
+Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+
+
+class CoreSettings(Frozen):
+    """What the core reads of every strategy's section; the strategy itself never sees it.
+
+    Without a universe, it is the bot's. Without times, the strategy's own choice counts. Without an allotment, it
+    shares with others that have none what the rest leave. Without exits, it has the account's; an empty list is none.
+    """
+
+    universe: Annotated[list[Symbol] | None, Field(min_length=1, max_length=5000), Tighter.FEWER] = None
+    times: Annotated[str | None, Tighter.SAME] = None
+    # A smaller allotment isn't tighter: strategies without one share what it leaves.
+    allotment_fraction: Annotated[Fraction | None, Tighter.SAME] = None
+    limits: OwnLimits = OwnLimits()
+    exits: Annotated[ExitList | None, Tighter.SAME] = None
+
+
+CORE_KEYS = frozenset(CoreSettings.model_fields)
+"""The keys of a strategy's section that aren't passed to its factory."""
+
+
+class FlowSection(FlowSettings, CoreSettings):
+    """The section of the built-in flow strategy."""
+
+
+class PluginSection(CoreSettings):
+    """The section of a plug-in, which validates its own settings."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class StrategySettings(Frozen):
-    """Each strategy's settings by name; None turns a strategy off. A plug-in validates its own settings."""
+    """Each strategy's section by name; None turns a strategy off."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, dict[str, object] | None]
+    __pydantic_extra__: dict[str, PluginSection | None]
 
-    flow: FlowSettings | None
+    flow: FlowSection | None
+
+    def sections(self) -> Mapping[str, CoreSettings]:
+        """Return the sections of the strategies in use, the built-in one first."""
+        named: dict[str, CoreSettings | None] = {"flow": self.flow, **self.__pydantic_extra__}
+        return {name: section for name, section in named.items() if section is not None}
 
     def in_use(self) -> Mapping[str, Mapping[str, object]]:
         """Return the settings to pass to the factory of each strategy in use, the built-in one first."""
-        named = {"flow": self.flow.model_dump() if self.flow else None, **self.__pydantic_extra__}
-        return {name: settings for name, settings in named.items() if settings is not None}
+        return {name: section.model_dump(exclude=set(CORE_KEYS)) for name, section in self.sections().items()}
+
+    def allotments(self) -> Mapping[str, Decimal]:
+        """Return the share of the account's equity that each strategy in use trades with."""
+        given = {name: section.allotment_fraction for name, section in self.sections().items()}
+        fixed = {name: fraction for name, fraction in given.items() if fraction is not None}
+        sharing = max(len(given) - len(fixed), 1)
+        share = max(1 - sum(fixed.values(), Decimal(0)), Decimal(0)) / sharing
+        return {name: fixed.get(name, share) for name in given}
+
+    def own_exits(self) -> Mapping[str, Exits]:
+        """Return the exit rules of each strategy in use that has a list of its own."""
+        return {name: parse(section.exits) for name, section in self.sections().items() if section.exits is not None}
 
     def plugins(self) -> int:
         """Return how many plug-ins are in use; they are asked one after the other."""
-        return len(self.in_use().keys() - {"flow"})
+        return len(self.sections().keys() - {"flow"})
 
-    def contradictions(self) -> Iterator[str]:
+    def contradictions(self, universe: Sequence[str]) -> Iterator[str]:
         """Yield a message for each inconsistency between the values."""
-        unweighted = set(ComponentName) - set(self.flow.weights) if self.flow else set()
-        if unweighted:
-            yield f"strategies.flow.weights lacks {', '.join(sorted(unweighted))}"
-        if not self.in_use():
+        if not self.sections():
             yield "all strategies are off, so nothing would ever be proposed; to stop entries, use tradebot halt"
         for name in self.__pydantic_extra__:
             if not re.fullmatch(STRATEGY_NAME, name):
                 yield f"strategies.{name}: a name has at most 20 lowercase letters, digits and _"
+        yield from self._universes(universe)
+        yield from self._shares()
+
+    def _universes(self, universe: Sequence[str]) -> Iterator[str]:
+        for name, section in self.sections().items():
+            own = section.universe or []
+            outside = [symbol for symbol in own if symbol not in universe]
+            if outside:
+                yield (
+                    f"strategies.{name}.universe has {', '.join(outside[:5])}, and universe doesn't: the bot reads "
+                    "prices only for the symbols of universe, so add them there too"
+                )
+            if len(set(own)) != len(own):
+                yield f"strategies.{name}.universe lists a symbol twice: it would be scored and limited twice"
+
+    def _shares(self) -> Iterator[str]:
+        given = {name: section.allotment_fraction for name, section in self.sections().items()}
+        total = sum((fraction for fraction in given.values() if fraction is not None), Decimal(0))
+        shares = ", ".join(f"{name} {fraction:f}" for name, fraction in given.items() if fraction is not None)
+        sharing = [name for name, fraction in given.items() if fraction is None]
+        if total > 1:
+            yield (
+                f"allotment_fraction adds up to {total:f} ({shares}), more than 1: together, the strategies would "
+                "trade with more equity than the account has"
+            )
+        elif total == 1 and sharing:
+            yield (
+                f"allotment_fraction adds up to 1 ({shares}), so nothing is left for {', '.join(sharing)}: "
+                "give it an allotment_fraction too, or set it to null"
+            )
 
 
 class PluginSettings(Frozen):

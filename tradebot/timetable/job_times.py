@@ -72,7 +72,7 @@ class JobTimes:
         """Return the due times of one session in order; if two parts give the same time, it is due once."""
         by_start: dict[datetime, Due] = {}
         for part in self.parts:
-            for due in _dues(part, session):
+            for due in dues(part, session):
                 by_start.setdefault(due.start, due)
         return sorted(by_start.values(), key=lambda due: due.start)
 
@@ -91,7 +91,7 @@ def parse(text: object) -> JobTimes:
     words = [part.strip() for part in plain.split(",")]
     if len(words) > MOST_PARTS:
         raise ValueError(f"at most {MOST_PARTS} parts are allowed")
-    return JobTimes(plain, tuple(_part(word) for word in words))
+    return JobTimes(plain, tuple(parse_part(word) for word in words))
 
 
 @lru_cache(maxsize=64)
@@ -107,34 +107,41 @@ def longest_wait_s(renewal: JobTimes, used: JobTimes) -> int:
     return int(max(waits).total_seconds())
 
 
-def _part(text: str) -> Part:
+def is_time(text: str) -> bool:
+    """Return True if a text is written as one of a job's times, whether or not it is ever due."""
+    return bool(_AT.fullmatch(text) or _EVERY.fullmatch(text))
+
+
+def parse_part(text: str) -> Part:
+    """Parse one of the parts that commas separate; ValueError as for all of them."""
     at, every = _AT.fullmatch(text), _EVERY.fullmatch(text)
     if at:
         part = Part(_edge(at[1]), Edge(False, 0), None)
     elif every:
-        part = Part(_edge(every[2] or "open"), _edge(every[3] or "close"), _seconds(every[1]))
+        part = Part(_edge(every[2] or "open"), _edge(every[3] or "close"), seconds(every[1]))
     else:
         raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
     if part.every_s == 0:
         raise ValueError(f"{text!r}: an interval of zero would be due all the time")
-    if not next(_dues(part, WHOLE_DAY), None):
+    if not next(dues(part, WHOLE_DAY), None):
         raise ValueError(f"{text!r} is never due: in a session of 6h30m, it ends before it begins")
     return part
 
 
 def _edge(text: str) -> Edge:
     name, _, offset = text.replace("-", "+").partition("+")
-    return Edge(name == "open", _seconds(offset) if offset else 0)
+    return Edge(name == "open", seconds(offset) if offset else 0)
 
 
-def _seconds(text: str) -> int:
-    seconds = int(text[:-1]) * UNITS[text[-1]]
-    if seconds % MINUTE_S:
+def seconds(text: str) -> int:
+    """Return a duration such as 30m in seconds; ValueError if it isn't in whole minutes."""
+    found = int(text[:-1]) * UNITS[text[-1]]
+    if found % MINUTE_S:
         raise ValueError(f"{text}: slots start on whole minutes, so use a multiple of 60s")
-    return seconds
+    return found
 
 
-def _dues(part: Part, session: Session) -> Iterator[Due]:
+def dues(part: Part, session: Session) -> Iterator[Due]:
     """Yield the due times of one part; there are none if a short session ends before the part begins."""
     start, end = part.start.of(session), min(part.end.of(session), session.close)
     if part.every_s is None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 from tradebot.limits import Limits
-from tradebot.model.decision import Verdict
+from tradebot.model.decision import Gate, Verdict
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import ReconcileMark
 from tradebot.text import counted, noun
@@ -99,7 +99,8 @@ def health(
 def _strategies(passes: Sequence[CycleRecord]) -> Iterator[Check]:
     """Yield a warning for each strategy whose answer the last pass of entries refused as a whole."""
     last = next((cycle for cycle in reversed(passes) if cycle.job is Job.TRADE_ONCE), None)
-    for refusal in last.refused_strategies if last else ():
+    refused = last.refused_strategies if last else ()
+    for refusal in [each for each in refused if each.decision.gate is Gate.STRATEGY]:
         found = f"{refusal.strategy} is BROKEN ({refusal.decision.reason}): tradebot strategy list"
         yield Check("strategy", "warn", found)
 

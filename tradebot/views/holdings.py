@@ -1,14 +1,14 @@
 """The positions held, and where their exit rules act, at the prices that recorded passes saw."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.exits.rules import Held, best_price
-from tradebot.exits.stops import distance, stops
-from tradebot.limits import ExitRules
-from tradebot.model.position import FOREIGN, Position
+from tradebot.exits.held import Held, best_price
+from tradebot.exits.kind import distance
+from tradebot.exits.lists import Exits, in_force
+from tradebot.model.position import FOREIGN, Kept, Position
 from tradebot.model.record import CycleRecord
 
 FOREIGN_OWNER = "foreign"
@@ -19,7 +19,7 @@ class StopRow:
     """One exit rule of a position: the price in USD or the time at which it acts (or arms, if it isn't armed yet).
 
     `distance` is the gap to that price as a fraction of the last price, `left_s` the time left; below zero means
-    passed.
+    passed. `own` is True if the rule isn't from a list: the strategy asked for it when it opened the position.
     """
 
     rule: str
@@ -28,6 +28,7 @@ class StopRow:
     armed: bool
     distance: Decimal | None
     left_s: float | None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +73,15 @@ def prices(passes: Iterable[CycleRecord]) -> dict[str, Priced]:
 def holdings(
     positions: Sequence[Position],
     acknowledged: Mapping[str, Decimal],
-    high_water: Mapping[tuple[str, str], Decimal],
-    rules: ExitRules,
+    kept: Mapping[tuple[str, str], Kept],
+    exits_of: Callable[[str], Exits],
     priced: Mapping[str, Priced],
     now: datetime | None,
 ) -> tuple[Holding, ...]:
     """Return a row for every open position, the bot's own first.
 
-    `acknowledged` holds signed shares of foreign positions by symbol, `high_water` the best price in USD since each
-    position was opened, by strategy and symbol.
+    `acknowledged` holds signed shares of foreign positions by symbol. `kept` is what the ledger keeps of each position
+    besides its fills, by strategy and symbol. `exits_of` returns the exit rules of a strategy.
     """
     book = [position for position in positions if position.quantity]
     ours = sorted((p for p in book if p.strategy != FOREIGN), key=lambda p: (p.symbol, p.strategy))
@@ -88,18 +89,19 @@ def holdings(
     for symbol, quantity in acknowledged.items():
         foreign[symbol] = foreign.get(symbol, Decimal(0)) + quantity
     return (
-        *(_own(p, high_water.get((p.strategy, p.symbol)), rules, priced.get(p.symbol), now) for p in ours),
+        *(
+            _own(p, kept.get((p.strategy, p.symbol), Kept()), exits_of(p.strategy), priced.get(p.symbol), now)
+            for p in ours
+        ),
         *(_foreign(symbol, quantity) for symbol, quantity in sorted(foreign.items()) if quantity),
     )
 
 
-def _own(
-    position: Position, best: Decimal | None, rules: ExitRules, priced: Priced | None, now: datetime | None
-) -> Holding:
-    held = Held(position, best_price(position, None, best))
+def _own(position: Position, kept: Kept, rules: Exits, priced: Priced | None, now: datetime | None) -> Holding:
+    held = Held(position, best_price(position, None, kept.best))
     # A price from before the position was opened doesn't apply to it.
     price = priced.price if priced and priced.at >= position.opened_at else None
-    rows = stop_rows(held, rules, price, now)
+    rows = stop_rows(held, in_force(rules, kept), price, now, listed=rules)
     return Holding(
         symbol=position.symbol,
         strategy=position.strategy,
@@ -112,14 +114,20 @@ def _own(
         price_at=priced.at if priced and price is not None else None,
         gain=held.gain(price) if price is not None else None,
         unrealized_usd=position.quantity * price - position.cost if price is not None else None,
-        high_water=best,
+        high_water=kept.best,
         stops=rows,
         nearest=nearest_of(rows),
     )
 
 
-def stop_rows(held: Held, rules: ExitRules, price: Decimal | None, now: datetime | None) -> tuple[StopRow, ...]:
-    """Measure the distance from each exit rule of a position, given its last price in USD and the time."""
+def stop_rows(
+    held: Held, rules: Exits, price: Decimal | None, now: datetime | None, listed: Exits
+) -> tuple[StopRow, ...]:
+    """Measure the distance from each exit rule of a position, given its last price in USD and the time.
+
+    The rules that aren't `listed` are those that the position was opened with.
+    """
+    levels = ((rule.level(held), rule not in listed) for rule in rules)
     return tuple(
         StopRow(
             rule=stop.rule.value,
@@ -128,8 +136,9 @@ def stop_rows(held: Held, rules: ExitRules, price: Decimal | None, now: datetime
             armed=stop.armed,
             distance=None if price is None else distance(stop, price, held.direction),
             left_s=(stop.at - now).total_seconds() if stop.at and now else None,
+            own=own,
         )
-        for stop in stops(held, rules)
+        for stop, own in levels
     )
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Self
 
+from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
@@ -74,7 +75,9 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
         return f"{counted(len(answers), 'answer')}, {counted(sum(answer.received for answer in answers), 'row')}"
     orders = sum(record.terminal is None for record in cycle.candidates)
     failed = "".join(
-        f"; strategy {refusal.strategy} is BROKEN ({refusal.decision.reason})" for refusal in cycle.refused_strategies
+        f"; strategy {refusal.strategy} is BROKEN ({refusal.decision.reason})"
+        for refusal in cycle.refused_strategies
+        if refusal.decision.gate is Gate.STRATEGY
     )
     if cycle.job is Job.SCORE:
         return f"{len(cycle.candidates)} scored, {counted(orders, 'candidate')}{failed}"

@@ -1,6 +1,6 @@
 """Why the bot did or didn't trade, and one symbol's way through every gate, as values to show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,17 +10,22 @@ from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
+from tradebot.model.slot import Waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since."""
+    """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
+
+    `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
+    """
 
     explanation: Explanation
     first_at: datetime | None
     last_at: datetime | None
     last_slot: str | None
     now: str | None
+    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +33,13 @@ class SymbolWhy:
     """How the last pass that looked at a symbol decided on it; `passes` counts those in the span that looked at it.
 
     Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
-    `then` which gate would refuse it next.
+    `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
+    with the reason for which it ended there, or None if its order was sent.
     """
 
     symbol: str
+    strategy: str | None
+    others: Mapping[str, Reason | None]
     at: datetime | None
     slot: str | None
     passes: int
@@ -54,17 +62,22 @@ def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> 
     `halt` is the cause of the halt as a sentence, and what clears it, if the bot was halted then; `now` is what has
     changed since.
     """
-    way = ways[-1]
+    same = [way for way in ways if way.at == ways[-1].at]
+    # Among several strategies, the one whose order was sent says most.
+    way = next((way for way in same if way.record.terminal is None), same[0])
     candidate, terminal = way.record.candidate, way.record.terminal
+    ends = {each.record.candidate.strategy: each.record.terminal for each in same if each is not way}
     sentence, remedy = "The order was sent and accepted.", "tradebot status"
     if terminal and terminal.reason:
         more, remedy = halt or ("", remedy_of(terminal.reason, [terminal]))
         sentence = f"Refused by gate {terminal.gate}: {REASONS[terminal.reason].meaning}{more}"
     return SymbolWhy(
         symbol=candidate.symbol,
+        strategy=candidate.strategy,
+        others={strategy: end.reason if end else None for strategy, end in ends.items()},
         at=way.at,
         slot=way.slot,
-        passes=len(ways),
+        passes=len({each.at for each in ways}),
         side=candidate.side.value,
         score=candidate.score,
         coverage=candidate.coverage,
@@ -100,10 +113,16 @@ def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now:
     last = cycles[-1] if cycles else None
     refused = last.job_decision if last else None
     sentence, remedy = answer.sentence, answer.remedy
-    if last and refused is None and not last.refused_strategies:
-        sentence, remedy = "The strategy proposed nothing for it, because it has no flow.", "tradebot score"
+    if last and refused is None and not any(each.symbol is None for each in last.refused_strategies):
+        sentence, remedy = "No strategy wanted anything for it.", "tradebot score"
+    left_out = next((each for each in last.refused_strategies if each.symbol == symbol), None) if last else None
+    if left_out and left_out.decision.reason:
+        row = REASONS[left_out.decision.reason]
+        sentence, remedy = f"{left_out.strategy} didn't look at it: {row.meaning}", row.remedy
     return SymbolWhy(
         symbol=symbol,
+        strategy=None,
+        others={},
         at=None,
         slot=last.slot if last else None,
         passes=0,

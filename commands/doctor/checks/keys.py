@@ -50,6 +50,8 @@ def flow_key(app: "App", environ: Mapping[str, str]) -> Check:
     """Check that there is a key for the flow source, and that it can be sent."""
     from tradebot.adapters.wire.hosts import check_secret
 
+    if not app.secrets.uw_key and app.settings.strategies.flow is None:
+        return skipped("flow key", "UW_API_KEY is not set, and the flow strategy is off")
     if not app.secrets.uw_key:
         return Check(
             "flow key",
@@ -78,5 +80,6 @@ def calls_a_session(app: "App") -> int:
     from tradebot.timetable.fetching import FetchPlan
 
     settings = app.settings
-    poll_s, times = settings.unusual_whales.poll_s, settings.timetable[Job.FETCH_FLOW]
-    return FetchPlan(len(settings.universe), poll_s, times).calls
+    if not app.needed_facts:
+        return 0
+    return FetchPlan.of(app.needed_facts, settings.unusual_whales.poll_s, settings.timetable[Job.FETCH_FLOW]).calls

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.app.wiring import App
     from tradebot.model.bar import VenueClock
-    from tradebot.model.flow import Endpoint, FlowPage
+    from tradebot.model.flow import FlowPage
+    from tradebot.model.kind import AnyKind
 
 LOW_QUOTA = 0.1
 """Warn if less than this share of the day's quota is left."""
@@ -200,27 +201,29 @@ def venue_calendar(app: "App") -> Check:
 
 
 def flow(app: "App") -> Check:
-    """Ask each endpoint once, and find out how much of the plan's daily quota is left."""
-    from tradebot.model.flow import Endpoint
+    """Ask each endpoint that a strategy needs once, and find out how much of the plan's daily quota is left."""
     from tradebot.timetable.sessions import last_session
 
+    if not app.needed_facts:
+        return skipped("flow", "no strategy in use reads options flow")
     if app.mode is not Mode.SANDBOX and not app.secrets.uw_key:
         return skipped("flow", "options flow is NOT CONFIGURED")
     source = app.flow
     session = last_session(app.ledger_view, datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now())
-    # If the source can't be reached at all, this first request raises, and the others aren't made.
-    pages = [source.fetch(Endpoint.MARKET_TIDE, None, session)]
-    answers = [
-        _asked(source, endpoint, app.settings.universe[0], session) for endpoint in Endpoint if not endpoint.market_wide
+    (first, symbol), *others = [
+        (kind, None if kind.market_wide else symbols[0]) for kind, symbols in app.needed_facts.items()
     ]
+    # If the source can't be reached at all, this first request raises, and the others aren't made.
+    pages = [source.fetch(first, symbol, session)]
+    answers = [_asked(source, kind, symbol, session) for kind, symbol in others]
     refused = [answer.message for answer in answers if isinstance(answer, TradebotError)]
     pages += [answer for answer in answers if not isinstance(answer, TradebotError)]
     return _flow_row(app, pages, refused)
 
 
-def _asked(source: "UnusualWhales", endpoint: "Endpoint", symbol: str, session: date) -> "FlowPage | TradebotError":
+def _asked(source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session: date) -> "FlowPage | TradebotError":
     try:
-        return source.fetch(endpoint, symbol, session)
+        return source.fetch(kind, symbol, session)
     except TradebotError as error:
         return error
 

@@ -22,11 +22,11 @@ from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create, running, stop
-from tradebot.model.flow import Endpoint
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus, OrderType, Outcome
 from tradebot.model.trading import Mode
+from tradebot.signals.kinds import kinds
 
 DAY = date(2026, 11, 20)
 SYMBOLS = ("AAPL", "MSFT", "SPY")
@@ -120,7 +120,7 @@ def test_every_flow_endpoint_answers_with_rows_and_a_quota(served: Served) -> No
     clock = LockStepClock(url)
     clock.tick_to("close")
     source = UnusualWhales(url, "sandbox", now=clock.now)
-    for endpoint in Endpoint:
-        page = source.fetch(endpoint, None if endpoint.market_wide else "AAPL", DAY)
-        assert page.rows, endpoint
+    for kind in kinds().values():
+        page = source.fetch(kind, None if kind.market_wide else "AAPL", DAY)
+        assert page.rows, kind.name
         assert page.quota.used_today is not None

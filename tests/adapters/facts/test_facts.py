@@ -15,15 +15,15 @@ from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT, SqliteFacts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import Severity
-from tradebot.model.flow import Endpoint
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.signals.kinds import iv_rank, market_tide
 
 
 @pytest.fixture
 def facts(tmp_path: Path) -> Iterator[SqliteFacts]:
     store = SqliteFacts(tmp_path, MemoryEvents(), NOW)
-    store.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1"), make_alert("2")))
+    store.store(make_intake("flow_alerts", make_alert("1"), make_alert("2")))
     yield store
     store.close()
 
@@ -42,12 +42,12 @@ def test_facts_outlive_the_process(facts: SqliteFacts, tmp_path: Path) -> None:
 def test_what_another_process_stores_is_seen_at_the_next_load(facts: SqliteFacts, tmp_path: Path) -> None:
     assert len(facts.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
     other = SqliteFacts(tmp_path, MemoryEvents(), NOW)
-    other.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("3"), at=minutes(1)))
-    other.store(make_intake(Endpoint.IV_RANK, make_iv(DAY, symbol="MSFT"), symbol="MSFT", at=minutes(1)))
+    other.store(make_intake("flow_alerts", make_alert("3"), at=minutes(1)))
+    other.store(make_intake("iv_rank", make_iv(DAY, symbol="MSFT"), symbol="MSFT", at=minutes(1)))
     other.close()
     known = facts.load(["AAPL", "MSFT"], DAY, minutes(1))
     assert len(known["AAPL"].alerts) == 3
-    assert known["MSFT"].iv_rank == make_iv(DAY, symbol="MSFT")
+    assert iv_rank.KIND.of(known["MSFT"].known) == make_iv(DAY, symbol="MSFT")
     assert len(facts.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
 
 
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_moved_aside_and_begun_anew(facts: SqliteFacts, tmp_pa
         before = path.read_bytes()
         again = SqliteFacts(tmp_path, events, NOW)
         assert (tmp_path / f"facts.db.damaged-{number}").read_bytes() == before
-        assert again.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1"))) == 1
+        assert again.store(make_intake("flow_alerts", make_alert("1"))) == 1
         again.close()
     assert [event.severity for event in events.emitted] == [Severity.WARN, Severity.WARN]
 
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_moved_aside_and_begun_anew(facts: SqliteFacts, tmp_pa
 def test_damage_found_in_the_middle_of_a_pass_asks_for_another_pass(tmp_path: Path) -> None:
     events = MemoryEvents()
     store = SqliteFacts(tmp_path, events, NOW)
-    store.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1")))
+    store.store(make_intake("flow_alerts", make_alert("1")))
     with sqlite3.connect(tmp_path / "facts.db") as database:
         database.execute("UPDATE facts SET body = '[1, 2]'")
     database.close()
@@ -112,13 +112,13 @@ def test_a_folder_in_place_of_the_file_needs_a_person(tmp_path: Path) -> None:
 
 
 def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> None:
-    facts.store(make_intake(Endpoint.MARKET_TIDE, make_tick("1"), symbol=None, at=minutes(5)))
+    facts.store(make_intake("market_tide", make_tick("1"), symbol=None, at=minutes(5)))
     facts.record(make_cycle("old"))
     facts.record(make_cycle("new", minutes(5)))
     facts.load(["AAPL"], DAY, minutes(5))
     facts.prune(minutes(1) + FACTS_KEPT)
     assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts == ()
-    assert len(facts.tide(DAY, minutes(5)).ticks) == 1
+    assert len(market_tide.KIND.of(facts.market(DAY, minutes(5))) or ()) == 1
     assert [cycle.id for cycle in facts.cycles(job="trade-once")] == ["old", "new"]
     assert len(facts.intakes(NOW)) == 1
     facts.prune(minutes(1) + DECISIONS_KEPT)
@@ -191,8 +191,8 @@ def test_ends_says_what_the_records_themselves_say(facts: SqliteFacts) -> None:
 
 def test_the_newest_answer_of_each_endpoint_and_symbol_comes_with_the_counts_of_a_span(facts: SqliteFacts) -> None:
     for minute in (0, 5, 10):
-        facts.store(make_intake(Endpoint.FLOW_ALERTS, at=minutes(minute), foreign=2))
-    facts.store(make_intake(Endpoint.MARKET_TIDE, symbol=None, at=minutes(1)))
+        facts.store(make_intake("flow_alerts", at=minutes(minute), foreign=2))
+    facts.store(make_intake("market_tide", symbol=None, at=minutes(1)))
     alerts, tide = facts.answers(minutes(5))
-    assert alerts == (Endpoint.FLOW_ALERTS, "AAPL", minutes(10), 2, 6, 4, 2)
-    assert tide == (Endpoint.MARKET_TIDE, None, minutes(1), 0, 0, 0, 0)
+    assert alerts == ("flow_alerts", "AAPL", minutes(10), 2, 6, 4, 2)
+    assert tide == ("market_tide", None, minutes(1), 0, 0, 0, 0)

@@ -26,11 +26,13 @@ from tests.adapters.samples import (
 from tests.fakes import MemoryEvents, MemoryFacts
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import Endpoint
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.ports.stores import Facts
-from tradebot.signals.condense import signed_print
+from tradebot.signals.kinds import iv_rank
+from tradebot.signals.kinds.dark_pool import signed_print
+from tradebot.signals.kinds.greek_exposure import GammaFacts
+from tradebot.signals.kinds.oi_change import OiFacts
 
 YESTERDAY = date(2026, 1, 2)
 
@@ -47,28 +49,28 @@ def facts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Facts]:
 
 def test_a_symbol_never_asked_for_is_known_to_be_empty(facts: Facts) -> None:
     assert facts.load(["AAPL"], DAY, NOW) == {"AAPL": SymbolFacts("AAPL")}
-    assert facts.tide(DAY, NOW).ticks == ()
-    assert facts.last_fetch(Endpoint.FLOW_ALERTS, "AAPL") is None
+    assert facts.market(DAY, NOW) == {}
+    assert facts.last_fetch("flow_alerts", "AAPL") is None
 
 
 def test_each_fact_is_new_once(facts: Facts) -> None:
     alerts = (make_alert("1"), make_alert("2"))
-    assert facts.store(make_intake(Endpoint.FLOW_ALERTS, *alerts)) == 2
-    assert facts.store(make_intake(Endpoint.FLOW_ALERTS, *alerts, make_alert("3"), at=minutes(5))) == 1
+    assert facts.store(make_intake("flow_alerts", *alerts)) == 2
+    assert facts.store(make_intake("flow_alerts", *alerts, make_alert("3"), at=minutes(5))) == 1
     assert len(facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts) == 3
 
 
 def test_an_alert_keeps_its_first_form(facts: Facts) -> None:
-    facts.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1")))
+    facts.store(make_intake("flow_alerts", make_alert("1")))
     changed = replace(make_alert("1"), volume=9)
-    assert facts.store(make_intake(Endpoint.FLOW_ALERTS, changed, at=minutes(5))) == 0
+    assert facts.store(make_intake("flow_alerts", changed, at=minutes(5))) == 0
     assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts == (make_alert("1"),)
 
 
 def test_the_last_alert_answer_lends_its_counts(facts: Facts) -> None:
-    facts.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1"), foreign=4))
-    facts.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("2"), foreign=1, at=minutes(5)))
-    facts.store(make_intake(Endpoint.DARK_POOL, make_print("1"), foreign=9, at=minutes(6)))
+    facts.store(make_intake("flow_alerts", make_alert("1"), foreign=4))
+    facts.store(make_intake("flow_alerts", make_alert("2"), foreign=1, at=minutes(5)))
+    facts.store(make_intake("dark_pool", make_print("1"), foreign=9, at=minutes(6)))
     known = facts.load(["AAPL"], DAY, minutes(6))["AAPL"]
     counts = (known.alerts_fetched_at, known.received, known.foreign, known.rejected)
     assert counts == (minutes(5), 3, 1, 1)
@@ -84,29 +86,31 @@ def test_events_belong_to_their_new_york_date_and_come_oldest_first(facts: Facts
     )
     # 20:30 in New York is the next day in UTC, and still the same session.
     evening = make_print("p", at=minutes(630))
-    facts.store(make_intake(Endpoint.FLOW_ALERTS, late, early, old))
-    facts.store(make_intake(Endpoint.DARK_POOL, evening, at=minutes(640)))
+    facts.store(make_intake("flow_alerts", late, early, old))
+    facts.store(make_intake("dark_pool", evening, at=minutes(640)))
     known = facts.load(["AAPL"], DAY, minutes(700))["AAPL"]
-    assert (known.alerts, known.prints) == ((early, late), (signed_print(evening),))
+    assert known.known == {"flow_alerts": (early, late), "dark_pool": (signed_print(evening),)}
 
 
 def test_the_latest_dated_facts_up_to_the_session_count(facts: Facts) -> None:
     days = (DAY, "12"), (YESTERDAY, "10.5"), (date(2025, 12, 31), "0"), (date(2026, 1, 6), "99")
-    facts.store(make_intake(Endpoint.GREEK_EXPOSURE, *(make_greek(day, call) for day, call in days)))
-    facts.store(make_intake(Endpoint.IV_RANK, make_iv(YESTERDAY), make_iv(date(2026, 1, 6))))
-    facts.store(make_intake(Endpoint.OI_CHANGE, make_oi("1", YESTERDAY), make_oi("2", DAY), make_oi("3", DAY)))
+    facts.store(make_intake("greek_exposure", *(make_greek(day, call) for day, call in days)))
+    facts.store(make_intake("iv_rank", make_iv(YESTERDAY), make_iv(date(2026, 1, 6))))
+    facts.store(make_intake("oi_change", make_oi("1", YESTERDAY), make_oi("2", DAY), make_oi("3", DAY)))
     known = facts.load(["AAPL"], DAY, NOW)["AAPL"]
-    assert (known.gex, known.gex_scale, known.gex_sessions) == (7.75, (6.25 + 4.25) / 2, 2)
-    assert known.iv_rank == make_iv(YESTERDAY)
-    assert (known.oi_net, known.oi_gross, known.oi_contracts) == (500, 500, 2)
+    assert known.known == {
+        "greek_exposure": GammaFacts(7.75, (6.25 + 4.25) / 2, 2),
+        "iv_rank": make_iv(YESTERDAY),
+        "oi_change": OiFacts(500, 500, 2),
+    }
 
 
 def test_a_revised_fact_is_known_in_the_version_of_its_time(facts: Facts) -> None:
-    assert facts.store(make_intake(Endpoint.IV_RANK, make_iv(DAY, "40"))) == 1
-    assert facts.store(make_intake(Endpoint.IV_RANK, make_iv(DAY, "60"), at=minutes(5))) == 1
-    assert facts.store(make_intake(Endpoint.IV_RANK, make_iv(DAY, "60"), at=minutes(6))) == 0
-    assert facts.load(["AAPL"], DAY, minutes(4))["AAPL"].iv_rank == make_iv(DAY, "40")
-    assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].iv_rank == make_iv(DAY, "60")
+    assert facts.store(make_intake("iv_rank", make_iv(DAY, "40"))) == 1
+    assert facts.store(make_intake("iv_rank", make_iv(DAY, "60"), at=minutes(5))) == 1
+    assert facts.store(make_intake("iv_rank", make_iv(DAY, "60"), at=minutes(6))) == 0
+    assert iv_rank.KIND.of(facts.load(["AAPL"], DAY, minutes(4))["AAPL"].known) == make_iv(DAY, "40")
+    assert iv_rank.KIND.of(facts.load(["AAPL"], DAY, minutes(5))["AAPL"].known) == make_iv(DAY, "60")
 
 
 def test_the_tide_is_the_sessions_oldest_first(facts: Facts) -> None:
@@ -115,10 +119,10 @@ def test_the_tide_is_the_sessions_oldest_first(facts: Facts) -> None:
         make_tick("2", minutes(-4)),
         make_tick("0", minutes(-1440)),
     )
-    facts.store(make_intake(Endpoint.MARKET_TIDE, second, first, old, symbol=None))
-    assert facts.tide(DAY, NOW).ticks == (first, second)
-    assert facts.tide(DAY, minutes(-1)).ticks == ()
-    assert facts.last_fetch(Endpoint.MARKET_TIDE, None) == NOW
+    facts.store(make_intake("market_tide", second, first, old, symbol=None))
+    assert facts.market(DAY, NOW) == {"market_tide": (first, second)}
+    assert facts.market(DAY, minutes(-1)) == {}
+    assert facts.last_fetch("market_tide", None) == NOW
 
 
 def test_cycles_come_back_whole_by_job_span_and_number(facts: Facts) -> None:
@@ -155,11 +159,11 @@ def test_passes_of_all_jobs_come_back_by_time_without_their_candidates(facts: Fa
 
 
 def test_intakes_are_counted_without_their_facts(facts: Facts) -> None:
-    facts.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1"), foreign=2))
-    facts.store(make_intake(Endpoint.MARKET_TIDE, symbol=None, at=minutes(5)))
+    facts.store(make_intake("flow_alerts", make_alert("1"), foreign=2))
+    facts.store(make_intake("market_tide", symbol=None, at=minutes(5)))
     first, second = facts.intakes(NOW)
     assert (first.symbol, first.received, first.foreign, first.facts) == ("AAPL", 4, 2, ())
-    assert (second.endpoint, second.symbol, second.rejected[0].detail) == (Endpoint.MARKET_TIDE, None, "NaN")
+    assert (second.endpoint, second.symbol, second.rejected[0].detail) == ("market_tide", None, "NaN")
     assert facts.intakes(minutes(1)) == (second,)
 
 
@@ -171,9 +175,9 @@ def test_what_is_learnt_after_a_moment_changes_nothing_known_at_it(learnt: list[
         whole, at = MemoryFacts(), minutes(moment)
         for minute, number in sorted(learnt):
             intakes = (
-                make_intake(Endpoint.FLOW_ALERTS, make_alert(str(number)), at=minutes(minute), foreign=number),
-                make_intake(Endpoint.IV_RANK, make_iv(DAY, str(minute)), at=minutes(minute)),
-                make_intake(Endpoint.MARKET_TIDE, make_tick("1", calls=minute), symbol=None, at=minutes(minute)),
+                make_intake("flow_alerts", make_alert(str(number)), at=minutes(minute), foreign=number),
+                make_intake("iv_rank", make_iv(DAY, str(minute)), at=minutes(minute)),
+                make_intake("market_tide", make_tick("1", calls=minute), symbol=None, at=minutes(minute)),
             )
             for intake in intakes:
                 assert real.store(intake) == whole.store(intake)
@@ -181,6 +185,6 @@ def test_what_is_learnt_after_a_moment_changes_nothing_known_at_it(learnt: list[
                     short.store(intake)
             for then in (minutes(minute), at):
                 assert real.load(["AAPL"], DAY, then) == whole.load(["AAPL"], DAY, then)
-                assert real.tide(DAY, then) == whole.tide(DAY, then)
+                assert real.market(DAY, then) == whole.market(DAY, then)
         assert real.load(["AAPL"], DAY, at) == whole.load(["AAPL"], DAY, at) == short.load(["AAPL"], DAY, at)
         real.close()

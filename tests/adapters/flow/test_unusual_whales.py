@@ -20,7 +20,8 @@ from tradebot.adapters.flow.unusual_whales import (
 )
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.model.flow import Endpoint, FlowPage, Quota
+from tradebot.model.flow import FlowPage, Quota
+from tradebot.signals.kinds import iv_rank, kind_of
 
 SESSION = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -34,35 +35,35 @@ def source(wire: Wire, now: datetime = NOW) -> UnusualWhales:
 
 
 def fetch(wire: Wire) -> FlowPage:
-    return source(wire).fetch(Endpoint.IV_RANK, "AAPL", SESSION)
+    return source(wire).fetch(iv_rank.KIND, "AAPL", SESSION)
 
 
 @pytest.mark.parametrize(
     ("endpoint", "symbol", "path", "query"),
     [
         (
-            Endpoint.FLOW_ALERTS,
+            "flow_alerts",
             "BRK.B",
             "/api/option-trades/flow-alerts",
             {"ticker_symbol": "BRKB", "limit": "200", "newer_than": "2026-11-20T14:30:00Z"},
         ),
-        (Endpoint.DARK_POOL, "AAPL", "/api/darkpool/AAPL", {"date": "2026-11-20", "limit": "500"}),
+        ("dark_pool", "AAPL", "/api/darkpool/AAPL", {"date": "2026-11-20", "limit": "500"}),
         (
-            Endpoint.MARKET_TIDE,
+            "market_tide",
             None,
             "/api/market/market-tide",
             {"date": "2026-11-20", "interval_5m": "true"},
         ),
-        (Endpoint.GREEK_EXPOSURE, "AAPL", "/api/stock/AAPL/greek-exposure", {}),
-        (Endpoint.IV_RANK, "AAPL", "/api/stock/AAPL/iv-rank", {}),
-        (Endpoint.OI_CHANGE, "../x", "/api/stock/x%2F/oi-change", {}),
+        ("greek_exposure", "AAPL", "/api/stock/AAPL/greek-exposure", {}),
+        ("iv_rank", "AAPL", "/api/stock/AAPL/iv-rank", {}),
+        ("oi_change", "../x", "/api/stock/x%2F/oi-change", {}),
     ],
 )
 def test_each_endpoint_is_asked_by_its_own_names_with_the_bearer_token(
-    wire: Wire, endpoint: Endpoint, symbol: str | None, path: str, query: dict[str, str]
+    wire: Wire, endpoint: str, symbol: str | None, path: str, query: dict[str, str]
 ) -> None:
     wire.answer(EMPTY)
-    source(wire).fetch(endpoint, symbol, SESSION)
+    source(wire).fetch(kind_of(endpoint), symbol, SESSION)
     (asked,) = wire.asked
     if symbol != "../x":
         assert (asked.path, asked.query) == (path, query)
@@ -74,7 +75,7 @@ def test_each_endpoint_is_asked_by_its_own_names_with_the_bearer_token(
 
 def test_an_endpoint_of_one_symbol_is_not_asked_without_one() -> None:
     with pytest.raises(ValueError, match="one symbol"):
-        request_of(Endpoint.IV_RANK, None, SESSION)
+        request_of(iv_rank.KIND, None, SESSION)
 
 
 def test_a_page_holds_the_rows_as_they_came_and_the_quota(wire: Wire) -> None:
@@ -146,9 +147,9 @@ def test_a_spent_day_is_not_asked_again_before_eight_in_the_evening_in_new_york(
     wire.answer(Scripted(429, headers={"x-uw-daily-req-count": "100", "x-uw-token-req-limit": "100"}), EMPTY)
     for _ in range(2):
         with pytest.raises(TemporaryError, match="2026-11-20 20:00 New York time"):
-            client.fetch(Endpoint.IV_RANK, "AAPL", SESSION)
+            client.fetch(iv_rank.KIND, "AAPL", SESSION)
     assert len(wire.asked) == 1
-    assert client.fetch(Endpoint.IV_RANK, "AAPL", SESSION).rows == ()
+    assert client.fetch(iv_rank.KIND, "AAPL", SESSION).rows == ()
 
 
 @given(st.datetimes(min_value=datetime(2005, 1, 1), max_value=datetime(2035, 1, 1)))  # noqa: DTZ001

@@ -376,7 +376,7 @@ READS: tuple[Callable[[SqliteLedger], object], ...] = (
     lambda books: books.sessions(DAY, DAY),
     lambda books: books.halts(),
     lambda books: books.last_reconcile(),
-    lambda books: books.best_prices([("flow", "AAPL", NOW)]),
+    lambda books: books.kept([("flow", "AAPL", NOW)]),
     lambda books: books.totals(),
     lambda books: books.standing(),
     lambda books: books.fills_with_others(),

@@ -26,9 +26,11 @@ from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.bar import Session
+from tradebot.model.candidate import Purpose
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
+from tradebot.model.position import Kept, unreported_fill
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
 from tradebot.ports.stores import Ledger
 
@@ -79,6 +81,14 @@ def test_intents_are_told_from_a_session_on(ledger: Ledger) -> None:
     assert [record.intent.client_order_id for record in ledger.recent_intents(days[2])] == [unresolved, last]
     assert ledger.promised({last, "of nobody"}) == {last: ledger.intent(last)}
     assert ledger.promised(()) == {}
+
+
+def test_an_intent_belongs_to_the_session_in_which_it_is_sent(ledger: Ledger) -> None:
+    """A slot of a strategy's own clock may have begun days before."""
+    sent = replace(make_intent(session=DAY), sent_in=DAY + timedelta(days=2))
+    ledger.promise(sent, ())
+    assert [record.intent for record in ledger.intents(session=DAY + timedelta(days=2))] == [sent]
+    assert ledger.intents(session=DAY) == ()
 
 
 def test_an_order_is_followed_by_those_that_it_replaced(ledger: Ledger) -> None:
@@ -385,3 +395,71 @@ def test_orders_that_were_never_promised_stay_among_the_recent_ones(ledger: Ledg
     working = make_order("working")
     ledger.apply_orders([working], NOW)
     assert list(ledger.recent_orders(minutes(1))) == [*others, working]
+
+
+STOP, TARGET = Decimal("0.01"), Decimal("0.045")
+HELD = ("flow", "AAPL", NOW)
+
+
+def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
+    """Enter with a stop and a target of its own; `hand` lets a person replace the order before it fills."""
+    intent = replace(make_intent(), stop_loss_fraction=STOP, profit_target_fraction=TARGET)
+    ledger.promise(intent, ())
+    order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)
+    ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
+    if hand:
+        replaced = replace(order, status=OrderStatus.REPLACED, replaced_by="v1", updated_at=minutes(1))
+        ledger.apply_orders([replaced, replace(make_order("v1"), client_order_id="by-hand")], minutes(1))
+    ledger.apply_fills([make_fill()], NOW)
+
+
+@pytest.mark.parametrize("hand", [False, True])
+def test_how_a_position_asked_to_be_closed_is_known_by_what_filled_first(ledger: Ledger, hand: bool) -> None:
+    bought_with_own_exits(ledger, hand=hand)
+    again = replace(make_intent("open+10m"), stop_loss_fraction=Decimal("0.5"))
+    ledger.promise(again, ())
+    later = replace(make_order("v2"), client_order_id=again.client_order_id)
+    ledger.settle(again.client_order_id, Reply(Outcome.ACCEPTED, later), NOW)
+    ledger.apply_fills([replace(make_fill("a2", minutes(1)), fill=replace(make_fill().fill, activity_id="a2"))], NOW)
+    assert ledger.kept([HELD]) == {HELD: Kept(None, STOP, TARGET)}
+    ledger.put_high_water(*HELD, Decimal(190))
+    assert ledger.kept([HELD]) == {HELD: Kept(Decimal(190), STOP, TARGET)}
+
+
+def test_a_position_of_another_owner_symbol_or_time_is_not_closed_by_it(ledger: Ledger) -> None:
+    bought_with_own_exits(ledger)
+    others = [("other", "AAPL", NOW), ("flow", "MSFT", NOW), ("flow", "AAPL", minutes(1)), ("adopted", "AAPL", NOW)]
+    assert ledger.kept(others) == {}
+
+
+def test_an_order_that_closes_says_nothing_of_how_a_position_is_to_be_closed(ledger: Ledger) -> None:
+    intent = replace(make_intent(), purpose=Purpose.CLOSE, stop_loss_fraction=STOP)
+    ledger.promise(intent, ())
+    order = replace(make_order("v1"), client_order_id=intent.client_order_id)
+    ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
+    ledger.apply_fills([make_fill()], NOW)
+    assert ledger.kept([HELD]) == {}
+
+
+def renamed(old: str, new: str, number: int) -> Booking:
+    """Return what a rename writes: the lots of the old symbol close, then those of the new one open, as of old."""
+    name, one = f"2026::{number}", Decimal(1)
+    moved = ((old, -one, minutes(9)), (new, one, NOW))
+    fills = tuple(
+        unreported_fill("flow", f"{name}:{place}", symbol, change, Decimal(187), at, Origin.ACTIVITY, name)
+        for place, (symbol, change, at) in enumerate(moved)
+    )
+    restated = (Restated("flow", old, NOW, new),)
+    return Booking((Entry(name, "NC", Decimal(0), f"NC {old} to {new}"),), fills, restated=restated)
+
+
+def test_under_a_new_name_a_position_is_closed_as_it_asked_to_be(ledger: Ledger) -> None:
+    bought_with_own_exits(ledger)
+    ledger.put_high_water(*HELD, Decimal(190))
+    ledger.book(renamed("AAPL", "PEAR", 1), minutes(9))
+    pear = ("flow", "PEAR", NOW)
+    assert ledger.kept([pear]) == {pear: Kept(Decimal(190), STOP, TARGET)}
+    ledger.apply_fills([replace(make_fill("a9"), fill=replace(make_fill("a9").fill, symbol="MSFT"))], minutes(9))
+    ledger.book(renamed("PEAR", "PLUM", 2), minutes(10))
+    plum = ("flow", "PLUM", NOW)
+    assert ledger.kept([plum, ("flow", "MSFT", NOW)])[plum] == Kept(Decimal(190), STOP, TARGET)

@@ -18,12 +18,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tradebot.model.needs import Needs
+from tradebot.model.view import StrategyView
+
 KERNEL = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
 MS_BIND, MNT_DETACH = 4096, 2
 IN_MODIFY = 2
 MOST_PROCESSES = 20_000
+LEAVING = "leaving"
+"""Asked for this, it answers well and leaves a process; asked for nothing, it answers well."""
 BOMB = 24
 """Processes that are forked at most."""
 
@@ -34,17 +39,23 @@ def holds(path: str | Path, canary: str) -> bool:
 
 
 class Hostile:
-    """Try what the settings name, and tell what worked."""
+    """Try what the view's slot names, and tell what worked."""
 
     name = "hostile"
+    needs = Needs()
+    times = ""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.told = settings
         self.bot, self.canary = settings["bot"], settings["canary"]
 
-    def propose(self, _desk: object) -> list[object]:
+    def propose(self, view: StrategyView) -> list[object]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        worked = [name for name in self.told["ways"] if self.works(getattr(self, name))]
+        if view.slot in ("", LEAVING):
+            if view.slot:
+                self.daemon()
+            return []
+        worked = [name for name in view.slot.split() if self.works(getattr(self, name))]
         raise RuntimeError(f"worked: {' '.join(worked)}.")
 
     def works(self, way: Callable[[], object]) -> bool:
@@ -153,12 +164,13 @@ class Hostile:
         return False
 
     def descriptors(self) -> bool:
-        """Find an open file that is neither a device nor, without a name, the one that takes the answer."""
-        return any(self.works(partial(self.inherited, number)) for number in range(3, 256))
+        """Find an open file that is neither a device nor one of the two pipes for requests and answers."""
+        inherited = [number for number in range(3, 256) if self.works(partial(self.inherited, number))]
+        pipes = [number for number in inherited if stat.S_ISFIFO(os.fstat(number).st_mode)]
+        return len(pipes) > 2 or inherited != pipes
 
     def inherited(self, number: int) -> bool:
-        found = os.fstat(number)
-        return not stat.S_ISCHR(found.st_mode) and found.st_nlink > 0
+        return not stat.S_ISCHR(os.fstat(number).st_mode)
 
     # The network
 

@@ -1,5 +1,6 @@
 """A plug-in that tries each way to our keys and to a longer life, with what this machine offers and with less."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -17,10 +18,11 @@ import pytest
 
 from commands.strategy.verb import guarded
 from tests.adapters.plugins import hostile
-from tests.adapters.plugins.test_plugin import DESK
+from tests.adapters.plugins.test_plugin import VIEW
 from tradebot.adapters.plugins import kernel, landlock, namespaces
 from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working
-from tradebot.adapters.plugins.plugin import GROUP, Bounds, PluginStrategy, Surroundings
+from tradebot.adapters.plugins.messages import GROUP, Bounds
+from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass
 from tradebot.adapters.plugins.reach import Reach, reach_of
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
@@ -77,23 +79,14 @@ class Prey:
     settings: dict[str, object] = field(default_factory=dict)
 
     def ask(self, *ways: str, seconds: float = 20.0) -> Decision:
-        found = self.plugin(ways, seconds).propose(DESK)
-        assert isinstance(found, Decision)
-        return found
+        with closing(self.plugin(seconds)) as plugin:
+            return ask(plugin, *ways)
 
-    def worked(self, *ways: str) -> set[str]:
-        """Return which ways worked, as the plug-in tells by what it raises."""
-        told = str(self.ask(*ways).observed)
-        assert "worked: " in told, told
-        return set(told.partition("worked: ")[2].partition(".")[0].split())
-
-    def plugin(self, ways: tuple[str, ...] = (), seconds: float = 20.0) -> PluginStrategy:
+    def plugin(self, seconds: float = 20.0) -> PluginStrategy:
         surroundings = Surroundings(
             Bounds(seconds, 2**31), os.environ | {"MARK": str(self.home)}, (self.home / "state", self.home / ".env")
         )
-        return PluginStrategy(
-            EntryPoint("hostile", "hostile:Hostile", GROUP), self.settings | {"ways": ways}, surroundings
-        )
+        return PluginStrategy(EntryPoint("hostile", "hostile:Hostile", GROUP), self.settings, surroundings)
 
     def left(self) -> list[int]:
         """Return the processes of the plug-in that run, by the mark in their environment."""
@@ -104,6 +97,19 @@ class Prey:
             return f"MARK={self.home}".encode() in path.read_bytes()
         except OSError:
             return False
+
+
+def ask(plugin: PluginStrategy, *ways: str) -> Decision:
+    decision = plugin.propose(replace(VIEW, slot=" ".join(ways)))
+    assert isinstance(decision, Decision)
+    return decision
+
+
+def worked(decision: Decision) -> set[str]:
+    """Return which ways worked, as the plug-in tells by what it raises."""
+    told = str(decision.observed)
+    assert "worked: " in told, told
+    return set(told.partition("worked: ")[2].partition(".")[0].split())
 
 
 @pytest.fixture
@@ -141,10 +147,11 @@ def test_no_way_to_keys_files_processes_or_the_network_works_that_is_said_to_be_
     less = MACHINES[machine]
     if less:
         (prey.home / "sitecustomize.py").write_text(less)
-    protections = prey.plugin().protections()
-    shut = [way for door, ways in WAYS.items() if getattr(protections, door) for way in ways]
-    shut += ["fork"] if Means.CALL_FILTER in protections.leftovers else []
-    assert prey.worked(*shut, "unbounded", "daemon", "bomb") == set()
+    with closing(prey.plugin()) as plugin:
+        protections = plugin.protections()
+        shut = [way for door, ways in WAYS.items() if getattr(protections, door) for way in ways]
+        shut += ["fork"] if Means.CALL_FILTER in protections.leftovers else []
+        assert worked(ask(plugin, *shut, "unbounded", "daemon", "bomb")) == set()
     assert (prey.home / "state" / "ledger.db").read_text() == CANARY
     assert prey.left() == []
     if set(_offered()) >= {Means.LANDLOCK, Means.NAMESPACES}:
@@ -161,12 +168,23 @@ def _offered() -> set[Means]:
 
 def test_where_nothing_is_offered_keys_are_read_and_the_protections_say_so(prey: Prey) -> None:
     (prey.home / "sitecustomize.py").write_text(NOTHING)
-    protections = prey.plugin().protections()
-    assert (protections.files, protections.processes, protections.keep_keys) == ((), (), False)
-    assert "your keys are NOT protected from it" in guarded(protections)
-    assert {"env_file", "state"} <= prey.worked(*WAYS["files"])
-    assert prey.worked("daemon", "bomb", "unbounded") == set()
-    assert prey.left() == []
+    with closing(prey.plugin()) as plugin:
+        protections = plugin.protections()
+        assert (protections.files, protections.processes, protections.keep_keys) == ((), (), False)
+        assert "your keys are NOT protected from it" in guarded(protections)
+        assert {"env_file", "state"} <= worked(ask(plugin, *WAYS["files"]))
+        begin_pass([plugin])
+        assert worked(ask(plugin, "daemon", "bomb", "unbounded")) == set()
+        assert prey.left() == []
+
+
+@pytest.mark.parametrize("machine", ["without a filter", "with Landlock alone"])
+def test_a_process_that_a_plug_in_leaves_after_a_good_answer_is_found_and_ended(prey: Prey, machine: str) -> None:
+    (prey.home / "sitecustomize.py").write_text(str(MACHINES[machine]))
+    with closing(prey.plugin()) as plugin:
+        assert plugin.propose(VIEW) == ()
+        assert ask(plugin, hostile.LEAVING).observed == "it left a process running"
+        assert prey.left() == []
 
 
 def test_what_hangs_and_refuses_to_end_is_ended_with_all_that_it_left(prey: Prey) -> None:
@@ -176,15 +194,16 @@ def test_what_hangs_and_refuses_to_end_is_ended_with_all_that_it_left(prey: Prey
     assert time.monotonic() - began < 60
 
 
-def test_a_plug_in_ends_when_the_bot_is_killed(prey: Prey) -> None:
+def test_a_plug_in_ends_when_the_bot_is_killed_whether_it_is_answering_or_not(prey: Prey) -> None:
     program = (
-        "from tests.adapters.plugins.test_confinement import Prey, Path\n"
-        f"prey = Prey(Path({str(prey.home)!r}), 0, {prey.settings!r})\nprey.ask('daemon', 'hang')"
+        "from tests.adapters.plugins.test_confinement import VIEW, Prey, Path\n"
+        f"prey = Prey(Path({str(prey.home)!r}), 0, {prey.settings!r})\n"
+        "idle = prey.plugin()\nassert idle.propose(VIEW) == ()\nprey.ask('daemon', 'hang')"
     )
     path = os.pathsep.join(filter(None, sys.path))
     bot = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path})
     try:
-        _until(lambda: len(prey.left()) > 2)
+        _until(lambda: len(prey.left()) > 4)
     finally:
         bot.kill()
         bot.wait()
@@ -235,7 +254,8 @@ def test_a_folder_of_packages_is_reached_without_what_is_private_in_it(
 def test_a_plug_in_computes_writes_to_a_folder_of_its_own_and_keeps_nothing_there(prey: Prey) -> None:
     (prey.home / "hostile.py").write_text(HONEST)
     before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*"))  # noqa: S108 - looked at only
-    assert prey.plugin().propose(DESK) == ()
+    with closing(prey.plugin()) as plugin:
+        assert plugin.propose(VIEW) == ()
     assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*")) <= before  # noqa: S108 - those of other workers go too
 
 
@@ -245,8 +265,15 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else_is(
     place = tmp_path / "temporary"
     monkeypatch.setenv("TMPDIR", str(place))
     kept = {"tradebot-plugin-new", "tradebot-plugin-link", "tradebot-plugin-file", "others"}
+    kept |= {"tradebot-plugin-running"}
     kept |= {"tradebot-plugin-nobodys"} if not os.geteuid() else set()
-    for name in ("tradebot-plugin-old", "tradebot-plugin-nobodys", "tradebot-plugin-new", "others"):
+    for name in (
+        "tradebot-plugin-old",
+        "tradebot-plugin-running",
+        "tradebot-plugin-nobodys",
+        "tradebot-plugin-new",
+        "others",
+    ):
         (place / name / "own" / "shut").mkdir(parents=True)
     (place / "tradebot-plugin-old" / "own" / "shut").chmod(0)
     (place / "tradebot-plugin-link").symlink_to(place / "others")
@@ -256,7 +283,10 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else_is(
             os.utime(path, (0, 0), follow_symlinks=False)
     if not os.geteuid():
         os.chown(place / "tradebot-plugin-nobodys", 65_534, 65_534)
-    prey.worked("names")
+    running = os.open(place / "tradebot-plugin-running", os.O_RDONLY)
+    fcntl.flock(running, fcntl.LOCK_EX)
+    prey.ask("names")
+    os.close(running)
     assert {path.name for path in place.iterdir()} == kept
     assert (place / "others" / "own").exists()
 
@@ -264,9 +294,12 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else_is(
 HONEST = """
 import asyncio, os, pathlib, tempfile, time, zoneinfo
 import numpy, pandas
+from tradebot.ports import Needs
 class Hostile:
+    needs = Needs()
+    times = ""
     def __init__(self, settings): pass
-    def propose(self, desk):
+    def propose(self, view):
         with tempfile.NamedTemporaryFile("w") as file:
             file.write("x")
         assert os.path.samefile(os.getcwd(), pathlib.Path.home()), os.getcwd()

@@ -5,39 +5,40 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from tests.builders import NOW
-from tradebot.adapters.plugins.plugin import GRACE_S, GROUP, Bounds, PluginStrategy, Surroundings, strategies
+from tradebot.adapters.plugins.messages import GRACE_S, GROUP, Bounds
+from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, strategies
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision
-from tradebot.model.desk import FlowDesk
 from tradebot.model.reasons import Reason
-from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.model.record import SymbolFacts
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
 from tradebot.strategies.flow import FlowStrategy
 
 HEAD = """
 import json, os, signal, subprocess, sys, time
 from itertools import repeat
-from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.instrument import Instrument
-
-def wanted(desk, symbol="AAPL", score=0.5):
-    return Candidate("odd", Instrument(symbol), Side.BUY, Purpose.OPEN, desk.now, score, 0.9)
+from tradebot.ports import BarNeed, Needs, Open, Side
 
 class Odd:
     name = "odd"
+    needs = Needs()
+    times = ""
     def __init__(self, settings):
         self.settings = settings
-    def propose(self, desk):
+    def propose(self, view):
 """
 BOUNDS = Bounds(20.0, 2**31)
 SURROUNDINGS = Surroundings(BOUNDS, os.environ, ())
-DESK = FlowDesk(NOW, ("AAPL", "MSFT"), {"AAPL": SymbolFacts("AAPL")}, TideFacts())
+VIEW = StrategyView(NOW, ("AAPL", "MSFT"), {"AAPL": SymbolFacts("AAPL")})
 Ask = Callable[..., object]
 
 
@@ -57,20 +58,21 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         indented = "\n".join(f"        {line}" for line in body.splitlines())
         (tmp_path / "odd_plugin.py").write_text(f"{HEAD}{indented}\n")
         point = EntryPoint("odd", target, GROUP)
-        return PluginStrategy(point, settings or {}, Surroundings(bounds, environ or os.environ, ())).propose(DESK)
+        with closing(PluginStrategy(point, settings or {}, Surroundings(bounds, environ or os.environ, ()))) as plugin:
+            return plugin.propose(VIEW)
 
     return asked
 
 
 MISBEHAVING = [
-    ("raise KeyError('AAPL')", Reason.STRATEGY_FAILED, "KeyError: 'AAPL' (odd_plugin.py line 15)"),
-    ("json.loads('x')", Reason.STRATEGY_FAILED, "char 0) (odd_plugin.py line 15)"),
+    ("raise KeyError('AAPL')", Reason.STRATEGY_FAILED, "KeyError: 'AAPL' (odd_plugin.py line 13)"),
+    ("json.loads('x')", Reason.STRATEGY_FAILED, "char 0) (odd_plugin.py line 13)"),
     ("sys.exit(0)", Reason.STRATEGY_FAILED, "without an answer, exit code 0"),
     ("os._exit(3)", Reason.STRATEGY_FAILED, "without an answer, exit code 3"),
     ("os.kill(os.getpid(), signal.SIGSEGV)", Reason.STRATEGY_FAILED, "without an answer, exit code -11"),
     # Who crashes leaves no picture of the memory, in which a key may stand.
     ("import resource; raise ValueError(resource.getrlimit(resource.RLIMIT_CORE))", Reason.STRATEGY_FAILED, "(0, 0)"),
-    ("return ['buy AAPL']", Reason.STRATEGY_INVALID, "it is not a Candidate"),
+    ("return ['buy AAPL']", Reason.STRATEGY_INVALID, "it is not an Open, a Target, a Reduce or a Close"),
 ]
 
 
@@ -91,9 +93,9 @@ def test_a_plug_in_that_hangs_is_ended_in_time(ask: Ask) -> None:
 
 def test_a_plug_in_alone_is_ended_by_the_kernel_when_nobody_is_left_to_end_it(tmp_path: Path) -> None:
     program = (
-        "from tradebot.adapters.plugins.plugin import Bounds\n"
-        "from tradebot.adapters.plugins.plugin_worker import confine\n"
-        f"confine(Bounds({0.1 - GRACE_S}, 2**31))\nwhile True: pass"
+        "from tradebot.adapters.plugins.messages import Bounds\n"
+        "from tradebot.adapters.plugins.plugin_worker import limit_time\n"
+        f"limit_time(Bounds({0.1 - GRACE_S}, 2**31))\nwhile True: pass"
     )
     import subprocess
 
@@ -103,20 +105,17 @@ def test_a_plug_in_alone_is_ended_by_the_kernel_when_nobody_is_left_to_end_it(tm
 
 def test_what_a_plug_in_changes_prints_and_reads_stays_in_its_process(ask: Ask) -> None:
     body = """\
-desk.facts.clear()
-desk.facts["MSFT"] = None
+view.facts.clear()
+view.facts["MSFT"] = None
 print("[]" * 100_000)
 sys.stderr.write("noise")
 assert sys.stdin.read() == ""
-Candidate.symbol = None
-return (wanted(desk, symbol) for symbol in desk.universe)"""
+Needs.facts = None
+return (Open(symbol, Side.BUY, 0.5, 0.9) for symbol in view.universe)"""
     found = ask(body)
     assert isinstance(found, tuple), found
-    assert [(c.symbol, c.side, c.score, c.at) for c in found] == [
-        ("AAPL", Side.BUY, 0.5, NOW),
-        ("MSFT", Side.BUY, 0.5, NOW),
-    ]
-    assert list(DESK.facts) == ["AAPL"]
+    assert found == (Open("AAPL", Side.BUY, 0.5, 0.9), Open("MSFT", Side.BUY, 0.5, 0.9))
+    assert list(VIEW.facts) == ["AAPL"]
 
 
 def test_a_plug_in_gets_its_settings_and_the_environment_that_it_was_given(ask: Ask) -> None:

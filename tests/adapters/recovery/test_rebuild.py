@@ -17,7 +17,7 @@ import pytest
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.chain_end import verify
 from tests.adapters.ledger.old_books import BESIDE, MONEY, content, part
-from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_fill, make_intent, minutes
+from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.builders import best_price
 from tests.faults.controls import without_the_seal
 from tradebot.adapters.faults import failpoint
@@ -31,7 +31,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Outcome, Reply
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState
 
@@ -126,6 +126,22 @@ def test_a_best_price_from_before_a_split_does_not_come_back_with_an_older_ledge
     rebuild.rebuild(folder, "damaged", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
         assert [best_price(books, strategy, "AAPL", NOW) for strategy in ("flow", "other")] == [None, 180]
+
+
+@pytest.mark.parametrize("lost", ["ledger.db", "journal.jsonl"])
+def test_how_a_position_asked_to_be_closed_comes_back(folder: StateFolder, lost: str) -> None:
+    intent = replace(make_intent("open+45m", "MSFT"), stop_loss_fraction=Decimal("0.01"))
+    order = replace(make_order("v45"), client_order_id=intent.client_order_id, symbol="MSFT")
+    fill = replace(make_fill("a45").fill, venue_order_id="v45", symbol="MSFT")
+    with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
+        books.promise(intent, ())
+        books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), minutes(1))
+        books.apply_fills([OwnedFill("flow", fill)], minutes(1))
+    (folder.path / lost).unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
+        held = ("flow", "MSFT", NOW)
+        assert books.kept([held]) == {held: Kept(None, Decimal("0.01"))}
 
 
 def test_an_answer_that_the_journal_lost_is_known_from_the_ledger_though_it_came_in_the_same_pass(

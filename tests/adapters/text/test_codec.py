@@ -17,11 +17,14 @@ from tradebot.adapters.text.canonical import CodecError, decimal_text, json_text
 from tradebot.adapters.text.codec import decode, encode, pack, unpack
 from tradebot.model.decision import Decision
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.flow import Fact, FlowAlert, GreekExposure, OiChange, Quota
+from tradebot.model.flow import FlowAlert, Quota
 from tradebot.model.intent import Intent
+from tradebot.model.kind import Fact
 from tradebot.model.order import Fill, Order, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark
+from tradebot.signals.kinds.greek_exposure import GreekExposure
+from tradebot.signals.kinds.oi_change import OiChange
 
 KINDS = [
     Intent,

@@ -21,7 +21,7 @@ def shadow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Yield the folder of a bot that was accepted in shadow, with orders of at most 500 USD."""
     with made(tmp_path_factory.mktemp("accept") / "state", "--shadow") as folder:
         own = folder / "tradebot.yaml"
-        own.write_text(own.read_text().replace("limits: {", "limits: {max_order_notional_usd: 500, "))
+        own.write_text(own.read_text().replace("limits: {", "limits: {max_order_notional_usd: 500, ", 1))
         accept(folder)
         yield folder
 
@@ -49,6 +49,7 @@ def test_a_bot_whose_file_vanished_neither_leaves_shadow_nor_its_limit(
     (shadow / "tradebot.yaml").unlink()
     for name, value in (("MIN_SCORE", "0.01"), ("MIN_COVERAGE", "0.1")):
         monkeypatch.setenv(f"TRADEBOT_LIMITS__{name}", value)
+        monkeypatch.setenv(f"TRADEBOT_STRATEGIES__FLOW__LIMITS__{name}", value)
     said = bot.says("trade-once", "--force-slot", "--json")
     assert (said.code, said.data["orders"]) == (3, 0)
     assert set(said.data["refused"]) == {"SHADOW_LIFTED"}

@@ -36,7 +36,10 @@ def test_one_value_or_section_is_shown_alone(bot: Bot) -> None:
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest(bot: Bot) -> None:
-    assert "did you mean limits.min_score?" in bot.says("config", "show", "min_score").err
+    assert (
+        "did you mean limits.min_score or strategies.flow.limits.min_score?"
+        in bot.says("config", "show", "min_score").err
+    )
     assert "did you mean limits.cooldown_s" in bot.says("config", "show", "limits.cooldwn").err
     assert bot.says("config", "show", "zzz").code == 2
 
@@ -53,11 +56,11 @@ def test_without_a_bot_the_shipped_values_are_shown(
 
 def test_a_file_is_told_by_what_it_changes(bot: Bot, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("limits: {max_open_positions: 8, cooldown_s: 1800}\n")
+    path.write_text("limits: {max_open_positions: 8, cooldown_s: 60}\n")
     said = bot.says("config", "check", str(path), "--json")
     assert (said.code, said.data["changes"]) == (
         0,
-        [{"key": "limits.max_open_positions", "shipped": 10, "value": 8, "origin": str(path)}],
+        [{"key": "limits.max_open_positions", "shipped": 20, "value": 8, "origin": str(path)}],
     )
 
 
@@ -81,6 +84,6 @@ def test_a_file_that_would_be_refused_says_why_and_changes_nothing(
 
 def test_a_configuration_is_read_from_standard_input(bot: Bot) -> None:
     command = [str(PROGRAM), "config", "check", "-", "--json", "--state-dir", str(bot.folder)]
-    done = subprocess.run(command, input="limits: {cooldown_s: 60}", capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input="limits: {cooldown_s: 90}", capture_output=True, text=True, check=False)
     (change,) = json.loads(done.stdout)["data"]["changes"]
-    assert (done.returncode, change["key"], change["value"]) == (0, "limits.cooldown_s", 60)
+    assert (done.returncode, change["key"], change["value"]) == (0, "limits.cooldown_s", 90)

@@ -1,6 +1,6 @@
 """The doctor's rows one by one, on a scripted venue and flow source: what fails, what warns, and with which fix."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -20,10 +20,14 @@ from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.app.keys import Secrets
+from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
+from tradebot.desk.fetching import needed_facts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.bar import Session
+from tradebot.model.kind import AnyKind
 from tradebot.model.trading import Mode
+from tradebot.strategies.flow import FlowStrategy
 
 NUMBER = "SBX123456789"
 SUBSCRIPTION = {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}
@@ -54,6 +58,12 @@ class FakeApp:
     @property
     def flow(self) -> UnusualWhales:
         return UnusualWhales(self.wire.url, "flow", now=self.now)
+
+    @property
+    def needed_facts(self) -> Mapping[AnyKind, Sequence[str]]:
+        return needed_facts(
+            [FlowStrategy(self.settings.strategies.in_use()["flow"])], rules_of(self.settings, self.settings.exits)
+        )
 
     def now(self) -> datetime:
         return self.reader.clock().now

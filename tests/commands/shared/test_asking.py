@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -14,30 +13,34 @@ from commands.shared.asking import Asked
 from commands.shared.surface import Report
 from commands.trade_once import verb as trade_once
 from tests.bot import Bot, log
+from tests.venues import opening
 from tests.worlds import wanted
 from tradebot.adapters.state import lock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
-from tradebot.model.candidate import Candidate
+from tradebot.model.needs import Needs
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
-from tradebot.ports.strategy import StrategyDesk
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
 
 
 class During:
     """A strategy that does something while it is asked, and wants AAPL."""
 
     name = "flow"
+    needs = Needs(frozenset({"flow_alerts"}))
+    times = ""
 
     def __init__(self, action: Callable[[], object] = lambda: None) -> None:
         self.action = action
         self.asked = 0
 
-    def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
+    def propose(self, _view: StrategyView) -> Sequence[Open]:
         self.asked += 1
         self.action()
-        return [replace(wanted("AAPL"), at=desk.now)]
+        return [opening(wanted("AAPL"))]
 
 
 @contextmanager

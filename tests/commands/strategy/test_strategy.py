@@ -5,37 +5,24 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.accepting import accept
 from tests.bot import UNIVERSE, Bot, log, made, second_session
+from tests.commands.strategy.plugins import WELL, install
 from tradebot.__main__ import main
 
 BAD = {
     "raising": "raise RuntimeError('no [bold]mood[/bold] today')",
     "hanging": "import time\ntime.sleep(600)",
-    "nan": "return [replace(found, score=float('nan')) for found in self.well(desk)]",
-    "million": "return [next(self.well(desk))] * 1_000_000",
-    "changing": "desk.facts.clear()\nobject.__setattr__(desk, 'universe', ())\nreturn []",
+    "nan": "return [replace(found, score=float('nan')) for found in self.well(view)]",
+    "million": "return [next(self.well(view))] * 1_000_000",
+    "changing": "view.facts.clear()\nobject.__setattr__(view, 'universe', ())\nreturn []",
 }
-WELL = "return list(self.well(desk))"
 YAML = [(name, "can't be a strategy's name") for name in ("null", "none", "true", "false")]
-MODULE = """
-from dataclasses import replace
-from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.instrument import Instrument
-
-class Base:
-    def __init__(self, settings):
-        assert not settings, settings
-
-    def well(self, desk):
-        for symbol in desk.universe:
-            yield Candidate(self.name, Instrument(symbol), Side.BUY, Purpose.OPEN, desk.now, 0.9, 1.0)
-"""
 
 
 def run(*command: str, cwd: Path, **environ: str) -> str:
@@ -62,20 +49,6 @@ def misbehaving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("misbehaving")
     install(folder, {**BAD, "well": WELL}, "misbehaving")
     return folder
-
-
-def install(folder: Path, bodies: Mapping[str, str], package: str) -> None:
-    """Install a package of strategies into a folder, each with its own way to propose."""
-    text, points = [MODULE], []
-    for name, body in bodies.items():
-        lines = "\n".join(f"        {line}" for line in body.splitlines())
-        text.append(f"class {name.title()}(Base):\n    name = {name!r}\n    def propose(self, desk):\n{lines}\n")
-        points.append(f"{name} = {package}:{name.title()}")
-    (folder / f"{package}.py").write_text("\n".join(text))
-    info = folder / f"{package}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("\n".join(["[tradebot.strategies]", *points]))
 
 
 @pytest.fixture(scope="module")
@@ -124,18 +97,26 @@ def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
     assert "3 passed" in said
 
 
-def test_names_that_the_template_uses_too_give_packages_that_work(tmp_path: Path) -> None:
-    names = ("settings", "candidate", "strategy_desk", "mapping", "class")
-    for name in names:
-        assert main(["strategy", "new", name, "--path", str(tmp_path / name), "--json"]) == 0
+def test_each_kind_passes_its_own_test_under_names_that_its_template_uses_too(tmp_path: Path) -> None:
+    names = (("settings", "flow"), ("class", "flow"), ("series", "bars"), ("mapping", "bars"), ("target", "target"))
+    for name, kind in names:
+        assert main(["strategy", "new", name, "--kind", kind, "--path", str(tmp_path / name), "--json"]) == 0
     said = run(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"),
-        *(f"{name}/tests" for name in names),
+        *(f"{name}/tests" for name, _ in names),
         cwd=tmp_path,
-        PYTHONPATH=os.pathsep.join(str(tmp_path / name) for name in names),
+        PYTHONPATH=os.pathsep.join(str(tmp_path / name) for name, _ in names),
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )
-    assert f"{3 * len(names)} passed" in said
+    assert f"{3 + 3 + 4 + 4 + 3} passed" in said
+
+
+def test_what_people_copy_imports_its_words_from_the_ports_alone(tmp_path: Path) -> None:
+    for kind in ("flow", "bars", "target"):
+        assert main(["strategy", "new", "mine", "--kind", kind, "--path", str(tmp_path / kind), "--json"]) == 0
+        strategy = (tmp_path / kind / "tradebot_mine" / "strategy.py").read_text()
+        assert re.findall(r"^from (tradebot[\w.]*)", strategy, re.MULTILINE) == ["tradebot.ports"]
+        assert len(strategy.splitlines()) <= 75
 
 
 @pytest.mark.parametrize(
@@ -171,22 +152,23 @@ def test_the_list_needs_no_bot(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     assert main(["strategy", "list"]) == 0
-    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
-        ["strategy", "package", "runs", "in", "state"],
-        ["flow", "tradebot", "0.1.0", "this", "process", "ok"],
-        ["To", "write", "your", "own:", "tradebot", "strategy", "new", "NAME"],
-    ]
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert (shown[0], shown[-1]) == (
+        "strategy package runs in asked state",
+        "To write your own: tradebot strategy new NAME",
+    )
+    assert "flow tradebot 0.1.0 this process every pass of entries ok" in shown
+    assert "flow: needs flow (dark_pool, flow_alerts, greek_exposure, iv_rank, market_tide, oi_change)" in shown
 
 
 def test_a_plug_in_from_another_folder_trades_through_the_same_road(
     trading: Bot, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(elsewhere / "site")
-    off = trading.json("strategy", "list")["rows"]
-    assert [(row["name"], row["own_process"], row["state"], row["protections"] is None) for row in off] == [
-        ("flow", False, "ok", True),
-        ("leaning", True, "off", False),
-    ]
+    rows = {row["name"]: row for row in trading.json("strategy", "list")["rows"]}
+    flow, leaning = rows["flow"], rows["leaning"]
+    assert (flow["own_process"], flow["state"], flow["protections"]) == (False, "ok", None)
+    assert (leaning["own_process"], leaning["state"], leaning["protections"] is None) == (True, "off", False)
     monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
     monkeypatch.setenv("TRADEBOT_STRATEGIES__LEANING__LOOKBACK_S", "7200")
     monkeypatch.setenv("TRADEBOT_STRATEGIES__LEANING__MIN_PREMIUM_USD", "1")
@@ -254,7 +236,7 @@ def test_the_list_says_what_each_did_and_what_to_do(
 def test_a_strategy_that_raises_on_real_facts_alone_is_broken_on_every_screen(
     trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path, {"picky": "assert not desk.facts, 'facts'\nreturn []"}, "picking")
+    install(tmp_path, {"picky": "assert not view.facts, 'facts'\nreturn []"}, "picking")
     monkeypatch.syspath_prepend(tmp_path)
     config = ("--config", str(tmp_path / "mine.yaml"))
     Path(config[1]).write_text("strategies: {picky: {}}\n")

@@ -24,7 +24,7 @@ from tests.faults.together import DIED
 from tradebot import cycle
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.plugins.plugin import Bounds
+from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.state import lock, switch
 from tradebot.app.wiring import App
 from tradebot.model.decision import Decision

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from tradebot.adapters.facts.known_facts import KnownFacts
 from tradebot.adapters.facts.schema import FILE
@@ -18,35 +17,26 @@ from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.flow import (
-    DarkPoolPrint,
-    Endpoint,
-    Fact,
-    FlowAlert,
-    Intake,
-    RejectedRow,
-    TideTick,
-)
+from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
+from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, SymbolFacts, TideFacts
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, SymbolFacts
 from tradebot.ports.stores import Events
+from tradebot.signals.kinds import kind_of
 
-NEW_YORK = ZoneInfo("America/New_York")
 FACTS_KEPT = timedelta(days=20)
 DECISIONS_KEPT = timedelta(days=400)
 SAME_PASS = timedelta(days=1)
 """How long after its first record a pass may be recorded again."""
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 NO_SYMBOL = ""
-EVENTS = (FlowAlert, DarkPoolPrint, TideTick)
-NEVER_CHANGED = frozenset({Endpoint.FLOW_ALERTS, Endpoint.DARK_POOL})
 ALL = -1
 
 
 class AnswerCounts(NamedTuple):
     """One endpoint's answers for one symbol: the newest, and how many answers and rows came in a span of time."""
 
-    endpoint: Endpoint
+    endpoint: str
     symbol: str | None
     at: datetime
     answers: int
@@ -109,12 +99,11 @@ class SqliteFacts:
             answers = self._last_alert_answers(symbols, now)
         return {symbol: _answered(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
 
-    def tide(self, session: date, now: datetime) -> TideFacts:
-        """Return what was known about the market tide at `now`."""
-        ticks = self._read((NO_SYMBOL,), session).of(Endpoint.MARKET_TIDE, TideTick, NO_SYMBOL, now)
-        return TideFacts(tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id))))
+    def market(self, session: date, now: datetime) -> Mapping[str, object]:
+        """Return what was known about the whole market at `now`, by kind."""
+        return self._read((NO_SYMBOL,), session).symbol_facts(NO_SYMBOL, now).known
 
-    def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
+    def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint was last fetched successfully."""
         ((at,),) = self._rows(
             "SELECT max(at) FROM intakes WHERE endpoint = ? AND symbol = ?", (endpoint, symbol or NO_SYMBOL)
@@ -202,7 +191,7 @@ class SqliteFacts:
         )
         with self._guard(ValueError):
             return tuple(
-                AnswerCounts(Endpoint(endpoint), symbol or None, parse_time(at), *counts)
+                AnswerCounts(endpoint, symbol or None, parse_time(at), *counts)
                 for endpoint, symbol, at, *counts in found
             )
 
@@ -235,31 +224,26 @@ class SqliteFacts:
         return known
 
     def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
-        """Yield the facts that aren't stored yet or have changed; alerts and prints never change."""
-        symbol, known_at = intake.symbol or NO_SYMBOL, time_text(intake.at)
-        stored, once = self._stored_bodies(intake), intake.endpoint in NEVER_CHANGED
+        """Yield the facts that aren't stored yet or have changed, if facts of their kind ever change."""
+        kind, symbol, known_at = kind_of(intake.endpoint), intake.symbol or NO_SYMBOL, time_text(intake.at)
+        stored = self._stored_bodies(kind, symbol, intake.facts)
         for fact in intake.facts:
-            if once and fact.id in stored:
+            if not kind.changes and fact.id in stored:
                 continue
             body = json_text(pack(fact))
             if stored.get(fact.id) != body:
                 stored[fact.id] = body
-                yield intake.endpoint, symbol, fact.id, _day(fact).isoformat(), known_at, body
+                yield kind.name, symbol, fact.id, kind.day(fact).isoformat(), known_at, body
 
-    def _stored_bodies(self, intake: Intake) -> dict[str, str]:
-        if not intake.facts:
+    def _stored_bodies(self, kind: AnyKind, symbol: str, facts: Sequence[Fact]) -> dict[str, str]:
+        """Return the bodies of the stored facts of the same days by id; what never changes is known by its id alone."""
+        if not facts:
             return {}
+        first, last = min(facts, key=kind.moment), max(facts, key=kind.moment)
         found = self._database.execute(
-            "SELECT id, iif(?, '', body) FROM facts WHERE endpoint = ? AND symbol = ?"
+            "SELECT id, iif(?, body, '') FROM facts WHERE endpoint = ? AND symbol = ?"
             " AND session BETWEEN ? AND ? ORDER BY sequence",
-            (
-                # What never changes is known by its id alone.
-                intake.endpoint in NEVER_CHANGED,
-                intake.endpoint,
-                intake.symbol or NO_SYMBOL,
-                _day(min(intake.facts, key=_moment)).isoformat(),
-                _day(max(intake.facts, key=_moment)).isoformat(),
-            ),
+            (kind.changes, kind.name, symbol, kind.day(first).isoformat(), kind.day(last).isoformat()),
         )
         return dict(found)
 
@@ -267,9 +251,9 @@ class SqliteFacts:
         found = self._database.execute(
             "SELECT asked.value, at, received, foreign_rows, json_array_length(rejected)"
             " FROM json_each(?) AS asked JOIN intakes ON sequence = (SELECT sequence FROM intakes"
-            " WHERE endpoint = 'flow_alerts' AND symbol = asked.value AND at <= ?"
+            " WHERE endpoint = ? AND symbol = asked.value AND at <= ?"
             " ORDER BY at DESC, sequence DESC LIMIT 1)",
-            (json.dumps(list(symbols)), time_text(now)),
+            (json.dumps(list(symbols)), FLOW_ALERTS, time_text(now)),
         )
         return {symbol: counts for symbol, *counts in found}
 
@@ -320,15 +304,6 @@ class SqliteFacts:
         self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))
 
 
-def _moment(fact: Fact) -> datetime | date:
-    return fact.at if isinstance(fact, EVENTS) else fact.date
-
-
-def _day(fact: Fact) -> date:
-    """Return the New York date that a fact belongs to."""
-    return fact.at.astimezone(NEW_YORK).date() if isinstance(fact, EVENTS) else fact.date
-
-
 def _answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
     """Return facts with the time and the counts of the last reply with alerts."""
     fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
@@ -345,4 +320,4 @@ def _intake(row: Sequence[Any]) -> Intake:
     endpoint, symbol, at, received, foreign, duplicates, rejected = row
     reasons = tuple(unpack(RejectedRow, item) for item in json.loads(rejected))
     asked = symbol or None
-    return Intake(Endpoint(endpoint), asked, parse_time(at), received, (), foreign, duplicates, reasons)
+    return Intake(endpoint, asked, parse_time(at), received, (), foreign, duplicates, reasons)

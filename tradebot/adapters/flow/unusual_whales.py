@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from tradebot.adapters.flow.kept_quota import KeptQuota
 from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
@@ -22,19 +21,18 @@ from tradebot.adapters.wire.http import (
     printable,
 )
 from tradebot.errors import AllowanceSpentError, ExitCode, OperatorError, TemporaryError
-from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint, FlowPage, Quota
+from tradebot.model.flow import REQUESTS_PER_MINUTE, FlowPage, Quota
+from tradebot.model.kind import NEW_YORK, AnyKind, Request
 
 UNUSUAL_WHALES_URL = "https://api.unusualwhales.com"
 
-_NEW_YORK = ZoneInfo("America/New_York")
-_OPEN = time(9, 30)
 _QUOTA_DAY_ENDS = time(20, 0)
 
 _BURST = 25
 
 
 class UnusualWhales:
-    """The Unusual Whales endpoints that the strategy reads.
+    """Unusual Whales, asked about any kind of facts.
 
     `now` returns trading time. It is only used when the daily allowance is spent: until the allowance renews at 20:00
     New York time, calls fail without sending a request. `quota_file` keeps what is left for the next process. `heard`
@@ -65,26 +63,27 @@ class UnusualWhales:
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._kept = KeptQuota(quota_file, None if is_loopback(base_url) else REQUESTS_PER_MINUTE, _BURST)
 
-    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
-        """Return one endpoint's rows; raise TemporaryError naming it, or OperatorError if the key is refused."""
-        path, params = request_of(endpoint, symbol, session)
+    def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
+        """Return the rows of one kind; raise TemporaryError naming the path, or OperatorError if the key is refused."""
+        request = request_of(kind, symbol, session)
+        path = request.path
         self._check_allowance(path)
-        answer = self._policy.run(lambda: self._ask(path, params))
+        answer = self._policy.run(lambda: self._ask(request))
         quota = quota_of(answer.headers)
         if answer.status == 429:
             raise self._too_many(path, answer, quota)
-        return FlowPage(endpoint, symbol, rows_of(path, answer), quota, self._told_at(answer))
+        return FlowPage(kind.name, symbol, rows_of(path, answer), quota, self._told_at(answer))
 
-    def _ask(self, path: str, params: Mapping[str, str]) -> Answer:
+    def _ask(self, request: Request) -> Answer:
         self._kept.take()
-        url = self._base_url + path
+        url = self._base_url + request.path
         try:
-            answer = exchange(self._session, self._bounds, "GET", url, headers=self._headers, params=params)
+            answer = exchange(self._session, self._bounds, "GET", url, headers=self._headers, params=request.params)
         except WireError as error:
-            raise RetryableError(f"GET {path}: {error}", NETWORK) from error
+            raise RetryableError(f"GET {request.path}: {error}", NETWORK) from error
         self._heard(answer)
         if answer.status >= 500:
-            raise RetryableError(f"GET {path} answered {answer.status}: {answer.excerpt}", LATER)
+            raise RetryableError(f"GET {request.path} answered {answer.status}: {answer.excerpt}", LATER)
         return answer
 
     def _check_allowance(self, path: str) -> None:
@@ -112,49 +111,26 @@ class UnusualWhales:
 
 def _day_spent(path: str, until: datetime) -> AllowanceSpentError:
     return AllowanceSpentError(
-        f"GET {path}: the day's allowance is used up until {until.astimezone(_NEW_YORK):%Y-%m-%d %H:%M} New York time",
+        f"GET {path}: the day's allowance is used up until {until.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York time",
         "Wait until then, or fetch fewer symbols per day.",
     )
 
 
 def next_quota_day(now: datetime) -> datetime:
     """Return when the next allowance day begins, in UTC: the next 20:00 in New York."""
-    local = now.astimezone(_NEW_YORK)
+    local = now.astimezone(NEW_YORK)
     day = local.date() if local.time() < _QUOTA_DAY_ENDS else local.date() + timedelta(days=1)
-    return datetime.combine(day, _QUOTA_DAY_ENDS, _NEW_YORK).astimezone(UTC)
+    return datetime.combine(day, _QUOTA_DAY_ENDS, NEW_YORK).astimezone(UTC)
 
 
-def ticker_of(symbol: str) -> str:
-    """Return the source's spelling of a venue symbol: it writes share classes without the dot."""
-    return symbol.replace(".", "")
-
-
-def request_of(endpoint: Endpoint, symbol: str | None, session: date) -> tuple[str, dict[str, str]]:
-    """Return the path and query for one question; per-symbol endpoints need a symbol."""
-    if endpoint.market_wide:
-        return "/api/market/market-tide", {"date": session.isoformat(), "interval_5m": "true"}
+def request_of(kind: AnyKind, symbol: str | None, session: date) -> Request:
+    """Return the request about one kind; unless it is market-wide, it needs a symbol."""
+    if kind.market_wide:
+        return kind.request("", session)
     if symbol is None:
-        raise ValueError(f"{endpoint} needs one symbol at a time")
-    ticker = quote(ticker_of(symbol), safe="")
-    if endpoint is Endpoint.FLOW_ALERTS:
-        opens = datetime.combine(session, _OPEN, _NEW_YORK).astimezone(UTC)
-        since = f"{opens:%Y-%m-%dT%H:%M:%SZ}"
-        # The parameter must be ticker_symbol; any other name is ignored and returns the whole market.
-        return "/api/option-trades/flow-alerts", {
-            "ticker_symbol": ticker,
-            "limit": "200",
-            "newer_than": since,
-        }
-    if endpoint is Endpoint.DARK_POOL:
-        return f"/api/darkpool/{ticker}", {"date": session.isoformat(), "limit": "500"}
-    return f"/api/stock/{ticker}/{_STOCK_PATHS[endpoint]}", {}
-
-
-_STOCK_PATHS = {
-    Endpoint.GREEK_EXPOSURE: "greek-exposure",
-    Endpoint.IV_RANK: "iv-rank",
-    Endpoint.OI_CHANGE: "oi-change",
-}
+        raise ValueError(f"{kind.name} needs one symbol at a time")
+    # The source writes share classes without the dot.
+    return kind.request(quote(symbol.replace(".", ""), safe=""), session)
 
 
 def rows_of(path: str, answer: Answer) -> tuple[object, ...]:

@@ -54,7 +54,7 @@ class SqliteLedger:
         self.cash_adjustments = money.cash_adjustments
         self.book = money.book
         self.booked = money.booked
-        self.best_prices = money.best_prices
+        self.kept = money.kept
         self.put_high_water = money.put_high_water
         self.equity_peak = money.equity_peak
         self.put_equity_peak = money.put_equity_peak

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,7 +17,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.books import Held, Standing
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.trading import ReconcileMark
 
 FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
@@ -32,6 +33,27 @@ LAST_REPORTED = """SELECT at FROM fills INDEXED BY fills_by_time
     WHERE account = ? AND at <= ? AND venue_order_id != '' ORDER BY at DESC LIMIT 1"""
 BEST_PRICES = """SELECT strategy, symbol, opened_at, price FROM json_each(?2) JOIN high_water ON account = ?1
     AND strategy = value ->> 0 AND symbol = value ->> 1 AND opened_at = value ->> 2"""
+OWN_EXITS = """WITH RECURSIVE opened (held, strategy, at, symbol, venue_id, sequence, about) AS (
+    SELECT key, strategy, at, value ->> 1, venue_order_id, sequence, about
+    FROM json_each(?2) CROSS JOIN fills INDEXED BY fills_by_time
+    ON account = ?1 AND at = value ->> 2 AND strategy = value ->> 0 AND body ->> '$.fill.symbol' = value ->> 1
+    UNION SELECT held, opened.strategy, opened.at, closed.body ->> '$.fill.symbol', earlier.venue_order_id,
+    earlier.sequence, earlier.about
+    FROM opened CROSS JOIN fills AS closed ON closed.account = ?1 AND closed.sequence = opened.sequence - 1
+    AND closed.about = opened.about AND opened.venue_id = '' AND opened.about != ''
+    CROSS JOIN fills AS earlier INDEXED BY fills_by_time ON earlier.account = ?1 AND earlier.at = opened.at
+    AND earlier.strategy = opened.strategy AND earlier.body ->> '$.fill.symbol' = closed.body ->> '$.fill.symbol'
+    ), behind (held, venue_id) AS (
+    SELECT held, venue_id FROM opened WHERE venue_id != ''
+    UNION SELECT held, orders.venue_id FROM behind CROSS JOIN orders INDEXED BY orders_replaced
+    ON account = ?1 AND replaced_by = behind.venue_id
+    )
+    SELECT held, intent ->> '$.stop_loss_fraction', intent ->> '$.profit_target_fraction'
+    FROM behind CROSS JOIN orders ON orders.account = ?1 AND orders.venue_id = behind.venue_id
+    CROSS JOIN intents ON intents.account = ?1 AND intents.client_order_id = orders.client_order_id
+    WHERE intent ->> '$.purpose' = 'open'"""
+"""Select how positions asked to be closed: from the intent behind the order, or an order that it replaced, that filled
+first. A rename closes the lots of the old symbol right before it opens those of the new one."""
 STANDING = """SELECT opened_at, opening_cash, last_reconcile.at, blocking, findings, highest, seen_once FROM book
     LEFT JOIN last_reconcile USING (account) LEFT JOIN equity_peak USING (account) WHERE account = ?"""
 BOOKED = """SELECT about, kind, amount, why FROM cash_adjustments
@@ -181,11 +203,15 @@ class Money:
                 (self._file.account_number, decimal_text(peak.highest), decimal_text(peak.seen_once)),
             )
 
-    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
-        """Return the best prices stored for these positions since they were opened."""
-        asked = json.dumps([(strategy, symbol, time_text(opened_at)) for strategy, symbol, opened_at in held])
-        found = self._file.rows(BEST_PRICES, (asked,))
-        return {(strategy, symbol, parse_time(at)): Decimal(price) for strategy, symbol, at, price in found}
+    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
+        """Return the best prices stored for these positions, and how the intents that opened them asked to close."""
+        keys = list(held)
+        asked = json.dumps([(strategy, symbol, time_text(opened_at)) for strategy, symbol, opened_at in keys])
+        kept = {keys[place]: Kept(None, *map(_fraction, own)) for place, *own in self._file.rows(OWN_EXITS, (asked,))}
+        for strategy, symbol, at, price in self._file.rows(BEST_PRICES, (asked,)):
+            key = strategy, symbol, parse_time(at)
+            kept[key] = replace(kept.get(key, Kept()), best=Decimal(price))
+        return kept
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         """Store the best price of a position."""
@@ -201,9 +227,9 @@ class Money:
 
     def _restate(self, one: Restated) -> None:
         held = (one.strategy, one.symbol, one.opened_at)
-        best = self.best_prices([held]).get(held)
+        best = one.of(self.kept([held]).get(held, Kept())).best
         if best is not None:
-            self._put_high_water(one.strategy, one.to_symbol, one.opened_at, best * one.old / one.new)
+            self._put_high_water(one.strategy, one.to_symbol, one.opened_at, best)
 
     def _adjust_cash(self, amount: Decimal, why: str, at: datetime, origin: Origin, about: str, kind: str = "") -> None:
         words = {"amount": decimal_text(amount), "origin": origin, "about": about, "kind": kind, "why": why}
@@ -241,3 +267,7 @@ class Money:
         if added:
             self._file.note("fill", body.encode(), at)
         return bool(added)
+
+
+def _fraction(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -81,7 +81,7 @@ class Orders:
                 (
                     self._file.account_number,
                     intent.client_order_id,
-                    intent.key.session.isoformat(),
+                    intent.session.isoformat(),
                     IntentState.SENT,
                     body,
                     verdicts,

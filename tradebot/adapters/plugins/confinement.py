@@ -78,6 +78,10 @@ class Confinement:
     def _of(self, means: tuple[Means, ...]) -> tuple[Means, ...]:
         return tuple(each for each in means if each in self.means)
 
+    def started(self, known: frozenset[int]) -> bool:
+        """Return True if there are descendants of this process besides the `known` ones."""
+        return Means.CALL_FILTER not in self.means and not descendants() <= known
+
     @contextmanager
     def all_ended(self) -> Iterator[None]:
         """Kill every process that was started in the meantime, whatever became of its parents."""
@@ -205,9 +209,24 @@ def _end_children() -> None:
 
 
 def _children() -> Iterator[int]:
+    return (pid for pid, parent in _parents().items() if parent == os.getpid())
+
+
+def descendants() -> frozenset[int]:
+    """Return the processes that descend from this one."""
+    parents, found = _parents(), set[int]()
+    generation = {os.getpid()}
+    while generation:
+        generation = {pid for pid, parent in parents.items() if parent in generation} - found
+        found |= generation
+    return frozenset(found)
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of each process on this machine, including those that ended without being waited for."""
+    parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # The program's name is in parentheses and may contain anything.
-            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid():
-                yield int(stat.parent.name)
+            parents[int(stat.parent.name)] = int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
+    return parents

@@ -6,9 +6,10 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, NOW, ago, quote
-from tradebot.exits.rules import Held, evaluate
-from tradebot.exits.stops import Stop, distance, stops
+from tests.builders import LISTED, NOW, ago, quote
+from tradebot.exits.held import Held
+from tradebot.exits.kind import Stop, distance
+from tradebot.exits.rules import evaluate
 from tradebot.model.decision import Decision
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
@@ -28,11 +29,11 @@ def held(quantity: Decimal, entry: Decimal, best_gain: Decimal = Decimal(0)) -> 
 
 def at_price(of: Held, price: Decimal, now: datetime = NOW) -> Decision:
     text = format(price, "f")
-    return evaluate(of, quote("AAPL", text, text, at=now), now, EXITS, TradingState.ACTIVE)
+    return evaluate(of, quote("AAPL", text, text, at=now), now, LISTED, TradingState.ACTIVE)
 
 
 def rule(of: Held, reason: Reason) -> Stop:
-    return next(stop for stop in stops(of, EXITS) if stop.rule is reason)
+    return next(rule.level(of) for rule in LISTED if rule.reason is reason)
 
 
 @given(SIDES, ENTRIES)
@@ -77,7 +78,7 @@ def test_the_way_to_a_rule_is_negative_where_the_rule_would_act(
 ) -> None:
     of, side = held(quantity, entry, best), 1 if quantity > 0 else -1
     mark = entry * (1 + side * gain)
-    ways = {stop.rule: (distance(stop, mark, side), stop.armed) for stop in stops(of, EXITS)}
+    ways = {stop.rule: (distance(stop, mark, side), stop.armed) for stop in (rule.level(of) for rule in LISTED)}
     reason = at_price(of, mark).reason
     way, armed = ways.get(reason, (None, True)) if reason else (None, True)
     if way is not None:
@@ -89,6 +90,6 @@ def test_the_way_to_a_rule_is_negative_where_the_rule_would_act(
 
 def test_a_trailing_stop_that_is_not_armed_is_away_where_the_position_gains() -> None:
     for side in (1, -1):
-        arms = Stop(Reason.TRAILING_STOP, 100 + side * Decimal(2), None, armed=False)
+        arms = Stop(Reason.TRAILING_STOP, 100 + side * Decimal(2), None, armed=False, ahead=True)
         assert distance(arms, Decimal(100), side) == Decimal("0.02")
         assert distance(arms, 100 + side * Decimal(4), side) == Decimal(-2) / (100 + side * 4)

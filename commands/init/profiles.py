@@ -1,0 +1,44 @@
+"""Profiles: settings that a new bot's own configuration begins with."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.init.verb import SHIPPED_PROFILE
+from commands.shared.completing import profiles
+from commands.shared.plain import clean
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from tradebot.app.settings import Settings
+
+
+def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | None:
+    """Return the shipped file of a profile, or None for the shipped configuration itself.
+
+    Raises OperatorError for an unknown name, and if a file or an option already says which symbols to trade.
+    """
+    from tradebot.app.settings import shipped
+
+    if name not in profiles(""):
+        raise OperatorError(f"there is no profile {clean(name)[:20]!r}", f"choose one of {', '.join(profiles(''))}")
+    if name == SHIPPED_PROFILE:
+        return None
+    if file is not None:
+        message = f"{file} is a configuration already, and a profile would be the start of another one"
+        raise OperatorError(message, "leave out --profile, or move the file away")
+    if "universe" in flags or "path" in flags.get("sandbox", {}):
+        message = f"profile {name} has symbols of its own"
+        raise OperatorError(message, "leave out --symbols and --bars, or the profile")
+    return shipped("profiles") / f"{name}.yaml"
+
+
+def require_strategies(profile: str, settings: "Settings") -> None:
+    """Raise OperatorError if the profile's strategy isn't installed; then the bot couldn't trade at all."""
+    from tradebot.adapters.plugins.plugin import installed
+
+    missing = [name for name in settings.strategies.in_use() if name not in installed()]
+    if profile != SHIPPED_PROFILE and missing:
+        raise OperatorError(
+            f"profile {profile} trades with the strategy {missing[0]}, which isn't installed",
+            f"tradebot strategy new {missing[0]} --kind target, install its package, and run init again",
+        )

@@ -1,0 +1,144 @@
+"""The strategy that `tradebot strategy new NAME --kind bars` writes, and its test."""
+
+SUMMARY = """\
+It reads 5-minute bars, and trades against a price that is far from its mean. Each position has a stop and a target of
+its own, and is closed early if the price is back at its mean.
+"""
+
+STRATEGY = '''\
+"""The $name strategy: trade against a price that is far from its mean, and close when it is back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from statistics import fmean, pstdev
+
+from pydantic import BaseModel, ConfigDict, Field
+from tradebot.ports import BarNeed, Close, Decision, Gate, Needs, Open, Reason, Side, StrategyView, Verdict, Want
+
+TIMEFRAME = "5Min"
+
+
+class Settings(BaseModel):
+    """The strategy's own settings, from `strategies: {$name: ...}` in the configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    bars: int = Field(12, ge=2, le=1000)
+    entry_deviations: float = Field(2, gt=0)
+    stop_loss_fraction: Decimal = Field(Decimal("0.01"), gt=0, lt=1)
+    profit_target_fraction: Decimal = Field(Decimal("0.01"), gt=0, lt=1)
+
+
+class $title:
+    """Compare each symbol's last close with the mean of its recent closes."""
+
+    name = "$name"
+    times = "every 5m from open+1h until close-30m"
+
+    def __init__(self, settings: Mapping[str, object]) -> None:
+        self._settings = Settings.model_validate(settings)
+        self.needs = Needs(bars=(BarNeed(TIMEFRAME, self._settings.bars),), lots=True)
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        """Return what to open and what to close."""
+        return list(self._wants(view))
+
+    def _wants(self, view: StrategyView) -> Iterator[Want]:
+        for symbol in view.universe:
+            deviations = distance(view.bars(symbol, TIMEFRAME).close)
+            held = view.lots.get(symbol)
+            if held is None:
+                yield self._open(symbol, deviations)
+            elif deviations * float(held.quantity) >= 0:
+                yield Close(symbol, f"back at its mean: {deviations:+.2f} deviations")
+
+    def _open(self, symbol: str, deviations: float) -> Open:
+        """Return a want even if it is declined, so that the reason and its numbers are recorded."""
+        least = self._settings.entry_deviations
+        far = abs(deviations) >= least
+        decision = Decision(
+            Gate.STRATEGY,
+            Verdict.PASS if far else Verdict.FAIL,
+            None if far else Reason.STRATEGY_DECLINED,
+            abs(deviations),
+            least,
+        )
+        return Open(
+            symbol,
+            Side.BUY if deviations <= 0 else Side.SELL,
+            max(-1.0, min(1.0, -deviations / (2 * least))),
+            decisions=(decision,),
+            stop_loss_fraction=self._settings.stop_loss_fraction,
+            profit_target_fraction=self._settings.profit_target_fraction,
+        )
+
+
+def distance(closes: Sequence[float]) -> float:
+    """Return how far the last close is from the mean of all, in standard deviations; 0 if the price never moved."""
+    deviation = pstdev(closes)
+    return (closes[-1] - fmean(closes)) / deviation if deviation else 0.0
+'''
+
+TEST = '''\
+"""Tests of the $name strategy: what it wants, and that the bot accepts its answer."""
+
+from array import array
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tradebot.desk.answers import checked
+from tradebot.ports import Close, Decision, Lot, Open, Position, Reason, Series, Side, StrategyView, Want
+
+from tradebot_$name.strategy import TIMEFRAME, $title
+
+NOW = datetime(2026, 11, 16, 16, 0, tzinfo=UTC)
+FLAT = [100.0, 101.0] * 6
+
+
+def bars(closes: Sequence[float]) -> Series:
+    """Return one bar for each close; the last one has just ended."""
+    end, prices = int(NOW.timestamp()), array("d", closes)
+    starts = array("q", range(end - 300 * len(closes), end, 300))
+    volume = array("d", [1000.0] * len(closes))
+    return Series("AAPL", TIMEFRAME, True, starts, prices, prices, prices, prices, volume)
+
+
+def wanted(closes: Sequence[float], shares: int = 0) -> Sequence[Want]:
+    """Return the wants that some closes lead to, checked as the bot checks them."""
+    series = bars(closes)
+    lots = (Lot(Decimal(shares), Decimal(100), NOW),)
+    held = {"AAPL": Position("$name", "AAPL", lots, Decimal(0), NOW)} if shares else {}
+    view = StrategyView(NOW, ("AAPL",), series={series.key: series}, lots=held)
+    found = checked(view, $title({}).propose(view))
+    assert not isinstance(found, Decision), found
+    return found
+
+
+def opened(closes: Sequence[float]) -> Open:
+    (want,) = wanted(closes)
+    assert isinstance(want, Open)
+    return want
+
+
+def test_a_price_far_below_its_mean_is_bought_with_a_stop_and_a_target() -> None:
+    want = opened([*FLAT[1:], 95.0])
+    assert (want.side, want.decisions[0].passed) == (Side.BUY, True)
+    assert (want.stop_loss_fraction, want.profit_target_fraction) == (Decimal("0.01"), Decimal("0.01"))
+
+
+def test_a_price_far_above_its_mean_is_sold() -> None:
+    want = opened([*FLAT[1:], 106.0])
+    assert (want.side, want.decisions[0].passed) == (Side.SELL, True)
+
+
+def test_a_price_near_its_mean_is_declined_with_its_numbers() -> None:
+    (declined,) = opened(FLAT).decisions
+    assert (declined.reason, declined.observed, declined.limit) == (Reason.STRATEGY_DECLINED, 1.0, 2)
+
+
+def test_a_position_is_closed_when_the_price_is_back_at_its_mean() -> None:
+    assert wanted([*FLAT[1:], 95.0], shares=10) == ()
+    assert wanted(FLAT, shares=10) == (Close("AAPL", "back at its mean: +1.00 deviations"),)
+    assert wanted(FLAT, shares=-10) == ()
+'''

@@ -1,0 +1,48 @@
+"""What a strategy needs and when it is asked, as documents and screens show it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from tradebot.model.needs import BarNeed, Needs
+
+EVERY_PASS = "every pass of entries"
+"""When a strategy without times of its own is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsRow:
+    """What a strategy reads: kinds of flow facts, bars, and whether quotes, its own lots and its equity."""
+
+    facts: tuple[str, ...]
+    bars: "tuple[BarNeed, ...]"
+    quotes: bool
+    lots: bool
+    equity: bool
+
+
+def needs_row(needs: "Needs") -> NeedsRow:
+    """Return a strategy's needs in an order that is always the same."""
+    return NeedsRow(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity)
+
+
+def in_words(needs: NeedsRow) -> str:
+    """Return what a strategy reads, in words."""
+    return ", ".join(_words(needs)) or "nothing but the time and its universe"
+
+
+def _words(needs: NeedsRow) -> Iterator[str]:
+    if needs.facts:
+        yield f"flow ({', '.join(needs.facts)})"
+    for bars in needs.bars:
+        raw, of = "" if bars.adjusted else "raw ", f" of {', '.join(bars.symbols)}" if bars.symbols else ""
+        yield f"the last {counted(bars.depth, f'{raw}{bars.timeframe} bar')}{of}"
+    if needs.quotes:
+        yield "quotes"
+    if needs.lots:
+        yield "its own positions"
+    if needs.equity:
+        yield "its equity"

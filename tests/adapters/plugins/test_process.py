@@ -1,0 +1,262 @@
+"""A plug-in's process lives on from answer to answer, stands still in between, and is ended when it errs."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from tests.builders import NOW
+from tradebot.adapters.plugins.messages import GROUP, Bounds
+from tradebot.adapters.plugins.pipes import Pipes
+from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass, close
+from tradebot.model.decision import Decision
+from tradebot.model.needs import NOTHING, BarNeed, Needs
+from tradebot.model.reasons import Reason
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
+
+VIEW = StrategyView(NOW, ("AAPL", "MSFT"))
+NEEDS = Needs(frozenset({"flow_alerts"}), (BarNeed("1Day", 127),), quotes=True)
+MODULE = """
+import os, signal, stat, sys, threading, time
+from tradebot.ports import BarNeed, Component, Needs, Open, Side
+
+def told(view, **values):
+    parts = tuple(Component(name, None, 1.0, str(value)) for name, value in values.items())
+    return [Open(view.universe[0], Side.BUY, 0.5, components=parts)]
+
+def frame(body):
+    return len(body).to_bytes(8, "big") + body
+
+def is_pipe(number):
+    try:
+        return stat.S_ISFIFO(os.fstat(number).st_mode)
+    except OSError:
+        return False
+
+PIPES = [number for number in range(3, 32) if is_pipe(number)]
+
+class Living:
+    name = "living"
+    needs = Needs(frozenset({"flow_alerts"}), (BarNeed("1Day", 127),), quotes=True)
+    times = "every 5m"
+    def __init__(self, settings):
+        self.settings, self.asked, self.gaps = settings, 0, [0.0]
+    def propose(self, view):
+        self.asked += 1
+"""
+Make = Callable[..., PluginStrategy]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Yield a callable that makes a plug-in whose `propose` has this body; `changes` replaces text of the module."""
+    monkeypatch.syspath_prepend(tmp_path)
+    made: list[PluginStrategy] = []
+
+    def make(body: str, *changes: tuple[str, str], timeout_s: float = 20.0) -> PluginStrategy:
+        lines = "\n".join(f"        {line}" for line in body.splitlines())
+        text = f"{MODULE}{lines}\n"
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / "living_plugin.py").write_text(text)
+        made.append(plugin_of(tmp_path, timeout_s))
+        return made[-1]
+
+    yield make
+    close(made)
+    assert left(tmp_path) == []
+
+
+def plugin_of(mark: Path, timeout_s: float = 20.0) -> PluginStrategy:
+    surroundings = Surroundings(Bounds(timeout_s, 2**31), os.environ | {"MARK": str(mark)}, ())
+    return PluginStrategy(EntryPoint("living", "living_plugin:Living", GROUP), {}, surroundings)
+
+
+def left(mark: Path) -> list[int]:
+    """Return the processes that run with this mark in their environment."""
+
+    def marked(path: Path) -> bool:
+        try:
+            return f"MARK={mark}".encode() in path.read_bytes()
+        except OSError:
+            return False
+
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if marked(path)]
+
+
+def told(plugin: PluginStrategy, view: StrategyView = VIEW) -> dict[str, str]:
+    """Return what the plug-in told of itself in its answer."""
+    answer = plugin.propose(view)
+    assert isinstance(answer, tuple), answer
+    (want,) = answer
+    assert isinstance(want, Open)
+    return {component.name: component.source for component in want.components}
+
+
+def refused(plugin: PluginStrategy) -> tuple[Reason | None, str]:
+    decision = plugin.propose(VIEW)
+    assert isinstance(decision, Decision), decision
+    return decision.reason, str(decision.observed)
+
+
+def test_one_process_declares_and_then_answers_each_view_with_one_strategy(make: Make) -> None:
+    plugin = make("return told(view, asked=self.asked, pid=os.getpid(), now=view.now, own=os.listdir())")
+    assert plugin.needs == NEEDS
+    assert plugin.times == "every 5m"
+    first, later = told(plugin), [told(plugin, replace(VIEW, now=NOW.replace(minute=each))) for each in range(3)]
+    assert {row["pid"] for row in (first, *later)} == {first["pid"]}
+    assert [row["asked"] for row in (first, *later)] == ["1", "2", "3", "4"]
+    assert [row["now"][14:16] for row in later] == ["00", "01", "02"]
+    plugin.close()
+    assert told(plugin)["asked"] == "1"
+
+
+def test_nothing_of_a_plug_in_runs_between_its_answers(make: Make) -> None:
+    body = """\
+def watch():
+    last = time.monotonic()
+    while True:
+        time.sleep(0.001)
+        last, gap = time.monotonic(), time.monotonic() - last
+        self.gaps.append(gap)
+if self.asked == 1:
+    threading.Thread(target=watch, daemon=True).start()
+time.sleep(0.05)
+return told(view, longest=max(self.gaps), times=len(self.gaps))"""
+    plugin = make(body)
+    told(plugin)
+    time.sleep(1.0)
+    assert 0.9 < float(told(plugin)["longest"]) < 1.5
+
+
+ENDS = [
+    ("raise KeyError('AAPL')", Reason.STRATEGY_FAILED, "KeyError: 'AAPL' (living_plugin.py line 29)"),
+    ("return [None]", Reason.STRATEGY_INVALID, "None: it is not an Open, a Target, a Reduce or a Close"),
+    ("x = 'x' * 2**31", Reason.STRATEGY_FAILED, "MemoryError"),
+    ("os._exit(3)", Reason.STRATEGY_FAILED, "its process ended without an answer, exit code 3"),
+    ("os.closerange(3, 32); return told(view)", Reason.STRATEGY_FAILED, "ended without an answer, exit code 1"),
+    ("os.write(max(PIPES), frame(b'{\"wants\": 3}'))", Reason.STRATEGY_FAILED, "unreadable answer: Reply.wants"),
+    ("os.write(max(PIPES), frame(b'{}'))", Reason.STRATEGY_FAILED, "an answer to another question"),
+    ("os.write(max(PIPES), b'\\xff' * 8)", Reason.STRATEGY_FAILED, "bytes are more than 16777216"),
+]
+
+
+@pytest.mark.parametrize(("body", "reason", "observed"), ENDS, ids=[row[0] for row in ENDS])
+def test_a_plug_in_that_errs_in_a_later_answer_is_ended(
+    make: Make, tmp_path: Path, body: str, reason: Reason, observed: str
+) -> None:
+    plugin = make(f"if self.asked == 2:\n    {body}\nreturn told(view, asked=self.asked)")
+    assert told(plugin) == {"asked": "1"}
+    found = refused(plugin)
+    assert (found[0], observed in found[1]) == (reason, True), found
+    assert left(tmp_path) == []
+
+
+def test_after_an_error_a_plug_in_sits_out_until_the_next_pass(make: Make, tmp_path: Path) -> None:
+    plugin = make("if len(view.universe) == 2:\n    os._exit(3)\nreturn told(view, asked=self.asked)")
+    well = replace(VIEW, universe=("JPM",))
+    assert told(plugin, well) == {"asked": "1"}
+    for _ in range(2):
+        found = plugin.propose(VIEW)
+        assert isinstance(found, Decision)
+        # It isn't started again in this pass, and what it declared still stands.
+        assert (plugin.propose(well), plugin.times, left(tmp_path)) == (found, "every 5m", [])
+        begin_pass([plugin])
+    assert told(plugin, well) == {"asked": "1"}
+
+
+def test_a_later_answer_has_the_same_time_whatever_an_earlier_one_did_to_its_clocks(make: Make) -> None:
+    body = """\
+signal.setitimer(signal.ITIMER_REAL, 0)
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+if self.asked == 3:
+    os.kill(os.getpid(), signal.SIGSTOP)
+return told(view, asked=self.asked)"""
+    plugin = make(body, timeout_s=2.0)
+    assert [told(plugin)["asked"] for _ in range(2)] == ["1", "2"]
+    began = time.monotonic()
+    assert refused(plugin) == (Reason.STRATEGY_TIMEOUT, "no answer")
+    assert 2.0 <= time.monotonic() - began < 10
+
+
+def test_answers_written_in_advance_are_read_as_answers_to_nothing_else(make: Make) -> None:
+    plugin = make("os.write(max(PIPES), frame(b'{\"wants\": {}}') * 2)\nreturn told(view, asked=self.asked)")
+    assert plugin.propose(VIEW) == ()
+    assert refused(plugin) == (
+        Reason.STRATEGY_FAILED,
+        "its answer can't be used: it wrote an answer before it was asked",
+    )
+
+
+DECLARED = [
+    ('frozenset({"flow_alerts"})', 'frozenset({"news"})', "it needs 'news', which isn't a kind of facts"),
+    ('frozenset({"flow_alerts"})', "7", "TypeError: 'int' object is not iterable"),
+    ('BarNeed("1Day", 127)', 'BarNeed("1Day", "all")', "Reply.declared.bars"),
+    ('BarNeed("1Day", 127)', 'BarNeed("1Week", 127)', "'1Week' is not a timeframe"),
+    ('needs = Needs(frozenset({"flow_alerts"}), (BarNeed("1Day", 127),), quotes=True)', "", "has no attribute 'needs'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "observed"), DECLARED, ids=[row[2] for row in DECLARED])
+def test_a_plug_in_that_declares_something_wrong_is_refused(make: Make, old: str, new: str, observed: str) -> None:
+    plugin = make("return told(view)", (old, new))
+    assert (plugin.needs, plugin.times) == (NOTHING, "")
+    reason, found = refused(plugin)
+    assert (reason, observed in found) == (Reason.STRATEGY_FAILED, True), found
+
+
+def test_a_plug_in_that_could_not_declare_is_asked_again_in_the_next_pass(make: Make) -> None:
+    plugin = make("return told(view, asked=self.asked)", ('"every 5m"', "5"))
+    assert plugin.needs == NOTHING
+    make("return told(view, asked=self.asked)")
+    assert (plugin.needs, plugin.times) == (NOTHING, "")
+    begin_pass([plugin])
+    assert (plugin.needs, plugin.times) == (NEEDS, "every 5m")
+    assert told(plugin) == {"asked": "1"}
+
+
+def test_a_new_process_that_needs_something_else_is_not_shown_what_the_old_one_needed(make: Make) -> None:
+    plugin = make("return told(view, asked=self.asked)")
+    assert plugin.needs == NEEDS
+    plugin.close()
+    make("return told(view, asked=self.asked)", ("quotes=True", "quotes=False"))
+    assert refused(plugin) == (Reason.STRATEGY_FAILED, "it needs something else than before")
+    begin_pass([plugin])
+    assert plugin.needs == replace(NEEDS, quotes=False)
+    assert told(plugin) == {"asked": "1"}
+
+
+def test_an_interrupted_answer_is_never_taken_for_the_next_one(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = make("return told(view, asked=self.asked)")
+    told(plugin)
+
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pipes, "receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plugin.propose(VIEW)
+    monkeypatch.undo()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert told(plugin) == {"asked": "1"}
+
+
+def test_a_process_ends_with_the_thread_that_first_asked_it(make: Make, tmp_path: Path) -> None:
+    plugin = make("return told(view)")
+    asking = threading.Thread(target=plugin.propose, args=(VIEW,))
+    asking.start()
+    asking.join()
+    deadline = time.monotonic() + 60
+    while left(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

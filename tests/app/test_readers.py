@@ -1,0 +1,54 @@
+"""Which flow is needed: every installed strategy says, and one that can't say holds back nobody else's."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.builders import SHIPPED
+from tests.commands.strategy.plugins import WELL, install
+from tradebot.adapters.plugins.messages import Bounds
+from tradebot.adapters.plugins.plugin import Surroundings
+from tradebot.app.readers import Readers
+from tradebot.app.rules import rules_of
+
+SURROUNDINGS = Surroundings(Bounds(20.0, 2**31), os.environ, ())
+FLOW = SHIPPED.strategies.in_use()["flow"]
+
+
+def needed(in_use: Mapping[str, Mapping[str, object]]) -> list[str]:
+    rules = rules_of(SHIPPED, SHIPPED.exits)
+    return [kind.name for kind in Readers(in_use, SURROUNDINGS).needed_facts(rules)]
+
+
+def test_the_kinds_of_a_strategy_come_in_the_order_of_the_configuration() -> None:
+    assert needed({"flow": FLOW}) == list(SHIPPED.unusual_whales.poll_s)
+    assert needed({"flow": {**FLOW, "weights": {"iv_rank": 0.5, "dark_pool": 0.5}}}) == [
+        "flow_alerts",
+        "dark_pool",
+        "iv_rank",
+    ]
+
+
+def test_a_strategy_that_is_not_installed_needs_nothing_and_holds_back_nobody() -> None:
+    assert needed({"flow": {**FLOW, "weights": {}}, "gone": {}}) == ["flow_alerts"]
+    assert needed({"gone": {}}) == []
+
+
+def test_a_plug_in_is_asked_until_it_has_answered_and_never_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, {"reading": WELL}, "reading")
+    monkeypatch.syspath_prepend(tmp_path)
+    module, rules = tmp_path / "reading.py", rules_of(SHIPPED, SHIPPED.exits)
+    text = module.read_text()
+    readers = Readers({"reading": {}}, SURROUNDINGS)
+    module.write_text("raise ValueError")
+    assert readers.needed_facts(rules) == {}
+    module.write_text(text)
+    assert [(kind.name, symbols) for kind, symbols in readers.needed_facts(rules).items()] == [
+        ("flow_alerts", rules.universe)
+    ]
+    module.write_text("raise ValueError")
+    assert len(readers.needed_facts(rules)) == 1

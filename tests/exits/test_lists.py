@@ -1,0 +1,143 @@
+"""Lists of exit rules: how they are written, what watches a position, and the loss at which a list closes it."""
+
+import re
+from decimal import Decimal
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import EXITS, LISTED, NOW, ago, quote
+from tradebot.exits.held import Held
+from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.exits.kinds.time_exit import TimeExit
+from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.exits.lists import Exits, in_force, kinds, parse, worst_stop, written
+from tradebot.exits.rules import evaluate
+from tradebot.model.decision import Decision, Verdict
+from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.reasons import REASONS, Cause, Reason
+from tradebot.model.trading import TradingState
+
+ACTIVE = TradingState.ACTIVE
+D, ENTRY = Decimal, Decimal(100)
+fractions = st.decimals("0.001", "0.5", places=3)
+moves = st.lists(st.decimals("-0.02", "0.02", places=3), min_size=1, max_size=12)
+
+
+def held(quantity: int = 10, best: Decimal = ENTRY) -> Held:
+    position = Position("flow", "AAPL", (Lot(D(quantity), D(100), ago(600)),), D(0), ago(600))
+    return Held(position, best)
+
+
+def decided(of: Held, price: Decimal | None, rules: Exits, state: TradingState = ACTIVE) -> Decision:
+    at = None if price is None else quote(bid=f"{price:f}", ask=f"{price:f}")
+    return evaluate(of, at, NOW, rules, state)
+
+
+def test_every_kind_has_a_file_a_column_and_a_reason_of_its_own() -> None:
+    assert {"stop_loss", "profit_target", "time_exit", "trailing_stop"} <= kinds().keys()
+    assert len({kind.reason for kind in kinds().values()}) == len(kinds())
+    assert len({kind.column for kind in kinds().values()}) == len(kinds())
+    assert {REASONS[kind.reason].cause for kind in kinds().values()} == {Cause.IDLE}
+
+
+def test_the_accounts_rules_are_asked_in_their_order() -> None:
+    assert (
+        TimeExit(after_s=EXITS.time_exit_s),
+        StopLoss(fraction=EXITS.stop_loss_fraction),
+        ProfitTarget(fraction=EXITS.profit_target_fraction),
+        TrailingStop(fraction=EXITS.trailing_stop_fraction, arm_fraction=EXITS.trailing_arm_fraction),
+    ) == LISTED
+
+
+def test_a_list_is_read_as_it_is_written() -> None:
+    rules = parse([{"stop_loss": {"fraction": "0.05"}}, {"time_exit": {"after_s": 3600}}])
+    assert rules == (StopLoss(fraction=D("0.05")), TimeExit(after_s=3600))
+    assert parse(written(rules)) == rules
+    assert parse([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ([{"stop_los": {"fraction": 0.02}}], "rule 1: there is no exit rule 'stop_los'; did you mean stop_loss?"),
+        ([{"moon": {}}], "rule 1: there is no exit rule 'moon'; known are profit_target, stop_loss, "),
+        ([{"stop_loss": {"fraction": 7}}], "rule 1: stop_loss.fraction: must be less than or equal to 1, not 7"),
+        ([{"stop_loss": {"frac": 1}}], "stop_loss.frac: there is no such setting; stop_loss has fraction"),
+        ([{"stop_loss": {}}], "rule 1: stop_loss.fraction: must be set"),
+        ([{"stop_loss": {"fraction": "1e-2"}}], "stop_loss.fraction: must be a number in plain digits"),
+        ([{"stop_loss": None}], "rule 1: stop_loss needs its settings: fraction"),
+        ([{"time_exit": {"after_s": 9}}, "stop_loss"], "rule 2: must be one exit rule with its settings"),
+        ([{"time_exit": {"after_s": 9}, "stop_loss": {"fraction": 0.1}}], "rule 1: must be one exit rule"),
+        ([{"time_exit": {"after_s": 9}}, {"time_exit": {"after_s": 8}}], "time_exit is listed twice"),
+        ({"stop_loss": {"fraction": 0.02}}, "must be a list of exit rules, such as "),
+        (
+            [{"trailing_stop": {"fraction": 0.01, "arm_fraction": 0.03}}, {"profit_target": {"fraction": 0.03}}],
+            "the target closes first, so the trailing stop could never act",
+        ),
+    ],
+)
+def test_a_mistake_in_a_list_is_named(listed: object, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        parse(listed)
+
+
+def test_an_empty_list_closes_nothing_but_when_everything_is_closed() -> None:
+    for price in (D(1), D(1000), None):
+        assert decided(held(), price, ()).reason is Reason.HOLD
+        assert decided(held(), price, (), TradingState.FLATTEN).reason is Reason.FLATTEN
+    assert decided(held(), D(99), ()).limit is None
+    assert worst_stop(()) is None
+
+
+def test_rules_of_time_alone_need_no_price() -> None:
+    assert decided(held(), None, (TimeExit(after_s=601),)).verdict is Verdict.FAIL
+    assert decided(held(), None, (TimeExit(after_s=600),)).reason is Reason.TIME_EXIT
+    assert decided(held(), None, LISTED).reason is Reason.QUOTE_MISSING
+
+
+def test_time_is_asked_before_any_price_wherever_it_is_listed() -> None:
+    assert decided(held(), D(50), (StopLoss(fraction=D("0.1")), TimeExit(after_s=600))).reason is Reason.TIME_EXIT
+
+
+@given(own=fractions, listed=fractions)
+def test_of_two_stops_the_nearer_one_is_in_force_and_it_is_where_the_two_together_close(
+    own: Decimal, listed: Decimal
+) -> None:
+    rules = (StopLoss(fraction=listed), ProfitTarget(fraction=listed))
+    watching = in_force(rules, Kept(None, own, own))
+    nearer = min(own, listed)
+    assert sorted(type(rule).__name__ for rule in watching) == ["ProfitTarget", "StopLoss"]
+    assert (worst_stop(watching), in_force(rules, Kept(D(100)))) == (nearer, rules)
+    for quantity in (10, -10):
+        for stop in (rule.level(held(quantity)) for rule in watching):
+            side = held(quantity).direction * (1 if stop.ahead else -1)
+            assert stop.price == 100 * (1 + side * nearer)
+
+
+def test_a_position_that_was_opened_with_a_stop_has_it_also_where_its_strategy_has_no_list() -> None:
+    watching = in_force((), Kept(None, D("0.01"), None))
+    assert decided(held(), D("99.01"), watching).reason is Reason.HOLD
+    assert decided(held(), D("99"), watching).reason is Reason.STOP_LOSS
+
+
+@given(moves=moves, fraction=fractions)
+def test_reflected_prices_give_mirrored_decisions(moves: list[Decimal], fraction: Decimal) -> None:
+    for kind in (StopLoss, ProfitTarget):
+        for move in accumulate(moves):
+            up, down = 100 * (1 + move), 100 * (1 - move)
+            rules = (kind(fraction=fraction),)
+            assert decided(held(10), up, rules) == decided(held(-10), down, rules)
+
+
+@given(moves=moves)
+def test_a_list_closes_at_its_worst_stop_at_the_latest(moves: list[Decimal]) -> None:
+    worst = worst_stop(LISTED)
+    assert worst == EXITS.stop_loss_fraction
+    for gain in accumulate(moves):
+        for quantity in (10, -10):
+            price = 100 * (1 + (gain if quantity > 0 else -gain))
+            assert gain > -worst or decided(held(quantity), price, LISTED).passed

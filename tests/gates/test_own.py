@@ -1,0 +1,283 @@
+"""A strategy's own limits: only ever tighter than the account's, and judged by the same predicates."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import CASH, LIMITS, NOW, SECTORS, ask, book, candidate, quote
+from tests.venues import FixedStrategy
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.gates import own as own_limits
+from tradebot.gates.entry import decide
+from tradebot.limits import (
+    OF_EQUITY,
+    OF_THE_ACCOUNT,
+    Limits,
+    OwnLimits,
+    Tighter,
+    given_limits,
+    in_force,
+    tightest,
+    without_effect,
+)
+from tradebot.model.candidate import Candidate, Side, WantKind
+from tradebot.model.decision import Gate, Verdict, first_failure
+from tradebot.model.desk import Book, Entered, Stake
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord
+from tradebot.ports.world import OwnRules, World
+
+FACTORS = (Decimal("0.5"), Decimal(1), Decimal(2))
+NAMES = sorted(OwnLimits.model_fields)
+
+
+def scaled(name: str, factor: Decimal) -> object:
+    """Return an account limit times a factor, within what the limit may be."""
+    value = getattr(LIMITS, name)
+    times = type(value)(Decimal(str(value)) * factor)
+    share = name.startswith("min_") and isinstance(value, float)
+    return max(times, 1) if isinstance(value, int) else min(times, 1.0) if share else times
+
+
+owns = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FACTORS), max_size=8).map(
+    lambda factors: OwnLimits.model_validate({name: scaled(name, factor) for name, factor in factors.items()})
+)
+stakes = st.lists(
+    st.builds(
+        Stake,
+        st.sampled_from(["flow", "other"]),
+        st.sampled_from(sorted(SECTORS)),
+        st.sampled_from(Side),
+        st.integers(0, 20_000).map(Decimal),
+        st.booleans(),
+    ),
+    max_size=6,
+).map(tuple)
+
+
+def account_of(parts: tuple[Stake, ...]) -> Book:
+    """Return the account's book in which these are all the stakes."""
+    exposure, by_sector = dict[str, Decimal](), dict[str, Decimal]()
+    for part in parts:
+        exposure[part.symbol] = exposure.get(part.symbol, Decimal(0)) + part.usd
+        sector = SECTORS[part.symbol]
+        by_sector[sector] = by_sector.get(sector, Decimal(0)) + part.usd
+    return book(
+        exposure=exposure,
+        sector_exposure=by_sector,
+        gross=sum(exposure.values(), Decimal(0)),
+        held=frozenset(part.symbol for part in parts if part.held),
+        working=frozenset(part.symbol for part in parts if not part.held),
+        stakes=parts,
+        new_entries=tuple(part.strategy for part in parts if not part.held),
+    )
+
+
+def looser(name: str, one: object, other: object) -> bool:
+    higher = Tighter.HIGHER in Limits.model_fields[name].metadata
+    return bool(one < other if higher else one > other)  # type: ignore[operator]
+
+
+SHARES = st.decimals("0.05", 1, places=2)
+
+
+@given(own=owns, share=SHARES)
+def test_effective_limits_are_never_looser_than_the_accounts_or_the_strategys(own: OwnLimits, share: Decimal) -> None:
+    effective, given_own = in_force(LIMITS, own, share), given_limits(own)
+    for name in Limits.model_fields:
+        # Of the account's equity, a strategy's fraction is only its allotment's part.
+        part = share if name in OF_EQUITY else 1
+        wall = getattr(LIMITS, name)
+        assert not looser(name, getattr(effective, name) * part, wall if part == 1 else wall + Decimal("1e-20"))
+    for name, value in given_own.items():
+        assert not looser(name, getattr(effective, name), value)
+        assert (name in set(without_effect(LIMITS, own, share))) == (getattr(effective, name) != value)
+    assert in_force(LIMITS, own, Decimal(1)) == tightest(LIMITS, own)
+
+
+def test_a_fraction_of_an_allotment_may_be_larger_than_the_accounts_fraction_of_equity() -> None:
+    whole, quarter = Decimal(1), Decimal("0.25")
+    own = OwnLimits.model_validate({"max_symbol_fraction": "0.3"})
+    wall = LIMITS.max_symbol_fraction
+    assert in_force(LIMITS, own, whole).max_symbol_fraction == wall < Decimal("0.3")
+    assert in_force(LIMITS, own, quarter).max_symbol_fraction == Decimal("0.3") < wall / quarter
+    assert in_force(LIMITS, OwnLimits(), quarter).max_symbol_fraction == wall
+
+
+def test_a_strategy_may_have_every_limit_but_those_on_prices_and_orders_whoever_wants_them() -> None:
+    assert set(NAMES) == set(Limits.model_fields) - OF_THE_ACCOUNT
+    with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+        OwnLimits.model_validate({"exit_life_s": 60})
+
+
+@settings(max_examples=80)
+@given(parts=stakes, own=owns, share=SHARES, score=st.floats(0, 1))
+def test_what_passes_a_strategys_own_limits_passes_the_accounts_too(
+    parts: tuple[Stake, ...], own: OwnLimits, share: Decimal, score: float
+) -> None:
+    wish = candidate("AAPL", score=score)
+    seen = account_of(parts)
+    asked = ask(book=seen, candidate=wish, own=OwnRules((), in_force(LIMITS, own, share), share))
+    alone = ask(book=seen, candidate=wish, size=asked.size)
+    if first_failure(decide(asked)) is None:
+        assert first_failure(decide(alone)) is None
+    assert asked.size is not None
+    bare = ask(book=seen, candidate=wish).size
+    assert bare is not None
+    assert asked.size.quantity <= bare.quantity
+
+
+@given(parts=stakes, share=SHARES)
+def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it(
+    parts: tuple[Stake, ...], share: Decimal
+) -> None:
+    rules = OwnRules((), LIMITS, share)
+    before = account_of(parts)
+    asked = ask(book=before, candidate=candidate("MSFT"), own=rules)
+    assert asked.size is not None
+    entered = Entered("flow", "MSFT", Side.BUY, NOW)
+    after = before.with_order(entered).with_entry(entered, asked.size.notional_usd, "technology")
+    gates = {decision.gate: decision for decision in decide(asked)}
+    part = after.own("flow", share * CASH, SECTORS)
+    monitors = {(d.gate, subject): d for subject, d in own_limits.monitors(part, LIMITS)}
+    subjects = {Gate.OWN_SYMBOL_NOTIONAL: "MSFT", Gate.OWN_SECTOR_NOTIONAL: "technology"}
+    for gate in set(own_limits.GATES.values()) - {Gate.OWN_NEW_ENTRIES}:
+        assert gates[gate] == monitors[gate, subjects.get(gate, "")]
+
+
+@given(parts=stakes)
+def test_the_strategies_own_books_add_up_to_the_accounts(parts: tuple[Stake, ...]) -> None:
+    whole = account_of(parts)
+    books = [whole.own(name, CASH, SECTORS) for name in ("flow", "other")]
+    assert sum((part.gross for part in books), Decimal(0)) == whole.gross
+    for symbol in SECTORS:
+        assert sum(part.exposure.get(symbol, Decimal(0)) for part in books) == whole.exposure.get(symbol, Decimal(0))
+    assert frozenset().union(*(part.open_symbols for part in books)) == whole.open_symbols
+    assert sorted(name for part in books for name in part.new_entries) == sorted(whole.new_entries)
+
+
+@given(parts=stakes.map(lambda parts: tuple(replace(part, strategy="flow") for part in parts)), score=st.floats(0, 1))
+def test_a_strategy_that_is_alone_meets_the_same_numbers_at_both_walls(parts: tuple[Stake, ...], score: float) -> None:
+    said = {d.gate: d for d in decide(ask(book=account_of(parts), candidate=candidate("AAPL", score=score)))}
+    for gate, own_gate in own_limits.GATES.items():
+        assert own_limits.own(said[gate]) == said[own_gate]
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_wish_for_a_quantity_makes_the_size_smaller_and_never_larger(side: Side) -> None:
+    usual = ask(candidate=candidate(side=side)).size
+    assert usual is not None
+    for wish, quantity in (("7.9", 7), ("0.5", 0), ("1000000", usual.quantity)):
+        size = ask(candidate=replace(candidate(side=side), quantity=Decimal(wish))).size
+        assert size is not None
+        assert size.quantity == quantity
+
+
+def test_a_target_needs_no_score_and_may_add_to_the_strategys_own_position() -> None:
+    target = replace(candidate(score=None), want=WantKind.TARGET, coverage=None, weight=Decimal("0.04"))
+    held = Stake("flow", "AAPL", Side.BUY, Decimal(1000), held=True)
+    said = {d.gate: d for d in decide(ask(candidate=target, book=account_of((held,))))}
+    assert all(decision.verdict is Verdict.PASS for decision in said.values())
+    assert (said[Gate.SCORE].observed, said[Gate.COVERAGE].observed) == ("not used", "not used")
+    assert said[Gate.OPEN_POSITIONS].observed == said[Gate.OWN_OPEN_POSITIONS].observed == 1
+
+
+def test_only_who_reads_flow_is_asked_for_fresh_flow() -> None:
+    bars = ask(candidate=replace(candidate(), reads_flow=False, coverage=None))
+    without = replace(bars.account, desk=replace(bars.desk, facts={}))
+    unread = replace(bars, strategy=without.of("flow", OwnRules((), LIMITS)))
+    reading = replace(unread, candidate=candidate())
+    assert first_failure(decide(unread)) is None
+    end = first_failure(decide(reading))
+    assert end is not None
+    assert end.reason is Reason.FLOW_MISSING
+
+
+class Named(FixedStrategy):
+    """A strategy of any name."""
+
+    def __init__(self, name: str, *candidates: Candidate) -> None:
+        super().__init__(*candidates)
+        self.name = name
+
+
+def between(scene: Scene, *strategies: Named, own: dict[str, OwnRules] | None = None) -> World:
+    world = scene.world()
+    return replace(world, strategies=strategies, rules=replace(world.rules, own=own or {}))
+
+
+def ends(record: CycleRecord) -> dict[tuple[str, str], Reason | None]:
+    return {
+        (one.candidate.strategy, one.candidate.symbol): one.terminal.reason if one.terminal else None
+        for one in record.candidates
+    }
+
+
+def held_by(scene: Scene, strategy: str, symbol: str) -> None:
+    """Let a strategy have bought a symbol, an hour before now."""
+    record = trade_once(between(scene, Named(strategy, wanted(symbol))), call(slot="earlier"))
+    name = record.candidates[0].client_order_id
+    assert name is not None, record.candidates[0].terminal
+    scene.venue.fill(name, "100")
+    scene.later(3600)
+    trade_once(between(scene), call(slot="applied"))
+
+
+def test_two_strategies_may_hold_one_symbol_on_the_same_side_and_not_on_opposite_ones() -> None:
+    scene = Scene()
+    held_by(scene, "flow", "AAPL")
+    same = Named("other", wanted("AAPL"))
+    opposite = Named("third", wanted("AAPL", side=Side.SELL))
+    refused = trade_once(between(scene, opposite, Named("flow", wanted("AAPL"))), call(slot="one"))
+    assert ends(refused) == {("third", "AAPL"): Reason.OPPOSITE_SIDE, ("flow", "AAPL"): Reason.ALREADY_POSITIONED}
+    (against,) = (d for one in refused.candidates for d in one.decisions if d.reason is Reason.OPPOSITE_SIDE)
+    assert (against.gate, against.observed) == (Gate.POSITIONED, "flow")
+    assert ends(trade_once(between(scene, same), call(slot="two"))) == {("other", "AAPL"): None}
+    assert {i.key.strategy for i in scene.venue.submitted} == {"flow", "other"}
+
+
+def test_an_order_of_this_pass_on_the_opposite_side_counts_too() -> None:
+    scene = Scene()
+    record = trade_once(
+        between(scene, Named("flow", wanted("AAPL", 0.9)), Named("other", wanted("AAPL", 0.8, Side.SELL))), call()
+    )
+    assert ends(record) == {("flow", "AAPL"): None, ("other", "AAPL"): Reason.OPPOSITE_SIDE}
+
+
+def test_each_strategy_counts_its_own_entries_and_trades_its_own_allotment() -> None:
+    scene = Scene()
+    one_each = LIMITS.model_copy(update={"max_new_entries": 1})
+    own = {
+        "flow": OwnRules(scene.universe, one_each, Decimal("0.75")),
+        "other": OwnRules(scene.universe, one_each, Decimal("0.25")),
+    }
+    flow = Named("flow", wanted("AAPL", 0.9), wanted("MSFT", 0.8))
+    other = Named("other", wanted("JPM", 0.7), wanted("XOM", 0.6))
+    record = trade_once(between(scene, flow, other, own=own), call())
+    assert ends(record) == {
+        ("flow", "AAPL"): None,
+        ("flow", "MSFT"): Reason.OWN_MAX_NEW_ENTRIES,
+        ("other", "JPM"): None,
+        ("other", "XOM"): Reason.OWN_MAX_NEW_ENTRIES,
+    }
+    # One order may be 5% of the allotment, at 100.20 a share.
+    assert [(i.key.strategy, int(i.quantity)) for i in scene.venue.submitted] == [("flow", 37), ("other", 12)]
+
+
+def test_a_pass_that_goes_on_after_a_kill_counts_the_entries_of_each_strategy() -> None:
+    scene = Scene()
+    own = {"other": OwnRules(scene.universe, LIMITS.model_copy(update={"max_new_entries": 1}))}
+    trade_once(between(scene, Named("flow", wanted("AAPL")), own=own), call())
+    again = trade_once(between(scene, Named("other", wanted("MSFT", 0.9), wanted("JPM", 0.8)), own=own), call())
+    assert ends(again) == {("other", "MSFT"): None, ("other", "JPM"): Reason.OWN_MAX_NEW_ENTRIES}
+
+
+def test_a_name_without_rules_has_the_accounts() -> None:
+    scene = Scene()
+    record = trade_once(between(scene, Named("stranger", wanted("AAPL"))), call())
+    assert ends(record) == {("stranger", "AAPL"): None}
+    assert scene.venue.submitted[0].quantity == 49
+    assert quote().ask == 100

@@ -1,0 +1,138 @@
+"""What a strategy wants to close goes the way of every exit: its own shares only, and never twice."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import limits
+from tests.venues import LOST, FixedStrategy, Wanting
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import evaluate_exits
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.decision import Gate
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.trading import TradingState
+from tradebot.model.wants import Close, Reduce, Target, Want
+from tradebot.ports.world import World
+
+
+def world(scene: Scene, *wants: Want, name: str = "momentum") -> World:
+    return replace(scene.world(), strategies=[Wanting(*wants, name=name)])
+
+
+def holding(scene: Scene, shares: int = 20, name: str = "momentum", slot: str = "buy") -> None:
+    """Let a strategy buy AAPL, the venue fill it, and the next pass book that."""
+    trade_once(world(scene, Target("AAPL", quantity=Decimal(shares)), name=name), call(slot=slot))
+    scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
+    scene.later(3600)
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"after {slot}"))
+
+
+def only(record: CycleRecord) -> CandidateRecord:
+    (found,) = record.candidates
+    return found
+
+
+@pytest.mark.parametrize(
+    ("want", "purpose", "shares"),
+    [
+        (Close("AAPL", "the mean is reached"), Purpose.CLOSE, 20),
+        (Reduce("AAPL", Decimal(5), "half way there"), Purpose.REDUCE, 5),
+        (Reduce("AAPL", Decimal(20), "all of it"), Purpose.CLOSE, 20),
+        (Reduce("AAPL", Decimal(50), "more than there is"), Purpose.CLOSE, 20),
+    ],
+)
+def test_a_strategy_closes_what_it_holds_and_says_why(want: Close | Reduce, purpose: Purpose, shares: int) -> None:
+    scene = Scene()
+    holding(scene)
+    found = only(trade_once(world(scene, want), call(slot="open+90m")))
+    intent = scene.venue.submitted[-1]
+    assert (intent.purpose, intent.side, int(intent.quantity)) == (purpose, Side.SELL, shares)
+    asked = [decision for decision in found.decisions if decision.reason is Reason.STRATEGY_CLOSES]
+    assert (found.terminal, [decision.observed for decision in asked]) == (None, [want.why])
+
+
+def test_a_halted_bot_still_closes_and_opens_nothing() -> None:
+    scene = Scene()
+    holding(scene)
+    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now)
+    both = world(scene, Close("AAPL", "enough"), Target("MSFT", quantity=Decimal(5)))
+    # A want for a symbol that it doesn't hold is an entry, which the halt refuses.
+    record = trade_once(both, call(slot="open+90m"))
+    assert [r.terminal.reason if r.terminal else None for r in record.candidates] == [None, Reason.HALTED]
+    assert [intent.purpose for intent in scene.venue.submitted] == [Purpose.OPEN, Purpose.CLOSE]
+
+
+def test_of_two_holders_each_closes_its_own_shares() -> None:
+    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
+    holding(scene, 20)
+    holding(scene, 7, "flow", slot="buy more")
+    found = only(trade_once(world(scene, Close("AAPL", "enough"), name="flow"), call(slot="open+90m")))
+    assert (found.terminal, int(scene.venue.submitted[-1].quantity)) == (None, 7)
+    assert scene.venue.submitted[-1].key.strategy == "flow"
+
+
+def test_an_exit_is_not_held_back_by_another_strategys_exit_but_by_its_entry() -> None:
+    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
+    holding(scene, 20)
+    holding(scene, 7, "flow", slot="buy more")
+    trade_once(world(scene, Close("AAPL", "enough"), name="flow"), call(slot="open+90m"))
+    selling = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
+    assert (selling.terminal, int(scene.venue.submitted[-1].quantity)) == (None, 20)
+
+
+def test_an_exit_waits_while_another_strategys_entry_would_trade_with_it() -> None:
+    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
+    holding(scene, 20)
+    trade_once(world(scene, Target("AAPL", quantity=Decimal(3)), name="flow"), call(slot="open+90m"))
+    found = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
+    assert found.terminal is not None
+    assert found.terminal.reason is Reason.ORDER_WORKING
+
+
+def test_a_lost_close_is_not_sent_a_second_time() -> None:
+    scene = Scene()
+    holding(scene)
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+90m"))
+    found = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
+    assert found.terminal is not None
+    assert found.terminal.reason is Reason.INTENT_UNRESOLVED
+    assert sum(intent.purpose is Purpose.CLOSE for intent in scene.venue.submitted) == 1
+
+
+def test_another_strategys_lost_entry_holds_back_no_exit() -> None:
+    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
+    holding(scene, 20)
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    trade_once(world(scene, Target("AAPL", quantity=Decimal(3)), name="flow"), call(slot="open+90m"))
+    scene.venue.script.clear()
+    scene.price("AAPL", "90")
+    record = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+91m"))
+    closes = [r for r in record.candidates if r.candidate.source == "exit"]
+    assert [(r.candidate.strategy, r.terminal) for r in closes] == [("momentum", None)]
+
+
+def test_a_close_and_an_entry_on_one_symbol_do_not_meet_in_one_pass() -> None:
+    scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
+    holding(scene, 20)
+    both = replace(scene.world(), strategies=[Wanting(Close("AAPL", "enough")), FixedStrategy(wanted("AAPL"))])
+    record = trade_once(both, call(slot="open+90m"))
+    ends = {r.candidate.strategy: r.terminal.reason if r.terminal else None for r in record.candidates}
+    assert ends["momentum"] is None
+    assert ends["flow"] in (Reason.ORDER_WORKING, Reason.ALREADY_POSITIONED)
+
+
+def test_a_want_that_is_too_old_closes_nothing() -> None:
+    scene = Scene()
+    holding(scene)
+    from tradebot import cycle
+
+    asked = world(scene, Close("AAPL", "enough"))
+    proposed = cycle.ask(asked, scene.venue.now)
+    scene.later(3600)
+    found = only(cycle.trade_once(asked, call(slot="open+150m"), proposed))
+    assert found.terminal is not None
+    assert (found.terminal.gate, found.terminal.reason) == (Gate.CANDIDATE_FRESH, Reason.CANDIDATE_EXPIRED)

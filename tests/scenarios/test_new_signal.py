@@ -1,0 +1,132 @@
+"""A new signal is two files: what they describe is fetched, stored, scored and explained without any other change."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.alpaca.samples import AT_ONCE, QUICK
+from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
+from tests.builders import DAY, NOW, SHIPPED
+from tests.docs.recipes import recipe
+from tests.fakes import MemoryEvents
+from tests.worlds import NAMES, Scene, call
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.cycle import fetch_flow, score
+from tradebot.desk.fetching import needed_facts
+from tradebot.desk.views import Sights
+from tradebot.errors import ConfigurationError
+from tradebot.model.bar import ClockReading
+from tradebot.model.inputs import Input
+from tradebot.model.record import Job
+from tradebot.ports.world import World
+from tradebot.signals import components, kinds
+from tradebot.strategies.flow import FlowStrategy
+
+NAME = "options_volume"
+ROW = {"date": DAY.isoformat(), "bullish_premium": "300.5", "bearish_premium": "100.5"}
+BAD = {**ROW, "bullish_premium": "-1"}
+PATH = "/api/stock/{}/options-volume"
+
+
+@pytest.fixture
+def signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the two files of the recipe in CONTRIBUTING.md into folders that are searched too."""
+    for change, package in zip(recipe("Add a signal"), (kinds, components), strict=False):
+        folder = tmp_path / Path(change.path).parent.name
+        folder.mkdir()
+        (folder / Path(change.path).name).write_text(change.block)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    _forget()
+    yield
+    for package in (kinds, components):
+        sys.modules.pop(f"{package.__name__}.{NAME}", None)
+        vars(package).pop(NAME, None)
+    _forget()
+
+
+def _forget() -> None:
+    for known in (kinds.kind_names, kinds.kind_of, kinds.kinds, components.component_names, components.component_of):
+        known.cache_clear()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with serving() as wire:
+        wire.script = answer
+        yield wire
+
+
+@pytest.fixture
+def world(signal: None, tmp_path: Path, wire: Wire) -> Iterator[World]:
+    """Yield the world of a bot whose score consists of the new component and the flow, at a scripted source."""
+    settings = SHIPPED.strategies.in_use()["flow"]
+    strategy = FlowStrategy({**settings, "weights": {"flow": 0.25, NAME: 0.75}})
+    scene = Scene()
+    facts = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    source = UnusualWhales(wire.url, "token", now=lambda: NOW, bounds=QUICK, policy=AT_ONCE)
+    bare = replace(scene.world(), strategies=[strategy], facts=facts, flow=source)
+    yield replace(bare, needed_facts=needed_facts([strategy], bare.rules))
+    facts.close()
+
+
+def answer(asked: Asked) -> Scripted:
+    """Answer about the first symbol with a good and a bad row, and with nothing about the others."""
+    return Scripted(200, {"data": [ROW, BAD] if asked.path == PATH.format(NAMES[0]) else []})
+
+
+def test_what_two_files_describe_is_fetched_stored_scored_and_explained(world: World, wire: Wire) -> None:
+    clocks = ClockReading(world.reader.clock(), None, 0.0)
+    fetched = fetch_flow(world, call(Job.FETCH_FLOW), clocks)
+    asked = [request.path for request in wire.asked]
+    alerts = ["/api/option-trades/flow-alerts"] * len(NAMES)
+    assert asked == [*alerts, *(PATH.format(name) for name in NAMES)], "only what the strategy needs is fetched"
+    (intake,) = [intake for intake in fetched.intakes if intake.received]
+    assert (intake.endpoint, fetched.new) == (NAME, 1)
+    assert [row.reason for row in intake.rejected] == ["bullish_premium is negative"]
+
+    scored = score(world, call(Job.SCORE), world.reader.clock())
+    found = {record.candidate.symbol: record.candidate for record in scored.candidates}
+    parts = {part.name: part.value for part in found[NAMES[0]].components}
+    assert parts == {"flow": 0.0, NAME: 200 / 401}
+    assert (found[NAMES[0]].score, found[NAMES[0]].coverage) == (0.75 * 200 / 401, 1.0)
+    assert (found[NAMES[1]].components[1].value, found[NAMES[1]].coverage) == (None, 0.25)
+
+    (strategy,) = world.strategies
+    assert isinstance(strategy, FlowStrategy)
+    view = Sights(world, clocks.now, world.strategies).of(strategy).view
+    here, absent = (strategy.inputs(view, name)[1] for name in NAMES[:2])
+    assert (here.component, here.formula) == (NAME, "(bullish - bearish) / (bullish + bearish)")
+    assert [(each.name, str(each.value), each.at) for each in here.values if isinstance(each, Input)] == [
+        ("bullish", "300.5", DAY),
+        ("bearish", "100.5", DAY),
+    ]
+    assert (here.absent, absent.absent) == (None, "no option trade of this session known")
+
+
+def test_the_kinds_own_interval_counts_unless_one_is_configured(world: World) -> None:
+    clocks = ClockReading(world.reader.clock(), None, 0.0)
+    fetch_flow(world, call(Job.FETCH_FLOW), clocks)
+    later = replace(clocks, clock=replace(clocks.clock, now=clocks.now + timedelta(seconds=539)))
+    assert {intake.endpoint for intake in fetch_flow(world, call(Job.FETCH_FLOW), later).intakes} == {"flow_alerts"}
+    often = replace(world, rules=replace(world.rules, poll_s={"flow_alerts": 10_000, NAME: 539}))
+    assert {intake.endpoint for intake in fetch_flow(often, call(Job.FETCH_FLOW), later).intakes} == {NAME}
+
+
+def test_the_configuration_takes_its_weight_and_its_interval_by_name(signal: None, tmp_path: Path) -> None:
+    from tradebot.app.settings import load
+
+    mine = tmp_path / "tradebot.yaml"
+    mine.write_text(
+        f"strategies: {{flow: {{weights: {{{NAME}: 0.1}}}}}}\nunusual_whales: {{poll_s: {{{NAME}: 240}}}}\n"
+    )
+    settings = load(mine, {}).settings
+    assert settings.strategies.flow is not None
+    assert (settings.strategies.flow.weights[NAME], settings.unusual_whales.poll_s[NAME]) == (0.1, 240)
+    mine.write_text("strategies: {flow: {weights: {options_volumes: 0.1}}}\n")
+    with pytest.raises(ConfigurationError, match=r"did you mean options_volume\?"):
+        load(mine, {})

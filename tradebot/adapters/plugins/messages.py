@@ -1,0 +1,109 @@
+"""What the bot and a plug-in's process tell each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tradebot.adapters.plugins.confinement import Protections
+from tradebot.model.decision import Decision
+from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Close, Open, Reduce, Target, Want
+
+GROUP = "tradebot.strategies"
+GRACE_S = 1.0
+"""How long a plug-in's keeper may take to kill whatever the plug-in started, once its time is up."""
+MAX_BYTES = 2**24
+"""The size limit for an answer, and for any file that a plug-in writes."""
+PROTECTIONS, DECLARATION = b"protections", b"declaration"
+"""The two requests besides a view, which asks for wants."""
+CLEAN, LEFT = b".", b"!"
+"""What precedes each reply: whether processes that the plug-in started are still running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one answer may cost in seconds of real time, and the process in bytes of address space."""
+
+    timeout_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a plug-in's keeper is told first. The paths in `private` are out of the plug-in's reach."""
+
+    name: str
+    target: str
+    settings: Mapping[str, object]
+    bounds: Bounds
+    private: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a plug-in says of itself: what it needs, and when it wants to be asked."""
+
+    facts: tuple[str, ...]
+    bars: tuple[BarNeed, ...]
+    quotes: bool
+    lots: bool
+    equity: bool
+    times: str
+
+    @classmethod
+    def of(cls, needs: Needs, times: str) -> "Declared":
+        """Return the declaration of these needs and times."""
+        return cls(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity, times)
+
+    @property
+    def needs(self) -> Needs:
+        """Return what it needs."""
+        return Needs(frozenset(self.facts), self.bars, self.quotes, self.lots, self.equity)
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What a plug-in wants, by kind."""
+
+    opens: tuple[Open, ...] = ()
+    targets: tuple[Target, ...] = ()
+    reduces: tuple[Reduce, ...] = ()
+    closes: tuple[Close, ...] = ()
+
+    @classmethod
+    def of(cls, wants: Sequence[Want]) -> "Wants":
+        """Return these wants by kind."""
+        return cls(
+            tuple(want for want in wants if isinstance(want, Open)),
+            tuple(want for want in wants if isinstance(want, Target)),
+            tuple(want for want in wants if isinstance(want, Reduce)),
+            tuple(want for want in wants if isinstance(want, Close)),
+        )
+
+    @property
+    def all(self) -> tuple[Want, ...]:
+        """Return all wants."""
+        return (*self.opens, *self.targets, *self.reduces, *self.closes)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One of these: what protects us, what the plug-in declares, what it wants, or why there is no answer."""
+
+    protections: Protections | None = None
+    declared: Declared | None = None
+    wants: Wants | None = None
+    refusal: Decision | None = None
+
+
+def plain(view: StrategyView) -> StrategyView:
+    """Return a view that can be sent to another process: its mappings are read-only here, but copies there."""
+    return replace(
+        view,
+        universe=tuple(view.universe),
+        facts=dict(view.facts),
+        series=dict(view.series),
+        quotes=dict(view.quotes),
+        lots=dict(view.lots),
+    )

@@ -1,0 +1,144 @@
+"""The process of one plug-in, as the bot sees it: started once, asked again and again, and ended when it errs."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import NoReturn, TypeVar
+
+from tradebot.adapters.plugins.confinement import Protections
+from tradebot.adapters.plugins.declaration import require_valid
+from tradebot.adapters.plugins.messages import (
+    DECLARATION,
+    GRACE_S,
+    LEFT,
+    MAX_BYTES,
+    PROTECTIONS,
+    Declared,
+    Reply,
+    Start,
+    plain,
+)
+from tradebot.adapters.plugins.pipes import Pipes
+from tradebot.adapters.text.codec import decode
+from tradebot.adapters.text.redaction import hide_in
+from tradebot.desk.answers import MAX_TEXT
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Want
+
+T = TypeVar("T")
+WORKER = "tradebot.adapters.plugins.plugin_worker"
+REFUSALS = frozenset({Reason.STRATEGY_FAILED, Reason.STRATEGY_INVALID, Reason.STRATEGY_TOO_MANY})
+"""Reasons for which a plug-in's own process may refuse its answer."""
+
+
+class ErredError(Exception):
+    """Raised if there is no valid answer, with the decision that says why; the process must then be ended."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(str(decision.observed))
+        self.decision = decision
+
+
+class PluginProcess:
+    """A running keeper with its plug-in. It is ended by `end`, or when the thread that started it ends."""
+
+    def __init__(self, start: Start, environ: Mapping[str, str]) -> None:
+        """Start the keeper; raise ErredError if that isn't possible."""
+        self._timeout_s = start.bounds.timeout_s
+        self._started_s = time.monotonic()
+        command = [sys.executable, "-P", "-m", WORKER]
+        pipe, devnull = subprocess.PIPE, subprocess.DEVNULL
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
+                command, stdin=pipe, stdout=pipe, stderr=devnull, env=environ, cwd="/", start_new_session=True
+            )
+            assert self._process.stdin
+            assert self._process.stdout
+            self._pipes = Pipes(self._process.stdout.fileno(), self._process.stdin.fileno())
+            self._pipes.send(pickle.dumps(start), self._started_s + self._timeout_s)
+        except OSError as error:
+            _fail(f"its process could not be started: {error.strerror}")
+
+    @cached_property
+    def protections(self) -> Protections:
+        """Return what protects us from the plug-in, without running its code; ErredError if its process can't say."""
+        return self._exchange(PROTECTIONS, lambda reply: reply.protections, self._started_s)
+
+    @cached_property
+    def declared(self) -> Declared:
+        """Return what the plug-in declares, which is its first answer; ErredError if that isn't valid."""
+        declared = self._exchange(DECLARATION, lambda reply: reply.declared, self._started_s)
+        try:
+            require_valid(declared)
+        except ValueError as error:
+            _fail(str(error)[:MAX_TEXT])
+        return declared
+
+    def wants(self, view: StrategyView) -> tuple[Want, ...]:
+        """Return what the plug-in wants, once it has declared what it needs; ErredError if there is no answer."""
+        request = pickle.dumps(plain(view), pickle.HIGHEST_PROTOCOL)
+        return self._exchange(request, lambda reply: reply.wants, time.monotonic()).all
+
+    def end(self) -> None:
+        """Kill the process and everything it started, and close its pipes."""
+        process = self._process
+        with suppress(subprocess.TimeoutExpired):
+            process.terminate()
+            process.wait(GRACE_S)
+        # Its process group holds what it started; once all of it has ended, the group no longer exists.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+
+    def _exchange(self, request: bytes, part: Callable[[Reply], T | None], began_s: float) -> T:
+        """Send a request and return the part of the reply that answers it."""
+        deadline_s = began_s + self._timeout_s
+        try:
+            self._pipes.send(request, deadline_s)
+            # We gave it no key, but without confinement it could have read the key file.
+            reply = _read(hide_in(self._pipes.receive(MAX_BYTES, deadline_s)))
+        except TimeoutError:
+            reply = _refused(Reason.STRATEGY_TIMEOUT, "no answer", self._timeout_s)
+        except (OSError, EOFError):
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE_S)
+            _fail(f"its process ended without an answer, exit code {self._process.returncode}")
+        except ValueError as error:
+            _fail(f"its process returned an unreadable answer: {error}"[:MAX_TEXT])
+        if reply.refusal:
+            raise ErredError(reply.refusal)
+        answer = part(reply)
+        if answer is None:
+            _fail("its process returned an answer to another question")
+        return answer
+
+
+def _read(message: bytes) -> Reply:
+    """Return a reply; ValueError if it isn't one."""
+    reply = decode(Reply, json.loads(message[1:]))
+    refusal = reply.refusal
+    if refusal is None:
+        return _refused(Reason.STRATEGY_FAILED, "it left a process running") if message[:1] == LEFT else reply
+    if refusal.gate is not Gate.STRATEGY or refusal.reason not in REFUSALS or len(str(refusal.observed)) > MAX_TEXT:
+        raise ValueError("a decision that isn't the plug-in's to make")
+    return reply
+
+
+def _refused(reason: Reason, observed: str, limit: float | None = None) -> Reply:
+    return Reply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, reason, observed, limit))
+
+
+def _fail(why: str) -> NoReturn:
+    raise ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why))

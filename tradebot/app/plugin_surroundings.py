@@ -1,0 +1,31 @@
+"""What a plug-in finds around it: its limits, and an environment without our keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.state.env_file import full_paths
+from tradebot.adapters.text.redaction import hide
+from tradebot.app.keys import SECRET_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.app.settings import Settings
+
+
+def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
+    """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
+    from tradebot.adapters.plugins.messages import Bounds
+    from tradebot.adapters.plugins.plugin import Surroundings
+
+    bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
+    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *full_paths(Path(".env"))))
+
+
+def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment variables that a plug-in sees, without our keys under any name."""
+    secret = {name for names in SECRET_NAMES.values() for name in names}
+    return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}

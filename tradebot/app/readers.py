@@ -1,0 +1,31 @@
+"""Find out which flow facts the strategies need, so that nothing else is fetched."""
+
+from collections.abc import Mapping, Sequence
+
+from tradebot.adapters.plugins.plugin import Surroundings, begin_pass, close, installed, strategies
+from tradebot.desk.fetching import needed_facts
+from tradebot.model.kind import AnyKind
+from tradebot.ports.world import Rules
+
+
+class Readers:
+    """The installed strategies in use, asked only for what they need.
+
+    A strategy that isn't installed is left out, so that it doesn't hold back the flow of the others.
+    """
+
+    def __init__(self, in_use: Mapping[str, Mapping[str, object]], surroundings: Surroundings) -> None:
+        available = installed()
+        found = {name: settings for name, settings in in_use.items() if name in available}
+        self._strategies = strategies(found, surroundings)
+
+    def needed_facts(self, rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
+        """Return the kinds of facts that they need, each with its symbols.
+
+        A plug-in is asked in a process of its own, which ends at once. It isn't asked again once it has answered.
+        """
+        begin_pass(self._strategies)
+        try:
+            return needed_facts(self._strategies, rules)
+        finally:
+            close(self._strategies)

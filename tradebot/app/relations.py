@@ -1,0 +1,104 @@
+"""Check the settings against each other when they are loaded. Settings that contradict each other don't load."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from tradebot.app.flow_plan import flow_problems
+from tradebot.exits.lists import parse, worst_stop
+from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
+from tradebot.model.record import Job
+from tradebot.timetable.job_times import longest_wait_s
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tradebot.app.settings import Settings
+    from tradebot.strategies.settings import CoreSettings
+
+MOST_UNWATCHED_S = 900
+"""The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
+
+
+def problems(settings: Settings) -> Iterator[str]:
+    """Yield a scenario for each contradiction between settings."""
+    yield from contradictions(settings.limits)
+    yield from exit_contradictions(settings.exits)
+    if settings.strategies.sections():
+        yield from _of_strategies(settings)
+        yield from _fits_the_timetable(settings)
+    yield from _names(settings)
+
+
+def overridden(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each own limit of a strategy that has no effect, because the account's is tighter."""
+    allotments = settings.strategies.allotments()
+    for name, section in settings.strategies.sections().items():
+        for limit in without_effect(settings.limits, section.limits, allotments[name]):
+            yield (
+                f"strategies.{name}.limits.{limit} {getattr(section.limits, limit)} has no effect, because "
+                f"limits.{limit} {getattr(settings.limits, limit)} is tighter"
+            )
+
+
+def _of_strategies(settings: Settings) -> Iterator[str]:
+    traders = tuple(_traders(settings))
+    for trader in traders:
+        if trader.limits != settings.limits:
+            yield from contradictions(trader.limits, f"strategies.{trader.name}.limits")
+    yield from halts_by_itself(traders, settings.halts)
+
+
+def _traders(settings: Settings) -> Iterator[Trader]:
+    allotments = settings.strategies.allotments()
+    for name, section in settings.strategies.sections().items():
+        stop, offset = _stop_of(section, settings), settings.exits.limit_offset_fraction
+        yield Trader(name, allotments[name], settings.limits_of(name), stop, offset)
+
+
+def _stop_of(section: CoreSettings, settings: Settings) -> Decimal | None:
+    """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
+    return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
+
+
+def _fits_the_timetable(settings: Settings) -> Iterator[str]:
+    """Yield what contradicts the timetable: an age limit shorter than the time between two renewals of the data."""
+    limits, timetable = settings.tightest_limits, settings.timetable
+    for name, job in (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE)):
+        if not {job, Job.TRADE_ONCE} <= set(timetable):
+            continue
+        age, wait = getattr(limits, name), longest_wait_s(timetable[job], timetable[Job.TRADE_ONCE])
+        if age <= wait:
+            yield (
+                f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
+                f"({timetable[job]}): age would close entries before each renewal"
+            )
+    yield from _looks_at_exits(settings)
+    yield from flow_problems(settings)
+
+
+def _looks_at_exits(settings: Settings) -> Iterator[str]:
+    """Check that exits are looked at often enough, because the limits on a day's loss rely on working stops."""
+    timetable = settings.timetable
+    if not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(timetable):
+        return
+    exits = timetable[Job.EVALUATE_EXITS]
+    wait = longest_wait_s(exits, timetable[Job.TRADE_ONCE])
+    if wait > MOST_UNWATCHED_S:
+        yield (
+            f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without a look at the exits while entries "
+            f"are made or held, more than {MOST_UNWATCHED_S} s: a price could run past every stop in that time, "
+            "and the day's loss past the limits that rely on them"
+        )
+
+
+def _names(settings: Settings) -> Iterator[str]:
+    missing = [job.value for job in Job if job not in settings.timetable]
+    if missing:
+        yield f"timetable lacks {', '.join(missing)}: every job needs its times, or it would never be due"
+    strategies = settings.strategies
+    yield from strategies.contradictions(settings.universe)
+    yield from settings.plugins.contradictions(strategies.plugins(), settings.tightest_limits.max_candidate_age_s)
+    if len(set(settings.universe)) != len(settings.universe):
+        yield "universe lists a symbol twice: it would be scored and limited twice"

@@ -1,0 +1,29 @@
+"""The part of the configuration that the trading core needs."""
+
+from collections.abc import Iterator
+
+from tradebot.app.settings import Settings
+from tradebot.limits import ExitRules
+from tradebot.ports.world import OwnRules, Rules
+
+
+def rules_of(settings: Settings, exits: ExitRules) -> Rules:
+    """Return the part of the settings that the core needs, with the exit rules in force."""
+    return Rules(
+        mode=settings.mode,
+        universe=tuple(settings.universe),
+        sectors=settings.sectors,
+        limits=settings.limits,
+        halts=settings.halts,
+        exits=exits,
+        poll_s=settings.unusual_whales.poll_s,
+        own=dict(_own(settings)),
+    )
+
+
+def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
+    """Yield the rules of each strategy in use."""
+    allotments = settings.strategies.allotments()
+    for name, section in settings.strategies.sections().items():
+        universe = tuple(section.universe or settings.universe)
+        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "")

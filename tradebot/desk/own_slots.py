@@ -1,0 +1,225 @@
+"""Slots of strategies' own clocks: who is due in a pass, and which slots are begun, done or missed.
+
+Each slot is claimed twice in the ledger: when its candidates are about to be judged, and when it has ended. A slot that
+was begun but hasn't ended was cut short, or waits for its targets; each pass takes it up again until its deadline.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+from tradebot.model.candidate import WantKind
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, StrategyRefusal
+from tradebot.model.slot import StrategySlot, Waiting
+from tradebot.model.trading import SlotClaim
+from tradebot.ports.stores import Ledger
+from tradebot.ports.strategy import OutsideSource, Strategy
+from tradebot.ports.world import Call, Rules, World
+from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.own_clock import OwnTimes, Standing, parse, problems, standing
+
+MOST_MISSED = 20
+"""How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""
+FIRST_SEEN = date.min
+"""The session under which the ledger keeps when a strategy's own clock was first seen. Earlier slots aren't missed."""
+OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.place <= Gate.RECONCILED.place)
+"""Gates that close entries altogether, whatever the candidate. A slot that ends there is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which strategies a pass asks, each with its slot unless it has no clock of its own, and which ones it doesn't.
+
+    `missed` are the slots that ended without being done, oldest first. `new` are the strategies whose clock was never
+    seen before, and `refused` those whose times can't be used.
+    """
+
+    asked: tuple[tuple[Strategy, StrategySlot | None], ...]
+    waiting: tuple[Waiting, ...] = ()
+    missed: tuple[StrategySlot, ...] = ()
+    new: tuple[str, ...] = ()
+    refused: tuple[StrategyRefusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSlots:
+    """What strategies' own clocks mean for one pass; its names are those of a plan.
+
+    `asked` are the slots that were answered, whose candidates are to be judged.
+    """
+
+    asked: tuple[StrategySlot, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    missed: tuple[StrategySlot, ...] = ()
+    new: tuple[str, ...] = ()
+
+
+NO_CLOCKS = OwnSlots()
+
+
+def times_of(strategy: Strategy, rules: Rules) -> str:
+    """Return when a strategy is asked, in the configuration's words or else in its own; empty for every pass."""
+    return "" if isinstance(strategy, OutsideSource) else rules.of(strategy.name).times or strategy.times
+
+
+def plan(world: World, entries: JobTimes | None, now: datetime) -> Plan:
+    """Return which strategies to ask at `now`; without the times of entries, everyone is asked. Nothing is claimed."""
+    if entries is None:
+        return Plan(tuple((strategy, None) for strategy in world.strategies))
+    claims, plans = Claims(world.ledger), list[Plan]()
+    for strategy in world.strategies:
+        text = times_of(strategy, world.rules)
+        plans.append(_plan(world, claims, strategy, text, entries, now) if text else Plan(((strategy, None),)))
+    return Plan(
+        tuple(each for one in plans for each in one.asked),
+        tuple(each for one in plans for each in one.waiting),
+        tuple(each for one in plans for each in one.missed),
+        tuple(each for one in plans for each in one.new),
+        tuple(each for one in plans for each in one.refused),
+    )
+
+
+def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries: JobTimes, now: datetime) -> Plan:
+    try:
+        times = usable(text, entries)
+    except ValueError as error:
+        decision = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_INVALID, f"its times: {error}")
+        return Plan((), refused=(StrategyRefusal(strategy.name, decision),))
+    stands = standing(strategy.name, times, world.ledger, entries, now)
+    since = claims.first_seen(strategy.name)
+    new = () if since else (strategy.name,)
+    missed = tuple(reversed(list(_missed(stands, claims, since)))) if since else ()
+    if stands.current is None or claims.ended(stands.current):
+        return Plan((), (Waiting(strategy.name, stands.next),), missed, new)
+    return Plan(((strategy, stands.current),), (), missed, new)
+
+
+def usable(text: str, entries: JobTimes) -> OwnTimes:
+    """Parse a strategy's times; ValueError if they can't be read, or don't fit the times at which entries are made."""
+    times = parse(text)
+    for problem in problems(times, entries):
+        raise ValueError(problem)
+    return times
+
+
+def _missed(stands: Standing, claims: "Claims", since: datetime) -> Iterator[StrategySlot]:
+    for slot in stands.over[:MOST_MISSED]:
+        if slot.end <= since or claims.ended(slot):
+            return
+        yield slot
+
+
+@dataclass
+class Claims:
+    """The claims of strategies' slots, read once for each session."""
+
+    ledger: Ledger
+    _read: dict[date, Sequence[SlotClaim]] = field(default_factory=dict)
+
+    def begun(self, slot: StrategySlot) -> bool:
+        """Return True if a pass has begun to judge what the strategy wants in this slot."""
+        return self._of(_begun(slot.strategy), slot) is not None
+
+    def ended(self, slot: StrategySlot) -> bool:
+        """Return True if the slot is done, or recorded as missed."""
+        return self._of(_ended(slot.strategy), slot) is not None
+
+    def first_seen(self, strategy: str) -> datetime | None:
+        """Return when a pass first saw the strategy's clock, or None if none has."""
+        return next((claim.at for claim in self._in(FIRST_SEEN) if claim.job == _begun(strategy)), None)
+
+    def _of(self, job: str, slot: StrategySlot) -> SlotClaim | None:
+        claims = self._in(slot.session)
+        return next((claim for claim in claims if (claim.job, claim.slot) == (job, slot.name)), None)
+
+    def _in(self, session: date) -> Sequence[SlotClaim]:
+        if session not in self._read:
+            self._read[session] = self.ledger.slot_claims(session)
+        return self._read[session]
+
+
+def _begun(strategy: str) -> str:
+    """Return the name under which a strategy's slots are claimed; no job has a space in its name."""
+    return f"strategy {strategy}"
+
+
+def _ended(strategy: str) -> str:
+    """Return the name under which the end of a strategy's slots is claimed; no strategy has a space in its name."""
+    return f"strategy {strategy} ended"
+
+
+def begin(world: World, call: Call, own: OwnSlots, now: datetime) -> tuple[OwnSlots, tuple[StrategyRefusal, ...]]:
+    """Claim the slots whose candidates are judged now; return them, and what is to be recorded of the others.
+
+    The caller holds the pass lock. A slot that another pass has done since the strategy was asked is left out, and so
+    is one whose deadline has passed. Each missed slot is recorded only once.
+    """
+    if world.dry_run:
+        return own, ()
+    for strategy in own.new:
+        world.ledger.claim_slot(_begun(strategy), FIRST_SEEN, "first seen", call.by, now)
+    claims = Claims(world.ledger)
+    late = tuple(slot for slot in own.asked if slot.end <= now)
+    told = tuple(_tell_missed(world, call, claims, (*own.missed, *late), now))
+    due = [slot for slot in own.asked if slot not in late]
+    for slot in due:
+        if not claims.ended(slot):
+            world.ledger.claim_slot(_begun(slot.strategy), slot.session, slot.name, call.by, now)
+    taken = tuple(slot for slot in due if claims.ended(slot))
+    left = replace(own, asked=tuple(slot for slot in due if slot not in taken))
+    return left, (*told, *map(_taken, taken))
+
+
+def _tell_missed(
+    world: World, call: Call, claims: Claims, missed: Iterable[StrategySlot], now: datetime
+) -> Iterator[StrategyRefusal]:
+    by = f"{call.by}, as missed"
+    for slot in missed:
+        reason = Reason.SLOT_UNFINISHED if claims.begun(slot) else Reason.SLOT_MISSED
+        claim = world.ledger.claim_slot(_ended(slot.strategy), slot.session, slot.name, by, now)
+        # A pass that gave way and goes on finds its own claim.
+        if claim.won or claim.by == by:
+            late_s, due_s = int((now - slot.start).total_seconds()), int((slot.end - slot.start).total_seconds())
+            details = {"strategy": slot.strategy, "slot": slot.name, "session": slot.session.isoformat()}
+            kind = reason.value.lower()
+            world.events.emit(SystemEvent(now, "strategy", kind, Severity.WARN, None, details))
+            decision = Decision(Gate.JOB, Verdict.FAIL, reason, late_s, due_s)
+            yield StrategyRefusal(slot.strategy, decision, slot=slot.name)
+
+
+def _taken(slot: StrategySlot) -> StrategyRefusal:
+    decision = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, "another pass was faster")
+    return StrategyRefusal(slot.strategy, decision, slot=slot.name)
+
+
+def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
+    """Record that a slot is done, so that no pass takes it up again; a dry run records nothing."""
+    if not world.dry_run:
+        world.ledger.claim_slot(_ended(slot.strategy), slot.session, slot.name, call.by, now)
+
+
+def finish_judged(
+    world: World, call: Call, slots: Iterable[StrategySlot], records: Collection[CandidateRecord], now: datetime
+) -> None:
+    """Record the slots that are done: each target is reached, and each other candidate was judged on its own."""
+    for slot in slots:
+        if all(map(_is_judged, of_slot(slot, records))):
+            finish(world, call, slot, now)
+
+
+def of_slot(slot: StrategySlot, records: Iterable[CandidateRecord]) -> Iterator[CandidateRecord]:
+    """Yield the records of the candidates that a strategy proposed in one of its slots."""
+    for record in records:
+        found = record.candidate
+        if (found.strategy, found.slot_session, found.slot) == (slot.strategy, slot.session, slot.name):
+            yield record
+
+
+def _is_judged(record: CandidateRecord) -> bool:
+    terminal = record.terminal
+    if record.candidate.want is WantKind.TARGET:
+        return terminal is not None and terminal.reason is Reason.TARGET_REACHED
+    return terminal is None or terminal.gate not in OF_THE_BOT

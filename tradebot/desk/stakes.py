@@ -1,0 +1,82 @@
+"""Which strategy has which part of the account at stake: its lots, its orders, and what may still become of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+from tradebot.model.account import BrokerView
+from tradebot.model.books import Books
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.desk import Stake
+from tradebot.model.intent import Intent, IntentRecord, Operation, is_marked
+from tradebot.model.order import Order
+from tradebot.model.position import Position
+from tradebot.reconciliation.missing_fills import MissingFill
+
+
+def stakes(
+    view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill]
+) -> tuple[Stake, ...]:
+    """Return each strategy's stakes at their worst: every order that opens fills, at no better price than is known.
+
+    `prices` are in USD per share. An exit that is working adds nothing, because its position counts until it fills; one
+    with an unknown outcome counts on top of its position.
+    """
+    return (
+        *_positions(view, books.totals.own_positions(), prices),
+        *_missing(books, missing, prices),
+        *_orders(view, books, prices),
+        *_unresolved(books.unresolved, prices),
+    )
+
+
+def _positions(view: BrokerView, held: Sequence[Position], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
+    """Yield the lots of each strategy, at the broker's value per share or at the price, whichever is more."""
+    valued = {p.symbol: abs(p.value / p.quantity) for p in view.positions if p.quantity}
+    for position in held:
+        cost = abs(position.average_price)
+        price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
+        usd = abs(position.quantity) * price
+        yield Stake(position.strategy, position.symbol, _side(position.quantity), usd, held=True)
+
+
+def _missing(books: Books, missing: Sequence[MissingFill], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
+    for one in missing:
+        record = books.intent_behind(one.order)
+        if record is not None and record.intent.purpose is Purpose.OPEN:
+            yield _of(record.intent, abs(one.signed) * order_price(one.order, prices), held=True)
+
+
+def _orders(view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Iterator[Stake]:
+    for order in view.orders:
+        record = books.intent_behind(order)
+        if record is not None and record.intent.purpose is Purpose.OPEN:
+            yield _of(record.intent, order.open_quantity * order_price(order, prices), held=False)
+
+
+def _unresolved(records: Sequence[IntentRecord], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
+    for record in records:
+        intent = record.intent
+        if intent.operation is Operation.SUBMIT:
+            price = intent.limit_price or prices.get(intent.instrument.symbol, Decimal(0))
+            yield _of(intent, intent.quantity * price, held=False)
+
+
+def _of(intent: Intent, usd: Decimal, *, held: bool) -> Stake:
+    """Return the stake of an order; one that closes is on the side of its position."""
+    sign = intent.side.sign if intent.purpose is Purpose.OPEN else -intent.side.sign
+    return Stake(intent.key.strategy, intent.instrument.symbol, _side(sign), usd, held=held)
+
+
+def _side(signed: Decimal | int) -> Side:
+    return Side.BUY if signed > 0 else Side.SELL
+
+
+def order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
+    """Return what one share of an order may cost, in USD; if someone else chose the limit price, that is the bound.
+
+    Our own limits are never far from the market, so if the venue reports one that is, the venue is wrong.
+    """
+    known = prices.get(order.symbol, Decimal(0))
+    if order.limit_price and not is_marked(order.client_order_id):
+        return order.limit_price
+    return max(order.limit_price or order.filled_average_price or known, known)

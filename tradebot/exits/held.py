@@ -1,0 +1,47 @@
+"""A position as exit rules see it. A gain is positive on either side."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.model.bar import Quote
+from tradebot.model.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A position with the best price since it was opened: the highest for a long, the lowest for a short."""
+
+    position: Position
+    best: Decimal
+
+    def gain(self, price: Decimal) -> Decimal:
+        """Return the gain at `price` as a fraction of the average entry price."""
+        entry = self.position.average_price
+        return (price - entry) / entry * self.direction
+
+    def pullback(self, price: Decimal) -> Decimal:
+        """Return how far `price` has pulled back from the best price, as a fraction of the best price."""
+        return (self.best - price) / self.best * self.direction
+
+    def price_at(self, gain: Decimal) -> Decimal:
+        """Return the price at which the position has gained this fraction of its average entry price."""
+        return self.position.average_price * (1 + self.direction * gain)
+
+    @property
+    def direction(self) -> int:
+        """Return +1 for a long and -1 for a short."""
+        return 1 if self.position.quantity > 0 else -1
+
+
+def exit_price(position: Position, quote: Quote) -> Decimal:
+    """Return the price at which the position could be closed now: the bid for a long, the ask for a short."""
+    return quote.bid if position.quantity > 0 else quote.ask
+
+
+def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
+    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor."""
+    known = stored if stored is not None else position.average_price
+    if quote is None:
+        return known
+    price = exit_price(position, quote)
+    return max(known, price) if position.quantity > 0 else min(known, price)

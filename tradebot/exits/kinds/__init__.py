@@ -1,0 +1,1 @@
+"""The kinds of exit rules, one in each file."""

@@ -1,0 +1,35 @@
+"""Close a position that has gained enough."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from tradebot.exits.held import Held
+from tradebot.exits.kind import Measure, PriceRule, Stop
+from tradebot.model.reasons import Reason
+
+
+class ProfitTarget(PriceRule):
+    """Close a position once it has gained this fraction of its entry price."""
+
+    reason = Reason.PROFIT_TARGET
+    column = "target"
+    fraction: Annotated[Decimal, Field(gt=0, le=10)]
+
+    @property
+    def gain(self) -> Decimal:
+        """Return the gain that is enough."""
+        return self.fraction
+
+    def measure(self, held: Held, price: Decimal) -> Measure:
+        """Compare the gain at `price` with the one that is enough."""
+        gain = held.gain(price)
+        return Measure(gain >= self.fraction, gain, self.fraction)
+
+    def level(self, held: Held) -> Stop:
+        """Return the price of that gain."""
+        return Stop(self.reason, held.price_at(self.fraction), None, ahead=True)
+
+
+RULE = ProfitTarget

@@ -1,0 +1,33 @@
+"""Close a position that has lost too much."""
+
+from decimal import Decimal
+
+from tradebot.exits.held import Held
+from tradebot.exits.kind import Measure, PriceRule, Stop
+from tradebot.limits import Fraction
+from tradebot.model.reasons import Reason
+
+
+class StopLoss(PriceRule):
+    """Close a position once it has lost this fraction of its entry price."""
+
+    reason = Reason.STOP_LOSS
+    column = "stop"
+    fraction: Fraction
+
+    @property
+    def gain(self) -> Decimal:
+        """Return the loss, as a gain below zero."""
+        return -self.fraction
+
+    def measure(self, held: Held, price: Decimal) -> Measure:
+        """Compare the gain at `price` with the largest loss."""
+        gain = held.gain(price)
+        return Measure(gain <= -self.fraction, gain, -self.fraction)
+
+    def level(self, held: Held) -> Stop:
+        """Return the price of the largest loss."""
+        return Stop(self.reason, held.price_at(-self.fraction), None)
+
+
+RULE = StopLoss

@@ -1,0 +1,28 @@
+"""Close a position that was held long enough."""
+
+from datetime import datetime, timedelta
+
+from tradebot.exits.held import Held
+from tradebot.exits.kind import Measure, Stop, TimeRule
+from tradebot.limits import Seconds
+from tradebot.model.reasons import Reason
+
+
+class TimeExit(TimeRule):
+    """Close a position this many seconds of trading time after it was opened, nights included."""
+
+    reason = Reason.TIME_EXIT
+    column = "time"
+    after_s: Seconds
+
+    def measure(self, held: Held, now: datetime) -> Measure:
+        """Compare the position's age with the longest."""
+        age = (now - held.position.opened_at).total_seconds()
+        return Measure(age >= self.after_s, age, self.after_s)
+
+    def level(self, held: Held) -> Stop:
+        """Return when the position reaches that age."""
+        return Stop(self.reason, None, held.position.opened_at + timedelta(seconds=self.after_s))
+
+
+RULE = TimeExit

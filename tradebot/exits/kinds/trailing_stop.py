@@ -1,0 +1,46 @@
+"""Close a position whose gain is melting away."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from tradebot.exits.held import Held
+from tradebot.exits.kind import ExitRule, Measure, PriceRule, Stop
+from tradebot.limits import Fraction
+from tradebot.model.reasons import Reason
+
+
+class TrailingStop(PriceRule):
+    """Close a position that has pulled back `fraction` from its best price, once it had gained `arm_fraction`."""
+
+    reason = Reason.TRAILING_STOP
+    column = "trailing"
+    fraction: Fraction
+    arm_fraction: Fraction
+
+    def measure(self, held: Held, price: Decimal) -> Measure:
+        """Compare the pullback at `price` with the largest; until the rule is armed, it closes nothing."""
+        pullback = held.pullback(price)
+        return Measure(self._armed(held) and pullback >= self.fraction, pullback, self.fraction)
+
+    def level(self, held: Held) -> Stop:
+        """Return the price of the largest pullback or, before that, the price that arms the rule."""
+        if self._armed(held):
+            return Stop(self.reason, held.best * (1 - held.direction * self.fraction), None)
+        return Stop(self.reason, held.price_at(self.arm_fraction), None, armed=False, ahead=True)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        """Return why it could never act: a target closes the position before it is armed."""
+        gains = (rule.gain for rule in others if isinstance(rule, PriceRule) and rule.gain is not None)
+        target = min((gain for gain in gains if gain > 0), default=None)
+        if target is None or self.arm_fraction < target:
+            return None
+        return (
+            f"trailing_stop's arm_fraction {self.arm_fraction} is not below the target {target}: the target closes "
+            "first, so the trailing stop could never act"
+        )
+
+    def _armed(self, held: Held) -> bool:
+        return held.gain(held.best) >= self.arm_fraction
+
+
+RULE = TrailingStop

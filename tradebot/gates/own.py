@@ -1,0 +1,49 @@
+"""A strategy's own limits: the predicates that hold for the account, asked of the strategy's own book.
+
+Their decisions have gates and reasons of their own, so that a refusal says whose limit it was.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from tradebot.gates import rates
+from tradebot.gates.book import exposure_monitors
+from tradebot.limits import Limits
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.desk import Book
+from tradebot.model.reasons import Reason
+
+GATES: Mapping[Gate, Gate] = {
+    Gate.OPEN_POSITIONS: Gate.OWN_OPEN_POSITIONS,
+    Gate.NEW_ENTRIES: Gate.OWN_NEW_ENTRIES,
+    Gate.SESSION_ENTRIES: Gate.OWN_SESSION_ENTRIES,
+    Gate.ORDER_RATE: Gate.OWN_ORDER_RATE,
+    Gate.SYMBOL_NOTIONAL: Gate.OWN_SYMBOL_NOTIONAL,
+    Gate.SECTOR_NOTIONAL: Gate.OWN_SECTOR_NOTIONAL,
+    Gate.GROSS_NOTIONAL: Gate.OWN_GROSS_NOTIONAL,
+}
+"""The account's gates that a strategy also has for itself."""
+
+REASONS: Mapping[Reason, Reason] = {
+    Reason.MAX_OPEN_POSITIONS: Reason.OWN_MAX_OPEN_POSITIONS,
+    Reason.MAX_NEW_ENTRIES: Reason.OWN_MAX_NEW_ENTRIES,
+    Reason.MAX_SESSION_ENTRIES: Reason.OWN_MAX_SESSION_ENTRIES,
+    Reason.ORDER_RATE: Reason.OWN_ORDER_RATE,
+    Reason.SYMBOL_NOTIONAL_ABOVE_MAX: Reason.OWN_SYMBOL_NOTIONAL_ABOVE_MAX,
+    Reason.SECTOR_NOTIONAL_ABOVE_MAX: Reason.OWN_SECTOR_NOTIONAL_ABOVE_MAX,
+    Reason.GROSS_NOTIONAL_ABOVE_MAX: Reason.OWN_GROSS_NOTIONAL_ABOVE_MAX,
+}
+"""The reasons of these gates; any other reason, such as an unknown equity, is the same for both."""
+
+
+def own(decision: Decision) -> Decision:
+    """Return a decision about a strategy's own book under the strategy's own gate and reason."""
+    reason = decision.reason and REASONS.get(decision.reason, decision.reason)
+    return replace(decision, gate=GATES[decision.gate], reason=reason)
+
+
+def monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
+    """Yield the decision of each limit on a strategy's own book as it is, with the symbol or sector concerned."""
+    for subject, decision in (*exposure_monitors(book, limits), *rates.monitors(book, limits)):
+        if decision.gate in GATES:
+            yield subject, own(decision)

@@ -1,0 +1,81 @@
+"""What makes a kind of flow fact: how it is requested, read, dated, kept and summed up for decisions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+NEW_YORK = ZoneInfo("America/New_York")
+Row = Mapping[str, object]
+
+
+class Fact(Protocol):
+    """One normalized row. Its id is unique within its kind and symbol."""
+
+    @property
+    def id(self) -> str:
+        """Return what tells this fact from others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One GET to the flow source: its path, and its parameters by the source's own names."""
+
+    path: str
+    params: Mapping[str, str]
+
+
+F = TypeVar("F", bound=Fact)
+L = TypeVar("L")
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind(Generic[F, L, C]):
+    """A kind of flow fact. `F` is a fact as stored, `L` what decisions keep of it, `C` what they see of all of them.
+
+    `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, `absent`
+    what it means if there are none, and `source` where they come from. `fact` is the stored type.
+
+    `request` takes the source's spelling of a ticker, safe in a path (empty if the kind is `market_wide`), and the
+    session. `parse` turns a row into a fact; it takes our symbol and the time of the reply, which no row may be later
+    than. It raises BadRowError. `moment` is a fact's own time, or its New York trading date. A fact counts in the
+    session of its date, and for `past_days` after it. If facts don't change, the first version is the one that counts.
+
+    `lean` reduces a fact to what decisions read, and `condense` sums these up; it gets at least one, in no order.
+    `poll_s` is how old a reply may get, in seconds, before it is fetched again; the configuration may say otherwise.
+    """
+
+    name: str
+    unit: str
+    sign: str
+    absent: str
+    source: str
+    fact: type[F]
+    request: Callable[[str, date], Request]
+    parse: Callable[[Row, str, datetime], F]
+    moment: Callable[[F], datetime | date]
+    lean: Callable[[F], L]
+    condense: Callable[[Sequence[L]], C]
+    poll_s: int
+    market_wide: bool = False
+    changes: bool = True
+    past_days: int = 0
+
+    def of(self, known: Mapping[str, object]) -> C | None:
+        """Return what is known of this kind; None if nothing is, or if the strategy didn't declare that it needs it."""
+        value: Any = known.get(self.name)
+        return value  # type: ignore[no-any-return]
+
+    def day(self, fact: F) -> date:
+        """Return the New York date that a fact belongs to."""
+        moment = self.moment(fact)
+        return moment.astimezone(NEW_YORK).date() if isinstance(moment, datetime) else moment
+
+    def interval_s(self, poll_s: Mapping[str, int]) -> int:
+        """Return how old a reply may get, given the configured intervals by name."""
+        return poll_s.get(self.name, self.poll_s)
+
+
+AnyKind = Kind[Any, Any, Any]

@@ -1,0 +1,89 @@
+"""Off-exchange trades."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.model.flow import Direction
+from tradebot.model.kind import Kind, Request, Row
+from tradebot.signals import rows
+
+REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
+
+
+@dataclass(frozen=True, slots=True)
+class DarkPoolPrint:
+    """One off-exchange trade; premium is price x size in USD."""
+
+    id: str
+    symbol: str
+    at: datetime
+    price: Decimal
+    size: int
+    premium: Decimal
+    bid: Decimal
+    ask: Decimal
+
+    @property
+    def direction(self) -> Direction:
+        """Return bullish above the midpoint of the quote, bearish below it, neutral on it."""
+        above_bid, below_ask = self.price - self.bid, self.ask - self.price
+        if above_bid == below_ask:
+            return Direction.NEUTRAL
+        return Direction.BULLISH if above_bid > below_ask else Direction.BEARISH
+
+
+class SignedPrint(NamedTuple):
+    """The part of a dark-pool print that decisions read: premium in USD, and +1 bullish, -1 bearish or 0 neutral."""
+
+    at: datetime
+    premium_usd: float
+    sign: int
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/darkpool/{ticker}", {"date": session.isoformat(), "limit": "500"})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> DarkPoolPrint:
+    if row.get("canceled") is True:
+        raise rows.BadRowError("canceled")
+    if row.get("trade_settlement") not in REGULAR_SETTLEMENT:
+        raise rows.BadRowError("settlement is not regular")
+    price, bid, ask = (rows.positive(row, name) for name in ("price", "nbbo_bid", "nbbo_ask"))
+    if bid > ask:
+        raise rows.BadRowError("nbbo_bid is above nbbo_ask")
+    size = rows.count(row, "size")
+    # Several prints may share a tracking id, so size, price and the day's volume are part of the identity.
+    identity = f"{rows.text(row, 'tracking_id')}/{size}/{price}/{rows.count(row, 'volume')}"
+    when = rows.past_time(row, "executed_at", at)
+    return DarkPoolPrint(identity, symbol, when, price, size, rows.positive(row, "premium"), bid, ask)
+
+
+def signed_print(trade: DarkPoolPrint) -> SignedPrint:
+    """Return a print's time, premium in USD and direction sign."""
+    return SignedPrint(trade.at, float(trade.premium), trade.direction.sign)
+
+
+def _condense(prints: Sequence[SignedPrint]) -> tuple[SignedPrint, ...]:
+    """Return the prints, oldest first."""
+    return tuple(sorted(prints))
+
+
+KIND = Kind(
+    name="dark_pool",
+    unit="USD of premium",
+    sign="above the midpoint of the quote is bullish, below it bearish",
+    absent="no print of this session",
+    source="Unusual Whales, dark pool",
+    fact=DarkPoolPrint,
+    request=_request,
+    parse=_parse,
+    moment=lambda trade: trade.at,
+    lean=signed_print,
+    condense=_condense,
+    poll_s=540,
+    changes=False,
+)

@@ -1,0 +1,60 @@
+"""Rule-based alerts on runs of option trades."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+
+from tradebot.model.flow import FlowAlert
+from tradebot.model.kind import NEW_YORK, Kind, Request, Row
+from tradebot.signals import rows
+
+_OPEN = time(9, 30)
+
+
+def _request(ticker: str, session: date) -> Request:
+    opens = datetime.combine(session, _OPEN, NEW_YORK).astimezone(UTC)
+    # The parameter must be ticker_symbol; any other name is ignored and returns the whole market.
+    params = {"ticker_symbol": ticker, "limit": "200", "newer_than": f"{opens:%Y-%m-%dT%H:%M:%SZ}"}
+    return Request("/api/option-trades/flow-alerts", params)
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
+    if row.get("ticker") is None:
+        raise rows.BadRowError("ticker is missing")
+    return FlowAlert(
+        id=rows.text(row, "id"),
+        symbol=symbol,
+        at=rows.past_time(row, "created_at", at),
+        right=rows.right(row, "type"),
+        strike=rows.positive(row, "strike"),
+        expiry=rows.day(row, "expiry"),
+        premium=rows.positive(row, "total_premium"),
+        ask_premium=rows.not_negative(row, "total_ask_side_prem"),
+        bid_premium=rows.not_negative(row, "total_bid_side_prem"),
+        volume=rows.count(row, "volume"),
+        open_interest=rows.count(row, "open_interest"),
+        has_sweep=row.get("has_sweep") is True,
+        has_floor=row.get("has_floor") is True,
+        has_multileg=row.get("has_multileg") is True,
+    )
+
+
+def _condense(alerts: Sequence[FlowAlert]) -> tuple[FlowAlert, ...]:
+    """Return the alerts, oldest first."""
+    return tuple(sorted(alerts, key=lambda alert: (alert.at, alert.id)))
+
+
+KIND = Kind(
+    name="flow_alerts",
+    unit="USD of premium, contracts",
+    sign="bought calls and sold puts are bullish",
+    absent="no alert since the open",
+    source="Unusual Whales, option trades",
+    fact=FlowAlert,
+    request=_request,
+    parse=_parse,
+    moment=lambda alert: alert.at,
+    lean=lambda alert: alert,
+    condense=_condense,
+    poll_s=240,
+    changes=False,
+)

@@ -1,0 +1,82 @@
+"""Dealers' gamma at the end of each session."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from statistics import fmean
+from typing import NamedTuple
+
+from tradebot.model.kind import Kind, Request, Row
+from tradebot.signals import rows
+
+
+@dataclass(frozen=True, slots=True)
+class GreekExposure:
+    """Dealer gamma of one symbol at the end of one session; the source reports put gamma as negative."""
+
+    id: str
+    symbol: str
+    date: date
+    call_gamma: Decimal
+    put_gamma: Decimal
+
+    @property
+    def gex(self) -> Decimal:
+        """Return gamma exposure, call plus put."""
+        return self.call_gamma + self.put_gamma
+
+
+class SessionGex(NamedTuple):
+    """The part of a greek exposure that decisions read: dealers' gamma, call plus put, at the end of one session."""
+
+    date: date
+    gex: float
+
+
+class GammaFacts(NamedTuple):
+    """Dealers' gamma at the end of the last known session.
+
+    `scale` is the mean magnitude over the `sessions` before it, or None if there are none.
+    """
+
+    gex: float
+    scale: float | None
+    sessions: int
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/stock/{ticker}/greek-exposure", {})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> GreekExposure:
+    day = rows.past_day(row, "date", at)
+    return GreekExposure(day.isoformat(), symbol, day, rows.number(row, "call_gamma"), rows.number(row, "put_gamma"))
+
+
+def session_gex(exposure: GreekExposure) -> SessionGex:
+    """Return the date and gamma exposure of one session."""
+    return SessionGex(exposure.date, float(exposure.gex))
+
+
+def _condense(exposures: Sequence[SessionGex]) -> GammaFacts:
+    """Return the last session's gamma, and the scale that the earlier ones set."""
+    *earlier, last = [exposure.gex for exposure in sorted(exposures)]
+    return GammaFacts(last, fmean(map(abs, earlier)) if earlier else None, len(earlier))
+
+
+KIND = Kind(
+    name="greek_exposure",
+    unit="gamma",
+    sign="positive if dealers are long gamma",
+    absent="no exposure known",
+    source="Unusual Whales, greek exposure",
+    fact=GreekExposure,
+    request=_request,
+    parse=_parse,
+    moment=lambda exposure: exposure.date,
+    lean=session_gex,
+    condense=_condense,
+    poll_s=86_400,
+    past_days=400,
+)

@@ -1,0 +1,54 @@
+"""Implied volatility within its past year."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from tradebot.model.kind import Kind, Request, Row
+from tradebot.signals import rows
+
+
+@dataclass(frozen=True, slots=True)
+class IvRank:
+    """Implied volatility ranked within its past year: `rank` is 0 to 100, `volatility` a fraction."""
+
+    id: str
+    symbol: str
+    date: date
+    rank: Decimal
+    volatility: Decimal
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/stock/{ticker}/iv-rank", {})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> IvRank:
+    day, rank = rows.past_day(row, "date", at), rows.not_negative(row, "iv_rank_1y")
+    if rank > 100:
+        raise rows.BadRowError("iv_rank_1y is above 100")
+    rows.past_time(row, "updated_at", at)
+    return IvRank(day.isoformat(), symbol, day, rank, rows.positive(row, "volatility"))
+
+
+def _condense(ranks: Sequence[IvRank]) -> IvRank:
+    """Return the last date's rank."""
+    return max(ranks, key=lambda rank: (rank.date, rank.id))
+
+
+KIND = Kind(
+    name="iv_rank",
+    unit="rank from 0 to 100",
+    sign="none: 100 if options are at their dearest of the year",
+    absent="no rank known",
+    source="Unusual Whales, IV rank",
+    fact=IvRank,
+    request=_request,
+    parse=_parse,
+    moment=lambda rank: rank.date,
+    lean=lambda rank: rank,
+    condense=_condense,
+    poll_s=86_400,
+    past_days=400,
+)

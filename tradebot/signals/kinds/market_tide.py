@@ -1,0 +1,57 @@
+"""Net option premium of the whole market."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from tradebot.model.kind import Kind, Request, Row
+from tradebot.signals import rows
+
+
+@dataclass(frozen=True, slots=True)
+class TideTick:
+    """Market-wide net option premium in USD, cumulative over the session and signed."""
+
+    id: str
+    at: datetime
+    net_call_premium: Decimal
+    net_put_premium: Decimal
+    net_volume: int
+
+    @property
+    def net_premium(self) -> Decimal:
+        """Return call minus put premium in USD; positive is bullish."""
+        return self.net_call_premium - self.net_put_premium
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request("/api/market/market-tide", {"date": session.isoformat(), "interval_5m": "true"})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> TideTick:
+    when = rows.past_time(row, "timestamp", at)
+    calls, puts = rows.number(row, "net_call_premium"), rows.number(row, "net_put_premium")
+    return TideTick(when.isoformat(), when, calls, puts, int(rows.number(row, "net_volume")))
+
+
+def _condense(ticks: Sequence[TideTick]) -> tuple[TideTick, ...]:
+    """Return the ticks, oldest first."""
+    return tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id)))
+
+
+KIND = Kind(
+    name="market_tide",
+    unit="USD of premium",
+    sign="calls minus puts; positive is bullish",
+    absent="no tick of this session",
+    source="Unusual Whales, market tide",
+    fact=TideTick,
+    request=_request,
+    parse=_parse,
+    moment=lambda tick: tick.at,
+    lean=lambda tick: tick,
+    condense=_condense,
+    poll_s=240,
+    market_wide=True,
+)

@@ -1,0 +1,87 @@
+"""Overnight changes in open interest."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+
+from tradebot.model.instrument import Right
+from tradebot.model.kind import Kind, Request, Row
+from tradebot.signals import rows
+
+_OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class OiChange:
+    """Overnight change in the open interest of one option symbol, in contracts."""
+
+    id: str
+    symbol: str
+    date: date
+    option_symbol: str
+    right: Right
+    change: int
+
+
+class SignedOiChange(NamedTuple):
+    """The part of an open-interest change that decisions read: contracts, negated for a put."""
+
+    date: date
+    contracts: int
+
+
+class OiFacts(NamedTuple):
+    """The overnight change of the last known date over `symbols` option symbols, in contracts.
+
+    `net` is call minus put open interest, `gross` the sum of the magnitudes.
+    """
+
+    net: int
+    gross: int
+    symbols: int
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/stock/{ticker}/oi-change", {})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> OiChange:
+    contract = rows.text(row, "option_symbol")
+    match = _OCC.fullmatch(contract)
+    if match is None:
+        raise rows.BadRowError("option_symbol is not an OCC symbol")
+    day = rows.past_day(row, "curr_date", at)
+    right = Right.CALL if match[1] == "C" else Right.PUT
+    change = int(rows.number(row, "oi_diff_plain"))
+    return OiChange(f"{day.isoformat()}/{contract}", symbol, day, contract, right, change)
+
+
+def signed_oi_change(change: OiChange) -> SignedOiChange:
+    """Return an option symbol's change in open interest, signed so that positive is bullish."""
+    return SignedOiChange(change.date, change.change if change.right is Right.CALL else -change.change)
+
+
+def _condense(changes: Sequence[SignedOiChange]) -> OiFacts:
+    """Return the sums over the last date's changes."""
+    newest = max(change.date for change in changes)
+    contracts = [change.contracts for change in changes if change.date == newest]
+    return OiFacts(sum(contracts), sum(map(abs, contracts)), len(contracts))
+
+
+KIND = Kind(
+    name="oi_change",
+    unit="contracts",
+    sign="more open calls and fewer open puts are bullish",
+    absent="no change in open interest known",
+    source="Unusual Whales, OI change",
+    fact=OiChange,
+    request=_request,
+    parse=_parse,
+    moment=lambda change: change.date,
+    lean=signed_oi_change,
+    condense=_condense,
+    poll_s=86_400,
+    past_days=400,
+)

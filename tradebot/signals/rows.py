@@ -1,0 +1,140 @@
+"""Read the fields of a source's row. Each function raises BadRowError if the field can't be used."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from tradebot.model.instrument import Right
+from tradebot.model.kind import Row
+
+FUTURE_TOLERANCE = timedelta(seconds=5)
+LONGEST_TEXT = 128
+LONGEST_NUMBER = 100
+_ZERO = Decimal()
+_LARGEST = Decimal("1e18")
+_LARGEST_COUNT = int(_LARGEST)
+_MOST_PLACES = 99
+_NUMBERS = (str, int, Decimal, float)
+_TEXTS = (str, int)
+_EPOCHS = (int, Decimal)
+_RIGHTS = {right.value: right for right in Right}
+
+
+class BadRowError(ValueError):
+    """Raised for a row that can't be used; the message is the reason it is counted under."""
+
+
+def text(row: Row, name: str) -> str:
+    """Return text of 1 to 128 characters; a whole number counts as text."""
+    value = _present(row, name)
+    if isinstance(value, bool) or not isinstance(value, _TEXTS):
+        raise BadRowError(f"{name} is not text")
+    found = str(value)
+    if not found.strip():
+        raise BadRowError(f"{name} is empty")
+    if len(found) > LONGEST_TEXT:
+        raise BadRowError(f"{name} is longer than {LONGEST_TEXT} characters")
+    return found
+
+
+def number(row: Row, name: str) -> Decimal:
+    """Return a number from text, an integer or a decimal: the source may send the same field as any of these."""
+    value = row.get(name)
+    digits = value if type(value) is str else _digits(row, name)
+    if len(digits) > LONGEST_NUMBER:
+        raise BadRowError(f"{name} is longer than {LONGEST_NUMBER} characters")
+    try:
+        found = Decimal(digits)
+    except InvalidOperation:
+        raise BadRowError(f"{name} is not a number") from None
+    if not found.is_finite() or abs(found) > _LARGEST or found.adjusted() < -_MOST_PLACES:
+        raise BadRowError(f"{name} is not a usable number")
+    return found
+
+
+def not_negative(row: Row, name: str) -> Decimal:
+    """Return a number of at least 0."""
+    found = number(row, name)
+    if found < _ZERO:
+        raise BadRowError(f"{name} is negative")
+    return found
+
+
+def positive(row: Row, name: str) -> Decimal:
+    """Return a number above 0."""
+    found = number(row, name)
+    if found > _ZERO:
+        return found
+    raise BadRowError(f"{name} is negative" if found else f"{name} is zero")
+
+
+def count(row: Row, name: str) -> int:
+    """Return a whole number of at least 0."""
+    value = row.get(name)
+    if type(value) is int and 0 <= value <= _LARGEST_COUNT:
+        return value
+    found = not_negative(row, name)
+    whole = int(found)
+    if found != whole:
+        raise BadRowError(f"{name} is not a whole number")
+    return whole
+
+
+def right(row: Row, name: str) -> Right:
+    """Return whether an option is a call or a put."""
+    found = _RIGHTS.get(text(row, name).lower())
+    if found is None:
+        raise BadRowError(f"{name} is neither call nor put")
+    return found
+
+
+def past_time(row: Row, name: str, at: datetime) -> datetime:
+    """Return a time in UTC that is at most 5 s later than `at`."""
+    found = _time(row, name)
+    if found - at > FUTURE_TOLERANCE:
+        raise BadRowError(f"{name} is in the future")
+    return found
+
+
+def day(row: Row, name: str) -> date:
+    """Return a date."""
+    try:
+        return date.fromisoformat(text(row, name))
+    except ValueError:
+        raise BadRowError(f"{name} is not a date") from None
+
+
+def past_day(row: Row, name: str, at: datetime) -> date:
+    """Return a date that is not later than the date of `at`."""
+    found = day(row, name)
+    if found > at.date():
+        raise BadRowError(f"{name} is in the future")
+    return found
+
+
+def _present(row: Row, name: str) -> object:
+    value = row.get(name)
+    if value is None:
+        raise BadRowError(f"{name} is missing")
+    return value
+
+
+def _digits(row: Row, name: str) -> str:
+    value = _present(row, name)
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
+        raise BadRowError(f"{name} is not a number")
+    return str(value)
+
+
+def _time(row: Row, name: str) -> datetime:
+    """Read ISO text with an offset (T or a space before the time), or epoch seconds or milliseconds."""
+    value = _present(row, name)
+    try:
+        if isinstance(value, _EPOCHS) and not isinstance(value, bool):
+            return datetime.fromtimestamp(float(value) / (1000 if value > 10**11 else 1), UTC)
+        found = datetime.fromisoformat(str(value))
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    # Arithmetic errors come from NaN and infinities, and from years that the shift to UTC pushes out of range.
+    except (ValueError, ArithmeticError, OSError):
+        raise BadRowError(f"{name} is not a time") from None
+    raise BadRowError(f"{name} has no time zone")

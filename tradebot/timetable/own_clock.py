@@ -1,0 +1,222 @@
+"""The times at which a strategy wants to be asked: "first session of month at open+5m for 3 sessions, at close-30m".
+
+They say everything that a job's times can say. Besides, they may name the sessions, and how long a slot stays due.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise, takewhile
+
+from tradebot.model.bar import Session
+from tradebot.model.slot import StrategySlot
+from tradebot.ports.stores import Calendar
+from tradebot.timetable import job_times
+from tradebot.timetable.job_times import MOST_PARTS, WHOLE_DAY, JobTimes
+
+MOST_SESSIONS = 5
+"""The most sessions that a slot may stay due, so that its end is always within the stored calendar."""
+LONGEST_CLOSURE = timedelta(days=7)
+"""The most days from one session to the next; a larger distance is a gap in the stored calendar."""
+MONTH = timedelta(days=31)
+NEAR = timedelta(days=10)
+_PART = re.compile(
+    r"(?:every session |(?P<days>(?:first|last) session of (?:week|month)) )?(?P<moment>.*?)"
+    r"(?: for (?P<limit>\d{1,6}[smh]|\d{1,3} sessions?))?"
+)
+_EXPECTED = (
+    "'every 5m', 'every 30m from open+30m until close-30m', 'at close-10m' or "
+    "'first session of month at open+5m for 3 sessions', separated by commas"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The first or the last session of every week or month."""
+
+    text: str
+    first: bool
+    monthly: bool
+
+    def hold(self, sessions: Sequence[Session], place: int) -> bool | None:
+        """Return True if the session at this place is one of them; None if its neighbor would have to be known."""
+        day, neighbor = sessions[place].date, place - 1 if self.first else place + 1
+        if 0 <= neighbor < len(sessions):
+            return self._period(sessions[neighbor].date) != self._period(day)
+        away = -1 if self.first else 1
+        if self._period(day + timedelta(days=away)) != self._period(day):
+            return True
+        return False if self._period(day + away * LONGEST_CLOSURE) == self._period(day) else None
+
+    def _period(self, day: date) -> tuple[int, int]:
+        return (day.year, day.month) if self.monthly else day.isocalendar()[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPart:
+    """Times in some sessions, or in all of them if `days` is None.
+
+    A slot is due for `lasting`, or until the close of so many `sessions`. If both are None, a slot of a series is due
+    until the next one, and a single slot until the session's close.
+    """
+
+    days: Days | None
+    times: job_times.Part
+    lasting: timedelta | None
+    sessions: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTimes:
+    """All times of a strategy, with the text they were parsed from."""
+
+    text: str
+    parts: tuple[OwnPart, ...]
+
+    def __str__(self) -> str:
+        """Write the times as the configuration does."""
+        return self.text
+
+    @property
+    def reach(self) -> timedelta:
+        """Return how far from a moment the calendar has to be known to find the slots around it."""
+        return MONTH + NEAR if any(part.days for part in self.parts) else NEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a strategy's own clock stands at a moment.
+
+    `current` is the slot that is due, and `next` the one after this moment; either is None if there is none in the
+    stored calendar. `over` are the slots that ended before, the latest first. If `known` is False, the calendar
+    doesn't reach far enough to say whether a slot is due.
+    """
+
+    current: StrategySlot | None
+    next: StrategySlot | None
+    over: tuple[StrategySlot, ...]
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A slot, the place of its session among those looked at, and whether it is known that the session has it."""
+
+    slot: StrategySlot
+    place: int
+    known: bool
+
+
+def parse(text: str) -> OwnTimes:
+    """Parse a strategy's times; raise ValueError saying what is expected, or which part is never due."""
+    plain = " ".join(text.split())
+    words = [part.strip() for part in plain.split(",")]
+    if len(words) > MOST_PARTS:
+        raise ValueError(f"at most {MOST_PARTS} parts are allowed")
+    return OwnTimes(plain, tuple(map(_part, words)))
+
+
+def problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
+    """Yield which slots of a usual session could never be used, because no pass of entries starts while they are due.
+
+    A series is asked only while entries are made, so that "every 5m" needs no hours of its own.
+    """
+    passes = [due.start for due in entries.in_session(WHOLE_DAY)]
+    for part in times.parts:
+        within = {due.name: due for due in job_times.dues(part.times, WHOLE_DAY)}
+        slots = [(name, _end(part, due, [WHOLE_DAY], 0)) for name, due in within.items()]
+        unused = [name for name, end in slots if not any(within[name].start <= at < end for at in passes)]
+        between = [name for name in unused if passes and passes[0] <= within[name].start <= passes[-1]]
+        if part.sessions is None and (between or len(unused) == len(slots)):
+            name = (between or unused)[0]
+            yield f"{times}: the slot {name} would be over before a pass of entries starts (trade-once: {entries})"
+
+
+def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> Standing:
+    """Return which slot of a strategy is due at `now`, what came before, and what comes next."""
+    sessions = _unbroken(calendar.sessions((now - times.reach).date(), (now + times.reach).date()), now)
+    found = [each for each in _slots(strategy, times, sessions) if _is_used(each, sessions, entries)]
+    begun = [each for each in reversed(found) if each.slot.start <= now]
+    due = next((each for each in begun[:1] if now < each.slot.end), None)
+    following = (each.slot for each in found if each.slot.start > now and each.known)
+    # What precedes an unknown slot would end with it.
+    over = tuple(each.slot for each in takewhile(lambda each: each.known, begun) if each.slot.end <= now)
+    if due is not None and not due.known:
+        return Standing(None, next(following, None), over, known=False)
+    return Standing(due.slot if due else None, next(following, None), over)
+
+
+def _part(text: str) -> OwnPart:
+    found = _PART.fullmatch(text)
+    if found is None or not job_times.is_time(found["moment"]):
+        raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
+    days = found["days"]
+    named = Days(days, "first" in days.split(), "month" in days.split()) if days else None
+    return OwnPart(named, job_times.parse_part(found["moment"]), *_limit(text, found["limit"]))
+
+
+def _limit(text: str, limit: str | None) -> tuple[timedelta | None, int | None]:
+    """Return for how long, or for how many sessions, a slot stays due."""
+    if limit is None:
+        return None, None
+    if "session" in limit:
+        count = int(limit.split()[0])
+        if not 1 <= count <= MOST_SESSIONS:
+            raise ValueError(f"{text!r}: a slot can stay due for 1 to {MOST_SESSIONS} sessions")
+        return None, count
+    lasting = timedelta(seconds=job_times.seconds(limit))
+    if not lasting:
+        raise ValueError(f"{text!r}: a slot that stays due for no time is never due")
+    return lasting, None
+
+
+def _unbroken(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
+    """Return the sessions around `now` that follow each other without a gap in the stored calendar."""
+    gaps = [later for earlier, later in pairwise(sessions) if later.date - earlier.date > LONGEST_CLOSURE]
+    first = max((gap.date for gap in gaps if gap.date <= now.date()), default=date.min)
+    last = min((gap.date for gap in gaps if gap.date > now.date()), default=date.max)
+    return [session for session in sessions if first <= session.date < last]
+
+
+def _slots(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> list[_Found]:
+    """Return the slots in order. If two start at the same time, there is only one; each ends before the next starts."""
+    by_start: dict[datetime, _Found] = {}
+    for found in sorted(_all(strategy, times, sessions), key=lambda each: (each.slot.start, each.slot.name)):
+        by_start.setdefault(found.slot.start, found)
+    ordered = list(by_start.values())
+    cut = [
+        replace(each, slot=replace(each.slot, end=min(each.slot.end, later.slot.start)))
+        for each, later in pairwise(ordered)
+    ]
+    return cut + ordered[-1:]
+
+
+def _all(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> Iterator[_Found]:
+    for place, session in enumerate(sessions):
+        for part in times.parts:
+            holds = part.days.hold(sessions, place) if part.days else True
+            for due in job_times.dues(part.times, session) if holds is not False else ():
+                name = f"{part.days.text} {due.name}" if part.days else due.name
+                end = _end(part, due, sessions, place)
+                yield _Found(StrategySlot(strategy, session.date, name, due.start, end), place, bool(holds))
+
+
+def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session], place: int) -> datetime:
+    """Return the deadline of a slot that starts in the session at this place."""
+    if part.sessions is not None:
+        return sessions[min(place + part.sessions, len(sessions)) - 1].close
+    return min(due.start + part.lasting, sessions[place].close) if part.lasting else due.end
+
+
+def _is_used(found: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
+    """Return True if a pass of entries starts while the slot is due."""
+    slot = found.slot
+    while_due = (each for each in sessions[found.place : found.place + MOST_SESSIONS] if each.open < slot.end)
+    return any(slot.start <= start < slot.end for session in while_due for start in _starts(entries, session))
+
+
+@lru_cache(maxsize=128)
+def _starts(times: JobTimes, session: Session) -> tuple[datetime, ...]:
+    return tuple(due.start for due in times.in_session(session))
