@@ -40,7 +40,7 @@ DOORS = {
     "names": "can see the names, sizes and times of this user's files",
     "processes": "can read or disturb this user's processes",
     "network": "can use the network",
-    "leftovers": "can leave processes running after its answer",
+    "leftovers": "can leave processes running when it ends",
 }
 """What a plug-in can do if a protection is missing, by the name of that protection."""
 
@@ -258,7 +258,7 @@ def guarded(protections: "Protections") -> str:
     """Say in one sentence what a plug-in can and can't reach."""
     open_doors = [words for name, words in DOORS.items() if not getattr(protections, name)]
     if not open_doors:
-        return "can't reach your keys, files, processes or the network, and nothing it starts outlives its answer."
+        return "can't reach your keys, files, processes or the network, and nothing it starts outlives it."
     keys = "" if protections.keep_keys else ": your keys are NOT protected from it"
     return f"{', and '.join(open_doors)}{keys}."
 

@@ -46,36 +46,36 @@ def soon() -> float:
 def test_messages_arrive_whole_and_in_order(line: Line, messages: list[bytes]) -> None:
     def send() -> None:
         for message in messages:
-            line.pipes.send(message)
+            line.pipes.put(message)
 
     sender = threading.Thread(target=send)
     sender.start()
-    assert [line.pipes.receive(MOST) for _ in messages] == messages
+    assert [line.pipes.get(MOST) for _ in messages] == messages
     sender.join()
 
 
 def test_a_message_that_does_not_come_in_time_is_a_timeout(line: Line) -> None:
     with pytest.raises(TimeoutError):
-        line.pipes.receive(MOST, soon())
+        line.pipes.get(MOST, soon())
     os.write(line.sink, HEADER.pack(5) + b"half")
     with pytest.raises(TimeoutError):
-        line.pipes.receive(MOST, soon())
+        line.pipes.get(MOST, soon())
 
 
 def test_a_message_that_nobody_reads_is_a_timeout(line: Line) -> None:
     with pytest.raises(TimeoutError):
-        line.pipes.send(bytes(MOST), soon())
+        line.pipes.put(bytes(MOST), soon())
 
 
 def test_a_deadline_that_has_passed_still_takes_what_is_there(line: Line) -> None:
-    line.pipes.send(b"there", 0.0)
-    assert line.pipes.receive(MOST, 0.0) == b"there"
+    line.pipes.put(b"there", 0.0)
+    assert line.pipes.get(MOST, 0.0) == b"there"
 
 
 def test_a_message_that_is_too_long_is_refused_before_it_is_read(line: Line) -> None:
     os.write(line.sink, HEADER.pack(2**60))
     with pytest.raises(ValueError, match=f"{2**60} bytes are more than {MOST}"):
-        line.pipes.receive(MOST)
+        line.pipes.get(MOST)
 
 
 @pytest.mark.parametrize("sent", [b"", b"\0\0", HEADER.pack(5) + b"half"], ids=["nothing", "header", "message"])
@@ -83,10 +83,10 @@ def test_a_sender_that_is_gone_is_noticed(line: Line, sent: bytes) -> None:
     os.write(line.sink, sent)
     os.close(line.sink)
     with pytest.raises(EOFError):
-        line.pipes.receive(MOST)
+        line.pipes.get(MOST)
 
 
 def test_a_receiver_that_is_gone_is_noticed(line: Line) -> None:
     os.close(line.source)
     with pytest.raises(BrokenPipeError):
-        line.pipes.send(b"to nobody")
+        line.pipes.put(b"to nobody")

@@ -243,7 +243,7 @@ def test_an_interrupted_answer_is_never_taken_for_the_next_one(
     def interrupted(*_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Pipes, "receive", interrupted)
+    monkeypatch.setattr(Pipes, "get", interrupted)
     with pytest.raises(KeyboardInterrupt):
         plugin.propose(VIEW)
     monkeypatch.undo()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,10 @@ from commands.shared.asking import Asked
 from commands.shared.surface import Report
 from commands.trade_once import verb as trade_once
 from tests.bot import Bot, log
+from tests.commands.strategy.plugins import install
 from tests.venues import opening
 from tests.worlds import wanted
+from tradebot.adapters.plugins.confinement import descendants
 from tradebot.adapters.state import lock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -152,6 +155,34 @@ def test_a_strategy_that_is_missing_uses_up_no_slot(trader: Bot) -> None:
             with pytest.raises(OperatorError, match="absent"):
                 run(app)
         assert not {claim.job for claim in app.books.slot_claims(app.now().date())} & {Job.TRADE_ONCE, Job.SCORE}
+
+
+COUNTING = """
+self.asked = getattr(self, "asked", 0) + 1
+if self.asked == 3:
+    raise RuntimeError("enough")
+return [Open("AAPL", Side.BUY, self.asked / 10)]"""
+
+
+def test_a_plug_in_answers_pass_after_pass_in_one_process_and_ends_with_its_bot(
+    trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, {"counting": COUNTING}, "counted")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = trader.folder / "tradebot.yaml"
+    file.write_text(file.read_text().replace("strategies: {", "strategies: {counting: {}, "))
+
+    def asked(app: App) -> list[float | None]:
+        data = entries(app, dry_run=True, force_slot=True).data
+        scores = [row.score for row in data.rows if row.strategy == "counting"]
+        assert ["enough" in str(row.decision.observed) for row in data.refused_strategies] == [True] * (not scores)
+        return scores
+
+    with opened(Options(str(trader.folder)), os.environ) as app:
+        before = descendants()
+        assert [asked(app) for _ in range(4)] == [[0.1], [0.2], [], [0.1]]
+        assert descendants() > before
+    assert descendants() == before
 
 
 def test_damaged_books_halt_the_bot_before_anyone_is_asked(trader: Bot) -> None:

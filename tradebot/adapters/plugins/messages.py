@@ -103,6 +103,7 @@ def plain(view: StrategyView) -> StrategyView:
         view,
         universe=tuple(view.universe),
         facts=dict(view.facts),
+        market=dict(view.market),
         series=dict(view.series),
         quotes=dict(view.quotes),
         lots=dict(view.lots),

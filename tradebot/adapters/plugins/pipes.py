@@ -1,4 +1,4 @@
-"""Send and receive messages over a pair of pipes. Each is preceded by its length, and may have a deadline."""
+"""Put and get messages over a pair of pipes. Each is preceded by its length, and may have a deadline."""
 
 import os
 import select
@@ -23,8 +23,8 @@ class Pipes:
         for end in (source, sink):
             os.set_blocking(end, False)
 
-    def send(self, message: bytes, deadline: float | None = None) -> None:
-        """Send one message."""
+    def put(self, message: bytes, deadline: float | None = None) -> None:
+        """Send one message to the other end."""
         for part in (HEADER.pack(len(message)), message):
             rest = memoryview(part)
             while rest:
@@ -39,7 +39,7 @@ class Pipes:
         poll.register(self._source, select.POLLIN)
         return not poll.poll(0)
 
-    def receive(self, most: int, deadline: float | None = None) -> bytes:
+    def get(self, most: int, deadline: float | None = None) -> bytes:
         """Return one message; ValueError if it is longer than `most` bytes."""
         (length,) = HEADER.unpack(self._read(HEADER.size, deadline))
         if length > most:

@@ -6,6 +6,7 @@ plug-in's process is stopped.
 """
 
 import fcntl
+import gc
 import os
 import pickle
 import resource
@@ -32,6 +33,8 @@ MAX_TASKS = 256
 """How many processes and threads a plug-in may add to those already running."""
 MAX_OPEN = 256
 """No file descriptor of a keeper is higher than this."""
+VIEW_OBJECTS = 50_000
+"""How many objects may be made before Python looks for garbage."""
 PLACE = "tradebot-plugin-"
 LEFT_AFTER_S = 3600
 """How old a folder must be before a later keeper may remove it."""
@@ -44,7 +47,7 @@ def main() -> None:
     for standard in (0, 1):
         os.dup2(devnull, standard)
     with suppress(EOFError):
-        start: Start = pickle.loads(bot.receive(sys.maxsize))  # noqa: S301 - from the process that started this one
+        start: Start = pickle.loads(bot.get(sys.maxsize))  # noqa: S301 - from the process that started this one
         _end_when_told()
         _limit_time(start.bounds)
         _remove_leftovers(Path(tempfile.gettempdir()))
@@ -52,7 +55,7 @@ def main() -> None:
             with _place() as place:
                 _keep(start, place, bot)
         except OSError as error:
-            bot.send(CLEAN + refusal(f"it can't be confined, so it was not asked: {error}"))
+            bot.put(CLEAN + refusal(f"it can't be confined, so it was not asked: {error}"))
     os._exit(0)
 
 
@@ -114,21 +117,21 @@ def _keep(start: Start, place: Path, bot: Pipes) -> None:
     own.mkdir()
     root.mkdir()
     confined = confinement(reach_of(start.target, own, start.private), root, start.private)
-    request = bot.receive(sys.maxsize)
+    request = bot.get(sys.maxsize)
     if request == PROTECTIONS:
-        bot.send(CLEAN + text_of(Reply(protections=confined.protections)))
+        bot.put(CLEAN + text_of(Reply(protections=confined.protections)))
         _limit_time(None)
-        request = bot.receive(sys.maxsize)
+        request = bot.get(sys.maxsize)
     with confined.all_ended():
         plugin = _Plugin(start, confined)
         while True:
             _limit_time(start.bounds)
             answer = plugin.answer(request)
             _limit_time(None)
-            bot.send((LEFT if plugin.left_processes() else CLEAN) + answer)
+            bot.put((LEFT if plugin.left_processes() else CLEAN) + answer)
             if plugin.is_over:
                 return
-            request = bot.receive(sys.maxsize)
+            request = bot.get(sys.maxsize)
 
 
 class _Plugin:
@@ -152,8 +155,8 @@ class _Plugin:
             if not self._pipes.is_empty:
                 raise ValueError("it wrote an answer before it was asked")
             os.kill(self._pid, signal.SIGCONT)
-            self._pipes.send(request)
-            answer = self._pipes.receive(MAX_BYTES)
+            self._pipes.put(request)
+            answer = self._pipes.get(MAX_BYTES)
             os.kill(self._pid, signal.SIGSTOP)
             return answer
         except ValueError as error:
@@ -199,18 +202,20 @@ def _answer_all(start: Start, confined: Confinement, keeper: Pipes) -> NoReturn:
         confined.enter()
         os.chdir(own)
     except OSError as error:
-        keeper.send(refusal(f"it could not be confined, so it was not asked: {error}"))
+        keeper.put(refusal(f"it could not be confined, so it was not asked: {error}"))
         sys.exit(0)
     limit_resources(start.bounds)
     tempfile.tempdir = own
     os.environ.update(HOME=own, TMPDIR=own)
+    # A view has many objects and no cycles, and looking for those takes as long as reading it.
+    gc.set_threshold(VIEW_OBJECTS)
     answering = Answering(start)
     while True:
-        request = keeper.receive(sys.maxsize)
+        request = keeper.get(sys.maxsize)
         limit_time(start.bounds)
         answer = answering.reply(request)
         _limit_time(None)
-        keeper.send(answer)
+        keeper.put(answer)
 
 
 def _bound_tasks() -> None:

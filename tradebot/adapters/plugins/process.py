@@ -64,7 +64,7 @@ class PluginProcess:
             assert self._process.stdin
             assert self._process.stdout
             self._pipes = Pipes(self._process.stdout.fileno(), self._process.stdin.fileno())
-            self._pipes.send(pickle.dumps(start), self._started_s + self._timeout_s)
+            self._pipes.put(pickle.dumps(start), self._started_s + self._timeout_s)
         except OSError as error:
             _fail(f"its process could not be started: {error.strerror}")
 
@@ -106,9 +106,9 @@ class PluginProcess:
         """Send a request and return the part of the reply that answers it."""
         deadline_s = began_s + self._timeout_s
         try:
-            self._pipes.send(request, deadline_s)
+            self._pipes.put(request, deadline_s)
             # We gave it no key, but without confinement it could have read the key file.
-            reply = _read(hide_in(self._pipes.receive(MAX_BYTES, deadline_s)))
+            reply = _read(hide_in(self._pipes.get(MAX_BYTES, deadline_s)))
         except TimeoutError:
             reply = _refused(Reason.STRATEGY_TIMEOUT, "no answer", self._timeout_s)
         except (OSError, EOFError):
