@@ -101,6 +101,9 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
         )
     if rows:
         console.print(table)
+    own = [f"{clean(row.symbol)} {', '.join(own_rules)}" for row in rows if (own_rules := _own_rules(row))]
+    if own:
+        console.print(f"Set by the strategy when it opened the position: {'; '.join(own)}", markup=False)
 
 
 def columns(rows: "Iterable[Holding]") -> dict[str, str]:
@@ -110,6 +113,12 @@ def columns(rows: "Iterable[Holding]") -> dict[str, str]:
     watching = {stop.rule for row in rows for stop in row.stops}
     headings = {kind.reason.value: kind.column for kind in kinds().values()}
     return {rule: heading for rule, heading in headings.items() if rule in watching}
+
+
+def _own_rules(row: "Holding") -> list[str]:
+    """Return the headings of the rules with which a position was opened."""
+    own = [stop.rule for stop in row.stops if stop.own]
+    return [heading for rule, heading in columns([row]).items() if rule in own]
 
 
 def _stop(stop: "StopRow", nearest: str | None) -> str:

@@ -144,9 +144,9 @@ def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
 
     If one isn't installed, none are shown: `strategy list` says what is wrong.
     """
-    from tradebot.desk.own_slots import Claims, times_of, usable
+    from tradebot.desk.own_slots import Claims, times_of
     from tradebot.model.record import Job
-    from tradebot.timetable.own_clock import standing
+    from tradebot.timetable.own_clock import standing, usable
 
     entries, rules = app.settings.timetable[Job.TRADE_ONCE], app.rules
     strategies: Sequence[Strategy] = ()

@@ -76,7 +76,7 @@ def _clear(path: Path) -> None:
     """Remove an earlier demo that nobody is working on; keep a configuration that a person has edited."""
     from shutil import rmtree
 
-    from commands.init.verb import written_here
+    from commands.init.own_file import written_here
     from tradebot.adapters.state import lock, state_folder
     from tradebot.app import sandbox
     from tradebot.app.loading import USER_FILE

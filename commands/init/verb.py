@@ -119,12 +119,13 @@ def make(
     `look` is a real broker's clock and account; the embedded exchange is asked once its market exists. `start` is the
     file that the bot's own configuration begins with, if any.
     """
+    from commands.init.own_file import keep_flags, refuse_foreign_settings
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
 
     _refuse_marked(path)
     if start or len(flags) > 1:
-        _refuse_foreign_settings(path)
+        refuse_foreign_settings(path)
     _set_leftovers_aside(path)
     accepted = settings
     if settings.mode == "sandbox":
@@ -134,20 +135,9 @@ def make(
             flags, accepted = flags | {"universe": universe}, settings
     made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
     if start or len(flags) > 1:
-        _keep_flags(path, flags, start.read_text(encoding="utf-8") if start else "")
+        keep_flags(path, flags, start.read_text(encoding="utf-8") if start else "")
     state_folder.create(path, settings.mode, made.number, kind, made.at)
     return _report(path, settings, made)
-
-
-def _refuse_foreign_settings(path: Path) -> None:
-    from tradebot.app.loading import USER_FILE
-
-    own = path / USER_FILE
-    if own.exists() and not written_here(own):
-        raise OperatorError(
-            f"{own} is your own file, and the options would have to be written over it",
-            f"put the settings into that file and leave the options out, or move the file: mv {own} {own}.mine",
-        )
 
 
 def _set_leftovers_aside(path: Path) -> None:
@@ -229,32 +219,6 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     if armed:
         switch.arm(path, f"{kind} {caller()}", clock.now)
     return _Books(account.number, account.cash, clock.now, armed)
-
-
-def _keep_flags(path: Path, flags: dict[str, Any], start: str) -> None:
-    """Write the options into the folder's own configuration file after its start, where later verbs find them."""
-    import yaml
-
-    from tradebot.adapters.state.state_folder import write_durably
-    from tradebot.app.loading import USER_FILE
-
-    kept = {key: value for key, value in flags.items() if key != "mode"}
-    text = start + (yaml.safe_dump(kept, sort_keys=False, default_flow_style=None) if kept else "")
-    write_durably(path / USER_FILE, _first_line(text) + text)
-
-
-def written_here(path: Path) -> bool:
-    """Return True if a configuration is unchanged since `init` wrote it."""
-    first, newline, rest = path.read_bytes().partition(b"\n")
-    return first + newline == _first_line(rest.decode(errors="replace")).encode()
-
-
-def _first_line(text: str) -> str:
-    """Return the first line of a configuration written by `init`; its digest shows whether a person edited it."""
-    import hashlib
-
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"# Written by init ({digest}); goes over the shipped configuration, see config/base.yaml for every value.\n"
 
 
 def _render(console: "Console", made: Made) -> None:

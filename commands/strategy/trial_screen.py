@@ -48,7 +48,7 @@ def _render_answer(console: "Console", data: "Tried") -> None:
         assert data.refusal.reason is not None, "a refusal has a reason"
         row = REASONS[data.refusal.reason]
         console.print(f"Answer    [red]refused[/red]: {data.refusal.reason}", highlight=False)
-        console.print(f"  {_decided(data.refusal)}\n  {row.meaning}\n  Next: {row.remedy}", markup=False)
+        console.print(f"  {_numbers(data.refusal)}\n  {row.meaning}\n  Next: {row.remedy}", markup=False)
         return
     declined = sum(want.declined is not None for want in data.wants)
     console.print(
@@ -95,12 +95,15 @@ def _percent(fraction: "Decimal | None") -> str:
 
 def _decided(decision: "Decision") -> str:
     """Return a decision's reason and numbers."""
+    return f"{decision.reason or decision.verdict} {_numbers(decision)}"
+
+
+def _numbers(decision: "Decision") -> str:
     observed, limit = (
         clean(measured(_short(value), unit))
         for value, unit in zip((decision.observed, decision.limit), decision.units, strict=True)
     )
-    against = f" against {limit}" if limit else ""
-    return f"{decision.reason or decision.verdict} {observed or 'nothing'}{against}"
+    return (observed or "nothing") + (f" against {limit}" if limit else "")
 
 
 def _short(value: object) -> object:

@@ -246,6 +246,8 @@ SCENARIOS = [
     ),
     ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),
     ("limits: {max_spread_fraction: 0.009}", "loses 0.0204 of equity, not less than max_daily_loss_fraction 0.02"),
+    ("strategies: {flow: {times: at noon}}", "strategies.flow.times: 'at noon' is not a time; use 'every 5m'"),
+    ("strategies: {flow: {times: every 1m}}", "the slot open+3m would be over before a pass of entries starts"),
     ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),

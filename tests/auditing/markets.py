@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tradebot.auditing.bar_findings import Stored
-from tradebot.auditing.bar_times import midnight_s
+from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.model.bar import Session
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.auditing.markets import MadeBar, daily, minutes, of_days, of_minutes, weekdays
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Stored
-from tradebot.auditing.bar_times import midnight_s
+from tradebot.auditing.bar_sessions import midnight_s
 from tradebot.auditing.bars import check, misplaced
 from tradebot.model.bar import Session
 
@@ -55,13 +55,13 @@ def test_bars_of_another_zone_are_found_with_the_hours_they_are_off(
     assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, hours, len(moved))
 
 
-def test_a_zone_without_summer_time_is_found_from_its_beginning_on() -> None:
-    bars = minutes(SESSIONS)
-    change_s = midnight_s(SESSIONS[5].date)
-    moved = [bar._replace(start_s=bar.start_s + 3600 * (bar.start_s > change_s)) for bar in bars]
-    (finding,) = found(of_minutes(moved))
-    assert (finding.flaw, finding.observed) == (Flaw.WRONG_ZONE, 1)
-    assert finding.at == SESSIONS[5].open + timedelta(hours=1)
+def test_one_week_in_another_zone_is_found_alone() -> None:
+    three = weekdays(15)
+    change_s = midnight_s(three[10].date)
+    moved = [bar._replace(start_s=bar.start_s + 3600 * (bar.start_s > change_s)) for bar in minutes(three)]
+    (finding,) = found(of_minutes(moved), sessions=three)
+    assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, 1, 5 * 390)
+    assert finding.at == three[10].open + timedelta(hours=1)
 
 
 def test_a_day_of_heavy_trading_after_hours_is_in_its_own_zone() -> None:
@@ -81,6 +81,12 @@ def test_a_thin_symbol_with_a_bar_of_the_closing_auction_is_not_called_stamped_a
     thin = [bar for bar in minutes(SESSIONS[:5], filled=0.3) if bar.start_s not in _opens()]
     auctions = [thin[0]._replace(start_s=int(session.close.timestamp())) for session in SESSIONS[:5]]
     assert flaws(of_minutes(sorted([*thin, *auctions]))) == []
+
+
+def test_one_full_session_of_a_thin_symbol_does_not_tell_either() -> None:
+    thin = [bar for bar in minutes(SESSIONS[:4], filled=0.3) if bar.start_s not in _opens()]
+    full = [bar._replace(start_s=bar.start_s + 60) for bar in minutes(SESSIONS[4:5])]
+    assert flaws(of_minutes([*thin, *full])) == []
 
 
 def _opens() -> set[int]:
@@ -115,7 +121,9 @@ def test_one_missing_minute_is_chance_unless_other_liquid_symbols_lack_it_too() 
     lost_s = MINUTES[500].start_s
     alone = [of_minutes([bar for bar in MINUTES if bar.start_s != lost_s])]
     assert flaws(*alone, of_minutes(MINUTES, "B"), of_minutes(MINUTES, "C")) == []
-    assert flaws(*(replace(alone[0], symbol=name) for name in ("A", "B", "C"))) == [Flaw.HOLE] * 3
+    lacking = [replace(alone[0], symbol=name) for name in ("A", "B", "C")]
+    assert flaws(*lacking[:2], of_minutes(MINUTES, "C")) == []
+    assert flaws(*lacking) == [Flaw.HOLE] * 3
 
 
 def test_missing_minutes_of_a_thin_symbol_are_counted_only() -> None:
@@ -187,6 +195,8 @@ def test_a_close_that_jumps_and_comes_back_is_a_spike(factor: float) -> None:
     odd = _times(DAYS[4], factor)
     (finding,) = found(of_days([*DAYS[:4], odd, *DAYS[5:]]))
     assert (finding.flaw, finding.observed) == (Flaw.SPIKE, odd.close)
+    falls_further = [_times(bar, 0.62)._replace(volume=bar.volume * 9) for bar in DAYS[5:]]
+    assert flaws(of_days([*DAYS[:4], _times(DAYS[4], 1.4), *falls_further])) == []
     stays = [_times(bar, factor)._replace(volume=bar.volume * 9) for bar in DAYS[4:]]
     assert flaws(of_days([*DAYS[:4], *stays])) == []
 
@@ -200,13 +210,16 @@ def test_daily_dates_that_are_all_a_day_early_are_one_finding() -> None:
     early = [
         bar._replace(start_s=midnight_s(SESSIONS[place].date - timedelta(days=1))) for place, bar in enumerate(DAYS)
     ]
-    long = weekdays(20)
+    long = weekdays(60)
     more = [
         bar._replace(start_s=midnight_s(s.date - timedelta(days=1))) for s, bar in zip(long, daily(long), strict=True)
     ]
     assert {each.flaw for each in found(of_days(early))} == {Flaw.NO_SESSION, Flaw.GAP}, "two Sundays may be chance"
     (finding,) = found(of_days(more), sessions=long)
-    assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, -24, 20)
+    assert (finding.flaw, finding.observed, finding.count) == (Flaw.WRONG_ZONE, -24, 60)
+    with_one_right = [*more[:14], more[14]._replace(start_s=midnight_s(long[14].date)), *more[15:]]
+    nearly_all = found(of_days(with_one_right), sessions=long)
+    assert [each.flaw for each in nearly_all] == [Flaw.WRONG_ZONE], "one of them may fit by chance"
 
 
 def test_a_bar_on_a_weekend_or_at_another_time_of_day_is_found() -> None:

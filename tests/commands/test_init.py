@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from commands.init.verb import make, setting_up, written_here
+from commands.init.own_file import written_here
+from commands.init.verb import make, setting_up
 from tests.adapters.samples import ACCOUNT, NOW, make_intent
 from tests.adapters.wire.scripted import Scripted, serving
 from tests.bot import Bot

@@ -12,11 +12,12 @@ import pytest
 from tests.bot import log, typed
 from tests.docs.recipes import ROOT
 from tradebot.app import sandbox
+from tradebot.model.reasons import Reason
 
 GUIDE = (ROOT / "docs" / "guides" / "first-strategy.md").read_text(encoding="utf-8")
 BY_HAND = {"git", "make", "source"}
 """Programs that make an environment, which the tests have."""
-MINUTES = ("--minutes", "40")
+MINUTES = ("--minutes", "33")
 
 
 def commands() -> list[list[str]]:
@@ -74,6 +75,11 @@ def test_the_guide_ends_with_a_strategy_that_has_traded(
 def test_the_guide_names_only_words_that_a_strategy_can_import() -> None:
     from tradebot import ports
 
-    assert {"Open", "Target", "Reduce", "Close"} <= set(ports.__all__)
-    named = set(re.findall(r"`([A-Z][a-z]+)\(", GUIDE))
-    assert named <= set(ports.__all__), named - set(ports.__all__)
+    named = set(re.findall(r"`([A-Z][a-zA-Z]+)\(", GUIDE))
+    assert {"Open", "Target", "Reduce", "Close", "Needs"} <= named <= set(ports.__all__)
+
+
+def test_every_reason_that_the_guide_explains_exists() -> None:
+    named = set(re.findall(r"^\| `([A-Z]+_[A-Z_]+)`", GUIDE, flags=re.MULTILINE))
+    assert len(named) >= 6
+    assert named <= set(Reason)

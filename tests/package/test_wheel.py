@@ -94,9 +94,12 @@ def test_each_package_is_in_the_wheel_and_owned_by_one_distribution(
 
 def test_the_shipped_configuration_is_in_the_wheel_byte_for_byte(installed: Installed) -> None:
     (site_packages,) = installed.environment.glob("lib/python*/site-packages")
-    shipped = {p.name: p.read_bytes() for p in (site_packages / "tradebot" / "config").iterdir()}
-    assert "base.yaml" in shipped
-    assert shipped == {p.name: p.read_bytes() for p in (ROOT / "config").iterdir()}
+    shipped, here = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.yaml")}
+        for root in (site_packages / "tradebot" / "config", ROOT / "config")
+    )
+    assert {Path("base.yaml"), Path("profiles/rotation.yaml")} <= set(shipped)
+    assert shipped == here
 
 
 def test_the_ready_made_fault_scripts_are_in_the_wheel_byte_for_byte(installed: Installed) -> None:

@@ -7,11 +7,13 @@ from decimal import Decimal
 import pytest
 
 from tests.reconciliation.test_activities import activity, happens
+from tests.venues import ACCEPTED, LOST
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.lists import Exits
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.order import Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.ports.world import World
@@ -19,12 +21,14 @@ from tradebot.ports.world import World
 STOP, TARGET = Decimal("0.01"), Decimal("0.5")
 
 
-def opened(side: Side = Side.BUY, *parts: int) -> Scene:
+def opened(side: Side = Side.BUY, *parts: int, reply: Reply = ACCEPTED) -> Scene:
     """Return a scene with a position at 100 that the strategy opened with its own stop and target."""
     scene = Scene()
+    scene.venue.script = {"AAPL": reply}
     asked = replace(wanted("AAPL", side=side), stop_loss_fraction=STOP, profit_target_fraction=TARGET)
     trade_once(scene.world(asked), call())
     (entry,) = scene.venue.submitted
+    scene.venue.script = {}
     for part in parts or (None,):
         scene.venue.fill(entry.client_order_id, "100", None if part is None else Decimal(part))
         scene.later(5)
@@ -78,6 +82,12 @@ def test_the_list_of_another_strategy_closes_nothing() -> None:
 
 def test_it_holds_for_what_filled_in_parts_too() -> None:
     scene = opened(Side.BUY, 2, 1)
+    assert decided(scene, "99.01", world(scene)) is Reason.HOLD
+    assert decided(scene, "99", world(scene)) is Reason.STOP_LOSS
+
+
+def test_it_holds_where_the_venues_answer_was_lost() -> None:
+    scene = opened(reply=LOST)
     assert decided(scene, "99.01", world(scene)) is Reason.HOLD
     assert decided(scene, "99", world(scene)) is Reason.STOP_LOSS
 

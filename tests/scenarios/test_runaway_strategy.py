@@ -22,7 +22,7 @@ from tradebot.ports.world import Call
 NAMES = "AAPL,MSFT,NVDA,AMZN,GOOGL,META,TSLA,AMD,JPM,BAC,XOM,CVX"
 WIDE = (
     "limits: {max_new_entries: 5, max_open_positions: 40, max_order_fraction: 0.01, min_score: 0.01, min_coverage: 0.1,"
-    " price_collar_fraction: 0.9}\n"
+    " price_collar_fraction: 0.9, cooldown_s: 1800}\n"
 )
 """Limits on the book that would let all twelve in: only how often bounds what a wild strategy sends."""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.builders import DAY, NOW
 from tradebot.model.flow import Direction, FlowAlert, FlowPage, Intake, Quota
 from tradebot.model.instrument import Right
-from tradebot.signals.kinds import kind_names, kind_of, kinds
+from tradebot.signals.kinds import kind_of
 from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_tide import TideTick
 from tradebot.signals.kinds.oi_change import OiChange
@@ -99,7 +99,7 @@ def with_field(endpoint: str, name: str, value: object) -> dict[str, object]:
     return {**GOOD[endpoint], name: value}
 
 
-@pytest.mark.parametrize("endpoint", kind_names())
+@pytest.mark.parametrize("endpoint", GOOD)
 def test_a_good_row_of_each_endpoint_becomes_one_fact(endpoint: str) -> None:
     intake = asked(endpoint, GOOD[endpoint])
     assert (intake.received, len(intake.facts), intake.foreign, intake.duplicates, intake.rejected) == (
@@ -115,7 +115,7 @@ def test_an_alert_keeps_its_money_exact_and_its_time_in_utc() -> None:
     assert (fact.right, fact.expiry, fact.has_sweep) == (Right.CALL, date(2026, 12, 18), True)
 
 
-@pytest.mark.parametrize("endpoint", [name for name, kind in kinds().items() if not kind.market_wide])
+@pytest.mark.parametrize("endpoint", [name for name in GOOD if not kind_of(name).market_wide])
 def test_a_fact_carries_our_spelling_of_the_symbol(endpoint: str) -> None:
     spelled = {key: "BRKB" for key in ("ticker", "underlying_symbol") if key in GOOD[endpoint]}
     (fact,) = asked(endpoint, GOOD[endpoint] | spelled, symbol="BRK.B").facts
@@ -265,7 +265,7 @@ anything = st.one_of(
 
 @st.composite
 def pages(draw: st.DrawFn) -> FlowPage:
-    endpoint = draw(st.sampled_from(kind_names()))
+    endpoint = draw(st.sampled_from(list(GOOD)))
     good = GOOD[endpoint]
     garbled = st.dictionaries(st.sampled_from(sorted(good)), anything, max_size=3).map(lambda bad: good | bad)
     rows = draw(st.lists(st.one_of(garbled, anything), max_size=6))

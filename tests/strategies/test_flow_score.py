@@ -4,10 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.candidate import Component
-from tradebot.signals.components import component_names
 from tradebot.strategies.flow import weigh
 
-names = component_names()
+names = ("flow", "dark_pool", "market_tide", "greek_exposure", "iv_rank", "oi_change")
 component_values = st.lists(
     st.tuples(st.one_of(st.none(), st.floats(-1, 1)), st.floats(0, 100)), min_size=6, max_size=6
 )

@@ -11,7 +11,7 @@ from commands import positions
 from commands.status import screen as status_screen
 from tests.builders import EXITS, LISTED, NOW, ago
 from tradebot.exits.held import Held
-from tradebot.model.position import Lot, Position
+from tradebot.model.position import Kept, Lot, Position
 from tradebot.views import holdings
 from tradebot.views.holdings import Holding
 
@@ -53,3 +53,23 @@ def test_positions_tell_what_is_passed_and_overdue_on_every_screen(columns: int)
     shown = console.file.getvalue()
     assert ("passed by 0.4%" in shown, "due 14h27m ago" in shown, "…" in shown) == (True, True, False)
     assert max(map(len, shown.splitlines())) <= columns
+
+
+def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the_nearer_one() -> None:
+    opened_at = ago(600)
+    position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), opened_at),), Decimal(0), opened_at)
+
+    def shown(stop: str) -> tuple[Holding, str]:
+        kept = {("flow", "AAPL"): Kept(None, Decimal(stop))}
+        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW)
+        console = Console(file=io.StringIO(), width=160)
+        positions.show_own(console, [held])
+        assert isinstance(console.file, io.StringIO)
+        return held, console.file.getvalue()
+
+    held, screen = shown("0.005")
+    assert [(stop.rule, stop.price) for stop in held.stops if stop.own] == [("STOP_LOSS", Decimal("99.5"))]
+    assert "Set by the strategy when it opened the position: AAPL stop\n" in screen
+    held, screen = shown("0.5")
+    assert [stop.price for stop in held.stops if stop.rule == "STOP_LOSS"] == [LOSS]
+    assert (any(stop.own for stop in held.stops), "Set by" in screen) == (False, False)

@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from tradebot.timetable.sessions import CALENDAR_KNOWN
+
 if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.model.bar import Session
@@ -15,14 +17,12 @@ if TYPE_CHECKING:
 BEHIND = timedelta(days=60)
 AHEAD = timedelta(days=60)
 LEAST = timedelta(days=7)
-KNOWN = timedelta(days=41)
-"""How far back the calendar must reach, so that the first session of the month is known."""
 SATURDAY = 5
 
 
 def ensure(ledger: SqliteLedger, now: datetime, ahead: timedelta) -> None:
     """Store the sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-    reach, behind = now.date() + ahead, now.date() - KNOWN
+    reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
     held = [session.date for session in ledger.sessions(behind, reach + LEAST)]
     if held and min(held) <= behind + LEAST and max(held) >= reach:
         return

@@ -10,6 +10,7 @@ from tradebot.exits.lists import parse, worst_stop
 from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import longest_wait_s
+from tradebot.timetable.own_clock import usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +76,18 @@ def _fits_the_timetable(settings: Settings) -> Iterator[str]:
                 f"({timetable[job]}): age would close entries before each renewal"
             )
     yield from _looks_at_exits(settings)
+    yield from _own_times(settings)
     yield from flow_problems(settings)
+
+
+def _own_times(settings: Settings) -> Iterator[str]:
+    """Check that strategies' own times can be read, and that entries are made while each of their slots is due."""
+    for name, section in settings.strategies.sections().items():
+        if section.times and Job.TRADE_ONCE in settings.timetable:
+            try:
+                usable(section.times, settings.timetable[Job.TRADE_ONCE])
+            except ValueError as unusable:
+                yield f"strategies.{name}.times: {unusable}"
 
 
 def _looks_at_exits(settings: Settings) -> Iterator[str]:

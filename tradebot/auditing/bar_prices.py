@@ -7,7 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, Numbers, Stored, StoredBar, finding
-from tradebot.auditing.bar_times import DAY_S, Day
+from tradebot.auditing.bar_sessions import DAY_S, Day
 
 SPIKE_FRACTION = {True: 0.25, False: 0.10}
 """How far a close must jump, and come back at once, to count as a spike: in daily bars, and in minute bars."""
@@ -34,16 +34,17 @@ class DayBar(NamedTuple):
 
 def bad_price(bar: StoredBar) -> str | None:
     """Return what is impossible about a bar's numbers, or None."""
-    prices = (bar.open, bar.high, bar.low, bar.close)
+    low, high = bar.low, bar.high
+    if 0 < low <= bar.open <= high < math.inf and low <= bar.close <= high and 0 <= bar.volume < math.inf:
+        return None
+    prices = (bar.open, high, low, bar.close)
     if not all(map(math.isfinite, (*prices, bar.volume))):
         return "not a number"
     if min(prices) <= 0:
         return "price zero or negative"
-    if bar.high < bar.low:
+    if high < low:
         return "high below low"
-    if not (bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high):
-        return "open or close outside low and high"
-    return "negative volume" if bar.volume < 0 else None
+    return "negative volume" if bar.volume < 0 else "open or close outside low and high"
 
 
 def bad_prices(stored: Stored) -> Iterator[BarFinding]:
@@ -63,8 +64,11 @@ def spikes(stored: Stored, bars: Sequence[StoredBar]) -> Iterator[BarFinding]:
     """
     limit = math.log(1 + SPIKE_FRACTION[stored.daily])
     for before, bar, after in zip(bars, islice(bars, 1, None), islice(bars, 2, None), strict=False):
-        there, back = math.log(bar.close / before.close), math.log(after.close / bar.close)
-        if min(abs(there), abs(back)) >= limit and there * back < 0 and abs(there + back) < limit:
+        there = math.log(bar.close / before.close)
+        if abs(there) < limit:
+            continue
+        back = math.log(after.close / bar.close)
+        if abs(back) >= limit and there * back < 0 and abs(there + back) < limit:
             words = f"close {before.close:g}, then {bar.close:g}, then {after.close:g}"
             yield _spike(stored, bar, bar.close, before.close, words)
     if not stored.daily:
@@ -72,11 +76,13 @@ def spikes(stored: Stored, bars: Sequence[StoredBar]) -> Iterator[BarFinding]:
 
 
 def _wicks(stored: Stored, bars: Sequence[StoredBar], limit: float) -> Iterator[BarFinding]:
+    factor = math.exp(limit)
     for bar in bars:
-        top, bottom = max(bar.open, bar.close), min(bar.open, bar.close)
-        for name, price, body in (("high", bar.high, top), ("low", bar.low, bottom)):
-            if abs(math.log(price / body)) >= limit:
-                yield _spike(stored, bar, price, body, f"{name} {price:g} between {bottom:g} and {top:g}")
+        top, bottom = (bar.open, bar.close) if bar.open > bar.close else (bar.close, bar.open)
+        if bar.high >= factor * top:
+            yield _spike(stored, bar, bar.high, top, f"high {bar.high:g} over {bottom:g} to {top:g}")
+        if bar.low * factor <= bottom:
+            yield _spike(stored, bar, bar.low, bottom, f"low {bar.low:g} under {bottom:g} to {top:g}")
 
 
 def _spike(stored: Stored, bar: StoredBar, observed: float, expected: float, words: str) -> BarFinding:
@@ -162,8 +168,3 @@ def _named(ratio: float) -> str:
         return f"{ratio:g}:1" if ratio.is_integer() else f"{2 * ratio:g}:2"
     shares = 1 / ratio
     return f"1:{round(shares)}" if abs(shares - round(shares)) < 0.01 else f"2:{round(2 * shares)}"
-
-
-def usable(bars: Sequence[StoredBar]) -> list[StoredBar]:
-    """Return the bars whose numbers can be true."""
-    return [bar for bar in bars if bad_price(bar) is None]

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from tradebot.auditing import bar_prices, bar_times
+from tradebot.auditing import bar_gaps, bar_prices, bar_times
 from tradebot.auditing.bar_findings import BarFinding, Flaw, Stored
-from tradebot.auditing.bar_times import Day, Hours
+from tradebot.auditing.bar_sessions import LIQUID_SHARE, Day, Hours, days, filled, hours_of
 from tradebot.model.bar import Session
 
 _ORDER = {flaw: place for place, flaw in enumerate(Flaw)}
@@ -48,7 +48,7 @@ def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime) -
     Bars that aren't complete at `now` are findings too. One symbol's bars are looked at after the other's; what is
     kept of them is what tells whether the source lost a minute of many symbols.
     """
-    hours = bar_times.hours_of(sessions)
+    hours = hours_of(sessions)
     looked, found, liquid = [], [], []
     for stored in every:
         series = _judged(stored, hours, now)
@@ -56,8 +56,8 @@ def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime) -
         found += series.findings
         if series.liquid:
             liquid.append((replace(stored, bars=()), series.liquid))
-    lost = bar_times.lost_by_feed(days for _, days in liquid)
-    found += [finding for stored, days in liquid for finding in bar_times.holes(stored, days, lost)]
+    lost = bar_gaps.lost_by_feed(days for _, days in liquid)
+    found += [finding for stored, days in liquid for finding in bar_gaps.holes(stored, days, lost)]
     counts = Counter((finding.symbol, finding.timeframe) for finding in found)
     rows = (replace(row, findings=counts[row.symbol, row.timeframe]) for row in looked)
     return Checked(tuple(rows), ranked(found))
@@ -67,10 +67,10 @@ def misplaced(
     every: Sequence[Stored], sessions: Sequence[Session]
 ) -> tuple[tuple[BarFinding, ...], list[tuple[str, int]]]:
     """Return why the times of all bars can't be right, and the symbol and start of bars without a session."""
-    hours = bar_times.hours_of(sessions)
+    hours = hours_of(sessions)
     wrong, strange = [], []
     for stored in every:
-        by_minute = None if stored.daily else bar_times.days(stored, hours)
+        by_minute = None if stored.daily else days(stored, hours)
         wrong += [each for each in _placing(stored, hours, by_minute) if each.flaw in MISPLACED]
         strange += [(stored.symbol, bar.start_s) for bar in bar_times.strange(stored, hours)]
     return ranked(wrong), strange
@@ -96,13 +96,16 @@ def _judged(stored: Stored, hours: Sequence[Hours], now: datetime) -> _Series:
         words = "nothing is stored, so nothing was looked at"
         nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
         return _Series(LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ())
-    by_minute = None if stored.daily else bar_times.days(stored, hours)
-    found = [*_one_by_one(stored, hours, now), *_splits(stored, by_minute)]
+    by_minute = None if stored.daily else days(stored, hours)
+    usable = [bar for bar in stored.bars if bar_prices.bad_price(bar) is None]
+    found = [*_one_by_one(stored, hours, now), *bar_prices.spikes(stored, usable)]
+    short = bar_prices.daily_bars(usable) if by_minute is None else bar_prices.session_bars(by_minute)
+    found += [*bar_prices.unadjusted_splits(stored, short), *bar_prices.already_adjusted(stored, short)]
     times = _placing(stored, hours, by_minute)
     believed = not any(each.flaw in MISPLACED for each in times)
     found += times
     if believed:
-        found += bar_times.daily_gaps(stored, hours) if by_minute is None else bar_times.minute_gaps(stored, by_minute)
+        found += bar_gaps.daily_gaps(stored, hours) if by_minute is None else bar_gaps.minute_gaps(stored, by_minute)
     looked = _looked_at(stored, hours, by_minute)
     return _Series(looked, found, tuple(day.slim for day in by_minute or ()) if believed and looked.liquid else ())
 
@@ -111,14 +114,6 @@ def _one_by_one(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterat
     yield from bar_times.not_closed(stored, hours, now)
     yield from bar_times.duplicates(stored)
     yield from bar_prices.bad_prices(stored)
-    yield from bar_prices.spikes(stored, bar_prices.usable(stored.bars))
-
-
-def _splits(stored: Stored, by_minute: Sequence[Day] | None) -> Iterator[BarFinding]:
-    usable = bar_prices.usable(stored.bars)
-    short = bar_prices.daily_bars(usable) if by_minute is None else bar_prices.session_bars(by_minute)
-    yield from bar_prices.unadjusted_splits(stored, short)
-    yield from bar_prices.already_adjusted(stored, short)
 
 
 def _placing(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None) -> list[BarFinding]:
@@ -139,5 +134,5 @@ def _looked_at(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] 
     else:
         seen = [day for day in by_minute if day.count]
         sessions, missing = len(seen), sum(len(day.missing) for day in seen)
-        liquid = bar_times.filled(by_minute) >= bar_times.LIQUID_SHARE
+        liquid = filled(by_minute) >= LIQUID_SHARE
     return LookedAt(stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0)

@@ -19,7 +19,7 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import OutsideSource, Strategy
 from tradebot.ports.world import Call, Rules, World
 from tradebot.timetable.job_times import JobTimes
-from tradebot.timetable.own_clock import OwnTimes, Standing, parse, problems, standing
+from tradebot.timetable.own_clock import Standing, standing, usable
 
 MOST_MISSED = 20
 """How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""
@@ -95,14 +95,6 @@ def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries
     if stands.current is None or claims.ended(stands.current):
         return Plan((), (Waiting(strategy.name, stands.next),), missed, new)
     return Plan(((strategy, stands.current),), (), missed, new)
-
-
-def usable(text: str, entries: JobTimes) -> OwnTimes:
-    """Parse a strategy's times; ValueError if they can't be read, or don't fit the times at which entries are made."""
-    times = parse(text)
-    for problem in problems(times, entries):
-        raise ValueError(problem)
-    return times
 
 
 def _missed(stands: Standing, claims: "Claims", since: datetime) -> Iterator[StrategySlot]:

@@ -1,6 +1,5 @@
 """Lists of exit rules: the account's, those that the configuration gives to strategies, and what watches a position."""
 
-import difflib
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -19,7 +18,7 @@ from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.limits import ExitRules
 from tradebot.model.position import Kept
-from tradebot.text import expected
+from tradebot.text import expected, known_name
 
 Exits = tuple[ExitRule, ...]
 """The rules that watch a position. Those of time are asked first, then those of price, otherwise in this order."""
@@ -86,14 +85,11 @@ def _rule(item: object) -> ExitRule:
     if not (isinstance(item, Mapping) and len(item) == 1):
         raise ValueError("must be one exit rule with its settings, such as {stop_loss: {fraction: 0.02}}")
     ((name, settings),) = item.items()
-    if name not in kinds():
-        near = difflib.get_close_matches(str(name), kinds(), 1)
-        known = f"did you mean {near[0]}?" if near else f"known are {', '.join(kinds())}"
-        raise ValueError(f"there is no exit rule {str(name)[:40]!r}; {known}")
+    kind = kinds()[known_name(str(name), tuple(kinds()), "exit rule")]
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{name} needs its settings: {', '.join(kinds()[name].model_fields)}")
+        raise ValueError(f"{name} needs its settings: {', '.join(kind.model_fields)}")
     try:
-        return kinds()[name].model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as bad:
         raise ValueError("\n".join(_mistakes(name, bad))) from None
 

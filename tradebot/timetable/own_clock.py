@@ -3,24 +3,30 @@
 They say everything that a job's times can say. Besides, they may name the sessions, and how long a slot stays due.
 """
 
+from __future__ import annotations
+
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING
 
 from tradebot.model.bar import Session
 from tradebot.model.slot import StrategySlot
-from tradebot.ports.stores import Calendar
 from tradebot.timetable import job_times
 from tradebot.timetable.job_times import MOST_PARTS, WHOLE_DAY, JobTimes
+from tradebot.timetable.sessions import CALENDAR_KNOWN
+
+if TYPE_CHECKING:
+    from tradebot.ports.stores import Calendar
 
 MOST_SESSIONS = 5
 """The most sessions that a slot may stay due, so that its end is always within the stored calendar."""
 LONGEST_CLOSURE = timedelta(days=7)
 """The most days from one session to the next; a larger distance is a gap in the stored calendar."""
-MONTH = timedelta(days=31)
 NEAR = timedelta(days=10)
 _PART = re.compile(
     r"(?:every session |(?P<days>(?:first|last) session of (?:week|month)) )?(?P<moment>.*?)"
@@ -82,7 +88,7 @@ class OwnTimes:
     @property
     def reach(self) -> timedelta:
         """Return how far from a moment the calendar has to be known to find the slots around it."""
-        return MONTH + NEAR if any(part.days for part in self.parts) else NEAR
+        return CALENDAR_KNOWN if any(part.days for part in self.parts) else NEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ def parse(text: str) -> OwnTimes:
     return OwnTimes(plain, tuple(map(_part, words)))
 
 
-def problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
+def _problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
     """Yield which slots of a usual session could never be used, because no pass of entries starts while they are due.
 
     A series is asked only while entries are made, so that "every 5m" needs no hours of its own.
@@ -132,6 +138,14 @@ def problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
         if part.sessions is None and (between or len(unused) == len(slots)):
             name = (between or unused)[0]
             yield f"{times}: the slot {name} would be over before a pass of entries starts (trade-once: {entries})"
+
+
+def usable(text: str, entries: JobTimes) -> OwnTimes:
+    """Parse a strategy's times; ValueError if they can't be read, or don't fit the times at which entries are made."""
+    times = parse(text)
+    for problem in _problems(times, entries):
+        raise ValueError(problem)
+    return times
 
 
 def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> Standing:
@@ -186,11 +200,11 @@ def _slots(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> list[
     for found in sorted(_all(strategy, times, sessions), key=lambda each: (each.slot.start, each.slot.name)):
         by_start.setdefault(found.slot.start, found)
     ordered = list(by_start.values())
-    cut = [
-        replace(each, slot=replace(each.slot, end=min(each.slot.end, later.slot.start)))
-        for each, later in pairwise(ordered)
-    ]
-    return cut + ordered[-1:]
+    return [_until(each, later.slot.start) for each, later in pairwise(ordered)] + ordered[-1:]
+
+
+def _until(found: _Found, end: datetime) -> _Found:
+    return found if found.slot.end <= end else replace(found, slot=replace(found.slot, end=end))
 
 
 def _all(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> Iterator[_Found]:
@@ -212,9 +226,14 @@ def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session], place: 
 
 def _is_used(found: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
     """Return True if a pass of entries starts while the slot is due."""
-    slot = found.slot
-    while_due = (each for each in sessions[found.place : found.place + MOST_SESSIONS] if each.open < slot.end)
-    return any(slot.start <= start < slot.end for session in while_due for start in _starts(entries, session))
+    slot, own = found.slot, sessions[found.place]
+    later = sessions[found.place + 1 : found.place + MOST_SESSIONS] if slot.end > own.close else ()
+    return any(_starts_within(_starts(entries, session), slot) for session in (own, *later))
+
+
+def _starts_within(starts: Sequence[datetime], slot: StrategySlot) -> bool:
+    place = bisect_left(starts, slot.start)
+    return place < len(starts) and starts[place] < slot.end
 
 
 @lru_cache(maxsize=128)

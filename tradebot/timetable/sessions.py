@@ -1,11 +1,18 @@
 """Find the stored session that a moment belongs to."""
 
+from __future__ import annotations
+
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from tradebot.model.bar import Session
-from tradebot.ports.stores import Calendar
+
+if TYPE_CHECKING:
+    from tradebot.ports.stores import Calendar
 
 CALENDAR_REACH = timedelta(days=7)
+CALENDAR_KNOWN = timedelta(days=41)
+"""How far back the calendar must be known, so that the first session of this month is."""
 
 
 def session_of(calendar: Calendar, now: datetime) -> Session | None:

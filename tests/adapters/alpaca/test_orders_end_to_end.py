@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.alpaca.samples import intent
+from tests.builders import SHIPPED
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
@@ -26,7 +27,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus, OrderType, Outcome
 from tradebot.model.trading import Mode
-from tradebot.signals.kinds import kinds
+from tradebot.signals.kinds import kind_of
 
 DAY = date(2026, 11, 20)
 SYMBOLS = ("AAPL", "MSFT", "SPY")
@@ -120,7 +121,7 @@ def test_every_flow_endpoint_answers_with_rows_and_a_quota(served: Served) -> No
     clock = LockStepClock(url)
     clock.tick_to("close")
     source = UnusualWhales(url, "sandbox", now=clock.now)
-    for kind in kinds().values():
+    for kind in map(kind_of, SHIPPED.unusual_whales.poll_s):
         page = source.fetch(kind, None if kind.market_wide else "AAPL", DAY)
         assert page.rows, kind.name
         assert page.quota.used_today is not None

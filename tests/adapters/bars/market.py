@@ -79,11 +79,14 @@ class MadeUpBars:
                 yield {symbol: bars[start : start + self._limit]}
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
-        """Return what was announced."""
+        """Return what was announced for these dates."""
         self.asked_actions.append((tuple(symbols), first, last))
         if self.down:
             raise TemporaryError("the source is down")
-        return {symbol: self.announced.get(symbol, ()) for symbol in symbols}
+        return {
+            symbol: [each for each in self.announced.get(symbol, ()) if first <= each.ex_date <= last]
+            for symbol in symbols
+        }
 
     def _bars(self, symbol: str, timeframe: str) -> Iterator[RawBar]:
         for session in sessions(FIRST, LAST):

@@ -206,11 +206,13 @@ def test_parquet_needs_the_data_extra(tmp_path: Path, monkeypatch: pytest.Monkey
         read(path, minutes())
 
 
-def parquet(path: Path, time: str) -> Path:
+def parquet(path: Path, time: str, symbol: str = "AAPL") -> Path:
     """Write a Parquet file of one bar, its time made by an SQL expression."""
     duckdb = pytest.importorskip("duckdb", reason="needs the data extra and ../shared/data")
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = "'AAPL' AS symbol, 100.0 AS open, 101::DECIMAL(9, 2) AS high, 99 AS low, '100.5' AS close, 1000 AS Volume"
+    columns = (
+        f"'{symbol}' AS symbol, 100.0 AS open, 101::DECIMAL(9, 2) AS high, 99 AS low, '100.5' AS close, 1000 AS Volume"
+    )
     duckdb.sql(f"SELECT {time}, {columns}").write_parquet(str(path))
     return path
 
@@ -239,7 +241,7 @@ def test_a_path_means_one_file_whatever_its_name(tmp_path: Path) -> None:
     time = "TIMESTAMP '2026-11-16 09:30:00' AS ts"
     parquet(tmp_path / "symbol=MSFT" / "ab.parquet", time)
     odd = parquet(tmp_path / "symbol=MSFT" / "ab.parquet", time).rename(tmp_path / "symbol=MSFT" / "a[b]*?.parquet")
-    parquet(tmp_path / "symbol=MSFT" / "ab_more.parquet", time)
+    parquet(tmp_path / "symbol=MSFT" / "ab_more.parquet", time, "SPY")
     found = read(odd, minutes())
     assert (found.rows, list(found.bars)) == (1, ["AAPL"])
 

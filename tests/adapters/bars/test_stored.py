@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.bars.market import DIVIDEND, FIRST, HALF, LAST, SPLIT, MadeUpBars, day_bar, sessions
@@ -173,6 +173,23 @@ def test_adjusted_bars_know_the_actions_of_their_time_only(bars: StoredBars, sou
     assert found.close[0] == pytest.approx(raw[SESSIONS[0].date].close / 4 * paid)
     assert set(found.volume) == {400.0}
     assert bars.closed(BarNeed("1Day", 8, adjusted=False), ["AAPL"], after)["AAPL"].close[0] == raw[FIRST].close
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, len(SESSIONS) - 1)), min_size=1, max_size=4))
+@example([(5, 9), (6, 6), (5, 9)])
+@settings(max_examples=20)
+def test_in_whichever_order_bars_are_asked_they_are_adjusted_alike(asked: list[tuple[int, int]]) -> None:
+    def found(requests: list[tuple[int, int]]) -> object:
+        source = MadeUpBars()
+        source.announced = {"AAPL": (DIVIDEND, SPLIT)}
+        with TemporaryDirectory() as folder:
+            bars = opened(Path(folder), source)
+            for depth, place in requests:
+                series = bars.closed(BarNeed("1Day", depth), ["AAPL"], SESSIONS[place].close)
+            bars.close()
+        return series
+
+    assert found(asked) == found(asked[-1:])
 
 
 def test_a_dividend_among_minutes_is_measured_by_the_day_before_it(bars: StoredBars, source: MadeUpBars) -> None:

@@ -95,7 +95,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "second instance no other tradebot is running on this folder (4 locks and other folders)"),
         (
             "ok",
-            "configuration no contradictions and no unknown keys; N from base.yaml, 6 from STATE/tradebot.yaml, "
+            "configuration no contradictions and no unknown keys; N from base.yaml, 8 from STATE/tradebot.yaml, "
             "1 from flag, 1 from sandbox.yaml (N values)",
         ),
         ("skip", "keys not needed: the embedded exchange has its own keys"),

@@ -23,6 +23,7 @@ from tradebot.app.wiring import App
 from tradebot.desk.proposals import Proposals
 from tradebot.model.record import Job
 from tradebot.ports.world import World
+from tradebot.timetable.job_times import JobTimes
 
 SOAK = hypothesis.settings().max_examples > 1000
 MINUTES = 390 if SOAK else 24
@@ -133,7 +134,7 @@ def test_exits_are_on_time_in_real_time_beside_a_strategy_that_takes_its_time(
     accept(slow.folder)
     asked, answered, before, in_time = threading.Event(), threading.Event(), list[int](), list[bool]()
 
-    def slowly(world: World, now: datetime) -> Proposals:
+    def slowly(world: World, now: datetime, entries: JobTimes) -> Proposals:
         asked.set()
         in_time.append(answered.wait(20))
         return Proposals((), ())

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from tradebot.adapters.bars.store import DAYS, RawBar
 from tradebot.adapters.bars.tables import EXPECTED, Fields, rows_of
 from tradebot.auditing.bar_prices import bad_price
-from tradebot.auditing.bar_times import MINUTE_S, day_over_s, midnight_s
+from tradebot.auditing.bar_sessions import MINUTE_S, midnight_s
+from tradebot.auditing.bar_times import day_over_s
 from tradebot.errors import OperatorError, word
 from tradebot.text import SYMBOL_PATTERN
 

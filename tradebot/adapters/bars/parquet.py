@@ -111,9 +111,11 @@ class ParquetBars(SqliteBars):
 
     def _merge(self, path: Path, of: tuple[str, str], rows: Sequence[Row]) -> None:
         """Replace a file by one that has these rows as well."""
-        merged = {row[0]: row for row in (*(self._read([path]) if path.exists() else ()), *rows)}
-        columns = zip(*(merged[start_s] for start_s in sorted(merged)), strict=True)
-        self._duckdb.execute(_TABLE, [*of, *(list(column) for column in columns)])
+        self._duckdb.execute(_TABLE, [*of, *(list(column) for column in zip(*rows, strict=True))])
+        if path.exists():
+            self._query(
+                [path], "INSERT INTO rows SELECT old.* FROM read_parquet($1) AS old ANTI JOIN rows USING (start_s)"
+            )
         try:
             require_plain(path)
             if not path.parent.is_dir():
@@ -130,7 +132,7 @@ class ParquetBars(SqliteBars):
 
         try:
             place = str(draft).replace("'", "''")
-            self._duckdb.execute(f"COPY rows TO '{place}' (FORMAT parquet, USE_TMP_FILE false)")
+            self._duckdb.execute(f"COPY (FROM rows ORDER BY start_s) TO '{place}' (FORMAT parquet, USE_TMP_FILE false)")
             with around("parquet.replace"):
                 draft.replace(path)
         except (Error, OSError) as error:
@@ -139,15 +141,12 @@ class ParquetBars(SqliteBars):
             raise error if isinstance(error, OSError) else OSError(str(error)) from error
 
     def _in_files(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[Row]:
+        """Return the rows of a symbol's files that start in a span, oldest first."""
         paths = (self._path_of(symbol, timeframe, year) for year in range(_year(start_s), _year(end_s) + 1))
         folder = self._folder / quote(symbol, safe="")
         there = set(os.listdir(folder)) if folder.is_dir() else ()
-        return self._read([path for path in paths if path.name in there], start_s, end_s)
-
-    def _read(self, paths: Sequence[Path], start_s: int = 0, end_s: int = _LAST_S) -> Sequence[Row]:
-        """Return the rows of these files that start in a span, oldest first."""
         query = f"SELECT {COLUMNS}, source FROM read_parquet($1) WHERE start_s BETWEEN $2 AND $3 ORDER BY start_s"  # noqa: S608 -- constants
-        return self._query(paths, query, start_s, end_s)
+        return self._query([path for path in paths if path.name in there], query, start_s, end_s)
 
     def _query(self, paths: Sequence[Path], query: str, *values: object) -> list[Any]:
         """Return what a query finds in files; DamagedError, with the damaged file moved aside, if one can't be read."""

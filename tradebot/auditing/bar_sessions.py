@@ -1,0 +1,125 @@
+"""Lay bars over the exchange's sessions: the hours of each, its bars, and its minutes without one."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from statistics import median
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from tradebot.auditing.bar_findings import Stored, StoredBar
+from tradebot.model.bar import Session
+
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+EARLY, LATE = time(4), time(20)
+"""When extended trading begins and ends in New York."""
+LIQUID_SHARE = 0.95
+"""A symbol is liquid if its median session has a bar in this share of its minutes."""
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+class Hours(NamedTuple):
+    """A session in seconds since 1970 UTC: New York's midnight, the extended hours, and the regular ones."""
+
+    midnight_s: int
+    early_s: int
+    open_s: int
+    close_s: int
+    late_s: int
+
+    @property
+    def minutes(self) -> int:
+        """Return the number of regular minutes."""
+        return (self.close_s - self.open_s) // MINUTE_S
+
+
+def midnight_s(day: date) -> int:
+    """Return midnight in New York in seconds since 1970 UTC: the start of the daily bar."""
+    return _at(day, time())
+
+
+def date_of(at_s: int) -> date:
+    return datetime.fromtimestamp(at_s, UTC).astimezone(NEW_YORK).date()
+
+
+def hours_of(sessions: Iterable[Session]) -> tuple[Hours, ...]:
+    """Return the hours of sessions, oldest first."""
+    return tuple(
+        Hours(
+            midnight_s(session.date),
+            _at(session.date, EARLY),
+            int(session.open.timestamp()),
+            int(session.close.timestamp()),
+            _at(session.date, LATE),
+        )
+        for session in sessions
+    )
+
+
+def _at(day: date, clock: time) -> int:
+    return int(datetime.combine(day, clock, NEW_YORK).timestamp())
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The bars of one session, extended hours included, and how many there are.
+
+    `missing` are the starts of the regular minutes without a bar.
+    """
+
+    hours: Hours
+    bars: Sequence[StoredBar]
+    count: int
+    missing: tuple[int, ...]
+
+    @property
+    def slim(self) -> "Day":
+        """Return the day without its bars, which would fill the memory if those of all symbols were kept."""
+        return Day(self.hours, (), self.count, self.missing)
+
+    @property
+    def share(self) -> float:
+        """Return the share of regular minutes that have a bar."""
+        return 1 - len(self.missing) / self.hours.minutes
+
+
+def days(stored: Stored, hours: Sequence[Hours]) -> tuple[Day, ...]:
+    """Return each session from the first to the last minute bar, those without a bar too.
+
+    Only minutes between the first and the last bar can be missing.
+    """
+    starts = [bar.start_s for bar in stored.bars]
+    if not starts:
+        return ()
+    known = set(starts)
+    inside = (each for each in hours if each.late_s > starts[0] and each.early_s <= starts[-1])
+    return tuple(_day(stored.bars, starts, known, each) for each in inside)
+
+
+def _day(bars: Sequence[StoredBar], starts: Sequence[int], known: set[int], hours: Hours) -> Day:
+    first = max(hours.open_s, starts[0] - starts[0] % MINUTE_S)
+    minutes = range(first, min(hours.close_s, starts[-1] + 1), MINUTE_S)
+    found = bars[bisect_left(starts, hours.early_s) : bisect_left(starts, hours.late_s)]
+    return Day(hours, found, len(found), tuple(minute for minute in minutes if minute not in known))
+
+
+def filled(every: Sequence[Day]) -> float:
+    """Return the share of minutes that have a bar in the median session with any."""
+    return median(day.share for day in every if day.count) if any(day.count for day in every) else 0.0
+
+
+def near(starts: Sequence[int], hours: Sequence[Hours]) -> Sequence[Hours]:
+    """Return the sessions from the day of the first start to that of the last one."""
+    first = bisect_left(hours, starts[0] - DAY_S, key=lambda each: each.midnight_s)
+    return hours[first : bisect_left(hours, starts[-1] + 1, key=lambda each: each.midnight_s)]
+
+
+def outside_of(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> Iterator[StoredBar]:
+    """Yield the bars outside of all extended hours."""
+    starts, place = [bar.start_s for bar in bars], 0
+    for each in near(starts, hours) if starts else ():
+        first = bisect_left(starts, each.early_s, place)
+        yield from bars[place:first]
+        place = bisect_left(starts, each.late_s, first)
+    yield from bars[place:]
