@@ -1,6 +1,6 @@
 """`tradebot bars check`: find stored bars that can't be right, and bars that are missing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ from commands.bars.shared import (
     timeframe_of,
     timeframes,
 )
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
 from commands.shared.times import zone
 from tradebot.errors import ExitCode
 from tradebot.text import counted
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.auditing.bar_findings import BarFinding, Stored
     from tradebot.auditing.bars import LookedAt
+    from tradebot.ports.world import Progress
 
 SHOWN = 50
 """How many findings a screen shows; the document has them all."""
@@ -57,17 +58,25 @@ class BarsChecked:
     findings: "tuple[BarFinding, ...]"
 
 
-def run(app: "App", symbols: Sequence[str], timeframe: str | None) -> Report:
+def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Progress") -> Report:
     """Check the stored bars; exit 10 if anything is wrong with them, or if there are none."""
     from tradebot.auditing.bars import check
 
     now, held = now_of(app), _held(app, symbols, timeframe)
     ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
     first, last = (datetime.fromtimestamp(second, UTC).date() for second in (min(ends), max(ends)))
-    result = check(_stored(app, held, symbols, timeframe), sessions_between(first, last), now)
+    result = check(
+        _counted(_stored(app, held, symbols, timeframe), len(held), progress), sessions_between(first, last), now
+    )
     data = BarsChecked(now, sum(each.bars for each in result.looked_at), result.looked_at, result.findings)
     code = ExitCode.FINDINGS if data.findings or not data.bars else ExitCode.DONE
     return Report("bars-check", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _counted(every: "Iterable[Stored]", total: int, progress: "Progress") -> "Iterator[Stored]":
+    for done, stored in enumerate(every):
+        progress(done, total)
+        yield stored
 
 
 def _held(app: "App", symbols: Sequence[str], timeframe: str | None) -> dict[tuple[str, str], tuple[int, int]]:
@@ -160,6 +169,6 @@ def register(app: typer.Typer) -> None:
         finds any, or if there was nothing to look at.
         """
         chosen, only = symbols_of(symbols or ()), timeframe_of(timeframe) if timeframe else None
-        with opened(state_dir, config) as bot:
-            report = run(bot, chosen, only)
+        with opened(state_dir, config) as bot, progress_bar("checking series") as progress:
+            report = run(bot, chosen, only, progress)
         finish(report, as_json)

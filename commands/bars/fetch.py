@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BATCH = 20
 """How many symbols are fetched together, so that an interrupted fetch has finished some of them."""
 
+SHOWN = 10
+"""How many symbols of a row a screen names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -104,10 +107,11 @@ def _render(console: "Console", data: BarsFetched) -> None:
     from commands.shared.tables import Table, number, sentence
 
     console.print(f"{counted(data.new, 'new bar')} at {when(data.now)}; {data.stored:,} stored")
-    table = Table("for", "timeframe", number("new"), number("symbols"), sentence("symbols"))
+    table = Table("for", "timeframe", number("new"), sentence("symbols"))
     for row in data.rows:
-        names = " ".join(row.symbols[:10]) + (" …" if len(row.symbols) > 10 else "")
-        table.row(row.strategy or "you", row.timeframe, f"{row.new:,}", f"{len(row.symbols):,}", escape(names))
+        more = f" and {len(row.symbols) - SHOWN:,} more" if len(row.symbols) > SHOWN else ""
+        names = " ".join(row.symbols[:SHOWN]) + more
+        table.row(row.strategy or "you", row.timeframe, f"{row.new:,}", escape(names))
     if data.rows:
         console.print(table)
     else:

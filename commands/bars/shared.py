@@ -20,7 +20,7 @@ MARGIN = timedelta(days=7)
 
 def timeframes(incomplete: str) -> list[str]:
     """Complete a timeframe."""
-    return [name for name in TIMEFRAMES if name.lower().startswith(incomplete.lower())]
+    return [name for name in TIMEFRAMES if name.startswith(incomplete)]
 
 
 def zones(incomplete: str) -> list[str]:

@@ -12,34 +12,38 @@ DAILY = ("bars", "fetch", "--timeframe", "1Day")
 DOWN = "[{name: down, when: {request: bars, from: 2}, what: {status: 503}}]"
 
 
-def test_bars_are_fetched_once_and_their_number_is_told(new_bot: Bot) -> None:
-    said = new_bot.says(*DAILY, "--from", "2026-10-01")
-    assert (said.code, said.out.splitlines()[0].split(" at ")[0]) == (0, "128 new bars")
-    spans = new_bot.json("bars", "list")["spans"]
-    assert [(row["symbol"], row["bars"], row["source"]) for row in spans] == [
-        (symbol, 32, "sandbox") for symbol in ("AAPL", "AMZN", "MSFT", "NVDA")
-    ]
-    assert new_bot.json(*DAILY, "--from", "2026-10-01")["new"] == 0
-    assert new_bot.says("bars", "check").code == 0
+def bars_of(bot: Bot, *symbols: str) -> int:
+    return sum(row["bars"] for row in bot.json("bars", "list")["spans"] if row["symbol"] in symbols)
 
 
-def test_dates_and_symbols_bound_what_is_fetched(new_bot: Bot) -> None:
+def test_dates_and_symbols_bound_what_is_fetched(bot: Bot) -> None:
     span = ("--from", "2026-11-02", "--to", "2026-11-06")
-    found = new_bot.json("bars", "fetch", "aapl", "--timeframe", "1day", *span)
+    found = bot.json("bars", "fetch", "aapl", "--timeframe", "1day", *span)
     assert (found["new"], found["rows"][0]["symbols"], found["rows"][0]["strategy"]) == (5, ["AAPL"], None)
-    (row,) = new_bot.json("bars", "list")["spans"]
+    (row,) = bot.json("bars", "list")["spans"]
     assert (row["first"], row["last"]) == ("2026-11-02T05:00:00Z", "2026-11-06T05:00:00Z")
 
 
-def test_an_outage_keeps_what_came_before_and_says_how_much(new_bot: Bot) -> None:
-    assert new_bot.json("bars", "fetch", "AAPL", "--timeframe", "1Day", "--from", "2026-11-10")["new"] == 4
-    assert requests.post(f"{new_bot.url}/exchange/v1/faults", data=DOWN, timeout=30).status_code == 200
-    said = new_bot.says("bars", "fetch", "AAPL", "MSFT", "--timeframe", "1Day", "--from", "2026-11-02")
+def test_an_outage_keeps_what_came_before_and_says_how_much(bot: Bot) -> None:
+    assert bot.json("bars", "fetch", "NVDA", "--timeframe", "1Day", "--from", "2026-11-10")["new"] == 4
+    assert requests.post(f"{bot.url}/exchange/v1/faults", data=DOWN, timeout=30).status_code == 200
+    said = bot.says("bars", "fetch", "NVDA", "MSFT", "--timeframe", "1Day", "--from", "2026-11-02")
     assert (said.code, "new bars kept" in said.err) == (5, True)
-    assert sum(row["bars"] for row in new_bot.json("bars", "list")["spans"]) in (10, 14)
-    requests.delete(f"{new_bot.url}/exchange/v1/faults", timeout=30)
-    assert new_bot.says("bars", "fetch", "AAPL", "MSFT", "--timeframe", "1Day", "--from", "2026-11-02").code == 0
-    assert sum(row["bars"] for row in new_bot.json("bars", "list")["spans"]) == 20
+    assert bars_of(bot, "NVDA", "MSFT") in (10, 14)
+    requests.delete(f"{bot.url}/exchange/v1/faults", timeout=30)
+    assert bot.says("bars", "fetch", "NVDA", "MSFT", "--timeframe", "1Day", "--from", "2026-11-02").code == 0
+    assert bars_of(bot, "NVDA", "MSFT") == 20
+
+
+def test_bars_are_fetched_once_and_their_number_is_told(bot: Bot) -> None:
+    said = bot.says(*DAILY, "--from", "2026-10-01")
+    assert (said.code, said.out.splitlines()[0].split(" at ")[0]) == (0, "103 new bars")
+    spans = bot.json("bars", "list")["spans"]
+    assert [(row["symbol"], row["bars"], row["source"]) for row in spans] == [
+        (symbol, 32, "sandbox") for symbol in ("AAPL", "AMZN", "MSFT", "NVDA")
+    ]
+    assert bot.json(*DAILY, "--from", "2026-10-01")["new"] == 0
+    assert bot.says("bars", "check").code == 0
 
 
 def test_no_strategy_that_needs_bars_means_nothing_to_fetch(bot: Bot) -> None:
@@ -54,16 +58,16 @@ class Averaging(FixedStrategy):
     needs = Needs(bars=(BarNeed("1Day", 20, symbols=("AAPL",)), BarNeed("30Min", 3)))
 
 
-def test_without_options_what_strategies_need_is_fetched(new_bot: Bot) -> None:
-    new_bot.says("exchange", "tick", "close")
-    with opened(str(new_bot.folder), None) as app:
+def test_without_options_what_strategies_need_is_fetched(bot: Bot) -> None:
+    bot.says("exchange", "tick", "close")
+    with opened(str(bot.folder), None) as app:
         app.strategies = (Averaging(),)
         data = run(app, lambda now: None, lambda new: None).data
     assert [(row.strategy, row.timeframe, row.symbols) for row in data.rows] == [
         ("averaging", "1Day", ("AAPL",)),
         ("averaging", "30Min", ("AAPL", "MSFT", "NVDA", "AMZN")),
     ]
-    stored = {(row["symbol"], row["timeframe"]): row["bars"] for row in new_bot.json("bars", "list")["spans"]}
+    stored = {(row["symbol"], row["timeframe"]): row["bars"] for row in bot.json("bars", "list")["spans"]}
     assert stored["AAPL", "1Day"] >= 20
     assert stored["AMZN", "1Min"] >= 390
     assert data.stored == sum(stored.values())
