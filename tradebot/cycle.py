@@ -88,35 +88,17 @@ def trade_once(
         return _record(world, _cycle(world, call, desk, (), refused))
     proposed = begun(world, call, proposed, desk.now)
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
-    promised = {record.intent.client_order_id: record.intent for record in desk.books.intents}
-    earlier = (intent for intent in promised.values() if intent.cycle_id == call.cycle_id and _enters(intent))
-    already = tuple(intent.key.strategy for intent in earlier)
+    intents = [record.intent for record in desk.books.intents]
+    promised = frozenset(intent.client_order_id for intent in intents)
+    already = tuple(i.key.strategy for i in intents if i.cycle_id == call.cycle_id and _enters(i))
     account = AccountAsk(desk, replace(desk.book, new_entries=already), world.rules.limits, world.rules.halts)
     records = list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     for candidate in _sells_first(world, desk, proposed, done):
-        desk, book = account.desk, account.book
-        if candidate.purpose is not Purpose.OPEN or _ends_at_its_target(candidate):
-            account = _reduce(world, call, account, candidate, records, sent_before)
-            continue
-        quote, own = desk.quotes.get(candidate.symbol), world.rules.of(candidate.strategy)
-        strategy = account.of(candidate.strategy, own)
-        size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
-        price = size.limit_price if size else None
-        intent = wanted_intent(world, call, desk, candidate, size.quantity if size else Decimal(0), price)
-        decisions = decide(Ask(strategy, candidate, quote, size, promised=intent.client_order_id in promised))
-        if size is None or first_failure(decisions):
-            records.append(CandidateRecord(candidate, decisions, reference_price=price))
-            continue
-        sent = send(world, desk, intent, decisions)
-        records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
-        sent_before[intent.client_order_id] = records[-1]
-        entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
-        if sent.reason not in NEVER_PROMISED:
-            book = book.with_order(entered)
-        if sent.reason not in NEVER_FILLS:
-            book = book.with_entry(entered, size.notional_usd, desk.sectors[candidate.symbol])
-        account = replace(account, desk=after_send(world, desk, sent), book=book)
+        account, record = _trade(world, call, account, candidate, promised)
+        records.append(record)
+        if record.client_order_id:
+            sent_before[record.client_order_id] = record
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
     return _record(world, replace(cycle, waiting=proposed.own.waiting))
@@ -147,25 +129,41 @@ def _ends_at_its_target(candidate: Candidate) -> bool:
     return any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions)
 
 
-def _reduce(
-    world: World,
-    call: Call,
-    account: AccountAsk,
-    candidate: Candidate,
-    records: list[CandidateRecord],
-    sent_before: dict[str, CandidateRecord],
-) -> AccountAsk:
-    """Close what the candidate wants to close; return the account as if that were filled."""
+def _trade(
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, promised: Collection[str]
+) -> tuple[AccountAsk, CandidateRecord]:
+    """Judge one candidate and send its order if it passes; return the account as that leaves it, and the record."""
     if _ends_at_its_target(candidate):
-        records.append(CandidateRecord(candidate, candidate.decisions))
-        return account
+        return account, CandidateRecord(candidate, candidate.decisions)
+    if candidate.purpose is Purpose.OPEN:
+        return _enter(world, call, account, candidate, promised)
     record = close_as_wanted(world, call, account.desk, candidate)
-    records.append(record)
-    if record.client_order_id:
-        sent_before[record.client_order_id] = record
     desk = after_closing(account.desk, record)
-    closing = desk is not account.desk
-    return replace(account, desk=desk, book=account.book.with_closing(candidate.symbol) if closing else account.book)
+    book = account.book if desk is account.desk else account.book.with_closing(candidate.symbol)
+    return replace(account, desk=desk, book=book), record
+
+
+def _enter(
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, promised: Collection[str]
+) -> tuple[AccountAsk, CandidateRecord]:
+    """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
+    desk, book = account.desk, account.book
+    own, quote = world.rules.of(candidate.strategy), desk.quotes.get(candidate.symbol)
+    strategy = account.of(candidate.strategy, own)
+    size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
+    price = size.limit_price if size else None
+    intent = wanted_intent(world, call, desk, candidate, size.quantity if size else Decimal(0), price)
+    decisions = decide(Ask(strategy, candidate, quote, size, promised=intent.client_order_id in promised))
+    if size is None or first_failure(decisions):
+        return account, CandidateRecord(candidate, decisions, reference_price=price)
+    sent = send(world, desk, intent, decisions)
+    record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
+    entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
+    if sent.reason not in NEVER_PROMISED:
+        book = book.with_order(entered)
+    if sent.reason not in NEVER_FILLS:
+        book = book.with_entry(entered, size.notional_usd, desk.sectors[candidate.symbol])
+    return replace(account, desk=after_send(world, desk, sent), book=book), record
 
 
 def evaluate_exits(

@@ -32,6 +32,7 @@ STORES = (
 EXCEPTIONS = {
     "tradebot/model/intent.py:mark_of": "the mark in a venue's client order id is all that a venue keeps for us",
     "tradebot/timetable/job_times.py": "times as people write them in the configuration",
+    "tradebot/timetable/own_clock.py": "times as people write them in the configuration",
     "tradebot/limits.py": "numbers as people write them in the configuration",
     "tradebot/app/settings.py": "the configuration: names in the environment, lists as people write them",
     "tradebot/text.py": "the first words of a message of the validator, which people shall not read",
@@ -43,7 +44,6 @@ EXCEPTIONS = {
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
     "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",
-    "tradebot/adapters/state/cache_database.py:translated": "the names that SQLite gives its errors",
     "tradebot/adapters/ledger/sums.py": "our own statements that make tables",
     "tradebot/adapters/ledger/migration.py:_name": "our own statements that make tables",
     "tradebot/adapters/ledger/journal.py": "the lines of the journal's file, and the fields of its format",

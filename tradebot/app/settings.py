@@ -309,7 +309,7 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
         origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
     )
     if isinstance(mistakes := _cause(error), ExitRulesError):
-        return "\n".join(f"{name} ({source}): {line}" for line in str(mistakes).splitlines())
+        return "\n".join(f"{name} ({source}): {line}" for line in mistakes.args)
     if error["type"] == "extra_forbidden":
         return f"{name} ({source}): there is no such setting{_suggestion(location)}"
     if not location:

@@ -52,8 +52,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     for strategy, slot in planned.asked:
         seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
         refused.extend(seen.left_out)
-        answer = strategy.propose(seen.view)
-        result = answer if isinstance(answer, Decision) else checked(seen.view, answer, _sources(strategy))
+        result = seen.unmet or _answer(strategy, seen.view)
         if isinstance(result, Decision):
             failed.append(StrategyRefusal(strategy.name, result))
         else:
@@ -65,6 +64,12 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
             world.events.emit(_event(now, refusal))
     own = OwnSlots(tuple(answered), planned.waiting, planned.missed, planned.new)
     return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own)
+
+
+def _answer(strategy: Strategy, view: StrategyView) -> tuple[Want, ...] | Decision:
+    """Return what a strategy wants, or why its whole answer is refused."""
+    answer = strategy.propose(view)
+    return answer if isinstance(answer, Decision) else checked(view, answer, _sources(strategy))
 
 
 def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:

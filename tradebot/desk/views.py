@@ -1,12 +1,13 @@
 """Put together what each strategy sees: what it declared that it needs, read once for all of them, and nothing else."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
 
+from tradebot.errors import TemporaryError
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import BarNeed
@@ -19,13 +20,20 @@ from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.timetable.sessions import last_session
 
+MOST_BARS_TOGETHER = 5_000_000
+"""The most bars that one strategy may see at once: some 240 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a strategy sees, and which symbols are left out of its universe, and why."""
+    """What a strategy sees, and which symbols are left out of its universe, and why.
+
+    If a need can't be met for any symbol, the view has no universe, and `unmet` says why.
+    """
 
     view: StrategyView
-    left_out: tuple[StrategyRefusal, ...]
+    left_out: tuple[StrategyRefusal, ...] = ()
+    unmet: Decision | None = None
 
 
 class Sights:
@@ -39,7 +47,9 @@ class Sights:
     def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> Seen:
         """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
         needs, universe = strategy.needs, self._universe(strategy)
-        series = dict(self._series(needs.bars, universe, as_of or self._now))
+        series = self._series(needs.bars, universe, as_of or self._now)
+        if isinstance(series, Decision):
+            return Seen(StrategyView(self._now, (), slot=slot), unmet=series)
         absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series))}
         left = tuple(symbol for symbol in universe if symbol not in absent)
         view = StrategyView(
@@ -74,11 +84,19 @@ class Sights:
 
     def _series(
         self, needs: Sequence[BarNeed], universe: Sequence[str], until: datetime
-    ) -> Iterator[tuple[SeriesKey, Series]]:
-        for need in needs:
-            found = self._world.bars.closed(need, need.symbols or universe, until)
-            for symbol, series in found.items():
-                yield SeriesKey(symbol, need.timeframe, need.adjusted), series.last(need.depth)
+    ) -> dict[SeriesKey, Series] | Decision:
+        """Return the bars of all needs; if two of them overlap, the deeper one counts."""
+        together = sum(need.depth * len(need.symbols or universe) for need in needs)
+        if together > MOST_BARS_TOGETHER:
+            return Decision(Gate.NEEDS, Verdict.FAIL, Reason.BARS_TOO_MANY, together, MOST_BARS_TOGETHER)
+        found: dict[SeriesKey, Series] = {}
+        try:
+            for need in sorted(needs, key=lambda need: need.depth):
+                for symbol, series in self._world.bars.closed(need, need.symbols or universe, until).items():
+                    found[SeriesKey(symbol, need.timeframe, need.adjusted)] = series.last(need.depth)
+        except TemporaryError as away:
+            return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, away.message)
+        return found
 
     def _facts_of(self, universe: Sequence[str], kinds: frozenset[str]) -> dict[str, SymbolFacts]:
         return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}

@@ -28,7 +28,11 @@ Listed = list[dict[str, dict[str, Any]]]
 
 
 class ExitRulesError(ValueError):
-    """A list of exit rules with mistakes; each line of the message is about one and needs no more words."""
+    """A list of exit rules with mistakes. Its arguments are a sentence about each, which needs no more words."""
+
+    def __str__(self) -> str:
+        """Return one line for each mistake."""
+        return "\n".join(self.args)
 
 
 @cache
@@ -52,27 +56,24 @@ def of_account(rules: ExitRules) -> Exits:
 def parse(listed: object) -> Exits:
     """Return the rules of a list such as `[{stop_loss: {fraction: 0.02}}, {time_exit: {after_s: 14400}}]`.
 
-    Raises ValueError, one line for each mistake, if a rule is unknown, listed twice or has bad settings.
+    Raises ExitRulesError if a rule is unknown, listed twice or has bad settings.
     """
     if not isinstance(listed, list | tuple):
-        raise ValueError("must be a list of exit rules, such as [{stop_loss: {fraction: 0.02}}]")
+        raise ExitRulesError("must be a list of exit rules, such as [{stop_loss: {fraction: 0.02}}]")
     rules, problems = list[ExitRule](), list[str]()
     for place, item in enumerate(listed):
         try:
             rules.append(_rule(item))
-        except ValueError as error:
-            problems += [f"rule {place + 1}: {line}" for line in str(error).splitlines()]
+        except ExitRulesError as error:
+            problems += [f"rule {place + 1}: {mistake}" for mistake in error.args]
     problems += () if problems else _contradictions(rules)
     if problems:
-        raise ValueError("\n".join(problems))
+        raise ExitRulesError(*problems)
     return tuple(rules)
 
 
 def _checked(listed: object) -> Listed:
-    try:
-        return written(parse(listed))
-    except ValueError as error:
-        raise ExitRulesError(str(error)) from None
+    return written(parse(listed))
 
 
 def written(rules: Exits) -> Listed:
@@ -83,15 +84,22 @@ def written(rules: Exits) -> Listed:
 
 def _rule(item: object) -> ExitRule:
     if not (isinstance(item, Mapping) and len(item) == 1):
-        raise ValueError("must be one exit rule with its settings, such as {stop_loss: {fraction: 0.02}}")
+        raise ExitRulesError("must be one exit rule with its settings, such as {stop_loss: {fraction: 0.02}}")
     ((name, settings),) = item.items()
-    kind = kinds()[known_name(str(name), tuple(kinds()), "exit rule")]
+    kind = kinds()[_known(str(name))]
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{name} needs its settings: {', '.join(kind.model_fields)}")
+        raise ExitRulesError(f"{name} needs its settings: {', '.join(kind.model_fields)}")
     try:
         return kind.model_validate(settings)
     except ValidationError as bad:
-        raise ValueError("\n".join(_mistakes(name, bad))) from None
+        raise ExitRulesError(*_mistakes(name, bad)) from None
+
+
+def _known(name: str) -> str:
+    try:
+        return known_name(name, tuple(kinds()), "exit rule")
+    except ValueError as error:
+        raise ExitRulesError(str(error)) from None
 
 
 def _mistakes(name: str, bad: ValidationError) -> Iterator[str]:

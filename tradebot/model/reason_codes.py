@@ -72,6 +72,8 @@ class Reason(StrEnum):
     CLUSTER_TOO_SMALL = auto()
     STRATEGY_DECLINED = auto()
     BARS_MISSING = auto()
+    BARS_UNAVAILABLE = auto()
+    BARS_TOO_MANY = auto()
     STRATEGY_FAILED = auto()
     STRATEGY_TIMEOUT = auto()
     STRATEGY_INVALID = auto()

@@ -267,6 +267,18 @@ REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot bars check to see what is stored, or tradebot bars fetch to get more. A newly listed symbol has "
         "to wait.",
     ),
+    Reason.BARS_UNAVAILABLE: _row(
+        Cause.BROKEN,
+        "The bars that the strategy needs couldn't be fetched, so it wasn't asked. The other strategies continue.",
+        "Nothing to do: the next pass asks again while its slot is due. tradebot bars fetch shows the error.",
+        Unit.BARS,
+    ),
+    Reason.BARS_TOO_MANY: _row(
+        Cause.BROKEN,
+        "The strategy needs more bars at once than it may have, so it wasn't asked.",
+        "Let it need fewer bars, a longer timeframe, or fewer symbols: strategies.NAME.universe.",
+        Unit.BARS,
+    ),
     Reason.STRATEGY_FAILED: _row(
         Cause.BROKEN,
         "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",
