@@ -13,7 +13,7 @@ from typing import Any
 
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
-from tradebot.model.intent import Intent, Operation
+from tradebot.model.intent import Intent, Operation, mark_of
 from tradebot.model.origin import Origin
 
 Event = Mapping[str, Any]
@@ -49,9 +49,9 @@ class Account:
             self.fills += [event] if what == "fill" else []
 
     def _working_twins(self, order: Event) -> list[str]:
-        """Return the orders of the same symbol and side that may still fill beside it; it may take the place of one."""
+        """Return a strategy's orders of the same symbol and side that may still fill; it may take the place of one."""
         others = (o for o in self.accepted if o["order_id"] != order.get("replaces"))
-        same = (o for o in others if (o["symbol"], o["side"]) == (order["symbol"], order["side"]))
+        same = (o for o in others if _kind(o) == _kind(order))
         return [o["client_order_id"] for o in same if self.status[o["order_id"]] not in ENDED]
 
     @property
@@ -61,6 +61,11 @@ class Account:
         for fill in self.fills:
             total[fill["symbol"], fill["side"]] += Decimal(fill["fill_qty"])
         return total
+
+
+def _kind(order: Event) -> tuple[str, str, str]:
+    mark = mark_of(order["client_order_id"])
+    return mark.strategy if mark else "", order["symbol"], order["side"]
 
 
 def accounts(events: Iterable[Event]) -> Mapping[str, Account]:
@@ -124,10 +129,15 @@ def doubled(account: Account, reference: Account, ledger: SqliteLedger) -> Itera
     for (symbol, side), quantity in account.traded.items():
         if quantity > reference.traded.get((symbol, side), 0) and symbol not in silent:
             yield f"{side} {quantity} {symbol}, {reference.traded.get((symbol, side), 0)} where nobody was killed"
+    yield from accepted_twice(account)
+    yield from turned(account)
+
+
+def accepted_twice(account: Account) -> Iterator[str]:
+    """Yield ids under which the venue accepted more than one order."""
     for name, count in Counter(order["client_order_id"] for order in account.accepted).items():
         if count > 1:
             yield f"{name} was accepted {count} times"
-    yield from turned(account)
 
 
 def turned(account: Account) -> Iterator[str]:

@@ -14,13 +14,15 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import date
 
+from tests.faults.four import four, warm
 from tests.faults.kills import FIRST, SCRIPT, Tally, entries, exits, kills, reconciled
 from tests.faults.prices import TROUBLES, TWINS, prices
 from tests.faults.stage import Stage, set_up
 from tests.faults.stops import TWIN, stops
 
-STOPS, KILLS, PRICES = CAMPAIGNS = ("stops", "kills", "prices")
+STOPS, KILLS, PRICES, FOUR = CAMPAIGNS = ("stops", "kills", "prices", "four")
 """In the order in which they are played: the first takes no time, and each of the others a day."""
 BOTS = 20
 UNTIL_HALF_AN_HOUR_S = 29 * 60
@@ -43,6 +45,7 @@ def bots_of(campaign: str, count: int) -> list[str]:
         STOPS: [f"{('halt', TWIN)[number % 2]}-{number}" for number in numbers],
         KILLS: [f"bot{number}" for number in numbers],
         PRICES: [*TROUBLES, TWINS],
+        FOUR: [f"bot{number}" for number in numbers],
     }[campaign]
 
 
@@ -60,6 +63,11 @@ def played(seed: int, bots: Mapping[str, Sequence[str]]) -> dict[str, Tally]:
                 stage.tick(**step)
             stage.tick(seconds=UNTIL_HALF_AN_HOUR_S)
             tallies[PRICES] = prices(stage, bots[PRICES])
+    if FOUR in bots:
+        # Its strategies want a month's first session, and their own imports.
+        with set_up(start=date(2026, 11, 30), seed=3) as stage:
+            warm(stage)
+            tallies[FOUR] = four(stage, seed, bots[FOUR])
     return tallies
 
 
@@ -81,7 +89,9 @@ def _campaign(text: str) -> tuple[str, str]:
 def main() -> int:
     """Play what the arguments say, print one JSON line, and tell whether every promise held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("campaigns", nargs="+", type=_campaign, help="stops, kills or prices; kills=3 has three bots")
+    parser.add_argument(
+        "campaigns", nargs="+", type=_campaign, help="stops, kills, prices, four; kills=3 has three bots"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", action="append", help="play this bot; again for another one")
     parser.add_argument(

@@ -42,6 +42,7 @@ from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exchange.market.spec import MarketSpec
 
 CASH = 100_000
+START = date(2026, 11, 16)
 LEFT_OUT = 1
 """So few of the newest fills does a checkpoint leave out."""
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "JPM", "XOM")
@@ -202,11 +203,11 @@ def run_all(runs: Sequence[Run]) -> list[End]:
 class Stage:
     """The exchange and its control."""
 
-    def __init__(self, folder: Path, sessions: int = 5) -> None:
+    def __init__(self, folder: Path, sessions: int = 5, start: date = START, seed: int = 7) -> None:
         self.folder = folder
         self.exchange = folder / "exchange"
         self.exchange.mkdir()
-        for name, content in _market(sessions).items():
+        for name, content in _market(sessions, start, seed).items():
             (self.exchange / name).write_bytes(content)
         self.url = process.ensure(self.exchange).url
 
@@ -267,13 +268,13 @@ class Stage:
 
 
 @cache
-def _market(sessions: int) -> dict[str, bytes]:
+def _market(sessions: int, start: date, seed: int) -> dict[str, bytes]:
     """Return the files of a new exchange with this many sessions; every stage starts from the same ones."""
     spec = MarketSpec(
-        start=date(2026, 11, 16),
+        start=start,
         symbols=SYMBOLS,
         sessions=sessions,
-        seed=7,
+        seed=seed,
         # Without a bound to the volume, bots do not take each other's fills.
         fill=NEXT_BAR._replace(volume_share=None),
     )
@@ -296,14 +297,14 @@ def _in_a_child(step: Callable[[], None]) -> None:
 
 
 @contextmanager
-def set_up(sessions: int = 5) -> Iterator[Stage]:
+def set_up(sessions: int = 5, start: date = START, seed: int = 7) -> Iterator[Stage]:
     """Yield a stage half an hour into its second session, which has a previous close.
 
     It stands in memory where it can: a kill takes nothing from a file system, whatever it is.
     """
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
     with tempfile.TemporaryDirectory(prefix="faults-", dir=memory) as folder:
-        stage = Stage(Path(folder), sessions)
+        stage = Stage(Path(folder), sessions, start, seed)
         try:
             for step in ({"to": "close"}, {"to": "next_open"}, {"seconds": 1800}):
                 stage.tick(**step)
