@@ -72,6 +72,12 @@ def test_help_of_no_verb_loads_anything_heavy(tmp_path: Path) -> None:
     assert printed.count("Usage: tradebot") == len(VERBS) + 1
 
 
+def test_a_command_that_reads_loads_no_component_and_no_kind_of_facts_but_the_alerts(state: Path) -> None:
+    _, loaded = run(state, "status", "--state-dir", str(state / "state"))
+    entries = {name for name in loaded if name.startswith(("tradebot.signals.kinds.", "tradebot.signals.components."))}
+    assert entries <= {"tradebot.signals.kinds.flow_alerts"}
+
+
 def test_a_command_that_reads_loads_nothing_heavy(state: Path) -> None:
     place = ["--state-dir", str(state / "state")]
     _, told = run_several(state, [[*verb.split(), *place] for verb in READING])

@@ -60,6 +60,7 @@ Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 class App:
     """One bot: its folder, its settings, and its adapters, which are made once and closed together.
 
+    An App belongs to the thread that uses it: SQLite's connections do, and plug-ins end when their thread does.
     `let_pass` lets engine seconds pass that an answer took, in the sandbox; `serve` and the demo run what is due then.
     """
 

@@ -44,7 +44,7 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.SLOT_MISSED: _row(
         Cause.BROKEN,
-        "Nothing ran during this slot. Missed entries are not made up later.",
+        "Nothing was done in this slot. Missed entries are not made up later.",
         "Nothing to do. If it happens often, find out why serve was down or slow: tradebot events",
         Unit.SECONDS,
     ),

@@ -71,7 +71,8 @@ def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime) -> bool:
     session = session_of(ledger, sent)
     if session is None:
         return False
-    looks = [claim.at for claim in ledger.slot_claims(session.date)]
+    # A strategy's slot may end in a later session.
+    looks = [claim.at for claim in ledger.slot_claims(session.date) if session.contains(claim.at)]
     looks += [record.intent.at for record in ledger.intents(session=session.date)]
     mark = ledger.standing().reconciled
     looks += [mark.at] if mark and session.contains(mark.at) else []

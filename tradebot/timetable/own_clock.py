@@ -6,6 +6,7 @@ They say everything that a job's times can say. Besides, they may name the sessi
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -199,11 +200,11 @@ def _slots(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> list[
     for found in sorted(_all(strategy, times, sessions), key=lambda each: (each.slot.start, each.slot.name)):
         by_start.setdefault(found.slot.start, found)
     ordered = list(by_start.values())
-    cut = [
-        replace(each, slot=replace(each.slot, end=min(each.slot.end, later.slot.start)))
-        for each, later in pairwise(ordered)
-    ]
-    return cut + ordered[-1:]
+    return [_until(each, later.slot.start) for each, later in pairwise(ordered)] + ordered[-1:]
+
+
+def _until(found: _Found, end: datetime) -> _Found:
+    return found if found.slot.end <= end else replace(found, slot=replace(found.slot, end=end))
 
 
 def _all(strategy: str, times: OwnTimes, sessions: Sequence[Session]) -> Iterator[_Found]:
@@ -225,9 +226,14 @@ def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session], place: 
 
 def _is_used(found: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
     """Return True if a pass of entries starts while the slot is due."""
-    slot = found.slot
-    while_due = (each for each in sessions[found.place : found.place + MOST_SESSIONS] if each.open < slot.end)
-    return any(slot.start <= start < slot.end for session in while_due for start in _starts(entries, session))
+    slot, own = found.slot, sessions[found.place]
+    later = sessions[found.place + 1 : found.place + MOST_SESSIONS] if slot.end > own.close else ()
+    return any(_starts_within(_starts(entries, session), slot) for session in (own, *later))
+
+
+def _starts_within(starts: Sequence[datetime], slot: StrategySlot) -> bool:
+    place = bisect_left(starts, slot.start)
+    return place < len(starts) and starts[place] < slot.end
 
 
 @lru_cache(maxsize=128)

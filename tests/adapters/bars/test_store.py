@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import pairwise
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
@@ -170,18 +171,22 @@ def test_a_damaged_file_is_moved_aside_and_an_event_says_so(tmp_path: Path, dama
     store.close()
 
 
+def spoil(path: Path) -> None:
+    """Overwrite the page on which the table of bars begins."""
+    with closing(sqlite3.connect(path)) as database:
+        ((size,),) = database.execute("PRAGMA page_size")
+        ((root,),) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'bars'")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+
+
 def test_damage_that_shows_later_empties_the_store_and_asks_to_be_tried_again(tmp_path: Path) -> None:
     store = SqliteBars(tmp_path, MemoryEvents(), NOW)
     store.put("AAPL", "1Min", bars_at(*range(500)), "sandbox")
     store.close()
-    database = sqlite3.connect(tmp_path / "bars.db")
-    ((size,),) = database.execute("PRAGMA page_size")
-    ((root,),) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'bars'")
-    database.close()
     store = SqliteBars(tmp_path, MemoryEvents(), NOW)
-    with (tmp_path / "bars.db").open("r+b") as file:
-        file.seek((root - 1) * size)
-        file.write(b"\xff" * size)
+    spoil(tmp_path / "bars.db")
     with pytest.raises(LostBarsError):
         everything(store)
     assert everything(store) == []

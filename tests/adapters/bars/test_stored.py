@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.bars.market import DIVIDEND, FIRST, HALF, LAST, SPLIT, MadeUpBars, day_bar, sessions
+from tests.adapters.bars.test_store import spoil
 from tests.adapters.samples import NOW
 from tests.fakes import MemoryEvents
 from tradebot.adapters.bars.source import DelayedError
@@ -257,6 +258,20 @@ def test_damage_is_noticed_once_and_what_is_needed_is_fetched_again(
     again = StoredBars(lambda: SqliteBars(tmp_path, events, NOW), lambda: source, sessions)
     assert again.closed(DAYS, ["AAPL"], until) == first
     assert [event.event_type for event in events.emitted] == ["BARS_BEGUN_ANEW"]
+    again.close()
+
+
+def test_damage_that_shows_in_the_middle_is_made_good_in_the_same_request(
+    bars: StoredBars, source: MadeUpBars, tmp_path: Path
+) -> None:
+    until = WEDNESDAY.close + timedelta(hours=6)
+    first = bars.closed(FIVES, ["AAPL", "MSFT"], until)
+    bars.close()
+    again = opened(tmp_path, source)
+    assert again.store.asked("AAPL", "1Min", source.name)
+    spoil(tmp_path / "bars.db")
+    assert again.closed(FIVES, ["AAPL", "MSFT"], until) == first
+    assert (tmp_path / "bars.db.damaged-1").exists()
     again.close()
 
 

@@ -1,6 +1,7 @@
 """A plug-in's process lives on from answer to answer, stands still in between, and is ended when it errs."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -249,6 +250,14 @@ def test_an_interrupted_answer_is_never_taken_for_the_next_one(
     monkeypatch.undo()
     monkeypatch.syspath_prepend(tmp_path)
     assert told(plugin) == {"asked": "1"}
+
+
+def test_a_plug_in_that_was_killed_between_answers_is_said_to_have_ended(make: Make, tmp_path: Path) -> None:
+    plugin = make("return told(view)")
+    told(plugin)
+    (stopped,) = (pid for pid in left(tmp_path) if ") T " in Path(f"/proc/{pid}/stat").read_text())
+    os.kill(stopped, signal.SIGKILL)
+    assert refused(plugin) == (Reason.STRATEGY_FAILED, "its process ended without an answer, exit code -9")
 
 
 def test_a_process_ends_with_the_thread_that_first_asked_it(make: Make, tmp_path: Path) -> None:

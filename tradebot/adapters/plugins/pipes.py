@@ -34,10 +34,10 @@ class Pipes:
 
     @property
     def is_empty(self) -> bool:
-        """Return True if there is nothing to receive, and the other end is still there."""
+        """Return True if there is nothing to get now, even if the other end is gone."""
         poll = select.poll()
         poll.register(self._source, select.POLLIN)
-        return not poll.poll(0)
+        return not any(events & select.POLLIN for _, events in poll.poll(0))
 
     def get(self, most: int, deadline: float | None = None) -> bytes:
         """Return one message; ValueError if it is longer than `most` bytes."""

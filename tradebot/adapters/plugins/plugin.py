@@ -9,7 +9,7 @@ package does while it is being installed, or in a `.pth` file that Python runs a
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -177,12 +177,13 @@ class PluginStrategy:
             return self._refusal
         try:
             self._process = self._process or PluginProcess(self._start, self._environ)
-            return step(self._process)
-        except BaseException as error:
-            # An interrupted answer may still be on its way.
-            self.close()
-            if not isinstance(error, ErredError):
-                raise
+            with ExitStack() as unanswered:
+                # If it is interrupted, its answer may still be on its way.
+                unanswered.callback(self.close)
+                answer = step(self._process)
+                unanswered.pop_all()
+            return answer
+        except ErredError as error:
             self._refusal = error.decision
             return error.decision
 
