@@ -71,6 +71,14 @@ def test_a_day_of_heavy_trading_after_hours_is_in_its_own_zone() -> None:
     assert flaws(of_minutes(loud)) == []
 
 
+def test_the_morning_of_a_session_that_has_not_ended_is_in_its_own_zone() -> None:
+    (today,) = weekdays(1)
+    now = today.open + timedelta(minutes=45)
+    morning = [bar for bar in minutes([today], extended=True) if bar.start_s < now.timestamp() - 60]
+    early = [b._replace(volume=900_000) if b.start_s < today.open.timestamp() else b for b in morning]
+    assert flaws(of_minutes(early), now=now) == []
+
+
 def test_bars_stamped_at_their_end_are_found() -> None:
     ends = [bar._replace(start_s=bar.start_s + 60) for bar in MINUTES]
     (finding,) = found(of_minutes(ends))

@@ -34,9 +34,15 @@ SHORTEST_DAY_S = 23 * HOUR_S
 _SHIFTS_H = [hours for hours in range(-14, 15) if hours]
 
 
-def wrong_zone(stored: Stored, hours: Sequence[Hours]) -> tuple[BarFinding, ...]:
-    """Find weeks whose minute bars would fit the sessions if they were some whole number of hours earlier or later."""
-    weeks = [(_shift_h(bars, hours), bars) for bars in _cut(stored.bars, _week)]
+def wrong_zone(stored: Stored, hours: Sequence[Hours], now: datetime | None = None) -> tuple[BarFinding, ...]:
+    """Find weeks whose minute bars would fit the sessions if they were some whole number of hours earlier or later.
+
+    Bars of a session that hasn't ended at `now` say nothing: what was traded before the open outweighs the rest.
+    """
+    unended_s = (each.early_s for each in hours if now and each.close_s > now.timestamp())
+    until_s = next(unended_s, None)
+    told = stored.bars if until_s is None else [bar for bar in stored.bars if bar.start_s < until_s]
+    weeks = [(_shift_h(bars, hours), bars) for bars in _cut(told, _week)]
     found = []
     for shift, run in groupby(weeks, key=lambda each: each[0]):
         if shift:

@@ -101,7 +101,7 @@ def _judged(stored: Stored, hours: Sequence[Hours], now: datetime) -> _Series:
     found = [*_one_by_one(stored, hours, now), *bar_prices.spikes(stored, usable)]
     short = bar_prices.daily_bars(usable) if by_minute is None else bar_prices.session_bars(by_minute)
     found += [*bar_prices.unadjusted_splits(stored, short), *bar_prices.already_adjusted(stored, short)]
-    times = _placing(stored, hours, by_minute)
+    times = _placing(stored, hours, by_minute, now)
     believed = not any(each.flaw in MISPLACED for each in times)
     found += times
     if believed:
@@ -116,11 +116,13 @@ def _one_by_one(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterat
     yield from bar_prices.bad_prices(stored)
 
 
-def _placing(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None) -> list[BarFinding]:
+def _placing(
+    stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None, now: datetime | None = None
+) -> list[BarFinding]:
     """Find bars whose times can't be right."""
     if by_minute is None:
         return list(bar_times.daily_times(stored, hours))
-    moved = bar_times.wrong_zone(stored, hours)
+    moved = bar_times.wrong_zone(stored, hours, now)
     if moved:
         return list(moved)
     return [*bar_times.end_stamped(stored, by_minute), *bar_times.outside(stored, hours)]
