@@ -20,6 +20,7 @@ from tests.builders import (
     account,
     ago,
     book,
+    limits,
     quote,
     venue_clock,
 )
@@ -40,7 +41,7 @@ from tradebot.auditing.items import Area, Item, Look, State, judged, ranked, spa
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import OwnOrder
+from tradebot.model.desk import OwnOrder, Stake
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
@@ -49,7 +50,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, Permission, ReconcileMark, TradingState, TradingStateRecord
-from tradebot.ports.world import Rules
+from tradebot.ports.world import OwnRules, Rules
 from tradebot.reconciliation.findings import Finding, FindingKind
 
 LEFT_OUT = Silence("left out: --offline", None, on_request=True)
@@ -151,6 +152,23 @@ def test_a_healthy_bot_has_nothing_to_do_and_shows_evidence_for_each_item() -> N
     assert result.findings == ()
     assert all(item.count and item.state is State.OK for item in result.items)
     assert len({item.name for item in result.items}) == len(result.items)
+
+
+def test_a_strategy_beyond_a_limit_of_its_own_is_found_by_name_where_the_account_is_not() -> None:
+    own = {
+        "flow": OwnRules((), limits(max_symbol_fraction=Decimal("0.10")), Decimal("0.75")),
+        "other": OwnRules((), limits(max_open_positions=5), Decimal("0.25")),
+    }
+    parts = (
+        Stake("flow", "AAPL", Side.BUY, Decimal(7_600), held=True),
+        Stake("other", "AAPL", Side.BUY, Decimal(1_000), held=True),
+    )
+    whole = book(exposure={"AAPL": Decimal(8_600)}, sector_exposure={}, gross=Decimal(8_600), stakes=parts)
+    items = found(healthy(rules=replace(RULES, own=own), broker=broker(book=whole)))
+    assert items["symbol_notional"].state is State.OK
+    assert items["own_symbol_notional"].state is State.FAIL
+    assert items["own_symbol_notional"].found.startswith("1 over the limit, flow AAPL 0.1013 against 0.1: ")
+    assert (items["own_gross_notional"].state, items["own_open_positions"].state) == (State.OK, State.OK)
 
 
 def test_nothing_looked_at_can_never_be_made_ok() -> None:
