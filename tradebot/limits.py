@@ -42,7 +42,7 @@ _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCI
 class Frozen(BaseModel):
     """Base model for settings: it refuses unknown keys and can't be changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -148,12 +148,12 @@ def given_limits(own: OwnLimits) -> dict[str, Number]:
 
 def tightest(first: Limits, *others: Limits | OwnLimits) -> Limits:
     """Return the tightest value of each limit; the first gives all of them, the others may give some."""
-    values = first.model_dump()
+    values = dict(first)
     for other in others:
         for name, value in other:
             if value is not None:
                 values[name] = _tighter_of(name, values[name], value)
-    return Limits.model_validate(values)
+    return first.model_copy(update=values)
 
 
 def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
@@ -162,12 +162,12 @@ def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
     A strategy's fractions of equity are of its allotment, so the account's are compared as shares of that: with half of
     the equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts.
     """
-    values = tightest(account, own).model_dump()
+    shares = dict[str, Number]()
     for name in OF_EQUITY:
         given, wall = getattr(own, name), getattr(account, name)
         # Nothing is left for a strategy without an allotment; the configuration is refused for that.
-        values[name] = min(wall if given is None else given, wall / allotment if allotment else wall)
-    return Limits.model_validate(values)
+        shares[name] = min(wall if given is None else given, wall / allotment if allotment else wall)
+    return tightest(account, own).model_copy(update=shares)
 
 
 def without_effect(account: Limits, own: OwnLimits, allotment: Decimal) -> Iterator[str]:

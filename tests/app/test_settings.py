@@ -28,7 +28,7 @@ from tradebot.limits import (
 )
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.strategies.flow import FlowSettings
+from tradebot.strategies.flow_settings import FlowSettings
 from tradebot.strategies.settings import CORE_KEYS, StrategySettings
 
 

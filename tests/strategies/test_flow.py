@@ -21,7 +21,8 @@ from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_tide import TideTick
 from tradebot.signals.kinds.oi_change import OiFacts
-from tradebot.strategies.flow import FlowSettings, FlowStrategy
+from tradebot.strategies.flow import FlowStrategy
+from tradebot.strategies.flow_settings import FlowSettings
 
 WEIGHTS = {
     "flow": 0.4,

@@ -10,7 +10,6 @@ from tradebot.exits.lists import parse, worst_stop
 from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import longest_wait_s
-from tradebot.timetable.own_clock import usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +83,8 @@ def _own_times(settings: Settings) -> Iterator[str]:
     """Check that strategies' own times can be read, and that entries are made while each of their slots is due."""
     for name, section in settings.strategies.sections().items():
         if section.times and Job.TRADE_ONCE in settings.timetable:
+            from tradebot.timetable.own_clock import usable
+
             try:
                 usable(section.times, settings.timetable[Job.TRADE_ONCE])
             except ValueError as unusable:

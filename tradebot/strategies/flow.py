@@ -2,14 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
-
-from tradebot.limits import Frozen, Seconds, Tighter
 from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import FLOW_ALERTS, Direction, FlowAlert
+from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
@@ -18,33 +14,8 @@ from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
 from tradebot.signals import cluster
 from tradebot.signals.alerts import flow, recent_alerts
-from tradebot.signals.components import checked_component, component_of
 from tradebot.signals.scoring import Known, ScoreComponent
-
-ComponentName = Annotated[str, AfterValidator(checked_component)]
-Weight = Annotated[float, Field(ge=0, le=100)]
-
-
-class FlowSettings(Frozen):
-    """The settings of the flow strategy; config/base.yaml explains each one."""
-
-    # A change to a setting that shapes scores raises some symbols and lowers others, so any change counts as looser.
-    weights: Annotated[dict[ComponentName, Weight], Tighter.SAME]
-    lookback_s: Annotated[Seconds, Tighter.SAME]
-    min_alert_premium_usd: Annotated[float, Field(ge=0), Tighter.SAME]
-    max_days_to_expiry: Annotated[int, Field(ge=0, le=3660), Tighter.SAME]
-    cluster_window_s: Annotated[Seconds, Tighter.SAME]
-    min_cluster: Annotated[int, Field(ge=1, le=1000), Tighter.HIGHER]
-    premium_scale_usd: Annotated[float, Field(gt=0), Tighter.SAME]
-    long_only: Annotated[bool, Tighter.HIGHER]
-
-    def components(self) -> Mapping[ScoreComponent, float]:
-        """Return the components that are in use, with their weights."""
-        return {component_of(name): weight for name, weight in self.weights.items() if weight}
-
-    def kinds(self) -> frozenset[str]:
-        """Return the kinds of facts that these components read; the strategy's own filters read the alerts."""
-        return frozenset((FLOW_ALERTS, *(kind.name for component in self.components() for kind in component.reads)))
+from tradebot.strategies.flow_settings import FlowSettings
 
 
 class FlowStrategy:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from tradebot.exits.lists import ExitList, Exits, parse
 from tradebot.limits import Fraction, Frozen, OwnLimits, Tighter
-from tradebot.strategies.flow import FlowSettings
+from tradebot.strategies.flow_settings import FlowSettings
 from tradebot.text import SYMBOL_PATTERN, counted
 
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
@@ -27,7 +27,8 @@ class CoreSettings(Frozen):
     times: Annotated[str | None, Tighter.SAME] = None
     # A smaller allotment isn't tighter: strategies without one share what it leaves.
     allotment_fraction: Annotated[Fraction | None, Tighter.SAME] = None
-    limits: OwnLimits = OwnLimits()
+    # A default that is never validated costs no validator of its own at each start.
+    limits: OwnLimits = OwnLimits.model_construct()
     exits: Annotated[ExitList | None, Tighter.SAME] = None
 
 
