@@ -153,6 +153,12 @@ def test_a_healthy_bot_has_nothing_to_do_and_shows_evidence_for_each_item() -> N
     assert len({item.name for item in result.items}) == len(result.items)
 
 
+def test_wants_of_a_strategy_that_reads_no_flow_are_not_short_of_data() -> None:
+    alone = Candidate("bars", Instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
+    item = found(healthy(score=cycle(Job.SCORE, CandidateRecord(alone, ()))))["last scores"]
+    assert (item.state, item.found) == (State.OK, "0 symbols with less than 60% of the data")
+
+
 def test_nothing_looked_at_can_never_be_made_ok() -> None:
     with pytest.raises(AssertionError, match="nothing looked at"):
         judged((Area.BOOKS, "anything"), Look("rows", 0), NOW, State.OK, "all is well")
