@@ -79,18 +79,20 @@ def _render(console: "Console", data: Positions) -> None:
 
 
 def show_own(console: "Console", rows: "list[Holding]") -> None:
-    """Print the bot's positions and how far each exit rule is."""
+    """Print the bot's positions and how far each exit rule is; with several strategies, also whose they are."""
     from rich.markup import escape
 
     from commands.shared.tables import Table, number
 
     rules = columns(rows)
     names = ("quantity", "average", "now", "gain", "best", *rules.values(), "age")
-    table = Table("symbol", *map(number, names))
+    owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
+    table = Table("symbol", *owners, *map(number, names))
     for row in rows:
         stops = {stop.rule: _stop(stop, row.nearest) for stop in row.stops}
         table.row(
             escape(clean(row.symbol)),
+            *(row.strategy for _ in owners),
             f"{row.quantity:,f}",
             usd(row.average_price),
             usd(row.price),
@@ -101,7 +103,11 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
         )
     if rows:
         console.print(table)
-    own = [f"{clean(row.symbol)} {', '.join(own_rules)}" for row in rows if (own_rules := _own_rules(row))]
+    own = [
+        f"{clean(row.symbol)}{f' of {row.strategy}' if owners else ''} {', '.join(own_rules)}"
+        for row in rows
+        if (own_rules := _own_rules(row))
+    ]
     if own:
         console.print(f"Set by the strategy when it opened the position: {'; '.join(own)}", markup=False)
 

@@ -32,6 +32,7 @@ class FlowTotals:
 class OpenPosition:
     """One position at the end, marked at the last price; prices and value in USD."""
 
+    strategy: str
     symbol: str
     quantity: Decimal
     average_price: Decimal
@@ -143,7 +144,7 @@ def _flow(app: "App", session: "Session") -> FlowTotals:
 def _open_position(position: "Position", marks: dict[str, Decimal]) -> OpenPosition:
     mark = marks.get(position.symbol, position.average_price)
     unrealized = position.quantity * mark - position.cost
-    return OpenPosition(position.symbol, position.quantity, position.average_price, mark, unrealized)
+    return OpenPosition(position.strategy, position.symbol, position.quantity, position.average_price, mark, unrealized)
 
 
 def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:

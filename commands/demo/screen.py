@@ -81,11 +81,13 @@ def _positions(console: "Console", data: "DemoData") -> None:
         console.print("Open      no positions")
         return
     console.print(f"Open      {counted(len(data.positions), 'position')}")
-    table = Table("symbol", *(number(name) for name in ("quantity", "entry", "now", "unrealized USD")))
+    owners = ["strategy"] if len({row.strategy for row in data.positions}) > 1 else []
+    table = Table("symbol", *owners, *(number(name) for name in ("quantity", "entry", "now", "unrealized USD")))
     for row in data.positions:
         colour = "green" if row.unrealized >= 0 else "red"
         prices = usd(row.average_price), usd(row.mark)
-        table.row(row.symbol, f"{row.quantity:,f}", *prices, f"[{colour}]{row.unrealized:+,.2f}[/]")
+        whose = (row.strategy for _ in owners)
+        table.row(row.symbol, *whose, f"{row.quantity:,f}", *prices, f"[{colour}]{row.unrealized:+,.2f}[/]")
     console.print(table)
 
 

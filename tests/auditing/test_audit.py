@@ -171,6 +171,12 @@ def test_a_strategy_beyond_a_limit_of_its_own_is_found_by_name_where_the_account
     assert (items["own_gross_notional"].state, items["own_open_positions"].state) == (State.OK, State.OK)
 
 
+def test_wants_of_a_strategy_that_reads_no_flow_are_not_short_of_data() -> None:
+    alone = Candidate("bars", Instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
+    item = found(healthy(score=cycle(Job.SCORE, CandidateRecord(alone, ()))))["last scores"]
+    assert (item.state, item.found) == (State.OK, "0 symbols with less than 60% of the data")
+
+
 def test_nothing_looked_at_can_never_be_made_ok() -> None:
     with pytest.raises(AssertionError, match="nothing looked at"):
         judged((Area.BOOKS, "anything"), Look("rows", 0), NOW, State.OK, "all is well")

@@ -1,6 +1,7 @@
 """The exit rule that acts first: passed or overdue where it is, in the documents as on the screens."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -53,6 +54,22 @@ def test_positions_tell_what_is_passed_and_overdue_on_every_screen(columns: int)
     shown = console.file.getvalue()
     assert ("passed by 0.4%" in shown, "due 14h27m ago" in shown, "…" in shown) == (True, True, False)
     assert max(map(len, shown.splitlines())) <= columns
+
+
+def test_positions_name_their_strategy_if_there_are_several() -> None:
+    def shown(*rows: Holding) -> str:
+        console = Console(file=io.StringIO(), width=160)
+        positions.show_own(console, list(rows))
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    one, other = holding("100"), replace(holding("100"), strategy="momentum")
+    assert ("flow" in shown(one, one), "momentum" in shown(other)) == (False, False)
+    assert [line.split()[:2] for line in shown(one, other).splitlines()] == [
+        ["symbol", "strategy"],
+        ["AAPL", "flow"],
+        ["AAPL", "momentum"],
+    ]
 
 
 def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the_nearer_one() -> None:

@@ -159,12 +159,13 @@ def signals(evidence: Evidence) -> Item:
         found = "nothing was scored" if last is None else "the last pass scored no symbol"
         return Item(*place, State.UNKNOWN, "scores", 0, None, None, found, "tradebot score")
     least = evidence.rules.tightest.min_coverage
-    thin = [r.candidate.symbol for r in last.candidates if (r.candidate.coverage or 0.0) < least]
+    covered = [r.candidate for r in last.candidates if r.candidate.coverage is not None or r.candidate.reads_flow]
+    thin = [candidate.symbol for candidate in covered if (candidate.coverage or 0.0) < least]
     found = f"{counted(len(thin), 'symbol')} with less than {least:.0%} of the data" + (
         f": {', '.join(thin[:5])}" if thin else ""
     )
     look = Look("scores", len(last.candidates), last.at)
-    state = State.WARN if len(thin) == len(last.candidates) else State.OK
+    state = State.WARN if thin and len(thin) == len(covered) else State.OK
     return judged(place, look, moment.now, state, found, FETCH)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
+from typing import TypeGuard
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -19,6 +20,8 @@ MOST_PARTS = 50
 MOST_WEIGHT = 10
 """The largest weight a target may ask for; limits decide long before."""
 MOST_SHARES = Decimal(10) ** 12
+MOST_DIGITS, MOST_PLACES = 200, 60
+"""The most digits of a Decimal, and the most places between its first digit and the decimal point."""
 
 OWN_REASONS = frozenset(
     {
@@ -95,8 +98,11 @@ class _WantCheck:
         return (
             ("its symbol is not in the universe", lambda: _in(want.symbol, self.universe | self.held)),
             ("it needs a weight or a quantity, not both", lambda: (want.weight is None) != (want.quantity is None)),
-            ("its weight is not a Decimal of a sensible size", lambda: _is_signed(want.weight, MOST_WEIGHT)),
-            ("its quantity is not a Decimal of a sensible size", lambda: _is_signed(want.quantity, MOST_SHARES)),
+            ("its weight is not a Decimal between -10 and 10", lambda: _is_signed(want.weight, MOST_WEIGHT)),
+            (
+                "its quantity is not a Decimal of at most a trillion shares",
+                lambda: _is_signed(want.quantity, MOST_SHARES),
+            ),
             ("its score is not between -1 and 1", lambda: _optional(want.score, -1)),
             ("its decisions are not ones a strategy may make", lambda: _each(want.decisions, _is_own_decision)),
         )
@@ -118,16 +124,23 @@ def _in(symbol: object, known: frozenset[str]) -> bool:
     return type(symbol) is str and symbol in known
 
 
+def _is_decimal(value: object) -> TypeGuard[Decimal]:
+    """Return True for a finite Decimal that can be stored."""
+    if type(value) is not Decimal or not value.is_finite():
+        return False
+    return abs(value.adjusted()) <= MOST_PLACES and len(value.as_tuple().digits) <= MOST_DIGITS
+
+
 def _is_signed(value: object, most: int | Decimal) -> bool:
-    return value is None or (type(value) is Decimal and value.is_finite() and abs(value) <= most)
+    return value is None or (_is_decimal(value) and abs(value) <= most)
 
 
 def _is_quantity(value: object) -> bool:
-    return type(value) is Decimal and value.is_finite() and 0 < value <= MOST_SHARES
+    return _is_decimal(value) and 0 < value <= MOST_SHARES
 
 
 def _is_distance(value: object, most: int) -> bool:
-    return value is None or (type(value) is Decimal and value.is_finite() and 0 < value < most)
+    return value is None or (_is_decimal(value) and 0 < value < most)
 
 
 def _optional(value: object, low: int) -> bool:

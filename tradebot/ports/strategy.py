@@ -33,7 +33,10 @@ class Strategy(Protocol):
         """
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return what it wants, or a Decision that refuses the whole answer. At most one want per symbol."""
+        """Return what it wants, at most one want per symbol.
+
+        Only what asks a plug-in in its process answers with a Decision instead: it says why there is no answer.
+        """
 
 
 @runtime_checkable
