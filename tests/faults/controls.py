@@ -23,6 +23,7 @@ from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
 from tradebot.desk import agreement, snapshot
+from tradebot.desk.stakes import stakes
 from tradebot.exits import rules
 from tradebot.exits.held import Held
 from tradebot.exits.kind import PriceRule
@@ -216,11 +217,10 @@ def believe_the_positions() -> None:
     vars(agreement)["missing_fills"] = lambda *given: ()
     vars(agreement)["differences"] = lambda *given: ()
     vars(agreement)["_ask_about_each_position"] = lambda world, reading: reading
-    counted = snapshot.stakes
 
     def listed(view: BrokerView, *given: Any) -> tuple[Stake, ...]:
         held = {position.symbol for position in view.positions}
-        return tuple(stake for stake in counted(view, *given) if stake.symbol in held or not stake.held)
+        return tuple(stake for stake in stakes(view, *given) if stake.symbol in held or not stake.held)
 
     vars(snapshot)["stakes"] = listed
 
