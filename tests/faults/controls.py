@@ -22,13 +22,15 @@ from tradebot.adapters.recovery import backups, quarantine, rebuild
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
-from tradebot.desk import agreement
+from tradebot.desk import agreement, snapshot
+from tradebot.desk.stakes import stakes
 from tradebot.exits import rules
 from tradebot.exits.held import Held
 from tradebot.exits.kind import PriceRule
+from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Desk
+from tradebot.model.desk import Desk, Stake
 from tradebot.model.intent import ID_PREFIX, Intent, IntentKey, IntentRecord
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import OwnedFill
@@ -215,6 +217,12 @@ def believe_the_positions() -> None:
     vars(agreement)["missing_fills"] = lambda *given: ()
     vars(agreement)["differences"] = lambda *given: ()
     vars(agreement)["_ask_about_each_position"] = lambda world, reading: reading
+
+    def listed(view: BrokerView, *given: Any) -> tuple[Stake, ...]:
+        held = {position.symbol for position in view.positions}
+        return tuple(stake for stake in stakes(view, *given) if stake.symbol in held or not stake.held)
+
+    vars(snapshot)["stakes"] = listed
 
 
 CONTROLS: Mapping[str, Callable[[], None]] = {
