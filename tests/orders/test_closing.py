@@ -54,6 +54,18 @@ def test_a_strategy_closes_what_it_holds_and_says_why(want: Close | Reduce, purp
     assert (found.terminal, [decision.observed for decision in asked]) == (None, [want.why])
 
 
+def test_what_was_closed_after_the_strategy_saw_it_is_not_a_difference_between_books_and_broker() -> None:
+    scene = Scene()
+    holding(scene)
+    closing = world(scene, Close("AAPL", "enough"))
+    trade_once(closing, call(slot="open+90m"))
+    scene.venue.fill(scene.venue.submitted[-1].client_order_id, "101")
+    # Nothing has read this fill yet, so the strategy still sees the position.
+    found = only(trade_once(closing, call(slot="open+95m")))
+    assert found.terminal is not None
+    assert (found.terminal.reason, found.terminal.observed, len(scene.venue.submitted)) == (Reason.ALREADY_CLOSED, 0, 2)
+
+
 def test_a_halted_bot_still_closes_and_opens_nothing() -> None:
     scene = Scene()
     holding(scene)

@@ -308,6 +308,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "The strategy holds what it wants to hold, or so close to it that a trade isn't worth its cost.",
         "Nothing to do; limits.target_tolerance_fraction sets how close is close enough.",
     ),
+    Reason.ALREADY_CLOSED: _row(
+        Cause.IDLE,
+        "The strategy wants to close a position that it no longer holds: it was closed since the strategy last saw it.",
+        "Nothing to do; the position is closed.",
+    ),
     Reason.ALREADY_POSITIONED: _row(
         Cause.IDLE,
         "The strategy already holds this symbol.",

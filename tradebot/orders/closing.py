@@ -74,8 +74,8 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
     position = next((p for p in desk.positions if (p.strategy, p.symbol) == whose), None)
     if position is None or closing_side(position.quantity) is not candidate.side:
         held = position.quantity if position else Decimal(0)
-        gone = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.POSITION_GONE, held, candidate.quantity)
-        return CandidateRecord(candidate, (*candidate.decisions, gone))
+        closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
+        return CandidateRecord(candidate, (*candidate.decisions, closed))
     assert candidate.quantity is not None, "a strategy that closes knows its quantity"
     quantity = min(candidate.quantity, closable(desk, position.symbol, position.quantity))
     asked = Decision(Gate.STRATEGY, Verdict.PASS, Reason.STRATEGY_CLOSES, candidate.why or None)
