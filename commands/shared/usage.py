@@ -61,6 +61,7 @@ def _unknown_verb(wrong: Exception, arguments: Sequence[str], path: str, verbs: 
     inside = f"{path} ".removeprefix("tradebot ")
     names = [verb.removeprefix(inside) for verb in verbs if verb.startswith(inside)]
     if isinstance(wrong, NoArgsIsHelpError) or not typed:
+        names = list(dict.fromkeys(name.split()[0] for name in names))
         return OperatorError(f"{path} needs one of its verbs: {', '.join(names)}", f"{path} --help")
     elsewhere = [verb for verb in verbs if verb.endswith(f" {typed[0]}")]
     near = elsewhere or [f"{inside}{name}" for name in get_close_matches(typed[0], names, 1, cutoff=0.5)]

@@ -42,11 +42,12 @@ LONGEST_S = 30
 """How long a fork may live before it counts as hanging."""
 PLUGIN = """
 import os, pathlib
+from tradebot.ports import Needs
 class Canary:
-    name = "canary"
+    name, needs, times = "canary", Needs(), ""
     def __init__(self, settings):
         self.keys = pathlib.Path(settings["keys"])
-    def propose(self, desk):
+    def propose(self, view):
         found = [str(path) for path in (self.keys, *pathlib.Path("/proc").glob("*/environ")) if self.holds_a_key(path)]
         found += [name for name, value in os.environ.items() if "n4ry" in value or "na/ry" in value]
         raise RuntimeError(f"it reached {found[0] if found else 'nothing'}, and UW_API_KEY={'flow-c4-n4ry-' * 3}")
@@ -264,7 +265,8 @@ def _look(life: Life) -> None:
     life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
     for line in (
         *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "live status"),
-        *("config show", "config check", "schedule", "strategy list", "adopt AAPL", "journal verify", "backup --list"),
+        *("config show", "config check", "schedule", "strategy list", "bars list", "adopt AAPL", "journal verify"),
+        "backup --list",
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     ):
         life.says(*line.split(), "--json")

@@ -77,4 +77,4 @@ def test_the_weak_and_the_halted_are_refused_like_any_other() -> None:
 def test_two_names_on_one_symbol_open_it_once() -> None:
     scene, records = traded(submitted(), submitted(strategy="other", side=Side.SELL, score=-0.5))
     assert len(scene.venue.submitted) == 1
-    assert [record.terminal and record.terminal.reason for record in records] == [None, Reason.ORDER_WORKING]
+    assert [record.terminal and record.terminal.reason for record in records] == [None, Reason.OPPOSITE_SIDE]

@@ -27,6 +27,7 @@ from tradebot.desk.fetching import Fetched, fetch_all
 from tradebot.errors import ExitCode
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowAlert
+from tradebot.signals.kinds import flow_alerts
 
 BAD_SYMBOL = "AAPL"
 HTML = b"<html><body>Bad gateway</body></html>"
@@ -89,7 +90,9 @@ def fetched(wire: Wire, *bad: Scripted, policy: RetryPolicy = AT_ONCE) -> Pass:
     scene = Scene(facts=MemoryFacts())
     flow = UnusualWhales(wire.url, "token", now=lambda: NOW, bounds=QUICK, policy=policy)
     clocks = ClockReading(scene.venue.clock(), None, 0.0)
-    found = fetch_all(replace(scene.world(), flow=flow), DAY, clocks, only_due=False)
+    found = fetch_all(
+        replace(scene.world(), flow=flow, needed_facts={flow_alerts.KIND: NAMES}), DAY, clocks, only_due=False
+    )
     others = [symbol for symbol in NAMES if symbol != BAD_SYMBOL]
     assert [len(scene.facts.load([symbol], DAY, NOW)[symbol].alerts) for symbol in others] == [1] * len(others)
     return Pass(found, scene.facts, sum(asked.query["ticker_symbol"] == BAD_SYMBOL for asked in wire.asked))

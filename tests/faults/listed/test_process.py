@@ -201,14 +201,17 @@ def _fails(reason: Reason, words: str = "") -> Check:
 
 
 WILD: dict[str, tuple[str, Check]] = {
-    "recursion": ("self.propose(desk)", _fails(Reason.STRATEGY_FAILED, "RecursionError")),
+    "recursion": ("self.propose(view)", _fails(Reason.STRATEGY_FAILED, "RecursionError")),
     "memory": ("bytearray(2**33)", _fails(Reason.STRATEGY_FAILED, "MemoryError")),
     "nan": (
-        "return [wanted(desk, score=float('nan'))]",
+        "return [Open('AAPL', Side.BUY, float('nan'))]",
         _fails(Reason.STRATEGY_INVALID, "'AAPL': its score is not between -1 and 1"),
     ),
-    "a million": ("return [wanted(desk)] * 1_000_000", _fails(Reason.STRATEGY_TOO_MANY, "1000000")),
-    "changed inputs": ("desk.facts.clear()\nreturn [wanted(desk)]", lambda found: isinstance(found, tuple)),
+    "a million": ("return [Open('AAPL', Side.BUY, 0.5)] * 1_000_000", _fails(Reason.STRATEGY_TOO_MANY, "1000000")),
+    "changed inputs": (
+        "view.facts.clear()\nreturn [Open('AAPL', Side.BUY, 0.5)]",
+        lambda found: isinstance(found, tuple),
+    ),
     "never returns": ("time.sleep(60)", _fails(Reason.STRATEGY_TIMEOUT)),
 }
 

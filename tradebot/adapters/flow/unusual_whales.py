@@ -125,12 +125,13 @@ def next_quota_day(now: datetime) -> datetime:
 
 def request_of(kind: AnyKind, symbol: str | None, session: date) -> Request:
     """Return the request about one kind; unless it is market-wide, it needs a symbol."""
+    asked_for = kind.request
     if kind.market_wide:
-        return kind.request("", session)
+        return asked_for("", session)
     if symbol is None:
         raise ValueError(f"{kind.name} needs one symbol at a time")
     # The source writes share classes without the dot.
-    return kind.request(quote(symbol.replace(".", ""), safe=""), session)
+    return asked_for(quote(symbol.replace(".", ""), safe=""), session)
 
 
 def rows_of(path: str, answer: Answer) -> tuple[object, ...]:
