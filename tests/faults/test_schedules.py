@@ -31,7 +31,7 @@ CAUGHT = {
     "fate-not-asked": 1,
     "reconcile-that-flattens": 1,
     "cached-halt": 56,
-    "no-second-look": 469,
+    "no-second-look": 468,
     "one-fill-an-order": 41,
     "no-stop": 7,
     "believe-the-orders": 59,
