@@ -267,11 +267,12 @@ def guarded(protections: "Protections") -> str:
 
 def remedy(row: StrategyRow) -> str:
     """Return what to do about a strategy that isn't working."""
-    from tradebot.model.reasons import REASONS, Reason
+    from commands.shared.not_asked import remedy_for
+    from tradebot.model.reasons import Reason
 
     if row.state == MISSING:
         return f"install its package, or set strategies.{row.name}: null"
-    return REASONS[Reason(row.state)].remedy
+    return remedy_for(row.name, Reason(row.state))
 
 
 def _listing_of(state_dir: str | None, config: str | None) -> Report:
