@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def render_refusals(console: "Console", refusals: "Iterable[StrategyRefusal]") -> None:
-    """Print what strategies weren't asked or had refused, why, and what to do; what has the same reason is one entry."""
+    """Print what strategies weren't asked or had refused, why, and what to do: one entry for each reason."""
     alike: dict[tuple[str, Reason, bool, bool], list[StrategyRefusal]] = {}
     for refusal in refusals:
         reason = refusal.decision.reason
