@@ -13,6 +13,7 @@ from tradebot.explain import Verdict as Why
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
+from tradebot.model.slot import Waiting
 from tradebot.text import counted
 
 PASSED = Decision(Gate.PERMISSION, Verdict.PASS)
@@ -274,6 +275,12 @@ def test_the_parts_by_strategy_add_up_to_the_whole(seen: list[CycleRecord]) -> N
         assert part.candidates == part.orders + sum(part.reasons.values())
         alone = funnel(of_strategy(part.strategy, seen))
         assert (alone.candidates, alone.orders, alone.by_strategy) == (part.candidates, part.orders, (part,))
+
+
+def test_of_one_strategy_only_its_own_wait_is_told() -> None:
+    waiting = (Waiting("flow", None), Waiting("momentum", None))
+    (seen,) = of_strategy("momentum", [replace(cycle(record("AAPL")), waiting=waiting)])
+    assert seen.waiting == waiting[1:]
 
 
 def test_a_symbol_that_was_left_out_is_counted_and_no_strategy_is_broken() -> None:

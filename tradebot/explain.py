@@ -310,6 +310,7 @@ def of_strategy(strategy: str, cycles: Sequence[CycleRecord]) -> list[CycleRecor
             cycle,
             candidates=tuple(record for record in cycle.candidates if record.candidate.strategy == strategy),
             refused_strategies=tuple(each for each in cycle.refused_strategies if each.strategy == strategy),
+            waiting=tuple(each for each in cycle.waiting if each.strategy == strategy),
         )
         for cycle in cycles
     ]

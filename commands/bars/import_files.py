@@ -1,14 +1,15 @@
 """`tradebot bars import`: read bars from CSV and Parquet files into the bot's store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.bars.shared import bar_time, sessions_between, timeframe_of, timeframes, zones
+from commands.bars.shared import bar_time, now_of, sessions_between, timeframe_of, timeframes, zones
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
 from tradebot.errors import ExitCode, OperatorError, word
@@ -158,8 +159,8 @@ def _bad_rows(console: "Console", data: BarsImported) -> None:
         console.print(f"  and {counted(left, 'more bad row')}; --json has the first {KEPT:,}")
 
 
-def _how(timeframe: str, stamp: str | None, zone: str | None) -> "How":
-    """Return what the options declare; raise OperatorError if that isn't enough, or too much."""
+def _how(timeframe: str, stamp: str | None, zone: str | None) -> "Callable[[datetime], How]":
+    """Return what the options declare, at a trading time; raise OperatorError if that isn't enough, or too much."""
     from tradebot.adapters.bars.importing import How
 
     name = timeframe_of(timeframe)
@@ -171,7 +172,7 @@ def _how(timeframe: str, stamp: str | None, zone: str | None) -> "How":
         raise OperatorError(
             "a daily bar is stamped with its date alone, so --stamp and --zone mean nothing", "leave them out"
         )
-    return How(name, stamp == "end", _zone(zone), datetime.now(UTC))
+    return partial(How, name, stamp == "end", _zone(zone))
 
 
 def _zone(name: str | None) -> "ZoneInfo | None":
@@ -225,5 +226,5 @@ def register(app: typer.Typer) -> None:
         """
         how = _how(timeframe, stamp, zone)
         with opened(state_dir, config) as bot, progress_bar("storing bars") as progress:
-            report = run(bot, files, how, dry_run=dry_run, progress=progress)
+            report = run(bot, files, how(now_of(bot)), dry_run=dry_run, progress=progress)
         finish(report, as_json)

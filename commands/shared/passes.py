@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.halt_on_fault import HaltOnFault
-from commands.shared.not_asked import not_due, render_refusal
+from commands.shared.not_asked import not_due, render_refusals
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
@@ -366,8 +366,7 @@ def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = Ma
     for reason in data.refused:
         meaning = _with_evidence(REASONS[reason].meaning, common.get(reason))
         console.print(f"  {reason}: {meaning}", style="dim", markup=False)
-    for refusal in data.refused_strategies:
-        render_refusal(console, refusal)
+    render_refusals(console, data.refused_strategies)
     for waiting in data.waiting:
         console.print(not_due(waiting), style="dim", markup=False)
 

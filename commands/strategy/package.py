@@ -45,8 +45,8 @@ The strategy says what it needs and what it wants. The bot's gates, limits, size
 1. Install it into tradebot's environment: `pip install --no-build-isolation --no-deps -e .`
 2. Run its test: `python -m pytest tests`
 3. See what it wants and what it costs: `tradebot strategy test $name`
-4. Turn it on in the bot's `tradebot.yaml`: `strategies: {$name: {}}`
-   (it runs together with the built-in one; `strategies: {flow: null, $name: {}}` runs it alone)
+4. Turn it on in the bot's `tradebot.yaml`: `strategies: {$section}`
+   (it runs together with the built-in one; `strategies: {flow: null, $section}` runs it alone)
 5. See what a pass would do: `tradebot trade-once --dry-run`
 
 Its settings go under `strategies.$name`. Five more keys there belong to the bot: `universe` (the symbols it looks at),
@@ -77,6 +77,11 @@ def title_of(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_")) + "Strategy"
 
 
+def section_of(name: str, kind: Kind) -> str:
+    """Return what turns a new strategy on in the configuration; one that holds targets brings no exits with it."""
+    return f"{name}: {{exits: []}}" if kind is Kind.TARGET else f"{name}: {{}}"
+
+
 def package_files(name: str, kind: Kind) -> Iterator[tuple[PurePosixPath, str]]:
     """Yield each file of a new strategy's package, relative to its folder, with its text."""
     template = import_module(f"commands.strategy.{kind}_template")
@@ -84,6 +89,7 @@ def package_files(name: str, kind: Kind) -> Iterator[tuple[PurePosixPath, str]]:
         "name": name,
         "dashed": name.replace("_", "-"),
         "title": title_of(name),
+        "section": section_of(name, kind),
         "summary": template.SUMMARY,
     }
     places = {

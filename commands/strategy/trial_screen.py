@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from commands.shared.drawing import measured, signed
+from commands.shared.not_asked import remedy_for
 from commands.shared.plain import clean
 from commands.shared.times import when
 from commands.strategy.needs import EVERY_PASS, in_words
@@ -46,9 +47,9 @@ def _by_reason(left_out: "Sequence[StrategyRefusal]") -> dict[str, list[str]]:
 def _render_answer(console: "Console", data: "Tried") -> None:
     if data.refusal:
         assert data.refusal.reason is not None, "a refusal has a reason"
-        row = REASONS[data.refusal.reason]
+        row, remedy = REASONS[data.refusal.reason], remedy_for(data.name, data.refusal.reason)
         console.print(f"Answer    [red]refused[/red]: {data.refusal.reason}", highlight=False)
-        console.print(f"  {_numbers(data.refusal)}\n  {row.meaning}\n  Next: {row.remedy}", markup=False)
+        console.print(f"  {_numbers(data.refusal)}\n  {row.meaning}\n  Next: {remedy}", markup=False)
         return
     declined = sum(want.declined is not None for want in data.wants)
     console.print(

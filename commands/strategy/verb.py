@@ -99,7 +99,7 @@ def new(name: str, path: Path, kind: Kind) -> Report:
         raise OperatorError(f"a strategy named {name} is already installed", "tradebot strategy list")
     files = tuple(package_files(name, kind))
     _write(path, {path / place: text for place, text in files})
-    data = Written(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path)))
+    data = Written(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path, kind)))
     return Report("strategy-new", data, lambda console: _render_new(console, data))
 
 
@@ -116,12 +116,14 @@ def _write(folder: Path, files: Mapping[Path, str]) -> None:
         ) from error
 
 
-def _steps(name: str, path: Path) -> Iterator[str]:
+def _steps(name: str, path: Path, kind: "Kind") -> Iterator[str]:
+    from commands.strategy.package import section_of
+
     python = os.path.relpath(sys.executable)
     yield f"{python} -m pip install --no-build-isolation --no-deps -e {path}"
     yield f"{python} -m pytest {path / 'tests'}"
     yield f"tradebot strategy test {name}"
-    yield f"add to tradebot.yaml in the state folder: strategies: {{{name}: {{}}}}"
+    yield f"add to tradebot.yaml in the state folder: strategies: {{{section_of(name, kind)}}}"
 
 
 def _render_new(console: "Console", data: Written) -> None:
@@ -265,11 +267,12 @@ def guarded(protections: "Protections") -> str:
 
 def remedy(row: StrategyRow) -> str:
     """Return what to do about a strategy that isn't working."""
-    from tradebot.model.reasons import REASONS, Reason
+    from commands.shared.not_asked import remedy_for
+    from tradebot.model.reasons import Reason
 
     if row.state == MISSING:
         return f"install its package, or set strategies.{row.name}: null"
-    return REASONS[Reason(row.state)].remedy
+    return remedy_for(row.name, Reason(row.state))
 
 
 def _listing_of(state_dir: str | None, config: str | None) -> Report:

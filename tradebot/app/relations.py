@@ -23,12 +23,12 @@ MOST_UNWATCHED_S = 900
 
 def problems(settings: Settings) -> Iterator[str]:
     """Yield a scenario for each contradiction between settings."""
+    yield from _names(settings)
     yield from contradictions(settings.limits)
     yield from exit_contradictions(settings.exits)
     if settings.strategies.sections():
         yield from _of_strategies(settings)
         yield from _fits_the_timetable(settings)
-    yield from _names(settings)
 
 
 def overridden(settings: Settings) -> Iterator[str]:

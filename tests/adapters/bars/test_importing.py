@@ -195,7 +195,7 @@ def test_more_rows_than_fit_are_refused(make: Make, monkeypatch: pytest.MonkeyPa
 
 def test_files_without_a_usable_bar_say_why(make: Make) -> None:
     found = read(make(f"{HEADER}\n2026-11-16 09:30,AAPL,0,0,0,0,0\n"), minutes())
-    with pytest.raises(OperatorError, match="1 price zero or negative"):
+    with pytest.raises(OperatorError, match=r"price zero or negative \(1 row\)"):
         importing.span(found)
 
 

@@ -3,7 +3,9 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import pairwise
 from multiprocessing import get_context
@@ -179,6 +181,23 @@ def spoil(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
+
+
+def test_several_that_open_a_new_store_at_once_share_one_file(tmp_path: Path) -> None:
+    together = threading.Barrier(6)
+
+    def put(number: int) -> None:
+        together.wait()
+        store = SqliteBars(tmp_path, MemoryEvents(), NOW)
+        store.put(f"S{number}", "1Min", bars_at(1), "sandbox")
+        store.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(put, range(6)))
+    store = SqliteBars(tmp_path, MemoryEvents(), NOW)
+    assert [span.symbol for span in store.spans()] == [f"S{number}" for number in range(6)]
+    store.close()
+    assert not list(tmp_path.glob("*.damaged*"))
 
 
 def test_damage_that_shows_later_empties_the_store_and_asks_to_be_tried_again(tmp_path: Path) -> None:

@@ -1,22 +1,31 @@
 """`tradebot bars import`: good rows are stored, bad ones told by row, and times that can't be right store nothing."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from commands.bars import import_files
 from tests.bot import Bot
 from tests.commands.bars.files import HEADER, session_minutes, written
 
 DAILY = (
-    "2026-11-16,MSFT,50,51,49,50,900",
-    "2026-11-13,AAPL,100,101,99,100,1000",
+    "2026-11-13,MSFT,50,51,49,50,900",
+    "2026-11-12,AAPL,100,101,99,100,1000",
     "2026-11-14,AAPL,100,101,99,100,1000",
-    "2026-11-16,AAPL,100,101,99,nan,1000",
-    "2026-11-17,AAPL,100,101,99,100,1000",
+    "2026-11-13,AAPL,100,101,99,nan,1000",
+    "2026-11-10,AAPL,100,101,99,100,1000",
 )
 LINES = ("--timeframe", "1Day")
+BEFORE_THE_SESSION = datetime(2026, 11, 16, 14, tzinfo=UTC)
 MINUTES = ("--timeframe", "1min", "--stamp", "start", "--zone", "America/New_York")
+
+
+@pytest.fixture(autouse=True)
+def offline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell the time to the copy of a bot, which has no exchange."""
+    if "copy" in request.fixturenames:
+        monkeypatch.setattr(import_files, "now_of", lambda app: BEFORE_THE_SESSION)
 
 
 def test_good_rows_are_stored_and_bad_ones_told_by_line(copy: Bot, tmp_path: Path) -> None:
@@ -25,7 +34,7 @@ def test_good_rows_are_stored_and_bad_ones_told_by_line(copy: Bot, tmp_path: Pat
     first, *table = said.out.splitlines()
     assert (said.code, first) == (10, "5 rows of 1 file: 3 good bars, 2 bad; 3 new or changed in the store")
     assert "  4  AAPL    2026-11-14  no session at this time  daily.csv" in table
-    assert "  5  AAPL    2026-11-16  not a number             daily.csv" in table
+    assert "  5  AAPL    2026-11-13  not a number             daily.csv" in table
     stored = copy.json("bars", "list")
     assert [(row["symbol"], row["timeframe"], row["bars"], row["source"]) for row in stored["spans"]] == [
         ("AAPL", "1Day", 2, "import"),
@@ -33,6 +42,11 @@ def test_good_rows_are_stored_and_bad_ones_told_by_line(copy: Bot, tmp_path: Pat
     ]
     again = copy.json("bars", "import", str(path), *LINES)
     assert (again["new"], again["good"], again["bad"]) == (0, 3, {"not a number": 1, "no session at this time": 1})
+
+
+def test_a_bar_that_is_complete_only_in_the_sandboxs_future_is_a_bad_row(bot: Bot, tmp_path: Path) -> None:
+    path = written(tmp_path / "daily.csv", [*DAILY[:2], "2026-11-16,AAPL,100,101,99,100,1000"])
+    assert bot.json("bars", "import", str(path), *LINES, "--dry-run")["bad"] == {"not complete yet": 1}
 
 
 def test_a_dry_run_tells_the_same_and_stores_nothing(copy: Bot, tmp_path: Path) -> None:
@@ -56,7 +70,7 @@ def test_a_dry_run_tells_the_same_and_stores_nothing(copy: Bot, tmp_path: Path) 
 def test_times_that_cannot_be_right_store_nothing(
     copy: Bot, tmp_path: Path, moved: timedelta, options: tuple[str, ...], why: str
 ) -> None:
-    path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-16", moved=moved))
+    path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-13", moved=moved))
     said = copy.says("bars", "import", str(path), "--timeframe", "1Min", *options)
     assert (said.code, why in said.out) == (10, True)
     assert "nothing was stored, because the times can't be right" in said.out
@@ -64,11 +78,11 @@ def test_times_that_cannot_be_right_store_nothing(
 
 
 def test_minutes_that_are_declared_right_are_stored(copy: Bot, tmp_path: Path) -> None:
-    rows = session_minutes("AAPL", "2026-11-16", moved=timedelta(minutes=1))
+    rows = session_minutes("AAPL", "2026-11-13", moved=timedelta(minutes=1))
     declared = ("--timeframe", "1Min", "--stamp", "end", "--zone", "America/New_York")
     assert copy.says("bars", "import", str(written(tmp_path / "m.csv", rows)), *declared).code == 0
     (span,) = copy.json("bars", "list")["spans"]
-    assert (span["first"], span["last"], span["bars"]) == ("2026-11-16T14:30:00Z", "2026-11-16T20:59:00Z", 390)
+    assert (span["first"], span["last"], span["bars"]) == ("2026-11-13T14:30:00Z", "2026-11-13T20:59:00Z", 390)
 
 
 @pytest.mark.parametrize(
@@ -83,13 +97,13 @@ def test_minutes_that_are_declared_right_are_stored(copy: Bot, tmp_path: Path) -
     ],
 )
 def test_what_is_not_declared_is_asked_for(bot: Bot, tmp_path: Path, options: tuple[str, ...], why: str) -> None:
-    path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-16"))
+    path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-13"))
     said = bot.says("bars", "import", str(path), *options)
     assert (said.code, why in said.err) == (2, True)
 
 
 def test_many_bad_rows_are_counted_and_the_first_shown(bot: Bot, tmp_path: Path) -> None:
-    path = written(tmp_path / "daily.csv", [DAILY[1], *("2026-11-16,AAPL,0,1,1,1,1" for _ in range(1100))])
+    path = written(tmp_path / "daily.csv", [DAILY[1], *("2026-11-13,AAPL,0,1,1,1,1" for _ in range(1100))])
     said = bot.says("bars", "import", str(path), *LINES, "--dry-run")
     assert "  1,100 price zero or negative" in said.out.splitlines()
     assert "  and 1,080 more bad rows; --json has the first 1,000" in said.out.splitlines()
@@ -97,7 +111,7 @@ def test_many_bad_rows_are_counted_and_the_first_shown(bot: Bot, tmp_path: Path)
 
 
 def test_what_a_file_says_cannot_repaint_the_screen(bot: Bot, tmp_path: Path) -> None:
-    path = written(tmp_path / "daily.csv", [DAILY[1], "2026-11-16,\x1b[2JAAPL,1,1,1,1,1"])
+    path = written(tmp_path / "daily.csv", [DAILY[1], "2026-11-13,\x1b[2JAAPL,1,1,1,1,1"])
     said = bot.says("bars", "import", str(path), *LINES, "--dry-run")
     assert "\x1b" not in said.out
     assert "bad symbol" in said.out

@@ -87,6 +87,15 @@ def test_a_new_package_holds_a_strategy_its_test_and_how_to_go_on(
     )
 
 
+def test_what_is_held_for_a_month_is_not_closed_by_the_accounts_exits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["strategy", "new", "rising", "--kind", "target"]) == 0
+    assert "strategies: {rising: {exits: []}}" in capsys.readouterr().out
+    assert "`strategies: {flow: null, rising: {exits: []}}` runs it alone" in Path("rising/README.md").read_text()
+
+
 def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
     said = run(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"),

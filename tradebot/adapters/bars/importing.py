@@ -16,7 +16,7 @@ from tradebot.auditing.bar_prices import bad_price
 from tradebot.auditing.bar_sessions import MINUTE_S, midnight_s
 from tradebot.auditing.bar_times import day_over_s
 from tradebot.errors import OperatorError, word
-from tradebot.text import SYMBOL_PATTERN
+from tradebot.text import SYMBOL_PATTERN, counted
 
 MOST_ROWS = 3_000_000
 """The most rows of one import; while it runs, each takes half a kilobyte."""
@@ -239,7 +239,7 @@ def span(read: Read) -> tuple[date, date]:
     """Return the first and the last New York date of the good bars; raise OperatorError if there are none."""
     starts = [start_s for bars in read.bars.values() for start_s in bars]
     if not starts:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(read.reasons.items()))
+        why = ", ".join(f"{reason} ({counted(count, 'row')})" for reason, count in sorted(read.reasons.items()))
         raise OperatorError(f"there is no usable bar in these files: {why or 'they hold no rows'}", EXPECTED)
     first, last = (
         datetime.fromtimestamp(at_s, UTC).astimezone(_NEW_YORK).date() for at_s in (min(starts), max(starts))

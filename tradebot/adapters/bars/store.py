@@ -130,7 +130,7 @@ class SqliteBars:
         try:
             self._database = FILE.open(self._path)
         except DamagedError as error:
-            self._start_over(str(error))
+            self._start_over(str(error), look_again=True)
 
     def close(self) -> None:
         """Close the database file."""
@@ -237,8 +237,8 @@ class SqliteBars:
                 "The stored bars were damaged, so they were moved aside and a new file was started.", "Try again."
             ) from error
 
-    def _start_over(self, why: str) -> None:
-        self._database, moved_to = FILE.start_over(self._path)
+    def _start_over(self, why: str, *, look_again: bool = False) -> None:
+        self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
         self._events.emit(SystemEvent(self._opened_at, "bars", "BARS_BEGUN_ANEW", severity, details=details))

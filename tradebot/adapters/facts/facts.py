@@ -56,7 +56,7 @@ class SqliteFacts:
         try:
             self._database = FILE.open(self._path)
         except DamagedError as error:
-            self._start_over(str(error))
+            self._start_over(str(error), look_again=True)
 
     def close(self) -> None:
         """Close the database file."""
@@ -296,9 +296,9 @@ class SqliteFacts:
                 "tradebot fetch-flow --force-slot",
             ) from error
 
-    def _start_over(self, why: str) -> None:
+    def _start_over(self, why: str, *, look_again: bool = False) -> None:
         self._known = None
-        self._database, moved_to = FILE.start_over(self._path)
+        self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
         self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))

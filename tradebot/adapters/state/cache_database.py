@@ -3,10 +3,12 @@
 It uses WAL with synchronous NORMAL: a power failure may lose the last answers, which are then fetched again.
 """
 
+import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +19,7 @@ from tradebot.adapters.state.state_folder import cannot_write, cannot_write_data
 from tradebot.errors import OperatorError, TemporaryError
 
 BUSY_TIMEOUT_S = 5.0
+POLL_S = 0.02
 
 
 class DamagedError(Exception):
@@ -46,8 +49,18 @@ class CacheDatabase(NamedTuple):
                 raise
         return database
 
-    def start_over(self, path: Path) -> tuple[sqlite3.Connection, Path | None]:
-        """Create an empty file; return its connection, and where the old file was moved to, if there was one."""
+    def start_over(self, path: Path, *, look_again: bool = False) -> tuple[sqlite3.Connection, Path | None]:
+        """Create an empty file; return its connection, and where the old file was moved to, if there was one.
+
+        To `look_again` is to open what another process has created since the file was found missing or damaged.
+        """
+        with _alone_in(path.parent):
+            if look_again:
+                with suppress(DamagedError):
+                    return self.open(path), None
+            return self._create(path)
+
+    def _create(self, path: Path) -> tuple[sqlite3.Connection, Path | None]:
         try:
             moved_to = _move_aside(path)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -106,6 +119,29 @@ def check_pages(database: sqlite3.Connection) -> None:
     ((result,),) = database.execute("PRAGMA quick_check(1)")
     if result != "ok":
         raise DamagedError(result)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from creating a file here meanwhile; TemporaryError if one takes too long."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    try:
+        while not _locked(descriptor):
+            if time.monotonic() >= deadline:
+                raise TemporaryError(f"Another process is creating a file in {folder}.", "Try again soon.")
+            time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _move_aside(path: Path) -> Path | None:
