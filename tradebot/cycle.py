@@ -1,6 +1,6 @@
 """What one pass of each job does. The same functions run by hand, on a schedule, in the demo and in tests."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -32,7 +32,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
 from tradebot.orders.closing import NEVER_FILLS, after_closing, close, close_as_wanted, close_one_by_one
-from tradebot.orders.sending import send, wanted_intent
+from tradebot.orders.sending import send, submit_intent, wanted_key
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
 from tradebot.ports.world import Call, World
 from tradebot.timetable.job_times import JobTimes
@@ -87,11 +87,10 @@ def trade_once(
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
     proposed = begun(world, call, proposed, desk.now)
-    # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
     intents = [record.intent for record in desk.books.intents]
     promised = frozenset(intent.client_order_id for intent in intents)
-    already = tuple(i.key.strategy for i in intents if i.cycle_id == call.cycle_id and _enters(i))
-    account = AccountAsk(desk, replace(desk.book, new_entries=already), world.rules.limits, world.rules.halts)
+    book = replace(desk.book, new_entries=_entered_before(call, intents))
+    account = AccountAsk(desk, book, world.rules.limits, world.rules.halts)
     records = list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     for candidate in _sells_first(world, desk, proposed, done):
@@ -108,6 +107,12 @@ def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
     """Return the symbols that candidates name, in the order of the universe, those of other universes last."""
     named = {candidate.symbol for candidate in proposed.candidates}
     return (*(s for s in world.rules.universe if s in named), *sorted(named - set(world.rules.universe)))
+
+
+def _entered_before(call: Call, promised: Iterable[Intent]) -> tuple[str, ...]:
+    """Return the strategy of each entry of this pass's earlier, interrupted runs; they count toward its limit."""
+    earlier = (intent for intent in promised if intent.cycle_id == call.cycle_id)
+    return tuple(intent.key.strategy for intent in earlier if _enters(intent))
 
 
 def _enters(intent: Intent) -> bool:
@@ -152,10 +157,11 @@ def _enter(
     strategy = account.of(candidate.strategy, own)
     size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
     price = size.limit_price if size else None
-    intent = wanted_intent(world, call, desk, candidate, size.quantity if size else Decimal(0), price)
-    decisions = decide(Ask(strategy, candidate, quote, size, promised=intent.client_order_id in promised))
+    key = wanted_key(world, call, desk, candidate)
+    decisions = decide(Ask(strategy, candidate, quote, size, promised=key.client_order_id() in promised))
     if size is None or first_failure(decisions):
         return account, CandidateRecord(candidate, decisions, reference_price=price)
+    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.demo.report import played_data
 from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols
 from commands.shared.plain import note
 from commands.shared.surface import Json, Report, StateDir, finish, progress_bar
@@ -44,6 +43,7 @@ def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "P
 
 def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Report:
     """Report the played session; exit 1 if the books and the exchange disagree."""
+    from commands.demo.report import played_data
     from commands.demo.screen import render
 
     data = played_data(app, session, minutes, elapsed_s)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.doctor.report import Health
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -114,6 +113,7 @@ def _report(
 ) -> Report:
     from collections import Counter
 
+    from commands.doctor.report import Health
     from commands.doctor.screen import show
 
     ended = Counter(row.mark.value for row in rows)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from enum import StrEnum
 from importlib import import_module
 from pathlib import PurePosixPath
-from string import Template
 
 
 class Kind(StrEnum):
@@ -84,6 +83,8 @@ def section_of(name: str, kind: Kind) -> str:
 
 def package_files(name: str, kind: Kind) -> Iterator[tuple[PurePosixPath, str]]:
     """Yield each file of a new strategy's package, relative to its folder, with its text."""
+    from string import Template
+
     template = import_module(f"commands.strategy.{kind}_template")
     words = {
         "name": name,

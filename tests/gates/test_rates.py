@@ -45,7 +45,7 @@ def test_entries_that_each_pass_their_gates_never_trip_a_monitor(asked: list[tup
         wanted = Entered("flow", symbol, Side.BUY, now)
         answers = (
             rates.session_entries(seen, LIMITS, more=1),
-            rates.symbol_entries(seen, LIMITS, wanted, more=1),
+            rates.symbol_entries(seen, LIMITS, wanted.strategy, wanted.symbol, wanted.side, more=1),
             rates.order_rate(seen, LIMITS, now, more=1),
             rates.duplicate_order(seen, LIMITS, symbol, Side.BUY, now),
         )

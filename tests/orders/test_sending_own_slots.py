@@ -8,7 +8,7 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.model.candidate import Candidate, WantKind
 from tradebot.model.intent import Intent
 from tradebot.model.reasons import Reason
-from tradebot.orders.sending import MOST_LEGS, submit_intent, wanted_intent
+from tradebot.orders.sending import MOST_LEGS, submit_intent, wanted_key
 from tradebot.ports.world import Call
 
 TOMORROW = DAY + timedelta(days=1)
@@ -21,6 +21,11 @@ def intent_of(candidate: Candidate, by: Call, leg: int = 0) -> Intent:
 
 def in_session(day: date, slot: str = "open+30m") -> Call:
     return replace(call(slot=slot), session=day)
+
+
+def next_intent(scene: Scene, candidate: Candidate) -> Intent:
+    by = in_session(DAY)
+    return intent_of(candidate, by, wanted_key(scene.world(), by, desk(), candidate).leg)
 
 
 def test_the_same_want_has_the_same_id_in_every_pass_of_its_slot() -> None:
@@ -53,17 +58,17 @@ def test_an_order_belongs_to_the_session_in_which_it_is_sent() -> None:
 def test_each_order_of_a_target_in_its_slot_is_the_next_leg() -> None:
     scene, target = Scene(), replace(OWN, want=WantKind.TARGET)
     for leg in range(MOST_LEGS):
-        intent = wanted_intent(scene.world(), in_session(DAY), desk(), target, quote().bid, quote().bid)
+        intent = next_intent(scene, target)
         assert intent.key.leg == leg
         assert scene.ledger.promise(intent, ())
-    again = wanted_intent(scene.world(), in_session(DAY), desk(), target, quote().bid, quote().bid)
+    again = next_intent(scene, target)
     assert not scene.ledger.promise(again, ()), "after the last leg, nothing new is promised"
 
 
 def test_any_other_want_has_one_order_in_its_slot() -> None:
     scene = Scene()
     for _ in range(2):
-        intent = wanted_intent(scene.world(), in_session(DAY), desk(), OWN, quote().bid, quote().bid)
+        intent = next_intent(scene, OWN)
         assert intent.key.leg == 0
         scene.ledger.promise(intent, ())
 

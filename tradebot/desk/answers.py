@@ -68,16 +68,18 @@ class _WantCheck:
 
     def fault(self, want: Want) -> str | None:
         """Return what is wrong with a want, or None."""
-        rules: dict[type, Callable[[], tuple[Rule, ...]]] = {
-            Open: lambda: self._open(want),  # type: ignore[arg-type]
-            Target: lambda: self._target(want),  # type: ignore[arg-type]
-            Reduce: lambda: self._reduce(want),  # type: ignore[arg-type]
-            Close: lambda: self._close(want),  # type: ignore[arg-type]
-        }
-        of_kind = rules.get(type(want))
-        if of_kind is None:
+        # A subclass could answer differently each time it is looked at.
+        if type(want) is Open:
+            rules = self._open(want)
+        elif type(want) is Target:
+            rules = self._target(want)
+        elif type(want) is Reduce:
+            rules = self._reduce(want)
+        elif type(want) is Close:
+            rules = self._close(want)
+        else:
             return "it is not an Open, a Target, a Reduce or a Close"
-        return next((fault for fault, holds in of_kind() if not holds()), None)
+        return next((fault for fault, holds in rules if not holds()), None)
 
     def _open(self, want: Open) -> tuple[Rule, ...]:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tradebot.desk.answers import OWN_SOURCE, checked
@@ -18,7 +19,7 @@ from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.ports.strategy import OutsideSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import date, datetime
 
     from tradebot.model.position import Position
@@ -56,7 +57,8 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
         if isinstance(result, Decision):
             failed.append(StrategyRefusal(strategy.name, result))
         else:
-            candidates.extend(_candidate(strategy, seen.view, want, slot) for want in result)
+            named = _named(strategy, seen.view, slot)
+            candidates.extend(_candidate(named, seen.view.lots, want) for want in result)
             # A strategy whose needs are met for no symbol gets another chance while its slot is due.
             answered.extend([slot] if slot and seen.view.universe else [])
     if not world.dry_run:
@@ -92,13 +94,17 @@ def _sources(strategy: Strategy) -> frozenset[str]:
     return strategy.sources if isinstance(strategy, OutsideSource) else OWN_SOURCE
 
 
-def _candidate(strategy: Strategy, view: StrategyView, want: Want, slot: StrategySlot | None) -> Candidate:
+def _named(strategy: Strategy, view: StrategyView, slot: StrategySlot | None) -> Callable[..., Candidate]:
+    """Return what makes a candidate of a strategy's want, given what differs from want to want."""
+    named = partial(Candidate, strategy=strategy.name, at=view.now, reads_flow=bool(strategy.needs.facts))
+    return partial(named, slot=slot.name, slot_session=slot.session) if slot else named
+
+
+def _candidate(named: Callable[..., Candidate], lots: Mapping[str, Position], want: Want) -> Candidate:
     """Return the candidate of one want. The core works out a target's side and quantity when it knows the account."""
-    common = {"strategy": strategy.name, "instrument": Instrument(want.symbol), "at": view.now}
-    common |= {"slot": slot.name, "slot_session": slot.session} if slot else {}
     if isinstance(want, Open):
-        return Candidate(
-            **common,  # type: ignore[arg-type]
+        return named(
+            instrument=Instrument(want.symbol),
             side=want.side,
             purpose=Purpose.OPEN,
             score=want.score,
@@ -107,33 +113,32 @@ def _candidate(strategy: Strategy, view: StrategyView, want: Want, slot: Strateg
             quantity=want.quantity,
             source=want.source,
             decisions=want.decisions,
-            reads_flow=bool(strategy.needs.facts),
             stop_loss_fraction=want.stop_loss_fraction,
             profit_target_fraction=want.profit_target_fraction,
         )
     if isinstance(want, Target):
         sign = want.weight if want.weight is not None else want.quantity
-        return Candidate(
-            **common,  # type: ignore[arg-type]
+        return named(
+            instrument=Instrument(want.symbol),
             side=Side.SELL if sign is not None and sign < 0 else Side.BUY,
             purpose=Purpose.OPEN,
             score=want.score,
             quantity=want.quantity,
             decisions=want.decisions,
-            reads_flow=bool(strategy.needs.facts),
             want=WantKind.TARGET,
             weight=want.weight,
         )
-    return _closing(common, view.lots, want)
+    return _closing(named, lots, want)
 
 
-def _closing(common: Mapping[str, object], lots: Mapping[str, Position], want: Reduce | Close) -> Candidate:
+def _closing(named: Callable[..., Candidate], lots: Mapping[str, Position], want: Reduce | Close) -> Candidate:
     held = lots[want.symbol].quantity
     partly = isinstance(want, Reduce) and want.quantity < abs(held)
-    return Candidate(
-        **common,  # type: ignore[arg-type]
+    return named(
+        instrument=Instrument(want.symbol),
         side=Side.SELL if held > 0 else Side.BUY,
         purpose=Purpose.REDUCE if partly else Purpose.CLOSE,
+        reads_flow=False,
         quantity=min(want.quantity, abs(held)) if isinstance(want, Reduce) else abs(held),
         want=WantKind.REDUCE if isinstance(want, Reduce) else WantKind.CLOSE,
         why=want.why,

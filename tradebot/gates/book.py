@@ -34,7 +34,8 @@ def equity_explained(book: Book) -> bool:
 
 def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
     """Compare the number of symbols held, or possibly held soon, with its limit; `more` are symbols to open."""
-    after, limit = len(book.open_symbols.union(more)), limits.max_open_positions
+    held, limit = book.open_symbols, limits.max_open_positions
+    after = len(held) + len([symbol for symbol in more if symbol not in held])
     return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
 
 

@@ -25,7 +25,7 @@ from tradebot.limits import HaltRules, Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Desk, Entered
+from tradebot.model.desk import Book, Desk
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.ports.world import OwnRules
@@ -94,12 +94,12 @@ class Ask:
     @property
     def desk(self) -> Desk:
         """Return what was read when the pass began."""
-        return self.account.desk
+        return self.strategy.account.desk
 
     @property
     def book(self) -> Book:
         """Return the account's book with the pass's earlier orders."""
-        return self.account.book
+        return self.strategy.account.book
 
     @property
     def limits(self) -> Limits:
@@ -121,8 +121,9 @@ def decide(ask: Ask) -> tuple[Decision, ...]:
     """Return the decisions of every gate, merged with the candidate's own, in the fixed order of asking."""
     # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
     passed = (*ask.account.decisions, *ask.strategy.decisions)
-    answers = (*ask.candidate.decisions, *passed, *(gate(ask) for gate in _OF_CANDIDATE.values()))
-    return tuple(sorted(answers, key=_PLACE))
+    answers = [*ask.candidate.decisions, *passed, *[gate(ask) for gate in _OF_CANDIDATE.values()]]
+    answers.sort(key=_PLACE)
+    return tuple(answers)
 
 
 def _session(strategy: StrategyAsk) -> Decision:
@@ -308,8 +309,9 @@ def _buying_power(ask: Ask) -> Decision:
 def _cooldown(ask: Ask) -> Decision:
     """Refuse a symbol for a while after any fill in it, and its own strategy's fill for as long as that wants."""
     any_fill = _rested(ask, ask.book, ask.account.limits)
-    own_fill = _rested(ask, ask.strategy.book, ask.limits)
-    return own_fill if any_fill.passed and own_fill.observed is not None else any_fill
+    if not any_fill.passed or ask.candidate.symbol not in ask.strategy.book.last_fill_at:
+        return any_fill
+    return _rested(ask, ask.strategy.book, ask.limits)
 
 
 def _rested(ask: Ask, book: Book, limits: Limits) -> Decision:
@@ -321,8 +323,8 @@ def _rested(ask: Ask, book: Book, limits: Limits) -> Decision:
 
 
 def _symbol_entries(ask: Ask) -> Decision:
-    entered = Entered(ask.candidate.strategy, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
-    return rates.symbol_entries(ask.book, ask.limits, entered, more=1)
+    candidate = ask.candidate
+    return rates.symbol_entries(ask.book, ask.limits, candidate.strategy, candidate.symbol, candidate.side, more=1)
 
 
 def _duplicate(ask: Ask) -> Decision:

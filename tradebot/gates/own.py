@@ -4,7 +4,6 @@ Their decisions have gates and reasons of their own, so that a refusal says whos
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from tradebot.gates import rates
 from tradebot.gates.book import exposure_monitors
@@ -39,7 +38,7 @@ REASONS: Mapping[Reason, Reason] = {
 def own(decision: Decision) -> Decision:
     """Return a decision about a strategy's own book under the strategy's own gate and reason."""
     reason = decision.reason and REASONS.get(decision.reason, decision.reason)
-    return replace(decision, gate=GATES[decision.gate], reason=reason)
+    return Decision(GATES[decision.gate], decision.verdict, reason, decision.observed, decision.limit, decision.age_s)
 
 
 def monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:

@@ -10,7 +10,7 @@ from tradebot.gates.common import answer
 from tradebot.limits import Limits
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate
-from tradebot.model.desk import Book, Entered
+from tradebot.model.desk import Book
 from tradebot.model.reasons import Reason
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -22,9 +22,9 @@ def session_entries(book: Book, limits: Limits, more: int = 0) -> Decision:
     return answer(Gate.SESSION_ENTRIES, after <= limit, Reason.MAX_SESSION_ENTRIES, after, limit)
 
 
-def symbol_entries(book: Book, limits: Limits, entered: Entered, more: int = 0) -> Decision:
+def symbol_entries(book: Book, limits: Limits, strategy: str, symbol: str, side: Side, more: int = 0) -> Decision:
     """Compare how often one strategy entered one side of one symbol in this session with the limit."""
-    same = (entered.strategy, entered.symbol, entered.side)
+    same = (strategy, symbol, side)
     after = sum((e.strategy, e.symbol, e.side) == same for e in book.entries) + more
     limit = limits.max_symbol_entries
     return answer(Gate.SYMBOL_ENTRIES, after <= limit, Reason.MAX_SYMBOL_ENTRIES, after, limit)
@@ -57,7 +57,7 @@ def monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
     if book.entries:
         yield "", order_rate(book, limits, max(e.at for e in book.entries))
     for entered in sorted({replace(e, at=book.entries[0].at) for e in book.entries}, key=str):
-        yield entered.symbol, symbol_entries(book, limits, entered)
+        yield entered.symbol, symbol_entries(book, limits, entered.strategy, entered.symbol, entered.side)
     for place, entered in enumerate(book.entries):
         before = replace(book, entries=book.entries[:place])
         yield entered.symbol, duplicate_order(before, limits, entered.symbol, entered.side, entered.at)

@@ -126,4 +126,7 @@ def units_of(gate: Gate, reason: Reason | None) -> tuple[Unit, Unit]:
 
 def first_failure(decisions: tuple[Decision, ...]) -> Decision | None:
     """Return the terminal decision (the first one that didn't pass, in the order of asking), or None."""
-    return next((decision for decision in decisions if not decision.passed), None)
+    for decision in decisions:
+        if decision.verdict is not Verdict.PASS:
+            return decision
+    return None

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 from tradebot.model.account import Account, Worth
@@ -75,7 +76,7 @@ class HaltEvidence:
     forgotten: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Book:
     """The account in USD, assuming the worst case for everything that may still happen to it.
 
@@ -105,7 +106,7 @@ class Book:
     stakes: tuple[Stake, ...] = ()
     own_fill_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def open_symbols(self) -> frozenset[str]:
         """Return the symbols that are held, or may be after a working order or one whose outcome is unknown."""
         return self.held | self.foreign | self.working | self.unresolved
@@ -137,8 +138,8 @@ class Book:
 
     def opposite(self, strategy: str, symbol: str, side: Side) -> tuple[str, ...]:
         """Return the other strategies that hold a symbol on the opposite side, or have an order on it there."""
-        names = (s.strategy for s in self.stakes if s.symbol == symbol and s.side is not side)
-        return tuple(dict.fromkeys(name for name in names if name != strategy))
+        across = [stake for stake in self.stakes if stake.symbol == symbol and stake.side is not side]
+        return tuple(dict.fromkeys(stake.strategy for stake in across if stake.strategy != strategy)) if across else ()
 
     @property
     def own_working(self) -> frozenset[str]:

@@ -21,7 +21,7 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, send_again, wanted_intent
+from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, send_again, submit_intent, wanted_key
 from tradebot.orders.working_orders import AGAIN
 from tradebot.ports.world import Call, World
 
@@ -105,7 +105,8 @@ def _send_closing(
     quote, offset = desk.quotes.get(position.symbol), world.rules.exits.limit_offset_fraction
     price = marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
     assert candidate.quantity is not None, "an exit knows its quantity"
-    intent = wanted_intent(world, call, desk, candidate, candidate.quantity, price)
+    leg = wanted_key(world, call, desk, candidate).leg
+    intent = submit_intent(call, desk, candidate, candidate.quantity, price, leg)
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
 
 

@@ -56,20 +56,17 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate, leg: int = 0) -> In
     )
 
 
-def wanted_intent(
-    world: World, call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None
-) -> Intent:
-    """Return the submit intent for what a strategy wants. A target may take several orders, each a leg of its slot.
+def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
+    """Return the key of the order for what a strategy wants. A target may take several orders, each a leg of its slot.
 
     Once all legs are used, it returns the last one again, which is then refused as a duplicate.
     """
-    leg = 0
-    if candidate.want is WantKind.TARGET and candidate.slot_session is not None:
-        key = submit_key(call, desk, candidate)
-        names = [replace(key, leg=number).client_order_id() for number in range(MOST_LEGS)]
-        promised = world.ledger.promised(names)
-        leg = next((number for number, name in enumerate(names) if name not in promised), MOST_LEGS - 1)
-    return submit_intent(call, desk, candidate, quantity, limit_price, leg)
+    key = submit_key(call, desk, candidate)
+    if candidate.want is not WantKind.TARGET or candidate.slot_session is None:
+        return key
+    legs = [replace(key, leg=number) for number in range(MOST_LEGS)]
+    promised = world.ledger.promised([leg.client_order_id() for leg in legs])
+    return next((leg for leg in legs if leg.client_order_id() not in promised), legs[-1])
 
 
 def submit_intent(

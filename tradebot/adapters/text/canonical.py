@@ -20,14 +20,18 @@ class CodecError(ValueError):
 
 def decimal_text(value: Decimal) -> str:
     """Return the canonical text of a finite number: no exponent, no trailing zeros, no negative zero."""
-    if not value.is_finite() or abs(value.adjusted()) > LONGEST_DECIMAL:
-        raise CodecError(f"{value} can't be stored as a number")
-    return _plain(value)
+    try:
+        return _plain(value)
+    except TypeError:
+        # A signaling NaN can't be looked up.
+        raise CodecError(f"{value} can't be stored as a number") from None
 
 
 @lru_cache(maxsize=4_096)
 def _plain(value: Decimal) -> str:
     """Return a number without exponent; limits and prices repeat, and equal numbers have equal text."""
+    if not value.is_finite() or (value and abs(value.adjusted()) > LONGEST_DECIMAL):
+        raise CodecError(f"{value} can't be stored as a number")
     text = format(value, "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text

@@ -87,7 +87,8 @@ def _encoder(kind: Any, packed: bool) -> Step:
 def _dataclass_encoder(kind: Any, packed: bool) -> Step:
     hints = get_type_hints(kind)
     names = tuple(field.name for field in fields(kind))
-    steps = tuple(_encoder(hints[name], packed) for name in names)
+    # An absent value is skipped below, so its step needn't look for one.
+    steps = tuple(_encoder(_present(hints[name]), packed) for name in names)
     read = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
 
     changing = tuple((place, step) for place, step in enumerate(steps) if step is not _unchanged)
@@ -95,13 +96,20 @@ def _dataclass_encoder(kind: Any, packed: bool) -> Step:
     def as_list(value: Any) -> list[Any]:
         items = list(read(value))
         for place, step in changing:
-            if items[place] is not None:
-                items[place] = step(items[place])
+            item = items[place]
+            if item is not None:
+                items[place] = step(item)
         return items
 
     if packed:
         return as_list
     return lambda value: dict(zip(names, as_list(value), strict=True))
+
+
+def _present(hint: Any) -> Any:
+    """Return the one type that a value has if it isn't absent, or the type as it is if it has several."""
+    present = [member for member in get_args(hint) if member is not NoneType]
+    return present[0] if get_origin(hint) in (UnionType, Union) and len(present) == 1 else hint
 
 
 def _union_encoder(members: tuple[Any, ...], packed: bool) -> Step:
