@@ -255,8 +255,11 @@ def test_an_interrupted_answer_is_never_taken_for_the_next_one(
 def test_a_plug_in_that_was_killed_between_answers_is_said_to_have_ended(make: Make, tmp_path: Path) -> None:
     plugin = make("return told(view)")
     told(plugin)
-    (stopped,) = (pid for pid in left(tmp_path) if ") T " in Path(f"/proc/{pid}/stat").read_text())
-    os.kill(stopped, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while not (stopped := [pid for pid in left(tmp_path) if ") T " in Path(f"/proc/{pid}/stat").read_text()]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(stopped[0], signal.SIGKILL)
     assert refused(plugin) == (Reason.STRATEGY_FAILED, "its process ended without an answer, exit code -9")
 
 
