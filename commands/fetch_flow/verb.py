@@ -175,7 +175,8 @@ def _newest(endpoint: str, answers: "Iterable[Intake]") -> datetime | date | Non
     """Return the time, or the trading date, of the newest row kept."""
     from tradebot.signals.kinds import kind_of
 
-    return max((kind_of(endpoint).moment(fact) for answer in answers for fact in answer.facts), default=None)
+    moment = kind_of(endpoint).moment
+    return max((moment(fact) for answer in answers for fact in answer.facts), default=None)
 
 
 def _render(console: "Console", data: FlowFetched) -> None:

@@ -23,8 +23,7 @@ SATURDAY = 5
 def ensure(ledger: SqliteLedger, now: datetime, ahead: timedelta) -> None:
     """Store the sessions around `now` unless the ledger's calendar already reaches `ahead`."""
     reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
-    held = [session.date for session in ledger.sessions(behind, reach + LEAST)]
-    if held and min(held) <= behind + LEAST and max(held) >= reach:
+    if ledger.sessions(behind, behind + LEAST) and ledger.sessions(reach, reach + LEAST):
         return
     from tradebot.adapters.time.calendar import exchange_sessions
 

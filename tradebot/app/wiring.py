@@ -71,6 +71,7 @@ class App:
         self._closing = ExitStack()
         self.let_pass = self._let_pass
         self._engine_time: datetime | None = None
+        self._rules: tuple[Baseline | None, Rules] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -101,7 +102,13 @@ class App:
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
-        exits, own, accepted = self.settings.exits, self.settings.strategies.own_exits(), self.accepted
+        accepted = self.accepted
+        if self._rules is None or self._rules[0] != accepted:
+            self._rules = accepted, self._rules_after(accepted)
+        return self._rules[1]
+
+    def _rules_after(self, accepted: Baseline | None) -> Rules:
+        exits, own = self.settings.exits, self.settings.strategies.own_exits()
         if accepted:
             exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
         return replace(rules_of(self.settings, exits), own_exits=own)

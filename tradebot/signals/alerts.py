@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.record import SymbolFacts
@@ -12,12 +13,12 @@ def recent_alerts(
 ) -> list[FlowAlert]:
     """Return the alerts that count: recent, large enough, single-leg, and with 0 to `max_days` days to expiry."""
     since, today = now - lookback, now.date()
-    latest_expiry = today + timedelta(days=max_days)
+    latest_expiry, least = today + timedelta(days=max_days), Decimal(min_premium_usd)
     return [
         alert
         for alert in facts.alerts
         if alert.at > since
-        and alert.premium >= min_premium_usd
+        and alert.premium >= least
         and today <= alert.expiry <= latest_expiry
         and not alert.has_multileg
     ]

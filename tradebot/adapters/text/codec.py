@@ -6,7 +6,6 @@ with six decimals and ends in Z, so stored times sort as text. A Decimal inside 
 """
 
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,6 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache, lru_cache
+from math import isfinite
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -122,14 +122,11 @@ def _union_encoder(members: tuple[Any, ...], packed: bool) -> Step:
 
 
 def _encode_scalar(value: Any) -> Any:
-    kind = type(value)
-    if kind is Decimal:
-        return {"decimal": decimal_text(value)}
-    return _finite(value) if kind is float else value
+    return {"decimal": decimal_text(value)} if type(value) is Decimal else _finite(value)
 
 
 def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not isfinite(value):
         raise CodecError(f"{value} can't be stored as a number")
     return value
 
