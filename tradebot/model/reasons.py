@@ -50,9 +50,10 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.SLOT_UNFINISHED: _row(
         Cause.BLOCKED,
-        "A strategy's own slot ended before everything it asked for was done. What is left isn't made up later.",
-        "Run tradebot why-no-orders --last 20 to see what held it up. To give it more time, write a longer deadline "
-        "into the strategy's times, such as for 3 sessions.",
+        "A strategy's own slot ended before a pass found everything done that it asked for. What is left isn't made up "
+        "later.",
+        "Run tradebot why-no-orders --last 20 to see what held it up. To give it more time, let it start earlier, or "
+        "write a longer deadline into the strategy's times, such as for 3 sessions.",
         Unit.SECONDS,
     ),
     Reason.GAVE_WAY: _row(
