@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from tradebot.desk.answers import OWN_SOURCE, checked
 from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
-from tradebot.desk.views import Sights
+from tradebot.desk.views import Sights, UnmetNeedError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
-from tradebot.model.decision import Decision
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.instrument import Instrument, whole_lots
+from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.slot import StrategySlot
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
@@ -50,7 +51,11 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     candidates, refused, failed = list[Candidate](), list[StrategyRefusal](), list(planned.refused)
     answered = list[StrategySlot]()
     for strategy, slot in planned.asked:
-        seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
+        try:
+            seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
+        except UnmetNeedError as error:
+            failed.append(_unasked(strategy, error))
+            continue
         refused.extend(seen.left_out)
         answer = strategy.propose(seen.view)
         result = answer if isinstance(answer, Decision) else checked(seen.view, answer, _sources(strategy))
@@ -65,6 +70,11 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
             world.events.emit(_event(now, refusal))
     own = OwnSlots(tuple(answered), planned.waiting, planned.missed, planned.new)
     return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own)
+
+
+def _unasked(strategy: Strategy, error: UnmetNeedError) -> StrategyRefusal:
+    why = Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, error.message)
+    return StrategyRefusal(strategy.name, why)
 
 
 def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:

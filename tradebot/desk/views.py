@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
 
+from tradebot.errors import TradebotError
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import BarNeed
@@ -28,6 +29,10 @@ class Seen:
     left_out: tuple[StrategyRefusal, ...]
 
 
+class UnmetNeedError(TradebotError):
+    """Raised when what a strategy needs can't be had at all, so that it can't be asked."""
+
+
 class Sights:
     """What was known at `now`; everything is read when the first strategy needs it, and only once."""
 
@@ -37,7 +42,10 @@ class Sights:
         self._strategies = strategies
 
     def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> Seen:
-        """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
+        """Return what a strategy sees; UnmetNeedError if its bars can be neither read nor fetched.
+
+        Bars are those that were closed at `as_of`, which is now unless it is given.
+        """
         needs, universe = strategy.needs, self._universe(strategy)
         series = dict(self._series(needs.bars, universe, as_of or self._now))
         absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series))}
@@ -76,7 +84,10 @@ class Sights:
         self, needs: Sequence[BarNeed], universe: Sequence[str], until: datetime
     ) -> Iterator[tuple[SeriesKey, Series]]:
         for need in needs:
-            found = self._world.bars.closed(need, need.symbols or universe, until)
+            try:
+                found = self._world.bars.closed(need, need.symbols or universe, until)
+            except TradebotError as error:
+                raise UnmetNeedError(error.message, error.hint, code=error.code) from error
             for symbol, series in found.items():
                 yield SeriesKey(symbol, need.timeframe, need.adjusted), series.last(need.depth)
 

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     CLUSTER_TOO_SMALL = auto()
     STRATEGY_DECLINED = auto()
     BARS_MISSING = auto()
+    BARS_UNAVAILABLE = auto()
     STRATEGY_FAILED = auto()
     STRATEGY_TIMEOUT = auto()
     STRATEGY_INVALID = auto()

@@ -268,6 +268,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot bars check to see what is stored, or tradebot bars fetch to get more. A newly listed symbol has "
         "to wait.",
     ),
+    Reason.BARS_UNAVAILABLE: _row(
+        Cause.UNKNOWN,
+        "The bars that a strategy needs could be neither read nor fetched, so it wasn't asked in this pass; the other "
+        "strategies continue.",
+        "Run tradebot bars fetch, which shows what is wrong. The strategy is asked again in the next pass.",
+    ),
     Reason.STRATEGY_FAILED: _row(
         Cause.BROKEN,
         "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",
