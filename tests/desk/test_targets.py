@@ -114,6 +114,13 @@ def test_a_small_rest_that_is_not_wanted_is_closed() -> None:
     assert decided(change_to(target("0"), seen(), OWN)).reason is Reason.TARGET_REACHED
 
 
+@pytest.mark.parametrize(("quantity", "why"), [("7", Reason.OUTSIDE_UNIVERSE), ("3", None), ("0", None), ("-2", None)])
+def test_what_left_the_universe_is_reduced_or_closed_and_never_opened(quantity: str, why: Reason | None) -> None:
+    found = change_to(target(quantity=quantity), seen(held(5)), replace(OWN, universe=("MSFT",)))
+    assert decided(found).reason is why
+    assert (found.purpose is Purpose.OPEN) is (why is not None)
+
+
 def test_what_another_strategy_holds_counts_for_nothing() -> None:
     both = seen(held(100), held(400, "flow"))
     assert held_by(both, "momentum", "AAPL") == 100

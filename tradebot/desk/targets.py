@@ -17,7 +17,7 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     """Return a target as an order to open, reduce or close, with the decision that says why; other wants as they are.
 
     A target on the other side of what is held closes that first; the rest follows once it is closed. A change smaller
-    than the tolerance counts as none.
+    than the tolerance counts as none. What left the strategy's universe is only reduced or closed.
     """
     if candidate.want is not WantKind.TARGET:
         return candidate
@@ -30,11 +30,13 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     if _is_reached(candidate, desk, own, held, wanted):
         reached = Decision(Gate.TARGET, Verdict.FAIL, Reason.TARGET_REACHED, held, wanted)
         return replace(candidate, quantity=abs(wanted - held), decisions=(*candidate.decisions, reached))
-    passed = Decision(Gate.TARGET, Verdict.PASS, None, held, wanted)
     side, purpose, quantity = _step(held, wanted)
     if purpose is not Purpose.CLOSE:
         quantity = whole_lots(candidate.instrument, quantity)
-    return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=(*candidate.decisions, passed))
+    decision = Decision(Gate.TARGET, Verdict.PASS, None, held, wanted)
+    if purpose is Purpose.OPEN and candidate.symbol not in own.universe:
+        decision = Decision(Gate.TARGET, Verdict.FAIL, Reason.OUTSIDE_UNIVERSE, held, wanted)
+    return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=(*candidate.decisions, decision))
 
 
 def held_by(desk: Desk, strategy: str, symbol: str) -> Decimal:

@@ -303,6 +303,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "The strategy holds what it wants to hold, or so close to it that a trade isn't worth its cost.",
         "Nothing to do; limits.target_tolerance_fraction sets how close is close enough.",
     ),
+    Reason.OUTSIDE_UNIVERSE: _row(
+        Cause.IDLE,
+        "The strategy wants more of a symbol that it holds, but the symbol isn't in its universe anymore.",
+        "Add the symbol to universe and to strategies.NAME.universe again, or let the strategy close the position.",
+    ),
     Reason.ALREADY_CLOSED: _row(
         Cause.IDLE,
         "The strategy wants to close a position that it no longer holds: it was closed since the strategy last saw it.",
