@@ -52,7 +52,9 @@ def _named(app: "App", symbol: str | None) -> list[str]:
             f"it has {', '.join(sorted(held)) or 'none at all'}; to let the bot close a position that it didn't open, "
             f"first run tradebot adopt {word(symbol)} --manage",
         )
-    words = [f"{p.quantity:f} {p.symbol}" for p in positions if symbol in (None, p.symbol)]
+    closing = [p for p in positions if symbol in (None, p.symbol)]
+    several = len({p.strategy for p in closing}) > 1
+    words = [f"{p.quantity:f} {p.symbol}{f' of {p.strategy}' if several else ''}" for p in closing]
     words += [f"the {o.side} order on {o.symbol}" for o in orders if symbol in (None, o.symbol)]
     return words + [
         f"whatever an order with an unknown outcome left in {name}" for name in sorted(unsure) if symbol in (None, name)

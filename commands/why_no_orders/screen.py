@@ -1,6 +1,6 @@
 """The screens of `tradebot why-no-orders`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -98,7 +98,7 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
     """Print one symbol's score and every gate's answer."""
     ended = f"[red]{way.reason}[/red]  " if way.reason else "[green]SENT[/green]  " if way.at else ""
     console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
-    console.print(f"Next: {way.remedy}", markup=False)
+    console.print(f"Next: {way.remedy.replace('NAME', way.strategy or 'NAME')}", markup=False)
     if way.then:
         console.print(f"Then: {way.then}", markup=False)
     if way.now:
@@ -113,15 +113,18 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
             f"\nLooked at: the pass at {when(way.at)}, slot {slot_for_reader(way.slot or '', way.at)}{more}",
             markup=False,
         )
-        score = "none" if way.score is None else signed(way.score, 3)
-        coverage = "unknown" if way.coverage is None else f"{way.coverage:.0%}"
-        price = "" if way.price is None else f", checked at {usd(way.price)} USD"
-        console.print(
-            f"Strategy {way.strategy}: score {score} ({way.side}), data for {coverage} of its weight{price}",
-            markup=False,
-        )
+        console.print(f"Strategy {way.strategy}: {', '.join(_wanted(way))}", markup=False)
     _components(console, way.components)
     _gates(console, way.decisions)
+
+
+def _wanted(way: "SymbolWhy") -> Iterator[str]:
+    """Yield what the strategy wanted; only some wants have a score, and only some scores say how much data they had."""
+    yield f"{way.side}" if way.score is None else f"score {signed(way.score, 3)} ({way.side})"
+    if way.coverage is not None:
+        yield f"data for {way.coverage:.0%} of its weight"
+    if way.price is not None:
+        yield f"checked at {usd(way.price)} USD"
 
 
 def _components(console: "Console", components: "Sequence[Component]") -> None:

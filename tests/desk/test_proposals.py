@@ -1,7 +1,8 @@
 """What the core makes of strategies' answers: one that errs loses its own pass, whole, and no other's."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from math import nan
 from typing import Any
@@ -13,12 +14,14 @@ from tests.venues import FixedStrategy, opening
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.cycle import score
 from tradebot.desk.proposals import propose
+from tradebot.errors import TemporaryError
 from tradebot.explain import funnel, why_no_orders
 from tradebot.model.candidate import Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.needs import NOTHING, Needs
+from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.series import Series
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.ports.strategy import Strategy
@@ -67,6 +70,26 @@ def test_a_strategy_that_errs_loses_its_cycle_and_the_others_trade(answer: objec
     seen = funnel([record])
     assert (seen.candidates, seen.orders, [row.reason for row in seen.reasons]) == (2, 1, [reason])
     assert scene.facts.cycles(job=Job.TRADE_ONCE) == (record,)
+
+
+class Unreachable:
+    """Bars whose source doesn't answer."""
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        raise TemporaryError("GET /stocks/bars answered 500", "Try again.")
+
+
+def test_bars_that_cannot_be_had_cost_their_strategy_the_pass_and_no_other() -> None:
+    scene = Scene()
+    reading = Answering([GOOD], needs=Needs(bars=(BarNeed("1Day", 5),)))
+    both = replace(world(scene, reading, FixedStrategy(wanted("AAPL"))), bars=Unreachable())
+    record = trade_once(both, call())
+    assert [intent.instrument.symbol for intent in scene.venue.submitted] == ["AAPL"]
+    (refused,) = record.refused_strategies
+    assert (refused.strategy, refused.decision.reason) == ("other", Reason.BARS_UNAVAILABLE)
+    assert refused.decision.observed == "GET /stocks/bars answered 500"
+    answer = why_no_orders([replace(record, candidates=())])
+    assert (answer.verdict.value, "bars fetch" in answer.remedy) == ("broken", True)
 
 
 def test_a_refused_strategy_explains_why_there_are_no_orders() -> None:

@@ -25,7 +25,7 @@ OWN = OwnRules(("AAPL",), limits(), Decimal("0.5"))
 """Half of 100,000 USD: at 100 USD a share, a weight of 1 is 500 shares."""
 
 
-def held(shares: int, strategy: str = "momentum") -> Position:
+def held(shares: int | Decimal, strategy: str = "momentum") -> Position:
     side = Side.BUY if shares > 0 else Side.SELL
     return apply_fill(Position(strategy, "AAPL", (), Decimal(0)), fill(1, "AAPL", side, str(abs(shares))).fill)
 
@@ -81,6 +81,27 @@ def test_a_quantity_is_taken_to_the_share() -> None:
     assert decided(change_to(target(quantity="250"), seen(held(250)), OWN)).reason is Reason.TARGET_REACHED
 
 
+@pytest.mark.parametrize(
+    ("has", "quantity", "purpose", "shares"),
+    [
+        ("5", "2.5", Purpose.REDUCE, "3"),
+        ("5", "7.9", Purpose.OPEN, "2"),
+        ("5.5", "2", Purpose.REDUCE, "3"),
+        ("5.5", "0.5", Purpose.CLOSE, "5.5"),
+        ("-5", "-2.5", Purpose.REDUCE, "3"),
+    ],
+)
+def test_only_whole_shares_are_traded_toward_a_target(has: str, quantity: str, purpose: Purpose, shares: str) -> None:
+    found = change_to(target(quantity=quantity), seen(held(Decimal(has))), OWN)
+    assert (found.purpose, found.quantity) == (purpose, Decimal(shares))
+
+
+@pytest.mark.parametrize(("has", "quantity"), [("2", "2.5"), ("2.5", "2"), ("2.5", "3.4")])
+def test_less_than_a_share_away_is_reached(has: str, quantity: str) -> None:
+    found = change_to(target(quantity=quantity), seen(held(Decimal(has))), OWN)
+    assert decided(found).reason is Reason.TARGET_REACHED
+
+
 @pytest.mark.parametrize(("has", "reached"), [(245, False), (246, True), (250, True), (254, True), (255, False)])
 def test_a_weight_is_reached_within_the_tolerance(has: int, reached: bool) -> None:
     decision = decided(change_to(target("0.5"), seen(held(has)), OWN))
@@ -91,6 +112,13 @@ def test_a_weight_is_reached_within_the_tolerance(has: int, reached: bool) -> No
 def test_a_small_rest_that_is_not_wanted_is_closed() -> None:
     assert change_to(target("0"), seen(held(1)), OWN).purpose is Purpose.CLOSE
     assert decided(change_to(target("0"), seen(), OWN)).reason is Reason.TARGET_REACHED
+
+
+@pytest.mark.parametrize(("quantity", "why"), [("7", Reason.OUTSIDE_UNIVERSE), ("3", None), ("0", None), ("-2", None)])
+def test_what_left_the_universe_is_reduced_or_closed_and_never_opened(quantity: str, why: Reason | None) -> None:
+    found = change_to(target(quantity=quantity), seen(held(5)), replace(OWN, universe=("MSFT",)))
+    assert decided(found).reason is why
+    assert (found.purpose is Purpose.OPEN) is (why is not None)
 
 
 def test_what_another_strategy_holds_counts_for_nothing() -> None:

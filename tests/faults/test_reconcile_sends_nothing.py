@@ -39,6 +39,7 @@ def test_nothing_that_reconciles_is_handed_or_imports_what_can_send(module: Modu
     handed = {
         kind
         for _, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
         for kind in get_type_hints(function).values()
         if inspect.isclass(kind) and kind.__module__.startswith("tradebot.") and SENDS & set(vars(kind))
     }

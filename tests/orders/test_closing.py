@@ -40,6 +40,7 @@ def only(record: CycleRecord) -> CandidateRecord:
     [
         (Close("AAPL", "the mean is reached"), Purpose.CLOSE, 20),
         (Reduce("AAPL", Decimal(5), "half way there"), Purpose.REDUCE, 5),
+        (Reduce("AAPL", Decimal("5.7"), "whole shares only"), Purpose.REDUCE, 5),
         (Reduce("AAPL", Decimal(20), "all of it"), Purpose.CLOSE, 20),
         (Reduce("AAPL", Decimal(50), "more than there is"), Purpose.CLOSE, 20),
     ],
@@ -52,6 +53,15 @@ def test_a_strategy_closes_what_it_holds_and_says_why(want: Close | Reduce, purp
     assert (intent.purpose, intent.side, int(intent.quantity)) == (purpose, Side.SELL, shares)
     asked = [decision for decision in found.decisions if decision.reason is Reason.STRATEGY_CLOSES]
     assert (found.terminal, [decision.observed for decision in asked]) == (None, [want.why])
+
+
+def test_less_than_a_share_is_not_closed_and_says_so() -> None:
+    scene = Scene()
+    holding(scene)
+    found = only(trade_once(world(scene, Reduce("AAPL", Decimal("0.5"), "a little")), call(slot="open+90m")))
+    assert found.terminal is not None
+    assert (found.terminal.reason, found.terminal.limit) == (Reason.SIZE_BELOW_ONE, 1)
+    assert [intent.purpose for intent in scene.venue.submitted] == [Purpose.OPEN]
 
 
 def test_what_was_closed_after_the_strategy_saw_it_is_not_a_difference_between_books_and_broker() -> None:

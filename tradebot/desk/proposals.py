@@ -12,7 +12,7 @@ from tradebot.desk.views import Sights
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.slot import StrategySlot
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
@@ -132,14 +132,14 @@ def _candidate(named: Callable[..., Candidate], lots: Mapping[str, Position], wa
 
 
 def _closing(named: Callable[..., Candidate], lots: Mapping[str, Position], want: Reduce | Close) -> Candidate:
-    held = lots[want.symbol].quantity
+    held, instrument = lots[want.symbol].quantity, Instrument(want.symbol)
     partly = isinstance(want, Reduce) and want.quantity < abs(held)
     return named(
-        instrument=Instrument(want.symbol),
+        instrument=instrument,
         side=Side.SELL if held > 0 else Side.BUY,
         purpose=Purpose.REDUCE if partly else Purpose.CLOSE,
         reads_flow=False,
-        quantity=min(want.quantity, abs(held)) if isinstance(want, Reduce) else abs(held),
+        quantity=whole_lots(instrument, want.quantity) if isinstance(want, Reduce) and partly else abs(held),
         want=WantKind.REDUCE if isinstance(want, Reduce) else WantKind.CLOSE,
         why=want.why,
     )

@@ -1,12 +1,12 @@
 """Turn a target into the change that reaches it: what the strategy holds now against what it wants to hold."""
 
 from dataclasses import replace
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import notional
+from tradebot.model.instrument import notional, whole_lots
 from tradebot.model.reasons import Reason
 from tradebot.ports.world import OwnRules
 
@@ -17,7 +17,7 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     """Return a target as an order to open, reduce or close, with the decision that says why; other wants as they are.
 
     A target on the other side of what is held closes that first; the rest follows once it is closed. A change smaller
-    than the tolerance counts as none.
+    than the tolerance counts as none. What left the strategy's universe is only reduced or closed.
     """
     if candidate.want is not WantKind.TARGET:
         return candidate
@@ -30,9 +30,13 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     if _is_reached(candidate, desk, own, held, wanted):
         reached = Decision(Gate.TARGET, Verdict.FAIL, Reason.TARGET_REACHED, held, wanted)
         return replace(candidate, quantity=abs(wanted - held), decisions=(*candidate.decisions, reached))
-    passed = Decision(Gate.TARGET, Verdict.PASS, None, held, wanted)
     side, purpose, quantity = _step(held, wanted)
-    return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=(*candidate.decisions, passed))
+    if purpose is not Purpose.CLOSE:
+        quantity = whole_lots(candidate.instrument, quantity)
+    decision = Decision(Gate.TARGET, Verdict.PASS, None, held, wanted)
+    if purpose is Purpose.OPEN and candidate.symbol not in own.universe:
+        decision = Decision(Gate.TARGET, Verdict.FAIL, Reason.OUTSIDE_UNIVERSE, held, wanted)
+    return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=(*candidate.decisions, decision))
 
 
 def held_by(desk: Desk, strategy: str, symbol: str) -> Decimal:
@@ -44,26 +48,29 @@ def held_by(desk: Desk, strategy: str, symbol: str) -> Decimal:
 def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal | None:
     """Return the wanted signed shares in whole lots, or None if only a quote could tell.
 
-    A weight is of the allotment's equity, at the quote's midpoint, rounded toward zero.
+    A weight is of the allotment's equity, at the quote's midpoint. Both are rounded toward zero.
     """
     if candidate.weight is None:
         assert candidate.quantity is not None, "a target has a weight or a quantity"
-        return candidate.quantity
+        return whole_lots(candidate.instrument, candidate.quantity)
     if not candidate.weight:
         return NONE
     quote = desk.quotes.get(candidate.symbol)
     if quote is None:
         return None
     value = candidate.weight * own.allotment_fraction * desk.book.equity
-    lot = notional(candidate.instrument, candidate.instrument.lot, quote.middle)
-    return (value / lot).to_integral_value(rounding=ROUND_DOWN) * candidate.instrument.lot
+    return whole_lots(candidate.instrument, value / notional(candidate.instrument, Decimal(1), quote.middle))
 
 
 def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held: Decimal, wanted: Decimal) -> bool:
     """Return True if nothing is left to do; a position that isn't wanted at all is closed however small it is."""
     change = abs(wanted - held)
-    if not change or not wanted or candidate.weight is None:
+    if not wanted:
         return not change
+    if change < candidate.instrument.lot:
+        return True
+    if candidate.weight is None:
+        return False
     quote = desk.quotes.get(candidate.symbol)
     assert quote is not None, "a weight was turned into shares at a quote"
     tolerance = own.limits.target_tolerance_fraction * own.allotment_fraction * desk.book.equity

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
 
-from tradebot.errors import TemporaryError
+from tradebot.errors import TradebotError
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import BarNeed
@@ -94,7 +94,7 @@ class Sights:
             for need in sorted(needs, key=lambda need: need.depth):
                 for symbol, series in self._world.bars.closed(need, need.symbols or universe, until).items():
                     found[SeriesKey(symbol, need.timeframe, need.adjusted)] = series.last(need.depth)
-        except TemporaryError as away:
+        except TradebotError as away:
             return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, away.message)
         return found
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
 
@@ -46,3 +46,8 @@ class Instrument:
 def notional(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal:
     """Return quantity x price x multiplier in the instrument's currency, with the sign of the quantity."""
     return quantity * price * instrument.multiplier
+
+
+def whole_lots(instrument: Instrument, quantity: Decimal) -> Decimal:
+    """Return a signed quantity rounded toward zero to whole lots."""
+    return (quantity / instrument.lot).to_integral_value(rounding=ROUND_DOWN) * instrument.lot

@@ -79,6 +79,7 @@ class Reason(StrEnum):
     STRATEGY_INVALID = auto()
     STRATEGY_TOO_MANY = auto()
     TARGET_REACHED = auto()
+    OUTSIDE_UNIVERSE = auto()
     ALREADY_CLOSED = auto()
     ALREADY_POSITIONED = auto()
     FOREIGN_POSITION = auto()

@@ -50,9 +50,10 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.SLOT_UNFINISHED: _row(
         Cause.BLOCKED,
-        "A strategy's own slot ended before everything it asked for was done. What is left isn't made up later.",
-        "Run tradebot why-no-orders --last 20 to see what held it up. To give it more time, write a longer deadline "
-        "into the strategy's times, such as for 3 sessions.",
+        "A strategy's own slot ended before a pass found everything done that it asked for. What is left isn't made up "
+        "later.",
+        "Run tradebot why-no-orders --last 20 to see what held it up. To give it more time, let it start earlier, or "
+        "write a longer deadline into the strategy's times, such as for 3 sessions.",
         Unit.SECONDS,
     ),
     Reason.GAVE_WAY: _row(
@@ -307,6 +308,11 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE,
         "The strategy holds what it wants to hold, or so close to it that a trade isn't worth its cost.",
         "Nothing to do; limits.target_tolerance_fraction sets how close is close enough.",
+    ),
+    Reason.OUTSIDE_UNIVERSE: _row(
+        Cause.IDLE,
+        "The strategy wants more of a symbol that it holds, but the symbol isn't in its universe anymore.",
+        "Add the symbol to universe and to strategies.NAME.universe again, or let the strategy close the position.",
     ),
     Reason.ALREADY_CLOSED: _row(
         Cause.IDLE,

@@ -34,7 +34,8 @@ class Target:
     """Hold this much of a symbol, and keep working toward it until the strategy's slot is over.
 
     Give either `weight`, a share of the strategy's allotment (1 is all of it, negative is short), or `quantity` in
-    signed shares. Zero means hold none. The core works out the difference and sells before it buys.
+    signed shares. Both are rounded toward zero to whole shares, and zero means hold none. The core works out the
+    difference and sells before it buys.
     """
 
     symbol: str
@@ -46,7 +47,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """Close a part of a position that the strategy holds; `quantity` is in unsigned shares."""
+    """Close a part of a position that the strategy holds; `quantity` is unsigned, rounded down to whole shares."""
 
     symbol: str
     quantity: Decimal

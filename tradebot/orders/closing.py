@@ -77,6 +77,9 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
         closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
         return CandidateRecord(candidate, (*candidate.decisions, closed))
     assert candidate.quantity is not None, "a strategy that closes knows its quantity"
+    if not candidate.quantity:
+        none = Decision(Gate.SIZE, Verdict.FAIL, Reason.SIZE_BELOW_ONE, candidate.quantity, candidate.instrument.lot)
+        return CandidateRecord(candidate, (*candidate.decisions, none))
     quantity = min(candidate.quantity, closable(desk, position.symbol, position.quantity))
     asked = Decision(Gate.STRATEGY, Verdict.PASS, Reason.STRATEGY_CLOSES, candidate.why or None)
     fresh = candidate_fresh(candidate, desk.now, world.rules.of(candidate.strategy).limits)

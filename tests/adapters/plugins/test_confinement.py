@@ -251,12 +251,17 @@ def test_a_folder_of_packages_is_reached_without_what_is_private_in_it(
     assert tmp_path in reach.listed
 
 
-def test_a_plug_in_computes_writes_to_a_folder_of_its_own_and_keeps_nothing_there(prey: Prey) -> None:
+def test_a_plug_in_computes_writes_to_a_folder_of_its_own_and_keeps_nothing_there(
+    prey: Prey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
     (prey.home / "hostile.py").write_text(HONEST)
-    before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*"))  # noqa: S108 - looked at only
     with closing(prey.plugin()) as plugin:
         assert plugin.propose(VIEW) == ()
-    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*")) <= before  # noqa: S108 - those of other workers go too
+        assert [path.name.startswith("tradebot-plugin-") for path in place.iterdir()] == [True]
+    assert not list(place.iterdir())
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else_is(
