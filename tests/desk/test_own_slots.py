@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from tradebot.desk.proposals import Proposals
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent
-from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
@@ -240,6 +240,53 @@ def test_a_slot_that_ends_before_it_is_done_is_recorded_as_unfinished(monkeypatc
         entries(scene, strategy)
     later(scene, 5)
     assert told(entries(scene, strategy))[-1] == ("open+25m", Reason.SLOT_UNFINISHED, 600, 600)
+
+
+@dataclass
+class Targeting:
+    """A strategy with times of its own that wants so many shares of AAPL."""
+
+    shares: int
+    name: str = "flow"
+    needs: Needs = NOTHING
+    times: str = "at open+25m for 10m"
+
+    def propose(self, view: StrategyView) -> Sequence[Target]:
+        return [Target("AAPL", quantity=Decimal(self.shares))]
+
+
+@pytest.mark.parametrize(
+    ("shares", "fills", "reasons"),
+    [
+        (20, True, []),
+        (20, False, [Reason.SLOT_UNFINISHED]),
+        (5000, True, [Reason.SLOT_UNFINISHED]),
+    ],
+    ids=["filled", "not filled", "cut by a limit"],
+)
+def test_a_slot_with_one_pass_is_done_if_its_orders_fill_and_reach_the_targets(
+    shares: int, fills: bool, reasons: list[Reason]
+) -> None:
+    scene, strategy = a_scene(), Targeting(shares)
+    entries(scene, strategy)
+    if fills:
+        scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    later(scene, 10)
+    assert [row[1] for row in told(entries(scene, strategy))] == reasons
+    assert ("strategy flow ended", "open+25m") in own_claims(scene)
+    assert told(entries(scene, strategy)) == []
+
+
+def test_a_position_that_crosses_over_is_not_done_when_its_first_half_is_closed() -> None:
+    scene = a_scene()
+    entries(scene, Targeting(20))
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    later(scene, 10)
+    crossing = Targeting(-20, times="at open+25m for 10m, at open+40m for 5m")
+    entries(scene, crossing)
+    scene.venue.fill(scene.venue.submitted[1].client_order_id, "100")
+    later(scene, 10)
+    assert told(entries(scene, crossing))[0][:2] == ("open+40m", Reason.SLOT_UNFINISHED)
 
 
 def test_entries_that_are_closed_altogether_leave_the_slot_to_the_next_pass() -> None:

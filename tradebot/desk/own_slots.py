@@ -4,15 +4,16 @@ Each slot is claimed twice in the ledger: when its candidates are about to be ju
 was begun but hasn't ended was cut short, or waits for its targets; each pass takes it up again until its deadline.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 
-from tradebot.model.candidate import WantKind
+from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, StrategyRefusal
+from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
 from tradebot.model.slot import StrategySlot, Waiting
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
@@ -170,6 +171,9 @@ def _tell_missed(
 ) -> Iterator[StrategyRefusal]:
     by = f"{call.by}, as missed"
     for slot in missed:
+        if claims.begun(slot) and _was_done_since(world, slot):
+            finish(world, call, slot, now)
+            continue
         reason = Reason.SLOT_UNFINISHED if claims.begun(slot) else Reason.SLOT_MISSED
         claim = world.ledger.claim_slot(_ended(slot.strategy), slot.session, slot.name, by, now)
         # A pass that gave way and goes on finds its own claim.
@@ -180,6 +184,24 @@ def _tell_missed(
             world.events.emit(SystemEvent(now, "strategy", kind, Severity.WARN, None, details))
             decision = Decision(Gate.JOB, Verdict.FAIL, reason, late_s, due_s)
             yield StrategyRefusal(slot.strategy, decision, slot=slot.name)
+
+
+def _was_done_since(world: World, slot: StrategySlot) -> bool:
+    """Return True if all that the slot's last pass left open was orders, and these have filled and reach the targets.
+
+    A slot may have a single pass of entries, after which no other could find its targets reached.
+    """
+    cycles = world.facts.cycles(job=Job.TRADE_ONCE, since=slot.start)
+    passes = [found for cycle in cycles if (found := list(of_slot(slot, cycle.candidates)))]
+    filled = {order.client_order_id: order.filled_quantity for order in world.ledger.orders(since=slot.start)}
+    return bool(passes) and all(_is_judged(record) or _reached(record, filled) for record in passes[-1])
+
+
+def _reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
+    """Return True if a target's order has filled, was not cut by a limit, and isn't the first half of a crossing."""
+    candidate, shares = record.candidate, filled.get(record.client_order_id or "")
+    wanted = next((each.limit for each in record.decisions if each.gate is Gate.TARGET), None)
+    return shares == candidate.quantity and (candidate.purpose is not Purpose.CLOSE or not wanted)
 
 
 def _taken(slot: StrategySlot) -> StrategyRefusal:
