@@ -124,7 +124,10 @@ def check_pages(database: sqlite3.Connection) -> None:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes from creating a file here meanwhile; TemporaryError if one takes too long."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     try:
         while not _locked(descriptor):
@@ -141,6 +144,9 @@ def _locked(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:
+        # Some network drives lock no folders; a file that is created twice there is only moved aside once too often.
+        return True
     return True
 
 
