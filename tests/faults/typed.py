@@ -34,11 +34,12 @@ UNDISTURBED = {0, 3, 10}
 
 
 class End(NamedTuple):
-    """How a verb ended, and whether it still lived when its signal was sent."""
+    """How a verb ended, whether it still lived when its signal was sent, and what it said then."""
 
     kind: signal.Signals
     code: int
     met: bool
+    said: str = ""
 
 
 class Typist:
@@ -86,7 +87,8 @@ class Typist:
                 child.send_signal(signal.SIGCONT)
             code = child.wait(timeout=120)
             said.seek(0)
-            return End(kind, -kind if said.read().startswith(UNBORN) else code, met=True)
+            last = said.read()
+            return End(kind, -kind if last.startswith(UNBORN) else code, met=True, said=last.decode(errors="replace"))
 
     def halt(self) -> None:
         """Halt, undisturbed: from its return on the venue may take no entry."""
