@@ -11,7 +11,7 @@ from tradebot.app.settings import load
 from tradebot.model.reasons import REASONS, Reason
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = [ROOT / "tradebot" / "model" / name for name in ("reasons.py", "limit_reasons.py", "order_reasons.py")]
+TABLE = [*(ROOT / "tradebot" / "model").glob("*_reasons.py"), ROOT / "tradebot" / "model" / "reasons.py"]
 
 
 @cache
@@ -31,7 +31,7 @@ def reasons_in(tree: ast.AST) -> list[str]:
 
 
 def test_every_reason_has_its_row_and_its_name_for_a_value() -> None:
-    rows = "tradebot/model/reasons.py and order_reasons.py: one row for each code of reason_codes.py, in the same order"
+    rows = "tradebot/model/reasons.py and what it merges: one row for each code of reason_codes.py, in the same order"
     assert list(REASONS) == list(Reason), rows
     assert [reason.value for reason in Reason] == [reason.name for reason in Reason]
 
