@@ -12,7 +12,19 @@ from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
 from tradebot.gates.entry import Ask, decide
-from tradebot.limits import ExitRules, HaltRules, Limits, Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.limits import (
+    COUNTS,
+    OF_EQUITY,
+    ExitRules,
+    HaltRules,
+    Limits,
+    OwnLimits,
+    Trader,
+    contradictions,
+    exit_contradictions,
+    halts_by_itself,
+    in_force,
+)
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered
@@ -176,6 +188,34 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
 )
 def test_a_scenario_is_told_with_its_numbers(changed: dict[str, str], says: str) -> None:
     assert list(halts_by_itself((trader(limits(), exit_rules()),), halts(**changed))) == [says]
+
+
+@given(
+    st.sampled_from([*COUNTS, *OF_EQUITY, "max_open_positions", "max_symbol_entries"]),
+    st.integers(1, 1000),
+    st.decimals("0.01", 1, places=2),
+)
+def test_one_own_limit_never_contradicts_the_limits_of_the_account(name: str, part: int, allotment: Decimal) -> None:
+    account = limits()
+    value = Decimal(part) / 1000 if name in OF_EQUITY else part
+    own = OwnLimits.model_validate({name: value})
+    used = in_force(account, own, allotment)
+    assert all(getattr(used, each) <= max(value, getattr(account, each)) for each in (*COUNTS, *OF_EQUITY))
+    small = name in OF_EQUITY and value > getattr(account, name)
+    assert small or list(contradictions(used)) == []
+
+
+def test_an_own_limit_narrows_what_has_to_fit_into_it_unless_that_is_given_too() -> None:
+    own = {"max_open_positions": 2, "max_gross_fraction": "0.05"}
+    used = in_force(limits(), OwnLimits.model_validate(own), Decimal(1))
+    assert (used.max_new_entries, used.max_order_fraction, used.max_sector_fraction) == (
+        2,
+        Decimal("0.05"),
+        Decimal("0.05"),
+    )
+    given_both = in_force(limits(), OwnLimits.model_validate({**own, "max_new_entries": 3}), Decimal(1))
+    (scenario,) = contradictions(given_both)
+    assert "max_new_entries 3 is above max_open_positions 2" in scenario
 
 
 def test_the_largest_book_really_fills_its_limits() -> None:

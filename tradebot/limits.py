@@ -137,7 +137,15 @@ else:
     )
 
 OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
-"""Limits as fractions of equity: for a strategy, of its allotment's."""
+"""Limits as fractions of equity: for a strategy, of its allotment's. Each fits into the next."""
+COUNTS = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
+"""Limits on how many entries a pass, a second, a minute and a session may have. Each fits into the next."""
+NESTED = (
+    ("max_new_entries", "max_open_positions"),
+    ("max_symbol_entries", "max_session_entries"),
+    *reversed((*pairwise(COUNTS), *pairwise(OF_EQUITY))),
+)
+"""Pairs of limits of which the first fits into the second; what holds others stands before them."""
 Number = Decimal | float | int
 
 
@@ -167,7 +175,11 @@ def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
         given, wall = getattr(own, name), getattr(account, name)
         # Nothing is left for a strategy without an allotment; the configuration is refused for that.
         shares[name] = min(wall if given is None else given, wall / allotment if allotment else wall)
-    return tightest(account, own).model_copy(update=shares)
+    values = dict(tightest(account, own)) | shares
+    for small, large in NESTED:
+        if getattr(own, small) is None:
+            values[small] = min(values[small], values[large])
+    return account.model_copy(update=values)
 
 
 def without_effect(account: Limits, own: OwnLimits, allotment: Decimal) -> Iterator[str]:
@@ -265,8 +277,7 @@ def _bounds(limits: Limits) -> Iterator[str]:
 
 
 def _nested_sizes(limits: Limits) -> Iterator[str]:
-    ladder = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
-    for small, large in pairwise(ladder):
+    for small, large in pairwise(OF_EQUITY):
         if getattr(limits, small) > getattr(limits, large):
             yield (
                 f"{small} {getattr(limits, small)} is above {large} {getattr(limits, large)}: "
@@ -276,8 +287,7 @@ def _nested_sizes(limits: Limits) -> Iterator[str]:
 
 def _nested_counts(limits: Limits) -> Iterator[str]:
     """Check that a pass's entries fit into a second's, a second's into a minute's, a minute's into a session's."""
-    ladder = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
-    for small, large in pairwise(ladder):
+    for small, large in pairwise(COUNTS):
         if getattr(limits, small) > getattr(limits, large):
             yield (
                 f"{small} {getattr(limits, small)} is above {large} {getattr(limits, large)}: "

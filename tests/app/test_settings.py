@@ -272,8 +272,8 @@ SCENARIOS = [
     ),
     ("strategies: {flow: {allotment_fraction: 1}, mine: {}}", "so nothing is left for mine"),
     (
-        "strategies: {mine: {limits: {max_gross_fraction: 0.05}}}",
-        "strategies.mine.limits: max_sector_fraction 0.40 is above max_gross_fraction 0.05",
+        "strategies: {mine: {limits: {max_gross_fraction: 0.05, max_sector_fraction: 0.30}}}",
+        "strategies.mine.limits: max_sector_fraction 0.30 is above max_gross_fraction 0.05",
     ),
     (
         "limits: {max_gross_fraction: 0.7}\nstrategies: {flow: {allotment_fraction: 0.1}, mine: {}}",
