@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.init.verb import SHIPPED_PROFILE
 from commands.shared.completing import profiles
 from commands.shared.plain import clean
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Settings
+
+SHIPPED_PROFILE = "flow"
+"""The profile that is the shipped configuration itself, so that it needs no file."""
 
 
 def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | None:

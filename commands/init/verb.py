@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
 from commands.shared.completing import data_plans, fills, played, profiles
 from commands.shared.plain import clean, note
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
@@ -29,8 +30,6 @@ MOST_SYMBOLS = 5000
 WELL_KNOWN = 21
 """How many of the embedded exchange's default symbols are real tickers; the rest are made up."""
 MADE_UP_SECTORS = 10
-SHIPPED_PROFILE = "flow"
-"""The profile that is the shipped configuration itself, so that it needs no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,6 @@ def run(
     state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any], profile: str = SHIPPED_PROFILE
 ) -> Report:
     """Check everything, including a real broker, before writing anything."""
-    from commands.init.profiles import profile_file, require_strategies
     from commands.shared.clocks import require
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look

@@ -68,7 +68,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "bars-list": ("commands.bars.listing:BarsStored",),
     "bars-check": ("commands.bars.check:BarsChecked",),
     "strategy-new": ("commands.strategy.verb:Written",),
-    "strategy-test": ("commands.strategy.trial:Tried",),
+    "strategy-test": ("commands.strategy.tried:Tried",),
     "strategy-list": ("commands.strategy.verb:Strategies",),
 }
 """The data type of each document, by its place in the code: it is imported only when a schema is requested."""

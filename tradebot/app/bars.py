@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.bars.stored import StoredBars
-from tradebot.app import calendar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from tradebot.adapters.alpaca.bars import AlpacaBars
+    from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.bars.store import BarStore
-    from tradebot.app.wiring import App
+    from tradebot.adapters.state.events import JsonlEvents
+    from tradebot.adapters.wire.rows import DriftTally
+    from tradebot.model.bar import Session
 
 
-def stored_bars(app: App, closing: ExitStack) -> StoredBars:
+def stored_bars(
+    folder: Path,
+    events: JsonlEvents,
+    venue: Callable[[], AlpacaVenue],
+    drift: DriftTally,
+    sessions: Callable[[date, date], Sequence[Session]],
+) -> StoredBars:
     """Return a bot's closed bars; nothing is opened or asked before the first ones are needed."""
-    bars = StoredBars(
-        lambda: _store(app),
-        lambda: _source(app),
-        lambda first, last: calendar.sessions(app.books, app.reader.calendar, first, last),
-    )
-    closing.callback(bars.close)
-    return bars
 
+    def store() -> BarStore:
+        from tradebot.adapters.bars.choosing import open_bars
 
-def _store(app: App) -> BarStore:
-    from tradebot.adapters.bars.choosing import open_bars
+        return open_bars(folder, events, datetime.now(UTC))
 
-    return open_bars(app.folder.path, app.events, datetime.now(UTC))
+    def source() -> AlpacaBars:
+        from tradebot.adapters.alpaca.bars import AlpacaBars
 
+        return AlpacaBars(venue(), drift)
 
-def _source(app: App) -> AlpacaBars:
-    from tradebot.adapters.alpaca.bars import AlpacaBars
-
-    return AlpacaBars(app.venue, app.drift)
+    return StoredBars(store, source, sessions)

@@ -13,10 +13,10 @@ from tradebot.signals.kinds import in_order
 from tradebot.timetable.fetching import FetchPlan, fetching_problems
 
 if TYPE_CHECKING:
-    from tradebot.app.settings import Settings
+    from tradebot.app.sections import Sections
 
 
-def flow_problems(settings: Settings) -> Iterator[str]:
+def flow_problems(settings: Sections) -> Iterator[str]:
     """Yield why the flow strategy's facts can't be fetched in time; a source on this machine doesn't limit our calls.
 
     What plug-ins need isn't known before they are asked; `doctor` counts their calls too.

@@ -14,14 +14,14 @@ from tradebot.timetable.job_times import longest_wait_s
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tradebot.app.settings import Settings
+    from tradebot.app.sections import Sections
     from tradebot.strategies.settings import CoreSettings
 
 MOST_UNWATCHED_S = 900
 """The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
 
 
-def problems(settings: Settings) -> Iterator[str]:
+def problems(settings: Sections) -> Iterator[str]:
     """Yield a scenario for each contradiction between settings."""
     yield from _names(settings)
     yield from contradictions(settings.limits)
@@ -31,7 +31,7 @@ def problems(settings: Settings) -> Iterator[str]:
         yield from _fits_the_timetable(settings)
 
 
-def overridden(settings: Settings) -> Iterator[str]:
+def overridden(settings: Sections) -> Iterator[str]:
     """Yield a sentence for each own limit of a strategy that has no effect, because the account's is tighter."""
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
@@ -42,7 +42,7 @@ def overridden(settings: Settings) -> Iterator[str]:
             )
 
 
-def _of_strategies(settings: Settings) -> Iterator[str]:
+def _of_strategies(settings: Sections) -> Iterator[str]:
     traders = tuple(_traders(settings))
     for trader in traders:
         if trader.limits != settings.limits:
@@ -50,19 +50,19 @@ def _of_strategies(settings: Settings) -> Iterator[str]:
     yield from halts_by_itself(traders, settings.halts)
 
 
-def _traders(settings: Settings) -> Iterator[Trader]:
+def _traders(settings: Sections) -> Iterator[Trader]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         stop, offset = _stop_of(section, settings), settings.exits.limit_offset_fraction
         yield Trader(name, allotments[name], settings.limits_of(name), stop, offset)
 
 
-def _stop_of(section: CoreSettings, settings: Settings) -> Decimal | None:
+def _stop_of(section: CoreSettings, settings: Sections) -> Decimal | None:
     """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
     return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
 
 
-def _fits_the_timetable(settings: Settings) -> Iterator[str]:
+def _fits_the_timetable(settings: Sections) -> Iterator[str]:
     """Yield what contradicts the timetable: an age limit shorter than the time between two renewals of the data."""
     limits, timetable = settings.tightest_limits, settings.timetable
     for name, job in (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE)):
@@ -79,7 +79,7 @@ def _fits_the_timetable(settings: Settings) -> Iterator[str]:
     yield from flow_problems(settings)
 
 
-def _own_times(settings: Settings) -> Iterator[str]:
+def _own_times(settings: Sections) -> Iterator[str]:
     """Check that strategies' own times can be read, and that entries are made while each of their slots is due."""
     for name, section in settings.strategies.sections().items():
         if section.times and Job.TRADE_ONCE in settings.timetable:
@@ -91,7 +91,7 @@ def _own_times(settings: Settings) -> Iterator[str]:
                 yield f"strategies.{name}.times: {unusable}"
 
 
-def _looks_at_exits(settings: Settings) -> Iterator[str]:
+def _looks_at_exits(settings: Sections) -> Iterator[str]:
     """Check that exits are looked at often enough, because the limits on a day's loss rely on working stops."""
     timetable = settings.timetable
     if not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(timetable):
@@ -106,7 +106,7 @@ def _looks_at_exits(settings: Settings) -> Iterator[str]:
         )
 
 
-def _names(settings: Settings) -> Iterator[str]:
+def _names(settings: Sections) -> Iterator[str]:
     missing = [job.value for job in Job if job not in settings.timetable]
     if missing:
         yield f"timetable lacks {', '.join(missing)}: every job needs its times, or it would never be due"

@@ -8,17 +8,10 @@ import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -26,99 +19,22 @@ from pydantic import (
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
 from tradebot.app.baseline import section_of
+from tradebot.app.sections import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
-from tradebot.model.record import Job
+from tradebot.limits import Frozen
 from tradebot.model.trading import Mode
-from tradebot.signals.kinds import checked_kind
-from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
-from tradebot.text import URL_PATTERN, expected
-from tradebot.timetable.job_times import JobTimes, parse
+from tradebot.text import expected
 
 PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
 ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
-Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
-KindName = Annotated[str, AfterValidator(checked_kind)]
-DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
-
-class AlpacaSettings(Frozen):
-    """Where orders are sent and prices come from."""
-
-    url: Annotated[Url | None, Tighter.SAME]
-    data_url: Annotated[Url | None, Tighter.SAME]
-    feed: Annotated[Literal["iex", "sip", "sandbox"] | None, Tighter.SAME]
-
-
-class UnusualWhalesSettings(Frozen):
-    """Where flow comes from, how much it may be asked, and how old each reply may get before it is fetched again."""
-
-    url: Annotated[Url | None, Tighter.SAME]
-    daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
-    poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
-
-
-class ServeSettings(Frozen):
-    """How `serve` treats a slot it is late for."""
-
-    grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
-
-
-Share = Annotated[Decimal, Field(gt=0, le=1)]
-
-
-class FillSettings(Frozen):
-    """How orders fill on the embedded exchange; None keeps the model's own value."""
-
-    model: Literal["next-bar", "paper"]
-    spread_bps: Annotated[int, Field(ge=0, le=1000)] | None
-    volume_share: Share | None
-    depth_share: Share | None
-    partial_rate: Annotated[Decimal, Field(ge=0, le=1)] | None
-    latency_s: Annotated[int, Field(ge=0, le=3600)] | None
-
-
-class SandboxSettings(Frozen):
-    """The embedded exchange's market."""
-
-    source: Literal["generated", "csv", "parquet"]
-    path: str | None
-    bar_stamp: Literal["start", "end"] | None
-    sessions: Annotated[int, Field(ge=1, le=2600)]
-    start: date
-    seed: Annotated[int, Field(ge=0, le=2**31)]
-    edge: Annotated[float, Field(ge=0, le=1)]
-    cash_usd: Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
-    flow_folder: str | None
-    corporate_actions: bool
-    data_plan: Literal["free", "paid"]
-    fill: FillSettings
-
-
-class Settings(Frozen):
+class Settings(Sections):
     """The complete configuration, with each value checked by itself and against the others."""
-
-    mode: Annotated[Mode, Tighter.SAME]
-    shadow: Annotated[bool, Tighter.HIGHER]
-    alpaca: AlpacaSettings
-    unusual_whales: UnusualWhalesSettings
-    universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
-    sectors: Annotated[dict[Symbol, str], Tighter.SAME]
-    strategies: StrategySettings
-    plugins: PluginSettings
-    limits: Limits
-    halts: HaltRules
-    # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
-    exits: Annotated[ExitRules, Tighter.SAME]
-    timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
-    serve: ServeSettings
-    # `init` makes the market from it once; later changes have no effect on orders.
-    sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
 
     @model_validator(mode="after")
     def _relations(self) -> "Settings":
@@ -126,16 +42,6 @@ class Settings(Frozen):
         if problems:
             raise ValueError("\n".join(problems))
         return self
-
-    def limits_of(self, strategy: str) -> Limits:
-        """Return the limits in force for a strategy in use: the tighter of the account's and its own."""
-        section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
-        return in_force(self.limits, section.limits, allotment)
-
-    @property
-    def tightest_limits(self) -> Limits:
-        """Return the tightest limits of any strategy in use."""
-        return tightest(self.limits, *(section.limits for section in self.strategies.sections().values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,12 @@ class App:
         """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
         from tradebot.app.bars import stored_bars
 
-        return stored_bars(self, self._closing)
+        bars = stored_bars(
+            self.folder.path, self.events, lambda: self.venue, self.drift,
+            lambda first, last: calendar.sessions(self.books, self.reader.calendar, first, last),
+        )  # fmt: skip
+        self._closing.callback(bars.close)
+        return bars
 
     @cached_property
     def orders(self) -> AlpacaOrders:

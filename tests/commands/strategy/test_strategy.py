@@ -5,13 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.accepting import accept
-from tests.bot import UNIVERSE, Bot, log, made, second_session
+from tests.bot import UNIVERSE, Bot, log
 from tests.commands.strategy.plugins import WELL, install
 from tradebot.__main__ import main
 
@@ -49,21 +48,6 @@ def misbehaving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("misbehaving")
     install(folder, {**BAD, "well": WELL}, "misbehaving")
     return folder
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot half an hour into its second session."""
-    with made(tmp_path_factory.mktemp("ready") / "state") as path:
-        yield path
-
-
-@pytest.fixture
-def trading(ready: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    bot = Bot(ready, capsys)
-    if not (ready / "facts.db").exists():
-        second_session(bot)
-    return bot
 
 
 def test_a_new_package_holds_a_strategy_its_test_and_how_to_go_on(

@@ -1,31 +1,16 @@
 """`tradebot strategy test`: what a strategy sees, wants and costs; and nothing else happens."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.bot import UNIVERSE, Bot, log, made, second_session, typed
+from tests.bot import UNIVERSE, Bot, log, typed
 from tests.commands.strategy.plugins import WELL, install
 from tradebot.app import sandbox
 
 FOUR = sorted(UNIVERSE.split(","))
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot half an hour into its second session."""
-    with made(tmp_path_factory.mktemp("ready") / "state") as path:
-        yield path
-
-
-@pytest.fixture
-def trading(ready: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    bot = Bot(ready, capsys)
-    if not (ready / "facts.db").exists():
-        second_session(bot)
-    return bot
 
 
 def books(bot: Bot) -> Mapping[str, object]:
