@@ -15,6 +15,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from commands.shared import hints
+
 pytest_plugins = ["tests.bot_fixtures"]
 # What is imported and collected stays. Searching it for garbage so often would take a tenth of the suite's time.
 gc.set_threshold(50_000)
@@ -73,6 +75,12 @@ def skip_reasons(config: pytest.Config) -> list[str]:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     return [str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped]
+
+
+@pytest.fixture(autouse=True)
+def no_folder_in_mind() -> None:
+    """Forget which state folder the last command line of another test acted on: messages would name it."""
+    hints.aim(())
 
 
 def rank(place: str) -> int:
