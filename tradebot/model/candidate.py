@@ -12,11 +12,15 @@ STRATEGY_SOURCE = "strategy"
 
 
 class Purpose(StrEnum):
-    """What an order is for; only OPEN adds risk."""
+    """What an order is for; only OPEN adds risk.
+
+    An order that protects rests at the venue until its price comes, and closes what it protects.
+    """
 
     OPEN = "open"
     REDUCE = "reduce"
     CLOSE = "close"
+    PROTECT = "protect"
 
 
 class Side(StrEnum):

@@ -8,9 +8,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from tradebot.model.candidate import Purpose, Side
+from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.instrument import Instrument
-from tradebot.model.order import Order, OrderType, TimeInForce
+from tradebot.model.order import Order, OrderClass, OrderType, TimeInForce
 
 ID_PREFIX = "tb1."
 ID_CONFLICT = "id_conflict"
@@ -121,7 +121,9 @@ class Intent:
     A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both
     carry the venue's id of that order in `target_venue_id`. The two fractions are the distances from the entry price at
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
-    which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions.
+    which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
+    (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
+    of the candidate that an entry was sent for.
     """
 
     key: IntentKey
@@ -140,6 +142,10 @@ class Intent:
     stop_loss_fraction: Decimal | None = None
     profit_target_fraction: Decimal | None = None
     sent_in: date | None = None
+    stop_price: Decimal | None = None
+    order_class: OrderClass = OrderClass.SIMPLE
+    score: float | None = None
+    components: tuple[Component, ...] = ()
 
     @property
     def session(self) -> date:

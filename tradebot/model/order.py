@@ -16,11 +16,20 @@ class OrderType(StrEnum):
 
     MARKET = "market"
     LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
     UNKNOWN = "unknown"
 
     @classmethod
     def _missing_(cls, value: object) -> "OrderType":
         return cls.UNKNOWN
+
+
+class OrderClass(StrEnum):
+    """Whether an order stands alone or is a pair: a limit and a stop of which only one can close the shares."""
+
+    SIMPLE = "simple"
+    OCO = "oco"
 
 
 class TimeInForce(StrEnum):
@@ -81,7 +90,8 @@ _TERMINAL = frozenset(
 class Order:
     """One order as the venue reports it; quantities are unsigned, `limit_price` is None for market orders.
 
-    `replaced_by` is the venue's id of the order that replaced this one, if any.
+    `replaced_by` is the venue's id of the order that replaced this one, if any. `parent` is the venue's id of the order
+    that this one is a leg of: the stop of a pair is a leg of its limit order.
     """
 
     venue_id: str
@@ -99,6 +109,8 @@ class Order:
     submitted_at: datetime | None
     updated_at: datetime | None
     replaced_by: str | None = None
+    stop_price: Decimal | None = None
+    parent: str | None = None
 
     @property
     def open_quantity(self) -> Decimal:

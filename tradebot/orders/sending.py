@@ -90,6 +90,8 @@ def submit_intent(
         stop_loss_fraction=candidate.stop_loss_fraction,
         profit_target_fraction=candidate.profit_target_fraction,
         sent_in=None if key.session == call.session else call.session,
+        score=candidate.score,
+        components=candidate.components,
     )
 
 

@@ -99,6 +99,7 @@ def read_order(raw: object, tally: DriftTally) -> Order:
         submitted_at=row.time_or_none("submitted_at"),
         updated_at=row.time_or_none("updated_at"),
         replaced_by=row.text_or_none("replaced_by"),
+        stop_price=row.number_or_none("stop_price"),
     )
     _check_quantities(order)
     return order
