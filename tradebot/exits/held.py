@@ -1,18 +1,24 @@
 """A position as exit rules see it. A gain is positive on either side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tradebot.model.bar import Quote
-from tradebot.model.position import Position
+from tradebot.model.outlook import Outlook
+from tradebot.model.position import Kept, Position
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A position with the best price since it was opened: the highest for a long, the lowest for a short."""
+    """A position with the best price since it was opened: the highest for a long, the lowest for a short.
+
+    `kept` is what else the books keep of it, `outlook` what is known about its symbol besides the price.
+    """
 
     position: Position
     best: Decimal
+    kept: Kept = field(default_factory=Kept)
+    outlook: Outlook = field(default_factory=Outlook)
 
     def gain(self, price: Decimal) -> Decimal:
         """Return the gain at `price` as a fraction of the average entry price."""

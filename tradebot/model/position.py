@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Component, Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 
@@ -63,13 +63,19 @@ class Position:
 class Kept:
     """What the ledger keeps of an open position besides its fills.
 
-    `best` is the best price seen since it was opened, or None before the first look. The two fractions are the
-    distances from the entry price at which the entry itself asked to be closed; None if it didn't.
+    `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The two
+    fractions are the distances from the entry price at which the entry itself asked to be closed; None if it didn't.
+    `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
+    or sold short in all since it was opened, unsigned.
     """
 
     best: Decimal | None = None
     stop_loss_fraction: Decimal | None = None
     profit_target_fraction: Decimal | None = None
+    worst: Decimal | None = None
+    entry_score: float | None = None
+    components: tuple[Component, ...] = ()
+    original_quantity: Decimal | None = None
 
 
 ADOPTED = "adopted"
