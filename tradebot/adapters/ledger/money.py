@@ -207,7 +207,8 @@ class Money:
         """Return the best prices stored for these positions, and how the intents that opened them asked to close."""
         keys = list(held)
         asked = json.dumps([(strategy, symbol, time_text(opened_at)) for strategy, symbol, opened_at in keys])
-        kept = {keys[place]: Kept(None, *map(_fraction, own)) for place, *own in self._file.rows(OWN_EXITS, (asked,))}
+        found = self._file.rows(OWN_EXITS, (asked,))
+        kept = {keys[place]: Kept(None, _fraction(stop), _fraction(target)) for place, stop, target in found}
         for strategy, symbol, at, price in self._file.rows(BEST_PRICES, (asked,)):
             key = strategy, symbol, parse_time(at)
             kept[key] = replace(kept.get(key, Kept()), best=Decimal(price))
