@@ -32,6 +32,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
 from tradebot.orders.closing import NEVER_FILLS, after_closing, close, close_as_wanted, close_one_by_one
+from tradebot.orders.displacing import make_room
 from tradebot.orders.sending import send, submit_intent, wanted_key
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
 from tradebot.ports.world import Call, World
@@ -95,9 +96,9 @@ def trade_once(
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     for candidate in _sells_first(world, desk, proposed, done):
         account, record = _trade(world, call, account, candidate, promised)
-        records.append(record)
-        if record.client_order_id:
-            sent_before[record.client_order_id] = record
+        account, outcomes = make_room(world, call, account, record, proposed.candidates, records)
+        records.extend(outcomes)
+        sent_before.update({sent.client_order_id: sent for sent in outcomes if sent.client_order_id})
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
     return _record(world, replace(cycle, waiting=proposed.own.waiting))

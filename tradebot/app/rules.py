@@ -26,4 +26,6 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
-        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "")
+        displacement = settings.displacement_of(name)
+        in_use = displacement if displacement.enabled else None
+        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "", in_use)

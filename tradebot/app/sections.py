@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints
 
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
+from tradebot.limits import (
+    DisplacementRules,
+    ExitRules,
+    Frozen,
+    HaltRules,
+    Limits,
+    Seconds,
+    Tighter,
+    in_force,
+    tightest,
+)
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
@@ -84,6 +94,7 @@ class Sections(Frozen):
     strategies: StrategySettings
     plugins: PluginSettings
     limits: Limits
+    displacement: DisplacementRules
     halts: HaltRules
     # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
     exits: Annotated[ExitRules, Tighter.SAME]
@@ -96,6 +107,10 @@ class Sections(Frozen):
         """Return the limits in force for a strategy in use: the tighter of the account's and its own."""
         section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
         return in_force(self.limits, section.limits, allotment)
+
+    def displacement_of(self, strategy: str) -> DisplacementRules:
+        """Return the rules by which a strategy in use displaces its positions: its own, or else the account's."""
+        return self.strategies.sections()[strategy].displacement or self.displacement
 
     @property
     def tightest_limits(self) -> Limits:

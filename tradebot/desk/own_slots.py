@@ -26,6 +26,8 @@ MOST_MISSED = 20
 """How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""
 FIRST_SEEN = date.min
 """The session under which the ledger keeps when a strategy's own clock was first seen. Earlier slots aren't missed."""
+MAKING_ROOM = frozenset({Reason.DISPLACEMENT_STARTED, Reason.DISPLACEMENT_PENDING})
+"""Reasons for which a candidate only waits until a position is closed. Its slot is tried again."""
 OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.place <= Gate.RECONCILED.place)
 """Gates that close entries altogether, whatever the candidate. A slot that ends there is tried again."""
 
@@ -236,4 +238,4 @@ def _is_judged(record: CandidateRecord) -> bool:
     terminal = record.terminal
     if record.candidate.want is WantKind.TARGET:
         return terminal is not None and terminal.reason is Reason.TARGET_REACHED
-    return terminal is None or terminal.gate not in OF_THE_BOT
+    return terminal is None or not (terminal.gate in OF_THE_BOT or terminal.reason in MAKING_ROOM)

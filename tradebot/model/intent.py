@@ -123,7 +123,7 @@ class Intent:
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
     which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
     (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
-    of the candidate that an entry was sent for.
+    of the candidate that an entry was sent for. A close with `displaced_by` makes room for that symbol.
     """
 
     key: IntentKey
@@ -146,6 +146,7 @@ class Intent:
     order_class: OrderClass = OrderClass.SIMPLE
     score: float | None = None
     components: tuple[Component, ...] = ()
+    displaced_by: str = ""
 
     @property
     def session(self) -> date:

@@ -54,8 +54,13 @@ def after_closing(desk: Desk, record: CandidateRecord) -> Desk:
     return desk.with_filled(candidate.symbol, candidate.quantity * candidate.side.sign)
 
 
-def close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> CandidateRecord:
-    """Send the order that closes a position if `why` and the exit gates pass."""
+def close(
+    world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str, displaced_by: str = ""
+) -> CandidateRecord:
+    """Send the order that closes a position if `why` and the exit gates pass.
+
+    `displaced_by` is the symbol that it makes room for, if any.
+    """
     candidate = Candidate(
         strategy=position.strategy,
         instrument=Instrument(position.symbol),
@@ -64,6 +69,7 @@ def close(world: World, call: Call, desk: Desk, position: Position, why: Decisio
         at=desk.now,
         quantity=closable(desk, position.symbol, position.quantity),
         source=source,
+        displaced_by=displaced_by,
     )
     return _send_closing(world, call, desk, position, candidate, (why,))
 

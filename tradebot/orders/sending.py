@@ -92,6 +92,7 @@ def submit_intent(
         sent_in=None if key.session == call.session else call.session,
         score=candidate.score,
         components=candidate.components,
+        displaced_by=candidate.displaced_by,
     )
 
 

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
-from tradebot.limits import ExitRules, HaltRules, Limits, tightest
+from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -28,13 +28,15 @@ class OwnRules:
     """What the configuration says of one strategy.
 
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
-    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts.
+    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. Without rules of
+    `displacement`, none of its positions gives way.
     """
 
     universe: Sequence[str]
     limits: Limits
     allotment_fraction: Decimal = Decimal(1)
     times: str = ""
+    displacement: DisplacementRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
