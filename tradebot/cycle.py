@@ -8,6 +8,7 @@ from functools import partial
 
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
+from tradebot.desk.notable import tell
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
@@ -101,7 +102,7 @@ def trade_once(
         sent_before.update({sent.client_order_id: sent for sent in outcomes if sent.client_order_id})
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
-    return _record(world, replace(cycle, waiting=proposed.own.waiting))
+    return _conclude(world, desk, replace(cycle, waiting=proposed.own.waiting))
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
@@ -192,7 +193,7 @@ def evaluate_exits(
     exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call))
     symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
-    return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes)))
+    return _conclude(world, desk, _cycle(world, call, desk, (*exits, *ended.values(), *changes)))
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
@@ -216,7 +217,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
     closes = close_one_by_one(desk, held, lambda left, position: close(world, call, left, position, asked, "flatten"))
-    return _record(world, _cycle(world, call, desk, cancels + closes))
+    return _conclude(world, desk, _cycle(world, call, desk, cancels + closes))
 
 
 def _named(symbols: frozenset[str] | None, symbol: str) -> bool:
@@ -283,6 +284,12 @@ def _cycle(
 def _marks(desk: Desk) -> tuple[Mark, ...]:
     quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
     return tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote)
+
+
+def _conclude(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
+    """Tell what a person should hear about the pass, then record it."""
+    tell(world, desk, cycle)
+    return _record(world, cycle)
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:

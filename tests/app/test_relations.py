@@ -19,7 +19,7 @@ def flags(displacement: dict[str, object], own: dict[str, object] | None = None)
         (flags({**ON, "min_age_s": 14400}), r"displacement\.min_age_s 14400 is not below the 14400 s"),
         (
             flags(ON, {"exits": [{"stop_loss": {"fraction": 0.02}}, {"time_exit": {"after_s": 3600}}]}),
-            r"displacement\.min_age_s 7200 is not below the 3600 s after which the time exit closes every position of flow",
+            r"displacement\.min_age_s 7200 is not below the 3600 s after which the time exit closes every position",
         ),
     ],
 )

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     CLUSTER_TOO_SMALL = auto()
     STRATEGY_DECLINED = auto()
     BARS_MISSING = auto()
+    BARS_STALE = auto()
     BARS_UNAVAILABLE = auto()
     BARS_TOO_MANY = auto()
     STRATEGY_FAILED = auto()
