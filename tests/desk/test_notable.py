@@ -7,11 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, SESSION, limits
+from tests.builders import NOW, SESSION, exit_rules, limits
 from tests.venues import REJECTED, FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
-from tradebot.model.candidate import Candidate, Side
+from tradebot.limits import Protection
+from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import OrderStatus
@@ -25,13 +26,19 @@ def told(scene: Scene, kind: EventKind) -> list[SystemEvent]:
     return [one for one in scene.events.emitted if (one.subsystem, one.event_type, one.severity) == named]
 
 
+def watched(world: World) -> World:
+    """Return the world of a bot that watches its positions itself."""
+    rules = world.rules
+    return replace(world, rules=replace(rules, exits=exit_rules(protection=Protection.BOT)))
+
+
 def enter(scene: Scene, slot: str, *candidates: Candidate, dry_run: bool = False) -> None:
     now = (replace(one, at=scene.venue.now) for one in candidates)
-    trade_once(scene.world(*now, dry_run=dry_run), call(slot=slot))
+    trade_once(watched(scene.world(*now, dry_run=dry_run)), call(slot=slot))
 
 
-def exits(scene: Scene, slot: str) -> None:
-    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, slot))
+def exits(scene: Scene, slot: str, *, protected: bool = False) -> None:
+    evaluate_exits(scene.world() if protected else watched(scene.world()), call(Job.EVALUATE_EXITS, slot))
 
 
 def holding(scene: Scene) -> None:
@@ -141,6 +148,20 @@ def test_a_close_that_stays_unfilled_is_told_once_for_each_order() -> None:
         "order": intent.client_order_id,
         "unfilled": f"{intent.quantity:f}",
     }
+
+
+def test_an_exit_through_a_pair_is_one_close_and_its_stop_is_none() -> None:
+    scene = Scene()
+    enter(scene, "buy", wanted("AAPL"))
+    scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
+    scene.later(3600)
+    exits(scene, "protect", protected=True)
+    scene.later(14_400)
+    for slot in ("close", "in time", "too old", "still"):
+        exits(scene, slot, protected=True)
+        scene.later(100)
+    assert [intent.purpose for intent in scene.venue.replaced][:1] == [Purpose.CLOSE]
+    assert len(told(scene, EventKind.CLOSE_FAILED)) == 1
 
 
 def test_a_close_that_we_cancel_after_it_stayed_unfilled_is_not_told_again() -> None:

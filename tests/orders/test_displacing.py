@@ -6,11 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import SHIPPED, limits
+from tests.builders import SHIPPED, exit_rules, limits
 from tests.fakes import MemoryLedger
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
+from tradebot.limits import Protection
 from tradebot.model.books import Held
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Gate
@@ -32,14 +33,19 @@ class ScoredLedger(MemoryLedger):
         return {one: replace(known.get(one, Kept()), entry_score=scores.get(one[1])) for one in held}
 
 
-def full(count: int = 2) -> Scene:
+def watched(world: World) -> World:
+    """Return the world of a bot that watches its positions itself."""
+    return replace(world, rules=replace(world.rules, exits=exit_rules(protection=Protection.BOT)))
+
+
+def full(count: int = 2, *, protected: bool = False) -> Scene:
     """Return a scene whose book is full: AAPL was bought for a score of 0.5, MSFT for 0.6, two hours ago."""
     scene = Scene(ledger=ScoredLedger(), limits=limits(max_open_positions=count, max_new_entries=count))
     trade_once(scene.world(wanted("AAPL", 0.5), wanted("MSFT", 0.6)), call(slot="buy"))
     for intent in tuple(scene.venue.submitted):
         scene.venue.fill(intent.client_order_id, "100")
     scene.later(7200)
-    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "book the fills"))
+    evaluate_exits(scene.world() if protected else watched(scene.world()), call(Job.EVALUATE_EXITS, "book the fills"))
     return scene
 
 
@@ -80,6 +86,20 @@ def test_the_weakest_is_closed_first_and_the_better_one_is_opened_once_that_has_
     scene.later(60)
     assert ends(trade_once(world(scene, BETTER), call(slot="room"))) == {("XOM", Purpose.OPEN): None}
     assert [i.purpose for i in scene.venue.submitted[2:]] == [Purpose.CLOSE, Purpose.OPEN]
+
+
+def test_a_position_that_a_pair_protects_is_closed_through_it() -> None:
+    scene = full(protected=True)
+    cycle = trade_once(world(scene, BETTER), call(slot="better"))
+    assert ends(cycle)["XOM", Purpose.OPEN] is Reason.DISPLACEMENT_STARTED
+    (intent,) = scene.venue.replaced
+    assert (intent.instrument.symbol, intent.purpose, intent.displaced_by) == ("AAPL", Purpose.CLOSE, "XOM")
+    scene.later(60)
+    pending = ends(trade_once(world(scene, BETTER), call(slot="too early")))
+    assert pending == {("XOM", Purpose.OPEN): Reason.DISPLACEMENT_PENDING}
+    scene.venue.fill(intent.client_order_id, "100")
+    scene.later(60)
+    assert ends(trade_once(world(scene, BETTER), call(slot="room"))) == {("XOM", Purpose.OPEN): None}
 
 
 def test_one_pass_displaces_once_however_many_candidates_are_better() -> None:

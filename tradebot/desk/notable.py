@@ -13,7 +13,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Intent, IntentRecord, Operation
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
 from tradebot.ports.stores import Events, Ledger
@@ -63,12 +63,19 @@ def _of_ended(order: Order, intent: Intent, now: datetime, *, by_us: bool) -> It
     }
     if intent.purpose is Purpose.OPEN and not order.filled_quantity:
         yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol)
-    elif intent.purpose in CLOSES and not by_us:
+    elif intent.purpose in CLOSES and not by_us and not _other_half_filled(order, intent):
         yield EventKind.CLOSE_FAILED.at(now, details, order.symbol)
 
 
+def _other_half_filled(order: Order, intent: Intent) -> bool:
+    """Return True if an exit that is a half of a pair was canceled, which a venue does once the stop has filled."""
+    return intent.order_class is OrderClass.OCO and order.status is OrderStatus.CANCELED
+
+
 def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
-    for record in cycle.candidates:
+    last = {(one.candidate.strategy, one.candidate.symbol, one.candidate.purpose): one for one in cycle.candidates}
+    for record in last.values():
+        # An exit that the broker refuses in one way may go out in another one.
         yield from _refused(desk, record)
     if cycle.job is Job.TRADE_ONCE:
         yield from _of_entries(world, desk, cycle)
@@ -123,9 +130,11 @@ def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
 
 
 def _working_closes(desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
+    """Yield our closing orders that may still fill; a stop that goes on beside one of them isn't one."""
     for order in desk.orders:
         record = desk.books.intent_behind(order)
-        if record is not None and record.intent.purpose in CLOSES and not order.status.terminal:
+        stands_by = order.stop_price is not None or order.status.terminal
+        if record is not None and record.intent.purpose in CLOSES and not stands_by:
             yield order, record
 
 

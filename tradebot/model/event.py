@@ -79,6 +79,12 @@ class EventKind(Enum):
         Severity.CRITICAL,
         "The third order that closes the same position failed. The bot goes on trying, but a person should look.",
     )
+    PROTECTION_GAP = (
+        "orders",
+        "protection_gap",
+        Severity.WARN,
+        "Shares had no stop at the broker for the time shown, because an exit needed them or was refused.",
+    )
     ORDER_LEFT_OUT = (
         "venue",
         "order_left_out",

@@ -13,7 +13,7 @@ from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.closing import after_closing, close
+from tradebot.orders.closing import Records, after_closing, close
 from tradebot.ports.world import Call, World
 
 
@@ -21,53 +21,55 @@ def make_room(
     world: World,
     call: Call,
     account: AccountAsk,
-    refused: CandidateRecord,
+    traded: Records,
     proposed: Iterable[Candidate],
     earlier: Sequence[CandidateRecord],
-) -> tuple[AccountAsk, tuple[CandidateRecord, ...]]:
+) -> tuple[AccountAsk, Records]:
     """Close a position if only room was missing for a refused entry; return the account and the records after that.
 
     The close comes before the candidate's own record. `proposed` are all candidates of the pass, and `earlier` are the
     records that it has so far.
     """
+    refused = traded[-1]
     candidate, own = refused.candidate, world.rules.of(refused.candidate.strategy)
     if own.displacement is None or not lacks_only_room(candidate, refused.decisions):
-        return account, (refused,)
+        return account, traded
     full = [decision for decision in refused.decisions if decision.gate in CAPACITY and not decision.passed]
-    ask = Ask(account.of(candidate.strategy, own), candidate, account.desk.quotes.get(candidate.symbol), None, False)
-    closing = {
-        record.candidate.symbol
-        for record in earlier
-        if record.candidate.displaced_by and record.candidate.strategy == candidate.strategy
-    }
-    displacement = judge(ask, full, own.displacement, proposed, closing)
+    quote, strategy = account.desk.quotes.get(candidate.symbol), account.of(candidate.strategy, own)
+    ask = Ask(strategy, candidate, quote, None, promised=False)
+    displacement = judge(ask, full, own.displacement, proposed, _closing(candidate.strategy, earlier))
     if displacement.weakest is None:
         return account, (_with(refused, displacement.refusals),)
-    account, closed = _close(world, call, account, candidate, displacement.weakest, own.displacement.score_advantage)
-    return account, (
-        closed,
-        _with(refused, (_started(closed, displacement.weakest, own.displacement.score_advantage),)),
-    )
+    limit = own.displacement.score_advantage
+    account, closed = _close(world, call, account, candidate, displacement.weakest, limit)
+    return account, (*closed, _with(refused, (_started(closed, displacement.weakest, limit),)))
+
+
+def _closing(strategy: str, earlier: Iterable[CandidateRecord]) -> frozenset[str]:
+    """Return the symbols of a strategy's positions that the pass has begun to close for others."""
+    begun = (record.candidate for record in earlier if record.candidate.displaced_by)
+    return frozenset(candidate.symbol for candidate in begun if candidate.strategy == strategy)
 
 
 def _close(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, weakest: Incumbent, limit: float
-) -> tuple[AccountAsk, CandidateRecord]:
+) -> tuple[AccountAsk, Records]:
     position = weakest.position
     why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
     source = f"displaced_by_{candidate.symbol}"
-    record = close(world, call, account.desk, position, why, source, displaced_by=candidate.symbol)
-    desk = after_closing(account.desk, record)
+    records = close(world, call, account.desk, position, why, source, displaced_by=candidate.symbol)
+    desk = after_closing(account.desk, records)
     book = account.book if desk is account.desk else account.book.with_closing(position.symbol)
-    return replace(account, desk=desk, book=book), record
+    return replace(account, desk=desk, book=book), records
 
 
-def _started(closed: CandidateRecord, weakest: Incumbent, limit: float) -> Decision:
-    """Say whether the close was sent, with the advantage or with what refused it. A lost reply may still be a close."""
-    end = closed.terminal
-    if end is None or end.reason is Reason.VENUE_UNKNOWN:
+def _started(closed: Records, weakest: Incumbent, limit: float) -> Decision:
+    """Say whether a close was sent, with the advantage or with what refused it. A lost reply may still be a close."""
+    ends = [record.terminal for record in closed if record.candidate.displaced_by]
+    if any(end is None or end.reason is Reason.VENUE_UNKNOWN for end in ends):
         return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_STARTED, weakest.advantage, limit)
-    return Decision(Gate.DISPLACEMENT, end.verdict, Reason.DISPLACEMENT_FAILED, end.reason)
+    why = next((end.reason for end in reversed(ends) if end), None)
+    return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_FAILED, why)
 
 
 def _with(refused: CandidateRecord, decisions: Sequence[Decision]) -> CandidateRecord:
