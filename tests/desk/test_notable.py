@@ -164,6 +164,21 @@ def test_an_exit_through_a_pair_is_one_close_and_its_stop_is_none() -> None:
     assert len(told(scene, EventKind.CLOSE_FAILED)) == 1
 
 
+def test_an_exit_that_is_canceled_because_the_stop_beside_it_filled_has_not_failed() -> None:
+    scene = Scene()
+    enter(scene, "buy", wanted("AAPL"))
+    scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
+    scene.later(3600)
+    exits(scene, "protect", protected=True)
+    scene.later(14_400)
+    exits(scene, "close", protected=True)
+    name = scene.venue.replaced[-1].client_order_id
+    scene.venue.book[name] = replace(scene.venue.book[name], status=OrderStatus.CANCELED, updated_at=scene.venue.now)
+    scene.later(60)
+    exits(scene, "next", protected=True)
+    assert not told(scene, EventKind.CLOSE_FAILED)
+
+
 def test_a_close_that_we_cancel_after_it_stayed_unfilled_is_not_told_again() -> None:
     scene = losing()
     exits(scene, "close")

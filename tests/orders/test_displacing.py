@@ -6,18 +6,20 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import SHIPPED, exit_rules, limits
+from tests.builders import DAY, NOW, SESSION, SHIPPED, exit_rules, limits
 from tests.fakes import MemoryLedger
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
+from tradebot.desk.own_slots import finish_judged
 from tradebot.limits import Protection
 from tradebot.model.books import Held
 from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.decision import Gate
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.slot import StrategySlot
 from tradebot.ports.world import OwnRules, World
 
 RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 3600})
@@ -100,6 +102,18 @@ def test_a_position_that_a_pair_protects_is_closed_through_it() -> None:
     scene.venue.fill(intent.client_order_id, "100")
     scene.later(60)
     assert ends(trade_once(world(scene, BETTER), call(slot="room"))) == {("XOM", Purpose.OPEN): None}
+
+
+@pytest.mark.parametrize(
+    ("reason", "done"),
+    [(Reason.DISPLACEMENT_STARTED, False), (Reason.DISPLACEMENT_PENDING, False), (Reason.POSITION_TOO_YOUNG, True)],
+)
+def test_a_slot_of_a_strategys_own_clock_waits_for_the_room_that_is_made(reason: Reason, done: bool) -> None:
+    scene, slot = Scene(), StrategySlot("flow", DAY, "open+30m", NOW, SESSION.close)
+    refused = Decision(Gate.DISPLACEMENT, Verdict.FAIL, reason)
+    record = CandidateRecord(replace(BETTER, slot=slot.name, slot_session=slot.session), (refused,))
+    finish_judged(scene.world(), call(), [slot], [record], NOW)
+    assert bool(scene.ledger.slot_claims(DAY)) == done
 
 
 def test_one_pass_displaces_once_however_many_candidates_are_better() -> None:
