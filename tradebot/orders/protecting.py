@@ -22,7 +22,7 @@ from tradebot.model.order import OrderClass, OrderType, TimeInForce
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.resting import Resting, Whose, class_to_try, resting
+from tradebot.orders.resting import TIGHTENS, Resting, Whose, class_to_try, resting
 from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_key
 from tradebot.orders.working_orders import AGAIN, cancel_order
 from tradebot.ports.world import Call, World
@@ -215,7 +215,7 @@ def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal) -> Intent:
     """Return the request that moves the stop of a pair, and nothing else."""
     order, promised = pair.stop, pair.record.intent
     assert order is not None, "a stop that isn't known isn't moved"
-    key = replace(promised.key, session=call.session, slot=call.slot, target=order.venue_id, generation=0)
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
     return replace(
         promised,
         key=key,

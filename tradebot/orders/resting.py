@@ -15,6 +15,9 @@ from tradebot.model.order import Order, OrderClass, OrderStatus
 Whose = tuple[str, str]
 """A strategy and a symbol."""
 
+EXITS, TIGHTENS = 1, 2
+"""Legs of the requests that change what rests, so that they differ from a cancel of the same order, which is leg 0."""
+
 RETRY = timedelta(minutes=15)
 """How long a venue that refused every kind of protection for a position isn't asked again."""
 
