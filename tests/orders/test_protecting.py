@@ -82,7 +82,7 @@ def test_the_stop_follows_the_best_price_and_never_moves_back(side: Side, prices
     found = scene()
     entered(found, side)
     exits(found)
-    stops = list[Decimal | None]()
+    stops = list[Decimal]()
     for number, price in enumerate(prices):
         found.later(60)
         found.price("AAPL", price)

@@ -16,8 +16,9 @@ from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.resting import EXITS, Resting
+from tradebot.model.resting import Resting
 from tradebot.orders.sending import send
+from tradebot.orders.ways import EXITS
 from tradebot.orders.working_orders import cancel_order
 from tradebot.ports.world import Call, World
 
