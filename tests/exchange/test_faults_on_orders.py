@@ -13,6 +13,7 @@ from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.fill import NEXT_BAR
 
 FAULTS = "/exchange/v1/faults"
+ENTRY = {"symbol": "SPY", "side": "buy", "type": "market", "qty": 1, "time_in_force": "day"}
 
 
 @pytest.fixture
@@ -171,7 +172,8 @@ def test_a_class_of_orders_can_be_refused_while_others_are_accepted(venue: World
     answer, _ = protect(venue)
     assert (answer["code"], answer["message"]) == (42210000, "oco orders are not supported")
     assert refusals(venue) == [(422, 42210000, "oco orders are not supported")]
-    assert venue.order("AAPL", "sell", 10, limit_price="999.00").status == 200
+    legs = {"take_profit": {"limit_price": "1000.00"}, "stop_loss": {"stop_price": "1.00"}}
+    assert venue.ask("POST", "/v2/orders", ENTRY | legs | {"order_class": "bracket"}).status == 200
 
 
 def test_legs_that_an_answer_leaves_out_are_found_by_asking_for_the_order(venue: World) -> None:

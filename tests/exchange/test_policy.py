@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.pit import Pit
+from tradebot.exchange.engine.amending import bust
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
@@ -43,8 +44,11 @@ def test_a_target_may_have_to_stay_a_cent_from_the_market(held: int, near: float
 
 def test_only_an_exit_has_to_stay_away_from_the_market() -> None:
     pit = Pit()
-    simple = pit.order("buy", 10, limit=90)
-    assert pit.replace(simple, Policy(refuses_marketable=True), limit=101).status == "new"
+    strict = Policy(refuses_marketable=True)
+    entry = pit.order("buy", 10, limit=97, order_class="bracket", take_profit=105, stop_loss=90)
+    assert pit.replace(entry, strict, limit=101).status == "new"
+    simple = pit.order("buy", 10, limit=90, symbol="BBB")
+    assert pit.replace(simple, strict, limit=101).status == "new"
 
 
 @pytest.mark.parametrize(("held", "free"), [(10, "0"), (15, "5")])
@@ -89,6 +93,29 @@ def test_a_replacement_that_starts_over_never_sells_what_is_not_there() -> None:
     assert new.status == "canceled"
     assert new.filled_qty == 6
     assert pit.account.qty("AAA") == 0
+
+
+@pytest.mark.parametrize("policy", [USUAL, Policy(starts_over=True)])
+def test_a_bust_reaches_only_a_replacement_that_took_over_the_fill(policy: Policy) -> None:
+    pit = Pit({10: (106, 40), 11: (100, 30)})
+    pair = protect(pit, 20)
+    pit.pass_minutes(1)
+    new = pit.replace(pair["target"], policy, limit=99.9)
+    pit.pass_minutes(1)
+    assert new.filled_qty == (7 if policy is USUAL else 3)
+    first = next(event.fields["activity_id"] for event in pit.events if event.name == "fill")
+    bust(pit.engine, pit.account, first)
+    assert new.filled_qty == 3
+    assert pair["target"].filled_qty == 0
+
+
+def test_the_stream_never_calls_a_stop_new_that_is_shown_as_held() -> None:
+    for policy, updates in ((USUAL, ["held", "new"]), (Policy(holds_legs=True), ["held"])):
+        pit = Pit()
+        pair = protect(pit, policy=policy)
+        told = [event.update.event for event in pit.events if event.update and event.update.order is pair["stop"]]
+        assert told == updates
+        assert pair["stop"].status == "new"
 
 
 @pytest.mark.parametrize("member", ["target", "stop"])
