@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.pit import DAYS, Pit
+from tests.exchange.pit import DAYS, OPEN, Pit
 from tests.exchange.worlds import World
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.events import Update
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
-from tradebot.exchange.market.fill import PAPER
+from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.times import at_new_york
+from tradebot.exchange.times import MINUTE, SECOND, at_new_york
 
 WHOLE = PAPER._replace(partial_rate=Decimal(0))
 LONG: dict[str, Any] = {
@@ -48,6 +49,10 @@ def take_effect_tomorrow(pit: Pit, kind: str, **more: Any) -> None:
     action = Action(kind, "AAA", session.date, before_trading(session), pit.engine.now_us, session.date)
     pit.engine.market.announce(action._replace(**more))
     schedule(pit.engine, action._replace(**more))
+
+
+def updates(pit: Pit) -> list[Update]:
+    return [event.update for event in pit.events if event.update]
 
 
 def test_a_pair_rests_for_ninety_days_and_ends_together() -> None:
@@ -232,3 +237,38 @@ def test_a_pair_never_closes_more_than_its_shares_and_its_mirror_does_the_same(
     left = close(side)
     assert left == close(-side)
     assert all(20 >= before >= after >= 10 for before, after in pairwise(left))
+
+
+@given(
+    bars=st.lists(st.tuples(st.integers(93, 107), st.sampled_from([10, 40, 10_000])), min_size=4, max_size=10),
+    asked=st.lists(
+        st.tuples(st.integers(0, 300), st.sampled_from(["target", "stop", "cancel"]), st.integers(94, 106)), max_size=6
+    ),
+    latency_s=st.sampled_from([0, 20, 90]),
+)
+@settings(max_examples=60)
+def test_whatever_is_in_transit_a_pair_sells_its_shares_once_and_ends_whole(
+    bars: list[tuple[int, int]], asked: list[tuple[int, str, int]], latency_s: int
+) -> None:
+    written = {11 + at: (price, volume) for at, (price, volume) in enumerate(bars)}
+    pit = Pit(written, NEXT_BAR._replace(latency_s=latency_s))
+    newest = protect(pit, 20)
+    for second, what, price in sorted(asked):
+        pit.engine.advance(max(pit.engine.now_us, OPEN + 10 * MINUTE + second * SECOND))
+        try:
+            if what == "cancel":
+                pit.cancel(newest["target"])
+            else:
+                change: dict[str, Any] = {"limit" if what == "target" else "stop": price}
+                newest[what] = pit.replace(newest[what], **change)
+        except Refusal:
+            continue
+    pit.to_minute(60)
+    orders = [*pit.account.orders.values()]
+    sold = sum((event.execution.qty for event in updates(pit) if event.execution), Decimal(0))
+    assert pit.account.qty("AAA") == 20 - sold >= 10
+    # Nothing is left of the pair, or both of its orders are, for the same shares.
+    working = [order for order in orders if order.is_open]
+    assert [order.remaining for order in working] in ([], [10 - sold] * 2)
+    assert pit.account.held("AAA") == (10 - sold if working else 0)
+    assert not any(order.status.startswith("pending") for order in orders)

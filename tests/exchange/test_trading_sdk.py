@@ -121,7 +121,10 @@ def covered(desk: Desk) -> None:
     """Let a pair rest over the shares that are short, as the SDK asks for one: without a limit price of its own."""
     target, stop = requests.TakeProfitRequest(limit_price=100), requests.StopLossRequest(stop_price=990)
     pair = requests.LimitOrderRequest(
-        **{"symbol": "SPY", "qty": 3, "side": BUY, "time_in_force": GTC},
+        symbol="SPY",
+        qty=3,
+        side=BUY,
+        time_in_force=GTC,
         order_class=enums.OrderClass.OCO,
         take_profit=target,
         stop_loss=stop,
