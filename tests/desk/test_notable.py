@@ -20,25 +20,21 @@ from tradebot.model.record import Job
 from tradebot.model.series import Series
 from tradebot.ports.world import World
 
+PROTECTING = exit_rules(protection=Protection.VENUE)
+
 
 def told(scene: Scene, kind: EventKind) -> list[SystemEvent]:
     named = (kind.subsystem, kind.event_type, kind.severity)
     return [one for one in scene.events.emitted if (one.subsystem, one.event_type, one.severity) == named]
 
 
-def watched(world: World) -> World:
-    """Return the world of a bot that watches its positions itself."""
-    rules = world.rules
-    return replace(world, rules=replace(rules, exits=exit_rules(protection=Protection.BOT)))
-
-
 def enter(scene: Scene, slot: str, *candidates: Candidate, dry_run: bool = False) -> None:
     now = (replace(one, at=scene.venue.now) for one in candidates)
-    trade_once(watched(scene.world(*now, dry_run=dry_run)), call(slot=slot))
+    trade_once(scene.world(*now, dry_run=dry_run), call(slot=slot))
 
 
-def exits(scene: Scene, slot: str, *, protected: bool = False) -> None:
-    evaluate_exits(scene.world() if protected else watched(scene.world()), call(Job.EVALUATE_EXITS, slot))
+def exits(scene: Scene, slot: str) -> None:
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, slot))
 
 
 def holding(scene: Scene) -> None:
@@ -151,31 +147,31 @@ def test_a_close_that_stays_unfilled_is_told_once_for_each_order() -> None:
 
 
 def test_an_exit_through_a_pair_is_one_close_and_its_stop_is_none() -> None:
-    scene = Scene()
+    scene = Scene(exits=PROTECTING)
     enter(scene, "buy", wanted("AAPL"))
     scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
     scene.later(3600)
-    exits(scene, "protect", protected=True)
+    exits(scene, "protect")
     scene.later(14_400)
     for slot in ("close", "in time", "too old", "still"):
-        exits(scene, slot, protected=True)
+        exits(scene, slot)
         scene.later(100)
     assert [intent.purpose for intent in scene.venue.replaced][:1] == [Purpose.CLOSE]
     assert len(told(scene, EventKind.CLOSE_FAILED)) == 1
 
 
 def test_an_exit_that_is_canceled_because_the_stop_beside_it_filled_has_not_failed() -> None:
-    scene = Scene()
+    scene = Scene(exits=PROTECTING)
     enter(scene, "buy", wanted("AAPL"))
     scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
     scene.later(3600)
-    exits(scene, "protect", protected=True)
+    exits(scene, "protect")
     scene.later(14_400)
-    exits(scene, "close", protected=True)
+    exits(scene, "close")
     name = scene.venue.replaced[-1].client_order_id
     scene.venue.book[name] = replace(scene.venue.book[name], status=OrderStatus.CANCELED, updated_at=scene.venue.now)
     scene.later(60)
-    exits(scene, "next", protected=True)
+    exits(scene, "next")
     assert not told(scene, EventKind.CLOSE_FAILED)
 
 

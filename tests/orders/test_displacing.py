@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, NOW, SESSION, SHIPPED, exit_rules, limits
+from tests.builders import DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
 from tests.fakes import MemoryLedger
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.own_slots import finish_judged
-from tradebot.limits import Protection
+from tradebot.limits import ExitRules, Protection
 from tradebot.model.books import Held
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -35,19 +35,14 @@ class ScoredLedger(MemoryLedger):
         return {one: replace(known.get(one, Kept()), entry_score=scores.get(one[1])) for one in held}
 
 
-def watched(world: World) -> World:
-    """Return the world of a bot that watches its positions itself."""
-    return replace(world, rules=replace(world.rules, exits=exit_rules(protection=Protection.BOT)))
-
-
-def full(count: int = 2, *, protected: bool = False) -> Scene:
+def full(count: int = 2, exits: ExitRules = EXITS) -> Scene:
     """Return a scene whose book is full: AAPL was bought for a score of 0.5, MSFT for 0.6, two hours ago."""
-    scene = Scene(ledger=ScoredLedger(), limits=limits(max_open_positions=count, max_new_entries=count))
+    scene = Scene(ledger=ScoredLedger(), exits=exits, limits=limits(max_open_positions=count, max_new_entries=count))
     trade_once(scene.world(wanted("AAPL", 0.5), wanted("MSFT", 0.6)), call(slot="buy"))
     for intent in tuple(scene.venue.submitted):
         scene.venue.fill(intent.client_order_id, "100")
     scene.later(7200)
-    evaluate_exits(scene.world() if protected else watched(scene.world()), call(Job.EVALUATE_EXITS, "book the fills"))
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "book the fills"))
     return scene
 
 
@@ -91,7 +86,7 @@ def test_the_weakest_is_closed_first_and_the_better_one_is_opened_once_that_has_
 
 
 def test_a_position_that_a_pair_protects_is_closed_through_it() -> None:
-    scene = full(protected=True)
+    scene = full(exits=exit_rules(protection=Protection.VENUE))
     cycle = trade_once(world(scene, BETTER), call(slot="better"))
     assert ends(cycle)["XOM", Purpose.OPEN] is Reason.DISPLACEMENT_STARTED
     (intent,) = scene.venue.replaced
