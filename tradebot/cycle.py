@@ -14,7 +14,8 @@ from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
 from tradebot.exits.held import Held, best_price, exit_price
 from tradebot.exits.lists import in_force
-from tradebot.exits.rules import evaluate
+from tradebot.exits.rules import ExitCall, judge
+from tradebot.exits.why import Part
 from tradebot.gates.common import (
     clocks_agree,
     session_open,
@@ -212,7 +213,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     if cancels:
         # A canceled order may have filled in the meantime, so read again what is left to close.
         desk = _as_if_canceled(desk, symbols) if world.dry_run else take(world, with_flow=False)
-    asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
+    asked = ExitCall(Decision(Gate.EXIT, Verdict.PASS, why, call.by), why=(Part("closed_by_hand"),))
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
     closes = close_one_by_one(desk, held, lambda left, position: close(world, call, left, position, asked, "flatten"))
     return _record(world, _cycle(world, call, desk, cancels + closes))
@@ -243,7 +244,8 @@ def _apply_exit_rules(world: World, call: Call, desk: Desk, position: Position) 
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
     rules = in_force(world.rules.exits_of(position.strategy), kept)
-    why = evaluate(Held(position, best), quote, desk.now, rules, desk.state.state, ratio, clocks)
+    held = Held(position, best, kept)
+    why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, desk.session)
     return close(world, call, desk, position, why, "exit")
 
 

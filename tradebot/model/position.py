@@ -8,6 +8,7 @@ from decimal import Decimal
 from tradebot.model.candidate import Component, Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
+from tradebot.model.scale_out import ScaleOutLevel
 
 FOREIGN = ""
 """The strategy name of positions that aren't ours. They count toward limits and are never managed."""
@@ -66,7 +67,8 @@ class Kept:
     `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The two
     fractions are the distances from the entry price at which the entry itself asked to be closed; None if it didn't.
     `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
-    or sold short in all since it was opened, unsigned.
+    or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
+    closed in parts.
     """
 
     best: Decimal | None = None
@@ -76,6 +78,7 @@ class Kept:
     entry_score: float | None = None
     components: tuple[Component, ...] = ()
     original_quantity: Decimal | None = None
+    targets: tuple[ScaleOutLevel, ...] = ()
 
 
 ADOPTED = "adopted"

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 
+from tradebot.exits.rules import ExitCall
+from tradebot.exits.why import compose
 from tradebot.gates.common import (
     candidate_fresh,
     closable,
@@ -54,18 +56,22 @@ def after_closing(desk: Desk, record: CandidateRecord) -> Desk:
     return desk.with_filled(candidate.symbol, candidate.quantity * candidate.side.sign)
 
 
-def close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> CandidateRecord:
-    """Send the order that closes a position if `why` and the exit gates pass."""
+def close(world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str) -> CandidateRecord:
+    """Send the order that closes a position, or a part of it, if `why` and the exit gates pass."""
+    shares = closable(desk, position.symbol, position.quantity)
     candidate = Candidate(
         strategy=position.strategy,
         instrument=Instrument(position.symbol),
         side=closing_side(position.quantity),
-        purpose=Purpose.CLOSE,
+        purpose=Purpose.CLOSE if why.shares is None else Purpose.REDUCE,
         at=desk.now,
-        quantity=closable(desk, position.symbol, position.quantity),
+        quantity=shares if why.shares is None else min(why.shares, shares),
         source=source,
+        why=compose(why.why) if why.why else "",
     )
-    return _send_closing(world, call, desk, position, candidate, (why,))
+    # What a rule doesn't know explains why the position is held, and must not keep another rule from closing it.
+    unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
+    return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown))
 
 
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> CandidateRecord:
