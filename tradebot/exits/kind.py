@@ -87,7 +87,6 @@ class Stop:
 class PriceTarget(NamedTuple):
     """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned."""
 
-    rule: Reason
     price: Decimal
     shares: Decimal
 
@@ -160,7 +159,7 @@ class PriceRule(ExitRule):
         stop = self.level(held)
         if stop.price is None or not (stop.armed and stop.ahead):
             return ()
-        return (PriceTarget(self.reason, stop.price, abs(held.position.quantity)),)
+        return (PriceTarget(stop.price, abs(held.position.quantity)),)
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
         """Judge the position at the moment's price."""

@@ -22,13 +22,15 @@ class ExitCall:
 
     `decision` is PASS to close, with the reason and the numbers of the strongest rule, or FAIL with HOLD, or UNKNOWN.
     `shares` are how many shares to close, unsigned; None means all. `why` are all rules that fired, the strongest
-    first. `unknown` are the decisions of the rules that couldn't tell, each once.
+    first. `unknown` are the decisions of the rules that couldn't tell, each once. `by_price` is True if nothing but
+    rules of price fired, whose levels may rest at the venue.
     """
 
     decision: Decision
     shares: Decimal | None = None
     why: Why = ()
     unknown: tuple[Decision, ...] = ()
+    by_price: bool = False
 
 
 class _Fired(NamedTuple):
@@ -88,7 +90,8 @@ def judge(
         shares = _fewer(shares, other.shares) if other.fired else None
     if answers.fired:
         why = tuple(fired.rule.part(held, fired.measure) for fired in answers.fired)
-        return ExitCall(_closing(held, answers.fired[0], quote, now), shares, why, unknown)
+        by_price = all(isinstance(fired.rule, PriceRule) for fired in answers.fired)
+        return ExitCall(_closing(held, answers.fired[0], quote, now), shares, why, unknown, by_price)
     blind = len(answers.absent) == len(rules)
     return ExitCall(_holding(held, quote, now, rules, unknown, blind=blind), unknown=unknown)
 

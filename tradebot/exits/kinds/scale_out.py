@@ -73,7 +73,7 @@ class ScaleOut(PriceRule):
             assert original is not None, "without it there are no levels"
             due = self._due(held, original, self.levels[: place + 1])
             if due > done:
-                targets.append(PriceTarget(self.reason, held.price_at(level.fraction), due - done))
+                targets.append(PriceTarget(held.price_at(level.fraction), due - done))
                 done = due
         return tuple(targets)
 
