@@ -10,7 +10,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
-from tradebot.model.books import Held, Standing
+from tradebot.model.books import Standing
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
@@ -19,7 +19,7 @@ from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Outcome, Reply, chain
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts
 from tradebot.model.totals import Totals
@@ -81,7 +81,7 @@ class MemoryLedger:
         self._halts: list[TradingStateRecord] = []
         self._sessions: dict[date, Session] = {}
         self._mark: ReconcileMark | None = None
-        self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
+        self._marks: dict[Key, Marks] = {}
         self._renamed: dict[tuple[str, str, datetime], str] = {}
         self._peak: EquityPeak | None = None
         self._acknowledged: dict[str, Decimal] = {}
@@ -246,9 +246,11 @@ class MemoryLedger:
         for symbol, quantity in booking.acknowledged:
             self.acknowledge(symbol, quantity, booking.entries[0].words, at, origin=Origin.ACTIVITY)
         for one in booking.restated:
-            best = self._high_water.get((one.strategy, one.symbol, one.opened_at))
-            if best is not None:
-                self._high_water[one.strategy, one.to_symbol, one.opened_at] = best * one.old / one.new
+            marks = self._marks.get((one.strategy, one.symbol, one.opened_at))
+            if marks is not None:
+                kept = one.of(Kept(best=marks.best, worst=marks.worst))
+                assert kept.best is not None
+                self._marks[one.strategy, one.to_symbol, one.opened_at] = Marks(kept.best, kept.worst)
             if one.to_symbol != one.symbol:
                 self._renamed[one.strategy, one.to_symbol, one.opened_at] = one.symbol
         return True
@@ -309,11 +311,13 @@ class MemoryLedger:
     def last_reconcile(self) -> ReconcileMark | None:
         return self._mark
 
-    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
-        kept = {one: replace(self._own_exits(one), best=self._high_water.get(one)) for one in held}
+    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
+        kept = {one: self._opened_for(one) for one in held}
+        for one in kept.keys() & self._marks.keys():
+            kept[one] = replace(kept[one], best=self._marks[one].best, worst=self._marks[one].worst)
         return {one: found for one, found in kept.items() if found != Kept()}
 
-    def _own_exits(self, held: Held) -> Kept:
+    def _opened_for(self, held: Key) -> Kept:
         strategy, symbol, at = held
         while (strategy, symbol, at) in self._renamed:
             symbol = self._renamed[strategy, symbol, at]
@@ -322,11 +326,16 @@ class MemoryLedger:
                 for order in self.order_chains([owned.fill.venue_order_id]).get(owned.fill.venue_order_id, ()):
                     record = self._intents.get(order.client_order_id)
                     if record and record.intent.purpose is Purpose.OPEN:
-                        return Kept(None, record.intent.stop_loss_fraction, record.intent.profit_target_fraction)
+                        return Kept(
+                            stop_loss_fraction=record.intent.stop_loss_fraction,
+                            profit_target_fraction=record.intent.profit_target_fraction,
+                            entry_score=record.intent.score,
+                            components=record.intent.components,
+                        )
         return Kept()
 
-    def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
-        self._high_water[(strategy, symbol, opened_at)] = price
+    def put_marks(self, marks: Mapping[Key, Marks]) -> None:
+        self._marks.update(marks)
 
     def equity_peak(self) -> EquityPeak | None:
         return self._peak

@@ -12,7 +12,8 @@ from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
-from tradebot.exits.held import Held, best_price, exit_price
+from tradebot.desk.watching import watch
+from tradebot.exits.held import Held, exit_price
 from tradebot.exits.lists import in_force
 from tradebot.exits.rules import evaluate
 from tradebot.gates.common import (
@@ -27,7 +28,7 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.position import Position
+from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
@@ -188,7 +189,8 @@ def evaluate_exits(
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call))
+    watched = watch(world, desk)
+    exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call, watched))
     symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
     return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes)))
@@ -232,18 +234,15 @@ def _refusal(decision: Decision) -> Decision | None:
     return None if decision.passed else replace(decision, gate=Gate.JOB)
 
 
-def _apply_exit_rules(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
+def _apply_exit_rules(
+    world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position
+) -> CandidateRecord:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
-    quote = desk.quotes.get(position.symbol)
-    kept = desk.books.kept_of(position)
+    held, quote = watched[position.key], desk.quotes.get(position.symbol)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
-    # After a split, say, the price is for other shares than we bought, so it can't be the best price so far.
-    best = best_price(position, quote if ratio == 1 else None, kept.best)
-    if not world.dry_run and best != kept.best and ratio == 1:
-        world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
-    rules = in_force(world.rules.exits_of(position.strategy), kept)
-    why = evaluate(Held(position, best), quote, desk.now, rules, desk.state.state, ratio, clocks)
+    rules = in_force(world.rules.exits_of(position.strategy), held.kept)
+    why = evaluate(held, quote, desk.now, rules, desk.state.state, ratio, clocks)
     return close(world, call, desk, position, why, "exit")
 
 

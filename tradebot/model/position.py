@@ -14,6 +14,10 @@ FOREIGN = ""
 """The strategy name of positions that aren't ours. They count toward limits and are never managed."""
 
 
+Key = tuple[str, str, datetime]
+"""What names an open position: its strategy, its symbol, and when it was opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lot:
     """An open piece of a position: signed quantity, entry price, entry time."""
@@ -65,6 +69,11 @@ class Position:
         return self.cost / self.quantity
 
     @property
+    def key(self) -> Key:
+        """Return what names it while it is open."""
+        return self.strategy, self.symbol, self.opened_at
+
+    @property
     def opened_at(self) -> datetime:
         """Return when the position was opened. The position must be open."""
         assert self.entered_at is not None, f"{self.symbol} is not held"
@@ -85,6 +94,17 @@ class RoundTrip:
     profit: Decimal
     cost: Decimal
     opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The best and the worst price of a position since it was opened, in USD.
+
+    The worst is None if only an earlier version has looked at the position.
+    """
+
+    best: Decimal
+    worst: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
