@@ -21,7 +21,7 @@ from tradebot.model.order import Order, Outcome, Reply, chain
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, SymbolFacts
+from tradebot.model.record import CycleRecord, Job, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.signals.kinds import kind_of
@@ -432,6 +432,33 @@ class MemoryFacts:
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         found = sorted((c for c in self._cycles if c.at >= since), key=lambda cycle: cycle.at)
         return tuple(replace(cycle, candidates=()) for cycle in found)
+
+    def scores(
+        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+    ) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        scored = [c for c in self._cycles if c.job in (Job.SCORE, Job.TRADE_ONCE) and since <= c.at <= now]
+        slots = {(c.session, c.slot): c for c in sorted(scored, key=lambda c: c.at) if c.job_decision is None}
+        found: dict[tuple[str, str], list[Scored]] = {}
+        for cycle in slots.values():
+            for candidate in (record.candidate for record in cycle.candidates):
+                if (candidate.strategy, candidate.symbol) in held and candidate.score is not None:
+                    found.setdefault((candidate.strategy, candidate.symbol), []).append(
+                        Scored(cycle.at, candidate.score)
+                    )
+        return {key: sorted(scores) for key, scores in found.items()}
+
+    def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
+        passes = [c for c in self.passes(since) if c.job is Job.EVALUATE_EXITS and c.at <= until]
+        return {mark.symbol: mark.price for mark in passes[-1].marks} if passes else {}
+
+    def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
+        found: dict[str, list[Fact]] = {}
+        for (name, symbol, _), versions in self._versions.items():
+            known = [fact for known_at, fact in versions if known_at <= now]
+            first, last = spans.get(symbol, (date.max, date.min))
+            if name == kind and known and first <= kind_of(kind).day(known[-1]) <= last:
+                found.setdefault(symbol, []).append(known[-1])
+        return found
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         return tuple(sorted((i for i in self._intakes if i.at >= since), key=lambda i: i.at))

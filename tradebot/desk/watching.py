@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from tradebot.desk.outlook import with_outlooks
 from tradebot.exits.held import Held, best_price, worst_price
 from tradebot.model.desk import Desk
 from tradebot.model.position import Key, Marks, Position
@@ -12,7 +13,7 @@ from tradebot.ports.world import World
 
 def watch(world: World, desk: Desk) -> Mapping[Key, Held]:
     """Return each open position with what is known about it, and store the marks that moved, all in one write."""
-    held = [_held(desk, position) for position in desk.positions]
+    held = list(with_outlooks(world, desk, [_held(desk, position) for position in desk.positions]))
     moved = {one.position.key: Marks(one.best, one.kept.worst) for one in held if _moved(desk, one)}
     if moved and not world.dry_run:
         world.ledger.put_marks(moved)

@@ -13,11 +13,12 @@ from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent, IntentRecord
+from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, SymbolFacts
+from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
@@ -231,6 +232,20 @@ class Facts(Protocol):
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the passes of all jobs recorded since a time, oldest first, without their candidates."""
+
+    def scores(
+        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+    ) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        """Return the scores of these strategies and symbols since a time, oldest first: one for each slot of a session.
+
+        Only the newest slots are read, at most as many as fit into one and a half sessions.
+        """
+
+    def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
+        """Return the prices, by symbol, that the last pass of exits within this span could have closed positions at."""
+
+    def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
+        """Return facts of a kind by symbol, each for a span of days (both included), as they were known at `now`."""
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of the replies fetched since a time, without their facts."""
