@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import ExitRules, HaltRules, Limits, tightest
+from tradebot.model.flow import FlowWindow
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -39,7 +40,10 @@ class OwnRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind."""
+    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
+
+    `flow` says which alerts count; it is None if the flow strategy is off.
+    """
 
     mode: Mode
     universe: Sequence[str]
@@ -50,6 +54,7 @@ class Rules:
     poll_s: Mapping[str, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
+    flow: FlowWindow | None = None
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
