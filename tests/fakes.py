@@ -330,6 +330,7 @@ class MemoryLedger:
                             profit_target_fraction=record.intent.profit_target_fraction,
                             entry_score=record.intent.score,
                             components=record.intent.components,
+                            targets=record.intent.targets,
                         )
         return Kept()
 

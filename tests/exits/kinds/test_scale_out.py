@@ -80,6 +80,13 @@ def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> N
     assert closed(rest, D(110)) == D("4.5")
 
 
+def test_books_that_know_of_fewer_shares_than_are_held_know_nothing() -> None:
+    for known in (0, 9):
+        of = replace(held("10"), kept=Kept(original_quantity=D(known)))
+        assert RULE.measure(of, D(110)) == Absent(Input.ORIGINAL_QUANTITY)
+        assert RULE.targets(of) == ()
+
+
 def test_without_the_original_quantity_it_can_not_tell() -> None:
     assert RULE.measure(held("10"), D(110)) == Absent(Input.ORIGINAL_QUANTITY)
     assert RULE.targets(held("10")) == ()

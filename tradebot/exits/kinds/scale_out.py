@@ -50,7 +50,7 @@ class ScaleOut(PriceRule):
 
     def measure(self, held: Held, price: Decimal) -> Measure | Absent:
         """Compare what is held with what the levels that the gain has reached leave of it."""
-        original, gain = held.kept.original_quantity, held.gain(price)
+        original, gain = held.original_quantity, held.gain(price)
         if original is None:
             return Absent(Input.ORIGINAL_QUANTITY)
         reached = [level for level in self.levels if level.fraction <= gain]
@@ -67,7 +67,7 @@ class ScaleOut(PriceRule):
 
     def targets(self, held: Held) -> tuple[PriceTarget, ...]:
         """Return each level that isn't done yet, with the shares that it closes."""
-        original, done = held.kept.original_quantity, Decimal(0)
+        original, done = held.original_quantity, Decimal(0)
         targets = list[PriceTarget]()
         for place, level in enumerate(self.levels if original is not None else ()):
             assert original is not None, "without it there are no levels"

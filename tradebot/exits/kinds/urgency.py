@@ -86,7 +86,7 @@ class Urgency(ExitRule):
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
         """Compare the urgency with that of closing all and, below it, with that of closing a part."""
-        against, original = self._against(held, moment), held.kept.original_quantity
+        against, original = self._against(held, moment), held.original_quantity
         if isinstance(against, Absent):
             return against
         urgency = urgency_of(against)
