@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import Order, OrderClass, OrderType, TimeInForce
+from tradebot.model.scale_out import ScaleOutLevel
 
 ID_PREFIX = "tb1."
 ID_CONFLICT = "id_conflict"
@@ -123,7 +124,9 @@ class Intent:
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
     which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
     (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
-    of the candidate that an entry was sent for. A close with `displaced_by` makes room for that symbol.
+    of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
+    closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
+    grammar of `exits.why`. A close with `displaced_by` makes room for that symbol.
     """
 
     key: IntentKey
@@ -146,6 +149,8 @@ class Intent:
     order_class: OrderClass = OrderClass.SIMPLE
     score: float | None = None
     components: tuple[Component, ...] = ()
+    targets: tuple[ScaleOutLevel, ...] = ()
+    why: str = ""
     displaced_by: str = ""
 
     @property

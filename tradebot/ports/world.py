@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
+from tradebot.model.flow import FlowWindow
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -41,7 +42,11 @@ class OwnRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind."""
+    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
+
+    `flow` says which alerts count; it is None if the flow strategy is off. `displacement` is the account's; it is None
+    if that is off.
+    """
 
     mode: Mode
     universe: Sequence[str]
@@ -52,6 +57,8 @@ class Rules:
     poll_s: Mapping[str, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
+    flow: FlowWindow | None = None
+    displacement: DisplacementRules | None = None
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
@@ -65,7 +72,7 @@ class Rules:
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
-        return self.own.get(strategy) or OwnRules(self.universe, self.limits)
+        return self.own.get(strategy) or OwnRules(self.universe, self.limits, displacement=self.displacement)
 
 
 @dataclass(frozen=True, slots=True)

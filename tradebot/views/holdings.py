@@ -98,7 +98,7 @@ def holdings(
 
 
 def _own(position: Position, kept: Kept, rules: Exits, priced: Priced | None, now: datetime | None) -> Holding:
-    held = Held(position, best_price(position, None, kept.best))
+    held = Held(position, best_price(position, None, kept.best), kept)
     # A price from before the position was opened doesn't apply to it.
     price = priced.price if priced and priced.at >= position.opened_at else None
     rows = stop_rows(held, in_force(rules, kept), price, now, listed=rules)
@@ -128,6 +128,7 @@ def stop_rows(
     The rules that aren't `listed` are those that the position was opened with.
     """
     levels = ((rule.level(held), rule not in listed) for rule in rules)
+    known = ((stop, own) for stop, own in levels if stop.price is not None or stop.at is not None)
     return tuple(
         StopRow(
             rule=stop.rule.value,
@@ -138,7 +139,7 @@ def stop_rows(
             left_s=(stop.at - now).total_seconds() if stop.at and now else None,
             own=own,
         )
-        for stop, own in levels
+        for stop, own in known
     )
 
 
