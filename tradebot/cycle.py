@@ -21,11 +21,13 @@ from tradebot.gates.common import (
     session_open_to_leave,
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
+from tradebot.gates.execution import entry_price
 from tradebot.gates.sizing import entry_size
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
+from tradebot.model.execution import Approach, Style
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
@@ -156,12 +158,14 @@ def _enter(
     own, quote = world.rules.of(candidate.strategy), desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
     size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
-    price = size.limit_price if size else None
+    collar = size.limit_price if size else None
     key = wanted_key(world, call, desk, candidate)
     decisions = decide(Ask(strategy, candidate, quote, size, promised=key.client_order_id() in promised))
-    if size is None or first_failure(decisions):
-        return account, CandidateRecord(candidate, decisions, reference_price=price)
-    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg)
+    if quote is None or size is None or first_failure(decisions):
+        return account, CandidateRecord(candidate, decisions, reference_price=collar)
+    price = entry_price(candidate.instrument, candidate.side, quote, size.limit_price, own.execution)
+    approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
+    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg, approach)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)

@@ -26,4 +26,9 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
-        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "")
+        yield (
+            name,
+            OwnRules(
+                universe, settings.limits_of(name), allotments[name], section.times or "", settings.execution_of(name)
+            ),
+        )

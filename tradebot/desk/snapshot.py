@@ -44,7 +44,8 @@ def take(
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
     held = (position.symbol for position in positions)
-    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held))), positions, entering=with_flow)
+    stepping = () if with_flow else _stepping(books, reading.orders)
+    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held, *stepping))), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -81,6 +82,14 @@ def take(
 def _read_clocks(world: World) -> ClockReading:
     stopwatch_s = world.stopwatch()
     return ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
+
+
+def _stepping(books: Books, orders: Iterable[Order]) -> Iterator[str]:
+    """Yield the symbols of passive entries, whose next prices follow the quotes."""
+    for order in orders:
+        record = books.intent_behind(order)
+        if record is not None and record.intent.approach is not None:
+            yield order.symbol
 
 
 def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:

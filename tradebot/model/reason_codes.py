@@ -142,6 +142,7 @@ class Reason(StrEnum):
     HOLD = auto()
     STALE_ENTRY = auto()
     STALE_EXIT = auto()
+    ENTRY_STEP = auto()
 
 
 @dataclass(frozen=True, slots=True)

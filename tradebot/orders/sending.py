@@ -12,6 +12,7 @@ from decimal import Decimal
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
+from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Outcome, Reply, TimeInForce
@@ -70,10 +71,16 @@ def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> In
 
 
 def submit_intent(
-    call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None, leg: int = 0
+    call: Call,
+    desk: Desk,
+    candidate: Candidate,
+    quantity: Decimal,
+    limit_price: Decimal | None,
+    leg: int = 0,
+    approach: Approach | None = None,
 ) -> Intent:
-    """Return the submit intent for a candidate; without a limit price it's a market order, which only exits may use."""
-    key = submit_key(call, desk, candidate, leg)
+    """Return the submit intent for a candidate; without a limit price it's a market order."""
+    key, quote = submit_key(call, desk, candidate, leg), desk.quotes.get(candidate.symbol)
     return Intent(
         key=key,
         client_order_id=key.client_order_id(),
@@ -92,6 +99,10 @@ def submit_intent(
         sent_in=None if key.session == call.session else call.session,
         score=candidate.score,
         components=candidate.components,
+        decision_mid=quote.middle if quote else None,
+        send_mid=quote.middle if quote else None,
+        send_mid_at=quote.at if quote else None,
+        approach=approach,
     )
 
 
@@ -140,7 +151,7 @@ def replace_intent(
     same whenever and wherever it is computed. The venue replaces an order at most once, so an order never gets two
     successors.
     """
-    key = replace(promised.key, target=order.venue_id, generation=generation)
+    key, quote = replace(promised.key, target=order.venue_id, generation=generation), desk.quotes.get(order.symbol)
     return replace(
         promised,
         key=key,
@@ -150,6 +161,8 @@ def replace_intent(
         cycle_id=call.cycle_id,
         at=desk.now,
         target_venue_id=order.venue_id,
+        send_mid=quote.middle if quote else None,
+        send_mid_at=quote.at if quote else None,
     )
 
 
@@ -200,7 +213,7 @@ def cancel_at_once(world: World, intent: Intent, verdicts: tuple[Decision, ...])
 
 
 def _adds_risk(intent: Intent) -> bool:
-    return intent.purpose is Purpose.OPEN and intent.operation is Operation.SUBMIT
+    return intent.purpose is Purpose.OPEN and intent.makes_order
 
 
 def _send_lock(world: World, intent: Intent) -> AbstractContextManager[None]:
@@ -242,14 +255,15 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     If the first request arrives after all, the venue refuses the second, so there are never two orders: an id makes one
     order, and an order is canceled or replaced only once.
     """
-    assert not _adds_risk(intent), "an entry is never sent again"
+    assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
-    too_late = _too_late(world, desk, intent)
-    if too_late is not None:
-        return too_late
-    world.ledger.retry(intent.client_order_id, desk.now)
-    reply = _request(world.orders, intent)
+    with _send_lock(world, intent):
+        blocked = _blocked_since(world, desk, intent)
+        if blocked is not None:
+            return blocked
+        world.ledger.retry(intent.client_order_id, desk.now)
+        reply = _request(world.orders, intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(intent, reply)
 

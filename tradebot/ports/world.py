@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import ExitRules, HaltRules, Limits, tightest
+from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -28,13 +29,15 @@ class OwnRules:
     """What the configuration says of one strategy.
 
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
-    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts.
+    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
+    how its entries are sent.
     """
 
     universe: Sequence[str]
     limits: Limits
     allotment_fraction: Decimal = Decimal(1)
     times: str = ""
+    execution: Execution = MARKETABLE
 
 
 @dataclass(frozen=True, slots=True)
