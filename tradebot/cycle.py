@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from tradebot.desk.arrivals import note_arrivals
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
 from tradebot.desk.own_slots import finish_judged
@@ -85,6 +86,7 @@ def trade_once(
     """
     sent_before = {} if sent_before is None else sent_before
     desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed)))
+    note_arrivals(world, desk)
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -189,6 +191,7 @@ def evaluate_exits(
     """
     ended = ended or {}
     desk = halt_if_needed(world, take(world, with_flow=False, clocks=clocks))
+    note_arrivals(world, desk)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))

@@ -37,8 +37,11 @@ strategies: {flow: {execution: {style: passive, last_step: cancel}}}
     [
         (
             "execution: {style: passive, patience_s: 150}",
-            "strategies.flow.execution: 3 steps and the first price, 150 s each, take 600 s, not less than "
-            "limits.entry_life_s 600",
+            "execution: 3 steps and the first price, 150 s each, take 600 s, not less than limits.entry_life_s 600",
+        ),
+        (
+            "strategies: {flow: {execution: {style: passive, steps: 9}}}",
+            "strategies.flow.execution: 9 steps and the first price, 60 s each, take 600 s",
         ),
         ("strategies: {flow: {execution: {style: eager}}}", "strategies.flow.execution.style"),
         ("execution: {steps: -1}", "execution.steps"),
@@ -48,6 +51,12 @@ strategies: {flow: {execution: {style: passive, last_step: cancel}}}
 def test_what_contradicts_itself_is_not_loaded(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(OperatorError, match=message.replace(".", r"\.").replace("?", r"\?")):
         settings(tmp_path, text)
+
+
+def test_entries_of_no_strategy_in_use_are_sent_as_the_section_says(tmp_path: Path) -> None:
+    found = settings(tmp_path, "execution: {style: market}\nstrategies: {flow: {execution: {style: passive}}}")
+    rules = rules_of(found, found.exits)
+    assert (rules.of("flow").execution.style, rules.of("by hand").execution.style) == (Style.PASSIVE, Style.MARKET)
 
 
 def test_patience_that_no_one_uses_contradicts_nothing(tmp_path: Path) -> None:

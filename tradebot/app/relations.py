@@ -49,9 +49,9 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
         if trader.limits != settings.limits:
             yield from contradictions(trader.limits, f"strategies.{trader.name}.limits")
     yield from halts_by_itself(traders, settings.halts)
-    for name in settings.strategies.sections():
-        where, life_s = f"strategies.{name}.execution", settings.limits.entry_life_s
-        yield from execution_settings.contradictions(settings.execution_of(name), where, life_s)
+    styles = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
+    for where, execution in {"execution": settings.execution_of(), **styles}.items():
+        yield from execution_settings.contradictions(execution, where, settings.limits.entry_life_s)
 
 
 def _traders(settings: Sections) -> Iterator[Trader]:

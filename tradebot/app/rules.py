@@ -18,6 +18,7 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
+        execution=settings.execution_of(),
     )
 
 

@@ -12,7 +12,7 @@ from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
 from tradebot.strategies import execution_settings
-from tradebot.strategies.execution_settings import ExecutionSettings
+from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
 from tradebot.text import URL_PATTERN
 from tradebot.timetable.job_times import JobTimes, parse
@@ -101,9 +101,10 @@ class Sections(Frozen):
         section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
         return in_force(self.limits, section.limits, allotment)
 
-    def execution_of(self, strategy: str) -> Execution:
-        """Return how the entries of a strategy in use are sent."""
-        return execution_settings.in_force(self.execution, self.strategies.sections()[strategy].execution)
+    def execution_of(self, strategy: str | None = None) -> Execution:
+        """Return how the entries of a strategy in use are sent, or those of no strategy in use."""
+        own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
+        return execution_settings.in_force(self.execution, own)
 
     @property
     def tightest_limits(self) -> Limits:

@@ -53,6 +53,7 @@ class Rules:
     poll_s: Mapping[str, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
+    execution: Execution = MARKETABLE
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
@@ -66,7 +67,7 @@ class Rules:
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
-        return self.own.get(strategy) or OwnRules(self.universe, self.limits)
+        return self.own.get(strategy) or OwnRules(self.universe, self.limits, execution=self.execution)
 
 
 @dataclass(frozen=True, slots=True)
