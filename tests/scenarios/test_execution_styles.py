@@ -77,7 +77,9 @@ def accepted(bot: Bot, before: int) -> list[tuple[str, str | None]]:
 def last_fill(bot: Bot) -> tuple[str, dict[str, tuple[str, str]]]:
     """Return the price of the last fill, and its slippage against each midpoint in USD and basis points."""
     row: dict[str, Any] = bot.json("fills")["fills"][-1]
-    return row["price"], {name: (one["usd"], one["bps"]) for name, one in row["slippage"].items() if one}
+    return row["price"], {
+        name: (one["usd"], one["bps"]) for name, one in row["slippage"].items() if isinstance(one, dict)
+    }
 
 
 def closed(bot: Bot) -> None:

@@ -32,7 +32,7 @@ def fill(side: Side, quantity: str, price: Decimal) -> Fill:
 def test_a_cost_is_positive(side: Side, price: str, usd: str, bps: str) -> None:
     found = slippage(fill(side, "10", Decimal(price)), Decimal(100))
     assert found is not None
-    assert (found.usd, found.value_usd, found.bps) == (Decimal(usd), 1000, Decimal(bps))
+    assert (found.usd, found.value_usd, found.bps) == (Decimal(usd), Decimal(1000), Decimal(bps))
 
 
 @given(PRICES, PRICES)

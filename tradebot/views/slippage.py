@@ -27,11 +27,15 @@ class Slippage:
 
 @dataclass(frozen=True, slots=True)
 class FillSlippage:
-    """The slippage of one fill against each midpoint; None if that midpoint isn't known."""
+    """The slippage of one fill against each midpoint; None if that midpoint isn't known.
+
+    `send_quote_age_s` is how old the quote was that the order was sent at.
+    """
 
     decision: Slippage | None = None
     send: Slippage | None = None
     arrival: Slippage | None = None
+    send_quote_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,10 @@ def by_fill(
         order = behind.get(fill.venue_order_id)
         record = promised.get(order.client_order_id) if order else None
         if order is not None and record is not None:
-            middles = record.intent.decision_mid, record.intent.send_mid, order.arrival_mid
-            found[fill.activity_id] = FillSlippage(*(slippage(fill, middle) for middle in middles))
+            intent, quoted_at = record.intent, record.intent.send_mid_at
+            middles = intent.decision_mid, intent.send_mid, order.arrival_mid
+            age_s = (intent.at - quoted_at).total_seconds() if quoted_at else None
+            found[fill.activity_id] = FillSlippage(*(slippage(fill, middle) for middle in middles), age_s)
     return found
 
 
