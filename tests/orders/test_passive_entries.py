@@ -9,7 +9,7 @@ from tests.builders import limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.execution import Execution, LastStep, Style
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
@@ -48,7 +48,9 @@ def minute(scene: Scene, slot: int, execution: Execution = PASSIVE, seconds: int
 
 
 def working(scene: Scene) -> list[Order]:
-    return list(scene.venue.view().orders)
+    """Return the entries that work; what has filled may be protected by other orders."""
+    found = ((scene.ledger.intent(order.client_order_id), order) for order in scene.venue.view().orders)
+    return [order for record, order in found if record and record.intent.purpose is Purpose.OPEN]
 
 
 def prices(scene: Scene, side: Side, execution: Execution = PASSIVE, minutes: int = 6) -> list[str]:

@@ -69,8 +69,8 @@ def minutes(bot: Bot, count: int) -> None:
 
 
 def accepted(bot: Bot, before: int) -> list[tuple[str, str | None]]:
-    """Return time and limit of the orders that the exchange has taken since."""
-    taken = (row for row in log(bot.url)[before:] if row["event"] == "order_accepted")
+    """Return time and limit of the entries that the exchange has taken since; its orders to sell protect or close."""
+    taken = (row for row in log(bot.url)[before:] if (row["event"], row.get("side")) == ("order_accepted", "buy"))
     return [(row["at"][11:16], row["limit_price"]) for row in taken]
 
 

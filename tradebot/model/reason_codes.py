@@ -143,6 +143,11 @@ class Reason(StrEnum):
     STALE_ENTRY = auto()
     STALE_EXIT = auto()
     ENTRY_STEP = auto()
+    STOP_MISSING = auto()
+    STOP_TIGHTENED = auto()
+    STOP_NEEDLESS = auto()
+    EXIT_NEEDS_SHARES = auto()
+    LEFT_TO_BROKER = auto()
 
 
 @dataclass(frozen=True, slots=True)

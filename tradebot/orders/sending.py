@@ -80,8 +80,8 @@ def submit_intent(
     approach: Approach | None = None,
 ) -> Intent:
     """Return the submit intent for a candidate; without a limit price it's a market order."""
-    key, quote = submit_key(call, desk, candidate, leg), desk.quotes.get(candidate.symbol)
-    return Intent(
+    key = submit_key(call, desk, candidate, leg)
+    intent = Intent(
         key=key,
         client_order_id=key.client_order_id(),
         operation=Operation.SUBMIT,
@@ -99,11 +99,16 @@ def submit_intent(
         sent_in=None if key.session == call.session else call.session,
         score=candidate.score,
         components=candidate.components,
-        decision_mid=quote.middle if quote else None,
-        send_mid=quote.middle if quote else None,
-        send_mid_at=quote.at if quote else None,
         approach=approach,
     )
+    return sent_at(intent, desk, decided=True)
+
+
+def sent_at(intent: Intent, desk: Desk, *, decided: bool = False) -> Intent:
+    """Return the intent with the desk's midpoint as the one it is sent at, and decided on if that is now too."""
+    quote = desk.quotes.get(intent.instrument.symbol)
+    middle, at = (quote.middle, quote.at) if quote else (None, None)
+    return replace(intent, decision_mid=middle if decided else intent.decision_mid, send_mid=middle, send_mid_at=at)
 
 
 def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: Purpose) -> Intent:
@@ -151,8 +156,8 @@ def replace_intent(
     same whenever and wherever it is computed. The venue replaces an order at most once, so an order never gets two
     successors.
     """
-    key, quote = replace(promised.key, target=order.venue_id, generation=generation), desk.quotes.get(order.symbol)
-    return replace(
+    key = replace(promised.key, target=order.venue_id, generation=generation)
+    intent = replace(
         promised,
         key=key,
         client_order_id=key.client_order_id(),
@@ -161,9 +166,8 @@ def replace_intent(
         cycle_id=call.cycle_id,
         at=desk.now,
         target_venue_id=order.venue_id,
-        send_mid=quote.middle if quote else None,
-        send_mid_at=quote.at if quote else None,
     )
+    return sent_at(intent, desk)
 
 
 def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:

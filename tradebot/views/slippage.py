@@ -61,17 +61,23 @@ def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
 def by_fill(
     fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
 ) -> Mapping[str, FillSlippage]:
-    """Return the slippage of each fill that an order of ours made, by activity id."""
+    """Return the slippage of each fill that an order of ours made, by activity id.
+
+    A stop or target that rested at the venue has none: its price was waited for.
+    """
     behind = {order.venue_id: order for order in orders}
     found = dict[str, FillSlippage]()
     for fill in (owned.fill for owned in fills):
         order = behind.get(fill.venue_order_id)
         record = promised.get(order.client_order_id) if order else None
-        if order is not None and record is not None:
+        if order is not None and record is not None and not record.intent.protects:
             intent, quoted_at = record.intent, record.intent.send_mid_at
-            middles = intent.decision_mid, intent.send_mid, order.arrival_mid
-            age_s = (intent.at - quoted_at).total_seconds() if quoted_at else None
-            found[fill.activity_id] = FillSlippage(*(slippage(fill, middle) for middle in middles), age_s)
+            found[fill.activity_id] = FillSlippage(
+                slippage(fill, intent.decision_mid),
+                slippage(fill, intent.send_mid),
+                slippage(fill, order.arrival_mid),
+                (intent.at - quoted_at).total_seconds() if quoted_at else None,
+            )
     return found
 
 
