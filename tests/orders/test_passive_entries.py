@@ -11,12 +11,17 @@ from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.execution import Execution, LastStep, Style
-from tradebot.model.intent import Intent, Operation
-from tradebot.model.order import Order
+from tradebot.model.intent import Intent, IntentState, Operation
+from tradebot.model.order import Order, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
 from tradebot.ports.world import OwnRules, World
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
 
 PASSIVE = Execution(Style.PASSIVE, patience_s=60, steps=3)
 
@@ -194,3 +199,26 @@ def test_what_an_order_was_decided_and_sent_at_is_kept_with_it() -> None:
     (step,) = scene.venue.replaced
     assert (first.decision_mid, first.send_mid) == (Decimal("99.80"), Decimal("99.80"))
     assert (step.decision_mid, step.send_mid, step.send_mid_at) == (Decimal("99.80"), Decimal("99.90"), scene.venue.now)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_step_that_died_with_its_process_is_found_or_repeated_to_the_letter(after: bool) -> None:
+    scene = Scene()
+    entered(scene)
+    honest = scene.venue.replace
+
+    def dies(intent: Intent) -> Reply:
+        if after:
+            honest(intent)
+        raise KilledError
+
+    scene.venue.replace = dies  # type: ignore[method-assign]
+    with pytest.raises(KilledError):
+        minute(scene, 31)
+    scene.venue.replace = honest  # type: ignore[method-assign]
+    spread(scene, "99.00", "101.00")
+    minute(scene, 32, seconds=10)
+    assert [str(order.limit_price) for order in working(scene)] == ["99.70"]
+    assert [record.state for record in scene.ledger.intents() if record.intent.operation is Operation.REPLACE] == [
+        IntentState.ACKED
+    ]
