@@ -155,7 +155,8 @@ def _sentence(one: TotalSlippage) -> str:
     if one.total is None:
         return f"{what}: not known for any fill"
     known = f"{one.known:,} of {counted(one.of, 'fill')}"
-    return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive)"
+    age = "" if one.oldest_quote_s is None else f"; the oldest quote was {one.oldest_quote_s:.0f} s old"
+    return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive){age}"
 
 
 def register(app: typer.Typer) -> None:
@@ -175,7 +176,8 @@ def register(app: typer.Typer) -> None:
         """Show what was bought and sold, and what it cost against the midpoint of bid and ask.
 
         Slippage is counted against the midpoint at three moments: when the order was decided on, when it was sent, and
-        when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own books; the broker isn't asked.
+        when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own
+        books; the broker isn't asked.
         """
         from commands.shared.spans import span_of
 

@@ -42,13 +42,15 @@ class FillSlippage:
 class TotalSlippage:
     """The slippage of all fills whose midpoint `against` (decision, send or arrival) is known; None if there are none.
 
-    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known.
+    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint at
+    sending, `oldest_quote_s` is the age of the oldest quote that an order was sent at.
     """
 
     against: str
     total: Slippage | None
     known: int
     of: int
+    oldest_quote_s: float | None = None
 
 
 def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
@@ -83,19 +85,19 @@ def by_fill(
 
 def totals(found: Sequence[FillSlippage]) -> tuple[TotalSlippage, ...]:
     """Return the slippage of all these fills together, against each midpoint; basis points are weighted by value."""
-    against = {
-        "decision": [one.decision for one in found],
-        "send": [one.send for one in found],
-        "arrival": [one.arrival for one in found],
-    }
-    return tuple(_total(name, each) for name, each in against.items())
+    ages = [one.send_quote_age_s for one in found if one.send_quote_age_s is not None]
+    return (
+        _total("decision", [one.decision for one in found]),
+        _total("send", [one.send for one in found], max(ages, default=None)),
+        _total("arrival", [one.arrival for one in found]),
+    )
 
 
-def _total(against: str, found: Sequence[Slippage | None]) -> TotalSlippage:
+def _total(against: str, found: Sequence[Slippage | None], oldest_quote_s: float | None = None) -> TotalSlippage:
     known = [one for one in found if one is not None]
     usd = sum((one.usd for one in known), Decimal(0))
     value = sum((one.value_usd for one in known), Decimal(0))
-    return TotalSlippage(against, _of(usd, value) if known else None, len(known), len(found))
+    return TotalSlippage(against, _of(usd, value) if known else None, len(known), len(found), oldest_quote_s)
 
 
 def _of(usd: Decimal, value: Decimal) -> Slippage:
