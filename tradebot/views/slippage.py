@@ -42,8 +42,8 @@ class FillSlippage:
 class TotalSlippage:
     """The slippage of all fills whose midpoint `against` (decision, send or arrival) is known; None if there are none.
 
-    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint at
-    sending, `oldest_quote_s` is the age of the oldest quote that an order was sent at.
+    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint
+    at sending, `oldest_quote_s` is the age of the oldest quote that an order was sent at.
     """
 
     against: str
