@@ -23,7 +23,7 @@ from tradebot.gates.common import (
     session_open_to_leave,
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
-from tradebot.gates.execution import entry_price
+from tradebot.gates.execution import entry_price, liquidity
 from tradebot.gates.sizing import entry_size
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
@@ -164,7 +164,9 @@ def _enter(
     size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
     collar = size.limit_price if size else None
     key = wanted_key(world, call, desk, candidate)
-    decisions = decide(Ask(strategy, candidate, quote, size, promised=key.client_order_id() in promised))
+    depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
+    judged = replace(candidate, decisions=(*candidate.decisions, *depth))
+    decisions = decide(Ask(strategy, judged, quote, size, promised=key.client_order_id() in promised))
     if quote is None or size is None or first_failure(decisions):
         return account, CandidateRecord(candidate, decisions, reference_price=collar)
     price = entry_price(candidate.instrument, candidate.side, quote, size.limit_price, own.execution)

@@ -9,12 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import LIMITS, NOW, ago, quote
-from tradebot.gates.execution import entry_price, last_step_due, passive_price, quote_to_step_by, stepped_price
+from tradebot.gates.execution import (
+    entry_price,
+    last_step_due,
+    liquidity,
+    passive_price,
+    quote_to_step_by,
+    stepped_price,
+)
 from tradebot.gates.sizing import marketable_limit, tick_at
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
+from tradebot.model.decision import Verdict
 from tradebot.model.execution import MARKETABLE, Execution, Style
 from tradebot.model.instrument import Instrument
+from tradebot.model.reasons import Reason
 
 AAPL = Instrument("AAPL")
 CENT, OFFSET = Decimal("0.01"), Decimal("0.002")
@@ -122,6 +131,26 @@ def test_the_steps_divide_the_spread_evenly() -> None:
 def test_each_style_has_a_first_price_of_its_own(style: Style, price: str | None) -> None:
     found = entry_price(AAPL, Side.BUY, quote(), Decimal("100.20"), replace(MARKETABLE, style=style))
     assert found == (None if price is None else Decimal(price))
+
+
+@given(SIDES, st.integers(1, 500), st.integers(1, 500), st.decimals("0.1", 3, places=1))
+def test_an_entry_takes_at_most_its_share_of_what_the_other_side_shows(
+    side: Side, quantity: int, shown: int, share: Decimal
+) -> None:
+    far, near = Decimal(shown), Decimal(10_000)
+    seen = (
+        replace(quote(), ask_size=far, bid_size=near)
+        if side is Side.BUY
+        else replace(quote(), ask_size=near, bid_size=far)
+    )
+    (decision,) = liquidity(side, seen, Decimal(quantity), replace(MARKETABLE, max_quote_share=share))
+    assert (decision.passed, decision.observed, decision.limit) == (quantity <= share * shown, quantity, share * shown)
+
+
+def test_sizes_that_no_one_shows_refuse_only_whoever_asks_for_them() -> None:
+    assert liquidity(Side.BUY, quote(), Decimal(10), MARKETABLE) == ()
+    (decision,) = liquidity(Side.BUY, quote(), Decimal(10), replace(MARKETABLE, max_quote_share=Decimal(9)))
+    assert (decision.verdict, decision.reason) == (Verdict.UNKNOWN, Reason.QUOTE_TOO_THIN)
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,15 @@ def test_a_market_entry_has_no_limit_and_passes_the_same_gates() -> None:
     assert (found.terminal and found.terminal.reason, wide.venue.submitted) == (Reason.SPREAD_TOO_WIDE, [])
 
 
+def test_an_entry_larger_than_its_share_of_the_quote_is_refused() -> None:
+    scene = Scene()
+    spread(scene, "99.60", "100.00")
+    scene.venue.prices["AAPL"] = replace(scene.venue.prices["AAPL"], bid_size=Decimal(9000), ask_size=Decimal(30))
+    half = replace(PASSIVE, max_quote_share=Decimal("0.5"))
+    (found,) = trade_once(world(scene, half, Side.BUY), call()).candidates
+    assert (found.terminal and found.terminal.reason, scene.venue.submitted) == (Reason.QUOTE_TOO_THIN, [])
+
+
 def test_what_an_order_was_decided_and_sent_at_is_kept_with_it() -> None:
     scene = Scene()
     first = entered(scene)

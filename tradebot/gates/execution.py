@@ -3,12 +3,15 @@
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from tradebot.gates.common import answer
 from tradebot.gates.sizing import marketable_limit, tick_at
 from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.execution import Execution, Style
 from tradebot.model.instrument import Instrument
+from tradebot.model.reasons import Reason
 
 
 def entry_price(
@@ -23,6 +26,17 @@ def entry_price(
     if execution.style is Style.MARKETABLE:
         return collar
     return _within(side, passive_price(instrument, side, quote, Decimal(0)), collar)
+
+
+def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution) -> tuple[Decision, ...]:
+    """Refuse an entry that is too large for what the quote shows on the other side. Without a limit, ask nothing."""
+    if execution.max_quote_share is None:
+        return ()
+    shown = quote.ask_size if side is Side.BUY else quote.bid_size
+    if shown is None:
+        return (Decision(Gate.LIQUIDITY, Verdict.UNKNOWN, Reason.QUOTE_TOO_THIN, quantity),)
+    limit = execution.max_quote_share * shown
+    return (answer(Gate.LIQUIDITY, quantity <= limit, Reason.QUOTE_TOO_THIN, quantity, limit),)
 
 
 def passive_price(instrument: Instrument, side: Side, quote: Quote, share: Decimal) -> Decimal:

@@ -29,13 +29,15 @@ class LastStep(StrEnum):
 class Execution:
     """How a strategy's entries are sent; the rest is about passive ones.
 
-    The first price and each of the `steps` after it have `patience_s` seconds to fill.
+    The first price and each of the `steps` after it have `patience_s` seconds to fill. Whatever the style, an entry may
+    have at most `max_quote_share` times the shares that the quote shows on the other side; None is no limit.
     """
 
     style: Style = Style.MARKETABLE
     patience_s: int = 60
     steps: int = 3
     last_step: LastStep = LastStep.MARKETABLE
+    max_quote_share: Decimal | None = None
 
     @property
     def patient_s(self) -> int:

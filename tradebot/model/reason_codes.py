@@ -95,6 +95,7 @@ class Reason(StrEnum):
     SIZE_BELOW_ONE = auto()
     PRICE_MOVED = auto()
     SPREAD_TOO_WIDE = auto()
+    QUOTE_TOO_THIN = auto()
     MAX_OPEN_POSITIONS = auto()
     MAX_NEW_ENTRIES = auto()
     MAX_SESSION_ENTRIES = auto()

@@ -1,6 +1,7 @@
 """The execution section of the configuration: how entries are sent, for all strategies and for one."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from tradebot.model.execution import Execution, LastStep, Style
 
 Patience = Annotated[int, Field(ge=1, le=3600)]
 Steps = Annotated[int, Field(ge=0, le=20)]
+Share = Annotated[Decimal, Field(gt=0, le=1000)]
 
 
 class ExecutionSettings(Frozen):
@@ -19,6 +21,7 @@ class ExecutionSettings(Frozen):
     patience_s: Annotated[Patience, Tighter.SAME]
     steps: Annotated[Steps, Tighter.SAME]
     last_step: Annotated[LastStep, Tighter.SAME]
+    max_quote_share: Annotated[Share | None, Tighter.LOWER]
 
 
 class OwnExecution(Frozen):
@@ -28,6 +31,7 @@ class OwnExecution(Frozen):
     patience_s: Annotated[Patience | None, Tighter.SAME] = None
     steps: Annotated[Steps | None, Tighter.SAME] = None
     last_step: Annotated[LastStep | None, Tighter.SAME] = None
+    max_quote_share: Annotated[Share | None, Tighter.LOWER] = None
 
 
 def in_force(common: ExecutionSettings, own: OwnExecution) -> Execution:
