@@ -9,6 +9,7 @@ from tests.builders import limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
+from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.execution import Execution, LastStep, Style
 from tradebot.model.intent import Intent, IntentState, Operation
@@ -144,6 +145,18 @@ def test_a_halt_that_comes_in_the_middle_of_a_pass_blocks_the_step() -> None:
     scene.ledger.promise = halts_first  # type: ignore[method-assign]
     (found,) = minute(scene, 31).candidates
     assert (found.decisions[-1].reason, scene.venue.replaced) == (Reason.HALTED, [])
+
+
+@pytest.mark.parametrize("side", Side)
+def test_the_book_counts_a_passive_entry_at_the_worst_it_may_step_to(side: Side) -> None:
+    scene = Scene()
+    sent = entered(scene, side=side)
+    assert sent.approach is not None
+    assert sent.limit_price is not None
+    desk = take(scene.world(), with_flow=True)
+    usd = sent.quantity * max(sent.approach.collar, sent.limit_price)
+    assert desk.book.exposure["AAPL"] == usd
+    assert [stake.usd for stake in desk.book.stakes] == [usd]
 
 
 @pytest.mark.parametrize("swallows", [False, True])
