@@ -18,6 +18,8 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
+        themes=settings.themes,
+        betas=settings.betas,
     )
 
 
