@@ -19,7 +19,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LIMITS.
 BOOK, RATES, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "rates", "halts", "entry", "common"))
 GATES, ON_BOOK, ON_RATES, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "rates", "halts"))
 HALTING, UNHALTED, RUNAWAY = (
-    f"tests/{name}.py" for name in ("desk/test_halting", "test_limits", "scenarios/test_runaway_strategy")
+    f"tests/{name}.py" for name in ("desk/test_halting", "test_coherence", "scenarios/test_runaway_strategy")
 )
 LOOKS = "tests/desk/test_second_look.py"
 PEAK = "tests/desk/test_peak_equity.py"
@@ -188,7 +188,7 @@ CLAUSES = (
            ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.halt_if_needed"),
            (f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event",)),
     Clause("(d)", "direct and exclusive control", "no flag skips a gate; limits that contradict each other do not load",
-           ("tradebot.limits.contradictions", "tradebot.limits.halts_by_itself"),
+           ("tradebot.coherence.contradictions", "tradebot.coherence.halts_by_itself"),
            (f"{UNHALTED}::test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_never_halted",)),
     Clause("(e)", "regular review of what the controls do",
            "every verdict is recorded; `audit` asks the same predicates",

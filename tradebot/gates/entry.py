@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
-from tradebot.gates import rates
+from tradebot.gates import options, rates
 from tradebot.gates.common import (
     answer,
     candidate_fresh,
@@ -122,6 +122,7 @@ def decide(ask: Ask) -> tuple[Decision, ...]:
     # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
     passed = (*ask.account.decisions, *ask.strategy.decisions)
     answers = [*ask.candidate.decisions, *passed, *[gate(ask) for gate in _OF_CANDIDATE.values()]]
+    answers += options.decisions(ask)
     answers.sort(key=_PLACE)
     return tuple(answers)
 

@@ -8,23 +8,12 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from tests.builders import CASH, HALTS, NOW, ask, book, candidate, desk, exit_rules, fetched_facts, limits, quote
+from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
 from tradebot.gates.entry import Ask, decide
-from tradebot.limits import (
-    COUNTS,
-    OF_EQUITY,
-    ExitRules,
-    HaltRules,
-    Limits,
-    OwnLimits,
-    Trader,
-    contradictions,
-    exit_contradictions,
-    halts_by_itself,
-    in_force,
-)
+from tradebot.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered
@@ -45,7 +34,8 @@ def trader(rules: Limits, exits: ExitRules, **changes: object) -> Trader:
 
 
 def worst_loss(rules: Limits, exits: ExitRules) -> Decimal:
-    return trader(rules, exits).worst_loss
+    alone = trader(rules, exits)
+    return alone.full_book * alone.loss_per_usd
 
 
 def halts(**changes: object) -> HaltRules:
@@ -77,7 +67,11 @@ def configurations(draw: st.DrawFn) -> tuple[Limits, ExitRules, HaltRules]:
 
 
 def refused(rules: Limits, exits: ExitRules, latches: HaltRules) -> list[str]:
-    return [*contradictions(rules), *exit_contradictions(exits), *halts_by_itself((trader(rules, exits),), latches)]
+    return [
+        *contradictions(rules),
+        *exit_contradictions(exits),
+        *halts_by_itself((trader(rules, exits),), rules, latches),
+    ]
 
 
 def after_losing(lost: Decimal, **changes: object) -> Book:
@@ -145,7 +139,7 @@ def test_every_refused_configuration_prints_the_scenario_in_which_it_would_halt_
     drawn: tuple[Limits, ExitRules, HaltRules],
 ) -> None:
     rules, exits, latches = drawn
-    for scenario in halts_by_itself((trader(rules, exits),), latches):
+    for scenario in halts_by_itself((trader(rules, exits),), rules, latches):
         note(scenario)
         if scenario.endswith("would close entries"):
             assert worst_loss(rules, exits) >= rules.max_daily_loss_fraction
@@ -187,7 +181,7 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
     ],
 )
 def test_a_scenario_is_told_with_its_numbers(changed: dict[str, str], says: str) -> None:
-    assert list(halts_by_itself((trader(limits(), exit_rules()),), halts(**changed))) == [says]
+    assert list(halts_by_itself((trader(limits(), exit_rules()),), limits(), halts(**changed))) == [says]
 
 
 @given(
@@ -228,5 +222,6 @@ def test_the_largest_book_really_fills_its_limits() -> None:
 def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_that() -> None:
     rules, exits = limits(limit_offset_fraction=Decimal("0.05")), exit_rules(stop_loss_fraction=Decimal("0.001"))
     assert worst_loss(rules, exits) == rules.max_gross_fraction * dearest(rules, exits) == Decimal("0.036")
-    told = [scenario for scenario in halts_by_itself((trader(rules, exits),), HALTS) if "stops are all hit" in scenario]
+    scenarios = halts_by_itself((trader(rules, exits),), rules, HALTS)
+    told = [scenario for scenario in scenarios if "stops are all hit" in scenario]
     assert "the entry's own limit_offset_fraction 0.05 + max_spread_fraction 0.005" in told[0]
