@@ -28,7 +28,7 @@ def decisions(ask: "Ask") -> Iterator[Decision]:
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         _risk(ask),
         limits_of.max_drawdown(ask.book, account),
-        limits_of.equity_floor(ask.book, account),
+        limits_of.equity_floor(ask.book, account) or limits_of.equity_floor_halt(ask.book, ask.account.halts),
         outcomes.loss_streak(ask.book, account, now),
         (streak := outcomes.loss_streak(own_book, own_limits, now)) and own(streak),
         _loss_cooldown(ask),

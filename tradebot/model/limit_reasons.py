@@ -203,7 +203,8 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.EQUITY_FLOOR_HALT: _row(
         Cause.BLOCKED,
         "Equity fell below the level at which the bot halts.",
-        "Look at what was lost: tradebot fills. Add money, or lower halts.min_equity_usd, then run tradebot unhalt.",
+        "Look at what was lost: tradebot fills. Add money; or lower halts.min_equity_usd and run tradebot config "
+        "accept. Then run tradebot unhalt.",
     ),
     Reason.LOSS_STREAK: _row(
         Cause.BLOCKED,
