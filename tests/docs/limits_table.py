@@ -90,7 +90,7 @@ def section() -> list[str]:
     rows = [*_rows("limits", LIMITS, profiles), *_rows("halts", HALT_RULES, profiles)]
     words = (
         "Values are the account's; a strategy's own value stands in parentheses. A limit that is null is off, and its "
-        "gate isn't asked. A strategy's own limits are asked by the gate of the same name with `own_` before it. What is "
+        "gate isn't asked. A strategy's own limits are asked by the gate of that name with `own_` before it. What is "
         "of equity is of the allotment for a strategy. A monitor shows the limit in `tradebot audit`, or halts the bot."
     )
     return ["## Every limit", "", words, "", _line(names), "|" + "---|" * len(names), *rows, ""]
