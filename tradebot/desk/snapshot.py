@@ -88,13 +88,18 @@ def _read_clocks(world: World) -> ClockReading:
 
 
 def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
-    """Return our working orders, and orders that someone replaced ours with."""
-    owned = ((order, books.intent_behind(order)) for order in orders)
+    """Return our working orders, and orders that someone replaced ours with; those that only protect don't count."""
+    owned = ((order, books.intent_behind(order)) for order in orders if not books.protects(order))
     return tuple(
         OwnOrder(record.intent.key.strategy if record else "", order.symbol, order.side)
         for order, record in owned
         if record or is_marked(order.client_order_id)
     )
+
+
+def _trading(books: Books, orders: Iterable[Order]) -> Iterator[Order]:
+    """Yield the orders that stand in the way of others: what protects a position lets them pass, and adds nothing."""
+    return (order for order in orders if not books.protects(order))
 
 
 def _submits(promised: Iterable[IntentRecord]) -> tuple[IntentRecord, ...]:
@@ -119,7 +124,7 @@ def halt_evidence(
     copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     return HaltEvidence(
-        refused=tuple(_refusals(books, _submits(promised))),
+        refused=tuple(_refusals(books, _submits(r for r in promised if not r.intent.protects))),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
         unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
@@ -159,7 +164,7 @@ def book(
     are those of the `session`.
     """
     priced = _prices(view, books.totals.last_price, quotes)
-    orders = tuple(_possible(view, priced, books.unresolved, missing))
+    orders = tuple(_possible(view, _trading(books, view.orders), priced, books.unresolved, missing))
     exposure = _exposure(view, priced, orders)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
@@ -179,9 +184,9 @@ def book(
                 *books.totals.foreign_quantities(books.acknowledged),
             )
         ),
-        working=frozenset(order.symbol for order in view.orders),
+        working=frozenset(order.symbol for order in _trading(books, view.orders)),
         own_orders=_own_orders(books, view.orders),
-        unresolved=frozenset(record.intent.instrument.symbol for record in books.unresolved),
+        unresolved=frozenset(r.intent.instrument.symbol for r in books.unresolved if not r.intent.protects),
         last_fill_at=books.totals.last_traded,
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
@@ -254,6 +259,7 @@ def _values(position: BrokerPosition, prices: Mapping[str, Decimal]) -> tuple[De
 
 def _possible(
     view: BrokerView,
+    orders: Iterable[Order],
     prices: Mapping[str, Decimal],
     unresolved: Sequence[IntentRecord],
     missing: Sequence[MissingFill],
@@ -263,10 +269,11 @@ def _possible(
     Only one order of a pair can fill, so its stop adds nothing to its limit order.
     """
     held = {position.symbol: position.quantity for position in view.positions}
-    for order in (order for order in view.orders if order.parent is None):
+    for order in (order for order in orders if order.parent is None):
         yield _Possible(order.symbol, order.side, _shares_added(order, held) * order_price(order, prices))
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
-    for intent in (record.intent for record in unresolved if record.intent.operation is Operation.SUBMIT):
+    for record in _submits(record for record in unresolved if not record.intent.protects):
+        intent = record.intent
         yield _Possible(intent.instrument.symbol, intent.side, intent.quantity * intent_price(intent, prices))
     for one in missing:
         if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:

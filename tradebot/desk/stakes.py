@@ -56,7 +56,7 @@ def _orders(view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> It
 def _unresolved(records: Sequence[IntentRecord], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
     for record in records:
         intent = record.intent
-        if intent.operation is Operation.SUBMIT:
+        if intent.operation is Operation.SUBMIT and not intent.protects:
             yield _of(intent, intent.quantity * intent_price(intent, prices), held=False)
 
 
