@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from tests.builders import CASH, HALTS, NOW, ask, book, candidate, desk, exit_rules, fetched_facts, limits, quote
+from tests.builders import (
+    CASH,
+    HALTS,
+    NOW,
+    OPTIONS,
+    ask,
+    book,
+    candidate,
+    desk,
+    exit_rules,
+    fetched_facts,
+    limits,
+    quote,
+)
 from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
@@ -225,3 +238,56 @@ def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_t
     scenarios = halts_by_itself((trader(rules, exits),), rules, HALTS)
     told = [scenario for scenario in scenarios if "stops are all hit" in scenario]
     assert "the entry's own limit_offset_fraction 0.05 + max_spread_fraction 0.005" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"max_theme_fraction": "0.09"}, "max_symbol_fraction 0.10 is above max_theme_fraction 0.09: "),
+        ({"max_theme_fraction": "0.7"}, "max_theme_fraction 0.7 is above max_gross_fraction 0.60: "),
+        ({"max_net_fraction": "0.04"}, "max_order_fraction 0.05 is above max_net_fraction 0.04: "),
+        ({"max_net_fraction": "0.61"}, "max_net_fraction 0.61 is above max_gross_fraction 0.60: "),
+        ({"max_concentration": "0.0024"}, "max_order_fraction 0.05 squared is above max_concentration 0.0024: "),
+        ({"max_risk_fraction": "0.021"}, "max_risk_fraction 0.021 is above max_daily_loss_fraction 0.02: "),
+        ({"max_loss_streak": 3}, "max_loss_streak 3 and loss_streak_wait_s None: "),
+        ({"loss_streak_wait_s": 60}, "max_loss_streak None and loss_streak_wait_s 60: "),
+        ({"loss_cooldown_s": 1800}, "loss_cooldown_s 1800 is not above cooldown_s 1800: "),
+    ],
+)
+def test_a_limit_that_may_be_off_contradicts_others_only_while_it_is_set(changed: dict[str, object], says: str) -> None:
+    (scenario,) = contradictions(limits(**changed))
+    assert scenario.startswith(says)
+    assert list(contradictions(limits(**OPTIONS))) == list(contradictions(limits())) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "latches", "says"),
+    [
+        ({"max_drawdown_fraction": "0.082"}, {}, "can lose 0.018 more. That is 0.1 of equity, not less than halts.dr"),
+        ({"min_equity_usd": 500}, {"min_equity_usd": 500}, "min_equity_usd 500 is not above halts.min_equity_usd 500"),
+    ],
+)
+def test_entries_close_before_the_bot_halts(changed: dict[str, object], latches: dict[str, object], says: str) -> None:
+    alone = trader(limits(), exit_rules())
+    (scenario,) = halts_by_itself((alone,), limits(**changed), halts(**latches))
+    assert says in scenario
+    nearer = {name: Decimal(str(value)) + (1 if value == 500 else Decimal("-0.001")) for name, value in changed.items()}
+    assert list(halts_by_itself((alone,), limits(**nearer), halts(**latches))) == []
+
+
+STOPS = {"near": Decimal("0.01"), "far": Decimal("0.03")}
+
+
+def test_full_books_together_are_no_larger_than_the_account_allows() -> None:
+    half = trader(limits(), exit_rules(), allotment_fraction=Decimal("0.5"))
+    near, far = (replace(half, name=name, stop_fraction=at) for name, at in STOPS.items())
+    wall = limits(max_gross_fraction="0.4")
+    # Of 0.3 each, the account has room for all of far's, which loses 0.04 a dollar, and for 0.1 of near's.
+    lines = list(halts_by_itself((near, far), wall, halts(daily_loss_fraction="0.034")))
+    assert "can lose 0.014 more. That is 0.034 of equity" in lines[0]
+    tight = [replace(each, limits=limits(max_daily_loss_fraction="0.014")) for each in (near, far)]
+    assert "within the account's max_gross_fraction 0.4 together lose 0.014 of equity" in next(
+        halts_by_itself(tight, wall, HALTS)
+    )
+    wide = list(halts_by_itself((near, far), limits(max_gross_fraction="0.6"), halts(daily_loss_fraction="0.038")))
+    assert "can lose 0.018 more" in wide[0]
