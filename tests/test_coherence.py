@@ -285,9 +285,8 @@ def test_full_books_together_are_no_larger_than_the_account_allows() -> None:
     # Of 0.3 each, the account has room for all of far's, which loses 0.04 a dollar, and for 0.1 of near's.
     lines = list(halts_by_itself((near, far), wall, halts(daily_loss_fraction="0.034")))
     assert "can lose 0.014 more. That is 0.034 of equity" in lines[0]
-    tight = [replace(each, limits=limits(max_daily_loss_fraction="0.014")) for each in (near, far)]
-    assert "within the account's max_gross_fraction 0.4 together lose 0.014 of equity" in next(
-        halts_by_itself(tight, wall, HALTS)
-    )
+    tight = limits(max_gross_fraction="0.4", max_daily_loss_fraction="0.014")
+    scenario = next(halts_by_itself((near, far), tight, HALTS))
+    assert "within the account's max_gross_fraction 0.4 together lose 0.014 of equity" in scenario
     wide = list(halts_by_itself((near, far), limits(max_gross_fraction="0.6"), halts(daily_loss_fraction="0.038")))
     assert "can lose 0.018 more" in wide[0]

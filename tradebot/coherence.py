@@ -129,7 +129,7 @@ def halts_by_itself(traders: Sequence[Trader], account: Limits, halts: HaltRules
     strategies' books together are never larger than the account's `max_gross_fraction`.
     """
     book = _worst_loss(traders, account.max_gross_fraction)
-    closes = max(trader.limits.max_daily_loss_fraction for trader in traders)
+    closes = account.max_daily_loss_fraction
     if book >= closes:
         yield (
             f"{_full_books(traders)} {_together(traders, account)} {_plain(book)} of equity, not less than "

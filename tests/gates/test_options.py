@@ -21,6 +21,7 @@ from tests.builders import (
     ask,
     book,
     candidate,
+    limits,
     quote,
 )
 from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
@@ -36,6 +37,8 @@ from tradebot.model.reasons import Reason
 from tradebot.model.units import Unit
 from tradebot.ports.world import OwnRules
 
+ALL = LIMITS.model_copy(update=OPTIONS)
+"""The shipped limits with none of them off."""
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
 ON_BOOK = (Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION)
 
@@ -81,6 +84,13 @@ def lost(age_s: float, strategy: str = "flow") -> Book:
     return book(lost_at={(strategy, "AAPL"): ago(age_s), (strategy, "MSFT"): ago(1)})
 
 
+def own_day(result: int | None, **changes: object) -> Ask:
+    """Ask under an own limit of a hundredth of a quarter of the account, after a session with this result in USD."""
+    own = OwnRules((), LIMITS.model_copy(update={"max_daily_loss_fraction": D("0.01")}), D("0.25"))
+    known = None if result is None else Decimal(result)
+    return ask(book=book(day_results={"flow": known, "other": Decimal(-99_999)}, **changes), own=own, size=sized(1))
+
+
 STREAK = ("max_loss_streak", "loss_streak_wait_s")
 DAY_S = 86_400
 REFUSALS: list[Row] = [
@@ -111,6 +121,9 @@ REFUSALS: list[Row] = [
     (Gate.RISK, Reason.RISK_ABOVE_MAX,
      ask(limits=only("max_risk_fraction"), size=replace(sized(50), risk_usd=D("1001"))), FAIL, D("0.01001"), D("0.01")),
     (Gate.RISK, Reason.STOP_UNKNOWN, on(book(), "max_risk_fraction"), UNKNOWN, None, D("0.01")),
+    (Gate.OWN_DAILY_LOSS, Reason.OWN_DAILY_LOSS_REACHED, own_day(-250, equity=D("99000")), FAIL, D("0.01"), D("0.01")),
+    (Gate.OWN_DAILY_LOSS, Reason.QUOTE_MISSING, own_day(None), UNKNOWN, None, D("0.01")),
+    (Gate.OWN_DAILY_LOSS, Reason.EQUITY_UNKNOWN, own_day(0, equity=D("0")), UNKNOWN, D("0"), D("0.01")),
     (Gate.MAX_DRAWDOWN, Reason.DRAWDOWN_CLOSES_ENTRIES,
      on(book(equity=D("95000"), peak_equity=CASH), "max_drawdown_fraction"), FAIL, D("0.05"), D("0.05")),
     (Gate.EQUITY_FLOOR, Reason.EQUITY_BELOW_FLOOR, on(book(equity=D("79999")), "min_equity_usd"),
@@ -124,6 +137,9 @@ REFUSALS: list[Row] = [
     (Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, on(lost(3599, "other"), "loss_cooldown_s"), FAIL, 3599.0, 3600),
     (Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, ask(book=lost(10), own=OwnRules((), only("loss_cooldown_s"))),
      FAIL, 10.0, 3600),
+    (Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN,
+     ask(book=lost(5000), limits=only("loss_cooldown_s"), own=OwnRules((), limits(loss_cooldown_s=7200))),
+     FAIL, 5000.0, 7200),
     (Gate.WASH_SALE, Reason.WASH_SALE, on(lost(30 * DAY_S, "other"), "wash_sale_days"), FAIL, 30, 30),
 ]  # fmt: skip
 PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
@@ -134,6 +150,9 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.CONCENTRATION, on(holding(MSFT=20_000, JPM=9_000), "max_concentration", quantity=40)),
     (Gate.OWN_NET_NOTIONAL, on_own(holding(MSFT=11_500), "max_net_fraction")),
     (Gate.RISK, ask(limits=only("max_risk_fraction"), size=replace(sized(50), risk_usd=D("1000")))),
+    (Gate.OWN_DAILY_LOSS, own_day(-249, equity=D("99000"))),
+    (Gate.OWN_DAILY_LOSS, own_day(5000)),
+    (Gate.LOSS_COOLDOWN, ask(book=lost(3600), limits=only("loss_cooldown_s"), own=OwnRules((), ALL))),
     (Gate.MAX_DRAWDOWN, on(book(equity=D("95001"), peak_equity=CASH), "max_drawdown_fraction")),
     (Gate.EQUITY_FLOOR, on(book(equity=D("80000")), "min_equity_usd")),
     (Gate.LOSS_STREAK, on(after(-1, 0, -1, -1, -1), *STREAK)),
@@ -170,8 +189,8 @@ def test_each_optional_gate_has_a_case_that_it_refuses() -> None:
 
 def test_a_limit_that_is_off_is_not_asked_and_one_that_is_set_is() -> None:
     assert not set(said(ask())) & set(OF_OPTIONS)
-    every = ask(limits=LIMITS.model_copy(update=OPTIONS), book=holding())
-    assert set(OF_OPTIONS) <= set(said(every))
+    every = ask(limits=ALL, book=holding())
+    assert set(OF_OPTIONS) - {Gate.OWN_DAILY_LOSS} <= set(said(every))
     for name in OPTIONS:
         alone = set(said(ask(limits=only(name), book=holding()))) & set(OF_OPTIONS)
         assert bool(alone) is (name not in STREAK), name
@@ -181,6 +200,14 @@ def test_without_a_quote_no_optional_limit_on_size_passes() -> None:
     unpriced = said(ask(limits=LIMITS.model_copy(update=OPTIONS), book=holding(), quote=None))
     for gate in (*ON_BOOK, Gate.RISK):
         assert (unpriced[gate].verdict, unpriced[gate].reason) == (UNKNOWN, Reason.QUOTE_MISSING)
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_stake_that_is_held_counts_either_way_and_an_order_only_on_its_side(side: Side) -> None:
+    signed = side.sign * Decimal(100)
+    assert staked(100, side=side).on(Span(Decimal(-1), Decimal(1))) == Span(signed - 1, signed + 1)
+    ordered = staked(100, side=side, held=False).on(Span())
+    assert ordered == Span(min(signed, Decimal(0)), max(signed, Decimal(0)))
 
 
 def test_a_symbol_of_no_theme_counts_by_itself() -> None:
@@ -195,7 +222,6 @@ def test_a_symbol_of_no_theme_counts_by_itself() -> None:
 
 values = st.dictionaries(st.sampled_from(sorted(SECTORS)), st.integers(-20_000, 20_000), max_size=4)
 orders = st.lists(st.tuples(st.sampled_from(sorted(SECTORS)), st.sampled_from(Side), st.integers(1, 9_000)), max_size=4)
-ALL = LIMITS.model_copy(update=OPTIONS)
 
 
 def with_orders(seen: Book, placed: list[tuple[str, Side, int]]) -> Book:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.desk.agreement import confirmed, read_venue
+from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import prices
 from tradebot.desk.stakes import intent_price, order_price, stakes
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
@@ -196,6 +197,7 @@ def book(
         stakes=stakes(view, books, priced, missing),
         spans=_spans(view, priced, orders),
         round_trips=books.round_trips,
+        day_results=day_results(books, quotes, session),
         lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},
     )
 

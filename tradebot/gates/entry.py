@@ -358,6 +358,7 @@ _OF_ACCOUNT: dict[Gate, Callable[[AccountAsk], Decision]] = {
     Gate.NEW_ENTRIES: lambda account: _new_entries(account.book, account.limits),
     Gate.SESSION_ENTRIES: lambda account: rates.session_entries(account.book, account.limits, more=1),
     Gate.ORDER_RATE: lambda account: rates.order_rate(account.book, account.limits, account.desk.now, more=1),
+    Gate.DAILY_LOSS: lambda account: limits_of.daily_loss(account.book, account.limits),
     Gate.DRAWDOWN: lambda account: limits_of.drawdown(account.book, account.halts),
 }
 _OF_STRATEGY: dict[Gate, Callable[[StrategyAsk], Decision]] = {
@@ -366,7 +367,6 @@ _OF_STRATEGY: dict[Gate, Callable[[StrategyAsk], Decision]] = {
     Gate.OWN_NEW_ENTRIES: lambda asked: own(_new_entries(asked.book, asked.limits)),
     Gate.OWN_SESSION_ENTRIES: lambda asked: own(rates.session_entries(asked.book, asked.limits, more=1)),
     Gate.OWN_ORDER_RATE: lambda asked: own(rates.order_rate(asked.book, asked.limits, asked.account.desk.now, more=1)),
-    Gate.DAILY_LOSS: lambda asked: limits_of.daily_loss(asked.account.book, asked.limits),
 }
 _OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.FLOW_CONTRACT: _flow_contract,

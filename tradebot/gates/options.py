@@ -4,6 +4,7 @@ A limit on a book is asked of the book as the entry would leave it, by the predi
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ def decisions(ask: "Ask") -> Iterator[Decision]:
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         _risk(ask),
+        _own_daily_loss(ask),
         limits_of.max_drawdown(ask.book, account),
         limits_of.equity_floor(ask.book, account) or limits_of.equity_floor_halt(ask.book, ask.account.halts),
         outcomes.loss_streak(ask.book, account, now),
@@ -80,6 +82,21 @@ def _risk(ask: "Ask") -> Decision | None:
     if ask.size.risk_usd is None:
         return Decision(Gate.RISK, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, None, limit)
     return limits_of.share(ask.strategy.book, Gate.RISK, Reason.RISK_ABOVE_MAX, ask.size.risk_usd, limit)
+
+
+def _own_daily_loss(ask: "Ask") -> Decision | None:
+    """Compare what the strategy itself lost in this session with its own limit, if that is below the account's."""
+    limit, gate = ask.limits.max_daily_loss_fraction, Gate.OWN_DAILY_LOSS
+    if limit >= ask.account.limits.max_daily_loss_fraction:
+        return None
+    result = ask.book.day_results.get(ask.candidate.strategy, Decimal(0))
+    if result is None:
+        return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+    # The highest equity is the account's, so it says nothing about what the strategy's day began with.
+    lost = replace(ask.strategy.book, day_loss=max(-result, Decimal(0)), peak_equity=None)
+    found = limits_of.daily_loss(lost, ask.limits)
+    reason = Reason.OWN_DAILY_LOSS_REACHED if found.reason is Reason.DAILY_LOSS_REACHED else found.reason
+    return replace(found, gate=gate, reason=reason)
 
 
 def _loss_cooldown(ask: "Ask") -> Decision | None:

@@ -86,6 +86,7 @@ class Gate(StrEnum):
     RISK = "risk", Unit.SHARE_OF_WHOLE
     BUYING_POWER = "buying_power", Unit.USD
     DAILY_LOSS = "daily_loss", Unit.SHARE_OF_WHOLE
+    OWN_DAILY_LOSS = "own_daily_loss", Unit.SHARE_OF_WHOLE
     DRAWDOWN = "drawdown", Unit.SHARE_OF_WHOLE
     MAX_DRAWDOWN = "max_drawdown", Unit.SHARE_OF_WHOLE
     EQUITY_FLOOR = "equity_floor", Unit.USD

@@ -106,7 +106,8 @@ class Book:
 
     `spans` are the signed exposures by symbol. `themes` has each symbol's theme, None if it belongs to none, and
     `betas` its beta; both come from the configuration. `round_trips` are the positions closed lately, in the order in
-    which they were closed. `lost_at` is when each strategy last closed shares of each symbol at a loss.
+    which they were closed. `lost_at` is when each strategy last closed shares of each symbol at a loss. `day_results`
+    is what each strategy earned in this session, below zero for a loss; None if one of its positions has no price.
     """
 
     equity: Decimal
@@ -132,6 +133,7 @@ class Book:
     betas: Mapping[str, Decimal] = field(default_factory=dict)
     round_trips: tuple[RoundTrip, ...] = ()
     lost_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    day_results: Mapping[str, Decimal | None] = field(default_factory=dict)
 
     @cached_property
     def open_symbols(self) -> frozenset[str]:

@@ -179,6 +179,11 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The day's loss has reached its limit.",
         "Wait: entries open again when the day's loss shrinks below the limit, or in the next session. Exits continue.",
     ),
+    Reason.OWN_DAILY_LOSS_REACHED: _row(
+        Cause.BLOCKED,
+        "The strategy has lost as much in this session as its own limits allow.",
+        "Wait: its entries open again when its loss shrinks below the limit, or in the next session. Exits continue.",
+    ),
     Reason.DAILY_LOSS_HALT: _row(
         Cause.BLOCKED,
         "The day's loss exceeded what the stops and limits allow for, which halted the bot.",

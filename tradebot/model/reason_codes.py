@@ -129,6 +129,7 @@ class Reason(StrEnum):
     EQUITY_UNKNOWN = auto()
     EQUITY_UNEXPLAINED = auto()
     DAILY_LOSS_REACHED = auto()
+    OWN_DAILY_LOSS_REACHED = auto()
     DAILY_LOSS_HALT = auto()
     DRAWDOWN_REACHED = auto()
     DRAWDOWN_CLOSES_ENTRIES = auto()
