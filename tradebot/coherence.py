@@ -149,7 +149,19 @@ def halts_by_itself(traders: Sequence[Trader], account: Limits, halts: HaltRules
             f"but reaches halts.drawdown_fraction {halts.drawdown_fraction}: one permitted day would trip the "
             "drawdown halt, which no new day clears"
         )
+    yield from _own_days(traders, account)
     yield from _levels(book, account, halts)
+
+
+def _own_days(traders: Sequence[Trader], account: Limits) -> Iterator[str]:
+    """Check that a full book's loss fits into a strategy's own daily limit, where that is below the account's."""
+    for trader in traders:
+        book, closes = trader.limits.max_gross_fraction * trader.loss_per_usd, trader.limits.max_daily_loss_fraction
+        if book >= closes < account.max_daily_loss_fraction:
+            yield (
+                f"strategies.{trader.name}: {_full_book(trader, alone=True)} loses {_plain(book)} of its allotment, "
+                f"not less than its max_daily_loss_fraction {closes}: filling its own budget would close its entries"
+            )
 
 
 def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:

@@ -276,7 +276,7 @@ SCENARIOS = [
     ),
     (
         "strategies: {flow: {limits: {max_daily_loss_fraction: 0.018}}}",
-        "loses 0.018 of equity, not less than max_daily_loss_fraction 0.018",
+        "loses 0.018 of its allotment, not less than its max_daily_loss_fraction 0.018",
     ),
     ("strategies: {flow: {limits: {max_flow_age_s: 300}}}", "age would close entries before each renewal"),
     ("strategies: {flow: null}", "all strategies are off"),
