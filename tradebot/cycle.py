@@ -24,7 +24,7 @@ from tradebot.gates.common import (
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
 from tradebot.gates.execution import entry_price, liquidity
-from tradebot.gates.sizing import entry_size
+from tradebot.gates.sizing import entry_size, stop_distance
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
@@ -161,7 +161,8 @@ def _enter(
     desk, book = account.desk, account.book
     own, quote = world.rules.of(candidate.strategy), desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
-    size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
+    stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
+    size = entry_size(candidate, quote, strategy.book, strategy.limits, stop) if quote else None
     collar = size.limit_price if size else None
     key = wanted_key(world, call, desk, candidate)
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()

@@ -19,6 +19,8 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
         execution=settings.execution_of(),
+        themes=settings.themes,
+        betas=settings.betas,
     )
 
 

@@ -19,6 +19,7 @@ from tradebot.timetable.job_times import JobTimes, parse
 
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
+Beta = Annotated[Decimal, Field(ge=-10, le=10)]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -84,6 +85,8 @@ class Sections(Frozen):
     unusual_whales: UnusualWhalesSettings
     universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
     sectors: Annotated[dict[Symbol, str], Tighter.SAME]
+    themes: Annotated[dict[Symbol, str | None], Tighter.SAME]
+    betas: Annotated[dict[Symbol, Beta], Tighter.SAME]
     strategies: StrategySettings
     plugins: PluginSettings
     limits: Limits

@@ -6,6 +6,16 @@ from tradebot.model.units import Unit
 
 ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
+    Reason.LOSS_COOLDOWN: _row(
+        Cause.IDLE,
+        "The symbol lost money a short while ago.",
+        "Wait for loss_cooldown_s to pass since the last loss in it.",
+    ),
+    Reason.WASH_SALE: _row(
+        Cause.IDLE,
+        "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
+        "Wait; or set limits.wash_sale_days to null and run tradebot config accept.",
+    ),
     Reason.DUPLICATE_INTENT: _row(
         Cause.IDLE,
         "This exact order was already promised.",

@@ -42,7 +42,10 @@ class OwnRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind."""
+    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
+
+    `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta.
+    """
 
     mode: Mode
     universe: Sequence[str]
@@ -54,6 +57,8 @@ class Rules:
     own: Mapping[str, OwnRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
     execution: Execution = MARKETABLE
+    themes: Mapping[str, str | None] = field(default_factory=dict)
+    betas: Mapping[str, Decimal] = field(default_factory=dict)
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
