@@ -258,6 +258,22 @@ class ExitRules(Frozen):
     stop_step_fraction: Annotated[Decimal, Field(gt=0, le=Decimal("0.05"))]
 
 
+class DisplacementRules(Frozen):
+    """When a strategy's weakest position gives way to a clearly better candidate, if only room is missing.
+
+    `gain_band_fraction` is of the entry price, on either side of it. `score_advantage` is on the scale of scores, whose
+    magnitude is at most 1. `max_per_pass` counts positions of one strategy, including those whose close hasn't filled.
+    """
+
+    enabled: Annotated[bool, Tighter.LOWER]
+    min_age_s: Annotated[Seconds, Tighter.HIGHER]
+    gain_band_fraction: Annotated[Fraction, Tighter.LOWER]
+    score_advantage: Annotated[float, Field(gt=0, le=2), Tighter.HIGHER]
+    # The books look back one day for positions that gave way.
+    cooldown_s: Annotated[int, Field(gt=0, le=86_400), Tighter.HIGHER]
+    max_per_pass: Annotated[int, Field(ge=1, le=100), Tighter.LOWER]
+
+
 class HaltRules(Frozen):
     """What halts the bot by itself.
 

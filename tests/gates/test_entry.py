@@ -38,7 +38,9 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingState, Trad
 from tradebot.model.units import Unit
 from tradebot.ports.world import OwnRules
 
-UNASKED = (Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.EXIT, Gate.SEND)
+UNASKED = (
+    Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.EXIT, Gate.SEND,
+)  # fmt: skip
 OF_OPTIONS = (
     Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OWN_THEME_NOTIONAL,
     Gate.OWN_NET_NOTIONAL, Gate.OWN_BETA_NOTIONAL, Gate.OWN_CONCENTRATION, Gate.RISK, Gate.MAX_DRAWDOWN,

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints
 
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
+from tradebot.limits import (
+    DisplacementRules,
+    ExitRules,
+    Frozen,
+    HaltRules,
+    Limits,
+    Seconds,
+    Tighter,
+    in_force,
+    tightest,
+)
 from tradebot.model.execution import Execution
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
@@ -90,6 +100,7 @@ class Sections(Frozen):
     strategies: StrategySettings
     plugins: PluginSettings
     limits: Limits
+    displacement: DisplacementRules
     halts: HaltRules
     execution: ExecutionSettings
     # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
@@ -108,6 +119,10 @@ class Sections(Frozen):
         """Return how the entries of a strategy in use are sent, or those of no strategy in use."""
         own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
         return execution_settings.in_force(self.execution, own)
+
+    def displacement_of(self, strategy: str) -> DisplacementRules:
+        """Return the rules by which a strategy in use displaces its positions: its own, or else the account's."""
+        return self.strategies.sections()[strategy].displacement or self.displacement
 
     @property
     def tightest_limits(self) -> Limits:

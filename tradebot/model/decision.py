@@ -60,6 +60,7 @@ class Gate(StrEnum):
     PRICE_COLLAR = "price_collar", Unit.SHARE_OF_WHOLE
     SPREAD = "spread", Unit.SHARE_OF_WHOLE
     LIQUIDITY = "liquidity", Unit.SHARES
+    DISPLACEMENT = "displacement"
     OPEN_POSITIONS = "open_positions", Unit.POSITIONS
     NEW_ENTRIES = "new_entries", Unit.ENTRIES
     SESSION_ENTRIES = "session_entries", Unit.ENTRIES

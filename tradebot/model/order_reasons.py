@@ -66,6 +66,12 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position is being closed.",
         Unit.NONE,
     ),
+    Reason.DISPLACED: _row(
+        Cause.IDLE,
+        "The book is full, and the position makes room for a clearly better candidate of its strategy.",
+        "Nothing to do; the position is being closed. displacement: in the configuration turns this off.",
+        Unit.NONE,
+    ),
     Reason.FRACTION_REFUSED: _row(
         Cause.BLOCKED,
         "The broker refused to trade a fraction of a share today, and less than one share is left to close.",

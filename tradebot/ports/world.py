@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
-from tradebot.limits import ExitRules, HaltRules, Limits, tightest
+from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
 from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
@@ -30,7 +30,7 @@ class OwnRules:
 
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
     fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
-    how its entries are sent.
+    how its entries are sent. Without rules of `displacement`, none of its positions gives way.
     """
 
     universe: Sequence[str]
@@ -38,6 +38,7 @@ class OwnRules:
     allotment_fraction: Decimal = Decimal(1)
     times: str = ""
     execution: Execution = MARKETABLE
+    displacement: DisplacementRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
