@@ -20,7 +20,7 @@ def flags(displacement: dict[str, object], own: dict[str, object] | None = None)
     [
         (
             flags({**ON, "min_age_s": 14400}),
-            r"displacement\.min_age_s of 14400 s is not shorter than time_exit's after_s 14400: no position gets that old",
+            r"displacement\.min_age_s of 14400 s is not shorter than time_exit's after_s 14400",
         ),
         (
             flags(ON, {"exits": [{"stop_loss": {"fraction": 0.02}}, {"time_exit": {"after_s": 3600}}]}),

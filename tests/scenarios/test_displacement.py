@@ -14,7 +14,7 @@ displacement: {enabled: true, min_age_s: 600, gain_band_fraction: 1}
 
 
 def wants(bot: Bot, symbol: str, score: float) -> Any:
-    """Run a pass of entries in which a strategy wants a symbol, and return the row of each candidate by symbol and side."""
+    """Run a pass of entries in which a strategy wants a symbol; return each row's reason by symbol and side."""
     file: Path = bot.folder / f"{symbol}.jsonl"
     file.write_text(json.dumps({"symbol": symbol, "side": "buy", "score": score, "strategy": "mine"}) + "\n")
     rows = bot.json("trade-once", "--candidates", str(file), "--force-slot")["rows"]

@@ -6,12 +6,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import flow_problems
+from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.exits.lists import of_account, parse, worst_stop
-from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
+from tradebot.limits import without_effect
 from tradebot.model.record import Job
+from tradebot.strategies import execution_settings
 from tradebot.timetable.job_times import longest_wait_s
 
 if TYPE_CHECKING:
@@ -56,7 +58,10 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
     for trader in traders:
         if trader.limits != settings.limits:
             yield from contradictions(trader.limits, f"strategies.{trader.name}.limits")
-    yield from halts_by_itself(traders, settings.halts)
+    yield from halts_by_itself(traders, settings.limits, settings.halts)
+    styles = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
+    for where, execution in {"execution": settings.execution_of(), **styles}.items():
+        yield from execution_settings.contradictions(execution, where, settings.limits.entry_life_s)
 
 
 def _traders(settings: Sections) -> Iterator[Trader]:

@@ -22,6 +22,9 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         own=dict(_own(settings)),
         flow=_flow(settings),
         displacement=_if_enabled(settings.displacement),
+        execution=settings.execution_of(),
+        themes=settings.themes,
+        betas=settings.betas,
     )
 
 
@@ -40,8 +43,9 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
-        displacement = _if_enabled(settings.displacement_of(name))
-        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "", displacement)
+        displacement, execution = _if_enabled(settings.displacement_of(name)), settings.execution_of(name)
+        limits, times = settings.limits_of(name), section.times or ""
+        yield name, OwnRules(universe, limits, allotments[name], times, execution, displacement)
 
 
 def _if_enabled(rules: DisplacementRules) -> DisplacementRules | None:
