@@ -211,6 +211,12 @@ def test_flatten_closes_everything_and_says_so() -> None:
     assert (call.decision.reason, call.shares, compose(call.why)) == (Reason.FLATTEN, None, "flatten")
 
 
+@pytest.mark.parametrize(("price", "limit"), [("99.5", "-0.03"), ("100.5", "0.12"), ("100", "-0.03")])
+def test_a_decision_to_hold_names_the_nearest_level_on_its_side(price: str, limit: str) -> None:
+    call = at(replace(FULL, best=D(100)), D(price), listed("stop_loss", "drawdown", "profit_target", "scale_out"))
+    assert (call.decision.reason, call.decision.limit) == (Reason.HOLD, D(limit))
+
+
 def test_a_decision_to_hold_is_the_same_with_and_without_rules_that_only_look_at_signals() -> None:
     def decided(*names: str) -> Decision:
         return at(FULL, D(100), listed(*names)).decision

@@ -143,8 +143,8 @@ def _fewer(one: Decimal | None, other: Decimal | None) -> Decimal | None:
 
 def _closing(held: Held, fired: _Fired, quote: Quote | None, now: datetime) -> Decision:
     """Return the decision to close; its age is the quote's if the rule looked at one, else the position's."""
-    by_quote = quote is not None and Input.QUOTE in fired.rule.needs
-    age_s = quote.age_s(now) if quote and by_quote else (now - held.position.opened_at).total_seconds()
+    by_quote = quote if Input.QUOTE in fired.rule.needs else None
+    age_s = by_quote.age_s(now) if by_quote else (now - held.position.opened_at).total_seconds()
     measure = fired.measure
     return Decision(Gate.EXIT, Verdict.PASS, fired.rule.reason, measure.observed, measure.limit, age_s)
 

@@ -42,6 +42,12 @@ def test_it_acts_once_the_drop_is_confirmed(scores: tuple[float, ...], closes: b
     assert measured(*(-score for score in scores), entry=-0.6).closes is closes
 
 
+@pytest.mark.parametrize(("scores", "closes"), [((0.5, 0.75), True), ((0.5, 0.76), False), ((0.51, 0.51), False)])
+def test_it_acts_at_its_limits_exactly(scores: tuple[float, ...], closes: bool) -> None:
+    """An entry score of 1 and noise of 0.25, which a float holds exactly: faded at 0.5, recovered above 0.75."""
+    assert measured(*scores, entry=1.0, noise=0.25).closes is closes
+
+
 def test_it_never_acts_before_the_least_time() -> None:
     assert not measured(0.1, 0.1, age_s=599).closes
     assert measured(0.1, 0.1, age_s=600).closes

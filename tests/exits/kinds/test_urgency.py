@@ -92,6 +92,13 @@ def test_it_closes_all_at_one_threshold_and_a_part_once_at_the_other(
     assert measure.observed == pytest.approx(urgency)
 
 
+def test_the_part_is_rounded_down_to_whole_shares() -> None:
+    of = position(9, score=0.2, best="100", flow=-0.1)
+    measure = RULE.judge(replace(of, kept=replace(of.kept, original_quantity=D(9))), Moment(NOW, D(100)))
+    assert isinstance(measure, Measure)
+    assert (measure.closes, measure.shares) == (True, Decimal(4))
+
+
 def test_its_momentum_is_in_percent_and_against_the_position() -> None:
     of = position(10, score=0.5, best="100", flow=0.0, momentum="-0.02")
     measure = RULE.judge(of, Moment(NOW, D(100)))
