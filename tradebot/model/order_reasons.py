@@ -56,6 +56,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position is being closed.",
         Unit.NONE,
     ),
+    Reason.FRACTION_REFUSED: _row(
+        Cause.BLOCKED,
+        "The broker refused to trade a fraction of a share today, and less than one share is left to close.",
+        "Nothing to do: the next session tries again. Or close the rest on the broker's website.",
+    ),
     Reason.FLATTEN: _row(
         Cause.BLOCKED,
         "Everything is being closed.",

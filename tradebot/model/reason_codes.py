@@ -136,6 +136,7 @@ class Reason(StrEnum):
     PROFIT_TARGET = auto()
     TIME_EXIT = auto()
     STRATEGY_CLOSES = auto()
+    FRACTION_REFUSED = auto()
     FLATTEN = auto()
     CLOSED_BY_HAND = auto()
     HOLD = auto()

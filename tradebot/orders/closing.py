@@ -16,12 +16,12 @@ from tradebot.gates.sizing import marketable_limit
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, Operation
+from tradebot.model.instrument import Instrument, whole_lots
+from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, send_again, submit_intent, wanted_key
+from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_intent, wanted_key
 from tradebot.orders.working_orders import AGAIN
 from tradebot.ports.world import Call, World
 
@@ -90,12 +90,18 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
 def _send_closing(
     world: World, call: Call, desk: Desk, position: Position, candidate: Candidate, asked: tuple[Decision, ...]
 ) -> CandidateRecord:
-    """Send a closing order if everything asked so far and the exit gates pass."""
+    """Send a closing order if everything asked so far and the exit gates pass.
+
+    A fraction of a share goes out with the whole shares. If the venue refuses it, the whole shares go out alone, and
+    the fraction stays for the rest of the session.
+    """
     lost = _lost_exit(desk, position)
+    candidate, fraction = _without_refused_fraction(call, desk, candidate)
     decisions = (
         permission(desk),
         *asked,
         still_held(desk, position.symbol, position.quantity),
+        *fraction,
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
         AGAIN if lost else unresolved_for_exit(desk.books, position.strategy, position.symbol),
     )
@@ -105,12 +111,41 @@ def _send_closing(
         again = replace(candidate, quantity=lost.quantity)
         sent = send_again(world, desk, lost)
         return CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price)
-    quote, offset = desk.quotes.get(position.symbol), world.rules.exits.limit_offset_fraction
+    leg, whole = wanted_key(world, call, desk, candidate).leg, _whole(candidate)
+    record = _submit(world, call, desk, candidate, decisions, leg)
+    if record.decisions[-1].reason is Reason.VENUE_REJECTED and 0 < whole < _quantity(candidate):
+        return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, leg + MOST_LEGS)
+    return record
+
+
+def _submit(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], leg: int
+) -> CandidateRecord:
+    """Send a closing order past the best bid or ask, or a market order if there is no quote."""
+    quote, offset = desk.quotes.get(candidate.symbol), world.rules.exits.limit_offset_fraction
     price = marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
-    assert candidate.quantity is not None, "an exit knows its quantity"
-    leg = wanted_key(world, call, desk, candidate).leg
-    intent = submit_intent(call, desk, candidate, candidate.quantity, price, leg)
+    intent = submit_intent(call, desk, candidate, _quantity(candidate), price, leg)
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
+
+
+def _without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, tuple[Decision, ...]]:
+    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
+    quantity, whole = _quantity(candidate), _whole(candidate)
+    rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
+    closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
+    if whole == quantity or not any(intent.quantity % intent.instrument.lot for intent in closing):
+        return candidate, ()
+    none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, candidate.instrument.lot)
+    return replace(candidate, quantity=whole or quantity), () if whole else (none,)
+
+
+def _quantity(candidate: Candidate) -> Decimal:
+    assert candidate.quantity is not None, "an exit knows its quantity"
+    return candidate.quantity
+
+
+def _whole(candidate: Candidate) -> Decimal:
+    return whole_lots(candidate.instrument, _quantity(candidate))
 
 
 def _lost_exit(desk: Desk, position: Position) -> Intent | None:
