@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentRecord, IntentState
-from tradebot.model.order import Order, chain
+from tradebot.model.order import Order, lineages
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
 
 
@@ -139,10 +139,10 @@ class Records:
     def work(self) -> dict[tuple[str, str], Work]:
         """Return what is on its way or rests, by strategy and symbol; orders that aren't ours are left out."""
         working: dict[tuple[str, str], list[tuple[Order, Intent]]] = {}
-        replaced = {order.replaced_by: order.venue_id for order in self.orders.values() if order.replaced_by}
-        for order in self.orders.values():
-            intent = self._intent_behind(order, replaced)
+        for venue_id, lineage in lineages(self.orders, self.orders).items():
+            intent = self._intent_behind(lineage)
             if intent is not None:
+                order = self.orders[venue_id]
                 working.setdefault((intent.key.strategy, order.symbol), []).append((order, intent))
         reported = {order.client_order_id for order in self.orders.values()}
         unreported: dict[tuple[str, str], list[Intent]] = {}
@@ -153,19 +153,10 @@ class Records:
                 unreported.setdefault((intent.key.strategy, intent.instrument.symbol), []).append(intent)
         return {key: _work(working.get(key, []), unreported.get(key, [])) for key in {**working, **unreported}}
 
-    def _intent_behind(self, order: Order, replaced: Mapping[str, str]) -> Intent | None:
-        """Return the intent of an order, or else of the pair it is a leg of or the nearest order that it replaced."""
-        for venue_id in (order.venue_id, *chain(order.venue_id, replaced), *self._parents(order, replaced)):
-            known = self.orders.get(venue_id)
-            record = self.intents.get(known.client_order_id) if known else None
-            if record is not None and record.intent.makes_order:
-                return record.intent
-        return None
-
-    def _parents(self, order: Order, replaced: Mapping[str, str]) -> Iterator[str]:
-        if order.parent is not None:
-            yield order.parent
-            yield from chain(order.parent, replaced)
+    def _intent_behind(self, lineage: Iterable[Order]) -> Intent | None:
+        """Return the intent that made the nearest of these orders, or None if none is ours."""
+        made = (self.intents.get(order.client_order_id) for order in lineage)
+        return next((record.intent for record in made if record and record.intent.makes_order), None)
 
 
 def _work(orders: Iterable[tuple[Order, Intent]], unreported: Iterable[Intent]) -> Work:
