@@ -44,7 +44,7 @@ def test_trades_add_up_to_the_positions_and_the_realized_profit_of_the_books(fil
     found = trades(fills)
     for key, position in Totals.of(fills).positions.items():
         own = [trade for trade in found if (trade.strategy, trade.symbol) == key]
-        held = [(trade.quantity - trade.closed_quantity) * trade.side.sign for trade in own]
+        held = [trade.open_quantity for trade in own]
         assert (sum(held), sum(t.realized_before_fees_usd for t in own)) == (position.quantity, position.realized_pnl)
         assert [trade.closed_at for trade in own if trade.closed_at is None] == [None] * bool(position.quantity)
         assert [t.opened_at for t in own if t.closed_at is None] == [position.entered_at] * bool(position.quantity)

@@ -12,9 +12,11 @@ from commands import positions
 from commands.status import screen as status_screen
 from tests.builders import EXITS, LISTED, NOW, ago
 from tradebot.exits.held import Held
+from tradebot.model.lifecycle import NOTHING
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.views import holdings
 from tradebot.views.holdings import Holding
+from tradebot.views.protection import protection_of
 
 
 def holding(price: str, *, held_for_s: float = 600) -> Holding:
@@ -24,7 +26,8 @@ def holding(price: str, *, held_for_s: float = 600) -> Holding:
     rows = holdings.stop_rows(Held(position, Decimal(100)), LISTED, Decimal(price), now, LISTED)
     numbers = (Decimal(price), NOW, Decimal(0), Decimal(0), None)
     bought = (Decimal(10), Decimal(100), Decimal(1000), opened_at, held_for_s)
-    return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows))
+    alone = protection_of(position, NOTHING, LISTED)
+    return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows), "open", alone)
 
 
 LOSS = 100 * (1 - EXITS.stop_loss_fraction)
@@ -69,6 +72,7 @@ def test_positions_name_their_strategy_if_there_are_several() -> None:
         ["symbol", "strategy"],
         ["AAPL", "flow"],
         ["AAPL", "momentum"],
+        ["No", "stop"],
     ]
 
 
@@ -78,7 +82,7 @@ def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the
 
     def shown(stop: str) -> tuple[Holding, str]:
         kept = {("flow", "AAPL"): Kept(None, Decimal(stop))}
-        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW)
+        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW, {})
         console = Console(file=io.StringIO(), width=160)
         positions.show_own(console, [held])
         assert isinstance(console.file, io.StringIO)

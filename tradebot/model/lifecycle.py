@@ -4,7 +4,7 @@ Reports arrive late, twice and out of order, so a state is never stepped from on
 what is known, each thing once, and the state follows from the collection. It's the same whatever the order of arrival.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -75,12 +75,14 @@ class Work:
     """The orders of one strategy in one symbol that may still change its position, or that we don't know the end of.
 
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares the exits on their
-    way close, unsigned. `resting` is what protects at the venue.
+    way close, unsigned. `resting` is what protects at the venue, and `refused` the last order that was to protect if
+    the venue refused it.
     """
 
     entering: State | None = None
     leaving: Decimal = Decimal(0)
     resting: tuple[Resting, ...] = ()
+    refused: IntentRecord | None = None
 
     def covered(self, quantity: Decimal) -> Decimal:
         """Return for how many shares of a position a stop rests, unsigned; stops beyond the position don't count."""
@@ -138,20 +140,17 @@ class Records:
 
     def work(self) -> dict[tuple[str, str], Work]:
         """Return what is on its way or rests, by strategy and symbol; orders that aren't ours are left out."""
-        working: dict[tuple[str, str], list[tuple[Order, Intent]]] = {}
+        found: dict[tuple[str, str], tuple[list[tuple[Order, Intent]], list[IntentRecord]]] = {}
         for venue_id, lineage in lineages(self.orders, self.orders).items():
-            intent = self._intent_behind(lineage)
+            intent, order = self._intent_behind(lineage), self.orders[venue_id]
             if intent is not None:
-                order = self.orders[venue_id]
-                working.setdefault((intent.key.strategy, order.symbol), []).append((order, intent))
+                found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append((order, intent))
         reported = {order.client_order_id for order in self.orders.values()}
-        unreported: dict[tuple[str, str], list[Intent]] = {}
         for record in self.intents.values():
             intent = record.intent
-            came_to_nothing = record.state in (IntentState.REJECTED, IntentState.ABANDONED)
-            if intent.makes_order and not came_to_nothing and intent.client_order_id not in reported:
-                unreported.setdefault((intent.key.strategy, intent.instrument.symbol), []).append(intent)
-        return {key: _work(working.get(key, []), unreported.get(key, [])) for key in {**working, **unreported}}
+            if intent.makes_order and intent.client_order_id not in reported:
+                found.setdefault((intent.key.strategy, intent.instrument.symbol), ([], []))[1].append(record)
+        return {key: _work(orders, unreported) for key, (orders, unreported) in found.items()}
 
     def _intent_behind(self, lineage: Iterable[Order]) -> Intent | None:
         """Return the intent that made the nearest of these orders, or None if none is ours."""
@@ -159,25 +158,34 @@ class Records:
         return next((record.intent for record in made if record and record.intent.makes_order), None)
 
 
-def _work(orders: Iterable[tuple[Order, Intent]], unreported: Iterable[Intent]) -> Work:
-    """Sum up the orders of one strategy in one symbol, and the intents whose orders haven't been reported."""
+def _work(orders: Sequence[tuple[Order, Intent]], unreported: Iterable[IntentRecord]) -> Work:
+    """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
     entering, leaving, resting = None, Decimal(0), list[Resting]()
-    known = list(orders)
-    with_legs = {order.parent for order, _ in known if not order.status.terminal}
-    for intent in unreported:
+    with_legs = {order.parent for order, _ in orders if not order.status.terminal}
+    failed = (IntentState.REJECTED, IntentState.ABANDONED)
+    for intent in (record.intent for record in unreported if record.state not in failed):
         if intent.purpose is Purpose.OPEN:
             entering = State.INTENDED
-        elif intent.purpose is not Purpose.PROTECT and intent.target_venue_id is None:
+        elif not intent.protects and intent.target_venue_id is None:
             leaving += intent.quantity
-    for order, intent in known:
+    for order, intent in orders:
         if intent.purpose is Purpose.OPEN:
             # A filled entry whose fill isn't booked yet is no position yet, but it isn't over either.
             entering = State.WORKING if not order.status.terminal or order.filled_quantity else entering
-        elif order.stop_price is not None or intent.purpose is Purpose.PROTECT:
+        elif order.stop_price is not None or intent.protects:
             resting += _resting(order, intent, has_leg=order.venue_id in with_legs)
         else:
             leaving += order.open_quantity
-    return Work(entering, leaving, tuple(sorted(resting, key=lambda one: (not one.is_stop, one.price, one.quantity))))
+    resting.sort(key=lambda one: (not one.is_stop, one.price, one.quantity))
+    return Work(entering, leaving, tuple(resting), _refused(unreported, [intent for _, intent in orders]))
+
+
+def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:
+    """Return the last order that was to protect if the venue refused it."""
+    last = max((r for r in unreported if r.intent.protects), key=lambda record: record.intent.at, default=None)
+    if last is None or last.state is not IntentState.REJECTED:
+        return None
+    return None if any(intent.protects and intent.at > last.intent.at for intent in accepted) else last
 
 
 def _resting(order: Order, intent: Intent, *, has_leg: bool) -> Iterator[Resting]:
