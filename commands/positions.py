@@ -116,8 +116,13 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
         console.print(table)
     if rows and not rests:
         console.print("No stop rests at the broker; the bot's own rules close these positions")
+    _show_own_rules(console, rows, with_owner=bool(owners))
+
+
+def _show_own_rules(console: "Console", rows: "Iterable[Holding]", *, with_owner: bool) -> None:
+    """Name the stops and targets that positions were opened with, if there are any."""
     own = [
-        f"{clean(row.symbol)}{f' of {row.strategy}' if owners else ''} {', '.join(own_rules)}"
+        f"{clean(row.symbol)}{f' of {row.strategy}' if with_owner else ''} {', '.join(own_rules)}"
         for row in rows
         if (own_rules := _own_rules(row))
     ]

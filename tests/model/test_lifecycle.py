@@ -230,6 +230,19 @@ def test_a_pair_rests_at_its_target_and_its_stop_once_whether_or_not_its_leg_is_
         assert [work.covered(Decimal(held)) for held in (-7, 12)] == [7, 10]
 
 
+def test_the_last_order_that_was_to_protect_counts_as_refused_until_one_is_accepted() -> None:
+    def sent(number: int, state: IntentState) -> IntentRecord:
+        return record(intent(Purpose.PROTECT, Side.SELL, 10, number), state)
+
+    def refused(*records: IntentRecord) -> IntentRecord | None:
+        return Records().after(records).work()["flow", "AAPL"].refused
+
+    first, second = sent(1, IntentState.REJECTED), sent(2, IntentState.ACKED)
+    assert (refused(first), refused(second, first)) == (first, None)
+    assert refused(first, sent(0, IntentState.ACKED)) == first
+    assert Records().after([first, second, order(second.intent)]).work()["flow", "AAPL"].refused is None
+
+
 @pytest.mark.parametrize(
     ("owner", "quantity", "covered", "state"),
     [
