@@ -64,6 +64,9 @@ def _render(console: "Console", data: Positions) -> None:
     held, fills = counted(len(ours), "position"), counted(data.fills, "fill")
     console.print(f"{held} {at}, from {fills} in the books; the broker was not asked")
     show_own(console, ours)
+    for trade in data.trades:
+        if trade.exit_price is not None:
+            console.print(_closed_so_far(trade, trade.exit_price), markup=False)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
             console.print(
@@ -80,6 +83,15 @@ def _render(console: "Console", data: Positions) -> None:
         console.print(f"Unrealized {gain}, at prices of {when(seen)}")
     for line in data.notes:
         console.print(line, markup=False)
+
+
+def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
+    """Say how much of a position is closed, at which average prices and why."""
+    what = f"{clean(trade.symbol)} {trade.closed_quantity:,f} of {trade.quantity:,f} are closed"
+    prices = (
+        f"from {usd(trade.entry_price)} to {usd(exit_price)}, {trade.realized_before_fees_usd:+,.2f} USD before fees"
+    )
+    return f"{what}: {prices}{''.join(f', {reason.value}' for reason in trade.reasons)}"
 
 
 def show_own(console: "Console", rows: "list[Holding]") -> None:

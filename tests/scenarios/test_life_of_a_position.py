@@ -108,8 +108,10 @@ def test_a_partial_exit_leaves_one_trade_that_says_why(bot: Bot) -> None:
     tick(bot, "1m")
     compare(bot)
     assert set(note(bot).values()) == {State.OPEN}
+    shown = bot.shown("positions")
     for symbol, row in kept(bot).items():
         was, trade = before[symbol], row["trade"]
+        assert f"{symbol} {trade['closed_quantity']} of {trade['quantity']} are closed: from " in shown
         assert 0 < abs(Decimal(row["quantity"])) < abs(Decimal(was["quantity"]))
         assert (row["opened_at"], row["average_price"]) == (was["opened_at"], was["average_price"])
         assert (Decimal(trade["quantity"]), trade["reasons"]) == (abs(Decimal(was["quantity"])), ["CLOSED_BY_HAND"])
