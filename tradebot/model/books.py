@@ -112,6 +112,10 @@ class Books:
         record = self.intent_behind(order)
         return record is not None and record.intent.protects
 
+    def is_our_leg(self, order: Order) -> bool:
+        """Return True if one of these orders is the leg of an order of ours; its id is the venue's."""
+        return order.parent is not None and self.intent_behind(order) is not None
+
     def booked_of_chain(self, order: Order) -> Decimal:
         """Return how many shares of one of these orders and those that it replaced are booked, unsigned."""
         # A leg's chain goes on with its parent, whose fills are its own.

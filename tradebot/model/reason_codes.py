@@ -142,6 +142,11 @@ class Reason(StrEnum):
     HOLD = auto()
     STALE_ENTRY = auto()
     STALE_EXIT = auto()
+    STOP_MISSING = auto()
+    STOP_TIGHTENED = auto()
+    STOP_NEEDLESS = auto()
+    EXIT_NEEDS_SHARES = auto()
+    LEFT_TO_BROKER = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,7 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
     for record in ledger.books.unresolved:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
     for order in broker.orders:
-        if order.client_order_id not in ledger.books.promised:
+        if order.client_order_id not in ledger.books.promised and not ledger.books.is_our_leg(order):
             yield Finding(_order_kind(order, ledger), order.client_order_id, None, order.quantity)
     listed = {order.venue_id for order in broker.orders}
     for order in ledger.unknown.recent_by_other_copies:
