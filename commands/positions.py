@@ -143,7 +143,8 @@ def _show_own_rules(console: "Console", rows: "Iterable[Holding]", *, with_owner
 
 
 WHY = {
-    "no_stop_rule": "its strategy has no stop rule",
+    "no_stop_rule": "no stop rule is in force",
+    "by_setting": "exits.protection is bot",
     "adopted": "it was adopted",
     "fraction": "fractions can't rest at the broker",
     "refused": "the broker refused it",

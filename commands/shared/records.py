@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
+    from tradebot.model.decision import Decision
     from tradebot.model.lifecycle import Work
+    from tradebot.model.order import Order
     from tradebot.model.reasons import Reason
     from tradebot.model.record import CycleRecord
     from tradebot.model.totals import Totals
@@ -41,6 +43,7 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
 
 def held(app: "App", totals: "Totals", priced: "Mapping[str, Priced]", now: datetime | None) -> "tuple[Holding, ...]":
     """Return every open position, foreign ones last."""
+    from tradebot.limits import Protection
     from tradebot.model.position import FOREIGN
     from tradebot.views.holdings import holdings
 
@@ -48,7 +51,9 @@ def held(app: "App", totals: "Totals", priced: "Mapping[str, Priced]", now: date
     positions = [position for position in totals.positions.values() if position.quantity]
     ours = [(p.strategy, p.symbol, p.opened_at) for p in positions if p.strategy != FOREIGN]
     kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept(ours).items()}
-    return holdings(positions, ledger.acknowledged(), kept, app.rules.exits_of, priced, now, _work(app, now))
+    at_venue = app.rules.exits.protection is not Protection.BOT
+    noted, exits_of = ledger.acknowledged(), app.rules.exits_of
+    return holdings(positions, noted, kept, exits_of, priced, now, _work(app, now), at_venue=at_venue)
 
 
 def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
@@ -86,20 +91,34 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     )
 
 
-def _exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, Reason]":
-    """Return why each of these orders was sent; an exit that was only repriced keeps the reason that it had before."""
+def _exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, Reason | None]":
+    """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
+    ledger = app.ledger_view
+    chains = ledger.order_chains(venue_ids)
+    names = {order.client_order_id for chain in chains.values() for order in chain}
+    promised, verdicts = ledger.promised(names), ledger.order_rows.verdicts(names)
+    found: dict[str, Reason | None] = {}
+    for venue_id, chain in chains.items():
+        sent = [name for order in chain if (name := order.client_order_id) in promised]
+        rested = bool(sent) and promised[sent[0]].intent.protects
+        found[venue_id] = _exit_reason(chain[0], [one for name in sent for one in verdicts[name]], rested=rested)
+    return found
+
+
+def _exit_reason(order: "Order", verdicts: "Iterable[Decision]", *, rested: bool) -> "Reason | None":
+    """Return why an order closed shares, given the decisions on it and those it replaced, the nearest first.
+
+    An exit that was only repriced keeps the reason that it had before. What rested to protect was a stop or a target.
+    """
     from tradebot.model.decision import Gate
     from tradebot.model.reasons import Reason
 
-    ledger = app.ledger_view
-    chains = ledger.order_chains(venue_ids)
-    verdicts = ledger.order_rows.verdicts({order.client_order_id for chain in chains.values() for order in chain})
-    found = dict[str, Reason]()
-    for venue_id, chain in chains.items():
-        for decision in (one for order in chain for one in verdicts.get(order.client_order_id, ())):
-            if decision.gate is Gate.EXIT and decision.reason not in (None, Reason.STALE_EXIT):
-                found.setdefault(venue_id, decision.reason)
-    return found
+    reasons = [decision.reason for decision in verdicts if decision.gate is Gate.EXIT and decision.reason]
+    if not rested:
+        return next((reason for reason in reasons if reason is not Reason.STALE_EXIT), None)
+    if order.stop_price is None:
+        return Reason.PROFIT_TARGET
+    return Reason.TRAILING_STOP if Reason.STOP_TIGHTENED in reasons else Reason.STOP_LOSS
 
 
 def _distinct(reasons: "Iterable[Reason | None]") -> "tuple[Reason, ...]":

@@ -15,7 +15,7 @@ from tests.builders import ACCOUNT, DAY, NOW
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
-from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, Resting, State, Work, may_follow, state_of
+from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, RestingPrice, State, Work, may_follow, state_of
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
@@ -210,7 +210,7 @@ def test_an_exit_that_replaced_a_pairs_limit_closes_while_the_pairs_stop_still_p
     leg = order(PAIR, OrderStatus.HELD, **LEG, parent=pair.venue_id)
     records = Records().after([*HELD, record(PAIR), pair, leg, record(EXIT), order(EXIT)])
     assert records.state("flow", "AAPL") is State.CLOSING
-    assert records.work()["flow", "AAPL"] == Work(State.WORKING, Decimal(10), (Resting(STOP, Decimal(10), True),))
+    assert records.work()["flow", "AAPL"] == Work(State.WORKING, Decimal(10), (RestingPrice(STOP, Decimal(10), True),))
 
 
 def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_not() -> None:
@@ -222,7 +222,7 @@ def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_no
 
 
 def test_a_pair_rests_at_its_target_and_its_stop_once_whether_or_not_its_leg_is_listed() -> None:
-    both = (Resting(STOP, Decimal(10), True), Resting(TARGET, Decimal(10), False))
+    both = (RestingPrice(STOP, Decimal(10), True), RestingPrice(TARGET, Decimal(10), False))
     leg = order(PAIR, OrderStatus.HELD, **LEG, parent="venue of protect-0")
     for listed in ((), (leg,)):
         (work,) = Records().after([record(PAIR), order(PAIR), *listed]).work().values()
@@ -258,7 +258,7 @@ def test_the_last_order_that_was_to_protect_counts_as_refused_until_one_is_accep
 def test_what_was_found_has_states_of_its_own_and_fractions_need_no_stop(
     owner: str, quantity: str, covered: int, state: State
 ) -> None:
-    work = Work(resting=(Resting(STOP, Decimal(covered), True),)) if covered else NOTHING
+    work = Work(resting=(RestingPrice(STOP, Decimal(covered), True),)) if covered else NOTHING
     assert state_of(owner, Decimal(quantity), work) is state
 
 

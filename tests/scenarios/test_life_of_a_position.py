@@ -23,7 +23,7 @@ from tradebot.model.lifecycle import Records, State, may_follow
 from tradebot.model.trade import Trade, trades
 
 SIDES = {"AAPL": "buy", "NVDA": "sell"}
-PATIENT = "exits: {time_exit_s: 604800, stop_loss_fraction: 0.02, profit_target_fraction: 0.5}\n"
+PATIENT = "exits: {time_exit_s: 604800, stop_loss_fraction: 0.02, profit_target_fraction: 0.5, protection: bot}\n"
 seen: dict[str, list[State]] = {}
 
 

@@ -26,7 +26,7 @@ def holding(price: str, *, held_for_s: float = 600) -> Holding:
     rows = holdings.stop_rows(Held(position, Decimal(100)), LISTED, Decimal(price), now, LISTED)
     numbers = (Decimal(price), NOW, Decimal(0), Decimal(0), None)
     bought = (Decimal(10), Decimal(100), Decimal(1000), opened_at, held_for_s)
-    alone = protection_of(position, NOTHING, LISTED)
+    alone = protection_of(Held(position, Decimal(100)), NOTHING, LISTED, at_venue=True)
     return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows), "open", alone)
 
 
@@ -82,7 +82,7 @@ def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the
 
     def shown(stop: str) -> tuple[Holding, str]:
         kept = {("flow", "AAPL"): Kept(None, Decimal(stop))}
-        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW, {})
+        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)
         console = Console(file=io.StringIO(), width=160)
         positions.show_own(console, [held])
         assert isinstance(console.file, io.StringIO)

@@ -10,10 +10,11 @@ from rich.console import Console
 from commands import positions
 from tests.builders import LISTED, NOW, ago
 from tests.model.test_lifecycle import PAIR, record
+from tradebot.exits.held import Held
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.lists import Exits
 from tradebot.model.intent import IntentState
-from tradebot.model.lifecycle import NOTHING, Resting, State, Work
+from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work
 from tradebot.model.position import ADOPTED, Lot, Position
 from tradebot.views.holdings import Holding, holdings
 from tradebot.views.protection import Protection, Uncovered, protection_of
@@ -30,7 +31,7 @@ def held(quantity: str, strategy: str = "flow") -> Position:
 
 
 def pair(quantity: str, stop: str = "95", target: str = "110") -> Work:
-    return Work(resting=(Resting(D(stop), D(quantity), True), Resting(D(target), D(quantity), False)))
+    return Work(resting=(RestingPrice(D(stop), D(quantity), True), RestingPrice(D(target), D(quantity), False)))
 
 
 def two_pairs(first: str, second: str) -> Work:
@@ -54,7 +55,7 @@ def two_pairs(first: str, second: str) -> Work:
         ),
         (held("0.5"), NOTHING, LISTED, "0", Uncovered.FRACTION, "the bot's stop, fractions can't rest at the broker"),
         (held("10", ADOPTED), NOTHING, LISTED, "0", Uncovered.ADOPTED, "the bot's stop, it was adopted"),
-        (held("10"), NOTHING, ONLY_TIME, "0", Uncovered.NO_STOP_RULE, "none, its strategy has no stop rule"),
+        (held("10"), NOTHING, ONLY_TIME, "0", Uncovered.NO_STOP_RULE, "none, no stop rule is in force"),
         (held("10"), NOTHING, LISTED, "0", Uncovered.NOT_PLACED, "the bot's stop"),
         (
             held("10"),
@@ -77,7 +78,7 @@ def two_pairs(first: str, second: str) -> Work:
 def test_each_position_says_what_rests_and_which_rule_serves_instead(
     position: Position, work: Work, rules: Exits, covered: str, why: Uncovered | None, words: str
 ) -> None:
-    found = protection_of(position, work, rules)
+    found = protection_of(Held(position, D(100)), work, rules, at_venue=True)
     assert (found.covered, found.why) == (D(covered), why and why.value)
     assert (found.rule is None) is (why in (None, Uncovered.NO_STOP_RULE))
     assert positions.protection(found, HEADINGS) == words
@@ -86,7 +87,7 @@ def test_each_position_says_what_rests_and_which_rule_serves_instead(
 def test_a_refusal_from_before_the_position_was_opened_says_nothing_about_it() -> None:
     assert REFUSED.refused is not None
     early = replace(REFUSED.refused, intent=replace(REFUSED.refused.intent, at=ago(601)))
-    found = protection_of(held("10"), replace(REFUSED, refused=early), LISTED)
+    found = protection_of(Held(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, at_venue=True)
     assert (found.why, found.refusal) == (Uncovered.NOT_PLACED.value, None)
 
 
@@ -105,7 +106,7 @@ def shown(rows: list[Holding], columns: int) -> str:
 def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> None:
     work = {("flow", "AAPL"): pair("10"), ("adopted", "AAPL"): NOTHING}
     book = [held("10.5"), held("3", ADOPTED)]
-    text = shown(list(holdings(book, {}, {}, lambda strategy: LISTED, {}, NOW, work)), columns)
+    text = shown(list(holdings(book, {}, {}, lambda strategy: LISTED, {}, NOW, work, at_venue=True)), columns)
     words = " ".join(text.split())
     for said in ("protected", "adopted", "stop 95.00, target 110.00 for 10", "it was adopted"):
         assert said in words
@@ -113,15 +114,23 @@ def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> N
 
 
 def test_where_nothing_rests_at_the_broker_one_sentence_says_so() -> None:
-    text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {})), 160)
+    text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)), 160)
     assert text.endswith("No stop rests at the broker; the bot's own rules close these positions\n")
     assert "protection" not in text
 
 
 def test_foreign_positions_are_in_quarantine_and_without_protection_of_ours() -> None:
-    (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {})
+    (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)
     assert (row.state, row.protection) == (State.QUARANTINED.value, None)
 
 
 def test_a_fully_protected_position_needs_no_rule() -> None:
-    assert protection_of(held("10"), pair("12"), LISTED) == Protection(D(10), pair("12").resting, None, None, None)
+    found = protection_of(Held(held("10"), D(100)), pair("12"), LISTED, at_venue=True)
+    assert found == Protection(D(10), pair("12").resting, None, None, None)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_rule_that_serves_is_the_one_with_the_nearest_stop(side: int) -> None:
+    for best, rule in ((100, "STOP_LOSS"), (100 + 5 * side, "TRAILING_STOP")):
+        found = protection_of(Held(held(str(10 * side)), D(best)), NOTHING, LISTED, at_venue=False)
+        assert (found.rule, found.why) == (rule, Uncovered.BY_SETTING.value)

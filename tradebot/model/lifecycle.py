@@ -62,7 +62,7 @@ def may_follow(state: State, before: State) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Resting:
+class RestingPrice:
     """A price at which the venue itself closes `quantity` shares (unsigned): a stop, or else a target; in USD."""
 
     price: Decimal
@@ -81,7 +81,7 @@ class Work:
 
     entering: State | None = None
     leaving: Decimal = Decimal(0)
-    resting: tuple[Resting, ...] = ()
+    resting: tuple[RestingPrice, ...] = ()
     refused: IntentRecord | None = None
 
     def covered(self, quantity: Decimal) -> Decimal:
@@ -160,7 +160,7 @@ class Records:
 
 def _work(orders: Sequence[tuple[Order, Intent]], unreported: Iterable[IntentRecord]) -> Work:
     """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
-    entering, leaving, resting = None, Decimal(0), list[Resting]()
+    entering, leaving, resting = None, Decimal(0), list[RestingPrice]()
     with_legs = {order.parent for order, _ in orders if not order.status.terminal}
     failed = (IntentState.REJECTED, IntentState.ABANDONED)
     for intent in (record.intent for record in unreported if record.state not in failed):
@@ -188,17 +188,17 @@ def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> 
     return None if any(intent.protects and intent.at > last.intent.at for intent in accepted) else last
 
 
-def _resting(order: Order, intent: Intent, *, has_leg: bool) -> Iterator[Resting]:
+def _resting(order: Order, intent: Intent, *, has_leg: bool) -> Iterator[RestingPrice]:
     """Yield where a working order closes shares: a stop, or the limit of a pair, and its stop if no leg is listed."""
     if not order.open_quantity:
         return
     if order.stop_price is not None:
-        yield Resting(order.stop_price, order.open_quantity, is_stop=True)
+        yield RestingPrice(order.stop_price, order.open_quantity, is_stop=True)
         return
     if order.limit_price is not None:
-        yield Resting(order.limit_price, order.open_quantity, is_stop=False)
+        yield RestingPrice(order.limit_price, order.open_quantity, is_stop=False)
     if intent.stop_price is not None and not has_leg:
-        yield Resting(intent.stop_price, order.open_quantity, is_stop=True)
+        yield RestingPrice(intent.stop_price, order.open_quantity, is_stop=True)
 
 
 _INTENT_PROGRESS = (

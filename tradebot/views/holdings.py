@@ -83,12 +83,14 @@ def holdings(
     priced: Mapping[str, Priced],
     now: datetime | None,
     work: Mapping[tuple[str, str], Work],
+    *,
+    at_venue: bool,
 ) -> tuple[Holding, ...]:
     """Return a row for every open position, the bot's own first.
 
     `acknowledged` holds signed shares of foreign positions by symbol. `kept` is what the ledger keeps of each position
     besides its fills, and `work` its orders, both by strategy and symbol. `exits_of` returns the exit rules of a
-    strategy.
+    strategy. `at_venue` is False if the configuration wants no stops at the broker.
     """
     book = [position for position in positions if position.quantity]
     ours = sorted((p for p in book if p.strategy != FOREIGN), key=lambda p: (p.symbol, p.strategy))
@@ -104,6 +106,7 @@ def holdings(
                 priced.get(p.symbol),
                 now,
                 work.get((p.strategy, p.symbol), NOTHING),
+                at_venue=at_venue,
             )
             for p in ours
         ),
@@ -112,7 +115,14 @@ def holdings(
 
 
 def _own(
-    position: Position, kept: Kept, rules: Exits, priced: Priced | None, now: datetime | None, work: Work
+    position: Position,
+    kept: Kept,
+    rules: Exits,
+    priced: Priced | None,
+    now: datetime | None,
+    work: Work,
+    *,
+    at_venue: bool,
 ) -> Holding:
     held = Held(position, best_price(position, None, kept.best))
     # A price from before the position was opened doesn't apply to it.
@@ -135,7 +145,7 @@ def _own(
         stops=rows,
         nearest=nearest_of(rows),
         state=state_of(position.strategy, position.quantity, work).value,
-        protection=protection_of(position, work, watching),
+        protection=protection_of(held, work, watching, at_venue=at_venue),
     )
 
 
