@@ -18,6 +18,7 @@ from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
+from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
 from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
@@ -68,6 +69,7 @@ def take(
         steady=view.steady,
         untraced_fills=reading.untraced_fills,
         clock_ahead_s=clocks.ahead_s,
+        resting=resting_among(books, reading.orders),
         quotes=priced.quotes,
         rejected_quotes=priced.rejected,
         unreadable=view.unreadable,

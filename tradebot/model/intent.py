@@ -177,6 +177,11 @@ class Intent:
         return order.limit_price == self.limit_price or price_omitted
 
     @property
+    def rests(self) -> bool:
+        """Return True if it is about an order that protected a position, even if that is an exit by now."""
+        return self.key.role is Purpose.PROTECT
+
+    @property
     def protects(self) -> bool:
         """Return True if it is about an order that rests at the venue to protect a position."""
         return self.purpose is Purpose.PROTECT

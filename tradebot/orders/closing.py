@@ -21,10 +21,11 @@ from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Resting
 from tradebot.orders.exiting import exit_through, release, tell_gap
 from tradebot.orders.protecting import protect_again
-from tradebot.orders.resting import Resting, exit_is_refused, resting
 from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_intent, wanted_key
+from tradebot.orders.ways import exit_is_refused
 from tradebot.orders.working_orders import AGAIN
 from tradebot.ports.world import Call, World
 
@@ -124,7 +125,7 @@ def _exits(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...]
 ) -> Iterator[CandidateRecord]:
     """Close shares that nothing protects first, then those of the newest pair, and so on."""
-    pairs = [pair for pair in resting(desk).get((candidate.strategy, candidate.symbol), ()) if not pair.exiting]
+    pairs = [pair for pair in desk.resting.get((candidate.strategy, candidate.symbol), ()) if not pair.exiting]
     left = _quantity(candidate)
     free = min(left, _free(desk, candidate, pairs) if pairs else left)
     if free:

@@ -16,8 +16,9 @@ from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.resting import Resting
+from tradebot.model.resting import Resting
 from tradebot.orders.sending import send
+from tradebot.orders.ways import EXITS
 from tradebot.orders.working_orders import cancel_order
 from tradebot.ports.world import Call, World
 
@@ -37,7 +38,7 @@ def exit_through(
     """Move the limit of a pair to a price at which it fills now; its stop keeps working until then."""
     limit, promised = pair.limit, pair.record.intent
     assert limit is not None, "a plain stop has no limit to move"
-    key = replace(promised.key, session=call.session, slot=call.slot, target=limit.venue_id, generation=0)
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=EXITS, target=limit.venue_id)
     intent = replace(
         promised,
         key=key,
