@@ -68,7 +68,8 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
     # Other intents that were answered have orders: one that still works is read already, and one that ended is over.
     open_or_protecting = (record for record in recent if record.state.unresolved or record.intent.protects)
-    return Records().after((*orders.values(), *promised.values(), *open_or_protecting)).work()
+    records = Records().after((*orders.values(), *promised.values(), *open_or_protecting))
+    return records.work(ledger.filled_quantities(orders))
 
 
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":

@@ -174,6 +174,7 @@ ENTRY, PAIR, EXIT = (
     intent(Purpose.CLOSE, Side.SELL, 10),
 )
 HELD: tuple[Event, ...] = (record(ENTRY, IntentState.ACKED), order(ENTRY, OrderStatus.FILLED, 10), fill(ENTRY, 1, 10))
+ENTRY_ORDER = "venue of open-0"
 LEG: dict[str, Any] = {"venue_id": "leg", "client_order_id": "the venue's", "limit_price": None, "stop_price": STOP}
 
 
@@ -198,6 +199,7 @@ LEG: dict[str, Any] = {"venue_id": "leg", "client_order_id": "the venue's", "lim
         ([*HELD, record(EXIT), order(EXIT)], State.CLOSING),
         ([*HELD, record(EXIT), order(EXIT, quantity=Decimal(4))], State.REDUCING),
         ([*HELD, record(EXIT), order(EXIT, OrderStatus.REJECTED)], State.OPEN),
+        ([*HELD, record(EXIT), order(EXIT, OrderStatus.FILLED, 10)], State.CLOSING),
         ([*HELD, record(EXIT), fill(EXIT, 2, 10)], State.CLOSED),
     ],
 )
@@ -210,7 +212,8 @@ def test_an_exit_that_replaced_a_pairs_limit_closes_while_the_pairs_stop_still_p
     leg = order(PAIR, OrderStatus.HELD, **LEG, parent=pair.venue_id)
     records = Records().after([*HELD, record(PAIR), pair, leg, record(EXIT), order(EXIT)])
     assert records.state("flow", "AAPL") is State.CLOSING
-    assert records.work()["flow", "AAPL"] == Work(State.WORKING, Decimal(10), (RestingPrice(STOP, Decimal(10), True),))
+    resting = (RestingPrice(STOP, Decimal(10), True),)
+    assert records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(None, Decimal(10), resting)
 
 
 def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_not() -> None:
@@ -218,14 +221,14 @@ def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_no
     by_hand = order(EXIT, venue_id="by hand", client_order_id="typed")
     stranger = order(EXIT, venue_id="other", client_order_id="someone's")
     records = Records().after([*HELD, record(EXIT), ours, by_hand, stranger])
-    assert records.work()["flow", "AAPL"].leaving == 10
+    assert records.work({})["flow", "AAPL"].leaving == 10
 
 
 def test_a_pair_rests_at_its_target_and_its_stop_once_whether_or_not_its_leg_is_listed() -> None:
     both = (RestingPrice(STOP, Decimal(10), True), RestingPrice(TARGET, Decimal(10), False))
     leg = order(PAIR, OrderStatus.HELD, **LEG, parent="venue of protect-0")
     for listed in ((), (leg,)):
-        (work,) = Records().after([record(PAIR), order(PAIR), *listed]).work().values()
+        (work,) = Records().after([record(PAIR), order(PAIR), *listed]).work({}).values()
         assert work.resting == both
         assert [work.covered(Decimal(held)) for held in (-7, 12)] == [7, 10]
 
@@ -235,12 +238,12 @@ def test_the_last_order_that_was_to_protect_counts_as_refused_until_one_is_accep
         return record(intent(Purpose.PROTECT, Side.SELL, 10, number), state)
 
     def refused(*records: IntentRecord) -> IntentRecord | None:
-        return Records().after(records).work()["flow", "AAPL"].refused
+        return Records().after(records).work({})["flow", "AAPL"].refused
 
     first, second = sent(1, IntentState.REJECTED), sent(2, IntentState.ACKED)
     assert (refused(first), refused(second, first)) == (first, None)
     assert refused(first, sent(0, IntentState.ACKED)) == first
-    assert Records().after([first, second, order(second.intent)]).work()["flow", "AAPL"].refused is None
+    assert Records().after([first, second, order(second.intent)]).work({})["flow", "AAPL"].refused is None
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ Reports arrive late, twice and out of order, so a state is never stepped from on
 what is known, each thing once, and the state follows from the collection. It's the same whatever the order of arrival.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentRecord, IntentState
@@ -134,17 +136,26 @@ class Records:
 
     def state(self, strategy: str, symbol: str) -> State:
         """Return the state of the position that these records are about."""
-        own = [o for o in self.fills.values() if (o.strategy, o.fill.symbol) == (strategy, symbol)]
-        quantity = sum((owned.fill.signed_quantity for owned in own), Decimal(0))
-        return state_of(strategy, quantity, self.work().get((strategy, symbol), NOTHING), traded=bool(own))
+        quantity, traded, booked = Decimal(0), False, defaultdict[str, Decimal](Decimal)
+        for owned in self.fills.values():
+            booked[owned.fill.venue_order_id] += owned.fill.quantity
+            if (owned.strategy, owned.fill.symbol) == (strategy, symbol):
+                quantity, traded = quantity + owned.fill.signed_quantity, True
+        return state_of(strategy, quantity, self.work(booked).get((strategy, symbol), NOTHING), traded=traded)
 
-    def work(self) -> dict[tuple[str, str], Work]:
-        """Return what is on its way or rests, by strategy and symbol; orders that aren't ours are left out."""
-        found: dict[tuple[str, str], tuple[list[tuple[Order, Intent]], list[IntentRecord]]] = {}
+    def work(self, booked: Mapping[str, Decimal]) -> dict[tuple[str, str], Work]:
+        """Return what is on its way or rests, by strategy and symbol; orders that aren't ours are left out.
+
+        `booked` is how many shares of each order are in the books, by the venue's id. Shares that the venue reports as
+        filled are still on their way until they are booked.
+        """
+        found: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
         for venue_id, lineage in lineages(self.orders, self.orders).items():
             intent, order = self._intent_behind(lineage), self.orders[venue_id]
             if intent is not None:
-                found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append((order, intent))
+                unbooked = max(order.filled_quantity - booked.get(venue_id, Decimal(0)), Decimal(0))
+                one = _Sent(order, intent, order.open_quantity + unbooked)
+                found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(one)
         reported = {order.client_order_id for order in self.orders.values()}
         for record in self.intents.values():
             intent = record.intent
@@ -158,26 +169,33 @@ class Records:
         return next((record.intent for record in made if record and record.intent.makes_order), None)
 
 
-def _work(orders: Sequence[tuple[Order, Intent]], unreported: Iterable[IntentRecord]) -> Work:
+class _Sent(NamedTuple):
+    """An order with the intent behind it, and how many of its shares may still change a position."""
+
+    order: Order
+    intent: Intent
+    left: Decimal
+
+
+def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
     """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
     entering, leaving, resting = None, Decimal(0), list[RestingPrice]()
-    with_legs = {order.parent for order, _ in orders if not order.status.terminal}
+    with_legs = {one.order.parent for one in sent if not one.order.status.terminal}
     failed = (IntentState.REJECTED, IntentState.ABANDONED)
     for intent in (record.intent for record in unreported if record.state not in failed):
         if intent.purpose is Purpose.OPEN:
             entering = State.INTENDED
         elif not intent.protects and intent.target_venue_id is None:
             leaving += intent.quantity
-    for order, intent in orders:
+    for order, intent, left in sent:
         if intent.purpose is Purpose.OPEN:
-            # A filled entry whose fill isn't booked yet is no position yet, but it isn't over either.
-            entering = State.WORKING if not order.status.terminal or order.filled_quantity else entering
+            entering = State.WORKING if left else entering
         elif order.stop_price is not None or intent.protects:
             resting += _resting(order, intent, has_leg=order.venue_id in with_legs)
         else:
-            leaving += order.open_quantity
+            leaving += left
     resting.sort(key=lambda one: (not one.is_stop, one.price, one.quantity))
-    return Work(entering, leaving, tuple(resting), _refused(unreported, [intent for _, intent in orders]))
+    return Work(entering, leaving, tuple(resting), _refused(unreported, [one.intent for one in sent]))
 
 
 def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:
