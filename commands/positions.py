@@ -208,7 +208,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command("positions", epilog="tradebot positions\ntradebot positions --json")
     def positions(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-        """Show open positions and how far each is from its exits.
+        """Show open positions, how far each is from its exits, and what protects it at the broker.
 
         Reads the bot's own books; the broker isn't asked.
         """

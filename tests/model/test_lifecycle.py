@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -283,3 +284,11 @@ def test_the_table_has_every_state_and_no_way_back() -> None:
         assert not NEXT[state] & beginnings
     assert not any(state in following for state, following in NEXT.items())
     assert all(State.CLOSED in following for state, following in NEXT.items() if state is not State.CLOSED)
+
+
+def test_the_documents_table_is_the_one_in_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    lines = text.partition("<!-- states -->")[2].partition("<!-- /states -->")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    found = {State(name): following for name, _, following in rows}
+    assert found == {state: ", ".join(one for one in State if one in NEXT[state]) or "nothing" for state in State}
