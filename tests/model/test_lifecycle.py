@@ -169,6 +169,22 @@ def test_the_last_report_of_an_order_is_the_one_that_supersedes_the_others(
     assert list(Records().after(reports).orders.values()) == [known]
 
 
+def test_an_end_counts_though_its_clock_is_behind_and_shares_that_filled_stay_filled() -> None:
+    entry = intent(Purpose.OPEN, Side.BUY, 9)
+    working, ended = order(entry, seconds=9), order(entry, OrderStatus.CANCELED, seconds=1)
+    part = order(entry, OrderStatus.PARTIALLY_FILLED, 3, seconds=2)
+    for reports, last in (([working, ended], ended), ([ended, part], part)):
+        assert list(Records().after(reports).orders.values()) == [last]
+        assert list(Records().after(reversed(reports)).orders.values()) == [last]
+
+
+def test_a_known_outcome_stays_known() -> None:
+    entry = intent(Purpose.OPEN, Side.BUY, 9)
+    acknowledged, unknown = record(entry, IntentState.ACKED), record(entry, IntentState.UNKNOWN, 9)
+    for told in ([acknowledged, unknown], [unknown, acknowledged]):
+        assert list(Records().after(told).intents.values()) == [acknowledged]
+
+
 ENTRY, PAIR, EXIT = (
     intent(Purpose.OPEN, Side.BUY, 10),
     intent(Purpose.PROTECT, Side.SELL, 10),

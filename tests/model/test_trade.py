@@ -167,3 +167,9 @@ def test_a_buyout_closes_a_trade_at_its_price_without_an_order() -> None:
     (trade,) = trades(scene.ledger.fills())
     assert (trade.closed_at, trade.exit_price, trade.realized_before_fees_usd) == (ago(240), D(130), D(300))
     assert (trade.exit_orders, scene.ledger.fills()[-1].origin) == ((), Origin.ACTIVITY)
+
+
+def test_shares_that_a_plan_adds_were_bought_at_its_prices() -> None:
+    added = [replace(fill(number, price="112"), origin=Origin.PLAN, about="plan-1") for number in (2, 3)]
+    (trade,) = trades([fill(1, price="100"), *added])
+    assert (trade.quantity, trade.entry_price) == (D(30), D(108))

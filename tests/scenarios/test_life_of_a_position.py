@@ -115,6 +115,7 @@ def test_a_partial_exit_leaves_one_trade_that_says_why(bot: Bot) -> None:
         assert 0 < abs(Decimal(row["quantity"])) < abs(Decimal(was["quantity"]))
         assert (row["opened_at"], row["average_price"]) == (was["opened_at"], was["average_price"])
         assert (Decimal(trade["quantity"]), trade["reasons"]) == (abs(Decimal(was["quantity"])), ["CLOSED_BY_HAND"])
+        assert trade["best"] == row["high_water"]
         sides = 1 if trade["side"] == "buy" else -1
         made_usd = (Decimal(trade["exit_price"]) - Decimal(trade["entry_price"])) * Decimal(trade["closed_quantity"])
         assert Decimal(trade["realized_before_fees_usd"]) == made_usd * sides
