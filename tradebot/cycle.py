@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from tradebot.desk.arrivals import note_arrivals
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
 from tradebot.desk.own_slots import finish_judged
@@ -22,11 +23,13 @@ from tradebot.gates.common import (
     session_open_to_leave,
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
+from tradebot.gates.execution import entry_price, liquidity
 from tradebot.gates.sizing import entry_size
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
+from tradebot.model.execution import Approach, Style
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
@@ -85,6 +88,7 @@ def trade_once(
     """
     sent_before = {} if sent_before is None else sent_before
     desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed)))
+    note_arrivals(world, desk)
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -158,12 +162,16 @@ def _enter(
     own, quote = world.rules.of(candidate.strategy), desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
     size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
-    price = size.limit_price if size else None
+    collar = size.limit_price if size else None
     key = wanted_key(world, call, desk, candidate)
-    decisions = decide(Ask(strategy, candidate, quote, size, promised=key.client_order_id() in promised))
-    if size is None or first_failure(decisions):
-        return account, CandidateRecord(candidate, decisions, reference_price=price)
-    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg)
+    depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
+    judged = replace(candidate, decisions=(*candidate.decisions, *depth))
+    decisions = decide(Ask(strategy, judged, quote, size, promised=key.client_order_id() in promised))
+    if quote is None or size is None or first_failure(decisions):
+        return account, CandidateRecord(candidate, decisions, reference_price=collar)
+    price = entry_price(candidate.instrument, candidate.side, quote, size.limit_price, own.execution)
+    approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
+    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg, approach)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
@@ -187,6 +195,7 @@ def evaluate_exits(
     """
     ended = ended or {}
     desk = halt_if_needed(world, take(world, with_flow=False, clocks=clocks))
+    note_arrivals(world, desk)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))

@@ -38,7 +38,7 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingState, Trad
 from tradebot.model.units import Unit
 from tradebot.ports.world import OwnRules
 
-UNASKED = (Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.EXIT, Gate.SEND)
+UNASKED = (Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.EXIT, Gate.SEND)
 ASKED = [gate for gate in Gate if gate not in UNASKED]
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
 Row = tuple[Gate, Reason, Ask, Verdict, Number | str | None, Number | str | None]

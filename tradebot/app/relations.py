@@ -9,6 +9,7 @@ from tradebot.app.flow_plan import flow_problems
 from tradebot.exits.lists import parse, worst_stop
 from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
 from tradebot.model.record import Job
+from tradebot.strategies import execution_settings
 from tradebot.timetable.job_times import longest_wait_s
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
         if trader.limits != settings.limits:
             yield from contradictions(trader.limits, f"strategies.{trader.name}.limits")
     yield from halts_by_itself(traders, settings.halts)
+    styles = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
+    for where, execution in {"execution": settings.execution_of(), **styles}.items():
+        yield from execution_settings.contradictions(execution, where, settings.limits.entry_life_s)
 
 
 def _traders(settings: Sections) -> Iterator[Trader]:

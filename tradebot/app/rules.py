@@ -18,6 +18,7 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
+        execution=settings.execution_of(),
     )
 
 
@@ -26,4 +27,9 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
-        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "")
+        yield (
+            name,
+            OwnRules(
+                universe, settings.limits_of(name), allotments[name], section.times or "", settings.execution_of(name)
+            ),
+        )

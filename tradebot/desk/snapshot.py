@@ -45,7 +45,8 @@ def take(
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
     held = (position.symbol for position in positions)
-    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held))), positions, entering=with_flow)
+    stepping = () if with_flow else _stepping(books, reading.orders)
+    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held, *stepping))), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -83,6 +84,14 @@ def take(
 def _read_clocks(world: World) -> ClockReading:
     stopwatch_s = world.stopwatch()
     return ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
+
+
+def _stepping(books: Books, orders: Iterable[Order]) -> Iterator[str]:
+    """Yield the symbols of passive entries, whose next prices follow the quotes."""
+    for order in orders:
+        record = books.intent_behind(order)
+        if record is not None and record.intent.approach is not None:
+            yield order.symbol
 
 
 def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
@@ -161,6 +170,7 @@ def book(
     Shares that our orders have filled but that no list of fills shows yet count as held, on top of that. The entries
     are those of the `session`.
     """
+    view = _at_collars(view, books)
     priced = _prices(view, books.totals.last_price, quotes)
     exposure = _exposure(view, _trading(books, view.orders), priced, books.unresolved, missing)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
@@ -192,6 +202,17 @@ def book(
         worth=_worth(view, quotes),
         stakes=stakes(view, books, priced, missing),
     )
+
+
+def _at_collars(view: BrokerView, books: Books) -> BrokerView:
+    """Return the view with each passive entry at the highest price that it may still step to."""
+    return replace(view, orders=tuple(_at_collar(order, books.intent_behind(order)) for order in view.orders))
+
+
+def _at_collar(order: Order, record: IntentRecord | None) -> Order:
+    if record is None or record.intent.approach is None:
+        return order
+    return replace(order, limit_price=max(order.limit_price or Decimal(0), record.intent.approach.collar))
 
 
 def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:

@@ -31,10 +31,15 @@ def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: D
     """Return the opposite side of the quote moved outward by `offset` (a fraction), rounded outward to the tick."""
     touch = quote.ask if side is Side.BUY else quote.bid
     raw = touch * (1 + side.sign * offset)
-    tick = instrument.tick if raw >= 1 else SUB_DOLLAR_TICK
+    tick = tick_at(instrument, raw)
     rounding = ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
     ticks = (raw / tick).to_integral_value(rounding=rounding)
     return max(ticks * tick, tick)
+
+
+def tick_at(instrument: Instrument, price: Decimal) -> Decimal:
+    """Return the smallest difference between two prices at this level."""
+    return instrument.tick if price >= 1 else SUB_DOLLAR_TICK
 
 
 def entry_size(candidate: Candidate, quote: Quote, book: Book, limits: Limits) -> Size:

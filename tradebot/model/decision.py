@@ -59,6 +59,7 @@ class Gate(StrEnum):
     SIZE = "size", Unit.SHARES
     PRICE_COLLAR = "price_collar", Unit.SHARE_OF_WHOLE
     SPREAD = "spread", Unit.SHARE_OF_WHOLE
+    LIQUIDITY = "liquidity", Unit.SHARES
     OPEN_POSITIONS = "open_positions", Unit.POSITIONS
     NEW_ENTRIES = "new_entries", Unit.ENTRIES
     SESSION_ENTRIES = "session_entries", Unit.ENTRIES

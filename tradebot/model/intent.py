@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import Order, OrderClass, OrderType, TimeInForce
 
@@ -123,7 +124,10 @@ class Intent:
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
     which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
     (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
-    of the candidate that an entry was sent for.
+    of the candidate that an entry was sent for. A passive entry has an `approach`, which its replaces keep.
+
+    `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
+    request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.
     """
 
     key: IntentKey
@@ -146,6 +150,10 @@ class Intent:
     order_class: OrderClass = OrderClass.SIMPLE
     score: float | None = None
     components: tuple[Component, ...] = ()
+    decision_mid: Decimal | None = None
+    send_mid: Decimal | None = None
+    send_mid_at: datetime | None = None
+    approach: Approach | None = None
 
     @property
     def session(self) -> date:

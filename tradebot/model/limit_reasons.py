@@ -35,6 +35,11 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The spread would cost too much.",
         f"Wait; or raise limits.max_spread_fraction: {_APPROVE}",
     ),
+    Reason.QUOTE_TOO_THIN: _row(
+        Cause.IDLE,
+        "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
+        f"Wait; or raise execution.max_quote_share: {_APPROVE}",
+    ),
     Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The account already has as many positions as it may.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: _row(
         Cause.IDLE,

@@ -82,6 +82,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "An exit stayed unfilled and is being repriced.",
         "Nothing to do: the order keeps working while its price changes, or the next pass sends another.",
     ),
+    Reason.ENTRY_STEP: _row(
+        Cause.IDLE,
+        "A passive entry has waited long enough at its price and moves closer to the other side of the spread.",
+        "Nothing to do; patience_s and steps are under execution: in the configuration.",
+    ),
     Reason.STOP_MISSING: _row(
         Cause.IDLE,
         "No order rests at the broker for these shares, so a stop is being placed.",

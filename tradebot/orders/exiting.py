@@ -17,7 +17,7 @@ from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
-from tradebot.orders.sending import send
+from tradebot.orders.sending import send, sent_at
 from tradebot.orders.ways import EXITS
 from tradebot.orders.working_orders import cancel_order
 from tradebot.ports.world import Call, World
@@ -53,6 +53,7 @@ def exit_through(
         target_venue_id=limit.venue_id,
         sent_in=None,
     )
+    intent = sent_at(intent, desk, decided=True)
     sent = send(world, desk, intent, decisions)
     closing = replace(candidate, quantity=pair.quantity)
     return CandidateRecord(closing, (*decisions, sent), intent.client_order_id, price)

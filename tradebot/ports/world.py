@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import ExitRules, HaltRules, Limits, tightest
+from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -28,13 +29,15 @@ class OwnRules:
     """What the configuration says of one strategy.
 
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
-    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts.
+    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
+    how its entries are sent.
     """
 
     universe: Sequence[str]
     limits: Limits
     allotment_fraction: Decimal = Decimal(1)
     times: str = ""
+    execution: Execution = MARKETABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Rules:
     poll_s: Mapping[str, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
+    execution: Execution = MARKETABLE
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
@@ -63,7 +67,7 @@ class Rules:
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
-        return self.own.get(strategy) or OwnRules(self.universe, self.limits)
+        return self.own.get(strategy) or OwnRules(self.universe, self.limits, execution=self.execution)
 
 
 @dataclass(frozen=True, slots=True)

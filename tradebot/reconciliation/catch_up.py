@@ -96,7 +96,7 @@ def catch_up(
 def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
     """Return the reported orders without those that we already know as they are."""
     known = {order.venue_id: order for order in working}
-    told = (order.with_parent_of(known.get(order.venue_id)) for order in latest)
+    told = (order.with_known(known.get(order.venue_id)) for order in latest)
     return tuple(order for order in told if order != known.get(order.venue_id))
 
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from tradebot.exits.lists import ExitList, Exits, parse
 from tradebot.limits import Fraction, Frozen, OwnLimits, Tighter
+from tradebot.strategies.execution_settings import OwnExecution
 from tradebot.strategies.flow_settings import FlowSettings
 from tradebot.text import SYMBOL_PATTERN, counted
 
@@ -30,6 +31,7 @@ class CoreSettings(Frozen):
     # A default that is never validated costs no validator of its own at each start.
     limits: OwnLimits = OwnLimits.model_construct()
     exits: Annotated[ExitList | None, Tighter.SAME] = None
+    execution: OwnExecution = OwnExecution.model_construct()
 
 
 CORE_KEYS = frozenset(CoreSettings.model_fields)
