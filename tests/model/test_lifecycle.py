@@ -241,6 +241,23 @@ def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_no
     assert records.work({})["flow", "AAPL"].leaving == 10
 
 
+def test_a_stop_that_was_moved_rests_once_while_the_venue_still_lists_the_old_one() -> None:
+    leg = order(PAIR, OrderStatus.HELD, **LEG, parent="venue of protect-0")
+    asked = intent(Purpose.PROTECT, Side.SELL, 10, 1)
+    moved = replace(asked, operation=Operation.REPLACE, target_venue_id=leg.venue_id, stop_price=Decimal(97))
+    new = order(moved, limit_price=None, stop_price=Decimal(97))
+    told: list[Event] = [record(PAIR), order(PAIR), leg, record(moved, IntentState.ACKED)]
+
+    def stops(status: OrderStatus) -> list[Decimal]:
+        (work,) = Records().after([*told, replace(new, status=status)]).work({}).values()
+        return [one.price for one in work.resting if one.is_stop]
+
+    assert (stops(OrderStatus.HELD), stops(OrderStatus.REJECTED)) == ([Decimal(97)], [STOP])
+    ended = replace(leg, status=OrderStatus.REPLACED, replaced_by=new.venue_id, updated_at=NOW + timedelta(seconds=1))
+    told.append(ended)
+    assert stops(OrderStatus.HELD) == [Decimal(97)]
+
+
 def test_a_pair_rests_at_its_target_and_its_stop_once_whether_or_not_its_leg_is_listed() -> None:
     both = (RestingPrice(STOP, Decimal(10), True), RestingPrice(TARGET, Decimal(10), False))
     leg = order(PAIR, OrderStatus.HELD, **LEG, parent="venue of protect-0")

@@ -147,6 +147,7 @@ def test_a_dividend_and_a_split_change_the_shares_and_neither_money_nor_age(bot:
         (quantity, average, best), trade, was = marked(before[symbol]), row["trade"], before[symbol]["trade"]
         assert marked(row) == (2 * quantity, average / 2, best / 2)
         assert row["opened_at"] == before[symbol]["opened_at"]
+        assert row["price"] is None, "the last price on record is of the old shares"
         assert [Decimal(trade[name]) for name in ("quantity", "closed_quantity")] == [
             2 * Decimal(was[name]) for name in ("quantity", "closed_quantity")
         ]

@@ -76,6 +76,16 @@ def test_positions_name_their_strategy_if_there_are_several() -> None:
     ]
 
 
+@pytest.mark.parametrize(("age_s", "price"), [(301, None), (300, Decimal(52))])
+def test_a_price_from_before_its_oldest_lot_does_not_apply_to_a_position(age_s: float, price: Decimal | None) -> None:
+    """A split, here five minutes ago, gives a position new lots of the same age."""
+    lots = (Lot(Decimal(20), Decimal(50), ago(300)), Lot(Decimal(1), Decimal(51), ago(10)))
+    position = Position("flow", "AAPL", lots, Decimal(0), ago(600))
+    seen = {"AAPL": holdings.Priced(Decimal(52), ago(age_s))}
+    (held,) = holdings.holdings([position], {}, {}, lambda strategy: LISTED, seen, NOW, {}, at_venue=True)
+    assert (held.price, held.opened_at) == (price, ago(600))
+
+
 def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the_nearer_one() -> None:
     opened_at = ago(600)
     position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), opened_at),), Decimal(0), opened_at)

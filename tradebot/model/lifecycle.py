@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tradebot.model.candidate import Purpose
-from tradebot.model.intent import Intent, IntentRecord, IntentState
-from tradebot.model.order import Order, lineages
+from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
+from tradebot.model.order import Order, OrderStatus, lineages
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
 
 
@@ -150,18 +150,28 @@ class Records:
         filled are still on their way until they are booked.
         """
         found: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
-        for venue_id, lineage in lineages(self.orders, self.orders).items():
+        made = {order.client_order_id: order for order in self.orders.values()}
+        replaced, every = set(self._replaced(made)), lineages(self.orders, self.orders)
+        with_leg = {one.parent for lineage in every.values() if not lineage[0].status.terminal for one in lineage}
+        for venue_id, lineage in every.items():
             intent, order = self._intent_behind(lineage), self.orders[venue_id]
-            if intent is not None:
+            if intent is not None and venue_id not in replaced:
                 unbooked = max(order.filled_quantity - booked.get(venue_id, Decimal(0)), Decimal(0))
-                one = _Sent(order, intent, order.open_quantity + unbooked)
+                one = _Sent(order, intent, order.open_quantity + unbooked, venue_id in with_leg)
                 found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(one)
-        reported = {order.client_order_id for order in self.orders.values()}
         for record in self.intents.values():
             intent = record.intent
-            if intent.makes_order and intent.client_order_id not in reported:
+            if intent.makes_order and intent.client_order_id not in made:
                 found.setdefault((intent.key.strategy, intent.instrument.symbol), ([], []))[1].append(record)
         return {key: _work(orders, unreported) for key, (orders, unreported) in found.items()}
+
+    def _replaced(self, made: Mapping[str, Order]) -> Iterator[str]:
+        """Yield the orders that we replaced with one that the venue took, even if it hasn't reported their end yet."""
+        for name, record in self.intents.items():
+            order, intent = made.get(name), record.intent
+            replaces = order is not None and order.status is not OrderStatus.REJECTED
+            if intent.operation is Operation.REPLACE and intent.target_venue_id is not None and replaces:
+                yield intent.target_venue_id
 
     def _intent_behind(self, lineage: Iterable[Order]) -> Intent | None:
         """Return the intent that made the nearest of these orders, or None if none is ours."""
@@ -170,28 +180,28 @@ class Records:
 
 
 class _Sent(NamedTuple):
-    """An order with the intent behind it, and how many of its shares may still change a position."""
+    """An order with the intent behind it, how many of its shares may still change a position, and if it has a leg."""
 
     order: Order
     intent: Intent
     left: Decimal
+    has_leg: bool
 
 
 def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
     """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
     entering, leaving, resting = None, Decimal(0), list[RestingPrice]()
-    with_legs = {one.order.parent for one in sent if not one.order.status.terminal}
     failed = (IntentState.REJECTED, IntentState.ABANDONED)
     for intent in (record.intent for record in unreported if record.state not in failed):
         if intent.purpose is Purpose.OPEN:
             entering = State.INTENDED
         elif not intent.protects and intent.target_venue_id is None:
             leaving += intent.quantity
-    for order, intent, left in sent:
+    for order, intent, left, has_leg in sent:
         if intent.purpose is Purpose.OPEN:
             entering = State.WORKING if left else entering
         elif order.stop_price is not None or intent.protects:
-            resting += _resting(order, intent, has_leg=order.venue_id in with_legs)
+            resting += _resting(order, intent, has_leg=has_leg)
         else:
             leaving += left
     resting.sort(key=lambda one: (not one.is_stop, one.price, one.quantity))

@@ -125,8 +125,8 @@ def _own(
     at_venue: bool,
 ) -> Holding:
     held = Held(position, best_price(position, None, kept.best))
-    # A price from before the position was opened doesn't apply to it.
-    price = priced.price if priced and priced.at >= position.opened_at else None
+    # A price from before its oldest lot doesn't apply to it. A split gives it new lots, whose shares have other prices.
+    price = priced.price if priced and priced.at >= min(lot.at for lot in position.lots) else None
     watching = in_force(rules, kept)
     rows = stop_rows(held, watching, price, now, listed=rules)
     return Holding(
