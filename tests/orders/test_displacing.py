@@ -149,10 +149,12 @@ def test_a_close_that_never_arrived_is_sent_once_more_under_its_own_id() -> None
     trade_once(world(scene, BETTER), call(slot="lost"))
     scene.venue.script = {}
     for minutes, sent in ((4, 3), (5, 4), (9, 4)):
+        before = len(scene.venue.submitted)
         scene.later(60 * minutes - int((scene.venue.now - LATER).total_seconds()))
-        end = ends(trade_once(world(scene, BETTER, wanted("JPM", 0.95)), call(slot=f"{minutes} minutes")))
-        assert end["XOM", Purpose.OPEN] is Reason.DISPLACEMENT_PENDING
+        cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.95)), call(slot=f"{minutes} minutes"))
+        assert ends(cycle)["XOM", Purpose.OPEN] is Reason.DISPLACEMENT_PENDING
         assert len(scene.venue.submitted) == sent
+        assert sum(record.candidate.purpose is Purpose.CLOSE for record in cycle.candidates) == sent - before
     assert scene.venue.submitted[2] == scene.venue.submitted[3]
 
 
