@@ -9,6 +9,7 @@ from functools import partial
 from tradebot.desk.arrivals import note_arrivals
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
+from tradebot.desk.notable import tell
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
@@ -24,7 +25,7 @@ from tradebot.gates.common import (
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
 from tradebot.gates.execution import entry_price, liquidity
-from tradebot.gates.sizing import entry_size
+from tradebot.gates.sizing import entry_size, stop_distance
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
@@ -36,6 +37,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
 from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, close_as_wanted, close_one_by_one
+from tradebot.orders.displacing import make_room
 from tradebot.orders.protecting import left_to_venue, protect
 from tradebot.orders.sending import send, submit_intent, wanted_key
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
@@ -101,11 +103,12 @@ def trade_once(
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     for candidate in _sells_first(world, desk, proposed, done):
         account, traded = _trade(world, call, account, candidate, promised)
+        account, traded = make_room(world, call, account, traded, proposed.candidates, records)
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
-    return _record(world, replace(cycle, waiting=proposed.own.waiting))
+    return _conclude(world, desk, replace(cycle, waiting=proposed.own.waiting))
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
@@ -161,7 +164,8 @@ def _enter(
     desk, book = account.desk, account.book
     own, quote = world.rules.of(candidate.strategy), desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
-    size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
+    stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
+    size = entry_size(candidate, quote, strategy.book, strategy.limits, stop) if quote else None
     collar = size.limit_price if size else None
     key = wanted_key(world, call, desk, candidate)
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
@@ -204,7 +208,7 @@ def evaluate_exits(
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
     kept = [position for position in desk.positions if position.symbol not in symbols_to_close]
     stops = protect(world, call, desk, {(p.strategy, p.symbol): _levels(world, desk, p) for p in kept})
-    return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
+    return _conclude(world, desk, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
@@ -228,7 +232,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
     closes = close_one_by_one(desk, held, lambda left, position: close(world, call, left, position, asked, "flatten"))
-    return _record(world, _cycle(world, call, desk, cancels + closes))
+    return _conclude(world, desk, _cycle(world, call, desk, cancels + closes))
 
 
 def _named(symbols: frozenset[str] | None, symbol: str) -> bool:
@@ -307,6 +311,12 @@ def _cycle(
 def _marks(desk: Desk) -> tuple[Mark, ...]:
     quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
     return tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote)
+
+
+def _conclude(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
+    """Tell what a person should hear about the pass, then record it."""
+    tell(world, desk, cycle)
+    return _record(world, cycle)
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:

@@ -19,6 +19,8 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
         execution=settings.execution_of(),
+        themes=settings.themes,
+        betas=settings.betas,
     )
 
 
@@ -27,9 +29,7 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
-        yield (
-            name,
-            OwnRules(
-                universe, settings.limits_of(name), allotments[name], section.times or "", settings.execution_of(name)
-            ),
-        )
+        displacement, execution = settings.displacement_of(name), settings.execution_of(name)
+        in_use = displacement if displacement.enabled else None
+        limits, times = settings.limits_of(name), section.times or ""
+        yield name, OwnRules(universe, limits, allotments[name], times, execution, in_use)

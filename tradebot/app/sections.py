@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints
 
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
+from tradebot.limits import (
+    DisplacementRules,
+    ExitRules,
+    Frozen,
+    HaltRules,
+    Limits,
+    Seconds,
+    Tighter,
+    in_force,
+    tightest,
+)
 from tradebot.model.execution import Execution
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
@@ -19,6 +29,7 @@ from tradebot.timetable.job_times import JobTimes, parse
 
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
+Beta = Annotated[Decimal, Field(ge=-10, le=10)]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -84,9 +95,12 @@ class Sections(Frozen):
     unusual_whales: UnusualWhalesSettings
     universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
     sectors: Annotated[dict[Symbol, str], Tighter.SAME]
+    themes: Annotated[dict[Symbol, str | None], Tighter.SAME]
+    betas: Annotated[dict[Symbol, Beta], Tighter.SAME]
     strategies: StrategySettings
     plugins: PluginSettings
     limits: Limits
+    displacement: DisplacementRules
     halts: HaltRules
     execution: ExecutionSettings
     # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
@@ -105,6 +119,10 @@ class Sections(Frozen):
         """Return how the entries of a strategy in use are sent, or those of no strategy in use."""
         own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
         return execution_settings.in_force(self.execution, own)
+
+    def displacement_of(self, strategy: str) -> DisplacementRules:
+        """Return the rules by which a strategy in use displaces its positions: its own, or else the account's."""
+        return self.strategies.sections()[strategy].displacement or self.displacement
 
     @property
     def tightest_limits(self) -> Limits:

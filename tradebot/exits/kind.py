@@ -44,6 +44,8 @@ class ExitRule(Frozen):
     """Why it closes a position; each kind has a reason of its own."""
     column: ClassVar[str]
     """The heading of its column in `tradebot positions`."""
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """The fields of `Outlook` that it looks at; nothing else is read for it."""
 
     @abstractmethod
     def level(self, held: Held) -> Stop:

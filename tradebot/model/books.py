@@ -10,7 +10,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, OwnedFill, Position
+from tradebot.model.position import Kept, OwnedFill, Position, RoundTrip
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
 
@@ -85,6 +85,11 @@ class Books:
     def unresolved(self) -> tuple[IntentRecord, ...]:
         """Return the intents whose outcome isn't known, in the order promised."""
         return tuple(record for record in self.intents if record.state.unresolved)
+
+    @property
+    def round_trips(self) -> tuple[RoundTrip, ...]:
+        """Return our positions that were closed in the last month, in the order in which they were closed."""
+        return self.totals.round_trips
 
     def kept_of(self, position: Position) -> Kept:
         """Return what the ledger keeps of one of our open positions besides its fills."""

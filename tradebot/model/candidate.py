@@ -62,7 +62,8 @@ class Candidate:
     the strategy asked for; `weight` is the share of its allotment that a target asks for. `reads_flow` says whether the
     strategy reads options flow. The two fractions are distances from the entry price at which the position is to be
     closed. `why` is the strategy's own reason to reduce or close. `slot` is the strategy's own slot, and `slot_session`
-    the session in which that starts; they are empty and None if the strategy is asked in every pass.
+    the session in which that starts; they are empty and None if the strategy is asked in every pass. `displaced_by` is
+    the symbol that a position is closed to make room for.
     """
 
     strategy: str
@@ -84,6 +85,7 @@ class Candidate:
     why: str = ""
     slot: str = ""
     slot_session: date | None = None
+    displaced_by: str = ""
 
     @property
     def symbol(self) -> str:

@@ -124,7 +124,8 @@ class Intent:
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
     which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
     (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
-    of the candidate that an entry was sent for. A passive entry has an `approach`, which its replaces keep.
+    of the candidate that an entry was sent for. A passive entry has an `approach`, which its replaces keep. A close
+    with `displaced_by` makes room for that symbol.
 
     `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
     request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.
@@ -154,6 +155,7 @@ class Intent:
     send_mid: Decimal | None = None
     send_mid_at: datetime | None = None
     approach: Approach | None = None
+    displaced_by: str = ""
 
     @property
     def session(self) -> date:

@@ -6,6 +6,16 @@ from tradebot.model.units import Unit
 
 ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
+    Reason.LOSS_COOLDOWN: _row(
+        Cause.IDLE,
+        "The symbol lost money a short while ago.",
+        "Wait for loss_cooldown_s to pass since the last loss in it.",
+    ),
+    Reason.WASH_SALE: _row(
+        Cause.IDLE,
+        "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
+        "Wait; or set limits.wash_sale_days to null and run tradebot config accept.",
+    ),
     Reason.DUPLICATE_INTENT: _row(
         Cause.IDLE,
         "This exact order was already promised.",
@@ -54,6 +64,12 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE,
         "The strategy wants to close the position or a part of it, for the reason it gives.",
         "Nothing to do; the position is being closed.",
+        Unit.NONE,
+    ),
+    Reason.DISPLACED: _row(
+        Cause.IDLE,
+        "The book is full, and the position makes room for a clearly better candidate of its strategy.",
+        "Nothing to do; the position is being closed. displacement: in the configuration turns this off.",
         Unit.NONE,
     ),
     Reason.FRACTION_REFUSED: _row(

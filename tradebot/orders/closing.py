@@ -61,8 +61,13 @@ def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
     return desk
 
 
-def close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> Records:
-    """Send the orders that close a position if `why` and the exit gates pass."""
+def close(
+    world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str, displaced_by: str = ""
+) -> Records:
+    """Send the orders that close a position if `why` and the exit gates pass.
+
+    `displaced_by` is the symbol that it makes room for, if any.
+    """
     candidate = Candidate(
         strategy=position.strategy,
         instrument=Instrument(position.symbol),
@@ -71,6 +76,7 @@ def close(world: World, call: Call, desk: Desk, position: Position, why: Decisio
         at=desk.now,
         quantity=closable(desk, position.symbol, position.quantity),
         source=source,
+        displaced_by=displaced_by,
     )
     return _send_closing(world, call, desk, position, candidate, (why,))
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
@@ -52,6 +52,7 @@ def exit_through(
         at=desk.now,
         target_venue_id=limit.venue_id,
         sent_in=None,
+        displaced_by=candidate.displaced_by,
     )
     intent = sent_at(intent, desk, decided=True)
     sent = send(world, desk, intent, decisions)
@@ -97,4 +98,4 @@ def _halves(pair: Resting) -> tuple[Order, ...]:
 def tell_gap(world: World, desk: Desk, symbol: str, seconds: float, cause: str) -> None:
     """Record for how long shares had no stop at the venue, and why."""
     details = {"gap_ms": f"{seconds * 1000:.0f}", "cause": cause}
-    world.events.emit(SystemEvent(desk.now, "orders", "protection_gap", Severity.WARN, symbol, details))
+    world.events.emit(EventKind.PROTECTION_GAP.at(desk.now, details, symbol))

@@ -100,6 +100,7 @@ def submit_intent(
         score=candidate.score,
         components=candidate.components,
         approach=approach,
+        displaced_by=candidate.displaced_by,
     )
     return sent_at(intent, desk, decided=True)
 

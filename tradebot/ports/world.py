@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
-from tradebot.limits import ExitRules, HaltRules, Limits, tightest
+from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
 from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
@@ -30,7 +30,7 @@ class OwnRules:
 
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
     fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
-    how its entries are sent.
+    how its entries are sent. Without rules of `displacement`, none of its positions gives way.
     """
 
     universe: Sequence[str]
@@ -38,11 +38,15 @@ class OwnRules:
     allotment_fraction: Decimal = Decimal(1)
     times: str = ""
     execution: Execution = MARKETABLE
+    displacement: DisplacementRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind."""
+    """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
+
+    `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta.
+    """
 
     mode: Mode
     universe: Sequence[str]
@@ -54,6 +58,8 @@ class Rules:
     own: Mapping[str, OwnRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
     execution: Execution = MARKETABLE
+    themes: Mapping[str, str | None] = field(default_factory=dict)
+    betas: Mapping[str, Decimal] = field(default_factory=dict)
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
