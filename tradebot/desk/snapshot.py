@@ -8,7 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tradebot.desk.agreement import confirmed, read_venue
+from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import prices
 from tradebot.desk.stakes import intent_price, order_price, stakes
@@ -47,9 +47,8 @@ def take(
     view, books = reading.view, reading.books
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
-    held = (position.symbol for position in positions)
-    stepping = () if with_flow else _stepping(books, reading.orders)
-    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held, *stepping))), positions, entering=with_flow)
+    read = (*entered, *(p.symbol for p in positions), *(() if with_flow else _stepping(books, reading.orders)))
+    priced = prices(world, now, tuple(dict.fromkeys(read)), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -58,12 +57,7 @@ def take(
         permission=_permission(world.permission, view.account),
         state=books.state,
         reconcile=books.standing.reconciled,
-        book=replace(
-            book(view, books, world.rules.sectors, reading.missing, priced.quotes, session=today),
-            own_orders=_own_orders(books, reading.orders),
-            themes=world.rules.themes,
-            betas=world.rules.betas,
-        ),
+        book=_book(world, reading, priced.quotes, today),
         books=books,
         positions=positions,
         net=still_ours(confirmed(reading), positions, unknown.forgotten),
@@ -84,6 +78,13 @@ def take(
         sectors=world.rules.sectors,
         facts=world.facts.last_answers(entered, now) if entered else {},
     )
+
+
+def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:
+    rules, books = world.rules, reading.books
+    worst = book(reading.view, books, rules.sectors, reading.missing, quotes, session=today)
+    own_orders = _own_orders(books, reading.orders)
+    return replace(worst, own_orders=own_orders, themes=rules.themes, betas=rules.betas)
 
 
 def _read_clocks(world: World) -> ClockReading:
@@ -183,7 +184,6 @@ def book(
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
     held = frozenset((*(p.symbol for p in books.totals.own_positions()), *(one.order.symbol for one in missing)))
-    peak = books.standing.peak
     return Book(
         equity=view.account.equity,
         buying_power=view.account.buying_power,
@@ -204,7 +204,7 @@ def book(
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
         entries=_entries_of(_submits(books.promised_in(session))),
-        peak_equity=(peak.highest or None) if peak else None,
+        peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=_worth(view, quotes),
         stakes=stakes(view, books, priced, missing),
         spans=_spans(view, priced, orders),
