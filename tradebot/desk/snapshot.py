@@ -8,7 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tradebot.desk.agreement import confirmed, read_venue
+from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import prices
 from tradebot.desk.stakes import intent_price, order_price, stakes
@@ -23,7 +23,7 @@ from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
-from tradebot.ports.world import World
+from tradebot.ports.world import Rules, World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.missing_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
@@ -58,12 +58,7 @@ def take(
         permission=_permission(world.permission, view.account),
         state=books.state,
         reconcile=books.standing.reconciled,
-        book=replace(
-            book(view, books, world.rules.sectors, reading.missing, priced.quotes, session=today),
-            own_orders=_own_orders(books, reading.orders),
-            themes=world.rules.themes,
-            betas=world.rules.betas,
-        ),
+        book=_book_of(world.rules, reading, priced.quotes, today),
         books=books,
         positions=positions,
         net=still_ours(confirmed(reading), positions, unknown.forgotten),
@@ -83,6 +78,16 @@ def take(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         facts=world.facts.last_answers(entered, now) if entered else {},
+    )
+
+
+def _book_of(rules: Rules, reading: Reading, quotes: Mapping[str, Quote], session: date) -> Book:
+    """Return the worst-case book with our orders that the venue's list left out, and the themes and betas of symbols."""
+    return replace(
+        book(reading.view, reading.books, rules.sectors, reading.missing, quotes, session=session),
+        own_orders=_own_orders(reading.books, reading.orders),
+        themes=rules.themes,
+        betas=rules.betas,
     )
 
 
