@@ -82,7 +82,7 @@ def take(
 
 
 def _book_of(rules: Rules, reading: Reading, quotes: Mapping[str, Quote], session: date) -> Book:
-    """Return the worst-case book with our orders that the venue's list left out, and the themes and betas of symbols."""
+    """Return the worst-case book, with our orders that the venue left out and the themes and betas of symbols."""
     return replace(
         book(reading.view, reading.books, rules.sectors, reading.missing, quotes, session=session),
         own_orders=_own_orders(reading.books, reading.orders),
@@ -188,7 +188,6 @@ def book(
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
     held = frozenset((*(p.symbol for p in books.totals.own_positions()), *(one.order.symbol for one in missing)))
-    peak = books.standing.peak
     return Book(
         equity=view.account.equity,
         buying_power=view.account.buying_power,
@@ -209,7 +208,7 @@ def book(
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
         entries=_entries_of(_submits(books.promised_in(session))),
-        peak_equity=(peak.highest or None) if peak else None,
+        peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=_worth(view, quotes),
         stakes=stakes(view, books, priced, missing),
         spans=_spans(view, priced, orders),
