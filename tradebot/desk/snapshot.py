@@ -47,9 +47,8 @@ def take(
     view, books = reading.view, reading.books
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
-    held = (position.symbol for position in positions)
-    stepping = () if with_flow else _stepping(books, reading.orders)
-    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held, *stepping))), positions, entering=with_flow)
+    read = (*entered, *(p.symbol for p in positions), *(() if with_flow else _stepping(books, reading.orders)))
+    priced = prices(world, now, tuple(dict.fromkeys(read)), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -58,7 +57,7 @@ def take(
         permission=_permission(world.permission, view.account),
         state=books.state,
         reconcile=books.standing.reconciled,
-        book=_book_of(world.rules, reading, priced.quotes, today),
+        book=_book(world, reading, priced.quotes, today),
         books=books,
         positions=positions,
         net=still_ours(confirmed(reading), positions, unknown.forgotten),
@@ -81,14 +80,11 @@ def take(
     )
 
 
-def _book_of(rules: Rules, reading: Reading, quotes: Mapping[str, Quote], session: date) -> Book:
-    """Return the worst-case book, with our orders that the venue left out and the themes and betas of symbols."""
-    return replace(
-        book(reading.view, reading.books, rules.sectors, reading.missing, quotes, session=session),
-        own_orders=_own_orders(reading.books, reading.orders),
-        themes=rules.themes,
-        betas=rules.betas,
-    )
+def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:
+    rules, books = world.rules, reading.books
+    worst = book(reading.view, books, rules.sectors, reading.missing, quotes, session=today)
+    own_orders = _own_orders(books, reading.orders)
+    return replace(worst, own_orders=own_orders, themes=rules.themes, betas=rules.betas)
 
 
 def _read_clocks(world: World) -> ClockReading:

@@ -84,6 +84,8 @@ def order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
 def intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
     """Return what one share of an order of ours may cost, in USD: its limit or the known price, whichever is more.
 
-    A short sale fills at its limit or higher, so its limit alone would be too little.
+    A short sale fills at its limit or higher, so its limit alone would be too little. A passive entry may still step to
+    its collar.
     """
-    return max(intent.limit_price or Decimal(0), prices.get(intent.instrument.symbol, Decimal(0)))
+    collar = intent.approach.collar if intent.approach else Decimal(0)
+    return max(intent.limit_price or Decimal(0), collar, prices.get(intent.instrument.symbol, Decimal(0)))
