@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import prices
-from tradebot.desk.stakes import intent_price, order_price, stakes
+from tradebot.desk.stakes import intent_price, order_price, stakes, working_price
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote
 from tradebot.model.books import Books
@@ -178,7 +178,7 @@ def book(
     """
     view = _at_collars(view, books)
     priced = _prices(view, books.totals.last_price, quotes)
-    orders = tuple(_possible(view, _trading(books, view.orders), priced, books.unresolved, missing))
+    orders = tuple(_possible(view, books, priced, missing))
     exposure = _exposure(view, priced, orders)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
@@ -283,21 +283,18 @@ def _values(position: BrokerPosition, prices: Mapping[str, Decimal]) -> tuple[De
 
 
 def _possible(
-    view: BrokerView,
-    orders: Iterable[Order],
-    prices: Mapping[str, Decimal],
-    unresolved: Sequence[IntentRecord],
-    missing: Sequence[MissingFill],
+    view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill]
 ) -> Iterator[_Possible]:
     """Yield what orders may still add: one that closes adds nothing, one that reverses does.
 
     Only one order of a pair can fill, so its stop adds nothing to its limit order.
     """
     held = {position.symbol: position.quantity for position in view.positions}
-    for order in (order for order in orders if order.parent is None):
-        yield _Possible(order.symbol, order.side, _shares_added(order, held) * order_price(order, prices))
+    for order in (order for order in _trading(books, view.orders) if order.parent is None):
+        added = _shares_added(order, held)
+        yield _Possible(order.symbol, order.side, added * working_price(order, books, prices) if added else added)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
-    for record in _submits(record for record in unresolved if not record.intent.protects):
+    for record in _submits(record for record in books.unresolved if not record.intent.protects):
         intent = record.intent
         yield _Possible(intent.instrument.symbol, intent.side, intent.quantity * intent_price(intent, prices))
     for one in missing:
