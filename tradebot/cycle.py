@@ -14,10 +14,12 @@ from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
-from tradebot.exits.held import Held, best_price, exit_price
-from tradebot.exits.levels import Levels, levels
-from tradebot.exits.lists import in_force
-from tradebot.exits.rules import evaluate
+from tradebot.desk.watching import watch
+from tradebot.exits.held import Held, exit_price
+from tradebot.exits.levels import levels
+from tradebot.exits.lists import Exits, in_force
+from tradebot.exits.rules import ExitCall, judge
+from tradebot.exits.why import Part
 from tradebot.gates.common import (
     clocks_agree,
     session_open,
@@ -32,7 +34,7 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
 from tradebot.model.execution import Approach, Style
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.position import Position
+from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
@@ -203,11 +205,13 @@ def evaluate_exits(
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call))
+    watched = watch(world, desk)
+    exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call, watched))
     symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
-    kept = [position for position in desk.positions if position.symbol not in symbols_to_close]
-    stops = protect(world, call, desk, {(p.strategy, p.symbol): _levels(world, desk, p) for p in kept})
+    kept = [held for held in watched.values() if held.position.symbol not in symbols_to_close]
+    wanted = {(held.position.strategy, held.position.symbol): levels(held, _rules(world, held)) for held in kept}
+    stops = protect(world, call, desk, wanted)
     return _conclude(world, desk, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
 
 
@@ -229,7 +233,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     if cancels:
         # A canceled order may have filled in the meantime, so read again what is left to close.
         desk = _as_if_canceled(desk, symbols) if world.dry_run else take(world, with_flow=False)
-    asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
+    asked = ExitCall(Decision(Gate.EXIT, Verdict.PASS, why, call.by), why=(Part("closed_by_hand"),))
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
     closes = close_one_by_one(desk, held, lambda left, position: close(world, call, left, position, asked, "flatten"))
     return _conclude(world, desk, _cycle(world, call, desk, cancels + closes))
@@ -249,31 +253,18 @@ def _refusal(decision: Decision) -> Decision | None:
     return None if decision.passed else replace(decision, gate=Gate.JOB)
 
 
-def _apply_exit_rules(world: World, call: Call, desk: Desk, position: Position) -> Records:
+def _apply_exit_rules(world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position) -> Records:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
-    why = left_to_venue(world, desk, position, _judge(world, desk, position))
-    return close(world, call, desk, position, why, "exit")
-
-
-def _levels(world: World, desk: Desk, position: Position) -> Levels:
-    """Return where the venue is to close a position by itself."""
-    kept = desk.books.kept_of(position)
-    held = Held(position, best_price(position, desk.quotes.get(position.symbol), kept.best))
-    return levels(held, in_force(world.rules.exits_of(position.strategy), kept))
-
-
-def _judge(world: World, desk: Desk, position: Position) -> Decision:
-    """Return what the exit rules say of one position, after noting its best price."""
-    quote = desk.quotes.get(position.symbol)
-    kept = desk.books.kept_of(position)
+    held, quote = watched[position.key], desk.quotes.get(position.symbol)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
-    # After a split, say, the price is for other shares than we bought, so it can't be the best price so far.
-    best = best_price(position, quote if ratio == 1 else None, kept.best)
-    if not world.dry_run and best != kept.best and ratio == 1:
-        world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
-    rules = in_force(world.rules.exits_of(position.strategy), kept)
-    return evaluate(Held(position, best), quote, desk.now, rules, desk.state.state, ratio, clocks)
+    rules = _rules(world, held)
+    why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, desk.session)
+    return close(world, call, desk, position, left_to_venue(world, desk, position, why), "exit")
+
+
+def _rules(world: World, held: Held) -> Exits:
+    return in_force(world.rules.exits_of(held.position.strategy), held.kept)
 
 
 def _rule_fired(record: CandidateRecord) -> bool:

@@ -408,6 +408,33 @@ def test_a_strategy_without_stops_is_left_out_of_the_sum_and_may_hold_more_than_
     assert len(settings.universe) == 12
 
 
+@pytest.mark.parametrize(
+    ("profile", "listed"),
+    [
+        ("intraday", ["stop_loss", "trailing_stop", "profit_target", "time_exit", "end_of_day"]),
+        (
+            "overnight",
+            [
+                "drawdown",
+                "scale_out",
+                "stale",
+                "open_interest_gone",
+                "signal_decay",
+                "flow_reversal",
+                "regime",
+                "urgency",
+            ],
+        ),
+    ],
+)
+def test_a_profile_of_flow_has_its_exits_and_nothing_else_of_its_own(profile: str, listed: list[str]) -> None:
+    settings, base = load(shipped("profiles") / f"{profile}.yaml", {}).settings, load(None, {}).settings
+    exits = settings.strategies.sections()["flow"].exits or []
+    assert [name for rule in exits for name in rule] == listed
+    assert settings.model_dump(exclude={"strategies"}) == base.model_dump(exclude={"strategies"})
+    assert settings.limits_of("flow") == base.limits_of("flow")
+
+
 def test_an_own_limit_that_is_looser_than_the_accounts_is_told_and_has_no_effect(user_file: Path) -> None:
     settings = loaded(user_file, "strategies: {flow: {limits: {cooldown_s: 5, max_open_positions: 20}}}").settings
     assert settings.limits_of("flow").cooldown_s == 60

@@ -17,7 +17,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill, Position
+from tradebot.model.position import Marks, OwnedFill, Position
 from tradebot.model.totals import Totals
 from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
 from tradebot.reconciliation.findings import FindingKind
@@ -131,7 +131,7 @@ def test_a_split_restates_lots_average_and_best_price_and_the_position_is_no_you
 ) -> None:
     scene = holding(quantity)
     before = own(scene)
-    scene.ledger.put_high_water("flow", "AAPL", before.opened_at, D(120))
+    scene.ledger.put_marks({("flow", "AAPL", before.opened_at): Marks(D(120), None)})
     found = happens(scene, activity("SPLIT", quantity=change), averages={"AAPL": average})
     after, ratio = own(scene), (D(quantity) + D(change)) / D(quantity)
     assert (found.findings, found.bookings) == ((), 1)
@@ -255,7 +255,7 @@ def test_a_new_name_carries_lots_age_and_best_price_over(quantity: str) -> None:
     scene = holding(quantity)
     buy(scene, 2, quantity, "104")
     before = own(scene)
-    scene.ledger.put_high_water("flow", "AAPL", before.opened_at, D(120))
+    scene.ledger.put_marks({("flow", "AAPL", before.opened_at): Marks(D(120), None)})
     gone = activity("NC", quantity=str(-before.quantity), sub="SNC")
     come = activity("NC", "PEAR", str(before.quantity), sub="SNC", number=2)
     found = happens(scene, gone, come)

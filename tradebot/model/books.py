@@ -11,12 +11,9 @@ from tradebot.model.bar import Session
 from tradebot.model.intent import IntentRecord
 from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, OwnedFill, Position, RoundTrip
+from tradebot.model.position import Kept, Key, OwnedFill, Position, RoundTrip
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
-
-Held = tuple[str, str, datetime]
-"""What names an open position: its strategy, its symbol, and when it was opened."""
 
 
 class Standing(NamedTuple):
@@ -61,7 +58,7 @@ class Books:
     promised: Mapping[str, IntentRecord] = field(default_factory=dict)
     filled: Mapping[str, Decimal] = field(default_factory=dict)
     intents: tuple[IntentRecord, ...] = ()
-    kept: Mapping[Held, Kept] = field(default_factory=dict)
+    kept: Mapping[Key, Kept] = field(default_factory=dict)
     sent_by_another_copy: frozenset[str] = frozenset()
     noted_too_early: frozenset[str] = frozenset()
 
@@ -93,8 +90,9 @@ class Books:
         return self.totals.round_trips
 
     def kept_of(self, position: Position) -> Kept:
-        """Return what the ledger keeps of one of our open positions besides its fills."""
-        return self.kept.get((position.strategy, position.symbol, position.opened_at), Kept())
+        """Return what is known of one of our open positions besides its lots."""
+        kept = self.kept.get(position.key, Kept())
+        return replace(kept, original_quantity=position.original_quantity)
 
     def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
         """Return the intents of a recent session, in the order promised."""

@@ -60,6 +60,77 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position is being closed.",
         Unit.SECONDS,
     ),
+    Reason.SCALE_OUT: _row(
+        Cause.IDLE,
+        "The gain reached a level at which a part of the position is closed.",
+        "Nothing to do; a part of the position is being closed.",
+    ),
+    Reason.END_OF_DAY: _row(
+        Cause.IDLE,
+        "The session is about to close, and the position isn't held overnight.",
+        "Nothing to do; the position is being closed.",
+        Unit.SECONDS,
+    ),
+    Reason.STALE_POSITION: _row(
+        Cause.IDLE,
+        "The position was held for days and went nowhere.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.SIGNAL_DECAY: _row(
+        Cause.IDLE,
+        "The score behind the entry faded by more than its noise, and didn't recover.",
+        "Nothing to do; the position is being closed.",
+        Unit.NONE,
+    ),
+    Reason.FLOW_REVERSAL: _row(
+        Cause.IDLE,
+        "Options flow has turned against the position.",
+        "Nothing to do; the position is being closed.",
+        Unit.NONE,
+    ),
+    Reason.OPEN_INTEREST_GONE: _row(
+        Cause.IDLE,
+        "Most contracts behind the entry were closed overnight.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.REGIME: _row(
+        Cause.IDLE,
+        "The market's regime is bad for this side, and the position is losing.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.POSITION_DRAWDOWN: _row(
+        Cause.IDLE,
+        "The position gave back too much of its best gain.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.LOW_MOVEMENT: _row(
+        Cause.IDLE,
+        "The price hardly moved while the position was held.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.MOMENTUM_REVERSAL: _row(
+        Cause.IDLE,
+        "The price runs away from the position.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.EVENT_AHEAD: _row(
+        Cause.IDLE,
+        "An event of the company is close.",
+        "Nothing to do; the position is being closed.",
+        Unit.SECONDS,
+    ),
+    Reason.URGENCY: _row(
+        Cause.IDLE,
+        "What speaks against the position adds up to too much.",
+        "Nothing to do; the position or a part of it is being closed.",
+        Unit.NONE,
+    ),
+    Reason.EXIT_INPUT_MISSING: _row(
+        Cause.UNKNOWN,
+        "An exit rule can't tell, because something that it looks at isn't known. The other rules go on.",
+        "Run tradebot audit; docs/internals/EXITS.md says where each rule's inputs come from.",
+        Unit.NONE,
+    ),
     Reason.STRATEGY_CLOSES: _row(
         Cause.IDLE,
         "The strategy wants to close the position or a part of it, for the reason it gives.",

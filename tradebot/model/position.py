@@ -8,10 +8,15 @@ from decimal import Decimal
 from tradebot.model.candidate import Component, Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
+from tradebot.model.scale_out import ScaleOutLevel
 
 ZERO, NINE_PLACES = Decimal(0), Decimal("1e-9")
 FOREIGN = ""
 """The strategy name of positions that aren't ours. They count toward limits and are never managed."""
+
+
+Key = tuple[str, str, datetime]
+"""What names an open position: its strategy, its symbol, and when it was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,11 @@ class Position:
         return self.cost / self.quantity
 
     @property
+    def key(self) -> Key:
+        """Return what names it while it is open."""
+        return self.strategy, self.symbol, self.opened_at
+
+    @property
     def opened_at(self) -> datetime:
         """Return when the position was opened. The position must be open."""
         assert self.entered_at is not None, f"{self.symbol} is not held"
@@ -88,13 +98,25 @@ class RoundTrip:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """The best and the worst price of a position since it was opened, in USD.
+
+    The worst is None if only an earlier version has looked at the position.
+    """
+
+    best: Decimal
+    worst: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """What the ledger keeps of an open position besides its fills.
 
     `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The two
     fractions are the distances from the entry price at which the entry itself asked to be closed; None if it didn't.
     `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
-    or sold short in all since it was opened, unsigned.
+    or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
+    closed in parts.
     """
 
     best: Decimal | None = None
@@ -104,6 +126,7 @@ class Kept:
     entry_score: float | None = None
     components: tuple[Component, ...] = ()
     original_quantity: Decimal | None = None
+    targets: tuple[ScaleOutLevel, ...] = ()
 
 
 ADOPTED = "adopted"

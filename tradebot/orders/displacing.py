@@ -7,6 +7,8 @@ order never goes out before there is room, and a pass that is killed in between 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from tradebot.exits.rules import ExitCall
+from tradebot.exits.why import Part
 from tradebot.gates.displacement import CAPACITY, Incumbent, judge, lacks_only_room
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.model.candidate import Candidate
@@ -55,9 +57,10 @@ def _close(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, weakest: Incumbent, limit: float
 ) -> tuple[AccountAsk, Records]:
     position = weakest.position
-    why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
-    source = f"displaced_by_{candidate.symbol}"
-    records = close(world, call, account.desk, position, why, source, displaced_by=candidate.symbol)
+    decision = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
+    part = Part("displaced_by", symbol=candidate.symbol)
+    why = ExitCall(decision, why=(part,))
+    records = close(world, call, account.desk, position, why, str(part), displaced_by=candidate.symbol)
     desk = after_closing(account.desk, records)
     book = account.book if desk is account.desk else account.book.with_closing(position.symbol)
     return replace(account, desk=desk, book=book), records

@@ -99,6 +99,8 @@ def submit_intent(
         sent_in=None if key.session == call.session else call.session,
         score=candidate.score,
         components=candidate.components,
+        targets=candidate.targets,
+        why=candidate.why,
         approach=approach,
         displaced_by=candidate.displaced_by,
     )

@@ -124,7 +124,7 @@ def _own(
     *,
     at_venue: bool,
 ) -> Holding:
-    held = Held(position, best_price(position, None, kept.best))
+    held = Held(position, best_price(position, None, kept.best), kept)
     # A price from before its oldest lot doesn't apply to it. A split gives it new lots, whose shares have other prices.
     price = priced.price if priced and priced.at >= min(lot.at for lot in position.lots) else None
     watching = in_force(rules, kept)
@@ -157,6 +157,7 @@ def stop_rows(
     The rules that aren't `listed` are those that the position was opened with.
     """
     levels = ((rule.level(held), rule not in listed) for rule in rules)
+    known = ((stop, own) for stop, own in levels if stop.price is not None or stop.at is not None)
     return tuple(
         StopRow(
             rule=stop.rule.value,
@@ -167,7 +168,7 @@ def stop_rows(
             left_s=(stop.at - now).total_seconds() if stop.at and now else None,
             own=own,
         )
-        for stop, own in levels
+        for stop, own in known
     )
 
 

@@ -29,12 +29,13 @@ from tests.adapters.samples import (
 )
 from tests.adapters.words import INTENTS, OWNED_FILLS
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.migration import VERSION
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.trading import TradingState
 
 ROOT = Path(__file__).parents[3]
@@ -198,7 +199,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "garbage header": lambda path: path.write_bytes(b"garbage!" * 8 + path.read_bytes()[64:]),
     "text": lambda path: path.write_text("these are not the books"),
     "other application": pragma("PRAGMA application_id = 7"),
-    "newer version": pragma("PRAGMA user_version = 6"),
+    "newer version": pragma(f"PRAGMA user_version = {VERSION + 1}"),
     "version before, with the tables of this one": pragma("PRAGMA user_version = 2"),
     "older version": pragma("PRAGMA user_version = 0"),
     "lost table": pragma("DROP TABLE fills"),
@@ -239,7 +240,7 @@ def test_quick_reads_change_nothing_and_cannot_write(folder: Path, books: Sqlite
     assert len(quick.intents()) == 1
     assert quick.trading_state().state is TradingState.ACTIVE
     with pytest.raises(OperatorError):
-        quick.put_high_water("flow", "AAPL", NOW, Decimal(1))
+        quick.put_marks({("flow", "AAPL", NOW): Marks(Decimal(1), None)})
     quick.close()
     assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()} == before
 
