@@ -66,7 +66,6 @@ NARROW = CONFIGURATION.replace(
 """Room for one of the two symbols: both are of one sector."""
 NARROW_USD = Decimal(CASH) * Decimal("0.031")
 """The narrow limit, and what the prices of a day may add to it."""
-STOP = Decimal("0.0005")
 URL = "http://127.0.0.1:9"
 """Never opened: what is sent there goes through the wire."""
 FAULTS = "/exchange/v1/faults"

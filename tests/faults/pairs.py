@@ -1,11 +1,11 @@
-"""Orders as the exchange's log groups them: a limit, its stop and what replaced either of them sell the same shares once.
+"""Orders as the exchange's log groups them: a limit, its stop and what replaced either of them trade the same shares.
 
 A fold over the lines of one account. It knows nothing of the bot but the roles in the ids of its orders.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -32,8 +32,8 @@ class Groups:
             return
         order = event["order_id"]
         if order not in self.first:
-            before = event.get("replaces") or event.get("parent_id")
-            self.first[order] = self.first.get(before, order) if before else order
+            before = str(event.get("replaces") or event.get("parent_id") or order)
+            self.first[order] = self.first.get(before, order)
             self.begun.setdefault(self.first[order], event)
         self.last[order] = event
         if event["event"] == "fill":
@@ -56,18 +56,32 @@ class Groups:
         """Say whether an order belongs to a group that was placed to protect a position."""
         return PROTECT in self.begun[self.first[event["order_id"]]]["client_order_id"]
 
-    def stops(self, symbol: str) -> Decimal:
-        """Return how many shares of a symbol working stops protect."""
+    def stopped(self) -> set[str]:
+        """Return the groups in which a stop works."""
         stops = (e for e in self.last.values() if e.get("stop_price") and e["status"] not in (*ENDED, "held"))
-        return sum((Decimal(e["qty"]) - Decimal(e["filled_qty"]) for e in stops if e["symbol"] == symbol), NONE)
+        return {self.first[event["order_id"]] for event in stops}
+
+    def leaving(self) -> set[str]:
+        """Return the groups that are exits by now: plain ones, and pairs whose limit has been moved."""
+        limits = (e for e in self.last.values() if not e.get("stop_price") and e["status"] not in ENDED)
+        groups = {(self.first[event["order_id"]], bool(event.get("replaces"))) for event in limits}
+        return {group for group, moved in groups if moved or not self.protects(self.begun[group])}
 
 
-def told(events: Iterable[Event]) -> Groups:
-    """Return the groups at the end of some lines."""
+def bare(events: Iterable[Event], *, flat: bool = False) -> Iterator[str]:
+    """Yield positions of which whole shares have neither a working stop nor an exit at the venue, at the end of a log.
+
+    If all is to be `flat`, they need an exit.
+    """
     groups = Groups()
     for event in events:
         groups.add(event)
-    return groups
+    serving = groups.leaving() if flat else groups.leaving() | groups.stopped()
+    for symbol, held in groups.held.items():
+        claims = groups.working(symbol, "sell" if held > 0 else "buy")
+        covered = sum((shares for group, shares in claims.items() if group in serving), NONE)
+        if covered < int(abs(held)):
+            yield f"{held} {symbol} are held, and {'exits' if flat else 'stops and exits'} cover {covered}"
 
 
 def beyond(events: Iterable[Event]) -> Iterator[str]:
@@ -79,7 +93,7 @@ def beyond(events: Iterable[Event]) -> Iterator[str]:
             claims = groups.working(event["symbol"], event["side"])
             held = abs(groups.held[event["symbol"]])
             if sum(claims.values(), NONE) > held:
-                yield f"{event['client_order_id']} is one of exits of {list(map(str, claims.values()))}, {held} are held"
+                yield f"{event['client_order_id']} exits {sum(claims.values())} with others, {held} are held"
 
 
 def protecting_nothing(events: Iterable[Event]) -> Iterator[str]:
@@ -93,6 +107,26 @@ def protecting_nothing(events: Iterable[Event]) -> Iterator[str]:
             if PROTECT in name and name not in asked and not groups.held[symbol]:
                 yield f"{name} was asked for and would protect nothing"
             asked.add(name)
+
+
+def grown(events: Iterable[Event]) -> Iterator[str]:
+    """Yield fills of exits, stops among them, that didn't bring a position nearer to nothing."""
+    groups = Groups()
+    for event in events:
+        before = groups.held[event["symbol"]] if event["event"] == "fill" else NONE
+        groups.add(event)
+        if event["event"] == "fill" and OPEN not in groups.begun[groups.first[event["order_id"]]]["client_order_id"]:
+            after = groups.held[event["symbol"]]
+            if abs(after) >= abs(before) or before * after < 0:
+                yield f"{event['client_order_id']} took {event['symbol']} from {before} to {after}"
+
+
+def broken(events: Sequence[Event]) -> Iterator[str]:
+    """Yield all that exits, stops and pairs of one account must never do."""
+    yield from beyond(events)
+    yield from grown(events)
+    yield from protecting_nothing(events)
+    yield from loosened(events)
 
 
 def loosened(events: Iterable[Event]) -> Iterator[str]:

@@ -30,7 +30,7 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import judge, verdicts
+from tests.faults import judge, pairs, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
 from tests.faults.lies import RESTLESS, STRANGER
@@ -180,7 +180,7 @@ class Schedule:
         events = list(self.day.events())
         account = judge.accounts(events)[self.day.number]
         self.day.problems += verdicts.doubled(events, account)
-        self.day.problems += verdicts.grown(events)
+        self.day.problems += pairs.broken(events)
         self.day.problems += verdicts.exits_beside(events)
         self.day.problems += verdicts.above_limit(events, NARROW_USD, self._first) if self._script.narrow else ()
         self.day.problems += verdicts.halted(events, self.day.shut)
