@@ -21,7 +21,7 @@ class Groups:
     def __init__(self) -> None:
         self.held: dict[str, Decimal] = defaultdict(Decimal)
         self.last: dict[str, Event] = {}
-        self.first: dict[str, str] = {}
+        self.first = dict[str, str]()
         """For each order, the order that its group began with."""
         self.begun: dict[str, Event] = {}
         """The line with which each group began."""
@@ -30,9 +30,9 @@ class Groups:
         """Take one line in."""
         if "order_id" not in event:
             return
-        order = event["order_id"]
+        order: str = event["order_id"]
         if order not in self.first:
-            before = str(event.get("replaces") or event.get("parent_id") or order)
+            before: str = event.get("replaces") or event.get("parent_id") or order
             self.first[order] = self.first.get(before, order)
             self.begun.setdefault(self.first[order], event)
         self.last[order] = event
