@@ -42,6 +42,7 @@ class FakeVenue:
         self.averages: dict[str, Decimal] = {}
         self.script: dict[str, Reply] = {}
         self.swallows = False
+        self.refuses_only_replaces = False
         self.submitted: list[Intent] = []
         self.replaced: list[Intent] = []
         self.cancelled: list[Intent] = []
@@ -115,7 +116,7 @@ class FakeVenue:
     def submit(self, intent: Intent) -> Reply:
         self.before_submit(intent)
         self.submitted.append(intent)
-        reply = self.script.get(intent.instrument.symbol, ACCEPTED)
+        reply = ACCEPTED if self.refuses_only_replaces else self.script.get(intent.instrument.symbol, ACCEPTED)
         if reply.outcome is Outcome.REJECTED or (reply.outcome is Outcome.UNKNOWN and self.swallows):
             return reply
         order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)

@@ -6,8 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from tradebot.desk.arrivals import note_arrivals
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
+from tradebot.desk.notable import tell
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
@@ -24,17 +26,20 @@ from tradebot.gates.common import (
     session_open_to_leave,
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
-from tradebot.gates.sizing import entry_size
+from tradebot.gates.execution import entry_price, liquidity
+from tradebot.gates.sizing import entry_size, stop_distance
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
+from tradebot.model.execution import Approach, Style
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
 from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, close_as_wanted, close_one_by_one
+from tradebot.orders.displacing import make_room
 from tradebot.orders.protecting import left_to_venue, protect
 from tradebot.orders.sending import send, submit_intent, wanted_key
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
@@ -87,6 +92,7 @@ def trade_once(
     """
     sent_before = {} if sent_before is None else sent_before
     desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed)))
+    note_arrivals(world, desk)
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -99,11 +105,12 @@ def trade_once(
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     for candidate in _sells_first(world, desk, proposed, done):
         account, traded = _trade(world, call, account, candidate, promised)
+        account, traded = make_room(world, call, account, traded, proposed.candidates, records)
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
-    return _record(world, replace(cycle, waiting=proposed.own.waiting))
+    return _conclude(world, desk, replace(cycle, waiting=proposed.own.waiting))
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
@@ -159,13 +166,18 @@ def _enter(
     desk, book = account.desk, account.book
     own, quote = world.rules.of(candidate.strategy), desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
-    size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
-    price = size.limit_price if size else None
+    stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
+    size = entry_size(candidate, quote, strategy.book, strategy.limits, stop) if quote else None
+    collar = size.limit_price if size else None
     key = wanted_key(world, call, desk, candidate)
-    decisions = decide(Ask(strategy, candidate, quote, size, promised=key.client_order_id() in promised))
-    if size is None or first_failure(decisions):
-        return account, CandidateRecord(candidate, decisions, reference_price=price)
-    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg)
+    depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
+    judged = replace(candidate, decisions=(*candidate.decisions, *depth))
+    decisions = decide(Ask(strategy, judged, quote, size, promised=key.client_order_id() in promised))
+    if quote is None or size is None or first_failure(decisions):
+        return account, CandidateRecord(candidate, decisions, reference_price=collar)
+    price = entry_price(candidate.instrument, candidate.side, quote, size.limit_price, own.execution)
+    approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
+    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg, approach)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
@@ -189,6 +201,7 @@ def evaluate_exits(
     """
     ended = ended or {}
     desk = halt_if_needed(world, take(world, with_flow=False, clocks=clocks))
+    note_arrivals(world, desk)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -199,7 +212,7 @@ def evaluate_exits(
     kept = [held for held in watched.values() if held.position.symbol not in symbols_to_close]
     wanted = {(held.position.strategy, held.position.symbol): levels(held, _rules(world, held)) for held in kept}
     stops = protect(world, call, desk, wanted)
-    return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
+    return _conclude(world, desk, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
@@ -223,7 +236,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     asked = ExitCall(Decision(Gate.EXIT, Verdict.PASS, why, call.by), why=(Part("closed_by_hand"),))
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
     closes = close_one_by_one(desk, held, lambda left, position: close(world, call, left, position, asked, "flatten"))
-    return _record(world, _cycle(world, call, desk, cancels + closes))
+    return _conclude(world, desk, _cycle(world, call, desk, cancels + closes))
 
 
 def _named(symbols: frozenset[str] | None, symbol: str) -> bool:
@@ -289,6 +302,12 @@ def _cycle(
 def _marks(desk: Desk) -> tuple[Mark, ...]:
     quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
     return tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote)
+
+
+def _conclude(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
+    """Tell what a person should hear about the pass, then record it."""
+    tell(world, desk, cycle)
+    return _record(world, cycle)
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:

@@ -161,7 +161,11 @@ def _broker(
     return Broker(
         clock=venue.clock,
         view=view,
-        book=book(view, books, app.settings.sectors, quotes=quotes, session=session_date(ledger, venue.clock.now)),
+        book=replace(
+            book(view, books, app.settings.sectors, quotes=quotes, session=session_date(ledger, venue.clock.now)),
+            themes=app.settings.themes,
+            betas=app.settings.betas,
+        ),
         findings=compare(ours, view, venue.booked.doubtful),
         unapplied=len(venue.pending) + len(venue.booked.proven) + done,
         quotes=quotes,

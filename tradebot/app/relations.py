@@ -6,9 +6,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import flow_problems
+from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.lists import parse, worst_stop
-from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
+from tradebot.limits import without_effect
 from tradebot.model.record import Job
+from tradebot.strategies import execution_settings
 from tradebot.timetable.job_times import longest_wait_s
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ def problems(settings: Sections) -> Iterator[str]:
     yield from exit_contradictions(settings.exits)
     if settings.strategies.sections():
         yield from _of_strategies(settings)
+        yield from _displacement(settings)
         yield from _fits_the_timetable(settings)
 
 
@@ -47,7 +51,10 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
     for trader in traders:
         if trader.limits != settings.limits:
             yield from contradictions(trader.limits, f"strategies.{trader.name}.limits")
-    yield from halts_by_itself(traders, settings.halts)
+    yield from halts_by_itself(traders, settings.limits, settings.halts)
+    styles = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
+    for where, execution in {"execution": settings.execution_of(), **styles}.items():
+        yield from execution_settings.contradictions(execution, where, settings.limits.entry_life_s)
 
 
 def _traders(settings: Sections) -> Iterator[Trader]:
@@ -60,6 +67,25 @@ def _traders(settings: Sections) -> Iterator[Trader]:
 def _stop_of(section: CoreSettings, settings: Sections) -> Decimal | None:
     """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
     return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
+
+
+def _displacement(settings: Sections) -> Iterator[str]:
+    """Check that a position can get old enough to give way before a rule of time closes it."""
+    for name, section in settings.strategies.sections().items():
+        rules, longest_s = settings.displacement_of(name), _longest_held_s(section, settings)
+        if rules.enabled and longest_s is not None and rules.min_age_s >= longest_s:
+            where = f"strategies.{name}.displacement" if section.displacement else "displacement"
+            yield (
+                f"{where}.min_age_s {rules.min_age_s} is not below the {longest_s} s after which the time exit closes "
+                f"every position of {name}: no position would ever be old enough to give way"
+            )
+
+
+def _longest_held_s(section: CoreSettings, settings: Sections) -> int | None:
+    """Return after how many seconds a strategy's exits close any position; None if no rule of time does."""
+    if section.exits is None:
+        return settings.exits.time_exit_s
+    return min((rule.after_s for rule in parse(section.exits) if isinstance(rule, TimeExit)), default=None)
 
 
 def _fits_the_timetable(settings: Sections) -> Iterator[str]:

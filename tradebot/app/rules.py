@@ -20,6 +20,9 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
+        execution=settings.execution_of(),
+        themes=settings.themes,
+        betas=settings.betas,
         flow=_flow(settings),
     )
 
@@ -39,4 +42,7 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
-        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "")
+        displacement, execution = settings.displacement_of(name), settings.execution_of(name)
+        in_use = displacement if displacement.enabled else None
+        limits, times = settings.limits_of(name), section.times or ""
+        yield name, OwnRules(universe, limits, allotments[name], times, execution, in_use)

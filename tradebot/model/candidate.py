@@ -65,6 +65,7 @@ class Candidate:
     closed, and `targets` the levels at which it is to be closed in parts. `why` is the reason to reduce or close: the
     strategy's own words, or the composed reason of the exit rules. `slot` is the strategy's own slot, and
     `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass.
+    `displaced_by` is the symbol that a position is closed to make room for.
     """
 
     strategy: str
@@ -86,6 +87,7 @@ class Candidate:
     why: str = ""
     slot: str = ""
     slot_session: date | None = None
+    displaced_by: str = ""
     targets: tuple[ScaleOutLevel, ...] = ()
 
     @property

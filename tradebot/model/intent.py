@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import Order, OrderClass, OrderType, TimeInForce
 from tradebot.model.scale_out import ScaleOutLevel
@@ -124,9 +125,14 @@ class Intent:
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
     which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
     (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
-    of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
-    closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
-    grammar of `exits.why`.
+    of the candidate that an entry was sent for. A passive entry has an `approach`, which its replaces keep. A close
+    with `displaced_by` makes room for that symbol.
+
+    `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
+    request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.
+
+    `targets` are the levels at which the position that this opens is to be closed in parts. `why` is the reason of an
+    order that closes: the strategy's own words, or the exit rules' in the grammar of `exits.why`.
     """
 
     key: IntentKey
@@ -149,6 +155,11 @@ class Intent:
     order_class: OrderClass = OrderClass.SIMPLE
     score: float | None = None
     components: tuple[Component, ...] = ()
+    decision_mid: Decimal | None = None
+    send_mid: Decimal | None = None
+    send_mid_at: datetime | None = None
+    approach: Approach | None = None
+    displaced_by: str = ""
     targets: tuple[ScaleOutLevel, ...] = ()
     why: str = ""
 
@@ -180,6 +191,11 @@ class Intent:
             return order.stop_price in (None, self.stop_price)
         price_omitted = order.limit_price is None and order.order_type is OrderType.LIMIT
         return order.limit_price == self.limit_price or price_omitted
+
+    @property
+    def rests(self) -> bool:
+        """Return True if it is about an order that protected a position, even if that is an exit by now."""
+        return self.key.role is Purpose.PROTECT
 
     @property
     def protects(self) -> bool:

@@ -6,6 +6,16 @@ from tradebot.model.units import Unit
 
 ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
+    Reason.LOSS_COOLDOWN: _row(
+        Cause.IDLE,
+        "The symbol lost money a short while ago.",
+        "Wait for loss_cooldown_s to pass since the last loss in it.",
+    ),
+    Reason.WASH_SALE: _row(
+        Cause.IDLE,
+        "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
+        "Wait; or set limits.wash_sale_days to null and run tradebot config accept.",
+    ),
     Reason.DUPLICATE_INTENT: _row(
         Cause.IDLE,
         "This exact order was already promised.",
@@ -127,6 +137,12 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position is being closed.",
         Unit.NONE,
     ),
+    Reason.DISPLACED: _row(
+        Cause.IDLE,
+        "The book is full, and the position makes room for a clearly better candidate of its strategy.",
+        "Nothing to do; the position is being closed. displacement: in the configuration turns this off.",
+        Unit.NONE,
+    ),
     Reason.FRACTION_REFUSED: _row(
         Cause.BLOCKED,
         "The broker refused to trade a fraction of a share today, and less than one share is left to close.",
@@ -152,6 +168,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE,
         "An exit stayed unfilled and is being repriced.",
         "Nothing to do: the order keeps working while its price changes, or the next pass sends another.",
+    ),
+    Reason.ENTRY_STEP: _row(
+        Cause.IDLE,
+        "A passive entry has waited long enough at its price and moves closer to the other side of the spread.",
+        "Nothing to do; patience_s and steps are under execution: in the configuration.",
     ),
     Reason.STOP_MISSING: _row(
         Cause.IDLE,

@@ -23,10 +23,11 @@ from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Resting
 from tradebot.orders.exiting import exit_through, release, tell_gap
 from tradebot.orders.protecting import protect_again
-from tradebot.orders.resting import Resting, exit_is_refused, resting
 from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_intent, wanted_key
+from tradebot.orders.ways import exit_is_refused
 from tradebot.orders.working_orders import AGAIN
 from tradebot.ports.world import Call, World
 
@@ -62,8 +63,13 @@ def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
     return desk
 
 
-def close(world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str) -> Records:
-    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass."""
+def close(
+    world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str, displaced_by: str = ""
+) -> Records:
+    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass.
+
+    `displaced_by` is the symbol that it makes room for, if any.
+    """
     shares = closable(desk, position.symbol, position.quantity)
     candidate = Candidate(
         strategy=position.strategy,
@@ -74,6 +80,7 @@ def close(world: World, call: Call, desk: Desk, position: Position, why: ExitCal
         quantity=shares if why.shares is None else min(why.shares, shares),
         source=source,
         why=compose(why.why) if why.why else "",
+        displaced_by=displaced_by,
     )
     # What a rule doesn't know explains why the position is held, and must not keep another rule from closing it.
     unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
@@ -130,7 +137,7 @@ def _exits(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...]
 ) -> Iterator[CandidateRecord]:
     """Close shares that nothing protects first, then those of the newest pair, and so on."""
-    pairs = [pair for pair in resting(desk).get((candidate.strategy, candidate.symbol), ()) if not pair.exiting]
+    pairs = [pair for pair in desk.resting.get((candidate.strategy, candidate.symbol), ()) if not pair.exiting]
     left = _quantity(candidate)
     free = min(left, _free(desk, candidate, pairs) if pairs else left)
     if free:

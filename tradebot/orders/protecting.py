@@ -23,8 +23,9 @@ from tradebot.model.order import OrderClass, OrderType, TimeInForce
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.resting import Resting, Whose, class_to_try, resting
+from tradebot.model.resting import Resting, Whose
 from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_key
+from tradebot.orders.ways import TIGHTENS, class_to_try
 from tradebot.orders.working_orders import AGAIN, cancel_order
 from tradebot.ports.world import Call, World
 
@@ -40,7 +41,7 @@ def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]
 
     Positions that aren't in `wanted` are on their way out, or aren't protected at the venue.
     """
-    rests = resting(desk)
+    rests = desk.resting
     held = {(position.strategy, position.symbol): position for position in desk.positions}
     for whose, pairs in rests.items():
         for pair in _needless(desk, held.get(whose), pairs):
@@ -90,8 +91,10 @@ def _protect_one(
         if _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction):
             yield _send(world, desk, _tightened(call, desk, pair, stop), Reason.STOP_TIGHTENED, stop)
     shares = _protectable(desk, position, side) - sum((pair.quantity for pair in pairs), Decimal(0))
+    if shares <= 0 or position.symbol in desk.unproven:
+        return
     kind = class_to_try(desk.books, (position.strategy, position.symbol))
-    if shares <= 0 or kind is None or position.symbol in desk.unproven:
+    if kind is None:
         return
     for price, part in _parts(desk, position, levels, pairs, shares) if kind is OrderClass.OCO else ((stop, shares),):
         asked = Candidate(
@@ -211,7 +214,7 @@ def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal) -> Intent:
     """Return the request that moves the stop of a pair, and nothing else."""
     order, promised = pair.stop, pair.record.intent
     assert order is not None, "a stop that isn't known isn't moved"
-    key = replace(promised.key, session=call.session, slot=call.slot, target=order.venue_id, generation=0)
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
     return replace(
         promised,
         key=key,
@@ -268,7 +271,7 @@ def left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
     side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
-    pairs = resting(desk).get((position.strategy, position.symbol), ())
+    pairs = desk.resting.get((position.strategy, position.symbol), ())
     covered = sum((pair.quantity for pair in pairs if not (pair.exiting or pair.ending)), Decimal(0))
     if quote is None or not covered or covered < _protectable(desk, position, side):
         return why

@@ -213,7 +213,7 @@ class Orders:
     def _apply_order(self, order: Order, at: datetime) -> bool:
         found = self._file.row("SELECT body FROM orders WHERE account = ? AND venue_id = ?", (order.venue_id,))
         known = stored(Order, found[0]) if found else None
-        order = order.with_parent_of(known)
+        order = order.with_known(known)
         if known and not order.supersedes(known):
             return False
         self._file.execute(

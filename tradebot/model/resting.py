@@ -3,20 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.model.books import Books
-from tradebot.model.candidate import Purpose
-from tradebot.model.desk import Desk
-from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation
-from tradebot.model.order import Order, OrderClass, OrderStatus
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order, OrderStatus
 
 Whose = tuple[str, str]
 """A strategy and a symbol."""
-
-RETRY = timedelta(minutes=15)
-"""How long a venue that refused every kind of protection for a position isn't asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +48,9 @@ class Resting:
         return any(order.status is OrderStatus.PENDING_CANCEL for order in (self.limit, self.stop) if order)
 
 
-def resting(desk: Desk) -> Mapping[Whose, tuple[Resting, ...]]:
-    """Return what rests at the venue by strategy and symbol, oldest first."""
-    return resting_among(desk.books, desk.orders)
-
-
 def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
     """Return what rests among these working orders by strategy and symbol, oldest first."""
-    found = [(order, record) for order in orders if (record := books.intent_behind(order)) and _rests(record.intent)]
+    found = [(order, record) for order in orders if (record := books.intent_behind(order)) and record.intent.rests]
     # A leg may still name the order that its parent has replaced.
     first = [order for order, _ in found if not order.parent]
     latest = {one.venue_id: order.venue_id for order in first for one in books.chains.get(order.venue_id, (order,))}
@@ -76,38 +65,3 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
         record = next((record for order, record in group if order is limit), group[0][1])
         groups[record.intent.key.strategy, record.intent.key.symbol].append(Resting(record, limit, stop))
     return {whose: tuple(rests) for whose, rests in groups.items()}
-
-
-def _rests(intent: Intent) -> bool:
-    return intent.key.role is Purpose.PROTECT
-
-
-def exit_is_refused(books: Books) -> bool:
-    """Return True if the venue refused, the last time, that the limit of a pair goes through the market."""
-    for record in reversed(books.intents):
-        intent = record.intent
-        if _rests(intent) and not intent.protects and intent.operation is Operation.REPLACE:
-            if record.state is IntentState.ACKED:
-                return False
-            if record.state is IntentState.REJECTED and record.code != TARGET_DONE:
-                return True
-    return False
-
-
-def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
-    """Return what to protect a position with: a pair unless the venue refused that last, then a plain stop.
-
-    None if it refused a plain stop too, a short while ago.
-    """
-    for record in reversed(books.intents):
-        intent = record.intent
-        if not (intent.protects and intent.operation is Operation.SUBMIT):
-            continue
-        if (intent.key.strategy, intent.key.symbol) != whose or record.state is IntentState.ABANDONED:
-            continue
-        if record.state is not IntentState.REJECTED:
-            return intent.order_class
-        if intent.order_class is OrderClass.OCO:
-            return OrderClass.SIMPLE
-        return OrderClass.OCO if books.at - record.updated_at >= RETRY else None
-    return OrderClass.OCO
