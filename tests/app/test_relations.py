@@ -8,6 +8,8 @@ from tradebot.errors import ConfigurationError
 
 ON: dict[str, object] = {"enabled": True}
 
+DECAY = {"signal_decay": {"noise_multiple": 3, "recovery_multiple": 2, "confirm_passes": 2, "min_hold_s": 7201}}
+
 
 def flags(displacement: dict[str, object], own: dict[str, object] | None = None) -> dict[str, object]:
     return {"displacement": displacement, "strategies": {"flow": own or {}}}
@@ -16,11 +18,19 @@ def flags(displacement: dict[str, object], own: dict[str, object] | None = None)
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (flags({**ON, "min_age_s": 14400}), r"displacement\.min_age_s 14400 is not below the 14400 s"),
+        (
+            flags({**ON, "min_age_s": 14400}),
+            r"displacement\.min_age_s of 14400 s is not shorter than time_exit's after_s 14400",
+        ),
         (
             flags(ON, {"exits": [{"stop_loss": {"fraction": 0.02}}, {"time_exit": {"after_s": 3600}}]}),
-            r"displacement\.min_age_s 7200 is not below the 3600 s after which the time exit closes every position",
+            r"displacement\.min_age_s of 7200 s is not shorter than time_exit's after_s 3600",
         ),
+        (
+            flags({**ON, "min_age_s": 22500}, {"exits": [{"end_of_day": {"before_close_s": 900}}]}),
+            r"displacement\.min_age_s 22500 is not below the 22500 s that end_of_day leaves of a session",
+        ),
+        (flags(ON, {"exits": [DECAY]}), r"displacement\.min_age_s 7200 is below signal_decay's min_hold_s 7201"),
     ],
 )
 def test_a_position_must_be_able_to_get_old_enough(flags: dict[str, object], words: str) -> None:
@@ -45,5 +55,5 @@ def test_a_strategy_has_its_own_rules_or_the_accounts_and_none_if_they_are_off()
     assert of_flow(flags(ON)) == 0.25
     assert of_flow(flags({}, {"displacement": own})) == 0.5
     assert of_flow(flags(ON, {"displacement": {**own, "enabled": False}})) is None
-    with pytest.raises(ConfigurationError, match=r"strategies\.flow\.displacement\.min_age_s 14400"):
+    with pytest.raises(ConfigurationError, match=r"strategies\.flow\.displacement\.min_age_s of 14400"):
         load(None, {}, flags({}, {"displacement": {**own, "min_age_s": 14400}}))

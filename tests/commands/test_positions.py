@@ -20,6 +20,8 @@ def traded(bot: Bot) -> Bot:
         order_by_hand(bot.url, "MSFT", "1", "by-hand-1")
         bot.says("exchange", "tick", "2m")
         bot.says("evaluate-exits")
+        # The reply to an order shows it before it works.
+        bot.says("reconcile")
     return bot
 
 

@@ -1,21 +1,19 @@
 """A better candidate gets room only after a position has really been closed, once, whatever happens in between."""
 
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from tests.builders import DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
-from tests.fakes import MemoryLedger
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.own_slots import finish_judged
+from tradebot.exits.why import Part, parse
 from tradebot.limits import ExitRules, Protection
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.position import Kept, Key
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.slot import StrategySlot
@@ -25,18 +23,9 @@ RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 36
 BETTER = wanted("XOM", 0.9)
 
 
-class ScoredLedger(MemoryLedger):
-    """A ledger that keeps the score of the intent behind each position."""
-
-    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
-        scores = {i.intent.instrument.symbol: i.intent.score for i in self.intents() if i.intent.score is not None}
-        known = super().kept(held)
-        return {one: replace(known.get(one, Kept()), entry_score=scores.get(one[1])) for one in held}
-
-
 def full(count: int = 2, exits: ExitRules = EXITS) -> Scene:
     """Return a scene whose book is full: AAPL was bought for a score of 0.5, MSFT for 0.6, two hours ago."""
-    scene = Scene(ledger=ScoredLedger(), exits=exits, limits=limits(max_open_positions=count, max_new_entries=count))
+    scene = Scene(exits=exits, limits=limits(max_open_positions=count, max_new_entries=count))
     trade_once(scene.world(wanted("AAPL", 0.5), wanted("MSFT", 0.6)), call(slot="buy"))
     for intent in tuple(scene.venue.submitted):
         scene.venue.fill(intent.client_order_id, "100")
@@ -66,13 +55,14 @@ def test_the_weakest_is_closed_first_and_the_better_one_is_opened_once_that_has_
         ("XOM", Purpose.OPEN): Reason.DISPLACEMENT_STARTED,
     }
     closed, refused = cycle.candidates
-    assert (closed.candidate.source, closed.candidate.displaced_by) == ("displaced_by_XOM", "XOM")
+    assert (closed.candidate.why, closed.candidate.displaced_by) == ("displaced_by_XOM", "XOM")
     reasons = [decision.reason for decision in closed.decisions if decision.gate is Gate.EXIT]
     started = next(decision for decision in refused.decisions if decision.gate is Gate.DISPLACEMENT)
     assert (reasons, started.limit) == ([Reason.DISPLACED], 0.25)
     assert started.observed == pytest.approx(0.4)
     last = scene.venue.submitted[-1]
     assert (last.purpose, last.side, last.displaced_by) == (Purpose.CLOSE, Side.SELL, "XOM")
+    assert parse(last.why) == (Part("displaced_by", symbol="XOM"),)
 
     scene.later(60)
     assert ends(trade_once(world(scene, BETTER), call(slot="too early"))) == {

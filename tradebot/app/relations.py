@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from tradebot.app.flow_plan import flow_problems
 from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.exits.kinds.end_of_day import EndOfDay
-from tradebot.exits.kinds.time_exit import TimeExit
-from tradebot.exits.lists import parse, worst_stop
+from tradebot.exits.kinds.signal_decay import SignalDecay
+from tradebot.exits.kinds.time_exit import too_late
+from tradebot.exits.lists import of_account, parse, worst_stop
 from tradebot.limits import without_effect
 from tradebot.model.record import Job
 from tradebot.strategies import execution_settings
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tradebot.app.sections import Sections
+    from tradebot.exits.lists import Exits
+    from tradebot.limits import DisplacementRules
     from tradebot.strategies.settings import CoreSettings
+
+SESSION_S = 23_400
+"""How long a regular session lasts."""
 
 MOST_UNWATCHED_S = 900
 """The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
@@ -71,22 +77,28 @@ def _stop_of(section: CoreSettings, settings: Sections) -> Decimal | None:
 
 
 def _displacement(settings: Sections) -> Iterator[str]:
-    """Check that a position can get old enough to give way before a rule of time closes it."""
+    """Check that a position can get old enough to give way, and that no rule has to hold it longer than that."""
     for name, section in settings.strategies.sections().items():
-        rules, longest_s = settings.displacement_of(name), _longest_held_s(section, settings)
-        if rules.enabled and longest_s is not None and rules.min_age_s >= longest_s:
+        rules = settings.displacement_of(name)
+        if rules.enabled:
             where = f"strategies.{name}.displacement" if section.displacement else "displacement"
+            exits = of_account(settings.exits) if section.exits is None else parse(section.exits)
+            late = too_late(f"{where}.min_age_s", rules.min_age_s, exits)
+            yield from (late,) if late else _held_otherwise(f"{where}.min_age_s {rules.min_age_s}", rules, exits)
+
+
+def _held_otherwise(where: str, rules: DisplacementRules, exits: Exits) -> Iterator[str]:
+    for rule in exits:
+        if isinstance(rule, SignalDecay) and rules.min_age_s < rule.min_hold_s:
             yield (
-                f"{where}.min_age_s {rules.min_age_s} is not below the {longest_s} s after which the time exit closes "
-                f"every position of {name}: no position would ever be old enough to give way"
+                f"{where} is below signal_decay's min_hold_s {rule.min_hold_s}: a position could give way to a better "
+                "signal while its own signal must not close it yet"
             )
-
-
-def _longest_held_s(section: CoreSettings, settings: Sections) -> int | None:
-    """Return after how many seconds a strategy's exits close any position; None if no rule of time does."""
-    if section.exits is None:
-        return settings.exits.time_exit_s
-    return min((rule.after_s for rule in parse(section.exits) if isinstance(rule, TimeExit)), default=None)
+        if isinstance(rule, EndOfDay) and rules.min_age_s >= SESSION_S - rule.before_close_s:
+            yield (
+                f"{where} is not below the {SESSION_S - rule.before_close_s} s that end_of_day leaves of a session: no "
+                "position would ever be old enough to give way"
+            )
 
 
 def _fits_the_timetable(settings: Sections) -> Iterator[str]:

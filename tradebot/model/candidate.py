@@ -64,8 +64,8 @@ class Candidate:
     strategy reads options flow. The two fractions are distances from the entry price at which the position is to be
     closed, and `targets` the levels at which it is to be closed in parts. `why` is the reason to reduce or close: the
     strategy's own words, or the composed reason of the exit rules. `slot` is the strategy's own slot, and
-    `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass.
-    `displaced_by` is the symbol that a position is closed to make room for.
+    `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass. A
+    position with `displaced_by` is closed to make room for that symbol.
     """
 
     strategy: str
@@ -87,8 +87,8 @@ class Candidate:
     why: str = ""
     slot: str = ""
     slot_session: date | None = None
-    displaced_by: str = ""
     targets: tuple[ScaleOutLevel, ...] = ()
+    displaced_by: str = ""
 
     @property
     def symbol(self) -> str:

@@ -125,14 +125,13 @@ class Intent:
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
     which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
     (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
-    of the candidate that an entry was sent for. A passive entry has an `approach`, which its replaces keep. A close
-    with `displaced_by` makes room for that symbol.
+    of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
+    closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
+    grammar of `exits.why`. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by`
+    makes room for that symbol.
 
     `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
     request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.
-
-    `targets` are the levels at which the position that this opens is to be closed in parts. `why` is the reason of an
-    order that closes: the strategy's own words, or the exit rules' in the grammar of `exits.why`.
     """
 
     key: IntentKey
@@ -159,9 +158,9 @@ class Intent:
     send_mid: Decimal | None = None
     send_mid_at: datetime | None = None
     approach: Approach | None = None
-    displaced_by: str = ""
     targets: tuple[ScaleOutLevel, ...] = ()
     why: str = ""
+    displaced_by: str = ""
 
     @property
     def session(self) -> date:

@@ -58,9 +58,9 @@ def _close(
 ) -> tuple[AccountAsk, Records]:
     position = weakest.position
     decision = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
-    why = ExitCall(decision, why=(Part("displaced_by", symbol=candidate.symbol),))
-    source = f"displaced_by_{candidate.symbol}"
-    records = close(world, call, account.desk, position, why, source, displaced_by=candidate.symbol)
+    part = Part("displaced_by", symbol=candidate.symbol)
+    why = ExitCall(decision, why=(part,))
+    records = close(world, call, account.desk, position, why, str(part), displaced_by=candidate.symbol)
     desk = after_closing(account.desk, records)
     book = account.book if desk is account.desk else account.book.with_closing(position.symbol)
     return replace(account, desk=desk, book=book), records

@@ -46,8 +46,8 @@ class OwnRules:
 class Rules:
     """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
 
-    `flow` says which alerts count; it is None if the flow strategy is off. `themes` has the theme of each symbol, None
-    for one that belongs to none, and `betas` its beta.
+    `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `flow`
+    says which alerts count; it is None if the flow strategy is off. `displacement` is the account's; None if it is off.
     """
 
     mode: Mode
@@ -63,6 +63,7 @@ class Rules:
     themes: Mapping[str, str | None] = field(default_factory=dict)
     betas: Mapping[str, Decimal] = field(default_factory=dict)
     flow: FlowWindow | None = None
+    displacement: DisplacementRules | None = None
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
@@ -76,7 +77,9 @@ class Rules:
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
-        return self.own.get(strategy) or OwnRules(self.universe, self.limits, execution=self.execution)
+        return self.own.get(strategy) or OwnRules(
+            self.universe, self.limits, execution=self.execution, displacement=self.displacement
+        )
 
 
 @dataclass(frozen=True, slots=True)

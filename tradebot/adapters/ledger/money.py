@@ -25,6 +25,8 @@ from tradebot.model.trading import ReconcileMark
 FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
 OF_SYMBOL = """SELECT body, origin, about FROM fills
     WHERE account = ? AND body ->> '$.fill.symbol' = ? ORDER BY at, sequence"""
+SINCE = """SELECT body, origin, about FROM fills INDEXED BY fills_by_time
+    WHERE account = ? AND at >= ? ORDER BY at, sequence"""
 WITH_OTHERS = """SELECT body, origin, about FROM fills INDEXED BY fills_with_others
     WHERE account = ? AND (strategy = '' OR origin IN ('given_back', 'taken_over'))
     ORDER BY at, sequence"""
@@ -135,6 +137,10 @@ class Money:
         if not self._file.database.in_transaction:
             self._fills_read = last, fills
         return fills
+
+    def fills_since(self, at: datetime) -> Sequence[OwnedFill]:
+        """Return the fills and adjustments from a time on, oldest first."""
+        return tuple(owned_fill(*row) for row in self._file.streamed(SINCE, (time_text(at),)))
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
