@@ -9,7 +9,7 @@ from tradebot.auditing.evidence import Broker, Evidence, Silence
 from tradebot.auditing.items import Area, Item, Look, State, judged
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
-from tradebot.exits.rules import evaluate
+from tradebot.exits.rules import evaluate, is_blind
 from tradebot.explain import plain
 from tradebot.gates import outcomes, rates
 from tradebot.gates import own as own_limits
@@ -108,7 +108,7 @@ def exits_now(evidence: Evidence) -> Item:
         return _unheld(place, evidence)
     answers = [(p, _exit(p, broker, evidence)) for p in evidence.positions]
     look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
-    blind = [p.symbol for p, decision in answers if decision.verdict is Verdict.UNKNOWN]
+    blind = [p.symbol for p, decision in answers if is_blind(decision)]
     busy = broker.book.own_working | broker.book.unresolved
     beyond = [f"{p.symbol} {d.reason}" for p, d in answers if d.passed and p.symbol not in busy]
     now = evidence.moment.now
