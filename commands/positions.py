@@ -208,9 +208,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command("positions", epilog="tradebot positions\ntradebot positions --json")
     def positions(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-        """Show open positions, how far each is from its exits, and what protects it at the broker.
+        """Show open positions and how far each is from its exits.
 
-        Reads the bot's own books; the broker isn't asked.
+        Also shows the state of each position, and which stop and target rest for it at the broker. Reads the bot's own
+        books; the broker isn't asked.
         """
         with opened(state_dir, config) as bot:
             report = run(bot)
