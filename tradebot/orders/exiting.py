@@ -52,6 +52,7 @@ def exit_through(
         at=desk.now,
         target_venue_id=limit.venue_id,
         sent_in=None,
+        why=candidate.why,
         displaced_by=candidate.displaced_by,
     )
     intent = sent_at(intent, desk, decided=True)
