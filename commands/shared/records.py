@@ -99,10 +99,10 @@ def _exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str
         venue_id: [promised[name].intent for order in chain if (name := order.client_order_id) in promised]
         for venue_id, chain in chains.items()
     }
-    return {venue_id: _exit_reason(chains[venue_id][0], sent) for venue_id, sent in behind.items()}
+    return {venue_id: exit_reason(chains[venue_id][0], sent) for venue_id, sent in behind.items()}
 
 
-def _exit_reason(order: "Order", sent: "Sequence[Intent]") -> str | None:
+def exit_reason(order: "Order", sent: "Sequence[Intent]") -> str | None:
     """Return why an order closed shares, given the intents behind it, the nearest first.
 
     What rested to protect was a target, a stop, or a stop that had been moved closer.
