@@ -244,6 +244,15 @@ SCENARIOS = [
     ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 1080}}]}}",
+        "strategies.flow.exits: end_of_day.before_close_s 1080 is not below the 1080 s after the last entries",
+    ),
+    (
+        "timetable: {evaluate-exits: every 1m from open+1m until close-10m}\n"
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 600}}]}}",
+        "before_close_s 600 is shorter than the 660 s after the last look at the exits: it never acts",
+    ),
     ("limits: {max_flow_age_s: 300}", "age would close entries before each renewal"),
     ("limits: {max_reconcile_age_s: 900}", "age would close entries before each renewal"),
     ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is fetched again"),

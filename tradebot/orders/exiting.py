@@ -54,6 +54,7 @@ def exit_through(
         sent_in=None,
         why=candidate.why,
         displaced_by=candidate.displaced_by,
+        why=candidate.why,
     )
     intent = sent_at(intent, desk, decided=True)
     sent = send(world, desk, intent, decisions)
