@@ -52,7 +52,6 @@ def exit_through(
         at=desk.now,
         target_venue_id=limit.venue_id,
         sent_in=None,
-        why=candidate.why,
         displaced_by=candidate.displaced_by,
         why=candidate.why,
     )
