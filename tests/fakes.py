@@ -10,7 +10,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
-from tradebot.model.books import Held, Standing
+from tradebot.model.books import Standing
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
@@ -19,9 +19,9 @@ from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Outcome, Reply, lineages
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, SymbolFacts
+from tradebot.model.record import CycleRecord, Job, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.signals.kinds import kind_of
@@ -81,7 +81,7 @@ class MemoryLedger:
         self._halts: list[TradingStateRecord] = []
         self._sessions: dict[date, Session] = {}
         self._mark: ReconcileMark | None = None
-        self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
+        self._marks: dict[Key, Marks] = {}
         self._renamed: dict[tuple[str, str, datetime], str] = {}
         self._peak: EquityPeak | None = None
         self._acknowledged: dict[str, Decimal] = {}
@@ -172,7 +172,7 @@ class MemoryLedger:
         changed = 0
         for order in orders:
             known = self._orders.get(order.venue_id)
-            order = order.with_parent_of(known)  # noqa: PLW2901
+            order = order.with_known(known)  # noqa: PLW2901
             if known is None or order.supersedes(known):
                 self._orders[order.venue_id] = order
                 self._applied_at[order.venue_id] = at
@@ -245,9 +245,11 @@ class MemoryLedger:
         for symbol, quantity in booking.acknowledged:
             self.acknowledge(symbol, quantity, booking.entries[0].words, at, origin=Origin.ACTIVITY)
         for one in booking.restated:
-            best = self._high_water.get((one.strategy, one.symbol, one.opened_at))
-            if best is not None:
-                self._high_water[one.strategy, one.to_symbol, one.opened_at] = best * one.old / one.new
+            marks = self._marks.get((one.strategy, one.symbol, one.opened_at))
+            if marks is not None:
+                kept = one.of(Kept(best=marks.best, worst=marks.worst))
+                assert kept.best is not None
+                self._marks[one.strategy, one.to_symbol, one.opened_at] = Marks(kept.best, kept.worst)
             if one.to_symbol != one.symbol:
                 self._renamed[one.strategy, one.to_symbol, one.opened_at] = one.symbol
         return True
@@ -308,11 +310,13 @@ class MemoryLedger:
     def last_reconcile(self) -> ReconcileMark | None:
         return self._mark
 
-    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
-        kept = {one: replace(self._own_exits(one), best=self._high_water.get(one)) for one in held}
+    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
+        kept = {one: self._opened_for(one) for one in held}
+        for one in kept.keys() & self._marks.keys():
+            kept[one] = replace(kept[one], best=self._marks[one].best, worst=self._marks[one].worst)
         return {one: found for one, found in kept.items() if found != Kept()}
 
-    def _own_exits(self, held: Held) -> Kept:
+    def _opened_for(self, held: Key) -> Kept:
         strategy, symbol, at = held
         while (strategy, symbol, at) in self._renamed:
             symbol = self._renamed[strategy, symbol, at]
@@ -321,11 +325,17 @@ class MemoryLedger:
                 for order in self.order_chains([owned.fill.venue_order_id]).get(owned.fill.venue_order_id, ()):
                     record = self._intents.get(order.client_order_id)
                     if record and record.intent.purpose is Purpose.OPEN:
-                        return Kept(None, record.intent.stop_loss_fraction, record.intent.profit_target_fraction)
+                        return Kept(
+                            stop_loss_fraction=record.intent.stop_loss_fraction,
+                            profit_target_fraction=record.intent.profit_target_fraction,
+                            entry_score=record.intent.score,
+                            components=record.intent.components,
+                            targets=record.intent.targets,
+                        )
         return Kept()
 
-    def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
-        self._high_water[(strategy, symbol, opened_at)] = price
+    def put_marks(self, marks: Mapping[Key, Marks]) -> None:
+        self._marks.update(marks)
 
     def equity_peak(self) -> EquityPeak | None:
         return self._peak
@@ -422,6 +432,33 @@ class MemoryFacts:
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         found = sorted((c for c in self._cycles if c.at >= since), key=lambda cycle: cycle.at)
         return tuple(replace(cycle, candidates=()) for cycle in found)
+
+    def scores(
+        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+    ) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        scored = [c for c in self._cycles if c.job in (Job.SCORE, Job.TRADE_ONCE) and since <= c.at <= now]
+        slots = {(c.session, c.slot): c for c in sorted(scored, key=lambda c: c.at) if c.job_decision is None}
+        found: dict[tuple[str, str], list[Scored]] = {}
+        for cycle in slots.values():
+            for candidate in (record.candidate for record in cycle.candidates):
+                if (candidate.strategy, candidate.symbol) in held and candidate.score is not None:
+                    found.setdefault((candidate.strategy, candidate.symbol), []).append(
+                        Scored(cycle.at, candidate.score)
+                    )
+        return {key: sorted(scores) for key, scores in found.items()}
+
+    def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
+        passes = [c for c in self.passes(since) if c.job is Job.EVALUATE_EXITS and c.at <= until]
+        return {mark.symbol: mark.price for mark in passes[-1].marks} if passes else {}
+
+    def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
+        found: dict[str, list[Fact]] = {}
+        for (name, symbol, _), versions in self._versions.items():
+            known = [fact for known_at, fact in versions if known_at <= now]
+            first, last = spans.get(symbol, (date.max, date.min))
+            if name == kind and known and first <= kind_of(kind).day(known[-1]) <= last:
+                found.setdefault(symbol, []).append(known[-1])
+        return found
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         return tuple(sorted((i for i in self._intakes if i.at >= since), key=lambda i: i.at))

@@ -37,6 +37,7 @@ from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.baseline import Baseline
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.position import Marks
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingState
 
@@ -143,7 +144,7 @@ def traded(number: int) -> list[tuple[str, Write]]:
         (f"settled {name}", Books(settled)),
         (f"sent again {name}", Books(sent_again)),
         (f"filled {number}", Books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"a{number}", at)], at)))),
-        (f"marked {number}", Books(lambda ledger: ledger.put_high_water("flow", f"S{number}", NOW, Decimal(100)))),
+        (f"marked {number}", Books(partial(_marked, number))),
         (f"booked {number}", Books(lambda ledger: _ignored(ledger.book(activity(number, at), at)))),
         (f"promised {lost.client_order_id}", Books(lambda ledger: _ignored(ledger.promise(lost, (PASSED,))))),
         (f"given up {number}", Books(given_up)),
@@ -172,6 +173,10 @@ def activity(number: int, at: datetime) -> Booking:
 
 
 UNRESOLVED = frozenset({"sent", "unknown"})
+
+
+def _marked(number: int, books: SqliteLedger) -> None:
+    books.put_marks({("flow", f"S{number}", NOW): Marks(Decimal(100), Decimal(90))})
 
 
 def _ignored(_: object) -> None:

@@ -1,6 +1,8 @@
 """Positions and cash are folds over fills: exact, first in first out, and nothing is made or lost."""
 
 from collections import defaultdict
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import given
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 from tests.builders import CASH, ago, fill
 from tradebot.explain import profit
 from tradebot.model.candidate import Side
-from tradebot.model.position import OwnedFill
-from tradebot.model.totals import Totals
+from tradebot.model.position import FOREIGN, OwnedFill, RoundTrip
+from tradebot.model.totals import MOST_TRIPS, TRIPS_KEPT, Totals
 
 
 @st.composite
@@ -126,3 +128,83 @@ def test_closing_a_part_of_a_position_makes_what_is_left_no_younger() -> None:
     assert Totals.of(fills).positions["flow", "AAPL"].opened_at == ago(900)
     turned = Totals.of([*fills, fill(4, side=Side.SELL, quantity="9", at=ago(100))]).positions
     assert turned["flow", "AAPL"].opened_at == ago(100)
+
+
+@given(fills=histories())
+def test_each_dollar_that_was_realized_belongs_to_a_round_trip_or_to_what_is_open(fills: list[OwnedFill]) -> None:
+    totals = Totals.of(fills)
+    ended: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for trip in totals.round_trips:
+        ended[trip.strategy, trip.symbol] += trip.profit
+    for key, position in totals.positions.items():
+        open_now = position.realized_pnl - position.realized_before if position.lots else Decimal(0)
+        assert ended[key] + open_now == (position.realized_pnl if position.strategy != FOREIGN else open_now)
+
+
+@given(fills=histories())
+def test_what_is_counted_since_entry_is_what_was_traded_on_the_positions_side_since_then(
+    fills: list[OwnedFill],
+) -> None:
+    for (strategy, symbol), position in Totals.of(fills).positions.items():
+        if not position.lots:
+            continue
+        own = [one.fill for one in fills if (one.strategy, one.fill.symbol) == (strategy, symbol)]
+        since = [one for one in own if one.at >= position.opened_at]
+        added = [one for one in since if (one.signed_quantity > 0) == (position.quantity > 0)]
+        closed = sum((one.quantity for one in since if one not in added), Decimal(0))
+        # The fill that turned a position over closed the earlier one first.
+        turned = sum((one.quantity for one in added), Decimal(0)) - closed - abs(position.quantity)
+        assert position.original_quantity == sum((one.quantity for one in added), Decimal(0)) - turned
+        assert position.entry_cost == sum((one.quantity * one.price for one in added), -turned * added[0].price)
+
+
+@given(fills=histories())
+def test_round_trips_of_shorts_mirror_those_of_longs(fills: list[OwnedFill]) -> None:
+    other = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
+    mirrored = [replace(owned, fill=replace(owned.fill, side=other[owned.fill.side])) for owned in fills]
+    trips = Totals.of(fills).round_trips
+    assert [replace(trip, profit=-trip.profit) for trip in Totals.of(mirrored).round_trips] == list(trips)
+
+
+def test_a_round_trip_tells_when_a_position_was_closed_and_what_it_earned_on_what_it_cost() -> None:
+    entry, scaled, rest = (
+        fill(1, quantity="10"),
+        fill(2, side=Side.SELL, quantity="4", price="90"),
+        fill(3, quantity="2"),
+    )
+    last = fill(4, side=Side.SELL, quantity="9", price="110")
+    held = Totals.of([entry, scaled, rest])
+    assert held.round_trips == ()
+    position = held.positions["flow", "AAPL"]
+    assert (position.original_quantity, position.entry_cost, position.lost_at) == (
+        Decimal(12),
+        Decimal(1200),
+        scaled.fill.at,
+    )
+    turned = held.after([last])
+    trip = RoundTrip("flow", "AAPL", last.fill.at, Decimal(-40 + 80), Decimal(1200), entry.fill.at)
+    assert turned.round_trips == (trip,)
+    assert turned.positions["flow", "AAPL"].original_quantity == 1
+
+
+def trades(count: int, apart: timedelta) -> list[OwnedFill]:
+    """Return the fills of that many round trips, each a while after the one before."""
+    sides = (Side.BUY, Side.SELL)
+    return [
+        fill(n, side=sides[n % 2], at=ago(0) + apart * (n // 2) + timedelta(seconds=n % 2)) for n in range(2 * count)
+    ]
+
+
+def test_round_trips_of_a_month_are_kept_but_no_more_than_the_newest() -> None:
+    days = Totals.of(trades(40, timedelta(days=1)))
+    kept = [trip.closed_at for trip in days.round_trips]
+    assert len(kept) == TRIPS_KEPT.days
+    assert days.last_at == kept[-1]
+    many = Totals.of(trades(MOST_TRIPS + 3, timedelta(seconds=2))).round_trips
+    assert len(many) == MOST_TRIPS
+    assert many[-1].closed_at - many[0].closed_at == timedelta(seconds=2) * (MOST_TRIPS - 1)
+
+
+@given(fills=histories(), place=st.integers(0, 20))
+def test_where_the_sum_was_interrupted_makes_no_difference(fills: list[OwnedFill], place: int) -> None:
+    assert Totals.of(fills[:place]).after(fills[place:]) == Totals.of(fills)

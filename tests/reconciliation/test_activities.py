@@ -17,7 +17,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill, Position
+from tradebot.model.position import Marks, OwnedFill, Position
 from tradebot.model.totals import Totals
 from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
 from tradebot.reconciliation.findings import FindingKind
@@ -131,7 +131,7 @@ def test_a_split_restates_lots_average_and_best_price_and_the_position_is_no_you
 ) -> None:
     scene = holding(quantity)
     before = own(scene)
-    scene.ledger.put_high_water("flow", "AAPL", before.opened_at, D(120))
+    scene.ledger.put_marks({("flow", "AAPL", before.opened_at): Marks(D(120), None)})
     found = happens(scene, activity("SPLIT", quantity=change), averages={"AAPL": average})
     after, ratio = own(scene), (D(quantity) + D(change)) / D(quantity)
     assert (found.findings, found.bookings) == ((), 1)
@@ -139,6 +139,38 @@ def test_a_split_restates_lots_average_and_best_price_and_the_position_is_no_you
     assert abs(after.cost - before.cost) < D("1e-9")
     assert (after.realized_pnl, after.opened_at) == (D(0), before.opened_at)
     assert best_price(scene.ledger, "flow", "AAPL", before.opened_at) == D(120) / ratio
+
+
+def close_some(scene: Scene, number: int, quantity: str, price: str, symbol: str = "AAPL") -> None:
+    """Close a part of the position, a minute after it was opened."""
+    signed = D(quantity)
+    side = Side.BUY if signed > 0 else Side.SELL
+    scene.ledger.apply_fills([fill(number, symbol, side, str(abs(signed)), price, at=ago(270))], ago(270))
+    scene.venue.cash -= signed * D(price)
+    scene.venue.held[symbol] += signed
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_split_changes_the_original_quantity_by_its_ratio_and_a_new_name_keeps_it(side: int) -> None:
+    scene = holding(str(90 * side))
+    close_some(scene, 2, str(-20 * side), "110")
+    assert own(scene).original_quantity == 90
+    happens(scene, activity("SPLIT", quantity=str(140 * side)), averages={"AAPL": "33.333333333"})
+    split = own(scene)
+    assert (split.quantity, split.original_quantity, split.entry_cost) == (D(210 * side), D(270), D(9000))
+    rows = [activity("NC", quantity=str(-210 * side), number=2), activity("NC", "PEAR", str(210 * side), number=3)]
+    found = happens(scene, *rows)
+    renamed, old = own(scene, "PEAR"), own(scene)
+    assert (found.findings, renamed.quantity, renamed.original_quantity) == ((), D(210 * side), D(270))
+    assert [(lot.quantity, lot.price) for lot in renamed.lots] == [(lot.quantity, lot.price) for lot in split.lots]
+    assert (renamed.opened_at, renamed.realized_pnl, old.realized_pnl) == (split.opened_at, D(0), split.realized_pnl)
+    (trip,) = scene.ledger.totals().round_trips
+    assert (trip.symbol, trip.profit) == ("AAPL", D(200 * side))
+    rows = [activity("NC", "PEAR", str(-210 * side), number=4), activity("NC", "PLUM", str(210 * side), number=5)]
+    assert happens(scene, *rows).findings == ()
+    buy(scene, 3, str(30 * side), "40", "PLUM")
+    assert own(scene, "PLUM").original_quantity == 300
+    assert len(scene.ledger.totals().round_trips) == 1
 
 
 def test_the_fraction_that_a_reverse_split_leaves_is_closed_at_what_the_broker_paid_for_it() -> None:
@@ -223,7 +255,7 @@ def test_a_new_name_carries_lots_age_and_best_price_over(quantity: str) -> None:
     scene = holding(quantity)
     buy(scene, 2, quantity, "104")
     before = own(scene)
-    scene.ledger.put_high_water("flow", "AAPL", before.opened_at, D(120))
+    scene.ledger.put_marks({("flow", "AAPL", before.opened_at): Marks(D(120), None)})
     gone = activity("NC", quantity=str(-before.quantity), sub="SNC")
     come = activity("NC", "PEAR", str(before.quantity), sub="SNC", number=2)
     found = happens(scene, gone, come)

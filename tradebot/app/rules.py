@@ -1,9 +1,11 @@
 """The part of the configuration that the trading core needs."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from tradebot.app.settings import Settings
-from tradebot.limits import ExitRules
+from tradebot.limits import DisplacementRules, ExitRules
+from tradebot.model.flow import FlowWindow
 from tradebot.ports.world import OwnRules, Rules
 
 
@@ -18,6 +20,21 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
+        flow=_flow(settings),
+        displacement=_if_enabled(settings.displacement),
+        execution=settings.execution_of(),
+        themes=settings.themes,
+        betas=settings.betas,
+    )
+
+
+def _flow(settings: Settings) -> FlowWindow | None:
+    """Return which alerts count toward the direction of flow, or None if the flow strategy is off."""
+    flow = settings.strategies.flow
+    if flow is None:
+        return None
+    return FlowWindow(
+        timedelta(seconds=flow.lookback_s), flow.min_alert_premium_usd, flow.max_days_to_expiry, flow.premium_scale_usd
     )
 
 
@@ -26,4 +43,10 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
-        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "")
+        displacement, execution = _if_enabled(settings.displacement_of(name)), settings.execution_of(name)
+        limits, times = settings.limits_of(name), section.times or ""
+        yield name, OwnRules(universe, limits, allotments[name], times, execution, displacement)
+
+
+def _if_enabled(rules: DisplacementRules) -> DisplacementRules | None:
+    return rules if rules.enabled else None

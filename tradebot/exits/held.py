@@ -34,6 +34,14 @@ class Held:
         return self.position.average_price * (1 + self.direction * gain)
 
     @property
+    def original_quantity(self) -> Decimal | None:
+        """Return how many shares it was opened with, unsigned; None if the books know of fewer than are held."""
+        original = self.kept.original_quantity
+        if original is None:
+            original = self.position.original_quantity
+        return None if original < abs(self.position.quantity) else original
+
+    @property
     def direction(self) -> int:
         """Return +1 for a long and -1 for a short."""
         return 1 if self.position.quantity > 0 else -1
@@ -46,8 +54,17 @@ def exit_price(position: Position, quote: Quote) -> Decimal:
 
 def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
     """Return the best price so far, starting at the entry price; it only ever moves in the position's favor."""
-    known = stored if stored is not None else position.average_price
-    if quote is None:
-        return known
-    price = exit_price(position, quote)
-    return max(known, price) if position.quantity > 0 else min(known, price)
+    low, high = _range(position, quote, stored)
+    return high if position.quantity > 0 else low
+
+
+def worst_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
+    """Return the worst price so far, starting at the entry price; it only ever moves against the position."""
+    low, high = _range(position, quote, stored)
+    return low if position.quantity > 0 else high
+
+
+def _range(position: Position, quote: Quote | None, stored: Decimal | None) -> tuple[Decimal, Decimal]:
+    known = position.average_price if stored is None else stored
+    price = known if quote is None else exit_price(position, quote)
+    return min(known, price), max(known, price)

@@ -4,8 +4,9 @@ Their decisions have gates and reasons of their own, so that a refusal says whos
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
-from tradebot.gates import rates
+from tradebot.gates import outcomes, rates
 from tradebot.gates.book import exposure_monitors
 from tradebot.limits import Limits
 from tradebot.model.decision import Decision, Gate
@@ -20,6 +21,11 @@ GATES: Mapping[Gate, Gate] = {
     Gate.SYMBOL_NOTIONAL: Gate.OWN_SYMBOL_NOTIONAL,
     Gate.SECTOR_NOTIONAL: Gate.OWN_SECTOR_NOTIONAL,
     Gate.GROSS_NOTIONAL: Gate.OWN_GROSS_NOTIONAL,
+    Gate.THEME_NOTIONAL: Gate.OWN_THEME_NOTIONAL,
+    Gate.NET_NOTIONAL: Gate.OWN_NET_NOTIONAL,
+    Gate.BETA_NOTIONAL: Gate.OWN_BETA_NOTIONAL,
+    Gate.CONCENTRATION: Gate.OWN_CONCENTRATION,
+    Gate.LOSS_STREAK: Gate.OWN_LOSS_STREAK,
 }
 """The account's gates that a strategy also has for itself."""
 
@@ -31,6 +37,11 @@ REASONS: Mapping[Reason, Reason] = {
     Reason.SYMBOL_NOTIONAL_ABOVE_MAX: Reason.OWN_SYMBOL_NOTIONAL_ABOVE_MAX,
     Reason.SECTOR_NOTIONAL_ABOVE_MAX: Reason.OWN_SECTOR_NOTIONAL_ABOVE_MAX,
     Reason.GROSS_NOTIONAL_ABOVE_MAX: Reason.OWN_GROSS_NOTIONAL_ABOVE_MAX,
+    Reason.THEME_NOTIONAL_ABOVE_MAX: Reason.OWN_THEME_NOTIONAL_ABOVE_MAX,
+    Reason.NET_NOTIONAL_ABOVE_MAX: Reason.OWN_NET_NOTIONAL_ABOVE_MAX,
+    Reason.BETA_NOTIONAL_ABOVE_MAX: Reason.OWN_BETA_NOTIONAL_ABOVE_MAX,
+    Reason.CONCENTRATION_ABOVE_MAX: Reason.OWN_CONCENTRATION_ABOVE_MAX,
+    Reason.LOSS_STREAK: Reason.OWN_LOSS_STREAK,
 }
 """The reasons of these gates; any other reason, such as an unknown equity, is the same for both."""
 
@@ -41,8 +52,9 @@ def own(decision: Decision) -> Decision:
     return Decision(GATES[decision.gate], decision.verdict, reason, decision.observed, decision.limit, decision.age_s)
 
 
-def monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
+def monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on a strategy's own book as it is, with the symbol or sector concerned."""
-    for subject, decision in (*exposure_monitors(book, limits), *rates.monitors(book, limits)):
+    on_book, on_losses = exposure_monitors(book, limits), outcomes.monitors(book, limits, now)
+    for subject, decision in (*on_book, *rates.monitors(book, limits), *on_losses):
         if decision.gate in GATES:
             yield subject, own(decision)

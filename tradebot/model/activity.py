@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """A position whose best price is converted from the price of `old` shares to that of `new` shares, as in a split.
+    """A position whose best and worst price are converted, as in a split: from `old` shares to `new` shares.
 
     `to_symbol` is the position's symbol from now on, usually unchanged.
     """
@@ -64,7 +64,8 @@ class Restated:
 
     def of(self, kept: Kept) -> Kept:
         """Return what is kept of the position from now on."""
-        return kept if kept.best is None else replace(kept, best=kept.best * self.old / self.new)
+        best, worst = (price and price * self.old / self.new for price in (kept.best, kept.worst))
+        return replace(kept, best=best, worst=worst)
 
 
 @dataclass(frozen=True, slots=True)

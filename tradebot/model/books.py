@@ -9,13 +9,11 @@ from typing import NamedTuple
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.intent import IntentRecord
+from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, OwnedFill, Position
+from tradebot.model.position import Kept, Key, OwnedFill, Position, RoundTrip
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
-
-Held = tuple[str, str, datetime]
-"""What names an open position: its strategy, its symbol, and when it was opened."""
 
 
 class Standing(NamedTuple):
@@ -60,7 +58,7 @@ class Books:
     promised: Mapping[str, IntentRecord] = field(default_factory=dict)
     filled: Mapping[str, Decimal] = field(default_factory=dict)
     intents: tuple[IntentRecord, ...] = ()
-    kept: Mapping[Held, Kept] = field(default_factory=dict)
+    kept: Mapping[Key, Kept] = field(default_factory=dict)
     sent_by_another_copy: frozenset[str] = frozenset()
     noted_too_early: frozenset[str] = frozenset()
 
@@ -86,9 +84,15 @@ class Books:
         """Return the intents whose outcome isn't known, in the order promised."""
         return tuple(record for record in self.intents if record.state.unresolved)
 
+    @property
+    def round_trips(self) -> tuple[RoundTrip, ...]:
+        """Return our positions that were closed in the last month, in the order in which they were closed."""
+        return self.totals.round_trips
+
     def kept_of(self, position: Position) -> Kept:
-        """Return what the ledger keeps of one of our open positions besides its fills."""
-        return self.kept.get((position.strategy, position.symbol, position.opened_at), Kept())
+        """Return what is known of one of our open positions besides its lots."""
+        kept = self.kept.get(position.key, Kept())
+        return replace(kept, original_quantity=position.original_quantity)
 
     def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
         """Return the intents of a recent session, in the order promised."""
@@ -111,6 +115,21 @@ class Books:
         """Return True if one of these orders rests at the venue to protect a position, and isn't an exit by now."""
         record = self.intent_behind(order)
         return record is not None and record.intent.protects
+
+    def states(self) -> Mapping[tuple[str, str], State]:
+        """Return the state of each position by strategy and symbol, closed ones and those on their way in included."""
+        orders = (order for chain in (self.orders, *self.chains.values()) for order in chain)
+        records = Records().after((*orders, *self.promised.values(), *self.unresolved))
+        work, held = records.work(self.filled), self.totals.positions
+        return {
+            key: state_of(
+                key[0],
+                held[key].quantity if key in held else Decimal(0),
+                of_one := work.get(key, NOTHING),
+                traded=of_one.entering is None,
+            )
+            for key in {**held, **work}
+        }
 
     def is_our_leg(self, order: Order) -> bool:
         """Return True if one of these orders is the leg of an order of ours; its id is the venue's."""

@@ -1,9 +1,10 @@
 """Flow alerts, and replies of the source; money is Decimal, times are aware UTC, dates are New York trading dates."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Fact
@@ -63,6 +64,15 @@ class FlowAlert:
         """Return ask-side minus bid-side premium in USD, signed so that positive is bullish."""
         net = self.ask_premium - self.bid_premium
         return net if self.right is Right.CALL else -net
+
+
+class FlowWindow(NamedTuple):
+    """Which alerts count toward the direction of flow, as the flow strategy's settings say."""
+
+    lookback: timedelta
+    min_premium_usd: float
+    max_days: int
+    premium_scale_usd: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,22 @@
 """Positions and cash, computed exactly as folds over fills, first in, first out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
+from tradebot.model.scale_out import ScaleOutLevel
 
+ZERO, NINE_PLACES = Decimal(0), Decimal("1e-9")
 FOREIGN = ""
 """The strategy name of positions that aren't ours. They count toward limits and are never managed."""
+
+
+Key = tuple[str, str, datetime]
+"""What names an open position: its strategy, its symbol, and when it was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,13 @@ class Position:
     """What one strategy holds in one symbol; `realized_pnl` is in USD over the whole ledger.
 
     `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
-    the time of its last fill that no activity explains.
+    the time of its last fill that no activity explains, `lost_at` the time of the last one that closed shares at a
+    loss.
+
+    The rest is about the time since it was entered, and stays until it is entered again. `original_quantity` is how
+    many shares were bought or sold short in all, unsigned; a split changes it by the split's ratio. `entry_cost` is
+    what they were bought or sold short for, in USD. `realized_before` is the `realized_pnl` at that time. `entered_by`
+    is the activity that brought the shares under this symbol, such as a rename, or empty.
     """
 
     strategy: str
@@ -36,6 +48,11 @@ class Position:
     realized_pnl: Decimal
     entered_at: datetime | None = None
     traded_at: datetime | None = None
+    original_quantity: Decimal = Decimal(0)
+    entry_cost: Decimal = Decimal(0)
+    realized_before: Decimal = Decimal(0)
+    entered_by: str = ""
+    lost_at: datetime | None = None
 
     @property
     def quantity(self) -> Decimal:
@@ -53,10 +70,42 @@ class Position:
         return self.cost / self.quantity
 
     @property
+    def key(self) -> Key:
+        """Return what names it while it is open."""
+        return self.strategy, self.symbol, self.opened_at
+
+    @property
     def opened_at(self) -> datetime:
         """Return when the position was opened. The position must be open."""
         assert self.entered_at is not None, f"{self.symbol} is not held"
         return self.entered_at
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """A position that was opened and closed again.
+
+    `profit` is in USD, below zero for a loss, before the broker's fees; `cost` is what all its shares were bought or
+    sold short for, in USD, unsigned.
+    """
+
+    strategy: str
+    symbol: str
+    closed_at: datetime
+    profit: Decimal
+    cost: Decimal
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The best and the worst price of a position since it was opened, in USD.
+
+    The worst is None if only an earlier version has looked at the position.
+    """
+
+    best: Decimal
+    worst: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +115,8 @@ class Kept:
     `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The two
     fractions are the distances from the entry price at which the entry itself asked to be closed; None if it didn't.
     `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
-    or sold short in all since it was opened, unsigned.
+    or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
+    closed in parts.
     """
 
     best: Decimal | None = None
@@ -76,6 +126,7 @@ class Kept:
     entry_score: float | None = None
     components: tuple[Component, ...] = ()
     original_quantity: Decimal | None = None
+    targets: tuple[ScaleOutLevel, ...] = ()
 
 
 ADOPTED = "adopted"
@@ -121,10 +172,54 @@ def apply_fill(position: Position, fill: Fill) -> Position:
             lots.pop(0)
     if left:
         lots.append(Lot(left, fill.price, fill.at))
-    entered_at = position.entered_at if position.lots and _same_side(position.lots, lots) else fill.at
-    opened = entered_at if lots else None
-    return Position(position.strategy, position.symbol, tuple(lots), realized, opened, position.traded_at)
+    entered_at = position.entered_at if _same_side(position.lots, lots) else fill.at
+    return replace(position, lots=tuple(lots), realized_pnl=realized, entered_at=entered_at if lots else None)
+
+
+def add(position: Position, owned: OwnedFill) -> Position:
+    """Return the position after one fill of its owner, with what is counted since it was entered.
+
+    A split opens new lots before it closes the old ones, so each of its fills changes the original quantity by the
+    ratio by which it changes the quantity. A rename brings the shares under the new symbol, those that were closed
+    before it too; only then do an activity's fills count like any others.
+    """
+    fill, after = owned.fill, apply_fill(position, owned.fill)
+    of_activity = owned.origin is Origin.ACTIVITY
+    traded_at = position.traded_at if of_activity else fill.at
+    lost_at = fill.at if after.realized_pnl < position.realized_pnl else position.lost_at
+    original, cost = position.original_quantity, position.entry_cost
+    if after.lots and not _same_side(position.lots, after.lots):
+        return replace(
+            after,
+            traded_at=traded_at,
+            lost_at=lost_at,
+            original_quantity=abs(after.quantity),
+            entry_cost=abs(after.cost),
+            realized_before=after.realized_pnl,
+            entered_by=owned.about if of_activity else "",
+        )
+    if after.lots:
+        held, holds = abs(position.quantity), abs(after.quantity)
+        if of_activity and owned.about != position.entered_by:
+            original = (original * holds / held).quantize(NINE_PLACES).normalize() + ZERO
+        else:
+            original += max(holds - held, ZERO)
+            cost += (holds - held) * fill.price if of_activity or holds > held else ZERO
+    return replace(after, traded_at=traded_at, lost_at=lost_at, original_quantity=original, entry_cost=cost)
+
+
+def round_trip(before: Position, after: Position, owned: OwnedFill) -> RoundTrip | None:
+    """Return the round trip that a fill ended, or None if it ended none of ours.
+
+    Shares that leave without an execution and without a profit or loss were only moved, as by a rename.
+    """
+    if before.strategy == FOREIGN or not before.lots or _same_side(before.lots, after.lots):
+        return None
+    profit = after.realized_pnl - before.realized_before
+    if not profit and owned.origin is not Origin.VENUE:
+        return None
+    return RoundTrip(before.strategy, before.symbol, owned.fill.at, profit, before.entry_cost, before.opened_at)
 
 
 def _same_side(before: Sequence[Lot], after: Sequence[Lot]) -> bool:
-    return bool(after) and (before[0].quantity > 0) == (after[0].quantity > 0)
+    return bool(before) and bool(after) and (before[0].quantity > 0) == (after[0].quantity > 0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, first_failure
@@ -74,6 +75,13 @@ class CandidateRecord:
     def terminal(self) -> Decision | None:
         """Return the first decision that didn't pass, or None if an order was sent and accepted."""
         return first_failure(self.decisions)
+
+
+class Scored(NamedTuple):
+    """The score that a strategy gave a symbol in one pass, in -1..1."""
+
+    at: datetime
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,16 @@
 """Totals: what the fills of an account add up to. Each fill is added once, so that no pass has to read them all."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, Position, apply_fill
+from tradebot.model.position import FOREIGN, OwnedFill, Position, RoundTrip, add, round_trip
+
+TRIPS_KEPT = timedelta(days=31)
+MOST_TRIPS = 500
+"""For how long round trips are kept after they ended, and how many of them: the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,8 @@ class Totals:
     `positions` are by strategy and symbol, in the order in which each was first held; closed positions stay, with their
     realized profit. `spent` is the cash paid for all fills together in USD, negative if more was received. `last_price`
     is the price of a symbol's last fill, `last_traded` the time of its last fill that no activity explains. `last_at`
-    is the time of the last of all fills, and `count` their number.
+    is the time of the last of all fills, and `count` their number. `round_trips` are our positions that were closed in
+    the month before that, in the order in which they were closed; only the newest if there are many.
     """
 
     positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
@@ -25,6 +30,7 @@ class Totals:
     last_traded: Mapping[str, datetime] = field(default_factory=dict)
     last_at: datetime | None = None
     count: int = 0
+    round_trips: tuple[RoundTrip, ...] = ()
 
     @classmethod
     def of(cls, fills: Iterable[OwnedFill]) -> "Totals":
@@ -35,17 +41,21 @@ class Totals:
         """Return the totals with later fills added, oldest first; positions are counted first in, first out."""
         positions, spent, last_at, count = dict(self.positions), self.spent, self.last_at, self.count
         last_price, last_traded = dict(self.last_price), dict(self.last_traded)
+        trips = list(self.round_trips)
         for owned in fills:
             fill, key = owned.fill, (owned.strategy, owned.fill.symbol)
-            positions[key] = apply_fill(positions.get(key) or Position(*key, (), Decimal(0)), fill)
+            before = positions.get(key) or Position(*key, (), Decimal(0))
+            after = positions[key] = add(before, owned)
+            trip = round_trip(before, after, owned)
+            trips += [trip] if trip else []
             spent += fill.signed_quantity * fill.price
             last_price[fill.symbol] = fill.price
             if owned.origin is not Origin.ACTIVITY:
                 last_traded[fill.symbol] = fill.at
-                positions[key] = replace(positions[key], traded_at=fill.at)
             last_at = fill.at
             count += 1
-        return Totals(positions, spent, last_price, last_traded, last_at, count)
+        recent = [trip for trip in trips if last_at and trip.closed_at > last_at - TRIPS_KEPT][-MOST_TRIPS:]
+        return Totals(positions, spent, last_price, last_traded, last_at, count, tuple(recent))
 
     def own_positions(self) -> tuple[Position, ...]:
         """Return our open positions, in the order in which each was first held."""

@@ -8,16 +8,17 @@ from typing import Protocol
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
-from tradebot.model.books import Held, Standing
+from tradebot.model.books import Standing
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent, IntentRecord
+from tradebot.model.kind import Fact
 from tradebot.model.order import Order, Reply
 from tradebot.model.origin import Origin
-from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.position import Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, SymbolFacts
+from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
@@ -175,14 +176,15 @@ class Ledger(Calendar, Protocol):
     def last_reconcile(self) -> ReconcileMark | None:
         """Return the last reconcile, or None if there was none."""
 
-    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
+    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
         """Return what is kept of these open positions besides their fills; those of which nothing is are left out.
 
-        How a position asked to be closed is read from the intent behind the fill that opened it.
+        What a position was opened for, and how it asked to be closed, is read from the intent behind the fill that
+        opened it. The original quantity isn't: it follows from the fills.
         """
 
-    def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
-        """Store the best price of a position."""
+    def put_marks(self, marks: Mapping[Key, Marks]) -> None:
+        """Store the best and the worst prices of positions, all or none."""
 
     def equity_peak(self) -> EquityPeak | None:
         """Return the highest equity seen so far; None before the first one is stored."""
@@ -231,6 +233,20 @@ class Facts(Protocol):
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the passes of all jobs recorded since a time, oldest first, without their candidates."""
+
+    def scores(
+        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+    ) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        """Return the scores of these strategies and symbols since a time, oldest first: one for each slot of a session.
+
+        Only the newest slots are read, at most as many as fit into one and a half sessions.
+        """
+
+    def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
+        """Return the prices, by symbol, that the last pass of exits within this span could have closed positions at."""
+
+    def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
+        """Return facts of a kind by symbol, each for a span of days (both included), as they were known at `now`."""
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of the replies fetched since a time, without their facts."""

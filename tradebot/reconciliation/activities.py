@@ -315,10 +315,20 @@ def _rename(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking 
 
 
 def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
+    """Yield the fills that close each lot and open it under the new symbol at its own time.
+
+    The shares that were already closed come along as a lot that closes at once, so that the position keeps its original
+    quantity.
+    """
+    owner, since, price = position.strategy, position.opened_at, position.lots[0].price
+    gone = (position.original_quantity - abs(position.quantity)).copy_sign(position.quantity)
     for place, lot in enumerate(position.lots):
-        since = lot.at if place else position.opened_at
-        yield unreported_fill(position.strategy, "", position.symbol, -lot.quantity, lot.price, at)
-        yield unreported_fill(position.strategy, "", to, lot.quantity, lot.price, since)
+        yield unreported_fill(owner, "", position.symbol, -lot.quantity, lot.price, at)
+        if gone and not place:
+            yield unreported_fill(owner, "", to, gone, price, since)
+        yield unreported_fill(owner, "", to, lot.quantity, lot.price, lot.at if place else since)
+    if gone:
+        yield unreported_fill(owner, "", to, -gone, price, since)
 
 
 def _merger(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:

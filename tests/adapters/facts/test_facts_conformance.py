@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from tests.fakes import MemoryEvents, MemoryFacts
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.record import Job, SymbolFacts
+from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
 from tradebot.ports.stores import Facts
 from tradebot.signals.kinds import iv_rank
 from tradebot.signals.kinds.dark_pool import signed_print
@@ -156,6 +157,62 @@ def test_passes_of_all_jobs_come_back_by_time_without_their_candidates(facts: Fa
         facts.record(make_cycle(f"c{minute}", minutes(minute), job=job))
     found = facts.passes(minutes(1))
     assert [(cycle.job, cycle.candidates) for cycle in found] == [(Job.SCORE, ()), (Job.TRADE_ONCE, ())]
+
+
+def scored(slot: int, *scores: float | None, job: Job = Job.TRADE_ONCE, late_s: int = 0) -> CycleRecord:
+    """Return a pass of one slot in which the symbols SYM0, SYM1 and so on had these scores."""
+    whole = replace(make_cycle(f"{job}.{slot}", minutes(slot + late_s / 60), job, len(scores)), job_decision=None)
+    records = tuple(
+        replace(record, candidate=replace(record.candidate, score=score))
+        for record, score in zip(whole.candidates, scores, strict=True)
+    )
+    return replace(whole, slot=f"open+{slot}m", candidates=records)
+
+
+def test_scores_come_back_for_what_is_asked_oldest_first_and_once_for_each_slot(facts: Facts) -> None:
+    for slot in (10, 0, 5):
+        facts.record(scored(slot, slot / 100, -0.5, job=Job.SCORE))
+        facts.record(scored(slot, slot / 100 + 0.001, -0.5, late_s=2))
+    facts.record(scored(15, None, 0.7))
+    refused = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED)
+    facts.record(replace(scored(10, late_s=9, job=Job.SCORE), id="refused", job_decision=refused))
+    facts.record(scored(12, 0.9, job=Job.EVALUATE_EXITS))
+    asked = [("flow", "SYM0"), ("other", "SYM1"), ("flow", "NONE")]
+    found = facts.scores(asked, minutes(0), minutes(60))
+    at = 2 / 60
+    assert dict(found) == {("flow", "SYM0"): [Scored(minutes(slot + at), slot / 100 + 0.001) for slot in (0, 5, 10)]}
+    (last,) = facts.scores(asked, minutes(4), minutes(6)).values()
+    assert list(last) == [Scored(minutes(5 + at), 5 / 100 + 0.001)]
+    assert [one.score for one in facts.scores([("flow", "SYM1")], minutes(0), minutes(60))["flow", "SYM1"]] == [
+        -0.5,
+        -0.5,
+        -0.5,
+        0.7,
+    ]
+
+
+def test_marks_are_those_of_the_last_pass_of_exits_in_the_span(facts: Facts) -> None:
+    for minute, price in ((1, "10"), (5, "11"), (9, "12")):
+        marked = (Mark("AAPL", Decimal(price)),)
+        facts.record(replace(make_cycle(f"c{minute}", minutes(minute), Job.EVALUATE_EXITS), marks=marked))
+    facts.record(replace(make_cycle("entries", minutes(6)), marks=(Mark("AAPL", Decimal(99)),)))
+    assert facts.marks(minutes(0), minutes(8)) == {"AAPL": Decimal(11)}
+    assert facts.marks(minutes(2), minutes(4)) == {}
+
+
+def test_stored_facts_come_back_by_symbol_for_a_span_of_days_as_they_were_known(facts: Facts) -> None:
+    early, first, later = make_oi("0", YESTERDAY), make_oi("1", DAY), make_oi("1", DAY)
+    later = replace(later, change=900)
+    facts.store(make_intake("oi_change", early, first))
+    facts.store(make_intake("oi_change", later, at=minutes(30)))
+    facts.store(make_intake("oi_change", make_oi("2", DAY, "MSFT"), symbol="MSFT"))
+    today, both = {"AAPL": (DAY, DAY)}, {"AAPL": (YESTERDAY, DAY)}
+    assert {key: list(found) for key, found in facts.stored("oi_change", today, minutes(29)).items()} == {
+        "AAPL": [first]
+    }
+    assert {key: list(found) for key, found in facts.stored("oi_change", both, minutes(30)).items()} == {
+        "AAPL": [early, later]
+    }
 
 
 def test_intakes_are_counted_without_their_facts(facts: Facts) -> None:

@@ -17,6 +17,7 @@ from tradebot.model.bar import Session
 from tradebot.model.baseline import Baseline
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
+from tradebot.model.position import Marks
 from tradebot.model.trading import TradingState
 
 
@@ -62,7 +63,7 @@ def use(books: SqliteLedger) -> None:
     books.acknowledge("TSLA", Decimal(7), "by hand", minutes(8), origin=Origin.ADOPTION, about="TSLA")
     books.claim_slot("score", DAY, "open+5m", "cron/1", minutes(9))
     books.put_sessions([Session(DAY, NOW, minutes(390))])
-    books.put_high_water("flow", "AAPL", NOW, Decimal("190.1"))
+    books.put_marks({("flow", "AAPL", NOW): Marks(Decimal("190.1"), None)})
     books.set_trading_state(TradingState.REDUCE_ONLY, "me", "a storm", minutes(10))
     books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(11))
 

@@ -18,6 +18,7 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import custody
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.migration import VERSION
 from tradebot.errors import OperatorError
 
 NOTE = "books.checked"
@@ -62,7 +63,7 @@ def test_books_that_were_read_through_are_believed_until_something_else_writes(f
     write(folder, "open+90m")
     check(folder)
     assert reads == []
-    edit(folder / "ledger.db", "PRAGMA user_version = 5")
+    edit(folder / "ledger.db", f"PRAGMA user_version = {VERSION}")
     check(folder)
     assert reads == ["pages"]
 

@@ -29,12 +29,13 @@ from tests.adapters.samples import (
 )
 from tests.adapters.words import INTENTS, OWNED_FILLS
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.migration import VERSION
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.trading import TradingState
 
 ROOT = Path(__file__).parents[3]
@@ -198,7 +199,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "garbage header": lambda path: path.write_bytes(b"garbage!" * 8 + path.read_bytes()[64:]),
     "text": lambda path: path.write_text("these are not the books"),
     "other application": pragma("PRAGMA application_id = 7"),
-    "newer version": pragma("PRAGMA user_version = 6"),
+    "newer version": pragma(f"PRAGMA user_version = {VERSION + 1}"),
     "version before, with the tables of this one": pragma("PRAGMA user_version = 2"),
     "older version": pragma("PRAGMA user_version = 0"),
     "lost table": pragma("DROP TABLE fills"),
@@ -239,7 +240,7 @@ def test_quick_reads_change_nothing_and_cannot_write(folder: Path, books: Sqlite
     assert len(quick.intents()) == 1
     assert quick.trading_state().state is TradingState.ACTIVE
     with pytest.raises(OperatorError):
-        quick.put_high_water("flow", "AAPL", NOW, Decimal(1))
+        quick.put_marks({("flow", "AAPL", NOW): Marks(Decimal(1), None)})
     quick.close()
     assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()} == before
 
@@ -396,3 +397,16 @@ def test_a_read_that_the_database_breaks_off_is_an_error_for_a_person_and_no_bug
     books.file.database.set_progress_handler(lambda: 1, 1)
     with pytest.raises(OperatorError):
         read(books)
+
+
+def test_fills_are_told_from_a_time_on_in_the_order_of_the_books(books: SqliteLedger) -> None:
+    fills = [make_fill("a1", minutes(5)), make_fill("a2", minutes(1)), make_fill("a3", minutes(5)), make_fill("a4")]
+    books.apply_fills(fills, NOW)
+    assert [owned.fill.activity_id for owned in books.money.fills_since(minutes(1))] == ["a2", "a1", "a3"]
+
+
+def test_why_an_order_was_sent_is_told_by_its_id(books: SqliteLedger) -> None:
+    intent = make_intent()
+    books.promise(intent, (PASSED, FAILED))
+    found = books.order_rows.verdicts({intent.client_order_id, "of nobody"})
+    assert found == {intent.client_order_id: (PASSED, FAILED)}

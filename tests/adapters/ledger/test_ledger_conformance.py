@@ -26,11 +26,12 @@ from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.bar import Session
-from tradebot.model.candidate import Purpose
+from tradebot.model.candidate import Component, Purpose
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
-from tradebot.model.position import Kept, unreported_fill
+from tradebot.model.position import Kept, Marks, unreported_fill
+from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
 from tradebot.ports.stores import Ledger
 
@@ -243,7 +244,7 @@ def booking(fill: str = "activity:2026::1:0") -> Booking:
 
 
 def test_what_activities_prove_is_written_as_a_whole_and_once(ledger: Ledger) -> None:
-    ledger.put_high_water("flow", "AAPL", NOW, Decimal(120))
+    ledger.put_marks({("flow", "AAPL", NOW): Marks(Decimal(120), None)})
     ledger.adjust_cash(Decimal(1), "a fee", NOW, origin=Origin.PLAN)
     assert ledger.booked() == {}
     assert ledger.book(booking(), minutes(1))
@@ -344,9 +345,24 @@ def test_the_last_reconcile_is_remembered(ledger: Ledger) -> None:
     assert ledger.last_reconcile() == ReconcileMark(minutes(1), 0, 1)
 
 
+def test_the_best_and_the_worst_price_are_stored_together_and_restated_together(ledger: Ledger) -> None:
+    apple, cola = ("flow", "AAPL", NOW), ("flow", "KO", NOW)
+    ledger.put_marks({apple: Marks(Decimal(190), None), cola: Marks(Decimal(60), Decimal(55))})
+    ledger.put_marks({apple: Marks(Decimal(190), Decimal("180.5"))})
+    kept = ledger.kept([apple, cola])
+    assert kept == {
+        apple: Kept(best=Decimal(190), worst=Decimal("180.5")),
+        cola: Kept(best=Decimal(60), worst=Decimal(55)),
+    }
+    split = Restated("flow", "AAPL", NOW, "AAPL", Decimal(2))
+    assert ledger.book(Booking((Entry("2026::7", "SPLIT", Decimal(0), "SPLIT AAPL"),), restated=(split,)), NOW)
+    halves = Kept(best=Decimal(95), worst=Decimal("90.25"))
+    assert ledger.kept([apple, cola]) == {**kept, apple: halves}
+
+
 def test_the_best_price_belongs_to_one_position(ledger: Ledger) -> None:
-    ledger.put_high_water("flow", "AAPL", NOW, Decimal("190.10"))
-    ledger.put_high_water("flow", "AAPL", NOW, Decimal("191.5"))
+    ledger.put_marks({("flow", "AAPL", NOW): Marks(Decimal("190.10"), None)})
+    ledger.put_marks({("flow", "AAPL", NOW): Marks(Decimal("191.5"), None)})
     assert best_price(ledger, "flow", "AAPL", NOW) == Decimal("191.5")
     assert best_price(ledger, "flow", "AAPL", minutes(1)) is None
 
@@ -397,13 +413,29 @@ def test_orders_that_were_never_promised_stay_among_the_recent_ones(ledger: Ledg
     assert list(ledger.recent_orders(minutes(1))) == [*others, working]
 
 
-STOP, TARGET = Decimal("0.01"), Decimal("0.045")
+STOP, TARGET, SCORE = Decimal("0.01"), Decimal("0.045"), 0.62
+COMPONENTS = (Component("flow", 0.8, 0.6, "7 alerts"), Component("tide", None, 0.4, ""))
+LEVELS = (ScaleOutLevel(Decimal("0.02"), Decimal("0.3")), ScaleOutLevel(Decimal("0.05"), Decimal("0.7")))
+ASKED = Kept(
+    stop_loss_fraction=STOP,
+    profit_target_fraction=TARGET,
+    entry_score=SCORE,
+    components=COMPONENTS,
+    targets=LEVELS,
+)
 HELD = ("flow", "AAPL", NOW)
 
 
 def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
     """Enter with a stop and a target of its own; `hand` lets a person replace the order before it fills."""
-    intent = replace(make_intent(), stop_loss_fraction=STOP, profit_target_fraction=TARGET)
+    intent = replace(
+        make_intent(),
+        stop_loss_fraction=STOP,
+        profit_target_fraction=TARGET,
+        score=SCORE,
+        components=COMPONENTS,
+        targets=LEVELS,
+    )
     ledger.promise(intent, ())
     order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)
     ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
@@ -421,9 +453,9 @@ def test_how_a_position_asked_to_be_closed_is_known_by_what_filled_first(ledger:
     later = replace(make_order("v2"), client_order_id=again.client_order_id)
     ledger.settle(again.client_order_id, Reply(Outcome.ACCEPTED, later), NOW)
     ledger.apply_fills([replace(make_fill("a2", minutes(1)), fill=replace(make_fill().fill, activity_id="a2"))], NOW)
-    assert ledger.kept([HELD]) == {HELD: Kept(None, STOP, TARGET)}
-    ledger.put_high_water(*HELD, Decimal(190))
-    assert ledger.kept([HELD]) == {HELD: Kept(Decimal(190), STOP, TARGET)}
+    assert ledger.kept([HELD]) == {HELD: ASKED}
+    ledger.put_marks({HELD: Marks(Decimal(190), None)})
+    assert ledger.kept([HELD]) == {HELD: replace(ASKED, best=Decimal(190))}
 
 
 def test_a_position_of_another_owner_symbol_or_time_is_not_closed_by_it(ledger: Ledger) -> None:
@@ -455,11 +487,11 @@ def renamed(old: str, new: str, number: int) -> Booking:
 
 def test_under_a_new_name_a_position_is_closed_as_it_asked_to_be(ledger: Ledger) -> None:
     bought_with_own_exits(ledger)
-    ledger.put_high_water(*HELD, Decimal(190))
+    ledger.put_marks({HELD: Marks(Decimal(190), None)})
     ledger.book(renamed("AAPL", "PEAR", 1), minutes(9))
     pear = ("flow", "PEAR", NOW)
-    assert ledger.kept([pear]) == {pear: Kept(Decimal(190), STOP, TARGET)}
+    assert ledger.kept([pear]) == {pear: replace(ASKED, best=Decimal(190))}
     ledger.apply_fills([replace(make_fill("a9"), fill=replace(make_fill("a9").fill, symbol="MSFT"))], minutes(9))
     ledger.book(renamed("PEAR", "PLUM", 2), minutes(10))
     plum = ("flow", "PLUM", NOW)
-    assert ledger.kept([plum, ("flow", "MSFT", NOW)])[plum] == Kept(Decimal(190), STOP, TARGET)
+    assert ledger.kept([plum, ("flow", "MSFT", NOW)])[plum] == replace(ASKED, best=Decimal(190))

@@ -24,7 +24,7 @@ from tradebot.errors import DamagedBooksError
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
+from tradebot.model.position import FOREIGN, Marks, OwnedFill, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.reconciliation.read_books import read_books
@@ -333,7 +333,7 @@ def test_a_checkpoint_of_a_version_that_counted_each_may_be_lost_once_it_was_rep
 def test_another_lost_row_is_found_with_a_checkpoint_and_without_one(
     books: SqliteLedger, lose: str, *, also: bool
 ) -> None:
-    books.put_high_water("flow", "AAPL", NOW, Decimal(100))
+    books.put_marks({("flow", "AAPL", NOW): Marks(Decimal(100), None)})
     books.claim_slot("trade-once", DAY, "open+5m", "", NOW)
     books.file.check_pages()
     if also:

@@ -26,7 +26,7 @@ from tradebot.model.baseline import Baseline
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.trading import Arming
 
 OWED = ("account", "opening", "verdicts", "fills", "cash", "acknowledged", "approved", "intents")
@@ -64,7 +64,7 @@ class Diary:
     def write(self) -> None:
         """Write it all, keeping both files after each step."""
         with closing(SqliteLedger.open(self.folder.path, ACCOUNT)) as books:
-            books.put_high_water("flow", "MSFT", NOW, Decimal(400))
+            books.put_marks({("flow", "MSFT", NOW): Marks(Decimal(400), None)})
             books.armings.append(Arming(1, DAY, DAY, minutes(20), "me", minutes(14)))
             self._keep(0)
             for number, step in enumerate(self._steps, 1):
@@ -112,7 +112,7 @@ class Diary:
         elif step.what == "slot":
             books.claim_slot("score", DAY, f"open+{step.which}m", "cron/1", at)
         else:
-            books.put_high_water("flow", "AAPL", NOW, Decimal(190 + step.which))
+            books.put_marks({("flow", "AAPL", NOW): Marks(Decimal(190 + step.which), None)})
 
 
 def _fails(point: str) -> None:

@@ -31,7 +31,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Outcome, Reply
-from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.position import Kept, Marks, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState
 
@@ -115,7 +115,7 @@ def test_an_activity_that_the_journal_holds_twice_is_booked_once(folder: StateFo
 def test_a_best_price_from_before_a_split_does_not_come_back_with_an_older_ledger(folder: StateFolder) -> None:
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
         for strategy in ("flow", "other"):
-            books.put_high_water(strategy, "AAPL", NOW, Decimal(180))
+            books.put_marks({(strategy, "AAPL", NOW): Marks(Decimal(180), None)})
         backups.make(folder, "before the split", minutes(30))
         split = OwnedFill("flow", replace(make_fill("activity:2026::1:0").fill, venue_order_id=""))
         marks = (Restated("flow", "AAPL", NOW, "AAPL", Decimal(2)),)

@@ -1,13 +1,15 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tradebot.adapters.facts import history
 from tradebot.adapters.facts.known_facts import KnownFacts
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.faults.failpoint import around
@@ -16,11 +18,11 @@ from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, SymbolFacts
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored, SymbolFacts
 from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
 
@@ -205,6 +207,23 @@ class SqliteFacts:
         with self._guard(ValueError):
             return tuple(_intake(row) for row in found)
 
+    def scores(
+        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+    ) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        """Return the scores of these strategies and symbols since a time, oldest first: one for each slot."""
+        with self._guard(ValueError):
+            return history.scores(self._database, held, since, now)
+
+    def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
+        """Return the prices, by symbol, of the last pass of exits within a span of time."""
+        with self._guard(ValueError):
+            return history.marks(self._database, since, until)
+
+    def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
+        """Return a kind of facts about symbols, each for a span of days, as they were known at `now`."""
+        with self._guard(ValueError):
+            return history.stored(self._database, kind, spans, now)
+
     def prune(self, now: datetime) -> None:
         """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured."""
         facts, decisions = (time_text(now - kept) for kept in (FACTS_KEPT, DECISIONS_KEPT))
@@ -301,7 +320,7 @@ class SqliteFacts:
         self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
-        self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))
+        self._events.emit(EventKind.FACTS_BEGUN_ANEW.at(self._opened_at, details, severity=severity))
 
 
 def _answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:

@@ -55,7 +55,7 @@ class SqliteLedger:
         self.book = money.book
         self.booked = money.booked
         self.kept = money.kept
-        self.put_high_water = money.put_high_water
+        self.put_marks = money.put_marks
         self.equity_peak = money.equity_peak
         self.put_equity_peak = money.put_equity_peak
         self._offer_orders(orders)

@@ -63,6 +63,12 @@ WITHOUT_NAMES = (
     ) WITHOUT ROWID""",
 )
 """Tables up to version 4, which kept the names by which rows are found only inside their texts."""
+WITHOUT_WORST = """CREATE TABLE high_water (
+        account TEXT NOT NULL REFERENCES book, strategy TEXT NOT NULL, symbol TEXT NOT NULL,
+        opened_at TEXT NOT NULL, price TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, strategy, symbol, opened_at)
+    ) WITHOUT ROWID"""
+"""The best prices of positions up to version 5, which kept no worst ones."""
 INDEXES = frozenset(
     {
         "intents_by_target",
@@ -88,8 +94,11 @@ def tables_of(version: int, tables: Sequence[str]) -> tuple[str, ...]:
     """Return the statements that create a ledger of a version, given those of the current one."""
     if version == VERSION:
         return tuple(tables)
-    lacking = {*INDEXES, "fill_seals", "checkpoints"}
-    earlier = {_name(statement): statement for statement in WITHOUT_NAMES}
+    lacking = set[str]()
+    earlier = {"high_water": WITHOUT_WORST}
+    if version <= BEFORE_CHECKPOINTS:
+        lacking = {*INDEXES, "fill_seals", "checkpoints"}
+        earlier |= {_name(statement): statement for statement in WITHOUT_NAMES}
     if version < BEFORE_CHECKPOINTS:
         earlier |= {_name(statement): statement for statement in IN_SENTENCES}
         lacking |= {"equity_peak"} if version == BEFORE_FACTS else {"equity_peak", "baselines"}
@@ -215,6 +224,19 @@ def _keep_totals(database: sqlite3.Connection, tables: Mapping[str, str]) -> Non
     database.execute("INSERT INTO fill_seals (account, fills, sum) VALUES (?, ?, ?)", seal)
 
 
+def _keep_worst(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
+    """Upgrade to version 6, which keeps the worst prices of positions too, and adds up what fills did since an entry.
+
+    A checkpoint of version 5 lacks those sums, so it is made again.
+    """
+    columns = ("account", "strategy", "symbol", "opened_at", "price", "schema")
+    _copy_rows(database, tables["high_water"], "high_water", columns, lambda _: {})
+    ((counted,),) = database.execute(f"SELECT {ledger_sums.CHECKPOINTS_COUNTED}")
+    database.execute(f"DELETE FROM {ledger_sums.REMADE}")  # noqa: S608 - our own names
+    ((still,),) = database.execute(f"SELECT {ledger_sums.CHECKPOINTS_COUNTED}")
+    database.execute("UPDATE book SET rows = rows - ?", (counted - still,))
+
+
 def _copy_rows(database: sqlite3.Connection, statement: str, table: str, columns: Sequence[str], facts: Facts) -> None:
     """Copy a table's rows into the current table, adding to each the facts that its texts contain."""
     old = f"{table}_before"
@@ -281,5 +303,6 @@ STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {
     2: _accept,
     3: _add_fact_fields,
     4: _keep_totals,
+    5: _keep_worst,
 }
 """The step that upgrades each version to the next one."""

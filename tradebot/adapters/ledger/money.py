@@ -1,4 +1,4 @@
-"""The ledger's money records other than orders: the opening balance, fills, cash, and best prices of positions."""
+"""The ledger's money records other than orders: the opening balance, fills, cash, and the marks of positions."""
 
 import json
 from collections import defaultdict
@@ -11,18 +11,22 @@ from tradebot.adapters.ledger.bodies import names, owned_fill
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.foreign import Foreign
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
-from tradebot.adapters.text.codec import encode
+from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
-from tradebot.model.books import Held, Standing
+from tradebot.model.books import Standing
+from tradebot.model.candidate import Component
 from tradebot.model.origin import Origin
-from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.position import Kept, Key, Marks, OwnedFill
+from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trading import ReconcileMark
 
 FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
 OF_SYMBOL = """SELECT body, origin, about FROM fills
     WHERE account = ? AND body ->> '$.fill.symbol' = ? ORDER BY at, sequence"""
+SINCE = """SELECT body, origin, about FROM fills INDEXED BY fills_by_time
+    WHERE account = ? AND at >= ? ORDER BY at, sequence"""
 WITH_OTHERS = """SELECT body, origin, about FROM fills INDEXED BY fills_with_others
     WHERE account = ? AND (strategy = '' OR origin IN ('given_back', 'taken_over'))
     ORDER BY at, sequence"""
@@ -31,7 +35,7 @@ FILLED = """SELECT body, origin, about FROM fills INDEXED BY fills_by_order
     WHERE account = ? AND venue_order_id IN (SELECT value FROM json_each(?))"""
 LAST_REPORTED = """SELECT at FROM fills INDEXED BY fills_by_time
     WHERE account = ? AND at <= ? AND venue_order_id != '' ORDER BY at DESC LIMIT 1"""
-BEST_PRICES = """SELECT strategy, symbol, opened_at, price FROM json_each(?2) JOIN high_water ON account = ?1
+MARKS = """SELECT strategy, symbol, opened_at, price, worst FROM json_each(?2) JOIN high_water ON account = ?1
     AND strategy = value ->> 0 AND symbol = value ->> 1 AND opened_at = value ->> 2"""
 OWN_EXITS = """WITH RECURSIVE opened (held, strategy, at, symbol, venue_id, sequence, about) AS (
     SELECT key, strategy, at, value ->> 1, venue_order_id, sequence, about
@@ -48,12 +52,14 @@ OWN_EXITS = """WITH RECURSIVE opened (held, strategy, at, symbol, venue_id, sequ
     UNION SELECT held, orders.venue_id FROM behind CROSS JOIN orders INDEXED BY orders_replaced
     ON account = ?1 AND replaced_by = behind.venue_id
     )
-    SELECT held, intent ->> '$.stop_loss_fraction', intent ->> '$.profit_target_fraction'
+    SELECT held, intent ->> '$.stop_loss_fraction', intent ->> '$.profit_target_fraction', intent ->> '$.score',
+    intent -> '$.components', intent -> '$.targets'
     FROM behind CROSS JOIN orders ON orders.account = ?1 AND orders.venue_id = behind.venue_id
     CROSS JOIN intents ON intents.account = ?1 AND intents.client_order_id = orders.client_order_id
     WHERE intent ->> '$.purpose' = 'open'"""
-"""Select how positions asked to be closed: from the intent behind the order, or an order that it replaced, that filled
-first. A rename closes the lots of the old symbol right before it opens those of the new one."""
+"""Select what positions were opened for and how they asked to be closed: from the intent behind the order that filled
+first, or behind one that it replaced. A rename closes the lots of the old symbol right before it opens those of the new
+one."""
 STANDING = """SELECT opened_at, opening_cash, last_reconcile.at, blocking, findings, highest, seen_once FROM book
     LEFT JOIN last_reconcile USING (account) LEFT JOIN equity_peak USING (account) WHERE account = ?"""
 BOOKED = """SELECT about, kind, amount, why FROM cash_adjustments
@@ -132,6 +138,10 @@ class Money:
             self._fills_read = last, fills
         return fills
 
+    def fills_since(self, at: datetime) -> Sequence[OwnedFill]:
+        """Return the fills and adjustments from a time on, oldest first."""
+        return tuple(owned_fill(*row) for row in self._file.streamed(SINCE, (time_text(at),)))
+
     def fills_with_others(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
         return tuple(owned_fill(*row) for row in self._file.streamed(WITH_OTHERS))
@@ -203,34 +213,38 @@ class Money:
                 (self._file.account_number, decimal_text(peak.highest), decimal_text(peak.seen_once)),
             )
 
-    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
-        """Return the best prices stored for these positions, and how the intents that opened them asked to close."""
+    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
+        """Return the marks of these positions, and what the intents that opened them say."""
         keys = list(held)
         asked = json.dumps([(strategy, symbol, time_text(opened_at)) for strategy, symbol, opened_at in keys])
         found = self._file.rows(OWN_EXITS, (asked,))
-        kept = {keys[place]: Kept(None, _fraction(stop), _fraction(target)) for place, stop, target in found}
-        for strategy, symbol, at, price in self._file.rows(BEST_PRICES, (asked,)):
+        kept = {keys[place]: _kept(*own) for place, *own in found}
+        for strategy, symbol, at, best, worst in self._file.rows(MARKS, (asked,)):
             key = strategy, symbol, parse_time(at)
-            kept[key] = replace(kept.get(key, Kept()), best=Decimal(price))
+            kept[key] = replace(kept.get(key, Kept()), best=Decimal(best), worst=_number(worst))
         return kept
 
-    def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
-        """Store the best price of a position."""
+    def put_marks(self, marks: Mapping[Key, Marks]) -> None:
+        """Store the best and the worst prices of positions, in one transaction."""
         with self._file.write():
-            self._put_high_water(strategy, symbol, opened_at, price)
+            for held, prices in marks.items():
+                self._put_marks(held, prices)
 
-    def _put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
+    def _put_marks(self, held: Key, prices: Marks) -> None:
+        strategy, symbol, opened_at = held
+        worst = None if prices.worst is None else decimal_text(prices.worst)
         self._file.execute(
-            "INSERT INTO high_water (account, strategy, symbol, opened_at, price) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET price = excluded.price WHERE price != excluded.price",
-            (self._file.account_number, strategy, symbol, time_text(opened_at), decimal_text(price)),
+            "INSERT INTO high_water (account, strategy, symbol, opened_at, price, worst) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET price = excluded.price, worst = excluded.worst"
+            " WHERE price != excluded.price OR worst IS NOT excluded.worst",
+            (self._file.account_number, strategy, symbol, time_text(opened_at), decimal_text(prices.best), worst),
         )
 
     def _restate(self, one: Restated) -> None:
         held = (one.strategy, one.symbol, one.opened_at)
-        best = one.of(self.kept([held]).get(held, Kept())).best
-        if best is not None:
-            self._put_high_water(one.strategy, one.to_symbol, one.opened_at, best)
+        kept = one.of(self.kept([held]).get(held, Kept()))
+        if kept.best is not None:
+            self._put_marks((one.strategy, one.to_symbol, one.opened_at), Marks(kept.best, kept.worst))
 
     def _adjust_cash(self, amount: Decimal, why: str, at: datetime, origin: Origin, about: str, kind: str = "") -> None:
         words = {"amount": decimal_text(amount), "origin": origin, "about": about, "kind": kind, "why": why}
@@ -270,5 +284,18 @@ class Money:
         return bool(added)
 
 
-def _fraction(text: str | None) -> Decimal | None:
+def _kept(
+    stop: str | None, target: str | None, score: float | None, components: str | None, targets: str | None
+) -> Kept:
+    """Return what an intent says of the position that it opened; one of an earlier version says less."""
+    return Kept(
+        stop_loss_fraction=_number(stop),
+        profit_target_fraction=_number(target),
+        entry_score=score,
+        components=tuple(decode(Component, one) for one in json.loads(components or "[]")),
+        targets=tuple(decode(ScaleOutLevel, one) for one in json.loads(targets or "[]")),
+    )
+
+
+def _number(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)

@@ -105,7 +105,7 @@ TABLES = (
     ) WITHOUT ROWID""",
     """CREATE TABLE high_water (
         account TEXT NOT NULL REFERENCES book, strategy TEXT NOT NULL, symbol TEXT NOT NULL,
-        opened_at TEXT NOT NULL, price TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        opened_at TEXT NOT NULL, price TEXT NOT NULL, worst TEXT, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, strategy, symbol, opened_at)
     ) WITHOUT ROWID""",
     """CREATE TABLE acknowledged (

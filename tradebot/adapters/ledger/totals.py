@@ -22,7 +22,7 @@ from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack
 from tradebot.errors import DamagedBooksError
-from tradebot.model.position import OwnedFill, Position
+from tradebot.model.position import OwnedFill, Position, RoundTrip
 from tradebot.model.totals import Totals
 
 LEFT_OUT = 200
@@ -70,6 +70,7 @@ class Kept:
     last_traded: Mapping[str, str]
     last_at: datetime | None
     count: int
+    round_trips: tuple[RoundTrip, ...] = ()
 
 
 class FillTotals:
@@ -173,6 +174,7 @@ def _written(totals: Totals) -> str:
         last_traded={symbol: time_text(at) for symbol, at in totals.last_traded.items()},
         last_at=totals.last_at,
         count=totals.count,
+        round_trips=totals.round_trips,
     )
     return json_text(pack(kept))
 
@@ -188,4 +190,5 @@ def _read(body: str) -> Totals:
         last_traded={symbol: parse_time(at) for symbol, at in kept.last_traded.items()},
         last_at=kept.last_at,
         count=kept.count,
+        round_trips=kept.round_trips,
     )

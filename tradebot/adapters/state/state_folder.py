@@ -25,7 +25,7 @@ BARS = "bars.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EXCHANGE = "exchange"
-LEDGER_VERSION = 5
+LEDGER_VERSION = 6
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
 CHECKED = "books.checked"
 """When ledger and journal were last read through, and how the system reported them since."""

@@ -1,0 +1,182 @@
+"""Find what is known about held symbols besides their prices. Only what an exit rule of a position reads is looked up.
+
+The stored facts have neither a market's regime nor the dates of a company's events, so nothing is known of these.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from itertools import pairwise
+from statistics import stdev
+from typing import Any
+
+from tradebot.exits.held import Held, exit_price
+from tradebot.model.desk import Desk
+from tradebot.model.flow import FLOW_ALERTS, FlowAlert
+from tradebot.model.instrument import Right
+from tradebot.model.kind import NEW_YORK
+from tradebot.model.outlook import Outlook
+from tradebot.model.position import Position
+from tradebot.model.record import Scored, SymbolFacts
+from tradebot.ports.world import World
+from tradebot.signals.alerts import flow, recent_alerts
+from tradebot.signals.kinds import oi_change
+from tradebot.timetable.sessions import last_session
+
+SCORES_KEPT = timedelta(days=8)
+"""How far back scores are read: a week of sessions, and a long weekend."""
+LEAST_CHANGES = 5
+"""How many changes of a score it takes to know its noise."""
+HOUR, LATE = timedelta(hours=1), timedelta(minutes=15)
+"""Over how long momentum is measured, and how much older the earlier price may be."""
+UNTIL_NEXT_MORNING = timedelta(days=5)
+"""How long after the day of an entry the next session begins, at the latest."""
+
+
+def with_outlooks(world: World, desk: Desk, held: Sequence[Held]) -> Iterator[Held]:
+    """Yield the positions in their order, each with what its exit rules read."""
+    reads = [_reads(world, one.position) for one in held]
+    known = Known(world, desk, [one for one, names in zip(held, reads, strict=True) if names])
+    for one, names in zip(held, reads, strict=True):
+        found: dict[str, Any] = {name: read(known, one) for name, read in READERS.items() if name in names}
+        yield replace(one, outlook=Outlook(**found)) if found else one
+
+
+def _reads(world: World, position: Position) -> frozenset[str]:
+    return frozenset().union(*(rule.reads for rule in world.rules.exits_of(position.strategy)))
+
+
+class Known:
+    """What the stores know about these positions' symbols; each part is read when it is first asked for, for all."""
+
+    def __init__(self, world: World, desk: Desk, held: Sequence[Held]) -> None:
+        self._world = world
+        self._desk = desk
+        self._held = [one.position for one in held]
+        self._symbols = tuple(dict.fromkeys(position.symbol for position in self._held))
+
+    def scores(self, held: Held) -> tuple[float, ...]:
+        """Return the scores of the position's symbol since it was opened, oldest first."""
+        scored = self._scores.get(held.position.key[:2], ())
+        return tuple(one.score for one in scored if one.at >= held.position.opened_at)
+
+    def noise(self, held: Held) -> float | None:
+        """Return the noise of the scores of the position's symbol."""
+        return noise(self._scores.get(held.position.key[:2], ()))
+
+    def flow(self, held: Held) -> float | None:
+        """Return the direction of the alerts that count now, or None without a usable reply about them of late."""
+        window, facts = self._world.rules.flow, self._facts.get(held.position.symbol)
+        if window is None or facts is None or facts.alerts_fetched_at is None or not facts.has_usable_alerts:
+            return None
+        if facts.alerts_fetched_at < self._desk.now - window.lookback:
+            return None
+        alerts = recent_alerts(facts, self._desk.now, window.lookback, window.min_premium_usd, window.max_days)
+        return flow(alerts, window.premium_scale_usd)
+
+    def open_interest_kept(self, held: Held) -> Decimal | None:
+        """Return the share of the contracts behind the entry that were still open the next morning."""
+        window, symbol, opened = self._world.rules.flow, held.position.symbol, held.position.opened_at
+        if window is None:
+            return None
+        before = tuple(alert for alert in self._alerts.get(symbol, ()) if alert.at <= opened)
+        facts = SymbolFacts(symbol, {FLOW_ALERTS: before})
+        behind = recent_alerts(facts, opened, window.lookback, window.min_premium_usd, window.max_days)
+        return kept_open(behind, self._changes.get(symbol, ()), _day(opened), held.direction)
+
+    def momentum(self, held: Held) -> Decimal | None:
+        """Return the return since the pass of an hour ago, if that pass looked at the symbol."""
+        quote, before = self._desk.quotes.get(held.position.symbol), self._hour_ago.get(held.position.symbol)
+        return None if quote is None or not before else exit_price(held.position, quote) / before - 1
+
+    def movement(self, held: Held) -> Decimal | None:
+        """Return the distance between the best and the worst price as a fraction of the entry price."""
+        worst = held.kept.worst
+        return None if worst is None else abs(held.best - worst) / held.position.average_price
+
+    @cached_property
+    def _scores(self) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        asked = {position.key[:2] for position in self._held}
+        return self._world.facts.scores(asked, self._desk.now - SCORES_KEPT, self._desk.now)
+
+    @cached_property
+    def _facts(self) -> Mapping[str, SymbolFacts]:
+        session = last_session(self._world.ledger, self._desk.now)
+        return self._world.facts.load(self._symbols, session, self._desk.now)
+
+    @cached_property
+    def _hour_ago(self) -> Mapping[str, Decimal]:
+        until = self._desk.now - HOUR
+        return self._world.facts.marks(until - LATE, until)
+
+    @cached_property
+    def _alerts(self) -> Mapping[str, Sequence[FlowAlert]]:
+        return self._stored(FLOW_ALERTS, timedelta())  # type: ignore[return-value]
+
+    @cached_property
+    def _changes(self) -> Mapping[str, Sequence[oi_change.OiChange]]:
+        return self._stored(oi_change.KIND.name, UNTIL_NEXT_MORNING)  # type: ignore[return-value]
+
+    def _stored(self, kind: str, after: timedelta) -> Mapping[str, Sequence[object]]:
+        """Return the facts from the day of the first entry into each symbol to that of the last one, and some after."""
+        days: dict[str, list[date]] = {}
+        for position in self._held:
+            days.setdefault(position.symbol, []).append(_day(position.opened_at))
+        spans = {symbol: (min(entered), max(entered) + after) for symbol, entered in days.items()}
+        return self._world.facts.stored(kind, spans, self._desk.now)
+
+
+READERS: Mapping[str, Callable[[Known, Held], object]] = {
+    "scores": Known.scores,
+    "noise": Known.noise,
+    "flow": Known.flow,
+    "open_interest_kept": Known.open_interest_kept,
+    "momentum": Known.momentum,
+    "movement": Known.movement,
+}
+"""How each field of an outlook is found out."""
+
+
+def noise(scored: Iterable[Scored]) -> float | None:
+    """Return the standard deviation of the change from one score to the next of the same day.
+
+    Overnight changes are left out: much happens in a night. None if there are too few changes to tell.
+    """
+    changes = [after.score - before.score for before, after in pairwise(scored) if _day(before.at) == _day(after.at)]
+    return stdev(changes) if len(changes) >= LEAST_CHANGES else None
+
+
+def kept_open(
+    alerts: Iterable[FlowAlert], changes: Iterable[oi_change.OiChange], entered: date, direction: int
+) -> Decimal | None:
+    """Return which share of the contracts behind an entry was still open the next morning.
+
+    The contracts are those of the alerts in the entry's direction, which is +1 for a long and -1 for a short. What
+    stayed open is what open interest grew by, at most the alerts' volume. A contract without a known change counts
+    neither way; None if there is none with one.
+    """
+    traded: dict[str, int] = {}
+    for alert in alerts:
+        if alert.direction.sign == direction:
+            contract = option_symbol(alert)
+            traded[contract] = max(traded.get(contract, 0), alert.volume)
+    later = [change for change in changes if change.date > entered]
+    morning = min((change.date for change in later), default=None)
+    grown = {change.option_symbol.replace(".", ""): change.change for change in later if change.date == morning}
+    known = {contract: volume for contract, volume in traded.items() if volume and contract in grown}
+    if not known:
+        return None
+    stayed = sum(min(max(grown[contract], 0), volume) for contract, volume in known.items())
+    return Decimal(stayed) / sum(known.values())
+
+
+def option_symbol(alert: FlowAlert) -> str:
+    """Return the OCC symbol of the option that an alert is about: its root, expiry, right and strike times 1,000."""
+    right = "C" if alert.right is Right.CALL else "P"
+    return f"{alert.symbol.replace('.', '')}{alert.expiry:%y%m%d}{right}{int(alert.strike * 1000):08d}"
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(NEW_YORK).date()
