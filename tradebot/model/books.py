@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 from tradebot.model.account import EquityPeak
@@ -28,7 +29,7 @@ class Standing(NamedTuple):
     peak: EquityPeak | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Books:
     """What the ledger holds at the venue's time `at`, read once.
 
@@ -78,7 +79,7 @@ class Books:
         """Return the orders whose client order ids were never promised in these books."""
         return tuple(order for order in self.orders if order.client_order_id not in self.promised)
 
-    @property
+    @cached_property
     def unresolved(self) -> tuple[IntentRecord, ...]:
         """Return the intents whose outcome isn't known, in the order promised."""
         return tuple(record for record in self.intents if record.state.unresolved)
