@@ -10,7 +10,7 @@ from tradebot.exits.held import Held
 from tradebot.exits.lists import of_account
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import entry_size
-from tradebot.limits import ExitRules, Limits
+from tradebot.limits import ExitRules, Limits, Protection
 from tradebot.model.account import Account
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books, Standing
@@ -39,7 +39,8 @@ SHIPPED = load(None, {}).settings
 LIMITS = SHIPPED.limits_of("flow").model_copy(update={"max_open_positions": 5, "min_score": 0.25})
 """The shipped limits of flow. Two of them differ, so that a test which reads the shipped values by mistake fails."""
 HALTS = SHIPPED.halts
-EXITS = SHIPPED.exits
+EXITS = SHIPPED.exits.model_copy(update={"protection": Protection.BOT})
+"""The bot watches prices itself, so that each order of a test is one that the test is about."""
 LISTED = of_account(EXITS)
 """The shipped exit rules as the list that watches positions."""
 SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}

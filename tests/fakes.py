@@ -17,7 +17,7 @@ from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.kind import Fact
-from tradebot.model.order import Order, Outcome, Reply, chain
+from tradebot.model.order import Order, Outcome, Reply, lineages
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
@@ -124,7 +124,7 @@ class MemoryLedger:
                 record, state=STATES[reply.outcome], code=reply.code, message=reply.message, updated_at=at
             )
         if reply.order is not None:
-            self.apply_orders((reply.order,), at)
+            self.apply_orders((reply.order, *reply.legs), at)
 
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
@@ -172,6 +172,7 @@ class MemoryLedger:
         changed = 0
         for order in orders:
             known = self._orders.get(order.venue_id)
+            order = order.with_parent_of(known)  # noqa: PLW2901
             if known is None or order.supersedes(known):
                 self._orders[order.venue_id] = order
                 self._applied_at[order.venue_id] = at
@@ -183,9 +184,7 @@ class MemoryLedger:
         return tuple(o for o in told if since is None or self._applied_at[o.venue_id] >= since)
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
-        before = {o.replaced_by: o.venue_id for o in self._orders.values() if o.replaced_by}
-        chains = {name: [one for one in (name, *chain(name, before)) if one in self._orders] for name in venue_ids}
-        return {name: tuple(self._orders[one] for one in ids) for name, ids in chains.items() if ids}
+        return lineages(venue_ids, self._orders)
 
     def recent_orders(self, since: datetime) -> Sequence[Order]:
         late = {venue_id for venue_id, at in self._applied_at.items() if at >= since}

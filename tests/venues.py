@@ -15,7 +15,7 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent
 from tradebot.model.kind import AnyKind
 from tradebot.model.needs import BarNeed, Needs
-from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrdersTold, OrderType, Outcome, Reply
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open, Want
@@ -42,6 +42,7 @@ class FakeVenue:
         self.averages: dict[str, Decimal] = {}
         self.script: dict[str, Reply] = {}
         self.swallows = False
+        self.refuses_only_replaces = False
         self.submitted: list[Intent] = []
         self.replaced: list[Intent] = []
         self.cancelled: list[Intent] = []
@@ -78,6 +79,9 @@ class FakeVenue:
     def follower(self, venue_id: str) -> Order | None:
         return next((order for order in self.book.values() if order.venue_id == venue_id), None)
 
+    def legs(self, venue_id: str) -> Sequence[Order]:
+        return [order for order in self.book.values() if order.parent == venue_id]
+
     def ended(self, since: datetime) -> Sequence[Order]:
         done = (order for order in self.book.values() if order.status.terminal)
         return [order for order in done if order.submitted_at and order.submitted_at >= since]
@@ -112,11 +116,12 @@ class FakeVenue:
     def submit(self, intent: Intent) -> Reply:
         self.before_submit(intent)
         self.submitted.append(intent)
-        reply = self.script.get(intent.instrument.symbol, ACCEPTED)
+        reply = ACCEPTED if self.refuses_only_replaces else self.script.get(intent.instrument.symbol, ACCEPTED)
         if reply.outcome is Outcome.REJECTED or (reply.outcome is Outcome.UNKNOWN and self.swallows):
             return reply
         order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
-        return replace(reply, order=order) if reply.outcome is Outcome.ACCEPTED else reply
+        legs = self.rest_stop(order, intent.stop_price)
+        return replace(reply, order=order, legs=legs) if reply.outcome is Outcome.ACCEPTED else reply
 
     def replace(self, intent: Intent) -> Reply:
         self.replaced.append(intent)
@@ -135,7 +140,10 @@ class FakeVenue:
         new = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
         filled = old.filled_quantity
         status = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.NEW
-        new = replace(new, quantity=old.quantity, filled_quantity=filled, status=status)
+        new = replace(new, quantity=old.quantity, filled_quantity=filled, status=status, parent=old.parent)
+        for name, leg in self.book.items():
+            if leg.parent == old.venue_id:
+                self.book[name] = replace(leg, parent=new.venue_id)
         ended = replace(old, status=OrderStatus.REPLACED, replaced_by=new.venue_id, updated_at=self.now)
         self.book |= {intent.client_order_id: new, old.client_order_id: ended}
         return replace(ACCEPTED, order=new)
@@ -145,6 +153,7 @@ class FakeVenue:
         for name, order in self.book.items():
             if order.venue_id == intent.target_venue_id:
                 self.book[name] = replace(order, status=OrderStatus.CANCELED, updated_at=self.now)
+                self._end_pair_of(order)
         return ACCEPTED
 
     def rest(self, client_order_id: str, symbol: str, intent: Intent) -> Order:
@@ -158,15 +167,41 @@ class FakeVenue:
             quantity=intent.quantity,
             filled_quantity=Decimal(0),
             filled_average_price=None,
-            order_type=OrderType.LIMIT if intent.limit_price else OrderType.MARKET,
+            order_type=intent.order_type if intent.limit_price or intent.stop_price else OrderType.MARKET,
             limit_price=intent.limit_price,
-            time_in_force=TimeInForce.DAY,
+            time_in_force=intent.time_in_force,
             status=OrderStatus.NEW,
             submitted_at=self.now,
             updated_at=self.now,
+            stop_price=None if intent.order_class is OrderClass.OCO else intent.stop_price,
+            order_class=intent.order_class,
         )
         self.book[client_order_id] = order
         return order
+
+    def rest_stop(self, limit: Order, stop_price: Decimal | None) -> tuple[Order, ...]:
+        """Put the stop of a pair into the venue's book, under an id of the venue's own."""
+        if limit.order_class is not OrderClass.OCO:
+            return ()
+        leg = replace(
+            limit,
+            venue_id=f"venue-{len(self.book) + 1}",
+            client_order_id=f"leg-{len(self.book) + 1}",
+            order_type=OrderType.STOP,
+            limit_price=None,
+            stop_price=stop_price,
+            status=OrderStatus.HELD,
+            parent=limit.venue_id,
+        )
+        self.book[leg.client_order_id] = leg
+        return (leg,)
+
+    def _end_pair_of(self, order: Order) -> None:
+        """Cancel what belongs to an ended order, as venues do."""
+        for name, other in self.book.items():
+            related = order.venue_id == other.parent or order.parent == other.venue_id
+            if related and not other.status.terminal:
+                self.book[name] = replace(other, status=OrderStatus.CANCELED, updated_at=self.now)
 
     def fill(self, client_order_id: str, price: str, quantity: Decimal | None = None) -> None:
         """Fill an order, wholly where no quantity is given."""
@@ -181,6 +216,8 @@ class FakeVenue:
             status=status,
             updated_at=self.now,
         )
+        if status is OrderStatus.FILLED:
+            self._end_pair_of(order)
         number = len(self.executions) + 1
         told = Fill(f"act-{number}", order.venue_id, order.symbol, order.side, amount, Decimal(price), self.now)
         self.executions.append(told)
@@ -198,7 +235,7 @@ class FakeReader:
         self.clock, self.account, self.view = venue.clock, venue.account, venue.view
         self.order, self.fills, self.calendar = venue.order, venue.fills, venue.calendar
         self.position, self.orders_of = venue.position, venue.orders_of
-        self.ended, self.follower = venue.ended, venue.follower
+        self.ended, self.follower, self.legs = venue.ended, venue.follower, venue.legs
         self.activities = venue.activities
         self._venue = venue
 

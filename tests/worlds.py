@@ -8,7 +8,7 @@ from tests.builders import CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSIO
 from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
 from tests.venues import FakeFlow, FakeVenue, FixedStrategy, NoBars
 from tradebot import cycle
-from tradebot.limits import Limits
+from tradebot.limits import ExitRules, Limits
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake
 from tradebot.model.record import CycleRecord, Job
@@ -31,6 +31,7 @@ class Scene:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     flow: FakeFlow = field(default_factory=FakeFlow)
     limits: Limits = LIMITS
+    exits: ExitRules = EXITS
     permission: Permission = field(default_factory=Permission)
     universe: tuple[str, ...] = NAMES
 
@@ -51,7 +52,7 @@ class Scene:
     def world(self, *candidates: Candidate, dry_run: bool = False) -> World:
         """Return the world as the wiring would make it."""
         return World(
-            rules=Rules(Mode.SANDBOX, self.universe, SECTORS, self.limits, HALTS, EXITS, {"flow_alerts": 240}),
+            rules=Rules(Mode.SANDBOX, self.universe, SECTORS, self.limits, HALTS, self.exits, {"flow_alerts": 240}),
             permission=self.permission,
             reader=self.venue,
             market=self.venue,

@@ -14,6 +14,7 @@ from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
 from tradebot.desk.watching import watch
 from tradebot.exits.held import Held, exit_price
+from tradebot.exits.levels import Levels, levels
 from tradebot.exits.lists import in_force
 from tradebot.exits.rules import evaluate
 from tradebot.gates.common import (
@@ -32,7 +33,8 @@ from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
-from tradebot.orders.closing import NEVER_FILLS, after_closing, close, close_as_wanted, close_one_by_one
+from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, close_as_wanted, close_one_by_one
+from tradebot.orders.protecting import left_to_venue, protect
 from tradebot.orders.sending import send, submit_intent, wanted_key
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
 from tradebot.ports.world import Call, World
@@ -95,10 +97,9 @@ def trade_once(
     records = list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     for candidate in _sells_first(world, desk, proposed, done):
-        account, record = _trade(world, call, account, candidate, promised)
-        records.append(record)
-        if record.client_order_id:
-            sent_before[record.client_order_id] = record
+        account, traded = _trade(world, call, account, candidate, promised)
+        records += traded
+        sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
     return _record(world, replace(cycle, waiting=proposed.own.waiting))
@@ -137,16 +138,17 @@ def _ends_at_its_target(candidate: Candidate) -> bool:
 
 def _trade(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, promised: Collection[str]
-) -> tuple[AccountAsk, CandidateRecord]:
-    """Judge one candidate and send its order if it passes; return the account as that leaves it, and the record."""
+) -> tuple[AccountAsk, Records]:
+    """Judge one candidate and send its orders if it passes; return the account as that leaves it, and the records."""
     if _ends_at_its_target(candidate):
-        return account, CandidateRecord(candidate, candidate.decisions)
+        return account, (CandidateRecord(candidate, candidate.decisions),)
     if candidate.purpose is Purpose.OPEN:
-        return _enter(world, call, account, candidate, promised)
-    record = close_as_wanted(world, call, account.desk, candidate)
-    desk = after_closing(account.desk, record)
+        account, record = _enter(world, call, account, candidate, promised)
+        return account, (record,)
+    closed = close_as_wanted(world, call, account.desk, candidate)
+    desk = after_closing(account.desk, closed)
     book = account.book if desk is account.desk else account.book.with_closing(candidate.symbol)
-    return replace(account, desk=desk, book=book), record
+    return replace(account, desk=desk, book=book), closed
 
 
 def _enter(
@@ -193,7 +195,9 @@ def evaluate_exits(
     exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call, watched))
     symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
-    return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes)))
+    kept = [position for position in desk.positions if position.symbol not in symbols_to_close]
+    stops = protect(world, call, desk, {(p.strategy, p.symbol): _levels(world, watched[p.key]) for p in kept})
+    return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
@@ -207,7 +211,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     working_orders = [
         (order, record)
         for order, record in named
-        if record.intent.purpose is Purpose.OPEN or order.symbol not in desk.unproven
+        if record.intent.purpose is Purpose.OPEN or not (record.intent.protects or order.symbol in desk.unproven)
     ]
     why = Reason.CLOSED_BY_HAND
     cancels = tuple(cancel_order(world, call, desk, order, record, why) for order, record in working_orders)
@@ -234,16 +238,24 @@ def _refusal(decision: Decision) -> Decision | None:
     return None if decision.passed else replace(decision, gate=Gate.JOB)
 
 
-def _apply_exit_rules(
-    world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position
-) -> CandidateRecord:
+def _apply_exit_rules(world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position) -> Records:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
-    held, quote = watched[position.key], desk.quotes.get(position.symbol)
+    why = left_to_venue(world, desk, position, _judge(world, desk, watched[position.key]))
+    return close(world, call, desk, position, why, "exit")
+
+
+def _levels(world: World, held: Held) -> Levels:
+    """Return where the venue is to close a position by itself."""
+    return levels(held, in_force(world.rules.exits_of(held.position.strategy), held.kept))
+
+
+def _judge(world: World, desk: Desk, held: Held) -> Decision:
+    """Return what the exit rules say of one position."""
+    position, quote = held.position, desk.quotes.get(held.position.symbol)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
     rules = in_force(world.rules.exits_of(position.strategy), held.kept)
-    why = evaluate(held, quote, desk.now, rules, desk.state.state, ratio, clocks)
-    return close(world, call, desk, position, why, "exit")
+    return evaluate(held, quote, desk.now, rules, desk.state.state, ratio, clocks)
 
 
 def _rule_fired(record: CandidateRecord) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -194,8 +194,23 @@ def _tighter_of(name: str, one: Number, other: Number) -> Number:
     return min(one, other)
 
 
+class Protection(StrEnum):
+    """Who watches the stops and targets of positions.
+
+    `venue`: they rest at the venue, which acts even if the bot is gone. `bot`: nothing rests, and each pass of exits
+    looks at the price. `both`: they rest, and the bot acts too as soon as it sees the price.
+    """
+
+    VENUE = "venue"
+    BOT = "bot"
+    BOTH = "both"
+
+
 class ExitRules(Frozen):
-    """When to close a position. Fractions are of the entry price, except trailing_stop_fraction: of the best price."""
+    """When to close a position. Fractions are of the entry price, except trailing_stop_fraction: of the best price.
+
+    A stop that rests at the venue is moved once it would move by more than `stop_step_fraction` of its price.
+    """
 
     stop_loss_fraction: Fraction
     trailing_stop_fraction: Fraction
@@ -203,6 +218,8 @@ class ExitRules(Frozen):
     profit_target_fraction: Annotated[Decimal, Field(gt=0, le=10)]
     time_exit_s: Seconds
     limit_offset_fraction: Annotated[Decimal, Field(ge=0, le=Decimal("0.05"))]
+    protection: Protection
+    stop_step_fraction: Annotated[Decimal, Field(gt=0, le=Decimal("0.05"))]
 
 
 class HaltRules(Frozen):

@@ -70,6 +70,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
 
     from tradebot.app.sandbox import remarks_on
     from tradebot.explain import funnel
+    from tradebot.model.candidate import Purpose
     from tradebot.model.decision import Gate
     from tradebot.model.record import Job
 
@@ -81,7 +82,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
         str(decision.reason)
         for record in app.facts.sent(Job.EVALUATE_EXITS, session.open)
         for decision in record.decisions
-        if decision.gate is Gate.EXIT and decision.passed
+        if decision.gate is Gate.EXIT and decision.passed and record.candidate.purpose is not Purpose.PROTECT
     )
     sandbox = app.settings.sandbox
     traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)

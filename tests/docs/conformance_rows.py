@@ -32,6 +32,8 @@ CHECKS = {
     "in flight": ("tests/exchange/test_orders_in_flight.py", "cancels and replacements in transit"),
     "order states": ("tests/exchange/test_order_states.py", "FIX's order state matrices, instant, slow and on paper"),
     "groups": ("tests/exchange/test_groups.py", "bracket, oco and oto orders"),
+    "pairs": ("tests/exchange/test_pairs.py", "oco orders that rest over a position"),
+    "policy": ("tests/exchange/test_policy.py", "what Alpaca's documents leave open, each way"),
     "model": (
         "tests/exchange/test_against_the_obvious_model.py",
         "random commands, compared with a slow and simple exchange",
@@ -80,17 +82,18 @@ TRADING: dict[str, Behaves] = {
     "GET /v2/corporate_actions/announcements/{}": Behaves("a single announcement", _READ),
     "GET /v2/orders": Behaves("all filters; legs nested or flat", (*_READ, "orders", "clients")),
     "POST /v2/orders": Behaves(
-        "every type, time in force and class; replies before anything happens to the order", _ORDER
+        "every type, time in force and class; replies before anything happens to the order",
+        (*_ORDER, "pairs", "policy"),
     ),
     "DELETE /v2/orders": Behaves("returns a row for each open order", (*_READ, "orders")),
     "GET /v2/orders/{}": Behaves("legs with `nested=true`", (*_READ, "orders", "clients")),
     "PATCH /v2/orders/{}": Behaves(
         "creates an order that replaces the old one and takes over its fills when it arrives",
-        (*_READ, "orders", "in flight", "order states"),
+        (*_READ, "orders", "in flight", "order states", "pairs", "policy"),
     ),
     "DELETE /v2/orders/{}": Behaves(
         "cancels at once, or later if the fill model has latency; 422 while the order is being replaced",
-        (*_READ, "in flight", "groups", "order states"),
+        (*_READ, "in flight", "groups", "order states", "policy"),
     ),
     "GET /v2/orders:by_client_order_id": Behaves("ids are unique forever", (*_READ, "orders")),
     "GET /v2/positions": Behaves(

@@ -7,6 +7,7 @@ from typing import Any
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss
+from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.events import Event
 from tradebot.exchange.market.bars import UNITS, Bar, Market, usd
 from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
@@ -89,11 +90,11 @@ class Pit:
         return order
 
     def submit(self, side: str, qty: object, symbol: str = "AAA", account: Account | None = None, **more: Any) -> Order:
-        fate = more.pop("fate", None)
-        return self.engine.submit(account or self.account, request(side, qty, symbol, **more), fate)
+        fate, policy = more.pop("fate", None), more.pop("policy", USUAL)
+        return self.engine.submit(account or self.account, request(side, qty, symbol, **more), fate, policy)
 
-    def replace(self, order: Order, **changes: Any) -> Order:
-        new = self.engine.replace(self.engine.accounts[order.account], order.id, replacement(**changes))
+    def replace(self, order: Order, policy: Policy = USUAL, **changes: Any) -> Order:
+        new = self.engine.replace(self.engine.accounts[order.account], order.id, replacement(**changes), policy)
         self.engine.settle(new)
         return new
 

@@ -17,6 +17,10 @@ FAULTS = (
     {"when": {"request": "submit", "symbol": "A*", "nth": 2}, "what": {"halt_symbol": "5m"}},
     {"when": {"symbol": "AAPL", "after": "open+10m", "until": "close-1h"}, "what": "halt_symbol"},
     {"when": {"request": "account", "from": 2}, "what": {"status": 503}},
+    {"when": {"request": "submit"}, "what": {"exits_told_late": "4m"}},
+    {"when": {"request": "submit"}, "what": "legs_shown_held"},
+    {"when": {"request": "replace"}, "what": "replace_starts_over"},
+    {"when": {"request": ["cancel", "cancel_all"]}, "what": {"shares_freed_late": "90s"}},
 )
 OPTION = "AAPL250304C00200000"
 
@@ -32,6 +36,7 @@ class Commands:
         self.ways: list[tuple[int, Callable[[], object]]] = [
             (24, self.order),
             (6, self.group),
+            (6, self.pair),
             (8, self.replace),
             (6, self.cancel),
             (12, self.wait),
@@ -105,6 +110,33 @@ class Commands:
         if kind == "bracket":
             body["take_profit"] = {"limit_price": f"{last * 1.01:.2f}"}
         self.ask("POST", "/v2/orders", body)
+
+    def pair(self) -> None:
+        """Let a target and a stop rest over whole shares of somebody."""
+        held = [
+            (account.key_id, position.symbol, int(position.qty))
+            for account in self.world.engine.accounts.values()
+            for position in account.positions.values()
+            if abs(position.qty) >= 1 and position.symbol != OPTION
+        ]
+        if not held:
+            return
+        key, symbol, qty = self.chance.choice(held)
+        last, away = self.world.engine.price(symbol) / 10_000, 0.005 if qty > 0 else -0.005
+        target = f"{last * (1 + away):.2f}"
+        body = {
+            "symbol": symbol,
+            "side": "sell" if qty > 0 else "buy",
+            "type": "limit",
+            "time_in_force": self.chance.choice(("day", "gtc")),
+            "qty": self.chance.randint(1, abs(qty)),
+            "order_class": "oco",
+            "take_profit": {"limit_price": target},
+            "limit_price": target,
+            "stop_loss": {"stop_price": f"{last * (1 - away):.2f}"},
+        }
+        keys = KEYS | {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": key}
+        self.world.ask("POST", "/v2/orders", body, keys)
 
     def _open(self) -> Order | None:
         found = [order for account in self.world.engine.accounts.values() for order in account.open.values()]

@@ -13,6 +13,7 @@ from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.fill import NEXT_BAR
 
 FAULTS = "/exchange/v1/faults"
+ENTRY = {"symbol": "SPY", "side": "buy", "type": "market", "qty": 1, "time_in_force": "day"}
 
 
 @pytest.fixture
@@ -148,3 +149,120 @@ def test_an_order_acknowledged_after_the_close_waits_for_the_next_open_and_a_day
         settle_late(pit.engine, order, Acknowledgement(120_000_000, "accepted"))
     pit.to_minute(1, session=1)
     assert pit.heard(orders)[2:] == ["389 day accepted", "389 gtc accepted", "390 day expired", "1440 gtc new"]
+
+
+def protect(world: World, **more: object) -> tuple[Any, Any]:
+    """Hold ten shares, ask for a gtc pair over them, and return the answer's JSON and the last price."""
+    world.ask("POST", "/exchange/v1/journal", {"symbol": "AAPL", "qty": 10})
+    last = world.get("/v2/stocks/AAPL/trades/latest")["trade"]["p"]
+    target, stop = f"{last * 1.05:.2f}", f"{last * 0.95:.2f}"
+    legs = {"take_profit": {"limit_price": target}, "stop_loss": {"stop_price": stop}}
+    body: dict[str, Any] = {"order_class": "oco", "limit_price": target, "time_in_force": "gtc", **legs, **more}
+    return world.order("AAPL", "sell", 10, **body).json, last
+
+
+def refusals(world: World) -> list[tuple[int, int, str]]:
+    """Return what the log says was refused: status, code and message."""
+    events = [event for event in world.events() if event["event"] in ("order_rejected", "request_refused")]
+    return [(event["status"], event["code"], event["message"]) for event in events]
+
+
+def test_a_class_of_orders_can_be_refused_while_others_are_accepted(venue: World) -> None:
+    arm(venue, {"class_refused": "oco"})
+    answer, _ = protect(venue)
+    assert (answer["code"], answer["message"]) == (42210000, "oco orders are not supported")
+    assert refusals(venue) == [(422, 42210000, "oco orders are not supported")]
+    legs = {"take_profit": {"limit_price": "1000.00"}, "stop_loss": {"stop_price": "1.00"}}
+    assert venue.ask("POST", "/v2/orders", ENTRY | legs | {"order_class": "bracket"}).status == 200
+
+
+def test_legs_that_an_answer_leaves_out_are_found_by_asking_for_the_order(venue: World) -> None:
+    arm(venue, "legs_left_out")
+    placed, last = protect(venue)
+    assert placed["legs"] is None
+    (leg,) = venue.get(f"/v2/orders/{placed['id']}?nested=true")["legs"]
+    assert leg["type"] == "stop"
+    moved = venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 1.04:.2f}"}).json
+    assert moved["legs"] is None
+    assert [row["id"] for row in venue.get(f"/v2/orders/{moved['id']}?nested=true")["legs"]] == [leg["id"]]
+
+
+def test_a_stop_that_is_shown_as_held_works_all_the_same(venue: World) -> None:
+    arm(venue, "legs_shown_held", request="submit", nth=1)
+    placed, last = protect(venue)
+    stop = placed["legs"][0]["id"]
+    assert found(venue, stop)["status"] == "held"
+    assert told(venue, stop) == ["order_held held", "order_new new"]
+    moved = venue.ask("PATCH", f"/v2/orders/{stop}", {"stop_price": f"{last * 0.999:.2f}"}).json
+    assert found(venue, moved["id"])["status"] == "held"
+    venue.tick(to="close")
+    venue.tick(to="close")
+    assert found(venue, moved["id"])["status"] == "filled"
+    assert found(venue, placed["id"])["status"] == "canceled"
+
+
+def test_a_replacement_through_the_market_is_refused_and_leaves_the_pair_working(venue: World) -> None:
+    arm(venue, "marketable_exit_refused")
+    placed, last = protect(venue)
+    answer = venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"})
+    message = "take_profit.limit_price must be >= base_price + 0.01"
+    assert (answer.status, answer.json) == (422, {"code": 42210000, "message": message, "base_price": f"{last}"})
+    assert refusals(venue) == [(422, 42210000, message)]
+    assert [found(venue, one)["status"] for one in (placed["id"], placed["legs"][0]["id"])] == ["new", "new"]
+    assert venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 1.01:.2f}"}).status == 200
+
+
+def test_a_replacement_that_needs_shares_is_refused_and_a_lost_reply_adds_up_with_it(venue: World) -> None:
+    placed, last = protect(venue)
+    rules = [
+        {"name": "short-of-shares", "what": "replace_needs_shares"},
+        {"name": "late", "when": {"request": "replace", "nth": 2}, "what": {"status": 504, "acceptance": "after"}},
+    ]
+    assert venue.ask("POST", FAULTS, rules).status == 200
+    patch = ("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"})
+    answers = [venue.ask(*patch) for _ in range(2)]
+    assert [answer.status for answer in answers] == [403, 504]
+    assert (answers[0].json["available"], answers[0].json["held_for_orders"]) == ("0", "10")
+    short = "insufficient qty available for order (requested: 10, available: 0)"
+    assert refusals(venue) == [(403, 40310000, short)] * 2
+
+
+def test_a_replacement_starts_over_by_script(venue: World) -> None:
+    arm(venue, "replace_starts_over")
+    order = resting(venue)
+    moved = venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"}).json
+    assert venue.engine.main.order(moved["id"]).starts_over
+
+
+@pytest.mark.parametrize("way", ["one", "all", "close"])
+def test_shares_of_canceled_exits_come_back_late(venue: World, way: str) -> None:
+    placed, _ = protect(venue)
+    arm(venue, {"shares_freed_late": "2s"})
+    paths = {"one": f"orders/{placed['legs'][0]['id']}", "all": "orders", "close": "positions?cancel_orders=true"}
+    answer = venue.ask("DELETE", f"/v2/{paths[way]}")
+    if way == "close":
+        assert [(row["status"], row["body"]["available"]) for row in answer.json] == [(403, "0")]
+    assert found(venue, placed["id"])["status"] == "canceled"
+    assert venue.get("/v2/positions/AAPL")["qty_available"] == "0"
+    assert venue.order("AAPL", "sell", 10).status == 403
+    venue.tick(seconds=2)
+    assert venue.get("/v2/positions/AAPL")["qty_available"] == "10"
+    assert venue.order("AAPL", "sell", 10).status == 200
+    canceled, freed = (
+        next(event for event in venue.events() if event["event"] == name) for name in ("order_canceled", "shares_freed")
+    )
+    assert (freed["qty"], canceled["at"][-4:], freed["at"][-4:]) == ("10", ":00Z", ":02Z")
+
+
+def test_both_exits_of_a_pair_fill_by_script(venue: World) -> None:
+    arm(venue, {"exits_told_late": "1h"})
+    placed, last = protect(venue)
+    stop = placed["legs"][0]["id"]
+    assert venue.ask("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"}).status == 200
+    venue.tick(seconds=120)
+    assert (venue.get("/v2/positions"), found(venue, stop)["status"]) == ([], "new")
+    now = venue.get("/v2/stocks/AAPL/trades/latest")["trade"]["p"]
+    assert venue.ask("PATCH", f"/v2/orders/{stop}", {"stop_price": f"{now - 0.02:.2f}"}).status == 200
+    venue.tick(seconds=1800)
+    fills = [(event["type"], event["position"]) for event in venue.events() if event["event"] == "fill"]
+    assert fills == [("limit", "0"), ("stop", "-10")]

@@ -12,6 +12,7 @@ import pytest
 from tests.exchange.random_commands import Commands
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange import private_files
+from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.snapshot import file
@@ -125,6 +126,48 @@ def test_an_order_of_an_account_that_was_reset_stays_for_those_that_refer_to_it(
     again.tick(seconds=1)
     keep(again, folder)
     assert state_of(open_exchange(folder)) == replayed(folder)
+
+
+def test_what_a_venue_has_begun_to_do_to_exits_goes_on_after_a_start_from_a_snapshot(new_folder: NewFolder) -> None:
+    """A fill that the stop doesn't know of, a stop shown as held, a replacement in transit, shares kept back."""
+    folder = new_folder()
+    world = open_world(folder)
+    rules: dict[str, Any] = {
+        "told-late": {"exits_told_late": "10m"},
+        "held": "legs_shown_held",
+        "over": "replace_starts_over",
+        "freed-late": {"shares_freed_late": "10m"},
+    }
+    world.ask("POST", "/exchange/v1/faults", [{"name": name, "what": what} for name, what in rules.items()])
+    world.ask("POST", "/exchange/v1/latency", {"latency": "90s"})
+    world.tick(to="open")
+    world.tick(seconds=600)
+    world.ask("POST", "/exchange/v1/journal", {"symbol": "AAPL", "qty": 30})
+    last = world.get("/v2/stocks/AAPL/trades/latest")["trade"]["p"]
+    placed = list[Order]()
+    for target in (1, 1, 1.1):
+        price = f"{last * target:.2f}"
+        legs = {"take_profit": {"limit_price": price}, "stop_loss": {"stop_price": f"{last * 0.9:.2f}"}}
+        answer = world.order("AAPL", "sell", 10, limit_price=price, order_class="oco", **legs)
+        placed.append(world.engine.main.order(answer.json["id"]))
+    filled, canceled, moved = placed
+    world.ask("DELETE", f"/v2/orders/{canceled.id}")
+    while not filled.filled_qty or canceled.is_open:
+        world.tick(seconds=60)
+    world.ask("PATCH", f"/v2/orders/{moved.id}", {"limit_price": f"{last * 1.2:.2f}"})
+    assert moved.replacement is not None
+    assert moved.replacement.starts_over
+    assert (filled.legs[0].unheard, world.engine.main.kept_back("AAPL")) == (filled.filled_qty, canceled.remaining)
+    world.exchange.commit()
+    keep(world, folder)
+    world.tick(seconds=1200)
+    world.exchange.commit()
+    assert filled.legs[0].unheard == world.engine.main.kept_back("AAPL") == 0
+    told = world.events()
+    again = open_world(folder)
+    assert 0 < again.exchange.log.known_lines < len(told)
+    assert again.events() == told
+    assert state_of(again.exchange) == replayed(folder)
 
 
 def test_it_is_its_owners_alone(folder: Path) -> None:

@@ -104,6 +104,7 @@ def positions(desk: Desk) -> None:
     assert {type(position) for position in held.values()} == {models.Position}
     assert (held["AAPL"].qty, held["SPY"].side) == ("2.5", enums.PositionSide.SHORT)
     assert desk.get_open_position("AAPL").asset_id == held["AAPL"].asset_id
+    covered(desk)
     half = desk.close_position("AAPL", requests.ClosePositionRequest(percentage="50"))
     assert (half.side, half.qty) == (SELL, "1.25")
     desk.minutes(2)
@@ -114,6 +115,27 @@ def positions(desk: Desk) -> None:
     desk.minutes(2)
     refused(404, 40410000, desk.get_open_position, "AAPL")
     refused(403, 40310000, desk.exercise_options_position, "AAPL250321C00200000")
+
+
+def covered(desk: Desk) -> None:
+    """Let a pair rest over the shares that are short, as the SDK asks for one: without a limit price of its own."""
+    target, stop = requests.TakeProfitRequest(limit_price=100), requests.StopLossRequest(stop_price=990)
+    pair = requests.LimitOrderRequest(
+        symbol="SPY",
+        qty=3,
+        side=BUY,
+        time_in_force=GTC,
+        order_class=enums.OrderClass.OCO,
+        take_profit=target,
+        stop_loss=stop,
+    )
+    placed = desk.submit_order(pair)
+    (leg,) = placed.legs
+    assert (placed.limit_price, leg.stop_price, leg.status) == ("100", "990", enums.OrderStatus.HELD)
+    moved = desk.replace_order_by_id(placed.id, requests.ReplaceOrderRequest(limit_price=101))
+    tighter = desk.replace_order_by_id(leg.id, requests.ReplaceOrderRequest(stop_price=980))
+    shown = desk.get_order_by_id(moved.id, requests.GetOrderByIdRequest(nested=True))
+    assert (shown.limit_price, [one.id for one in shown.legs]) == ("101", [tighter.id])
 
 
 def account(desk: Desk) -> None:

@@ -64,7 +64,7 @@ def retry_on_post() -> None:
     """Send every order twice, as a client does that takes a slow answer for a lost one."""
     once = AlpacaOrders._send
 
-    def twice(self: AlpacaOrders, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
+    def twice(self: AlpacaOrders, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         once(self, method, path, body)
         return once(self, method, path, body)
 

@@ -51,7 +51,12 @@ def orders(evidence: Evidence) -> Item:
 
 
 def _overdue(order: Order, record: IntentRecord, evidence: Evidence) -> bool:
-    """Return True if the order has outlived its life and the pass that should have ended it."""
+    """Return True if the order has outlived its life and the pass that should have ended it.
+
+    What protects a position rests until it acts or the position is closed.
+    """
+    if record.intent.protects:
+        return False
     limits = evidence.rules.limits
     life_s = limits.entry_life_s if record.intent.purpose is Purpose.OPEN else limits.exit_life_s
     return evidence.moment.now - record.intent.at > timedelta(seconds=life_s) + LATE and not order.status.terminal

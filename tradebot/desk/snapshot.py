@@ -18,6 +18,7 @@ from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
+from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
 from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
@@ -68,6 +69,7 @@ def take(
         steady=view.steady,
         untraced_fills=reading.untraced_fills,
         clock_ahead_s=clocks.ahead_s,
+        resting=resting_among(books, reading.orders),
         quotes=priced.quotes,
         rejected_quotes=priced.rejected,
         unreadable=view.unreadable,
@@ -84,13 +86,18 @@ def _read_clocks(world: World) -> ClockReading:
 
 
 def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
-    """Return our working orders, and orders that someone replaced ours with."""
-    owned = ((order, books.intent_behind(order)) for order in orders)
+    """Return our working orders, and orders that someone replaced ours with; those that only protect don't count."""
+    owned = ((order, books.intent_behind(order)) for order in orders if not books.protects(order))
     return tuple(
         OwnOrder(record.intent.key.strategy if record else "", order.symbol, order.side)
         for order, record in owned
         if record or is_marked(order.client_order_id)
     )
+
+
+def _trading(books: Books, orders: Iterable[Order]) -> Iterator[Order]:
+    """Yield the orders that stand in the way of others: what protects a position lets them pass, and adds nothing."""
+    return (order for order in orders if not books.protects(order))
 
 
 def _submits(promised: Iterable[IntentRecord]) -> tuple[IntentRecord, ...]:
@@ -115,7 +122,7 @@ def halt_evidence(
     copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     return HaltEvidence(
-        refused=tuple(_refusals(books, _submits(promised))),
+        refused=tuple(_refusals(books, _submits(r for r in promised if not r.intent.protects))),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
         unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
@@ -155,7 +162,7 @@ def book(
     are those of the `session`.
     """
     priced = _prices(view, books.totals.last_price, quotes)
-    exposure = _exposure(view, priced, books.unresolved, missing)
+    exposure = _exposure(view, _trading(books, view.orders), priced, books.unresolved, missing)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
@@ -174,9 +181,9 @@ def book(
                 *books.totals.foreign_quantities(books.acknowledged),
             )
         ),
-        working=frozenset(order.symbol for order in view.orders),
+        working=frozenset(order.symbol for order in _trading(books, view.orders)),
         own_orders=_own_orders(books, view.orders),
-        unresolved=frozenset(record.intent.instrument.symbol for record in books.unresolved),
+        unresolved=frozenset(r.intent.instrument.symbol for r in books.unresolved if not r.intent.protects),
         last_fill_at=books.totals.last_traded,
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
@@ -212,6 +219,7 @@ def _worth(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
 
 def _exposure(
     view: BrokerView,
+    orders: Iterable[Order],
     prices: Mapping[str, Decimal],
     unresolved: Sequence[IntentRecord],
     missing: Sequence[MissingFill],
@@ -223,10 +231,10 @@ def _exposure(
         ours = position.value_at(prices[position.symbol])
         exposure[position.symbol] += max(abs(position.value), abs(ours))
         held[position.symbol] = position.quantity
-    for order in view.orders:
+    for order in orders:
         exposure[order.symbol] += _shares_added(order, held) * order_price(order, prices)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
-    for record in (record for record in unresolved if record.intent.operation is Operation.SUBMIT):
+    for record in _submits(record for record in unresolved if not record.intent.protects):
         price = record.intent.limit_price or prices.get(record.intent.instrument.symbol, Decimal(0))
         exposure[record.intent.instrument.symbol] += record.intent.quantity * price
     for one in missing:

@@ -56,7 +56,7 @@ def _orders(view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> It
 def _unresolved(records: Sequence[IntentRecord], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
     for record in records:
         intent = record.intent
-        if intent.operation is Operation.SUBMIT:
+        if intent.operation is Operation.SUBMIT and not intent.protects:
             price = intent.limit_price or prices.get(intent.instrument.symbol, Decimal(0))
             yield _of(intent, intent.quantity * price, held=False)
 

@@ -113,8 +113,11 @@ def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Deci
 
 
 def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
-    """Fail while we don't know what happened to an earlier order of this strategy on the symbol."""
-    keys = (record.intent.key for record in books.unresolved)
+    """Fail while we don't know what happened to an earlier order of this strategy on the symbol.
+
+    A lost request to protect the position is no obstacle: the venue lets the exit pass, or refuses one of the two.
+    """
+    keys = (record.intent.key for record in books.unresolved if not record.intent.protects)
     lost = any((key.strategy, key.symbol) == (strategy, symbol) for key in keys)
     return answer(Gate.UNRESOLVED, not lost, Reason.INTENT_UNRESOLVED)
 

@@ -111,10 +111,20 @@ class Books:
         made = (self.promised.get(name) for name in self._names(order))
         return next((record for record in made if record and record.intent.makes_order), None)
 
+    def protects(self, order: Order) -> bool:
+        """Return True if one of these orders rests at the venue to protect a position, and isn't an exit by now."""
+        record = self.intent_behind(order)
+        return record is not None and record.intent.protects
+
+    def is_our_leg(self, order: Order) -> bool:
+        """Return True if one of these orders is the leg of an order of ours; its id is the venue's."""
+        return order.parent is not None and self.intent_behind(order) is not None
+
     def booked_of_chain(self, order: Order) -> Decimal:
         """Return how many shares of one of these orders and those that it replaced are booked, unsigned."""
-        chain = self.chains.get(order.venue_id, (order,))
-        return sum((self.filled.get(one.venue_id, Decimal(0)) for one in chain), Decimal(0))
+        # A leg's chain goes on with its parent, whose fills are its own.
+        same = (one for one in self.chains.get(order.venue_id, (order,)) if bool(one.parent) == bool(order.parent))
+        return sum((self.filled.get(one.venue_id, Decimal(0)) for one in same), Decimal(0))
 
     def with_pending(self, fills: Sequence[OwnedFill]) -> "Books":
         """Return the books as if fills that the venue has reported were in them."""

@@ -15,6 +15,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.record import SymbolFacts
+from tradebot.model.resting import Resting, Whose
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 
 
@@ -187,7 +188,8 @@ class Desk:
     orders that the venue's list is missing. `differences` are positions on which the two contradict each other;
     `unproven` are symbols that the venue did not confirm when asked directly. `steady` is False if our orders changed
     during each reading. `untraced_fills` counts foreign fills whose order the venue did not return: they may be ours.
-    `clock_ahead_s` is how far the venue's clock is ahead of a second one; None if there is none.
+    `clock_ahead_s` is how far the venue's clock is ahead of a second one; None if there is none. `resting` is what
+    protects positions at the venue.
     """
 
     now: datetime
@@ -216,6 +218,7 @@ class Desk:
     steady: bool = True
     untraced_fills: int = 0
     clock_ahead_s: float | None = None
+    resting: Mapping[Whose, tuple[Resting, ...]] = field(default_factory=dict)
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
         """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""

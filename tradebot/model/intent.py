@@ -161,14 +161,30 @@ class Intent:
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side) or order.quantity is None:
             return False
-        if order.order_type not in (self.order_type, OrderType.UNKNOWN):
+        if order.order_type not in (self.order_type, OrderType.UNKNOWN) and not _stops(self.order_type, order):
             return False
-        price_omitted = order.limit_price is None and order.order_type is OrderType.LIMIT
-        if order.limit_price != self.limit_price and not price_omitted:
+        if not self._prices_are(order):
             return False
         return order.quantity == self.quantity or (
             self.operation is Operation.REPLACE and order.quantity < self.quantity
         )
+
+    def _prices_are(self, order: Order) -> bool:
+        """Return True if the order has our prices; a venue may give a stop a limit to bound what it pays."""
+        if self.order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
+            return order.stop_price in (None, self.stop_price)
+        price_omitted = order.limit_price is None and order.order_type is OrderType.LIMIT
+        return order.limit_price == self.limit_price or price_omitted
+
+    @property
+    def rests(self) -> bool:
+        """Return True if it is about an order that protected a position, even if that is an exit by now."""
+        return self.key.role is Purpose.PROTECT
+
+    @property
+    def protects(self) -> bool:
+        """Return True if it is about an order that rests at the venue to protect a position."""
+        return self.purpose is Purpose.PROTECT
 
     @property
     def makes_order(self) -> bool:
@@ -185,3 +201,9 @@ class IntentRecord:
     code: str | None
     message: str | None
     updated_at: datetime
+
+
+def _stops(asked: OrderType, order: Order) -> bool:
+    """Return True if both are stops, with a limit or without."""
+    both = (OrderType.STOP, OrderType.STOP_LIMIT)
+    return asked in both and order.order_type in both

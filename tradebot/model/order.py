@@ -1,7 +1,7 @@
 """Orders and fills as the venue reports them, and the venue's replies to our requests."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -26,10 +26,15 @@ class OrderType(StrEnum):
 
 
 class OrderClass(StrEnum):
-    """Whether an order stands alone or is a pair: a limit and a stop of which only one can close the shares."""
+    """Whether an order stands alone or belongs to a pair: a limit and a stop, of which only one closes the shares."""
 
     SIMPLE = "simple"
     OCO = "oco"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "OrderClass":
+        return cls.UNKNOWN if value else cls.SIMPLE
 
 
 class TimeInForce(StrEnum):
@@ -111,6 +116,7 @@ class Order:
     replaced_by: str | None = None
     stop_price: Decimal | None = None
     parent: str | None = None
+    order_class: OrderClass = OrderClass.SIMPLE
 
     @property
     def open_quantity(self) -> Decimal:
@@ -118,6 +124,15 @@ class Order:
         if self.status.terminal or self.quantity is None:
             return Decimal(0)
         return self.quantity - self.filled_quantity
+
+    @property
+    def leads_pair(self) -> bool:
+        """Return True if this is the limit order of a pair, whose stop is a leg of it."""
+        return self.order_class is OrderClass.OCO and self.parent is None and self.stop_price is None
+
+    def with_parent_of(self, known: "Order | None") -> "Order":
+        """Return the order as a leg of what it was a leg of before: not every answer of the venue says so."""
+        return replace(self, parent=known.parent) if known and known.parent and not self.parent else self
 
     def supersedes(self, known: "Order") -> bool:
         """Return True if this report of an order replaces `known`, what we were told about the same order before.
@@ -141,6 +156,25 @@ def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
         seen.add(linked)
         yield linked
         linked = links.get(linked)
+
+
+def lineages(venue_ids: Iterable[str], known: Mapping[str, Order]) -> dict[str, tuple[Order, ...]]:
+    """Return the known orders that each order comes from: itself, those that it replaced, then those of its parent.
+
+    Orders of which nothing is known are left out.
+    """
+    before = {order.replaced_by: order.venue_id for order in known.values() if order.replaced_by}
+
+    def replaced(venue_id: str) -> tuple[Order, ...]:
+        return tuple(known[name] for name in (venue_id, *chain(venue_id, before)) if name in known)
+
+    found = dict[str, tuple[Order, ...]]()
+    for venue_id in venue_ids:
+        own = replaced(venue_id)
+        parent = next((order.parent for order in own if order.parent), None)
+        if own or parent:
+            found[venue_id] = (*own, *(replaced(parent) if parent else ()))
+    return found
 
 
 class OrdersTold(NamedTuple):
@@ -178,9 +212,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The venue's reply to one write request, with the venue's own error `code` and `message`."""
+    """The venue's reply to one write request, with the venue's own error `code` and `message`.
+
+    `legs` are the orders that came with the order, such as the stop of a pair.
+    """
 
     outcome: Outcome
     order: Order | None = None
     code: str | None = None
     message: str | None = None
+    legs: tuple[Order, ...] = ()

@@ -56,6 +56,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position is being closed.",
         Unit.NONE,
     ),
+    Reason.FRACTION_REFUSED: _row(
+        Cause.BLOCKED,
+        "The broker refused to trade a fraction of a share today, and less than one share is left to close.",
+        "Nothing to do: the next session tries again. Or close the rest on the broker's website.",
+    ),
     Reason.FLATTEN: _row(
         Cause.BLOCKED,
         "Everything is being closed.",
@@ -76,5 +81,32 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE,
         "An exit stayed unfilled and is being repriced.",
         "Nothing to do: the order keeps working while its price changes, or the next pass sends another.",
+    ),
+    Reason.STOP_MISSING: _row(
+        Cause.IDLE,
+        "No order rests at the broker for these shares, so a stop is being placed.",
+        "Nothing to do; tradebot positions shows what protects each position.",
+        Unit.SHARES,
+    ),
+    Reason.STOP_TIGHTENED: _row(
+        Cause.IDLE,
+        "The stop that rests at the broker is being moved closer, to this price.",
+        "Nothing to do: a stop never moves away from profit.",
+        Unit.USD,
+    ),
+    Reason.STOP_NEEDLESS: _row(
+        Cause.IDLE,
+        "The shares that a stop at the broker protects are gone, so it is being canceled.",
+        "Nothing to do.",
+    ),
+    Reason.EXIT_NEEDS_SHARES: _row(
+        Cause.IDLE,
+        "The stop that rests at the broker holds the shares that an exit needs, so it is being canceled.",
+        "Nothing to do: the exit follows at once. The event protection_gap says how long there was no stop.",
+    ),
+    Reason.LEFT_TO_BROKER: _row(
+        Cause.IDLE,
+        "The price has reached a stop or a target that rests at the broker, which closes the position.",
+        "Nothing to do. If the price runs on and the broker doesn't act, the bot does.",
     ),
 }

@@ -136,11 +136,17 @@ class Reason(StrEnum):
     PROFIT_TARGET = auto()
     TIME_EXIT = auto()
     STRATEGY_CLOSES = auto()
+    FRACTION_REFUSED = auto()
     FLATTEN = auto()
     CLOSED_BY_HAND = auto()
     HOLD = auto()
     STALE_ENTRY = auto()
     STALE_EXIT = auto()
+    STOP_MISSING = auto()
+    STOP_TIGHTENED = auto()
+    STOP_NEEDLESS = auto()
+    EXIT_NEEDS_SHARES = auto()
+    LEFT_TO_BROKER = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Close positions, or parts of them: for an exit rule, for a strategy that wants it, or for a person."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -16,46 +16,53 @@ from tradebot.gates.sizing import marketable_limit
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, Operation
+from tradebot.model.instrument import Instrument, whole_lots
+from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, send_again, submit_intent, wanted_key
+from tradebot.model.resting import Resting
+from tradebot.orders.exiting import exit_through, release, tell_gap
+from tradebot.orders.protecting import protect_again
+from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_intent, wanted_key
+from tradebot.orders.ways import exit_is_refused
 from tradebot.orders.working_orders import AGAIN
 from tradebot.ports.world import Call, World
+
+Records = tuple[CandidateRecord, ...]
+
+REFUSED = "the broker doesn't let the limit of a pair go through the market"
 
 NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
 """Reasons at SEND that rule out a fill, so the next candidate sees the same book. A lost reply may still be a fill."""
 
 
-def close_one_by_one(
-    desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], CandidateRecord]
-) -> tuple[CandidateRecord, ...]:
+def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], Records]) -> Records:
     """Close positions one after another, each based on what the previous orders leave at the broker.
 
     Two owners may hold the same symbol while the broker holds less than their sum, so two orders must not close the
     same shares.
     """
-    records = []
+    records = list[CandidateRecord]()
     for position in positions:
-        record = close(desk, position)
-        records.append(record)
-        desk = after_closing(desk, record)
+        closed = close(desk, position)
+        records += closed
+        desk = after_closing(desk, closed)
     return tuple(records)
 
 
-def after_closing(desk: Desk, record: CandidateRecord) -> Desk:
-    """Return the desk as if this record's order were filled, if an order may have gone out."""
-    candidate, last = record.candidate, record.decisions[-1]
-    if last.gate is not Gate.SEND or last.reason in NEVER_FILLS:
-        return desk
-    assert candidate.quantity is not None, "an exit knows its quantity"
-    return desk.with_filled(candidate.symbol, candidate.quantity * candidate.side.sign)
+def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
+    """Return the desk as if the exits among these records were filled, if an order may have gone out."""
+    for record in records:
+        candidate, last = record.candidate, record.decisions[-1]
+        exits = last.gate is Gate.SEND and last.reason not in NEVER_FILLS and candidate.source != Operation.CANCEL
+        if exits and candidate.purpose is not Purpose.PROTECT:
+            desk = desk.with_filled(candidate.symbol, _quantity(candidate) * candidate.side.sign)
+    return desk
 
 
-def close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> CandidateRecord:
-    """Send the order that closes a position if `why` and the exit gates pass."""
+def close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> Records:
+    """Send the orders that close a position if `why` and the exit gates pass."""
     candidate = Candidate(
         strategy=position.strategy,
         instrument=Instrument(position.symbol),
@@ -68,18 +75,18 @@ def close(world: World, call: Call, desk: Desk, position: Position, why: Decisio
     return _send_closing(world, call, desk, position, candidate, (why,))
 
 
-def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> CandidateRecord:
-    """Send the order that closes or reduces a position because its strategy wants that, if the exit gates pass."""
+def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:
+    """Send the orders that close or reduces a position because its strategy wants that, if the exit gates pass."""
     whose = (candidate.strategy, candidate.symbol)
     position = next((p for p in desk.positions if (p.strategy, p.symbol) == whose), None)
     if position is None or closing_side(position.quantity) is not candidate.side:
         held = position.quantity if position else Decimal(0)
         closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
-        return CandidateRecord(candidate, (*candidate.decisions, closed))
+        return (CandidateRecord(candidate, (*candidate.decisions, closed)),)
     assert candidate.quantity is not None, "a strategy that closes knows its quantity"
     if not candidate.quantity:
         none = Decision(Gate.SIZE, Verdict.FAIL, Reason.SIZE_BELOW_ONE, candidate.quantity, candidate.instrument.lot)
-        return CandidateRecord(candidate, (*candidate.decisions, none))
+        return (CandidateRecord(candidate, (*candidate.decisions, none)),)
     quantity = min(candidate.quantity, closable(desk, position.symbol, position.quantity))
     asked = Decision(Gate.STRATEGY, Verdict.PASS, Reason.STRATEGY_CLOSES, candidate.why or None)
     fresh = candidate_fresh(candidate, desk.now, world.rules.of(candidate.strategy).limits)
@@ -89,28 +96,140 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
 
 def _send_closing(
     world: World, call: Call, desk: Desk, position: Position, candidate: Candidate, asked: tuple[Decision, ...]
-) -> CandidateRecord:
-    """Send a closing order if everything asked so far and the exit gates pass."""
+) -> Records:
+    """Send closing orders if everything asked so far and the exit gates pass.
+
+    A fraction of a share goes out with the whole shares. If the venue refuses it, the whole shares go out alone, and
+    the fraction stays for the rest of the session.
+    """
     lost = _lost_exit(desk, position)
+    candidate, fraction = _without_refused_fraction(call, desk, candidate)
     decisions = (
         permission(desk),
         *asked,
         still_held(desk, position.symbol, position.quantity),
+        *fraction,
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
         AGAIN if lost else unresolved_for_exit(desk.books, position.strategy, position.symbol),
     )
     if first_failure(decisions):
-        return CandidateRecord(candidate, decisions)
+        return (CandidateRecord(candidate, decisions),)
     if lost:
         again = replace(candidate, quantity=lost.quantity)
         sent = send_again(world, desk, lost)
-        return CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price)
-    quote, offset = desk.quotes.get(position.symbol), world.rules.exits.limit_offset_fraction
-    price = marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
-    assert candidate.quantity is not None, "an exit knows its quantity"
-    leg = wanted_key(world, call, desk, candidate).leg
-    intent = submit_intent(call, desk, candidate, candidate.quantity, price, leg)
+        return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price),)
+    return tuple(_exits(world, call, desk, candidate, decisions))
+
+
+def _exits(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...]
+) -> Iterator[CandidateRecord]:
+    """Close shares that nothing protects first, then those of the newest pair, and so on."""
+    pairs = [pair for pair in desk.resting.get((candidate.strategy, candidate.symbol), ()) if not pair.exiting]
+    left = _quantity(candidate)
+    free = min(left, _free(desk, candidate, pairs) if pairs else left)
+    if free:
+        yield _submit_whole(world, call, desk, replace(candidate, quantity=free), decisions)
+    left -= free
+    for pair in reversed(pairs):
+        if left > 0 and not pair.ending:
+            part = min(left, pair.quantity)
+            yield from _close_protected(world, call, desk, replace(candidate, quantity=part), decisions, pair)
+            left -= part
+
+
+def _free(desk: Desk, candidate: Candidate, pairs: Iterable[Resting]) -> Decimal:
+    """Return how many shares of a position no pair protects."""
+    whose = (candidate.strategy, candidate.symbol)
+    held = next((p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose), Decimal(0))
+    covered = sum((pair.quantity for pair in pairs), Decimal(0))
+    return max(closable(desk, candidate.symbol, held) - covered, Decimal(0))
+
+
+def _close_protected(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], pair: Resting
+) -> Iterator[CandidateRecord]:
+    """Close shares that a pair protects, through the pair if the venue lets it, and otherwise in its place."""
+    obstacle, price = _obstacle(desk, candidate, pair), _exit_price(world, desk, candidate)
+    if obstacle is None and price is not None:
+        record = exit_through(world, call, desk, candidate, pair, price, decisions)
+        yield record
+        if record.decisions[-1].reason is not Reason.VENUE_REJECTED:
+            return
+        obstacle = REFUSED
+    began_s = world.stopwatch()
+    released = release(world, call, desk, pair)
+    yield released.record
+    if not released.left:
+        return
+    closing = replace(candidate, quantity=min(_quantity(candidate), released.left))
+    closed = _submit_whole(world, call, desk, closing, decisions)
+    yield closed
+    refused = closed.decisions[-1].reason is Reason.VENUE_REJECTED
+    unprotected = released.left - (Decimal(0) if refused else _quantity(closing))
+    if unprotected:
+        yield protect_again(world, call, desk, pair, unprotected)
+    cause = (
+        "the broker rejected the exit, so the stop was placed again" if refused else obstacle or "there was no quote"
+    )
+    tell_gap(world, desk, candidate.symbol, world.stopwatch() - began_s, cause)
+
+
+def _obstacle(desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
+    """Return why shares can't be closed by moving the limit of their pair, or None if they can."""
+    if pair.limit is None:
+        return "it is a plain stop, which holds the shares"
+    if pair.limit.filled_quantity:
+        return "its limit was partly filled, and a broker may start such an order over"
+    if pair.quantity != _quantity(candidate):
+        return "only a part of its shares is to be closed"
+    return REFUSED if exit_is_refused(desk.books) else None
+
+
+def _submit_whole(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...]
+) -> CandidateRecord:
+    """Send a closing order; if the venue refuses a fraction of a share, send one for the whole shares."""
+    leg, whole = wanted_key(world, call, desk, candidate).leg, _whole(candidate)
+    record = _submit(world, call, desk, candidate, decisions, leg)
+    if record.decisions[-1].reason is Reason.VENUE_REJECTED and 0 < whole < _quantity(candidate):
+        return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, leg + MOST_LEGS)
+    return record
+
+
+def _submit(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], leg: int
+) -> CandidateRecord:
+    """Send a closing order past the best bid or ask, or a market order if there is no quote."""
+    price = _exit_price(world, desk, candidate)
+    intent = submit_intent(call, desk, candidate, _quantity(candidate), price, leg)
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
+
+
+def _exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
+    """Return a limit price in USD at which an exit fills now; None without a quote."""
+    quote, offset = desk.quotes.get(candidate.symbol), world.rules.exits.limit_offset_fraction
+    return marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
+
+
+def _without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, tuple[Decision, ...]]:
+    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
+    quantity, whole = _quantity(candidate), _whole(candidate)
+    rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
+    closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
+    if whole == quantity or not any(intent.quantity % intent.instrument.lot for intent in closing):
+        return candidate, ()
+    none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, candidate.instrument.lot)
+    return replace(candidate, quantity=whole or quantity), () if whole else (none,)
+
+
+def _quantity(candidate: Candidate) -> Decimal:
+    assert candidate.quantity is not None, "an exit knows its quantity"
+    return candidate.quantity
+
+
+def _whole(candidate: Candidate) -> Decimal:
+    return whole_lots(candidate.instrument, _quantity(candidate))
 
 
 def _lost_exit(desk: Desk, position: Position) -> Intent | None:

@@ -125,6 +125,9 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
         age = abs(desk.now - record.intent.at)
         if _change_of(order, desk.books.unresolved, Operation.CANCEL):
             yield order, record, Reason.INTENT_UNRESOLVED
+        elif record.intent.protects:
+            # It rests until it acts, or until its position is gone.
+            continue
         elif record.intent.purpose is not Purpose.OPEN:
             # If a person gave an exit its price, keep that price.
             if order.client_order_id == record.intent.client_order_id and age >= timedelta(seconds=limits.exit_life_s):

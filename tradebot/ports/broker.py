@@ -36,6 +36,9 @@ class BrokerReader(Protocol):
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id, which is how a replacement order is named; None if there is none."""
 
+    def legs(self, venue_id: str) -> Sequence[Order]:
+        """Return the legs of the order with this venue id, open or ended; none if the venue doesn't know the order."""
+
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return orders submitted at or after `since` that have ended, oldest first; a very long list is cut off."""
 

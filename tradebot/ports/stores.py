@@ -96,7 +96,8 @@ class Ledger(Calendar, Protocol):
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         """Return the known orders of each chain: the order itself, then those that it replaced, the nearest first.
 
-        An order that we haven't been told about may have replaced known ones; chains without any are left out.
+        A leg's chain goes on with the order that it belongs to, and those that this one replaced. An order that we
+        haven't been told about may have replaced known ones; chains without any are left out.
         """
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:

@@ -96,7 +96,8 @@ def catch_up(
 def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
     """Return the reported orders without those that we already know as they are."""
     known = {order.venue_id: order for order in working}
-    return tuple(order for order in latest if order != known.get(order.venue_id))
+    told = (order.with_parent_of(known.get(order.venue_id)) for order in latest)
+    return tuple(order for order in told if order != known.get(order.venue_id))
 
 
 def _look_up(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> Sequence[IntentRecord]:
@@ -128,7 +129,7 @@ def _resolve(
             # A lookup without an answer settles nothing, so the next pass asks again.
             continue
         if outcome is not None:
-            ledger.settle(intent.client_order_id, outcome, now)
+            ledger.settle(intent.client_order_id, _with_legs(reader, outcome), now)
             written = True
         elif intent.session < session:
             ledger.abandon(intent.client_order_id, "the broker does not know it and its session is over", now)
@@ -177,9 +178,16 @@ def _watch(reader: BrokerReader, ledger: Ledger, unsettled: Iterable[IntentRecor
         if record.state is IntentState.ABANDONED and record.intent.makes_order:
             order = reader.order(record.intent.client_order_id)
             if order is not None:
-                ledger.settle(record.intent.client_order_id, _found(order, record.intent), now)
+                outcome = _with_legs(reader, _found(order, record.intent))
+                ledger.settle(record.intent.client_order_id, outcome, now)
                 written = True
     return written
+
+
+def _with_legs(reader: BrokerReader, found: Reply) -> Reply:
+    """Return the reply with the legs of the order in it, which a lookup by our id leaves out."""
+    leads = found.order is not None and found.order.leads_pair and found.outcome is Outcome.ACCEPTED
+    return replace(found, legs=tuple(_legs(reader, found.order.venue_id))) if leads and found.order else found
 
 
 def _found(order: Order, intent: Intent) -> Reply:
@@ -189,17 +197,20 @@ def _found(order: Order, intent: Intent) -> Reply:
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
 
 
-def latest_orders(reader: BrokerReader, working: Iterable[Order], open_orders: Sequence[Order]) -> Iterator[Order]:
+def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: Sequence[Order]) -> Iterator[Order]:
     """Yield the venue's open orders, then those of the `working` ones that the venue no longer lists as open."""
     yield from open_orders
     listed = {order.venue_id for order in open_orders}
     gone = [order for order in working if order.venue_id not in listed]
-    ended = _ended(reader, gone)
+    ended, led = _ended(reader, gone), {order.parent for order in working}
     for order in gone:
         latest = ended.get(order.venue_id) or _looked_up(reader, order.client_order_id)
         if latest is not None:
             yield latest
             yield from _followers(reader, latest, listed)
+            if latest.leads_pair and order.venue_id not in led:
+                # Its stop was never reported, and may be what has filled.
+                yield from _legs(reader, order.venue_id)
 
 
 def _in_time(order: Order, now: datetime) -> Order:
@@ -214,6 +225,14 @@ def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:
         return reader.order(client_order_id)
     except TemporaryError:
         return None
+
+
+def _legs(reader: BrokerReader, venue_id: str) -> Sequence[Order]:
+    """Return an order's legs; none if the venue doesn't answer, because then their fills are looked up one by one."""
+    try:
+        return reader.legs(venue_id)
+    except TemporaryError:
+        return ()
 
 
 def may_fill(books: Books, session: date) -> tuple[Order, ...]:

@@ -258,10 +258,12 @@ def _missing(ledger: LedgerView) -> Iterator[Finding]:
 def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
     for record in ledger.books.unresolved:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
-    for order in broker.orders:
-        if order.client_order_id not in ledger.books.promised:
-            yield Finding(_order_kind(order, ledger), order.client_order_id, None, order.quantity)
     listed = {order.venue_id for order in broker.orders}
+    for order in broker.orders:
+        # What there is to say of a pair is said of its first order.
+        told = order.parent in listed or ledger.books.is_our_leg(order)
+        if order.client_order_id not in ledger.books.promised and not told:
+            yield Finding(_order_kind(order, ledger), order.client_order_id, None, order.quantity)
     for order in ledger.unknown.recent_by_other_copies:
         if order.venue_id not in listed:
             yield Finding(FindingKind.UNKNOWN_ORDER, order.client_order_id, None, order.quantity)

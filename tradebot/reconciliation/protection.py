@@ -75,9 +75,10 @@ def without_stop(books: Books, watch: Watch) -> tuple[Position, ...]:
 
 def _busy_symbols(view: BrokerView, books: Books, now: datetime) -> set[str]:
     """Return the symbols on which one of our orders is, or may be, working."""
-    listed = {order.symbol for order in view.orders if is_marked(order.client_order_id)}
-    omitted = {order.symbol for order in may_fill(books, session_date(books, now))}
-    return listed | omitted | {record.intent.instrument.symbol for record in books.unresolved}
+    orders = [order for order in view.orders if is_marked(order.client_order_id)]
+    orders += may_fill(books, session_date(books, now))
+    unresolved = {record.intent.instrument.symbol for record in books.unresolved if not record.intent.protects}
+    return {order.symbol for order in orders if not books.protects(order)} | unresolved
 
 
 def last_exit_pass(ledger: Ledger, now: datetime) -> datetime:

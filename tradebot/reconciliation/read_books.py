@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 from tradebot.model.books import Books
 from tradebot.model.intent import is_marked
-from tradebot.model.order import Order
+from tradebot.model.order import Order, TimeInForce
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.missing_fills import WATCHED
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of
@@ -55,8 +55,12 @@ def _with_listed(known: Iterable[Order], listed: Iterable[Order]) -> Iterator[Or
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:
-    """Return the first session whose intents matter: the last one, or that of our oldest working order."""
-    working = (o for o in orders if not o.status.terminal and o.client_order_id in ours)
+    """Return the first session whose intents matter: the last one, or that of our oldest working order of a day.
+
+    An order that rests for weeks needs only the intent behind it.
+    """
+    days = (o for o in orders if o.time_in_force is not TimeInForce.GTC)
+    working = (o for o in days if not o.status.terminal and o.client_order_id in ours)
     sent = (order.submitted_at for order in working if order.submitted_at)
     return (min((now, *sent)) - YESTERDAY).date()
 

@@ -470,5 +470,5 @@ def test_a_clock_that_cannot_be_read_is_an_error(wire: Wire, row: object) -> Non
 
 def test_the_reader_has_no_way_to_write() -> None:
     names = {name for name in dir(AlpacaReader) if not name.startswith("_")}
-    reads = {"account", "activities", "bar_times", "calendar", "clock", "ended", "fills", "follower", "order"}
+    reads = {"account", "activities", "bar_times", "calendar", "clock", "ended", "fills", "follower", "legs", "order"}
     assert names == reads | {"orders_of", "position", "quotes", "quotes_again", "view"}

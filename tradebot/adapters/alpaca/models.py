@@ -4,18 +4,20 @@ Each reader takes decoded JSON and raises RowError with the name of a field that
 values are counted in the tally and do no harm.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError
+from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
 from tradebot.errors import OperatorError
 from tradebot.model.account import Account, BrokerPosition
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
-from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -79,8 +81,25 @@ def read_account(raw: object, tally: DriftTally) -> Account:
         ) from error
 
 
-def read_order(raw: object, tally: DriftTally) -> Order:
-    """Return one order; its quantity is None if the order was placed by notional."""
+def with_open_legs(raw: object) -> Iterator[tuple[object, str | None]]:
+    """Yield an order and its open legs, each leg with the id of its order; venues may nest legs, list them, or both."""
+    yield raw, None
+    legs = raw.get("legs") if isinstance(raw, dict) else None
+    for leg in legs if isinstance(legs, list) else ():
+        if not (isinstance(leg, dict) and OrderStatus(str(leg.get("status"))).terminal):
+            yield leg, str(raw.get("id")) if isinstance(raw, dict) else None
+
+
+def read_legs(raw: object, tally: DriftTally) -> tuple[Order, ...]:
+    """Return the legs of an order, ended ones too; rows that can't be read are counted and left out."""
+    legs = raw.get("legs") if isinstance(raw, dict) else None
+    rows = list(legs) if isinstance(legs, list) else []
+    parent = Row("order", raw, tally).text("id") if rows else None
+    return tuple(keep_readable("order", rows, partial(read_order, tally=tally, parent=parent), tally))
+
+
+def read_order(raw: object, tally: DriftTally, parent: str | None = None) -> Order:
+    """Return one order, the leg of `parent` if that is given; its quantity is None if it was placed by notional."""
     row = Row("order", raw, tally)
     row.note_unknown(_ORDER_FIELDS)
     order = Order(
@@ -100,6 +119,8 @@ def read_order(raw: object, tally: DriftTally) -> Order:
         updated_at=row.time_or_none("updated_at"),
         replaced_by=row.text_or_none("replaced_by"),
         stop_price=row.number_or_none("stop_price"),
+        parent=parent,
+        order_class=OrderClass(row.text_or_none("order_class") or ""),
     )
     _check_quantities(order)
     return order

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from tradebot.adapters.alpaca.models import read_order
+from tradebot.adapters.alpaca.models import read_legs, read_order
 from tradebot.adapters.alpaca.replies import (
     may_be_duplicate,
     order_body,
@@ -22,6 +22,9 @@ from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 
+NESTED = {"nested": "true"}
+"""The query that shows the stop of a pair inside its limit order."""
+
 
 def one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, tally: DriftTally) -> Order | None:
     """Return one order; None only for the venue's own "not found", because any other 404 proves nothing."""
@@ -30,6 +33,18 @@ def one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, t
     except RefusedReadError as error:
         if error.status == 404 and error.venue_code is not None:
             return None
+        raise
+    except RowError as error:
+        raise TemporaryError(f"the broker's order can't be read: {error}") from error
+
+
+def legs_of(reads: AlpacaReads, venue_id: str, tally: DriftTally) -> tuple[Order, ...]:
+    """Return the legs of an order, open or ended; none if the venue says that there is no such order."""
+    try:
+        return read_legs(reads.json(order_path(venue_id), NESTED), tally)
+    except RefusedReadError as error:
+        if error.status == 404 and error.venue_code is not None:
+            return ()
         raise
     except RowError as error:
         raise TemporaryError(f"the broker's order can't be read: {error}") from error
@@ -81,7 +96,7 @@ class AlpacaOrders:
             return unknown_outcome(f"http_{answer.status}", answer.excerpt)
         return self._already_done(path, refusal_reply) if answer.status == 422 else refusal_reply
 
-    def _send_order(self, intent: Intent, method: str, path: str, body: Mapping[str, str]) -> Reply:
+    def _send_order(self, intent: Intent, method: str, path: str, body: Mapping[str, object]) -> Reply:
         """Send a request that creates an order; if the venue already has an order under its id, return that one."""
         answer = self._send(method, path, body)
         if isinstance(answer, Reply):
@@ -89,7 +104,7 @@ class AlpacaOrders:
         reply = submit_reply(answer, intent, self._tally)
         return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
 
-    def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Answer | Reply:
+    def _send(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer | Reply:
         try:
             with around("alpaca.send"):
                 return self._client.ask(method, path, body)

@@ -17,8 +17,9 @@ from tradebot.adapters.alpaca.models import (
     read_quote,
     read_session,
     takes_back,
+    with_open_legs,
 )
-from tradebot.adapters.alpaca.orders import one_order, order_path
+from tradebot.adapters.alpaca.orders import NESTED, legs_of, one_order, order_path
 from tradebot.adapters.alpaca.second_look import ask_again
 from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
 from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError
@@ -29,7 +30,7 @@ from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.intent import is_marked
-from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.order import Fill, Order, OrdersTold
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
 _SNAPSHOT_CHUNK = 100
@@ -125,6 +126,10 @@ class AlpacaReader:
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id; None if the venue says there is none."""
         return one_order(self._trading, order_path(venue_id), None, self._tally)
+
+    def legs(self, venue_id: str) -> Sequence[Order]:
+        """Return the legs of the order with this venue id, open or ended; none if the venue doesn't know the order."""
+        return legs_of(self._trading, venue_id, self._tally)
 
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return the orders submitted since `since` that have ended, oldest first; very long lists are cut off."""
@@ -238,9 +243,12 @@ class AlpacaReader:
 
     def _open_orders(self) -> tuple[tuple[Order, ...], int]:
         """Return the readable open orders, each once, and how many rows could not be read."""
-        raws = [raw for page in self._order_pages("open", {}) for raw in _with_legs(page)]
-        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
-        return tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders)
+        rows = [row for page in self._order_pages("open", NESTED) for raw in page for row in with_open_legs(raw)]
+        orders = keep_readable("order", rows, self._read_nested, self._tally)
+        return tuple({order.venue_id: order for order in orders}.values()), len(rows) - len(orders)
+
+    def _read_nested(self, row: tuple[object, str | None]) -> Order:
+        return read_order(row[0], self._tally, row[1])
 
     def _order_pages(self, status: str, bound: Mapping[str, str]) -> Iterator[list[object]]:
         """Yield pages of orders; since orders may share a timestamp, each page starts just before the last one's end.
@@ -296,16 +304,6 @@ def _page_text(raw: object, name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
         raise TemporaryError(f"the last row of a page has no usable {name}, so the next page can't be requested")
     return value
-
-
-def _with_legs(page: list[object]) -> Iterator[object]:
-    """Yield orders and their open legs; the venue may list legs beside their parent, inside it, or both."""
-    for row in page:
-        yield row
-        legs = row.get("legs") if isinstance(row, dict) else None
-        for leg in legs if isinstance(legs, list) else ():
-            if not (isinstance(leg, dict) and OrderStatus(str(leg.get("status"))).terminal):
-                yield leg
 
 
 def _page_after(last: object, bound: Mapping[str, str]) -> dict[str, str]:

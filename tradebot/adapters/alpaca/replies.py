@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 
-from tradebot.adapters.alpaca.models import read_order
+from tradebot.adapters.alpaca.models import read_legs, read_order
 from tradebot.adapters.wire.http import Answer, BodyError, printable
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.model.intent import ID_CONFLICT, Intent
-from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.order import Order, OrderClass, Outcome, Reply
 
 UNAUTHORIZED = "unauthorized"
 
@@ -16,9 +16,9 @@ _REFUSING = frozenset({400, 403, 404, 422})
 _MAY_BE_DUPLICATE = frozenset({"40010001", "42210000"})
 
 
-def order_body(intent: Intent) -> dict[str, str]:
+def order_body(intent: Intent) -> dict[str, object]:
     """Return the JSON of a new order; numbers are plain text, so none passes through a float."""
-    body = {
+    body: dict[str, object] = {
         "symbol": intent.instrument.symbol,
         "qty": f"{intent.quantity:f}",
         "side": intent.side.value,
@@ -26,15 +26,24 @@ def order_body(intent: Intent) -> dict[str, str]:
         "time_in_force": intent.time_in_force.value,
         "client_order_id": intent.client_order_id,
     }
-    if intent.limit_price is not None:
-        body["limit_price"] = f"{intent.limit_price:f}"
-    return body
+    if intent.order_class is not OrderClass.OCO:
+        return body | _prices(intent)
+    assert intent.limit_price is not None, "a pair has a target"
+    assert intent.stop_price is not None, "a pair has a stop"
+    pair = {"limit_price": f"{intent.limit_price:f}"}, {"stop_price": f"{intent.stop_price:f}"}
+    return body | {"order_class": "oco", "take_profit": pair[0], "stop_loss": pair[1]}
 
 
-def price_body(intent: Intent) -> dict[str, str]:
+def price_body(intent: Intent) -> dict[str, object]:
     """Return the JSON that changes an order's price and gives the new order our id; the quantity never changes."""
-    assert intent.limit_price is not None, "a replace names its price"
-    return {"limit_price": f"{intent.limit_price:f}", "client_order_id": intent.client_order_id}
+    prices = _prices(intent)
+    assert prices, "a replace names its price"
+    return {**prices, "client_order_id": intent.client_order_id}
+
+
+def _prices(intent: Intent) -> dict[str, str]:
+    given = {"limit_price": intent.limit_price, "stop_price": intent.stop_price}
+    return {name: f"{price:f}" for name, price in given.items() if price is not None}
 
 
 def unknown_outcome(code: str, message: str) -> Reply:
@@ -47,12 +56,13 @@ def submit_reply(answer: Answer, intent: Intent, tally: DriftTally) -> Reply:
     if not 200 <= answer.status < 300:
         return refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
     try:
-        order = read_order(answer.json(), tally)
+        body = answer.json()
+        order, legs = read_order(body, tally), read_legs(body, tally)
     except (BodyError, RowError) as error:
         return unknown_outcome("unreadable", str(error))
     if not intent.asked_for(order):
         return unknown_outcome("mismatch", f"the broker returned another order: {order.client_order_id}")
-    return Reply(Outcome.ACCEPTED, order)
+    return Reply(Outcome.ACCEPTED, order, legs=legs)
 
 
 def refusal(answer: Answer) -> Reply | None:

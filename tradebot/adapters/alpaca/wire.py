@@ -51,7 +51,7 @@ class AlpacaClient(RESTClient):
         self._budget = venue.budget
         self._heard = venue.heard
 
-    def ask(self, method: str, path: str, data: Mapping[str, str] | None = None) -> Answer:
+    def ask(self, method: str, path: str, data: Mapping[str, object] | None = None) -> Answer:
         """Send one request once; `data` is the query, or the JSON body of a POST. Raises WireError."""
         return cast(Answer, self._request(method, path, dict(data) if data else None))
 

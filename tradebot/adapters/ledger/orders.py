@@ -15,7 +15,7 @@ from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import encode
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentRecord, IntentState
-from tradebot.model.order import Order, Outcome, Reply, chain
+from tradebot.model.order import Order, Outcome, Reply, lineages
 
 STATE_AFTER = {
     Outcome.ACCEPTED: IntentState.ACKED,
@@ -36,7 +36,9 @@ RECENT = """SELECT body FROM orders INDEXED BY orders_by_time
     WHERE account = ? AND applied_at >= ? ORDER BY sequence"""
 CHAINS = """WITH RECURSIVE asked (venue_id) AS (SELECT value FROM json_each(?2) UNION
     SELECT orders.venue_id FROM asked CROSS JOIN orders INDEXED BY orders_replaced
-    ON orders.account = ?1 AND orders.replaced_by = asked.venue_id)
+    ON orders.account = ?1 AND orders.replaced_by = asked.venue_id UNION
+    SELECT orders.body ->> '$.parent' FROM asked CROSS JOIN orders
+    ON orders.account = ?1 AND orders.venue_id = asked.venue_id WHERE orders.body ->> '$.parent' IS NOT NULL)
     SELECT body FROM asked CROSS JOIN orders ON account = ?1 AND orders.venue_id = asked.venue_id"""
 PROMISE = """UPDATE orders INDEXED BY orders_by_client_order_id SET promised = 1
     WHERE account = ? AND client_order_id = ? AND promised = 0"""
@@ -104,8 +106,8 @@ class Orders:
             known = state in (IntentState.ACKED, IntentState.REJECTED)
             if not (known and reply.outcome is Outcome.UNKNOWN):
                 self._move(client_order_id, STATE_AFTER[reply.outcome], reply.code, reply.message, at)
-            if reply.order is not None:
-                self._apply_order(reply.order, at)
+            for order in (reply.order, *reply.legs) if reply.order else ():
+                self._apply_order(order, at)
             self._file.note("settled", {"client_order_id": client_order_id, "reply": encode(reply)}, at)
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
@@ -173,12 +175,11 @@ class Orders:
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         """Return the known orders of each chain: the order itself, then those that it replaced, the nearest first.
 
-        An order that we haven't been told about may have replaced known ones; chains without any are left out.
+        A leg's chain goes on with the order that it belongs to, and those that this one replaced. An order that we
+        haven't been told about may have replaced known ones; chains without any are left out.
         """
         found = {order.venue_id: order for order in self._stored(CHAINS, names(venue_ids))}
-        before = {order.replaced_by: order.venue_id for order in found.values() if order.replaced_by}
-        chains = {name: [one for one in (name, *chain(name, before)) if one in found] for name in venue_ids}
-        return {name: tuple(map(found.__getitem__, ids)) for name, ids in chains.items() if ids}
+        return lineages(venue_ids, found)
 
     def recent_orders(self, since: datetime) -> Sequence[Order]:
         """Return known orders that may still fill, that were written from `since` on, or that we never promised."""
@@ -211,17 +212,20 @@ class Orders:
 
     def _apply_order(self, order: Order, at: datetime) -> bool:
         found = self._file.row("SELECT body FROM orders WHERE account = ? AND venue_id = ?", (order.venue_id,))
-        if found and not order.supersedes(stored(Order, found[0])):
+        known = stored(Order, found[0]) if found else None
+        order = order.with_parent_of(known)
+        if known and not order.supersedes(known):
             return False
         self._file.execute(
             "INSERT INTO orders"
             " (account, sequence, venue_id, terminal, body, applied_at, client_order_id, replaced_by, promised)"
             " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7,"
             " EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND client_order_id = ?6)"
+            " OR EXISTS (SELECT 1 FROM orders WHERE account = ?1 AND venue_id = ?8 AND promised = 1)"
             " FROM orders WHERE account = ?1"
             " ON CONFLICT (account, venue_id) DO UPDATE"
             " SET terminal = excluded.terminal, replaced_by = excluded.replaced_by, body = excluded.body,"
-            " applied_at = excluded.applied_at",
+            " applied_at = excluded.applied_at, promised = max(promised, excluded.promised)",
             (
                 self._file.account_number,
                 order.venue_id,
@@ -230,6 +234,7 @@ class Orders:
                 time_text(at),
                 order.client_order_id,
                 order.replaced_by,
+                order.parent,
             ),
         )
         return True

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from typing import TypeVar
 from tradebot.adapters.wire.http import printable
 
 E = TypeVar("E", bound=StrEnum)
+R = TypeVar("R")
 T = TypeVar("T")
 
 LONGEST_TEXT = 128
@@ -164,7 +165,7 @@ def _number(name: str, value: object) -> Decimal:
     return number.copy_abs() if number.is_zero() else number
 
 
-def keep_readable(kind: str, raws: list[object], parse: Callable[[object], T], tally: DriftTally) -> list[T]:
+def keep_readable(kind: str, raws: Sequence[R], parse: Callable[[R], T], tally: DriftTally) -> list[T]:
     """Return the rows that `parse` can read; count every other row with its reason and leave it out."""
     readable = []
     for raw in raws:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.acknowledging import Acknowledgement
 from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.policy import Policy
 from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.refusal import Refusal, not_found
 
@@ -70,6 +71,14 @@ class Asked(NamedTuple):
     def fate(self) -> str | None:
         """Return the fate that a script decided for this command's order."""
         return next((str(effect["fate"]) for effect in self.effects if "fate" in effect), None)
+
+    @property
+    def policy(self) -> Policy:
+        """Return how scripts have decided that the venue treats this command; of two that disagree the later counts."""
+        decided: dict[str, Any] = {}
+        for effect in self.effects:
+            decided |= effect.get("policy", {})
+        return Policy(**decided)
 
     @property
     def acknowledgement(self) -> Acknowledgement | None:

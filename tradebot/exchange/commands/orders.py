@@ -25,8 +25,9 @@ def entries() -> list[Entry]:
 
 def _submit(asked: Asked) -> Answer:
     account = asked.account
-    order = asked.engine.submit(account, _read(asked), asked.fate)
-    answer = encode(order_json(order, nested=True))
+    policy = asked.policy
+    order = asked.engine.submit(account, _read(asked), asked.fate, policy)
+    answer = encode(order_json(order, nested=not policy.leaves_legs_out))
     # Everything that happens to an order happens after its reply, so that the client sees it as accepted.
     if asked.acknowledgement is None:
         asked.engine.settle(order)
@@ -64,10 +65,12 @@ def _replace(asked: Asked) -> Answer:
     order = account.order(asked.names["id"].lower())
     if asked.fate == "refuse":
         raise unprocessable("unable to replace order")
-    replaced = asked.engine.replace(account, order.id, read_replacement(asked.body))
+    policy = asked.policy
+    replaced = asked.engine.replace(account, order.id, read_replacement(asked.body), policy)
     replaced.fate = asked.fate
     # The legs move to the replacing order when it takes effect, but its answer already shows them as its own.
-    answer = encode(order_json(replaced, nested=True) | {"legs": legs_json(order)})
+    legs = None if policy.leaves_legs_out else legs_json(order)
+    answer = encode(order_json(replaced) | {"legs": legs})
     asked.engine.settle(replaced)
     return 200, answer
 
@@ -82,6 +85,7 @@ def _cancel_one(asked: Asked, order_id: str) -> None:
     if asked.fate == "refuse":
         raise unprocessable("order is not cancelable")
     order.fate = asked.fate or order.fate
+    order.frees_after_us = asked.policy.frees_after_us
     asked.engine.cancel(asked.account, order.id)
 
 

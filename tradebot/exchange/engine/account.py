@@ -152,6 +152,7 @@ class Account:
     _stale: set[str] = field(default_factory=set)
     _long: Decimal = _ZERO
     _short: Decimal = _ZERO
+    _kept_back: dict[str, Decimal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.closing = Balances(self.cash, _ZERO, _ZERO)
@@ -180,6 +181,14 @@ class Account:
     def held(self, symbol: str) -> Decimal:
         """Return the shares of a position that open closing orders have claimed."""
         return self._claimed.get(symbol, _ZERO)
+
+    def kept_back(self, symbol: str) -> Decimal:
+        """Return the shares that canceled orders had claimed and that aren't available again yet."""
+        return self._kept_back.get(symbol, _ZERO)
+
+    def keep_back(self, symbol: str, shares: Decimal) -> None:
+        """Keep this many shares from new orders; a negative number makes shares available again."""
+        self._kept_back[symbol] = self.kept_back(symbol) + shares
 
     def add(self, order: Order) -> None:
         """Add a new open order, with what it reserves and claims."""

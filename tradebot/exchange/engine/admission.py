@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tradebot.exchange.engine import brackets
 from tradebot.exchange.engine.account import Account, Balances
 from tradebot.exchange.engine.orders import Order, OrderRequest, duplicate_client_id, shares_for
+from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.engine.reading import check_legs_apart
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import UNITS, Market, tick, usd
@@ -43,7 +44,8 @@ class Desk(NamedTuple):
     """What the rules look at.
 
     `balances` returns what the account is worth now, `last` a symbol's last price, `ask` the price in units at which a
-    symbol is offered; `replaced` is the order that the requested one would replace.
+    symbol is offered; `replaced` is the order that the requested one would replace, `policy` how the venue treats the
+    request.
     """
 
     market: Market
@@ -53,10 +55,12 @@ class Desk(NamedTuple):
     ask: Callable[[int], int]
     now_us: int
     replaced: Order | None = None
+    policy: Policy = USUAL
 
     def working(self, symbol: str, side: int) -> Iterable[Order]:
         """Return the account's open orders on one side of a symbol, oldest first, except a replaced one."""
-        return (order for order in self.account.working(symbol, side) if order is not self.replaced)
+        left_out = None if self.policy.counts_own_shares else self.replaced
+        return (order for order in self.account.working(symbol, side) if order is not left_out)
 
     def power(self) -> Decimal:
         """Return the free buying power, including what a replaced order reserves."""
@@ -118,7 +122,10 @@ def _admit_leg(request: OrderRequest, desk: Desk, intent: str) -> Admission:
     case = Case(request, desk, intent, desk.last(request.symbol))
     _check_stop_side(case)
     _check_class(case)
-    return Admission(intent, reserve_price(case))
+    reserve = reserve_price(case)
+    if desk.policy.counts_own_shares:
+        _check_available(case, reserve)
+    return Admission(intent, reserve)
 
 
 def _check_account(request: OrderRequest, desk: Desk) -> None:
@@ -208,9 +215,22 @@ def _check_fellows(case: Case, replaced: Order) -> None:
         # The market may have passed a stop-limit's stop since, so compare only a new stop with it.
         new_stop = case.request.stop != replaced.request.stop
         _check_leg_prices(case._replace(request=group), case.last if new_stop else None)
+        _check_marketable(case, replaced)
+
+
+def _check_marketable(case: Case, replaced: Order) -> None:
+    """Refuse a new limit that would take the profit at once, where the venue checks it like that of a new group."""
+    limit, moves = case.request.limit, case.request.limit != replaced.request.limit
+    takes_profit = case.request.type == "limit" and not case.opens
+    if not (case.desk.policy.refuses_marketable and moves and takes_profit):
+        return
+    if limit is not None and case.last is not None:
+        _check_leg("take_profit.limit_price", limit, case.last, -case.request.side)
 
 
 def _check_group(case: Case, order_class: str) -> None:
+    if order_class == case.desk.policy.refuses_class:
+        raise unprocessable(f"{order_class} orders are not supported")
     if order_class == "oco" and case.opens:
         raise unprocessable("oco orders must be exit orders")
     if order_class == "oto" and not case.opens:
@@ -337,14 +357,14 @@ def _check_available(case: Case, reserve: int) -> None:
     request = case.request
     requested = case.unfilled if request.notional is None else shares_for(request.notional, reserve)
     claims = [order for order in case.desk.working(request.symbol, request.side) if order.claimed]
-    held = sum((order.claimed for order in claims), _ZERO)
+    held = sum((order.claimed for order in claims), case.desk.account.kept_back(request.symbol))
     existing = abs(case.desk.account.qty(request.symbol))
     if requested > existing - held:
         raise _insufficient(request.symbol, requested, existing, held, [order.id for order in claims])
 
 
 def _insufficient(symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: list[str]) -> Refusal:
-    available = existing - held
+    available = max(existing - held, _ZERO)
     return forbidden(
         f"insufficient qty available for order (requested: {plain(requested)}, available: {plain(available)})",
         available=plain(available),

@@ -125,11 +125,13 @@ def _last_close_us(floor: Floor) -> int:
 
 
 def _carrying(account: Account, order: Order) -> Iterator[Order]:
-    """Yield an order and its successive replacements, each with the shares it has filled."""
+    """Yield an order and its successive replacements that have taken over its fills."""
     following: Order | None = order
     while following is not None:
         yield following
         following = account.orders.get(following.replaced_by or "")
+        if following is not None and following.starts_over:
+            return
 
 
 def _refill(floor: Floor, account: Account, order: Order, more: Decimal, more_usd: Decimal) -> None:

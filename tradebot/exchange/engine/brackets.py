@@ -68,7 +68,7 @@ def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
     first = order.parent or order
     asked = request if order is first else first.request
     exits = [request if leg is order else leg.request for leg in first.legs if leg.is_open]
-    if asked.order_class == "oco":
+    if asked.order_class == "oco" and first.is_open:
         exits.append(asked)
     return asked._replace(
         take_profit=next((one.limit for one in exits if one.type == "limit"), None),

@@ -15,6 +15,7 @@ from tradebot.exchange.engine.admission import Desk, admit
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.engine.playing import advance
+from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.engine.replacing import replaced_request
 from tradebot.exchange.events import Emit, Event
 from tradebot.exchange.market.bars import Market
@@ -43,6 +44,8 @@ class Engine(Floor):
             cancel_arrives=Engine._cancel_arrives,
             end_option=expiry.end,
             fill_stopped=life.fill_stopped,
+            free_shares=life.free_shares,
+            hear=life.hear,
             pay=actions.pay,
             replacement_arrives=Engine._replacement_arrives,
             take_effect=actions.take_effect,
@@ -69,20 +72,22 @@ class Engine(Floor):
         """Return the account that was opened first, or its successor after a reset."""
         return next(account for account in self.accounts.values() if account.name == "main")
 
-    def submit(self, account: Account, request: OrderRequest, fate: str | None = None) -> Order:
+    def submit(self, account: Account, request: OrderRequest, fate: str | None = None, policy: Policy = USUAL) -> Order:
         """Accept an order or raise the Refusal that explains why not; call `settle` to let it take effect."""
-        admission = admit(request, self.desk(account))
+        admission = admit(request, self.desk(account, policy=policy))
         order = life.book(self, account, request, admission.intent, admission.reserve)
-        order.fate = fate
+        order.fate, order.tells_after_us = fate, policy.tells_after_us
         self.tell("order_accepted", order, order.status)
         for leg in order.legs:
+            leg.tells_after_us = policy.tells_after_us
+            leg.shown_held = policy.holds_legs and request.order_class == "oco"
             self.tell("order_held", leg, "held")
         return order
 
-    def desk(self, account: Account, replaced: Order | None = None) -> Desk:
+    def desk(self, account: Account, replaced: Order | None = None, policy: Policy = USUAL) -> Desk:
         """Return what the rules check when an account requests an order or a replacement."""
         worth = partial(self.balances, account)
-        return Desk(self.market, account, worth, self.last_price, self.model.ask, self.now_us, replaced)
+        return Desk(self.market, account, worth, self.last_price, self.model.ask, self.now_us, replaced, policy)
 
     def settle(self, order: Order) -> None:
         """Let an accepted order take effect after its reply: it reaches the market and may fill at once."""
@@ -160,12 +165,13 @@ class Engine(Floor):
         elif order.status != "canceled":
             self.tell("order_cancel_rejected", order, "order_cancel_rejected")
 
-    def replace(self, account: Account, order_id: str, replacement: Replacement) -> Order:
+    def replace(self, account: Account, order_id: str, replacement: Replacement, policy: Policy = USUAL) -> Order:
         """Accept a replacement of an order or raise the Refusal that explains why not; call `settle` to send it."""
         old = account.order(order_id)
         request = replaced_request(old, replacement, account.to_be_replaced(old) is not None)
-        intent, reserve = admit(request, self.desk(account, old))
+        intent, reserve = admit(request, self.desk(account, old, policy))
         new = life.book_replacement(self, account, request, intent, reserve, old)
+        new.starts_over = policy.starts_over
         if old.status in _LIVE:
             self._pend(old, "pending_replace")
         self.tell("order_accepted", new, new.status)

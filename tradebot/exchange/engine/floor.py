@@ -87,7 +87,9 @@ class Floor:
 
     def tell(self, name: str, order: Order, word: str) -> None:
         """Emit an order event, with the log's name for it and the stream's word."""
-        self.emit(Event(self.now_us, name, order_fields(order), order.account, Update(word, order)))
+        # The stream doesn't say that an order is new which the venue goes on showing as held.
+        update = None if order.shown_held and word == "new" else Update(word, order)
+        self.emit(Event(self.now_us, name, order_fields(order), order.account, update))
 
     def tell_fill(self, fill: Fill, account: Account) -> None:
         """Emit an execution."""

@@ -13,6 +13,8 @@ from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest
 from tradebot.exchange.engine.stops import first_stop
+from tradebot.exchange.events import Event
+from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import MINUTE, at_new_york, new_york, to_datetime
@@ -153,8 +155,10 @@ def _release(floor: Floor, order: Order) -> None:
 def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     """Fill an order at a price up to a cap and return the shares; cancel it if nothing can be filled."""
     account = floor.accounts[order.account]
-    # An order in dollars may have sold more shares than it claimed, so the position may have reversed.
-    held = matching.UNBOUNDED if order.opens else max(-account.qty(order.symbol) * order.side, _ZERO)
+    # An order in dollars may have sold more shares than it claimed, so the position may have reversed. An exit that
+    # doesn't know yet what the other one has filled sells those shares again.
+    to_close = max(-account.qty(order.symbol) * order.side, _ZERO) + order.unheard
+    held = matching.UNBOUNDED if order.opens else to_close
     identity = uuid_of(account.number, "fill", len(account.activities) + 1)
     qty = _allowed(floor, order, matching.fill_qty(order, price, min(cap, held)), identity)
     if not qty:
@@ -168,7 +172,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held)
     _mark_filled(floor, order, complete)
     _record(floor, order, qty, price, identity, before)
-    _after_fill(floor, order)
+    _after_fill(floor, order, qty)
     return qty
 
 
@@ -230,9 +234,12 @@ def _stamp(now_us: int) -> str:
     return to_datetime(now_us).strftime("%Y%m%d%H%M%S%f")[:17]
 
 
-def _after_fill(floor: Floor, order: Order) -> None:
+def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:
     for other in brackets.other_exits(order) if order.grouped else ():
-        if order.is_open:
+        if order.tells_after_us:
+            other.unheard += qty
+            floor.agenda.note(floor.now_us + order.tells_after_us, "hear", other, qty)
+        elif order.is_open:
             _reduce(floor, other, other.filled_qty + order.remaining)
         else:
             cancel(floor, other)
@@ -241,6 +248,21 @@ def _after_fill(floor: Floor, order: Order) -> None:
             floor.accounts[order.account].hold(leg)
     _release(floor, order)
     if order.fate == "partial_then_cancel":
+        cancel(floor, order)
+
+
+def hear(floor: Floor, order: Order, qty: Decimal) -> None:
+    """Let an exit, or its replacement, know of shares that the other exit has filled some time ago."""
+    account = floor.accounts.get(order.account)
+    while account is not None and order.replaced_by is not None:
+        order = account.order(order.replaced_by)
+    order.unheard -= qty
+    if not order.is_open:
+        return
+    assert order.qty is not None
+    if order.qty - qty > order.filled_qty:
+        _reduce(floor, order, order.qty - qty)
+    else:
         cancel(floor, order)
 
 
@@ -267,6 +289,7 @@ def reject(floor: Floor, order: Order) -> None:
 
 def _end_fellows(floor: Floor, order: Order) -> None:
     for other in brackets.fellows(order) if order.grouped else ():
+        other.frees_after_us = max(other.frees_after_us, order.frees_after_us)
         cancel(floor, other)
 
 
@@ -285,7 +308,9 @@ def replace(floor: Floor, old: Order, new: Order) -> None:
     old.replaced_us, old.replaced_by, old.replacement = floor.now_us, new.id, None
     _end(floor, old, "replaced")
     floor.tell("order_replaced", old, "replaced")
-    new.filled_qty, new.filled_usd = old.filled_qty, old.filled_usd
+    if not new.starts_over:
+        new.filled_qty, new.filled_usd = old.filled_qty, old.filled_usd
+    new.tells_after_us, new.unheard, new.shown_held = old.tells_after_us, old.unheard, old.shown_held
     _go_on_from(old, new)
     brackets.succeed(old, new)
     if not waits:
@@ -330,5 +355,18 @@ def _stay(floor: Floor, old: Order) -> None:
 
 def _end(floor: Floor, order: Order, status: str) -> None:
     order.status, order.updated_us = status, floor.now_us
-    floor.accounts[order.account].close(order)
+    account = floor.accounts[order.account]
+    if status == "canceled" and order.frees_after_us and order.claimed:
+        account.keep_back(order.symbol, order.claimed)
+        at_us = floor.now_us + order.frees_after_us
+        floor.agenda.note(at_us, "free_shares", account.number, order.symbol, order.claimed)
+    account.close(order)
     floor.book.drop(order)
+
+
+def free_shares(floor: Floor, number: str, symbol: str, qty: Decimal) -> None:
+    """Make the shares of a canceled exit available again, some time after its end."""
+    account = floor.accounts.get(number)
+    if account is not None:
+        account.keep_back(symbol, -qty)
+        floor.emit(Event(floor.now_us, "shares_freed", {"symbol": symbol, "qty": plain(qty)}, number))

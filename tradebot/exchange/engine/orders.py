@@ -79,6 +79,9 @@ class Order:
     power, `held_usd` what it reserves now, `claimed` the shares that it keeps from other orders now. `sequence` is its
     position in time among the orders of all accounts, `live_us` when it reached the market. `replacement` is the order
     in transit to replace it, which has no fills until it does. `fate` is what a script has decided for it.
+
+    `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (engine.policy).
+    `unheard` is how many shares another exit has filled that it doesn't know of yet.
     """
 
     id: str
@@ -113,6 +116,11 @@ class Order:
     legs: list[Order] = field(default_factory=list, repr=False)
     held_usd: Decimal = _ZERO
     claimed: Decimal = _ZERO
+    starts_over: bool = False
+    shown_held: bool = False
+    frees_after_us: int = 0
+    tells_after_us: int = 0
+    unheard: Decimal = _ZERO
 
     @property
     def symbol(self) -> str:

@@ -73,7 +73,7 @@ def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
         "time_in_force": request.time_in_force,
         "limit_price": _price(request.limit),
         "stop_price": _price(order.stop),
-        "status": order.status,
+        "status": "held" if order.shown_held and order.status == "new" else order.status,
         "extended_hours": request.extended_hours,
         "legs": legs_json(order) if nested else None,
         "trail_percent": _amount(request.trail_percent),
@@ -230,7 +230,7 @@ def position_json(engine: Engine, account: Account, held: Position) -> dict[str,
     since.
     """
     price, last_day = usd(engine.price(held.symbol)), _last_day_price(engine, held.symbol)
-    shares = held.qty * shares_of(held.symbol)
+    shares, taken = held.qty * shares_of(held.symbol), account.held(held.symbol) + account.kept_back(held.symbol)
     cost, value = held.average * shares, price * shares
     before = cost + (last_day - held.average) * held.overnight * shares_of(held.symbol)
     sign = 1 if held.qty > 0 else -1
@@ -243,7 +243,7 @@ def position_json(engine: Engine, account: Account, held: Position) -> dict[str,
         "asset_marginable": not option,
         "avg_entry_price": plain(_rounded(held.average, _AVERAGE)),
         "qty": plain(held.qty),
-        "qty_available": plain(max(abs(held.qty) - account.held(held.symbol), _ZERO) * sign),
+        "qty_available": plain(max(abs(held.qty) - taken, _ZERO) * sign),
         "side": "long" if held.qty > 0 else "short",
         "market_value": plain(value),
         "cost_basis": plain(_rounded(cost, _RATIO)),

@@ -11,7 +11,7 @@ from tradebot.exchange.faults.book import Firing
 from tradebot.exchange.faults.kinds import Facts
 from tradebot.exchange.jsontext import encode
 
-LATE, TWICE, HALT, FATE, ACKNOWLEDGED = "late_us", "twice", "halt", "fate", "acknowledged"
+LATE, TWICE, HALT, FATE, ACKNOWLEDGED, POLICY = "late_us", "twice", "halt", "fate", "acknowledged", "policy"
 _FATES = {
     "refused": "refuse",
     "reject_after_acceptance": "reject",
@@ -19,6 +19,17 @@ _FATES = {
     "fill_during_cancel": "fill_on_cancel",
 }
 """What the engine does to an order or to a request to change one, by fault."""
+_POLICIES = {
+    "class_refused": "refuses_class",
+    "exits_told_late": "tells_after_us",
+    "legs_left_out": "leaves_legs_out",
+    "legs_shown_held": "holds_legs",
+    "marketable_exit_refused": "refuses_marketable",
+    "replace_needs_shares": "counts_own_shares",
+    "replace_starts_over": "starts_over",
+    "shares_freed_late": "frees_after_us",
+}
+"""How the venue treats a request, by fault: a field of its policy, which gets the fault's value if it has one."""
 _ON_ITS_WAY = (202, b"")
 
 CarryOut = Callable[[Command], Answer]
@@ -43,6 +54,8 @@ def _effects(firing: Firing, facts: Facts, now_us: int) -> list[dict[str, Any]]:
     if fault == "halt_symbol":
         until_us = None if settings["value"] is None else now_us + settings["value"]
         return [{HALT: symbol, "rule": name, "until_us": until_us} for symbol in facts.symbols]
+    if fault in _POLICIES:
+        return [{POLICY: {_POLICIES[fault]: settings.get("value", True)}}]
     return [{FATE: _FATES[fault]}] if fault in _FATES else []
 
 

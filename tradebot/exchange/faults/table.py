@@ -37,7 +37,8 @@ class Fault(NamedTuple):
     """One fault. `value` is its main option; `on_event` means that it can apply to stream events.
 
     `role` is what it acts on: "answer" the reply, "order" the outcome of the request, "data" the contents of the reply,
-    "stream" events, "market" a symbol. `goes_with` lists the kinds of request it applies to; empty means any.
+    "stream" events, "market" a symbol, "policy" how the venue treats the request. `goes_with` lists the kinds of
+    request it applies to; empty means any.
     """
 
     role: str
@@ -201,6 +202,40 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "partial_then_cancel": Fault("order", "fills part of the order, then cancels the rest", goes_with=("submit",)),
     "fill_during_cancel": Fault("order", "fills the order while its cancel is in transit", goes_with=("cancel",)),
+    "class_refused": Fault(
+        "policy", "refuses orders of this class with 422", _one_of("oco", "bracket", "oto"), goes_with=("submit",)
+    ),
+    "legs_left_out": Fault(
+        "policy", "answers without the legs; looking the order up shows them", goes_with=("submit", "replace")
+    ),
+    "legs_shown_held": Fault(
+        "policy", "shows the second order of an oco as held although it works", goes_with=("submit",)
+    ),
+    "exits_told_late": Fault(
+        "policy",
+        "lets one exit of a group know of the other's fills this much later, in engine time, so that both can fill",
+        _duration(most=_LONGEST_WAIT),
+        goes_with=("submit",),
+    ),
+    "marketable_exit_refused": Fault(
+        "policy", "refuses with 422 to move a take-profit to or through the current market", goes_with=("replace",)
+    ),
+    "replace_needs_shares": Fault(
+        "policy",
+        "counts the shares of a replaced exit as taken, and refuses the replacement with 403 if no others are free",
+        goes_with=("replace",),
+    ),
+    "replace_starts_over": Fault(
+        "policy",
+        "replaces a partly filled order with one that can fill its whole quantity again",
+        goes_with=("replace",),
+    ),
+    "shares_freed_late": Fault(
+        "policy",
+        "keeps the shares of a canceled exit unavailable for this long, in engine time",
+        _duration(most=_LONGEST_WAIT),
+        goes_with=("cancel", "cancel_all", "close_all"),
+    ),
     "halt_symbol": Fault("market", "halts the symbol: none of its orders fill", _duration(None), goes_with=CHANGES),
     "stale_quotes": Fault(
         "data",

@@ -1,0 +1,237 @@
+"""What rests at the venue: a pair for each filled increment, tightened and never loosened, gone with its position."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import EXITS
+from tests.venues import LOST, REJECTED
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import evaluate_exits, flatten
+from tradebot.limits import Protection
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.intent import Intent, Operation
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import TradingState
+
+
+def scene(protection: Protection = Protection.VENUE) -> Scene:
+    return Scene(exits=EXITS.model_copy(update={"protection": protection}))
+
+
+def exits(found: Scene, slot: str = "open+31m") -> CycleRecord:
+    return evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, slot))
+
+
+def entered(found: Scene, side: Side = Side.BUY, filled: str | None = None) -> Intent:
+    """Let the bot enter AAPL; the order fills at 100, wholly if no quantity is given."""
+    trade_once(found.world(wanted("AAPL", side=side)), call())
+    intent = found.venue.submitted[-1]
+    found.venue.fill(intent.client_order_id, "100", Decimal(filled) if filled else None)
+    found.later(60)
+    return intent
+
+
+def protecting(found: Scene) -> list[Intent]:
+    return [intent for intent in found.venue.submitted if intent.purpose is Purpose.PROTECT]
+
+
+def working(found: Scene) -> list[Order]:
+    return [order for order in found.venue.book.values() if not order.status.terminal]
+
+
+@pytest.mark.parametrize(("side", "target", "stop"), [(Side.BUY, "103.00", "98.00"), (Side.SELL, "97.00", "102.00")])
+def test_a_pair_rests_at_the_rules_prices_on_either_side(side: Side, target: str, stop: str) -> None:
+    found = scene()
+    entry = entered(found, side)
+    exits(found)
+    (pair,) = protecting(found)
+    assert (pair.order_class, pair.time_in_force, pair.order_type) == (
+        OrderClass.OCO,
+        TimeInForce.GTC,
+        OrderType.LIMIT,
+    )
+    assert (pair.limit_price, pair.stop_price) == (Decimal(target), Decimal(stop))
+    assert (pair.quantity, pair.side) == (entry.quantity, Side.SELL if side is Side.BUY else Side.BUY)
+    exits(found, "open+32m")
+    assert protecting(found) == [pair], "what is protected needs nothing more"
+
+
+def test_each_filled_increment_gets_a_pair_of_its_own() -> None:
+    found = scene()
+    entry = entered(found, filled="8")
+    exits(found)
+    found.venue.fill(entry.client_order_id, "100")
+    found.later(60)
+    exits(found, "open+32m")
+    assert [pair.quantity for pair in protecting(found)] == [Decimal(8), entry.quantity - 8]
+
+
+def test_nothing_rests_if_the_bot_watches_itself() -> None:
+    found = scene(Protection.BOT)
+    entered(found)
+    exits(found)
+    assert protecting(found) == []
+
+
+@pytest.mark.parametrize(("side", "prices"), [(Side.BUY, ("102", "101.5")), (Side.SELL, ("98", "98.5"))])
+def test_the_stop_follows_the_best_price_and_never_moves_back(side: Side, prices: tuple[str, str]) -> None:
+    found = scene()
+    entered(found, side)
+    exits(found)
+    stops = list[Decimal]()
+    for number, price in enumerate(prices):
+        found.later(60)
+        found.price("AAPL", price)
+        exits(found, f"open+{33 + number}m")
+        stops.append(next(order.stop_price for order in working(found) if order.stop_price))
+    moved = [intent for intent in found.venue.replaced if intent.purpose is Purpose.PROTECT]
+    assert len(moved) == 1, "a price that comes back moves nothing"
+    assert stops[0] == stops[1] == moved[0].stop_price
+    assert (stops[0] - Decimal(98 if side is Side.BUY else 102)) * side.sign > 0
+    assert moved[0].limit_price is None
+
+
+@pytest.mark.parametrize(("side", "price"), [(Side.BUY, "97.9"), (Side.SELL, "102.1")])
+def test_a_stop_at_the_venue_is_left_to_the_venue_unless_it_does_not_act(side: Side, price: str) -> None:
+    found = scene()
+    entered(found, side)
+    exits(found)
+    found.price("AAPL", price)
+    record = exits(found, "open+32m")
+    assert record.candidates[0].terminal is not None
+    assert record.candidates[0].terminal.reason is Reason.LEFT_TO_BROKER
+    found.price("AAPL", "97.4" if side is Side.BUY else "102.6")
+    exits(found, "open+33m")
+    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
+
+
+def test_with_both_the_bot_closes_at_the_stop_too() -> None:
+    found = scene(Protection.BOTH)
+    entered(found)
+    exits(found)
+    found.price("AAPL", "97.9")
+    exits(found, "open+32m")
+    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
+
+
+def test_an_exit_goes_through_the_pair_while_its_stop_keeps_working() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.later(20_000)
+    record = exits(found, "open+300m")
+    (exit_,) = found.venue.replaced
+    assert (exit_.operation, exit_.purpose, exit_.key.role) == (Operation.REPLACE, Purpose.CLOSE, Purpose.PROTECT)
+    limit, stop = sorted(working(found), key=lambda order: order.order_type)
+    assert (limit.limit_price, stop.stop_price) == (exit_.limit_price, Decimal("98.00"))
+    assert found.venue.cancelled == []
+    found.venue.fill(limit.client_order_id, "100")
+    found.later(60)
+    exits(found, "open+301m")
+    assert working(found) == []
+    assert found.ledger.totals().own_positions() == ()
+    assert record.candidates[0].terminal is None
+
+
+def test_where_the_venue_refuses_that_the_pair_is_canceled_its_end_proven_and_the_exit_sent() -> None:
+    found = scene()
+    entry = entered(found)
+    exits(found)
+    found.later(20_000)
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    found.venue.refuses_only_replaces = True
+    exits(found, "open+300m")
+    assert [intent.purpose for intent in found.venue.cancelled] == [Purpose.PROTECT]
+    last = found.venue.submitted[-1]
+    assert (last.purpose, last.quantity, last.order_class) == (Purpose.CLOSE, entry.quantity, OrderClass.SIMPLE)
+    (gap,) = [event for event in found.events.emitted if event.event_type == "protection_gap"]
+    assert gap.details["cause"] == "the broker doesn't let the limit of a pair go through the market"
+
+
+def test_a_refused_exit_after_that_places_the_stop_again() -> None:
+    found = scene()
+    entry = entered(found)
+    exits(found)
+    found.later(20_000)
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    exits(found, "open+300m")
+    assert [intent.purpose for intent in found.venue.submitted[-2:]] == [Purpose.CLOSE, Purpose.PROTECT]
+    assert found.venue.submitted[-1].quantity == entry.quantity
+    assert found.venue.submitted[-1].stop_price == Decimal("98.00")
+
+
+def test_a_refused_pair_is_followed_by_a_plain_stop_and_then_by_patience() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    for minute in range(31, 40):
+        exits(found, f"open+{minute}m")
+        found.later(60)
+    assert [intent.order_class for intent in protecting(found)] == [OrderClass.OCO, OrderClass.SIMPLE]
+    assert found.ledger.trading_state().state is TradingState.ACTIVE, "a refused stop halts nothing"
+    found.later(900)
+    exits(found, "open+60m")
+    assert protecting(found)[-1].order_class is OrderClass.OCO
+
+
+def test_a_lost_pair_is_not_doubled_and_is_no_obstacle_to_an_exit() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"], found.venue.swallows = LOST, True
+    exits(found)
+    found.later(60)
+    exits(found, "open+32m")
+    assert len(protecting(found)) == 1
+    del found.venue.script["AAPL"]
+    found.later(300)
+    exits(found, "open+37m")
+    first, again = protecting(found)
+    assert again == first, "it is sent again under its own id"
+    found.later(20_000)
+    exits(found, "open+300m")
+    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
+
+
+def test_what_protects_nothing_anymore_is_canceled() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    (pair,) = protecting(found)
+    limit = found.venue.book[pair.client_order_id]
+    leg = next(order for order in working(found) if order.parent)
+    found.venue.fill(leg.client_order_id, "98")
+    found.venue.book[pair.client_order_id] = limit
+    found.later(60)
+    exits(found, "open+32m")
+    assert [intent.target_venue_id for intent in found.venue.cancelled] == [limit.venue_id]
+    exits(found, "open+33m")
+    assert len(protecting(found)) == 1, "no stop is placed again after its position has gone"
+
+
+def test_flatten_closes_through_the_pair_and_cancels_no_protection() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
+    assert found.venue.cancelled == []
+    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
+
+
+def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"] = LOST
+    exits(found)
+    del found.venue.script["AAPL"]
+    (leg,) = [order for order in working(found) if order.parent]
+    found.venue.fill(leg.client_order_id, "98")
+    found.later(60)
+    exits(found, "open+32m")
+    assert found.ledger.totals().own_positions() == ()
+    assert found.ledger.totals().foreign_quantities({}) == {}
+    ended = [order.status for order in found.ledger.orders() if order.order_class is OrderClass.OCO]
+    assert sorted(ended) == [OrderStatus.CANCELED, OrderStatus.FILLED]

@@ -1,0 +1,67 @@
+"""What rests at the venue for our positions: pairs of a limit and a stop, each for shares of one strategy."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.model.books import Books
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order, OrderStatus
+
+Whose = tuple[str, str]
+"""A strategy and a symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """What protects some shares of a position: the halves of a pair that may still fill, or a plain stop.
+
+    `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it. Once an
+    exit has taken over the limit, the pair is `exiting`, and its stop stays in place until the shares are gone.
+    """
+
+    record: IntentRecord
+    limit: Order | None
+    stop: Order | None
+
+    @property
+    def first(self) -> Order:
+        """Return the order that stands for all of it: the limit of a pair, or the plain stop."""
+        first = self.limit or self.stop
+        assert first is not None, "something rests"
+        return first
+
+    @property
+    def quantity(self) -> Decimal:
+        """Return how many shares it protects, unsigned."""
+        return max(order.open_quantity for order in (self.limit, self.stop) if order)
+
+    @property
+    def exiting(self) -> bool:
+        """Return True if its limit is an exit by now."""
+        return not self.record.intent.protects
+
+    @property
+    def ending(self) -> bool:
+        """Return True if the venue is about to cancel it."""
+        return any(order.status is OrderStatus.PENDING_CANCEL for order in (self.limit, self.stop) if order)
+
+
+def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
+    """Return what rests among these working orders by strategy and symbol, oldest first."""
+    found = [(order, record) for order in orders if (record := books.intent_behind(order)) and record.intent.rests]
+    # A leg may still name the order that its parent has replaced.
+    first = [order for order, _ in found if not order.parent]
+    latest = {one.venue_id: order.venue_id for order in first for one in books.chains.get(order.venue_id, (order,))}
+    halves = defaultdict[str, list[tuple[Order, IntentRecord]]](list)
+    for order, record in found:
+        parent = order.parent
+        halves[latest.get(parent, parent) if parent else order.venue_id].append((order, record))
+    groups = defaultdict[Whose, list[Resting]](list)
+    for group in halves.values():
+        limit = next((order for order, _ in group if order.leads_pair), None)
+        stop = next((order for order, _ in group if order is not limit), None)
+        record = next((record for order, record in group if order is limit), group[0][1])
+        groups[record.intent.key.strategy, record.intent.key.symbol].append(Resting(record, limit, stop))
+    return {whose: tuple(rests) for whose, rests in groups.items()}

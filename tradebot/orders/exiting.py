@@ -1,0 +1,99 @@
+"""Close shares that a pair protects, so that they are never left without a stop, or only for a measured moment.
+
+First the limit of the pair goes through the market, while its stop stays in place. Where the venue refuses that, the
+pair is canceled, its end and what is left of it are proven, and the exit goes out. If that fails, a new stop is placed.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.model.candidate import Candidate
+from tradebot.model.decision import Decision
+from tradebot.model.desk import Desk
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.intent import Operation
+from tradebot.model.order import Order
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Resting
+from tradebot.orders.sending import send
+from tradebot.orders.ways import EXITS
+from tradebot.orders.working_orders import cancel_order
+from tradebot.ports.world import Call, World
+
+LOOKS = 3
+"""How often the venue is asked, in one pass, whether a canceled order has ended."""
+
+
+def exit_through(
+    world: World,
+    call: Call,
+    desk: Desk,
+    candidate: Candidate,
+    pair: Resting,
+    price: Decimal,
+    decisions: tuple[Decision, ...],
+) -> CandidateRecord:
+    """Move the limit of a pair to a price at which it fills now; its stop keeps working until then."""
+    limit, promised = pair.limit, pair.record.intent
+    assert limit is not None, "a plain stop has no limit to move"
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=EXITS, target=limit.venue_id)
+    intent = replace(
+        promised,
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.REPLACE,
+        purpose=candidate.purpose,
+        quantity=limit.quantity or promised.quantity,
+        limit_price=price,
+        stop_price=None,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+        target_venue_id=limit.venue_id,
+        sent_in=None,
+    )
+    sent = send(world, desk, intent, decisions)
+    closing = replace(candidate, quantity=pair.quantity)
+    return CandidateRecord(closing, (*decisions, sent), intent.client_order_id, price)
+
+
+class Released(NamedTuple):
+    """What became of a pair that was canceled: the record, and how many of its shares are left, None if unproven."""
+
+    record: CandidateRecord
+    left: Decimal | None
+
+
+def release(world: World, call: Call, desk: Desk, pair: Resting) -> Released:
+    """Cancel a pair and prove its end, so that its shares can be sold otherwise; what it fills meanwhile is gone."""
+    record = cancel_order(world, call, desk, pair.first, pair.record, Reason.EXIT_NEEDS_SHARES)
+    if record.terminal is not None:
+        return Released(record, None)
+    ended = _ended(world, desk, pair)
+    if ended is None:
+        return Released(record, None)
+    filled = sum((order.filled_quantity for order in ended), Decimal(0))
+    before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
+    return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
+
+
+def _ended(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...] | None:
+    """Return the halves of a canceled pair at their end; None if the venue hasn't confirmed all of them."""
+    for _ in range(LOOKS):
+        told = [world.reader.follower(order.venue_id) for order in _halves(pair)]
+        orders = tuple(order for order in told if order is not None)
+        if orders and all(order.status.terminal for order in orders):
+            world.ledger.apply_orders(orders, desk.now)
+            return orders
+    return None
+
+
+def _halves(pair: Resting) -> tuple[Order, ...]:
+    return tuple(order for order in (pair.limit, pair.stop) if order)
+
+
+def tell_gap(world: World, desk: Desk, symbol: str, seconds: float, cause: str) -> None:
+    """Record for how long shares had no stop at the venue, and why."""
+    details = {"gap_ms": f"{seconds * 1000:.0f}", "cause": cause}
+    world.events.emit(SystemEvent(desk.now, "orders", "protection_gap", Severity.WARN, symbol, details))

@@ -1,0 +1,285 @@
+"""Protect positions at the venue: rest a pair for shares that have none, tighten stops, cancel what protects nothing.
+
+What rests is an order like any other: it's promised before it's sent, and sent once. The stop of a pair only ever moves
+toward profit. While a request of this kind has no outcome, no other one is sent for the position.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+
+from tradebot.exits.held import exit_price
+from tradebot.exits.levels import Levels
+from tradebot.gates.common import closable, permission
+from tradebot.gates.sizing import SUB_DOLLAR_TICK
+from tradebot.limits import Protection
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import Instrument, whole_lots
+from tradebot.model.intent import Intent, Operation
+from tradebot.model.order import OrderClass, OrderType, TimeInForce
+from tradebot.model.position import ADOPTED, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Resting, Whose
+from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_key
+from tradebot.orders.ways import TIGHTENS, class_to_try
+from tradebot.orders.working_orders import AGAIN, cancel_order
+from tradebot.ports.world import Call, World
+
+FAR = Decimal(2)
+"""A pair needs a target; without a target rule, it is this many times the price, or the price divided by it."""
+
+AT_VENUE = frozenset({Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.PROFIT_TARGET})
+"""Why a venue closes a position by itself."""
+
+Part = tuple[Decimal, Decimal]
+"""A target's price in USD, and the shares that rest there, unsigned."""
+
+
+def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterator[CandidateRecord]:
+    """Yield what was done so that the venue can close positions by itself, at the levels that are `wanted` of it.
+
+    Positions that aren't in `wanted` are on their way out, or aren't protected at the venue.
+    """
+    rests = desk.resting
+    held = {(position.strategy, position.symbol): position for position in desk.positions}
+    for whose, pairs in rests.items():
+        for pair in _needless(desk, held.get(whose), pairs):
+            yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
+    for whose, levels in wanted.items():
+        if levels.stop is not None and _may_be_protected(world, whose):
+            yield from _protect_one(world, call, desk, held[whose], levels, rests.get(whose, ()))
+
+
+def _may_be_protected(world: World, whose: Whose) -> bool:
+    return world.rules.exits.protection is not Protection.BOT and whose[0] != ADOPTED
+
+
+def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
+    """Yield what protects shares that aren't there anymore, the newest first; nothing while that isn't proven."""
+    symbol = pairs[0].first.symbol
+    if symbol in desk.unproven or (position and desk.position_ratios.get(symbol, Decimal(1)) != 1):
+        return
+    left = sum((pair.quantity for pair in pairs), Decimal(0)) - _protectable(desk, position, pairs[0].first.side)
+    for pair in reversed(pairs):
+        if left > 0 and not (pair.exiting or pair.ending):
+            left -= pair.quantity
+            yield pair
+
+
+def _protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
+    """Return how many whole shares an order on this side may close, unsigned."""
+    if position is None or closing_side(position.quantity) is not side:
+        return Decimal(0)
+    shares = closable(desk, position.symbol, position.quantity)
+    return whole_lots(Instrument(position.symbol), shares)
+
+
+def _protect_one(
+    world: World, call: Call, desk: Desk, position: Position, levels: Levels, pairs: tuple[Resting, ...]
+) -> Iterator[CandidateRecord]:
+    lost = _lost(desk, position)
+    if lost:
+        if abs(desk.now - lost.at) >= EXIT_LOOKUP and _fits(desk, position, lost, pairs):
+            yield _again(world, desk, lost)
+        return
+    if _is_being_closed(desk, position) or desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
+        return
+    side = closing_side(position.quantity)
+    stop = on_tick(levels.stop or Decimal(0), side)
+    for pair in pairs:
+        if _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction):
+            yield _send(world, desk, _tightened(call, desk, pair, stop), Reason.STOP_TIGHTENED, stop)
+    shares = _protectable(desk, position, side) - sum((pair.quantity for pair in pairs), Decimal(0))
+    if shares <= 0 or position.symbol in desk.unproven:
+        return
+    kind = class_to_try(desk.books, (position.strategy, position.symbol))
+    if kind is None:
+        return
+    for price, part in _parts(desk, position, levels, pairs, shares) if kind is OrderClass.OCO else ((stop, shares),):
+        asked = Candidate(
+            position.strategy, Instrument(position.symbol), side, Purpose.PROTECT, desk.now, quantity=part
+        )
+        intent = _submit(world, call, desk, asked, kind, on_tick(price, side, beyond=True), stop)
+        yield _send(world, desk, intent, Reason.STOP_MISSING, part)
+
+
+def _lost(desk: Desk, position: Position) -> Intent | None:
+    """Return a request to protect this position whose outcome isn't known."""
+    whose = (position.strategy, position.symbol)
+    unknown = (record.intent for record in desk.books.unresolved if record.intent.protects)
+    return next((intent for intent in unknown if (intent.key.strategy, intent.key.symbol) == whose), None)
+
+
+def _is_being_closed(desk: Desk, position: Position) -> bool:
+    """Return True if an exit of the position is working: the shares are its own."""
+    exits = (position.strategy, position.symbol, closing_side(position.quantity))
+    return any((order.strategy, order.symbol, order.side) == exits for order in desk.book.own_orders)
+
+
+def _fits(desk: Desk, position: Position, lost: Intent, pairs: tuple[Resting, ...]) -> bool:
+    """Return True if a lost request may be sent again: its order is there, or the shares that it is for are."""
+    if lost.operation is not Operation.SUBMIT:
+        there = {order.venue_id for pair in pairs for order in (pair.limit, pair.stop) if order}
+        return lost.target_venue_id in there
+    covered = sum((pair.quantity for pair in pairs), Decimal(0))
+    return lost.quantity <= _protectable(desk, position, lost.side) - covered
+
+
+def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
+    """Return True if a pair's stop is farther from profit than it should be, by more than a step."""
+    now = pair.stop.stop_price if pair.stop else None
+    if pair.exiting or pair.ending or now is None:
+        return False
+    return (stop - now) * -side.sign > now * step
+
+
+def on_tick(price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
+    """Return a price in USD on the tick, so that an order on this side acts exactly when the exact price is reached.
+
+    A sell stop is rounded down and a buy stop up; targets, which lie `beyond` the market, the other way.
+    """
+    tick = Instrument("").tick if price >= 1 else SUB_DOLLAR_TICK
+    rounding = ROUND_FLOOR if (side is Side.SELL) is not beyond else ROUND_CEILING
+    return max((price / tick).to_integral_value(rounding=rounding) * tick, tick)
+
+
+def _parts(
+    desk: Desk, position: Position, levels: Levels, pairs: tuple[Resting, ...], shares: Decimal
+) -> Iterator[Part]:
+    """Yield the targets of shares that nothing protects yet. The nearest targets have been reached first."""
+    side = closing_side(position.quantity)
+    targets = levels.targets or ((_far(desk, position), Decimal(1)),)
+    original = desk.books.kept_of(position).original_quantity or abs(position.quantity)
+    there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
+    for number, (price, share) in enumerate(reversed(targets)):
+        at = on_tick(price, side, beyond=True)
+        planned = (original * share).to_integral_value(rounding=ROUND_DOWN)
+        resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
+        is_nearest = number == len(targets) - 1
+        part = shares if is_nearest else min(shares, max(planned - resting_there, Decimal(0)))
+        shares -= part
+        if part:
+            yield price, part
+
+
+def _far(desk: Desk, position: Position) -> Decimal:
+    """Return a price that the market will hardly reach."""
+    quote = desk.quotes.get(position.symbol)
+    known = (position.average_price, *((quote.middle,) if quote else ()))
+    far: Decimal = max(known) * FAR if position.quantity > 0 else min(known) / FAR
+    return far
+
+
+def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:
+    """Place again what was canceled for an exit, for the shares that are left; its prices stay as they were."""
+    promised = pair.record.intent
+    stop = (pair.stop.stop_price if pair.stop else None) or promised.stop_price
+    target = (pair.limit.limit_price if pair.limit else None) or promised.limit_price
+    assert stop is not None, "what protects has a stop"
+    side, kind = pair.first.side, OrderClass.OCO if target else OrderClass.SIMPLE
+    asked = Candidate(promised.key.strategy, promised.instrument, side, Purpose.PROTECT, desk.now, quantity=shares)
+    return _send(
+        world, desk, _submit(world, call, desk, asked, kind, target or stop, stop), Reason.STOP_MISSING, shares
+    )
+
+
+def _submit(
+    world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
+) -> Intent:
+    """Return the request for a pair, or for a plain stop; each one of a pass is a leg of its own."""
+    assert asked.quantity is not None, "what protects knows its shares"
+    key = submit_key(call, desk, asked)
+    legs = [replace(key, leg=number) for number in range(MOST_LEGS)]
+    promised = world.ledger.promised([leg.client_order_id() for leg in legs])
+    key = next((leg for leg in legs if leg.client_order_id() not in promised), legs[-1])
+    pair = kind is OrderClass.OCO
+    return Intent(
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.SUBMIT,
+        purpose=Purpose.PROTECT,
+        instrument=asked.instrument,
+        side=asked.side,
+        quantity=asked.quantity,
+        order_type=OrderType.LIMIT if pair else OrderType.STOP,
+        limit_price=target if pair else None,
+        time_in_force=TimeInForce.GTC,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+        stop_price=stop,
+        order_class=kind,
+    )
+
+
+def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal) -> Intent:
+    """Return the request that moves the stop of a pair, and nothing else."""
+    order, promised = pair.stop, pair.record.intent
+    assert order is not None, "a stop that isn't known isn't moved"
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
+    return replace(
+        promised,
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.REPLACE,
+        quantity=order.quantity or promised.quantity,
+        order_type=OrderType.STOP,
+        limit_price=None,
+        stop_price=stop,
+        order_class=OrderClass.SIMPLE,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+        target_venue_id=order.venue_id,
+        sent_in=None,
+    )
+
+
+def _send(world: World, desk: Desk, intent: Intent, why: Reason, about: Decimal) -> CandidateRecord:
+    """Send a request to protect if permission allows."""
+    allowed = permission(desk)
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why, about))
+    if first_failure(decisions):
+        return CandidateRecord(_candidate(intent), decisions)
+    sent = send(world, desk, intent, decisions)
+    return CandidateRecord(_candidate(intent), (*decisions, sent), intent.client_order_id, intent.stop_price)
+
+
+def _again(world: World, desk: Desk, lost: Intent) -> CandidateRecord:
+    decisions = (permission(desk), AGAIN)
+    if first_failure(decisions):
+        return CandidateRecord(_candidate(lost), decisions)
+    sent = send_again(world, desk, lost)
+    return CandidateRecord(_candidate(lost), (*decisions, sent), lost.client_order_id, lost.stop_price)
+
+
+def _candidate(intent: Intent) -> Candidate:
+    """Return the candidate under which a request to protect is recorded."""
+    return Candidate(
+        strategy=intent.key.strategy,
+        instrument=intent.instrument,
+        side=intent.side,
+        purpose=Purpose.PROTECT,
+        at=intent.at,
+        quantity=intent.quantity,
+        source=intent.operation,
+    )
+
+
+def left_to_venue(world: World, desk: Desk, position: Position, why: Decision) -> Decision:
+    """Return the decision of the exit rules, or that the venue closes the position: a stop or target rests there.
+
+    The bot acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
+    """
+    if not (why.passed and why.reason in AT_VENUE) or world.rules.exits.protection is not Protection.VENUE:
+        return why
+    side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
+    pairs = desk.resting.get((position.strategy, position.symbol), ())
+    covered = sum((pair.quantity for pair in pairs if not (pair.exiting or pair.ending)), Decimal(0))
+    if quote is None or not covered or covered < _protectable(desk, position, side):
+        return why
+    price, offset = exit_price(position, quote), world.rules.exits.limit_offset_fraction
+    stops = (pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price)
+    passed = any((stop - price) * -side.sign > stop * offset for stop in stops)
+    return why if passed else replace(why, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
