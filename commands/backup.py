@@ -83,7 +83,7 @@ def of_ended_session(app: "App", now: datetime) -> bool:
 
     from tradebot.adapters.recovery import backups
     from tradebot.adapters.recovery.backup_parts import Hashed
-    from tradebot.model.event import Severity, SystemEvent
+    from tradebot.model.event import EventKind
 
     ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
     began = app.ledger.books_opened_at()
@@ -96,13 +96,13 @@ def of_ended_session(app: "App", now: datetime) -> bool:
         if failed.code is ExitCode.ANOTHER_INSTANCE:
             return False
         details = {"session": session.isoformat(), "found": failed.message}
-        app.events.emit(SystemEvent(now, "backup", "failed", Severity.WARN, None, details))
+        app.events.emit(EventKind.BACKUP_FAILED.at(now, details))
         return True
     if made:
         details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}
-        app.events.emit(SystemEvent(now, "backup", "made", Severity.INFO, None, details))
+        app.events.emit(EventKind.BACKUP_MADE.at(now, details))
         for name, why in backups.damaged(app.folder.path, hashed):
-            app.events.emit(SystemEvent(now, "backup", "damaged", Severity.ERROR, None, {"name": name, "found": why}))
+            app.events.emit(EventKind.BACKUP_DAMAGED.at(now, {"name": name, "found": why}))
         # Damaged facts write an event of their own, and no money depends on them.
         with suppress(TradebotError):
             app.facts.prune(now)

@@ -1,6 +1,6 @@
 """`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. The broker isn't asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from commands.shared.surface import Config, Json, Report, StateDir, finish, open
 from commands.shared.times import stamp, zone
 from tradebot.model.origin import Origin
 from tradebot.text import counted
+from tradebot.views.slippage import FillSlippage, TotalSlippage, by_fill, totals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,10 @@ SHOWN = 1_000
 
 @dataclass(frozen=True, slots=True)
 class FillRow:
-    """One execution in shares and USD; `cash_usd` is its effect on cash, `source` is its origin."""
+    """One execution in shares and USD; `cash_usd` is its effect on cash, `source` is its origin.
+
+    `slippage` is None if no order of the bot made the fill.
+    """
 
     at: datetime
     symbol: str
@@ -42,31 +46,44 @@ class FillRow:
     strategy: str
     source: str
     id: str
+    slippage: FillSlippage | None
 
 
 @dataclass(frozen=True, slots=True)
 class Fills:
-    """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books."""
+    """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books.
+
+    `slippage` is that of all these fills together, against each midpoint.
+    """
 
     fills: tuple[FillRow, ...]
     bought_usd: Decimal
     sold_usd: Decimal
     known: int
+    slippage: tuple[TotalSlippage, ...]
 
 
 def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
     """Read the fills of a span, or all fills without one."""
     every = app.ledger_view.fills()
     chosen = (owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol))
-    rows = tuple(_row(owned) for owned in chosen)
+    costs = _slippage(app, every)
+    rows = tuple(_row(owned, costs.get(owned.fill.activity_id)) for owned in chosen)
     traded = [row.cash_usd for row in rows if row.source == Origin.VENUE]
     data = Fills(
         fills=rows,
         bought_usd=-sum((usd for usd in traded if usd < 0), Decimal(0)),
         sold_usd=sum((usd for usd in traded if usd > 0), Decimal(0)),
         known=len(every),
+        slippage=totals([row.slippage for row in rows if row.slippage]),
     )
     return Report("fills", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _slippage(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillSlippage]":
+    ledger = app.ledger_view
+    orders = ledger.orders() if fills else ()
+    return by_fill(fills, orders, ledger.promised({order.client_order_id for order in orders}))
 
 
 def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "Iterable[OwnedFill]":
@@ -89,7 +106,7 @@ def _session_open(app: "App", at: datetime) -> datetime:
     return session.open if session else at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _row(owned: "OwnedFill") -> FillRow:
+def _row(owned: "OwnedFill", slippage: FillSlippage | None) -> FillRow:
     from tradebot.views.holdings import FOREIGN_OWNER
 
     fill = owned.fill
@@ -103,6 +120,7 @@ def _row(owned: "OwnedFill") -> FillRow:
         strategy=owned.strategy or FOREIGN_OWNER,
         source=SOURCES.get(owned.origin, owned.origin.value),
         id=clean(fill.activity_id),
+        slippage=slippage,
     )
 
 
@@ -114,14 +132,31 @@ def _render(console: "Console", data: Fills) -> None:
     console.print(f"{len(data.fills):,} of {counted(data.known, 'fill')}; the broker was not asked")
     if len(data.fills) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
-    columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", "cash USD")))
+    columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", "cash USD", "slippage")))
     table = Table(f"time {zone()}", *columns, "strategy", "source")
     for row in data.fills[-SHOWN:]:
-        numbers = (f"{row.quantity:,f}", usd(row.price), f"{row.cash_usd:+,.2f}")
+        numbers = (f"{row.quantity:,f}", usd(row.price), f"{row.cash_usd:+,.2f}", _bps(row))
         table.row(stamp(row.at), escape(row.symbol), row.side, *numbers, escape(row.strategy), row.source)
     if data.fills:
         console.print(table)
         console.print(f"Traded at the broker: bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
+        for one in (one for one in data.slippage if one.of):
+            console.print(_sentence(one), highlight=False)
+
+
+def _bps(row: FillRow) -> str:
+    """Return the slippage against the midpoint at decision, in basis points."""
+    decision = row.slippage.decision if row.slippage else None
+    return "" if decision is None else f"{decision.bps:+.1f} bps"
+
+
+def _sentence(one: TotalSlippage) -> str:
+    what = f"Slippage against the midpoint at {one.against}"
+    if one.total is None:
+        return f"{what}: not known for any fill"
+    known = f"{one.known:,} of {counted(one.of, 'fill')}"
+    age = "" if one.oldest_quote_s is None else f"; the oldest quote was {one.oldest_quote_s:.0f} s old"
+    return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive){age}"
 
 
 def register(app: typer.Typer) -> None:
@@ -138,9 +173,11 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show what was bought and sold.
+        """Show what was bought and sold, and what it cost against the midpoint of bid and ask.
 
-        Reads the bot's own books; the broker isn't asked.
+        Slippage is counted against the midpoint at three moments: when the order was decided on, when it was sent, and
+        when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own
+        books; the broker isn't asked.
         """
         from commands.shared.spans import span_of
 

@@ -217,7 +217,7 @@ def _armed(app: "App", count: int, by: str) -> "Arming":
     """Check the books for damage, write the arming durably, and emit an event."""
     from commands.shared.clocks import require
     from tradebot.gates.permission import arming_of
-    from tradebot.model.event import Severity, SystemEvent
+    from tradebot.model.event import EventKind
 
     clock = app.reader.clock()
     require(clock, app.second_time(), app.settings)
@@ -232,7 +232,7 @@ def _armed(app: "App", count: int, by: str) -> "Arming":
         raise OperatorError(f"the calendar has only {known} of the next {count} sessions", again)
     app.ledger.armings.append(arming)
     details = {"by": by, "sessions": str(count), "until": arming.until.isoformat()}
-    app.events.emit(SystemEvent(now, "permission", "live_armed", Severity.WARN, None, details))
+    app.events.emit(EventKind.LIVE_ARMED.at(now, details))
     return arming
 
 

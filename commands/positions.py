@@ -14,19 +14,22 @@ from commands.shared.times import when
 from tradebot.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
 
     from tradebot.app.wiring import App
+    from tradebot.model.trade import Trade
     from tradebot.views.holdings import Holding, StopRow
+    from tradebot.views.protection import Protection
 
 
 @dataclass(frozen=True, slots=True)
 class Positions:
     """All open positions at `as_of`, the last recorded trading time; `fills` counts the fills that they come from.
 
-    `notes` are warnings that a person should read with them.
+    `notes` are warnings that a person should read with them. `trades` says for each position of the bot what was bought
+    and sold so far, at which prices and why, in the order in which they were opened.
     """
 
     as_of: datetime | None
@@ -34,19 +37,20 @@ class Positions:
     unrealized_usd: Decimal
     fills: int
     notes: tuple[str, ...]
+    trades: "tuple[Trade, ...]"
 
 
 def run(app: "App") -> Report:
     """Compute positions from the fills, and compare each with the exit rules at the last recorded prices."""
     from commands.shared.notes import notes
-    from commands.shared.records import held, last_passes, trading_now
+    from commands.shared.records import held, last_passes, open_trades, trading_now
     from tradebot.views.holdings import prices
 
     passes, totals, mark = last_passes(app), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
     rows = held(app, totals, prices(passes), now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)
-    data = Positions(now, rows, sum(gains, Decimal(0)), totals.count, notes(app, now))
+    data = Positions(now, rows, sum(gains, Decimal(0)), totals.count, notes(app, now), open_trades(app, totals))
     return Report(
         "positions", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
     )
@@ -60,6 +64,9 @@ def _render(console: "Console", data: Positions) -> None:
     held, fills = counted(len(ours), "position"), counted(data.fills, "fill")
     console.print(f"{held} {at}, from {fills} in the books; the broker was not asked")
     show_own(console, ours)
+    for trade in data.trades:
+        if trade.exit_price is not None:
+            console.print(_closed_so_far(trade, trade.exit_price), markup=False)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
             console.print(
@@ -78,21 +85,36 @@ def _render(console: "Console", data: Positions) -> None:
         console.print(line, markup=False)
 
 
+def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
+    """Say how much of a position is closed, at which average prices and why."""
+    what = f"{clean(trade.symbol)} {trade.closed_quantity:,f} of {trade.quantity:,f} are closed"
+    prices = (
+        f"from {usd(trade.entry_price)} to {usd(exit_price)}, {trade.realized_before_fees_usd:+,.2f} USD before fees"
+    )
+    return f"{what}: {prices}{''.join(f', {reason.value}' for reason in trade.reasons)}"
+
+
 def show_own(console: "Console", rows: "list[Holding]") -> None:
-    """Print the bot's positions and how far each exit rule is; with several strategies, also whose they are."""
+    """Print the bot's positions, how far each exit rule is, and what rests at the broker.
+
+    With several strategies, it also says whose each one is.
+    """
     from rich.markup import escape
 
-    from commands.shared.tables import Table, number
+    from commands.shared.tables import Table, number, sentence
 
     rules = columns(rows)
     names = ("quantity", "average", "now", "gain", "best", *rules.values(), "age")
     owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
-    table = Table("symbol", *owners, *map(number, names))
+    rests = any(row.protection and row.protection.resting for row in rows)
+    where = [sentence("protection", "protection")] if rests else []
+    table = Table("symbol", *owners, "state", *map(number, names), *where)
     for row in rows:
         stops = {stop.rule: _stop(stop, row.nearest) for stop in row.stops}
         table.row(
             escape(clean(row.symbol)),
             *(row.strategy for _ in owners),
+            row.state,
             f"{row.quantity:,f}",
             usd(row.average_price),
             usd(row.price),
@@ -100,16 +122,51 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
             usd(row.high_water),
             *(stops.get(rule, "") for rule in rules),
             "" if row.age_s is None else duration(row.age_s),
+            *("" if row.protection is None else escape(protection(row.protection, rules)) for _ in where),
         )
     if rows:
         console.print(table)
+    if rows and not rests:
+        console.print("No stop rests at the broker; the bot's own rules close these positions")
+    _show_own_rules(console, rows, with_owner=bool(owners))
+
+
+def _show_own_rules(console: "Console", rows: "Iterable[Holding]", *, with_owner: bool) -> None:
+    """Name the stops and targets that positions were opened with, if there are any."""
     own = [
-        f"{clean(row.symbol)}{f' of {row.strategy}' if owners else ''} {', '.join(own_rules)}"
+        f"{clean(row.symbol)}{f' of {row.strategy}' if with_owner else ''} {', '.join(own_rules)}"
         for row in rows
         if (own_rules := _own_rules(row))
     ]
     if own:
         console.print(f"Set by the strategy when it opened the position: {'; '.join(own)}", markup=False)
+
+
+WHY = {
+    "no_stop_rule": "no stop rule is in force",
+    "by_setting": "exits.protection is bot",
+    "adopted": "it was adopted",
+    "fraction": "fractions can't rest at the broker",
+    "refused": "the broker refused it",
+}
+"""Why no stop rests at the broker. If none has been placed, nothing more is to be said."""
+
+
+def protection(held: "Protection", headings: "Mapping[str, str]") -> str:
+    """Return what rests at the broker for a position, and for the rest which rule of the bot serves instead and why."""
+    parts = list[str]()
+    for name, levels in (
+        ("stop", [one for one in held.resting if one.is_stop]),
+        ("target", [one for one in held.resting if not one.is_stop]),
+    ):
+        prices = " and ".join(dict.fromkeys(usd(one.price) for one in levels))
+        parts += [f"{name} {prices}"] if prices else []
+    if held.why is None:
+        return ", ".join(parts)
+    at_broker = f"{', '.join(parts)} for {held.covered:,f}; the rest: " if parts else ""
+    rule = "none" if held.rule is None else f"the bot's {headings.get(held.rule, held.rule)}"
+    why = ": ".join(filter(None, (WHY.get(held.why), held.refusal)))
+    return f"{at_broker}{rule}{f', {why}' if why else ''}"
 
 
 def columns(rows: "Iterable[Holding]") -> dict[str, str]:
@@ -151,7 +208,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command("positions", epilog="tradebot positions\ntradebot positions --json")
     def positions(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-        """Show open positions and how far each is from its exits.
+        """Show open positions, how far each is from its exits, and what protects it at the broker.
 
         Reads the bot's own books; the broker isn't asked.
         """

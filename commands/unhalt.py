@@ -99,10 +99,10 @@ def _gives_reason(reason: str) -> bool:
 
 def _record_override(app: "App", before: "TradingStateRecord", by: str, reason: str) -> None:
     """Write an event: if something goes wrong later, people look for overrides first."""
-    from tradebot.model.event import Severity, SystemEvent
+    from tradebot.model.event import EventKind
 
     details = {"by": by, "reason": reason, "halted_by": before.who, "halted_because": before.why}
-    app.events.emit(SystemEvent(datetime.now(UTC), "halt", "overridden", Severity.WARN, None, details))
+    app.events.emit(EventKind.HALT_OVERRIDDEN.at(datetime.now(UTC), details))
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:

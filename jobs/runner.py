@@ -23,7 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from jobs.duty import ENTRIES, Duty
 from jobs.timetable import FETCHING, Slot
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError, one_line
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.stores import Events
 
@@ -257,12 +257,12 @@ class Runner:
         except TradebotError as failed:
             if at_start and isinstance(failed, OperatorError):
                 raise
-            self._emit(now, "job_failed", Severity.WARN, job, failed.message)
+            self._emit(now, EventKind.JOB_FAILED, job, failed.message)
             self._ended(now, Kind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
             return False
         except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is our own bug
             self._faults += 1
-            self._emit(now, "job_fault", Severity.ERROR, job, _trace(fault))
+            self._emit(now, EventKind.JOB_FAULT, job, _trace(fault))
             message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
             self._ended(now, Kind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
             return False
@@ -278,13 +278,13 @@ class Runner:
             return
         self._station.record(record)
         late_s = int((now - slot.start).total_seconds())
-        self._emit(now, "slot_missed", Severity.WARN, slot.job, f"{slot.name}, {late_s} s ago")
+        self._emit(now, EventKind.SLOT_MISSED, slot.job, f"{slot.name}, {late_s} s ago")
         message = f"missed: it was due {late_s} s ago, and missed entries are not made up later"
         self._tell(Line(now, Kind.MISSED, slot.job, slot.name, message, ExitCode.DONE))
 
-    def _emit(self, now: datetime, kind: str, severity: Severity, job: Job, message: str) -> None:
+    def _emit(self, now: datetime, kind: EventKind, job: Job, message: str) -> None:
         details = {"job": job.value, "message": message}
-        self._station.events.emit(SystemEvent(now, "serve", kind, severity, None, details))
+        self._station.events.emit(kind.at(now, details))
 
     def _ended(self, now: datetime, kind: Kind, job: Job, slot: str | None, done: Done, began: float) -> None:
         took_s = round(self._station.stopwatch() - began, 3)

@@ -38,11 +38,27 @@ CASH = Decimal(100_000)
 SHIPPED = load(None, {}).settings
 LIMITS = SHIPPED.limits_of("flow").model_copy(update={"max_open_positions": 5, "min_score": 0.25})
 """The shipped limits of flow. Two of them differ, so that a test which reads the shipped values by mistake fails."""
+OPTIONS: dict[str, object] = {
+    "max_theme_fraction": Decimal("0.30"),
+    "max_net_fraction": Decimal("0.50"),
+    "max_beta_fraction": Decimal("0.55"),
+    "max_concentration": Decimal("0.05"),
+    "max_risk_fraction": Decimal("0.01"),
+    "max_drawdown_fraction": Decimal("0.05"),
+    "min_equity_usd": Decimal(80_000),
+    "max_loss_streak": 4,
+    "loss_streak_wait_s": 7200,
+    "loss_cooldown_s": 3600,
+    "wash_sale_days": 30,
+}
+"""A value for each limit that is off unless it is set."""
 HALTS = SHIPPED.halts
 EXITS = SHIPPED.exits.model_copy(update={"protection": Protection.BOT})
 """The bot watches prices itself, so that each order of a test is one that the test is about."""
 LISTED = of_account(EXITS)
 """The shipped exit rules as the list that watches positions."""
+THEMES = {"AAPL": "phones", "MSFT": "cloud", "JPM": None, "XOM": None}
+BETAS = {"AAPL": Decimal("1.2"), "MSFT": Decimal("0.9"), "JPM": Decimal("1.1"), "XOM": Decimal("-0.4")}
 SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}
 
 
@@ -141,10 +157,11 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
     return replace(usual, **changes)  # type: ignore[arg-type]
 
 
-def ask(**changes: object) -> Ask:
+def ask(stop: Decimal | None = None, **changes: object) -> Ask:
     """Return an Ask that passes every gate; the size follows from the quote, book and limits given.
 
     The strategy's `own` limits are the account's, and its allotment is the whole of it, unless a test says otherwise.
+    A `stop` is a fraction of the entry price.
     """
     judged = {name: changes.pop(name) for name in ("desk", "book", "limits", "halts") if name in changes}
     account = replace(AccountAsk(desk(), book(), LIMITS, HALTS), **judged)  # type: ignore[arg-type]
@@ -154,7 +171,7 @@ def ask(**changes: object) -> Ask:
     changed = replace(Ask(asked, wanted, quote(), None, promised=False), **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
         return changed
-    return replace(changed, size=entry_size(changed.candidate, changed.quote, asked.book, asked.limits))
+    return replace(changed, size=entry_size(changed.candidate, changed.quote, asked.book, asked.limits, stop))
 
 
 def fetched_facts(symbol: str, **changes: object) -> SymbolFacts:

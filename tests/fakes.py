@@ -172,7 +172,7 @@ class MemoryLedger:
         changed = 0
         for order in orders:
             known = self._orders.get(order.venue_id)
-            order = order.with_parent_of(known)  # noqa: PLW2901
+            order = order.with_known(known)  # noqa: PLW2901
             if known is None or order.supersedes(known):
                 self._orders[order.venue_id] = order
                 self._applied_at[order.venue_id] = at
@@ -330,6 +330,7 @@ class MemoryLedger:
                             profit_target_fraction=record.intent.profit_target_fraction,
                             entry_score=record.intent.score,
                             components=record.intent.components,
+                            targets=record.intent.targets,
                         )
         return Kept()
 

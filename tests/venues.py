@@ -272,6 +272,7 @@ def opening(candidate: Candidate) -> Open:
         candidate.decisions,
         stop_loss_fraction=candidate.stop_loss_fraction,
         profit_target_fraction=candidate.profit_target_fraction,
+        targets=candidate.targets,
         source=candidate.source,
     )
 

@@ -6,34 +6,40 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from tradebot.desk.arrivals import note_arrivals
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
+from tradebot.desk.notable import tell
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
 from tradebot.desk.watching import watch
 from tradebot.exits.held import Held, exit_price
-from tradebot.exits.levels import Levels, levels
-from tradebot.exits.lists import in_force
-from tradebot.exits.rules import evaluate
+from tradebot.exits.levels import levels
+from tradebot.exits.lists import Exits, in_force
+from tradebot.exits.rules import ExitCall, judge
+from tradebot.exits.why import Part
 from tradebot.gates.common import (
     clocks_agree,
     session_open,
     session_open_to_leave,
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
-from tradebot.gates.sizing import entry_size
+from tradebot.gates.execution import entry_price, liquidity
+from tradebot.gates.sizing import entry_size, stop_distance
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
+from tradebot.model.execution import Approach, Style
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
 from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, close_as_wanted, close_one_by_one
+from tradebot.orders.displacing import make_room
 from tradebot.orders.protecting import left_to_venue, protect
 from tradebot.orders.sending import send, submit_intent, wanted_key
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
@@ -86,6 +92,7 @@ def trade_once(
     """
     sent_before = {} if sent_before is None else sent_before
     desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed)))
+    note_arrivals(world, desk)
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -98,11 +105,12 @@ def trade_once(
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     for candidate in _sells_first(world, desk, proposed, done):
         account, traded = _trade(world, call, account, candidate, promised)
+        account, traded = make_room(world, call, account, traded, proposed.candidates, records)
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
-    return _record(world, replace(cycle, waiting=proposed.own.waiting))
+    return _conclude(world, desk, replace(cycle, waiting=proposed.own.waiting))
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
@@ -158,13 +166,18 @@ def _enter(
     desk, book = account.desk, account.book
     own, quote = world.rules.of(candidate.strategy), desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
-    size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
-    price = size.limit_price if size else None
+    stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
+    size = entry_size(candidate, quote, strategy.book, strategy.limits, stop) if quote else None
+    collar = size.limit_price if size else None
     key = wanted_key(world, call, desk, candidate)
-    decisions = decide(Ask(strategy, candidate, quote, size, promised=key.client_order_id() in promised))
-    if size is None or first_failure(decisions):
-        return account, CandidateRecord(candidate, decisions, reference_price=price)
-    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg)
+    depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
+    judged = replace(candidate, decisions=(*candidate.decisions, *depth))
+    decisions = decide(Ask(strategy, judged, quote, size, promised=key.client_order_id() in promised))
+    if quote is None or size is None or first_failure(decisions):
+        return account, CandidateRecord(candidate, decisions, reference_price=collar)
+    price = entry_price(candidate.instrument, candidate.side, quote, size.limit_price, own.execution)
+    approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
+    intent = submit_intent(call, desk, candidate, size.quantity, price, key.leg, approach)
     sent = send(world, desk, intent, decisions)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
@@ -188,6 +201,7 @@ def evaluate_exits(
     """
     ended = ended or {}
     desk = halt_if_needed(world, take(world, with_flow=False, clocks=clocks))
+    note_arrivals(world, desk)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -195,9 +209,10 @@ def evaluate_exits(
     exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call, watched))
     symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
-    kept = [position for position in desk.positions if position.symbol not in symbols_to_close]
-    stops = protect(world, call, desk, {(p.strategy, p.symbol): _levels(world, watched[p.key]) for p in kept})
-    return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
+    kept = [held for held in watched.values() if held.position.symbol not in symbols_to_close]
+    wanted = {(held.position.strategy, held.position.symbol): levels(held, _rules(world, held)) for held in kept}
+    stops = protect(world, call, desk, wanted)
+    return _conclude(world, desk, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
@@ -218,10 +233,10 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     if cancels:
         # A canceled order may have filled in the meantime, so read again what is left to close.
         desk = _as_if_canceled(desk, symbols) if world.dry_run else take(world, with_flow=False)
-    asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
+    asked = ExitCall(Decision(Gate.EXIT, Verdict.PASS, why, call.by), why=(Part("closed_by_hand"),))
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
     closes = close_one_by_one(desk, held, lambda left, position: close(world, call, left, position, asked, "flatten"))
-    return _record(world, _cycle(world, call, desk, cancels + closes))
+    return _conclude(world, desk, _cycle(world, call, desk, cancels + closes))
 
 
 def _named(symbols: frozenset[str] | None, symbol: str) -> bool:
@@ -240,22 +255,16 @@ def _refusal(decision: Decision) -> Decision | None:
 
 def _apply_exit_rules(world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position) -> Records:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
-    why = left_to_venue(world, desk, position, _judge(world, desk, watched[position.key]))
-    return close(world, call, desk, position, why, "exit")
-
-
-def _levels(world: World, held: Held) -> Levels:
-    """Return where the venue is to close a position by itself."""
-    return levels(held, in_force(world.rules.exits_of(held.position.strategy), held.kept))
-
-
-def _judge(world: World, desk: Desk, held: Held) -> Decision:
-    """Return what the exit rules say of one position."""
-    position, quote = held.position, desk.quotes.get(held.position.symbol)
+    held, quote = watched[position.key], desk.quotes.get(position.symbol)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
-    rules = in_force(world.rules.exits_of(position.strategy), held.kept)
-    return evaluate(held, quote, desk.now, rules, desk.state.state, ratio, clocks)
+    rules = _rules(world, held)
+    why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, desk.session)
+    return close(world, call, desk, position, left_to_venue(world, desk, position, why), "exit")
+
+
+def _rules(world: World, held: Held) -> Exits:
+    return in_force(world.rules.exits_of(held.position.strategy), held.kept)
 
 
 def _rule_fired(record: CandidateRecord) -> bool:
@@ -293,6 +302,12 @@ def _cycle(
 def _marks(desk: Desk) -> tuple[Mark, ...]:
     quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
     return tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote)
+
+
+def _conclude(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
+    """Tell what a person should hear about the pass, then record it."""
+    tell(world, desk, cycle)
+    return _record(world, cycle)
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:

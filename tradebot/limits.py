@@ -1,12 +1,11 @@
-"""All limits and the relations between them. Limits that could trip or block each other don't load.
+"""All limits, and which direction of each is tighter. How they have to fit together is in `coherence`.
 
 Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time. The account's
 limits are the outer wall. A strategy may have limits of its own, which count only where they are tighter.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 from functools import cache
@@ -78,7 +77,7 @@ def _require_plain(value: object, where: str) -> None:
 
 
 class Limits(Frozen):
-    """Limits on entries and what they may do to the book.
+    """Limits on entries and what they may do to the book; a limit that may be None is off then.
 
     For a strategy, fractions are of its allotment of the equity, and counts are of its own entries and positions.
     """
@@ -114,10 +113,31 @@ class Limits(Frozen):
     min_coverage: Annotated[float, Field(gt=0, le=1), Tighter.HIGHER]
     entry_life_s: Annotated[Seconds, Tighter.LOWER]
     exit_life_s: Annotated[Seconds, Tighter.LOWER]
+    max_theme_fraction: Annotated[Exposure | None, Tighter.LOWER]
+    max_net_fraction: Annotated[Exposure | None, Tighter.LOWER]
+    max_beta_fraction: Annotated[Exposure | None, Tighter.LOWER]
+    max_concentration: Annotated[Fraction | None, Tighter.LOWER]
+    max_risk_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_drawdown_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
+    max_loss_streak: Annotated[Annotated[int, Field(ge=2, le=100)] | None, Tighter.LOWER]
+    loss_streak_wait_s: Annotated[Seconds | None, Tighter.HIGHER]
+    loss_cooldown_s: Annotated[Seconds | None, Tighter.HIGHER]
+    wash_sale_days: Annotated[Annotated[int, Field(ge=1, le=60)] | None, Tighter.HIGHER]
 
 
-OF_THE_ACCOUNT = frozenset({"price_jump_fraction", "entry_life_s", "exit_life_s"})
-"""Limits that a strategy can't have for itself: they are about prices and orders, whoever asked for them."""
+OF_THE_ACCOUNT = frozenset(
+    {
+        "price_jump_fraction",
+        "entry_life_s",
+        "exit_life_s",
+        "max_drawdown_fraction",
+        "min_equity_usd",
+        "wash_sale_days",
+    }
+)
+"""Limits that a strategy can't have for itself: they are about prices and orders, whoever asked for them, and about the
+account's equity and taxes."""
 
 if TYPE_CHECKING:
 
@@ -138,12 +158,25 @@ else:
 
 OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
 """Limits as fractions of equity: for a strategy, of its allotment's. Each fits into the next."""
+OPTIONAL_OF_EQUITY = ("max_theme_fraction", "max_net_fraction", "max_beta_fraction", "max_risk_fraction")
+"""Limits that may be off, as fractions of equity: for a strategy, of its allotment's."""
 COUNTS = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
 """Limits on how many entries a pass, a second, a minute and a session may have. Each fits into the next."""
+SIZES = (
+    ("max_theme_fraction", "max_gross_fraction"),
+    ("max_net_fraction", "max_gross_fraction"),
+    ("max_sector_fraction", "max_gross_fraction"),
+    ("max_symbol_fraction", "max_sector_fraction"),
+    ("max_symbol_fraction", "max_theme_fraction"),
+    ("max_order_fraction", "max_symbol_fraction"),
+    ("max_order_fraction", "max_net_fraction"),
+)
+"""Pairs of limits on exposure of which the first fits into the second."""
 NESTED = (
     ("max_new_entries", "max_open_positions"),
     ("max_symbol_entries", "max_session_entries"),
-    *reversed((*pairwise(COUNTS), *pairwise(OF_EQUITY))),
+    *reversed(tuple(pairwise(COUNTS))),
+    *SIZES,
 )
 """Pairs of limits of which the first fits into the second; what holds others stands before them."""
 Number = Decimal | float | int
@@ -171,13 +204,14 @@ def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
     the equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts.
     """
     shares = dict[str, Number]()
-    for name in OF_EQUITY:
+    for name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
         given, wall = getattr(own, name), getattr(account, name)
-        # Nothing is left for a strategy without an allotment; the configuration is refused for that.
-        shares[name] = min(wall if given is None else given, wall / allotment if allotment else wall)
+        if wall is not None:
+            # Nothing is left for a strategy without an allotment; the configuration is refused for that.
+            shares[name] = min(wall if given is None else given, wall / allotment if allotment else wall)
     values = dict(tightest(account, own)) | shares
     for small, large in NESTED:
-        if getattr(own, small) is None:
+        if getattr(own, small) is None and None not in (values[small], values[large]):
             values[small] = min(values[small], values[large])
     return account.model_copy(update=values)
 
@@ -188,7 +222,9 @@ def without_effect(account: Limits, own: OwnLimits, allotment: Decimal) -> Itera
     yield from (name for name, value in given_limits(own).items() if value != getattr(effective, name))
 
 
-def _tighter_of(name: str, one: Number, other: Number) -> Number:
+def _tighter_of(name: str, one: Number | None, other: Number) -> Number:
+    if one is None:
+        return other
     if Tighter.HIGHER in Limits.model_fields[name].metadata:
         return max(one, other)
     return min(one, other)
@@ -222,11 +258,28 @@ class ExitRules(Frozen):
     stop_step_fraction: Annotated[Decimal, Field(gt=0, le=Decimal("0.05"))]
 
 
+class DisplacementRules(Frozen):
+    """When a strategy's weakest position gives way to a clearly better candidate, if only room is missing.
+
+    `gain_band_fraction` is of the entry price, on either side of it. `score_advantage` is on the scale of scores, whose
+    magnitude is at most 1. `max_per_pass` counts positions of one strategy, including those whose close hasn't filled.
+    """
+
+    enabled: Annotated[bool, Tighter.LOWER]
+    min_age_s: Annotated[Seconds, Tighter.HIGHER]
+    gain_band_fraction: Annotated[Fraction, Tighter.LOWER]
+    score_advantage: Annotated[float, Field(gt=0, le=2), Tighter.HIGHER]
+    # The books look back one day for positions that gave way.
+    cooldown_s: Annotated[int, Field(gt=0, le=86_400), Tighter.HIGHER]
+    max_per_pass: Annotated[int, Field(ge=1, le=100), Tighter.LOWER]
+
+
 class HaltRules(Frozen):
     """What halts the bot by itself.
 
     daily_loss_fraction is of the equity at the start of the day, drawdown_fraction of the highest equity. `rejects` is
     capped at five, so that no configuration lets a runaway strategy bother the venue more often than that.
+    `min_equity_usd` is None if no level of the equity halts the bot.
     """
 
     daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]
@@ -235,143 +288,4 @@ class HaltRules(Frozen):
     unknowns: Annotated[int, Field(ge=2, le=100), Tighter.LOWER]
     storm_window_s: Annotated[int, Field(ge=60, le=86_400), Tighter.HIGHER]
     unreadable_rows: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
-
-
-@dataclass(frozen=True, slots=True)
-class Trader:
-    """What a strategy in use may lose: its share of the account's equity, its limits in force, and its stop.
-
-    `stop_fraction` is the farthest its exits let a price run from the entry, or None if none of them is a stop. An exit
-    may be `exit_offset_fraction` past the best bid or ask.
-    """
-
-    name: str
-    allotment_fraction: Decimal
-    limits: Limits
-    stop_fraction: Decimal | None
-    exit_offset_fraction: Decimal
-
-    @property
-    def worst_loss(self) -> Decimal:
-        """Return what its full book loses if every stop is hit at the widest spread and the largest offset.
-
-        The result is a fraction of the account's equity. A stop closer than an entry's own limit offset may be hit as
-        the entry fills, so the larger of the two counts. Without a stop, nothing is promised, and the result is 0.
-        """
-        if self.stop_fraction is None:
-            return Decimal(0)
-        stop = max(self.stop_fraction, self.limits.limit_offset_fraction)
-        per_usd = stop + self.limits.max_spread_fraction + self.exit_offset_fraction
-        return self.allotment_fraction * self.limits.max_gross_fraction * per_usd
-
-
-def contradictions(limits: Limits, where: str = "limits") -> Iterator[str]:
-    """Yield a scenario for each pair of limits that work against each other; `where` says whose they are."""
-    for scenario in (*_nested_sizes(limits), *_nested_counts(limits), *_bounds(limits)):
-        yield scenario if where == "limits" else f"{where}: {scenario}"
-
-
-def exit_contradictions(exits: ExitRules) -> Iterator[str]:
-    """Yield a scenario if the exit rules work against each other."""
-    if exits.trailing_arm_fraction >= exits.profit_target_fraction:
-        yield (
-            f"trailing_arm_fraction {exits.trailing_arm_fraction} is not below profit_target_fraction "
-            f"{exits.profit_target_fraction}: the target closes first, so the trailing stop could never act"
-        )
-
-
-def _bounds(limits: Limits) -> Iterator[str]:
-    if limits.max_new_entries > limits.max_open_positions:
-        yield (
-            f"max_new_entries {limits.max_new_entries} is above max_open_positions {limits.max_open_positions}: "
-            "one pass could never open as many as it is allowed to"
-        )
-    if limits.min_order_notional_usd >= limits.max_order_notional_usd:
-        yield (
-            f"min_order_notional_usd {limits.min_order_notional_usd} is not below max_order_notional_usd "
-            f"{limits.max_order_notional_usd}: every order would be too small or too large"
-        )
-
-
-def _nested_sizes(limits: Limits) -> Iterator[str]:
-    for small, large in pairwise(OF_EQUITY):
-        if getattr(limits, small) > getattr(limits, large):
-            yield (
-                f"{small} {getattr(limits, small)} is above {large} {getattr(limits, large)}: "
-                f"an order that passes {small} would always be refused by {large}"
-            )
-
-
-def _nested_counts(limits: Limits) -> Iterator[str]:
-    """Check that a pass's entries fit into a second's, a second's into a minute's, a minute's into a session's."""
-    for small, large in pairwise(COUNTS):
-        if getattr(limits, small) > getattr(limits, large):
-            yield (
-                f"{small} {getattr(limits, small)} is above {large} {getattr(limits, large)}: "
-                f"{large} would stop a bot that sends as many as {small} allows"
-            )
-    if limits.max_symbol_entries > limits.max_session_entries:
-        yield (
-            f"max_symbol_entries {limits.max_symbol_entries} is above max_session_entries "
-            f"{limits.max_session_entries}: no symbol could ever reach its own limit"
-        )
-
-
-def halts_by_itself(traders: Sequence[Trader], halts: HaltRules) -> Iterator[str]:
-    """Yield each scenario in which a bot that respects all its limits would still halt itself, or close its entries.
-
-    A full book whose stops are all hit must lose less than `max_daily_loss_fraction`. Entries stay open until the day
-    has lost that much, and a full book opened just before may lose as much again as its stops allow. The sum must stay
-    below the daily halt. The daily halt must in turn stay below the drawdown halt; otherwise one permitted day would
-    trip a halt that no new day clears. A strategy without a stop can't promise anything, so it is left out.
-    """
-    book = sum((trader.worst_loss for trader in traders), Decimal(0))
-    closes = max(trader.limits.max_daily_loss_fraction for trader in traders)
-    if book >= closes:
-        yield (
-            f"{_full_books(traders)} {_together(traders)} {_plain(book)} of equity, not less than "
-            f"max_daily_loss_fraction {closes}: filling its own budget would close entries"
-        )
-    day = closes + book
-    if day >= halts.daily_loss_fraction:
-        yield (
-            f"a day that has lost just less than max_daily_loss_fraction {closes} may open a "
-            f"full book, whose stops and spreads can lose {_plain(book)} more. That is {_plain(day)} of "
-            f"equity, not less than halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget "
-            "would halt the bot"
-        )
-    if halts.daily_loss_fraction >= halts.drawdown_fraction:
-        yield (
-            f"a day that loses just less than halts.daily_loss_fraction {halts.daily_loss_fraction} is not halted, "
-            f"but reaches halts.drawdown_fraction {halts.drawdown_fraction}: one permitted day would trip the "
-            "drawdown halt, which no new day clears"
-        )
-
-
-def _full_books(traders: Sequence[Trader]) -> str:
-    """Describe the full books of the strategies that have a stop."""
-    stopped = [trader for trader in traders if trader.stop_fraction is not None]
-    books = (_full_book(trader, alone=len(traders) == 1) for trader in stopped)
-    return "; ".join(books)
-
-
-def _full_book(trader: Trader, *, alone: bool) -> str:
-    limits, exits = trader.limits, f"limit_offset_fraction {trader.exit_offset_fraction}"
-    stop = f"stop_loss_fraction {trader.stop_fraction}"
-    if trader.stop_fraction is not None and trader.stop_fraction < limits.limit_offset_fraction:
-        stop = f"the entry's own limit_offset_fraction {limits.limit_offset_fraction}"
-    size = f"max_gross_fraction {limits.max_gross_fraction}"
-    if not alone:
-        size = f"{trader.name}: {size} of allotment_fraction {trader.allotment_fraction:.4g}"
-    return (
-        f"a full book ({size}) whose stops are all hit "
-        f"({stop} + max_spread_fraction {limits.max_spread_fraction} + {exits})"
-    )
-
-
-def _together(traders: Sequence[Trader]) -> str:
-    return "loses" if sum(trader.stop_fraction is not None for trader in traders) == 1 else "together lose"
-
-
-def _plain(value: Decimal) -> str:
-    return f"{value.normalize():f}"
+    min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]

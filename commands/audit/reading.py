@@ -24,6 +24,7 @@ from tradebot.auditing.evidence import (
     Silence,
     Watched,
 )
+from tradebot.auditing.leaps import Leap, leaps
 from tradebot.desk.snapshot import book
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import Severity
@@ -61,13 +62,17 @@ LOOKED_BACK = 5
 
 @dataclass(frozen=True, slots=True)
 class BrokerReplies:
-    """The broker's first answers, the fills and activities still to be applied, and the books as if they were."""
+    """The broker's first answers, the fills and activities still to be applied, and the books as if they were.
+
+    `leaps` are positions that the fills take to a state that can't follow the last.
+    """
 
     clock: "VenueClock"
     view: "BrokerView"
     books: "Books"
     pending: tuple[OwnedFill, ...]
     booked: "Booked"
+    leaps: tuple[Leap, ...]
 
 
 def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
@@ -121,7 +126,8 @@ def _venue(app: "App", ledger: "SqliteLedger") -> BrokerReplies | Silence:
         view = replace(view, unreadable=view.unreadable + unreadable)
         books = read_books(ledger, clock.now, view.orders)
         booked = unbooked(app.reader, ledger, books, view, pending)
-        return BrokerReplies(clock, view, _books_after(ledger, books, pending, booked.proven), pending, booked)
+        after = _books_after(ledger, books, pending, booked.proven)
+        return BrokerReplies(clock, view, after, pending, booked, tuple(leaps(books, pending)))
     except TradebotError as error:
         return Silence(error.message, error.hint, on_request=False)
 
@@ -161,13 +167,18 @@ def _broker(
     return Broker(
         clock=venue.clock,
         view=view,
-        book=book(view, books, app.settings.sectors, quotes=quotes, session=session_date(ledger, venue.clock.now)),
+        book=replace(
+            book(view, books, app.settings.sectors, quotes=quotes, session=session_date(ledger, venue.clock.now)),
+            themes=app.settings.themes,
+            betas=app.settings.betas,
+        ),
         findings=compare(ours, view, venue.booked.doubtful),
         unapplied=len(venue.pending) + len(venue.booked.proven) + done,
         quotes=quotes,
         asked_quotes=len(symbols),
         rejected_quotes=app.reader.rejected_quotes,
         position_ratios=position_ratios(books, view),
+        leaps=venue.leaps,
     )
 
 

@@ -79,11 +79,11 @@ def _report(app: "App", before: "Baseline | None", found: "tuple[Difference, ...
 
 
 def _record_event(app: "App", after: "Baseline", found: "tuple[Difference, ...]") -> None:
-    from tradebot.model.event import Severity, SystemEvent
+    from tradebot.model.event import EventKind
 
     looser = ", ".join(difference.name for difference in found if difference.looser)
     details = {"by": after.who, "fingerprint": after.fingerprint, "differences": str(len(found)), "looser": looser}
-    app.events.emit(SystemEvent(after.at, "permission", "config_accepted", Severity.WARN, None, details))
+    app.events.emit(EventKind.CONFIG_ACCEPTED.at(after.at, details))
 
 
 def _show(screen: "Console", before: "Baseline | None", found: "tuple[Difference, ...]") -> None:

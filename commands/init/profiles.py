@@ -17,7 +17,8 @@ SHIPPED_PROFILE = "flow"
 def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | None:
     """Return the shipped file of a profile, or None for the shipped configuration itself.
 
-    Raises OperatorError for an unknown name, and if a file or an option already says which symbols to trade.
+    Raises OperatorError for an unknown name, beside a configuration file, and if an option and the profile both say
+    which symbols to trade.
     """
     from tradebot.app.settings import shipped
 
@@ -28,10 +29,17 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     if file is not None:
         message = f"{file} is a configuration already, and a profile would be the start of another one"
         raise OperatorError(message, "leave out --profile, or move the file away")
-    if "universe" in flags or "path" in flags.get("sandbox", {}):
+    start = shipped("profiles") / f"{name}.yaml"
+    if ("universe" in flags or "path" in flags.get("sandbox", {})) and _has_symbols(start):
         message = f"profile {name} has symbols of its own"
         raise OperatorError(message, "leave out --symbols and --bars, or the profile")
-    return shipped("profiles") / f"{name}.yaml"
+    return start
+
+
+def _has_symbols(start: Path) -> bool:
+    import yaml
+
+    return "universe" in yaml.safe_load(start.read_text(encoding="utf-8"))
 
 
 def require_strategies(profile: str, settings: "Settings") -> None:

@@ -111,6 +111,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
 def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     """Claim the slot, apply the plan if there is one, then compare. The caller holds the pass lock."""
     from commands.shared.passes import begin
+    from tradebot.desk.notable import tell_unfilled
     from tradebot.model.record import Job
     from tradebot.reconciliation.protection import Watch
     from tradebot.reconciliation.reconcile import apply_plan, reconcile
@@ -118,8 +119,11 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     begin(app, Job.RECONCILE, by)
     watch = Watch(app.reader, app.rules.exits_of, app.settings.limits.exit_life_s)
     if plan is None:
-        return reconcile(app.reader, app.ledger, watch)
-    return apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed)
+        compared = reconcile(app.reader, app.ledger, watch)
+    else:
+        compared = apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed)
+    tell_unfilled(app.events, app.ledger, compared.applied.unfilled, compared.at)
+    return compared
 
 
 def _row(finding: "Finding") -> FindingRow:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from tradebot.adapters.recovery.rebuild import Rebuilt
     from tradebot.app.wiring import App
+    from tradebot.model.event import EventKind
 
 SHOWN = 40
 """How many unproven facts a screen shows; the rebuild's file lists them all."""
@@ -121,6 +122,7 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
     """Halt, rebuild the books, and compare them with the broker; the caller holds the bot's locks."""
     from tradebot.adapters.recovery import rebuild
     from tradebot.adapters.state import switch
+    from tradebot.model.event import EventKind
     from tradebot.model.reasons import Reason
     from tradebot.reconciliation.findings import FindingKind
 
@@ -136,15 +138,15 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
         switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     data = _data(why, made, compared, tuple(doubts))
     _keep(app, data)
-    _note(app, "rebuilt", {"name": made.name, "by": by, "why": clean(why), "not_proven": str(len(doubts))})
+    _note(
+        app, EventKind.BOOKS_REBUILT, {"name": made.name, "by": by, "why": clean(why), "not_proven": str(len(doubts))}
+    )
     return data
 
 
-def _note(app: "App", what: str, details: dict[str, str]) -> None:
+def _note(app: "App", kind: "EventKind", details: dict[str, str]) -> None:
     """Write an event: if something goes wrong later, people look for rebuilt books first."""
-    from tradebot.model.event import Severity, SystemEvent
-
-    app.events.emit(SystemEvent(datetime.now(UTC), "ledger", what, Severity.WARN, None, details))
+    app.events.emit(kind.at(datetime.now(UTC), details))
 
 
 def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...]) -> Recovered:
@@ -211,6 +213,8 @@ def _file(app: "App", name: str) -> Path:
 
 def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     """Show what couldn't be proven, ask the person to confirm, and accept the books."""
+    from tradebot.model.event import EventKind
+
     waiting = app.ledger.file.rebuilt()
     if waiting != name:
         raise OperatorError(
@@ -224,7 +228,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
         screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False)
     confirm_for(app, confirmed, what=f"Accepting {name}", command=f"tradebot recover --accept {name}")
     app.ledger.upkeep.accept_rebuilt(name, by, datetime.now(UTC))
-    _note(app, "accepted", {"name": name, "by": by})
+    _note(app, EventKind.BOOKS_ACCEPTED, {"name": name, "by": by})
     return replace(kept, accepted=True)
 
 

@@ -103,9 +103,9 @@ def _pace(app: "App", duty: "Duty", speed: float | None, tell: "Callable[[Line],
 def _note(app: "App", tell: "Callable[[Line], None]", at: "datetime", message: str) -> None:
     """Print a message about the whole run, and record it as an event."""
     from jobs.runner import Kind, Line
-    from tradebot.model.event import Severity, SystemEvent
+    from tradebot.model.event import EventKind
 
-    app.events.emit(SystemEvent(at, "serve", "note", Severity.INFO, None, {"message": message}))
+    app.events.emit(EventKind.SERVE_NOTE.at(at, {"message": message}))
     tell(Line(at, Kind.NOTE, None, None, message, ExitCode.DONE))
 
 

@@ -46,10 +46,10 @@ def _note_given_way(app: "App", verb: str) -> None:
     """Write an event: a pass that takes longer than usual should be explained somewhere."""
     from datetime import UTC, datetime
 
-    from tradebot.model.event import Severity, SystemEvent
+    from tradebot.model.event import EventKind
 
     details = {"verb": verb, "message": "it released the lock for an exit pass and goes on after it"}
-    app.events.emit(SystemEvent(datetime.now(UTC), "lock", "gave_way", Severity.INFO, None, details))
+    app.events.emit(EventKind.GAVE_WAY.at(datetime.now(UTC), details))
 
 
 def _record_given_up(app: "App", call: "Call | None") -> None:

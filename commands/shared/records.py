@@ -1,14 +1,23 @@
 """Read the data for views from the bot's own records, never from the broker."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
+    from tradebot.model.decision import Decision
+    from tradebot.model.lifecycle import Work
+    from tradebot.model.order import Order
+    from tradebot.model.reasons import Reason
     from tradebot.model.record import CycleRecord
     from tradebot.model.totals import Totals
+    from tradebot.model.trade import Trade
     from tradebot.views.holdings import Holding, Priced
+
+YESTERDAY = timedelta(days=1)
+"""How far back a session's intents are read, because a session's date isn't always today's in UTC."""
 
 
 def last_passes(app: "App") -> "Sequence[CycleRecord]":
@@ -34,6 +43,7 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
 
 def held(app: "App", totals: "Totals", priced: "Mapping[str, Priced]", now: datetime | None) -> "tuple[Holding, ...]":
     """Return every open position, foreign ones last."""
+    from tradebot.limits import Protection
     from tradebot.model.position import FOREIGN
     from tradebot.views.holdings import holdings
 
@@ -41,4 +51,76 @@ def held(app: "App", totals: "Totals", priced: "Mapping[str, Priced]", now: date
     positions = [position for position in totals.positions.values() if position.quantity]
     ours = [(p.strategy, p.symbol, p.opened_at) for p in positions if p.strategy != FOREIGN]
     kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept(ours).items()}
-    return holdings(positions, ledger.acknowledged(), kept, app.rules.exits_of, priced, now)
+    at_venue = app.rules.exits.protection is not Protection.BOT
+    noted, exits_of = ledger.acknowledged(), app.rules.exits_of
+    return holdings(positions, noted, kept, exits_of, priced, now, _work(app, now), at_venue=at_venue)
+
+
+def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
+    """Return what is on its way or rests at the broker for each position, by strategy and symbol."""
+    from tradebot.model.lifecycle import Records
+
+    ledger = app.ledger_view
+    working = ledger.orders(working=True)
+    chains = ledger.order_chains([order.venue_id for order in working])
+    orders = {order.venue_id: order for known in (working, *chains.values()) for order in known}
+    promised = ledger.promised({order.client_order_id for order in orders.values()})
+    recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
+    # Other intents that were answered have orders: one that still works is read already, and one that ended is over.
+    open_or_protecting = (record for record in recent if record.state.unresolved or record.intent.protects)
+    records = Records().after((*orders.values(), *promised.values(), *open_or_protecting))
+    return records.work(ledger.filled_quantities(orders))
+
+
+def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
+    """Return the trade of each of our open positions, in the order in which they were opened."""
+    from tradebot.model.position import Kept
+    from tradebot.model.trade import trades
+
+    ledger = app.ledger_view
+    held = {(p.strategy, p.symbol, p.opened_at): p.quantity for p in totals.own_positions()}
+    if not held:
+        return ()
+    since, kept = min(opened_at for _, _, opened_at in held), ledger.kept(held)
+    # The trades of positions that were opened before that are cut off, so only those that fit what is held count.
+    keyed = {(one.strategy, one.symbol, one.opened_at): one for one in trades(ledger.money.fills_since(since))}
+    found = {key: one for key, one in keyed.items() if one.closed_at is None and one.open_quantity == held.get(key)}
+    reasons = _exit_reasons(app, {order for trade in found.values() for order in trade.exit_orders})
+    return tuple(
+        replace(trade.with_kept(kept.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
+        for key, trade in found.items()
+    )
+
+
+def _exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, Reason | None]":
+    """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
+    ledger = app.ledger_view
+    chains = ledger.order_chains(venue_ids)
+    names = {order.client_order_id for chain in chains.values() for order in chain}
+    promised, verdicts = ledger.promised(names), ledger.order_rows.verdicts(names)
+    found: dict[str, Reason | None] = {}
+    for venue_id, chain in chains.items():
+        sent = [name for order in chain if (name := order.client_order_id) in promised]
+        rested = bool(sent) and promised[sent[0]].intent.protects
+        found[venue_id] = _exit_reason(chain[0], [one for name in sent for one in verdicts[name]], rested=rested)
+    return found
+
+
+def _exit_reason(order: "Order", verdicts: "Iterable[Decision]", *, rested: bool) -> "Reason | None":
+    """Return why an order closed shares, given the decisions on it and those it replaced, the nearest first.
+
+    An exit that was only repriced keeps the reason that it had before. What rested to protect was a stop or a target.
+    """
+    from tradebot.model.decision import Gate
+    from tradebot.model.reasons import Reason
+
+    reasons = [decision.reason for decision in verdicts if decision.gate is Gate.EXIT and decision.reason]
+    if not rested:
+        return next((reason for reason in reasons if reason is not Reason.STALE_EXIT), None)
+    if order.stop_price is None:
+        return Reason.PROFIT_TARGET
+    return Reason.TRAILING_STOP if Reason.STOP_TIGHTENED in reasons else Reason.STOP_LOSS
+
+
+def _distinct(reasons: "Iterable[Reason | None]") -> "tuple[Reason, ...]":
+    return tuple(dict.fromkeys(reason for reason in reasons if reason is not None))

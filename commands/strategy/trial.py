@@ -209,6 +209,7 @@ def _row(want: "Want") -> WantRow:
             components=want.components,
             decisions=want.decisions,
             declined=first_failure(want.decisions),
+            targets=want.targets,
         )
     if isinstance(want, Target):
         return WantRow(

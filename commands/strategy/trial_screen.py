@@ -83,7 +83,9 @@ def _render_wants(console: "Console", wants: "tuple[WantRow, ...]") -> None:
             _percent(want.weight),
             "" if want.quantity is None else f"{want.quantity:,f}",
             _percent(want.stop_loss_fraction),
-            _percent(want.profit_target_fraction),
+            "/".join(map(_percent, (want.profit_target_fraction, *(level.fraction for level in want.targets)))).strip(
+                "/"
+            ),
             *(values.get(name, "") for name in names),
             escape(f"declined: {_decided(want.declined)}" if want.declined else clean(want.why) or "wanted"),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from commands.strategy.needs import NeedsRow
 from tradebot.model.candidate import Component, WantKind
 from tradebot.model.decision import Decision
+from tradebot.model.scale_out import ScaleOutLevel
 
 if TYPE_CHECKING:
     from tradebot.model.record import StrategyRefusal
@@ -33,6 +34,7 @@ class WantRow:
     components: tuple[Component, ...] = ()
     decisions: tuple[Decision, ...] = ()
     declined: Decision | None = None
+    targets: tuple[ScaleOutLevel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

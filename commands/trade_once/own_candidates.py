@@ -80,13 +80,13 @@ def world_of(world: "World", submission: "Submission | None") -> "World":
 
 def note_bad_lines(world: "World", origin: str, submission: "Submission", now: datetime) -> None:
     """Record the bad lines as one event, because the person who sent them may never see this screen."""
-    from tradebot.model.event import Severity, SystemEvent
+    from tradebot.model.event import EventKind
 
     if world.dry_run or not submission.bad:
         return
     lines = "; ".join(f"{bad.line}: {bad.reason} ({bad.detail})" for bad in submission.bad[:SHOWN])
     details = {"origin": origin, "lines": str(submission.lines), "bad": str(len(submission.bad)), "first": lines}
-    world.events.emit(SystemEvent(now, "candidates", "lines_refused", Severity.WARN, None, details))
+    world.events.emit(EventKind.LINES_REFUSED.at(now, details))
 
 
 def entries(data: PassData, origin: str | None, submission: "Submission | None") -> EntriesData:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import desk
+from tests.builders import OPTIONS, desk
 from tradebot.app.baseline import declared, differences, effective, section_of
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.gates.common import permission, permission_to_enter
@@ -74,7 +74,7 @@ LIMITS = st.dictionaries(
 )
 """By what each limit is multiplied."""
 BASE = load(None, {}).settings
-WAITS = frozenset({"duplicate_window_s", "cooldown_s"})
+WAITS = frozenset({"duplicate_window_s", "cooldown_s", "loss_cooldown_s", "loss_streak_wait_s", "wash_sale_days"})
 """The limits that are looser when they are lower although their names don't begin with `min_`."""
 
 
@@ -83,9 +83,19 @@ def looser_when_lower(name: str) -> bool:
     return name.startswith("min_") or name in WAITS
 
 
+def is_looser(name: str, before: Any, after: Any) -> bool:
+    """Tell whether a limit allows more than before; one that is off allows everything."""
+    if name == "target_tolerance_fraction":
+        # Neither direction is tighter.
+        return bool(before != after)
+    if before is None or after is None:
+        return after is None and before is not None
+    return bool(after < before if looser_when_lower(name) else after > before)
+
+
 def scaled(factors: dict[str, str]) -> Settings:
-    """Return the shipped settings with some limits scaled, unchecked."""
-    was = BASE.limits.model_dump()
+    """Return the shipped settings with some limits scaled, unchecked; those that are off are set for that."""
+    was = BASE.limits.model_dump() | OPTIONS
     limits = {name: type(was[name])(Decimal(str(was[name])) * Decimal(by)) for name, by in factors.items()}
     return BASE.model_copy(update={"limits": BASE.limits.model_copy(update=limits)})
 
@@ -99,8 +109,7 @@ def test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always(
     found = differences(now, baseline, {})
     looser = set()
     for name in before.keys() | after.keys():
-        one, other = getattr(was.limits, name), getattr(now.limits, name)
-        if (other < one) if looser_when_lower(name) else (other > one):
+        if is_looser(name, getattr(was.limits, name), getattr(now.limits, name)):
             looser.add(f"limits.{name}")
     said = {difference.name for difference in found if difference.looser}
     assert said == looser, "tradebot/limits.py: min_… is Tighter.HIGHER, max_… is Tighter.LOWER"

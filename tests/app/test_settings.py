@@ -11,21 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import HALTS, exit_rules, limits
+from tests.builders import HALTS, OPTIONS, exit_rules, limits
 from tradebot.app.keys import Secrets, load_gates, load_secrets
 from tradebot.app.relations import overridden
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings, load, shipped
+from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.limits import (
-    ExitRules,
-    HaltRules,
-    Limits,
-    Trader,
-    contradictions,
-    exit_contradictions,
-    halts_by_itself,
-)
+from tradebot.limits import ExitRules, HaltRules, Limits
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.strategies.flow_settings import FlowSettings
@@ -283,7 +276,7 @@ SCENARIOS = [
     ),
     (
         "strategies: {flow: {limits: {max_daily_loss_fraction: 0.018}}}",
-        "loses 0.018 of equity, not less than max_daily_loss_fraction 0.018",
+        "loses 0.018 of its allotment, not less than its max_daily_loss_fraction 0.018",
     ),
     ("strategies: {flow: {limits: {max_flow_age_s: 300}}}", "age would close entries before each renewal"),
     ("strategies: {flow: null}", "all strategies are off"),
@@ -342,7 +335,7 @@ def test_whatever_is_accepted_satisfies_every_relation(
         and arm < target
     )
     alone = Trader("flow", Decimal(1), rules, stop, exits.limit_offset_fraction)
-    own_loss = [text for text in halts_by_itself((alone,), HALTS) if text.endswith("would close entries")]
+    own_loss = [text for text in halts_by_itself((alone,), rules, HALTS) if text.endswith("would close entries")]
     assert (not [*contradictions(rules), *exit_contradictions(exits), *own_loss]) == holds
 
 
@@ -402,6 +395,7 @@ def test_flow_alone_is_limited_as_it_was_before_strategies_had_limits_of_their_o
         "max_quote_age_s": 120, "max_clock_skew_s": 5, "max_clock_disagreement_s": 60, "max_flow_age_s": 900,
         "max_candidate_age_s": 60, "max_reconcile_age_s": 2700, "max_foreign_share": "0.20", "min_score": 0.2,
         "min_coverage": 0.6, "entry_life_s": 600, "exit_life_s": 180,
+        **dict.fromkeys(OPTIONS),
     }  # fmt: skip
 
 
@@ -412,6 +406,33 @@ def test_a_strategy_without_stops_is_left_out_of_the_sum_and_may_hold_more_than_
     assert min(rotation.max_order_fraction, rotation.max_symbol_fraction, rotation.max_sector_fraction) > D("1.25")
     assert {*settings.universe} <= set(settings.sectors)
     assert len(settings.universe) == 12
+
+
+@pytest.mark.parametrize(
+    ("profile", "listed"),
+    [
+        ("intraday", ["stop_loss", "trailing_stop", "profit_target", "time_exit", "end_of_day"]),
+        (
+            "overnight",
+            [
+                "drawdown",
+                "scale_out",
+                "stale",
+                "open_interest_gone",
+                "signal_decay",
+                "flow_reversal",
+                "regime",
+                "urgency",
+            ],
+        ),
+    ],
+)
+def test_a_profile_of_flow_has_its_exits_and_nothing_else_of_its_own(profile: str, listed: list[str]) -> None:
+    settings, base = load(shipped("profiles") / f"{profile}.yaml", {}).settings, load(None, {}).settings
+    exits = settings.strategies.sections()["flow"].exits or []
+    assert [name for rule in exits for name in rule] == listed
+    assert settings.model_dump(exclude={"strategies"}) == base.model_dump(exclude={"strategies"})
+    assert settings.limits_of("flow") == base.limits_of("flow")
 
 
 def test_an_own_limit_that_is_looser_than_the_accounts_is_told_and_has_no_effect(user_file: Path) -> None:

@@ -38,12 +38,14 @@ from tradebot.auditing.evidence import (
     Watched,
 )
 from tradebot.auditing.items import Area, Item, Look, State, judged, ranked, span
+from tradebot.auditing.leaps import Leap
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import OwnOrder, Stake
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.lifecycle import State as LifeState
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.reasons import Reason
@@ -225,6 +227,11 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
         {"state": TradingStateRecord(TradingState.REDUCE_ONLY, "", "ARMED is absent", None)},
         State.FAIL,
         "nobody set this",
+    ),
+    "own positions": (
+        {"broker": broker(leaps=(Leap("flow", "AAPL", LifeState.CLOSED, LifeState.OPEN),))},
+        State.FAIL,
+        "impossible by the broker's last fills: AAPL of flow was closed and is open",
     ),
     "exits as recorded": ({"exits": None}, State.FAIL, "nothing watches them"),
     "exits at quotes": ({"broker": broker(quotes={"AAPL": quote(bid="97", ask="97.1")})}, State.WARN, "AAPL STOP_LOSS"),

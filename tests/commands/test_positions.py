@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from tests.bot import KEYS, Bot, order_by_hand, second_session
+from tests.builders import LISTED
 from tradebot.exchange import process
-from tradebot.exits.lists import kinds
 
 
 @pytest.fixture
@@ -20,6 +20,8 @@ def traded(bot: Bot) -> Bot:
         order_by_hand(bot.url, "MSFT", "1", "by-hand-1")
         bot.says("exchange", "tick", "2m")
         bot.says("evaluate-exits")
+        # The reply to an order shows it before it works.
+        bot.says("reconcile")
     return bot
 
 
@@ -49,7 +51,7 @@ def test_each_position_tells_its_way_to_every_exit_rule(traded: Bot) -> None:
         if held["strategy"] == "foreign":
             continue
         stops = {stop["rule"]: stop for stop in held["stops"]}
-        assert set(stops) == {kind.reason for kind in kinds().values()}
+        assert set(stops) == {rule.reason for rule in LISTED}
         side = 1 if Decimal(held["quantity"]) > 0 else -1
         assert Decimal(stops["STOP_LOSS"]["price"]) == Decimal(held["average_price"]) * (1 - side * loss)
         price = Decimal(held["price"])

@@ -17,8 +17,12 @@ from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
+from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
+
+D = Decimal
+BAD_TARGETS = "its targets are not rising levels with shares of at most 1"
 
 HELD = Position("momentum", "XOM", (Lot(Decimal(-7), Decimal(100), NOW),), Decimal(0), NOW)
 VIEW = StrategyView(NOW, ("AAPL", "MSFT", "JPM"), lots={"XOM": HELD})
@@ -52,6 +56,12 @@ WRONG: Sequence[tuple[Want, Mapping[str, Any], str]] = [
     (OPEN, {"stop_loss_fraction": Decimal(1)}, "its stop is not a Decimal between 0 and 1"),
     (OPEN, {"stop_loss_fraction": 0.05}, "its stop is not a Decimal between 0 and 1"),
     (OPEN, {"profit_target_fraction": Decimal(0)}, "its target is not a Decimal between 0 and 10"),
+    (OPEN, {"targets": ((D("0.02"), D("0.5")),)}, BAD_TARGETS),
+    (OPEN, {"targets": (ScaleOutLevel(0.02, D("0.5")),)}, BAD_TARGETS),  # type: ignore[arg-type]
+    (OPEN, {"targets": (ScaleOutLevel(D("0.02"), D(0)),)}, BAD_TARGETS),
+    (OPEN, {"targets": (ScaleOutLevel(D("0.02"), D("0.5")), ScaleOutLevel(D("0.02"), D("0.5")))}, BAD_TARGETS),
+    (OPEN, {"targets": (ScaleOutLevel(D("0.02"), D("0.5")), ScaleOutLevel(D("0.03"), D("0.51")))}, BAD_TARGETS),
+    (OPEN, {"targets": tuple(ScaleOutLevel(D(n) / 100, D("0.01")) for n in range(1, 12))}, BAD_TARGETS),
     (OPEN, {"source": "exit"}, "its source is not 'strategy'"),
     (WEIGHT, {"symbol": "ZZZZ"}, "its symbol is not in the universe"),
     (WEIGHT, {"quantity": Decimal(3)}, "it needs a weight or a quantity, not both"),
@@ -156,6 +166,7 @@ def test_a_right_answer_is_taken_as_it_is() -> None:
         quantity=Decimal("2.5"),
         stop_loss_fraction=Decimal("0.05"),
         profit_target_fraction=Decimal("1.5"),
+        targets=(ScaleOutLevel(D("0.02"), D("0.5")), ScaleOutLevel(D("0.05"), D("0.5"))),
     )
     wants = (full, Open("JPM", Side.SELL, -0.5), Target("MSFT", quantity=Decimal(-3), score=0.1), CLOSE)
     assert checked(VIEW, iter(wants)) == wants

@@ -7,10 +7,10 @@ import pytest
 from tests.builders import CASH, HALTS, NOW, exit_rules, limits
 from tests.desk.test_halting import Lossy
 from tests.worlds import call, trade_once, wanted
+from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, hidden_halts, remaining_causes
 from tradebot.desk.snapshot import take
-from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
@@ -125,6 +125,6 @@ def test_stops_and_spreads_that_lose_just_the_days_limit_are_refused(gross: str,
         max_gross_fraction=Decimal(gross), max_daily_loss_fraction=Decimal("0.02"), max_spread_fraction=spread
     )
     alone = Trader("flow", Decimal(1), edge, exits.stop_loss_fraction, exits.limit_offset_fraction)
-    told = [text for text in halts_by_itself((alone,), HALTS) if "would close entries" in text]
+    told = [text for text in halts_by_itself((alone,), edge, HALTS) if "would close entries" in text]
     assert bool(told) is refused
     assert all("loses 0.02 of equity, not less than max_daily_loss_fraction 0.02" in scenario for scenario in told)

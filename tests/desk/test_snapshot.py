@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, DAY, NOW, SECTORS, SESSION, ago, books, quote
+from tests.builders import CASH, DAY, NOW, SECTORS, SESSION, ago, books, fill, quote
 from tests.fakes import MemoryLedger
 from tests.venues import LOST
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
@@ -15,12 +15,12 @@ from tradebot.gates.book import equity_explained
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
-from tradebot.model.desk import Book
+from tradebot.model.desk import Book, Span
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.origin import Origin
-from tradebot.model.position import unreported_fill
+from tradebot.model.position import FOREIGN, unreported_fill
 from tradebot.timetable.sessions import last_session, session_of
 
 TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SESSION.close + timedelta(days=1))
@@ -231,3 +231,49 @@ def test_an_order_is_given_up_only_where_its_day_is_over_by_both_clocks(second: 
     (record,) = scene.ledger.intents()
     assert record.state is (IntentState.UNKNOWN if second else IntentState.ABANDONED)
     assert desk.clock_ahead_s == (86_400 if second else None)
+
+
+def test_a_span_holds_positions_either_way_and_orders_only_on_their_side() -> None:
+    order = resting("AAPL")
+    held = (position("AAPL", "-5", value="-60"), position("MSFT", "3", value="31"))
+    found = seen(view(*held, orders=(order,)))
+    # A buy of 49 closes the 5 that are short and opens 44 at its limit of 100.20.
+    assert found.spans == {
+        "AAPL": Span(Decimal(-60), Decimal(-50) + 44 * Decimal("100.20")),
+        "MSFT": Span(Decimal(30), Decimal(31)),
+    }
+    assert all(max(abs(end) for end in span) <= found.exposure[name] for name, span in found.spans.items())
+
+
+def test_of_a_pair_only_one_order_counts() -> None:
+    order = replace(resting("AAPL"), side=Side.SELL)
+    leg = replace(order, venue_id="leg", client_order_id="leg", parent=order.venue_id, limit_price=None)
+    lone, pair = (seen(view(position("AAPL", "49"), orders=orders)) for orders in ((order,), (order, leg)))
+    assert (pair.exposure, pair.spans) == (lone.exposure, lone.spans)
+
+
+def test_an_order_with_an_unknown_outcome_counts_at_its_limit_or_the_price_whichever_is_more() -> None:
+    scene = Scene()
+    scene.venue.script["AAPL"] = LOST
+    trade_once(scene.world(wanted("AAPL", side=Side.SELL)), call())
+    (record,) = scene.ledger.intents()
+    price = Decimal("100.20") * 2
+    scene.price("AAPL", str(price))
+    found = book(view(), books(intents=(record,)), SECTORS, quotes={"AAPL": quote("AAPL", str(price), str(price))},
+                 session=DAY)  # fmt: skip
+    assert found.exposure == {"AAPL": record.intent.quantity * price}
+    assert found.spans == {"AAPL": Span(-record.intent.quantity * price, Decimal(0))}
+    assert found.stakes[0].usd == found.gross
+
+
+def test_the_book_knows_what_was_lost_and_by_whom() -> None:
+    fills = (
+        fill(1, "AAPL", price="100"), fill(2, "AAPL", Side.SELL, price="99"),
+        fill(3, "MSFT", price="100", strategy="other"), fill(4, "MSFT", Side.SELL, price="101", strategy="other"),
+        fill(5, "XOM", price="100", strategy=FOREIGN), fill(6, "XOM", Side.SELL, price="9", strategy=FOREIGN),
+    )  # fmt: skip
+    found = book(view(), books(*fills), SECTORS, session=DAY)
+    assert found.lost_at == {("flow", "AAPL"): fills[1].fill.at}
+    assert {trip.symbol: trip.profit for trip in found.round_trips} == {"AAPL": Decimal(-10), "MSFT": Decimal(10)}
+    assert [trip.symbol for trip in found.own("other", CASH, SECTORS).round_trips] == ["MSFT"]
+    assert found.own("other", CASH, SECTORS).lost_at == {}

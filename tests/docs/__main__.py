@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import conformance, demo, limits_rows, listed_faults, runbook, signals, verbs
+from tests.docs import conformance, demo, exits, limits_rows, listed_faults, runbook, signals, verbs
 from tradebot.app import sandbox
 
 
@@ -29,6 +29,7 @@ pages: list[tuple[Path, Callable[[], str]]] = [
     (listed_faults.PAGE, listed_faults.page),
     (conformance.PAGE, conformance.page),
     (signals.PAGE, signals.page),
+    (exits.PAGE, exits.page),
 ]
 if "demo" in sys.argv[1:]:
     pages.append((demo.PAGE, played))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.docs import limits_table
 from tradebot.gates import own as own_limits
 from tradebot.gates.entry import _OF_ACCOUNT, _OF_CANDIDATE, _OF_STRATEGY
 from tradebot.limits import HaltRules, Limits
@@ -19,7 +20,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LIMITS.
 BOOK, RATES, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "rates", "halts", "entry", "common"))
 GATES, ON_BOOK, ON_RATES, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "rates", "halts"))
 HALTING, UNHALTED, RUNAWAY = (
-    f"tests/{name}.py" for name in ("desk/test_halting", "test_limits", "scenarios/test_runaway_strategy")
+    f"tests/{name}.py" for name in ("desk/test_halting", "test_coherence", "scenarios/test_runaway_strategy")
 )
 LOOKS = "tests/desk/test_second_look.py"
 PEAK = "tests/desk/test_peak_equity.py"
@@ -28,6 +29,11 @@ REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_RATES}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
 OWN = "tests/gates/test_own.py"
+OPTIONS, OUTCOMES, ON_OPTIONS = "tradebot.gates.options", "tradebot.gates.outcomes", "tests/gates/test_options.py"
+OPTION = f"{ON_OPTIONS}::test_an_optional_gate_refuses_with_its_reason_and_its_numbers"
+EDGE = f"{ON_OPTIONS}::test_an_optional_gate_passes_at_its_limit"
+ALIKE_TOO = f"{ON_OPTIONS}::test_an_optional_gate_passes_exactly_where_the_monitor_of_the_book_after_it_passes"
+MIRRORED = f"{ON_OPTIONS}::test_a_book_of_shorts_is_limited_as_its_mirror_image_of_longs"
 STANDS = f"{ON_HALTS}::test_each_cause_stands_alone_with_its_numbers"
 
 
@@ -88,8 +94,34 @@ ROWS = (
         (f"{SNAPSHOT}::test_a_position_counts_at_the_worst_of_what_the_venue_and_this_passs_quote_say",)),
     Row("gross exposure and buying power after the fill", "limits.max_gross_fraction",
         (Gate.GROSS_NOTIONAL, Gate.BUYING_POWER), (f"{BOOK}.gross_notional", f"{ENTRY}._buying_power"), (SHARED,)),
+    Row("an entry as a share of what the quote shows on the other side", "execution.max_quote_share",
+        (Gate.LIQUIDITY,), ("tradebot.gates.execution.liquidity",),
+        ("tests/gates/test_execution.py::test_an_entry_takes_at_most_its_share_of_what_the_other_side_shows",)),
     Row("concentration in a sector, and open positions", "limits.max_sector_fraction, max_open_positions",
         (Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS), (f"{BOOK}.sector_notional", f"{BOOK}.open_positions"), (SHARED,)),
+    Row("concentration in a theme, which may cut across sectors; a symbol that isn't listed is refused",
+        "themes, limits.max_theme_fraction", (Gate.THEME_NOTIONAL,), (f"{BOOK}.theme_notional",),
+        (OPTION, ALIKE_TOO, f"{ON_OPTIONS}::test_a_symbol_of_no_theme_counts_by_itself")),
+    Row("longs less shorts, and the same times beta, whichever open orders fill",
+        "betas, limits.max_net_fraction, max_beta_fraction", (Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL),
+        (f"{BOOK}.net_notional", f"{BOOK}.beta_notional"),
+        (ALIKE_TOO, MIRRORED,
+         f"{ON_OPTIONS}::test_whatever_orders_fill_the_net_exposure_stays_within_what_was_projected")),
+    Row("concentration in few symbols: the sum of the squared shares of equity", "limits.max_concentration",
+        (Gate.CONCENTRATION,), (f"{BOOK}.concentration",),
+        (ALIKE_TOO, f"{ON_OPTIONS}::test_an_order_never_lowers_a_projected_exposure")),
+    Row("risk per trade: what an entry loses at its stop; it makes the order smaller, and without a stop refuses it",
+        "limits.max_risk_fraction", (Gate.RISK,), (f"{OPTIONS}._risk", "tradebot.gates.sizing.entry_size"),
+        (OPTION,
+         f"{ON_OPTIONS}::test_a_size_never_risks_more_than_its_limit_and_is_otherwise_as_large_as_without_one")),
+    Row("equity far below its highest value, or below a floor, closes entries before it halts the bot",
+        "limits.max_drawdown_fraction, min_equity_usd, halts.min_equity_usd", (Gate.MAX_DRAWDOWN, Gate.EQUITY_FLOOR),
+        (f"{BOOK}.max_drawdown", f"{BOOK}.equity_floor", f"{BOOK}.equity_floor_halt"), (OPTION, ALIKE_TOO, STANDS)),
+    Row("losing round trips in a row", "limits.max_loss_streak, loss_streak_wait_s", (Gate.LOSS_STREAK,),
+        (f"{OUTCOMES}.loss_streak",), (OPTION, EDGE)),
+    Row("the wait after a loss in the symbol, and the window of a wash sale (26 U.S.C. 1091)",
+        "limits.loss_cooldown_s, wash_sale_days", (Gate.LOSS_COOLDOWN, Gate.WASH_SALE),
+        (f"{OUTCOMES}.loss_cooldown", f"{OUTCOMES}.wash_sale"), (OPTION, EDGE)),
     Row("a strategy's own limits, on its own positions and orders; fractions are of its allotment",
         "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(own_limits.GATES.values()),
         ("tradebot.gates.own.own", "tradebot.gates.own.monitors", "tradebot.limits.in_force"),
@@ -103,10 +135,17 @@ ROWS = (
         (Gate.CANDIDATE_FRESH,), (f"{COMMON}.candidate_fresh",), (REFUSES,)),
     Row("a target this close to what is held counts as reached", "limits.target_tolerance_fraction", (Gate.TARGET,),
         ("tradebot.desk.targets.change_to",), ("tests/desk/test_targets.py::*",)),
+    Row("with the book full, a strategy's weakest position gives way to a clearly better candidate", "displacement",
+        (Gate.DISPLACEMENT,), ("tradebot.gates.displacement.judge", "tradebot.orders.displacing.make_room"),
+        ("tests/gates/test_displacement.py::*", "tests/orders/test_displacing.py::*")),
     Row("daily loss: entries close first, then the bot halts",
         "limits.max_daily_loss_fraction, halts.daily_loss_fraction", (Gate.DAILY_LOSS,),
         (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
         (SHARED, f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event")),
+    Row("a strategy's own daily loss, with the positions that it closed and those that it holds",
+        "strategies.NAME.limits.max_daily_loss_fraction", (Gate.OWN_DAILY_LOSS,),
+        (f"{OPTIONS}._own_daily_loss", "tradebot.desk.day_results.day_results"),
+        (OPTION, "tests/desk/test_day_results.py::*")),
     Row("drawdown from the highest equity; a tenfold jump counts only after two passes in a row see it",
         "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.peak_equity.remember"),
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
@@ -188,7 +227,7 @@ CLAUSES = (
            ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.halt_if_needed"),
            (f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event",)),
     Clause("(d)", "direct and exclusive control", "no flag skips a gate; limits that contradict each other do not load",
-           ("tradebot.limits.contradictions", "tradebot.limits.halts_by_itself"),
+           ("tradebot.coherence.contradictions", "tradebot.coherence.halts_by_itself"),
            (f"{UNHALTED}::test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_never_halted",)),
     Clause("(e)", "regular review of what the controls do",
            "every verdict is recorded; `audit` asks the same predicates",
@@ -197,7 +236,7 @@ CLAUSES = (
 """The clauses of 17 CFR 240.15c3-5 that a bot for one account can meet; the rule itself applies to broker-dealers."""
 
 NOT_HELD = (
-    "A net limit besides the gross one, a cancel ratio, and an earnings blackout: we have no source of earnings dates.",
+    "A cancel ratio, and an earnings blackout: we have no source of earnings dates.",
     "Whether the venue has halted or restricted a symbol: the venue itself refuses such an order and says why.",
     "Expected edge compared with cost: a score is not a price, so only the spread has a limit.",
 )
@@ -215,7 +254,8 @@ session, and no other order working for its position. This page is generated fro
 
 def render() -> str:
     """Return the whole document."""
-    return HEAD + "\n".join((*_rules(), *_clauses(), "## Not held", "", *(f"- {words}" for words in NOT_HELD), ""))
+    not_held = ("## Not held", "", *(f"- {words}" for words in NOT_HELD), "")
+    return HEAD + "\n".join((*limits_table.section(), *_rules(), *_clauses(), *not_held))
 
 
 def _rules() -> list[str]:

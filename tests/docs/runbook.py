@@ -1,8 +1,9 @@
-"""The two tables of docs/RUNBOOK.md that are made of the code's own: the findings and the reasons."""
+"""The tables of docs/RUNBOOK.md that are made of the code's own: the events, the findings and the reasons."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS
 from tradebot.reconciliation.findings import TERMS
 
@@ -10,8 +11,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "RUNBOOK.md"
 
 
 def page() -> str:
-    """Return the whole runbook, with both tables as the code has them."""
+    """Return the whole runbook, with these tables as the code has them."""
     text = PAGE.read_text(encoding="utf-8")
+    text = with_table(text, "| subsystem | event |", events())
     return with_table(with_table(text, "| finding | entries |", findings()), "| code | cause |", reasons())
 
 
@@ -19,6 +21,12 @@ def reasons() -> Iterable[str]:
     """Yield the rows of the table of reasons."""
     for reason, row in REASONS.items():
         yield f"| {reason} | {row.cause} | {row.meaning} | {row.remedy} |"
+
+
+def events() -> Iterable[str]:
+    """Yield the rows of the table of events."""
+    for kind in EventKind:
+        yield f"| {kind.subsystem} | {kind.event_type} | {kind.severity} | {kind.meaning} |"
 
 
 def findings() -> Iterable[str]:

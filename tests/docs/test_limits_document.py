@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import limits_table
 from tests.docs.limits_rows import CLAUSES, DOCUMENT, WITHOUT_ROW, Clause, Row, own_rows, render, rows
 from tradebot.gates.entry import Ask
 from tradebot.limits import HaltRules, Limits
@@ -49,6 +50,14 @@ def test_every_limit_of_the_configuration_is_named_by_a_row() -> None:
     named = {part.strip().rpartition(".")[2] for row in rows() for part in row.limit.split(",")}
     unused = {*Limits.model_fields, *HaltRules.model_fields} - SIZES_OF_TIME - named
     assert not unused, "tradebot/gates/entry.py: no gate reads this limit, or tests/docs/limits_rows.py lacks it"
+
+
+def test_every_limit_of_the_configuration_is_in_the_table_with_what_clears_it() -> None:
+    assert set(limits_table.LIMITS) == set(Limits.model_fields), "tests/docs/limits_table.py"
+    assert set(limits_table.HALT_RULES) == set(HaltRules.model_fields), "tests/docs/limits_table.py"
+    for name, listed in (*limits_table.LIMITS.items(), *limits_table.HALT_RULES.items()):
+        assert listed.cleared_by, name
+        assert limits_table.unit(name, listed.gate) or listed.gate is Gate.SCORE, name
 
 
 @pytest.mark.parametrize("name", PREDICATES)

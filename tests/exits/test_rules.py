@@ -185,6 +185,7 @@ def test_whatever_closes_a_position_is_one_of_the_rules(price: Decimal, seconds:
         (10, "97", "0.7", Reason.STOP_LOSS),
         (10, "97", "0", Reason.STOP_LOSS),
         (10, "97", "-1", Reason.STOP_LOSS),
+        (10, "100", "0", Reason.HOLD),
     ],
 )
 def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close_either_way(
@@ -193,7 +194,8 @@ def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close
     held = Held(position(quantity), Decimal(100))
     decision = evaluate(held, at(price), NOW, LISTED, ACTIVE, Decimal(ratio))
     assert decision.reason is said
-    assert decision.verdict is (Verdict.UNKNOWN if said is Reason.SPLIT_UNPROVEN else Verdict.PASS)
+    verdicts = {Reason.SPLIT_UNPROVEN: Verdict.UNKNOWN, Reason.HOLD: Verdict.FAIL}
+    assert decision.verdict is verdicts.get(said, Verdict.PASS)
 
 
 @given(price=prices, ratio=st.sampled_from(["2", "1.5", "0.1", "3", "0.9"]), quantity=st.sampled_from([10, -10]))

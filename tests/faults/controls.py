@@ -24,9 +24,9 @@ from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
 from tradebot.desk import agreement, snapshot
 from tradebot.desk.stakes import stakes
-from tradebot.exits import rules
 from tradebot.exits.held import Held
-from tradebot.exits.kind import PriceRule
+from tradebot.exits.kind import Measure
+from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -192,13 +192,12 @@ def one_fill_an_order() -> None:
 
 def no_stop() -> None:
     """Hold what has passed its stop."""
-    honest = rules._by_price
+    honest = StopLoss.measure
 
-    def holding(held: Held, price: Decimal, listed: Sequence[PriceRule], age_s: float | None) -> Decision:
-        found = honest(held, price, listed, age_s)
-        return replace(found, verdict=Verdict.FAIL) if found.reason is Reason.STOP_LOSS else found
+    def holding(self: StopLoss, held: Held, price: Decimal) -> Measure:
+        return honest(self, held, price)._replace(closes=False)
 
-    vars(rules)["_by_price"] = holding
+    StopLoss.measure = holding  # type: ignore[method-assign]
 
 
 def fate_not_asked() -> None:

@@ -38,8 +38,16 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingState, Trad
 from tradebot.model.units import Unit
 from tradebot.ports.world import OwnRules
 
-UNASKED = (Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.EXIT, Gate.SEND)
-ASKED = [gate for gate in Gate if gate not in UNASKED]
+UNASKED = (
+    Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.EXIT, Gate.SEND,
+)  # fmt: skip
+OF_OPTIONS = (
+    Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OWN_THEME_NOTIONAL,
+    Gate.OWN_NET_NOTIONAL, Gate.OWN_BETA_NOTIONAL, Gate.OWN_CONCENTRATION, Gate.RISK, Gate.MAX_DRAWDOWN,
+    Gate.EQUITY_FLOOR, Gate.OWN_DAILY_LOSS, Gate.LOSS_STREAK, Gate.OWN_LOSS_STREAK, Gate.LOSS_COOLDOWN, Gate.WASH_SALE,
+)  # fmt: skip
+"""The gates of limits that are off unless they are set."""
+ASKED = [gate for gate in Gate if gate not in (*UNASKED, *OF_OPTIONS)]
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
 Row = tuple[Gate, Reason, Ask, Verdict, Number | str | None, Number | str | None]
 

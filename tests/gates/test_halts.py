@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, HALTS, NOW, SESSION, ago, ask, book, desk
+from tests.builders import CASH, NOW, SESSION, ago, ask, book, desk
+from tests.builders import HALTS as SHIPPED
 from tradebot.gates.entry import decide
 from tradebot.gates.halts import (
     BY_ITSELF,
@@ -23,6 +24,8 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
 
 ROUND = Decimal(CASH)
+HALTS = SHIPPED.model_copy(update={"min_equity_usd": Decimal(70_000)})
+"""The shipped rules, with the one that is off."""
 TROUBLED: dict[Reason, Desk] = {
     Reason.SECOND_WRITER: desk(halt_evidence=HaltEvidence(unknown_orders=("tb1.x",))),
     Reason.BOOKS_OLD: desk(halt_evidence=HaltEvidence(forgotten=("tb1.x",))),
@@ -31,6 +34,7 @@ TROUBLED: dict[Reason, Desk] = {
     Reason.UNKNOWN_STORM: desk(halt_evidence=HaltEvidence(unanswered=5 * (ago(10),))),
     Reason.DAILY_LOSS_HALT: desk(book=book(equity=Decimal(96_000), day_loss=Decimal(4_000))),
     Reason.DRAWDOWN_REACHED: desk(book=book(equity=Decimal(90_000), peak_equity=ROUND)),
+    Reason.EQUITY_FLOOR_HALT: desk(book=book(equity=Decimal(69_999))),
 }
 
 
@@ -57,7 +61,7 @@ def test_each_cause_stands_alone_with_its_numbers(reason: Reason) -> None:
 @pytest.mark.parametrize("reason", TROUBLED)
 def test_what_halts_keeps_an_entry_back_by_the_same_predicate(reason: Reason) -> None:
     seen = TROUBLED[reason]
-    gates = decide(ask(desk=seen, book=seen.book))
+    gates = decide(ask(desk=seen, book=seen.book, halts=HALTS))
     (cause,) = failing_rules(seen, HALTS)
     if reason is Reason.DAILY_LOSS_HALT:
         # Of the day's loss the gate has the smaller of two limits.

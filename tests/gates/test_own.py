@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import CASH, LIMITS, NOW, SECTORS, ask, book, candidate, quote
+from tests.builders import BETAS, CASH, LIMITS, NOW, OPTIONS, SECTORS, THEMES, ask, book, candidate, quote
 from tests.venues import FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.gates import own as own_limits
@@ -16,6 +16,7 @@ from tradebot.limits import (
     NESTED,
     OF_EQUITY,
     OF_THE_ACCOUNT,
+    OPTIONAL_OF_EQUITY,
     Limits,
     OwnLimits,
     Tighter,
@@ -26,18 +27,20 @@ from tradebot.limits import (
 )
 from tradebot.model.candidate import Candidate, Side, WantKind
 from tradebot.model.decision import Gate, Verdict, first_failure
-from tradebot.model.desk import Book, Entered, Stake
+from tradebot.model.desk import Book, Entered, Span, Stake
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
 from tradebot.ports.world import OwnRules, World
 
+ALL = LIMITS.model_copy(update=OPTIONS)
+"""The limits with none of them off."""
 FACTORS = (Decimal("0.5"), Decimal(1), Decimal(2))
 NAMES = sorted(OwnLimits.model_fields)
 
 
 def scaled(name: str, factor: Decimal) -> object:
     """Return an account limit times a factor, within what the limit may be."""
-    value = getattr(LIMITS, name)
+    value = getattr(ALL, name)
     times = type(value)(Decimal(str(value)) * factor)
     share = name.startswith("min_") and isinstance(value, float)
     return max(times, 1) if isinstance(value, int) else min(times, 1.0) if share else times
@@ -61,9 +64,10 @@ stakes = st.lists(
 
 def account_of(parts: tuple[Stake, ...]) -> Book:
     """Return the account's book in which these are all the stakes."""
-    exposure, by_sector = dict[str, Decimal](), dict[str, Decimal]()
+    exposure, by_sector, spans = dict[str, Decimal](), dict[str, Decimal](), dict[str, Span]()
     for part in parts:
         exposure[part.symbol] = exposure.get(part.symbol, Decimal(0)) + part.usd
+        spans[part.symbol] = part.on(spans.get(part.symbol, Span()))
         sector = SECTORS[part.symbol]
         by_sector[sector] = by_sector.get(sector, Decimal(0)) + part.usd
     return book(
@@ -74,6 +78,9 @@ def account_of(parts: tuple[Stake, ...]) -> Book:
         working=frozenset(part.symbol for part in parts if not part.held),
         stakes=parts,
         new_entries=tuple(part.strategy for part in parts if not part.held),
+        spans=spans,
+        themes=THEMES,
+        betas=BETAS,
     )
 
 
@@ -82,21 +89,22 @@ def looser(name: str, one: object, other: object) -> bool:
     return bool(one < other if higher else one > other)  # type: ignore[operator]
 
 
+STOP = Decimal("0.02")
 SHARES = st.decimals("0.05", 1, places=2)
 
 
 @given(own=owns, share=SHARES)
 def test_effective_limits_are_never_looser_than_the_accounts_or_the_strategys(own: OwnLimits, share: Decimal) -> None:
-    effective, given_own = in_force(LIMITS, own, share), given_limits(own)
+    effective, given_own = in_force(ALL, own, share), given_limits(own)
     for name in Limits.model_fields:
         # Of the account's equity, a strategy's fraction is only its allotment's part.
-        part = share if name in OF_EQUITY else 1
-        wall = getattr(LIMITS, name)
+        part = share if name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY) else 1
+        wall = getattr(ALL, name)
         assert not looser(name, getattr(effective, name) * part, wall if part == 1 else wall + Decimal("1e-20"))
     for name, value in given_own.items():
         assert not looser(name, getattr(effective, name), value)
-        assert (name in set(without_effect(LIMITS, own, share))) == (getattr(effective, name) != value)
-    alone, both = in_force(LIMITS, own, Decimal(1)), tightest(LIMITS, own)
+        assert (name in set(without_effect(ALL, own, share))) == (getattr(effective, name) != value)
+    alone, both = in_force(ALL, own, Decimal(1)), tightest(ALL, own)
     narrowed = {name for name in Limits.model_fields if getattr(alone, name) != getattr(both, name)}
     assert narrowed <= {small for small, _ in NESTED} - set(given_own)
 
@@ -123,12 +131,12 @@ def test_what_passes_a_strategys_own_limits_passes_the_accounts_too(
 ) -> None:
     wish = candidate("AAPL", score=score)
     seen = account_of(parts)
-    asked = ask(book=seen, candidate=wish, own=OwnRules((), in_force(LIMITS, own, share), share))
-    alone = ask(book=seen, candidate=wish, size=asked.size)
+    asked = ask(book=seen, candidate=wish, limits=ALL, own=OwnRules((), in_force(ALL, own, share), share), stop=STOP)
+    alone = ask(book=seen, candidate=wish, limits=ALL, size=asked.size)
     if first_failure(decide(asked)) is None:
         assert first_failure(decide(alone)) is None
     assert asked.size is not None
-    bare = ask(book=seen, candidate=wish).size
+    bare = ask(book=seen, candidate=wish, limits=ALL, stop=STOP).size
     assert bare is not None
     assert asked.size.quantity <= bare.quantity
 
@@ -137,17 +145,21 @@ def test_what_passes_a_strategys_own_limits_passes_the_accounts_too(
 def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it(
     parts: tuple[Stake, ...], share: Decimal
 ) -> None:
-    rules = OwnRules((), LIMITS, share)
+    rules = OwnRules((), ALL, share)
     before = account_of(parts)
-    asked = ask(book=before, candidate=candidate("MSFT"), own=rules)
+    asked = ask(book=before, candidate=candidate("MSFT"), own=rules, stop=STOP)
     assert asked.size is not None
     entered = Entered("flow", "MSFT", Side.BUY, NOW)
     after = before.with_order(entered).with_entry(entered, asked.size.notional_usd, "technology")
     gates = {decision.gate: decision for decision in decide(asked)}
     part = after.own("flow", share * CASH, SECTORS)
-    monitors = {(d.gate, subject): d for subject, d in own_limits.monitors(part, LIMITS)}
-    subjects = {Gate.OWN_SYMBOL_NOTIONAL: "MSFT", Gate.OWN_SECTOR_NOTIONAL: "technology"}
-    for gate in set(own_limits.GATES.values()) - {Gate.OWN_NEW_ENTRIES}:
+    monitors = {(d.gate, subject): d for subject, d in own_limits.monitors(part, ALL)}
+    subjects = {
+        Gate.OWN_SYMBOL_NOTIONAL: "MSFT",
+        Gate.OWN_SECTOR_NOTIONAL: "technology",
+        Gate.OWN_THEME_NOTIONAL: "cloud",
+    }
+    for gate in set(own_limits.GATES.values()) - {Gate.OWN_NEW_ENTRIES, Gate.OWN_LOSS_STREAK}:
         assert gates[gate] == monitors[gate, subjects.get(gate, "")]
 
 
@@ -164,7 +176,8 @@ def test_the_strategies_own_books_add_up_to_the_accounts(parts: tuple[Stake, ...
 
 @given(parts=stakes.map(lambda parts: tuple(replace(part, strategy="flow") for part in parts)), score=st.floats(0, 1))
 def test_a_strategy_that_is_alone_meets_the_same_numbers_at_both_walls(parts: tuple[Stake, ...], score: float) -> None:
-    said = {d.gate: d for d in decide(ask(book=account_of(parts), candidate=candidate("AAPL", score=score)))}
+    asked = ask(book=account_of(parts), candidate=candidate("AAPL", score=score), limits=ALL)
+    said = {d.gate: d for d in decide(asked)}
     for gate, own_gate in own_limits.GATES.items():
         assert own_limits.own(said[gate]) == said[own_gate]
 

@@ -38,6 +38,7 @@ EXCEPTIONS = {
     "tradebot/text.py": "the first words of a message of the validator, which people shall not read",
     "tradebot/strategies/settings.py": "which names a strategy may have",
     "tradebot/app/baseline.py:origin_of": "the dotted name of a setting",
+    "tradebot/exits/why.py": "the grammar of composed exit reasons, which is written and read in this one place",
     "tradebot/gates/permission.py": "the dotted name of a setting",
     "tradebot/app/sandbox.py": "addresses and file names",
     "tradebot/signals/kinds/oi_change.py": "the venue's symbols of options",

@@ -44,7 +44,7 @@ def test_every_gate_is_asked_and_those_of_the_flow_say_that_they_were_not_used()
     scene.facts.__init__()  # type: ignore[misc]
     (record,) = trade_once(world_of(scene, submitted()), call()).candidates
     asked = {decision.gate: decision for decision in record.decisions}
-    assert set(Gate) - set(asked) == {Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.EXIT}
+    assert set(Gate) - set(asked) == {Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.DISPLACEMENT, Gate.EXIT}
     assert {(asked[gate].verdict, asked[gate].observed) for gate in FLOW_GATES} == {(Verdict.PASS, "not used")}
 
 

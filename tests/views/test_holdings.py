@@ -12,9 +12,11 @@ from commands import positions
 from commands.status import screen as status_screen
 from tests.builders import EXITS, LISTED, NOW, ago
 from tradebot.exits.held import Held
+from tradebot.model.lifecycle import NOTHING
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.views import holdings
 from tradebot.views.holdings import Holding
+from tradebot.views.protection import protection_of
 
 
 def holding(price: str, *, held_for_s: float = 600) -> Holding:
@@ -24,7 +26,8 @@ def holding(price: str, *, held_for_s: float = 600) -> Holding:
     rows = holdings.stop_rows(Held(position, Decimal(100)), LISTED, Decimal(price), now, LISTED)
     numbers = (Decimal(price), NOW, Decimal(0), Decimal(0), None)
     bought = (Decimal(10), Decimal(100), Decimal(1000), opened_at, held_for_s)
-    return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows))
+    alone = protection_of(Held(position, Decimal(100)), NOTHING, LISTED, at_venue=True)
+    return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows), "open", alone)
 
 
 LOSS = 100 * (1 - EXITS.stop_loss_fraction)
@@ -69,7 +72,18 @@ def test_positions_name_their_strategy_if_there_are_several() -> None:
         ["symbol", "strategy"],
         ["AAPL", "flow"],
         ["AAPL", "momentum"],
+        ["No", "stop"],
     ]
+
+
+@pytest.mark.parametrize(("age_s", "price"), [(301, None), (300, Decimal(52))])
+def test_a_price_from_before_its_oldest_lot_does_not_apply_to_a_position(age_s: float, price: Decimal | None) -> None:
+    """A split, here five minutes ago, gives a position new lots of the same age."""
+    lots = (Lot(Decimal(20), Decimal(50), ago(300)), Lot(Decimal(1), Decimal(51), ago(10)))
+    position = Position("flow", "AAPL", lots, Decimal(0), ago(600))
+    seen = {"AAPL": holdings.Priced(Decimal(52), ago(age_s))}
+    (held,) = holdings.holdings([position], {}, {}, lambda strategy: LISTED, seen, NOW, {}, at_venue=True)
+    assert (held.price, held.opened_at) == (price, ago(600))
 
 
 def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the_nearer_one() -> None:
@@ -78,7 +92,7 @@ def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the
 
     def shown(stop: str) -> tuple[Holding, str]:
         kept = {("flow", "AAPL"): Kept(None, Decimal(stop))}
-        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW)
+        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)
         console = Console(file=io.StringIO(), width=160)
         positions.show_own(console, [held])
         assert isinstance(console.file, io.StringIO)

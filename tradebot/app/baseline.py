@@ -132,8 +132,13 @@ def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
     """Return True if a changed value allows more than the approved one, or if the two can't be compared."""
     if direction is Tighter.FEWER and isinstance(approved, list) and isinstance(now, list):
         return not set(now) <= set(approved)
+    if direction not in (Tighter.LOWER, Tighter.HIGHER):
+        return True
+    if now is None or approved is None:
+        # A limit that is off allows everything, as if an earlier release didn't have it.
+        return approved is not None and approved is not _ABSENT
     was, is_now = _number(approved), _number(now)
-    if was is None or is_now is None or direction not in (Tighter.LOWER, Tighter.HIGHER):
+    if was is None or is_now is None:
         return True
     return is_now > was if direction is Tighter.LOWER else is_now < was
 

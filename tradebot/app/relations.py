@@ -6,16 +6,26 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import flow_problems
-from tradebot.exits.lists import parse, worst_stop
-from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
+from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.exits.kinds.end_of_day import EndOfDay
+from tradebot.exits.kinds.signal_decay import SignalDecay
+from tradebot.exits.kinds.time_exit import too_late
+from tradebot.exits.lists import of_account, parse, worst_stop
+from tradebot.limits import without_effect
 from tradebot.model.record import Job
+from tradebot.strategies import execution_settings
 from tradebot.timetable.job_times import longest_wait_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tradebot.app.sections import Sections
+    from tradebot.exits.lists import Exits
+    from tradebot.limits import DisplacementRules
     from tradebot.strategies.settings import CoreSettings
+
+SESSION_S = 23_400
+"""How long a regular session lasts."""
 
 MOST_UNWATCHED_S = 900
 """The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
@@ -28,6 +38,7 @@ def problems(settings: Sections) -> Iterator[str]:
     yield from exit_contradictions(settings.exits)
     if settings.strategies.sections():
         yield from _of_strategies(settings)
+        yield from _displacement(settings)
         yield from _fits_the_timetable(settings)
 
 
@@ -47,7 +58,10 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
     for trader in traders:
         if trader.limits != settings.limits:
             yield from contradictions(trader.limits, f"strategies.{trader.name}.limits")
-    yield from halts_by_itself(traders, settings.halts)
+    yield from halts_by_itself(traders, settings.limits, settings.halts)
+    styles = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
+    for where, execution in {"execution": settings.execution_of(), **styles}.items():
+        yield from execution_settings.contradictions(execution, where, settings.limits.entry_life_s)
 
 
 def _traders(settings: Sections) -> Iterator[Trader]:
@@ -60,6 +74,31 @@ def _traders(settings: Sections) -> Iterator[Trader]:
 def _stop_of(section: CoreSettings, settings: Sections) -> Decimal | None:
     """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
     return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
+
+
+def _displacement(settings: Sections) -> Iterator[str]:
+    """Check that a position can get old enough to give way, and that no rule has to hold it longer than that."""
+    for name, section in settings.strategies.sections().items():
+        rules = settings.displacement_of(name)
+        if rules.enabled:
+            where = f"strategies.{name}.displacement" if section.displacement else "displacement"
+            exits = of_account(settings.exits) if section.exits is None else parse(section.exits)
+            late = too_late(f"{where}.min_age_s", rules.min_age_s, exits)
+            yield from (late,) if late else _held_otherwise(f"{where}.min_age_s {rules.min_age_s}", rules, exits)
+
+
+def _held_otherwise(where: str, rules: DisplacementRules, exits: Exits) -> Iterator[str]:
+    for rule in exits:
+        if isinstance(rule, SignalDecay) and rules.min_age_s < rule.min_hold_s:
+            yield (
+                f"{where} is below signal_decay's min_hold_s {rule.min_hold_s}: a position could give way to a better "
+                "signal while its own signal must not close it yet"
+            )
+        if isinstance(rule, EndOfDay) and rules.min_age_s >= SESSION_S - rule.before_close_s:
+            yield (
+                f"{where} is not below the {SESSION_S - rule.before_close_s} s that end_of_day leaves of a session: no "
+                "position would ever be old enough to give way"
+            )
 
 
 def _fits_the_timetable(settings: Sections) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from tradebot.app.settings import Settings
-from tradebot.limits import ExitRules
+from tradebot.limits import DisplacementRules, ExitRules
 from tradebot.model.flow import FlowWindow
 from tradebot.ports.world import OwnRules, Rules
 
@@ -21,6 +21,10 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         poll_s=settings.unusual_whales.poll_s,
         own=dict(_own(settings)),
         flow=_flow(settings),
+        displacement=_if_enabled(settings.displacement),
+        execution=settings.execution_of(),
+        themes=settings.themes,
+        betas=settings.betas,
     )
 
 
@@ -39,4 +43,10 @@ def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         universe = tuple(section.universe or settings.universe)
-        yield name, OwnRules(universe, settings.limits_of(name), allotments[name], section.times or "")
+        displacement, execution = _if_enabled(settings.displacement_of(name)), settings.execution_of(name)
+        limits, times = settings.limits_of(name), section.times or ""
+        yield name, OwnRules(universe, limits, allotments[name], times, execution, displacement)
+
+
+def _if_enabled(rules: DisplacementRules) -> DisplacementRules | None:
+    return rules if rules.enabled else None

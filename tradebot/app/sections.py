@@ -6,16 +6,30 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints
 
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, in_force, tightest
+from tradebot.limits import (
+    DisplacementRules,
+    ExitRules,
+    Frozen,
+    HaltRules,
+    Limits,
+    Seconds,
+    Tighter,
+    in_force,
+    tightest,
+)
+from tradebot.model.execution import Execution
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
+from tradebot.strategies import execution_settings
+from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
 from tradebot.text import URL_PATTERN
 from tradebot.timetable.job_times import JobTimes, parse
 
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
+Beta = Annotated[Decimal, Field(ge=-10, le=10)]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -81,10 +95,14 @@ class Sections(Frozen):
     unusual_whales: UnusualWhalesSettings
     universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
     sectors: Annotated[dict[Symbol, str], Tighter.SAME]
+    themes: Annotated[dict[Symbol, str | None], Tighter.SAME]
+    betas: Annotated[dict[Symbol, Beta], Tighter.SAME]
     strategies: StrategySettings
     plugins: PluginSettings
     limits: Limits
+    displacement: DisplacementRules
     halts: HaltRules
+    execution: ExecutionSettings
     # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
@@ -96,6 +114,15 @@ class Sections(Frozen):
         """Return the limits in force for a strategy in use: the tighter of the account's and its own."""
         section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
         return in_force(self.limits, section.limits, allotment)
+
+    def execution_of(self, strategy: str | None = None) -> Execution:
+        """Return how the entries of a strategy in use are sent, or those of no strategy in use."""
+        own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
+        return execution_settings.in_force(self.execution, own)
+
+    def displacement_of(self, strategy: str) -> DisplacementRules:
+        """Return the rules by which a strategy in use displaces its positions: its own, or else the account's."""
+        return self.strategies.sections()[strategy].displacement or self.displacement
 
     @property
     def tightest_limits(self) -> Limits:

@@ -32,6 +32,9 @@ SEPARATOR = "__"
 ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
+EMPTY_SECTIONS = frozenset({"themes", "betas"})
+"""Sections that may be empty."""
+
 
 class Settings(Sections):
     """The complete configuration, with each value checked by itself and against the others."""
@@ -56,8 +59,8 @@ class Loaded:
 
     @property
     def count(self) -> int:
-        """Return how many settings have a source; a section isn't one."""
-        sections = {name.rpartition(".")[0] for name in self.origins}
+        """Return how many settings have a source; a section isn't one, even if it is empty."""
+        sections = {name.rpartition(".")[0] for name in self.origins} | EMPTY_SECTIONS
         return len(self.origins.keys() - sections)
 
 

@@ -30,7 +30,7 @@ from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode, Permission, mode_name
 from tradebot.ports.world import Progress, Rules, World
 
@@ -193,7 +193,7 @@ class App:
     def _note_drift(self, drift: Drift) -> None:
         details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
         now = datetime.now(UTC)
-        self.events.emit(SystemEvent(now, "venue", "answer_differs", Severity.WARN, None, details))
+        self.events.emit(EventKind.ANSWER_DIFFERS.at(now, details))
 
     @cached_property
     def flow(self) -> UnusualWhales:

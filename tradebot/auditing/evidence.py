@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
+from tradebot.auditing.leaps import Leap
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.desk import Book
@@ -100,6 +101,7 @@ class Broker:
     """The broker's replies. `unapplied` counts facts the books don't have yet; findings are as if they were applied.
 
     `position_ratios` is the broker's quantity as a multiple of the books', where they differ for no known reason.
+    `leaps` are positions that these facts change in a way that no position changes.
     """
 
     clock: VenueClock
@@ -111,6 +113,7 @@ class Broker:
     asked_quotes: int
     rejected_quotes: Mapping[str, str]
     position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
+    leaps: tuple[Leap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

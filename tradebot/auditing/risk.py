@@ -63,6 +63,10 @@ def positions(evidence: Evidence) -> Item:
     look = Look("fills", evidence.fills, evidence.newest_fill)
     outside = sorted({p.symbol for p in held} - set(evidence.rules.universe))
     found = f"{len(held)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
+    if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
+        leaps = (f"{one.symbol} of {one.strategy} was {one.before} and is {one.after}" for one in evidence.broker.leaps)
+        found += f"; impossible by the broker's last fills: {', '.join(leaps)}"
+        return judged(place, look, evidence.moment.now, State.FAIL, found, "tradebot reconcile")
     return judged(place, look, evidence.moment.now, State.OK, found)
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
+from tradebot.desk.notable import tell_unfilled
 from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
 from tradebot.model.desk import PositionDifference
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.ports.broker import BrokerReader
@@ -85,6 +86,7 @@ def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Re
     else:
         caught = catch_up(reader, ledger, view.orders, session, now)
         view, untraced_fills = replace(view, unreadable=view.unreadable + caught.unreadable), caught.untraced_fills
+        tell_unfilled(world.events, ledger, caught.unfilled, now)
     books = read_books(ledger, now, view.orders).with_pending(pending)
     if first and not world.dry_run and position_ratios(books, view):
         books = read_books(ledger, now) if explain_ratios(reader, ledger, books, view, now) else books
@@ -161,10 +163,10 @@ def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
 def _events(reading: Reading, now: datetime) -> Iterator[SystemEvent]:
     for order in reading.omitted_orders:
         details = {"order": order.client_order_id, "status": order.status.value}
-        yield SystemEvent(now, "venue", "order_left_out", Severity.WARN, order.symbol, details)
+        yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
     for one in reading.differences:
         details = {"books": f"{one.books:f}", "broker": f"{one.broker:f}"}
-        yield SystemEvent(now, "venue", "position_differs", Severity.ERROR, one.symbol, details)
+        yield EventKind.POSITION_DIFFERS.at(now, details, one.symbol)
     for symbol in sorted(reading.unproven):
         details = {"what": "the broker did not confirm this position when asked directly"}
-        yield SystemEvent(now, "venue", "position_unproven", Severity.CRITICAL, symbol, details)
+        yield EventKind.POSITION_UNPROVEN.at(now, details, symbol)

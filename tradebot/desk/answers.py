@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TypeGuard
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
+from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 
@@ -17,6 +18,8 @@ MAX_TEXT = 200
 """The longest text a strategy may return, in characters."""
 MOST_PARTS = 50
 """The most components, or decisions of its own, that one want may have."""
+MOST_LEVELS = 10
+"""The most levels at which a position may be closed in parts."""
 MOST_WEIGHT = 10
 """The largest weight a target may ask for; limits decide long before."""
 MOST_SHARES = Decimal(10) ** 12
@@ -92,6 +95,7 @@ class _WantCheck:
             ("its quantity is not a Decimal above 0", lambda: want.quantity is None or _is_quantity(want.quantity)),
             ("its stop is not a Decimal between 0 and 1", lambda: _is_distance(want.stop_loss_fraction, 1)),
             ("its target is not a Decimal between 0 and 10", lambda: _is_distance(want.profit_target_fraction, 10)),
+            ("its targets are not rising levels with shares of at most 1", lambda: _are_levels(want.targets)),
             ("its source is not 'strategy'", lambda: any(want.source == known for known in self.sources)),
             ("its decisions are not ones a strategy may make", lambda: _each(want.decisions, _is_own_decision)),
         )
@@ -143,6 +147,19 @@ def _is_quantity(value: object) -> bool:
 
 def _is_distance(value: object, most: int) -> bool:
     return value is None or (_is_decimal(value) and 0 < value < most)
+
+
+def _are_levels(items: object) -> bool:
+    """Return True for levels at which a position is closed in parts, as a list of exits may have them."""
+    if type(items) is not tuple or len(items) > MOST_LEVELS:
+        return False
+    if not all(type(item) is ScaleOutLevel and _is_distance(item.fraction, 10) for item in items):
+        return False
+    if not all(_is_decimal(item.share) and 0 < item.share <= 1 for item in items):
+        return False
+    return sum((item.share for item in items), Decimal(0)) <= 1 and all(
+        a.fraction < b.fraction for a, b in pairwise(items)
+    )
 
 
 def _optional(value: object, low: int) -> bool:

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from tradebot.errors import AllowanceSpentError, TemporaryError
 from tradebot.model.bar import ClockReading
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake, Quota
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
@@ -141,7 +141,7 @@ def _ask(
         page = world.flow.fetch(kind, symbol, session)
     except TemporaryError as failed:
         details = {"endpoint": kind.name, "message": failed.message}
-        world.events.emit(SystemEvent(clocks.now, "flow", "fetch_failed", Severity.WARN, symbol, details))
+        world.events.emit(EventKind.FETCH_FAILED.at(clocks.now, details, symbol))
         return Failure(kind.name, symbol, failed.message, isinstance(failed, AllowanceSpentError))
     elapsed = timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
     return normalize(kind, page, page.told_at or clocks.now + elapsed), page.quota

@@ -23,7 +23,7 @@ from tradebot.gates.halts import (
 )
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.ports.stores import Events, Ledger
@@ -92,7 +92,7 @@ def _take_over(world: World, desk: Desk) -> None:
     if found.state is TradingState.ACTIVE or found.at is None or world.ledger.halts() or not world.ledger.armed():
         return
     details = {"who": found.who, "why": found.why}
-    world.events.emit(SystemEvent(desk.now, "halts", "halted_by_file", Severity.WARN, None, details))
+    world.events.emit(EventKind.HALTED_BY_FILE.at(desk.now, details))
     world.ledger.set_trading_state(found.state, found.who, found.why, found.at, causes=found.causes)
 
 
@@ -115,5 +115,5 @@ def _halt_for_causes(world: World, desk: Desk) -> Desk:
 
 def _halt(ledger: Ledger, events: Events, why: str, causes: frozenset[Reason], at: datetime) -> None:
     # Emit the event first: if the history can't be written, the event may be the only record of the cause.
-    events.emit(SystemEvent(at, "halts", "halted_itself", Severity.CRITICAL, None, {"why": why}))
+    events.emit(EventKind.HALTED_ITSELF.at(at, {"why": why}))
     ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at, causes=causes)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 
+from tradebot.gates.displacement import MAKING_ROOM
 from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
 from tradebot.model.slot import StrategySlot, Waiting
@@ -174,14 +175,15 @@ def _tell_missed(
         if claims.begun(slot) and _was_done_since(world, slot):
             finish(world, call, slot, now)
             continue
-        reason = Reason.SLOT_UNFINISHED if claims.begun(slot) else Reason.SLOT_MISSED
+        reason, kind = Reason.SLOT_MISSED, EventKind.OWN_SLOT_MISSED
+        if claims.begun(slot):
+            reason, kind = Reason.SLOT_UNFINISHED, EventKind.OWN_SLOT_UNFINISHED
         claim = world.ledger.claim_slot(_ended(slot.strategy), slot.session, slot.name, by, now)
         # A pass that gave way and goes on finds its own claim.
         if claim.won or claim.by == by:
             late_s, due_s = int((now - slot.start).total_seconds()), int((slot.end - slot.start).total_seconds())
             details = {"strategy": slot.strategy, "slot": slot.name, "session": slot.session.isoformat()}
-            kind = reason.value.lower()
-            world.events.emit(SystemEvent(now, "strategy", kind, Severity.WARN, None, details))
+            world.events.emit(kind.at(now, details))
             decision = Decision(Gate.JOB, Verdict.FAIL, reason, late_s, due_s)
             yield StrategyRefusal(slot.strategy, decision, slot=slot.name)
 
@@ -236,4 +238,4 @@ def _is_judged(record: CandidateRecord) -> bool:
     terminal = record.terminal
     if record.candidate.want is WantKind.TARGET:
         return terminal is not None and terminal.reason is Reason.TARGET_REACHED
-    return terminal is None or terminal.gate not in OF_THE_BOT
+    return terminal is None or not (terminal.gate in OF_THE_BOT or terminal.reason in MAKING_ROOM)

@@ -11,7 +11,7 @@ from tradebot.desk.own_slots import NO_CLOCKS, OwnSlots, begin, plan
 from tradebot.desk.views import Sights
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.slot import StrategySlot
@@ -115,6 +115,7 @@ def _candidate(named: Callable[..., Candidate], lots: Mapping[str, Position], wa
             decisions=want.decisions,
             stop_loss_fraction=want.stop_loss_fraction,
             profit_target_fraction=want.profit_target_fraction,
+            targets=want.targets,
         )
     if isinstance(want, Target):
         sign = want.weight if want.weight is not None else want.quantity
@@ -152,4 +153,4 @@ def _strength(candidate: Candidate) -> tuple[float, str, str]:
 def _event(now: datetime, refusal: StrategyRefusal) -> SystemEvent:
     result = refusal.decision
     details = {"strategy": refusal.strategy, "reason": str(result.reason), "observed": str(result.observed)}
-    return SystemEvent(now, "strategy", "proposal_refused", Severity.ERROR, None, details)
+    return EventKind.PROPOSAL_REFUSED.at(now, details)

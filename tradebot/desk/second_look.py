@@ -11,7 +11,7 @@ from decimal import Decimal
 from tradebot.errors import TradebotError
 from tradebot.exits.held import exit_price
 from tradebot.model.bar import Quote
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.model.position import Position
 from tradebot.model.record import Job
 from tradebot.ports.broker import Market
@@ -48,7 +48,7 @@ def prices(
         details = {
             symbol: f"{_describe(quotes[symbol])}, then {_describe(second_quotes.get(symbol))}" for symbol in jumped
         }
-        world.events.emit(SystemEvent(now, "prices", "price_jumped", Severity.WARN, None, details))
+        world.events.emit(EventKind.PRICE_JUMPED.at(now, details))
     for symbol in jumped:
         first = quotes.pop(symbol)
         if symbol in second_quotes:

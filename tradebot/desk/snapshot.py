@@ -6,17 +6,20 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
+from typing import NamedTuple
 
 from tradebot.desk.agreement import confirmed, read_venue
+from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import prices
-from tradebot.desk.stakes import order_price, stakes
-from tradebot.model.account import Account, BrokerView, Worth
+from tradebot.desk.stakes import intent_price, order_price, stakes
+from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote
 from tradebot.model.books import Books
-from tradebot.model.candidate import Purpose
-from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder, Span
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
+from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import resting_among
 from tradebot.model.trading import Permission
@@ -45,7 +48,8 @@ def take(
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
     held = (position.symbol for position in positions)
-    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held))), positions, entering=with_flow)
+    stepping = () if with_flow else _stepping(books, reading.orders)
+    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held, *stepping))), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -57,6 +61,8 @@ def take(
         book=replace(
             book(view, books, world.rules.sectors, reading.missing, priced.quotes, session=today),
             own_orders=_own_orders(books, reading.orders),
+            themes=world.rules.themes,
+            betas=world.rules.betas,
         ),
         books=books,
         positions=positions,
@@ -83,6 +89,14 @@ def take(
 def _read_clocks(world: World) -> ClockReading:
     stopwatch_s = world.stopwatch()
     return ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
+
+
+def _stepping(books: Books, orders: Iterable[Order]) -> Iterator[str]:
+    """Yield the symbols of passive entries, whose next prices follow the quotes."""
+    for order in orders:
+        record = books.intent_behind(order)
+        if record is not None and record.intent.approach is not None:
+            yield order.symbol
 
 
 def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
@@ -161,8 +175,10 @@ def book(
     Shares that our orders have filled but that no list of fills shows yet count as held, on top of that. The entries
     are those of the `session`.
     """
+    view = _at_collars(view, books)
     priced = _prices(view, books.totals.last_price, quotes)
-    exposure = _exposure(view, _trading(books, view.orders), priced, books.unresolved, missing)
+    orders = tuple(_possible(view, _trading(books, view.orders), priced, books.unresolved, missing))
+    exposure = _exposure(view, priced, orders)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
@@ -191,7 +207,22 @@ def book(
         peak_equity=(peak.highest or None) if peak else None,
         worth=_worth(view, quotes),
         stakes=stakes(view, books, priced, missing),
+        spans=_spans(view, priced, orders),
+        round_trips=books.round_trips,
+        day_results=day_results(books, quotes, session),
+        lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},
     )
+
+
+def _at_collars(view: BrokerView, books: Books) -> BrokerView:
+    """Return the view with each passive entry at the highest price that it may still step to."""
+    return replace(view, orders=tuple(_at_collar(order, books.intent_behind(order)) for order in view.orders))
+
+
+def _at_collar(order: Order, record: IntentRecord | None) -> Order:
+    if record is None or record.intent.approach is None:
+        return order
+    return replace(order, limit_price=max(order.limit_price or Decimal(0), record.intent.approach.collar))
 
 
 def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:
@@ -217,30 +248,61 @@ def _worth(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
     return Worth(total, at_cost)
 
 
-def _exposure(
+class _Possible(NamedTuple):
+    """What an order may still add to the exposure to a symbol, in USD."""
+
+    symbol: str
+    side: Side
+    usd: Decimal
+
+
+def _exposure(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[_Possible]) -> Mapping[str, Decimal]:
+    """Return the worst-case exposure by symbol in USD."""
+    exposure: dict[str, Decimal] = defaultdict(Decimal)
+    for position in view.positions:
+        exposure[position.symbol] += max(abs(value) for value in _values(position, prices))
+    for order in orders:
+        exposure[order.symbol] += order.usd
+    return exposure
+
+
+def _spans(view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[_Possible]) -> Mapping[str, Span]:
+    """Return the lowest and highest signed exposure by symbol in USD, whichever orders fill."""
+    spans: dict[str, Span] = defaultdict(Span)
+    for position in view.positions:
+        values, span = _values(position, prices), spans[position.symbol]
+        spans[position.symbol] = Span(span.lowest + min(values), span.highest + max(values))
+    for order in orders:
+        spans[order.symbol] = spans[order.symbol].with_order(order.side, order.usd)
+    return spans
+
+
+def _values(position: BrokerPosition, prices: Mapping[str, Decimal]) -> tuple[Decimal, Decimal]:
+    """Return a position's signed value by the venue and by this pass's price, in USD."""
+    return position.value, position.value_at(prices[position.symbol])
+
+
+def _possible(
     view: BrokerView,
     orders: Iterable[Order],
     prices: Mapping[str, Decimal],
     unresolved: Sequence[IntentRecord],
     missing: Sequence[MissingFill],
-) -> Mapping[str, Decimal]:
-    """Return the worst-case exposure by symbol in USD: an order that closes adds nothing, one that reverses does."""
-    exposure: dict[str, Decimal] = defaultdict(Decimal)
-    held: dict[str, Decimal] = {}
-    for position in view.positions:
-        ours = position.value_at(prices[position.symbol])
-        exposure[position.symbol] += max(abs(position.value), abs(ours))
-        held[position.symbol] = position.quantity
-    for order in orders:
-        exposure[order.symbol] += _shares_added(order, held) * order_price(order, prices)
+) -> Iterator[_Possible]:
+    """Yield what orders may still add: one that closes adds nothing, one that reverses does.
+
+    Only one order of a pair can fill, so its stop adds nothing to its limit order.
+    """
+    held = {position.symbol: position.quantity for position in view.positions}
+    for order in (order for order in orders if order.parent is None):
+        yield _Possible(order.symbol, order.side, _shares_added(order, held) * order_price(order, prices))
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
     for record in _submits(record for record in unresolved if not record.intent.protects):
-        price = record.intent.limit_price or prices.get(record.intent.instrument.symbol, Decimal(0))
-        exposure[record.intent.instrument.symbol] += record.intent.quantity * price
+        intent = record.intent
+        yield _Possible(intent.instrument.symbol, intent.side, intent.quantity * intent_price(intent, prices))
     for one in missing:
         if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:
-            exposure[one.order.symbol] += abs(one.signed) * order_price(one.order, prices)
-    return exposure
+            yield _Possible(one.order.symbol, one.order.side, abs(one.signed) * order_price(one.order, prices))
 
 
 def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:

@@ -57,8 +57,7 @@ def _unresolved(records: Sequence[IntentRecord], prices: Mapping[str, Decimal]) 
     for record in records:
         intent = record.intent
         if intent.operation is Operation.SUBMIT and not intent.protects:
-            price = intent.limit_price or prices.get(intent.instrument.symbol, Decimal(0))
-            yield _of(intent, intent.quantity * price, held=False)
+            yield _of(intent, intent.quantity * intent_price(intent, prices), held=False)
 
 
 def _of(intent: Intent, usd: Decimal, *, held: bool) -> Stake:
@@ -80,3 +79,11 @@ def order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
     if order.limit_price and not is_marked(order.client_order_id):
         return order.limit_price
     return max(order.limit_price or order.filled_average_price or known, known)
+
+
+def intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
+    """Return what one share of an order of ours may cost, in USD: its limit or the known price, whichever is more.
+
+    A short sale fills at its limit or higher, so its limit alone would be too little.
+    """
+    return max(intent.limit_price or Decimal(0), prices.get(intent.instrument.symbol, Decimal(0)))

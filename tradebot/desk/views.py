@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from tradebot.model.needs import BarNeed
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal, SymbolFacts
-from tradebot.model.series import Series, SeriesKey
+from tradebot.model.series import Series, SeriesKey, width_of
 from tradebot.model.view import StrategyView
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
@@ -50,7 +50,8 @@ class Sights:
         series = self._series(needs.bars, universe, as_of or self._now)
         if isinstance(series, Decision):
             return Seen(StrategyView(self._now, (), slot=slot), unmet=series)
-        absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series))}
+        until = as_of or self._now
+        absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series, until))}
         left = tuple(symbol for symbol in universe if symbol not in absent)
         view = StrategyView(
             self._now,
@@ -68,7 +69,9 @@ class Sights:
     def _universe(self, strategy: Strategy) -> Sequence[str]:
         return self._world.rules.of(strategy.name).universe
 
-    def _absent(self, strategy: Strategy, symbol: str, series: Mapping[SeriesKey, Series]) -> Decision | None:
+    def _absent(
+        self, strategy: Strategy, symbol: str, series: Mapping[SeriesKey, Series], until: datetime
+    ) -> Decision | None:
         """Return which need of a symbol isn't met, or None."""
         for need in strategy.needs.bars:
             if need.symbols and symbol not in need.symbols:
@@ -77,10 +80,19 @@ class Sights:
             if found is None or len(found) < need.depth:
                 have = len(found) if found else 0
                 return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, have, need.depth)
+            if need.max_age_s is not None and (age_s := self._age_s(found, until)) > need.max_age_s:
+                return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, need.max_age_s, age_s)
         if strategy.needs.quotes and symbol not in self._quotes:
             why = self._world.market.rejected_quotes.get(symbol)
             return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
         return None
+
+    def _age_s(self, series: Series, until: datetime) -> float:
+        """Return for how many seconds a session was open between the end of the newest bar and `until`."""
+        end = series.start_of(-1) + (width_of(series.timeframe) or timedelta(days=1))
+        sessions = self._world.ledger.sessions(end.date(), until.date())
+        open_for = (min(until, session.close) - max(end, session.open) for session in sessions)
+        return sum(max(span.total_seconds(), 0.0) for span in open_for)
 
     def _series(
         self, needs: Sequence[BarNeed], universe: Sequence[str], until: datetime

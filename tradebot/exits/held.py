@@ -34,6 +34,12 @@ class Held:
         return self.position.average_price * (1 + self.direction * gain)
 
     @property
+    def original_quantity(self) -> Decimal | None:
+        """Return how many shares it was opened with, unsigned; None if the books know of fewer than are held."""
+        original = self.kept.original_quantity
+        return None if original is None or original < abs(self.position.quantity) else original
+
+    @property
     def direction(self) -> int:
         """Return +1 for a long and -1 for a short."""
         return 1 if self.position.quantity > 0 else -1

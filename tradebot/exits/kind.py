@@ -8,26 +8,73 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
 from tradebot.exits.held import Held
+from tradebot.exits.why import Part, measured
 from tradebot.limits import Frozen
-from tradebot.model.reasons import Reason
+from tradebot.model.bar import Session
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.units import Unit
+
+
+class Input(StrEnum):
+    """What a rule needs to know, in words for people. Without one of its inputs, a rule can't tell (UNKNOWN)."""
+
+    QUOTE = "quote"
+    CLOCK = "clock"
+    SESSION = "session"
+    ORIGINAL_QUANTITY = "original quantity"
+    ENTRY_SCORE = "entry score"
+    SCORES = "scores since the entry"
+    NOISE = "noise of the score"
+    FLOW = "flow"
+    OPEN_INTEREST = "open interest of the next morning"
+    REGIME = "regime"
+    EVENT = "next event"
+    MOMENTUM = "momentum"
+    MOVEMENT = "movement since the entry"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The moment at which a position is judged.
+
+    `now` is None if we don't know the time, because the clocks disagree. `price` is the price in USD at which the
+    position could be closed, None without a quote. `session` is the trading session of `now`, None if there is none.
+    """
+
+    now: datetime | None = None
+    price: Decimal | None = None
+    session: Session | None = None
 
 
 class Measure(NamedTuple):
-    """What a rule measured: whether it closes the position, the value it looked at, and its limit."""
+    """What a rule measured: whether it closes the position, the value it looked at, and its limit.
+
+    `shares` are how many it closes, unsigned; None means all of them. `shown` is the number that stands in the composed
+    reason, if it isn't the observed value.
+    """
 
     closes: bool
-    observed: Decimal | float
-    limit: Decimal | float
+    observed: Decimal | float | None
+    limit: Decimal | float | None
+    shares: Decimal | None = None
+    shown: Decimal | float | None = None
+
+
+class Absent(NamedTuple):
+    """A rule can't tell, because it doesn't know this."""
+
+    what: Input
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
     """The level of one exit rule: it closes at `price` (USD) or at the time `at`; if it isn't `armed`, it only arms.
 
-    `ahead` says that the price gets there by moving in the position's favor.
+    `ahead` says that the price gets there by moving in the position's favor. A rule without a level has neither.
     """
 
     rule: Reason
@@ -37,8 +84,15 @@ class Stop:
     ahead: bool = False
 
 
+class PriceTarget(NamedTuple):
+    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned."""
+
+    price: Decimal
+    shares: Decimal
+
+
 class ExitRule(Frozen):
-    """One exit rule with its settings. It's either a `PriceRule` or a `TimeRule`."""
+    """One exit rule with its settings. Rules of price alone are `PriceRule`s, rules of time alone `TimeRule`s."""
 
     reason: ClassVar[Reason]
     """Why it closes a position; each kind has a reason of its own."""
@@ -46,18 +100,43 @@ class ExitRule(Frozen):
     """The heading of its column in `tradebot positions`."""
     reads: ClassVar[frozenset[str]] = frozenset()
     """The fields of `Outlook` that it looks at; nothing else is read for it."""
+    needs: ClassVar[tuple[Input, ...]]
+    """What it can't do without, in the order in which it asks."""
+    rank: ClassVar[int] = 50
+    """Its place among rules that fire together: the lowest gives the decision its reason and its numbers."""
+    word: ClassVar[str] = ""
+    """Its name in a composed reason, if that isn't the reason in lower case."""
+    numbered: ClassVar[bool] = True
+    """Whether the value it measured stands in a composed reason."""
 
     @abstractmethod
+    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
+        """Judge the position at a moment."""
+
     def level(self, held: Held) -> Stop:
-        """Return the price or time at which it closes the position."""
+        """Return the price or time at which it closes the position, as far as that is known beforehand."""
+        return Stop(self.reason, None, None)
+
+    def part(self, held: Held, measure: Measure) -> Part:
+        """Return what it says in a composed reason once it has fired."""
+        name = self.word or self.reason.lower()
+        shown = measure.observed if measure.shown is None else measure.shown
+        return measured(name, shown if self.numbered else None, self._unit)
 
     def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
         """Return why it makes no sense in a list with these other rules, or None if it does."""
         return None
 
+    @property
+    def _unit(self) -> Unit:
+        units = REASONS[self.reason].units
+        return units[0] if units else Unit.SHARE_OF_WHOLE
+
 
 class PriceRule(ExitRule):
     """A rule that looks at the price at which the position could be closed now."""
+
+    needs: ClassVar[tuple[Input, ...]] = (Input.QUOTE,)
 
     @property
     def gain(self) -> Decimal | None:
@@ -68,16 +147,38 @@ class PriceRule(ExitRule):
         return None
 
     @abstractmethod
-    def measure(self, held: Held, price: Decimal) -> Measure:
+    def measure(self, held: Held, price: Decimal) -> Measure | Absent:
         """Judge the position at `price`, in USD."""
+
+    @abstractmethod
+    def level(self, held: Held) -> Stop:
+        """Return the price at which it closes the position."""
+
+    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
+        """Return where it takes profits, the nearest first."""
+        stop = self.level(held)
+        if stop.price is None or not (stop.armed and stop.ahead):
+            return ()
+        return (PriceTarget(stop.price, abs(held.position.quantity)),)
+
+    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
+        """Judge the position at the moment's price."""
+        return Absent(Input.QUOTE) if moment.price is None else self.measure(held, moment.price)
 
 
 class TimeRule(ExitRule):
     """A rule that looks at the time only, and needs no price."""
 
+    needs: ClassVar[tuple[Input, ...]] = (Input.CLOCK,)
+    rank = 0
+
     @abstractmethod
     def measure(self, held: Held, now: datetime) -> Measure:
         """Judge the position at `now`."""
+
+    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
+        """Judge the position at the moment's time."""
+        return Absent(Input.CLOCK) if moment.now is None else self.measure(held, moment.now)
 
 
 def distance(stop: Stop, mark: Decimal, direction: int) -> Decimal | None:

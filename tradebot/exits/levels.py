@@ -5,27 +5,40 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, PriceRule
-from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.exits.kind import ExitRule, PriceRule, PriceTarget
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
     """Where a position is to be closed, in USD per share, not rounded.
 
-    `stop` is None if no rule has a stop price now. Each target is a price with the share of the original quantity that
-    is closed there; the first is the nearest.
+    `stop` is None if no rule has a stop price now. Each target is a price with the shares that are closed there, the
+    nearest first. They never add up to more than is held; what they leave has no target.
     """
 
     stop: Decimal | None = None
-    targets: tuple[tuple[Decimal, Decimal], ...] = ()
+    targets: tuple[PriceTarget, ...] = ()
 
 
 def levels(held: Held, rules: Iterable[ExitRule]) -> Levels:
-    """Return the tightest stop price in force, and the targets, of the rules that watch a position."""
+    """Return the tightest stop price in force, and the targets, of the rules that watch a position.
+
+    A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
+    """
     by_price = [rule for rule in rules if isinstance(rule, PriceRule)]
     stops = [level for rule in by_price if (level := rule.level(held)).armed and not level.ahead]
     prices = [level.price for level in stops if level.price is not None]
     stop = max(prices, key=lambda price: price * held.direction, default=None)
-    goals = (rule.level(held).price for rule in by_price if isinstance(rule, ProfitTarget))
-    return Levels(stop, tuple((price, Decimal(1)) for price in goals if price is not None))
+    targets = [target for rule in by_price for target in rule.targets(held)]
+    return Levels(stop, _within(held, sorted(targets, key=lambda target: held.direction * target.price)))
+
+
+def _within(held: Held, targets: Iterable[PriceTarget]) -> tuple[PriceTarget, ...]:
+    """Return the targets with no more shares than are left when the price gets there."""
+    left, fitting = abs(held.position.quantity), list[PriceTarget]()
+    for target in targets:
+        shares = min(target.shares, left)
+        if shares:
+            fitting.append(target._replace(shares=shares))
+            left -= shares
+    return tuple(fitting)

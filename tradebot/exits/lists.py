@@ -13,15 +13,17 @@ from pydantic import PlainValidator, ValidationError
 from tradebot.exits import kinds as folder
 from tradebot.exits.kind import ExitRule, PriceRule
 from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.limits import ExitRules
 from tradebot.model.position import Kept
+from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.text import expected, known_name
 
 Exits = tuple[ExitRule, ...]
-"""The rules that watch a position. Those of time are asked first, then those of price, otherwise in this order."""
+"""The rules that watch a position. All of them are asked, so their order doesn't matter."""
 
 Listed = list[dict[str, dict[str, Any]]]
 """Rules as they are written in the configuration: each is its name with its settings."""
@@ -125,14 +127,16 @@ def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
 
 
 def in_force(rules: Exits, kept: Kept) -> Exits:
-    """Return all rules that watch a position: those of its strategy, and the stop and target that it was opened with.
+    """Return all rules that watch a position: those of its strategy, and the stop and targets that it was opened with.
 
-    Of two stops, and of two targets, only the nearer one is in force: it acts first.
+    Of two stops, and of two targets, only the nearer one is in force: it acts first. A scale-out that it was opened
+    with takes the place of its strategy's.
     """
     stop, target = kept.stop_loss_fraction, kept.profit_target_fraction
     own = (
         *(() if stop is None else (StopLoss(fraction=stop),)),
         *(() if target is None else (ProfitTarget(fraction=target),)),
+        *((ScaleOut(levels=tuple(map(_level, kept.targets))),) if kept.targets else ()),
     )
     nearer = {type(rule): rule for rule in own}
     for rule in rules:
@@ -140,6 +144,10 @@ def in_force(rules: Exits, kept: Kept) -> Exits:
         if isinstance(rule, StopLoss | ProfitTarget) and other is not None and rule.fraction <= other.fraction:
             del nearer[type(rule)]
     return (*nearer.values(), *(rule for rule in rules if type(rule) not in nearer)) if nearer else rules
+
+
+def _level(level: ScaleOutLevel) -> Level:
+    return Level(fraction=level.fraction, share=level.share)
 
 
 def worst_stop(rules: Iterable[ExitRule]) -> Decimal | None:

@@ -1,14 +1,14 @@
 """Limits on the whole book. Each one is a single predicate with two uses: as a gate, on the book with one more order,
-and as a monitor, on the book as it is.
+and as a monitor, on the book as it is. The predicate of a limit that may be off returns None while it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from tradebot.gates.common import answer
 from tradebot.limits import HaltRules, Limits
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book
+from tradebot.model.desk import Book, Span
 from tradebot.model.reasons import Reason
 
 NOTHING = Decimal(0)
@@ -43,20 +43,93 @@ def symbol_notional(book: Book, limits: Limits, symbol: str, more_usd: Decimal =
     """Compare one symbol's share of equity with its limit."""
     value = book.exposure.get(symbol, NOTHING) + more_usd
     limit = limits.max_symbol_fraction
-    return _share(book, Gate.SYMBOL_NOTIONAL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, value, limit)
+    return share(book, Gate.SYMBOL_NOTIONAL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, value, limit)
 
 
 def sector_notional(book: Book, limits: Limits, sector: str, more_usd: Decimal = NOTHING) -> Decision:
     """Compare one sector's share of equity with its limit."""
     value = book.sector_exposure.get(sector, NOTHING) + more_usd
     limit = limits.max_sector_fraction
-    return _share(book, Gate.SECTOR_NOTIONAL, Reason.SECTOR_NOTIONAL_ABOVE_MAX, value, limit)
+    return share(book, Gate.SECTOR_NOTIONAL, Reason.SECTOR_NOTIONAL_ABOVE_MAX, value, limit)
 
 
 def gross_notional(book: Book, limits: Limits, more_usd: Decimal = NOTHING) -> Decision:
     """Compare the gross exposure's share of equity with its limit."""
     limit = limits.max_gross_fraction
-    return _share(book, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, book.gross + more_usd, limit)
+    return share(book, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, book.gross + more_usd, limit)
+
+
+def theme_of(book: Book, symbol: str) -> str:
+    """Return a symbol's theme: the symbol itself if it belongs to none, empty if the configuration doesn't say."""
+    return book.themes.get(symbol, "") or (symbol if symbol in book.themes else "")
+
+
+def theme_notional(book: Book, limits: Limits, theme: str) -> Decision | None:
+    """Compare one theme's share of equity with its limit."""
+    limit = limits.max_theme_fraction
+    if limit is None:
+        return None
+    value = sum((usd for symbol, usd in book.exposure.items() if theme_of(book, symbol) == theme), NOTHING)
+    return share(book, Gate.THEME_NOTIONAL, Reason.THEME_NOTIONAL_ABOVE_MAX, value, limit)
+
+
+def net_notional(book: Book, limits: Limits) -> Decision | None:
+    """Compare longs less shorts with their limit, as a share of equity on either side.
+
+    Of the open orders, those fill that make it largest.
+    """
+    limit = limits.max_net_fraction
+    if limit is None:
+        return None
+    value = _farthest(book.spans.values())
+    return share(book, Gate.NET_NOTIONAL, Reason.NET_NOTIONAL_ABOVE_MAX, value, limit)
+
+
+def beta_notional(book: Book, limits: Limits) -> Decision | None:
+    """Compare the exposure to the market with its limit: the sum of signed exposure times beta, as a share of equity.
+
+    Of the open orders, those fill that make it largest. A single symbol without a beta leaves the sum unknown.
+    """
+    limit = limits.max_beta_fraction
+    if limit is None:
+        return None
+    unknown = [symbol for symbol, span in sorted(book.spans.items()) if any(span) and symbol not in book.betas]
+    if unknown:
+        return Decision(Gate.BETA_NOTIONAL, Verdict.UNKNOWN, Reason.BETA_UNKNOWN, ", ".join(unknown[:3]), limit)
+    value = _farthest(_times(span, book.betas[symbol]) for symbol, span in book.spans.items() if any(span))
+    return share(book, Gate.BETA_NOTIONAL, Reason.BETA_NOTIONAL_ABOVE_MAX, value, limit)
+
+
+def concentration(book: Book, limits: Limits) -> Decision | None:
+    """Compare the sum of the squared shares of equity with its limit.
+
+    This is the Herfindahl index with cash as the rest: one position of everything is 1, ten of a tenth are 0.1. Unlike
+    shares of what is held, it doesn't refuse the first position of an empty book, and no order ever lowers it.
+    """
+    limit = limits.max_concentration
+    if limit is None:
+        return None
+    # share() divides by the equity once more.
+    value = sum((usd**2 for usd in book.exposure.values()), NOTHING) / (book.equity or 1)
+    return share(book, Gate.CONCENTRATION, Reason.CONCENTRATION_ABOVE_MAX, value, limit)
+
+
+def max_drawdown(book: Book, limits: Limits) -> Decision | None:
+    """Compare the drawdown from peak equity with the limit that closes entries, below the one that halts the bot."""
+    limit = limits.max_drawdown_fraction
+    if limit is None:
+        return None
+    return _drawdown(book, Gate.MAX_DRAWDOWN, limit, Reason.DRAWDOWN_CLOSES_ENTRIES)
+
+
+def equity_floor(book: Book, limits: Limits) -> Decision | None:
+    """Compare the equity with the level below which entries are closed."""
+    return _floor(book, limits.min_equity_usd, Reason.EQUITY_BELOW_FLOOR)
+
+
+def equity_floor_halt(book: Book, halts: HaltRules) -> Decision | None:
+    """Compare the equity with the lower level below which the bot halts."""
+    return _floor(book, halts.min_equity_usd, Reason.EQUITY_FLOOR_HALT)
 
 
 def daily_loss(book: Book, limits: Limits) -> Decision:
@@ -71,18 +144,16 @@ def daily_loss_halt(book: Book, halts: HaltRules) -> Decision:
 
 def drawdown(book: Book, halts: HaltRules) -> Decision:
     """Compare the drawdown from peak equity with its limit; on the first look the peak is the current equity."""
-    limit, peak = halts.drawdown_fraction, book.peak_equity or book.equity
-    unknown = _unknown_equity(book, Gate.DRAWDOWN, limit)
-    if unknown:
-        return unknown
-    fallen = max(peak - book.equity, NOTHING) / peak
-    return answer(Gate.DRAWDOWN, fallen < limit, Reason.DRAWDOWN_REACHED, fallen, limit)
+    return _drawdown(book, Gate.DRAWDOWN, halts.drawdown_fraction, Reason.DRAWDOWN_REACHED)
 
 
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on the account's book as it is, with the symbol or sector concerned."""
     yield "", daily_loss(book, limits)
     yield "", drawdown(book, halts)
+    for decision in (max_drawdown(book, limits), equity_floor(book, limits)):
+        if decision:
+            yield "", decision
     yield from exposure_monitors(book, limits)
 
 
@@ -94,6 +165,39 @@ def exposure_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decisio
         yield symbol, symbol_notional(book, limits, symbol)
     for sector in sorted(book.sector_exposure):
         yield sector, sector_notional(book, limits, sector)
+    themes = sorted({theme_of(book, symbol) for symbol in book.exposure})
+    by_theme = ((theme, theme_notional(book, limits, theme)) for theme in themes)
+    of_book = (("", limit(book, limits)) for limit in (net_notional, beta_notional, concentration))
+    yield from ((subject, decision) for subject, decision in (*by_theme, *of_book) if decision)
+
+
+def _farthest(spans: Iterable[Span]) -> Decimal:
+    """Return how far from zero the sum of some spans may be."""
+    lowest, highest = NOTHING, NOTHING
+    for span in spans:
+        lowest, highest = lowest + span.lowest, highest + span.highest
+    return max(abs(lowest), abs(highest))
+
+
+def _times(span: Span, factor: Decimal) -> Span:
+    one, other = span.lowest * factor, span.highest * factor
+    return Span(min(one, other), max(one, other))
+
+
+def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decision:
+    unknown = _unknown_equity(book, gate, limit)
+    if unknown:
+        return unknown
+    peak = book.peak_equity or book.equity
+    fallen = max(peak - book.equity, NOTHING) / peak
+    return answer(gate, fallen < limit, reason, fallen, limit)
+
+
+def _floor(book: Book, limit: Decimal | None, reason: Reason) -> Decision | None:
+    if limit is None:
+        return None
+    unknown = _unknown_equity(book, Gate.EQUITY_FLOOR, limit)
+    return unknown or answer(Gate.EQUITY_FLOOR, book.equity >= limit, reason, book.equity, limit)
 
 
 def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
@@ -108,13 +212,13 @@ def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
     return answer(Gate.DAILY_LOSS, loss < limit, reason, loss, limit)
 
 
-def _share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
+def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
     """Compare a value with its limit, both as shares of equity so that the numbers are comparable."""
     unknown = _unknown_equity(book, gate, limit)
     if unknown:
         return unknown
-    share = value_usd / book.equity
-    return answer(gate, share <= limit, reason, share, limit)
+    part = value_usd / book.equity
+    return answer(gate, part <= limit, reason, part, limit)
 
 
 def _unknown_equity(book: Book, gate: Gate, limit: Decimal) -> Decision | None:

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
-from tradebot.gates import rates
+from tradebot.gates import options, rates
 from tradebot.gates.common import (
     answer,
     candidate_fresh,
@@ -122,6 +122,7 @@ def decide(ask: Ask) -> tuple[Decision, ...]:
     # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
     passed = (*ask.account.decisions, *ask.strategy.decisions)
     answers = [*ask.candidate.decisions, *passed, *[gate(ask) for gate in _OF_CANDIDATE.values()]]
+    answers += options.decisions(ask)
     answers.sort(key=_PLACE)
     return tuple(answers)
 
@@ -357,6 +358,7 @@ _OF_ACCOUNT: dict[Gate, Callable[[AccountAsk], Decision]] = {
     Gate.NEW_ENTRIES: lambda account: _new_entries(account.book, account.limits),
     Gate.SESSION_ENTRIES: lambda account: rates.session_entries(account.book, account.limits, more=1),
     Gate.ORDER_RATE: lambda account: rates.order_rate(account.book, account.limits, account.desk.now, more=1),
+    Gate.DAILY_LOSS: lambda account: limits_of.daily_loss(account.book, account.limits),
     Gate.DRAWDOWN: lambda account: limits_of.drawdown(account.book, account.halts),
 }
 _OF_STRATEGY: dict[Gate, Callable[[StrategyAsk], Decision]] = {
@@ -365,7 +367,6 @@ _OF_STRATEGY: dict[Gate, Callable[[StrategyAsk], Decision]] = {
     Gate.OWN_NEW_ENTRIES: lambda asked: own(_new_entries(asked.book, asked.limits)),
     Gate.OWN_SESSION_ENTRIES: lambda asked: own(rates.session_entries(asked.book, asked.limits, more=1)),
     Gate.OWN_ORDER_RATE: lambda asked: own(rates.order_rate(asked.book, asked.limits, asked.account.desk.now, more=1)),
-    Gate.DAILY_LOSS: lambda asked: limits_of.daily_loss(asked.account.book, asked.limits),
 }
 _OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.FLOW_CONTRACT: _flow_contract,

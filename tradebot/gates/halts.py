@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tradebot.gates.book import daily_loss_halt, drawdown
+from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt
 from tradebot.gates.common import answer
 from tradebot.limits import HaltRules
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -24,6 +24,7 @@ STORMS = frozenset({Reason.REJECT_STORM, Reason.UNKNOWN_STORM})
 CLEARED_BY = {
     Reason.DAILY_LOSS_HALT: "which clears in the next session",
     Reason.DRAWDOWN_REACHED: "which needs unhalt --override (drawdown is then measured from the current equity on)",
+    Reason.EQUITY_FLOOR_HALT: "which clears when equity is above halts.min_equity_usd again, or that is lowered",
     Reason.REJECT_STORM: "which clears after halts.storm_window_s",
     Reason.UNKNOWN_STORM: "which clears after reconcile has looked the orders up, or after halts.storm_window_s",
     Reason.SECOND_WRITER: "which clears when the other copy's orders have ended, or needs unhalt --override if one"
@@ -67,6 +68,7 @@ def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
 
 def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
     """Return the decision of every rule for this desk."""
+    floor = equity_floor_halt(desk.book, halts)
     return (
         second_writer(desk),
         books_old(desk),
@@ -75,6 +77,7 @@ def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
         unanswered(desk, halts),
         daily_loss_halt(desk.book, halts),
         drawdown(desk.book, halts),
+        *((floor,) if floor else ()),
     )
 
 

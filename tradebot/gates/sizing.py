@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 
+from tradebot.exits.lists import Exits, worst_stop
 from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Side
@@ -19,42 +20,60 @@ class Size:
 
     A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. `margin_usd`
     is the buying power the venue reserves; for a short sale that is 3% above the ask, per Alpaca's documentation.
+    `risk_usd` is what the worst notional loses at the entry's stop, None if it has none.
     """
 
     quantity: Decimal
     limit_price: Decimal
     notional_usd: Decimal
     margin_usd: Decimal
+    risk_usd: Decimal | None = None
 
 
 def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: Decimal) -> Decimal:
     """Return the opposite side of the quote moved outward by `offset` (a fraction), rounded outward to the tick."""
     touch = quote.ask if side is Side.BUY else quote.bid
     raw = touch * (1 + side.sign * offset)
-    tick = instrument.tick if raw >= 1 else SUB_DOLLAR_TICK
+    tick = tick_at(instrument, raw)
     rounding = ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
     ticks = (raw / tick).to_integral_value(rounding=rounding)
     return max(ticks * tick, tick)
 
 
-def entry_size(candidate: Candidate, quote: Quote, book: Book, limits: Limits) -> Size:
+def tick_at(instrument: Instrument, price: Decimal) -> Decimal:
+    """Return the smallest difference between two prices at this level."""
+    return instrument.tick if price >= 1 else SUB_DOLLAR_TICK
+
+
+def stop_distance(candidate: Candidate, exits: Exits) -> Decimal | None:
+    """Return how far from the entry its stop is, as a fraction: the nearer of its own and its strategy's, if any."""
+    stops = (candidate.stop_loss_fraction, worst_stop(exits))
+    return min((stop for stop in stops if stop is not None), default=None)
+
+
+def entry_size(candidate: Candidate, quote: Quote, book: Book, limits: Limits, stop: Decimal | None = None) -> Size:
     """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price.
 
-    The book and the limits are the strategy's own, which are never wider than the account's. A quantity that the
-    candidate wishes for makes it smaller, never larger.
+    The book and the limits are the strategy's own, which are never wider than the account's. `stop` is how far away its
+    stop is, as a fraction; with a limit on risk, a farther stop makes it smaller. A quantity that the candidate wishes
+    for makes it smaller, never larger.
     """
     price = marketable_limit(candidate.instrument, candidate.side, quote, limits.limit_offset_fraction)
-    budget = min(limits.max_order_fraction * book.equity, limits.max_order_notional_usd)
     worst = price if candidate.side is Side.BUY else max(price, quote.ask)
     margin = worst if candidate.side is Side.BUY else max(price, quote.ask * SHORT_MARKUP)
     unit = notional(candidate.instrument, candidate.instrument.lot, worst)
-    lots = (max(budget, Decimal(0)) / unit).to_integral_value(rounding=ROUND_DOWN)
+    lots = (max(_budget(book, limits, stop), Decimal(0)) / unit).to_integral_value(rounding=ROUND_DOWN)
     if candidate.quantity is not None:
         lots = min(lots, (candidate.quantity / candidate.instrument.lot).to_integral_value(rounding=ROUND_DOWN))
     quantity = lots * candidate.instrument.lot
-    return Size(
-        quantity,
-        price,
-        notional(candidate.instrument, quantity, worst),
-        notional(candidate.instrument, quantity, margin),
-    )
+    worth = notional(candidate.instrument, quantity, worst)
+    risk = None if stop is None else worth * stop
+    return Size(quantity, price, worth, notional(candidate.instrument, quantity, margin), risk)
+
+
+def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:
+    """Return the largest notional of an order, in USD."""
+    largest = min(limits.max_order_fraction * book.equity, limits.max_order_notional_usd)
+    if limits.max_risk_fraction is None or stop is None:
+        return largest
+    return min(largest, limits.max_risk_fraction * book.equity / stop)

@@ -20,7 +20,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from."""
+    """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from.
+
+    The sizes are what the feed shows at the two prices, in shares; None if it shows none.
+    """
 
     symbol: str
     at: datetime
@@ -29,6 +32,8 @@ class Quote:
     last: Decimal
     previous_close: Decimal | None
     feed: str
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
 
     @property
     def middle(self) -> Decimal:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.intent import IntentRecord
+from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill, Position, RoundTrip
 from tradebot.model.totals import Totals
@@ -131,6 +132,21 @@ class Books:
         """Return True if one of these orders rests at the venue to protect a position, and isn't an exit by now."""
         record = self.intent_behind(order)
         return record is not None and record.intent.protects
+
+    def states(self) -> Mapping[tuple[str, str], State]:
+        """Return the state of each position by strategy and symbol, closed ones and those on their way in included."""
+        orders = (order for chain in (self.orders, *self.chains.values()) for order in chain)
+        records = Records().after((*orders, *self.promised.values(), *self.unresolved))
+        work, held = records.work(self.filled), self.totals.positions
+        return {
+            key: state_of(
+                key[0],
+                held[key].quantity if key in held else Decimal(0),
+                of_one := work.get(key, NOTHING),
+                traded=of_one.entering is None,
+            )
+            for key in {**held, **work}
+        }
 
     def is_our_leg(self, order: Order) -> bool:
         """Return True if one of these orders is the leg of an order of ours; its id is the venue's."""

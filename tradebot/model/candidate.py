@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from tradebot.model.decision import Decision
 from tradebot.model.instrument import Instrument
+from tradebot.model.scale_out import ScaleOutLevel
 
 STRATEGY_SOURCE = "strategy"
 
@@ -61,8 +62,10 @@ class Candidate:
     The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None if the core decides it. `want` is what
     the strategy asked for; `weight` is the share of its allotment that a target asks for. `reads_flow` says whether the
     strategy reads options flow. The two fractions are distances from the entry price at which the position is to be
-    closed. `why` is the strategy's own reason to reduce or close. `slot` is the strategy's own slot, and `slot_session`
-    the session in which that starts; they are empty and None if the strategy is asked in every pass.
+    closed, and `targets` the levels at which it is to be closed in parts. `why` is the reason to reduce or close: the
+    strategy's own words, or the composed reason of the exit rules. `slot` is the strategy's own slot, and
+    `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass. A
+    position with `displaced_by` is closed to make room for that symbol.
     """
 
     strategy: str
@@ -84,6 +87,8 @@ class Candidate:
     why: str = ""
     slot: str = ""
     slot_session: date | None = None
+    targets: tuple[ScaleOutLevel, ...] = ()
+    displaced_by: str = ""
 
     @property
     def symbol(self) -> str:

@@ -22,7 +22,7 @@ class Gate(StrEnum):
     """Every gate that may be asked about a candidate, in the order of asking, with the unit of what it compares.
 
     A gate whose name begins with "own" compares a strategy's own book with its own limits; the gate of the same name
-    without it compares the account's book with the account's limits.
+    without it compares the account's book with the account's limits. A gate of a limit that is off isn't asked.
     """
 
     unit: Unit
@@ -59,6 +59,8 @@ class Gate(StrEnum):
     SIZE = "size", Unit.SHARES
     PRICE_COLLAR = "price_collar", Unit.SHARE_OF_WHOLE
     SPREAD = "spread", Unit.SHARE_OF_WHOLE
+    LIQUIDITY = "liquidity", Unit.SHARES
+    DISPLACEMENT = "displacement"
     OPEN_POSITIONS = "open_positions", Unit.POSITIONS
     NEW_ENTRIES = "new_entries", Unit.ENTRIES
     SESSION_ENTRIES = "session_entries", Unit.ENTRIES
@@ -75,10 +77,26 @@ class Gate(StrEnum):
     OWN_SYMBOL_NOTIONAL = "own_symbol_notional", Unit.SHARE_OF_WHOLE
     OWN_SECTOR_NOTIONAL = "own_sector_notional", Unit.SHARE_OF_WHOLE
     OWN_GROSS_NOTIONAL = "own_gross_notional", Unit.SHARE_OF_WHOLE
+    THEME_NOTIONAL = "theme_notional", Unit.SHARE_OF_WHOLE
+    NET_NOTIONAL = "net_notional", Unit.SHARE_OF_WHOLE
+    BETA_NOTIONAL = "beta_notional", Unit.SHARE_OF_WHOLE
+    CONCENTRATION = "concentration", Unit.SHARE_OF_WHOLE
+    OWN_THEME_NOTIONAL = "own_theme_notional", Unit.SHARE_OF_WHOLE
+    OWN_NET_NOTIONAL = "own_net_notional", Unit.SHARE_OF_WHOLE
+    OWN_BETA_NOTIONAL = "own_beta_notional", Unit.SHARE_OF_WHOLE
+    OWN_CONCENTRATION = "own_concentration", Unit.SHARE_OF_WHOLE
+    RISK = "risk", Unit.SHARE_OF_WHOLE
     BUYING_POWER = "buying_power", Unit.USD
     DAILY_LOSS = "daily_loss", Unit.SHARE_OF_WHOLE
+    OWN_DAILY_LOSS = "own_daily_loss", Unit.SHARE_OF_WHOLE
     DRAWDOWN = "drawdown", Unit.SHARE_OF_WHOLE
+    MAX_DRAWDOWN = "max_drawdown", Unit.SHARE_OF_WHOLE
+    EQUITY_FLOOR = "equity_floor", Unit.USD
+    LOSS_STREAK = "loss_streak", Unit.ROUND_TRIPS
+    OWN_LOSS_STREAK = "own_loss_streak", Unit.ROUND_TRIPS
     COOLDOWN = "cooldown", Unit.SECONDS
+    LOSS_COOLDOWN = "loss_cooldown", Unit.SECONDS
+    WASH_SALE = "wash_sale", Unit.DAYS
     DUPLICATE = "duplicate", Unit.SECONDS
     EXIT = "exit", Unit.SHARE_OF_WHOLE
     SEND = "send"

@@ -13,7 +13,7 @@ from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.order import Order
-from tradebot.model.position import Position
+from tradebot.model.position import Position, RoundTrip
 from tradebot.model.record import SymbolFacts
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
@@ -37,6 +37,17 @@ class OwnOrder(NamedTuple):
     side: Side
 
 
+class Span(NamedTuple):
+    """What a symbol's signed exposure in USD may become, shorts below zero, whichever of its open orders fill."""
+
+    lowest: Decimal = Decimal(0)
+    highest: Decimal = Decimal(0)
+
+    def with_order(self, side: Side, usd: Decimal) -> "Span":
+        """Return the span with an order on one side that may fill or not."""
+        return Span(self.lowest, self.highest + usd) if side is Side.BUY else Span(self.lowest - usd, self.highest)
+
+
 @dataclass(frozen=True, slots=True)
 class Stake:
     """What one strategy holds of a symbol on one side, or may hold soon: its worst-case notional in USD.
@@ -49,6 +60,13 @@ class Stake:
     side: Side
     usd: Decimal
     held: bool
+
+    def on(self, span: Span) -> Span:
+        """Return a symbol's span with this stake: what is held counts either way."""
+        if not self.held:
+            return span.with_order(self.side, self.usd)
+        signed = self.side.sign * self.usd
+        return Span(span.lowest + signed, span.highest + signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +104,11 @@ class Book:
     the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None on the first look.
     `worth` is what the reported equity is compared with. `stakes` say which strategy has which part of it.
     `last_fill_at` is by symbol, `own_fill_at` by strategy and symbol.
+
+    `spans` are the signed exposures by symbol. `themes` has each symbol's theme, None if it belongs to none, and
+    `betas` its beta; both come from the configuration. `round_trips` are the positions closed lately, in the order in
+    which they were closed. `lost_at` is when each strategy last closed shares of each symbol at a loss. `day_results`
+    is what each strategy earned in this session, below zero for a loss; None if one of its positions has no price.
     """
 
     equity: Decimal
@@ -106,6 +129,12 @@ class Book:
     worth: Worth | None = None
     stakes: tuple[Stake, ...] = ()
     own_fill_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    themes: Mapping[str, str | None] = field(default_factory=dict)
+    betas: Mapping[str, Decimal] = field(default_factory=dict)
+    round_trips: tuple[RoundTrip, ...] = ()
+    lost_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    day_results: Mapping[str, Decimal | None] = field(default_factory=dict)
 
     @cached_property
     def open_symbols(self) -> frozenset[str]:
@@ -116,7 +145,9 @@ class Book:
         """Return the part of the book that is a strategy's own, as if the account had only its equity in USD."""
         stakes = tuple(stake for stake in self.stakes if stake.strategy == strategy)
         exposure, by_sector = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
+        spans = defaultdict[str, Span](Span)
         for stake in stakes:
+            spans[stake.symbol] = stake.on(spans[stake.symbol])
             exposure[stake.symbol] += stake.usd
             by_sector[sectors.get(stake.symbol, "")] += stake.usd
         return replace(
@@ -135,6 +166,9 @@ class Book:
             entries=tuple(entered for entered in self.entries if entered.strategy == strategy),
             worth=None,
             stakes=stakes,
+            spans=spans,
+            round_trips=tuple(trip for trip in self.round_trips if trip.strategy == strategy),
+            lost_at={key: at for key, at in self.lost_at.items() if key[0] == strategy},
         )
 
     def opposite(self, strategy: str, symbol: str, side: Side) -> tuple[str, ...]:
@@ -168,6 +202,7 @@ class Book:
             },
             working=self.working | {symbol},
             gross=self.gross + cost_usd,
+            spans={**self.spans, symbol: self.spans.get(symbol, Span()).with_order(entered.side, cost_usd)},
             new_entries=(*self.new_entries, entered.strategy),
             stakes=(*self.stakes, Stake(entered.strategy, symbol, entered.side, cost_usd, held=False)),
         )

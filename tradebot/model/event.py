@@ -1,9 +1,9 @@
-"""Operational events, for the people and machines that monitor the bot."""
+"""Operational events, for the people and machines that monitor the bot. Each kind is listed once, in `EventKind`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 
 class Severity(StrEnum):
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SystemEvent:
-    """One thing that happened to the bot itself."""
+    """One thing that happened to the bot itself, as it is written and read; programs make one with `EventKind.at`."""
 
     timestamp: datetime
     subsystem: str
@@ -25,3 +25,164 @@ class SystemEvent:
     severity: Severity
     symbol: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+class EventKind(Enum):
+    """Every kind of event: its subsystem, its type, its severity, and what happened.
+
+    Types are stable names: a type never changes its meaning, so old logs stay readable.
+    """
+
+    subsystem: str
+    event_type: str
+    severity: Severity
+    meaning: str
+
+    def __new__(cls, subsystem: str, event_type: str, severity: Severity, meaning: str) -> "EventKind":
+        """Create a kind from its row; subsystem and type together are its value."""
+        kind = object.__new__(cls)
+        kind._value_ = f"{subsystem}.{event_type}"
+        kind.subsystem, kind.event_type, kind.severity, kind.meaning = subsystem, event_type, severity, meaning
+        return kind
+
+    COUNTER_SIGNAL = (
+        "signals",
+        "counter_signal_detected",
+        Severity.WARN,
+        "A strategy proposes the opposite side of a position that it holds, with a score that would be enough for an "
+        "entry. It is told once, until a pass in which the signal is gone.",
+    )
+    MISSED_CANDIDATE = (
+        "decision",
+        "missed_candidate",
+        Severity.WARN,
+        "An entry passed every gate, but the broker refused its order or the order ended without a fill; or nothing "
+        "but the limits on open positions refused it. The latter is told once, until a pass in which it isn't so.",
+    )
+    STALE_BARS = (
+        "data",
+        "stale_bars",
+        Severity.WARN,
+        "The newest bar of a symbol is older than a strategy allows, so the strategy wasn't asked about the symbol. It "
+        "is told once, until a pass in which the bars are fresh.",
+    )
+    CLOSE_FAILED = (
+        "exit",
+        "close_position_failed",
+        Severity.ERROR,
+        "The broker refused an order that closes a position, the order ended with shares left to close, or it stayed "
+        "unfilled for `limits.exit_life_s`. It is told once for each order and each of these causes.",
+    )
+    ALL_CLOSES_FAILED = (
+        "exit",
+        "close_position_all_attempts_failed",
+        Severity.CRITICAL,
+        "The third order that closes the same position failed. The bot goes on trying, but a person should look.",
+    )
+    PROTECTION_GAP = (
+        "orders",
+        "protection_gap",
+        Severity.WARN,
+        "Shares had no stop at the broker for the time shown, because an exit needed them or was refused.",
+    )
+    ORDER_LEFT_OUT = (
+        "venue",
+        "order_left_out",
+        Severity.WARN,
+        "The broker's list of open orders is missing one of ours, and nothing proves that the order has ended.",
+    )
+    POSITION_DIFFERS = (
+        "venue",
+        "position_differs",
+        Severity.ERROR,
+        "The broker's position differs from the books, and no fill on its way explains it.",
+    )
+    POSITION_UNPROVEN = (
+        "venue",
+        "position_unproven",
+        Severity.CRITICAL,
+        "The broker didn't confirm a position when asked about it directly, so no exit is sent.",
+    )
+    ANSWER_DIFFERS = (
+        "venue",
+        "answer_differs",
+        Severity.WARN,
+        "A reply of the broker has a format that we don't know.",
+    )
+    PRICE_JUMPED = ("prices", "price_jumped", Severity.WARN, "A price moved so far that it was asked for again.")
+    FETCH_FAILED = (
+        "flow",
+        "fetch_failed",
+        Severity.WARN,
+        "The flow source didn't answer, or its answer couldn't be used.",
+    )
+    HALTED_ITSELF = ("halts", "halted_itself", Severity.CRITICAL, "The bot halted itself.")
+    HALTED_BY_FILE = ("halts", "halted_by_file", Severity.WARN, "A person's HALT file was taken over into the books.")
+    HALT_OVERRIDDEN = ("halt", "overridden", Severity.WARN, "A person ended a halt although its cause still holds.")
+    PROPOSAL_REFUSED = ("strategy", "proposal_refused", Severity.ERROR, "A strategy's whole answer was refused.")
+    OWN_SLOT_MISSED = (
+        "strategy",
+        "slot_missed",
+        Severity.WARN,
+        "No pass asked a strategy while a slot of its own clock was due.",
+    )
+    OWN_SLOT_UNFINISHED = (
+        "strategy",
+        "slot_unfinished",
+        Severity.WARN,
+        "A slot of a strategy's own clock ended before everything in it was done.",
+    )
+    LINES_REFUSED = ("candidates", "lines_refused", Severity.WARN, "Lines of submitted candidates couldn't be used.")
+    GAVE_WAY = ("lock", "gave_way", Severity.INFO, "A pass released the lock for an exit pass and went on after it.")
+    SLOT_MISSED = (
+        "serve",
+        "slot_missed",
+        Severity.WARN,
+        "`serve` was too late for an entry, which isn't made up later.",
+    )
+    JOB_FAILED = (
+        "serve",
+        "job_failed",
+        Severity.WARN,
+        "A job of `serve` ended with an error that a later run may not meet again.",
+    )
+    JOB_FAULT = ("serve", "job_fault", Severity.ERROR, "A job of `serve` hit a bug in the bot itself.")
+    SERVE_NOTE = ("serve", "note", Severity.INFO, "`serve` began, ended, or has something to say about its whole run.")
+    CONFIG_ACCEPTED = ("permission", "config_accepted", Severity.WARN, "A person accepted a configuration.")
+    LIVE_ARMED = ("permission", "live_armed", Severity.WARN, "A person armed live trading.")
+    BACKUP_MADE = ("backup", "made", Severity.INFO, "The session's backup was made.")
+    BACKUP_FAILED = ("backup", "failed", Severity.WARN, "The session's backup couldn't be made.")
+    BACKUP_DAMAGED = (
+        "backup",
+        "damaged",
+        Severity.ERROR,
+        "An earlier backup doesn't have the content that it had when it was made.",
+    )
+    LEDGER_DAMAGED = ("ledger", "damaged", Severity.CRITICAL, "The books are damaged, so the bot halted.")
+    BOOKS_REBUILT = ("ledger", "rebuilt", Severity.WARN, "The books were rebuilt.")
+    BOOKS_ACCEPTED = ("ledger", "accepted", Severity.WARN, "A person accepted rebuilt books.")
+    FACTS_BEGUN_ANEW = (
+        "facts",
+        "FACTS_BEGUN_ANEW",
+        Severity.WARN,
+        "The store of facts was damaged or lost, and a new one was started. It is INFO if there was nothing "
+        "to move aside.",
+    )
+    BARS_BEGUN_ANEW = (
+        "bars",
+        "BARS_BEGUN_ANEW",
+        Severity.WARN,
+        "The store of bars was damaged or lost, and a new one was started. It is INFO if there was nothing to "
+        "move aside.",
+    )
+
+    def at(
+        self,
+        timestamp: datetime,
+        details: Mapping[str, str],
+        symbol: str | None = None,
+        *,
+        severity: Severity | None = None,
+    ) -> SystemEvent:
+        """Return an event of this kind, with the kind's severity unless another is given."""
+        return SystemEvent(timestamp, self.subsystem, self.event_type, severity or self.severity, symbol, details)

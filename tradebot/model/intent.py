@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import Order, OrderClass, OrderType, TimeInForce
+from tradebot.model.scale_out import ScaleOutLevel
 
 ID_PREFIX = "tb1."
 ID_CONFLICT = "id_conflict"
@@ -123,7 +125,13 @@ class Intent:
     which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
     which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
     (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`. `score` and `components` are those
-    of the candidate that an entry was sent for.
+    of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
+    closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
+    grammar of `exits.why`. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by`
+    makes room for that symbol.
+
+    `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
+    request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.
     """
 
     key: IntentKey
@@ -146,6 +154,13 @@ class Intent:
     order_class: OrderClass = OrderClass.SIMPLE
     score: float | None = None
     components: tuple[Component, ...] = ()
+    decision_mid: Decimal | None = None
+    send_mid: Decimal | None = None
+    send_mid_at: datetime | None = None
+    approach: Approach | None = None
+    targets: tuple[ScaleOutLevel, ...] = ()
+    why: str = ""
+    displaced_by: str = ""
 
     @property
     def session(self) -> date:

@@ -35,6 +35,11 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The spread would cost too much.",
         f"Wait; or raise limits.max_spread_fraction: {_APPROVE}",
     ),
+    Reason.QUOTE_TOO_THIN: _row(
+        Cause.IDLE,
+        "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
+        f"Wait; or raise execution.max_quote_share: {_APPROVE}",
+    ),
     Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The account already has as many positions as it may.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: _row(
         Cause.IDLE,
@@ -77,6 +82,31 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.GROSS_NOTIONAL_ABOVE_MAX: _row(
         Cause.IDLE, "The account's positions would be too large together.", _SIZE_LIMIT
     ),
+    Reason.THEME_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The theme would take up too much of the equity.", _SIZE_LIMIT),
+    Reason.THEME_UNKNOWN: _row(
+        Cause.BLOCKED,
+        "The symbol's theme isn't in the configuration, and max_theme_fraction is set.",
+        "Give it one under themes: in your configuration (null if it belongs to none), then run tradebot config "
+        "accept.",
+    ),
+    Reason.NET_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE,
+        "The account's longs would outweigh its shorts too far, or the other way around.",
+        _SIZE_LIMIT,
+    ),
+    Reason.BETA_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE,
+        "The account would follow the market too closely: its exposure times beta is too large.",
+        _SIZE_LIMIT,
+    ),
+    Reason.BETA_UNKNOWN: _row(
+        Cause.BLOCKED,
+        "A symbol that is held, or would be, has no beta in the configuration, and max_beta_fraction is set.",
+        "Give it one under betas: in your configuration, then run tradebot config accept.",
+    ),
+    Reason.CONCENTRATION_ABOVE_MAX: _row(
+        Cause.IDLE, "Too much of the equity would be in too few symbols.", _SIZE_LIMIT
+    ),
     Reason.OWN_MAX_OPEN_POSITIONS: _row(
         Cause.IDLE, "The strategy has as many positions as its own limits allow.", _OWN_SIZE_LIMIT
     ),
@@ -104,6 +134,32 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.OWN_GROSS_NOTIONAL_ABOVE_MAX: _row(
         Cause.IDLE, "The strategy's positions would be too large for its allotment.", _OWN_SIZE_LIMIT
     ),
+    Reason.OWN_THEME_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE, "The theme would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+    ),
+    Reason.OWN_NET_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE,
+        "The strategy's longs would outweigh its shorts too far, or the other way around.",
+        _OWN_SIZE_LIMIT,
+    ),
+    Reason.OWN_BETA_NOTIONAL_ABOVE_MAX: _row(
+        Cause.IDLE,
+        "The strategy would follow the market too closely: its exposure times beta is too large for its allotment.",
+        _OWN_SIZE_LIMIT,
+    ),
+    Reason.OWN_CONCENTRATION_ABOVE_MAX: _row(
+        Cause.IDLE, "Too much of the strategy's allotment would be in too few symbols.", _OWN_SIZE_LIMIT
+    ),
+    Reason.RISK_ABOVE_MAX: _row(
+        Cause.BLOCKED,
+        "The entry would lose more at its stop than one entry may.",
+        f"Give the strategy a closer stop, or raise max_risk_fraction: {_APPROVE}",
+    ),
+    Reason.STOP_UNKNOWN: _row(
+        Cause.BLOCKED,
+        "max_risk_fraction is set, and neither the strategy's exits nor the entry itself has a stop.",
+        "Add a stop_loss to the strategy's exits, or set its max_risk_fraction to null.",
+    ),
     Reason.BUYING_POWER_SHORT: _row(
         Cause.BLOCKED,
         "The account's buying power doesn't cover the order.",
@@ -128,6 +184,11 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The day's loss has reached its limit.",
         "Wait: entries open again when the day's loss shrinks below the limit, or in the next session. Exits continue.",
     ),
+    Reason.OWN_DAILY_LOSS_REACHED: _row(
+        Cause.BLOCKED,
+        "The strategy has lost as much in this session as its own limits allow.",
+        "Wait: its entries open again when its loss shrinks below the limit, or in the next session. Exits continue.",
+    ),
     Reason.DAILY_LOSS_HALT: _row(
         Cause.BLOCKED,
         "The day's loss exceeded what the stops and limits allow for, which halted the bot.",
@@ -137,5 +198,34 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         Cause.BLOCKED,
         "Equity has fallen too far below its highest value.",
         "Decide whether the bot should go on. Money withdrawn from the account counts as a loss too.",
+    ),
+    Reason.DRAWDOWN_CLOSES_ENTRIES: _row(
+        Cause.BLOCKED,
+        "Equity has fallen so far below its highest value that no position is opened.",
+        "Wait for the open positions to recover. If there are none, decide whether the bot should go on, and raise "
+        f"limits.max_drawdown_fraction: {_APPROVE}",
+    ),
+    Reason.EQUITY_BELOW_FLOOR: _row(
+        Cause.BLOCKED,
+        "Equity is below the level at which positions may be opened.",
+        f"Add money, or lower limits.min_equity_usd: {_APPROVE}",
+    ),
+    Reason.EQUITY_FLOOR_HALT: _row(
+        Cause.BLOCKED,
+        "Equity fell below the level at which the bot halts.",
+        "Look at what was lost: tradebot fills. Add money; or lower halts.min_equity_usd and run tradebot config "
+        "accept. Then run tradebot unhalt.",
+    ),
+    Reason.LOSS_STREAK: _row(
+        Cause.BLOCKED,
+        "As many round trips in a row have lost money as the account may lose.",
+        "Wait: entries open again limits.loss_streak_wait_s after the last loss. To open them now, raise "
+        f"limits.max_loss_streak: {_APPROVE}",
+    ),
+    Reason.OWN_LOSS_STREAK: _row(
+        Cause.BLOCKED,
+        "As many of the strategy's round trips in a row have lost money as its own limits allow.",
+        "Wait: its entries open again loss_streak_wait_s after its last loss. To open them now, raise its "
+        f"max_loss_streak: {_APPROVE}",
     ),
 }

@@ -8,13 +8,15 @@ class BarNeed:
     """The last `depth` closed bars of each symbol; `timeframe` is 1Min to 59Min, 1Hour to 23Hour, or 1Day.
 
     Adjusted bars have prices as if every split and dividend so far had always been in force: they are for signals. Raw
-    bars have the prices as traded: they are for sizes. Without `symbols`, the strategy's whole universe is meant.
+    bars have the prices as traded: they are for sizes. Without `symbols`, the strategy's whole universe is meant. With
+    `max_age_s`, the newest bar may have ended at most so many seconds ago, counting only while a session is open.
     """
 
     timeframe: str
     depth: int
     adjusted: bool = True
     symbols: tuple[str, ...] = ()
+    max_age_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,8 @@ class Order:
     """One order as the venue reports it; quantities are unsigned, `limit_price` is None for market orders.
 
     `replaced_by` is the venue's id of the order that replaced this one, if any. `parent` is the venue's id of the order
-    that this one is a leg of: the stop of a pair is a leg of its limit order.
+    that this one is a leg of: the stop of a pair is a leg of its limit order. `arrival_mid` is ours: the midpoint of
+    bid and ask in USD when a pass first saw the order at the venue, or None if it had no quote then.
     """
 
     venue_id: str
@@ -117,6 +118,7 @@ class Order:
     stop_price: Decimal | None = None
     parent: str | None = None
     order_class: OrderClass = OrderClass.SIMPLE
+    arrival_mid: Decimal | None = None
 
     @property
     def open_quantity(self) -> Decimal:
@@ -129,6 +131,13 @@ class Order:
     def leads_pair(self) -> bool:
         """Return True if this is the limit order of a pair, whose stop is a leg of it."""
         return self.order_class is OrderClass.OCO and self.parent is None and self.stop_price is None
+
+    def with_known(self, known: "Order | None") -> "Order":
+        """Return the order with what we know of it besides this report."""
+        told = self.with_parent_of(known)
+        if known is None or known.arrival_mid is None or told.arrival_mid is not None:
+            return told
+        return replace(told, arrival_mid=known.arrival_mid)
 
     def with_parent_of(self, known: "Order | None") -> "Order":
         """Return the order as a leg of what it was a leg of before: not every answer of the venue says so."""

@@ -6,6 +6,16 @@ from tradebot.model.units import Unit
 
 ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
+    Reason.LOSS_COOLDOWN: _row(
+        Cause.IDLE,
+        "The symbol lost money a short while ago.",
+        "Wait for loss_cooldown_s to pass since the last loss in it.",
+    ),
+    Reason.WASH_SALE: _row(
+        Cause.IDLE,
+        "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
+        "Wait; or set limits.wash_sale_days to null and run tradebot config accept.",
+    ),
     Reason.DUPLICATE_INTENT: _row(
         Cause.IDLE,
         "This exact order was already promised.",
@@ -50,10 +60,87 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position is being closed.",
         Unit.SECONDS,
     ),
+    Reason.SCALE_OUT: _row(
+        Cause.IDLE,
+        "The gain reached a level at which a part of the position is closed.",
+        "Nothing to do; a part of the position is being closed.",
+    ),
+    Reason.END_OF_DAY: _row(
+        Cause.IDLE,
+        "The session is about to close, and the position isn't held overnight.",
+        "Nothing to do; the position is being closed.",
+        Unit.SECONDS,
+    ),
+    Reason.STALE_POSITION: _row(
+        Cause.IDLE,
+        "The position was held for days and went nowhere.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.SIGNAL_DECAY: _row(
+        Cause.IDLE,
+        "The score behind the entry faded by more than its noise, and didn't recover.",
+        "Nothing to do; the position is being closed.",
+        Unit.NONE,
+    ),
+    Reason.FLOW_REVERSAL: _row(
+        Cause.IDLE,
+        "Options flow has turned against the position.",
+        "Nothing to do; the position is being closed.",
+        Unit.NONE,
+    ),
+    Reason.OPEN_INTEREST_GONE: _row(
+        Cause.IDLE,
+        "Most contracts behind the entry were closed overnight.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.REGIME: _row(
+        Cause.IDLE,
+        "The market's regime is bad for this side, and the position is losing.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.POSITION_DRAWDOWN: _row(
+        Cause.IDLE,
+        "The position gave back too much of its best gain.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.LOW_MOVEMENT: _row(
+        Cause.IDLE,
+        "The price hardly moved while the position was held.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.MOMENTUM_REVERSAL: _row(
+        Cause.IDLE,
+        "The price runs away from the position.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.EVENT_AHEAD: _row(
+        Cause.IDLE,
+        "An event of the company is close.",
+        "Nothing to do; the position is being closed.",
+        Unit.SECONDS,
+    ),
+    Reason.URGENCY: _row(
+        Cause.IDLE,
+        "What speaks against the position adds up to too much.",
+        "Nothing to do; the position or a part of it is being closed.",
+        Unit.NONE,
+    ),
+    Reason.EXIT_INPUT_MISSING: _row(
+        Cause.UNKNOWN,
+        "An exit rule can't tell, because something that it looks at isn't known. The other rules go on.",
+        "Run tradebot audit; docs/internals/EXITS.md says where each rule's inputs come from.",
+        Unit.NONE,
+    ),
     Reason.STRATEGY_CLOSES: _row(
         Cause.IDLE,
         "The strategy wants to close the position or a part of it, for the reason it gives.",
         "Nothing to do; the position is being closed.",
+        Unit.NONE,
+    ),
+    Reason.DISPLACED: _row(
+        Cause.IDLE,
+        "The book is full, and the position makes room for a clearly better candidate of its strategy.",
+        "Nothing to do; the position is being closed. displacement: in the configuration turns this off.",
         Unit.NONE,
     ),
     Reason.FRACTION_REFUSED: _row(
@@ -81,6 +168,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE,
         "An exit stayed unfilled and is being repriced.",
         "Nothing to do: the order keeps working while its price changes, or the next pass sends another.",
+    ),
+    Reason.ENTRY_STEP: _row(
+        Cause.IDLE,
+        "A passive entry has waited long enough at its price and moves closer to the other side of the spread.",
+        "Nothing to do; patience_s and steps are under execution: in the configuration.",
     ),
     Reason.STOP_MISSING: _row(
         Cause.IDLE,

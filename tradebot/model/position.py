@@ -8,6 +8,7 @@ from decimal import Decimal
 from tradebot.model.candidate import Component, Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
+from tradebot.model.scale_out import ScaleOutLevel
 
 ZERO, NINE_PLACES = Decimal(0), Decimal("1e-9")
 FOREIGN = ""
@@ -115,7 +116,8 @@ class Kept:
     `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The two
     fractions are the distances from the entry price at which the entry itself asked to be closed; None if it didn't.
     `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
-    or sold short in all since it was opened, unsigned.
+    or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
+    closed in parts.
     """
 
     best: Decimal | None = None
@@ -125,6 +127,7 @@ class Kept:
     entry_score: float | None = None
     components: tuple[Component, ...] = ()
     original_quantity: Decimal | None = None
+    targets: tuple[ScaleOutLevel, ...] = ()
 
 
 ADOPTED = "adopted"

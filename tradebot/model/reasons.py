@@ -1,5 +1,6 @@
 """Every reason code, listed once with its cause, meaning and remedy. The docs and tests read this table."""
 
+from tradebot.model.displacement_reasons import DISPLACEMENT_REASONS
 from tradebot.model.limit_reasons import LIMIT_REASONS
 from tradebot.model.order_reasons import ORDER_REASONS
 from tradebot.model.reason_codes import Cause, Reason, ReasonRow
@@ -279,6 +280,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "We don't know what happened to an earlier order on this symbol.",
         "Run tradebot reconcile to look it up by its id.",
     ),
+    **DISPLACEMENT_REASONS,
     **LIMIT_REASONS,
     Reason.REJECT_STORM: _row(
         Cause.BLOCKED,

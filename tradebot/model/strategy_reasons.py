@@ -45,6 +45,13 @@ STRATEGY_REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot bars check to see what is stored, or tradebot bars fetch to get more. A newly listed symbol has "
         "to wait.",
     ),
+    Reason.BARS_STALE: _row(
+        Cause.UNKNOWN,
+        "The symbol's newest bar is older than the strategy allows, so the strategy wasn't asked about it.",
+        "Nothing to do if the symbol is halted or rarely traded. Otherwise run tradebot bars fetch, and check whether "
+        "alpaca.feed fits your data plan.",
+        Unit.SECONDS,
+    ),
     Reason.BARS_UNAVAILABLE: _row(
         Cause.BROKEN,
         "The bars that the strategy needs couldn't be fetched, so it wasn't asked. The other strategies continue.",

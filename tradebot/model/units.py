@@ -11,10 +11,12 @@ class Unit(Enum):
     """A fraction, shown to people as a percentage."""
     USD = ("USD", "USD")
     SECONDS = ("s", "s")
+    DAYS = ("day", "days")
     SHARES = ("share", "shares")
     ORDERS = ("order", "orders")
     ENTRIES = ("entry", "entries")
     POSITIONS = ("position", "positions")
+    ROUND_TRIPS = ("round trip", "round trips")
     ROWS = ("row", "rows")
     BARS = ("bar", "bars")
     FINDINGS = ("finding", "findings")

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
 from tradebot.model.decision import Decision
+from tradebot.model.scale_out import ScaleOutLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class Open:
     `score` is the conviction, in -1..1, and its sign agrees with the side. `coverage`, 0..1, is the share of the score
     that has data, or None if that means nothing here. `quantity` is a wish in shares; limits may make it smaller.
     `stop_loss_fraction` and `profit_target_fraction` are distances from the entry price as fractions of it, and close
-    the position whatever exits are configured. `decisions` are the strategy's own filters, with their numbers.
+    the position whatever exits are configured; so do `targets`, which close it in parts, at rising levels of gain.
+    `decisions` are the strategy's own filters, with their numbers.
     """
 
     symbol: str
@@ -27,6 +29,7 @@ class Open:
     stop_loss_fraction: Decimal | None = None
     profit_target_fraction: Decimal | None = None
     source: str = STRATEGY_SOURCE
+    targets: tuple[ScaleOutLevel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

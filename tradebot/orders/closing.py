@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+from tradebot.exits.rules import ExitCall
+from tradebot.exits.why import compose
 from tradebot.gates.common import (
     candidate_fresh,
     closable,
@@ -61,18 +63,28 @@ def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
     return desk
 
 
-def close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> Records:
-    """Send the orders that close a position if `why` and the exit gates pass."""
+def close(
+    world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str, displaced_by: str = ""
+) -> Records:
+    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass.
+
+    `displaced_by` is the symbol that it makes room for, if any.
+    """
+    shares = closable(desk, position.symbol, position.quantity)
     candidate = Candidate(
         strategy=position.strategy,
         instrument=Instrument(position.symbol),
         side=closing_side(position.quantity),
-        purpose=Purpose.CLOSE,
+        purpose=Purpose.CLOSE if why.shares is None else Purpose.REDUCE,
         at=desk.now,
-        quantity=closable(desk, position.symbol, position.quantity),
+        quantity=shares if why.shares is None else min(why.shares, shares),
         source=source,
+        why=compose(why.why) if why.why else "",
+        displaced_by=displaced_by,
     )
-    return _send_closing(world, call, desk, position, candidate, (why,))
+    # What a rule doesn't know explains why the position is held, and must not keep another rule from closing it.
+    unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
+    return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown))
 
 
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:

@@ -6,10 +6,11 @@ toward profit. While a request of this kind has no outcome, no other one is sent
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.exits.held import exit_price
 from tradebot.exits.levels import Levels
+from tradebot.exits.rules import ExitCall
 from tradebot.gates.common import closable, permission
 from tradebot.gates.sizing import SUB_DOLLAR_TICK
 from tradebot.limits import Protection
@@ -30,9 +31,6 @@ from tradebot.ports.world import Call, World
 
 FAR = Decimal(2)
 """A pair needs a target; without a target rule, it is this many times the price, or the price divided by it."""
-
-AT_VENUE = frozenset({Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.PROFIT_TARGET})
-"""Why a venue closes a position by itself."""
 
 Part = tuple[Decimal, Decimal]
 """A target's price in USD, and the shares that rest there, unsigned."""
@@ -149,20 +147,18 @@ def on_tick(price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
 def _parts(
     desk: Desk, position: Position, levels: Levels, pairs: tuple[Resting, ...], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets of shares that nothing protects yet. The nearest targets have been reached first."""
+    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left."""
     side = closing_side(position.quantity)
-    targets = levels.targets or ((_far(desk, position), Decimal(1)),)
-    original = desk.books.kept_of(position).original_quantity or abs(position.quantity)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
-    for number, (price, share) in enumerate(reversed(targets)):
+    for price, planned in levels.targets:
         at = on_tick(price, side, beyond=True)
-        planned = (original * share).to_integral_value(rounding=ROUND_DOWN)
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
-        is_nearest = number == len(targets) - 1
-        part = shares if is_nearest else min(shares, max(planned - resting_there, Decimal(0)))
+        part = min(shares, max(whole_lots(Instrument(position.symbol), planned) - resting_there, Decimal(0)))
         shares -= part
         if part:
             yield price, part
+    if shares:
+        yield _far(desk, position), shares
 
 
 def _far(desk: Desk, position: Position) -> Decimal:
@@ -267,12 +263,12 @@ def _candidate(intent: Intent) -> Candidate:
     )
 
 
-def left_to_venue(world: World, desk: Desk, position: Position, why: Decision) -> Decision:
-    """Return the decision of the exit rules, or that the venue closes the position: a stop or target rests there.
+def left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
+    """Return what the exit rules say, or that the venue closes the position: a stop or target rests there.
 
     The bot acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
     """
-    if not (why.passed and why.reason in AT_VENUE) or world.rules.exits.protection is not Protection.VENUE:
+    if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
     side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
     pairs = desk.resting.get((position.strategy, position.symbol), ())
@@ -282,4 +278,5 @@ def left_to_venue(world: World, desk: Desk, position: Position, why: Decision) -
     price, offset = exit_price(position, quote), world.rules.exits.limit_offset_fraction
     stops = (pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price)
     passed = any((stop - price) * -side.sign > stop * offset for stop in stops)
-    return why if passed else replace(why, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
+    left = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
+    return why if passed else ExitCall(left, unknown=why.unknown)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
+from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Outcome, Reply, TimeInForce
@@ -70,11 +71,17 @@ def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> In
 
 
 def submit_intent(
-    call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None, leg: int = 0
+    call: Call,
+    desk: Desk,
+    candidate: Candidate,
+    quantity: Decimal,
+    limit_price: Decimal | None,
+    leg: int = 0,
+    approach: Approach | None = None,
 ) -> Intent:
-    """Return the submit intent for a candidate; without a limit price it's a market order, which only exits may use."""
+    """Return the submit intent for a candidate; without a limit price it's a market order."""
     key = submit_key(call, desk, candidate, leg)
-    return Intent(
+    intent = Intent(
         key=key,
         client_order_id=key.client_order_id(),
         operation=Operation.SUBMIT,
@@ -92,7 +99,19 @@ def submit_intent(
         sent_in=None if key.session == call.session else call.session,
         score=candidate.score,
         components=candidate.components,
+        targets=candidate.targets,
+        why=candidate.why,
+        approach=approach,
+        displaced_by=candidate.displaced_by,
     )
+    return sent_at(intent, desk, decided=True)
+
+
+def sent_at(intent: Intent, desk: Desk, *, decided: bool = False) -> Intent:
+    """Return the intent with the desk's midpoint as the one it is sent at, and decided on if that is now too."""
+    quote = desk.quotes.get(intent.instrument.symbol)
+    middle, at = (quote.middle, quote.at) if quote else (None, None)
+    return replace(intent, decision_mid=middle if decided else intent.decision_mid, send_mid=middle, send_mid_at=at)
 
 
 def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: Purpose) -> Intent:
@@ -141,7 +160,7 @@ def replace_intent(
     successors.
     """
     key = replace(promised.key, target=order.venue_id, generation=generation)
-    return replace(
+    intent = replace(
         promised,
         key=key,
         client_order_id=key.client_order_id(),
@@ -151,6 +170,7 @@ def replace_intent(
         at=desk.now,
         target_venue_id=order.venue_id,
     )
+    return sent_at(intent, desk)
 
 
 def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
@@ -200,7 +220,7 @@ def cancel_at_once(world: World, intent: Intent, verdicts: tuple[Decision, ...])
 
 
 def _adds_risk(intent: Intent) -> bool:
-    return intent.purpose is Purpose.OPEN and intent.operation is Operation.SUBMIT
+    return intent.purpose is Purpose.OPEN and intent.makes_order
 
 
 def _send_lock(world: World, intent: Intent) -> AbstractContextManager[None]:
@@ -242,14 +262,15 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     If the first request arrives after all, the venue refuses the second, so there are never two orders: an id makes one
     order, and an order is canceled or replaced only once.
     """
-    assert not _adds_risk(intent), "an entry is never sent again"
+    assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
-    too_late = _too_late(world, desk, intent)
-    if too_late is not None:
-        return too_late
-    world.ledger.retry(intent.client_order_id, desk.now)
-    reply = _request(world.orders, intent)
+    with _send_lock(world, intent):
+        blocked = _blocked_since(world, desk, intent)
+        if blocked is not None:
+            return blocked
+        world.ledger.retry(intent.client_order_id, desk.now)
+        reply = _request(world.orders, intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(intent, reply)
 

@@ -1,6 +1,7 @@
 """Look after our working orders: find the ones that have been open too long, and cancel or reprice them.
 
-An exit is replaced in one step when it is repriced, so no position is left without one in between.
+An exit is replaced in one step when it is repriced, so no position is left without one in between. A passive entry is
+replaced too, each time it moves closer to the other side of the spread.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -9,12 +10,14 @@ from decimal import Decimal
 from enum import Enum, auto
 
 from tradebot.gates.common import closable, permission
+from tradebot.gates.execution import last_step_due, quote_to_step_by, stepped_price
 from tradebot.gates.sizing import marketable_limit
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
+from tradebot.model.execution import LastStep, Style
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentRecord, Operation
 from tradebot.model.order import Order, OrderStatus
@@ -42,7 +45,7 @@ Due = tuple[Order, IntentRecord, Reason]
 
 
 class Change(Enum):
-    """What a pass does with a stale exit."""
+    """What a pass does with a stale exit, or with a passive entry whose patience is over."""
 
     NONE = auto()
     REPRICE = auto()
@@ -134,23 +137,53 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
                 yield order, record, Reason.STALE_EXIT
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED
-        elif age >= timedelta(seconds=limits.entry_life_s) or order.symbol in symbols_to_close:
+        elif _lived(desk, record) >= timedelta(seconds=limits.entry_life_s) or order.symbol in symbols_to_close:
             yield order, record, Reason.STALE_ENTRY
+        elif _may_step(world, desk, order, record):
+            yield order, record, Reason.ENTRY_STEP
+
+
+def _lived(desk: Desk, record: IntentRecord) -> timedelta:
+    """Return how long an entry has been open; one that was moved is as old as its first order."""
+    begun = record.intent.approach.begun if record.intent.approach else record.intent.at
+    return abs(desk.now - begun)
+
+
+def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> bool:
+    """Return True if a passive entry has been patient at its price, or if its last step has no outcome yet.
+
+    Once the last step was made, the price stays. If a person gave the entry its price, that stays too.
+    """
+    intent, execution = record.intent, world.rules.of(record.intent.key.strategy).execution
+    if intent.approach is None or execution.style is not Style.PASSIVE:
+        return False
+    if order.client_order_id != intent.client_order_id or order.status in ON_ITS_WAY or _is_followed(desk.books, order):
+        return False
+    made_after_s = (intent.at - intent.approach.begun).total_seconds()
+    patient = desk.now - intent.at >= timedelta(seconds=execution.patience_s)
+    lost = _change_of(order, desk.books.unresolved, Operation.REPLACE)
+    return bool(lost) or (patient and not last_step_due(execution, made_after_s))
 
 
 def _end_or_reprice_one(
     world: World, call: Call, desk: Desk, due: Due, symbols_to_close: frozenset[str]
 ) -> Iterator[CandidateRecord]:
-    """Reprice a stale exit so that it can fill, and cancel any other order that is due.
+    """Reprice a stale exit so that it can fill, let a passive entry step, and cancel any other order that is due.
 
-    If the venue refuses the new price, the exit is canceled too, and the next pass sends a new one.
+    If the venue refuses the new price, the order is canceled too. For an exit, the next pass sends a new one.
     """
     order, record, why = due
-    change = (
-        _decide_stale_exit(world, desk, order, record, symbols_to_close) if why is Reason.STALE_EXIT else Change.END
-    )
+    change, price = Change.END, None
+    if why is Reason.STALE_EXIT:
+        change, price = (
+            _decide_stale_exit(world, desk, order, record, symbols_to_close),
+            _price(world, desk, order),
+        )
+    elif why is Reason.ENTRY_STEP:
+        change, price = _decide_step(world, desk, order, record)
     if change is Change.REPRICE:
-        repriced = _reprice(world, call, desk, order, record)
+        assert price is not None, "repricing needs a price"
+        repriced = _reprice(world, call, desk, due, price)
         yield repriced
         change = Change.END if repriced.decisions[-1].reason is Reason.VENUE_REJECTED else Change.NONE
     if change is Change.END:
@@ -181,6 +214,36 @@ def _decide_stale_exit(
     return Change.NONE if order.limit_price in (None, price) else Change.REPRICE
 
 
+def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> tuple[Change, Decimal | None]:
+    """Decide what to do with a passive entry, and at which price. It waits while there is no good quote to step by.
+
+    A step without an outcome is repeated unchanged, whatever the quote.
+    """
+    own, approach = world.rules.of(record.intent.key.strategy), record.intent.approach
+    previous = order.limit_price or record.intent.limit_price
+    assert approach is not None, "a passive entry has a collar"
+    assert previous is not None, "a passive entry has a price"
+    if _change_of(order, desk.books.unresolved, Operation.REPLACE):
+        return Change.REPRICE, previous
+    waited_s = (desk.now - approach.begun).total_seconds()
+    if own.execution.last_step is LastStep.CANCEL and last_step_due(own.execution, waited_s):
+        return Change.END, None
+    quote = quote_to_step_by(desk.quotes.get(order.symbol), desk.now, own.limits)
+    if quote is None:
+        return Change.NONE, None
+    price = stepped_price(
+        record.intent.instrument,
+        order.side,
+        quote,
+        own.execution,
+        waited_s,
+        previous=previous,
+        collar=approach.collar,
+        offset=own.limits.limit_offset_fraction,
+    )
+    return (Change.NONE if price == previous else Change.REPRICE), price
+
+
 def _desk_afterwards(world: World, desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) -> Desk:
     """Return the desk as if an exit that stays open were filled, so that the next exit only closes what is left."""
     order, _, why = due
@@ -206,13 +269,12 @@ def _price(world: World, desk: Desk, order: Order) -> Decimal | None:
     return marketable_limit(Instrument(order.symbol), order.side, quote, offset) if quote else None
 
 
-def _reprice(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord) -> CandidateRecord:
-    """Replace an order with one at the current price, or repeat an unresolved replace of it unchanged."""
-    price = _price(world, desk, order)
-    assert price is not None, "repricing needs a quote"
+def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> CandidateRecord:
+    """Replace an order with one at another price, or repeat an unresolved replace of it unchanged."""
+    order, record, why = due
     # The order is still working, so every replace of it that we know the outcome of has failed.
     new_intent = replace_intent(call, desk, order, record.intent, price, len(_settled(desk.books, order)))
-    return _send_change(world, desk, order, new_intent, Reason.STALE_EXIT)
+    return _send_change(world, desk, order, new_intent, why)
 
 
 def cancel_order(

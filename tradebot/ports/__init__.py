@@ -11,6 +11,7 @@ from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
+from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
@@ -32,6 +33,7 @@ __all__ = [
     "Reason",
     "Reduce",
     "Right",
+    "ScaleOutLevel",
     "Series",
     "Side",
     "Strategy",

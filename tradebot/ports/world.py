@@ -10,7 +10,8 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
-from tradebot.limits import ExitRules, HaltRules, Limits, tightest
+from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
+from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.flow import FlowWindow
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
@@ -29,20 +30,24 @@ class OwnRules:
     """What the configuration says of one strategy.
 
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
-    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts.
+    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
+    how its entries are sent. Without rules of `displacement`, none of its positions gives way.
     """
 
     universe: Sequence[str]
     limits: Limits
     allotment_fraction: Decimal = Decimal(1)
     times: str = ""
+    execution: Execution = MARKETABLE
+    displacement: DisplacementRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
 
-    `flow` says which alerts count; it is None if the flow strategy is off.
+    `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `flow`
+    says which alerts count; it is None if the flow strategy is off. `displacement` is the account's; None if it is off.
     """
 
     mode: Mode
@@ -54,7 +59,11 @@ class Rules:
     poll_s: Mapping[str, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
+    execution: Execution = MARKETABLE
+    themes: Mapping[str, str | None] = field(default_factory=dict)
+    betas: Mapping[str, Decimal] = field(default_factory=dict)
     flow: FlowWindow | None = None
+    displacement: DisplacementRules | None = None
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
@@ -68,7 +77,9 @@ class Rules:
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
-        return self.own.get(strategy) or OwnRules(self.universe, self.limits)
+        return self.own.get(strategy) or OwnRules(
+            self.universe, self.limits, execution=self.execution, displacement=self.displacement
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ class CaughtUp:
     """What catching up changed, as counts, and the intents that are still unresolved.
 
     `unreadable` counts the venue's rows of fills that could not be read or believed, and `untraced_fills` the orders
-    behind foreign fills that the venue has not returned yet.
+    behind foreign fills that the venue has not returned yet. `unfilled` are the orders that have ended since the
+    last time with shares left to fill.
     """
 
     orders: int
@@ -44,6 +45,7 @@ class CaughtUp:
     unresolved: tuple[IntentRecord, ...]
     unreadable: int = 0
     untraced_fills: int = 0
+    unfilled: tuple[Order, ...] = ()
 
 
 def read_view(reader: BrokerReader, ledger: Ledger) -> BrokerView:
@@ -90,13 +92,14 @@ def catch_up(
         ledger.apply_fills(found, now)
     ledger.keep_totals()
     unresolved = tuple(record for record in unsettled if record.state.unresolved)
-    return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills)
+    unfilled = tuple(order for order in news if order.status.terminal and order.quantity != order.filled_quantity)
+    return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled)
 
 
 def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
     """Return the reported orders without those that we already know as they are."""
     known = {order.venue_id: order for order in working}
-    told = (order.with_parent_of(known.get(order.venue_id)) for order in latest)
+    told = (order.with_known(known.get(order.venue_id)) for order in latest)
     return tuple(order for order in told if order != known.get(order.venue_id))
 
 

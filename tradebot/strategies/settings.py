@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from tradebot.exits.lists import ExitList, Exits, parse
-from tradebot.limits import Fraction, Frozen, OwnLimits, Tighter
+from tradebot.limits import DisplacementRules, Fraction, Frozen, OwnLimits, Tighter
+from tradebot.strategies.execution_settings import OwnExecution
 from tradebot.strategies.flow_settings import FlowSettings
 from tradebot.text import SYMBOL_PATTERN, counted
 
@@ -21,6 +22,7 @@ class CoreSettings(Frozen):
 
     Without a universe, it is the bot's. Without times, the strategy's own choice counts. Without an allotment, it
     shares with others that have none what the rest leave. Without exits, it has the account's; an empty list is none.
+    Without rules of displacement, it has the account's.
     """
 
     universe: Annotated[list[Symbol] | None, Field(min_length=1, max_length=5000), Tighter.FEWER] = None
@@ -30,6 +32,8 @@ class CoreSettings(Frozen):
     # A default that is never validated costs no validator of its own at each start.
     limits: OwnLimits = OwnLimits.model_construct()
     exits: Annotated[ExitList | None, Tighter.SAME] = None
+    execution: OwnExecution = OwnExecution.model_construct()
+    displacement: DisplacementRules | None = None
 
 
 CORE_KEYS = frozenset(CoreSettings.model_fields)

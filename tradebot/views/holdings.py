@@ -8,8 +8,10 @@ from decimal import Decimal
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.kind import distance
 from tradebot.exits.lists import Exits, in_force
+from tradebot.model.lifecycle import NOTHING, State, Work, state_of
 from tradebot.model.position import FOREIGN, Kept, Position
 from tradebot.model.record import CycleRecord
+from tradebot.views.protection import Protection, protection_of
 
 FOREIGN_OWNER = "foreign"
 
@@ -38,7 +40,8 @@ class Holding:
 
     `price` is the price at which it could have been closed at `price_at`, and `gain` a fraction of the entry price.
     `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule whose price is
-    passed or nearest. Everything that needs a price is None if none was recorded.
+    passed or nearest. Everything that needs a price is None if none was recorded. `state` is where the position is in
+    its life, see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage.
     """
 
     symbol: str
@@ -55,6 +58,8 @@ class Holding:
     high_water: Decimal | None
     stops: tuple[StopRow, ...]
     nearest: str | None
+    state: str
+    protection: Protection | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +82,15 @@ def holdings(
     exits_of: Callable[[str], Exits],
     priced: Mapping[str, Priced],
     now: datetime | None,
+    work: Mapping[tuple[str, str], Work],
+    *,
+    at_venue: bool,
 ) -> tuple[Holding, ...]:
     """Return a row for every open position, the bot's own first.
 
     `acknowledged` holds signed shares of foreign positions by symbol. `kept` is what the ledger keeps of each position
-    besides its fills, by strategy and symbol. `exits_of` returns the exit rules of a strategy.
+    besides its fills, and `work` its orders, both by strategy and symbol. `exits_of` returns the exit rules of a
+    strategy. `at_venue` is False if the configuration wants no stops at the broker.
     """
     book = [position for position in positions if position.quantity]
     ours = sorted((p for p in book if p.strategy != FOREIGN), key=lambda p: (p.symbol, p.strategy))
@@ -90,18 +99,36 @@ def holdings(
         foreign[symbol] = foreign.get(symbol, Decimal(0)) + quantity
     return (
         *(
-            _own(p, kept.get((p.strategy, p.symbol), Kept()), exits_of(p.strategy), priced.get(p.symbol), now)
+            _own(
+                p,
+                kept.get((p.strategy, p.symbol), Kept()),
+                exits_of(p.strategy),
+                priced.get(p.symbol),
+                now,
+                work.get((p.strategy, p.symbol), NOTHING),
+                at_venue=at_venue,
+            )
             for p in ours
         ),
         *(_foreign(symbol, quantity) for symbol, quantity in sorted(foreign.items()) if quantity),
     )
 
 
-def _own(position: Position, kept: Kept, rules: Exits, priced: Priced | None, now: datetime | None) -> Holding:
-    held = Held(position, best_price(position, None, kept.best))
-    # A price from before the position was opened doesn't apply to it.
-    price = priced.price if priced and priced.at >= position.opened_at else None
-    rows = stop_rows(held, in_force(rules, kept), price, now, listed=rules)
+def _own(
+    position: Position,
+    kept: Kept,
+    rules: Exits,
+    priced: Priced | None,
+    now: datetime | None,
+    work: Work,
+    *,
+    at_venue: bool,
+) -> Holding:
+    held = Held(position, best_price(position, None, kept.best), kept)
+    # A price from before its oldest lot doesn't apply to it. A split gives it new lots, whose shares have other prices.
+    price = priced.price if priced and priced.at >= min(lot.at for lot in position.lots) else None
+    watching = in_force(rules, kept)
+    rows = stop_rows(held, watching, price, now, listed=rules)
     return Holding(
         symbol=position.symbol,
         strategy=position.strategy,
@@ -117,6 +144,8 @@ def _own(position: Position, kept: Kept, rules: Exits, priced: Priced | None, no
         high_water=kept.best,
         stops=rows,
         nearest=nearest_of(rows),
+        state=state_of(position.strategy, position.quantity, work).value,
+        protection=protection_of(held, work, watching, at_venue=at_venue),
     )
 
 
@@ -128,6 +157,7 @@ def stop_rows(
     The rules that aren't `listed` are those that the position was opened with.
     """
     levels = ((rule.level(held), rule not in listed) for rule in rules)
+    known = ((stop, own) for stop, own in levels if stop.price is not None or stop.at is not None)
     return tuple(
         StopRow(
             rule=stop.rule.value,
@@ -138,7 +168,7 @@ def stop_rows(
             left_s=(stop.at - now).total_seconds() if stop.at and now else None,
             own=own,
         )
-        for stop, own in levels
+        for stop, own in known
     )
 
 
@@ -151,4 +181,5 @@ def nearest_of(rows: Sequence[StopRow]) -> str | None:
 
 def _foreign(symbol: str, quantity: Decimal) -> Holding:
     """Return a row without exits: we know nothing about plans of the owner, and none of our rules closes it."""
-    return Holding(symbol, FOREIGN_OWNER, quantity, None, None, None, None, None, None, None, None, None, (), None)
+    unknown = (None,) * 9
+    return Holding(symbol, FOREIGN_OWNER, quantity, *unknown, (), None, State.QUARANTINED.value, None)

@@ -131,3 +131,12 @@ def test_differences_are_told_apart_only_up_to_a_limit() -> None:
         tally.note("order", f"field{number}", "is an unknown field")
     assert len(tally.counts) <= 501
     assert sum(tally.counts.values()) == 2_000
+
+
+@pytest.mark.parametrize(("given", "size"), [(300, Decimal(300)), (0, None), (None, None), ("many", None)])
+def test_a_quote_is_usable_without_sizes(given: object, size: Decimal | None) -> None:
+    row = snapshot_row("100.1", "100.2", "100.15")
+    row["latestQuote"] = {**dict(row["latestQuote"]), "as": given}  # type: ignore[call-overload]
+    row["prevDailyBar"] = {"c": "99.5"}
+    found = read_quote("AAPL", row, "iex", DriftTally())
+    assert (found.ask_size, found.bid_size, found.ask) == (size, Decimal(1), Decimal("100.2"))

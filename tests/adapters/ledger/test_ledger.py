@@ -397,3 +397,16 @@ def test_a_read_that_the_database_breaks_off_is_an_error_for_a_person_and_no_bug
     books.file.database.set_progress_handler(lambda: 1, 1)
     with pytest.raises(OperatorError):
         read(books)
+
+
+def test_fills_are_told_from_a_time_on_in_the_order_of_the_books(books: SqliteLedger) -> None:
+    fills = [make_fill("a1", minutes(5)), make_fill("a2", minutes(1)), make_fill("a3", minutes(5)), make_fill("a4")]
+    books.apply_fills(fills, NOW)
+    assert [owned.fill.activity_id for owned in books.money.fills_since(minutes(1))] == ["a2", "a1", "a3"]
+
+
+def test_why_an_order_was_sent_is_told_by_its_id(books: SqliteLedger) -> None:
+    intent = make_intent()
+    books.promise(intent, (PASSED, FAILED))
+    found = books.order_rows.verdicts({intent.client_order_id, "of nobody"})
+    assert found == {intent.client_order_id: (PASSED, FAILED)}

@@ -31,6 +31,7 @@ from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Marks, unreported_fill
+from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
 from tradebot.ports.stores import Ledger
 
@@ -414,14 +415,26 @@ def test_orders_that_were_never_promised_stay_among_the_recent_ones(ledger: Ledg
 
 STOP, TARGET, SCORE = Decimal("0.01"), Decimal("0.045"), 0.62
 COMPONENTS = (Component("flow", 0.8, 0.6, "7 alerts"), Component("tide", None, 0.4, ""))
-ASKED = Kept(stop_loss_fraction=STOP, profit_target_fraction=TARGET, entry_score=SCORE, components=COMPONENTS)
+LEVELS = (ScaleOutLevel(Decimal("0.02"), Decimal("0.3")), ScaleOutLevel(Decimal("0.05"), Decimal("0.7")))
+ASKED = Kept(
+    stop_loss_fraction=STOP,
+    profit_target_fraction=TARGET,
+    entry_score=SCORE,
+    components=COMPONENTS,
+    targets=LEVELS,
+)
 HELD = ("flow", "AAPL", NOW)
 
 
 def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
     """Enter with a stop and a target of its own; `hand` lets a person replace the order before it fills."""
     intent = replace(
-        make_intent(), stop_loss_fraction=STOP, profit_target_fraction=TARGET, score=SCORE, components=COMPONENTS
+        make_intent(),
+        stop_loss_fraction=STOP,
+        profit_target_fraction=TARGET,
+        score=SCORE,
+        components=COMPONENTS,
+        targets=LEVELS,
     )
     ledger.promise(intent, ())
     order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)

@@ -28,6 +28,7 @@ WRONG = [
     ({"bars": (DAILY,) * 21}, "it needs 21 series of bars per symbol; the most is 20"),
     ({"bars": (replace(DAILY, symbols=("SPY",) * 1001),)}, "a need names at most 1000 symbols"),
     ({"bars": (replace(DAILY, symbols=("",)),)}, "symbols of at most 32 characters"),
+    ({"bars": (replace(DAILY, max_age_s=0),)}, "it needs bars that are 0 s old at most; max_age_s is above 0"),
     ({"times": "x" * 201}, "its times are longer than 200 characters"),
 ]
 

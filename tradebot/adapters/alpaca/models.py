@@ -236,7 +236,7 @@ def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
     """Return the quote from a snapshot, with prices in USD.
 
     Raises RowError if the bid, ask or last trade is missing, not above zero, or crossed. Without a previous close,
-    `previous_close` is None and the quote is still usable.
+    `previous_close` is None and the quote is still usable; so it is without sizes.
     """
     snapshot = Row("snapshot", raw, tally)
     quote = Row("latestQuote", snapshot.value("latestQuote"), tally)
@@ -245,7 +245,18 @@ def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
     if bid > ask:
         raise RowError("bp", f"is above the ask: {bid} > {ask}")
     previous = _previous_close(symbol, snapshot.value("prevDailyBar"), tally)
-    return Quote(symbol, quote.time("t"), bid, ask, trade.positive("p"), previous, feed)
+    sizes = (_size(quote, name, tally) for name in ("bs", "as"))
+    return Quote(symbol, quote.time("t"), bid, ask, trade.positive("p"), previous, feed, *sizes)
+
+
+def _size(quote: Row, name: str, tally: DriftTally) -> Decimal | None:
+    """Return a size in shares; None if there is none, or no number above zero."""
+    try:
+        size = quote.number_or_none(name)
+    except RowError as error:
+        tally.note("latestQuote", name, f"is ignored: {error.problem}")
+        return None
+    return size if size is not None and size > 0 else None
 
 
 def _previous_close(symbol: str, raw: object, tally: DriftTally) -> Decimal | None:

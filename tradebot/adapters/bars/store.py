@@ -15,7 +15,7 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.errors import TemporaryError
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, Severity
 from tradebot.ports.stores import Events
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -241,4 +241,4 @@ class SqliteBars:
         self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
-        self._events.emit(SystemEvent(self._opened_at, "bars", "BARS_BEGUN_ANEW", severity, details=details))
+        self._events.emit(EventKind.BARS_BEGUN_ANEW.at(self._opened_at, details, severity=severity))

@@ -19,7 +19,7 @@ from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.reasons import Reason
@@ -326,7 +326,7 @@ class SqliteFacts:
         self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
-        self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))
+        self._events.emit(EventKind.FACTS_BEGUN_ANEW.at(self._opened_at, details, severity=severity))
 
 
 def _answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:

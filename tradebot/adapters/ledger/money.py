@@ -19,11 +19,14 @@ from tradebot.model.books import Standing
 from tradebot.model.candidate import Component
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Key, Marks, OwnedFill
+from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trading import ReconcileMark
 
 FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
 OF_SYMBOL = """SELECT body, origin, about FROM fills
     WHERE account = ? AND body ->> '$.fill.symbol' = ? ORDER BY at, sequence"""
+SINCE = """SELECT body, origin, about FROM fills INDEXED BY fills_by_time
+    WHERE account = ? AND at >= ? ORDER BY at, sequence"""
 WITH_OTHERS = """SELECT body, origin, about FROM fills INDEXED BY fills_with_others
     WHERE account = ? AND (strategy = '' OR origin IN ('given_back', 'taken_over'))
     ORDER BY at, sequence"""
@@ -50,7 +53,7 @@ OWN_EXITS = """WITH RECURSIVE opened (held, strategy, at, symbol, venue_id, sequ
     ON account = ?1 AND replaced_by = behind.venue_id
     )
     SELECT held, intent ->> '$.stop_loss_fraction', intent ->> '$.profit_target_fraction', intent ->> '$.score',
-    intent -> '$.components'
+    intent -> '$.components', intent -> '$.targets'
     FROM behind CROSS JOIN orders ON orders.account = ?1 AND orders.venue_id = behind.venue_id
     CROSS JOIN intents ON intents.account = ?1 AND intents.client_order_id = orders.client_order_id
     WHERE intent ->> '$.purpose' = 'open'"""
@@ -134,6 +137,10 @@ class Money:
         if not self._file.database.in_transaction:
             self._fills_read = last, fills
         return fills
+
+    def fills_since(self, at: datetime) -> Sequence[OwnedFill]:
+        """Return the fills and adjustments from a time on, oldest first."""
+        return tuple(owned_fill(*row) for row in self._file.streamed(SINCE, (time_text(at),)))
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
@@ -277,13 +284,16 @@ class Money:
         return bool(added)
 
 
-def _kept(stop: str | None, target: str | None, score: float | None, components: str | None) -> Kept:
+def _kept(
+    stop: str | None, target: str | None, score: float | None, components: str | None, targets: str | None
+) -> Kept:
     """Return what an intent says of the position that it opened; one of an earlier version says less."""
     return Kept(
         stop_loss_fraction=_number(stop),
         profit_target_fraction=_number(target),
         entry_score=score,
         components=tuple(decode(Component, one) for one in json.loads(components or "[]")),
+        targets=tuple(decode(ScaleOutLevel, one) for one in json.loads(targets or "[]")),
     )
 
 

@@ -9,7 +9,7 @@ from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.adapters.state.state_folder import REBUILD, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events
 
 WHO = "integrity"
@@ -89,4 +89,4 @@ def _halt(folder: StateFolder, why: str, events: Events) -> None:
     now = datetime.now(UTC)
     if switch.read(folder.path).state == "ACTIVE":
         switch.halt(folder.path, WHO, why, now, "REDUCE_ONLY")
-        events.emit(SystemEvent(now, "ledger", "damaged", Severity.CRITICAL, None, {"found": why}))
+        events.emit(EventKind.LEDGER_DAMAGED.at(now, {"found": why}))

@@ -15,6 +15,7 @@ class ProfitTarget(PriceRule):
 
     reason = Reason.PROFIT_TARGET
     column = "target"
+    rank = 20
     fraction: Annotated[Decimal, Field(gt=0, le=10)]
 
     @property

@@ -13,6 +13,7 @@ class StopLoss(PriceRule):
 
     reason = Reason.STOP_LOSS
     column = "stop"
+    rank = 10
     fraction: Fraction
 
     @property

@@ -1,9 +1,10 @@
 """Close a position that was held long enough."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import Measure, Stop, TimeRule
+from tradebot.exits.kind import ExitRule, Measure, Stop, TimeRule
 from tradebot.limits import Seconds
 from tradebot.model.reasons import Reason
 
@@ -23,6 +24,17 @@ class TimeExit(TimeRule):
     def level(self, held: Held) -> Stop:
         """Return when the position reaches that age."""
         return Stop(self.reason, None, held.position.opened_at + timedelta(seconds=self.after_s))
+
+
+def too_late(setting: str, age_s: int, others: Iterable[ExitRule]) -> str | None:
+    """Return why a rule that acts from an age on could never act in a list: no position gets that old."""
+    longest = min((rule.after_s for rule in others if isinstance(rule, TimeExit)), default=None)
+    if longest is None or age_s < longest:
+        return None
+    return (
+        f"{setting} of {age_s} s is not shorter than time_exit's after_s {longest}: no position gets that old, so it "
+        "could never act"
+    )
 
 
 RULE = TimeExit

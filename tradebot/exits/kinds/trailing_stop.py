@@ -14,13 +14,15 @@ class TrailingStop(PriceRule):
 
     reason = Reason.TRAILING_STOP
     column = "trailing"
+    rank = 30
+    word = "trail_stop"
     fraction: Fraction
     arm_fraction: Fraction
 
     def measure(self, held: Held, price: Decimal) -> Measure:
         """Compare the pullback at `price` with the largest; until the rule is armed, it closes nothing."""
         pullback = held.pullback(price)
-        return Measure(self._armed(held) and pullback >= self.fraction, pullback, self.fraction)
+        return Measure(self._armed(held) and pullback >= self.fraction, pullback, self.fraction, shown=-pullback)
 
     def level(self, held: Held) -> Stop:
         """Return the price of the largest pullback or, before that, the price that arms the rule."""

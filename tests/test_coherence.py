@@ -7,24 +7,26 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from tests.builders import CASH, HALTS, NOW, ask, book, candidate, desk, exit_rules, fetched_facts, limits, quote
+from tests.builders import (
+    CASH,
+    HALTS,
+    NOW,
+    OPTIONS,
+    ask,
+    book,
+    candidate,
+    desk,
+    exit_rules,
+    fetched_facts,
+    limits,
+    quote,
+)
+from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
 from tradebot.gates.entry import Ask, decide
-from tradebot.limits import (
-    COUNTS,
-    OF_EQUITY,
-    ExitRules,
-    HaltRules,
-    Limits,
-    OwnLimits,
-    Trader,
-    contradictions,
-    exit_contradictions,
-    halts_by_itself,
-    in_force,
-)
+from tradebot.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered
@@ -45,7 +47,8 @@ def trader(rules: Limits, exits: ExitRules, **changes: object) -> Trader:
 
 
 def worst_loss(rules: Limits, exits: ExitRules) -> Decimal:
-    return trader(rules, exits).worst_loss
+    alone = trader(rules, exits)
+    return alone.full_book * alone.loss_per_usd
 
 
 def halts(**changes: object) -> HaltRules:
@@ -77,7 +80,11 @@ def configurations(draw: st.DrawFn) -> tuple[Limits, ExitRules, HaltRules]:
 
 
 def refused(rules: Limits, exits: ExitRules, latches: HaltRules) -> list[str]:
-    return [*contradictions(rules), *exit_contradictions(exits), *halts_by_itself((trader(rules, exits),), latches)]
+    return [
+        *contradictions(rules),
+        *exit_contradictions(exits),
+        *halts_by_itself((trader(rules, exits),), rules, latches),
+    ]
 
 
 def after_losing(lost: Decimal, **changes: object) -> Book:
@@ -145,7 +152,7 @@ def test_every_refused_configuration_prints_the_scenario_in_which_it_would_halt_
     drawn: tuple[Limits, ExitRules, HaltRules],
 ) -> None:
     rules, exits, latches = drawn
-    for scenario in halts_by_itself((trader(rules, exits),), latches):
+    for scenario in halts_by_itself((trader(rules, exits),), rules, latches):
         note(scenario)
         if scenario.endswith("would close entries"):
             assert worst_loss(rules, exits) >= rules.max_daily_loss_fraction
@@ -187,7 +194,7 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
     ],
 )
 def test_a_scenario_is_told_with_its_numbers(changed: dict[str, str], says: str) -> None:
-    assert list(halts_by_itself((trader(limits(), exit_rules()),), halts(**changed))) == [says]
+    assert list(halts_by_itself((trader(limits(), exit_rules()),), limits(), halts(**changed))) == [says]
 
 
 @given(
@@ -228,5 +235,58 @@ def test_the_largest_book_really_fills_its_limits() -> None:
 def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_that() -> None:
     rules, exits = limits(limit_offset_fraction=Decimal("0.05")), exit_rules(stop_loss_fraction=Decimal("0.001"))
     assert worst_loss(rules, exits) == rules.max_gross_fraction * dearest(rules, exits) == Decimal("0.036")
-    told = [scenario for scenario in halts_by_itself((trader(rules, exits),), HALTS) if "stops are all hit" in scenario]
+    scenarios = halts_by_itself((trader(rules, exits),), rules, HALTS)
+    told = [scenario for scenario in scenarios if "stops are all hit" in scenario]
     assert "the entry's own limit_offset_fraction 0.05 + max_spread_fraction 0.005" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"max_theme_fraction": "0.09"}, "max_symbol_fraction 0.10 is above max_theme_fraction 0.09: "),
+        ({"max_theme_fraction": "0.7"}, "max_theme_fraction 0.7 is above max_gross_fraction 0.60: "),
+        ({"max_net_fraction": "0.04"}, "max_order_fraction 0.05 is above max_net_fraction 0.04: "),
+        ({"max_net_fraction": "0.61"}, "max_net_fraction 0.61 is above max_gross_fraction 0.60: "),
+        ({"max_concentration": "0.0024"}, "max_order_fraction 0.05 squared is above max_concentration 0.0024: "),
+        ({"max_risk_fraction": "0.021"}, "max_risk_fraction 0.021 is above max_daily_loss_fraction 0.02: "),
+        ({"max_loss_streak": 3}, "max_loss_streak 3 and loss_streak_wait_s None: "),
+        ({"loss_streak_wait_s": 60}, "max_loss_streak None and loss_streak_wait_s 60: "),
+        ({"loss_cooldown_s": 1800}, "loss_cooldown_s 1800 is not above cooldown_s 1800: "),
+    ],
+)
+def test_a_limit_that_may_be_off_contradicts_others_only_while_it_is_set(changed: dict[str, object], says: str) -> None:
+    (scenario,) = contradictions(limits(**changed))
+    assert scenario.startswith(says)
+    assert list(contradictions(limits(**OPTIONS))) == list(contradictions(limits())) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "latches", "says"),
+    [
+        ({"max_drawdown_fraction": "0.082"}, {}, "can lose 0.018 more. That is 0.1 of equity, not less than halts.dr"),
+        ({"min_equity_usd": 500}, {"min_equity_usd": 500}, "min_equity_usd 500 is not above halts.min_equity_usd 500"),
+    ],
+)
+def test_entries_close_before_the_bot_halts(changed: dict[str, object], latches: dict[str, object], says: str) -> None:
+    alone = trader(limits(), exit_rules())
+    (scenario,) = halts_by_itself((alone,), limits(**changed), halts(**latches))
+    assert says in scenario
+    nearer = {name: Decimal(str(value)) + (1 if value == 500 else Decimal("-0.001")) for name, value in changed.items()}
+    assert list(halts_by_itself((alone,), limits(**nearer), halts(**latches))) == []
+
+
+STOPS = {"near": Decimal("0.01"), "far": Decimal("0.03")}
+
+
+def test_full_books_together_are_no_larger_than_the_account_allows() -> None:
+    half = trader(limits(), exit_rules(), allotment_fraction=Decimal("0.5"))
+    near, far = (replace(half, name=name, stop_fraction=at) for name, at in STOPS.items())
+    wall = limits(max_gross_fraction="0.4")
+    # Of 0.3 each, the account has room for all of far's, which loses 0.04 a dollar, and for 0.1 of near's.
+    lines = list(halts_by_itself((near, far), wall, halts(daily_loss_fraction="0.034")))
+    assert "can lose 0.014 more. That is 0.034 of equity" in lines[0]
+    tight = limits(max_gross_fraction="0.4", max_daily_loss_fraction="0.014")
+    scenario = next(halts_by_itself((near, far), tight, HALTS))
+    assert "within the account's max_gross_fraction 0.4 together lose 0.014 of equity" in scenario
+    wide = list(halts_by_itself((near, far), limits(max_gross_fraction="0.6"), halts(daily_loss_fraction="0.038")))
+    assert "can lose 0.018 more" in wide[0]

@@ -1,0 +1,103 @@
+"""docs/internals/EXITS.md: the kinds of exit rules, as their files describe them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tradebot.exits.kind import ExitRule, Input
+from tradebot.exits.lists import kinds
+from tradebot.model.reasons import REASONS
+from tradebot.model.units import Unit
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "EXITS.md"
+LEAD = """\
+# Exit rules
+
+`python -m tests.docs` writes this page from `tradebot/exits/kinds/`. Each row has a file there. To add one, follow
+[CONTRIBUTING.md](../../CONTRIBUTING.md#add-an-exit-rule).
+
+A strategy lists its rules under `strategies.NAME.exits`; without a list, the account's rules under `exits:` count.
+A strategy may also open a position with a stop, a target or a scale-out of its own. `tradebot init --profile intraday`
+and `--profile overnight` begin with lists that use these rules.
+
+```yaml
+strategies:
+  flow:
+    exits:
+      - stop_loss: {fraction: 0.02}
+      - scale_out: {levels: [{fraction: 0.02, share: 0.5}, {fraction: 0.05, share: 0.5}]}
+      - end_of_day: {before_close_s: 600}
+```
+
+## How they are judged
+
+- Each pass of `evaluate-exits` asks all rules of a position, in every trading state. Their order in the list doesn't
+  matter.
+- Rules that close the whole position are stronger than those that close a part, and a larger part is stronger than a
+  smaller one. Among equals, the table's order counts. The strongest rule gives the decision its reason and numbers.
+- Everything that fired is recorded with the order as one text, the strongest first, such as
+  `trail_stop(-1.2%)+signal_decay(0.65)`. `tradebot/exits/why.py` writes it and reads it back.
+- A rule that lacks something it needs is UNKNOWN. It never fires on a made-up value, and it keeps no other rule from
+  closing the position. Without a quote, or while the clocks disagree, the whole decision is UNKNOWN unless another
+  rule closes the position. If anything else is missing, the decision is UNKNOWN only if no rule could tell; otherwise
+  the position is held, and `why-no-orders SYMBOL` shows `EXIT_INPUT_MISSING` with what is missing.
+- A gain is positive if the position earns, long or short. Prices are those at which it could be closed now: the bid
+  for a long, the ask for a short.
+- Rules that contradict each other don't load, such as a minimum hold that is longer than the time exit.
+"""
+RULES = """
+## The kinds
+
+The amount in brackets in a composed reason is the observed value, except: the trailing stop shows the pullback as a
+negative number, and signal decay shows the score now as a share of the entry's.
+"""
+INPUTS = """
+## What they need
+"""
+ABSENT: dict[Input, tuple[str, str]] = {
+    Input.QUOTE: ("the broker's latest bid and ask", "the broker sent no valid quote"),
+    Input.CLOCK: ("the broker's clock", "the broker's clock and this machine's disagree"),
+    Input.SESSION: ("the trading calendar", "no session is known for this day"),
+    Input.ORIGINAL_QUANTITY: ("the fills since the position was opened", "the books don't know what was opened"),
+    Input.ENTRY_SCORE: ("the score of the candidate that was entered", "it was opened without a score, or adopted"),
+    Input.SCORES: ("each pass of entries since the entry", "its strategy hasn't scored the symbol since"),
+    Input.NOISE: ("how the symbol's score changes from pass to pass", "too few scores, or they never changed"),
+    Input.FLOW: ("the flow score's direction", "no usable flow is stored"),
+    Input.OPEN_INTEREST: ("open interest of the contracts behind the entry", "none was reported since the entry"),
+    Input.REGIME: ("the market's regime by name", "it isn't known"),
+    Input.EVENT: ("the company's calendar", "no event is known, which may also mean that there is none"),
+    Input.MOMENTUM: ("the return of the last hour", "the bars of that hour are missing"),
+    Input.MOVEMENT: ("highest and lowest price since the entry", "no price was seen since the entry"),
+}
+"""Where each input comes from, and what it means if it is absent."""
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    for cells in (head, ["---"] * len(head), *rows):
+        escaped = (cell.replace("|", "\\|") for cell in cells)
+        yield f"| {' | '.join(escaped)} |\n"
+
+
+def _unit(kind: type[ExitRule]) -> str:
+    units = REASONS[kind.reason].units
+    unit = units[0] if units else Unit.SHARE_OF_WHOLE
+    return "number" if unit is Unit.NONE else unit.value[0]
+
+
+def _rules() -> Iterator[Sequence[str]]:
+    for name, kind in sorted(kinds().items(), key=lambda item: (item[1].rank, item[1].reason)):
+        closes = " ".join((kind.__doc__ or "").split())
+        settings = ", ".join(f"`{field}`" for field in kind.model_fields)
+        yield f"`{name}`", closes, settings, f"`{kind.reason}`", _unit(kind), ", ".join(kind.needs)
+
+
+def _inputs() -> Iterator[Sequence[str]]:
+    assert set(ABSENT) == set(Input), "tests/docs/exits.py: say of each input where it comes from"
+    for what in Input:
+        yield what.value, *ABSENT[what]
+
+
+def page() -> str:
+    """Return the document."""
+    rules = _table(("rule", "what it does", "settings", "reason", "unit", "needs"), _rules())
+    inputs = _table(("input", "comes from", "absent if"), _inputs())
+    return "".join((LEAD, RULES, "\n", *rules, INPUTS, "\n", *inputs))

@@ -1,0 +1,21 @@
+"""One exit rule, asked about a position of which something besides the price is known."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from tests.builders import NOW, SESSION, held
+from tradebot.exits.held import Held
+from tradebot.exits.kind import ExitRule, Measure, Moment
+from tradebot.model.outlook import Outlook
+
+
+def known(quantity: int = 10, age_s: float = 600, **outlook: object) -> Held:
+    """Return a position bought, or sold short, at 100 USD, with this outlook."""
+    return replace(held(str(quantity), age_s=age_s), outlook=replace(Outlook(), **outlook))  # type: ignore[arg-type]
+
+
+def closes(rule: ExitRule, of: Held, price: str = "100") -> bool:
+    """Return whether a rule closes a position now, at this price; the rule must be able to tell."""
+    answer = rule.judge(of, Moment(NOW, Decimal(price), SESSION))
+    assert isinstance(answer, Measure), answer
+    return answer.closes

@@ -1,0 +1,327 @@
+"""The life of a position: the same records give the same state, and no state follows that can't."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import ACCOUNT, DAY, NOW
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.instrument import AssetClass, Instrument
+from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, RestingPrice, State, Work, may_follow, state_of
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.origin import Origin
+from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
+
+STOP, TARGET = Decimal(95), Decimal(110)
+OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
+
+
+def intent(purpose: Purpose, side: Side, quantity: int, number: int = 0) -> Intent:
+    key = IntentKey(ACCOUNT, "flow", DAY, f"slot-{number}", "AAPL", side, purpose)
+    pair = purpose is Purpose.PROTECT
+    return Intent(
+        key=key,
+        client_order_id=f"{purpose}-{number}",
+        operation=Operation.SUBMIT,
+        purpose=purpose,
+        instrument=Instrument("AAPL"),
+        side=side,
+        quantity=Decimal(quantity),
+        order_type=OrderType.LIMIT,
+        limit_price=TARGET,
+        time_in_force=TimeInForce.GTC if pair else TimeInForce.DAY,
+        cycle_id="cycle",
+        at=NOW + timedelta(seconds=number),
+        stop_price=STOP if pair else None,
+        order_class=OrderClass.OCO if pair else OrderClass.SIMPLE,
+    )
+
+
+def record(of: Intent, state: IntentState = IntentState.SENT, seconds: int = 0) -> IntentRecord:
+    return IntentRecord(of, state, None, None, NOW + timedelta(seconds=seconds))
+
+
+def order(of: Intent, status: OrderStatus = OrderStatus.NEW, filled: int = 0, seconds: int = 0, **own: Any) -> Order:
+    usual = Order(
+        venue_id=f"venue of {of.client_order_id}",
+        client_order_id=of.client_order_id,
+        symbol="AAPL",
+        asset_class=AssetClass.US_EQUITY,
+        side=of.side,
+        quantity=of.quantity,
+        filled_quantity=Decimal(filled),
+        filled_average_price=Decimal(100) if filled else None,
+        order_type=OrderType.LIMIT,
+        limit_price=of.limit_price,
+        time_in_force=of.time_in_force,
+        status=status,
+        submitted_at=NOW,
+        updated_at=NOW + timedelta(seconds=seconds),
+    )
+    return replace(usual, **own)
+
+
+def fill(of: Intent, number: int, quantity: int) -> OwnedFill:
+    at = NOW + timedelta(seconds=number)
+    told = Fill(f"fill-{number}", f"venue of {of.client_order_id}", "AAPL", of.side, Decimal(quantity), TARGET, at)
+    return OwnedFill("flow", told)
+
+
+def seen(events: Iterable[Event]) -> list[State]:
+    """Return the states that these events lead to, one after the other, each once in a row."""
+    records, states = Records(), list[State]()
+    for event in events:
+        records = records.after([event])
+        state = records.state("flow", "AAPL")
+        states += [state] if states[-1:] != [state] else []
+    return states
+
+
+@st.composite
+def lives(draw: st.DrawFn, side: Side | None = None) -> list[Event]:
+    """Return a position's events in the order in which they happened: entry, protection, exits, each in parts."""
+    way = side or draw(st.sampled_from(Side))
+    entry, quantity, number = intent(Purpose.OPEN, way, draw(st.integers(2, 9))), 0, 1
+    events: list[Event] = [record(entry)]
+    if draw(st.booleans()):
+        return [*events, record(entry, IntentState.REJECTED, 1)]
+    events += [record(entry, IntentState.ACKED, 1), order(entry)]
+    parts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=2))
+    for part in parts:
+        got = min(part, int(entry.quantity) - quantity)
+        quantity += got
+        done = quantity == entry.quantity
+        status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
+        events += [order(entry, status, quantity, number)] if got else []
+        events += [fill(entry, number, got)] if got else []
+        number += 1
+    if quantity < entry.quantity:
+        events.append(order(entry, OrderStatus.CANCELED, quantity, number))
+    while quantity:
+        number += 1
+        pair = intent(Purpose.PROTECT, OPPOSITE[way], quantity, number)
+        if draw(st.booleans()):
+            events += [record(pair), record(pair, IntentState.ACKED, number), order(pair, seconds=number)]
+            events.append(order(pair, OrderStatus.CANCELED, seconds=number + 1))
+        out = intent(Purpose.CLOSE, OPPOSITE[way], draw(st.integers(1, quantity)), number)
+        got = draw(st.integers(0 if number < 6 else int(out.quantity), int(out.quantity)))
+        status = OrderStatus.FILLED if got == out.quantity else OrderStatus.CANCELED
+        events += [record(out), order(out, seconds=number), record(out, IntentState.ACKED, number)]
+        events += [fill(out, number, got)] if got else []
+        events.append(order(out, status, got, number + 1))
+        quantity -= got
+    return events
+
+
+@given(events=lives(), data=st.data())
+def test_the_same_events_in_any_order_of_arrival_and_twice_give_the_same_records(
+    events: list[Event], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations([*events, *events[::2]]))
+    assert Records().after(shuffled) == Records().after(events)
+
+
+@given(events=lives(), at=st.integers(0, 30))
+def test_a_restart_at_any_point_changes_nothing(events: list[Event], at: int) -> None:
+    assert Records().after(events[:at]).after(events) == Records().after(events)
+
+
+@given(events=lives())
+def test_only_states_that_may_follow_one_another_are_ever_seen(events: list[Event]) -> None:
+    states = seen(events)
+    assert all(may_follow(state, before) for before, state in pairwise(states)), states
+    assert (states[0], states[-1]) == (State.INTENDED, State.CLOSED)
+
+
+def mirrored(event: Event) -> Event:
+    if isinstance(event, OwnedFill):
+        return replace(event, fill=replace(event.fill, side=OPPOSITE[event.fill.side]))
+    if isinstance(event, Order):
+        return replace(event, side=OPPOSITE[event.side])
+    side = OPPOSITE[event.intent.side]
+    return replace(event, intent=replace(event.intent, side=side, key=replace(event.intent.key, side=side)))
+
+
+@given(events=lives())
+def test_a_short_goes_through_the_states_of_its_mirrored_long(events: list[Event]) -> None:
+    assert seen(map(mirrored, events)) == seen(events)
+
+
+@given(filled=st.lists(st.integers(0, 3), max_size=4).map(sorted), data=st.data())
+def test_the_last_report_of_an_order_is_the_one_that_supersedes_the_others(
+    filled: list[int], data: st.DataObject
+) -> None:
+    entry = intent(Purpose.OPEN, Side.BUY, 9)
+    reports = [order(entry, OrderStatus.PARTIALLY_FILLED, n, second) for second, n in enumerate(filled)]
+    reports.append(order(entry, OrderStatus.CANCELED, filled[-1] if filled else 0, len(filled)))
+    known, *others = data.draw(st.permutations(reports))
+    for report in others:
+        known = report if report.supersedes(known) else known
+    assert list(Records().after(reports).orders.values()) == [known]
+
+
+def test_an_end_counts_though_its_clock_is_behind_and_shares_that_filled_stay_filled() -> None:
+    entry = intent(Purpose.OPEN, Side.BUY, 9)
+    working, ended = order(entry, seconds=9), order(entry, OrderStatus.CANCELED, seconds=1)
+    part = order(entry, OrderStatus.PARTIALLY_FILLED, 3, seconds=2)
+    for reports, last in (([working, ended], ended), ([ended, part], part)):
+        assert list(Records().after(reports).orders.values()) == [last]
+        assert list(Records().after(reversed(reports)).orders.values()) == [last]
+
+
+def test_a_known_outcome_stays_known() -> None:
+    entry = intent(Purpose.OPEN, Side.BUY, 9)
+    acknowledged, unknown = record(entry, IntentState.ACKED), record(entry, IntentState.UNKNOWN, 9)
+    for told in ([acknowledged, unknown], [unknown, acknowledged]):
+        assert list(Records().after(told).intents.values()) == [acknowledged]
+
+
+ENTRY, PAIR, EXIT = (
+    intent(Purpose.OPEN, Side.BUY, 10),
+    intent(Purpose.PROTECT, Side.SELL, 10),
+    intent(Purpose.CLOSE, Side.SELL, 10),
+)
+HELD: tuple[Event, ...] = (record(ENTRY, IntentState.ACKED), order(ENTRY, OrderStatus.FILLED, 10), fill(ENTRY, 1, 10))
+ENTRY_ORDER = "venue of open-0"
+LEG: dict[str, Any] = {"venue_id": "leg", "client_order_id": "the venue's", "limit_price": None, "stop_price": STOP}
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([record(ENTRY)], State.INTENDED),
+        ([record(ENTRY, IntentState.UNKNOWN)], State.INTENDED),
+        ([record(ENTRY, IntentState.ABANDONED)], State.CLOSED),
+        ([record(ENTRY), order(ENTRY)], State.WORKING),
+        ([order(ENTRY, OrderStatus.FILLED, 10), record(ENTRY)], State.WORKING),
+        ([fill(ENTRY, 1, 4), order(ENTRY, OrderStatus.PARTIALLY_FILLED, 4), record(ENTRY)], State.OPEN),
+        ([*HELD, record(PAIR)], State.OPEN),
+        ([*HELD, record(PAIR), order(PAIR)], State.PROTECTED),
+        (
+            [*HELD, record(PAIR), order(PAIR, parent=None), order(PAIR, **LEG, parent="venue of protect-0")],
+            State.PROTECTED,
+        ),
+        ([*HELD, record(PAIR), order(PAIR, quantity=Decimal(9))], State.OPEN),
+        ([*HELD, record(PAIR), order(PAIR, OrderStatus.CANCELED)], State.OPEN),
+        ([*HELD, record(EXIT)], State.CLOSING),
+        ([*HELD, record(EXIT), order(EXIT)], State.CLOSING),
+        ([*HELD, record(EXIT), order(EXIT, quantity=Decimal(4))], State.REDUCING),
+        ([*HELD, record(EXIT), order(EXIT, OrderStatus.REJECTED)], State.OPEN),
+        ([*HELD, record(EXIT), order(EXIT, OrderStatus.FILLED, 10)], State.CLOSING),
+        ([*HELD, record(EXIT), fill(EXIT, 2, 10)], State.CLOSED),
+    ],
+)
+def test_each_state_follows_from_what_is_known(events: list[Event], state: State) -> None:
+    assert Records().after(events).state("flow", "AAPL") is state
+
+
+def test_an_exit_that_replaced_a_pairs_limit_closes_while_the_pairs_stop_still_protects() -> None:
+    pair = order(PAIR, OrderStatus.REPLACED, replaced_by="venue of close-0")
+    leg = order(PAIR, OrderStatus.HELD, **LEG, parent=pair.venue_id)
+    records = Records().after([*HELD, record(PAIR), pair, leg, record(EXIT), order(EXIT)])
+    assert records.state("flow", "AAPL") is State.CLOSING
+    resting = (RestingPrice(STOP, Decimal(10), True),)
+    assert records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(None, Decimal(10), resting)
+
+
+def test_an_order_that_replaced_ours_by_hand_is_still_ours_and_a_strangers_is_not() -> None:
+    ours = order(EXIT, OrderStatus.REPLACED, replaced_by="by hand")
+    by_hand = order(EXIT, venue_id="by hand", client_order_id="typed")
+    stranger = order(EXIT, venue_id="other", client_order_id="someone's")
+    records = Records().after([*HELD, record(EXIT), ours, by_hand, stranger])
+    assert records.work({})["flow", "AAPL"].leaving == 10
+
+
+def test_a_stop_that_was_moved_rests_once_while_the_venue_still_lists_the_old_one() -> None:
+    leg = order(PAIR, OrderStatus.HELD, **LEG, parent="venue of protect-0")
+    asked = intent(Purpose.PROTECT, Side.SELL, 10, 1)
+    moved = replace(asked, operation=Operation.REPLACE, target_venue_id=leg.venue_id, stop_price=Decimal(97))
+    new = order(moved, limit_price=None, stop_price=Decimal(97))
+    told: list[Event] = [record(PAIR), order(PAIR), leg, record(moved, IntentState.ACKED)]
+
+    def stops(status: OrderStatus) -> list[Decimal]:
+        (work,) = Records().after([*told, replace(new, status=status)]).work({}).values()
+        return [one.price for one in work.resting if one.is_stop]
+
+    assert (stops(OrderStatus.HELD), stops(OrderStatus.REJECTED)) == ([Decimal(97)], [STOP])
+    ended = replace(leg, status=OrderStatus.REPLACED, replaced_by=new.venue_id, updated_at=NOW + timedelta(seconds=1))
+    told.append(ended)
+    assert stops(OrderStatus.HELD) == [Decimal(97)]
+
+
+def test_a_pair_rests_at_its_target_and_its_stop_once_whether_or_not_its_leg_is_listed() -> None:
+    both = (RestingPrice(STOP, Decimal(10), True), RestingPrice(TARGET, Decimal(10), False))
+    leg = order(PAIR, OrderStatus.HELD, **LEG, parent="venue of protect-0")
+    for listed in ((), (leg,)):
+        (work,) = Records().after([record(PAIR), order(PAIR), *listed]).work({}).values()
+        assert work.resting == both
+        assert [work.covered(Decimal(held)) for held in (-7, 12)] == [7, 10]
+
+
+def test_the_last_order_that_was_to_protect_counts_as_refused_until_one_is_accepted() -> None:
+    def sent(number: int, state: IntentState) -> IntentRecord:
+        return record(intent(Purpose.PROTECT, Side.SELL, 10, number), state)
+
+    def refused(*records: IntentRecord) -> IntentRecord | None:
+        return Records().after(records).work({})["flow", "AAPL"].refused
+
+    first, second = sent(1, IntentState.REJECTED), sent(2, IntentState.ACKED)
+    assert (refused(first), refused(second, first)) == (first, None)
+    assert refused(first, sent(0, IntentState.ACKED)) == first
+    assert Records().after([first, second, order(second.intent)]).work({})["flow", "AAPL"].refused is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "quantity", "covered", "state"),
+    [
+        ("flow", "10.5", 10, State.PROTECTED),
+        ("flow", "-10.5", 9, State.OPEN),
+        ("flow", "0.5", 0, State.OPEN),
+        (ADOPTED, "10", 0, State.ADOPTED),
+        (ADOPTED, "-10", 10, State.PROTECTED),
+        (FOREIGN, "10", 0, State.QUARANTINED),
+        (FOREIGN, "0", 0, State.CLOSED),
+    ],
+)
+def test_what_was_found_has_states_of_its_own_and_fractions_need_no_stop(
+    owner: str, quantity: str, covered: int, state: State
+) -> None:
+    work = Work(resting=(RestingPrice(STOP, Decimal(covered), True),)) if covered else NOTHING
+    assert state_of(owner, Decimal(quantity), work) is state
+
+
+def test_adopting_found_shares_takes_them_out_of_quarantine() -> None:
+    found = replace(fill(ENTRY, 1, 10), strategy=FOREIGN)
+    gone = replace(found, fill=replace(found.fill, activity_id="gone", side=Side.SELL), origin=Origin.ADOPTION)
+    come = replace(found, strategy=ADOPTED, fill=replace(found.fill, activity_id="come"), origin=Origin.ADOPTION)
+    before, after = Records().after([found]), Records().after([found, gone, come])
+    assert (before.state(FOREIGN, "AAPL"), after.state(FOREIGN, "AAPL")) == (State.QUARANTINED, State.CLOSED)
+    assert after.state(ADOPTED, "AAPL") is State.ADOPTED
+    assert may_follow(State.ADOPTED, State.QUARANTINED)
+
+
+def test_the_table_has_every_state_and_no_way_back() -> None:
+    assert set(NEXT) == set(State)
+    assert NEXT[State.CLOSED] == frozenset()
+    beginnings = {State.INTENDED, State.WORKING, State.QUARANTINED}
+    for state in set(State) - beginnings:
+        assert not NEXT[state] & beginnings
+    assert not any(state in following for state, following in NEXT.items())
+    assert all(State.CLOSED in following for state, following in NEXT.items() if state is not State.CLOSED)
+
+
+def test_the_documents_table_is_the_one_in_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    lines = text.partition("<!-- states -->")[2].partition("<!-- /states -->")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    found = {State(name): following for name, _, following in rows}
+    assert found == {state: ", ".join(one for one in State if one in NEXT[state]) or "nothing" for state in State}

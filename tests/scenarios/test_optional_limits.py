@@ -1,0 +1,108 @@
+"""Limits that may be off, on the embedded exchange: its log says what they let through."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.bot import Bot, log
+from tests.builders import OPTIONS, limits
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import evaluate_exits
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+
+
+def enters(bot: Bot, **limits: object) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a pass of entries under these limits, and the entries that the exchange accepted."""
+    path = bot.folder / "tradebot.yaml"
+    settings = yaml.safe_load(path.read_text()) or {}
+    settings["limits"] = {**settings.get("limits", {}), **limits}
+    path.write_text(yaml.safe_dump(settings))
+    assert bot.says("config", "check").code == 0
+    pass_of = dict(bot.json("trade-once"))
+    return pass_of, [row for row in log(bot.url) if row["event"] == "order_accepted"]
+
+
+def notional(order: dict[str, Any]) -> Decimal:
+    return Decimal(order["qty"]) * Decimal(order["limit_price"])
+
+
+def test_a_limit_on_risk_makes_each_order_as_small_as_its_stop_demands(trader: Bot) -> None:
+    _, orders = enters(trader, max_risk_fraction=0.0004)
+    # 40 USD at a stop of 2 % are 2,000 USD of shares; without the limit, an order is of up to 5,000 USD.
+    assert orders
+    assert all(Decimal(1000) < notional(order) <= Decimal(2000) for order in orders)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"max_theme_fraction": 0.3}, "THEME_UNKNOWN"),
+        ({"max_beta_fraction": 0.5}, "BETA_UNKNOWN"),
+        ({"min_equity_usd": 200_000}, "EQUITY_BELOW_FLOOR"),
+    ],
+)
+def test_what_a_limit_cannot_judge_or_does_not_allow_never_reaches_the_exchange(
+    trader: Bot, limits: dict[str, object], reason: str
+) -> None:
+    pass_of, orders = enters(trader, **limits)
+    assert orders == []
+    assert pass_of["refused"][reason] > 0
+
+
+def test_an_order_of_the_same_pass_counts_before_it_fills() -> None:
+    scene = Scene(limits=limits(max_net_fraction="0.06"))
+    wishes = wanted("AAPL", 0.9), wanted("MSFT", 0.8), wanted("JPM", 0.7, Side.SELL)
+    record = trade_once(scene.world(*wishes), call())
+    ends = [one.terminal and one.terminal.reason for one in record.candidates]
+    assert ends == [None, Reason.NET_NOTIONAL_ABOVE_MAX, None]
+    assert [intent.instrument.symbol for intent in scene.venue.submitted] == ["AAPL", "JPM"]
+
+
+def stopped_out(scene: Scene, symbol: str = "AAPL", side: Side = Side.BUY) -> Scene:
+    """Let an entry be stopped out 50 minutes ago; return the scene."""
+    trade_once(scene.world(wanted(symbol, side=side)), call(slot=f"enter {symbol}"))
+    entry = scene.venue.submitted[-1]
+    scene.venue.fill(entry.client_order_id, "100")
+    scene.later(60)
+    away = str(100 - 5 * side.sign)
+    scene.price(symbol, away)
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"exit {symbol}"))
+    exit_order = scene.venue.submitted[-1]
+    assert (exit_order.purpose, exit_order.instrument.symbol) == (Purpose.CLOSE, symbol)
+    scene.venue.fill(exit_order.client_order_id, away)
+    scene.price(symbol, "100")
+    scene.later(3000)
+    return scene
+
+
+def refused_for(scene: Scene, symbol: str = "AAPL", side: Side = Side.BUY) -> Reason | None:
+    """Return why an entry is refused now; None if it was sent."""
+    (record,) = trade_once(scene.world(wanted(symbol, side=side)), call(slot=f"{scene.venue.now:%H%M}")).candidates
+    return record.terminal.reason if record.terminal else None
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("again", Side)
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [(("loss_cooldown_s",), Reason.LOSS_COOLDOWN), (("wash_sale_days",), Reason.WASH_SALE), ((), None)],
+)
+def test_after_a_loss_its_symbol_waits_longer_whichever_side_lost(
+    names: tuple[str, ...], reason: Reason | None, side: Side, again: Side
+) -> None:
+    scene = Scene(limits=limits(**{name: OPTIONS[name] for name in names}))
+    assert refused_for(stopped_out(scene, side=side), side=again) is reason
+
+
+def test_a_streak_of_losses_closes_every_symbol_until_its_wait_has_passed() -> None:
+    scene = Scene(limits=limits(max_loss_streak=2, loss_streak_wait_s=7200))
+    stopped_out(stopped_out(scene), "MSFT")
+    assert refused_for(scene, "JPM") is Reason.LOSS_STREAK
+    scene.later(4199)
+    assert refused_for(scene, "JPM") is Reason.LOSS_STREAK
+    scene.later(1)
+    assert refused_for(scene, "JPM") is None

@@ -1,0 +1,84 @@
+"""A long and a short that are protected at the broker: what `positions` shows is what rests at the exchange.
+
+The tests run in their order on one bot.
+"""
+
+import json
+from contextlib import closing
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.bot import KEYS, Bot
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.lifecycle import Records, State, may_follow
+
+SIDES = {"AAPL": "buy", "NVDA": "sell"}
+
+
+def resting(bot: Bot, symbol: str) -> list[tuple[str, Decimal, Decimal]]:
+    """Return what the exchange has resting in a symbol: stop or target, price, and shares."""
+    asked = {"status": "open", "symbols": symbol, "nested": "true"}
+    orders = requests.get(f"{bot.url}/v2/orders", params=asked, headers=KEYS, timeout=60).json()
+    every = [order for one in orders for order in (one, *(one["legs"] or ()))]
+    return sorted(
+        ("stop", Decimal(order["stop_price"]), Decimal(order["qty"]))
+        if order["stop_price"]
+        else ("target", Decimal(order["limit_price"]), Decimal(order["qty"]))
+        for order in every
+    )
+
+
+def states(bot: Bot) -> dict[str, State]:
+    """Return the states of both positions as all records in the books give them."""
+    with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
+        records = Records().after((*ledger.intents(), *ledger.orders(), *ledger.fills()))
+    return {symbol: records.state("own", symbol) for symbol in SIDES}
+
+
+def shown(bot: Bot) -> dict[str, Any]:
+    return {row["symbol"]: row for row in bot.json("positions")["positions"]}
+
+
+def test_a_position_is_protected_from_the_next_pass_of_exits_on(shared_trader: Bot, tmp_path: Path) -> None:
+    bot = shared_trader
+    lines = [json.dumps({"symbol": symbol, "side": side, "score": 0.6}) for symbol, side in SIDES.items()]
+    (tmp_path / "lines").write_text("\n".join(lines))
+    assert bot.json("trade-once", "--candidates", str(tmp_path / "lines"))["orders"] == 2
+    seen = [states(bot)]
+    for verb in (("exchange", "tick", "1m"), ("reconcile",), ("evaluate-exits",)):
+        bot.says(*verb)
+        seen.append(states(bot))
+    assert seen[-1] == dict.fromkeys(SIDES, State.PROTECTED)
+    assert all(may_follow(now[symbol], was[symbol]) for was, now in pairwise(seen) for symbol in SIDES)
+
+
+def test_what_is_shown_to_rest_is_what_the_exchange_holds(shared_trader: Bot) -> None:
+    screen = " ".join(shared_trader.shown("positions").split())
+    for symbol, row in shown(shared_trader).items():
+        found = row["protection"]
+        levels = [
+            ("stop" if one["is_stop"] else "target", Decimal(one["price"]), Decimal(one["quantity"]))
+            for one in found["resting"]
+        ]
+        assert sorted(levels) == resting(shared_trader, symbol) != []
+        assert (row["state"], found["why"], found["covered"]) == ("protected", None, row["quantity"].lstrip("-"))
+        (stop,) = [price for kind, price, _ in levels if kind == "stop"]
+        assert f"stop {stop:,.2f}, target " in screen
+
+
+def test_a_position_that_a_person_closes_is_closing_and_then_gone(shared_trader: Bot) -> None:
+    bot = shared_trader
+    seen = [states(bot)]
+    assert bot.says("flatten", "AAPL", "--confirm", "AAPL").code == 0
+    seen.append(states(bot))
+    bot.says("exchange", "tick", "1m")
+    bot.says("reconcile")
+    seen.append(states(bot))
+    assert [now["AAPL"] for now in seen][::2] == [State.PROTECTED, State.CLOSED]
+    assert seen[1]["AAPL"] in (State.CLOSING, State.CLOSED)
+    assert {now["NVDA"] for now in seen} == {State.PROTECTED}
+    assert (resting(bot, "AAPL"), list(shown(bot))) == ([], ["NVDA"])

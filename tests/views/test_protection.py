@@ -1,0 +1,136 @@
+"""What protects a position: stops at the broker, and for the rest a rule of the bot, with the reason."""
+
+import io
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from commands import positions
+from tests.builders import LISTED, NOW, ago
+from tests.model.test_lifecycle import PAIR, record
+from tradebot.exits.held import Held
+from tradebot.exits.kinds.time_exit import TimeExit
+from tradebot.exits.lists import Exits
+from tradebot.model.intent import IntentState
+from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work
+from tradebot.model.position import ADOPTED, Lot, Position
+from tradebot.views.holdings import Holding, holdings
+from tradebot.views.protection import Protection, Uncovered, protection_of
+
+D = Decimal
+HEADINGS = {"STOP_LOSS": "stop"}
+REFUSED = Work(refused=replace(record(PAIR, IntentState.REJECTED), code="40310000", message="no pairs here"))
+ONLY_TIME: Exits = (TimeExit(after_s=3600),)
+
+
+def held(quantity: str, strategy: str = "flow") -> Position:
+    since = ago(600)
+    return Position(strategy, "AAPL", (Lot(D(quantity), D(100), since),), D(0), since)
+
+
+def pair(quantity: str, stop: str = "95", target: str = "110") -> Work:
+    return Work(resting=(RestingPrice(D(stop), D(quantity), True), RestingPrice(D(target), D(quantity), False)))
+
+
+def two_pairs(first: str, second: str) -> Work:
+    """Return pairs for two increments of a position; the second has a stop of its own."""
+    return Work(resting=(*pair(first).resting, *pair(second, "96").resting))
+
+
+@pytest.mark.parametrize(
+    ("position", "work", "rules", "covered", "why", "words"),
+    [
+        (held("10"), pair("10"), LISTED, "10", None, "stop 95.00, target 110.00"),
+        (held("-10"), pair("10", "105", "90"), LISTED, "10", None, "stop 105.00, target 90.00"),
+        (held("10"), two_pairs("6", "4"), LISTED, "10", None, "stop 95.00 and 96.00, target 110.00"),
+        (
+            held("10.5"),
+            pair("10"),
+            LISTED,
+            "10",
+            Uncovered.FRACTION,
+            "stop 95.00, target 110.00 for 10; the rest: the bot's stop, fractions can't rest at the broker",
+        ),
+        (held("0.5"), NOTHING, LISTED, "0", Uncovered.FRACTION, "the bot's stop, fractions can't rest at the broker"),
+        (held("10", ADOPTED), NOTHING, LISTED, "0", Uncovered.ADOPTED, "the bot's stop, it was adopted"),
+        (held("10"), NOTHING, ONLY_TIME, "0", Uncovered.NO_STOP_RULE, "none, no stop rule is in force"),
+        (held("10"), NOTHING, LISTED, "0", Uncovered.NOT_PLACED, "the bot's stop"),
+        (
+            held("10"),
+            pair("4"),
+            LISTED,
+            "4",
+            Uncovered.NOT_PLACED,
+            "stop 95.00, target 110.00 for 4; the rest: the bot's stop",
+        ),
+        (
+            held("10"),
+            REFUSED,
+            LISTED,
+            "0",
+            Uncovered.REFUSED,
+            "the bot's stop, the broker refused it: 40310000 no pairs here",
+        ),
+    ],
+)
+def test_each_position_says_what_rests_and_which_rule_serves_instead(
+    position: Position, work: Work, rules: Exits, covered: str, why: Uncovered | None, words: str
+) -> None:
+    found = protection_of(Held(position, D(100)), work, rules, at_venue=True)
+    assert (found.covered, found.why) == (D(covered), why and why.value)
+    assert (found.rule is None) is (why in (None, Uncovered.NO_STOP_RULE))
+    assert positions.protection(found, HEADINGS) == words
+
+
+def test_a_refusal_from_before_the_position_was_opened_says_nothing_about_it() -> None:
+    assert REFUSED.refused is not None
+    early = replace(REFUSED.refused, intent=replace(REFUSED.refused.intent, at=ago(601)))
+    found = protection_of(Held(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, at_venue=True)
+    assert (found.why, found.refusal) == (Uncovered.NOT_PLACED.value, None)
+
+
+def test_every_reason_has_words_but_that_nothing_was_placed() -> None:
+    assert set(positions.WHY) == {why.value for why in Uncovered} - {Uncovered.NOT_PLACED.value}
+
+
+def shown(rows: list[Holding], columns: int) -> str:
+    console = Console(file=io.StringIO(), width=columns)
+    positions.show_own(console, rows)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("columns", [50, 80, 100, 160])
+def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> None:
+    work = {("flow", "AAPL"): pair("10"), ("adopted", "AAPL"): NOTHING}
+    book = [held("10.5"), held("3", ADOPTED)]
+    text = shown(list(holdings(book, {}, {}, lambda strategy: LISTED, {}, NOW, work, at_venue=True)), columns)
+    words = " ".join(text.split())
+    for said in ("protected", "adopted", "stop 95.00, target 110.00 for 10", "it was adopted"):
+        assert said in words
+    assert (max(map(len, text.splitlines())) <= columns, "No stop rests" in words) == (True, False)
+
+
+def test_where_nothing_rests_at_the_broker_one_sentence_says_so() -> None:
+    text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)), 160)
+    assert text.endswith("No stop rests at the broker; the bot's own rules close these positions\n")
+    assert "protection" not in text
+
+
+def test_foreign_positions_are_in_quarantine_and_without_protection_of_ours() -> None:
+    (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)
+    assert (row.state, row.protection) == (State.QUARANTINED.value, None)
+
+
+def test_a_fully_protected_position_needs_no_rule() -> None:
+    found = protection_of(Held(held("10"), D(100)), pair("12"), LISTED, at_venue=True)
+    assert found == Protection(D(10), pair("12").resting, None, None, None)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_rule_that_serves_is_the_one_with_the_nearest_stop(side: int) -> None:
+    for best, rule in ((100, "STOP_LOSS"), (100 + 5 * side, "TRAILING_STOP")):
+        found = protection_of(Held(held(str(10 * side)), D(best)), NOTHING, LISTED, at_venue=False)
+        assert (found.rule, found.why) == (rule, Uncovered.BY_SETTING.value)

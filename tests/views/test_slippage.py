@@ -1,0 +1,85 @@
+"""Slippage: a cost is positive on either side, and totals are the sums of the fills they name."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adapters.samples import make_intent, make_order
+from tests.builders import NOW
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.order import Fill
+from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.views.slippage import FillSlippage, by_fill, slippage, totals
+
+PRICES = st.decimals(1, 1000, places=2)
+CENTS = st.decimals(-1, 1, places=2)
+
+
+def fill(side: Side, quantity: str, price: Decimal) -> Fill:
+    return Fill("act", "venue", "AAPL", side, Decimal(quantity), price, NOW)
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "usd", "bps"),
+    [
+        (Side.BUY, "100.10", "1", "10"),
+        (Side.BUY, "99.90", "-1", "-10"),
+        (Side.SELL, "99.90", "1", "10"),
+        (Side.SELL, "100.10", "-1", "-10"),
+    ],
+)
+def test_a_cost_is_positive(side: Side, price: str, usd: str, bps: str) -> None:
+    found = slippage(fill(side, "10", Decimal(price)), Decimal(100))
+    assert found is not None
+    assert (found.usd, found.value_usd, found.bps) == (Decimal(usd), Decimal(1000), Decimal(bps))
+
+
+@given(PRICES, PRICES)
+def test_what_a_purchase_costs_a_sale_gains(price: Decimal, middle: Decimal) -> None:
+    bought, sold = (slippage(fill(side, "7", price), middle) for side in Side)
+    assert bought is not None
+    assert sold is not None
+    assert (bought.usd, bought.bps) == (-sold.usd, -sold.bps)
+
+
+@given(st.lists(st.tuples(st.sampled_from(Side), PRICES, CENTS), min_size=1, max_size=6))
+def test_the_total_is_what_all_fills_cost_of_what_they_were_worth(rows: list[tuple[Side, Decimal, Decimal]]) -> None:
+    each = [slippage(fill(side, "3", middle + cents / 2), middle) for side, middle, cents in rows]
+    found = totals([FillSlippage(decision=one) for one in each])
+    paid = sum((side.sign * 3 * cents / 2 for side, _, cents in rows), Decimal(0))
+    worth = sum((3 * middle for _, middle, _ in rows), Decimal(0))
+    total = found[0].total
+    assert total is not None
+    assert (total.usd, total.value_usd, total.bps) == (paid, worth, round(paid / worth * 10_000, 2))
+
+
+def test_each_fill_is_compared_with_what_was_known_of_its_own_order() -> None:
+    intent = replace(
+        make_intent(),
+        decision_mid=Decimal(99),
+        send_mid=Decimal(100),
+        send_mid_at=make_intent().at - timedelta(seconds=7),
+    )
+    order = replace(make_order("venue"), client_order_id=intent.client_order_id, arrival_mid=Decimal(98))
+    record = IntentRecord(intent, IntentState.ACKED, None, None, NOW)
+    ours = OwnedFill("flow", fill(Side.BUY, "1", Decimal(100)))
+    theirs = OwnedFill(FOREIGN, replace(ours.fill, activity_id="theirs", venue_order_id="unknown"))
+    (found,) = by_fill((ours, theirs), (order,), {intent.client_order_id: record}).values()
+    assert [one and one.usd for one in (found.decision, found.send, found.arrival)] == [1, 0, 2]
+    assert found.send_quote_age_s == 7
+    assert [one.oldest_quote_s for one in totals([found, FillSlippage()])] == [None, 7, None]
+    rested = replace(record, intent=replace(intent, purpose=Purpose.PROTECT))
+    assert by_fill((ours,), (order,), {intent.client_order_id: rested}) == {}
+
+
+def test_a_midpoint_that_no_one_knows_counts_as_none() -> None:
+    known = FillSlippage(slippage(fill(Side.BUY, "1", Decimal(11)), Decimal(10)))
+    decision, send, arrival = totals([known, replace(known, decision=None)])
+    assert (decision.known, decision.of, decision.total) == (1, 2, known.decision)
+    assert (send.known, send.total, arrival.known, arrival.total) == (0, None, 0, None)
+    assert slippage(fill(Side.BUY, "1", Decimal(11)), None) is None

@@ -1,0 +1,225 @@
+"""How limits have to fit together. Limits that could trip or block each other don't load."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+
+from tradebot.limits import COUNTS, SIZES, ExitRules, HaltRules, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Trader:
+    """What a strategy in use may lose: its share of the account's equity, its limits in force, and its stop.
+
+    `stop_fraction` is the farthest its exits let a price run from the entry, or None if none of them is a stop. An exit
+    may be `exit_offset_fraction` past the best bid or ask.
+    """
+
+    name: str
+    allotment_fraction: Decimal
+    limits: Limits
+    stop_fraction: Decimal | None
+    exit_offset_fraction: Decimal
+
+    @property
+    def full_book(self) -> Decimal:
+        """Return its largest exposure, as a fraction of the account's equity."""
+        return self.allotment_fraction * self.limits.max_gross_fraction
+
+    @property
+    def loss_per_usd(self) -> Decimal:
+        """Return what a dollar of exposure loses if its stop is hit at the widest spread and the largest offset.
+
+        A stop closer than an entry's own limit offset may be hit as the entry fills, so the larger of the two counts.
+        Without a stop, nothing is promised, and the result is 0.
+        """
+        if self.stop_fraction is None:
+            return Decimal(0)
+        stop = max(self.stop_fraction, self.limits.limit_offset_fraction)
+        return stop + self.limits.max_spread_fraction + self.exit_offset_fraction
+
+
+def contradictions(limits: Limits, where: str = "limits") -> Iterator[str]:
+    """Yield a scenario for each pair of limits that work against each other; `where` says whose they are."""
+    for scenario in (*_nested_sizes(limits), *_nested_counts(limits), *_bounds(limits), *_options(limits)):
+        yield scenario if where == "limits" else f"{where}: {scenario}"
+
+
+def exit_contradictions(exits: ExitRules) -> Iterator[str]:
+    """Yield a scenario if the exit rules work against each other."""
+    if exits.trailing_arm_fraction >= exits.profit_target_fraction:
+        yield (
+            f"trailing_arm_fraction {exits.trailing_arm_fraction} is not below profit_target_fraction "
+            f"{exits.profit_target_fraction}: the target closes first, so the trailing stop could never act"
+        )
+
+
+def _bounds(limits: Limits) -> Iterator[str]:
+    if limits.max_new_entries > limits.max_open_positions:
+        yield (
+            f"max_new_entries {limits.max_new_entries} is above max_open_positions {limits.max_open_positions}: "
+            "one pass could never open as many as it is allowed to"
+        )
+    if limits.min_order_notional_usd >= limits.max_order_notional_usd:
+        yield (
+            f"min_order_notional_usd {limits.min_order_notional_usd} is not below max_order_notional_usd "
+            f"{limits.max_order_notional_usd}: every order would be too small or too large"
+        )
+
+
+def _nested_sizes(limits: Limits) -> Iterator[str]:
+    for small, large in SIZES:
+        inner, outer = getattr(limits, small), getattr(limits, large)
+        if None not in (inner, outer) and inner > outer:
+            yield (
+                f"{small} {inner} is above {large} {outer}: "
+                f"an order that passes {small} would always be refused by {large}"
+            )
+
+
+def _options(limits: Limits) -> Iterator[str]:
+    """Check the limits that may be off against those that they rely on."""
+    risk, loss = limits.max_risk_fraction, limits.max_daily_loss_fraction
+    if risk is not None and risk > loss:
+        yield (
+            f"max_risk_fraction {risk} is above max_daily_loss_fraction {loss}: a single stop could close entries for "
+            "the day"
+        )
+    concentration, order = limits.max_concentration, limits.max_order_fraction
+    if concentration is not None and order**2 > concentration:
+        yield (
+            f"max_order_fraction {order} squared is above max_concentration {concentration}: the first order of that "
+            "size would be refused"
+        )
+    if (limits.max_loss_streak is None) != (limits.loss_streak_wait_s is None):
+        yield (
+            f"max_loss_streak {limits.max_loss_streak} and loss_streak_wait_s {limits.loss_streak_wait_s}: one of them "
+            "is off, so entries would never be closed by a streak, or never be open again after one"
+        )
+    if limits.loss_cooldown_s is not None and limits.loss_cooldown_s <= limits.cooldown_s:
+        yield (
+            f"loss_cooldown_s {limits.loss_cooldown_s} is not above cooldown_s {limits.cooldown_s}: after a loss, the "
+            "wait after any fill would still be the longer one"
+        )
+
+
+def _nested_counts(limits: Limits) -> Iterator[str]:
+    """Check that a pass's entries fit into a second's, a second's into a minute's, a minute's into a session's."""
+    for small, large in pairwise(COUNTS):
+        if getattr(limits, small) > getattr(limits, large):
+            yield (
+                f"{small} {getattr(limits, small)} is above {large} {getattr(limits, large)}: "
+                f"{large} would stop a bot that sends as many as {small} allows"
+            )
+    if limits.max_symbol_entries > limits.max_session_entries:
+        yield (
+            f"max_symbol_entries {limits.max_symbol_entries} is above max_session_entries "
+            f"{limits.max_session_entries}: no symbol could ever reach its own limit"
+        )
+
+
+def halts_by_itself(traders: Sequence[Trader], account: Limits, halts: HaltRules) -> Iterator[str]:
+    """Yield each scenario in which a bot that respects all its limits would still halt itself, or close its entries.
+
+    A full book whose stops are all hit must lose less than `max_daily_loss_fraction`. Entries stay open until the day
+    has lost that much, and a full book opened just before may lose as much again as its stops allow. The sum must stay
+    below the daily halt. The daily halt must in turn stay below the drawdown halt; otherwise one permitted day would
+    trip a halt that no new day clears. A strategy without a stop can't promise anything, so it is left out. The
+    strategies' books together are never larger than the account's `max_gross_fraction`.
+    """
+    book = _worst_loss(traders, account.max_gross_fraction)
+    closes = account.max_daily_loss_fraction
+    if book >= closes:
+        yield (
+            f"{_full_books(traders)} {_together(traders, account)} {_plain(book)} of equity, not less than "
+            f"max_daily_loss_fraction {closes}: filling its own budget would close entries"
+        )
+    day = closes + book
+    if day >= halts.daily_loss_fraction:
+        yield (
+            f"a day that has lost just less than max_daily_loss_fraction {closes} may open a "
+            f"full book, whose stops and spreads can lose {_plain(book)} more. That is {_plain(day)} of "
+            f"equity, not less than halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget "
+            "would halt the bot"
+        )
+    if halts.daily_loss_fraction >= halts.drawdown_fraction:
+        yield (
+            f"a day that loses just less than halts.daily_loss_fraction {halts.daily_loss_fraction} is not halted, "
+            f"but reaches halts.drawdown_fraction {halts.drawdown_fraction}: one permitted day would trip the "
+            "drawdown halt, which no new day clears"
+        )
+    yield from _own_days(traders, account)
+    yield from _levels(book, account, halts)
+
+
+def _own_days(traders: Sequence[Trader], account: Limits) -> Iterator[str]:
+    """Check that a full book's loss fits into a strategy's own daily limit, where that is below the account's."""
+    for trader in traders:
+        book, closes = trader.limits.max_gross_fraction * trader.loss_per_usd, trader.limits.max_daily_loss_fraction
+        if book >= closes < account.max_daily_loss_fraction:
+            yield (
+                f"strategies.{trader.name}: {_full_book(trader, alone=True)} loses {_plain(book)} of its allotment, "
+                f"not less than its max_daily_loss_fraction {closes}: filling its own budget would close its entries"
+            )
+
+
+def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
+    """Check that entries close well before the bot halts, where both have a limit on the same figure."""
+    fallen = account.max_drawdown_fraction
+    if fallen is not None and fallen + book >= halts.drawdown_fraction:
+        yield (
+            f"a book opened just before a drawdown of max_drawdown_fraction {fallen} closes entries can lose "
+            f"{_plain(book)} more. That is {_plain(fallen + book)} of equity, not less than halts.drawdown_fraction "
+            f"{halts.drawdown_fraction}: filling its own budget would halt the bot"
+        )
+    floor, halted = account.min_equity_usd, halts.min_equity_usd
+    if floor is not None and halted is not None and floor <= halted:
+        yield (
+            f"min_equity_usd {floor} is not above halts.min_equity_usd {halted}: equity that falls to the floor halts "
+            "the bot before it closes entries"
+        )
+
+
+def _worst_loss(traders: Sequence[Trader], wall: Decimal) -> Decimal:
+    """Return what full books lose together if every stop is hit, as a fraction of the account's equity.
+
+    Where the account's limit leaves no room for all of them, those that lose most per dollar count first.
+    """
+    loss, room = Decimal(0), wall
+    for trader in sorted(traders, key=lambda trader: trader.loss_per_usd, reverse=True):
+        size = min(trader.full_book, room)
+        loss, room = loss + size * trader.loss_per_usd, room - size
+    return loss
+
+
+def _full_books(traders: Sequence[Trader]) -> str:
+    """Describe the full books of the strategies that have a stop."""
+    stopped = [trader for trader in traders if trader.stop_fraction is not None]
+    books = (_full_book(trader, alone=len(traders) == 1) for trader in stopped)
+    return "; ".join(books)
+
+
+def _full_book(trader: Trader, *, alone: bool) -> str:
+    limits, exits = trader.limits, f"limit_offset_fraction {trader.exit_offset_fraction}"
+    stop = f"stop_loss_fraction {trader.stop_fraction}"
+    if trader.stop_fraction is not None and trader.stop_fraction < limits.limit_offset_fraction:
+        stop = f"the entry's own limit_offset_fraction {limits.limit_offset_fraction}"
+    size = f"max_gross_fraction {limits.max_gross_fraction}"
+    if not alone:
+        size = f"{trader.name}: {size} of allotment_fraction {trader.allotment_fraction:.4g}"
+    return (
+        f"a full book ({size}) whose stops are all hit "
+        f"({stop} + max_spread_fraction {limits.max_spread_fraction} + {exits})"
+    )
+
+
+def _together(traders: Sequence[Trader], account: Limits) -> str:
+    verb = "loses" if sum(trader.stop_fraction is not None for trader in traders) == 1 else "together lose"
+    if sum(trader.full_book for trader in traders) <= account.max_gross_fraction:
+        return verb
+    return f"within the account's max_gross_fraction {account.max_gross_fraction} {verb}"
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"

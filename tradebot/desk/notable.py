@@ -1,0 +1,217 @@
+"""What a person should hear about a pass: counter-signals, missed candidates, stale bars, and closes that failed.
+
+A condition that lasts for several passes is told once: the record of the pass before says whether it is new. An order's
+end is told when the books first see it.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from tradebot.gates.displacement import CAPACITY, MAKING_ROOM
+from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
+from tradebot.model.decision import Gate
+from tradebot.model.desk import Desk
+from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.intent import Intent, IntentRecord, Operation
+from tradebot.model.order import Order, OrderClass, OrderStatus
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
+from tradebot.ports.stores import Events, Ledger
+from tradebot.ports.world import World
+
+CLOSES = frozenset({Purpose.REDUCE, Purpose.CLOSE})
+MOST_CLOSES = 3
+"""How many orders that close one position may fail before a person has to look."""
+DAY = timedelta(days=1)
+WEAK = frozenset({Gate.NEEDS, Gate.STRATEGY, Gate.COVERAGE, Gate.SCORE})
+"""Gates that a candidate passes if its signal is good enough, whatever the account looks like."""
+Key = tuple[str, str, Side]
+
+
+def tell(world: World, desk: Desk, cycle: CycleRecord) -> None:
+    """Emit the events of one pass, just before it is recorded; a dry run emits none."""
+    if world.dry_run:
+        return
+    for event in _of_pass(world, desk, cycle):
+        world.events.emit(event)
+
+
+def tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now: datetime) -> None:
+    """Emit what it means that orders have ended with shares left to fill; a replaced one goes on as another."""
+    ended = [order for order in unfilled if order.status is not OrderStatus.REPLACED]
+    if not ended:
+        return
+    promised = ledger.promised({order.client_order_id for order in ended})
+    canceled = {
+        record.intent.target_venue_id
+        for record in ledger.recent_intents((now - DAY).date())
+        if record.intent.operation is Operation.CANCEL
+    }
+    for order in ended:
+        record = promised.get(order.client_order_id)
+        if record is not None:
+            for event in _of_ended(order, record.intent, now, by_us=order.venue_id in canceled):
+                events.emit(event)
+
+
+def _of_ended(order: Order, intent: Intent, now: datetime, *, by_us: bool) -> Iterator[SystemEvent]:
+    details = {
+        "strategy": intent.key.strategy,
+        "cause": f"the order ended {order.status.value}",
+        "order": order.client_order_id,
+        "unfilled": f"{intent.quantity - order.filled_quantity:f}",
+    }
+    if intent.purpose is Purpose.OPEN and not order.filled_quantity:
+        yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol)
+    elif intent.purpose in CLOSES and not by_us and not _other_half_filled(order, intent):
+        yield EventKind.CLOSE_FAILED.at(now, details, order.symbol)
+
+
+def _other_half_filled(order: Order, intent: Intent) -> bool:
+    """Return True if an exit that is a half of a pair was canceled, which a venue does once the stop has filled."""
+    return intent.order_class is OrderClass.OCO and order.status is OrderStatus.CANCELED
+
+
+def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+    last = {(one.candidate.strategy, one.candidate.symbol, one.candidate.purpose): one for one in cycle.candidates}
+    for record in last.values():
+        # An exit that the broker refuses in one way may go out in another one.
+        yield from _refused(desk, record)
+    if cycle.job is Job.TRADE_ONCE:
+        yield from _of_entries(world, desk, cycle)
+    else:
+        yield from _overdue(world, desk, cycle)
+
+
+def _refused(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent]:
+    """Yield what it means that the broker refused an order; a canceled or repriced order is none that it refused."""
+    candidate, end = record.candidate, record.terminal
+    changes = candidate.source in (Operation.CANCEL, Operation.REPLACE)
+    if end is None or end.reason is not Reason.VENUE_REJECTED or changes:
+        return
+    details = _details(candidate, f"the broker refused the order: {end.observed}", record.client_order_id)
+    if candidate.purpose is Purpose.OPEN:
+        yield EventKind.MISSED_CANDIDATE.at(desk.now, details, candidate.symbol)
+    elif candidate.purpose in CLOSES:
+        yield from _close_failed(desk, candidate.strategy, candidate.symbol, details)
+
+
+def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str]) -> Iterator[SystemEvent]:
+    """Yield that a close failed, and once for each position that several have."""
+    yield EventKind.CLOSE_FAILED.at(desk.now, details, symbol)
+    since = next((p.opened_at for p in desk.positions if (p.strategy, p.symbol) == (strategy, symbol)), desk.now)
+    sent = {details["order"]}
+    for record in desk.books.intents:
+        intent = record.intent
+        same = (intent.key.strategy, intent.instrument.symbol) == (strategy, symbol)
+        if same and intent.purpose in CLOSES and intent.makes_order and intent.at >= since:
+            sent.add(intent.client_order_id)
+    if len(sent) == MOST_CLOSES:
+        yield EventKind.ALL_CLOSES_FAILED.at(desk.now, {**details, "attempts": str(len(sent))}, symbol)
+
+
+def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+    """Yield each closing order that became too old since the pass of exits before this one."""
+    life = timedelta(seconds=world.rules.limits.exit_life_s)
+    due = [(order, record.intent) for order, record in _working_closes(desk) if record.intent.at + life <= desk.now]
+    if not due:
+        return
+    earlier = world.facts.passes(min(intent.at for _, intent in due))
+    last = max((one.at for one in earlier if one.job is cycle.job and one.id != cycle.id), default=None)
+    for order, intent in due:
+        if last is None or last < intent.at + life:
+            details = {
+                "strategy": intent.key.strategy,
+                "cause": f"it stayed unfilled for {world.rules.limits.exit_life_s} s",
+                "order": intent.client_order_id,
+                "unfilled": f"{order.open_quantity:f}",
+            }
+            yield from _close_failed(desk, intent.key.strategy, order.symbol, details)
+
+
+def _working_closes(desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
+    """Yield our closing orders that may still fill; a stop that goes on beside one of them isn't one."""
+    for order in desk.orders:
+        record = desk.books.intent_behind(order)
+        stands_by = order.stop_price is not None or order.status.terminal
+        if record is not None and record.intent.purpose in CLOSES and not stands_by:
+            yield order, record
+
+
+def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+    """Yield the conditions of this pass that didn't hold in the pass of entries before it."""
+    counter = {_key(each.candidate): each for each in cycle.candidates if _is_counter(desk, each)}
+    crowded = {_key(each.candidate): each for each in cycle.candidates if _lacked_only_room(each)}
+    stale = [refusal for refusal in cycle.refused_strategies if refusal.decision.reason is Reason.BARS_STALE]
+    if not (counter or crowded or stale):
+        return
+    before = _before(world, cycle)
+    yield from _counter_signals(desk, counter.values(), before)
+    known = {_key(each.candidate) for each in before.candidates if _lacked_only_room(each)} if before else set()
+    for record in (each for key, each in crowded.items() if key not in known):
+        end = record.terminal
+        why = f"only room was missing: {end.reason}" if end else ""
+        yield EventKind.MISSED_CANDIDATE.at(desk.now, _details(record.candidate, why, None), record.candidate.symbol)
+    told = {_stale_key(refusal) for refusal in before.refused_strategies} if before else set()
+    for refusal in (each for each in stale if _stale_key(each) not in told):
+        found = refusal.decision
+        details = {"strategy": refusal.strategy, "age_s": str(found.observed), "max_age_s": str(found.limit)}
+        yield EventKind.STALE_BARS.at(desk.now, details, refusal.symbol)
+
+
+def _counter_signals(
+    desk: Desk, counter: Iterable[CandidateRecord], before: CycleRecord | None
+) -> Iterator[SystemEvent]:
+    opened = {(p.strategy, p.symbol): p.opened_at for p in desk.positions}
+    known: Collection[Key] = ()
+    if before:
+        known = {_key(each.candidate) for each in before.candidates if _is_strong(each)}
+    for record in counter:
+        candidate = record.candidate
+        held_then = before is not None and opened[candidate.strategy, candidate.symbol] < before.at
+        if not (held_then and _key(candidate) in known):
+            details = _details(candidate, f"it wants to {candidate.side.value} and holds the other side", None)
+            yield EventKind.COUNTER_SIGNAL.at(desk.now, details, candidate.symbol)
+
+
+def _is_counter(desk: Desk, record: CandidateRecord) -> bool:
+    """Return True if a strategy wants the opposite side of its own position, with a signal that is good enough."""
+    candidate = record.candidate
+    whose = (candidate.strategy, candidate.symbol)
+    held = next((p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose), None)
+    return held is not None and (held > 0) != (candidate.side is Side.BUY) and _is_strong(record)
+
+
+def _is_strong(record: CandidateRecord) -> bool:
+    candidate = record.candidate
+    entry = candidate.purpose is Purpose.OPEN and candidate.want is WantKind.OPEN
+    return entry and all(decision.passed for decision in record.decisions if decision.gate in WEAK)
+
+
+def _lacked_only_room(record: CandidateRecord) -> bool:
+    """Return True if nothing but the limits on open positions refused an entry, and no position gave way to it."""
+    failed = [decision for decision in record.decisions if not decision.passed]
+    if record.candidate.purpose is not Purpose.OPEN or not failed:
+        return False
+    room = all(decision.gate in (*CAPACITY, Gate.DISPLACEMENT) for decision in failed)
+    return room and failed[0].reason not in MAKING_ROOM
+
+
+def _before(world: World, cycle: CycleRecord) -> CycleRecord | None:
+    """Return the pass of entries before this one; a record of this one may stand there already."""
+    found = world.facts.cycles(job=cycle.job, last=2)
+    return next((one for one in reversed(found) if one.id != cycle.id), None)
+
+
+def _key(candidate: Candidate) -> Key:
+    return candidate.strategy, candidate.symbol, candidate.side
+
+
+def _stale_key(refusal: StrategyRefusal) -> tuple[str, str | None, Reason | None]:
+    return refusal.strategy, refusal.symbol, refusal.decision.reason
+
+
+def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, str]:
+    score = "" if candidate.score is None else f"{candidate.score:.3f}"
+    told = {"strategy": candidate.strategy, "cause": cause, "order": order or "", "score": score}
+    return {name: text for name, text in told.items() if text}

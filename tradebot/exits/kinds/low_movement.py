@@ -1,0 +1,37 @@
+"""Close a position whose price hardly moves."""
+
+from collections.abc import Iterable
+
+from tradebot.exits.held import Held
+from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kinds.time_exit import too_late
+from tradebot.limits import Fraction, Seconds
+from tradebot.model.reasons import Reason
+
+
+class LowMovement(ExitRule):
+    """Close a position held for `after_s` if its highest and lowest price since are closer than `movement_fraction`."""
+
+    reason = Reason.LOW_MOVEMENT
+    column = "movement"
+    reads = frozenset({"movement"})
+    needs = (Input.CLOCK, Input.MOVEMENT)
+    movement_fraction: Fraction
+    after_s: Seconds
+
+    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
+        """Compare the movement with the least, once the position is old enough."""
+        if moment.now is None:
+            return Absent(Input.CLOCK)
+        movement = held.outlook.movement
+        if movement is None:
+            return Absent(Input.MOVEMENT)
+        old = (moment.now - held.position.opened_at).total_seconds() >= self.after_s
+        return Measure(old and movement < self.movement_fraction, movement, self.movement_fraction)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        """Return why it could never act: no position gets that old."""
+        return too_late("low_movement's after_s", self.after_s, others)
+
+
+RULE = LowMovement

@@ -1,0 +1,103 @@
+"""Take profits in parts."""
+
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_FLOOR, Decimal
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from tradebot.exits.held import Held
+from tradebot.exits.kind import Absent, ExitRule, Input, Measure, PriceRule, PriceTarget, Stop
+from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.limits import Fraction, Frozen
+from tradebot.model.reasons import Reason
+
+
+class Level(Frozen):
+    """A gain as a fraction of the entry price, and the share of the original quantity that is closed there."""
+
+    fraction: Annotated[Decimal, Field(gt=0, le=10)]
+    share: Fraction
+
+
+class ScaleOut(PriceRule):
+    """Close a share of the original quantity at each level of gain, once, in whole shares.
+
+    If the shares add up to 1, the last level closes whatever is left. A level counts as done once no more than its rest
+    is held, so a price that comes back to it closes nothing again.
+    """
+
+    reason = Reason.SCALE_OUT
+    column = "scale out"
+    needs = (Input.QUOTE, Input.ORIGINAL_QUANTITY)
+    rank = 60
+    levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=10)]
+
+    @field_validator("levels")
+    @classmethod
+    def _rises(cls, levels: tuple[Level, ...]) -> tuple[Level, ...]:
+        if any(later.fraction <= earlier.fraction for earlier, later in pairwise(levels)):
+            raise ValueError("must have levels that rise from one to the next")
+        if sum(level.share for level in levels) > 1:
+            raise ValueError("must have shares that add up to 1 at most")
+        return levels
+
+    @property
+    def gain(self) -> Decimal | None:
+        """Return the gain of the last level, if nothing is left after that."""
+        return self.levels[-1].fraction if self._closes_all(self.levels) else None
+
+    def measure(self, held: Held, price: Decimal) -> Measure | Absent:
+        """Compare what is held with what the levels that the gain has reached leave of it."""
+        original, gain = held.original_quantity, held.gain(price)
+        if original is None:
+            return Absent(Input.ORIGINAL_QUANTITY)
+        reached = [level for level in self.levels if level.fraction <= gain]
+        if not reached:
+            return Measure(False, gain, self.levels[0].fraction)
+        due = self._due(held, original, reached)
+        whole = due == abs(held.position.quantity)
+        return Measure(due > 0, gain, reached[-1].fraction, None if whole else due)
+
+    def level(self, held: Held) -> Stop:
+        """Return the price of the first level that isn't done yet."""
+        price = next((target.price for target in self.targets(held)), None)
+        return Stop(self.reason, price, None, ahead=True)
+
+    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
+        """Return each level that isn't done yet, with the shares that it closes."""
+        original, done = held.original_quantity, Decimal(0)
+        targets = list[PriceTarget]()
+        for place, level in enumerate(self.levels if original is not None else ()):
+            assert original is not None, "without it there are no levels"
+            due = self._due(held, original, self.levels[: place + 1])
+            if due > done:
+                targets.append(PriceTarget(held.price_at(level.fraction), due - done))
+                done = due
+        return tuple(targets)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        """Return why a level could never act: the profit target closes the position first."""
+        target = min((rule.fraction for rule in others if isinstance(rule, ProfitTarget)), default=None)
+        if target is None or self.levels[-1].fraction < target:
+            return None
+        return (
+            f"scale_out's level {self.levels[-1].fraction} is not below profit_target's fraction {target}: the target "
+            "closes first, so the level could never act"
+        )
+
+    def _due(self, held: Held, original: Decimal, reached: Sequence[Level]) -> Decimal:
+        """Return how many shares the levels reached close of those that are held now."""
+        quantity = abs(held.position.quantity)
+        if self._closes_all(reached):
+            return quantity
+        closed = (original * sum(level.share for level in reached)).to_integral_value(ROUND_FLOOR)
+        return max(quantity - (original - closed), Decimal(0)).to_integral_value(ROUND_FLOOR)
+
+    @staticmethod
+    def _closes_all(reached: Sequence[Level]) -> bool:
+        return sum(level.share for level in reached) == 1
+
+
+RULE = ScaleOut

@@ -1,0 +1,42 @@
+"""Close a position that went nowhere for days."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from tradebot.exits.held import Held
+from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
+from tradebot.exits.kinds.time_exit import too_late
+from tradebot.limits import Fraction
+from tradebot.model.reasons import Reason
+
+
+class Stale(ExitRule):
+    """Close a position held for `after_days` (calendar days) whose gain or loss is still below `gain_fraction`."""
+
+    reason = Reason.STALE_POSITION
+    column = "stale"
+    needs = (Input.CLOCK, Input.QUOTE)
+    numbered = False
+    after_days: Annotated[int, Field(ge=1, le=365)]
+    gain_fraction: Fraction
+
+    def judge(self, held: Held, moment: Moment) -> Measure | Absent:
+        """Compare the gain with the band, once the position is old enough."""
+        if moment.now is None:
+            return Absent(Input.CLOCK)
+        if moment.price is None:
+            return Absent(Input.QUOTE)
+        gain: Decimal = held.gain(moment.price)
+        old = moment.now - held.position.opened_at >= timedelta(days=self.after_days)
+        return Measure(old and abs(gain) < self.gain_fraction, gain, self.gain_fraction)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        """Return why it could never act: no position gets that old."""
+        return too_late("stale's after_days", self.after_days * 86_400, others)
+
+
+RULE = Stale

@@ -1,0 +1,99 @@
+"""Why a position was closed: what each rule that fired says of it, composed into one line and read back from it.
+
+The grammar: parts are joined by `+`, and a part is a name, for some of them followed by a symbol, and by an amount in
+brackets: `trail_stop(-1.2%)+signal_decay(0.65)`, `time_exit(72h)`, `displaced_by_XYZ`. Nothing is `unknown`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.units import Unit
+
+UNKNOWN = "unknown"
+_PART = re.compile(
+    r"(?P<name>[a-z]+(?:_[a-z]+)*)(?:_(?P<symbol>[A-Z][A-Z0-9./]*))?"
+    r"(?:\((?P<amount>-?[0-9]+(?:\.[0-9]+)?)(?P<mark>%|h|)\))?"
+)
+
+
+class Mark(StrEnum):
+    """What stands behind an amount: percent, hours, or nothing."""
+
+    PERCENT = "%"
+    HOURS = "h"
+    NONE = ""
+
+
+_SHOWN = {
+    Unit.SHARE_OF_WHOLE: (Mark.PERCENT, Decimal(100), Decimal("0.1")),
+    Unit.SECONDS: (Mark.HOURS, Decimal(1) / 3600, Decimal("0.1")),
+}
+"""How an amount is shown, by its unit: its mark, what it is multiplied by, and what it is rounded to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one rule says: its name in lower case, a symbol in capitals if it names one, and the amount.
+
+    Raises ValueError if that couldn't be written and read back.
+    """
+
+    name: str
+    amount: Decimal | None = None
+    mark: Mark = Mark.NONE
+    symbol: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what the grammar has no words for."""
+        whole = _PART.fullmatch(str(self))
+        if not whole or (whole["name"], whole["symbol"] or "") != (self.name, self.symbol) or self.name == UNKNOWN:
+            raise ValueError(f"{str(self)!r} is no reason to close a position")
+        if self.amount is None and self.mark is not Mark.NONE:
+            raise ValueError(f"{self.name} has a mark without an amount")
+
+    def __str__(self) -> str:
+        """Return the part as it is written."""
+        named = f"{self.name}_{self.symbol}" if self.symbol else self.name
+        return named if self.amount is None else f"{named}({_plain(self.amount)}{self.mark})"
+
+
+Why = tuple[Part, ...]
+"""Everything that closes a position, the strongest first."""
+
+
+def measured(name: str, amount: Decimal | float | None, unit: Unit = Unit.NONE) -> Part:
+    """Return a part with an amount in `unit`, rounded: to a tenth of a percent or of an hour, else to a hundredth."""
+    if amount is None:
+        return Part(name)
+    mark, factor, step = _SHOWN.get(unit, (Mark.NONE, Decimal(1), Decimal("0.01")))
+    return Part(name, Decimal(_plain((Decimal(amount) * factor).quantize(step))), mark)
+
+
+def compose(parts: Iterable[Part]) -> str:
+    """Return the parts as one line; `unknown` if there are none."""
+    return "+".join(map(str, parts)) or UNKNOWN
+
+
+def parse(text: str) -> Why:
+    """Return the parts of a composed line; raise ValueError if it isn't one."""
+    if text == UNKNOWN:
+        return ()
+    return tuple(_part(part) for part in text.split("+"))
+
+
+def _part(text: str) -> Part:
+    found = _PART.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is no reason to close a position")
+    amount = found["amount"]
+    return Part(
+        found["name"], None if amount is None else Decimal(amount), Mark(found["mark"] or ""), found["symbol"] or ""
+    )
+
+
+def _plain(amount: Decimal) -> str:
+    """Return an amount in plain digits, without trailing zeros and without a negative zero."""
+    return f"{amount.normalize():f}" if amount else "0"

@@ -1,0 +1,250 @@
+"""Displacement: with the book full, which position of a strategy gives way to a clearly better candidate of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import chain
+
+from tradebot.exits.held import Held, exit_price
+from tradebot.gates.common import answer, still_held, unresolved_for_exit, working_for_exit
+from tradebot.gates.entry import Ask
+from tradebot.limits import DisplacementRules
+from tradebot.model.books import Books
+from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.desk import Book, Desk
+from tradebot.model.intent import Intent, Operation
+from tradebot.model.position import ADOPTED, Position
+from tradebot.model.reasons import Reason
+
+CAPACITY = (Gate.OPEN_POSITIONS, Gate.OWN_OPEN_POSITIONS)
+"""The gates that fail for want of room only: closing a position is enough for them."""
+
+MAKING_ROOM = frozenset({Reason.DISPLACEMENT_STARTED, Reason.DISPLACEMENT_PENDING})
+"""Reasons for which a candidate only waits until a position is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incumbent:
+    """A position that would have to give way.
+
+    `gain` is what it would have gained if it were closed now, as a fraction of its entry price, and `advantage` how far
+    the candidate's score is above its own; both are None if that isn't known. `decisions` say whether it may give way.
+    """
+
+    position: Position
+    gain: Decimal | None
+    advantage: float | None
+    decisions: tuple[Decision, ...]
+
+    @property
+    def rank(self) -> tuple[Decimal, datetime, float, str]:
+        """Return its place among those that may give way: worst gain first, then oldest, then lowest score."""
+        assert self.gain is not None, "what may give way has a gain"
+        assert self.advantage is not None, "what may give way has a score"
+        return self.gain, self.position.opened_at, -self.advantage, self.position.symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Displacement:
+    """Whether a candidate displaces a position: the `weakest` one that may give way, or None with the refusals."""
+
+    weakest: Incumbent | None
+    refusals: tuple[Decision, ...] = ()
+
+
+def lacks_only_room(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
+    """Return True if the limits on open positions are all that refuses an entry; targets have no score to compare."""
+    failed = [decision for decision in decisions if not decision.passed]
+    full = all(decision.gate in CAPACITY and decision.verdict is Verdict.FAIL for decision in failed)
+    return bool(failed) and full and candidate.want is WantKind.OPEN
+
+
+def judge(
+    ask: Ask,
+    failed: Sequence[Decision],
+    rules: DisplacementRules,
+    proposed: Iterable[Candidate],
+    closing: Iterable[str] = (),
+) -> Displacement:
+    """Return which position gives way to a candidate that `failed` for want of room only.
+
+    `proposed` are all candidates of the pass, whose scores are those of the positions now. `closing` are the symbols of
+    the strategy's positions that this pass has begun to close for others.
+    """
+    candidate, desk = ask.candidate, ask.desk
+    given_way = dict(gave_way(desk.books, candidate.strategy))
+    refused = _candidate_may(candidate, desk, rules, given_way, closing)
+    if not refused.passed:
+        return Displacement(None, (refused,))
+    own = [position for position in desk.positions if position.strategy == candidate.strategy != ADOPTED]
+    if not own:
+        none = Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.NOTHING_TO_DISPLACE, 0, 1)
+        return Displacement(None, (none,))
+    scores = current_scores(proposed, candidate.strategy, ask.limits.min_coverage)
+    incumbents = [_incumbent(ask, position, failed, rules, scores, given_way) for position in own]
+    eligible = [incumbent for incumbent in incumbents if not first_failure(incumbent.decisions)]
+    if eligible:
+        return Displacement(min(eligible, key=lambda incumbent: incumbent.rank))
+    return Displacement(None, tuple(_by_cause(incumbents)))
+
+
+def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
+    """Yield the symbols of a strategy's positions that gave way, and when, oldest first; the books know one day."""
+    for record in books.intents:
+        intent = record.intent
+        if intent.displaced_by and intent.makes_order and intent.key.strategy == strategy:
+            yield intent.instrument.symbol, intent.at
+
+
+def giving_way(desk: Desk, strategy: str) -> frozenset[str]:
+    """Return the symbols of a strategy's positions whose close, made for another, is working or has no outcome yet."""
+    working = (desk.books.intent_behind(order) for order in desk.orders)
+    intents = (record.intent for record in chain(working, desk.books.unresolved) if record)
+    return frozenset(i.instrument.symbol for i in intents if _closes_for_another(i) and i.key.strategy == strategy)
+
+
+def _closes_for_another(intent: Intent) -> bool:
+    return bool(intent.displaced_by) and intent.operation is not Operation.CANCEL
+
+
+def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: float) -> Mapping[str, Candidate]:
+    """Return a strategy's candidates by symbol whose scores are worth comparing: enough of their data is there."""
+    scored = (one for one in proposed if one.strategy == strategy and one.score is not None)
+    return {
+        one.symbol: one
+        for one in scored
+        if one.purpose is Purpose.OPEN and (one.coverage is None or one.coverage >= min_coverage)
+    }
+
+
+def strength(position: Position, entry_score: float | None, now: Candidate | None) -> float | None:
+    """Return the score of a position in its own direction: the current one if known, or else the one it opened with.
+
+    Without an entry score it is None: a missing score is not a weak one.
+    """
+    if entry_score is None:
+        return None
+    if now is None or now.score is None:
+        return abs(entry_score)
+    opening = Side.BUY if position.quantity > 0 else Side.SELL
+    return abs(now.score) if now.side is opening else -abs(now.score)
+
+
+def _candidate_may(
+    candidate: Candidate,
+    desk: Desk,
+    rules: DisplacementRules,
+    given_way: Mapping[str, datetime],
+    closing: Iterable[str],
+) -> Decision:
+    """Fail if the candidate's own symbol gave way lately, or if enough positions are giving way already."""
+    lately = _lately(given_way.get(candidate.symbol), desk.now, rules)
+    if not lately.passed:
+        return lately
+    under_way = len(giving_way(desk, candidate.strategy) | frozenset(closing))
+    limit = rules.max_per_pass
+    return answer(Gate.DISPLACEMENT, under_way < limit, Reason.DISPLACEMENT_PENDING, under_way, limit)
+
+
+def _incumbent(
+    ask: Ask,
+    position: Position,
+    failed: Sequence[Decision],
+    rules: DisplacementRules,
+    scores: Mapping[str, Candidate],
+    given_way: Mapping[str, datetime],
+) -> Incumbent:
+    """Judge one position of the candidate's strategy."""
+    desk, symbol = ask.desk, position.symbol
+    own = strength(position, desk.books.kept_of(position).entry_score, scores.get(symbol))
+    assert ask.candidate.score is not None, "the score's gate passed"
+    advantage = None if own is None else abs(ask.candidate.score) - own
+    gain, priced = _gain(ask, position)
+    age_s = (desk.now - position.opened_at).total_seconds()
+    decisions = (
+        _known(Reason.SCORE_UNKNOWN, own),
+        *_closable(desk, position),
+        *(_frees_room(ask.book, position, one) for one in failed),
+        answer(Gate.DISPLACEMENT, age_s >= rules.min_age_s, Reason.POSITION_TOO_YOUNG, age_s, rules.min_age_s, age_s),
+        priced,
+        _in_band(gain, rules.gain_band_fraction),
+        _lately(given_way.get(symbol), desk.now, rules),
+        _better(advantage, rules.score_advantage),
+    )
+    return Incumbent(position, gain, advantage, tuple(replace(each, gate=Gate.DISPLACEMENT) for each in decisions))
+
+
+def _known(reason: Reason, value: float | None) -> Decision:
+    if value is None:
+        return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, reason)
+    return Decision(Gate.DISPLACEMENT, Verdict.PASS, None, value)
+
+
+def _closable(desk: Desk, position: Position) -> Iterator[Decision]:
+    """Yield what its exit would be asked: an order that can't be sent frees nothing."""
+    side = Side.SELL if position.quantity > 0 else Side.BUY
+    yield still_held(desk, position.symbol, position.quantity)
+    yield working_for_exit(desk.book, position.strategy, position.symbol, side)
+    yield unresolved_for_exit(desk.books, position.strategy, position.symbol)
+    ratio = desk.position_ratios.get(position.symbol, Decimal(1))
+    if ratio != 1:
+        yield Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.SPLIT_UNPROVEN, ratio, 1)
+
+
+def _frees_room(book: Book, position: Position, failed: Decision) -> Decision:
+    """Fail if a limit on open positions would still refuse the candidate after the position is closed."""
+    assert isinstance(failed.observed, int), "positions are counted"
+    assert isinstance(failed.limit, int), "positions are counted"
+    others = any(stake.symbol == position.symbol and stake.strategy != position.strategy for stake in book.stakes)
+    shared = failed.gate is Gate.OPEN_POSITIONS and (others or position.symbol in book.foreign)
+    after = failed.observed if shared else failed.observed - 1
+    return answer(Gate.DISPLACEMENT, after <= failed.limit, Reason.FREES_NO_ROOM, after, failed.limit)
+
+
+def _gain(ask: Ask, position: Position) -> tuple[Decimal | None, Decision]:
+    """Return what the position would have gained if it were closed now, with the decision on the quote behind it."""
+    quote = ask.desk.quotes.get(position.symbol)
+    if quote is None:
+        return None, Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+    age, limit = quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
+    fresh = -ask.limits.max_clock_skew_s <= age <= limit
+    gain = Held(position, position.average_price).gain(exit_price(position, quote))
+    return gain, answer(Gate.DISPLACEMENT, fresh, Reason.QUOTE_STALE, age, limit, age)
+
+
+def _in_band(gain: Decimal | None, band: Decimal) -> Decision:
+    if gain is None:
+        return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, band)
+    return answer(Gate.DISPLACEMENT, abs(gain) <= band, Reason.GAIN_OUTSIDE_BAND, gain, band)
+
+
+def _lately(last: datetime | None, now: datetime, rules: DisplacementRules) -> Decision:
+    """Fail while a symbol's cooldown lasts."""
+    limit = rules.cooldown_s
+    if last is None:
+        return answer(Gate.DISPLACEMENT, True, Reason.DISPLACED_LATELY, None, limit)
+    waited = now - last
+    return answer(
+        Gate.DISPLACEMENT, waited >= timedelta(seconds=limit), Reason.DISPLACED_LATELY, waited.total_seconds(), limit
+    )
+
+
+def _better(advantage: float | None, limit: float) -> Decision:
+    if advantage is None:
+        return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.SCORE_UNKNOWN, None, limit)
+    return answer(Gate.DISPLACEMENT, advantage >= limit, Reason.SCORE_ADVANTAGE_TOO_SMALL, advantage, limit)
+
+
+def _by_cause(incumbents: Iterable[Incumbent]) -> Iterator[Decision]:
+    """Yield one decision for each cause, the most frequent first: that of the position nearest to giving way."""
+    ends = [refusal for incumbent in incumbents if (refusal := first_failure(incumbent.decisions))]
+    counted = Counter(refusal.reason for refusal in ends)
+    for reason, _ in counted.most_common():
+        yield min((one for one in ends if one.reason is reason), key=_distance)
+
+
+def _distance(decision: Decision) -> float:
+    return float("inf") if decision.distance is None else decision.distance

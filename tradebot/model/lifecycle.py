@@ -1,0 +1,252 @@
+"""The life of a position: its states, which of them may follow which, and how a state follows from the records.
+
+Reports arrive late, twice and out of order, so a state is never stepped from one event to the next. `Records` collects
+what is known, each thing once, and the state follows from the collection. It's the same whatever the order of arrival.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from tradebot.model.candidate import Purpose
+from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
+from tradebot.model.order import Order, OrderStatus, lineages
+from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill
+
+
+class State(StrEnum):
+    """Where a position is between the first promise and its end.
+
+    INTENDED: an entry is promised, and we don't know of an order yet. WORKING: an entry works, and nothing is filled.
+    OPEN: shares are held. PROTECTED: for every whole share, a stop rests at the venue. REDUCING: orders that close a
+    part are on their way. CLOSING: orders that close all of it are. CLOSED: nothing is held anymore, or the entry came
+    to nothing. ADOPTED: a person gave it to the bot. QUARANTINED: it isn't ours, and waits for a person.
+    """
+
+    INTENDED = "intended"
+    WORKING = "working"
+    OPEN = "open"
+    PROTECTED = "protected"
+    REDUCING = "reducing"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    ADOPTED = "adopted"
+    QUARANTINED = "quarantined"
+
+
+_OURS = frozenset({State.PROTECTED, State.REDUCING, State.CLOSING, State.CLOSED})
+NEXT: Mapping[State, frozenset[State]] = {
+    State.INTENDED: _OURS | {State.WORKING, State.OPEN},
+    State.WORKING: _OURS | {State.OPEN},
+    State.OPEN: _OURS,
+    State.PROTECTED: _OURS - {State.PROTECTED} | {State.OPEN, State.ADOPTED},
+    State.REDUCING: _OURS - {State.REDUCING} | {State.OPEN, State.ADOPTED},
+    State.CLOSING: _OURS - {State.CLOSING} | {State.OPEN, State.ADOPTED},
+    State.CLOSED: frozenset(),
+    State.ADOPTED: _OURS,
+    State.QUARANTINED: frozenset({State.ADOPTED, State.OPEN, State.CLOSED}),
+}
+"""Which states may follow a state from one look at the books to the next.
+
+Several things may happen between two looks: an entry that was only promised may be filled, protected and closed. But an
+open position never returns to its entry, a closed one never comes back, and found shares become the bot's own only if
+a person adopts them, or if it turns out that one of our orders bought them. A closed position's symbol may be bought
+again; that is another position.
+"""
+
+
+def may_follow(state: State, before: State) -> bool:
+    """Return True if a position that was in the state `before` may be in `state` now."""
+    return state is before or state in NEXT[before]
+
+
+@dataclass(frozen=True, slots=True)
+class RestingPrice:
+    """A price at which the venue itself closes `quantity` shares (unsigned): a stop, or else a target; in USD."""
+
+    price: Decimal
+    quantity: Decimal
+    is_stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The orders of one strategy in one symbol that may still change its position, or that we don't know the end of.
+
+    `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares the exits on their
+    way close, unsigned. `resting` is what protects at the venue, and `refused` the last order that was to protect if
+    the venue refused it.
+    """
+
+    entering: State | None = None
+    leaving: Decimal = Decimal(0)
+    resting: tuple[RestingPrice, ...] = ()
+    refused: IntentRecord | None = None
+
+    def covered(self, quantity: Decimal) -> Decimal:
+        """Return for how many shares of a position a stop rests, unsigned; stops beyond the position don't count."""
+        stops = (each.quantity for each in self.resting if each.is_stop)
+        return min(sum(stops, Decimal(0)), abs(quantity))
+
+
+NOTHING = Work()
+
+
+def state_of(owner: str, quantity: Decimal, work: Work, *, traded: bool = True) -> State:
+    """Return the state of a position of `quantity` signed shares; `traded` is False if it never had a fill."""
+    if not quantity:
+        return State.CLOSED if traded or work.entering is None else work.entering
+    if owner == FOREIGN:
+        return State.QUARANTINED
+    if work.leaving:
+        return State.CLOSING if work.leaving >= abs(quantity) else State.REDUCING
+    whole = abs(quantity).to_integral_value("ROUND_DOWN")
+    if whole and work.covered(quantity) >= whole:
+        return State.PROTECTED
+    return State.ADOPTED if owner == ADOPTED else State.OPEN
+
+
+Event = IntentRecord | Order | OwnedFill
+"""What the ledger records about a position: a promise or its outcome, a report of an order, a fill or adjustment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What is known, each thing once: intents by client order id, orders by the venue's id, fills by activity id."""
+
+    intents: Mapping[str, IntentRecord] = field(default_factory=dict)
+    orders: Mapping[str, Order] = field(default_factory=dict)
+    fills: Mapping[str, OwnedFill] = field(default_factory=dict)
+
+    def after(self, events: Iterable[Event]) -> "Records":
+        """Return the records with these events added, in any order; an event that is known already changes nothing."""
+        intents, orders, fills = dict(self.intents), dict(self.orders), dict(self.fills)
+        for event in events:
+            if isinstance(event, OwnedFill):
+                fills.setdefault(event.fill.activity_id, event)
+            elif isinstance(event, Order):
+                orders[event.venue_id] = max(event, orders.get(event.venue_id, event), key=_order_progress)
+            else:
+                name = event.intent.client_order_id
+                intents[name] = max(event, intents.get(name, event), key=_intent_progress)
+        return Records(intents, orders, fills)
+
+    def state(self, strategy: str, symbol: str) -> State:
+        """Return the state of the position that these records are about."""
+        quantity, traded, booked = Decimal(0), False, defaultdict[str, Decimal](Decimal)
+        for owned in self.fills.values():
+            booked[owned.fill.venue_order_id] += owned.fill.quantity
+            if (owned.strategy, owned.fill.symbol) == (strategy, symbol):
+                quantity, traded = quantity + owned.fill.signed_quantity, True
+        return state_of(strategy, quantity, self.work(booked).get((strategy, symbol), NOTHING), traded=traded)
+
+    def work(self, booked: Mapping[str, Decimal]) -> dict[tuple[str, str], Work]:
+        """Return what is on its way or rests, by strategy and symbol; orders that aren't ours are left out.
+
+        `booked` is how many shares of each order are in the books, by the venue's id. Shares that the venue reports as
+        filled are still on their way until they are booked.
+        """
+        found: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
+        made = {order.client_order_id: order for order in self.orders.values()}
+        replaced, every = set(self._replaced(made)), lineages(self.orders, self.orders)
+        with_leg = {one.parent for lineage in every.values() if not lineage[0].status.terminal for one in lineage}
+        for venue_id, lineage in every.items():
+            intent, order = self._intent_behind(lineage), self.orders[venue_id]
+            if intent is not None and venue_id not in replaced:
+                unbooked = max(order.filled_quantity - booked.get(venue_id, Decimal(0)), Decimal(0))
+                one = _Sent(order, intent, order.open_quantity + unbooked, venue_id in with_leg)
+                found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(one)
+        for record in self.intents.values():
+            intent = record.intent
+            if intent.makes_order and intent.client_order_id not in made:
+                found.setdefault((intent.key.strategy, intent.instrument.symbol), ([], []))[1].append(record)
+        return {key: _work(orders, unreported) for key, (orders, unreported) in found.items()}
+
+    def _replaced(self, made: Mapping[str, Order]) -> Iterator[str]:
+        """Yield the orders that we replaced with one that the venue took, even if it hasn't reported their end yet."""
+        for name, record in self.intents.items():
+            order, intent = made.get(name), record.intent
+            replaces = order is not None and order.status is not OrderStatus.REJECTED
+            if intent.operation is Operation.REPLACE and intent.target_venue_id is not None and replaces:
+                yield intent.target_venue_id
+
+    def _intent_behind(self, lineage: Iterable[Order]) -> Intent | None:
+        """Return the intent that made the nearest of these orders, or None if none is ours."""
+        made = (self.intents.get(order.client_order_id) for order in lineage)
+        return next((record.intent for record in made if record and record.intent.makes_order), None)
+
+
+class _Sent(NamedTuple):
+    """An order with the intent behind it, how many of its shares may still change a position, and if it has a leg."""
+
+    order: Order
+    intent: Intent
+    left: Decimal
+    has_leg: bool
+
+
+def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
+    """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
+    entering, leaving, resting = None, Decimal(0), list[RestingPrice]()
+    failed = (IntentState.REJECTED, IntentState.ABANDONED)
+    for intent in (record.intent for record in unreported if record.state not in failed):
+        if intent.purpose is Purpose.OPEN:
+            entering = State.INTENDED
+        elif not intent.protects and intent.target_venue_id is None:
+            leaving += intent.quantity
+    for order, intent, left, has_leg in sent:
+        if intent.purpose is Purpose.OPEN:
+            entering = State.WORKING if left else entering
+        elif order.stop_price is not None or intent.protects:
+            resting += _resting(order, intent, has_leg=has_leg)
+        else:
+            leaving += left
+    resting.sort(key=lambda one: (not one.is_stop, one.price, one.quantity))
+    return Work(entering, leaving, tuple(resting), _refused(unreported, [one.intent for one in sent]))
+
+
+def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:
+    """Return the last order that was to protect if the venue refused it."""
+    last = max((r for r in unreported if r.intent.protects), key=lambda record: record.intent.at, default=None)
+    if last is None or last.state is not IntentState.REJECTED:
+        return None
+    return None if any(intent.protects and intent.at > last.intent.at for intent in accepted) else last
+
+
+def _resting(order: Order, intent: Intent, *, has_leg: bool) -> Iterator[RestingPrice]:
+    """Yield where a working order closes shares: a stop, or the limit of a pair, and its stop if no leg is listed."""
+    if not order.open_quantity:
+        return
+    if order.stop_price is not None:
+        yield RestingPrice(order.stop_price, order.open_quantity, is_stop=True)
+        return
+    if order.limit_price is not None:
+        yield RestingPrice(order.limit_price, order.open_quantity, is_stop=False)
+    if intent.stop_price is not None and not has_leg:
+        yield RestingPrice(intent.stop_price, order.open_quantity, is_stop=True)
+
+
+_INTENT_PROGRESS = (
+    IntentState.SENT,
+    IntentState.UNKNOWN,
+    IntentState.ABANDONED,
+    IntentState.REJECTED,
+    IntentState.ACKED,
+)
+
+
+def _intent_progress(record: IntentRecord) -> tuple[object, ...]:
+    """Return what orders the records of one intent: what is known about its outcome never gets less."""
+    return _INTENT_PROGRESS.index(record.state), record.updated_at, record.code or "", record.message or ""
+
+
+def _order_progress(order: Order) -> tuple[object, ...]:
+    """Return what orders the reports of one order: shares never unfill and an end is final; then time decides.
+
+    Unlike `Order.supersedes`, this puts any reports in one order, so it doesn't matter which of them arrived last.
+    """
+    updated = order.updated_at.timestamp() if order.updated_at else 0.0
+    return order.filled_quantity, order.status.terminal, updated, repr(order)

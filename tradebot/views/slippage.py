@@ -1,0 +1,104 @@
+"""What fills cost against the midpoint of bid and ask: when decided on, when sent, and when the order arrived."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Fill, Order
+from tradebot.model.position import OwnedFill
+
+IN_FULL = 10_000
+"""How many basis points a whole is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slippage:
+    """The slippage of one fill, or of several together, against one midpoint.
+
+    A cost is positive for either side. `usd` is for all shares, `value_usd` is their value at the midpoint, and `bps`
+    is the ratio of the two in basis points, to two decimals.
+    """
+
+    usd: Decimal
+    value_usd: Decimal
+    bps: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class FillSlippage:
+    """The slippage of one fill against each midpoint; None if that midpoint isn't known.
+
+    `send_quote_age_s` is how old the quote was that the order was sent at.
+    """
+
+    decision: Slippage | None = None
+    send: Slippage | None = None
+    arrival: Slippage | None = None
+    send_quote_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TotalSlippage:
+    """The slippage of all fills whose midpoint `against` (decision, send or arrival) is known; None if there are none.
+
+    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint
+    at sending, `oldest_quote_s` is the age of the oldest quote that an order was sent at.
+    """
+
+    against: str
+    total: Slippage | None
+    known: int
+    of: int
+    oldest_quote_s: float | None = None
+
+
+def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
+    """Return the slippage of a fill, side x (price - midpoint) x quantity; None if the midpoint isn't known."""
+    if middle is None:
+        return None
+    return _of(fill.signed_quantity * (fill.price - middle), fill.quantity * middle)
+
+
+def by_fill(
+    fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
+) -> Mapping[str, FillSlippage]:
+    """Return the slippage of each fill that an order of ours made, by activity id.
+
+    A stop or target that rested at the venue has none: its price was waited for.
+    """
+    behind = {order.venue_id: order for order in orders}
+    found = dict[str, FillSlippage]()
+    for fill in (owned.fill for owned in fills):
+        order = behind.get(fill.venue_order_id)
+        record = promised.get(order.client_order_id) if order else None
+        if order is not None and record is not None and not record.intent.protects:
+            intent, quoted_at = record.intent, record.intent.send_mid_at
+            found[fill.activity_id] = FillSlippage(
+                slippage(fill, intent.decision_mid),
+                slippage(fill, intent.send_mid),
+                slippage(fill, order.arrival_mid),
+                (intent.at - quoted_at).total_seconds() if quoted_at else None,
+            )
+    return found
+
+
+def totals(found: Sequence[FillSlippage]) -> tuple[TotalSlippage, ...]:
+    """Return the slippage of all these fills together, against each midpoint; basis points are weighted by value."""
+    ages = [one.send_quote_age_s for one in found if one.send_quote_age_s is not None]
+    return (
+        _total("decision", [one.decision for one in found]),
+        _total("send", [one.send for one in found], max(ages, default=None)),
+        _total("arrival", [one.arrival for one in found]),
+    )
+
+
+def _total(against: str, found: Sequence[Slippage | None], oldest_quote_s: float | None = None) -> TotalSlippage:
+    known = [one for one in found if one is not None]
+    usd = sum((one.usd for one in known), Decimal(0))
+    value = sum((one.value_usd for one in known), Decimal(0))
+    return TotalSlippage(against, _of(usd, value) if known else None, len(known), len(found), oldest_quote_s)
+
+
+def _of(usd: Decimal, value: Decimal) -> Slippage:
+    return Slippage(usd, value, round(usd / value * IN_FULL, 2))
