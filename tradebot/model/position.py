@@ -68,7 +68,7 @@ class Position:
     @property
     def average_price(self) -> Decimal:
         """Return the average entry price. The position must be open."""
-        return self.cost / self.quantity
+        return self.lots[0].price if len(self.lots) == 1 else self.cost / self.quantity
 
     @property
     def key(self) -> Key:
