@@ -68,7 +68,10 @@ TERMS: Mapping[FindingKind, Terms] = {
         "an order that is open, or filled today, carries our mark, but these books never promised it", True, ""
     ),
     FindingKind.EARLIER_ORDER: Terms(
-        "an open order that the bot sent earlier and these books don't know; left alone until it ends", True, ""
+        "an open order that the bot sent earlier and these books don't know; left alone until it ends, or until a"
+        " person closes the bot's position with flatten SYMBOL, which cancels it first",
+        True,
+        "",
     ),
     FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
     FindingKind.ORDER_LEFT_OUT: Terms(
