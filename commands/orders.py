@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.drawing import usd
+from commands.shared.drawing import order_price, usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import DAY_SECOND, stamp, zone
@@ -41,6 +41,7 @@ class OrderRow:
     filled: Decimal
     average_price: Decimal | None
     limit_price: Decimal | None
+    stop_price: Decimal | None
     status: str
     note: str
     client_order_id: str
@@ -69,7 +70,8 @@ def run(app: "App", *, every: bool, last: int) -> Report:
         if record.state is IntentState.ACKED and record.intent.operation is Operation.CANCEL
     }
     rows = [_ours(record, reported.get(name), ending) for name, record in promised.items()]
-    rows += [_foreign(order) for name, order in reported.items() if name not in promised]
+    leads = {order.venue_id: promised.get(order.client_order_id) for order in orders}
+    rows += [_unnamed(order, leads.get(order.parent or "")) for name, order in reported.items() if name not in promised]
     open_rows = [row for row, may_fill in zip(rows, _may_fill(promised, reported), strict=True) if every or may_fill]
     # Orders of the same time keep the order in which they were recorded.
     chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
@@ -104,25 +106,28 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
         filled=order.filled_quantity if order else Decimal(0),
         average_price=order.filled_average_price if order else None,
         limit_price=intent.limit_price,
+        stop_price=order.stop_price if order else None if intent.limit_price else intent.stop_price,
         status="cancel sent" if ends else order.status.value if order else record.state.value,
         note=clean(words),
         client_order_id=intent.client_order_id,
     )
 
 
-def _foreign(order: "Order") -> OrderRow:
+def _unnamed(order: "Order", leads: "IntentRecord | None") -> OrderRow:
+    """Return an order under an id that isn't ours: the stop of one of our pairs, or somebody else's order."""
     from tradebot.views.holdings import FOREIGN_OWNER
 
     return OrderRow(
         at=order.submitted_at,
         symbol=clean(order.symbol),
         side=order.side.value,
-        purpose="",
-        strategy=FOREIGN_OWNER,
+        purpose=leads.intent.purpose.value if leads else "",
+        strategy=leads.intent.key.strategy if leads else FOREIGN_OWNER,
         quantity=order.quantity,
         filled=order.filled_quantity,
         average_price=order.filled_average_price,
         limit_price=order.limit_price,
+        stop_price=order.stop_price,
         status=order.status.value,
         note="",
         client_order_id=clean(order.client_order_id),
@@ -158,7 +163,7 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
             row.purpose,
             "" if row.quantity is None else f"{row.quantity:,f}",
             f"{row.filled:,f}",
-            usd(row.limit_price) or "market",
+            order_price(row.limit_price, row.stop_price),
             usd(row.average_price),
             f"[{style}]{row.status}[/{style}]",
             escape(f"{row.strategy} {row.note}".strip()),
