@@ -29,6 +29,7 @@ EXPECTED: Mapping[str, str] = {
     "string_too_short": "must not be empty",
     "string_type": "must be text",
     "timezone_aware": "must be a time with its UTC offset, such as 2026-11-16T15:00:00Z",
+    "tuple_type": "must be a list",
     "too_short": "must not be empty",
 }
 """Messages by error type, for the types whose own message talks about Python or parsing."""

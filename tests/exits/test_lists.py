@@ -85,6 +85,17 @@ def test_a_mistake_in_a_list_is_named(listed: object, words: str) -> None:
         parse(listed)
 
 
+def test_a_wrong_value_is_shown_as_it_is_written() -> None:
+    level = {"fraction": Decimal("0.02"), "share": Decimal("0.7")}
+    for levels, words in (
+        ([level, level], "not [{fraction: 0.02, share: 0.7}, {fraction: 0.02, share: 0.7}]"),
+        (level, "scale_out.levels: must be a list, not {fraction: 0.02, share: 0.7}"),
+        ([level | {"share": Decimal("-1")}], "share: must be greater than 0, not -1"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            parse([{"scale_out": {"levels": levels}}])
+
+
 def test_an_empty_list_closes_nothing_but_when_everything_is_closed() -> None:
     for price in (D(1), D(1000), None):
         assert decided(held(), price, ()).reason is Reason.HOLD

@@ -20,10 +20,13 @@ from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.limits import ExitRules
 from tradebot.model.position import Kept
 from tradebot.model.scale_out import ScaleOutLevel
-from tradebot.text import expected, known_name
+from tradebot.text import expected, in_yaml, known_name
 
 Exits = tuple[ExitRule, ...]
 """The rules that watch a position. All of them are asked, so their order doesn't matter."""
+
+LONGEST_VALUE = 200
+"""How many letters of a wrong value are shown."""
 
 Listed = list[dict[str, dict[str, Any]]]
 """Rules as they are written in the configuration: each is its name with its settings."""
@@ -113,7 +116,12 @@ def _mistakes(name: str, bad: ValidationError) -> Iterator[str]:
         elif error["type"] == "missing":
             yield f"{setting}: {expected(error)}"
         else:
-            yield f"{setting}: {expected(error)}, not {reprlib.repr(error['input'])}"
+            yield f"{setting}: {expected(error)}, not {_as_written(error['input'])}"
+
+
+def _as_written(value: object) -> str:
+    """Return a value as the configuration has it; a word in quotes, so that odd letters in it show."""
+    return reprlib.repr(value) if isinstance(value, str) else in_yaml(value)[:LONGEST_VALUE]
 
 
 def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
