@@ -34,6 +34,8 @@ CAUGHT = {
     "no-second-look": 145,
     "one-fill-an-order": 37,
     "no-stop": 9,
+    "no-pairs": 61,
+    "loosen": 152,
     "believe-the-orders": 127,
     "believe-the-positions": 251,
 }
