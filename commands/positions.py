@@ -91,7 +91,7 @@ def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
     prices = (
         f"from {usd(trade.entry_price)} to {usd(exit_price)}, {trade.realized_before_fees_usd:+,.2f} USD before fees"
     )
-    return f"{what}: {prices}{''.join(f', {reason.value}' for reason in trade.reasons)}"
+    return f"{what}: {prices}{''.join(f', {clean(reason)}' for reason in trade.reasons)}"
 
 
 def show_own(console: "Console", rows: "list[Holding]") -> None:
@@ -208,9 +208,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command("positions", epilog="tradebot positions\ntradebot positions --json")
     def positions(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-        """Show open positions, how far each is from its exits, and what protects it at the broker.
+        """Show open positions and how far each is from its exits.
 
-        Reads the bot's own books; the broker isn't asked.
+        Also shows the state of each position, and which stop and target rest for it at the broker. Reads the bot's own
+        books; the broker isn't asked.
         """
         with opened(state_dir, config) as bot:
             report = run(bot)

@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.faults import judge, verdicts
+from tests.faults import judge, pairs, verdicts
 from tests.faults.lies import LIES
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
@@ -84,7 +84,8 @@ def test_no_schedule_breaks_a_promise_each_trouble_is_met_and_survived_and_each_
 def accepted(role: str, order: str, status: str = "new") -> dict[str, Any]:
     """Return an order's line of the log."""
     line = {"event": "order_accepted", "client_order_id": f"tb1.{role}.{order}", "order_id": order, "status": status}
-    return {**line, "symbol": "AAPL", "side": "buy" if role == "OPEN" else "sell", "account": "one"}
+    amounts = {"qty": "8", "filled_qty": "0"}
+    return {**line, **amounts, "symbol": "AAPL", "side": "buy" if role == "OPEN" else "sell", "account": "one"}
 
 
 def asked(role: str, order: str) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def test_the_judge_sees_what_is_there_twice(lines: list[dict[str, Any]], said: s
 def broken(lines: list[dict[str, Any]]) -> list[str]:
     """Return what the judge has against a day."""
     twice = [*verdicts.doubled(lines, judge.accounts(lines)["one"]), *verdicts.exits_beside(lines)]
-    return [*twice, *verdicts.grown(lines)]
+    return [*twice, *pairs.broken(lines)]
 
 
 def test_the_judge_has_no_objection_to_an_exit_that_is_asked_for_again_or_after_another_one() -> None:

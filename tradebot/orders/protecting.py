@@ -52,7 +52,7 @@ def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]
 
 
 def _may_be_protected(world: World, whose: Whose) -> bool:
-    return world.rules.exits.protection is not Protection.BOT and whose[0] != ADOPTED
+    return world.rules.exits.protection in (Protection.VENUE, Protection.BOTH) and whose[0] != ADOPTED
 
 
 def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:

@@ -169,6 +169,14 @@ def test_a_view_during_which_our_own_order_keeps_filling_says_that_it_is_not_ste
     assert (view.steady, [order.filled_quantity for order in view.orders]) == (False, [Decimal(3)])
 
 
+@pytest.mark.parametrize(("others", "steady"), [({}, True), ({"updated_at": "2026-11-16T15:01:00Z"}, False)])
+def test_a_status_that_cannot_be_read_is_no_change_of_our_order(
+    wire: Wire, others: dict[str, object], steady: bool
+) -> None:
+    wire.script = changing(lambda n: [order_row(status="pondering", **others) if n % 2 else order_row()])
+    assert reader(wire).view().steady == steady
+
+
 def test_a_position_is_asked_for_directly_and_its_absence_is_the_venues_own_word(wire: Wire) -> None:
     wire.answer(Scripted(200, position_row(symbol="BRK/B")))
     found = reader(wire).position("BRK/B")

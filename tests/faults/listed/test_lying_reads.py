@@ -14,7 +14,7 @@ from decimal import Decimal
 import pytest
 import requests
 
-from tests.faults import judge, verdicts
+from tests.faults import judge, pairs, verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader
 from tests.faults.stage import CONFIGURATION, Stage
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -102,7 +102,7 @@ def asked(trader: Trader) -> list[dict[str, str]]:
 def is_lawful(trader: Trader) -> None:
     """See that nothing was opened beside what is there, nothing closed twice, and no position turned round."""
     events = [event for event in trader.stage.log() if event.get("account") == trader.bot.number]
-    found = [*verdicts.doubled(events, trader.told()), *verdicts.grown(events), *verdicts.exits_beside(events)]
+    found = [*verdicts.doubled(events, trader.told()), *pairs.broken(events), *verdicts.exits_beside(events)]
     assert found == []
 
 
