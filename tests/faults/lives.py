@@ -25,29 +25,26 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
-from unittest.mock import patch
 
-from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from commands import flatten, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
+from tests.faults.ground import Day, Ground, Killed, Verb, laid
 from tests.faults.life_controls import CONTROLS
-from tests.faults.ground import KILLED, Day, Ground, Killed, Verb, laid, told
 from tests.faults.life_judge import LifeJudge
-from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.exchange.commands.actions import ACTIONS
 from tradebot.exchange.commands.command import Command
-from tradebot.exits.lists import Exits, of_account, parse
+from tradebot.exits.lists import Exits, parse
 from tradebot.limits import Protection
 from tradebot.model.baseline import Baseline
 from tradebot.model.candidate import Side
 from tradebot.model.needs import Needs
-from tradebot.model.position import FOREIGN
 from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trading import TradingState
 from tradebot.model.view import StrategyView
