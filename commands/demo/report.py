@@ -108,13 +108,16 @@ def _exits(app: "App", session: "Session") -> dict[str, int]:
     from collections import Counter
 
     from commands.shared.records import exit_reasons
+    from tradebot.exits.why import parse
     from tradebot.model.trade import trades
 
     fills = app.ledger.fills()
     filled = {owned.fill.venue_order_id for owned in fills if owned.fill.at >= session.open}
     closing = [filled.intersection(trade.exit_orders) for trade in trades(fills)]
     reasons = exit_reasons(app, set().union(*closing))
-    of_trades = ({str(reason) for order in orders if (reason := reasons[order])} for orders in closing)
+    of_trades = (
+        {part.name for order in orders if (reason := reasons[order]) for part in parse(reason)} for orders in closing
+    )
     return dict(Counter(reason for of_one in of_trades for reason in sorted(of_one)).most_common())
 
 

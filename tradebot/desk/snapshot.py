@@ -104,7 +104,12 @@ def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
     """Return our working orders, and orders that someone replaced ours with; those that only protect don't count."""
     owned = ((order, books.intent_behind(order)) for order in orders if not books.protects(order))
     return tuple(
-        OwnOrder(record.intent.key.strategy if record else "", order.symbol, order.side)
+        OwnOrder(
+            record.intent.key.strategy if record else "",
+            order.symbol,
+            order.side,
+            Decimal(0) if record and record.intent.rests else order.open_quantity,
+        )
         for order, record in owned
         if record or is_marked(order.client_order_id)
     )
