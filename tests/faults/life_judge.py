@@ -13,6 +13,7 @@ from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.market.bars import usd
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
+from tradebot.model.position import FOREIGN
 from tradebot.model.trade import trades
 
 Event = Mapping[str, Any]
@@ -122,7 +123,7 @@ class LifeJudge:
             made = ledger.cash_adjustments()
             made += sum((p.realized_pnl for p in positions), Decimal(0))
             rows = sum((t.realized_before_fees_usd for t in trades(ledger.fills())), Decimal(0))
-            ours = sum((p.realized_pnl for p in positions if p.strategy != "foreign"), Decimal(0))
+            ours = sum((p.realized_pnl for p in positions if p.strategy != FOREIGN), Decimal(0))
         for position in positions:
             if position.quantity:
                 made += position.quantity * (usd(engine.price(position.symbol)) - position.average_price)

@@ -100,6 +100,8 @@ TERMS: Mapping[str, Mapping[str, str | int]] = {
     "cash_dividend": {"rate": "0.25"},
     "name_change": {},
 }
+NIGHTS = 2
+"""As many as the market has from where lives begin."""
 BETWEEN_PASSES = (61, 61, 61, 180, 600)
 
 
@@ -271,11 +273,15 @@ class Lives(RuleBasedStateMachine):
         self._lists = dict(zip(OWNERS, (parse(list(first)), parse(list(second))), strict=True))
         self._protection, self._twice = protection, twice
         self._did: list[tuple[str, tuple[Any, ...]]] = []
-        self._hand = Counter[str]()
+        self._hand, self._nights = Counter[str](), 0
         self._names = {symbol: symbol for symbol in SYMBOLS}
         self.life = Life(self.ground, self._lists, protection)
         for owner, symbol, side in zip(OWNERS, SYMBOLS, sides, strict=True):
             self._do("wanted", owner, Open(symbol, side, 0.9 * side.sign, 1.0))
+
+    def _killed(self, kill: int | None) -> int | None:
+        """Return when a process is killed; never in a life that is lived twice, whose processes reach other points."""
+        return None if self._twice else kill
 
     def _do(self, name: str, *arguments: Any) -> Any:
         self._did.append((name, arguments))
@@ -304,7 +310,7 @@ class Lives(RuleBasedStateMachine):
             stop_loss_fraction=stop,
             targets=levels,
         )
-        self._do("wanted", owner, want, kill)
+        self._do("wanted", owner, want, self._killed(kill))
 
     @rule(
         owner=st.sampled_from(OWNERS),
@@ -315,29 +321,35 @@ class Lives(RuleBasedStateMachine):
     def leave(self, owner: str, symbol: str, quantity: int | None, kill: int | None) -> None:
         """Let a strategy close or reduce what it has."""
         name = self._names[symbol]
-        self._do("wanted", owner, Reduce(name, Decimal(quantity), "drawn") if quantity else Close(name, "drawn"), kill)
+        self._do(
+            "wanted",
+            owner,
+            Reduce(name, Decimal(quantity), "drawn") if quantity else Close(name, "drawn"),
+            self._killed(kill),
+        )
 
     @rule(
-        times=st.lists(st.sampled_from(BETWEEN_PASSES), min_size=1, max_size=5),
+        times=st.lists(st.sampled_from(BETWEEN_PASSES), min_size=2, max_size=8),
         kill=st.one_of(*[st.none()] * 4, st.integers(1, 25)),
     )
     def watch(self, times: list[int], kill: int | None) -> None:
         """Run some passes of exits; the first may be killed."""
         for seconds in times:
-            self._do("passes", "exits", seconds, kill)
+            self._do("passes", "exits", seconds, self._killed(kill))
             kill = None
 
     @rule(
-        verb=st.sampled_from(["compare", "compare", "unhalt"]),
+        verb=st.sampled_from(["compare", "unhalt"]),
         kill=st.one_of(*[st.none()] * 4, st.integers(1, 25)),
         watches=st.integers(0, 4),
     )
     def compare(self, verb: str, kill: int | None, watches: int) -> None:
         """Compare books and broker, or end a halt, and then run passes of exits."""
-        self._do("passes", verb, 61, kill)
+        self._do("passes", verb, 61, self._killed(kill))
         for _ in range(watches):
             self._do("passes", "exits", 61)
 
+    @precondition(lambda self: self._nights < NIGHTS)
     @rule(
         seconds=st.sampled_from([1, 61, 600]),
         symbol=st.sampled_from(SYMBOLS),
@@ -345,6 +357,7 @@ class Lives(RuleBasedStateMachine):
     )
     def night(self, seconds: int, symbol: str, kind: str | None) -> None:
         """Hold over a night, in which a corporate action may take effect."""
+        self._nights += 1
         name = self._names[symbol]
         announced = bool(kind) and not self._hand[symbol] and (kind != "name_change" or name == symbol)
         if announced:
@@ -352,39 +365,46 @@ class Lives(RuleBasedStateMachine):
         if self._do("night", seconds) and announced and kind == "name_change":
             self._names[symbol] = RENAMED[symbol]
 
-    @rule(state=st.sampled_from([TradingState.REDUCE_ONLY, TradingState.REDUCE_ONLY, TradingState.FLATTEN]))
-    def halt(self, state: TradingState) -> None:
-        """Let a person halt."""
-        self._do("halted", state)
-
-    @rule(symbol=st.sampled_from([*SYMBOLS, None]), side=st.sampled_from(["buy", "sell", "flatten"]))
-    def person(self, symbol: str | None, side: str) -> None:
-        """Let a person close positions through the bot, buy a share of his own, or sell one that he has."""
-        if symbol is None or side == "flatten":
-            self._do("flattened", self._names[symbol] if symbol else None)
-            return
-        sign = 1 if side == "buy" else -1
-        if self._hand[symbol] + sign >= 0 and symbol == self._names[symbol]:
-            self._hand[symbol] += sign
-            self._do("by_hand", symbol, side, 1)
+    @rule(
+        what=st.sampled_from(["buy", "sell", "flatten", "flatten", "flatten all", "halt", "halt and flatten"]),
+        symbol=st.sampled_from(SYMBOLS),
+    )
+    def person(self, what: str, symbol: str) -> None:
+        """Let a person halt the bot, close positions through it, buy a share of his own, or sell one that he has."""
+        if what.startswith("halt"):
+            self._do("halted", TradingState.FLATTEN if "flatten" in what else TradingState.REDUCE_ONLY)
+        elif what.startswith("flatten"):
+            self._do("flattened", None if "all" in what else self._names[symbol])
+        elif symbol == self._names[symbol] and self._hand[symbol] + (1 if what == "buy" else -1) >= 0:
+            self._hand[symbol] += 1 if what == "buy" else -1
+            self._do("by_hand", symbol, what, 1)
 
     @rule(
         doubt=st.one_of(st.none(), st.sampled_from(sorted(DOUBTS))),
         fault=st.sampled_from(sorted(FAULTS)),
         request=st.sampled_from(WRITES),
         nth=st.integers(1, 2),
+        meets=st.sampled_from(["exits", "protect", "protect", "close", "close"]),
+        symbol=st.sampled_from(SYMBOLS),
+        calms=st.booleans(),
     )
-    def trouble(self, doubt: str | None, fault: str, request: str, nth: int) -> None:
-        """Let one request have another fate, or let the venue treat exits in another way from now on."""
+    def trouble(
+        self, doubt: str | None, fault: str, request: str, nth: int, meets: str, symbol: str, calms: bool
+    ) -> None:
+        """Let one request have another fate, or let the venue treat exits in another way from now on; then trade."""
         befalls = GOES_WITH.get(fault, WRITES)
         asked = request if request in befalls else befalls[0]
         once = {"when": {"request": asked, "nth": nth}, "what": FAULTS[fault]}
+        owner, name = OWNERS[SYMBOLS.index(symbol)], self._names[symbol]
+        if meets in ("protect", "close"):
+            self._do("wanted", owner, Open(name, Side.BUY, 0.9, 1.0))
+            self._do("passes", "compare" if meets == "protect" else "exits", 61)
         self._do("armed", DOUBTS[doubt] if doubt else once)
-
-    @rule()
-    def calm(self) -> None:
-        """End all faults."""
-        self._do("calmed")
+        if meets == "close":
+            self._do("wanted", owner, Close(name, "drawn"))
+        self._do("passes", "exits", 61)
+        if calms:
+            self._do("calmed")
 
     def teardown(self) -> None:
         """Let all trouble end, compare and watch; live it again if that was drawn."""
@@ -447,7 +467,7 @@ def main() -> int:
     """Live what the arguments say, and tell whether every promise held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--examples", type=int, default=100, help="how many lives")
-    parser.add_argument("--steps", type=int, default=25, help="the most that befalls one")
+    parser.add_argument("--steps", type=int, default=14, help="the most that befalls one")
     parser.add_argument("--seed", type=int, default=0, help="what they are drawn from")
     parser.add_argument("--control", choices=sorted(CONTROLS), help="break the bot in this way")
     parser.add_argument("--quick", action="store_true", help="don't look for the shortest example")
