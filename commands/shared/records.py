@@ -85,14 +85,14 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     # The trades of positions that were opened before that are cut off, so only those that fit what is held count.
     keyed = {(one.strategy, one.symbol, one.opened_at): one for one in trades(ledger.money.fills_since(since))}
     found = {key: one for key, one in keyed.items() if one.closed_at is None and one.open_quantity == held.get(key)}
-    reasons = _exit_reasons(app, {order for trade in found.values() for order in trade.exit_orders})
+    reasons = exit_reasons(app, {order for trade in found.values() for order in trade.exit_orders})
     return tuple(
         replace(trade.with_kept(kept.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
         for key, trade in found.items()
     )
 
 
-def _exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, Reason | None]":
+def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, Reason | None]":
     """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
     ledger = app.ledger_view
     chains = ledger.order_chains(venue_ids)
