@@ -35,7 +35,6 @@ from commands.shared.tables import Table, number
 from commands.shared.times import DAY_SECOND, stamp
 from tradebot.adapters.state import state_folder
 from tradebot.exchange import process
-from tradebot.model.reasons import Reason
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 STATE = Path(__file__).parents[1] / "state"
 EARLIER_HOLD_MIN, EARLIER_DECAY = 7.8, 94
 """What an earlier bot did: its median hold in minutes, and the percentage of its exits that were signal decay."""
+DECAY = "signal_decay"
 PANELS = 5
 MOST_BARS = 10_000
 
@@ -152,7 +152,7 @@ def figures(positions: Sequence[Followed], found: Sequence[Gap], costs: "Sequenc
     closed = [one for one in positions if one.hold is not None]
     held_min = [one.hold.total_seconds() / 60 for one in closed if one.hold]
     why = Counter(reason for one in closed for reason in one.why)
-    decay = sum(any(Reason.SIGNAL_DECAY.value.lower() in reason.lower() for reason in one.why) for one in closed)
+    decay = sum(any(DECAY in reason for reason in one.why) for one in closed)
     earned = sum((one.trade.realized_before_fees_usd for one in positions), Decimal(0))
     yield Figure("positions", f"{len(closed)} closed, {len(positions) - len(closed)} open")
     if closed:

@@ -91,7 +91,7 @@ def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
     prices = (
         f"from {usd(trade.entry_price)} to {usd(exit_price)}, {trade.realized_before_fees_usd:+,.2f} USD before fees"
     )
-    return f"{what}: {prices}{''.join(f', {reason.value}' for reason in trade.reasons)}"
+    return f"{what}: {prices}{''.join(f', {clean(reason)}' for reason in trade.reasons)}"
 
 
 def show_own(console: "Console", rows: "list[Holding]") -> None:

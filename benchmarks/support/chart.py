@@ -33,7 +33,7 @@ class _Scale:
     def __init__(self, panel: Panel, top: float) -> None:
         self._times = [at for at, _ in panel.closes]
         prices = [price for _, price in panel.closes]
-        middle, reach = (max(prices) + min(prices)) / 2, (max(prices) - min(prices)) * Decimal("1.5")
+        middle, reach = (max(prices) + min(prices)) / 2, (max(prices) - min(prices)) * Decimal("2.2")
         levels = [
             level
             for position in panel.positions

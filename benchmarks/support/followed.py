@@ -140,15 +140,11 @@ def _one(trade: "Trade", why: Mapping[str, str], rows: Sequence[Rested], until: 
 
 
 def _why(app: "App", found: Iterable["Trade"]) -> Mapping[str, str]:
-    """Return the reason of each order that closed shares: the rules' own text, or what rested if the exchange acted."""
+    """Return what each order that closed shares says of its reason."""
     from commands.shared.records import exit_reasons
 
     closing = {order for trade in found for order in trade.exit_orders}
-    names = {order.venue_id: order.client_order_id for order in app.ledger.orders()}
-    promised = app.ledger.promised({names[order] for order in closing if order in names})
-    texts = {order: promised[name].intent.why for order, name in names.items() if name in promised}
-    reasons = exit_reasons(app, closing)
-    return {order: texts.get(order) or str(reason) for order, reason in reasons.items() if reason}
+    return {order: why for order, why in exit_reasons(app, closing).items() if why}
 
 
 def played(app: "App", sessions: int) -> Iterator[tuple[int, int]]:

@@ -496,8 +496,8 @@ def test_any_alias_in_the_environment_goes_before_the_file(tmp_path: Path) -> No
 
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     path = env_file(tmp_path, "UW_API_KEY='from $HOME file'\nALPACA_KEY=filed\n")
-    secrets = load_secrets({"ALPACA_KEY": "environment"}, path)
-    assert (secrets.alpaca_key, secrets.uw_key) == ("environment", "from $HOME file")
+    secrets = load_secrets({"ALPACA_KEY": "typed"}, path)
+    assert (secrets.alpaca_key, secrets.uw_key) == ("typed", "from $HOME file")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])

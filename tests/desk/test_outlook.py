@@ -145,7 +145,7 @@ def test_scores_are_those_since_the_entry_and_their_noise_is_of_all_that_are_kep
     found = looks(scene)
     assert found.scores == (0.1, 0.2, 0.3)
     changes = [after - before for before, after in pairwise(scores)]
-    assert found.noise == stdev(changes)
+    assert found.noise == pytest.approx(stdev(changes))
 
 
 SCORES = st.lists(st.floats(-1, 1, allow_nan=False), min_size=2, max_size=20)

@@ -123,6 +123,7 @@ class Ground:
         self._trade(exchange, {"AAPL": "sell"})
         self._keep(exchange, "short")
         self._verb(evaluate_exits.run)
+        tick(exchange, {"seconds": 61})
         self._keep(exchange, "paired")
         switch.halt(self.root / "bot", "schedule", "a person", _now(exchange), TradingState.FLATTEN)
         self._keep(exchange, "leaving")

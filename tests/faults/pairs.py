@@ -44,7 +44,9 @@ class Groups:
         claims: dict[str, Decimal] = {}
         for order, event in self.last.items():
             if (event["symbol"], event["side"]) == (symbol, side) and event["status"] not in ENDED:
-                left = Decimal(event["qty"] or 0) - Decimal(event["filled_qty"])
+                # A replacement on its way doesn't say yet what the order before it has filled.
+                before = self.last.get(event.get("replaces", ""), event) if event["status"] == "pending_new" else event
+                left = Decimal(event["qty"] or 0) - Decimal(before["filled_qty"])
                 claims[self.first[order]] = max(claims.get(self.first[order], NONE), left)
         return claims
 

@@ -235,3 +235,18 @@ def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> Non
     assert found.ledger.totals().foreign_quantities({}) == {}
     ended = [order.status for order in found.ledger.orders() if order.order_class is OrderClass.OCO]
     assert sorted(ended) == [OrderStatus.CANCELED, OrderStatus.FILLED]
+
+
+def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosened_it() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    leg = next(order for order in working(found) if order.parent)
+    found.later(60)
+    found.venue.book[leg.client_order_id] = replace(leg, stop_price=Decimal("97.50"), updated_at=found.venue.now)
+    exits(found, "open+32m")
+    exits(found, "open+33m")
+    (told,) = [event for event in found.events.emitted if event.event_type == "stop_moved_by_broker"]
+    assert (told.details["before"], told.details["now"]) == ("98.00", "97.50")
+    (back,) = found.venue.replaced
+    assert (back.purpose, back.stop_price) == (Purpose.PROTECT, Decimal("98.00"))

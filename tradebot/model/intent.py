@@ -39,12 +39,12 @@ class Mark(NamedTuple):
 
 def is_marked(client_order_id: str) -> bool:
     """Return True if a client order id carries our mark, the only sign at the venue that an order is ours."""
-    return mark_of(client_order_id) is not None
+    return client_order_id.startswith(ID_PREFIX)
 
 
 def mark_of(client_order_id: str) -> Mark | None:
     """Read our mark in a client order id; None for an order that isn't ours."""
-    if not client_order_id.startswith(ID_PREFIX):
+    if not is_marked(client_order_id):
         return None
     parts = client_order_id.split(".")
     if len(parts) < 6:

@@ -227,9 +227,11 @@ def _exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | Non
 def _without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, tuple[Decision, ...]]:
     """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
     quantity, whole = _quantity(candidate), _whole(candidate)
+    if whole == quantity:
+        return candidate, ()
     rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
     closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
-    if whole == quantity or not any(intent.quantity % intent.instrument.lot for intent in closing):
+    if not any(intent.quantity % intent.instrument.lot for intent in closing):
         return candidate, ()
     none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, candidate.instrument.lot)
     return replace(candidate, quantity=whole or quantity), () if whole else (none,)

@@ -74,9 +74,12 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
     books = read_books(ledger, now, view.orders)
     if omitted_orders(may_fill(books, session), view.orders):
         second = catch_up(reader, ledger, view.orders, session, now)
-        orders, fills, unfilled = applied.orders, applied.fills, applied.unfilled
         applied = replace(
-            second, orders=orders + second.orders, fills=fills + second.fills, unfilled=unfilled + second.unfilled
+            second,
+            orders=applied.orders + second.orders,
+            fills=applied.fills + second.fills,
+            unfilled=applied.unfilled + second.unfilled,
+            moved=applied.moved + second.moved,
         )
         books = read_books(ledger, now, view.orders)
     booked = apply_activities(reader, ledger, books, view, now)

@@ -123,6 +123,23 @@ def test_a_view_is_read_again_where_an_order_filled_meanwhile(wire: Wire) -> Non
     assert not readings
 
 
+def test_a_list_of_orders_that_stays_the_same_is_read_once_and_its_bad_rows_count_each_time(wire: Wire) -> None:
+    tally = DriftTally(lambda drift: None)
+    lists = [[order_row(qty="many"), order_row()]] * 4 + [[order_row(qty="many"), order_row(filled_qty="4")]] * 2
+    fixed: Script = routes()
+
+    def venue(asked: Asked) -> Scripted:
+        return Scripted(200, lists.pop(0)) if asked.path == "/v2/orders" else fixed(asked)
+
+    wire.script = venue
+    alpaca = reader(wire, tally)
+    views = [alpaca.view() for _ in range(3)]
+    assert [[order.filled_quantity for order in view.orders] for view in views] == [[0], [0], [4]]
+    assert [view.unreadable for view in views] == [1, 1, 1]
+    assert tally.counts[Drift("order", "qty", "row refused: is not a number: many")] == 2
+    assert not lists
+
+
 def changing(orders: Callable[[int], list[dict[str, object]]]) -> Script:
     """Return a script whose n-th list of orders is another one each time."""
     numbers, fixed = count(), routes()

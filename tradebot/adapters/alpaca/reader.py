@@ -65,6 +65,8 @@ class AlpacaReader:
         self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy, venue.before_read)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = 0
+        self._rows_read: list[tuple[object, str | None]] = []
+        self._orders_read: tuple[tuple[Order, ...], int] = ((), 0)
 
     def clock(self) -> VenueClock:
         """Return the venue's time and its current session."""
@@ -243,10 +245,16 @@ class AlpacaReader:
         return tuple(once.values()), len(raws) - len(positions) + len(set(positions)) - len(once)
 
     def _open_orders(self) -> tuple[tuple[Order, ...], int]:
-        """Return the readable open orders, each once, and how many rows could not be read."""
+        """Return the readable open orders, each once, and how many rows could not be read.
+
+        Orders that rest at the venue are listed again and again; a list that is the same as the last one isn't parsed.
+        """
         rows = [row for page in self._order_pages("open", NESTED) for raw in page for row in with_open_legs(raw)]
-        orders = keep_readable("order", rows, self._read_nested, self._tally)
-        return tuple({order.venue_id: order for order in orders}.values()), len(rows) - len(orders)
+        if rows != self._rows_read:
+            orders = keep_readable("order", rows, self._read_nested, self._tally)
+            once = tuple({order.venue_id: order for order in orders}.values())
+            self._rows_read, self._orders_read = rows, (once, len(rows) - len(orders))
+        return self._orders_read
 
     def _read_nested(self, row: tuple[object, str | None]) -> Order:
         return read_order(row[0], self._tally, row[1])
