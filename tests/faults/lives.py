@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from commands import flatten, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
@@ -174,7 +174,10 @@ class Life:
         self._calm = 0
         if not self.day.is_open or not self.day.jump({"to": "close"}):
             return False
-        return self.day.jump({"to": "next_open"}) and (self.day.tick(seconds=seconds) or True)
+        if not self.day.jump({"to": "next_open"}):
+            return False
+        self.day.tick(seconds=seconds)
+        return True
 
     def halted(self, state: TradingState) -> None:
         """Let a person halt the bot."""
@@ -452,7 +455,7 @@ def install() -> None:
         return replace(rules, exits=exits, own_exits=dict(Life.lists))
 
     App._rules_after = rules_after  # type: ignore[method-assign]
-    submitted.strategies_of = lambda *_: tuple(Life.wants)  # type: ignore[assignment]
+    submitted.strategies_of = lambda *_: tuple(Life.wants)
 
 
 @contextmanager
