@@ -220,6 +220,37 @@ def test_a_lost_pair_is_not_doubled_and_is_no_obstacle_to_an_exit() -> None:
     assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
 
 
+def test_a_lost_exit_through_a_pair_is_sent_again_under_its_own_id_after_a_while() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.later(20_000)
+    found.venue.script["AAPL"], found.venue.swallows = LOST, True
+    exits(found, "open+300m")
+    del found.venue.script["AAPL"]
+    found.later(60)
+    exits(found, "open+301m")
+    assert len(found.venue.replaced) == 1
+    found.later(300)
+    exits(found, "open+306m")
+    first, again = found.venue.replaced
+    assert again == first
+    assert found.venue.book[again.client_order_id].status is OrderStatus.NEW
+
+
+def test_a_lost_pair_is_no_exit_that_is_sent_again() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"], found.venue.swallows = LOST, True
+    exits(found)
+    (lost,) = protecting(found)
+    del found.venue.script["AAPL"]
+    found.later(20_000)
+    exits(found, "open+300m")
+    assert found.venue.submitted[-1].purpose is Purpose.CLOSE
+    assert protecting(found) == [lost]
+
+
 def test_what_protects_nothing_anymore_is_canceled() -> None:
     found = scene()
     entered(found)

@@ -262,13 +262,25 @@ def _whole(candidate: Candidate) -> Decimal:
 
 
 def _lost_exit(desk: Desk, position: Position) -> Intent | None:
-    """Return an exit the venue has not known for a while, if its whole quantity is still there to close."""
+    """Return an exit the venue has not known for a while, if what it is to close is still there."""
     for record in desk.books.unresolved:
         intent = record.intent
-        closes = intent.operation is Operation.SUBMIT and intent.purpose is not Purpose.OPEN
+        # A change of an exit that works already is resent where working orders are looked after.
+        closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
+        closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
         same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         if closes and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
-            still_closable = closable(desk, position.symbol, position.quantity) >= intent.quantity
-            return intent if still_closable else None
+            return intent if _is_still_there(desk, position, intent) else None
     return None
+
+
+def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
+    """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through still rests.
+
+    The order that a replace names is replaced only once, so the request may have arrived without doing harm.
+    """
+    if lost.operation is Operation.SUBMIT:
+        return closable(desk, position.symbol, position.quantity) >= lost.quantity
+    pairs = desk.resting.get((position.strategy, position.symbol), ())
+    return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)
