@@ -106,7 +106,31 @@ def test_a_stop_at_the_venue_is_left_to_the_venue_unless_it_does_not_act(side: S
     assert record.candidates[0].terminal.reason is Reason.LEFT_TO_BROKER
     found.price("AAPL", "97.4" if side is Side.BUY else "102.6")
     exits(found, "open+33m")
-    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
+    assert left_at_once(found), "no limit of a pair can go past its stop"
+
+
+def left_at_once(found: Scene) -> bool:
+    """Say whether an exit was sent in the place of a pair, without asking first for a price that a venue refuses."""
+    canceled = [intent.purpose for intent in found.venue.cancelled] == [Purpose.PROTECT]
+    return canceled and not found.venue.replaced and found.venue.submitted[-1].purpose is Purpose.CLOSE
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "limit"), [(Side.BUY, "98.3", "98.01"), (Side.SELL, "101.7", "101.99"), (Side.BUY, "98", None)]
+)
+def test_near_its_stop_the_limit_of_a_pair_goes_just_before_it_if_that_fills(
+    side: Side, price: str, limit: str | None
+) -> None:
+    found = scene()
+    entered(found, side)
+    exits(found)
+    found.later(20_000)
+    found.price("AAPL", price)
+    exits(found, "open+300m")
+    if limit is None:
+        assert left_at_once(found)
+    else:
+        assert [intent.limit_price for intent in found.venue.replaced] == [Decimal(limit)]
 
 
 def test_with_both_the_bot_closes_at_the_stop_too() -> None:
@@ -115,7 +139,7 @@ def test_with_both_the_bot_closes_at_the_stop_too() -> None:
     exits(found)
     found.price("AAPL", "97.9")
     exits(found, "open+32m")
-    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
+    assert left_at_once(found)
 
 
 def test_an_exit_goes_through_the_pair_while_its_stop_keeps_working() -> None:

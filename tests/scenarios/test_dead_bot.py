@@ -42,7 +42,7 @@ def asked(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def stop_rests(event: dict[str, Any]) -> bool:
-    return event["event"] == "order_new" and event["type"] == "stop"
+    return bool(event["event"] == "order_new" and event["type"] == "stop")
 
 
 def closed(bot: Bot) -> dict[str, tuple[Trade, str | None]]:

@@ -104,7 +104,12 @@ def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
     """Return our working orders, and orders that someone replaced ours with; those that only protect don't count."""
     owned = ((order, books.intent_behind(order)) for order in orders if not books.protects(order))
     return tuple(
-        OwnOrder(record.intent.key.strategy if record else "", order.symbol, order.side)
+        OwnOrder(
+            record.intent.key.strategy if record else "",
+            order.symbol,
+            order.side,
+            Decimal(0) if record and record.intent.rests else order.open_quantity,
+        )
         for order, record in owned
         if record or is_marked(order.client_order_id)
     )
@@ -132,7 +137,9 @@ def halt_evidence(
     """Return signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
     marked = [order for order in view.orders if is_marked(order.client_order_id)]
     unpromised = [order for order in marked if order.client_order_id not in books.promised]
-    copies = [order for order in unpromised if order.venue_id in books.sent_by_another_copy]
+    # What protects a position adds no risk; it shows that these books are older than the orders.
+    adding = [order for order in unpromised if order.client_order_id not in unknown.protecting]
+    copies = [order for order in adding if order.venue_id in books.sent_by_another_copy]
     earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
     copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]

@@ -83,7 +83,7 @@ def _protect_one(
         if abs(desk.now - lost.at) >= EXIT_LOOKUP and _fits(desk, position, lost, pairs):
             yield _again(world, desk, lost)
         return
-    if _is_being_closed(desk, position) or desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
+    if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
         return
     side = closing_side(position.quantity)
     stop = on_tick(levels.stop or Decimal(0), side)
@@ -91,6 +91,7 @@ def _protect_one(
         if _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction):
             yield _send(world, desk, _tightened(call, desk, pair, stop), Reason.STOP_TIGHTENED, stop)
     shares = _protectable(desk, position, side) - sum((pair.quantity for pair in pairs), Decimal(0))
+    shares = whole_lots(Instrument(position.symbol), shares - _being_closed(desk, position))
     if shares <= 0 or position.symbol in desk.unproven:
         return
     kind = class_to_try(desk.books, (position.strategy, position.symbol))
@@ -111,10 +112,11 @@ def _lost(desk: Desk, position: Position) -> Intent | None:
     return next((intent for intent in unknown if (intent.key.strategy, intent.key.symbol) == whose), None)
 
 
-def _is_being_closed(desk: Desk, position: Position) -> bool:
-    """Return True if an exit of the position is working: the shares are its own."""
+def _being_closed(desk: Desk, position: Position) -> Decimal:
+    """Return the shares of the position that working exits may still close, unsigned: those are the exits' own."""
     exits = (position.strategy, position.symbol, closing_side(position.quantity))
-    return any((order.strategy, order.symbol, order.side) == exits for order in desk.book.own_orders)
+    own = (order for order in desk.book.own_orders if (order.strategy, order.symbol, order.side) == exits)
+    return sum((order.shares for order in own), Decimal(0))
 
 
 def _fits(desk: Desk, position: Position, lost: Intent, pairs: tuple[Resting, ...]) -> bool:
