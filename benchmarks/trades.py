@@ -35,6 +35,7 @@ from commands.shared.tables import Table, number
 from commands.shared.times import DAY_SECOND, stamp
 from tradebot.adapters.state import state_folder
 from tradebot.exchange import process
+from tradebot.exits.why import parse
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -62,6 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--faults", nargs="*", default=[], help="ready-made scripts or files of faults to arm")
     parser.add_argument("--edge", type=float, help="how well the flow predicts prices, 0 to 1")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--keep", type=Path, help="make the bot in this new folder and keep it, to look at it later")
     parser.add_argument("--plot", type=Path, help="write a drawing of the busiest symbols to this SVG file")
     return parser.parse_args()
 
@@ -101,7 +103,7 @@ def traded(wish: argparse.Namespace) -> "Iterator[App]":
 
     STATE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as name:
-        state, config = Path(name) / "bot", Path(name) / "bot.yaml"
+        state, config = wish.keep or Path(name) / "bot", Path(name) / "bot.yaml"
         config.write_text(yaml.safe_dump(configuration(wish)), encoding="utf-8")
         init.run(str(state), str(config), "benchmark", {"mode": "sandbox"})
         try:
@@ -147,12 +149,17 @@ def within(at: datetime, one: Followed) -> bool:
     return one.trade.opened_at <= at and (one.trade.closed_at is None or at <= one.trade.closed_at)
 
 
+def rules(one: Followed) -> set[str]:
+    """Return the names of everything that closed a position or a part of it, without amounts."""
+    return {part.name for reason in one.why for part in parse(reason)}
+
+
 def figures(positions: Sequence[Followed], found: Sequence[Gap], costs: "Sequence[TotalSlippage]") -> Iterator[Figure]:
     """Yield what all positions have in common."""
     closed = [one for one in positions if one.hold is not None]
     held_min = [one.hold.total_seconds() / 60 for one in closed if one.hold]
-    why = Counter(reason for one in closed for reason in one.why)
-    decay = sum(any(DECAY in reason for reason in one.why) for one in closed)
+    names = [rules(one) for one in closed]
+    decay = sum(DECAY in fired for fired in names)
     earned = sum((one.trade.realized_before_fees_usd for one in positions), Decimal(0))
     yield Figure("positions", f"{len(closed)} closed, {len(positions) - len(closed)} open")
     if closed:
@@ -161,8 +168,8 @@ def figures(positions: Sequence[Followed], found: Sequence[Gap], costs: "Sequenc
         yield Figure("median hold", f"an earlier bot: {EARLIER_HOLD_MIN}", statistics.median(held_min), "min")
         share = 100 * decay / len(closed)
         yield Figure("closed by signal decay", f"an earlier bot: {EARLIER_DECAY}", share, "%")
-    for reason, count in why.most_common():
-        yield Figure(f"  {reason}", f"{count} exits", 100 * count / len(closed), "%")
+        for rule, count in Counter(rule for fired in names for rule in fired).most_common():
+            yield Figure(f"  with {rule}", f"{count} positions", 100 * count / len(closed), "%")
     first = [one.first_stop_s for one in positions if one.first_stop_s is not None]
     yield Figure("with a stop at the exchange", f"{len(first)} of {len(positions)} positions")
     if first:
