@@ -305,3 +305,23 @@ def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosene
     assert (told.details["before"], told.details["now"]) == ("98.00", "97.50")
     (back,) = found.venue.replaced
     assert (back.purpose, back.stop_price) == (Purpose.PROTECT, Decimal("98.00"))
+
+
+def test_what_rests_is_canceled_once_the_bot_is_to_watch_by_itself() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.exits = found.exits.model_copy(update={"protection": Protection.BOT})
+    exits(found, "open+32m")
+    assert [intent.purpose for intent in found.venue.cancelled] == [Purpose.PROTECT]
+    assert working(found) == []
+
+
+def test_a_rule_that_fires_where_nothing_rests_is_not_left_to_the_venue() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.exits = found.exits.model_copy(update={"profit_target_fraction": Decimal("0.02")})
+    found.price("AAPL", "102.5")
+    exits(found, "open+32m")
+    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE], "the pair's limit is at 103"
