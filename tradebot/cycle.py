@@ -273,8 +273,9 @@ def _rule_fired(record: CandidateRecord) -> bool:
 
 
 def _is_leaving(record: CandidateRecord) -> bool:
-    """Return True if a rule closes all shares, or if an exit for a part of them was just sent."""
-    part = record.candidate.purpose is Purpose.REDUCE and record.client_order_id is None
+    """Return True if a rule closes all shares, or a part of them and no order for that was working before."""
+    refused = record.terminal
+    part = record.candidate.purpose is Purpose.REDUCE and refused is not None and refused.gate is Gate.WORKING
     return _rule_fired(record) and not part
 
 

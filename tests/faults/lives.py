@@ -15,51 +15,40 @@ with 1.
 import argparse
 import io
 import json
+import os
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
-from dataclasses import replace
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from commands import flatten, unhalt
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
-from tests.faults.ground import Day, Ground, Killed, Verb, laid
+from tests.faults.ground import Ground, laid
+from tests.faults.life import OWNERS, SYMBOLS, Life, install
 from tests.faults.life_controls import CONTROLS
-from tests.faults.life_judge import LifeJudge
-from tradebot.app.wiring import App
-from tradebot.exchange.commands.actions import ACTIONS
-from tradebot.exchange.commands.command import Command
-from tradebot.exits.lists import Exits, parse
+from tradebot.exits.lists import parse
 from tradebot.limits import Protection
-from tradebot.model.baseline import Baseline
 from tradebot.model.candidate import Side
-from tradebot.model.needs import Needs
 from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trading import TradingState
-from tradebot.model.view import StrategyView
-from tradebot.model.wants import Close, Open, Reduce, Want
-from tradebot.ports.world import Rules
-from tradebot.strategies import submitted
+from tradebot.model.wants import Close, Open, Reduce
 
-OWNERS = ("own", "two")
-"""Short names, of which an order's id has all letters."""
-SYMBOLS = ("AAPL", "MSFT")
 RENAMED = {"AAPL": "PEAR", "MSFT": "GRAPE"}
 STOP = {"stop_loss": {"fraction": "0.004"}}
 LISTS: Sequence[Sequence[Mapping[str, Any]]] = (
     (STOP, {"trailing_stop": {"fraction": "0.002", "arm_fraction": "0.001"}}, {"profit_target": {"fraction": "0.006"}}),
-    (STOP, {"scale_out": {"levels": [{"fraction": "0.001", "share": "0.3"}, {"fraction": "0.003", "share": "0.3"}]}}),
+    (
+        STOP,
+        {"time_exit": {"after_s": 400}},
+        {"scale_out": {"levels": [{"fraction": "0.001", "share": "0.3"}, {"fraction": "0.003", "share": "0.3"}]}},
+    ),
     ({"stop_loss": {"fraction": "0.01"}}, {"time_exit": {"after_s": 900}}, {"drawdown": {"fraction": "0.003"}}),
     (
         STOP,
@@ -103,159 +92,6 @@ TERMS: Mapping[str, Mapping[str, str | int]] = {
 NIGHTS = 2
 """As many as the market has from where lives begin."""
 BETWEEN_PASSES = (61, 61, 61, 180, 600)
-
-
-class Scripted:
-    """A strategy that wants what a life tells it to."""
-
-    times = ""
-    needs = Needs(lots=True)
-    sources = frozenset({"strategy"})
-
-    def __init__(self, name: str, wants: Sequence[Want]) -> None:
-        self.name, self._wants = name, wants
-
-    def propose(self, view: StrategyView) -> Sequence[Want]:
-        """Return the wants, whatever there is to see."""
-        return self._wants
-
-
-class Life:
-    """A bot and an exchange, what befalls them, and the judge that looks on."""
-
-    wants: ClassVar[Sequence[Scripted]] = ()
-    lists: ClassVar[Mapping[str, Exits]] = {}
-    protection: ClassVar[Protection] = Protection.VENUE
-
-    def __init__(
-        self, ground: Ground, lists: Mapping[str, Exits], protection: Protection, *, kept: bool = False
-    ) -> None:
-        Life.lists, Life.protection, Life.wants = lists, protection, ()
-        self.day: Day = ground.day("flat", narrow=False)
-        self.day.keeps_app = kept
-        self._ground, self._asked, self._armed, self._calm = ground, 0, 0, 0
-        self._announced = False
-        self.judge = LifeJudge(self.day, {name for name in OWNERS if _has_stop(lists.get(name), protection)})
-        self.codes = Counter[str]()
-
-    def close(self) -> None:
-        """End it; a market in which something was announced is never used again."""
-        self.day.calm()
-        self.day.close()
-        if self._announced:
-            self._ground.renew_market()
-
-    def lines(self) -> list[str]:
-        """Return the exchange's log."""
-        return [json.dumps(event) for event in self.day.events()]
-
-    def passes(self, verb: str, seconds: int, kill: int | None = None) -> None:
-        """Let time pass, run a verb, and judge what it did; the process may be killed at a point that it reaches."""
-        self.day.tick(seconds=seconds)
-        verbs: Mapping[str, Verb] = {"exits": self._exits, "compare": self._compare, "unhalt": self._unhalt}
-        code = self.day.run(verbs[verb], _killer(kill))
-        self._after(verb, code)
-
-    def wanted(self, owner: str, want: Want, kill: int | None = None) -> None:
-        """Run a pass of entries in which a strategy wants one thing."""
-        Life.wants, self._asked = (Scripted(owner, (want,)),), self._asked + 1
-        path = self._ground.root / "asked.jsonl"
-        path.write_text(json.dumps({"symbol": SYMBOLS[0], "side": "buy", "score": self._asked / 10_000}) + "\n")
-        run: Verb = lambda app: int(trade_once.run(app, by="life", candidates=str(path)).exit_code)  # noqa: E731
-        self._after("entries", self.day.run(run, _killer(kill)))
-
-    def flattened(self, symbol: str | None) -> None:
-        """Let a person close what the bot has."""
-        run: Verb = lambda app: int(flatten.run(app, symbol, by="life", confirmed=symbol or "ALL").exit_code)  # noqa: E731
-        self._after("flatten", self.day.run(run))
-
-    def night(self, seconds: int) -> bool:
-        """Let the session end and the next one begin, if there is one."""
-        self._calm = 0
-        if not self.day.is_open or not self.day.jump({"to": "close"}):
-            return False
-        if not self.day.jump({"to": "next_open"}):
-            return False
-        self.day.tick(seconds=seconds)
-        return True
-
-    def halted(self, state: TradingState) -> None:
-        """Let a person halt the bot."""
-        self._calm = 0
-        self.day.halt(state)
-
-    def by_hand(self, symbol: str, side: str, quantity: int) -> None:
-        """Let somebody trade shares of his own on the account."""
-        self._calm, self._asked = 0, self._asked + 1
-        name = f"hand-{self._asked}"
-        body = {"symbol": symbol, "qty": str(quantity), "side": side, "type": "market", "time_in_force": "day"}
-        command = Command(
-            "POST", "/v2/orders", body=json.dumps(body | {"client_order_id": name}), account=self.day.number
-        )
-        self.day.exchange.run(command)
-        self.day.exchange.record()
-
-    def announced(self, action: Mapping[str, str | int]) -> None:
-        """Let a corporate action be announced, which the next session shows."""
-        self._calm, self._announced = 0, True
-        self.day.exchange.run(Command("POST", ACTIONS, body=json.dumps(action)))
-        self.day.exchange.record()
-
-    def armed(self, rule_: Mapping[str, Any]) -> None:
-        """Arm a rule of faults."""
-        self._armed, self._calm = self._armed + 1, 0
-        self.day.arm([{"name": f"fault-{self._armed}", **rule_}])
-
-    def calmed(self) -> None:
-        """Take all faults away, and let everything that is under way arrive."""
-        self._calm = 0
-        self.day.calm()
-        self.day.tick(seconds=13 * 60)
-
-    def _after(self, verb: str, code: int) -> None:
-        """Judge a pass. Only what calm passes of exits leave is told to be unprotected."""
-        self.codes[f"{verb} {code}"] += 1
-        calm = code == 0 and self.day.is_open and not len(self.day.exchange.faults.book)
-        if verb == "compare" and code == 0:
-            self.judge.money()
-            self._calm = 1 if calm else 0
-        elif verb == "exits" and calm and self._calm:
-            self._calm += 1
-        elif verb != "exits" or not calm:
-            self._calm = 0
-        self.judge.log()
-        if self._calm > 2:
-            self.judge.protected()
-        problems = self.day.problems + self.judge.problems
-        assert not problems, problems
-
-    def _exits(self, app: App) -> int:
-        return int(evaluate_exits.run(app, by="life").exit_code)
-
-    def _compare(self, app: App) -> int:
-        return int(reconcile.run(app, by="life").exit_code)
-
-    def _unhalt(self, app: App) -> int:
-        return int(unhalt.run(app, by="life", reason="over", confirmed=self.day.number[-4:]).exit_code)
-
-
-def _has_stop(exits: Exits | None, protection: Protection) -> bool:
-    return protection is not Protection.BOT and any(rule_.reason == "STOP_LOSS" for rule_ in exits or ())
-
-
-def _killer(kill: int | None) -> Any:
-    """Return what ends the process at the n-th failpoint that it reaches; nothing has an effect after that."""
-    left = kill
-
-    def reached(point: str) -> None:
-        nonlocal left
-        if point.startswith("http.") or left is None:
-            return
-        left -= 1
-        if left <= 0:
-            raise Killed
-
-    return None if kill is None else reached
 
 
 class Lives(RuleBasedStateMachine):
@@ -352,7 +188,6 @@ class Lives(RuleBasedStateMachine):
         for _ in range(watches):
             self._do("passes", "exits", 61)
 
-    @precondition(lambda self: self._nights < NIGHTS)
     @rule(
         seconds=st.sampled_from([1, 61, 600]),
         symbol=st.sampled_from(SYMBOLS),
@@ -360,6 +195,8 @@ class Lives(RuleBasedStateMachine):
     )
     def night(self, seconds: int, symbol: str, kind: str | None) -> None:
         """Hold over a night, in which a corporate action may take effect."""
+        if self._nights >= NIGHTS:
+            return
         self._nights += 1
         name = self._names[symbol]
         announced = bool(kind) and not self._hand[symbol] and (kind != "name_change" or name == symbol)
@@ -445,19 +282,6 @@ def _new_name(kind: str | None, symbol: str) -> Mapping[str, str]:
     return {"new_symbol": RENAMED[symbol]} if kind == "name_change" else {}
 
 
-def install() -> None:
-    """Let the bot of this process have the exit rules and the wants of the life that is being lived."""
-    usual = App._rules_after
-
-    def rules_after(self: App, accepted: Baseline | None) -> Rules:
-        rules = usual(self, accepted)
-        exits = rules.exits.model_copy(update={"protection": Life.protection})
-        return replace(rules, exits=exits, own_exits=dict(Life.lists))
-
-    App._rules_after = rules_after  # type: ignore[method-assign]
-    submitted.strategies_of = lambda *_: tuple(Life.wants)
-
-
 @contextmanager
 def standing() -> Iterator[Ground]:
     """Yield ground in memory where there is such a place."""
@@ -466,36 +290,64 @@ def standing() -> Iterator[Ground]:
         yield ground
 
 
+def lived(examples: int, steps: int, seed_: int, *, shortest: bool) -> None:
+    """Live so many lives; raise what hypothesis raises if a promise is broken."""
+    how = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink) if shortest else (Phase.generate,),
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+        run_state_machine_as_test(seed(seed_)(Lives), settings=how)
+
+
+def seen(control: str, asked: argparse.Namespace) -> str:
+    """Live in a child whose bot is broken on purpose; return what was seen, nothing if all promises held."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        said = ""
+        try:
+            CONTROLS[control]()
+            lived(asked.most, asked.steps, asked.seed, shortest=False)
+        except AssertionError as broken:
+            said = str(broken)[:200]
+        finally:
+            os.write(writer, said.encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(child, 0)
+    return said
+
+
 def main() -> int:
     """Live what the arguments say, and tell whether every promise held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--examples", type=int, default=100, help="how many lives")
     parser.add_argument("--steps", type=int, default=14, help="the most that befalls one")
     parser.add_argument("--seed", type=int, default=0, help="what they are drawn from")
-    parser.add_argument("--control", choices=sorted(CONTROLS), help="break the bot in this way")
+    parser.add_argument("--control", action="append", default=[], choices=sorted(CONTROLS), help="break the bot so")
+    parser.add_argument("--most", type=int, default=60, help="in so many lives a broken bot must be seen")
     parser.add_argument("--quick", action="store_true", help="don't look for the shortest example")
     asked = parser.parse_args()
     install()
-    if asked.control:
-        CONTROLS[asked.control]()
-    phases = (Phase.generate,) if asked.quick else (Phase.generate, Phase.shrink)
-    how = settings(
-        max_examples=asked.examples,
-        stateful_step_count=asked.steps,
-        deadline=None,
-        database=None,
-        phases=phases,
-        print_blob=False,
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
     began = time.process_time()
     with standing() as ground:
         Lives.ground = ground
-        with redirect_stderr(io.StringIO()):
-            run_state_machine_as_test(seed(asked.seed)(Lives), settings=how)
-    print(json.dumps({"cpu_s": round(time.process_time() - began, 1), **dict(sorted(Lives.tally.items()))}))
-    return 0
+        caught = {control: seen(control, asked) for control in asked.control}
+        if asked.examples:
+            lived(asked.examples, asked.steps, asked.seed, shortest=not asked.quick)
+    spent = os.times()
+    cpu_s = round(time.process_time() - began + spent.children_user + spent.children_system, 1)
+    print(json.dumps({"cpu_s": cpu_s, "caught": caught, **dict(sorted(Lives.tally.items()))}))
+    return 0 if all(caught.values()) else 1
 
 
 if __name__ == "__main__":

@@ -159,13 +159,19 @@ def on_tick(price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
 def _parts(
     desk: Desk, position: Position, levels: Levels, pairs: tuple[Resting, ...], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left."""
-    side = closing_side(position.quantity)
+    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left.
+
+    What a working exit closes is taken from the nearest targets: it is there because they were reached.
+    """
+    side, closing = closing_side(position.quantity), _being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned in levels.targets:
         at = on_tick(price, side, beyond=True)
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
-        part = min(shares, max(whole_lots(Instrument(position.symbol), planned) - resting_there, Decimal(0)))
+        reached = min(closing, planned)
+        closing -= reached
+        planned_yet = whole_lots(Instrument(position.symbol), planned - reached)
+        part = min(shares, max(planned_yet - resting_there, Decimal(0)))
         shares -= part
         if part:
             yield price, part
