@@ -7,7 +7,6 @@ because the venue can be asked again.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any
 
 from tradebot.adapters.ledger.bodies import CACHED_VALUES, decoded, names, stored
 from tradebot.adapters.ledger.file import LedgerFile
@@ -39,7 +38,7 @@ CHAINS = """WITH RECURSIVE asked (venue_id) AS (SELECT value FROM json_each(?2) 
     SELECT orders.venue_id FROM asked CROSS JOIN orders INDEXED BY orders_replaced
     ON orders.account = ?1 AND orders.replaced_by = asked.venue_id UNION
     SELECT orders.body ->> '$.parent' FROM asked CROSS JOIN orders
-    ON orders.account = ?1 AND orders.venue_id = asked.venue_id WHERE orders.body ->> '$.parent' IS NOT NULL)
+    ON orders.account = ?1 AND orders.venue_id = asked.venue_id)
     SELECT body FROM asked CROSS JOIN orders ON account = ?1 AND orders.venue_id = asked.venue_id"""
 PROMISE = """UPDATE orders INDEXED BY orders_by_client_order_id SET promised = 1
     WHERE account = ? AND client_order_id = ? AND promised = 0"""
