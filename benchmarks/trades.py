@@ -98,7 +98,7 @@ def traded(wish: argparse.Namespace) -> "Iterator[App]":
     """Yield a new bot whose sessions are over, and stop its exchange afterwards."""
     from commands.init import verb as init
     from commands.shared.surface import progress_bar
-    from tradebot.app.loading import Options
+    from tradebot.app.loading import USER_FILE, Options
     from tradebot.app.wiring import opened
 
     STATE.mkdir(exist_ok=True)
@@ -106,10 +106,11 @@ def traded(wish: argparse.Namespace) -> "Iterator[App]":
         state, config = wish.keep or Path(name) / "bot", Path(name) / "bot.yaml"
         config.write_text(yaml.safe_dump(configuration(wish)), encoding="utf-8")
         init.run(str(state), str(config), "benchmark", {"mode": "sandbox"})
+        config.rename(state / USER_FILE)
         try:
             for script in wish.faults:
                 faults.run(state, "add", script)
-            with opened(Options(str(state), str(config)), os.environ) as app, progress_bar("playing") as progress:
+            with opened(Options(str(state)), os.environ) as app, progress_bar("playing") as progress:
                 sessions = app.settings.sandbox.sessions - 1
                 for done, total in played(app, sessions):
                     progress(done, total)
