@@ -138,8 +138,8 @@ class Venue:
             if fill.at > NOW - timedelta(days=12):
                 self.fills.append(_fill_row(fill))
 
-    def answer(self, method: str, path: str, query: dict[str, list[str]]) -> tuple[int, object]:
-        """Return status and body of one request."""
+    def answer(self, method: str, path: str, query: dict[str, list[str]], sent: Any = None) -> tuple[int, object]:
+        """Return status and body of one request; `sent` is the JSON that came with it."""
         at = self.now.isoformat()
         if path == "/exchange/v1/instance":
             return 200, {"instance": self.instance}
@@ -152,7 +152,11 @@ class Venue:
         if path.startswith("/v2/account/activities"):
             return 200, self._activities(path, query)
         if path.startswith("/v2/orders"):
-            return self._orders(method, path.removeprefix("/v2/orders").lstrip("/"), query)
+            return (
+                self._take(sent)
+                if method == "POST"
+                else self._orders(method, path.removeprefix("/v2/orders").lstrip("/"), query)
+            )
         if path == "/v2/stocks/snapshots":
             return 200, {symbol: _snapshot(at) for symbol in query["symbols"][0].split(",")}
         return 404, {"code": 40410000, "message": f"{method} {path}"}
@@ -201,9 +205,8 @@ class Venue:
 
     def _orders(self, method: str, name: str, query: dict[str, list[str]]) -> tuple[int, object]:
         if not name:
-            return 200, [
-                row for row in self.orders.values() if (row["status"] == "new") == (query["status"] == ["open"])
-            ]
+            of_status = (r for r in self.orders.values() if (r["status"] == "new") == (query["status"] == ["open"]))
+            return 200, _page(list(of_status), query)
         wanted = query.get("client_order_id", [""])[0]
         row = self.orders.get(name) or next((r for r in self.orders.values() if r["client_order_id"] == wanted), None)
         if row is None:
@@ -212,6 +215,41 @@ class Venue:
             row |= {"status": "canceled", "updated_at": (NOW + timedelta(seconds=1)).isoformat()}
             return 204, None
         return 200, row
+
+    def _take(self, sent: Any) -> tuple[int, object]:
+        """Take an order, which rests; the stop of a pair is held beside its target."""
+        name, at = f"{len(self.orders):08x}-7777-4333-8444-555555555555", _sent_at(self.now, len(self.orders))
+        row: dict[str, Any] = {
+            "id": name,
+            "created_at": at,
+            "updated_at": at,
+            "submitted_at": at,
+            "asset_class": "us_equity",
+        }
+        row |= {"filled_qty": "0", "filled_avg_price": None, "status": "new", **sent}
+        if sent.get("order_class") == "oco":
+            target, stop = row.pop("take_profit"), row.pop("stop_loss")
+            leg = {"id": f"{name[:-1]}6", "client_order_id": f"{name}-stop", "type": "stop", "status": "held"}
+            row |= {**target, "legs": [{**row, **leg, **stop}]}
+        self.orders[name] = row
+        return 200, row
+
+
+def _page(rows: list[dict[str, Any]], query: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Return one page of a list of orders, oldest first."""
+    after, last = query.get("after", [""])[0].replace("Z", "+00:00"), query.get("after_order_id", [""])[0]
+    begins = next((place + 1 for place, row in enumerate(rows) if row["id"] == last), 0)
+    later = [row for row in rows[begins:] if not after or _at(row["submitted_at"]) > _at(after)]
+    return later[: int(query["limit"][0])]
+
+
+def _sent_at(now: datetime, number: int) -> str:
+    """Return a time of its own for each order, so that a list of them has pages."""
+    return (now + timedelta(milliseconds=2 * number)).isoformat()
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _order_row(order: Order) -> dict[str, Any]:
@@ -274,11 +312,12 @@ def serve(folder: Path, count: int) -> None:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = -1
+        sent: Any = None
 
         def do_GET(self) -> None:
             """Answer whatever was asked."""
             parts = urlsplit(self.path)
-            status, body = venue.answer(self.command, parts.path, parse_qs(parts.query))
+            status, body = venue.answer(self.command, parts.path, parse_qs(parts.query), self.sent)
             text = b"" if body is None else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -291,10 +330,10 @@ def serve(folder: Path, count: int) -> None:
         do_DELETE = do_GET  # noqa: N815 - the standard library's own names
 
         def do_POST(self) -> None:
-            """Take a tick; orders aren't known here."""
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            """Take a tick, or an order."""
+            self.sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == "/exchange/v1/tick":
-                venue.tick(json.loads(body)["seconds"])
+                venue.tick(self.sent["seconds"])
             self.do_GET()
 
         def log_message(self, *args: object) -> None:

@@ -70,20 +70,12 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
 
     from tradebot.app.sandbox import remarks_on
     from tradebot.explain import funnel
-    from tradebot.model.candidate import Purpose
-    from tradebot.model.decision import Gate
     from tradebot.model.record import Job
 
     totals = app.ledger.totals()
     held = totals.own_positions()
     marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
     profit, differences = check(app, marks)
-    exits = Counter(
-        str(decision.reason)
-        for record in app.facts.sent(Job.EVALUATE_EXITS, session.open)
-        for decision in record.decisions
-        if decision.gate is Gate.EXIT and decision.passed and record.candidate.purpose is not Purpose.PROTECT
-    )
     sandbox = app.settings.sandbox
     traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)
     submitted = {record.intent.client_order_id for record in app.ledger.intents() if record.intent.makes_order}
@@ -96,7 +88,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
         edge=sandbox.edge,
         flow=_flow(app, session),
         funnel=funnel(traded),
-        exits=dict(exits.most_common()),
+        exits=_exits(app, session),
         orders=dict(
             Counter(str(o.status) for o in app.ledger.orders() if o.client_order_id in submitted).most_common()
         ),
@@ -109,6 +101,24 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
         next_commands=_next(app, traded),
         notes=remarks_on(app.folder.exchange)[0],
     )
+
+
+def _exits(app: "App", session: "Session") -> dict[str, int]:
+    """Return for how many positions each reason closed shares in a session, whether the bot or the broker acted."""
+    from collections import Counter
+
+    from commands.shared.records import exit_reasons
+    from tradebot.exits.why import parse
+    from tradebot.model.trade import trades
+
+    fills = app.ledger.fills()
+    filled = {owned.fill.venue_order_id for owned in fills if owned.fill.at >= session.open}
+    closing = [filled.intersection(trade.exit_orders) for trade in trades(fills)]
+    reasons = exit_reasons(app, set().union(*closing))
+    of_trades = (
+        {part.name for order in orders if (reason := reasons[order]) for part in parse(reason)} for orders in closing
+    )
+    return dict(Counter(reason for of_one in of_trades for reason in sorted(of_one)).most_common())
 
 
 def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":

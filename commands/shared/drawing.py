@@ -60,6 +60,11 @@ def usd(price: Decimal | None) -> str:
     return f"{price:,.4f}" if 0 < abs(price) < 1 else f"{price:,.2f}"
 
 
+def acts_at(limit: Decimal | None, stop: Decimal | None) -> str:
+    """Return the price in USD at which an order acts; for a stop-limit, that is its stop."""
+    return f"stop {usd(stop)}" if stop is not None else usd(limit) or "market"
+
+
 def signed(value: float, places: int) -> str:
     """Return a number with its sign; one that rounds to zero is +0.00, never -0.00."""
     return f"{round(value, places) + 0.0:+.{places}f}"

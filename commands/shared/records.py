@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.model.decision import Decision
+    from tradebot.model.intent import Intent
     from tradebot.model.lifecycle import Work
     from tradebot.model.order import Order
-    from tradebot.model.reasons import Reason
     from tradebot.model.record import CycleRecord
     from tradebot.model.totals import Totals
     from tradebot.model.trade import Trade
@@ -85,42 +84,37 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     # The trades of positions that were opened before that are cut off, so only those that fit what is held count.
     keyed = {(one.strategy, one.symbol, one.opened_at): one for one in trades(ledger.money.fills_since(since))}
     found = {key: one for key, one in keyed.items() if one.closed_at is None and one.open_quantity == held.get(key)}
-    reasons = _exit_reasons(app, {order for trade in found.values() for order in trade.exit_orders})
+    reasons = exit_reasons(app, {order for trade in found.values() for order in trade.exit_orders})
     return tuple(
         replace(trade.with_kept(kept.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
         for key, trade in found.items()
     )
 
 
-def _exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, Reason | None]":
+def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str | None]":
     """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
-    ledger = app.ledger_view
-    chains = ledger.order_chains(venue_ids)
-    names = {order.client_order_id for chain in chains.values() for order in chain}
-    promised, verdicts = ledger.promised(names), ledger.order_rows.verdicts(names)
-    found: dict[str, Reason | None] = {}
-    for venue_id, chain in chains.items():
-        sent = [name for order in chain if (name := order.client_order_id) in promised]
-        rested = bool(sent) and promised[sent[0]].intent.protects
-        found[venue_id] = _exit_reason(chain[0], [one for name in sent for one in verdicts[name]], rested=rested)
-    return found
+    chains = app.ledger_view.order_chains(venue_ids)
+    promised = app.ledger_view.promised({order.client_order_id for chain in chains.values() for order in chain})
+    behind = {
+        venue_id: [promised[name].intent for order in chain if (name := order.client_order_id) in promised]
+        for venue_id, chain in chains.items()
+    }
+    return {venue_id: exit_reason(chains[venue_id][0], sent) for venue_id, sent in behind.items()}
 
 
-def _exit_reason(order: "Order", verdicts: "Iterable[Decision]", *, rested: bool) -> "Reason | None":
-    """Return why an order closed shares, given the decisions on it and those it replaced, the nearest first.
+def exit_reason(order: "Order", sent: "Sequence[Intent]") -> str | None:
+    """Return why an order closed shares, given the intents behind it, the nearest first.
 
-    An exit that was only repriced keeps the reason that it had before. What rested to protect was a stop or a target.
+    What rested to protect was a target, a stop, or a stop that had been moved closer.
     """
-    from tradebot.model.decision import Gate
-    from tradebot.model.reasons import Reason
+    from tradebot.model.intent import Operation
 
-    reasons = [decision.reason for decision in verdicts if decision.gate is Gate.EXIT and decision.reason]
-    if not rested:
-        return next((reason for reason in reasons if reason is not Reason.STALE_EXIT), None)
+    if not (sent and sent[0].protects):
+        return next((intent.why for intent in sent if intent.why), None)
     if order.stop_price is None:
-        return Reason.PROFIT_TARGET
-    return Reason.TRAILING_STOP if Reason.STOP_TIGHTENED in reasons else Reason.STOP_LOSS
+        return "profit_target"
+    return "trail_stop" if sent[0].operation is Operation.REPLACE else "stop_loss"
 
 
-def _distinct(reasons: "Iterable[Reason | None]") -> "tuple[Reason, ...]":
+def _distinct(reasons: "Iterable[str | None]") -> tuple[str, ...]:
     return tuple(dict.fromkeys(reason for reason in reasons if reason is not None))

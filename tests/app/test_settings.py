@@ -244,6 +244,15 @@ SCENARIOS = [
     ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 1080}}]}}",
+        "strategies.flow.exits: end_of_day.before_close_s 1080 is not below the 1080 s after the last entries",
+    ),
+    (
+        "timetable: {evaluate-exits: every 1m from open+1m until close-10m}\n"
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 600}}]}}",
+        "before_close_s 600 is shorter than the 660 s after the last look at the exits: it never acts",
+    ),
     ("limits: {max_flow_age_s: 300}", "age would close entries before each renewal"),
     ("limits: {max_reconcile_age_s: 900}", "age would close entries before each renewal"),
     ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is fetched again"),
@@ -487,8 +496,8 @@ def test_any_alias_in_the_environment_goes_before_the_file(tmp_path: Path) -> No
 
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     path = env_file(tmp_path, "UW_API_KEY='from $HOME file'\nALPACA_KEY=filed\n")
-    secrets = load_secrets({"ALPACA_KEY": "environment"}, path)
-    assert (secrets.alpaca_key, secrets.uw_key) == ("environment", "from $HOME file")
+    secrets = load_secrets({"ALPACA_KEY": "typed"}, path)
+    assert (secrets.alpaca_key, secrets.uw_key) == ("typed", "from $HOME file")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])

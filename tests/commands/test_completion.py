@@ -80,7 +80,7 @@ def offered(bot: Bot, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ("tradebot strategy test fl", ["flow"]),
         ("tradebot flatten ", []),
         ("tradebot config show limits.cool", ["limits.cooldown_s"]),
-        ("tradebot config show ex", ["exits"]),
+        ("tradebot config show exi", ["exits"]),
         ("tradebot why-no-orders --reason COOL", ["COOLDOWN"]),
         ("tradebot reconcile --apply ", ["plan-1a2b3c4d"]),
         ("tradebot adopt ", ["COIN"]),

@@ -18,7 +18,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.desk import Book, Span
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import IntentState
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.order import Order, OrderStatus, OrderType
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, unreported_fill
 from tradebot.timetable.sessions import last_session, session_of
@@ -277,3 +277,22 @@ def test_the_book_knows_what_was_lost_and_by_whom() -> None:
     assert {trip.symbol: trip.profit for trip in found.round_trips} == {"AAPL": Decimal(-10), "MSFT": Decimal(10)}
     assert [trip.symbol for trip in found.own("other", CASH, SECTORS).round_trips] == ["MSFT"]
     assert found.own("other", CASH, SECTORS).lost_at == {}
+
+
+def test_a_market_order_without_a_price_counts_at_the_midpoint_for_which_it_was_sent() -> None:
+    scene = Scene()
+    scene.venue.script["AAPL"] = LOST
+    trade_once(scene.world(wanted("AAPL")), call())
+    (record,) = scene.ledger.intents()
+    at_market = replace(record.intent, order_type=OrderType.MARKET, limit_price=None)
+    lost = replace(record, intent=at_market)
+    found = book(view(), books(intents=(lost,)), SECTORS, session=DAY)
+    assert at_market.send_mid == quote("AAPL").middle
+    assert found.exposure == {"AAPL": at_market.quantity * quote("AAPL").middle}
+    assert found.stakes[0].usd == found.gross
+    order = replace(resting("AAPL"), order_type=OrderType.MARKET, limit_price=None)
+    acked = replace(lost, state=IntentState.ACKED)
+    known = books(promised={order.client_order_id: acked})
+    working = book(view(orders=(order,)), known, SECTORS, session=DAY)
+    assert working.exposure == {"AAPL": order.open_quantity * quote("AAPL").middle}
+    assert working.stakes[0].usd == working.gross

@@ -66,7 +66,6 @@ NARROW = CONFIGURATION.replace(
 """Room for one of the two symbols: both are of one sector."""
 NARROW_USD = Decimal(CASH) * Decimal("0.031")
 """The narrow limit, and what the prices of a day may add to it."""
-STOP = Decimal("0.0005")
 URL = "http://127.0.0.1:9"
 """Never opened: what is sent there goes through the wire."""
 FAULTS = "/exchange/v1/faults"
@@ -116,6 +115,28 @@ class Ground:
         self._keep(exchange, "long")
         self._rest(exchange)
         self._keep(exchange, "resting")
+        self._protect()
+
+    def _protect(self) -> None:
+        """Begin again with a position that no rule wants to close: bare, with a pair at the venue, and to be left."""
+        exchange = self._again("flat")
+        self._trade(exchange, {"AAPL": "sell"})
+        self._keep(exchange, "short")
+        self._verb(evaluate_exits.run)
+        tick(exchange, {"seconds": 61})
+        self._keep(exchange, "paired")
+        switch.halt(self.root / "bot", "schedule", "a person", _now(exchange), TradingState.FLATTEN)
+        self._keep(exchange, "leaving")
+
+    def _again(self, begins: str) -> Exchange:
+        """Return the exchange as it was kept under a name, with the bot as it was then."""
+        shutil.rmtree(self.root / "bot")
+        shutil.copytree(self.root / begins, self.root / "bot")
+        (self.root / "again").mkdir()
+        shutil.copy(self.root / f"{begins}.jsonl", self.root / "again" / "log.jsonl")
+        exchange = Exchange(self.root / "again", self.stored, self.market)
+        self.wire.connect(exchange, lambda method, path, body: None)
+        return exchange
 
     def renew_market(self) -> None:
         """Read the market again, as nobody has announced anything in it."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tests.faults.pairs import Groups
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation, mark_of
@@ -32,6 +33,7 @@ class Account:
     accepted: list[Event] = field(default_factory=list)
     fills: list[Event] = field(default_factory=list)
     status: dict[str, str] = field(default_factory=dict)
+    groups: Groups = field(default_factory=Groups)
 
     def add(self, event: Event) -> None:
         """Take one line of the log in."""
@@ -42,6 +44,7 @@ class Account:
             if event["method"] == "DELETE":
                 self.deletes.add(event["path"].removeprefix("/v2/orders/"))
         elif "order_id" in event:
+            self.groups.add(event)
             if what == "order_accepted":
                 self.doubles += [f"{event['client_order_id']} beside {twin}" for twin in self._working_twins(event)]
                 self.accepted.append(event)
@@ -49,10 +52,17 @@ class Account:
             self.fills += [event] if what == "fill" else []
 
     def _working_twins(self, order: Event) -> list[str]:
-        """Return a strategy's orders of the same symbol and side that may still fill; it may take the place of one."""
-        others = (o for o in self.accepted if o["order_id"] != order.get("replaces"))
-        same = (o for o in others if _kind(o) == _kind(order))
-        return [o["client_order_id"] for o in same if self.status[o["order_id"]] not in ENDED]
+        """Return a strategy's orders of the same symbol and side that may still fill; it may take the place of one.
+
+        A pair is one order. Beside pairs there may be others, as long as all of them sell no more than is held.
+        """
+        first = self.groups.first
+        others = (o for o in self.accepted if first[o["order_id"]] != first[order["order_id"]])
+        same = [o for o in others if _kind(o) == _kind(order) and self.status[o["order_id"]] not in ENDED]
+        if any(self.groups.protects(one) for one in (order, *same)):
+            claims = self.groups.working(order["symbol"], order["side"])
+            same = same if sum(claims.values()) > abs(self.groups.held[order["symbol"]]) else []
+        return [one["client_order_id"] for one in same]
 
     @property
     def traded(self) -> Mapping[tuple[str, str], Decimal]:

@@ -18,7 +18,7 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import judge
+from tests.faults import judge, pairs
 from tests.faults.controls import CONTROLS
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run_all
 from tests.faults.together import DIED
@@ -260,6 +260,7 @@ class Campaign:
                 note(bot, judge.differences(account, spared, ledger, self._promises(bot)))
                 note(bot, judge.unpromised(account, self._promises(bot)))
                 note(bot, left(ledger))
+                note(bot, pairs.broken([event for event in events if event.get("account") == bot.number]))
                 ledger.tallies.compare_journal()
 
 
@@ -298,6 +299,8 @@ def kills(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
     bots = [replace(stage.bot(name), control=name if name in CONTROLS else "") for name in (REFERENCE, *names)]
     campaign = Campaign(stage, seed)
     campaign.play(bots)
+    spared = judge.accounts(stage.log())[bots[0].number]
+    assert any(spared.groups.protects(order) for order in spared.accepted), "nothing has rested at the venue"
     with closing(SqliteLedger.open(bots[0].folder, read_only=True)) as ledger:
         assert ledger.file.rows("SELECT at FROM checkpoints WHERE account = ?"), "no pass has kept a checkpoint"
     return campaign.tally

@@ -30,7 +30,7 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import judge, verdicts
+from tests.faults import judge, pairs, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
 from tests.faults.lies import RESTLESS, STRANGER
@@ -38,6 +38,7 @@ from tests.faults.troubles import (
     CARDS,
     DATES,
     LIMITS,
+    RULES,
     Card,
     Fate,
     Trouble,
@@ -74,8 +75,8 @@ WAITS: Sequence[Mapping[str, Any]] = (
 VERBS = ("entries", "entries", "exits", "exits", "compare", "unhalt")
 BEGINS = {
     "entries": ("flat", "flat", "flat", "flat", "long", "resting"),
-    "exits": ("long", "resting", "resting"),
-    "compare": ("long", "resting", "resting"),
+    "exits": ("long", "short", "paired", "leaving", "resting", "resting"),
+    "compare": ("long", "paired", "resting", "resting"),
 }
 """With which books a day begins, by its first verb."""
 SURELY = {"entries": "flat", "exits": "resting", "compare": "resting"}
@@ -124,6 +125,7 @@ def script(seed: int) -> Script:
     first = _act(chance, 0, verbs[0], 0 if alone else chance.choice((1, 1, 2, 2)), (card,))
     others = [_act(chance, number, verb, chance.choice((1, 2, 2, 3))) for number, verb in enumerate(verbs[1:], 1)]
     begins = SURELY[verbs[0]] if alone else chance.choice(BEGINS[verbs[0]])
+    begins = RULES[card.name].begins or begins if card.name in RULES else begins
     return Script(begins, chance.random() < SHARE_OF_NARROW, (first, *others))
 
 
@@ -180,7 +182,7 @@ class Schedule:
         events = list(self.day.events())
         account = judge.accounts(events)[self.day.number]
         self.day.problems += verdicts.doubled(events, account)
-        self.day.problems += verdicts.grown(events)
+        self.day.problems += pairs.broken(events)
         self.day.problems += verdicts.exits_beside(events)
         self.day.problems += verdicts.above_limit(events, NARROW_USD, self._first) if self._script.narrow else ()
         self.day.problems += verdicts.halted(events, self.day.shut)

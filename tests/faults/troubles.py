@@ -36,10 +36,21 @@ ORDERS = ("submit", "orders", "order")
 
 
 class Rule(NamedTuple):
-    """What a venue may do, and to which kinds of request."""
+    """What a venue may do, and to which kinds of request; `begins` names the books that make such a request sure.
 
-    what: str | Mapping[str, Any]
+    Several things may be done together.
+    """
+
+    what: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
     befalls: Sequence[str]
+    begins: str = ""
+
+    def rules(self, tag: str, when: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return the rules of the exchange that do it."""
+        if isinstance(self.what, (str, Mapping)):
+            return [{"name": tag, "when": when, "what": self.what}]
+        one_by_one = zip(self.what, self.befalls, strict=True)
+        return [{"name": f"{tag}.{kind}", "when": {"request": kind}, "what": what} for what, kind in one_by_one]
 
 
 def _statuses() -> Iterator[tuple[str, Rule]]:
@@ -88,6 +99,15 @@ RULES: Mapping[str, Rule] = {
     "no name": Rule({"missing_field": "client_order_id"}, ORDERS),
     "no amount": Rule({"missing_field": "qty"}, ("activities", "positions")),
     "no equity": Rule({"missing_field": "equity"}, ("account",)),
+    "pairs refused": Rule({"class_refused": "oco"}, ("submit",), "short"),
+    "legs left out": Rule("legs_left_out", ("submit",), "short"),
+    "exits told late": Rule({"exits_told_late": "2m"}, ("submit",), "short"),
+    "replace needs shares": Rule("replace_needs_shares", ("replace",), "leaving"),
+    "replace starts over": Rule("replace_starts_over", ("replace",), "leaving"),
+    "exit through the market refused": Rule("marketable_exit_refused", ("replace",), "leaving"),
+    "shares freed late": Rule(
+        ("marketable_exit_refused", {"shares_freed_late": "2m"}), ("replace", "cancel"), "leaving"
+    ),
 }
 """Slow answers are left out, which take real time, and the streams' faults: the bot hears no stream."""
 
@@ -127,7 +147,7 @@ class Card(NamedTuple):
     lasting: bool = False
 
 
-OF_WRITES = tuple(name for name, rule in RULES.items() if set(rule.befalls) <= set(WRITES))
+OF_WRITES = tuple(name for name, rule in RULES.items() if set(rule.befalls) <= set(WRITES) and not rule.begins)
 RARE = (*OF_WRITES, *AT_THE_DISK, "redirect before", "redirect after", "503 before", "reset before")
 """Troubles that miss many a run, or end most that they befall."""
 CARDS = (*map(Card, (*EVERY, *RARE)), *(Card(name, lasting=True) for name in (*READ_AGAIN, *DISK)))
@@ -154,7 +174,7 @@ def drawn(chance: random.Random, tag: str, verb: str) -> Trouble:
     kind = chance.random()
     if kind < 0.35:
         name = chance.choice(_possible(verb))
-        return Trouble(name, rules=[_when(chance, RULES[name], tag, verb) | {"what": RULES[name].what}])
+        return Trouble(name, rules=RULES[name].rules(tag, _when(chance, RULES[name], verb)))
     if kind < 0.6:
         name = chance.choice(list(LIES))
         return Trouble(name, rules=list(lies.rules(chance, name, tag)))
@@ -170,14 +190,14 @@ def _possible(verb: str) -> Sequence[str]:
     return [name for name, befalls in possible for _ in range(4 if befalls <= SELDOM else 1)]
 
 
-def _when(chance: random.Random, rule: Rule, tag: str, verb: str) -> dict[str, Any]:
+def _when(chance: random.Random, rule: Rule, verb: str) -> dict[str, Any]:
     written = WRITTEN_BY.get(verb, set())
     request = chance.choice([kind for kind in rule.befalls if kind not in WRITES or kind in written])
     first = 1 if request in WRITES or request == "activities" else chance.randint(1, 2)
     if request == "submit" and chance.random() < 0.3:
         first = 2
     place = {"from": first} if chance.random() < 0.25 else {"nth": first}
-    return {"name": tag, "when": {"request": request, **place}}
+    return {"request": request, **place}
 
 
 class Fate:
@@ -247,6 +267,8 @@ class Fate:
 
 def met_by(name: str) -> Sequence[str]:
     """Return the verbs whose runs a trouble befalls, if not all of them."""
+    if name in RULES and RULES[name].begins:
+        return ("exits",)
     if name in OF_WRITES:
         befalls = RULES[name].befalls
         if "submit" not in befalls:
@@ -266,10 +288,11 @@ def placed(chance: random.Random, card: Card, tag: str, verb: str) -> Trouble:
         at = chance.randint(1, WIDEST) if name in LIMITS else at
         return Trouble(name, at, lasting, at_socket)
     befalls = RULES[name].befalls
-    written = [kind for kind in befalls if kind in SENT_BY[verb] and not lasting]
+    sent = set(befalls) if RULES[name].begins else SENT_BY[verb]
+    written = [kind for kind in befalls if kind in sent and not lasting]
     request = chance.choice(written or [kind for kind in befalls if kind in SURE] or befalls)
     place = {"from": 1} if lasting else {"nth": 1}
-    return Trouble(name, rules=[{"name": tag, "when": {"request": request, **place}, "what": RULES[name].what}])
+    return Trouble(name, rules=RULES[name].rules(tag, {"request": request, **place}))
 
 
 def limit_of(day: Day, troubles: Sequence[Trouble]) -> Limit | None:

@@ -9,16 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tests.faults import judge, lies
-from tests.faults.ground import STOP, Day, Span
+from tests.faults import judge, lies, pairs
+from tests.faults.ground import Day, Span
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import parse_time
 
 Event = Mapping[str, Any]
 OPEN, CLOSE = ".OPEN.", ".CLOSE."
-Lots = list[tuple[Decimal, Decimal]]
-"""Signed quantities with what each cost, oldest first."""
 
 
 def doubled(events: Sequence[Event], account: judge.Account) -> Iterator[str]:
@@ -79,17 +77,6 @@ def above_limit(events: Iterable[Event], limit_usd: Decimal, first: int) -> Iter
                 yield f"{event['client_order_id']} brought {total} USD into one sector, {limit_usd} are allowed"
 
 
-def grown(events: Iterable[Event]) -> Iterator[str]:
-    """Yield fills of exits that did not bring a position nearer to nothing."""
-    held: dict[str, Decimal] = defaultdict(Decimal)
-    for event in events:
-        if event["event"] == "fill":
-            before, after = held[event["symbol"]], Decimal(event["position"])
-            if CLOSE in event["client_order_id"] and (abs(after) >= abs(before) or before * after < 0):
-                yield f"{event['client_order_id']} took {event['symbol']} from {before} to {after}"
-            held[event["symbol"]] = after
-
-
 def halted(events: Iterable[Event], shut: Sequence[Span]) -> Iterator[str]:
     """Yield entries that were asked for while the bot was halted, but for one that was in flight by then."""
     lines = [event["seq"] for event in events if _asked_for(event) and OPEN in event["body"]]
@@ -135,35 +122,5 @@ def unexplained(findings: Iterable[Any], account: judge.Account) -> Iterator[str
 
 
 def unprotected(day: Day, events: Sequence[Event], flat: bool) -> Iterator[str]:
-    """Yield positions past their stop, or all where the bot is to be flat, for which no exit is at the venue."""
-    account = judge.accounts(events)[day.number]
-    leaving = {o["symbol"] for o in account.accepted if CLOSE in o["client_order_id"] and _works(account, o)}
-    for symbol, lots in _held(account.fills).items():
-        if lots and symbol not in leaving and (flat or _past_stop(lots, *day.quote(symbol))):
-            yield f"{sum(q for q, _ in lots)} {symbol} at {lots[0][1]} are past their stop, and no exit is on its way"
-
-
-def _works(account: judge.Account, order: Event) -> bool:
-    return account.status[order["order_id"]] not in judge.ENDED
-
-
-def _held(fills: Iterable[Event]) -> Mapping[str, Lots]:
-    held: dict[str, Lots] = defaultdict(list)
-    for fill in fills:
-        amount = Decimal(fill["fill_qty"]) * (1 if fill["side"] == "buy" else -1)
-        lots = held[fill["symbol"]]
-        while amount and lots and lots[0][0] * amount < 0:
-            quantity, price = lots.pop(0)
-            part = min(abs(quantity), abs(amount))
-            if abs(quantity) > part:
-                lots.insert(0, (quantity - part.copy_sign(quantity), price))
-            amount -= part.copy_sign(amount)
-        lots += [(amount, Decimal(fill["price"]))] if amount else []
-    return held
-
-
-def _past_stop(lots: Lots, bid: Decimal, ask: Decimal) -> bool:
-    """Tell whether even the lot that lost least is past its stop, so that no way of averaging matters."""
-    if lots[0][0] > 0:
-        return all(bid <= price * (1 - STOP) for _, price in lots)
-    return all(ask >= price * (1 + STOP) for _, price in lots)
+    """Yield positions that lack a stop at the venue, or an exit where the bot is to be flat."""
+    yield from pairs.bare([event for event in events if event.get("account") == day.number], flat=flat)

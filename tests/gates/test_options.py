@@ -26,6 +26,7 @@ from tests.builders import (
 )
 from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
 from tradebot.gates import book as limits_of
+from tradebot.gates import outcomes
 from tradebot.gates.entry import Ask, decide
 from tradebot.gates.sizing import entry_size, stop_distance
 from tradebot.limits import Limits
@@ -208,6 +209,14 @@ def test_a_stake_that_is_held_counts_either_way_and_an_order_only_on_its_side(si
     assert staked(100, side=side).on(Span(Decimal(-1), Decimal(1))) == Span(signed - 1, signed + 1)
     ordered = staked(100, side=side, held=False).on(Span())
     assert ordered == Span(min(signed, Decimal(0)), max(signed, Decimal(0)))
+
+
+@pytest.mark.parametrize("profits", [(), (5, -1, -1, -1), (-1, -1, -1, -1), (-1, -1, -1, -1, 0)])
+def test_a_streak_is_the_same_to_the_gate_and_to_the_monitor(profits: tuple[int, ...]) -> None:
+    asked = on(after(*profits), *STREAK)
+    ((subject, streak),) = outcomes.monitors(asked.book, asked.limits, NOW)
+    assert (subject, streak) == ("", said(asked)[Gate.LOSS_STREAK])
+    assert list(outcomes.monitors(asked.book, LIMITS, NOW)) == []
 
 
 def test_a_symbol_of_no_theme_counts_by_itself() -> None:

@@ -153,13 +153,13 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_aft
     after = before.with_order(entered).with_entry(entered, asked.size.notional_usd, "technology")
     gates = {decision.gate: decision for decision in decide(asked)}
     part = after.own("flow", share * CASH, SECTORS)
-    monitors = {(d.gate, subject): d for subject, d in own_limits.monitors(part, ALL)}
+    monitors = {(d.gate, subject): d for subject, d in own_limits.monitors(part, ALL, NOW)}
     subjects = {
         Gate.OWN_SYMBOL_NOTIONAL: "MSFT",
         Gate.OWN_SECTOR_NOTIONAL: "technology",
         Gate.OWN_THEME_NOTIONAL: "cloud",
     }
-    for gate in set(own_limits.GATES.values()) - {Gate.OWN_NEW_ENTRIES, Gate.OWN_LOSS_STREAK}:
+    for gate in set(own_limits.GATES.values()) - {Gate.OWN_NEW_ENTRIES}:
         assert gates[gate] == monitors[gate, subjects.get(gate, "")]
 
 

@@ -1,6 +1,7 @@
 """A better candidate gets room only after a position has really been closed, once, whatever happens in between."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -21,6 +22,7 @@ from tradebot.ports.world import OwnRules, World
 
 RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 3600})
 BETTER = wanted("XOM", 0.9)
+LATER = NOW + timedelta(hours=2)
 
 
 def full(count: int = 2, exits: ExitRules = EXITS) -> Scene:
@@ -139,6 +141,21 @@ def test_a_close_that_is_refused_or_lost_opens_nothing(reply: object, end: Reaso
     cycle = trade_once(world(scene, BETTER), call(slot="better"))
     assert ends(cycle)["XOM", Purpose.OPEN] is end
     assert [intent.instrument.symbol for intent in scene.venue.submitted[2:]] == ["AAPL"]
+
+
+def test_a_close_that_never_arrived_is_sent_once_more_under_its_own_id() -> None:
+    scene = full()
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    trade_once(world(scene, BETTER), call(slot="lost"))
+    scene.venue.script = {}
+    for minutes, sent in ((4, 3), (5, 4), (9, 4)):
+        before = len(scene.venue.submitted)
+        scene.later(60 * minutes - int((scene.venue.now - LATER).total_seconds()))
+        cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.95)), call(slot=f"{minutes} minutes"))
+        assert ends(cycle)["XOM", Purpose.OPEN] is Reason.DISPLACEMENT_PENDING
+        assert len(scene.venue.submitted) == sent
+        assert sum(record.candidate.purpose is Purpose.CLOSE for record in cycle.candidates) == sent - before
+    assert scene.venue.submitted[2] == scene.venue.submitted[3]
 
 
 def test_a_dry_run_sends_nothing_and_says_so() -> None:

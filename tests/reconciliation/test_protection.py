@@ -15,7 +15,7 @@ from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.time_exit import TimeExit
-from tradebot.exits.lists import Exits
+from tradebot.exits.lists import Exits, parse
 from tradebot.model.activity import Activity
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
@@ -55,7 +55,8 @@ def test_a_position_past_a_rule_without_an_exit_is_found_once_no_pass_looks_any_
 def test_a_position_without_a_stop_is_named_and_is_no_finding() -> None:
     scene = holding("10")
     scene.price("AAPL", "50")
-    for rules in ((), (TimeExit(after_s=3600),), (ProfitTarget(fraction=Decimal(1)),)):
+    signals = parse([{"flow_reversal": {"min_flow": 0.5}}, {"end_of_day": {"before_close_s": 600}}])
+    for rules in ((), (TimeExit(after_s=3600),), (ProfitTarget(fraction=Decimal(1)),), signals):
         result = compared(scene, rules)
         assert (result.findings, [position.symbol for position in result.without_stop]) == ((), ["AAPL"])
     assert compared(scene, LISTED).without_stop == ()

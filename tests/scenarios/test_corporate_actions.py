@@ -16,13 +16,18 @@ from tests.accepting import accept
 from tests.bot import KEYS, Bot, log, made, second_session
 
 ACTIONS = "/exchange/v1/actions"
+FAR = "time_exit_s: 604800, stop_loss_fraction: 0.3, trailing_arm_fraction: 0.29, profit_target_fraction: 0.3"
+"""Exits so far away that the broker's prices of a few days reach none of them."""
+LOSS = "max_daily_loss_fraction: 0.3"
+"""What such stops may lose in a day."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6") as path:
-        with (path / "tradebot.yaml").open("a") as file:
-            file.write("exits: {time_exit_s: 604800}\n")
+        settings = path / "tradebot.yaml"
+        easy = settings.read_text().replace("limits: {", f"limits: {{{LOSS}, ", 1)
+        settings.write_text(f"{easy}exits: {{{FAR}}}\nhalts: {{daily_loss_fraction: 0.9, drawdown_fraction: 0.95}}\n")
         accept(path)
         yield path
 
@@ -41,6 +46,14 @@ def own(bot: Bot) -> dict[str, Any]:
 def there(bot: Bot) -> dict[str, str]:
     rows = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=60).json()
     return {row["symbol"]: row["qty"] for row in rows}
+
+
+def resting(bot: Bot) -> list[tuple[str, Decimal, Decimal]]:
+    """Return the symbol, shares and stop price of each pair that rests at the venue."""
+    asked = {"status": "open", "nested": "true"}
+    rows = requests.get(f"{bot.url}/v2/orders", params=asked, headers=KEYS, timeout=60).json()
+    stops = [leg for row in rows for leg in row["legs"] or () if leg["status"] == "new"]
+    return [(leg["symbol"], Decimal(leg["qty"]), Decimal(leg["stop_price"])) for leg in stops]
 
 
 def next_session(bot: Bot) -> None:
@@ -64,6 +77,8 @@ def test_exits_after_a_split_are_judged_by_the_new_shares(bot: Bot) -> None:
     assert bot.says("exchange", "tick", "5m").code == 0
     assert bot.says("evaluate-exits").code == 0
     before, count = own(bot), len(log(bot.url))
+    ((_, shares, stop),) = resting(bot)
+    assert shares == abs(Decimal(before["quantity"]))
     post(bot, ACTIONS, type="cash_dividend", symbol=before["symbol"], rate="0.25")
     post(bot, ACTIONS, type="forward_split", symbol=before["symbol"], new_rate=2, old_rate=1)
     next_session(bot)
@@ -75,6 +90,8 @@ def test_exits_after_a_split_are_judged_by_the_new_shares(bot: Bot) -> None:
     assert after["opened_at"] == before["opened_at"]
     assert abs(2 * Decimal(after["high_water"]) / Decimal(before["high_water"]) - 1) < Decimal("0.1")
     assert sent(bot, count) == []
+    ((_, restated, lower),) = resting(bot)
+    assert (restated, abs(2 * lower - stop) <= Decimal("0.25")) == (2 * shares, True)
 
 
 def test_a_dividend_is_booked_and_leaves_nothing_to_find_and_entries_open(bot: Bot) -> None:
@@ -109,6 +126,13 @@ def test_a_new_name_carries_the_position_over_and_an_assignment_is_told_as_one(b
         before["opened_at"],
     )
     assert f"tradebot adopt {other} --manage" in bot.shown("reconcile")
+    # The broker has canceled the pair of the old name: the next pass rests one under the new name, and only once.
+    assert resting(bot) == []
+    for again in ((), ("--force-slot",)):
+        assert bot.says("evaluate-exits", *again).code == 0
+        ((symbol, shares, _),) = resting(bot)
+        assert (symbol, shares) == ("PEAR", abs(Decimal(after["quantity"])))
+    assert there(bot)["PEAR"] == before["quantity"]
 
 
 def test_an_account_that_was_begun_anew_is_refused_by_name_and_the_old_books_stay_readable(bot: Bot) -> None:
@@ -120,7 +144,7 @@ def test_an_account_that_was_begun_anew_is_refused_by_name_and_the_old_books_sta
     assert "tradebot init --state-dir NEW" in bot.shown("reconcile")
     before = len(log(bot.url))
     for verb in ("trade-once", "evaluate-exits"):
-        refused = bot.says(verb)
+        refused = bot.says(verb, "--force-slot")
         assert (refused.code, "the account was reset" in refused.err) == (3, True)
     assert sent(bot, before) == []
     assert [(row["symbol"], row["quantity"]) for row in bot.json("positions")["positions"]] == held

@@ -114,8 +114,9 @@ def test_a_partial_exit_leaves_one_trade_that_says_why(bot: Bot) -> None:
         assert f"{symbol} {trade['closed_quantity']} of {trade['quantity']} are closed: from " in shown
         assert 0 < abs(Decimal(row["quantity"])) < abs(Decimal(was["quantity"]))
         assert (row["opened_at"], row["average_price"]) == (was["opened_at"], was["average_price"])
-        assert (Decimal(trade["quantity"]), trade["reasons"]) == (abs(Decimal(was["quantity"])), ["CLOSED_BY_HAND"])
-        assert trade["best"] == row["high_water"]
+        assert (Decimal(trade["quantity"]), trade["reasons"]) == (abs(Decimal(was["quantity"])), ["closed_by_hand"])
+        assert (trade["best"], trade["entry_score"]) == (row["high_water"], 0.6 if trade["side"] == "buy" else -0.6)
+        assert trade["worst"] is not None
         sides = 1 if trade["side"] == "buy" else -1
         made_usd = (Decimal(trade["exit_price"]) - Decimal(trade["entry_price"])) * Decimal(trade["closed_quantity"])
         assert Decimal(trade["realized_before_fees_usd"]) == made_usd * sides
@@ -153,7 +154,7 @@ def test_a_dividend_and_a_split_change_the_shares_and_neither_money_nor_age(bot:
         ]
         assert (trade["realized_before_fees_usd"], trade["reasons"]) == (
             was["realized_before_fees_usd"],
-            ["CLOSED_BY_HAND"],
+            ["closed_by_hand"],
         )
         stop = next(Decimal(stop["price"]) for stop in row["stops"] if stop["rule"] == "STOP_LOSS")
         side = 1 if row["trade"]["side"] == "buy" else -1

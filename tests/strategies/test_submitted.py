@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 
 from tests.builders import LIMITS, ago
+from tests.gates.test_entry import OF_OPTIONS
 from tests.worlds import Scene, call, trade_once
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
@@ -44,7 +45,8 @@ def test_every_gate_is_asked_and_those_of_the_flow_say_that_they_were_not_used()
     scene.facts.__init__()  # type: ignore[misc]
     (record,) = trade_once(world_of(scene, submitted()), call()).candidates
     asked = {decision.gate: decision for decision in record.decisions}
-    assert set(Gate) - set(asked) == {Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.DISPLACEMENT, Gate.EXIT}
+    unasked = {Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.DISPLACEMENT, Gate.LIQUIDITY, Gate.EXIT}
+    assert set(Gate) - set(asked) == {*unasked, *OF_OPTIONS}
     assert {(asked[gate].verdict, asked[gate].observed) for gate in FLOW_GATES} == {(Verdict.PASS, "not used")}
 
 

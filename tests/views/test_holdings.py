@@ -12,6 +12,7 @@ from commands import positions
 from commands.status import screen as status_screen
 from tests.builders import EXITS, LISTED, NOW, ago
 from tradebot.exits.held import Held
+from tradebot.exits.lists import parse
 from tradebot.model.lifecycle import NOTHING
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.views import holdings
@@ -104,3 +105,14 @@ def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the
     held, screen = shown("0.5")
     assert [stop.price for stop in held.stops if stop.rule == "STOP_LOSS"] == [LOSS]
     assert (any(stop.own for stop in held.stops), "Set by" in screen) == (False, False)
+
+
+def test_a_scale_out_shows_its_next_level_and_a_rule_without_a_level_nothing() -> None:
+    levels = [{"fraction": 0.02, "share": 0.3}, {"fraction": 0.05, "share": 0.7}]
+    rules = parse([{"scale_out": {"levels": levels}}, {"flow_reversal": {"min_flow": 0.2}}])
+    for shares, price in ((10, 102), (7, 105)):
+        lots = (Lot(Decimal(shares), Decimal(100), ago(600)),)
+        position = Position("flow", "AAPL", lots, Decimal(0), ago(600), original_quantity=Decimal(10))
+        (row,) = holdings.stop_rows(Held(position, Decimal(100)), rules, Decimal(100), NOW, rules)
+        assert (row.rule, row.price, row.own) == ("SCALE_OUT", Decimal(price), False)
+        assert row.distance == Decimal(price) / 100 - 1

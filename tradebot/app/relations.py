@@ -14,7 +14,7 @@ from tradebot.exits.lists import of_account, parse, worst_stop
 from tradebot.limits import without_effect
 from tradebot.model.record import Job
 from tradebot.strategies import execution_settings
-from tradebot.timetable.job_times import longest_wait_s
+from tradebot.timetable.job_times import left_after_last_s, longest_wait_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,8 +114,24 @@ def _fits_the_timetable(settings: Sections) -> Iterator[str]:
                 f"({timetable[job]}): age would close entries before each renewal"
             )
     yield from _looks_at_exits(settings)
+    yield from _ends_of_day(settings)
     yield from _own_times(settings)
     yield from flow_problems(settings)
+
+
+def _ends_of_day(settings: Sections) -> Iterator[str]:
+    """Check that exits are looked at between a strategy's end of the day and the close, and that entries end before."""
+    timetable = settings.timetable
+    for name, section in settings.strategies.sections().items():
+        for rule in parse(section.exits) if section.exits else ():
+            if not isinstance(rule, EndOfDay) or not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(timetable):
+                continue
+            where, before = f"strategies.{name}.exits: end_of_day.before_close_s", rule.before_close_s
+            look, entry = (left_after_last_s(timetable[job]) for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
+            if look > before:
+                yield f"{where} {before} is shorter than the {look} s after the last look at the exits: it never acts"
+            if entry <= before:
+                yield f"{where} {before} is not below the {entry} s after the last entries: it closes them at once"
 
 
 def _own_times(settings: Sections) -> Iterator[str]:

@@ -9,10 +9,10 @@ from tradebot.auditing.evidence import Broker, Evidence, Silence
 from tradebot.auditing.items import Area, Item, Look, State, judged
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
-from tradebot.exits.rules import evaluate
+from tradebot.exits.rules import evaluate, is_blind
 from tradebot.explain import plain
+from tradebot.gates import outcomes, rates
 from tradebot.gates import own as own_limits
-from tradebot.gates import rates
 from tradebot.gates.book import monitors
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
@@ -108,7 +108,7 @@ def exits_now(evidence: Evidence) -> Item:
         return _unheld(place, evidence)
     answers = [(p, _exit(p, broker, evidence)) for p in evidence.positions]
     look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
-    blind = [p.symbol for p, decision in answers if decision.verdict is Verdict.UNKNOWN]
+    blind = [p.symbol for p, decision in answers if is_blind(decision)]
     busy = broker.book.own_working | broker.book.unresolved
     beyond = [f"{p.symbol} {d.reason}" for p, d in answers if d.passed and p.symbol not in busy]
     now = evidence.moment.now
@@ -174,20 +174,21 @@ def limits(evidence: Evidence) -> Iterator[Item]:
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
     rules = evidence.rules
     on_book, on_entries = monitors(broker.book, rules.limits, rules.halts), rates.monitors(broker.book, rules.limits)
-    for subject, decision in (*on_book, *on_entries, *_of_strategies(broker.book, rules)):
+    on_losses = outcomes.monitors(broker.book, rules.limits, evidence.moment.now)
+    for subject, decision in (*on_book, *on_entries, *on_losses, *_of_strategies(broker.book, rules, evidence)):
         answers[decision.gate].append((subject, decision))
     # Rate limits have an answer only once something was entered, so they come after the fixed ones.
     for gate in (*_LIMITS, *(gate for gate in answers if gate not in _LIMITS)):
         yield _limit(gate, answers[gate], broker, evidence)
 
 
-def _of_strategies(book: Book, rules: Rules) -> Iterator[tuple[str, Decision]]:
+def _of_strategies(book: Book, rules: Rules, evidence: Evidence) -> Iterator[tuple[str, Decision]]:
     """Yield the decisions of each strategy's own limits on its part of the book; a subject begins with its name."""
     names = (*rules.own, *(stake.strategy for stake in book.stakes))
     for name in dict.fromkeys(names):
         own = rules.of(name)
         part = book.own(name, own.allotment_fraction * book.equity, rules.sectors)
-        for subject, decision in own_limits.monitors(part, own.limits):
+        for subject, decision in own_limits.monitors(part, own.limits, evidence.moment.now):
             yield f"{name} {subject}".rstrip(), decision
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise
-from statistics import stdev
+from math import fsum, sqrt
 from typing import Any
 
 from tradebot.exits.held import Held, exit_price
@@ -142,10 +142,15 @@ READERS: Mapping[str, Callable[[Known, Held], object]] = {
 def noise(scored: Iterable[Scored]) -> float | None:
     """Return the standard deviation of the change from one score to the next of the same day.
 
-    Overnight changes are left out: much happens in a night. None if there are too few changes to tell.
+    Overnight changes are left out: much happens in a night. Days are in UTC, which split no session. None if there are
+    too few changes to tell.
     """
-    changes = [after.score - before.score for before, after in pairwise(scored) if _day(before.at) == _day(after.at)]
-    return stdev(changes) if len(changes) >= LEAST_CHANGES else None
+    pairs = pairwise(scored)
+    changes = [after.score - before.score for before, after in pairs if before.at.date() == after.at.date()]
+    if len(changes) < LEAST_CHANGES:
+        return None
+    mean = fsum(changes) / len(changes)
+    return sqrt(fsum((change - mean) ** 2 for change in changes) / (len(changes) - 1))
 
 
 def kept_open(

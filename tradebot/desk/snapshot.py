@@ -8,10 +8,10 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tradebot.desk.agreement import confirmed, read_venue
+from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import prices
-from tradebot.desk.stakes import intent_price, order_price, stakes
+from tradebot.desk.stakes import intent_price, order_price, stakes, working_price
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote
 from tradebot.model.books import Books
@@ -47,9 +47,8 @@ def take(
     view, books = reading.view, reading.books
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
-    held = (position.symbol for position in positions)
-    stepping = () if with_flow else _stepping(books, reading.orders)
-    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held, *stepping))), positions, entering=with_flow)
+    read = (*entered, *(p.symbol for p in positions), *(() if with_flow else _stepping(books, reading.orders)))
+    priced = prices(world, now, tuple(dict.fromkeys(read)), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -58,12 +57,7 @@ def take(
         permission=_permission(world.permission, view.account),
         state=books.state,
         reconcile=books.standing.reconciled,
-        book=replace(
-            book(view, books, world.rules.sectors, reading.missing, priced.quotes, session=today),
-            own_orders=_own_orders(books, reading.orders),
-            themes=world.rules.themes,
-            betas=world.rules.betas,
-        ),
+        book=_book(world, reading, priced.quotes, today),
         books=books,
         positions=positions,
         net=still_ours(confirmed(reading), positions, unknown.forgotten),
@@ -84,6 +78,13 @@ def take(
         sectors=world.rules.sectors,
         facts=world.facts.last_answers(entered, now) if entered else {},
     )
+
+
+def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:
+    rules, books = world.rules, reading.books
+    worst = book(reading.view, books, rules.sectors, reading.missing, quotes, session=today)
+    own_orders = _own_orders(books, reading.orders)
+    return replace(worst, own_orders=own_orders, themes=rules.themes, betas=rules.betas)
 
 
 def _read_clocks(world: World) -> ClockReading:
@@ -136,7 +137,9 @@ def halt_evidence(
     """Return signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
     marked = [order for order in view.orders if is_marked(order.client_order_id)]
     unpromised = [order for order in marked if order.client_order_id not in books.promised]
-    copies = [order for order in unpromised if order.venue_id in books.sent_by_another_copy]
+    # What protects a position adds no risk; it shows that these books are older than the orders.
+    adding = [order for order in unpromised if order.client_order_id not in unknown.protecting]
+    copies = [order for order in adding if order.venue_id in books.sent_by_another_copy]
     earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
     copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
@@ -182,13 +185,12 @@ def book(
     """
     view = _at_collars(view, books)
     priced = _prices(view, books.totals.last_price, quotes)
-    orders = tuple(_possible(view, _trading(books, view.orders), priced, books.unresolved, missing))
+    orders = tuple(_possible(view, books, priced, missing))
     exposure = _exposure(view, priced, orders)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
     held = frozenset((*(p.symbol for p in books.totals.own_positions()), *(one.order.symbol for one in missing)))
-    peak = books.standing.peak
     return Book(
         equity=view.account.equity,
         buying_power=view.account.buying_power,
@@ -209,7 +211,7 @@ def book(
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
         entries=_entries_of(_submits(books.promised_in(session))),
-        peak_equity=(peak.highest or None) if peak else None,
+        peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=_worth(view, quotes),
         stakes=stakes(view, books, priced, missing),
         spans=_spans(view, priced, orders),
@@ -288,21 +290,18 @@ def _values(position: BrokerPosition, prices: Mapping[str, Decimal]) -> tuple[De
 
 
 def _possible(
-    view: BrokerView,
-    orders: Iterable[Order],
-    prices: Mapping[str, Decimal],
-    unresolved: Sequence[IntentRecord],
-    missing: Sequence[MissingFill],
+    view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill]
 ) -> Iterator[_Possible]:
     """Yield what orders may still add: one that closes adds nothing, one that reverses does.
 
     Only one order of a pair can fill, so its stop adds nothing to its limit order.
     """
     held = {position.symbol: position.quantity for position in view.positions}
-    for order in (order for order in orders if order.parent is None):
-        yield _Possible(order.symbol, order.side, _shares_added(order, held) * order_price(order, prices))
+    for order in (order for order in _trading(books, view.orders) if order.parent is None):
+        added = _shares_added(order, held)
+        yield _Possible(order.symbol, order.side, added * working_price(order, books, prices) if added else added)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
-    for record in _submits(record for record in unresolved if not record.intent.protects):
+    for record in _submits(record for record in books.unresolved if not record.intent.protects):
         intent = record.intent
         yield _Possible(intent.instrument.symbol, intent.side, intent.quantity * intent_price(intent, prices))
     for one in missing:

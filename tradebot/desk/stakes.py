@@ -50,7 +50,7 @@ def _orders(view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> It
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            yield _of(record.intent, order.open_quantity * order_price(order, prices), held=False)
+            yield _of(record.intent, order.open_quantity * working_price(order, books, prices), held=False)
 
 
 def _unresolved(records: Sequence[IntentRecord], prices: Mapping[str, Decimal]) -> Iterator[Stake]:
@@ -81,9 +81,19 @@ def order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
     return max(order.limit_price or order.filled_average_price or known, known)
 
 
+def working_price(order: Order, books: Books, prices: Mapping[str, Decimal]) -> Decimal:
+    """Return what one share of a working order may cost, in USD; an entry of ours counts as one without an answer."""
+    record = books.intent_behind(order)
+    entered = record is not None and record.intent.purpose is Purpose.OPEN
+    return max(order_price(order, prices), intent_price(record.intent, prices) if record and entered else Decimal(0))
+
+
 def intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
     """Return what one share of an order of ours may cost, in USD: its limit or the known price, whichever is more.
 
-    A short sale fills at its limit or higher, so its limit alone would be too little.
+    A short sale fills at its limit or higher, so its limit alone would be too little. A passive entry may still step to
+    its collar. A market order whose symbol has no price now counts at the midpoint for which it was sent.
     """
-    return max(intent.limit_price or Decimal(0), prices.get(intent.instrument.symbol, Decimal(0)))
+    collar = intent.approach.collar if intent.approach else Decimal(0)
+    worst = max(intent.limit_price or Decimal(0), collar, prices.get(intent.instrument.symbol, Decimal(0)))
+    return worst or intent.send_mid or intent.decision_mid or worst

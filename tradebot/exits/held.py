@@ -37,7 +37,9 @@ class Held:
     def original_quantity(self) -> Decimal | None:
         """Return how many shares it was opened with, unsigned; None if the books know of fewer than are held."""
         original = self.kept.original_quantity
-        return None if original is None or original < abs(self.position.quantity) else original
+        if original is None:
+            original = self.position.original_quantity
+        return None if original < abs(self.position.quantity) else original
 
     @property
     def direction(self) -> int:

@@ -110,6 +110,14 @@ def evaluate(
     return judge(held, quote, now, rules, state, ratio, clocks, session).decision
 
 
+def is_blind(decision: Decision) -> bool:
+    """Return True if a price or the time is missing, so that stops can't be judged.
+
+    A position whose rules lack anything else has no stop by its owner's choice.
+    """
+    return decision.verdict is Verdict.UNKNOWN and decision.reason is not Reason.EXIT_INPUT_MISSING
+
+
 def met(held: Held, price: Decimal, rules: Exits) -> Reason | None:
     """Return the reason of the strongest rule of price that closes the position at `price`, in USD; None if none."""
     by_price = tuple(rule for rule in rules if isinstance(rule, PriceRule))

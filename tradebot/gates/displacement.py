@@ -13,7 +13,7 @@ from tradebot.gates.entry import Ask
 from tradebot.limits import DisplacementRules
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
-from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import ADOPTED, Position
@@ -31,13 +31,13 @@ class Incumbent:
     """A position that would have to give way.
 
     `gain` is what it would have gained if it were closed now, as a fraction of its entry price, and `advantage` how far
-    the candidate's score is above its own; both are None if that isn't known. `decisions` say whether it may give way.
+    the candidate's score is above its own; both are None if that isn't known. `refusal` says why it may not give way.
     """
 
     position: Position
     gain: Decimal | None
     advantage: float | None
-    decisions: tuple[Decision, ...]
+    refusal: Decision | None
 
     @property
     def rank(self) -> tuple[Decimal, datetime, float, str]:
@@ -85,7 +85,7 @@ def judge(
         return Displacement(None, (none,))
     scores = current_scores(proposed, candidate.strategy, ask.limits.min_coverage)
     incumbents = [_incumbent(ask, position, failed, rules, scores, given_way) for position in own]
-    eligible = [incumbent for incumbent in incumbents if not first_failure(incumbent.decisions)]
+    eligible = [incumbent for incumbent in incumbents if incumbent.refusal is None]
     if eligible:
         return Displacement(min(eligible, key=lambda incumbent: incumbent.rank))
     return Displacement(None, tuple(_by_cause(incumbents)))
@@ -162,25 +162,22 @@ def _incumbent(
     own = strength(position, desk.books.kept_of(position).entry_score, scores.get(symbol))
     assert ask.candidate.score is not None, "the score's gate passed"
     advantage = None if own is None else abs(ask.candidate.score) - own
-    gain, priced = _gain(ask, position)
+    gain, priced = _gain(ask, position, rules.gain_band_fraction)
     age_s = (desk.now - position.opened_at).total_seconds()
-    decisions = (
-        _known(Reason.SCORE_UNKNOWN, own),
-        *_closable(desk, position),
-        *(_frees_room(ask.book, position, one) for one in failed),
-        answer(Gate.DISPLACEMENT, age_s >= rules.min_age_s, Reason.POSITION_TOO_YOUNG, age_s, rules.min_age_s, age_s),
-        priced,
-        _in_band(gain, rules.gain_band_fraction),
-        _lately(given_way.get(symbol), desk.now, rules),
-        _better(advantage, rules.score_advantage),
+    decisions = chain(
+        (
+            answer(
+                Gate.DISPLACEMENT, age_s >= rules.min_age_s, Reason.POSITION_TOO_YOUNG, age_s, rules.min_age_s, age_s
+            ),
+            _lately(given_way.get(symbol), desk.now, rules),
+            _better(advantage, rules.score_advantage),
+            priced,
+        ),
+        _closable(desk, position),
+        (_frees_room(ask.book, position, one) for one in failed),
     )
-    return Incumbent(position, gain, advantage, tuple(replace(each, gate=Gate.DISPLACEMENT) for each in decisions))
-
-
-def _known(reason: Reason, value: float | None) -> Decision:
-    if value is None:
-        return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, reason)
-    return Decision(Gate.DISPLACEMENT, Verdict.PASS, None, value)
+    refusal = next((each for each in decisions if not each.passed), None)
+    return Incumbent(position, gain, advantage, replace(refusal, gate=Gate.DISPLACEMENT) if refusal else None)
 
 
 def _closable(desk: Desk, position: Position) -> Iterator[Decision]:
@@ -204,21 +201,16 @@ def _frees_room(book: Book, position: Position, failed: Decision) -> Decision:
     return answer(Gate.DISPLACEMENT, after <= failed.limit, Reason.FREES_NO_ROOM, after, failed.limit)
 
 
-def _gain(ask: Ask, position: Position) -> tuple[Decimal | None, Decision]:
-    """Return what the position would have gained if it were closed now, with the decision on the quote behind it."""
+def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, Decision]:
+    """Return what the position would have gained if it were closed now, and whether that is within the band."""
     quote = ask.desk.quotes.get(position.symbol)
     if quote is None:
-        return None, Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
-    age, limit = quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
-    fresh = -ask.limits.max_clock_skew_s <= age <= limit
+        return None, Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, band)
     gain = Held(position, position.average_price).gain(exit_price(position, quote))
-    return gain, answer(Gate.DISPLACEMENT, fresh, Reason.QUOTE_STALE, age, limit, age)
-
-
-def _in_band(gain: Decimal | None, band: Decimal) -> Decision:
-    if gain is None:
-        return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, band)
-    return answer(Gate.DISPLACEMENT, abs(gain) <= band, Reason.GAIN_OUTSIDE_BAND, gain, band)
+    age, limit = quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
+    if not -ask.limits.max_clock_skew_s <= age <= limit:
+        return gain, Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_STALE, age, limit, age)
+    return gain, answer(Gate.DISPLACEMENT, abs(gain) <= band, Reason.GAIN_OUTSIDE_BAND, gain, band, age)
 
 
 def _lately(last: datetime | None, now: datetime, rules: DisplacementRules) -> Decision:
@@ -240,7 +232,7 @@ def _better(advantage: float | None, limit: float) -> Decision:
 
 def _by_cause(incumbents: Iterable[Incumbent]) -> Iterator[Decision]:
     """Yield one decision for each cause, the most frequent first: that of the position nearest to giving way."""
-    ends = [refusal for incumbent in incumbents if (refusal := first_failure(incumbent.decisions))]
+    ends = [incumbent.refusal for incumbent in incumbents if incumbent.refusal]
     counted = Counter(refusal.reason for refusal in ends)
     for reason, _ in counted.most_common():
         yield min((one for one in ends if one.reason is reason), key=_distance)

@@ -41,13 +41,17 @@ def decisions(ask: "Ask") -> Iterator[Decision]:
 
 def _on_book(ask: "Ask", book: Book, limits: Limits) -> Iterator[Decision | None]:
     """Yield the decisions about a book with the entry in it."""
-    after = _after(ask, book)
-    yield _theme(ask, after, limits)
-    for limit, gate, predicate in (
+    whole = (
         (limits.max_net_fraction, Gate.NET_NOTIONAL, limits_of.net_notional),
         (limits.max_beta_fraction, Gate.BETA_NOTIONAL, limits_of.beta_notional),
         (limits.max_concentration, Gate.CONCENTRATION, limits_of.concentration),
-    ):
+    )
+    # Most bots set none of these, and a book takes a while to copy.
+    if all(limit is None for limit in (limits.max_theme_fraction, *(row[0] for row in whole))):
+        return
+    after = _after(ask, book)
+    yield _theme(ask, after, limits)
+    for limit, gate, predicate in whole:
         if limit is not None:
             yield predicate(after, limits) if after else _unpriced(gate, limit)
 

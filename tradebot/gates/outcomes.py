@@ -1,5 +1,6 @@
 """Limits that follow from how earlier positions ended. Each returns None while it is off."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -48,6 +49,13 @@ def wash_sale(book: Book, limits: Limits, symbol: str, now: datetime) -> Decisio
     last = _last_loss(book, symbol)
     days = (now - last) // DAY if last else None
     return answer(Gate.WASH_SALE, days is None or days > limit, Reason.WASH_SALE, days, limit)
+
+
+def monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
+    """Yield the decision on the account's, or a strategy's, newest round trips as they are."""
+    streak = loss_streak(book, limits, now)
+    if streak:
+        yield "", streak
 
 
 def _last_loss(book: Book, symbol: str) -> datetime | None:

@@ -4,8 +4,9 @@ Their decisions have gates and reasons of their own, so that a refusal says whos
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
-from tradebot.gates import rates
+from tradebot.gates import outcomes, rates
 from tradebot.gates.book import exposure_monitors
 from tradebot.limits import Limits
 from tradebot.model.decision import Decision, Gate
@@ -51,8 +52,9 @@ def own(decision: Decision) -> Decision:
     return Decision(GATES[decision.gate], decision.verdict, reason, decision.observed, decision.limit, decision.age_s)
 
 
-def monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
+def monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on a strategy's own book as it is, with the symbol or sector concerned."""
-    for subject, decision in (*exposure_monitors(book, limits), *rates.monitors(book, limits)):
+    on_book, on_losses = exposure_monitors(book, limits), outcomes.monitors(book, limits, now)
+    for subject, decision in (*on_book, *rates.monitors(book, limits), *on_losses):
         if decision.gate in GATES:
             yield subject, own(decision)

@@ -1,9 +1,11 @@
 """The books at one moment: what a pass knows from the ledger, read once. Everything is computed from this value."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 from tradebot.model.account import EquityPeak
@@ -29,7 +31,7 @@ class Standing(NamedTuple):
     peak: EquityPeak | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Books:
     """What the ledger holds at the venue's time `at`, read once.
 
@@ -79,7 +81,7 @@ class Books:
         """Return the orders whose client order ids were never promised in these books."""
         return tuple(order for order in self.orders if order.client_order_id not in self.promised)
 
-    @property
+    @cached_property
     def unresolved(self) -> tuple[IntentRecord, ...]:
         """Return the intents whose outcome isn't known, in the order promised."""
         return tuple(record for record in self.intents if record.state.unresolved)
@@ -96,7 +98,14 @@ class Books:
 
     def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
         """Return the intents of a recent session, in the order promised."""
-        return tuple(record for record in self.intents if record.intent.session == session)
+        return self._by_session.get(session, ())
+
+    @cached_property
+    def _by_session(self) -> Mapping[date, tuple[IntentRecord, ...]]:
+        found = defaultdict[date, list[IntentRecord]](list)
+        for record in self.intents:
+            found[record.intent.session].append(record)
+        return {session: tuple(records) for session, records in found.items()}
 
     def sessions(self, start: date, end: date) -> Sequence[Session]:
         """Return the stored sessions from `start` through `end`, if they are near this moment."""
@@ -108,8 +117,16 @@ class Books:
 
     def intent_behind(self, order: Order) -> IntentRecord | None:
         """Return the intent that made one of these orders, or else the nearest order that it replaced; None if none."""
-        made = (self.promised.get(name) for name in self._names(order))
-        return next((record for record in made if record and record.intent.makes_order), None)
+        key = order.venue_id, order.client_order_id
+        if key not in self._behind:
+            made = (self.promised.get(name) for name in self._names(order))
+            self._behind[key] = next((record for record in made if record and record.intent.makes_order), None)
+        return self._behind[key]
+
+    @cached_property
+    def _behind(self) -> dict[tuple[str, str], IntentRecord | None]:
+        """Return the intents that were asked for: a pass asks for each order many times."""
+        return {}
 
     def protects(self, order: Order) -> bool:
         """Return True if one of these orders rests at the venue to protect a position, and isn't an exit by now."""

@@ -25,7 +25,7 @@ DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.DISPLACED_LATELY: _row(
         Cause.IDLE,
-        "A position in this symbol gave way a short while ago, so the symbol neither gives way nor displaces another.",
+        "The symbol was to make room for another a short while ago, so it neither gives way nor displaces one.",
         "Wait for displacement.cooldown_s to pass.",
         Unit.SECONDS,
     ),

@@ -57,7 +57,8 @@ class Position:
     @property
     def quantity(self) -> Decimal:
         """Return the signed quantity held."""
-        return sum((lot.quantity for lot in self.lots), Decimal(0))
+        # Most positions have one lot, and a pass asks thirty times for each.
+        return self.lots[0].quantity if len(self.lots) == 1 else sum((lot.quantity for lot in self.lots), ZERO)
 
     @property
     def cost(self) -> Decimal:
@@ -67,7 +68,7 @@ class Position:
     @property
     def average_price(self) -> Decimal:
         """Return the average entry price. The position must be open."""
-        return self.cost / self.quantity
+        return self.lots[0].price if len(self.lots) == 1 else self.cost / self.quantity
 
     @property
     def key(self) -> Key:

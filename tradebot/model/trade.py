@@ -9,7 +9,6 @@ from itertools import groupby
 from tradebot.model.candidate import Component, Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position, apply_fill
-from tradebot.model.reasons import Reason
 
 NINE_PLACES = Decimal("1e-9")
 _ZERO = Decimal(0)
@@ -25,8 +24,9 @@ class Trade:
     both unsigned and in today's shares if there was a split. The prices are averages over the fills in USD per share;
     `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
     first out. The broker charges fees to the account for a whole day, so no trade's share of them is known.
-    `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent. The last four are
-    what the books keep of a position besides its fills, see `Kept`.
+    `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
+    of `exits.why` or in a strategy's own words. The last four are what the books keep of a position besides its fills,
+    see `Kept`.
     """
 
     strategy: str
@@ -40,7 +40,7 @@ class Trade:
     exit_price: Decimal | None
     realized_before_fees_usd: Decimal
     exit_orders: tuple[str, ...] = ()
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[str, ...] = ()
     entry_score: float | None = None
     components: tuple[Component, ...] = ()
     best: Decimal | None = None

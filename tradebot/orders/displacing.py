@@ -13,10 +13,17 @@ from tradebot.gates.displacement import CAPACITY, Incumbent, judge, lacks_only_r
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.intent import Operation
+from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.orders.closing import Records, after_closing, close
+from tradebot.orders.sending import EXIT_LOOKUP
 from tradebot.ports.world import Call, World
+
+ONCE_MORE = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, "its close was lost on the way")
+UNDER_WAY = Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_PENDING)
 
 
 def make_room(
@@ -36,15 +43,32 @@ def make_room(
     candidate, own = refused.candidate, world.rules.of(refused.candidate.strategy)
     if own.displacement is None or not lacks_only_room(candidate, refused.decisions):
         return account, traded
+    limit, begun = own.displacement.score_advantage, _closing(candidate.strategy, earlier)
+    lost = _lost(account.desk, candidate.strategy)
+    if lost and lost.symbol not in begun:
+        account, again = _close(world, call, account, lost, candidate, ONCE_MORE)
+        return account, (*again, _with(refused, (UNDER_WAY,)))
     full = [decision for decision in refused.decisions if decision.gate in CAPACITY and not decision.passed]
     quote, strategy = account.desk.quotes.get(candidate.symbol), account.of(candidate.strategy, own)
     ask = Ask(strategy, candidate, quote, None, promised=False)
-    displacement = judge(ask, full, own.displacement, proposed, _closing(candidate.strategy, earlier))
+    displacement = judge(ask, full, own.displacement, proposed, begun)
     if displacement.weakest is None:
         return account, (_with(refused, displacement.refusals),)
-    limit = own.displacement.score_advantage
-    account, closed = _close(world, call, account, candidate, displacement.weakest, limit)
-    return account, (*closed, _with(refused, (_started(closed, displacement.weakest, limit),)))
+    weakest = displacement.weakest
+    why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
+    account, closed = _close(world, call, account, weakest.position, candidate, why)
+    return account, (*closed, _with(refused, (_started(closed, weakest, limit),)))
+
+
+def _lost(desk: Desk, strategy: str) -> Position | None:
+    """Return a position whose close, made for another, the venue hasn't known for a while: it is sent once more."""
+    for record in desk.books.unresolved:
+        intent = record.intent
+        old = abs(desk.now - intent.at) >= EXIT_LOOKUP and intent.operation is Operation.SUBMIT
+        if intent.displaced_by and old and intent.key.strategy == strategy:
+            whose = (strategy, intent.instrument.symbol)
+            return next((held for held in desk.positions if (held.strategy, held.symbol) == whose), None)
+    return None
 
 
 def _closing(strategy: str, earlier: Iterable[CandidateRecord]) -> frozenset[str]:
@@ -54,13 +78,11 @@ def _closing(strategy: str, earlier: Iterable[CandidateRecord]) -> frozenset[str
 
 
 def _close(
-    world: World, call: Call, account: AccountAsk, candidate: Candidate, weakest: Incumbent, limit: float
+    world: World, call: Call, account: AccountAsk, position: Position, candidate: Candidate, why: Decision
 ) -> tuple[AccountAsk, Records]:
-    position = weakest.position
-    decision = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
     part = Part("displaced_by", symbol=candidate.symbol)
-    why = ExitCall(decision, why=(part,))
-    records = close(world, call, account.desk, position, why, str(part), displaced_by=candidate.symbol)
+    exits = ExitCall(why, why=(part,))
+    records = close(world, call, account.desk, position, exits, str(part), displaced_by=candidate.symbol)
     desk = after_closing(account.desk, records)
     book = account.book if desk is account.desk else account.book.with_closing(position.symbol)
     return replace(account, desk=desk, book=book), records

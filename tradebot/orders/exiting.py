@@ -53,6 +53,7 @@ def exit_through(
         target_venue_id=limit.venue_id,
         sent_in=None,
         displaced_by=candidate.displaced_by,
+        why=candidate.why,
     )
     intent = sent_at(intent, desk, decided=True)
     sent = send(world, desk, intent, decisions)

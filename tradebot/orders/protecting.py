@@ -4,7 +4,7 @@ What rests is an order like any other: it's promised before it's sent, and sent 
 toward profit. While a request of this kind has no outcome, no other one is sent for the position.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -44,7 +44,8 @@ def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]
     rests = desk.resting
     held = {(position.strategy, position.symbol): position for position in desk.positions}
     for whose, pairs in rests.items():
-        for pair in _needless(desk, held.get(whose), pairs):
+        unwanted = _unwanted(pairs) if not _rests_at_venue(world) else _needless(desk, held.get(whose), pairs)
+        for pair in unwanted:
             yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     for whose, levels in wanted.items():
         if levels.stop is not None and _may_be_protected(world, whose):
@@ -52,7 +53,16 @@ def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]
 
 
 def _may_be_protected(world: World, whose: Whose) -> bool:
-    return world.rules.exits.protection is not Protection.BOT and whose[0] != ADOPTED
+    return _rests_at_venue(world) and whose[0] != ADOPTED
+
+
+def _rests_at_venue(world: World) -> bool:
+    return world.rules.exits.protection in (Protection.VENUE, Protection.BOTH)
+
+
+def _unwanted(pairs: Iterable[Resting]) -> Iterator[Resting]:
+    """Yield what rests although the bot watches by itself now; an exit that has taken over a pair goes on."""
+    return (pair for pair in pairs if not (pair.exiting or pair.ending))
 
 
 def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
@@ -272,9 +282,10 @@ def _candidate(intent: Intent) -> Candidate:
 
 
 def left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
-    """Return what the exit rules say, or that the venue closes the position: a stop or target rests there.
+    """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there.
 
-    The bot acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
+    The bot acts itself if a rule fires where nothing rests, as before a stop has followed the price by a whole step. It
+    acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
     """
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
@@ -284,7 +295,12 @@ def left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -
     if quote is None or not covered or covered < _protectable(desk, position, side):
         return why
     price, offset = exit_price(position, quote), world.rules.exits.limit_offset_fraction
-    stops = (pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price)
-    passed = any((stop - price) * -side.sign > stop * offset for stop in stops)
+    stops = [pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price]
+    limits = [pair.limit.limit_price for pair in pairs if pair.limit and pair.limit.limit_price]
+    # How far the price is past each of them, in the direction in which it acts.
+    past_stops = [(stop - price) * -side.sign / stop for stop in stops]
+    reached = max((*past_stops, *((price - limit) * -side.sign for limit in limits)), default=None)
+    if reached is None or reached < 0 or max(past_stops, default=Decimal(0)) > offset:
+        return why
     left = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
-    return why if passed else ExitCall(left, unknown=why.unknown)
+    return ExitCall(left, unknown=why.unknown)

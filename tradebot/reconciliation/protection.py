@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
-from tradebot.exits.rules import evaluate
+from tradebot.exits.rules import evaluate, is_blind
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -52,7 +52,7 @@ def unprotected(
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
         decision = evaluate(_held(books, position), quote, clock.now, rules, state, ratio)
-        if position.symbol not in busy and ((decision.passed and missed) or decision.verdict is Verdict.UNKNOWN):
+        if position.symbol not in busy and ((decision.passed and missed) or is_blind(decision)):
             held_by_broker = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
             yield Finding(
                 FindingKind.MISSING_STOP, position.symbol, position.quantity, held_by_broker, (_describe(decision),)

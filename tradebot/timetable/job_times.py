@@ -107,6 +107,11 @@ def longest_wait_s(renewal: JobTimes, used: JobTimes) -> int:
     return int(max(waits).total_seconds())
 
 
+def left_after_last_s(times: JobTimes) -> int:
+    """Return how many seconds before the close of a session a job is due for the last time."""
+    return int((WHOLE_DAY.close - times.in_session(WHOLE_DAY)[-1].start).total_seconds())
+
+
 def is_time(text: str) -> bool:
     """Return True if a text is written as one of a job's times, whether or not it is ever due."""
     return bool(_AT.fullmatch(text) or _EVERY.fullmatch(text))

@@ -86,7 +86,7 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
-    """A working order, or one with an unknown outcome; quantity in shares still open, price in USD."""
+    """A working order, or one with an unknown outcome; quantity in shares still open, prices in USD."""
 
     symbol: str
     side: str
@@ -94,6 +94,7 @@ class OpenOrder:
     limit_price: Decimal | None
     status: str
     client_order_id: str
+    stop_price: Decimal | None = None
 
 
 def open_order(order: Order, *, ending: bool) -> OpenOrder:
@@ -105,6 +106,7 @@ def open_order(order: Order, *, ending: bool) -> OpenOrder:
         limit_price=order.limit_price,
         status="cancel sent" if ending else order.status.value,
         client_order_id=order.client_order_id,
+        stop_price=order.stop_price,
     )
 
 
@@ -118,6 +120,7 @@ def unresolved_order(record: IntentRecord) -> OpenOrder:
         limit_price=intent.limit_price,
         status=record.state.value,
         client_order_id=intent.client_order_id,
+        stop_price=None if intent.limit_price else intent.stop_price,
     )
 
 

@@ -123,6 +123,23 @@ def test_a_view_is_read_again_where_an_order_filled_meanwhile(wire: Wire) -> Non
     assert not readings
 
 
+def test_a_list_of_orders_that_stays_the_same_is_read_once_and_its_bad_rows_count_each_time(wire: Wire) -> None:
+    tally = DriftTally(lambda drift: None)
+    lists = [[order_row(qty="many"), order_row()]] * 4 + [[order_row(qty="many"), order_row(filled_qty="4")]] * 2
+    fixed: Script = routes()
+
+    def venue(asked: Asked) -> Scripted:
+        return Scripted(200, lists.pop(0)) if asked.path == "/v2/orders" else fixed(asked)
+
+    wire.script = venue
+    alpaca = reader(wire, tally)
+    views = [alpaca.view() for _ in range(3)]
+    assert [[order.filled_quantity for order in view.orders] for view in views] == [[0], [0], [4]]
+    assert [view.unreadable for view in views] == [1, 1, 1]
+    assert tally.counts[Drift("order", "qty", "row refused: is not a number: many")] == 2
+    assert not lists
+
+
 def changing(orders: Callable[[int], list[dict[str, object]]]) -> Script:
     """Return a script whose n-th list of orders is another one each time."""
     numbers, fixed = count(), routes()
@@ -150,6 +167,14 @@ def test_a_view_during_which_our_own_order_keeps_filling_says_that_it_is_not_ste
     wire.script = changing(lambda n: [order_row(filled_qty=str(n))])
     view = reader(wire).view()
     assert (view.steady, [order.filled_quantity for order in view.orders]) == (False, [Decimal(3)])
+
+
+@pytest.mark.parametrize(("others", "steady"), [({}, True), ({"updated_at": "2026-11-16T15:01:00Z"}, False)])
+def test_a_status_that_cannot_be_read_is_no_change_of_our_order(
+    wire: Wire, others: dict[str, object], steady: bool
+) -> None:
+    wire.script = changing(lambda n: [order_row(status="pondering", **others) if n % 2 else order_row()])
+    assert reader(wire).view().steady == steady
 
 
 def test_a_position_is_asked_for_directly_and_its_absence_is_the_venues_own_word(wire: Wire) -> None:

@@ -16,7 +16,7 @@ from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT, SqliteFact
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
-from tradebot.model.record import Job
+from tradebot.model.record import CycleRecord, Job
 from tradebot.signals.kinds import iv_rank, market_tide
 
 
@@ -196,3 +196,25 @@ def test_the_newest_answer_of_each_endpoint_and_symbol_comes_with_the_counts_of_
     alerts, tide = facts.answers(minutes(5))
     assert alerts == ("flow_alerts", "AAPL", minutes(10), 2, 6, 4, 2)
     assert tide == ("market_tide", None, minutes(1), 0, 0, 0, 0)
+
+
+def test_scores_that_another_process_records_are_seen_and_a_pass_that_was_replaced_is_forgotten(
+    facts: SqliteFacts, tmp_path: Path
+) -> None:
+    def recorded(name: str, slot: str, minute: int, score: float) -> CycleRecord:
+        cycle = replace(make_cycle(name, minutes(minute), symbols=2), job_decision=None, slot=slot)
+        kept = [replace(one, candidate=replace(one.candidate, score=score)) for one in cycle.candidates]
+        return replace(cycle, candidates=tuple(kept))
+
+    def scores(*symbols: str) -> dict[str, list[float]]:
+        found = facts.scores([("flow", symbol) for symbol in symbols], NOW, minutes(60))
+        return {symbol: [one.score for one in known] for (_, symbol), known in found.items()}
+
+    facts.record(recorded("c1", "open+5m", 5, 0.1))
+    assert scores("SYM0") == {"SYM0": [0.1]}
+    other = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    other.record(recorded("c2", "open+10m", 10, 0.2))
+    other.record(recorded("c1", "open+5m", 6, -0.5))
+    assert scores("SYM0") == {"SYM0": [-0.5, 0.2]}
+    assert scores("SYM0", "SYM1") == {"SYM0": [-0.5, 0.2], "SYM1": [-0.5, 0.2]}
+    other.close()

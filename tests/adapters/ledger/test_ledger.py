@@ -403,10 +403,3 @@ def test_fills_are_told_from_a_time_on_in_the_order_of_the_books(books: SqliteLe
     fills = [make_fill("a1", minutes(5)), make_fill("a2", minutes(1)), make_fill("a3", minutes(5)), make_fill("a4")]
     books.apply_fills(fills, NOW)
     assert [owned.fill.activity_id for owned in books.money.fills_since(minutes(1))] == ["a2", "a1", "a3"]
-
-
-def test_why_an_order_was_sent_is_told_by_its_id(books: SqliteLedger) -> None:
-    intent = make_intent()
-    books.promise(intent, (PASSED, FAILED))
-    found = books.order_rows.verdicts({intent.client_order_id, "of nobody"})
-    assert found == {intent.client_order_id: (PASSED, FAILED)}

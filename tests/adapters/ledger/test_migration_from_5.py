@@ -44,7 +44,7 @@ def says(books: SqliteLedger) -> dict[str, Any]:
         ],
         "working": [order.venue_id for order in seen.working],
         "unresolved": [record.intent.client_order_id for record in seen.unresolved],
-        "best": [[*key[:2], key[2].isoformat(), str(kept.best)] for key, kept in seen.kept.items()],
+        "best": sorted([*key[:2], key[2].isoformat(), str(kept.best)] for key, kept in seen.kept.items()),
     }
 
 

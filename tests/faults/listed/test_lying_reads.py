@@ -14,7 +14,7 @@ from decimal import Decimal
 import pytest
 import requests
 
-from tests.faults import judge, verdicts
+from tests.faults import judge, pairs, verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader
 from tests.faults.stage import CONFIGURATION, Stage
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -84,8 +84,11 @@ def opened(trader: Trader) -> list[str]:
 
 
 def closed(trader: Trader) -> list[str]:
-    """Return the ids of the exits that the exchange was asked for by POST."""
-    return list(dict.fromkeys(event["client_order_id"] for event in asked(trader) if is_exit(event)))
+    """Return the ids of the exits that the exchange was asked for by POST, and of those that took over a pair."""
+    resting = {o["order_id"] for o in trader.told().accepted if pairs.PROTECT in o["client_order_id"]}
+    resting -= {o["order_id"] for o in trader.told().accepted if "replaces" in o}
+    through = [o["client_order_id"] for o in trader.told().accepted if o.get("replaces") in resting]
+    return [*dict.fromkeys(event["client_order_id"] for event in asked(trader) if is_exit(event)), *through]
 
 
 def is_exit(body: dict[str, str]) -> bool:
@@ -102,7 +105,7 @@ def asked(trader: Trader) -> list[dict[str, str]]:
 def is_lawful(trader: Trader) -> None:
     """See that nothing was opened beside what is there, nothing closed twice, and no position turned round."""
     events = [event for event in trader.stage.log() if event.get("account") == trader.bot.number]
-    found = [*verdicts.doubled(events, trader.told()), *verdicts.grown(events), *verdicts.exits_beside(events)]
+    found = [*verdicts.doubled(events, trader.told()), *pairs.broken(events), *verdicts.exits_beside(events)]
     assert found == []
 
 
@@ -391,5 +394,6 @@ def test_what_the_list_left_out_and_has_truly_ended_is_known_as_ended(slow: Trad
     fills_again(slow)
     slow.exits()
     with closing(SqliteLedger.open(slow.folder, read_only=True)) as ledger:
-        assert ledger.orders(working=True) == ()
+        working = [order.client_order_id for order in ledger.orders(working=True)]
+    assert [name for name in working if verdicts.OPEN in name] == []
     assert slow.held().keys() == {"AAPL"}

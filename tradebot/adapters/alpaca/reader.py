@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -30,7 +31,7 @@ from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.intent import is_marked
-from tradebot.model.order import Fill, Order, OrdersTold
+from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
 _SNAPSHOT_CHUNK = 100
@@ -64,6 +65,8 @@ class AlpacaReader:
         self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy, venue.before_read)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = 0
+        self._rows_read: list[tuple[object, str | None]] = []
+        self._orders_read: tuple[tuple[Order, ...], int] = ((), 0)
 
     def clock(self) -> VenueClock:
         """Return the venue's time and its current session."""
@@ -89,7 +92,7 @@ class AlpacaReader:
             before = after
             (positions, unreadable_positions), account = self._positions(), self.account()
             after, unreadable_orders = self._open_orders()
-            steady = _marked(before) == _marked(after)
+            steady = _is_steady(_marked(before), _marked(after))
             if steady:
                 break
         return BrokerView(
@@ -242,10 +245,16 @@ class AlpacaReader:
         return tuple(once.values()), len(raws) - len(positions) + len(set(positions)) - len(once)
 
     def _open_orders(self) -> tuple[tuple[Order, ...], int]:
-        """Return the readable open orders, each once, and how many rows could not be read."""
+        """Return the readable open orders, each once, and how many rows could not be read.
+
+        Orders that rest at the venue are listed again and again; a list that is the same as the last one isn't parsed.
+        """
         rows = [row for page in self._order_pages("open", NESTED) for raw in page for row in with_open_legs(raw)]
-        orders = keep_readable("order", rows, self._read_nested, self._tally)
-        return tuple({order.venue_id: order for order in orders}.values()), len(rows) - len(orders)
+        if rows != self._rows_read:
+            orders = keep_readable("order", rows, self._read_nested, self._tally)
+            once = tuple({order.venue_id: order for order in orders}.values())
+            self._rows_read, self._orders_read = rows, (once, len(rows) - len(orders))
+        return self._orders_read
 
     def _read_nested(self, row: tuple[object, str | None]) -> Order:
         return read_order(row[0], self._tally, row[1])
@@ -283,6 +292,18 @@ class AlpacaReader:
 
 def _marked(orders: tuple[Order, ...]) -> dict[str, Order]:
     return {order.venue_id: order for order in orders if is_marked(order.client_order_id)}
+
+
+def _is_steady(before: Mapping[str, Order], after: Mapping[str, Order]) -> bool:
+    """Return True if two readings of our orders agree; a status that we can't read agrees with any other."""
+    if before.keys() != after.keys():
+        return False
+    return all(_with_status_of(after[venue_id], order) == order for venue_id, order in before.items())
+
+
+def _with_status_of(order: Order, other: Order) -> Order:
+    """Return an order with the status of another reading of it if one of the two can't be read."""
+    return replace(order, status=other.status) if OrderStatus.UNKNOWN in (order.status, other.status) else order
 
 
 def _largest_remaining(before: tuple[Order, ...], after: tuple[Order, ...]) -> tuple[Order, ...]:

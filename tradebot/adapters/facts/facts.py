@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.facts import history
+from tradebot.adapters.facts.history import KnownScores
 from tradebot.adapters.facts.known_facts import KnownFacts
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.faults.failpoint import around
@@ -55,6 +56,7 @@ class SqliteFacts:
         self._events = events
         self._opened_at = at
         self._known: KnownFacts | None = None
+        self._scores: KnownScores | None = None
         try:
             self._database = FILE.open(self._path)
         except DamagedError as error:
@@ -211,8 +213,12 @@ class SqliteFacts:
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
         """Return the scores of these strategies and symbols since a time, oldest first: one for each slot."""
+        symbols = {symbol for _, symbol in held}
+        if self._scores is None or not self._scores.symbols >= symbols:
+            self._scores = KnownScores(symbols)
         with self._guard(ValueError):
-            return history.scores(self._database, held, since, now)
+            self._scores.read(self._database, since, now)
+        return self._scores.of(set(held))
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
         """Return the prices, by symbol, of the last pass of exits within a span of time."""
@@ -316,7 +322,7 @@ class SqliteFacts:
             ) from error
 
     def _start_over(self, why: str, *, look_again: bool = False) -> None:
-        self._known = None
+        self._known = self._scores = None
         self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from operator import itemgetter
 
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import unpack, unpack_all
@@ -15,35 +16,48 @@ from tradebot.signals.kinds import kind_of
 
 MOST_SLOTS = 120
 """How many slots are looked at for scores: a session and a half of them, if there is one every five minutes."""
-SCORES = """WITH slots AS (
-    SELECT max(sequence) AS sequence, at FROM cycles
-    WHERE job IN (?1, ?2) AND at BETWEEN ?3 AND ?4 AND body ->> '$[7]' IS NULL
-    GROUP BY body ->> '$[2]', body ->> '$[3]' ORDER BY at DESC LIMIT ?5
-    )
-    SELECT candidates.symbol, candidates.at, body ->> '$[0][0]', body ->> '$[0][5]'
-    FROM slots CROSS JOIN json_each(?6) CROSS JOIN candidates INDEXED BY candidates_by_symbol
-    ON candidates.symbol = value AND candidates.at = slots.at AND cycle = slots.sequence
-    ORDER BY candidates.at"""
-"""Select the scores of symbols in the newest slots. Each slot counts once: by its last pass that wasn't refused."""
+SLOTS = """SELECT max(sequence), at FROM cycles
+    WHERE job IN (?, ?) AND at BETWEEN ? AND ? AND body ->> '$[7]' IS NULL
+    GROUP BY body ->> '$[2]', body ->> '$[3]' ORDER BY at DESC LIMIT ?"""
+"""Select the newest slots in which strategies were asked, each by its last pass that wasn't refused."""
+SCORES = """SELECT cycle, candidates.symbol, body ->> '$[0][0]', body ->> '$[0][5]'
+    FROM json_each(?1) AS slot CROSS JOIN json_each(?2) AS asked CROSS JOIN candidates INDEXED BY candidates_by_symbol
+    ON candidates.symbol = asked.value AND candidates.at = slot.value ->> 1 AND cycle = slot.value ->> 0"""
 MARKS = "SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? ORDER BY at DESC, sequence DESC LIMIT 1"
 STORED = """SELECT key, facts.id, body FROM json_each(?1) CROSS JOIN facts INDEXED BY facts_by_session
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
     ORDER BY facts.sequence"""
 
 
-def scores(
-    database: sqlite3.Connection, held: Collection[tuple[str, str]], since: datetime, now: datetime
-) -> Mapping[tuple[str, str], Sequence[Scored]]:
-    """Return the scores of strategies' symbols, oldest first, one for each slot."""
-    symbols = json.dumps(sorted({symbol for _, symbol in held}))
-    span = time_text(since), time_text(now)
-    found = defaultdict[tuple[str, str], list[Scored]](list)
-    for symbol, at, strategy, score in database.execute(
-        SCORES, (Job.SCORE, Job.TRADE_ONCE, *span, MOST_SLOTS, symbols)
-    ):
-        if score is not None and (strategy, symbol) in held:
-            found[strategy, symbol].append(Scored(parse_time(at), float(score)))
-    return found
+class KnownScores:
+    """The scores of some symbols in the newest slots. Each pass is read once: it never changes, it is only replaced."""
+
+    def __init__(self, symbols: Collection[str]) -> None:
+        self.symbols = frozenset(symbols)
+        self._passes: dict[int, dict[tuple[str, str], float]] = {}
+        self._times: dict[int, datetime] = {}
+
+    def read(self, database: sqlite3.Connection, since: datetime, now: datetime) -> None:
+        """Read the passes of the newest slots that aren't known yet, and forget the others."""
+        span = time_text(since), time_text(now)
+        slots = dict(database.execute(SLOTS, (Job.SCORE, Job.TRADE_ONCE, *span, MOST_SLOTS)))
+        unknown = [slot for slot in slots.items() if slot[0] not in self._passes]
+        read: dict[int, dict[tuple[str, str], float]] = {sequence: {} for sequence, _ in unknown}
+        asked = json.dumps(unknown), json.dumps(sorted(self.symbols))
+        for sequence, symbol, strategy, score in database.execute(SCORES, asked):
+            if score is not None:
+                read[sequence][strategy, symbol] = float(score)
+        self._times = {sequence: parse_time(at) for sequence, at in slots.items()}
+        self._passes = {sequence: read.get(sequence) or self._passes.get(sequence, {}) for sequence in slots}
+
+    def of(self, held: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        """Return the scores of strategies' symbols, oldest first; those without any are left out."""
+        found = defaultdict[tuple[str, str], list[Scored]](list)
+        for sequence, at in sorted(self._times.items(), key=itemgetter(1)):
+            scores = self._passes[sequence]
+            for key in scores.keys() & held:
+                found[key].append(Scored(at, scores[key]))
+        return found
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:

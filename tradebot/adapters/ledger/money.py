@@ -35,7 +35,7 @@ FILLED = """SELECT body, origin, about FROM fills INDEXED BY fills_by_order
     WHERE account = ? AND venue_order_id IN (SELECT value FROM json_each(?))"""
 LAST_REPORTED = """SELECT at FROM fills INDEXED BY fills_by_time
     WHERE account = ? AND at <= ? AND venue_order_id != '' ORDER BY at DESC LIMIT 1"""
-MARKS = """SELECT strategy, symbol, opened_at, price, worst FROM json_each(?2) JOIN high_water ON account = ?1
+MARKS = """SELECT strategy, symbol, opened_at, price, worst FROM json_each(?2) CROSS JOIN high_water ON account = ?1
     AND strategy = value ->> 0 AND symbol = value ->> 1 AND opened_at = value ->> 2"""
 OWN_EXITS = """WITH RECURSIVE opened (held, strategy, at, symbol, venue_id, sequence, about) AS (
     SELECT key, strategy, at, value ->> 1, venue_order_id, sequence, about

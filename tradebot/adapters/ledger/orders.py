@@ -4,7 +4,6 @@ What must not be lost is journaled and synced before the commit. How a submissio
 because the venue can be asked again.
 """
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,7 +12,7 @@ from tradebot.adapters.ledger.bodies import names, stored
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.upkeep import promised_text
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
-from tradebot.adapters.text.codec import decode, encode
+from tradebot.adapters.text.codec import encode
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.order import Order, Outcome, Reply, lineages
@@ -54,8 +53,6 @@ LIVELY = """SELECT body FROM (
 UNSETTLED = """SELECT intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_state
     WHERE account = ? AND state IN ('sent', 'unknown', 'abandoned') AND (state != 'abandoned' OR session >= ?)
     ORDER BY sequence"""
-VERDICTS = """SELECT client_order_id, verdicts
-    FROM json_each(?2) CROSS JOIN intents ON account = ?1 AND client_order_id = value"""
 SINCE = """SELECT intent, state, code, message, updated_at FROM (
     SELECT sequence, intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_state
     WHERE account = ?1 AND state IN ('sent', 'unknown')
@@ -165,11 +162,6 @@ class Orders:
         """Return those of these intents that were ever promised, by client order id."""
         found = self._file.rows(PROMISED, (names(client_order_ids),))
         return {name: _intent_record(row) for name, *row in found}
-
-    def verdicts(self, client_order_ids: Collection[str]) -> Mapping[str, Sequence[Decision]]:
-        """Return the decisions with which those of these intents that were ever promised were sent."""
-        found = self._file.rows(VERDICTS, (names(client_order_ids),))
-        return {name: tuple(decode(Decision, one) for one in json.loads(text)) for name, text in found}
 
     def last_acknowledged(self) -> str | None:
         """Return the client order id of the last promised order that the venue acknowledged, ignoring cancels."""

@@ -147,9 +147,12 @@ def test_a_halt_that_comes_in_the_middle_of_a_pass_blocks_the_step() -> None:
     assert (found.decisions[-1].reason, scene.venue.replaced) == (Reason.HALTED, [])
 
 
+@pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("side", Side)
-def test_the_book_counts_a_passive_entry_at_the_worst_it_may_step_to(side: Side) -> None:
+def test_the_book_counts_a_passive_entry_at_the_worst_it_may_step_to(side: Side, lost: bool) -> None:
     scene = Scene()
+    if lost:
+        scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     sent = entered(scene, side=side)
     assert sent.approach is not None
     assert sent.limit_price is not None
