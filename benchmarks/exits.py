@@ -5,6 +5,7 @@ second pass also looks up everything that an exit rule can read, from the scores
 the processor's time, because another program can only delay a pass; the wall time stands beside it.
 """
 
+import gc
 import json
 import statistics
 import subprocess
@@ -22,6 +23,7 @@ from urllib.request import Request, urlopen
 from benchmarks.support import grown
 from benchmarks.support.figures import Figure, show
 from commands.evaluate_exits.verb import run as evaluate
+from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.alpaca import wire
 from tradebot.adapters.facts.history import MOST_SLOTS
 from tradebot.adapters.state.state_folder import EXCHANGE
@@ -146,6 +148,8 @@ def passes(app: App, folder: Path, calls: Calls) -> tuple[float, float, int]:
 def measure_here(size: int) -> None:
     """Print what passes over so many positions take, as JSON."""
     hold(size)
+    # The garbage collector is set as the `tradebot` command sets it.
+    gc.set_threshold(UNCOLLECTED)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
         folder = Path(place) / "state"
         grown.make(folder, size)

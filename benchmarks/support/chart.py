@@ -15,6 +15,9 @@ INK, QUIET, GRID, PRICE, STOP, TARGET, WON, LOST = (
     "#1f2933", "#7b8794", "#e4e7eb", "#486581", "#c81e1e", "#1f7a4d", "#1f7a4d", "#c81e1e",
 )  # fmt: skip
 MARGIN = 0.06
+LETTER, LINE = 6.2, 12
+AWAY = (18, -10, 31, -23, 44, -36)
+"""How far below a point words may stand, the best place first."""
 LINES = 4
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -62,6 +65,29 @@ class _Scale:
         return self.low <= float(price) <= self.high
 
 
+class _Labels:
+    """Places for words beside a point, so that none covers another."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[float, float, float]] = []
+
+    def place(self, x: float, y: float, words: str) -> tuple[float, float]:
+        """Return where words begin and their baseline: the nearest free place."""
+        width = len(words) * LETTER
+        left = x - width if x + width > WIDTH - RIGHT else x
+        baselines = [y + away for away in AWAY]
+        free = (baseline for baseline in baselines if not self._meets(left, baseline, width))
+        baseline = next(free, baselines[0])
+        self._taken.append((left, baseline, width))
+        return left, baseline
+
+    def _meets(self, left: float, baseline: float, width: float) -> bool:
+        return any(
+            left < there + wide and there < left + width and abs(baseline - line) < LINE
+            for there, line, wide in self._taken
+        )
+
+
 def svg(title: str, panels: Sequence[Panel]) -> str:
     """Return the drawing as a document of its own."""
     height = TOP + HEIGHT * len(panels)
@@ -95,8 +121,9 @@ def _panel(panel: Panel, top: float) -> Iterator[str]:
     for day in _sessions(panel.closes):
         places = " ".join(f"{scale.x(at):.1f},{scale.y(price):.1f}" for at, price in day)
         yield f'<polyline points="{places}" fill="none" stroke="{PRICE}" stroke-width="1.3"/>'
-    for number, position in enumerate(panel.positions):
-        yield from _trade(position, scale, number)
+    labels = _Labels()
+    for position in panel.positions:
+        yield from _trade(position, scale, labels)
 
 
 def _sessions(closes: Sequence[tuple[datetime, Decimal]]) -> Iterator[list[tuple[datetime, Decimal]]]:
@@ -141,7 +168,7 @@ def _step(row: Rested, after: Rested, level: Decimal | None, scale: _Scale, colo
         yield _line(scale.x(row.at), scale.y(level), scale.x(after.at), scale.y(level), color, dash, 1.6)
 
 
-def _trade(position: Followed, scale: _Scale, number: int) -> Iterator[str]:
+def _trade(position: Followed, scale: _Scale, labels: _Labels) -> Iterator[str]:
     """Draw the entry, the exit, a line between them, and why it was closed."""
     trade, gain = position.trade, position.gain
     x, y = scale.x(trade.opened_at), scale.y(trade.entry_price)
@@ -153,10 +180,9 @@ def _trade(position: Followed, scale: _Scale, number: int) -> Iterator[str]:
     yield _line(x, y, there, below, color, "2 3", 1)
     yield _arrow(there, below, up=trade.side.sign < 0, color=color)
     words = f"{gain:+.2%} {' '.join(position.why)}"
-    anchor = "end" if there > WIDTH - 260 else "start"
-    away = -10 if number % 2 else 18
-    yield _text(there, below + away, words, color, f'text-anchor="{anchor}" font-size="11" paint-order="stroke" '
-                'stroke="#ffffff" stroke-width="3"')  # fmt: skip
+    left, baseline = labels.place(there, below, words)
+    halo = 'font-size="11" paint-order="stroke" stroke="#ffffff" stroke-opacity="0.8" stroke-width="3"'
+    yield _text(left, baseline, words, color, halo)
 
 
 def _arrow(x: float, y: float, *, up: bool, color: str) -> str:

@@ -293,26 +293,6 @@ def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> Non
     assert sorted(ended) == [OrderStatus.CANCELED, OrderStatus.FILLED]
 
 
-def test_what_a_working_exit_for_a_part_leaves_is_protected_in_the_next_pass() -> None:
-    found = scene()
-    entry = entered(found)
-    rules = parse(
-        [{"stop_loss": {"fraction": 0.02}}, {"scale_out": {"levels": [{"fraction": "0.01", "share": "0.5"}]}}]
-    )
-    found.price("AAPL", "101.5")
-    usual = found.world()
-    world = replace(usual, rules=replace(usual.rules, own_exits={"flow": rules}))
-    evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+31m"))
-    part = found.venue.submitted[-1]
-    assert (part.purpose, protecting(found)) == (Purpose.REDUCE, [])
-    found.later(60)
-    evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+32m"))
-    (pair,) = protecting(found)
-    assert (pair.quantity, pair.limit_price) == (entry.quantity - part.quantity, Decimal("203.00")), (
-        "the target that was reached is the exit's"
-    )
-
-
 def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosened_it() -> None:
     found = scene()
     entered(found)
@@ -346,3 +326,23 @@ def test_a_rule_that_fires_where_nothing_rests_is_not_left_to_the_venue() -> Non
     found.price("AAPL", "102.5")
     exits(found, "open+32m")
     assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE], "the pair's limit is at 103"
+
+
+def test_what_a_working_exit_for_a_part_leaves_is_protected_in_the_next_pass() -> None:
+    found = scene()
+    entry = entered(found)
+    rules = parse(
+        [{"stop_loss": {"fraction": 0.02}}, {"scale_out": {"levels": [{"fraction": "0.01", "share": "0.5"}]}}]
+    )
+    found.price("AAPL", "101.5")
+    usual = found.world()
+    world = replace(usual, rules=replace(usual.rules, own_exits={"flow": rules}))
+    evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+31m"))
+    part = found.venue.submitted[-1]
+    assert (part.purpose, protecting(found)) == (Purpose.REDUCE, [])
+    found.later(60)
+    evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+32m"))
+    (pair,) = protecting(found)
+    assert (pair.quantity, pair.limit_price) == (entry.quantity - part.quantity, Decimal("203.00")), (
+        "the target that was reached is the exit's"
+    )

@@ -83,7 +83,7 @@ def take(
 def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:
     rules, books = world.rules, reading.books
     worst = book(reading.view, books, rules.sectors, reading.missing, quotes, session=today)
-    own_orders = _own_orders(books, reading.orders)
+    own_orders = _own_orders(books, _trading(books, reading.orders))
     return replace(worst, own_orders=own_orders, themes=rules.themes, betas=rules.betas)
 
 
@@ -100,9 +100,9 @@ def _stepping(books: Books, orders: Iterable[Order]) -> Iterator[str]:
             yield order.symbol
 
 
-def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
-    """Return our working orders, and orders that someone replaced ours with; those that only protect don't count."""
-    owned = ((order, books.intent_behind(order)) for order in orders if not books.protects(order))
+def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:
+    """Return our working orders among these, and orders that someone replaced ours with."""
+    owned = ((order, books.intent_behind(order)) for order in trading)
     return tuple(
         OwnOrder(
             record.intent.key.strategy if record else "",
@@ -185,7 +185,8 @@ def book(
     """
     view = _at_collars(view, books)
     priced = _prices(view, books.totals.last_price, quotes)
-    orders = tuple(_possible(view, books, priced, missing))
+    trading = tuple(_trading(books, view.orders))
+    orders = tuple(_possible(view, trading, books, priced, missing))
     exposure = _exposure(view, priced, orders)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
@@ -204,8 +205,8 @@ def book(
                 *books.totals.foreign_quantities(books.acknowledged),
             )
         ),
-        working=frozenset(order.symbol for order in _trading(books, view.orders)),
-        own_orders=_own_orders(books, view.orders),
+        working=frozenset(order.symbol for order in trading),
+        own_orders=_own_orders(books, trading),
         unresolved=frozenset(r.intent.instrument.symbol for r in books.unresolved if not r.intent.protects),
         last_fill_at=books.totals.last_traded,
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
@@ -290,14 +291,18 @@ def _values(position: BrokerPosition, prices: Mapping[str, Decimal]) -> tuple[De
 
 
 def _possible(
-    view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill]
+    view: BrokerView,
+    trading: Iterable[Order],
+    books: Books,
+    prices: Mapping[str, Decimal],
+    missing: Sequence[MissingFill],
 ) -> Iterator[_Possible]:
-    """Yield what orders may still add: one that closes adds nothing, one that reverses does.
+    """Yield what `trading` orders may still add: one that closes adds nothing, one that reverses does.
 
     Only one order of a pair can fill, so its stop adds nothing to its limit order.
     """
     held = {position.symbol: position.quantity for position in view.positions}
-    for order in (order for order in _trading(books, view.orders) if order.parent is None):
+    for order in (order for order in trading if order.parent is None):
         added = _shares_added(order, held)
         yield _Possible(order.symbol, order.side, added * working_price(order, books, prices) if added else added)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.

@@ -109,6 +109,14 @@ class ExitRule(Frozen):
     numbered: ClassVar[bool] = True
     """Whether the value it measured stands in a composed reason."""
 
+    @property
+    def gain(self) -> Decimal | None:
+        """Return the gain at which it always closes, as a fraction of the entry price; below zero is a loss.
+
+        None if there is no such fixed fraction.
+        """
+        return None
+
     @abstractmethod
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
         """Judge the position at a moment."""
@@ -116,6 +124,13 @@ class ExitRule(Frozen):
     def level(self, held: Held) -> Stop:
         """Return the price or time at which it closes the position, as far as that is known beforehand."""
         return Stop(self.reason, None, None)
+
+    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
+        """Return where it takes profits, the nearest first."""
+        stop = self.level(held)
+        if stop.price is None or not (stop.armed and stop.ahead):
+            return ()
+        return (PriceTarget(stop.price, abs(held.position.quantity)),)
 
     def part(self, held: Held, measure: Measure) -> Part:
         """Return what it says in a composed reason once it has fired."""
@@ -138,14 +153,6 @@ class PriceRule(ExitRule):
 
     needs: ClassVar[tuple[Input, ...]] = (Input.QUOTE,)
 
-    @property
-    def gain(self) -> Decimal | None:
-        """Return the gain at which it always closes, as a fraction of the entry price; below zero is a loss.
-
-        None if there is no such fixed fraction.
-        """
-        return None
-
     @abstractmethod
     def measure(self, held: Held, price: Decimal) -> Measure | Absent:
         """Judge the position at `price`, in USD."""
@@ -153,13 +160,6 @@ class PriceRule(ExitRule):
     @abstractmethod
     def level(self, held: Held) -> Stop:
         """Return the price at which it closes the position."""
-
-    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
-        """Return where it takes profits, the nearest first."""
-        stop = self.level(held)
-        if stop.price is None or not (stop.armed and stop.ahead):
-            return ()
-        return (PriceTarget(stop.price, abs(held.position.quantity)),)
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
         """Judge the position at the moment's price."""

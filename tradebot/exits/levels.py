@@ -1,11 +1,11 @@
 """The prices at which a venue can close a position by itself: its stop, and its targets."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, PriceRule, PriceTarget
+from tradebot.exits.kind import ExitRule, PriceTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +20,15 @@ class Levels:
     targets: tuple[PriceTarget, ...] = ()
 
 
-def levels(held: Held, rules: Iterable[ExitRule]) -> Levels:
+def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
     """Return the tightest stop price in force, and the targets, of the rules that watch a position.
 
     A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
     """
-    by_price = [rule for rule in rules if isinstance(rule, PriceRule)]
-    stops = [level for rule in by_price if (level := rule.level(held)).armed and not level.ahead]
+    stops = [level for rule in rules if (level := rule.level(held)).armed and not level.ahead]
     prices = [level.price for level in stops if level.price is not None]
     stop = max(prices, key=lambda price: price * held.direction, default=None)
-    targets = [target for rule in by_price for target in rule.targets(held)]
+    targets = [target for rule in rules for target in rule.targets(held)]
     return Levels(stop, _within(held, sorted(targets, key=lambda target: held.direction * target.price)))
 
 
