@@ -2,7 +2,7 @@
 
     python -m tests.faults.lives --examples 500
     python -m tests.faults.lives --examples 500 --seed 3 --steps 40
-    python -m tests.faults.lives --examples 200 --control looser-stops
+    python -m tests.faults.lives --examples 0 --control stops-move-away
 
 After each pass the exchange's own log and account say whether a promise was broken. Every pass opens the bot anew, as
 each process does. Some lives are lived twice: the second time with one bot that stays open, and with the exit rules in
