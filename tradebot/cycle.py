@@ -42,7 +42,13 @@ from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, 
 from tradebot.orders.displacing import make_room
 from tradebot.orders.protecting import left_to_venue, protect
 from tradebot.orders.sending import send, submit_intent, wanted_key
-from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
+from tradebot.orders.working_orders import (
+    cancel_forgotten,
+    cancel_order,
+    end_or_reprice,
+    forgotten_exits,
+    our_working_orders,
+)
 from tradebot.ports.world import Call, World
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session
@@ -230,7 +236,11 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
         if record.intent.purpose is Purpose.OPEN or not (record.intent.protects or order.symbol in desk.unproven)
     ]
     why = Reason.CLOSED_BY_HAND
-    cancels = tuple(cancel_order(world, call, desk, order, record, why) for order, record in working_orders)
+    forgotten = (order for order in forgotten_exits(desk) if _named(symbols, order.symbol))
+    cancels = (
+        *(cancel_order(world, call, desk, order, record, why) for order, record in working_orders),
+        *(cancel_forgotten(world, call, desk, order, why) for order in forgotten),
+    )
     if cancels:
         # A canceled order may have filled in the meantime, so read again what is left to close.
         desk = _as_if_canceled(desk, symbols) if world.dry_run else take(world, with_flow=False)

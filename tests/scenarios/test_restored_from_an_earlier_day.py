@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, made, order_by_hand
+from tests.bot import Bot, log, made, order_by_hand, second_session
 from tradebot.exchange import process
 
 BOOKS = ("ledger.db", "journal.jsonl")
@@ -90,6 +90,24 @@ def test_books_made_of_nothing_tell_the_same_story(old: Bot) -> None:
         True,
         WAY_OUT.removesuffix("."),
     )
+
+
+def test_what_rests_from_before_a_restore_is_canceled_when_a_person_closes_the_position(new_bot: Bot) -> None:
+    assert new_bot.says("backup").code == 0
+    (backup,) = [path.name for path in (new_bot.folder / "backups").iterdir() if path.name.endswith("by-hand")]
+    second_session(new_bot)
+    assert new_bot.json("trade-once")["orders"] > 0
+    new_bot.says("exchange", "tick", "1m")
+    assert new_bot.says("evaluate-exits").code == 0
+    assert new_bot.says("restore", backup, "--confirm", new_bot.tail()).code == 10
+    assert new_bot.says("reconcile", "--apply", new_bot.json("reconcile")["plan"]).code == 10
+    resting = {finding["kind"] for finding in new_bot.json("reconcile")["findings"]}
+    assert (resting, len(new_bot.json("positions")["positions"])) == ({"earlier_order"}, 1)
+    assert new_bot.says("flatten", "--all", "--confirm", "ALL").code == 0
+    new_bot.says("exchange", "tick", "1m")
+    new_bot.says("reconcile")
+    assert [event["position"] for event in log(new_bot.url) if event["event"] == "fill"][1:] == ["0"]
+    assert new_bot.json("positions")["positions"] == []
 
 
 def test_a_finding_without_a_plan_sends_nobody_to_one(old: Bot) -> None:

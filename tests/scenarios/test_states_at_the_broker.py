@@ -70,6 +70,17 @@ def test_what_is_shown_to_rest_is_what_the_exchange_holds(shared_trader: Bot) ->
         assert f"stop {stop:,.2f}, target " in screen
 
 
+def test_a_stop_is_shown_as_an_order_of_its_strategy_at_its_price(shared_trader: Bot) -> None:
+    rows = shared_trader.json("orders")["orders"]
+    assert {(row["strategy"], row["purpose"]) for row in rows} == {("own", "protect")}
+    stops = [price for symbol in SIDES for kind, price, _ in resting(shared_trader, symbol) if kind == "stop"]
+    assert sorted(Decimal(row["stop_price"]) for row in rows if row["stop_price"]) == sorted(stops)
+    for verb in ("orders", "status"):
+        screen = shared_trader.shown(verb)
+        assert all(f"stop {price:,.2f}" in screen for price in stops)
+        assert "market" not in screen.partition("working orders")[2]
+
+
 def test_a_position_that_a_person_closes_is_closing_and_then_gone(shared_trader: Bot) -> None:
     bot = shared_trader
     seen = [states(bot)]

@@ -19,8 +19,9 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.execution import LastStep, Style
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, IntentRecord, Operation
+from tradebot.model.intent import Intent, IntentRecord, Operation, is_marked, mark_of
 from tradebot.model.order import Order, OrderStatus
+from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.trading import TradingState
@@ -283,6 +284,22 @@ def cancel_order(
     """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
     new_intent = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
     return _send_change(world, desk, order, new_intent, why)
+
+
+def forgotten_exits(desk: Desk) -> Iterator[Order]:
+    """Yield orders that would close our positions and carry our mark, although the books, being restored, lack them."""
+    sides = {(position.symbol, closing_side(position.quantity)) for position in desk.positions}
+    for order in desk.orders:
+        forgotten = is_marked(order.client_order_id) and desk.books.intent_behind(order) is None
+        if forgotten and (order.symbol, order.side) in sides and order.symbol not in desk.unproven:
+            yield order
+
+
+def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Reason) -> CandidateRecord:
+    """Cancel a working order that carries our mark, although the books don't know it."""
+    mark = mark_of(order.client_order_id)
+    purpose = mark.purpose if mark and mark.purpose else Purpose.PROTECT
+    return _send_change(world, desk, order, cancel_intent(call, desk, order, ADOPTED, purpose), why)
 
 
 def _send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:

@@ -69,7 +69,10 @@ TERMS: Mapping[FindingKind, Terms] = {
         "an order that is open, or filled today, carries our mark, but these books never promised it", True, ""
     ),
     FindingKind.EARLIER_ORDER: Terms(
-        "an open order that the bot sent earlier and these books don't know; left alone until it ends", True, ""
+        "an open order that the bot sent earlier and these books don't know; left alone until it ends, or until a"
+        " person closes the bot's position with flatten SYMBOL, which cancels it first",
+        True,
+        "",
     ),
     FindingKind.UNKNOWN_PAIR: Terms(
         "a stop under our mark protects a position of ours, but these books never promised it: an older copy of the"

@@ -92,6 +92,7 @@ class OpenOrder:
     side: str
     quantity: Decimal
     limit_price: Decimal | None
+    stop_price: Decimal | None
     status: str
     client_order_id: str
     stop_price: Decimal | None = None
@@ -104,6 +105,7 @@ def open_order(order: Order, *, ending: bool) -> OpenOrder:
         side=order.side.value,
         quantity=order.open_quantity,
         limit_price=order.limit_price,
+        stop_price=order.stop_price,
         status="cancel sent" if ending else order.status.value,
         client_order_id=order.client_order_id,
         stop_price=order.stop_price,
@@ -118,6 +120,7 @@ def unresolved_order(record: IntentRecord) -> OpenOrder:
         side=intent.side.value,
         quantity=intent.quantity,
         limit_price=intent.limit_price,
+        stop_price=None if intent.limit_price else intent.stop_price,
         status=record.state.value,
         client_order_id=intent.client_order_id,
         stop_price=None if intent.limit_price else intent.stop_price,
