@@ -210,11 +210,11 @@ def loosen() -> None:
     """Move stops away from profit, a thousandth of the price at a time."""
     honest = protecting._tightened
 
-    def away(call: Call, desk: Desk, pair: Resting, stop: Decimal) -> Intent:
+    def away(call: Call, desk: Desk, pair: Resting, stop: Decimal, word: str) -> Intent:
         assert pair.stop is not None
         assert pair.stop.stop_price is not None
         looser = pair.stop.stop_price * (1 + pair.first.side.sign * Decimal("0.001"))
-        return honest(call, desk, pair, looser.quantize(Decimal("0.01")))
+        return honest(call, desk, pair, looser.quantize(Decimal("0.01")), word)
 
     vars(protecting)["_tightened"] = away
     vars(protecting)["_is_looser"] = lambda pair, *others: pair.stop is not None

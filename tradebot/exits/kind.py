@@ -85,10 +85,14 @@ class Stop:
 
 
 class PriceTarget(NamedTuple):
-    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned."""
+    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned.
+
+    `word` is the rule's name in composed reasons.
+    """
 
     price: Decimal
     shares: Decimal
+    word: str = ""
 
 
 class ExitRule(Frozen):
@@ -134,9 +138,13 @@ class ExitRule(Frozen):
 
     def part(self, held: Held, measure: Measure) -> Part:
         """Return what it says in a composed reason once it has fired."""
-        name = self.word or self.reason.lower()
         shown = measure.observed if measure.shown is None else measure.shown
-        return measured(name, shown if self.numbered else None, self._unit)
+        return measured(self.name, shown if self.numbered else None, self._unit)
+
+    @property
+    def name(self) -> str:
+        """Return its name in composed reasons."""
+        return self.word or self.reason.lower()
 
     def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
         """Return why it makes no sense in a list with these other rules, or None if it does."""

@@ -13,11 +13,13 @@ class Levels:
     """Where a position is to be closed, in USD per share, not rounded.
 
     `stop` is None if no rule has a stop price now. Each target is a price with the shares that are closed there, the
-    nearest first. They never add up to more than is held; what they leave has no target.
+    nearest first. They never add up to more than is held; what they leave has no target. `word` is the name of the rule
+    whose stop that is, in composed reasons.
     """
 
     stop: Decimal | None = None
     targets: tuple[PriceTarget, ...] = ()
+    word: str = ""
 
 
 def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
@@ -25,11 +27,12 @@ def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
 
     A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
     """
-    stops = [level for rule in rules if (level := rule.level(held)).armed and not level.ahead]
-    prices = [level.price for level in stops if level.price is not None]
-    stop = max(prices, key=lambda price: price * held.direction, default=None)
-    targets = [target for rule in rules for target in rule.targets(held)]
-    return Levels(stop, _within(held, sorted(targets, key=lambda target: held.direction * target.price)))
+    stops = [(level.price, rule.name) for rule in rules if (level := rule.level(held)).armed and not level.ahead]
+    prices = [(price, name) for price, name in stops if price is not None]
+    stop, word = max(prices, key=lambda one: (one[0] * held.direction, one[1]), default=(None, ""))
+    targets = [target._replace(word=rule.name) for rule in rules for target in rule.targets(held)]
+    within = _within(held, sorted(targets, key=lambda target: (held.direction * target.price, target.word)))
+    return Levels(stop, within, word)
 
 
 def _within(held: Held, targets: Iterable[PriceTarget]) -> tuple[PriceTarget, ...]:

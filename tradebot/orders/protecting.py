@@ -6,6 +6,7 @@ toward profit. While a request of this kind has no outcome, no other one is sent
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.exits.held import exit_price
@@ -32,8 +33,11 @@ from tradebot.ports.world import Call, World
 FAR = Decimal(2)
 """A pair needs a target; without a target rule, it is this many times the price, or the price divided by it."""
 
-Part = tuple[Decimal, Decimal]
-"""A target's price in USD, and the shares that rest there, unsigned."""
+Part = tuple[Decimal, Decimal, str]
+"""A target's price in USD, the shares that rest there, unsigned, and the name of its rule in composed reasons."""
+
+NO_RULE = "profit_target"
+"""The name of the target that is far away because there is no rule for it."""
 
 
 def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterator[CandidateRecord]:
@@ -99,7 +103,7 @@ def _protect_one(
     stop = on_tick(levels.stop or Decimal(0), side)
     for pair in pairs:
         if _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction):
-            yield _send(world, desk, _tightened(call, desk, pair, stop), Reason.STOP_TIGHTENED, stop)
+            yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
     shares = _protectable(desk, position, side) - sum((pair.quantity for pair in pairs), Decimal(0))
     shares = whole_lots(Instrument(position.symbol), shares - _being_closed(desk, position))
     if shares <= 0 or position.symbol in desk.unproven:
@@ -107,12 +111,17 @@ def _protect_one(
     kind = class_to_try(desk.books, (position.strategy, position.symbol))
     if kind is None:
         return
-    for price, part in _parts(desk, position, levels, pairs, shares) if kind is OrderClass.OCO else ((stop, shares),):
-        asked = Candidate(
-            position.strategy, Instrument(position.symbol), side, Purpose.PROTECT, desk.now, quantity=part
-        )
+    alone = ((stop, shares, ""),)
+    parts = _parts(desk, position, levels, pairs, shares) if kind is OrderClass.OCO else alone
+    for price, part, word in parts:
+        names = "+".join(filter(None, (word, levels.word)))
+        asked = replace(_asked(position, side, desk.now, part), why=names)
         intent = _submit(world, call, desk, asked, kind, on_tick(price, side, beyond=True), stop)
         yield _send(world, desk, intent, Reason.STOP_MISSING, part)
+
+
+def _asked(position: Position, side: Side, at: datetime, shares: Decimal) -> Candidate:
+    return Candidate(position.strategy, Instrument(position.symbol), side, Purpose.PROTECT, at, quantity=shares)
 
 
 def _lost(desk: Desk, position: Position) -> Intent | None:
@@ -165,7 +174,7 @@ def _parts(
     """
     side, closing = closing_side(position.quantity), _being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
-    for price, planned in levels.targets:
+    for price, planned, word in levels.targets:
         at = on_tick(price, side, beyond=True)
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
         reached = min(closing, planned)
@@ -174,9 +183,9 @@ def _parts(
         part = min(shares, max(planned_yet - resting_there, Decimal(0)))
         shares -= part
         if part:
-            yield price, part
+            yield price, part, word
     if shares:
-        yield _far(desk, position), shares
+        yield _far(desk, position), shares, NO_RULE
 
 
 def _far(desk: Desk, position: Position) -> Decimal:
@@ -194,7 +203,8 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
     target = (pair.limit.limit_price if pair.limit else None) or promised.limit_price
     assert stop is not None, "what protects has a stop"
     side, kind = pair.first.side, OrderClass.OCO if target else OrderClass.SIMPLE
-    asked = Candidate(promised.key.strategy, promised.instrument, side, Purpose.PROTECT, desk.now, quantity=shares)
+    strategy, instrument = promised.key.strategy, promised.instrument
+    asked = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=promised.why)
     return _send(
         world, desk, _submit(world, call, desk, asked, kind, target or stop, stop), Reason.STOP_MISSING, shares
     )
@@ -203,7 +213,10 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
 def _submit(
     world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
-    """Return the request for a pair, or for a plain stop; each one of a pass is a leg of its own."""
+    """Return the request for a pair, or for a plain stop; each one of a pass is a leg of its own.
+
+    Its `why` names the rule of its target, if it has one, and then the rule of its stop.
+    """
     assert asked.quantity is not None, "what protects knows its shares"
     key = submit_key(call, desk, asked)
     legs = [replace(key, leg=number) for number in range(MOST_LEGS)]
@@ -225,11 +238,12 @@ def _submit(
         at=desk.now,
         stop_price=stop,
         order_class=kind,
+        why=asked.why,
     )
 
 
-def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal) -> Intent:
-    """Return the request that moves the stop of a pair, and nothing else."""
+def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal, word: str) -> Intent:
+    """Return the request that moves the stop of a pair to where the rule with this name has it, and nothing else."""
     order, promised = pair.stop, pair.record.intent
     assert order is not None, "a stop that isn't known isn't moved"
     key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
@@ -247,6 +261,7 @@ def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal) -> Intent:
         at=desk.now,
         target_venue_id=order.venue_id,
         sent_in=None,
+        why=word,
     )
 
 

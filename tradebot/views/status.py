@@ -95,7 +95,6 @@ class OpenOrder:
     stop_price: Decimal | None
     status: str
     client_order_id: str
-    stop_price: Decimal | None = None
 
 
 def open_order(order: Order, *, ending: bool) -> OpenOrder:
@@ -108,7 +107,6 @@ def open_order(order: Order, *, ending: bool) -> OpenOrder:
         stop_price=order.stop_price,
         status="cancel sent" if ending else order.status.value,
         client_order_id=order.client_order_id,
-        stop_price=order.stop_price,
     )
 
 
@@ -123,7 +121,6 @@ def unresolved_order(record: IntentRecord) -> OpenOrder:
         stop_price=None if intent.limit_price else intent.stop_price,
         status=record.state.value,
         client_order_id=intent.client_order_id,
-        stop_price=None if intent.limit_price else intent.stop_price,
     )
 
 
