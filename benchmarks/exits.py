@@ -5,6 +5,7 @@ second pass also looks up everything that an exit rule can read, from the scores
 the processor's time, because another program can only delay a pass; the wall time stands beside it.
 """
 
+import gc
 import json
 import statistics
 import subprocess
@@ -17,14 +18,18 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.request import Request, urlopen
 
 from benchmarks.support import grown
 from benchmarks.support.figures import Figure, show
 from commands.evaluate_exits.verb import run as evaluate
+from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.alpaca import wire
 from tradebot.adapters.facts.history import MOST_SLOTS
+from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
+from tradebot.exchange import process
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, PriceRule, Stop
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
@@ -114,10 +119,19 @@ def _scored(symbol: str, number: int) -> CandidateRecord:
     return CandidateRecord(entry, grown._verdicts(Purpose.OPEN))
 
 
-def passes(app: App, calls: Calls) -> tuple[float, float, int]:
+def tick(folder: Path) -> None:
+    """Let a minute pass at the stand-in, so that each pass is another one and is recorded beside the others."""
+    endpoint = process.running(folder / EXCHANGE)
+    assert endpoint is not None, "the stand-in must still be there"
+    with urlopen(Request(f"{endpoint.url}/exchange/v1/tick", b'{"seconds": 60}')):  # noqa: S310 - our own stand-in
+        pass
+
+
+def passes(app: App, folder: Path, calls: Calls) -> tuple[float, float, int]:
     """Return the median seconds of a pass besides its HTTP calls, wall and processor, and the number of calls."""
     walls, processor, counts, orders = [], [], [], []
     for _ in range(RUNS + 1):
+        tick(folder)
         calls.begin()
         report = evaluate(app, by="bench", force_slot=True)
         wall_s, processor_s = calls.rest()
@@ -134,6 +148,8 @@ def passes(app: App, calls: Calls) -> tuple[float, float, int]:
 def measure_here(size: int) -> None:
     """Print what passes over so many positions take, as JSON."""
     hold(size)
+    # The garbage collector is set as the `tradebot` command sets it.
+    gc.set_threshold(UNCOLLECTED)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
         folder = Path(place) / "state"
         grown.make(folder, size)
@@ -144,12 +160,12 @@ def measure_here(size: int) -> None:
             try:
                 calls = Calls()
                 with opened(Options(str(folder)), {}) as app:
-                    found = {USUAL: passes(app, calls)}
+                    found = {USUAL: passes(app, folder, calls)}
                     record_scores(app)
                     world = app.world
                     rules = replace(world().rules, own_exits={"flow": (Reading(),)})
                     app.world = lambda **named: replace(world(**named), rules=rules)  # type: ignore[method-assign]
-                    found[READING] = passes(app, calls)
+                    found[READING] = passes(app, folder, calls)
             finally:
                 served.terminate()
     print(json.dumps(found))

@@ -173,7 +173,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show what was bought and sold, and the slippage of each fill.
+        """Show what was bought and sold, and its slippage.
 
         Slippage is counted against the midpoint at three moments: when the order was decided on, when it was sent, and
         when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own

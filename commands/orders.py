@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.drawing import order_price, usd
+from commands.shared.drawing import acts_at, usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import DAY_SECOND, stamp, zone
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.model.intent import IntentRecord
+    from tradebot.model.intent import Intent, IntentRecord
     from tradebot.model.order import Order
 
 STYLE = {"filled": "green", "rejected": "red", "unknown": "yellow", "sent": "yellow"}
@@ -29,7 +29,7 @@ class OrderRow:
     """One order in shares and USD; `strategy` is foreign if the bot didn't send it.
 
     `status` is what the broker last reported, or the state of our own record if it has reported nothing. `note` is the
-    broker's message about the order.
+    broker's message about the order. `stop_price` is set for a stop; the stop of a pair has a row of its own.
     """
 
     at: datetime | None
@@ -41,10 +41,10 @@ class OrderRow:
     filled: Decimal
     average_price: Decimal | None
     limit_price: Decimal | None
-    stop_price: Decimal | None
     status: str
     note: str
     client_order_id: str
+    stop_price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ def run(app: "App", *, every: bool, last: int) -> Report:
         if record.state is IntentState.ACKED and record.intent.operation is Operation.CANCEL
     }
     rows = [_ours(record, reported.get(name), ending) for name, record in promised.items()]
-    leads = {order.venue_id: promised.get(order.client_order_id) for order in orders}
-    rows += [_unnamed(order, leads.get(order.parent or "")) for name, order in reported.items() if name not in promised]
+    sent = {order.venue_id: promised[name].intent for name, order in reported.items() if name in promised}
+    rows += [_not_sent(order, sent.get(order.parent or "")) for name, order in reported.items() if name not in promised]
     open_rows = [row for row, may_fill in zip(rows, _may_fill(promised, reported), strict=True) if every or may_fill]
     # Orders of the same time keep the order in which they were recorded.
     chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
@@ -106,31 +106,32 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
         filled=order.filled_quantity if order else Decimal(0),
         average_price=order.filled_average_price if order else None,
         limit_price=intent.limit_price,
-        stop_price=order.stop_price if order else None if intent.limit_price else intent.stop_price,
         status="cancel sent" if ends else order.status.value if order else record.state.value,
         note=clean(words),
         client_order_id=intent.client_order_id,
+        stop_price=None if intent.limit_price else intent.stop_price,
     )
 
 
-def _unnamed(order: "Order", leads: "IntentRecord | None") -> OrderRow:
-    """Return an order under an id that isn't ours: the stop of one of our pairs, or somebody else's order."""
+def _not_sent(order: "Order", pair: "Intent | None") -> OrderRow:
+    """Return the row of an order that the broker made of a `pair` of ours, or that somebody else sent."""
+    from tradebot.model.candidate import Purpose
     from tradebot.views.holdings import FOREIGN_OWNER
 
     return OrderRow(
         at=order.submitted_at,
         symbol=clean(order.symbol),
         side=order.side.value,
-        purpose=leads.intent.purpose.value if leads else "",
-        strategy=leads.intent.key.strategy if leads else FOREIGN_OWNER,
+        purpose=Purpose.PROTECT.value if pair else "",
+        strategy=pair.key.strategy if pair else FOREIGN_OWNER,
         quantity=order.quantity,
         filled=order.filled_quantity,
         average_price=order.filled_average_price,
         limit_price=order.limit_price,
-        stop_price=order.stop_price,
         status=order.status.value,
         note="",
         client_order_id=clean(order.client_order_id),
+        stop_price=order.stop_price,
     )
 
 
@@ -151,7 +152,7 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
 
     from commands.shared.tables import Table, number, sentence, staying
 
-    numbers = (number(name) for name in ("shares", "filled", "limit", "paid"))
+    numbers = (number(name) for name in ("shares", "filled", "price", "paid"))
     words = "status", sentence("strategy and note", "strategy")
     table = Table(f"sent {zone()}", staying("symbol"), staying("side"), "for", *numbers, *words)
     for row in rows:
@@ -163,7 +164,7 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
             row.purpose,
             "" if row.quantity is None else f"{row.quantity:,f}",
             f"{row.filled:,f}",
-            order_price(row.limit_price, row.stop_price),
+            acts_at(row.limit_price, row.stop_price),
             usd(row.average_price),
             f"[{style}]{row.status}[/{style}]",
             escape(f"{row.strategy} {row.note}".strip()),

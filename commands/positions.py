@@ -29,7 +29,8 @@ class Positions:
     """All open positions at `as_of`, the last recorded trading time; `fills` counts the fills that they come from.
 
     `notes` are warnings that a person should read with them. `trades` says for each position of the bot what was bought
-    and sold so far, at which prices and why, in the order in which they were opened.
+    and sold so far, at which prices and why, in the order in which they were opened. While the market is closed,
+    `acts_from` is when it opens: neither the broker's stops nor the bot act before; otherwise it is None.
     """
 
     as_of: datetime | None
@@ -38,19 +39,23 @@ class Positions:
     fills: int
     notes: tuple[str, ...]
     trades: "tuple[Trade, ...]"
+    acts_from: datetime | None
 
 
 def run(app: "App") -> Report:
     """Compute positions from the fills, and compare each with the exit rules at the last recorded prices."""
     from commands.shared.notes import notes
     from commands.shared.records import held, last_passes, open_trades, trading_now
+    from tradebot.timetable.sessions import next_open
     from tradebot.views.holdings import prices
 
     passes, totals, mark = last_passes(app), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
     rows = held(app, totals, prices(passes), now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)
-    data = Positions(now, rows, sum(gains, Decimal(0)), totals.count, notes(app, now), open_trades(app, totals))
+    acts_from = next_open(app.ledger_view, now) if now else None
+    unrealized, trades = sum(gains, Decimal(0)), open_trades(app, totals)
+    data = Positions(now, rows, unrealized, totals.count, notes(app, now), trades, acts_from)
     return Report(
         "positions", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
     )
@@ -81,6 +86,10 @@ def _render(console: "Console", data: Positions) -> None:
         seen = max(row.price_at for row in priced if row.price_at is not None)
         gain = f"{data.unrealized_usd:+,.2f} USD on {cost:,.2f} USD"
         console.print(f"Unrealized {gain}, at prices of {when(seen)}")
+    if ours and data.acts_from:
+        console.print(
+            f"The market is closed: until {when(data.acts_from)}, no stop acts, whether it rests at the broker or not"
+        )
     for line in data.notes:
         console.print(line, markup=False)
 

@@ -448,7 +448,7 @@ class MemoryFacts:
         return {key: sorted(scores) for key, scores in found.items()}
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-        passes = [c for c in self.passes(since) if c.job is Job.EVALUATE_EXITS and c.at <= until]
+        passes = [c for c in self.passes(since) if c.job is Job.EVALUATE_EXITS and c.at <= until and c.marks]
         return {mark.symbol: mark.price for mark in passes[-1].marks} if passes else {}
 
     def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:

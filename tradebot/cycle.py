@@ -215,7 +215,8 @@ def evaluate_exits(
     exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call, watched))
     symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
-    kept = [held for held in watched.values() if held.position.symbol not in symbols_to_close]
+    leaving = frozenset(record.candidate.symbol for record in exits if _is_leaving(record))
+    kept = [held for held in watched.values() if held.position.symbol not in leaving]
     wanted = {(held.position.strategy, held.position.symbol): levels(held, _rules(world, held)) for held in kept}
     stops = protect(world, call, desk, wanted)
     return _conclude(world, desk, _cycle(world, call, desk, (*exits, *ended.values(), *changes, *stops)))
@@ -279,6 +280,13 @@ def _rules(world: World, held: Held) -> Exits:
 
 def _rule_fired(record: CandidateRecord) -> bool:
     return any(decision.gate is Gate.EXIT and decision.passed for decision in record.decisions)
+
+
+def _is_leaving(record: CandidateRecord) -> bool:
+    """Return True if a rule closes all shares, or a part of them and no order for that was working before."""
+    refused = record.terminal
+    part = record.candidate.purpose is Purpose.REDUCE and refused is not None and refused.gate is Gate.WORKING
+    return _rule_fired(record) and not part
 
 
 def _mode(world: World) -> str:

@@ -111,7 +111,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
 def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     """Claim the slot, apply the plan if there is one, then compare. The caller holds the pass lock."""
     from commands.shared.passes import begin
-    from tradebot.desk.notable import tell_unfilled
+    from tradebot.desk.notable import tell_caught_up
     from tradebot.model.record import Job
     from tradebot.reconciliation.protection import Watch
     from tradebot.reconciliation.reconcile import apply_plan, reconcile
@@ -122,7 +122,7 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
         compared = reconcile(app.reader, app.ledger, watch)
     else:
         compared = apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed)
-    tell_unfilled(app.events, app.ledger, compared.applied.unfilled, compared.at)
+    tell_caught_up(app.events, app.ledger, compared.applied, compared.at)
     return compared
 
 

@@ -60,9 +60,9 @@ def usd(price: Decimal | None) -> str:
     return f"{price:,.4f}" if 0 < abs(price) < 1 else f"{price:,.2f}"
 
 
-def order_price(limit: Decimal | None, stop: Decimal | None) -> str:
-    """Return the price in USD at which an order acts: its limit, its stop, or the market's."""
-    return usd(limit) or (f"stop {usd(stop)}" if stop else "market")
+def acts_at(limit: Decimal | None, stop: Decimal | None) -> str:
+    """Return the price in USD at which an order acts; for a stop-limit, that is its stop."""
+    return f"stop {usd(stop)}" if stop is not None else usd(limit) or "market"
 
 
 def signed(value: float, places: int) -> str:

@@ -105,15 +105,15 @@ def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str 
 def exit_reason(order: "Order", sent: "Sequence[Intent]") -> str | None:
     """Return why an order closed shares, given the intents behind it, the nearest first.
 
-    What rested to protect was a target, a stop, or a stop that had been moved closer.
+    What rested to protect names the rule of its target first, and the rule of its stop last.
     """
-    from tradebot.model.intent import Operation
+    from tradebot.exits.why import parse
 
-    if not (sent and sent[0].protects):
-        return next((intent.why for intent in sent if intent.why), None)
-    if order.stop_price is None:
-        return "profit_target"
-    return "trail_stop" if sent[0].operation is Operation.REPLACE else "stop_loss"
+    known = next((intent.why for intent in sent if intent.why), None)
+    if known is None or not sent[0].protects:
+        return known
+    parts = parse(known)
+    return str(parts[0] if order.stop_price is None else parts[-1])
 
 
 def _distinct(reasons: "Iterable[str | None]") -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.drawing import duration, order_price, sparkline, time_left, usd, way_there
+from commands.shared.drawing import acts_at, duration, sparkline, time_left, usd, way_there
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.model.trading import Mode, mode_name
@@ -140,9 +140,9 @@ def nearest_rule(held: "Holding") -> str:
 
 def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder]") -> None:
     console.print(counted(len(orders), one, many))
-    table = Table("symbol", "side", number("open"), number("limit"), "status", "id")
+    table = Table("symbol", "side", number("open"), number("price"), "status", "id")
     for order in orders:
-        numbers = (f"{order.quantity:,f}", order_price(order.limit_price, order.stop_price))
+        numbers = (f"{order.quantity:,f}", acts_at(order.limit_price, order.stop_price))
         table.row(escape(order.symbol), order.side, *numbers, order.status, escape(order.client_order_id))
     if orders:
         console.print(table)

@@ -75,12 +75,24 @@ def test_every_order_has_its_fate_and_those_that_are_done_need_all(traded: Bot) 
     every = traded.json("orders", "--all")
     theirs = requests.get(f"{traded.url}/v2/orders", params={"status": "all"}, headers=KEYS, timeout=60).json()
     assert {row["client_order_id"]: row["status"] for row in every["orders"] if row["strategy"] != "foreign"} == {
-        row["client_order_id"]: row["status"] for row in theirs if row["client_order_id"].startswith("tb1.")
+        row["client_order_id"]: row["status"] for row in theirs if row["client_order_id"] != "by-hand-1"
     }
     working = [row for row in every["orders"] if row["status"] == "new"]
     assert traded.json("orders")["orders"] == working
     last = traded.json("orders", "--all", "--last", "1")
     assert (last["orders"], last["left_out"]) == (every["orders"][-1:], every["known"] - 1)
+
+
+def test_the_stop_of_a_pair_is_shown_as_ours_and_with_its_price(traded: Bot) -> None:
+    theirs = requests.get(f"{traded.url}/v2/orders", params={"status": "open"}, headers=KEYS, timeout=60).json()
+    stops = {row["client_order_id"]: row for row in theirs if row["type"] == "stop"}
+    rows = {row["client_order_id"]: row for row in traded.json("orders")["orders"]}
+    assert stops
+    for name, stop in stops.items():
+        assert (rows[name]["strategy"], rows[name]["purpose"]) == ("flow", "protect")
+        assert Decimal(rows[name]["stop_price"]) == Decimal(stop["stop_price"])
+        for screen in ("orders", "status"):
+            assert f"stop {Decimal(stop['stop_price']):,.2f}" in traded.shown(screen)
 
 
 def test_fills_sum_to_the_cash_of_the_exchange(traded: Bot) -> None:

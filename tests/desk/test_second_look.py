@@ -151,3 +151,17 @@ def test_an_exit_waits_for_one_question_at_most_and_is_decided_by_the_second_ans
     decided = evaluate(held, stands, scene.venue.now, LISTED, TradingState.ACTIVE)
     assert decided in record.decisions
     assert bool(scene.venue.submitted) is decided.passed
+
+
+def test_a_symbol_that_the_last_pass_had_no_price_of_is_compared_with_the_pass_before() -> None:
+    scene = holding("AAPL", "MSFT")
+    for minute, price in ((32, "97"), (33, "94.5")):
+        scene.price("MSFT", price)
+        exits(scene, minute)
+        scene.later(60)
+    quote = scene.venue.prices.pop("MSFT")
+    exits(scene, 34)
+    scene.later(60)
+    scene.venue.prices["MSFT"] = replace(quote, bid=Decimal(93), ask=Decimal(93), at=scene.venue.now)
+    exits(scene, 35)
+    assert scene.venue.asked_again == [], "93 is far from the 100 that were paid, but not from the last price"

@@ -67,9 +67,9 @@ def test_a_list_without_a_stop_in_force_rests_none() -> None:
 def test_the_targets_are_those_of_all_rules_with_no_more_shares_than_are_left(quantity: str, sign: int) -> None:
     rules = parse([{"scale_out": {"levels": LEVELS[:2]}}, {"profit_target": {"fraction": 0.08}}])
     assert levels(at_best(quantity, D(100)), rules).targets == (
-        (100 + sign * D(2), D(3)),
-        (100 + sign * D(5), D(3)),
-        (100 + sign * D(8), D(4)),
+        (100 + sign * D(2), D(3), "scale_out"),
+        (100 + sign * D(5), D(3), "scale_out"),
+        (100 + sign * D(8), D(4), "profit_target"),
     )
     whole = parse([{"scale_out": {"levels": LEVELS}}])
     assert [target.shares for target in levels(at_best(quantity, D(100)), whole).targets] == [3, 3, 4]

@@ -35,12 +35,13 @@ from tradebot.model.intent import ID_PREFIX, Intent, IntentKey, IntentRecord
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
+from tradebot.model.resting import Resting
 from tradebot.model.trading import TradingStateRecord
-from tradebot.orders import sending
+from tradebot.orders import protecting, sending
 from tradebot.orders.sending import closing_side
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
-from tradebot.ports.world import World
+from tradebot.ports.world import Call, World
 from tradebot.reconciliation import catch_up, protection
 from tradebot.reconciliation import reconcile as reconcile_story
 from tradebot.reconciliation.orders_behind_fills import OrdersBehindFills
@@ -200,6 +201,25 @@ def no_stop() -> None:
     StopLoss.measure = holding  # type: ignore[method-assign]
 
 
+def no_pairs() -> None:
+    """Let nothing rest at the venue."""
+    vars(cycle)["protect"] = lambda *asked: iter(())
+
+
+def loosen() -> None:
+    """Move stops away from profit, a thousandth of the price at a time."""
+    honest = protecting._tightened
+
+    def away(call: Call, desk: Desk, pair: Resting, stop: Decimal, word: str) -> Intent:
+        assert pair.stop is not None
+        assert pair.stop.stop_price is not None
+        looser = pair.stop.stop_price * (1 + pair.first.side.sign * Decimal("0.001"))
+        return honest(call, desk, pair, looser.quantize(Decimal("0.01")), word)
+
+    vars(protecting)["_tightened"] = away
+    vars(protecting)["_is_looser"] = lambda pair, *others: pair.stop is not None
+
+
 def fate_not_asked() -> None:
     """Never look up an order whose answer was lost."""
     vars(catch_up)["_resolve"] = lambda *asked: None
@@ -241,6 +261,8 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
         no_second_look,
         one_fill_an_order,
         no_stop,
+        no_pairs,
+        loosen,
         fate_not_asked,
         believe_the_orders,
         believe_the_positions,

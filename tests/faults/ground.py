@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -138,6 +138,10 @@ class Ground:
         self.wire.connect(exchange, lambda method, path, body: None)
         return exchange
 
+    def renew_market(self) -> None:
+        """Read the market again, as nobody has announced anything in it."""
+        self.market = open_market(self.root / "first", self.stored)
+
     def _keep(self, exchange: Exchange, name: str) -> None:
         """Keep bot and exchange as they are now, for schedules to begin with."""
         exchange.commit()
@@ -209,12 +213,15 @@ class Day:
         self._elsewhere: set[str] = set()
         self._copied = False
         self._loaded = loaded
+        self.keeps_app = False
+        self._kept: App | None = None
         self._promised = Promised(self.folder)
         ground.wire.connect(self.exchange, self._judge_request, ground.machine.lifted)
 
     def close(self) -> None:
         """End the day."""
         self._promised.close()
+        self._close_kept()
 
     @property
     def line(self) -> int:
@@ -341,11 +348,12 @@ class Day:
 
     def _ended(self, verb: Verb) -> int:
         try:
-            with closing(opened(self.folder, self._loaded, self.machine)) as app:
+            with self._app() as app:
                 # The engine's own time, which the exchange's control would tell: no trouble shifts it.
                 app.__dict__["engine"] = SimpleNamespace(now_or_none=lambda: self.now)
                 return verb(app)
         except Killed:
+            self._close_kept()
             return KILLED
         except TradebotError as error:
             return int(error.code)
@@ -354,6 +362,23 @@ class Day:
         except Exception as error:  # noqa: BLE001 -- whatever a verb raises beyond these is what is looked for
             self.problems.append(f"a verb raised {error!r}")
             return ERRED
+
+    @contextmanager
+    def _app(self) -> Iterator[App]:
+        """Yield the bot: opened anew, or the one that stays open until it's killed."""
+        app = self._kept or opened(self.folder, self._loaded, self.machine)
+        self._kept = app if self.keeps_app else None
+        try:
+            yield app
+        finally:
+            if not self.keeps_app:
+                app.close()
+
+    def _close_kept(self) -> None:
+        app, self._kept = self._kept, None
+        if app:
+            with suppress(Killed):
+                app.close()
 
     def _judge_request(self, method: str, path: str, body: str) -> None:
         """Look, before a request arrives, whether the disk has a promise of it by now."""

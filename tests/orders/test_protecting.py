@@ -9,6 +9,7 @@ from tests.builders import EXITS
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits, flatten
+from tradebot.exits.lists import parse
 from tradebot.limits import Protection
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, Operation
@@ -106,7 +107,31 @@ def test_a_stop_at_the_venue_is_left_to_the_venue_unless_it_does_not_act(side: S
     assert record.candidates[0].terminal.reason is Reason.LEFT_TO_BROKER
     found.price("AAPL", "97.4" if side is Side.BUY else "102.6")
     exits(found, "open+33m")
-    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
+    assert left_at_once(found), "no limit of a pair can go past its stop"
+
+
+def left_at_once(found: Scene) -> bool:
+    """Say whether an exit was sent in the place of a pair, without asking first for a price that a venue refuses."""
+    canceled = [intent.purpose for intent in found.venue.cancelled] == [Purpose.PROTECT]
+    return canceled and not found.venue.replaced and found.venue.submitted[-1].purpose is Purpose.CLOSE
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "limit"), [(Side.BUY, "98.3", "98.01"), (Side.SELL, "101.7", "101.99"), (Side.BUY, "98", None)]
+)
+def test_near_its_stop_the_limit_of_a_pair_goes_just_before_it_if_that_fills(
+    side: Side, price: str, limit: str | None
+) -> None:
+    found = scene()
+    entered(found, side)
+    exits(found)
+    found.later(20_000)
+    found.price("AAPL", price)
+    exits(found, "open+300m")
+    if limit is None:
+        assert left_at_once(found)
+    else:
+        assert [intent.limit_price for intent in found.venue.replaced] == [Decimal(limit)]
 
 
 def test_with_both_the_bot_closes_at_the_stop_too() -> None:
@@ -115,7 +140,7 @@ def test_with_both_the_bot_closes_at_the_stop_too() -> None:
     exits(found)
     found.price("AAPL", "97.9")
     exits(found, "open+32m")
-    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
+    assert left_at_once(found)
 
 
 def test_an_exit_goes_through_the_pair_while_its_stop_keeps_working() -> None:
@@ -196,6 +221,37 @@ def test_a_lost_pair_is_not_doubled_and_is_no_obstacle_to_an_exit() -> None:
     assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
 
 
+def test_a_lost_exit_through_a_pair_is_sent_again_under_its_own_id_after_a_while() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.later(20_000)
+    found.venue.script["AAPL"], found.venue.swallows = LOST, True
+    exits(found, "open+300m")
+    del found.venue.script["AAPL"]
+    found.later(60)
+    exits(found, "open+301m")
+    assert len(found.venue.replaced) == 1
+    found.later(300)
+    exits(found, "open+306m")
+    first, again = found.venue.replaced
+    assert again == first
+    assert found.venue.book[again.client_order_id].status is OrderStatus.NEW
+
+
+def test_a_lost_pair_is_no_exit_that_is_sent_again() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"], found.venue.swallows = LOST, True
+    exits(found)
+    (lost,) = protecting(found)
+    del found.venue.script["AAPL"]
+    found.later(20_000)
+    exits(found, "open+300m")
+    assert found.venue.submitted[-1].purpose is Purpose.CLOSE
+    assert protecting(found) == [lost]
+
+
 def test_what_protects_nothing_anymore_is_canceled() -> None:
     found = scene()
     entered(found)
@@ -235,3 +291,58 @@ def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> Non
     assert found.ledger.totals().foreign_quantities({}) == {}
     ended = [order.status for order in found.ledger.orders() if order.order_class is OrderClass.OCO]
     assert sorted(ended) == [OrderStatus.CANCELED, OrderStatus.FILLED]
+
+
+def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosened_it() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    leg = next(order for order in working(found) if order.parent)
+    found.later(60)
+    found.venue.book[leg.client_order_id] = replace(leg, stop_price=Decimal("97.50"), updated_at=found.venue.now)
+    exits(found, "open+32m")
+    exits(found, "open+33m")
+    (told,) = [event for event in found.events.emitted if event.event_type == "stop_moved_by_broker"]
+    assert (told.details["before"], told.details["now"]) == ("98.00", "97.50")
+    (back,) = found.venue.replaced
+    assert (back.purpose, back.stop_price) == (Purpose.PROTECT, Decimal("98.00"))
+
+
+def test_what_rests_is_canceled_once_the_bot_is_to_watch_by_itself() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.exits = found.exits.model_copy(update={"protection": Protection.BOT})
+    exits(found, "open+32m")
+    assert [intent.purpose for intent in found.venue.cancelled] == [Purpose.PROTECT]
+    assert working(found) == []
+
+
+def test_a_rule_that_fires_where_nothing_rests_is_not_left_to_the_venue() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.exits = found.exits.model_copy(update={"profit_target_fraction": Decimal("0.02")})
+    found.price("AAPL", "102.5")
+    exits(found, "open+32m")
+    assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE], "the pair's limit is at 103"
+
+
+def test_what_a_working_exit_for_a_part_leaves_is_protected_in_the_next_pass() -> None:
+    found = scene()
+    entry = entered(found)
+    rules = parse(
+        [{"stop_loss": {"fraction": 0.02}}, {"scale_out": {"levels": [{"fraction": "0.01", "share": "0.5"}]}}]
+    )
+    found.price("AAPL", "101.5")
+    usual = found.world()
+    world = replace(usual, rules=replace(usual.rules, own_exits={"flow": rules}))
+    evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+31m"))
+    part = found.venue.submitted[-1]
+    assert (part.purpose, protecting(found)) == (Purpose.REDUCE, [])
+    found.later(60)
+    evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+32m"))
+    (pair,) = protecting(found)
+    assert (pair.quantity, pair.limit_price) == (entry.quantity - part.quantity, Decimal("203.00")), (
+        "the target that was reached is the exit's"
+    )

@@ -1,5 +1,6 @@
 """Orders under our mark that the books do not know are ours from before, unless the books were at work meanwhile."""
 
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -8,10 +9,12 @@ import pytest
 
 from tests.builders import CASH, DAY, NOW, SESSION, ago, fill
 from tests.fakes import MemoryLedger
+from tests.orders.test_protecting import entered
+from tests.orders.test_protecting import scene as protected_scene
 from tests.reconciliation.test_catch_up import sent_by_hand
 from tests.venues import FakeReader
 from tests.worlds import Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits
+from tradebot.cycle import evaluate_exits, flatten
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
@@ -278,3 +281,50 @@ def test_the_mark_tells_strategy_and_purpose_whatever_the_symbol(name: str, stra
     assert mark is not None
     assert (mark.strategy, mark.purpose) == (strategy, purpose)
     assert (mark.is_of(strategy.lower()), mark.is_of("other")) == (True, False)
+
+
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+def test_a_pair_that_older_books_never_promised_is_taken_over_by_the_usual_plan_and_exits_go_through_it(
+    side: Side,
+) -> None:
+    scene = protected_scene()
+    entered(scene, side)
+    compared(scene)
+    older = deepcopy(scene.ledger)
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+31m"))
+    pair = scene.venue.submitted[-1]
+    assert pair.protects
+    scene.ledger = older
+    scene.later(60)
+    found = compared(scene)
+    assert kinds(found) == [(FindingKind.UNKNOWN_PAIR, pair.client_order_id)]
+    evidence = take(scene.world(), with_flow=False).halt_evidence
+    assert (evidence.unknown_orders, evidence.forgotten) == ((), (pair.client_order_id,)), "no second writer's entry"
+    assert found.plan is not None
+    assert apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada").findings == ()
+    evidence = take(scene.world(), with_flow=False).halt_evidence
+    assert (evidence.unknown_orders, evidence.forgotten) == ((), ())
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+32m"))
+    assert scene.venue.submitted[-1] == pair, "what is protected needs no second pair"
+    flatten(scene.world(), call(), None)
+    assert [(one.purpose, one.target_venue_id) for one in scene.venue.replaced] == [
+        (Purpose.CLOSE, scene.venue.book[pair.client_order_id].venue_id)
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"purpose": Purpose.OPEN}, {"side": Side.BUY}, {"quantity": Decimal(1000)}, {"symbol": "JPM"}]
+)
+def test_what_protects_no_shares_of_ours_stays_an_unknown_order(changes: dict[str, object]) -> None:
+    scene = protected_scene()
+    entered(scene)
+    compared(scene)
+    role, symbol = changes.pop("purpose", Purpose.PROTECT), str(changes.pop("symbol", "AAPL"))
+    name = f"tb1.261116.FLOW.{symbol}.{str(role)[:5].upper()}.ABCDEFGHIJKLMNOP"
+    stop = replace(entry(symbol), side=Side.SELL, quantity=Decimal(1))
+    scene.venue.rest(name, symbol, replace(stop, **changes))  # type: ignore[arg-type]
+    scene.later(60)
+    found = compared(scene)
+    assert kinds(found) == [(FindingKind.UNKNOWN_ORDER, name)]
+    assert found.plan is None
+    assert take(scene.world(), with_flow=False).halt_evidence.unknown_orders == (name,)

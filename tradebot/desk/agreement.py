@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.desk.notable import tell_unfilled
+from tradebot.desk.notable import tell_caught_up
 from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
@@ -86,7 +86,7 @@ def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Re
     else:
         caught = catch_up(reader, ledger, view.orders, session, now)
         view, untraced_fills = replace(view, unreadable=view.unreadable + caught.unreadable), caught.untraced_fills
-        tell_unfilled(world.events, ledger, caught.unfilled, now)
+        tell_caught_up(world.events, ledger, caught, now)
     books = read_books(ledger, now, view.orders).with_pending(pending)
     if first and not world.dry_run and position_ratios(books, view):
         books = read_books(ledger, now) if explain_ratios(reader, ledger, books, view, now) else books

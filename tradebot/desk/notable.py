@@ -14,10 +14,13 @@ from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Intent, IntentRecord, Operation
 from tradebot.model.order import Order, OrderClass, OrderStatus
+from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
 from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
+from tradebot.reconciliation.catch_up import CaughtUp, MovedStop
+from tradebot.reconciliation.new_fills import orders_and_intents
 
 CLOSES = frozenset({Purpose.REDUCE, Purpose.CLOSE})
 MOST_CLOSES = 3
@@ -36,7 +39,13 @@ def tell(world: World, desk: Desk, cycle: CycleRecord) -> None:
         world.events.emit(event)
 
 
-def tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now: datetime) -> None:
+def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: datetime) -> None:
+    """Emit what a person should hear about the news that catching up has written into the ledger."""
+    _tell_unfilled(events, ledger, caught.unfilled, now)
+    _tell_moved(events, ledger, caught.moved, now)
+
+
+def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now: datetime) -> None:
     """Emit what it means that orders have ended with shares left to fill; a replaced one goes on as another."""
     ended = [order for order in unfilled if order.status is not OrderStatus.REPLACED]
     if not ended:
@@ -52,6 +61,20 @@ def tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now
         if record is not None:
             for event in _of_ended(order, record.intent, now, by_us=order.venue_id in canceled):
                 events.emit(event)
+
+
+def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now: datetime) -> None:
+    """Emit which of our stops the venue has moved by itself."""
+    if not moved:
+        return
+    behind = orders_and_intents(ledger, {one.now.venue_id for one in moved})
+    for before, order in moved:
+        owner = behind.owner(order.venue_id)
+        if owner != FOREIGN:
+            stops = {"before": f"{before.stop_price:f}", "now": f"{order.stop_price:f}"}
+            shares = {"shares_before": f"{before.quantity:f}", "shares_now": f"{order.quantity:f}"}
+            details = {"strategy": owner, "order": order.client_order_id, **stops, **shares}
+            events.emit(EventKind.STOP_MOVED.at(now, details, order.symbol))
 
 
 def _of_ended(order: Order, intent: Intent, now: datetime, *, by_us: bool) -> Iterator[SystemEvent]:

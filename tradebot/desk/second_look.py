@@ -3,7 +3,7 @@
 The second answer always counts, so an exit is delayed by one request and never vetoed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -66,7 +66,7 @@ def _describe(quote: Quote | None) -> str:
 
 def _jumped(world: World, now: datetime, quotes: Mapping[str, Quote], held: Mapping[str, Position]) -> tuple[str, ...]:
     """Return the symbols whose price is too far from the last pass's, or from the last trade if that has no price."""
-    marks, limit = _marks(world.facts, now) if held else {}, world.rules.limits.price_jump_fraction
+    marks, limit = _marks(world.facts, now, held) if held else {}, world.rules.limits.price_jump_fraction
     jumped = []
     for symbol, quote in quotes.items():
         position = held.get(symbol)
@@ -79,7 +79,11 @@ def _jumped(world: World, now: datetime, quotes: Mapping[str, Quote], held: Mapp
     return tuple(sorted(jumped, key=lambda symbol: symbol not in held))
 
 
-def _marks(facts: Facts, now: datetime) -> Mapping[str, Decimal]:
+def _marks(facts: Facts, now: datetime, held: Collection[str]) -> Mapping[str, Decimal]:
+    """Return the last prices of the symbols. The last pass usually has them all; if not, earlier ones count too."""
+    last = facts.marks(now - LOOKED_BACK, now)
+    if last.keys() >= set(held):
+        return last
     exits = (cycle for cycle in facts.passes(now - LOOKED_BACK) if cycle.job is Job.EVALUATE_EXITS)
     return {mark.symbol: mark.price for cycle in exits if cycle.at <= now for mark in cycle.marks}
 

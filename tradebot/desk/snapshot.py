@@ -83,7 +83,7 @@ def take(
 def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:
     rules, books = world.rules, reading.books
     worst = book(reading.view, books, rules.sectors, reading.missing, quotes, session=today)
-    own_orders = _own_orders(books, reading.orders)
+    own_orders = _own_orders(books, _trading(books, reading.orders))
     return replace(worst, own_orders=own_orders, themes=rules.themes, betas=rules.betas)
 
 
@@ -100,11 +100,16 @@ def _stepping(books: Books, orders: Iterable[Order]) -> Iterator[str]:
             yield order.symbol
 
 
-def _own_orders(books: Books, orders: Iterable[Order]) -> tuple[OwnOrder, ...]:
-    """Return our working orders, and orders that someone replaced ours with; those that only protect don't count."""
-    owned = ((order, books.intent_behind(order)) for order in orders if not books.protects(order))
+def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:
+    """Return our working orders among these, and orders that someone replaced ours with."""
+    owned = ((order, books.intent_behind(order)) for order in trading)
     return tuple(
-        OwnOrder(record.intent.key.strategy if record else "", order.symbol, order.side)
+        OwnOrder(
+            record.intent.key.strategy if record else "",
+            order.symbol,
+            order.side,
+            Decimal(0) if record and record.intent.rests else order.open_quantity,
+        )
         for order, record in owned
         if record or is_marked(order.client_order_id)
     )
@@ -132,7 +137,9 @@ def halt_evidence(
     """Return signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
     marked = [order for order in view.orders if is_marked(order.client_order_id)]
     unpromised = [order for order in marked if order.client_order_id not in books.promised]
-    copies = [order for order in unpromised if order.venue_id in books.sent_by_another_copy]
+    # What protects a position adds no risk; it shows that these books are older than the orders.
+    adding = [order for order in unpromised if order.client_order_id not in unknown.protecting]
+    copies = [order for order in adding if order.venue_id in books.sent_by_another_copy]
     earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
     copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
@@ -178,7 +185,8 @@ def book(
     """
     view = _at_collars(view, books)
     priced = _prices(view, books.totals.last_price, quotes)
-    orders = tuple(_possible(view, books, priced, missing))
+    trading = tuple(_trading(books, view.orders))
+    orders = tuple(_possible(view, trading, books, priced, missing))
     exposure = _exposure(view, priced, orders)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
@@ -197,8 +205,8 @@ def book(
                 *books.totals.foreign_quantities(books.acknowledged),
             )
         ),
-        working=frozenset(order.symbol for order in _trading(books, view.orders)),
-        own_orders=_own_orders(books, view.orders),
+        working=frozenset(order.symbol for order in trading),
+        own_orders=_own_orders(books, trading),
         unresolved=frozenset(r.intent.instrument.symbol for r in books.unresolved if not r.intent.protects),
         last_fill_at=books.totals.last_traded,
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
@@ -283,14 +291,18 @@ def _values(position: BrokerPosition, prices: Mapping[str, Decimal]) -> tuple[De
 
 
 def _possible(
-    view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill]
+    view: BrokerView,
+    trading: Iterable[Order],
+    books: Books,
+    prices: Mapping[str, Decimal],
+    missing: Sequence[MissingFill],
 ) -> Iterator[_Possible]:
-    """Yield what orders may still add: one that closes adds nothing, one that reverses does.
+    """Yield what `trading` orders may still add: one that closes adds nothing, one that reverses does.
 
     Only one order of a pair can fill, so its stop adds nothing to its limit order.
     """
     held = {position.symbol: position.quantity for position in view.positions}
-    for order in (order for order in _trading(books, view.orders) if order.parent is None):
+    for order in (order for order in trading if order.parent is None):
         added = _shares_added(order, held)
         yield _Possible(order.symbol, order.side, added * working_price(order, books, prices) if added else added)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.

@@ -7,7 +7,7 @@ from decimal import Decimal
 from tradebot.desk.outlook import with_outlooks
 from tradebot.exits.held import Held, best_price, worst_price
 from tradebot.model.desk import Desk
-from tradebot.model.position import Key, Marks, Position
+from tradebot.model.position import Kept, Key, Marks, Position
 from tradebot.ports.world import World
 
 
@@ -21,14 +21,15 @@ def watch(world: World, desk: Desk) -> Mapping[Key, Held]:
 
 
 def _held(desk: Desk, position: Position) -> Held:
-    kept = desk.books.kept_of(position)
+    kept = desk.books.kept.get(position.key, Kept())
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
     best, worst = best_price(position, quote, kept.best), worst_price(position, quote, kept.worst)
-    return Held(position, best, replace(kept, best=best, worst=worst))
+    known = replace(kept, best=best, worst=worst, original_quantity=position.original_quantity)
+    return Held(position, best, known)
 
 
 def _moved(desk: Desk, held: Held) -> bool:
-    kept = desk.books.kept_of(held.position)
+    kept = desk.books.kept.get(held.position.key, Kept())
     return _same_shares(desk, held.position) and (kept.best, kept.worst) != (held.best, held.kept.worst)
 
 

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
 from tradebot.model.bar import Quote
 from tradebot.model.outlook import Outlook
 from tradebot.model.position import Kept, Position
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Held:
     """A position with the best price since it was opened: the highest for a long, the lowest for a short.
 
@@ -22,8 +23,7 @@ class Held:
 
     def gain(self, price: Decimal) -> Decimal:
         """Return the gain at `price` as a fraction of the average entry price."""
-        entry = self.position.average_price
-        return (price - entry) / entry * self.direction
+        return (price - self.entry) / self.entry * self.direction
 
     def pullback(self, price: Decimal) -> Decimal:
         """Return how far `price` has pulled back from the best price, as a fraction of the best price."""
@@ -31,7 +31,7 @@ class Held:
 
     def price_at(self, gain: Decimal) -> Decimal:
         """Return the price at which the position has gained this fraction of its average entry price."""
-        return self.position.average_price * (1 + self.direction * gain)
+        return self.entry * (1 + self.direction * gain)
 
     @property
     def original_quantity(self) -> Decimal | None:
@@ -41,7 +41,12 @@ class Held:
             original = self.position.original_quantity
         return None if original < abs(self.position.quantity) else original
 
-    @property
+    @cached_property
+    def entry(self) -> Decimal:
+        """Return the average entry price, which each rule asks for."""
+        return self.position.average_price
+
+    @cached_property
     def direction(self) -> int:
         """Return +1 for a long and -1 for a short."""
         return 1 if self.position.quantity > 0 else -1

@@ -85,10 +85,14 @@ class Stop:
 
 
 class PriceTarget(NamedTuple):
-    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned."""
+    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned.
+
+    `word` is the rule's name in composed reasons.
+    """
 
     price: Decimal
     shares: Decimal
+    word: str = ""
 
 
 class ExitRule(Frozen):
@@ -109,6 +113,14 @@ class ExitRule(Frozen):
     numbered: ClassVar[bool] = True
     """Whether the value it measured stands in a composed reason."""
 
+    @property
+    def gain(self) -> Decimal | None:
+        """Return the gain at which it always closes, as a fraction of the entry price; below zero is a loss.
+
+        None if there is no such fixed fraction.
+        """
+        return None
+
     @abstractmethod
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
         """Judge the position at a moment."""
@@ -117,11 +129,22 @@ class ExitRule(Frozen):
         """Return the price or time at which it closes the position, as far as that is known beforehand."""
         return Stop(self.reason, None, None)
 
+    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
+        """Return where it takes profits, the nearest first."""
+        stop = self.level(held)
+        if stop.price is None or not (stop.armed and stop.ahead):
+            return ()
+        return (PriceTarget(stop.price, abs(held.position.quantity)),)
+
     def part(self, held: Held, measure: Measure) -> Part:
         """Return what it says in a composed reason once it has fired."""
-        name = self.word or self.reason.lower()
         shown = measure.observed if measure.shown is None else measure.shown
-        return measured(name, shown if self.numbered else None, self._unit)
+        return measured(self.name, shown if self.numbered else None, self._unit)
+
+    @property
+    def name(self) -> str:
+        """Return its name in composed reasons."""
+        return self.word or self.reason.lower()
 
     def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
         """Return why it makes no sense in a list with these other rules, or None if it does."""
@@ -138,14 +161,6 @@ class PriceRule(ExitRule):
 
     needs: ClassVar[tuple[Input, ...]] = (Input.QUOTE,)
 
-    @property
-    def gain(self) -> Decimal | None:
-        """Return the gain at which it always closes, as a fraction of the entry price; below zero is a loss.
-
-        None if there is no such fixed fraction.
-        """
-        return None
-
     @abstractmethod
     def measure(self, held: Held, price: Decimal) -> Measure | Absent:
         """Judge the position at `price`, in USD."""
@@ -153,13 +168,6 @@ class PriceRule(ExitRule):
     @abstractmethod
     def level(self, held: Held) -> Stop:
         """Return the price at which it closes the position."""
-
-    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
-        """Return where it takes profits, the nearest first."""
-        stop = self.level(held)
-        if stop.price is None or not (stop.armed and stop.ahead):
-            return ()
-        return (PriceTarget(stop.price, abs(held.position.quantity)),)
 
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
         """Judge the position at the moment's price."""

@@ -1,11 +1,11 @@
 """The prices at which a venue can close a position by itself: its stop, and its targets."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, PriceRule, PriceTarget
+from tradebot.exits.kind import ExitRule, PriceTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,24 +13,26 @@ class Levels:
     """Where a position is to be closed, in USD per share, not rounded.
 
     `stop` is None if no rule has a stop price now. Each target is a price with the shares that are closed there, the
-    nearest first. They never add up to more than is held; what they leave has no target.
+    nearest first. They never add up to more than is held; what they leave has no target. `word` is the name of the rule
+    whose stop that is, in composed reasons.
     """
 
     stop: Decimal | None = None
     targets: tuple[PriceTarget, ...] = ()
+    word: str = ""
 
 
-def levels(held: Held, rules: Iterable[ExitRule]) -> Levels:
+def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
     """Return the tightest stop price in force, and the targets, of the rules that watch a position.
 
     A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
     """
-    by_price = [rule for rule in rules if isinstance(rule, PriceRule)]
-    stops = [level for rule in by_price if (level := rule.level(held)).armed and not level.ahead]
-    prices = [level.price for level in stops if level.price is not None]
-    stop = max(prices, key=lambda price: price * held.direction, default=None)
-    targets = [target for rule in by_price for target in rule.targets(held)]
-    return Levels(stop, _within(held, sorted(targets, key=lambda target: held.direction * target.price)))
+    stops = [(level.price, rule.name) for rule in rules if (level := rule.level(held)).armed and not level.ahead]
+    prices = [(price, name) for price, name in stops if price is not None]
+    stop, word = max(prices, key=lambda one: (one[0] * held.direction, one[1]), default=(None, ""))
+    targets = [target._replace(word=rule.name) for rule in rules for target in rule.targets(held)]
+    within = _within(held, sorted(targets, key=lambda target: (held.direction * target.price, target.word)))
+    return Levels(stop, within, word)
 
 
 def _within(held: Held, targets: Iterable[PriceTarget]) -> tuple[PriceTarget, ...]:

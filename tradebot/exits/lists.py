@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
-from tradebot.exits.kind import ExitRule, PriceRule
+from tradebot.exits.kind import ExitRule
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
@@ -160,7 +160,7 @@ def _level(level: ScaleOutLevel) -> Level:
 
 def worst_stop(rules: Iterable[ExitRule]) -> Decimal | None:
     """Return the loss at which the list closes any position, as a fraction of the entry price; None if it has none."""
-    gains = (rule.gain for rule in rules if isinstance(rule, PriceRule) and rule.gain is not None)
+    gains = (rule.gain for rule in rules if rule.gain is not None)
     return min((-gain for gain in gains if gain < 0), default=None)
 
 

@@ -188,4 +188,4 @@ def _nearest(gain: Decimal, rules: Iterable[ExitRule]) -> Decimal | None:
 
 
 def _fixed_gains(rules: Iterable[ExitRule]) -> Iterator[Decimal]:
-    yield from (rule.gain for rule in rules if isinstance(rule, PriceRule) and rule.gain is not None)
+    yield from (rule.gain for rule in rules if rule.gain is not None)

@@ -30,11 +30,15 @@ class Entered:
 
 
 class OwnOrder(NamedTuple):
-    """A working order of ours; `strategy` is empty if the books don't say whose it is."""
+    """A working order of ours; `strategy` is empty if the books don't say whose it is.
+
+    `shares` are those that it may still fill on its own, unsigned: none if it's the limit of a pair.
+    """
 
     strategy: str
     symbol: str
     side: Side
+    shares: Decimal = Decimal(0)
 
 
 class Span(NamedTuple):

@@ -85,6 +85,13 @@ class EventKind(Enum):
         Severity.WARN,
         "Shares had no stop at the broker for the time shown, because an exit needed them or was refused.",
     )
+    STOP_MOVED = (
+        "orders",
+        "stop_moved_by_broker",
+        Severity.WARN,
+        "The broker itself moved a stop that rests there, as it does for splits and dividends. If that made the stop "
+        "looser than the rules say, the next pass of exits moves it back.",
+    )
     ORDER_LEFT_OUT = (
         "venue",
         "order_left_out",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from tradebot.model.candidate import Component, Purpose, Side
@@ -39,12 +40,13 @@ class Mark(NamedTuple):
 
 def is_marked(client_order_id: str) -> bool:
     """Return True if a client order id carries our mark, the only sign at the venue that an order is ours."""
-    return client_order_id.startswith(ID_PREFIX)
+    return mark_of(client_order_id) is not None
 
 
+@lru_cache(maxsize=5_000)
 def mark_of(client_order_id: str) -> Mark | None:
     """Read our mark in a client order id; None for an order that isn't ours."""
-    if not is_marked(client_order_id):
+    if not client_order_id.startswith(ID_PREFIX):
         return None
     parts = client_order_id.split(".")
     if len(parts) < 6:

@@ -188,7 +188,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.STOP_NEEDLESS: _row(
         Cause.IDLE,
-        "The shares that a stop at the broker protects are gone, so it is being canceled.",
+        "A stop at the broker is being canceled: the shares that it protects are gone, or exits.protection is bot.",
         "Nothing to do.",
     ),
     Reason.EXIT_NEEDS_SHARES: _row(

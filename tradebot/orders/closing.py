@@ -35,6 +35,8 @@ Records = tuple[CandidateRecord, ...]
 
 REFUSED = "the broker doesn't let the limit of a pair go through the market"
 
+NO_PRICE = "there was no quote, or none on the near side of the stop"
+
 NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
 """Reasons at SEND that rule out a fill, so the next candidate sees the same book. A lost reply may still be a fill."""
 
@@ -162,7 +164,9 @@ def _close_protected(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], pair: Resting
 ) -> Iterator[CandidateRecord]:
     """Close shares that a pair protects, through the pair if the venue lets it, and otherwise in its place."""
-    obstacle, price = _obstacle(desk, candidate, pair), _exit_price(world, desk, candidate)
+    price = _exit_price(world, desk, candidate)
+    price = _before_stop(desk, candidate, pair, price) if price else None
+    obstacle = _obstacle(desk, candidate, pair)
     if obstacle is None and price is not None:
         record = exit_through(world, call, desk, candidate, pair, price, decisions)
         yield record
@@ -181,10 +185,21 @@ def _close_protected(
     unprotected = released.left - (Decimal(0) if refused else _quantity(closing))
     if unprotected:
         yield protect_again(world, call, desk, pair, unprotected)
-    cause = (
-        "the broker rejected the exit, so the stop was placed again" if refused else obstacle or "there was no quote"
-    )
+    cause = "the broker rejected the exit, so the stop was placed again" if refused else obstacle or NO_PRICE
     tell_gap(world, desk, candidate.symbol, world.stopwatch() - began_s, cause)
+
+
+def _before_stop(desk: Desk, candidate: Candidate, pair: Resting, price: Decimal) -> Decimal | None:
+    """Return a price for the limit of a pair that fills now and hasn't reached the pair's stop; None if there is none.
+
+    A venue lets the limit of a pair go to the market, but not to its stop or past it.
+    """
+    stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
+    if stop is None or (price - stop) * away > 0:
+        return price
+    nearest, quote = stop + candidate.instrument.tick * away, desk.quotes[candidate.symbol]
+    best = quote.bid if away > 0 else quote.ask
+    return nearest if (best - nearest) * away >= 0 else None
 
 
 def _obstacle(desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
@@ -247,13 +262,25 @@ def _whole(candidate: Candidate) -> Decimal:
 
 
 def _lost_exit(desk: Desk, position: Position) -> Intent | None:
-    """Return an exit the venue has not known for a while, if its whole quantity is still there to close."""
+    """Return an exit the venue has not known for a while, if what it is to close is still there."""
     for record in desk.books.unresolved:
         intent = record.intent
-        closes = intent.operation is Operation.SUBMIT and intent.purpose is not Purpose.OPEN
+        # A change of an exit that works already is resent where working orders are looked after.
+        closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
+        closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
         same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         if closes and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
-            still_closable = closable(desk, position.symbol, position.quantity) >= intent.quantity
-            return intent if still_closable else None
+            return intent if _is_still_there(desk, position, intent) else None
     return None
+
+
+def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
+    """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through still rests.
+
+    The order that a replace names is replaced only once, so the request may have arrived without doing harm.
+    """
+    if lost.operation is Operation.SUBMIT:
+        return closable(desk, position.symbol, position.quantity) >= lost.quantity
+    pairs = desk.resting.get((position.strategy, position.symbol), ())
+    return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)

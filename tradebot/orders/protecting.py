@@ -4,8 +4,9 @@ What rests is an order like any other: it's promised before it's sent, and sent 
 toward profit. While a request of this kind has no outcome, no other one is sent for the position.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.exits.held import exit_price
@@ -32,8 +33,11 @@ from tradebot.ports.world import Call, World
 FAR = Decimal(2)
 """A pair needs a target; without a target rule, it is this many times the price, or the price divided by it."""
 
-Part = tuple[Decimal, Decimal]
-"""A target's price in USD, and the shares that rest there, unsigned."""
+Part = tuple[Decimal, Decimal, str]
+"""A target's price in USD, the shares that rest there, unsigned, and the name of its rule in composed reasons."""
+
+NO_RULE = "profit_target"
+"""The name of the target that is far away because there is no rule for it."""
 
 
 def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterator[CandidateRecord]:
@@ -44,7 +48,8 @@ def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]
     rests = desk.resting
     held = {(position.strategy, position.symbol): position for position in desk.positions}
     for whose, pairs in rests.items():
-        for pair in _needless(desk, held.get(whose), pairs):
+        unwanted = _unwanted(pairs) if not _rests_at_venue(world) else _needless(desk, held.get(whose), pairs)
+        for pair in unwanted:
             yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     for whose, levels in wanted.items():
         if levels.stop is not None and _may_be_protected(world, whose):
@@ -52,7 +57,16 @@ def protect(world: World, call: Call, desk: Desk, wanted: Mapping[Whose, Levels]
 
 
 def _may_be_protected(world: World, whose: Whose) -> bool:
-    return world.rules.exits.protection in (Protection.VENUE, Protection.BOTH) and whose[0] != ADOPTED
+    return _rests_at_venue(world) and whose[0] != ADOPTED
+
+
+def _rests_at_venue(world: World) -> bool:
+    return world.rules.exits.protection in (Protection.VENUE, Protection.BOTH)
+
+
+def _unwanted(pairs: Iterable[Resting]) -> Iterator[Resting]:
+    """Yield what rests although the bot watches by itself now; an exit that has taken over a pair goes on."""
+    return (pair for pair in pairs if not (pair.exiting or pair.ending))
 
 
 def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
@@ -83,25 +97,31 @@ def _protect_one(
         if abs(desk.now - lost.at) >= EXIT_LOOKUP and _fits(desk, position, lost, pairs):
             yield _again(world, desk, lost)
         return
-    if _is_being_closed(desk, position) or desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
+    if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
         return
     side = closing_side(position.quantity)
     stop = on_tick(levels.stop or Decimal(0), side)
     for pair in pairs:
         if _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction):
-            yield _send(world, desk, _tightened(call, desk, pair, stop), Reason.STOP_TIGHTENED, stop)
+            yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
     shares = _protectable(desk, position, side) - sum((pair.quantity for pair in pairs), Decimal(0))
+    shares = whole_lots(Instrument(position.symbol), shares - _being_closed(desk, position))
     if shares <= 0 or position.symbol in desk.unproven:
         return
     kind = class_to_try(desk.books, (position.strategy, position.symbol))
     if kind is None:
         return
-    for price, part in _parts(desk, position, levels, pairs, shares) if kind is OrderClass.OCO else ((stop, shares),):
-        asked = Candidate(
-            position.strategy, Instrument(position.symbol), side, Purpose.PROTECT, desk.now, quantity=part
-        )
+    alone = ((stop, shares, ""),)
+    parts = _parts(desk, position, levels, pairs, shares) if kind is OrderClass.OCO else alone
+    for price, part, word in parts:
+        names = "+".join(filter(None, (word, levels.word)))
+        asked = replace(_asked(position, side, desk.now, part), why=names)
         intent = _submit(world, call, desk, asked, kind, on_tick(price, side, beyond=True), stop)
         yield _send(world, desk, intent, Reason.STOP_MISSING, part)
+
+
+def _asked(position: Position, side: Side, at: datetime, shares: Decimal) -> Candidate:
+    return Candidate(position.strategy, Instrument(position.symbol), side, Purpose.PROTECT, at, quantity=shares)
 
 
 def _lost(desk: Desk, position: Position) -> Intent | None:
@@ -111,10 +131,11 @@ def _lost(desk: Desk, position: Position) -> Intent | None:
     return next((intent for intent in unknown if (intent.key.strategy, intent.key.symbol) == whose), None)
 
 
-def _is_being_closed(desk: Desk, position: Position) -> bool:
-    """Return True if an exit of the position is working: the shares are its own."""
+def _being_closed(desk: Desk, position: Position) -> Decimal:
+    """Return the shares of the position that working exits may still close, unsigned: those are the exits' own."""
     exits = (position.strategy, position.symbol, closing_side(position.quantity))
-    return any((order.strategy, order.symbol, order.side) == exits for order in desk.book.own_orders)
+    own = (order for order in desk.book.own_orders if (order.strategy, order.symbol, order.side) == exits)
+    return sum((order.shares for order in own), Decimal(0))
 
 
 def _fits(desk: Desk, position: Position, lost: Intent, pairs: tuple[Resting, ...]) -> bool:
@@ -147,18 +168,24 @@ def on_tick(price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
 def _parts(
     desk: Desk, position: Position, levels: Levels, pairs: tuple[Resting, ...], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left."""
-    side = closing_side(position.quantity)
+    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left.
+
+    What a working exit closes is taken from the nearest targets: it is there because they were reached.
+    """
+    side, closing = closing_side(position.quantity), _being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
-    for price, planned in levels.targets:
+    for price, planned, word in levels.targets:
         at = on_tick(price, side, beyond=True)
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
-        part = min(shares, max(whole_lots(Instrument(position.symbol), planned) - resting_there, Decimal(0)))
+        reached = min(closing, planned)
+        closing -= reached
+        planned_yet = whole_lots(Instrument(position.symbol), planned - reached)
+        part = min(shares, max(planned_yet - resting_there, Decimal(0)))
         shares -= part
         if part:
-            yield price, part
+            yield price, part, word
     if shares:
-        yield _far(desk, position), shares
+        yield _far(desk, position), shares, NO_RULE
 
 
 def _far(desk: Desk, position: Position) -> Decimal:
@@ -176,7 +203,8 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
     target = (pair.limit.limit_price if pair.limit else None) or promised.limit_price
     assert stop is not None, "what protects has a stop"
     side, kind = pair.first.side, OrderClass.OCO if target else OrderClass.SIMPLE
-    asked = Candidate(promised.key.strategy, promised.instrument, side, Purpose.PROTECT, desk.now, quantity=shares)
+    strategy, instrument = promised.key.strategy, promised.instrument
+    asked = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=promised.why)
     return _send(
         world, desk, _submit(world, call, desk, asked, kind, target or stop, stop), Reason.STOP_MISSING, shares
     )
@@ -185,7 +213,10 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
 def _submit(
     world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
-    """Return the request for a pair, or for a plain stop; each one of a pass is a leg of its own."""
+    """Return the request for a pair, or for a plain stop; each one of a pass is a leg of its own.
+
+    Its `why` names the rule of its target, if it has one, and then the rule of its stop.
+    """
     assert asked.quantity is not None, "what protects knows its shares"
     key = submit_key(call, desk, asked)
     legs = [replace(key, leg=number) for number in range(MOST_LEGS)]
@@ -207,11 +238,12 @@ def _submit(
         at=desk.now,
         stop_price=stop,
         order_class=kind,
+        why=asked.why,
     )
 
 
-def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal) -> Intent:
-    """Return the request that moves the stop of a pair, and nothing else."""
+def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal, word: str) -> Intent:
+    """Return the request that moves the stop of a pair to where the rule with this name has it, and nothing else."""
     order, promised = pair.stop, pair.record.intent
     assert order is not None, "a stop that isn't known isn't moved"
     key = replace(promised.key, session=call.session, slot=call.slot, leg=TIGHTENS, target=order.venue_id)
@@ -229,6 +261,7 @@ def _tightened(call: Call, desk: Desk, pair: Resting, stop: Decimal) -> Intent:
         at=desk.now,
         target_venue_id=order.venue_id,
         sent_in=None,
+        why=word,
     )
 
 
@@ -264,9 +297,10 @@ def _candidate(intent: Intent) -> Candidate:
 
 
 def left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
-    """Return what the exit rules say, or that the venue closes the position: a stop or target rests there.
+    """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there.
 
-    The bot acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
+    The bot acts itself if a rule fires where nothing rests, as before a stop has followed the price by a whole step. It
+    acts too if the price runs past a stop by more than an exit's offset: then the venue should have acted.
     """
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
@@ -276,7 +310,12 @@ def left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -
     if quote is None or not covered or covered < _protectable(desk, position, side):
         return why
     price, offset = exit_price(position, quote), world.rules.exits.limit_offset_fraction
-    stops = (pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price)
-    passed = any((stop - price) * -side.sign > stop * offset for stop in stops)
+    stops = [pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price]
+    limits = [pair.limit.limit_price for pair in pairs if pair.limit and pair.limit.limit_price]
+    # How far the price is past each of them, in the direction in which it acts.
+    past_stops = [(stop - price) * -side.sign / stop for stop in stops]
+    reached = max((*past_stops, *((price - limit) * -side.sign for limit in limits)), default=None)
+    if reached is None or reached < 0 or max(past_stops, default=Decimal(0)) > offset:
+        return why
     left = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
-    return why if passed else ExitCall(left, unknown=why.unknown)
+    return ExitCall(left, unknown=why.unknown)

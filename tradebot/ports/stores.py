@@ -243,7 +243,7 @@ class Facts(Protocol):
         """
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-        """Return the prices, by symbol, that the last pass of exits within this span could have closed positions at."""
+        """Return the prices, by symbol, at which the last pass of exits in this span that saw any could have closed."""
 
     def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
         """Return facts of a kind by symbol, each for a span of days (both included), as they were known at `now`."""

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import NamedTuple
 
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
@@ -31,13 +32,20 @@ LONGEST_CHAIN = 100
 """At most this many replacements of one order are followed in a pass; the rest wait for the next one."""
 
 
+class MovedStop(NamedTuple):
+    """An order whose stop the venue has moved by itself: a request of ours would have made another order."""
+
+    before: Order
+    now: Order
+
+
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
     """What catching up changed, as counts, and the intents that are still unresolved.
 
     `unreadable` counts the venue's rows of fills that could not be read or believed, and `untraced_fills` the orders
     behind foreign fills that the venue has not returned yet. `unfilled` are the orders that have ended since the
-    last time with shares left to fill.
+    last time with shares left to fill, `moved` the resting orders whose stop the venue itself has moved.
     """
 
     orders: int
@@ -46,6 +54,7 @@ class CaughtUp:
     unreadable: int = 0
     untraced_fills: int = 0
     unfilled: tuple[Order, ...] = ()
+    moved: tuple[MovedStop, ...] = ()
 
 
 def read_view(reader: BrokerReader, ledger: Ledger) -> BrokerView:
@@ -93,7 +102,8 @@ def catch_up(
     ledger.keep_totals()
     unresolved = tuple(record for record in unsettled if record.state.unresolved)
     unfilled = tuple(order for order in news if order.status.terminal and order.quantity != order.filled_quantity)
-    return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled)
+    moved = tuple(_moved(news, working))
+    return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled, moved)
 
 
 def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
@@ -101,6 +111,14 @@ def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...
     known = {order.venue_id: order for order in working}
     told = (order.with_known(known.get(order.venue_id)) for order in latest)
     return tuple(order for order in told if order != known.get(order.venue_id))
+
+
+def _moved(news: Iterable[Order], working: Iterable[Order]) -> Iterator[MovedStop]:
+    known = {order.venue_id: order for order in working if order.stop_price}
+    for order in news:
+        before = known.get(order.venue_id)
+        if before and order.stop_price not in (None, before.stop_price) and not order.status.terminal:
+            yield MovedStop(before, order)
 
 
 def _look_up(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> Sequence[IntentRecord]:

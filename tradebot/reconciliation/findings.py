@@ -25,6 +25,7 @@ class FindingKind(StrEnum):
     VIEW_UNSTEADY = "view_unsteady"
     UNKNOWN_ORDER = "unknown_order"
     EARLIER_ORDER = "earlier_order"
+    UNKNOWN_PAIR = "unknown_pair"
     FOREIGN_ORDER = "foreign_order"
     ORDER_LEFT_OUT = "order_left_out"
     MISSING_FILL = "missing_fill"
@@ -72,6 +73,12 @@ TERMS: Mapping[FindingKind, Terms] = {
         " person closes the bot's position with flatten SYMBOL, which cancels it first",
         True,
         "",
+    ),
+    FindingKind.UNKNOWN_PAIR: Terms(
+        "a stop under our mark protects a position of ours, but these books never promised it: an older copy of the"
+        " folder was restored, or another copy of the bot runs; it keeps protecting, and holds the shares it protects",
+        True,
+        "takes it over, so that exits go through it; accept only if no other copy of the bot runs on this account",
     ),
     FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
     FindingKind.ORDER_LEFT_OUT: Terms(
@@ -207,13 +214,15 @@ class UnknownOrders:
 
     `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
     the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
-    `open` holds the ids of our own earlier orders that are still working.
+    `open` holds the ids of our own earlier orders that are still working, and `protecting` those of orders that protect
+    a position of ours, with the strategy that holds it.
     """
 
     forgotten: tuple[Order, ...] = ()
     by_other_copies: tuple[Order, ...] = ()
     recent_by_other_copies: tuple[Order, ...] = ()
     open: frozenset[str] = frozenset()
+    protecting: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +307,8 @@ def _is_explained_by_forgotten(finding: Finding, ledger: LedgerView) -> bool:
 def _order_kind(order: Order, ledger: LedgerView) -> FindingKind:
     if not is_marked(order.client_order_id):
         return FindingKind.FOREIGN_ORDER
+    if order.client_order_id in ledger.unknown.protecting:
+        return FindingKind.UNKNOWN_PAIR
     earlier = order.client_order_id in ledger.unknown.open
     return FindingKind.EARLIER_ORDER if earlier else FindingKind.UNKNOWN_ORDER
 

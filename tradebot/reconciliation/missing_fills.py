@@ -29,7 +29,8 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     We wait as long as for a late order; after that the difference is an ordinary one, settled by a plan. A replaced
     order's fills may be reported under its replacement, so the orders before it in the chain count too.
     """
-    young = (order for order in books.orders if _last_reported(order, books.at) > books.at - WATCHED)
+    filled = (order for order in books.orders if order.filled_quantity)
+    young = (order for order in filled if _last_reported(order, books.at) > books.at - WATCHED)
     ours = (MissingFill(order, books.booked_of_chain(order)) for order in young if books.intent_behind(order))
     return tuple(missing for missing in ours if missing.order.filled_quantity > missing.booked)
 

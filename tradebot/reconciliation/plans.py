@@ -11,6 +11,10 @@ PLAN_BLOCKERS = frozenset({FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY, Fi
 """Findings that rule out any plan: the differences may come from what we couldn't see, and a plan books all cash."""
 
 
+TAKES_OVER = frozenset({FindingKind.FORGOTTEN, FindingKind.UNKNOWN_PAIR})
+"""Findings whose plan makes orders ours that these books never promised."""
+
+
 def fingerprint(broker: BrokerView) -> str:
     """Return a short digest of what a plan relies on, so that a plan based on an older view can be refused."""
     parts = [str(broker.account.cash)]
@@ -32,7 +36,7 @@ def plan_of(findings: Sequence[Finding], broker: BrokerView) -> Plan | None:
     """Return the plan that would make the books agree with the broker, or None if nothing can be written."""
     # While another copy of the bot may be trading, don't take over anything it may have made.
     copied = any(finding.kind is FindingKind.UNKNOWN_ORDER for finding in findings)
-    to_settle = tuple(f for f in findings if f.applicable and not (copied and f.kind is FindingKind.FORGOTTEN))
+    to_settle = tuple(f for f in findings if f.applicable and not (copied and f.kind in TAKES_OVER))
     if not to_settle or any(finding.kind in PLAN_BLOCKERS for finding in findings):
         return None
     mark = fingerprint(broker)

@@ -15,6 +15,7 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotErr
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import SPLIT, Activity, Booking, Entry
 from tradebot.model.books import Books
+from tradebot.model.order import Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
@@ -35,7 +36,7 @@ from tradebot.reconciliation.missing_fills import missing_fills
 from tradebot.reconciliation.plans import Plan, fingerprint, plan_of
 from tradebot.reconciliation.protection import Watch, last_exit_pass, unprotected, without_stop
 from tradebot.reconciliation.read_books import read_books
-from tradebot.reconciliation.unknown_orders import ask_about, take_over_fills, unknown_orders
+from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
 from tradebot.timetable.sessions import session_date
 
 
@@ -74,9 +75,12 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
     books = read_books(ledger, now, view.orders)
     if omitted_orders(may_fill(books, session), view.orders):
         second = catch_up(reader, ledger, view.orders, session, now)
-        orders, fills, unfilled = applied.orders, applied.fills, applied.unfilled
         applied = replace(
-            second, orders=orders + second.orders, fills=fills + second.fills, unfilled=unfilled + second.unfilled
+            second,
+            orders=applied.orders + second.orders,
+            fills=applied.fills + second.fills,
+            unfilled=applied.unfilled + second.unfilled,
+            moved=applied.moved + second.moved,
         )
         books = read_books(ledger, now, view.orders)
     booked = apply_activities(reader, ledger, books, view, now)
@@ -204,6 +208,9 @@ def apply_plan(
         if finding.kind is FindingKind.FORGOTTEN:
             _take_over(ledger, finding.subject, current)
             continue
+        if finding.kind is FindingKind.UNKNOWN_PAIR:
+            _take_over_pair(ledger, finding.subject, plan, current)
+            continue
         _write(ledger, finding, accepted)
         # What the broker's quantity left with others may stand against ours now: one plan settles that too.
         if _against(ledger, finding.subject):
@@ -240,6 +247,16 @@ def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
     strategies = {record.intent.key.strategy for record in ledger.intents()}
     ledger.apply_fills(tuple(take_over_fills(books, strategies, orders, held)), current.at)
     _reduce_foreign_note(ledger, symbol, held.quantity if held else Decimal(0), current.at)
+
+
+def _take_over_pair(ledger: Ledger, name: str, plan: Plan, current: Reconciled) -> None:
+    """Write the promise of an order that protects our position, as if these books had sent it."""
+    books = read_books(ledger, current.at, current.view.orders)
+    strategy = unknown_orders(books, current.view.positions).protecting[name]
+    order = next(order for order in current.view.orders if order.client_order_id == name)
+    legs = tuple(leg for leg in current.view.orders if leg.parent == order.venue_id)
+    ledger.promise(promised_pair(books, order, legs, strategy, plan.id), ())
+    ledger.settle(name, Reply(Outcome.ACCEPTED, order, legs=legs), current.at)
 
 
 def _reduce_foreign_note(ledger: Ledger, symbol: str, held: Decimal, at: datetime) -> None:

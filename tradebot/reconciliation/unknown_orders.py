@@ -12,7 +12,9 @@ from decimal import Decimal
 
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
-from tradebot.model.intent import is_marked, mark_of
+from tradebot.model.candidate import Purpose
+from tradebot.model.instrument import Instrument
+from tradebot.model.intent import Intent, IntentKey, Operation, is_marked, mark_of
 from tradebot.model.order import Fill, Order, OrdersTold
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, Position, unreported_fill
@@ -30,12 +32,56 @@ def unknown_orders(books: Books, positions: Iterable[BrokerPosition]) -> Unknown
         return UnknownOrders()
     copies = [order for order in unknown if order.venue_id in books.sent_by_another_copy]
     earlier, until = [order for order in unknown if order not in copies], _accepted_until(books)
+    protected = ((order.client_order_id, _protected_by(books, order)) for order in unknown)
     filled = tuple(order for order in copies if order.filled_quantity)
     return UnknownOrders(
         forgotten=_forgotten(books, [order for order in earlier if order.filled_quantity], positions),
         by_other_copies=filled,
         recent_by_other_copies=tuple(order for order in filled if _is_second_writer(order, books.at, until)),
         open=frozenset(order.client_order_id for order in earlier if not order.status.terminal),
+        protecting={name: strategy for name, strategy in protected if strategy is not None},
+    )
+
+
+def _protected_by(books: Books, order: Order) -> str | None:
+    """Return the strategy whose position a resting order protects, by its mark, its side and its shares; else None."""
+    mark = mark_of(order.client_order_id)
+    if mark is None or mark.purpose is not Purpose.PROTECT or order.status.terminal:
+        return None
+    positions = [p for p in books.totals.own_positions() if p.symbol == order.symbol]
+    fitting = [p for p in positions if p.quantity * order.side.sign <= -order.open_quantity]
+    named = [p.strategy for p in fitting if mark.is_of(p.strategy)] or [p.strategy for p in fitting]
+    return named[0] if len(named) == 1 else None
+
+
+def promised_pair(books: Books, order: Order, legs: Sequence[Order], strategy: str, plan: str) -> Intent:
+    """Return the intent that a plan writes to take over an order that protects a strategy's position."""
+    assert order.quantity is not None, "an order that protects has a quantity"
+    at = order.submitted_at or books.at
+    key = IntentKey(
+        books.account_number,
+        strategy,
+        at.date(),
+        f"taken over {order.venue_id}",
+        order.symbol,
+        order.side,
+        Purpose.PROTECT,
+    )
+    return Intent(
+        key=key,
+        client_order_id=order.client_order_id,
+        operation=Operation.SUBMIT,
+        purpose=Purpose.PROTECT,
+        instrument=Instrument(order.symbol),
+        side=order.side,
+        quantity=order.quantity,
+        order_type=order.order_type,
+        limit_price=order.limit_price,
+        time_in_force=order.time_in_force,
+        cycle_id=plan,
+        at=at,
+        stop_price=next((leg.stop_price for leg in legs), order.stop_price),
+        order_class=order.order_class,
     )
 
 

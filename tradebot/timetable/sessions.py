@@ -23,6 +23,13 @@ def session_of(calendar: Calendar, now: datetime) -> Session | None:
     )
 
 
+def next_open(calendar: Calendar, now: datetime) -> datetime | None:
+    """Return when the next session opens while none is open; None during a session or if no later one is stored."""
+    near = calendar.sessions(now.date() - timedelta(days=1), now.date() + CALENDAR_REACH)
+    ahead = next((session for session in near if session.close > now), None)
+    return ahead.open if ahead and ahead.open > now else None
+
+
 def session_date(calendar: Calendar, now: datetime) -> date:
     """Return the date under which orders made at `now` are filed: that of the session, or else of the day."""
     session = session_of(calendar, now)

@@ -86,7 +86,7 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
-    """A working order, or one with an unknown outcome; quantity in shares still open, price in USD."""
+    """A working order, or one with an unknown outcome; quantity in shares still open, prices in USD."""
 
     symbol: str
     side: str

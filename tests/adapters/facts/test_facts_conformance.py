@@ -191,11 +191,12 @@ def test_scores_come_back_for_what_is_asked_oldest_first_and_once_for_each_slot(
     ]
 
 
-def test_marks_are_those_of_the_last_pass_of_exits_in_the_span(facts: Facts) -> None:
+def test_marks_are_those_of_the_last_pass_of_exits_in_the_span_that_saw_prices(facts: Facts) -> None:
     for minute, price in ((1, "10"), (5, "11"), (9, "12")):
         marked = (Mark("AAPL", Decimal(price)),)
         facts.record(replace(make_cycle(f"c{minute}", minutes(minute), Job.EVALUATE_EXITS), marks=marked))
     facts.record(replace(make_cycle("entries", minutes(6)), marks=(Mark("AAPL", Decimal(99)),)))
+    facts.record(make_cycle("just begun", minutes(7), Job.EVALUATE_EXITS))
     assert facts.marks(minutes(0), minutes(8)) == {"AAPL": Decimal(11)}
     assert facts.marks(minutes(2), minutes(4)) == {}
 

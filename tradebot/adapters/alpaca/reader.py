@@ -67,6 +67,8 @@ class AlpacaReader:
         self.unreadable_fills = 0
         self._rows_read: list[tuple[object, str | None]] = []
         self._orders_read: tuple[tuple[Order, ...], int] = ((), 0)
+        self._fill_rows_read: list[object] = []
+        self._fills_read: list[Fill] = []
 
     def clock(self) -> VenueClock:
         """Return the venue's time and its current session."""
@@ -156,9 +158,15 @@ class AlpacaReader:
         return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return the executions after `after`, oldest first, each once."""
+        """Return the executions after `after`, oldest first, each once.
+
+        The same days are asked for again and again; a list that is the same as the last one isn't parsed.
+        """
         raws = list(self._activity_rows("/account/activities/FILL", {}, after))
-        fills = keep_readable("fill", raws, partial(read_fill, tally=self._tally), self._tally)
+        if raws != self._fill_rows_read:
+            self._fills_read = keep_readable("fill", raws, partial(read_fill, tally=self._tally), self._tally)
+            self._fill_rows_read = raws
+        fills = self._fills_read
         self.unreadable_fills = sum(not takes_back(raw) for raw in raws) - len(fills)
         once = {fill.activity_id: fill for fill in fills if after is None or fill.at > after}
         return sorted(once.values(), key=lambda fill: (fill.at, fill.activity_id))

@@ -221,7 +221,7 @@ class SqliteFacts:
         return self._scores.of(set(held))
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-        """Return the prices, by symbol, of the last pass of exits within a span of time."""
+        """Return the prices, by symbol, of the last pass of exits within a span of time that saw any."""
         with self._guard(ValueError):
             return history.marks(self._database, since, until)
 

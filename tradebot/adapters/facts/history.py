@@ -23,7 +23,9 @@ SLOTS = """SELECT max(sequence), at FROM cycles
 SCORES = """SELECT cycle, candidates.symbol, body ->> '$[0][0]', body ->> '$[0][5]'
     FROM json_each(?1) AS slot CROSS JOIN json_each(?2) AS asked CROSS JOIN candidates INDEXED BY candidates_by_symbol
     ON candidates.symbol = asked.value AND candidates.at = slot.value ->> 1 AND cycle = slot.value ->> 0"""
-MARKS = "SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? ORDER BY at DESC, sequence DESC LIMIT 1"
+MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json_array_length(body, '$[10]') > 0
+    ORDER BY at DESC, sequence DESC LIMIT 1"""
+"""Select the last pass that saw prices: one that has just begun, or was cut short, saw none."""
 STORED = """SELECT key, facts.id, body FROM json_each(?1) CROSS JOIN facts INDEXED BY facts_by_session
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
     ORDER BY facts.sequence"""
@@ -61,7 +63,7 @@ class KnownScores:
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-    """Return the prices of the last pass of exits within a span of time."""
+    """Return the prices of the last pass of exits within a span of time that saw any."""
     heads = database.execute(MARKS, (Job.EVALUATE_EXITS, time_text(since), time_text(until)))
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks

@@ -6,9 +6,9 @@ because the venue can be asked again.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from functools import lru_cache
 
-from tradebot.adapters.ledger.bodies import names, stored
+from tradebot.adapters.ledger.bodies import CACHED_VALUES, decoded, names, stored
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.upkeep import promised_text
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
@@ -38,7 +38,7 @@ CHAINS = """WITH RECURSIVE asked (venue_id) AS (SELECT value FROM json_each(?2) 
     SELECT orders.venue_id FROM asked CROSS JOIN orders INDEXED BY orders_replaced
     ON orders.account = ?1 AND orders.replaced_by = asked.venue_id UNION
     SELECT orders.body ->> '$.parent' FROM asked CROSS JOIN orders
-    ON orders.account = ?1 AND orders.venue_id = asked.venue_id WHERE orders.body ->> '$.parent' IS NOT NULL)
+    ON orders.account = ?1 AND orders.venue_id = asked.venue_id)
     SELECT body FROM asked CROSS JOIN orders ON account = ?1 AND orders.venue_id = asked.venue_id"""
 PROMISE = """UPDATE orders INDEXED BY orders_by_client_order_id SET promised = 1
     WHERE account = ? AND client_order_id = ? AND promised = 0"""
@@ -140,7 +140,7 @@ class Orders:
         """
         first, last = session or since or date.min, session or date.max
         query = UNRESOLVED if unresolved else OF_SESSIONS
-        return tuple(_intent_record(row) for row in self._file.streamed(query, (first.isoformat(), last.isoformat())))
+        return tuple(_intent_record(*row) for row in self._file.streamed(query, (first.isoformat(), last.isoformat())))
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         """Return one intent; None if there is none with this id."""
@@ -148,20 +148,20 @@ class Orders:
             "SELECT intent, state, code, message, updated_at FROM intents WHERE account = ? AND client_order_id = ?",
             (client_order_id,),
         )
-        return _intent_record(found) if found else None
+        return _intent_record(*found) if found else None
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
-        return tuple(_intent_record(row) for row in self._file.streamed(SINCE, (since.isoformat(),)))
+        return tuple(_intent_record(*row) for row in self._file.streamed(SINCE, (since.isoformat(),)))
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
         """Return unresolved intents of any age, and those given up in sessions from `since` on, as promised."""
-        return tuple(_intent_record(row) for row in self._file.streamed(UNSETTLED, (since.isoformat(),)))
+        return tuple(_intent_record(*row) for row in self._file.streamed(UNSETTLED, (since.isoformat(),)))
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         """Return those of these intents that were ever promised, by client order id."""
         found = self._file.rows(PROMISED, (names(client_order_ids),))
-        return {name: _intent_record(row) for name, *row in found}
+        return {name: _intent_record(*row) for name, *row in found}
 
     def last_acknowledged(self) -> str | None:
         """Return the client order id of the last promised order that the venue acknowledged, ignoring cancels."""
@@ -240,6 +240,7 @@ class Orders:
         return True
 
 
-def _intent_record(row: Sequence[Any]) -> IntentRecord:
-    intent, state, code, message, updated_at = row
-    return IntentRecord(stored(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
+@lru_cache(maxsize=CACHED_VALUES)
+def _intent_record(intent: str, state: str, code: str | None, message: str | None, updated_at: str) -> IntentRecord:
+    """Return a promised intent from a cache, because a pass asks for most of them twice, and the next pass again."""
+    return IntentRecord(decoded(Intent, intent), IntentState(state), code, message, parse_time(updated_at))

@@ -21,6 +21,7 @@ LONGEST_SYMBOL = 32
 """The longest symbol we accept. An option's symbol has 21 characters; funds and coin pairs have fewer."""
 
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,2})?", re.ASCII)
+_NUMERIC = (int, Decimal)
 _HIGHEST = Decimal(10) ** 15
 _MOST_PLACES = 99
 _DISTINCT_DRIFTS = 500
@@ -156,7 +157,7 @@ def utc(name: str, text: str) -> datetime:
 def _number(name: str, value: object) -> Decimal:
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = Decimal(value)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMERIC):
         raise RowError(name, f"is not a number: {printable(str(value))}")
     number = Decimal(value)
     if not number.is_finite() or abs(number) >= _HIGHEST or number.adjusted() < -_MOST_PLACES:

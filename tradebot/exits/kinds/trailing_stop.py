@@ -32,7 +32,7 @@ class TrailingStop(PriceRule):
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
         """Return why it could never act: a target closes the position before it is armed."""
-        gains = (rule.gain for rule in others if isinstance(rule, PriceRule) and rule.gain is not None)
+        gains = (rule.gain for rule in others if rule.gain is not None)
         target = min((gain for gain in gains if gain > 0), default=None)
         if target is None or self.arm_fraction < target:
             return None

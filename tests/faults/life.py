@@ -1,0 +1,196 @@
+"""One life of positions: a bot and an exchange, what befalls them, and the judge that looks on after each pass."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from commands import flatten, unhalt
+from commands.evaluate_exits import verb as evaluate_exits
+from commands.reconcile import verb as reconcile
+from commands.trade_once import verb as trade_once
+from tests.faults.ground import Day, Ground, Killed, Verb
+from tests.faults.life_judge import LifeJudge
+from tradebot.app.wiring import App
+from tradebot.exchange.commands.actions import ACTIONS
+from tradebot.exchange.commands.command import Command
+from tradebot.exits.lists import Exits
+from tradebot.limits import Protection
+from tradebot.model.baseline import Baseline
+from tradebot.model.needs import Needs
+from tradebot.model.trading import TradingState
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Want
+from tradebot.ports.world import Rules
+from tradebot.strategies import submitted
+
+OWNERS = ("own", "two")
+"""Short names, of which an order's id has all letters."""
+SYMBOLS = ("AAPL", "MSFT")
+
+
+class Scripted:
+    """A strategy that wants what a life tells it to."""
+
+    times = ""
+    needs = Needs(lots=True)
+    sources = frozenset({"strategy"})
+
+    def __init__(self, name: str, wants: Sequence[Want]) -> None:
+        self.name, self._wants = name, wants
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        """Return the wants, whatever there is to see."""
+        return self._wants
+
+
+class Life:
+    """A bot and an exchange, what befalls them, and the judge that looks on."""
+
+    wants: ClassVar[Sequence[Scripted]] = ()
+    lists: ClassVar[Mapping[str, Exits]] = {}
+    protection: ClassVar[Protection] = Protection.VENUE
+
+    def __init__(
+        self, ground: Ground, lists: Mapping[str, Exits], protection: Protection, *, kept: bool = False
+    ) -> None:
+        Life.lists, Life.protection, Life.wants = lists, protection, ()
+        self.day: Day = ground.day("flat", narrow=False)
+        self.day.keeps_app = kept
+        self._ground, self._asked, self._armed, self._calm = ground, 0, 0, 0
+        self._announced = False
+        self.judge = LifeJudge(self.day, {name for name in OWNERS if _has_stop(lists.get(name), protection)})
+        self.codes = Counter[str]()
+
+    def close(self) -> None:
+        """End it; a market in which something was announced is never used again."""
+        self.day.calm()
+        self.day.close()
+        if self._announced:
+            self._ground.renew_market()
+
+    def lines(self) -> list[str]:
+        """Return the exchange's log."""
+        return [json.dumps(event) for event in self.day.events()]
+
+    def passes(self, verb: str, seconds: int, kill: int | None = None) -> None:
+        """Let time pass, run a verb, and judge what it did; the process may be killed at a point that it reaches."""
+        self.day.tick(seconds=seconds)
+        verbs: Mapping[str, Verb] = {"exits": self._exits, "compare": self._compare, "unhalt": self._unhalt}
+        code = self.day.run(verbs[verb], _killer(kill))
+        self._after(verb, code)
+
+    def wanted(self, owner: str, want: Want, kill: int | None = None) -> None:
+        """Run a pass of entries in which a strategy wants one thing."""
+        Life.wants, self._asked = (Scripted(owner, (want,)),), self._asked + 1
+        path = self._ground.root / "asked.jsonl"
+        path.write_text(json.dumps({"symbol": SYMBOLS[0], "side": "buy", "score": self._asked / 10_000}) + "\n")
+        run: Verb = lambda app: int(trade_once.run(app, by="life", candidates=str(path)).exit_code)  # noqa: E731
+        self._after("entries", self.day.run(run, _killer(kill)))
+
+    def flattened(self, symbol: str | None) -> None:
+        """Let a person close what the bot has."""
+        run: Verb = lambda app: int(flatten.run(app, symbol, by="life", confirmed=symbol or "ALL").exit_code)  # noqa: E731
+        self._after("flatten", self.day.run(run))
+
+    def night(self, seconds: int) -> bool:
+        """Let the session end and the next one begin, if there is one."""
+        self._calm = 0
+        if not self.day.is_open or not self.day.jump({"to": "close"}):
+            return False
+        if not self.day.jump({"to": "next_open"}):
+            return False
+        self.day.tick(seconds=seconds)
+        return True
+
+    def halted(self, state: TradingState) -> None:
+        """Let a person halt the bot."""
+        self._calm = 0
+        self.day.halt(state)
+
+    def by_hand(self, symbol: str, side: str, quantity: int) -> None:
+        """Let somebody trade shares of his own on the account."""
+        self._calm, self._asked = 0, self._asked + 1
+        name = f"hand-{self._asked}"
+        body = {"symbol": symbol, "qty": str(quantity), "side": side, "type": "market", "time_in_force": "day"}
+        command = Command(
+            "POST", "/v2/orders", body=json.dumps(body | {"client_order_id": name}), account=self.day.number
+        )
+        self.day.exchange.run(command)
+        self.day.exchange.record()
+
+    def announced(self, action: Mapping[str, str | int]) -> None:
+        """Let a corporate action be announced, which the next session shows."""
+        self._calm, self._announced = 0, True
+        self.day.exchange.run(Command("POST", ACTIONS, body=json.dumps(action)))
+        self.day.exchange.record()
+
+    def armed(self, rule_: Mapping[str, Any]) -> None:
+        """Arm a rule of faults."""
+        self._armed, self._calm = self._armed + 1, 0
+        self.day.arm([{"name": f"fault-{self._armed}", **rule_}])
+
+    def calmed(self) -> None:
+        """Take all faults away, and let everything that is under way arrive."""
+        self._calm = 0
+        self.day.calm()
+        self.day.tick(seconds=13 * 60)
+
+    def _after(self, verb: str, code: int) -> None:
+        """Judge a pass. Only what calm passes of exits leave is told to be unprotected."""
+        self.codes[f"{verb} {code}"] += 1
+        calm = code == 0 and self.day.is_open and not len(self.day.exchange.faults.book)
+        if verb == "compare" and code == 0:
+            self.judge.money()
+            self._calm = 1 if calm else 0
+        elif verb == "exits" and calm and self._calm:
+            self._calm += 1
+        elif verb != "exits" or not calm:
+            self._calm = 0
+        self.judge.log()
+        if self._calm > 2:
+            self.judge.protected()
+        problems = self.day.problems + self.judge.problems
+        assert not problems, problems
+
+    def _exits(self, app: App) -> int:
+        return int(evaluate_exits.run(app, by="life").exit_code)
+
+    def _compare(self, app: App) -> int:
+        return int(reconcile.run(app, by="life").exit_code)
+
+    def _unhalt(self, app: App) -> int:
+        return int(unhalt.run(app, by="life", reason="over", confirmed=self.day.number[-4:]).exit_code)
+
+
+def _has_stop(exits: Exits | None, protection: Protection) -> bool:
+    return protection is not Protection.BOT and any(rule_.reason == "STOP_LOSS" for rule_ in exits or ())
+
+
+def _killer(kill: int | None) -> Any:
+    """Return what ends the process at the n-th failpoint that it reaches; nothing has an effect after that."""
+    left = kill
+
+    def reached(point: str) -> None:
+        nonlocal left
+        if point.startswith("http.") or left is None:
+            return
+        left -= 1
+        if left <= 0:
+            raise Killed
+
+    return None if kill is None else reached
+
+
+def install() -> None:
+    """Let the bot of this process have the exit rules and the wants of the life that is being lived."""
+    usual = App._rules_after
+
+    def rules_after(self: App, accepted: Baseline | None) -> Rules:
+        rules = usual(self, accepted)
+        exits = rules.exits.model_copy(update={"protection": Life.protection})
+        return replace(rules, exits=exits, own_exits=dict(Life.lists))
+
+    App._rules_after = rules_after  # type: ignore[method-assign]
+    submitted.strategies_of = lambda *_: tuple(Life.wants)

@@ -1,0 +1,72 @@
+"""Bots that are broken on purpose, one for each promise that lives are judged by; the judge has to see every one."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from tradebot import cycle
+from tradebot.exits import rules
+from tradebot.model import totals
+from tradebot.model.intent import Intent
+from tradebot.model.position import OwnedFill, Position, add
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Resting
+from tradebot.orders import protecting
+
+
+def profit_sign_inverted_for_shorts() -> None:
+    """Books count what a short made as lost."""
+
+    def wrong(before: Position, owned: OwnedFill) -> Position:
+        after = add(before, owned)
+        made = after.realized_pnl - before.realized_pnl
+        return replace(after, realized_pnl=before.realized_pnl - made) if before.quantity < 0 else after
+
+    vars(totals)["add"] = wrong
+
+
+def stops_move_away() -> None:
+    """Each pass moves resting stops a little away from profit."""
+    usual = protecting._tightened
+
+    def looser(call: Any, desk: Any, pair: Resting, stop: Decimal, word: str) -> Intent:
+        now = pair.stop.stop_price if pair.stop else None
+        assert now is not None, "what isn't known isn't moved"
+        away = now * (1 - Decimal("0.01") * -pair.first.side.sign)
+        return usual(call, desk, pair, protecting.on_tick(away, pair.first.side), word)
+
+    vars(protecting)["_is_looser"] = lambda pair, *_: bool(pair.stop and pair.stop.stop_price) and not pair.exiting
+    vars(protecting)["_tightened"] = looser
+
+
+def nothing_rests() -> None:
+    """Nothing is placed at the venue, whatever the configuration says."""
+
+    def none(*_: object) -> Iterator[CandidateRecord]:
+        return iter(())
+
+    vars(cycle)["protect"] = none
+
+
+def exits_for_more() -> None:
+    """Exits are for twice the shares, and the venue is asked to open what is beyond them."""
+    usual = vars(protecting)["_protectable"]
+    vars(protecting)["_protectable"] = lambda *given: 2 * usual(*given)
+
+
+def first_rule_counts() -> None:
+    """Of several rules that fire, the one that is listed first counts."""
+    vars(rules)["_strength"] = lambda fired: True
+
+
+CONTROLS: Mapping[str, Callable[[], None]] = {
+    control.__name__.replace("_", "-"): control
+    for control in (
+        profit_sign_inverted_for_shorts,
+        stops_move_away,
+        nothing_rests,
+        exits_for_more,
+        first_rule_counts,
+    )
+}

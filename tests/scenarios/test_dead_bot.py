@@ -1,0 +1,89 @@
+"""A bot that is gone for a day: what rests at the exchange closes its positions, and the next verb books that."""
+
+import json
+import os
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.shared.records import exit_reasons
+from tests.accepting import accept
+from tests.bot import Bot, log, made, second_session
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
+from tradebot.model.trade import Trade, trades
+
+SIDES = {"AAPL": "buy", "MSFT": "buy", "NVDA": "sell", "AMZN": "sell"}
+CLOSE = """exits: {protection: venue, time_exit_s: 604800, stop_loss_fraction: 0.004, profit_target_fraction: 0.006,
+  trailing_stop_fraction: 0.005, trailing_arm_fraction: 0.005}
+"""
+"""A stop and a target that a usual day reaches, and nothing else that closes a position."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "4") as path:
+        with (path / "tradebot.yaml").open("a") as file:
+            file.write(CLOSE)
+        accept(path)
+        yield path
+
+
+def of(events: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return [event for event in events if event["event"] == name]
+
+
+def asked(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the requests about the account; those that let time pass are ours."""
+    return [event for event in of(events, "request") if event["path"].startswith("/v2/")]
+
+
+def stop_rests(event: dict[str, Any]) -> bool:
+    return bool(event["event"] == "order_new" and event["type"] == "stop")
+
+
+def closed(bot: Bot) -> dict[str, tuple[Trade, str | None]]:
+    """Return the finished trade of each symbol, with why it was closed, from the bot's own books."""
+    with opened(Options(str(bot.folder)), os.environ) as app:
+        found = [trade for trade in trades(app.ledger_view.fills()) if trade.closed_at]
+        why = exit_reasons(app, {order for trade in found for order in trade.exit_orders})
+    return {trade.symbol: (trade, why[trade.exit_orders[0]]) for trade in found}
+
+
+def test_stops_and_targets_act_without_the_bot_for_longs_and_shorts(bot: Bot, tmp_path: Path) -> None:
+    second_session(bot)
+    lines = [json.dumps({"symbol": symbol, "side": side, "score": 0.6}) for symbol, side in SIDES.items()]
+    (tmp_path / "lines").write_text("\n".join(lines))
+    assert bot.json("trade-once", "--candidates", str(tmp_path / "lines"))["orders"] == 4
+    assert bot.says("exchange", "tick", "1m").code == 0
+    assert bot.says("evaluate-exits").code == 0
+    before = log(bot.url)
+    assert {event["symbol"] for event in before if stop_rests(event)} == set(SIDES)
+    for step in ("close", "next_open", "close"):
+        assert bot.says("exchange", "tick", step).code == 0
+    meanwhile = log(bot.url)[len(before) :]
+    assert asked(meanwhile) == [], "the bot asked for nothing"
+    fills = of(meanwhile, "fill")
+    assert {event["symbol"]: Decimal(event["position"]) for event in fills} == dict.fromkeys(SIDES, Decimal(0))
+    assert {event["type"] for event in fills} == {"stop", "limit"}, "both a stop and a target acted"
+
+
+def test_one_verb_books_what_the_exchange_did_and_says_why(bot: Bot) -> None:
+    ended = {event["symbol"]: event for event in of(log(bot.url), "fill") if Decimal(event["position"]) == 0}
+    said = bot.json("reconcile")
+    assert said["findings"] == []
+    assert bot.json("positions")["positions"] == []
+    found = closed(bot)
+    assert set(found) == set(SIDES)
+    for symbol, (trade, why) in found.items():
+        assert why == ("stop_loss" if ended[symbol]["type"] == "stop" else "profit_target")
+        assert trade.side.value == SIDES[symbol]
+        assert (trade.realized_before_fees_usd > 0) is (why == "profit_target")
+        assert trade.closed_quantity == trade.quantity
+    before = len(asked(log(bot.url)))
+    assert bot.says("exchange", "tick", "next_open").code == 0
+    assert bot.says("evaluate-exits").code == 0
+    assert len(asked(log(bot.url))) == before, "nothing is placed for positions that are closed"
