@@ -102,7 +102,7 @@ def test_what_rests_from_before_a_restore_is_canceled_when_a_person_closes_the_p
     assert new_bot.says("restore", backup, "--confirm", new_bot.tail()).code == 10
     assert new_bot.says("reconcile", "--apply", new_bot.json("reconcile")["plan"]).code == 10
     resting = {finding["kind"] for finding in new_bot.json("reconcile")["findings"]}
-    assert (resting, len(new_bot.json("positions")["positions"])) == ({"earlier_order"}, 1)
+    assert (resting, len(new_bot.json("positions")["positions"])) == ({"unknown_pair"}, 1)
     assert new_bot.says("flatten", "--all", "--confirm", "ALL").code == 0
     new_bot.says("exchange", "tick", "1m")
     new_bot.says("reconcile")
