@@ -14,7 +14,6 @@ from commands.shared.surface import Config, Json, Report, StateDir, finish, open
 from commands.shared.times import stamp, zone
 from tradebot.model.origin import Origin
 from tradebot.text import counted
-from tradebot.views.slippage import FillSlippage, TotalSlippage, by_fill, totals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from commands.shared.spans import Span
     from tradebot.app.wiring import App
     from tradebot.model.position import OwnedFill
+    from tradebot.views.slippage import FillSlippage, TotalSlippage
 
 SOURCES = {Origin.GIVEN_BACK: "given back", Origin.TAKEN_OVER: "taken over"}
 """How origins of two words are shown. Fills that don't come from the broker only move shares between owners and are not
@@ -46,7 +46,7 @@ class FillRow:
     strategy: str
     source: str
     id: str
-    slippage: FillSlippage | None
+    slippage: "FillSlippage | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,13 @@ class Fills:
     bought_usd: Decimal
     sold_usd: Decimal
     known: int
-    slippage: tuple[TotalSlippage, ...]
+    slippage: "tuple[TotalSlippage, ...]"
 
 
 def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
     """Read the fills of a span, or all fills without one."""
+    from tradebot.views.slippage import totals
+
     every = app.ledger_view.fills()
     chosen = (owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol))
     costs = _slippage(app, every)
@@ -81,6 +83,8 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
 
 
 def _slippage(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillSlippage]":
+    from tradebot.views.slippage import by_fill
+
     ledger = app.ledger_view
     orders = ledger.orders() if fills else ()
     return by_fill(fills, orders, ledger.promised({order.client_order_id for order in orders}))
@@ -106,7 +110,7 @@ def _session_open(app: "App", at: datetime) -> datetime:
     return session.open if session else at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _row(owned: "OwnedFill", slippage: FillSlippage | None) -> FillRow:
+def _row(owned: "OwnedFill", slippage: "FillSlippage | None") -> FillRow:
     from tradebot.views.holdings import FOREIGN_OWNER
 
     fill = owned.fill
@@ -150,7 +154,7 @@ def _bps(row: FillRow) -> str:
     return "" if decision is None else f"{decision.bps:+.1f} bps"
 
 
-def _sentence(one: TotalSlippage) -> str:
+def _sentence(one: "TotalSlippage") -> str:
     what = f"Slippage against the midpoint at {one.against}"
     if one.total is None:
         return f"{what}: not known for any fill"

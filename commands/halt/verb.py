@@ -265,7 +265,7 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 
 
 def _may_fill(path: Path) -> bool:
-    """Return True if an order may still fill, or if the books can't be read."""
+    """Return True if an order that a halt could cancel may still fill, or if the books can't be read."""
     from tradebot.adapters.ledger.history import opened_history
 
     try:

@@ -9,6 +9,14 @@ from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S
 from tradebot.adapters.text.canonical import json_text, time_text
 
+MAY_FILL = """SELECT EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state IN ('sent', 'unknown'))
+    OR EXISTS (SELECT 1 FROM orders INDEXED BY orders_working WHERE account = ?1 AND terminal = 0 AND coalesce(
+    (SELECT intent ->> '$.purpose' FROM intents WHERE account = ?1 AND client_order_id = orders.client_order_id),
+    (SELECT intent ->> '$.purpose' FROM orders AS led CROSS JOIN intents ON intents.account = ?1
+    AND intents.client_order_id = led.client_order_id
+    WHERE led.account = ?1 AND led.venue_id = orders.body ->> '$.parent')) IS NOT 'protect')"""
+"""Ask whether any order is at work but those that protect a position: promised as such, or legs of one."""
+
 
 class History:
     """The rows that say who halted trading and who reopened it; the caller takes care of the switch files."""
@@ -54,12 +62,8 @@ class History:
         return state
 
     def may_fill(self) -> bool:
-        """Return True if an order is working, or if one whose outcome is unknown may be."""
-        ((found,),) = self._file.rows(
-            "SELECT EXISTS (SELECT 1 FROM orders WHERE account = ?1 AND terminal = 0)"
-            " OR EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state IN ('sent', 'unknown'))"
-        )
-        return bool(found)
+        """Return True if an order is working, or if one whose outcome is unknown may be; a halt keeps what protects."""
+        return bool(self._file.row(MAY_FILL)[0])
 
     def _flattens(self) -> bool:
         last = self._file.row("SELECT state FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1")

@@ -1,0 +1,60 @@
+"""What a halt asks of the ledger before it loads anything else."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import ACCOUNT, NOW, make_intent, make_order
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.candidate import Purpose
+from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+
+LEG = replace(make_order(), venue_id="leg", client_order_id="the venue's name", parent=make_order().venue_id)
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[SqliteLedger]:
+    ledger = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    yield ledger
+    ledger.close()
+
+
+def send(books: SqliteLedger, purpose: Purpose) -> Order:
+    """Promise an order for this purpose that the venue accepts, and return it."""
+    intent = replace(make_intent(), purpose=purpose)
+    order = replace(make_order(), client_order_id=intent.client_order_id, filled_quantity=Decimal(0))
+    books.promise(intent, ())
+    books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, replace(order, status=OrderStatus.NEW)), NOW)
+    return order
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_an_order_may_fill_unless_it_only_protects_a_position(books: SqliteLedger, purpose: Purpose) -> None:
+    send(books, purpose)
+    assert books.history.may_fill() is (purpose is not Purpose.PROTECT)
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_the_leg_of_an_order_protects_as_its_order_does(books: SqliteLedger, purpose: Purpose) -> None:
+    order = send(books, purpose)
+    books.apply_orders([replace(order, status=OrderStatus.FILLED), replace(LEG, status=OrderStatus.HELD)], NOW)
+    assert books.history.may_fill() is (purpose is not Purpose.PROTECT)
+
+
+def test_an_order_of_which_nothing_was_promised_may_fill(books: SqliteLedger) -> None:
+    send(books, Purpose.PROTECT)
+    stranger = replace(LEG, venue_id="other", parent=None, status=OrderStatus.NEW)
+    books.apply_orders([stranger], NOW)
+    assert books.history.may_fill()
+
+
+def test_an_order_without_an_answer_may_fill_whatever_it_is_for(books: SqliteLedger) -> None:
+    books.promise(replace(make_intent(), purpose=Purpose.PROTECT), ())
+    assert books.history.may_fill()
+
+
+def test_books_without_orders_have_nothing_that_may_fill(books: SqliteLedger) -> None:
+    assert not books.history.may_fill()
