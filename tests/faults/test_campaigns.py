@@ -15,7 +15,9 @@ from tests.faults.prices import TROUBLES, TWINS
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
-SEEDS = range(1, 21) if SOAK else range(1, 2)
+CONTROLLED = 3
+"""The seed with which what is broken on purpose is played too; some of it is hard to see with others."""
+SEEDS = range(1, 21) if SOAK else range(CONTROLLED, CONTROLLED + 1)
 BOTS = 12 if SOAK else 3
 """One bot is about seventy kills; the stores alone see many times as many."""
 STOPPED = 80 if SOAK else 24
@@ -42,9 +44,9 @@ pytestmark = pytest.mark.timeout(0 if SOAK else 600)
 def played(seed: int) -> Any:
     """Play all campaigns in a program of its own and return what it says; only what is broken on purpose is broken.
 
-    That is played with the first seed, as are new prices, of which nothing is drawn.
+    That is played with one seed, as are new prices, of which nothing is drawn.
     """
-    first = seed == SEEDS[0]
+    first = seed == CONTROLLED
     words = [f"kills={BOTS}", *([f"stops={STOPPED // 2}", "prices"] if first else [f"stops={STOPPED}"])]
     broken = {name: CAUGHT[name] if first else () for name in CAUGHT}
     words += [word for name in CAUGHT for control in broken[name] for word in ("--control", f"{name}={control}")]
@@ -69,7 +71,7 @@ def test_a_killed_day_ends_as_a_spared_one_no_entry_follows_a_halt_and_no_order_
     assert found["kills"]["hits"] >= 50 * BOTS
     missed = {point for point in every_point() if point.startswith(ROAD)} - set(found["kills"]["hit"])
     assert missed == set()
-    if seed == SEEDS[0]:
+    if seed == CONTROLLED:
         assert any("had no exit" in problem for problem in found["prices"]["problems"])
         # Each has opened, left, and asked for another price.
         hit = found["prices"]["hit"]

@@ -1,7 +1,7 @@
 """Take the desk: catch up, then read everything once, so that a pass computes from one immutable view."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -199,12 +199,7 @@ def book(
         exposure=exposure,
         sector_exposure=by_sector,
         held=held,
-        foreign=frozenset(
-            (
-                *(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
-                *books.totals.foreign_quantities(books.acknowledged),
-            )
-        ),
+        foreign=_foreign(view, books, held),
         working=frozenset(order.symbol for order in trading),
         own_orders=_own_orders(books, trading),
         unresolved=frozenset(r.intent.instrument.symbol for r in books.unresolved if not r.intent.protects),
@@ -220,6 +215,12 @@ def book(
         day_results=day_results(books, quotes, session),
         lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},
     )
+
+
+def _foreign(view: BrokerView, books: Books, held: Collection[str]) -> frozenset[str]:
+    """Return the symbols of positions that aren't ours, by the broker's list or by the books."""
+    listed = (position.symbol for position in view.positions if position.quantity and position.symbol not in held)
+    return frozenset((*listed, *books.totals.foreign_quantities(books.acknowledged)))
 
 
 def _at_collars(view: BrokerView, books: Books) -> BrokerView:

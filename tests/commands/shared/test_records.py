@@ -10,16 +10,17 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
 
 LIMIT, STOP = order(PAIR), order(PAIR, **LEG)
-MOVED = replace(PAIR, operation=Operation.REPLACE)
+RESTING = replace(PAIR, why="scale_out+stop_loss")
+MOVED = replace(RESTING, operation=Operation.REPLACE, why="trail_stop")
 CLOSE = replace(EXIT, why="trail_stop(-1.2%)+signal_decay(0.65)")
 
 
 @pytest.mark.parametrize(
     ("closed_by", "behind", "reason"),
     [
-        (LIMIT, [PAIR], "profit_target"),
-        (STOP, [PAIR], "stop_loss"),
-        (STOP, [MOVED, PAIR], "trail_stop"),
+        (LIMIT, [RESTING], "scale_out"),
+        (STOP, [RESTING], "stop_loss"),
+        (STOP, [MOVED, RESTING], "trail_stop"),
         (order(EXIT), [CLOSE], CLOSE.why),
         (order(EXIT), [CLOSE, PAIR], CLOSE.why),
         (order(EXIT), [EXIT], None),
