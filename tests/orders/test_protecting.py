@@ -9,6 +9,7 @@ from tests.builders import EXITS
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits, flatten
+from tradebot.errors import TemporaryError
 from tradebot.exits.lists import parse
 from tradebot.limits import Protection
 from tradebot.model.candidate import Purpose, Side
@@ -291,6 +292,37 @@ def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> Non
     assert found.ledger.totals().foreign_quantities({}) == {}
     ended = [order.status for order in found.ledger.orders() if order.order_class is OrderClass.OCO]
     assert sorted(ended) == [OrderStatus.CANCELED, OrderStatus.FILLED]
+
+
+def test_a_stop_whose_lookup_failed_is_looked_up_again_before_its_pair_counts_as_ended() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"] = LOST
+    exits(found)
+    del found.venue.script["AAPL"]
+    (leg,) = [order for order in working(found) if order.parent]
+    found.venue.fill(leg.client_order_id, "98")
+    found.later(60)
+    answers = found.venue.legs
+
+    def silent(venue_id: str) -> list[Order]:
+        raise TemporaryError("no answer")
+
+    by_id = found.venue.follower
+
+    def without_parent(venue_id: str) -> Order | None:
+        # Asked by its id, a leg doesn't say what it is a leg of.
+        order = by_id(venue_id)
+        return replace(order, parent=None) if order else None
+
+    found.venue.legs = silent  # type: ignore[method-assign]
+    found.venue.follower = without_parent  # type: ignore[method-assign]
+    exits(found, "open+32m")
+    found.venue.legs = answers  # type: ignore[method-assign]
+    found.later(60)
+    exits(found, "open+33m")
+    assert {order.venue_id for order in found.ledger.orders()} >= {leg.venue_id}
+    assert (found.ledger.totals().own_positions(), found.ledger.totals().foreign_quantities({})) == ((), {})
 
 
 def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosened_it() -> None:

@@ -150,8 +150,10 @@ def _resolve(
             # A lookup without an answer settles nothing, so the next pass asks again.
             continue
         if outcome is not None:
-            ledger.settle(intent.client_order_id, _with_legs(reader, outcome), now)
-            written = True
+            whole = _with_legs(reader, outcome)
+            if whole is not None:
+                ledger.settle(intent.client_order_id, whole, now)
+                written = True
         elif intent.session < session:
             ledger.abandon(intent.client_order_id, "the broker does not know it and its session is over", now)
             written = True
@@ -200,15 +202,23 @@ def _watch(reader: BrokerReader, ledger: Ledger, unsettled: Iterable[IntentRecor
             order = reader.order(record.intent.client_order_id)
             if order is not None:
                 outcome = _with_legs(reader, _found(order, record.intent))
-                ledger.settle(record.intent.client_order_id, outcome, now)
-                written = True
+                if outcome is not None:
+                    ledger.settle(record.intent.client_order_id, outcome, now)
+                    written = True
     return written
 
 
-def _with_legs(reader: BrokerReader, found: Reply) -> Reply:
-    """Return the reply with the legs of the order in it, which a lookup by our id leaves out."""
-    leads = found.order is not None and found.order.leads_pair and found.outcome is Outcome.ACCEPTED
-    return replace(found, legs=tuple(_legs(reader, found.order.venue_id))) if leads and found.order else found
+def _with_legs(reader: BrokerReader, found: Reply) -> Reply | None:
+    """Return the reply with the legs of the order in it, which a lookup by our id leaves out.
+
+    None if the venue doesn't answer and the order has ended; while it works, its legs are listed with it.
+    """
+    if found.order is None or not found.order.leads_pair or found.outcome is not Outcome.ACCEPTED:
+        return found
+    legs = _legs(reader, found.order.venue_id)
+    if legs is None:
+        return None if found.order.status.terminal else found
+    return replace(found, legs=tuple(legs))
 
 
 def _found(order: Order, intent: Intent) -> Reply:
@@ -226,12 +236,13 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
     ended, led = _ended(reader, gone), {order.parent for order in working}
     for order in gone:
         latest = ended.get(order.venue_id) or _looked_up(reader, order.client_order_id)
-        if latest is not None:
+        # If its stop was never reported, that may be what has filled.
+        untold = latest is not None and latest.leads_pair and order.venue_id not in led
+        legs = _legs(reader, order.venue_id) if untold else ()
+        if latest is not None and legs is not None:
             yield latest
             yield from _followers(reader, latest, listed)
-            if latest.leads_pair and order.venue_id not in led:
-                # Its stop was never reported, and may be what has filled.
-                yield from _legs(reader, order.venue_id)
+            yield from legs
 
 
 def _in_time(order: Order, now: datetime) -> Order:
@@ -248,12 +259,15 @@ def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:
         return None
 
 
-def _legs(reader: BrokerReader, venue_id: str) -> Sequence[Order]:
-    """Return an order's legs; none if the venue doesn't answer, because then their fills are looked up one by one."""
+def _legs(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:
+    """Return an order's legs, or None if the venue doesn't answer; then nothing is known of the order's end either.
+
+    An order that has ended is never asked about again, so its legs would stay unknown, and a fill of theirs foreign.
+    """
     try:
         return reader.legs(venue_id)
     except TemporaryError:
-        return ()
+        return None
 
 
 def may_fill(books: Books, session: date) -> tuple[Order, ...]:
