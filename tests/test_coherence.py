@@ -25,7 +25,8 @@ from tradebot.coherence import Trader, contradictions, exit_contradictions, halt
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
-from tradebot.gates.entry import Ask, decide
+from tradebot.gates.decide import decide
+from tradebot.gates.entry import Ask
 from tradebot.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure

@@ -25,7 +25,8 @@ from tradebot.gates.common import (
     session_open,
     session_open_to_leave,
 )
-from tradebot.gates.entry import AccountAsk, Ask, decide
+from tradebot.gates.decide import decide
+from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.execution import entry_price, liquidity
 from tradebot.gates.sizing import entry_size, stop_distance
 from tradebot.model.bar import ClockReading, VenueClock

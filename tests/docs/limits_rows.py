@@ -216,7 +216,7 @@ CLAUSES = (
     Clause("(c)(1)(ii)", "… or that indicate duplicative orders", "ids computed from the content, and a time window",
            (f"{RATES}.duplicate_order", "tradebot.model.intent.IntentKey"), (ALIKE, REFUSES)),
     Clause("(c)(2)(i)", "no order unless every precondition is met", "every gate is asked and recorded",
-           (f"{ENTRY}.decide",), (f"{GATES}::test_every_gate_is_asked_even_after_a_no",)),
+           ("tradebot.gates.decide.decide",), (f"{GATES}::test_every_gate_is_asked_even_after_a_no",)),
     Clause("(c)(2)(ii)", "no order in what the account may not trade",
            "the universe; the venue itself refuses what it restricts",
            ("tradebot.desk.proposals.propose",), ("tests/desk/test_proposals.py::*",)),

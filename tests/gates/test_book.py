@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import CASH, HALTS, LIMITS, NOW, ask, book, candidate
 from tradebot.gates import book as limits_of
-from tradebot.gates.entry import decide
+from tradebot.gates.decide import decide
 from tradebot.model.account import Worth
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict

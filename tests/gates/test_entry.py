@@ -24,7 +24,8 @@ from tests.builders import (
     quote,
     venue_clock,
 )
-from tradebot.gates.entry import Ask, decide
+from tradebot.gates.decide import decide
+from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import Size, entry_size, marketable_limit
 from tradebot.limits import Limits
 from tradebot.model.bar import Quote

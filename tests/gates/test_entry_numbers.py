@@ -8,7 +8,8 @@ import pytest
 from tests.builders import CASH, LIMITS, NOW, ago, ask, book, desk, fetched_facts, quote
 from tests.gates.test_entry import REFUSALS
 from tradebot.gates.common import closable, still_held
-from tradebot.gates.entry import Ask, decide
+from tradebot.gates.decide import decide
+from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Entered

@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders import CASH, NOW, SESSION, ago, ask, book, desk
 from tests.builders import HALTS as SHIPPED
-from tradebot.gates.entry import decide
+from tradebot.gates.decide import decide
 from tradebot.gates.halts import (
     BY_ITSELF,
     CLEARED_BY,

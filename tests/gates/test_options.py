@@ -27,7 +27,8 @@ from tests.builders import (
 from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
 from tradebot.gates import book as limits_of
 from tradebot.gates import outcomes
-from tradebot.gates.entry import Ask, decide
+from tradebot.gates.decide import decide
+from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import entry_size, stop_distance
 from tradebot.limits import Limits
 from tradebot.model.candidate import Side

@@ -11,7 +11,7 @@ from tests.builders import BETAS, CASH, LIMITS, NOW, OPTIONS, SECTORS, THEMES, a
 from tests.venues import FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.gates import own as own_limits
-from tradebot.gates.entry import decide
+from tradebot.gates.decide import decide
 from tradebot.limits import (
     NESTED,
     OF_EQUITY,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.builders import LIMITS, NOW, ask, book, candidate
 from tradebot.gates import rates
-from tradebot.gates.entry import decide
+from tradebot.gates.decide import decide
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered

@@ -14,7 +14,7 @@ from tradebot.exits.lists import parse
 from tradebot.limits import Protection
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
@@ -323,6 +323,39 @@ def test_a_stop_whose_lookup_failed_is_looked_up_again_before_its_pair_counts_as
     exits(found, "open+33m")
     assert {order.venue_id for order in found.ledger.orders()} >= {leg.venue_id}
     assert (found.ledger.totals().own_positions(), found.ledger.totals().foreign_quantities({})) == ((), {})
+
+
+def test_a_gap_that_lasts_until_a_later_pass_is_told_with_its_length() -> None:
+    found = scene()
+    entry = entered(found)
+    exits(found)
+    found.later(20_000)
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    found.venue.refuses_only_replaces = True
+    confirms = found.venue.cancel
+
+    def slow(intent: Intent) -> Reply:
+        told = confirms(intent)
+        for name, order in found.venue.book.items():
+            if order.order_class is OrderClass.OCO:
+                found.venue.book[name] = replace(order, status=OrderStatus.PENDING_CANCEL)
+        return told
+
+    found.venue.cancel = slow  # type: ignore[method-assign]
+    exits(found, "open+300m")
+    found.later(60)
+    waiting = exits(found, "open+301m").candidates[0].terminal
+    assert waiting is not None
+    assert (waiting.reason, found.venue.submitted[-1].purpose) == (Reason.ORDER_WORKING, Purpose.PROTECT)
+    for name, order in found.venue.book.items():
+        if order.order_class is OrderClass.OCO:
+            found.venue.book[name] = replace(order, status=OrderStatus.CANCELED)
+    found.later(60)
+    exits(found, "open+302m")
+    last = found.venue.submitted[-1]
+    assert (last.purpose, last.quantity) == (Purpose.CLOSE, entry.quantity)
+    (gap,) = [event for event in found.events.emitted if event.event_type == "protection_gap"]
+    assert gap.details["gap_ms"] == "120000"
 
 
 def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosened_it() -> None:

@@ -1,14 +1,13 @@
-"""The gates of an entry: each is one predicate over the candidate and the projected book, and all of them are asked."""
+"""The gates of an entry that are always asked: each is one predicate over the candidate and the projected book."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from operator import attrgetter
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
-from tradebot.gates import options, rates
+from tradebot.gates import rates
 from tradebot.gates.common import (
     answer,
     candidate_fresh,
@@ -117,14 +116,11 @@ class Ask:
         return self.desk.sectors.get(self.candidate.symbol)
 
 
-def decide(ask: Ask) -> tuple[Decision, ...]:
-    """Return the decisions of every gate, merged with the candidate's own, in the fixed order of asking."""
-    # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
-    passed = (*ask.account.decisions, *ask.strategy.decisions)
-    answers = [*ask.candidate.decisions, *passed, *[gate(ask) for gate in _OF_CANDIDATE.values()]]
-    answers += options.decisions(ask)
-    answers.sort(key=_PLACE)
-    return tuple(answers)
+def decisions(ask: Ask) -> Iterator[Decision]:
+    """Yield the decisions of the gates that are always asked."""
+    yield from ask.account.decisions
+    yield from ask.strategy.decisions
+    yield from (gate(ask) for gate in _OF_CANDIDATE.values())
 
 
 def _session(strategy: StrategyAsk) -> Decision:
@@ -395,4 +391,3 @@ _OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.COOLDOWN: _cooldown,
     Gate.DUPLICATE: _duplicate,
 }
-_PLACE = attrgetter("gate.place")

@@ -6,21 +6,18 @@ A limit on a book is asked of the book as the entry would leave it, by the predi
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import outcomes
+from tradebot.gates.entry import Ask
 from tradebot.gates.own import own
 from tradebot.limits import Limits
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered
 from tradebot.model.reasons import Reason
 
-if TYPE_CHECKING:
-    from tradebot.gates.entry import Ask
 
-
-def decisions(ask: "Ask") -> Iterator[Decision]:
+def decisions(ask: Ask) -> Iterator[Decision]:
     """Yield the decision of each limit that is set, for the account and for the candidate's strategy."""
     account, symbol, now = ask.account.limits, ask.candidate.symbol, ask.desk.now
     own_book, own_limits = ask.strategy.book, ask.limits
@@ -39,7 +36,7 @@ def decisions(ask: "Ask") -> Iterator[Decision]:
     yield from (decision for decision in answers if decision)
 
 
-def _on_book(ask: "Ask", book: Book, limits: Limits) -> Iterator[Decision | None]:
+def _on_book(ask: Ask, book: Book, limits: Limits) -> Iterator[Decision | None]:
     """Yield the decisions about a book with the entry in it."""
     whole = (
         (limits.max_net_fraction, Gate.NET_NOTIONAL, limits_of.net_notional),
@@ -56,7 +53,7 @@ def _on_book(ask: "Ask", book: Book, limits: Limits) -> Iterator[Decision | None
             yield predicate(after, limits) if after else _unpriced(gate, limit)
 
 
-def _theme(ask: "Ask", after: Book | None, limits: Limits) -> Decision | None:
+def _theme(ask: Ask, after: Book | None, limits: Limits) -> Decision | None:
     limit, symbol = limits.max_theme_fraction, ask.candidate.symbol
     if limit is None:
         return None
@@ -67,7 +64,7 @@ def _theme(ask: "Ask", after: Book | None, limits: Limits) -> Decision | None:
     return limits_of.theme_notional(after, limits, limits_of.theme_of(after, symbol))
 
 
-def _after(ask: "Ask", book: Book) -> Book | None:
+def _after(ask: Ask, book: Book) -> Book | None:
     """Return the book with the entry in it, at its worst; None if it has no price."""
     if ask.size is None:
         return None
@@ -76,7 +73,7 @@ def _after(ask: "Ask", book: Book) -> Book | None:
     return book.with_entry(entered, ask.size.notional_usd, ask.sector or "")
 
 
-def _risk(ask: "Ask") -> Decision | None:
+def _risk(ask: Ask) -> Decision | None:
     """Compare what the entry would lose at its stop with its limit, as a share of the strategy's equity."""
     limit = ask.limits.max_risk_fraction
     if limit is None:
@@ -88,7 +85,7 @@ def _risk(ask: "Ask") -> Decision | None:
     return limits_of.share(ask.strategy.book, Gate.RISK, Reason.RISK_ABOVE_MAX, ask.size.risk_usd, limit)
 
 
-def _own_daily_loss(ask: "Ask") -> Decision | None:
+def _own_daily_loss(ask: Ask) -> Decision | None:
     """Compare what the strategy itself lost in this session with its own limit, if that is below the account's."""
     limit, gate = ask.limits.max_daily_loss_fraction, Gate.OWN_DAILY_LOSS
     if limit >= ask.account.limits.max_daily_loss_fraction:
@@ -103,7 +100,7 @@ def _own_daily_loss(ask: "Ask") -> Decision | None:
     return replace(found, gate=gate, reason=reason)
 
 
-def _loss_cooldown(ask: "Ask") -> Decision | None:
+def _loss_cooldown(ask: Ask) -> Decision | None:
     """Refuse a symbol for a while after any strategy's loss in it, and after its own for as long as that wants."""
     symbol, now = ask.candidate.symbol, ask.desk.now
     any_loss = outcomes.loss_cooldown(ask.book, ask.account.limits, symbol, now)

@@ -24,7 +24,7 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
-from tradebot.orders.exiting import exit_through, release, tell_gap
+from tradebot.orders.exiting import exit_through, release, tell_earlier_gap, tell_gap
 from tradebot.orders.protecting import protect_again
 from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_intent, wanted_key
 from tradebot.orders.ways import exit_is_refused
@@ -132,7 +132,13 @@ def _send_closing(
         again = replace(candidate, quantity=lost.quantity)
         sent = send_again(world, desk, lost)
         return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price),)
-    return tuple(_exits(world, call, desk, candidate, decisions))
+    records = tuple(_exits(world, call, desk, candidate, decisions))
+    if not records:
+        # The broker hasn't confirmed the end of what holds the shares.
+        waits = Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_WORKING)
+        return (CandidateRecord(candidate, (*decisions, waits)),)
+    tell_earlier_gap(world, call, desk, position, records[-1])
+    return records
 
 
 def _exits(

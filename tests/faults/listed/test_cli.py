@@ -15,7 +15,7 @@ from tests.pair import at_once
 from tests.real_money import writes
 from tradebot.adapters.state import switch
 from tradebot.exchange import process
-from tradebot.gates.entry import decide
+from tradebot.gates.decide import decide
 from tradebot.model.decision import Gate
 from tradebot.model.trading import TradingState
 

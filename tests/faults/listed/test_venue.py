@@ -30,7 +30,7 @@ from tradebot.adapters.wire.rows import DriftTally
 from tradebot.cycle import evaluate_exits
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.exchange.faults import library
-from tradebot.gates.entry import decide
+from tradebot.gates.decide import decide
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
