@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW
+from tests.builders import NOW, SECTORS
 from tests.venues import FixedStrategy, opening
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.cycle import score
@@ -214,6 +214,6 @@ def test_a_strategy_sees_only_what_it_says_that_it_needs() -> None:
     scene, _ = _holding_microsoft()
     propose(world(scene, Answering(look), Answering(look, needs=everything)), scene.venue.now)
     nothing, all_of_it = seen
-    assert nothing == StrategyView(scene.venue.now, NAMES)
+    assert nothing == StrategyView(scene.venue.now, NAMES, sectors=SECTORS)
     assert (set(all_of_it.facts), set(all_of_it.quotes), set(all_of_it.lots)) == (set(NAMES), set(NAMES), {"MSFT"})
     assert all_of_it.equity_usd == scene.venue.account().equity

@@ -14,6 +14,7 @@ from tradebot.model.inputs import ComponentInputs, Input
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
+from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.iv_rank import IvRank
@@ -33,25 +34,7 @@ def recomputed(found: ComponentInputs) -> float | None:
     if found.absent:
         return None
 
-    def n(name: str) -> float:
-        return number(found, name)
-
-    match found.component:
-        case "flow":
-            return n("net") / (n("gross") + n("scale"))
-        case "dark_pool":
-            return (n("bullish") - n("bearish")) / (n("bullish") + n("bearish") + n("neutral"))
-        case "market_tide":
-            size = abs(n("calls")) + abs(n("puts"))
-            return (n("calls") - n("puts")) / size if size else 0.0
-        case "greek_exposure":
-            return -n("direction") * max(-1.0, min(1.0, n("gamma") / (2 * n("scale"))))
-        case "iv_rank":
-            return n("direction") * (50 - n("rank")) / 50
-        case "oi_change":
-            return n("net") / n("gross") if n("gross") else 0.0
-        case name:
-            raise AssertionError(f"no formula for {name}")
+    return evaluate(found.formula, {value.name: float(value.value) for value in found.values})
 
 
 def explained(facts: SymbolFacts | None, seen: Mapping[str, object]) -> tuple[ComponentInputs, ...]:

@@ -8,12 +8,13 @@ from tradebot.errors import AllowanceSpentError, TemporaryError
 from tradebot.model.bar import ClockReading
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake, Quota
-from tradebot.model.kind import AnyKind
+from tradebot.model.kind import AnyKind, Scope
 from tradebot.model.record import Job
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Rules, World
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
+from tradebot.signals.sectors import source_sector
 
 MAX_FAILURES = 3
 """After this many failed calls in a row the source counts as down, and the rest waits for the next slot."""
@@ -67,7 +68,9 @@ EVERYTHING = Wanted()
 
 
 def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
-    """Return the kinds of facts that strategies need, in the order in which they are fetched, each with its symbols.
+    """Return the kinds of facts that strategies need, in the order in which they are fetched, each with what to ask.
+
+    That is a symbol, or a sector in the source's words, for each call; a kind about the whole market takes one call.
 
     Alerts are added to any other kind, because the gates of an entry judge by them whether flow is fresh.
     """
@@ -76,7 +79,16 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
         kinds = strategy.needs.facts and strategy.needs.facts | {FLOW_ALERTS}
         for name in kinds & frozenset(kind_names()):
             symbols.setdefault(name, {}).update(dict.fromkeys(rules.of(strategy.name).universe))
-    return {kind: tuple(symbols[kind.name]) for kind in in_order(symbols, rules.poll_s)}
+    return {kind: _keys(kind, tuple(symbols[kind.name]), rules) for kind in in_order(symbols, rules.poll_s)}
+
+
+def _keys(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str]:
+    """Return what to ask about, one call each: symbols, those that are funds, or the sectors of the symbols."""
+    if kind.scope is Scope.FUND:
+        return tuple(symbol for symbol in symbols if symbol in rules.funds)
+    if kind.scope is Scope.SECTOR:
+        return tuple(dict.fromkeys(filter(None, (source_sector(rules.sectors.get(symbol, "")) for symbol in symbols))))
+    return symbols
 
 
 def fetch_all(

@@ -63,6 +63,7 @@ class Sights:
             lots=MappingProxyType(self._lots(strategy.name)) if needs.lots else {},
             equity_usd=self._equity(strategy.name) if needs.equity else None,
             slot=slot,
+            sectors={s: self._world.rules.sectors[s] for s in left if s in self._world.rules.sectors},
         )
         return Seen(view, tuple(StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()))
 

@@ -34,7 +34,12 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FlowAlert:
-    """One rule-based alert on a run of option trades; premiums in USD, open interest and volume in contracts."""
+    """One rule-based alert on a run of option trades; premiums in USD, open interest and volume in contracts.
+
+    `contract` is the option's OCC symbol; `price`, `bid` and `ask` are in USD per share of the underlying. `size` and
+    `trades` count what the alert is made of. `opening` and `has_sweep` are inferred by the source, which doesn't define
+    them. `iv` is a fraction. None means that the source didn't say.
+    """
 
     id: str
     symbol: str
@@ -50,6 +55,18 @@ class FlowAlert:
     has_sweep: bool
     has_floor: bool
     has_multileg: bool
+    contract: str = ""
+    price: Decimal | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    size: int | None = None
+    trades: int | None = None
+    opening: bool | None = None
+    issue_type: str | None = None
+    underlying_price: Decimal | None = None
+    rule: str = ""
+    next_earnings: date | None = None
+    iv: float | None = None
 
     @property
     def direction(self) -> Direction:

@@ -7,12 +7,17 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input number, in `unit`; `at` is its own time or trading date, or None if it has neither."""
+    """One input number, in `unit`; `at` is its own time or trading date, or None if it has neither.
+
+    The `name` of an input of a formula is an identifier, such as net_usd. `row` is the id of the stored row that it was
+    read from, if it was read from a single one.
+    """
 
     name: str
     value: Decimal | float | int
     unit: str
     at: datetime | date | None = None
+    row: str = ""
 
 
 @dataclass(frozen=True, slots=True)

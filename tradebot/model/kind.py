@@ -1,13 +1,36 @@
 """What makes a kind of flow fact: how it is requested, read, dated, kept and summed up for decisions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
 Row = Mapping[str, object]
+
+
+class Scope(StrEnum):
+    """What one reply is about, and so how many calls it takes to ask about a universe."""
+
+    SYMBOL = "symbol"
+    FUND = "fund"
+    SECTOR = "sector"
+    MARKET = "market"
+
+
+class Phase(StrEnum):
+    """When a kind's replies change, and so when it is worth asking.
+
+    ALWAYS: at any time. OPEN: only while a session is open. MORNING: once a day, before the open. EVENING: once a day,
+    after the close.
+    """
+
+    ALWAYS = "always"
+    OPEN = "open"
+    MORNING = "morning"
+    EVENING = "evening"
 
 
 class Fact(Protocol):
@@ -38,13 +61,17 @@ class Kind(Generic[F, L, C]):
     `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, `absent`
     what it means if there are none, and `source` where they come from. `fact` is the stored type.
 
-    `request` takes the source's spelling of a ticker, safe in a path (empty if the kind is `market_wide`), and the
-    session. `parse` turns a row into a fact; it takes our symbol and the time of the reply, which no row may be later
-    than. It raises BadRowError. `moment` is a fact's own time, or its New York trading date. A fact counts in the
-    session of its date, and for `past_days` after it. If facts don't change, the first version is the one that counts.
+    `scope` says what one reply is about. `request` takes the source's spelling of a ticker or of a sector, safe in a
+    path (empty if the kind is about the whole market), and the session. `fields` are the fields of a row as the source
+    documents them: text, decimal (a number as text), integer, number, boolean, list or object; a ? says that it may be
+    null, and a * that it may be left out. A broken contract of a `core` kind closes entries. `parse` turns a row into a
+    fact; it takes our symbol and the time of the reply, which no row may be later than. It raises BadRowError. `moment`
+    is a fact's own time, or its New York trading date. A fact counts in the session of its date, and for `past_days`
+    after it. If facts don't change, the first version is the one that counts.
 
     `lean` reduces a fact to what decisions read, and `condense` sums these up; it gets at least one, in no order.
     `poll_s` is how old a reply may get, in seconds, before it is fetched again; the configuration may say otherwise.
+    `max_age_s` is how old it may get before what it said counts as absent, and `phase` when it is worth asking.
     """
 
     name: str
@@ -59,9 +86,18 @@ class Kind(Generic[F, L, C]):
     lean: Callable[[F], L]
     condense: Callable[[Sequence[L]], C]
     poll_s: int
-    market_wide: bool = False
+    scope: Scope = Scope.SYMBOL
     changes: bool = True
     past_days: int = 0
+    fields: Mapping[str, str] = field(default_factory=dict)
+    core: bool = False
+    max_age_s: int | None = None
+    phase: Phase = Phase.ALWAYS
+
+    @property
+    def market_wide(self) -> bool:
+        """Return True if one reply is about the whole market."""
+        return self.scope is Scope.MARKET
 
     def of(self, known: Mapping[str, object]) -> C | None:
         """Return what is known of this kind; None if nothing is, or if the strategy didn't declare that it needs it."""

@@ -22,7 +22,7 @@ class StrategyView:
     `universe` are the symbols whose needs are met. `facts` are flow facts by symbol, and `market` those of the whole
     market by kind. `lots` are the strategy's own open positions by symbol, with signed shares. `equity_usd` is its
     allotment of the account's equity. `slot` names the period of its own clock that it is asked for; it is empty if it
-    is asked in every pass.
+    is asked in every pass. `sectors` are those of the configuration, by symbol.
     """
 
     now: datetime
@@ -34,6 +34,7 @@ class StrategyView:
     lots: Mapping[str, Position] = field(default_factory=dict)
     equity_usd: Decimal | None = None
     slot: str = ""
+    sectors: Mapping[str, str] = field(default_factory=dict)
 
     def bars(self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True) -> Series:
         """Return a symbol's closed bars, oldest first; KeyError if the strategy didn't declare that it needs them."""

@@ -217,7 +217,7 @@ class Facts(Protocol):
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
-        """Return what was known about the whole market at `now`, by kind."""
+        """Return what was known about the whole market at `now`, by kind; of a kind about sectors, by sector."""
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint last answered, or None if it never did."""

@@ -46,7 +46,8 @@ class OwnRules:
 class Rules:
     """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
 
-    `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `flow`
+    `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
+    symbols that are funds. `flow`
     says which alerts count; it is None if the flow strategy is off. `displacement` is the account's; None if it is off.
     """
 
@@ -62,6 +63,7 @@ class Rules:
     execution: Execution = MARKETABLE
     themes: Mapping[str, str | None] = field(default_factory=dict)
     betas: Mapping[str, Decimal] = field(default_factory=dict)
+    funds: frozenset[str] = frozenset()
     flow: FlowWindow | None = None
     displacement: DisplacementRules | None = None
 

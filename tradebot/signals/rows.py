@@ -1,11 +1,14 @@
 """Read the fields of a source's row. Each function raises BadRowError if the field can't be used."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import TypeVar
 
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Row
 
+T = TypeVar("T")
 FUTURE_TOLERANCE = timedelta(seconds=5)
 LONGEST_TEXT = 128
 LONGEST_NUMBER = 100
@@ -21,6 +24,11 @@ _RIGHTS = {right.value: right for right in Right}
 
 class BadRowError(ValueError):
     """Raised for a row that can't be used; the message is the reason it is counted under."""
+
+
+def optional(read: Callable[[Row, str], T], row: Row, name: str) -> T | None:
+    """Return a field that may be null or left out, as `read` reads it; what is there must be usable."""
+    return None if row.get(name) is None else read(row, name)
 
 
 def text(row: Row, name: str) -> str:

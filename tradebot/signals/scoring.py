@@ -18,7 +18,7 @@ class Known(NamedTuple):
     """What is known of one symbol, and of the market, when the symbol is scored.
 
     `alerts` are those that count, and `flow` is what they add up to: -1 to 1, or None if no usable reply was about this
-    symbol. Facts older than `lookback` say nothing about now.
+    symbol. `sector` is the symbol's, in the configuration's words. Facts older than `lookback` say nothing about now.
     """
 
     now: datetime
@@ -28,6 +28,7 @@ class Known(NamedTuple):
     facts: SymbolFacts
     alerts: Sequence[FlowAlert] = ()
     flow: float | None = None
+    sector: str = ""
 
     @property
     def direction(self) -> int:
@@ -48,10 +49,17 @@ class ScoreComponent:
     from -1 to 1, and `sign` says what is bullish. It is None if the data is absent, which `absent` explains. Absent
     isn't zero: a fetch that found no alerts is a flow of zero, and no fetch at all is None.
 
-    `formula` gives the value in terms of the names of its `inputs`. `source` says briefly what it was computed from.
+    `formula` gives the value in terms of the names of its `inputs`, in the words of signals/formula.py: whoever has the
+    inputs can compute the value. `after` is where the formula comes from, and `evidence` who found that it predicts
+    returns; without evidence, a component is off by default. `inferred` says what of it the source doesn't define.
+    `source` says briefly what it was computed from.
+
+    Components of one `family` say the same thing in different ways: an entry needs agreeing families. A component that
+    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own.
     """
 
     name: str
+    family: str
     reads: tuple[AnyKind, ...]
     sign: str
     formula: str
@@ -59,6 +67,10 @@ class ScoreComponent:
     value: Callable[[Known], float | None]
     inputs: Callable[[Known], Iterable[Input]]
     source: Callable[[Known], str]
+    after: str = ""
+    evidence: str = ""
+    follows: str = ""
+    inferred: str = ""
 
     @property
     def market_wide(self) -> bool:

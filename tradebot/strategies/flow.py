@@ -58,7 +58,16 @@ class FlowStrategy:
             facts, view.now, self._lookback, settings.min_alert_premium_usd, settings.max_days_to_expiry
         )
         found = flow(alerts, settings.premium_scale_usd) if facts.has_usable_alerts else None
-        return Known(view.now, self._lookback, settings.premium_scale_usd, view.market, facts, alerts, found)
+        return Known(
+            view.now,
+            self._lookback,
+            settings.premium_scale_usd,
+            view.market,
+            facts,
+            alerts,
+            found,
+            view.sectors.get(symbol, ""),
+        )
 
     def _want(self, known: Known, shared: Mapping[ScoreComponent, Component]) -> Open:
         components = tuple(shared.get(each) or self._component(each, known) for each in self._weights)

@@ -90,11 +90,18 @@ def test_a_page_holds_the_rows_as_they_came_and_the_quota(wire: Wire) -> None:
     assert page.quota == Quota(41, 15_000, None)
 
 
+def test_an_answer_may_be_a_list_or_hold_a_single_row(wire: Wire) -> None:
+    wire.answer(Scripted(200, [{"a": 1}]))
+    assert fetch(wire).rows == ({"a": 1},)
+    wire.answer(Scripted(200, {"data": {"a": 1}}))
+    assert fetch(wire).rows == ({"a": 1},)
+
+
 BAD = [
     (Scripted(200, {"data": None}), "answered with no data"),
-    (Scripted(200, {"data": {"a": 1}}), "data that is not a list"),
+    (Scripted(200, {"data": 7}), "data that is not a list"),
     (Scripted(200, {"error": "boom"}), "no data: boom"),
-    (Scripted(200, []), "did not return an object"),
+    (Scripted(200, b'"text"'), "neither an object nor a list"),
     (Scripted(200, HTML), "not JSON"),
     (Scripted(200), "not JSON"),
     (Scripted(200, b'{"data": [{"a"'), "not JSON"),

@@ -26,6 +26,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored, SymbolFacts
 from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
+from tradebot.signals.sectors import SOURCE_SECTORS
 
 FACTS_KEPT = timedelta(days=20)
 DECISIONS_KEPT = timedelta(days=400)
@@ -105,7 +106,13 @@ class SqliteFacts:
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
         """Return what was known about the whole market at `now`, by kind."""
-        return self._read((NO_SYMBOL,), session).symbol_facts(NO_SYMBOL, now).known
+        known = self._read((NO_SYMBOL, *SOURCE_SECTORS.values()), session)
+        found = dict(known.symbol_facts(NO_SYMBOL, now).known)
+        for sector in SOURCE_SECTORS.values():
+            for kind, value in known.symbol_facts(sector, now).known.items():
+                by_sector: dict[str, object] = found.setdefault(kind, {})  # type: ignore[assignment]
+                by_sector[sector] = value
+        return found
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint was last fetched successfully."""

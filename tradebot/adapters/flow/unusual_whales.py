@@ -154,9 +154,13 @@ def _data_rows(path: str, answer: Answer) -> tuple[object, ...]:
         body = answer.json()
     except BodyError as error:
         raise TemporaryError(f"GET {path}: {error}: {answer.excerpt}") from error
+    if isinstance(body, list):
+        return tuple(body)
     if not isinstance(body, dict):
-        raise TemporaryError(f"GET {path} did not return an object")
+        raise TemporaryError(f"GET {path} returned neither an object nor a list")
     rows = body.get("data")
+    if isinstance(rows, dict):
+        return (rows,)
     if not isinstance(rows, list):
         problem = "no data" if rows is None else "data that is not a list"
         raise TemporaryError(f"GET {path} answered with {problem}: {_error_message(answer)}")

@@ -107,4 +107,5 @@ def plain(view: StrategyView) -> StrategyView:
         series=dict(view.series),
         quotes=dict(view.quotes),
         lots=dict(view.lots),
+        sectors=dict(view.sectors),
     )

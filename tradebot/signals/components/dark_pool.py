@@ -33,12 +33,13 @@ def _inputs(known: Known) -> Iterator[Input]:
     newest = max((trade.at for trade in recent), default=None)
     for name, sign in (("bullish", 1), ("bearish", -1), ("neutral", 0)):
         yield Input(name, fsum(trade.premium_usd for trade in recent if trade.sign == sign), USD, newest)
-    yield Input("prints known", len(_prints(known)), "prints")
-    yield Input("prints that count", len(recent), "prints", newest)
+    yield Input("prints_known", len(_prints(known)), "prints")
+    yield Input("prints_that_count", len(recent), "prints", newest)
 
 
 COMPONENT = ScoreComponent(
     name="dark_pool",
+    family="off_exchange",
     reads=(dark_pool.KIND,),
     sign="bullish if prints are above the midpoint of the quote",
     formula="(bullish - bearish) / (bullish + bearish + neutral)",

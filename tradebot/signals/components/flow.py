@@ -13,8 +13,8 @@ def _inputs(known: Known) -> Iterator[Input]:
     yield Input("net", net, USD)
     yield Input("gross", gross, USD)
     yield Input("scale", known.premium_scale_usd, USD)
-    yield Input("alerts known", len(known.facts.alerts), "alerts", known.facts.alerts_fetched_at)
-    yield Input("alerts that count", len(known.alerts), "alerts")
+    yield Input("alerts_known", len(known.facts.alerts), "alerts", known.facts.alerts_fetched_at)
+    yield Input("alerts_that_count", len(known.alerts), "alerts")
     # Then each alert's signed premium, newest first.
     for alert in sorted(known.alerts, key=lambda alert: (alert.at, alert.id), reverse=True):
         name = f"{alert.right.value} {alert.strike:f} {alert.expiry.isoformat()}"
@@ -23,6 +23,7 @@ def _inputs(known: Known) -> Iterator[Input]:
 
 COMPONENT = ScoreComponent(
     name="flow",
+    family="options_flow",
     reads=(flow_alerts.KIND,),
     sign="bullish if more premium bought calls and sold puts",
     formula="net / (gross + scale)",

@@ -30,7 +30,7 @@ def _inputs(known: Known) -> Iterator[Input]:
         yield Input("gamma", gamma.gex, "gamma")
     if gamma is not None and gamma.scale is not None:
         yield Input("scale", gamma.scale, "gamma")
-    yield Input("earlier sessions", gamma.sessions if gamma else 0, "sessions")
+    yield Input("earlier_sessions", gamma.sessions if gamma else 0, "sessions")
     yield known.direction_input
 
 
@@ -41,9 +41,11 @@ def _source(known: Known) -> str:
 
 COMPONENT = ScoreComponent(
     name="greek_exposure",
+    family="dealers",
+    follows="flow",
     reads=(greek_exposure.KIND, flow_alerts.KIND),
     sign="bullish if dealers are short gamma and the flow is bullish, or long gamma and the flow is bearish",
-    formula="-direction x gamma / (2 x scale), within -1..1",
+    formula="-direction * clamp(gamma / (2 * scale), -1, 1)",
     absent="no exposure, or no earlier ones to measure against",
     value=_value,
     inputs=_inputs,

@@ -28,9 +28,11 @@ def _inputs(known: Known) -> Iterator[Input]:
 
 COMPONENT = ScoreComponent(
     name="iv_rank",
+    family="volatility",
+    follows="flow",
     reads=(iv_rank.KIND, flow_alerts.KIND),
     sign="bullish if options are cheap and the flow is bullish, or dear and the flow is bearish",
-    formula="direction x (50 - rank) / 50",
+    formula="direction * (50 - rank) / 50",
     absent="no rank known",
     value=_value,
     inputs=_inputs,

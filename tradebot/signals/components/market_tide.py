@@ -36,15 +36,16 @@ def _inputs(known: Known) -> Sequence[Input]:
     return (
         Input("calls", last.net_call_premium, USD, last.at),
         Input("puts", last.net_put_premium, USD, last.at),
-        Input("ticks known", len(ticks), "ticks", last.at),
+        Input("ticks_known", len(ticks), "ticks", last.at),
     )
 
 
 COMPONENT = ScoreComponent(
     name="market_tide",
+    family="market",
     reads=(market_tide.KIND,),
     sign="bullish if the market's net premium is in calls",
-    formula="(calls - puts) / (|calls| + |puts|)",
+    formula="(calls - puts) / (abs(calls) + abs(puts)) if abs(calls) + abs(puts) else 0",
     absent="no tick within the lookback",
     value=_value,
     inputs=_inputs,

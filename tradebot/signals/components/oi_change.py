@@ -25,15 +25,16 @@ def _inputs(known: Known) -> tuple[Input, ...]:
     return (
         Input("net", net, "contracts"),
         Input("gross", gross, "contracts"),
-        Input("option symbols", symbols, "symbols"),
+        Input("option_symbols", symbols, "symbols"),
     )
 
 
 COMPONENT = ScoreComponent(
     name="oi_change",
+    family="open_interest",
     reads=(oi_change.KIND,),
     sign="bullish if open interest moved from puts to calls",
-    formula="net / gross",
+    formula="net / gross if gross else 0",
     absent="no change in open interest known",
     value=_value,
     inputs=_inputs,

@@ -86,4 +86,5 @@ KIND = Kind(
     condense=_condense,
     poll_s=540,
     changes=False,
+    core=True,
 )

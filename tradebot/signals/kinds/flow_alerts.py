@@ -35,6 +35,18 @@ def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
         has_sweep=row.get("has_sweep") is True,
         has_floor=row.get("has_floor") is True,
         has_multileg=row.get("has_multileg") is True,
+        contract=rows.optional(rows.text, row, "option_chain") or "",
+        price=rows.optional(rows.positive, row, "price"),
+        bid=rows.optional(rows.not_negative, row, "bid"),
+        ask=rows.optional(rows.not_negative, row, "ask"),
+        size=rows.optional(rows.count, row, "total_size"),
+        trades=rows.optional(rows.count, row, "trade_count"),
+        opening=opening if isinstance(opening := row.get("all_opening_trades"), bool) else None,
+        issue_type=rows.optional(rows.text, row, "issue_type"),
+        underlying_price=rows.optional(rows.positive, row, "underlying_price"),
+        rule=rows.optional(rows.text, row, "alert_rule") or "",
+        next_earnings=rows.optional(rows.day, row, "next_earnings_date"),
+        iv=None if (iv := rows.optional(rows.positive, row, "iv_end")) is None else float(iv),
     )
 
 
@@ -57,4 +69,5 @@ KIND = Kind(
     condense=_condense,
     poll_s=240,
     changes=False,
+    core=True,
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.model.kind import Kind, Request, Row
+from tradebot.model.kind import Kind, Request, Row, Scope
 from tradebot.signals import rows
 
 
@@ -53,5 +53,5 @@ KIND = Kind(
     lean=lambda tick: tick,
     condense=_condense,
     poll_s=240,
-    market_wide=True,
+    scope=Scope.MARKET,
 )

@@ -1,0 +1,23 @@
+"""Sectors in the words of the flow source."""
+
+from collections.abc import Mapping
+
+SOURCE_SECTORS: Mapping[str, str] = {
+    "materials": "Basic Materials",
+    "communication": "Communication Services",
+    "consumer_cyclical": "Consumer Cyclical",
+    "consumer_defensive": "Consumer Defensive",
+    "energy": "Energy",
+    "financial": "Financial Services",
+    "healthcare": "Healthcare",
+    "industrial": "Industrials",
+    "real_estate": "Real Estate",
+    "technology": "Technology",
+    "utilities": "Utilities",
+}
+"""The source's word for each sector of the configuration that it knows; it knows none of a fund."""
+
+
+def source_sector(sector: str) -> str | None:
+    """Return the source's word for a sector of the configuration, or None if it has none."""
+    return SOURCE_SECTORS.get(sector)
