@@ -55,7 +55,8 @@ class ScoreComponent:
     `source` says briefly what it was computed from.
 
     Components of one `family` say the same thing in different ways: an entry needs agreeing families. A component that
-    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own.
+    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own. One that is
+    `by_symbol` looks up its symbol in facts about the whole market, so that its value differs from symbol to symbol.
     """
 
     name: str
@@ -71,8 +72,9 @@ class ScoreComponent:
     evidence: str = ""
     follows: str = ""
     inferred: str = ""
+    by_symbol: bool = False
 
     @property
     def market_wide(self) -> bool:
         """Return True if the value is the same for all symbols."""
-        return all(kind.market_wide for kind in self.reads)
+        return not self.by_symbol and all(kind.market_wide for kind in self.reads)
