@@ -125,12 +125,29 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
     }
 
 
-def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> Contract:
-    """Choose a contract: a bull buys calls (three times in four) or sells puts; a burst keeps one right and expiry."""
-    u = hit.draws
+def planned(seed: int, symbol: str, session: Session) -> Iterator[tuple[str, int, int, int]]:
+    """Yield right, ask-side, bid-side and total dollars of what a session before the market's first would have alerted.
+
+    Such a session has no prices by the minute, so that coins alone decide the directions.
+    """
+    for hit in _plan(stream(seed, "alerts", symbol, session.date), session):
+        right, _ = _right(symbol, session, hit, hit.coin)
+        premium = _premium(hit.draws[4], hit.draws[5], hit.clustered)
+        ask_side, bid_side = _sides(premium, (right == "P") == (hit.coin > 0), hit.draws)
+        yield right, ask_side, bid_side, premium
+
+
+def _right(symbol: str, session: Session, hit: Hit, direction: int) -> tuple[str, Random]:
+    """Choose call or put: a bull buys calls (three times in four) or sells puts. Return it with its burst's chance."""
     chooser = stream(symbol, session.date, hit.burst)
     bought = chooser.random() < 0.75
-    right = "C" if (direction > 0) == bought else "P"
+    return "C" if (direction > 0) == bought else "P", chooser
+
+
+def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> Contract:
+    """Choose a contract; a burst keeps one right and expiry."""
+    u = hit.draws
+    right, chooser = _right(symbol, session, hit, direction)
     weeks = 0 if chooser.random() < 0.8 else 1 + int(chooser.random() * 6)
     away = (0.01 + 0.04 * chooser.random() + 0.005 * u[0]) * (1 if right == "C" else -1)
     return Contract(symbol, friday(session.date, weeks), right, price * (1 + away))
@@ -187,10 +204,15 @@ def _sizes(size: int, hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
-def _premiums(premium: int, at_bid: bool, u: tuple[float, ...]) -> dict[str, str]:
+def _sides(premium: int, at_bid: bool, u: tuple[float, ...]) -> tuple[int, int]:
+    """Return the dollars traded at the ask and at the bid; the rest traded between them."""
     main = premium * (70 + int(25 * u[14])) // 100
     other = (premium - main) // 2
-    ask_side, bid_side = (other, main) if at_bid else (main, other)
+    return (other, main) if at_bid else (main, other)
+
+
+def _premiums(premium: int, at_bid: bool, u: tuple[float, ...]) -> dict[str, str]:
+    ask_side, bid_side = _sides(premium, at_bid, u)
     return {
         "total_premium": str(premium),
         "total_ask_side_prem": str(ask_side),
