@@ -156,7 +156,6 @@ BAD_VALUES = [
     ("strategies: {flow: {min_cluster: few}}", "strategies.flow.min_cluster", "must be a whole number, not"),
     ("strategies: {mine: 3}", "strategies.mine", "must be a section with its own KEY: VALUE lines"),
     ("plugins: {timeout_s: 0}", "plugins.timeout_s", "greater than 0"),
-    ("universe: AAPL", "universe", "must be a list, such as [AAPL, MSFT]"),
     ("universe: []", "universe", "must not be empty"),
     ("universe: [aapl]", "universe.0", "must be a symbol in capital letters"),
     ("alpaca: {url: ftp://example.test}", "alpaca.url", "must be an http or https address"),

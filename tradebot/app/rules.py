@@ -24,6 +24,7 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,
+        funds=frozenset(settings.funds),
     )
 
 

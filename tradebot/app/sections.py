@@ -96,6 +96,7 @@ class Sections(Frozen):
     universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
     sectors: Annotated[dict[Symbol, str], Tighter.SAME]
     themes: Annotated[dict[Symbol, str | None], Tighter.SAME]
+    funds: Annotated[list[Symbol], Tighter.SAME]
     betas: Annotated[dict[Symbol, Beta], Tighter.SAME]
     strategies: StrategySettings
     plugins: PluginSettings
