@@ -244,7 +244,10 @@ SCENARIOS = [
         "strategies: {flow: {weights: {greek_exposure: 0.3, iv_rank: 0.2}}}",
         "greek_exposure, iv_rank only strengthen or weaken flow, and weigh 0.5 together, more than flow's own 0.4",
     ),
-    ("strategies: {flow: {min_families: 9}}", "no entry could ever be made; lower it, or give other components a weight"),
+    (
+        "strategies: {flow: {min_families: 9}}",
+        "no entry could ever be made; lower it, or give other components a weight",
+    ),
     (
         "strategies: {flow: {min_alert_premium_usd: 1}}",
         "there is no such setting any more; write strategies.flow.filters.min_premium, in USD as before",

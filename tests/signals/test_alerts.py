@@ -107,7 +107,9 @@ def test_fetched_without_alerts_is_a_flow_of_zero() -> None:
 def test_multiplying_all_premiums_changes_nothing(alerts: list[FlowAlert], power: int) -> None:
     # A power of two, so that no rounding hides or makes a difference.
     by = 2.0**power
-    more = [replace(a, ask_premium=a.ask_premium * Decimal(by), bid_premium=a.bid_premium * Decimal(by)) for a in alerts]
+    more = [
+        replace(a, ask_premium=a.ask_premium * Decimal(by), bid_premium=a.bid_premium * Decimal(by)) for a in alerts
+    ]
     assert flow(more, SCALE * by) == pytest.approx(flow(alerts, SCALE), rel=1e-12, abs=1e-12)
 
 

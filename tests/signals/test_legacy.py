@@ -66,6 +66,5 @@ def test_all_vectors_are_met_to_their_rounding() -> None:
             found.entry_delay_s,
             found.passes,
         ) == tuple(
-            expected[name]
-            for name in ("score", "sizing_overlay", "quantity_of_100", "entry_delay_s", "gate_base")
+            expected[name] for name in ("score", "sizing_overlay", "quantity_of_100", "entry_delay_s", "gate_base")
         ), vector["name"]

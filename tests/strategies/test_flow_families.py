@@ -18,7 +18,12 @@ from tradebot.model.reasons import Reason
 from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.strategies.flow import agreeing
 
-FAMILIES = {"flow": "options_flow", "clusters": "options_flow", "dark_pool": "off_exchange", "oi_change": "open_interest"}
+FAMILIES = {
+    "flow": "options_flow",
+    "clusters": "options_flow",
+    "dark_pool": "off_exchange",
+    "oi_change": "open_interest",
+}
 
 
 def part(name: str, value: float | None, weight: float = 0.25) -> Component:

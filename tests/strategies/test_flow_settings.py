@@ -12,7 +12,9 @@ from tradebot.strategies.filter_settings import FilterSettings
 
 def test_there_is_a_setting_for_each_filter_and_it_arrives() -> None:
     assert list(FilterSettings.model_fields) == [field.name for field in fields(AlertFilters)]
-    assert FilterSettings(issue_types=["ETF"], is_sweep=True).filters() == AlertFilters(issue_types=("ETF",), is_sweep=True)
+    assert FilterSettings(issue_types=["ETF"], is_sweep=True).filters() == AlertFilters(
+        issue_types=("ETF",), is_sweep=True
+    )
     assert FilterSettings().filters() == AlertFilters()
 
 

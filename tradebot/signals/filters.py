@@ -1,4 +1,4 @@
-"""Choose the alerts that count, by the source's own parameters but over stored rows: one fetch serves every strategy."""
+"""Choose the alerts that count by the source's own parameters, over stored rows: one fetch serves every strategy."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields

@@ -1,8 +1,8 @@
 """Score as the bot before this one did, so that the two can be compared; nothing here is meant to be imitated.
 
-The score is a magnitude from 0 to 8: the sum of 21 rows, times freshness. Its faults are kept on purpose, among them rows
-that pay for absent data, a tide whose ratio leaves 0 to 1, and a size that depends on binary rounding. docs/STRATEGY.md
-compares it with the signed score. The formulas are its scorer's of December 2025.
+The score is a magnitude from 0 to 8: the sum of 21 rows, times freshness. Its faults are kept on purpose, among them
+rows that pay for absent data, a tide whose ratio leaves 0 to 1, and a size that depends on binary rounding.
+docs/STRATEGY.md compares it with the signed score. The formulas are its scorer's of December 2025.
 """
 
 from collections.abc import Mapping, Sequence
@@ -140,13 +140,16 @@ class Squeeze(NamedTuple):
     high_flag: bool
 
 
+NO_FLOW, NO_PRINTS, NO_TRADES = Flow(), DarkPool(), Insider()
+
+
 @dataclass(frozen=True, slots=True)
 class LegacyInputs:
     """What the earlier score read; what is absent is None or as given here."""
 
-    flow: Flow = Flow()
-    dark_pool: DarkPool = DarkPool()
-    insider: Insider = Insider()
+    flow: Flow = NO_FLOW
+    dark_pool: DarkPool = NO_PRINTS
+    insider: Insider = NO_TRADES
     iv_term_skew: float = 0.0
     smile_slope: float = 0.0
     toxicity: float = 0.0
@@ -197,7 +200,9 @@ def score(inputs: LegacyInputs) -> LegacyScore:
     rows = {name: _rounded(name, value) for name, value in _rows(inputs).items()}
     unrounded = max(0.0, min(LARGEST, sum(rows.values()) * inputs.freshness))
     fit = inputs.toxicity <= MOST_TOXICITY and inputs.freshness >= LEAST_FRESHNESS
-    return LegacyScore(rows, unrounded, _overlay(inputs, rows), _delay_s(inputs), round(unrounded, 3) >= THRESHOLD and fit)
+    return LegacyScore(
+        rows, unrounded, _overlay(inputs, rows), _delay_s(inputs), round(unrounded, 3) >= THRESHOLD and fit
+    )
 
 
 def tide_of(rows: Sequence[tuple[float, float]]) -> Tide:

@@ -21,7 +21,8 @@ EARLIER_NAMES = {
     "strategies.flow.min_alert_premium_usd": "write strategies.flow.filters.min_premium, in USD as before",
     "strategies.flow.max_days_to_expiry": "write strategies.flow.filters.max_dte, in days as before",
     "strategies.flow.premium_scale_usd": (
-        "flow is now measured against each symbol's own usual premium: remove it, or set strategies.flow.flow_scale_share"
+        "flow is now measured against each symbol's own usual premium: remove it, or write "
+        "strategies.flow.flow_scale_share"
     ),
 }
 """Settings of earlier versions, and what to do about them."""
@@ -80,8 +81,8 @@ class FlowSettings(Frozen):
             )
         families = {part.family for part in weights if not part.follows}
         if len(families) < self.min_families:
+            known = f"{counted(len(families), 'family', 'families')} that have a weight ({', '.join(sorted(families))})"
             yield (
-                f"strategies.flow.min_families {self.min_families} is more than the {counted(len(families), 'family', 'families')} "
-                f"that have a weight ({', '.join(sorted(families))}): no entry could ever be made; lower it, or give "
-                "other components a weight"
+                f"strategies.flow.min_families {self.min_families} is more than the {known}: no entry could ever be "
+                "made; lower it, or give other components a weight"
             )
