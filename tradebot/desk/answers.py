@@ -31,6 +31,7 @@ MOST_DIGITS, MOST_PLACES = 200, 60
 OWN_REASONS = frozenset(
     {
         Reason.NO_DIRECTION,
+        Reason.FAMILIES_TOO_FEW,
         Reason.LONG_ONLY,
         Reason.CLUSTER_TOO_SMALL,
         Reason.CANDIDATE_STALE,
