@@ -17,45 +17,11 @@ from tradebot.exchange.jsontext import encode
 JOIN = {"channel": "flow-alerts", "msg_type": "join"}
 JOINED = ["flow-alerts", {"response": {}, "status": "ok"}]
 HOUR_S = 3600
-DOCUMENTED = set(
-    [
-        "rule_id",
-        "rule_name",
-        "ticker",
-        "option_chain",
-        "underlying_price",
-        "volume",
-        "total_size",
-        "total_premium",
-        "total_ask_side_prem",
-        "total_bid_side_prem",
-        "start_time",
-        "end_time",
-        "url",
-        "price",
-        "has_multileg",
-        "has_sweep",
-        "has_floor",
-        "open_interest",
-        "all_opening_trades",
-        "id",
-        "has_singleleg",
-        "volume_oi_ratio",
-        "trade_ids",
-        "trade_count",
-        "expiry_count",
-        "executed_at",
-        "ask_vol",
-        "bid_vol",
-        "no_side_vol",
-        "mid_vol",
-        "multi_vol",
-        "stock_multi_vol",
-        "upstream_condition_details",
-        "exchanges",
-        "bid",
-        "ask",
-    ]
+DOCUMENTED = frozenset(
+    """rule_id rule_name ticker option_chain underlying_price volume total_size total_premium total_ask_side_prem
+    total_bid_side_prem start_time end_time url price has_multileg has_sweep has_floor open_interest all_opening_trades
+    id has_singleleg volume_oi_ratio trade_ids trade_count expiry_count executed_at ask_vol bid_vol no_side_vol mid_vol
+    multi_vol stock_multi_vol upstream_condition_details exchanges bid ask""".split()  # noqa: SIM905 -- one word a field
 )
 """The fields of the example in the vendor's documentation of the channel."""
 
@@ -68,8 +34,8 @@ def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
         yield place
 
 
-def stream(place: Served, token: str = "sandbox") -> Any:
-    return place.connect(f"/socket?token={token}")
+def stream(place: Served, whose: str = "sandbox") -> Any:
+    return place.connect(f"/socket?token={whose}")
 
 
 def rows_of(place: Served) -> list[dict[str, Any]]:
