@@ -25,6 +25,7 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,
+        streamed=settings.unusual_whales.stream,
     )
 
 
