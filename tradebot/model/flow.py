@@ -1,11 +1,13 @@
 """Flow alerts, and replies of the source; money is Decimal, times are aware UTC, dates are New York trading dates."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Fact
 
@@ -125,7 +127,10 @@ class FlowPage:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """One normalized reply: what was received, what was kept, and what was dropped and why."""
+    """One normalized reply: what was received, what was kept, and what was dropped and why.
+
+    `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field.
+    """
 
     endpoint: str
     symbol: str | None
@@ -135,3 +140,5 @@ class Intake:
     foreign: int
     duplicates: int
     rejected: tuple[RejectedRow, ...]
+    findings: tuple[ContractFinding, ...] = ()
+    nulls: Mapping[str, int] = field(default_factory=dict)
