@@ -10,8 +10,8 @@ from enum import StrEnum
 class Breach(StrEnum):
     """A way to differ. A new field harms nothing; each of the others may make rows unusable.
 
-    GONE: a documented field isn't there. NEW: a field isn't documented. RETYPED: a value has another type. NULL: a value
-    is null that never is. FOREIGN: a row belongs to a ticker that we didn't ask about.
+    GONE: a documented field isn't there. NEW: a field isn't documented. RETYPED: a value has another type. NULL: a
+    value is null that never is. FOREIGN: a row belongs to a ticker that we didn't ask about.
     """
 
     GONE = "gone"

@@ -115,7 +115,8 @@ class Quota:
 class FlowPage:
     """One reply from a flow source, with its rows as they came: JSON objects, or whatever was there instead.
 
-    `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so.
+    `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so. `status`
+    and `body` are the reply as it came, to be kept; a page that isn't from a reply of its own has no body.
     """
 
     endpoint: str
@@ -123,6 +124,8 @@ class FlowPage:
     rows: tuple[object, ...]
     quota: Quota
     told_at: datetime | None = None
+    status: int = 200
+    body: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

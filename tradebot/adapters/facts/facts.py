@@ -240,7 +240,7 @@ class SqliteFacts:
             return history.stored(self._database, kind, spans, now)
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return the newest reply with rows about each kind and symbol, or none if no reply in this span has a finding."""
+        """Return the newest reply with rows about each kind and symbol; none if no reply in the span has a finding."""
         with self._guard(ValueError):
             return checked.newest(self._database, since, now)
 
