@@ -39,8 +39,8 @@ class SessionSkew(NamedTuple):
 class SkewFacts(NamedTuple):
     """The last session's skew.
 
-    `usual` is the median of the `sessions` before it, for the same expiry, and `spread` their mean distance from it. Both
-    are None if there are none.
+    `usual` is the median of the `sessions` before it, for the same expiry, and `spread` their mean distance from it.
+    Both are None if there are none.
     """
 
     skew: float
