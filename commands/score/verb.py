@@ -8,6 +8,7 @@ from commands.shared.completing import symbols
 from commands.shared.drawing import signed
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
 from commands.shared.times import when
+from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,14 @@ Explain = Annotated[
         metavar="SYMBOL",
         help="Explain one symbol's score without recording it.",
         autocompletion=symbols,
+    ),
+]
+Diff = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--diff",
+        metavar="CYCLE CYCLE",
+        help="Show what moved between two recorded passes: ids, times, previous or last.",
     ),
 ]
 SHORT = {
@@ -92,16 +101,47 @@ def _score(row: "CandidateRow") -> str:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("score", epilog="tradebot score\ntradebot score --explain AAPL")
+    @app.command(
+        "score",
+        epilog="tradebot score\ntradebot score --explain AAPL\ntradebot score --outcomes --since 2026-11-16\n"
+        "tradebot score --diff previous last",
+    )
     def score(
         explain: Explain = None,
+        outcomes: Annotated[
+            bool, typer.Option("--outcomes", help="Measure what followed the recorded candidates.")
+        ] = False,
+        since: Annotated[
+            str | None, typer.Option("--since", help="First date that --outcomes measures [the first recorded].")
+        ] = None,
+        diff: Diff = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Score every symbol without trading."""
-        from commands.score.explained import run as run_explained
+        """Score every symbol without trading.
 
+        With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
+        and its components predicted it, and what the refusals cost or saved.
+        """
+        if since and not outcomes:
+            raise OperatorError("--since belongs to --outcomes", f"tradebot score --outcomes --since {since}")
+        if [bool(explain), outcomes, bool(diff)].count(True) > 1:
+            raise OperatorError("--explain, --outcomes and --diff can't be combined", "use one of them")
         with opened(state_dir, config) as bot:
-            report = run_explained(bot, explain) if explain else run(bot, by=caller())
+            if outcomes:
+                from commands.score.outcomes import day_of
+                from commands.score.outcomes import run as run_outcomes
+
+                report = run_outcomes(bot, day_of(since) if since else None)
+            elif diff:
+                from commands.score.diff import run as run_diff
+
+                report = run_diff(bot, *diff)
+            elif explain:
+                from commands.score.explained import run as run_explained
+
+                report = run_explained(bot, explain)
+            else:
+                report = run(bot, by=caller())
         finish(report, as_json)
