@@ -29,7 +29,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "score": (PASS,),
     "score-explain": ("commands.score.explained:Explained",),
     "score-outcomes": ("commands.score.outcomes:Outcomes",),
-    "score-diff": ("commands.score.diff:Moved",),
+    "score-diff": ("tradebot.views.score_diff:Moved",),
     "trade-once": ("commands.trade_once.own_candidates:EntriesData", NOT_RUN),
     "evaluate-exits": (PASS, NOT_RUN),
     "reconcile": ("commands.reconcile.verb:Compared",),
