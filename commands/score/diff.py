@@ -25,7 +25,7 @@ OFFERED = 3
 REFUSED_BETWEEN = 20
 """How many passes are read for each that is wanted."""
 LOOKED_BACK = timedelta(days=7)
-PARTS = 3
+PARTS = 6
 """How many components a row names; the document has all of them."""
 
 

@@ -27,8 +27,8 @@ class Outcomes:
 
     Returns are fractions, net of the `benchmark` over the same span, or gross if it is None because it has no bars.
     They start at the open of the next minute's bar, and leave out costs. `level` is the share of tables without any
-    effect that show one by chance, `worth_seeing` the return that each `needed` is about, and `stake_usd` what
-    `refusals` puts into each refused trade. `sentences` say what the refusals of each strategy's gates cost or saved.
+    effect that show one by chance, and `worth_seeing` the return that each `needed` is about. `sentences` say what the
+    refusals of each strategy's gates cost or saved.
     """
 
     at: datetime
@@ -37,7 +37,6 @@ class Outcomes:
     benchmark: str | None
     level: float
     worth_seeing: float
-    stake_usd: int
     strategies: "tuple[StrategyOutcomes, ...]"
     sentences: Mapping[str, str]
 
@@ -54,7 +53,7 @@ def run(app: "App", since: date | None) -> Report:
     """Measure what followed; fetch the bars that this takes. Raise TemporaryError if their source doesn't answer."""
     from tradebot.auditing.intervals import LEVEL
     from tradebot.auditing.outcome_sentences import what_refusals_did
-    from tradebot.auditing.outcomes import STAKE_USD, WORTH_SEEING, Tally
+    from tradebot.auditing.outcomes import WORTH_SEEING, Tally
 
     now, tally = app.now(), Tally()
     facts = app.recorded
@@ -72,7 +71,6 @@ def run(app: "App", since: date | None) -> Report:
         benchmark=benchmark,
         level=LEVEL,
         worth_seeing=WORTH_SEEING,
-        stake_usd=STAKE_USD,
         strategies=strategies,
         sentences={each.strategy: what_refusals_did(each.refusals, benchmark) for each in strategies},
     )

@@ -1,4 +1,4 @@
-"""Measure what followed a candidate: returns from the next bar on, net of the market's. Nothing is looked at earlier."""
+"""Measure what followed a candidate: returns from the next bar on, net of the market's."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence

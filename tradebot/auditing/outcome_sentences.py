@@ -2,7 +2,7 @@
 
 from tradebot.auditing.forward_returns import HORIZONS
 from tradebot.auditing.intervals import fewest_sessions
-from tradebot.auditing.outcomes import STAKE_USD, WORTH_SEEING, Measured, Refusals
+from tradebot.auditing.outcomes import WORTH_SEEING, Measured, Refusals
 from tradebot.text import counted
 
 _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}
@@ -35,7 +35,7 @@ def what_refusals_did(found: Refusals | None, benchmark: str | None) -> str:
         gained = f"made {-found.usd:,.2f} USD less than the same in {benchmark}"
     what = (
         f"The gates refused {counted(found.trades, 'trade')} in {counted(found.sessions, 'session')}; with "
-        f"{STAKE_USD:,} USD in each, held to the close, they would have {gained}"
+        f"{found.stake_usd:,} USD in each, held to the close, they would have {gained}"
     )
     if found.low_usd is None or found.high_usd is None:
         return f"{what}, but {counted(found.sessions, 'session')} can't show whether that was chance."

@@ -5,7 +5,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from math import isnan, nan
 
 from tradebot.auditing.forward_returns import CLOSE, HORIZONS, Horizon, Returns, SessionReturns
@@ -54,9 +53,9 @@ class OutcomeRow:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """What the trades would have made that were refused and not sent later in their session, held to the close.
+    """What the trades that were refused, and not sent later in their session, would have made until the close.
 
-    `usd` is the sum with STAKE_USD for each trade, net of the benchmark; `low_usd` and `high_usd` bound its 95%
+    `usd` is the sum with `stake_usd` in each trade, net of the benchmark; `low_usd` and `high_usd` bound its 95%
     interval, and are None if there are too few sessions.
     """
 
@@ -65,6 +64,7 @@ class Refusals:
     usd: float
     low_usd: float | None
     high_usd: float | None
+    stake_usd: int = STAKE_USD
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +222,8 @@ class _Strategy:
             return None
         count = len(self._refused_usd)
         found: Estimate = estimate(self._refused_usd, CLOSE.reach, WORTH_SEEING * STAKE_USD)
-        ends = (None if end is None else end * count for end in (found.low, found.high))
-        return Refusals(self._refused, count, found.mean * count, *ends)
+        low, high = (None if end is None else end * count for end in (found.low, found.high))
+        return Refusals(self._refused, count, found.mean * count, low, high)
 
 
 def _corrected(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:

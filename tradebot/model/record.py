@@ -87,8 +87,9 @@ class Scored(NamedTuple):
 class Judged(NamedTuple):
     """What is needed of a recorded entry candidate to measure whether its score predicted anything.
 
-    The score is None if its strategy gives none. `components` are names and values, None for an absent one. `gate` refused it first; None if none did. `was_gated` is
-    False for a candidate that was only scored, so that no gate but the strategy's own filter was asked.
+    The score is None if its strategy gives none. `components` are names and values, None for an absent one. `gate`
+    refused it first; None if none did. `was_gated` is False for a candidate that was only scored, so that no gate but
+    the strategy's own filter was asked.
     """
 
     at: datetime

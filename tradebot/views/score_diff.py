@@ -1,6 +1,6 @@
 """What moved between two recorded passes, by symbol and by component of the score."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,23 +15,27 @@ class PassHead:
     id: str
     job: Job
     at: datetime
-    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a component gave to a score: contribution = value x weight / sum of all weights; None if it was absent."""
+
+    value: float | None
+    weight: float
+    contribution: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class MovedComponent:
-    """One part of a score in both passes: contribution = value x weight / sum of all weights; None if it was absent.
+    """One part of a score in both passes; None in a pass whose score doesn't have it.
 
     `change` is of the contribution, where an absent one counts as zero.
     """
 
     name: str
-    value_before: float | None
-    value_after: float | None
-    weight_before: float | None
-    weight_after: float | None
-    contribution_before: float | None
-    contribution_after: float | None
+    before: Given | None
+    after: Given | None
     change: float
 
 
@@ -57,10 +61,8 @@ class MovedCandidate:
     def has_moved(self) -> bool:
         """Return True if the pass that came later differs in anything that is shown."""
         before = (self.score_before, self.side_before, self.result_before)
-        parts = any(
-            (part.value_before, part.weight_before) != (part.value_after, part.weight_after) for part in self.components
-        )
-        return parts or before != (self.score_after, self.side_after, self.result_after)
+        after = (self.score_after, self.side_after, self.result_after)
+        return before != after or any(part.before != part.after for part in self.components)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,8 @@ def moved(before: CycleRecord, after: CycleRecord) -> Moved:
     keys = dict.fromkeys((*then, *now))
     rows = [_candidate(key, (before.job, then.get(key)), (after.job, now.get(key))) for key in keys]
     rows.sort(key=lambda row: (-abs(row.change), not row.has_moved, row.symbol, row.strategy))
-    heads = (PassHead(cycle.id, cycle.job, cycle.at, len(_entries(cycle))) for cycle in (before, after))
-    return Moved(*heads, sum(row.has_moved for row in rows), tuple(rows))
+    first, second = (PassHead(cycle.id, cycle.job, cycle.at) for cycle in (before, after))
+    return Moved(first, second, sum(row.has_moved for row in rows), tuple(rows))
 
 
 def _entries(cycle: CycleRecord) -> Mapping[tuple[str, str], CandidateRecord]:
@@ -114,24 +116,18 @@ def _result(job: Job, record: CandidateRecord | None) -> str | None:
     return str(terminal.reason or terminal.gate)
 
 
-def _components(before: Iterable[Component], after: Iterable[Component]) -> tuple[MovedComponent, ...]:
-    then, now = ({part.name: part for part in parts} for parts in (before, after))
-    totals = [sum(part.weight for part in parts.values()) for parts in (then, now)]
-    rows = []
-    for name in dict.fromkeys((*then, *now)):
-        both = then.get(name), now.get(name)
-        given = [_contribution(part, total) for part, total in zip(both, totals, strict=True)]
-        rows.append(
-            MovedComponent(
-                name,
-                *(part.value if part else None for part in both),
-                *(part.weight if part else None for part in both),
-                *given,
-                change=(given[1] or 0.0) - (given[0] or 0.0),
-            )
-        )
+def _components(before: Sequence[Component], after: Sequence[Component]) -> tuple[MovedComponent, ...]:
+    then, now = _given(before), _given(after)
+    rows = [_component(name, then.get(name), now.get(name)) for name in dict.fromkeys((*then, *now))]
     return tuple(sorted(rows, key=lambda row: -abs(row.change)))
 
 
-def _contribution(part: Component | None, total: float) -> float | None:
-    return None if part is None or part.value is None or not total else part.value * part.weight / total
+def _component(name: str, then: Given | None, now: Given | None) -> MovedComponent:
+    before, after = (part.contribution if part and part.contribution else 0.0 for part in (then, now))
+    return MovedComponent(name, then, now, after - before)
+
+
+def _given(parts: Sequence[Component]) -> Mapping[str, Given]:
+    total = sum(part.weight for part in parts)
+    given = {part.name: None if part.value is None or not total else part.value * part.weight / total for part in parts}
+    return {part.name: Given(part.value, part.weight, given[part.name]) for part in parts}
