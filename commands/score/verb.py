@@ -6,8 +6,9 @@ import typer
 
 from commands.shared.completing import symbols
 from commands.shared.drawing import signed
-from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened, progress_bar
 from commands.shared.times import when
+from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,18 @@ Explain = Annotated[
         help="Explain one symbol's score without recording it.",
         autocompletion=symbols,
     ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="SESSION",
+        help="Score a past session again from the flow source's replies, without recording it.",
+    ),
+]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help="The time of that session, such as 10:30; by default, its last reply."),
 ]
 SHORT = {
     "dark_pool": "dark",
@@ -52,10 +65,11 @@ def run(app: "App", *, by: str) -> Report:
     call, clocks = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
     assert not isinstance(call, Refused), "a score is never refused"
     data = pass_data(app, score(world, call, clocks.clock))
-    return Report("score", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+    return Report("score", data, lambda console: show(console, data), mode=app.mode_name, account=app.account_tail)
 
 
-def _render(console: "Console", data: "PassData") -> None:
+def show(console: "Console", data: "PassData") -> None:
+    """Print the scores as a table, strongest first."""
     from commands.shared.passes import legend
     from commands.shared.tables import Table, number
 
@@ -92,16 +106,31 @@ def _score(row: "CandidateRow") -> str:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("score", epilog="tradebot score\ntradebot score --explain AAPL")
+    @app.command(
+        "score",
+        epilog="tradebot score\ntradebot score --explain AAPL\ntradebot score --from 2026-11-16 --at 10:30",
+    )
     def score(
         explain: Explain = None,
+        session: From = None,
+        at: At = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
         """Score every symbol without trading."""
         from commands.score.explained import run as run_explained
+        from commands.score.past import run as run_past
 
+        if session is None and at is not None:
+            raise OperatorError("--at needs the session that it belongs to", "tradebot score --from SESSION --at 10:30")
+        if session is not None:
+            if explain:
+                raise OperatorError("--from and --explain can't be combined", "tradebot score --from SESSION")
+            with opened(state_dir, config) as bot, progress_bar("reading the kept replies") as progress:
+                report = run_past(bot, session, at, progress)
+            finish(report, as_json)
+            return
         with opened(state_dir, config) as bot:
             report = run_explained(bot, explain) if explain else run(bot, by=caller())
         finish(report, as_json)
