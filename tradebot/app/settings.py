@@ -25,6 +25,7 @@ from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
 from tradebot.limits import Frozen
 from tradebot.model.trading import Mode
+from tradebot.strategies.flow_settings import EARLIER_NAMES
 from tradebot.text import expected
 
 PREFIX = "TRADEBOT_"
@@ -256,6 +257,8 @@ def _shown(value: object) -> str:
 
 def _suggestion(location: list[str]) -> str:
     """Suggest what a wrong name was meant to be: the same name in another section, else the nearest one beside it."""
+    if said := EARLIER_NAMES.get(".".join(location)):
+        return f" any more; {said}"
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
     near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
     if elsewhere:

@@ -142,7 +142,9 @@ def _due(world: World, session: date, now: datetime) -> Callable[[AnyKind, str |
         last = world.facts.last_fetch(kind.name, symbol)
         if last is None or (opened is not None and last < opened <= now):
             return True
-        started = max((start for start in starts if start <= last), default=last)
+        # What comes over the stream belongs to no fetch: it counts from when it came.
+        streamed = world.rules.streamed and kind.name == FLOW_ALERTS
+        started = last if streamed else max((start for start in starts if start <= last), default=last)
         return (now - started).total_seconds() >= kind.interval_s(world.rules.poll_s)
 
     return is_due

@@ -83,13 +83,55 @@ class FlowAlert:
         return net if self.right is Right.CALL else -net
 
 
+@dataclass(frozen=True, slots=True)
+class AlertFilters:
+    """Which alerts count, by the source's own parameter names; None means that it doesn't matter.
+
+    Premiums are in USD, sizes and volumes in contracts, `dte` is days to expiry, and `perc` are shares of an alert's
+    premium, 0 to 1. A flag that is true asks for such alerts, and one that is false excludes them.
+    """
+
+    min_premium: float | None = None
+    max_premium: float | None = None
+    min_dte: int | None = None
+    max_dte: int | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    min_volume: int | None = None
+    max_volume: int | None = None
+    min_open_interest: int | None = None
+    max_open_interest: int | None = None
+    min_volume_oi_ratio: float | None = None
+    max_volume_oi_ratio: float | None = None
+    min_ask_perc: float | None = None
+    max_ask_perc: float | None = None
+    min_bid_perc: float | None = None
+    max_bid_perc: float | None = None
+    all_opening: bool | None = None
+    is_sweep: bool | None = None
+    is_floor: bool | None = None
+    is_multi_leg: bool | None = None
+    is_ask_side: bool | None = None
+    is_bid_side: bool | None = None
+    is_call: bool | None = None
+    is_put: bool | None = None
+    is_otm: bool | None = None
+    vol_greater_oi: bool | None = None
+    size_greater_oi: bool | None = None
+    issue_types: tuple[str, ...] | None = None
+    rule_name: tuple[str, ...] | None = None
+
+
 class FlowWindow(NamedTuple):
-    """Which alerts count toward the direction of flow, as the flow strategy's settings say."""
+    """Which alerts count toward the direction of flow, and against what, as the flow strategy's settings say.
+
+    A symbol's premium is compared with `scale_share` of its trailing daily premium, which needs `min_sessions`.
+    """
 
     lookback: timedelta
-    min_premium_usd: float
-    max_days: int
-    premium_scale_usd: float
+    filters: AlertFilters
+    scale_share: float
+    min_sessions: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,20 @@ class Known(NamedTuple):
     """What is known of one symbol, and of the market, when the symbol is scored.
 
     `alerts` are those that count, and `flow` is what they add up to: -1 to 1, or None if no usable reply was about this
-    symbol. `sector` is the symbol's, in the configuration's words. Facts older than `lookback` say nothing about now.
+    symbol, or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are measured
+    against, and `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, in the
+    configuration's words. Facts older than `lookback` say nothing about now.
     """
 
     now: datetime
     lookback: timedelta
-    premium_scale_usd: float
+    scale_usd: float | None
     market: Mapping[str, object]
     facts: SymbolFacts
     alerts: Sequence[FlowAlert] = ()
     flow: float | None = None
     sector: str = ""
+    lacking: int = 0
 
     @property
     def direction(self) -> int:

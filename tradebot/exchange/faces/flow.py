@@ -11,8 +11,10 @@ from typing import Protocol
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, route
+from tradebot.exchange.flow.endpoints import ENDPOINTS, Endpoint
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
+from tradebot.exchange.flow.series import Answered, Question
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import Refusal
@@ -53,6 +55,10 @@ class FlowSource(Protocol):
 
     def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
         """Return contracts by change of open interest, largest first."""
+        ...
+
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Answer a question of one of the further series."""
         ...
 
 
@@ -99,6 +105,7 @@ class FlowFace:
             route("/api/stock/{ticker}/greek-exposure", GET=self._counted(self._greeks)),
             route("/api/stock/{ticker}/iv-rank", GET=self._counted(self._iv_ranks)),
             route("/api/stock/{ticker}/oi-change", GET=self._counted(self._oi_changes)),
+            *(route(one.path, GET=self._counted(self._further(one))) for one in ENDPOINTS),
         ]
 
     def _counted(self, handler: Callable[[Call, Params], bytes]) -> Handler:
@@ -165,6 +172,24 @@ class FlowFace:
         if params.choice("order", ("desc", "asc")) == "asc":
             rows.reverse()
         return envelope(rows[(page - 1) * limit : page * limit])
+
+    def _further(self, endpoint: Endpoint) -> Callable[[Call, Params], bytes]:
+        def answer(call: Call, params: Params) -> bytes:
+            about = _ticker(call) if "ticker" in call.names else ""
+            question = Question(endpoint.series, call.raw_path, about, _day(params, call), params)
+            answered = self._source.answer(question, self._engine.now_us)
+            return envelope(_page(answered.rows, endpoint, params), **answered.others)
+
+        return answer
+
+
+def _page(rows: Sequence[Row], endpoint: Endpoint, params: Params) -> Sequence[Row]:
+    """Return the rows of the page asked for, as many as the limit allows."""
+    if endpoint.limit is None:
+        return rows
+    limit, first = params.count("limit", *endpoint.limit), endpoint.pages_from
+    page = 0 if first is None else params.count("page", first, 10_000, first) - first
+    return rows[page * limit : (page + 1) * limit]
 
 
 def refused(refusal: Refusal, headers: dict[str, str]) -> Reply:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tradebot.exchange.flow.daily import published_us
 from tradebot.exchange.flow.rows import Row, known
+from tradebot.exchange.flow.series import Answered, Question
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.times import DAY, at_new_york, new_york_date, parse_time
@@ -204,6 +205,10 @@ class CapturedFlow:
         """Return the captured tide of a day, at the interval it was captured with."""
         rows = self._known(_TIDE, day, now_us)
         return day or (str(rows[-1].fields.get("date", "")) if rows else ""), rows
+
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Return the captured rows of a path, newest first."""
+        return Answered(self._known(question.path, question.day, now_us)[::-1])
 
     def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
         """Return the captured Greek exposure of a ticker."""

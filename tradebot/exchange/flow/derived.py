@@ -1,14 +1,18 @@
-"""Derive the flow feed from the market's bars: alerts, prints, tide and daily rows."""
+"""Derive the flow feed from the market's bars and a seed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.flow.daily import Daily
+from tradebot.exchange.flow.insiders import Insiders
 from tradebot.exchange.flow.prints import Prints
 from tradebot.exchange.flow.rows import Row, feed_ticker, known
+from tradebot.exchange.flow.series import NOTHING, Answered, Maker, Question
+from tradebot.exchange.flow.skews import Skews
 from tradebot.exchange.flow.tide import Tide
+from tradebot.exchange.flow.volumes import Volumes
 from tradebot.exchange.market.bars import Market
 
 
@@ -21,6 +25,11 @@ class DerivedFlow:
         self._prints = Prints(market, self._flow, seed)
         self._tide = Tide(market, self._flow, seed)
         self._daily = Daily(market, seed)
+        self._makers: Mapping[str, Maker] = {
+            "options-volume": Volumes(market, self._flow, seed).answer,
+            "insider-flow": Insiders(market, seed).answer,
+            "risk-reversal": Skews(market, seed).answer,
+        }
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
         """Return alerts for these tickers (for all if none is given), newest first over all sessions."""
@@ -77,6 +86,11 @@ class DerivedFlow:
             if rows:
                 return rows
         return ()
+
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Answer a question of one of the further series; nothing is known of a ticker that isn't listed."""
+        symbol = self._symbol(question.about)
+        return NOTHING if symbol is None else self._makers[question.series](symbol, question, now_us)
 
     def _symbol(self, ticker: str) -> str | None:
         """Return the listed symbol for a ticker, spelled as in the market or as in the feed."""
