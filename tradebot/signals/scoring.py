@@ -11,7 +11,6 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
 
 USD = "USD"
-SIGN = "-1, 0 or 1"
 
 
 class Known(NamedTuple):
@@ -37,11 +36,6 @@ class Known(NamedTuple):
     def direction(self) -> int:
         """Return which way the flow leans: +1, -1 or 0."""
         return 0 if not self.flow else (1 if self.flow > 0 else -1)
-
-    @property
-    def direction_input(self) -> Input:
-        """Return the direction as an input of an explanation."""
-        return Input("direction", self.direction, SIGN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
