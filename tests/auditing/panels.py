@@ -61,7 +61,7 @@ def panel(seed: int, sessions: int, edge: float) -> StrategyOutcomes:
 
     Three components are noise. With an edge, an hour's return leans toward the score by that many standard deviations.
     """
-    return outcomes(*_days(Random(seed), sessions, edge))
+    return outcomes(*_days(Random(seed), sessions, edge))  # noqa: S311 -- replayable on purpose
 
 
 def _days(chance: Random, sessions: int, edge: float) -> Iterator[tuple[dict[tuple[str, int], Returns], list[Judged]]]:

@@ -31,7 +31,7 @@ def test_a_larger_distance_is_never_more_likely(degrees: int, one: float, other:
 
 @pytest.mark.parametrize(("count", "reach"), [(12, 1), (40, 1), (24, 2), (60, 4), (66, 11)])
 def test_of_samples_without_an_effect_one_in_twenty_seems_to_have_one(count: int, reach: int) -> None:
-    chance = Random(count * 100 + reach)
+    chance = Random(count * 100 + reach)  # noqa: S311 -- replayable on purpose
     found = 0
     for _ in range(SAMPLES):
         steps = [chance.gauss(0, 1) for _ in range(count + reach)]
@@ -44,7 +44,7 @@ def test_of_samples_without_an_effect_one_in_twenty_seems_to_have_one(count: int
 
 
 def test_without_the_overlap_in_mind_the_same_samples_would_seem_to_have_effects() -> None:
-    chance = Random(1)
+    chance = Random(1)  # noqa: S311 -- replayable on purpose
     found = 0
     for _ in range(100):
         steps = [chance.gauss(0, 1) for _ in range(71)]
@@ -54,7 +54,7 @@ def test_without_the_overlap_in_mind_the_same_samples_would_seem_to_have_effects
 
 
 def test_an_effect_is_seen_in_four_of_five_samples_as_long_as_what_is_said_to_be_needed() -> None:
-    chance = Random(7)
+    chance = Random(7)  # noqa: S311 -- replayable on purpose
     spread, effect = 0.004, 0.002
     needed = estimate([chance.gauss(0, spread) for _ in range(4000)], 1, effect).needed
     assert needed is not None
