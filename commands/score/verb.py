@@ -1,5 +1,6 @@
 """`tradebot score`: score the universe from the facts known now, without trading."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ from commands.shared.completing import symbols
 from commands.shared.drawing import signed
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
 from commands.shared.times import when
+from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,10 @@ Explain = Annotated[
         help="Explain one symbol's score without recording it.",
         autocompletion=symbols,
     ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="With --explain, also draw it: FILE.svg or FILE.png."),
 ]
 SHORT = {
     "dark_pool": "dark",
@@ -92,9 +98,10 @@ def _score(row: "CandidateRow") -> str:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("score", epilog="tradebot score\ntradebot score --explain AAPL")
+    @app.command("score", epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg")
     def score(
         explain: Explain = None,
+        plot: Plot = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -102,6 +109,8 @@ def register(app: typer.Typer) -> None:
         """Score every symbol without trading."""
         from commands.score.explained import run as run_explained
 
+        if plot and not explain:
+            raise OperatorError("--plot draws what --explain shows", "tradebot score --explain AAPL --plot aapl.svg")
         with opened(state_dir, config) as bot:
-            report = run_explained(bot, explain) if explain else run(bot, by=caller())
+            report = run_explained(bot, explain, plot) if explain else run(bot, by=caller())
         finish(report, as_json)

@@ -57,9 +57,9 @@ def full(right: Right = Right.CALL) -> SymbolFacts:
     known = {
         "flow_alerts": tuple(alert(n, right) for n in (1, 2, 3)),
         "dark_pool": (SignedPrint(ago(60), 100_000.0, sign),),
-        "greek_exposure": GammaFacts(-2.0, 2.0, 1),
+        "greek_exposure": GammaFacts(-2.0, 2.0, 1, DAY),
         "iv_rank": IvRank("d", "AAPL", DAY, Decimal(10), Decimal("0.2")),
-        "oi_change": OiFacts(500 * sign, 500, 1),
+        "oi_change": OiFacts(500 * sign, 500, 1, DAY),
         "options_volume": USUAL,
     }
     return fetched_facts("AAPL", known=known)

@@ -25,6 +25,7 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         themes=settings.themes,
         betas=settings.betas,
         funds=frozenset(settings.funds),
+        streamed=settings.unusual_whales.stream,
     )
 
 

@@ -47,6 +47,7 @@ class UnusualWhalesSettings(Frozen):
     url: Annotated[Url | None, Tighter.SAME]
     daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
     poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
+    stream: Annotated[bool, Tighter.SAME]
 
 
 class ServeSettings(Frozen):

@@ -49,6 +49,7 @@ class Rules:
     `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
     symbols that are funds. `flow`
     says which alerts count; it is None if the flow strategy is off. `displacement` is the account's; None if it is off.
+    `streamed` says that alerts also come over a stream.
     """
 
     mode: Mode
@@ -66,6 +67,7 @@ class Rules:
     funds: frozenset[str] = frozenset()
     flow: FlowWindow | None = None
     displacement: DisplacementRules | None = None
+    streamed: bool = False
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""

@@ -11,7 +11,6 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
 
 USD = "USD"
-SIGN = "-1, 0 or 1"
 
 
 class Known(NamedTuple):
@@ -38,11 +37,6 @@ class Known(NamedTuple):
         """Return which way the flow leans: +1, -1 or 0."""
         return 0 if not self.flow else (1 if self.flow > 0 else -1)
 
-    @property
-    def direction_input(self) -> Input:
-        """Return the direction as an input of an explanation."""
-        return Input("direction", self.direction, SIGN)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreComponent:
@@ -58,7 +52,8 @@ class ScoreComponent:
     `source` says briefly what it was computed from.
 
     Components of one `family` say the same thing in different ways: an entry needs agreeing families. A component that
-    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own.
+    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own. One that is
+    `by_symbol` looks up its symbol in facts about the whole market, so that its value differs from symbol to symbol.
     """
 
     name: str
@@ -74,8 +69,9 @@ class ScoreComponent:
     evidence: str = ""
     follows: str = ""
     inferred: str = ""
+    by_symbol: bool = False
 
     @property
     def market_wide(self) -> bool:
         """Return True if the value is the same for all symbols."""
-        return all(kind.market_wide for kind in self.reads)
+        return not self.by_symbol and all(kind.market_wide for kind in self.reads)

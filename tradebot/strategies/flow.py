@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from tradebot.model.candidate import Component, Side
+from tradebot.model.contract import Contract
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.inputs import ComponentInputs
@@ -14,6 +15,7 @@ from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
 from tradebot.signals import cluster
 from tradebot.signals.alerts import flow_now
+from tradebot.signals.behind import contracts_behind
 from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies import legacy_scoring
 from tradebot.strategies.flow_settings import FlowSettings, Scoring
@@ -63,6 +65,10 @@ class FlowStrategy:
             for component in self._weights
         )
 
+    def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[Contract, ...]:
+        """Return the contracts behind a symbol's flow in a direction, whether or not it would be traded."""
+        return contracts_behind(self._known(view, symbol).alerts, direction)
+
     def _known(self, view: StrategyView, symbol: str) -> Known:
         facts = view.facts.get(symbol) or SymbolFacts(symbol)
         now = flow_now(facts, view.now, self._window)
@@ -81,13 +87,16 @@ class FlowStrategy:
     def _want(self, known: Known, shared: Mapping[ScoreComponent, Component]) -> Open:
         components = tuple(shared.get(each) or self._component(each, known) for each in self._weights)
         score, coverage = weigh(components)
+        decision = self._filter(known.alerts, score, components)
         return Open(
             known.facts.symbol,
             Side.BUY if score >= 0 else Side.SELL,
             score,
             coverage=coverage,
             components=components,
-            decisions=(self._filter(known.alerts, score, components),),
+            decisions=(decision,),
+            # A score that goes no further needs no contracts, and there are many of those.
+            contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if decision.passed else (),
         )
 
     def _legacy_want(self, known: Known) -> Open:

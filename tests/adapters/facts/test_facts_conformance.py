@@ -100,9 +100,9 @@ def test_the_latest_dated_facts_up_to_the_session_count(facts: Facts) -> None:
     facts.store(make_intake("oi_change", make_oi("1", YESTERDAY), make_oi("2", DAY), make_oi("3", DAY)))
     known = facts.load(["AAPL"], DAY, NOW)["AAPL"]
     assert known.known == {
-        "greek_exposure": GammaFacts(7.75, (6.25 + 4.25) / 2, 2),
+        "greek_exposure": GammaFacts(7.75, (6.25 + 4.25) / 2, 2, DAY),
         "iv_rank": make_iv(YESTERDAY),
-        "oi_change": OiFacts(500, 500, 2),
+        "oi_change": OiFacts(500, 500, 2, DAY),
     }
 
 

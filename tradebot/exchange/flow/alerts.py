@@ -42,6 +42,19 @@ class Hit(NamedTuple):
     draws: tuple[float, ...]
 
 
+class Planned(NamedTuple):
+    """What one alert comes to: its time, C or P, and dollars at the ask, at the bid and in all.
+
+    The alert itself may show a little less, because it counts whole contracts.
+    """
+
+    at_us: int
+    right: str
+    ask: int
+    bid: int
+    total: int
+
+
 class Flow:
     """The alerts of every symbol and session, generated on first use."""
 
@@ -73,6 +86,21 @@ class Flow:
         identity = uuid_of(self._seed, "alert", symbol, session.date, number)
         fields = _fields(symbol, session, hit, direction, price / UNITS)
         return row(hit.at_us, {"id": identity, **fields})
+
+    def planned(self, symbol: str, index: int) -> list[Planned]:
+        """Return what a session's alerts will come to, oldest first; prices are read only where an edge needs them."""
+        session = self._market.calendar.market[index]
+        rights: dict[int, tuple[int, str]] = {}
+        made = []
+        for hit in sorted(_plan(stream(self._seed, "alerts", symbol, session.date), session)):
+            if hit.burst not in rights:
+                toward = self.direction(symbol, session, index, hit.burst_at_us, hit.coin, hit.foresight)
+                rights[hit.burst] = toward, _right(symbol, session, hit, toward)[0]
+            toward, right = rights[hit.burst]
+            premium = _premium(hit.draws[4], hit.draws[5], hit.clustered)
+            ask_side, bid_side = _sides(premium, (right == "P") == (toward > 0), hit.draws)
+            made.append(Planned(hit.at_us, right, ask_side, bid_side, premium))
+        return made
 
     def direction(self, symbol: str, session: Session, index: int, at_us: int, coin: int, foresight: float) -> int:
         """Return +1 or -1: the coin toss, or with probability `edge` the sign of the next hour's return."""
@@ -123,18 +151,6 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
         "iv_start": f"{volatility:.6f}",
         "iv_end": f"{volatility * (0.99 + 0.03 * u[6]):.6f}",
     }
-
-
-def planned(seed: int, symbol: str, session: Session) -> Iterator[tuple[str, int, int, int]]:
-    """Yield right, ask-side, bid-side and total dollars of what a session before the market's first would have alerted.
-
-    Such a session has no prices by the minute, so that coins alone decide the directions.
-    """
-    for hit in _plan(stream(seed, "alerts", symbol, session.date), session):
-        right, _ = _right(symbol, session, hit, hit.coin)
-        premium = _premium(hit.draws[4], hit.draws[5], hit.clustered)
-        ask_side, bid_side = _sides(premium, (right == "P") == (hit.coin > 0), hit.draws)
-        yield right, ask_side, bid_side, premium
 
 
 def _right(symbol: str, session: Session, hit: Hit, direction: int) -> tuple[str, Random]:

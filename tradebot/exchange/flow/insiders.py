@@ -41,9 +41,9 @@ class Insiders:
 
     def _reported(self, symbol: str) -> Iterator[Row]:
         calendar = self._market.calendar
+        rng = stream(self._seed, "insiders", symbol)
         for place, session in enumerate(calendar.all[: calendar.first + len(calendar.market)]):
             reported = calendar.all[place + _REPORTED_AFTER].date
-            rng = stream(self._seed, "insiders", symbol, session.date)
             for word, share in _SHARES_OF_DAYS.items():
                 if rng.random() < share:
                     insiders = 1 + int(4 * rng.random() * rng.random())

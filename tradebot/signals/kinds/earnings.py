@@ -21,9 +21,9 @@ class EarningsReport:
 
     id: str
     symbol: str
+    seen: date
     date: date
     when: str
-    seen: date
 
 
 class EarningsFacts(NamedTuple):
@@ -42,7 +42,7 @@ def _parse(row: Row, symbol: str, at: datetime) -> EarningsReport:
     when = (rows.optional(rows.text, row, "report_time") or UNKNOWN).lower()
     if when not in WHEN:
         raise rows.BadRowError("report_time is none that the source documents")
-    return EarningsReport(day.isoformat(), symbol, day, when, min(day, at.astimezone(NEW_YORK).date()))
+    return EarningsReport(day.isoformat(), symbol, min(day, at.astimezone(NEW_YORK).date()), day, when)
 
 
 def _condense(reports: Sequence[EarningsReport]) -> EarningsFacts:

@@ -36,9 +36,11 @@ class InsiderSide(NamedTuple):
 
 
 class InsiderFacts(NamedTuple):
-    """The days on which insiders bought or sold, oldest first."""
+    """How many insiders bought and how many sold in the past half-year, each counted once a day; and the last day."""
 
-    days: tuple[InsiderSide, ...]
+    buyers: int
+    sellers: int
+    last: date
 
 
 def _request(ticker: str, session: date) -> Request:
@@ -60,7 +62,9 @@ def insider_side(day: InsiderDay) -> InsiderSide:
 
 
 def _condense(days: Sequence[InsiderSide]) -> InsiderFacts:
-    return InsiderFacts(tuple(sorted(days)))
+    """Return the sums over all days."""
+    buyers, sellers = (sum(day.insiders for day in days if day.bought is bought) for bought in (True, False))
+    return InsiderFacts(buyers, sellers, max(day.date for day in days))
 
 
 KIND = Kind(

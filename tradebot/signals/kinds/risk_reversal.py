@@ -23,8 +23,8 @@ class RiskReversal:
 
     id: str
     symbol: str
-    date: date
     expiry: date
+    date: date
     skew: Decimal
 
 
@@ -39,8 +39,8 @@ class SessionSkew(NamedTuple):
 class SkewFacts(NamedTuple):
     """The last session's skew.
 
-    `usual` is the median of the `sessions` before it, for the same expiry, and `spread` their mean distance from it. Both
-    are None if there are none.
+    `usual` is the median of the `sessions` before it, for the same expiry, and `spread` is their mean distance from it.
+    Both are None if there are none.
     """
 
     skew: float
@@ -61,7 +61,7 @@ def _parse(row: Row, symbol: str, at: datetime) -> RiskReversal:
         raise rows.BadRowError("delta is not the one asked for")
     expiry = monthly_after(at.astimezone(NEW_YORK).date())
     identity = f"{expiry.isoformat()}/{day.isoformat()}"
-    return RiskReversal(identity, symbol, day, expiry, rows.number(row, "risk_reversal"))
+    return RiskReversal(identity, symbol, expiry, day, rows.number(row, "risk_reversal"))
 
 
 def session_skew(reversal: RiskReversal) -> SessionSkew:

@@ -20,8 +20,8 @@ class ExpiryVolatility:
 
     id: str
     symbol: str
-    date: date
     expiry: date
+    date: date
     days: int
     volatility: Decimal
 
@@ -50,9 +50,7 @@ def _request(ticker: str, session: date) -> Request:
 def _parse(row: Row, symbol: str, at: datetime) -> ExpiryVolatility:
     day, expiry = rows.past_day(row, "date", at), rows.day(row, "expiry")
     identity = f"{day.isoformat()}/{expiry.isoformat()}"
-    return ExpiryVolatility(
-        identity, symbol, day, expiry, rows.count(row, "dte"), rows.positive(row, "volatility")
-    )
+    return ExpiryVolatility(identity, symbol, expiry, day, rows.count(row, "dte"), rows.positive(row, "volatility"))
 
 
 def term_point(expiry: ExpiryVolatility) -> TermPoint:
