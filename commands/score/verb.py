@@ -32,6 +32,16 @@ Plot = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="With --explain, also draw it: FILE.svg or FILE.png."),
 ]
+Diff = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--diff",
+        metavar="CYCLE CYCLE",
+        help="Show what moved between two recorded passes: ids, times, previous or last.",
+    ),
+]
+Outcomes = Annotated[bool, typer.Option("--outcomes", help="Measure what followed the recorded candidates.")]
+Since = Annotated[str | None, typer.Option("--since", help="First date that --outcomes measures [the first recorded].")]
 SHORT = {
     "dark_pool": "dark",
     "market_tide": "tide",
@@ -95,22 +105,55 @@ def _score(row: "CandidateRow") -> str:
     return f"[{colour}]{signed(row.score, 3)}[/{colour}]"
 
 
+def _refuse_combinations(
+    explain: str | None, plot: Path | None, outcomes: bool, since: str | None, diff: tuple[str, str] | None
+) -> None:
+    if plot and not explain:
+        raise OperatorError("--plot draws what --explain shows", "tradebot score --explain AAPL --plot aapl.svg")
+    if since and not outcomes:
+        raise OperatorError("--since belongs to --outcomes", f"tradebot score --outcomes --since {since}")
+    if [bool(explain), outcomes, bool(diff)].count(True) > 1:
+        raise OperatorError("--explain, --outcomes and --diff can't be combined", "use one of them")
+
+
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("score", epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg")
+    @app.command(
+        "score",
+        epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
+        "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last",
+    )
     def score(
         explain: Explain = None,
         plot: Plot = None,
+        outcomes: Outcomes = False,
+        since: Since = None,
+        diff: Diff = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Score every symbol without trading."""
-        from commands.score.explained import run as run_explained
+        """Score every symbol without trading.
 
-        if plot and not explain:
-            raise OperatorError("--plot draws what --explain shows", "tradebot score --explain AAPL --plot aapl.svg")
+        With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
+        and its components predicted it, and what the refusals cost or saved.
+        """
+        _refuse_combinations(explain, plot, outcomes, since, diff)
         with opened(state_dir, config) as bot:
-            report = run_explained(bot, explain, plot) if explain else run(bot, by=caller())
+            if outcomes:
+                from commands.score.outcomes import day_of
+                from commands.score.outcomes import run as run_outcomes
+
+                report = run_outcomes(bot, day_of(since) if since else None)
+            elif diff:
+                from commands.score.diff import run as run_diff
+
+                report = run_diff(bot, *diff)
+            elif explain:
+                from commands.score.explained import run as run_explained
+
+                report = run_explained(bot, explain, plot)
+            else:
+                report = run(bot, by=caller())
         finish(report, as_json)

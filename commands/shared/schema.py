@@ -28,6 +28,8 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", NOT_RUN),
     "score": (PASS,),
     "score-explain": ("commands.score.explained:Explained",),
+    "score-outcomes": ("commands.score.outcomes:Outcomes",),
+    "score-diff": ("tradebot.views.score_diff:Moved",),
     "trade-once": ("commands.trade_once.own_candidates:EntriesData", NOT_RUN),
     "evaluate-exits": (PASS, NOT_RUN),
     "reconcile": ("commands.reconcile.verb:Compared",),
@@ -73,7 +75,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 }
 """The data type of each document, by its place in the code: it is imported only when a schema is requested."""
 
-FURTHER: Mapping[str, tuple[str, ...]] = {"score": ("score-explain",)}
+FURTHER: Mapping[str, tuple[str, ...]] = {"score": ("score-explain", "score-outcomes", "score-diff")}
 """Verbs that print another document with some option."""
 
 

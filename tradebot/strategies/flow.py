@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from tradebot.model.candidate import Component, Side
-from tradebot.model.contract import Contract
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
@@ -65,7 +65,7 @@ class FlowStrategy:
             for component in self._weights
         )
 
-    def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[Contract, ...]:
+    def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         """Return the contracts behind a symbol's flow in a direction, whether or not it would be traded."""
         return contracts_behind(self._known(view, symbol).alerts, direction)
 

@@ -19,7 +19,7 @@ from tradebot.signals.kinds import (
     options_volume,
 )
 from tradebot.signals.legacy import LegacyInputs, LegacyScore
-from tradebot.signals.scoring import SIGN, Known
+from tradebot.signals.scoring import Known
 
 KINDS = (
     *(flow_alerts.KIND, dark_pool.KIND, greek_exposure.KIND, iv_rank.KIND, market_tide.KIND, oi_change.KIND),
@@ -53,7 +53,7 @@ def components(signed: float, freshness: float, made: LegacyScore) -> tuple[Comp
 def inputs(known: Known) -> Iterator[ComponentInputs]:
     """Yield what each part of the score is made of."""
     signed, freshness, made = score(known)
-    direction = Input("direction", (signed > 0) - (signed < 0), SIGN)
+    direction = Input("direction", (signed > 0) - (signed < 0), "-1, 0 or 1")
     for part in components(signed, freshness, made):
         values = (direction, Input("row", made.rows[part.name], "points of 8"), Input("freshness", freshness, "factor"))
         yield ComponentInputs(part.name, f"clamp(direction * row * freshness / {legacy.LARGEST:g}, -1, 1)", values)
