@@ -346,8 +346,9 @@ class App:
             give_way=self.turns.give_way,
             undisturbed=self.turns.undisturbed,
             needed_facts=needed_facts,
-            keep_reply=lambda page, session, at: self.replies.keep(page, session, at),
         )
+        if needed_facts:
+            world = replace(world, keep_reply=self.replies.keep)
         return replace(world, progress=progress) if progress else world
 
     def pass_lock(self, verb: str, *, gives_way: bool = False, wait_s: float = WAIT_S) -> AbstractContextManager[None]:

@@ -15,7 +15,7 @@ def verdict(found: Measured) -> str:
     if found.low is None:
         least = fewest_sessions(_REACH[found.horizon])
         if found.sessions >= least:
-            return "nothing moved"
+            return "all sessions are alike, which proves nothing"
         return f"too little to know: {counted(found.sessions, 'session')}, and at least {least} are needed"
     if found.is_found:
         return "it predicts" if found.mean > 0 else "it predicts the opposite"

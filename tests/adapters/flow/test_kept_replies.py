@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,8 +28,11 @@ def page(rows: list[object], symbol: str | None = "AAPL", kind: str = "dark_pool
     return FlowPage(kind, symbol, tuple(rows), NO_QUOTA, body=json.dumps({"data": rows}).encode())
 
 
-def seen(kept: KeptReplies, until: datetime = minutes(999), sessions: tuple[date, date] = (DAY, DAY)) -> list[FlowPage]:
-    return [reply.page() for reply in kept.replies(KINDS, sessions, until)]
+LATER = minutes(999)
+
+
+def seen(kept: KeptReplies, until: datetime = LATER) -> list[FlowPage]:
+    return [reply.page() for reply in kept.replies(KINDS, (DAY, DAY), until)]
 
 
 @pytest.fixture

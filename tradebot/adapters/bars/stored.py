@@ -123,10 +123,7 @@ class StoredBars:
     ) -> dict[str, Series]:
         known = until - self._source.delay
         last = min(last, day_of(known))
-        if timeframe == DAYS:
-            window: Window | None = self._day_window(first, known)
-        else:
-            window = minute_window(self._sessions(first, last), known)
+        window = self._day_window(first, known) if timeframe == DAYS else self._past_minutes(first, last, known)
         if window is None:
             return {}
         self._ensure(window, symbols)
@@ -135,6 +132,11 @@ class StoredBars:
         there = {symbol: bars for symbol, bars in found.items() if bars}
         whole = self._adjusted(there, known) if there else {}
         return {symbol: series(symbol, timeframe, bars, adjusted=True) for symbol, bars in whole.items()}
+
+    def _past_minutes(self, first: date, last: date, known: datetime) -> Window | None:
+        window = minute_window(self._sessions(first, last), known)
+        # It ends in the past, so what was asked about it says nothing about what came after.
+        return window and window._replace(until=min(known, window.hours[-1].close))
 
     def _closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
         known = until - self._source.delay
