@@ -16,9 +16,9 @@ from commands.shared.surface import Report
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.candidate import Component
-    from tradebot.model.contract import Contract
     from tradebot.model.decision import Decision
     from tradebot.model.inputs import ComponentInputs, Input
+    from tradebot.model.option_contract import OptionContract
     from tradebot.model.view import StrategyView
     from tradebot.model.wants import Open
     from tradebot.ports.strategy import Strategy
@@ -151,7 +151,7 @@ def _explained(strategy: "Strategy", want: "Open", view: "StrategyView") -> Expl
     from tradebot.ports.strategy import ExplainedStrategy
 
     inputs: Sequence[ComponentInputs] = ()
-    contracts: Sequence[Contract] = want.contracts
+    contracts: Sequence[OptionContract] = want.contracts
     if isinstance(strategy, ExplainedStrategy):
         inputs = strategy.inputs(view, want.symbol)
         contracts = strategy.contracts(view, want.symbol, 1 if want.score > 0 else -1) if want.score else ()
@@ -208,7 +208,7 @@ def _one_more(
     return step, change * share
 
 
-def _contract(one: "Contract") -> ExplainedContract:
+def _contract(one: "OptionContract") -> ExplainedContract:
     return ExplainedContract(
         contract=one.symbol,
         net_premium_usd=one.net_premium,

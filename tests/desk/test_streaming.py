@@ -15,7 +15,7 @@ from tests.fakes import MemoryEvents, MemoryFacts
 from tradebot.desk.streaming import AGAIN, Follower, Following
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.exchange.flow.streamed import streamed
-from tradebot.model.flow import FlowAlert
+from tradebot.model.flow import FlowAlert, Intake
 from tradebot.model.streamed import Heard
 
 NAMES = ("AAPL", "MSFT")
@@ -44,7 +44,8 @@ class Wire:
 class Scene:
     """A source with both its ways, and a follower of it; time is moved by the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, check_s: int = CHECK_S) -> None:
+        self.check_s = check_s
         self.wire, self.rest = Wire(), Rest()
         self.facts, self.events = MemoryFacts(), MemoryEvents()
         self.now = NOW
@@ -53,7 +54,7 @@ class Scene:
         self.follower = self.new_follower()
 
     def new_follower(self) -> Follower:
-        return Follower(Following(self.wire, self.rest, self.facts, self.events, NAMES, CHECK_S, self.alone))
+        return Follower(Following(self.wire, self.rest, self.facts, self.events, NAMES, self.check_s, self.alone))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -239,6 +240,40 @@ def test_after_a_restart_nothing_since_the_last_stored_reply_is_missing(scene: S
     assert scene.stored() == expected(scene)
     since = datetime.fromisoformat(scene.rest.asked[-1]["newer_than"])
     assert SESSION.open < since < scene.now - timedelta(seconds=600 + CHECK_S)
+
+
+def test_after_a_restart_the_symbol_that_was_asked_about_last_decides_since_when() -> None:
+    scene = Scene()
+    scene.look()
+    scene.happens("MSFT", told=False)
+    scene.now += timedelta(hours=1)
+    scene.facts.store(Intake("flow_alerts", "AAPL", scene.now, 0, (), 0, 0, ()))
+    scene.follower = scene.new_follower()
+    scene.look()
+    assert scene.stored() == expected(scene)
+
+
+def test_after_a_restart_everything_since_the_last_check_is_asked_for_however_long_ago_that_is() -> None:
+    scene = Scene(check_s=3600)
+    scene.happens(told=False)
+    scene.look()
+    scene.happens(told=False)
+    scene.now += timedelta(minutes=50)
+    scene.happens("MSFT")
+    scene.look()
+    scene.happens("AAPL")
+    scene.look(60)
+    scene.follower = scene.new_follower()
+    scene.look()
+    assert scene.stored() == expected(scene)
+
+
+def test_what_came_over_the_stream_is_not_missed(scene: Scene) -> None:
+    scene.happens()
+    scene.happens("MSFT")
+    scene.look()
+    scene.look(CHECK_S)
+    assert (scene.follower.so_far.calls, scene.follower.so_far.missed) == (2, 0)
 
 
 def test_a_refused_key_is_raised(scene: Scene) -> None:

@@ -48,6 +48,7 @@ class UnusualWhalesSettings(Frozen):
     daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
     poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
     stream: Annotated[bool, Tighter.SAME]
+    keep_raw_sessions: Annotated[int, Field(ge=0, le=250), Tighter.ALWAYS]
 
 
 class ServeSettings(Frozen):

@@ -7,8 +7,8 @@ from itertools import islice, pairwise
 from typing import TypeGuard
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
-from tradebot.model.contract import Contract
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.reasons import Reason
 from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.view import StrategyView
@@ -154,7 +154,7 @@ def _is_distance(value: object, most: int) -> bool:
 
 
 def _is_contract(item: object) -> bool:
-    return type(item) is Contract and _is_decimal(item.net_premium) and len(item.alerts) <= MOST_ALERTS
+    return type(item) is OptionContract and _is_decimal(item.net_premium) and len(item.alerts) <= MOST_ALERTS
 
 
 def _are_levels(items: object) -> bool:

@@ -159,5 +159,7 @@ def _ask(
         details = {"endpoint": kind.name, "message": failed.message}
         world.events.emit(EventKind.FETCH_FAILED.at(clocks.now, details, symbol))
         return Failure(kind.name, symbol, failed.message, isinstance(failed, AllowanceSpentError))
-    elapsed = timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
-    return normalize(kind, page, page.told_at or clocks.now + elapsed), page.quota
+    at = page.told_at or clocks.now + timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
+    if not world.dry_run:
+        world.keep_reply(page, session, at)
+    return normalize(kind, page, at), page.quota

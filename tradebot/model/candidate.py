@@ -5,9 +5,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.contract import Contract
 from tradebot.model.decision import Decision
 from tradebot.model.instrument import Instrument
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.scale_out import ScaleOutLevel
 
 STRATEGY_SOURCE = "strategy"
@@ -90,7 +90,7 @@ class Candidate:
     slot_session: date | None = None
     targets: tuple[ScaleOutLevel, ...] = ()
     displaced_by: str = ""
-    contracts: tuple[Contract, ...] = ()
+    contracts: tuple[OptionContract, ...] = ()
 
     @property
     def symbol(self) -> str:

@@ -1,42 +1,78 @@
-"""The option contracts behind a proposed entry, as they were when it was proposed."""
+"""How the rows of a reply differ from the fields that their source documents."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
-SHARES = 100
-"""How many shares of the underlying a contract is about."""
+
+class Breach(StrEnum):
+    """A way to differ. A new field harms nothing; each of the others may make rows unusable.
+
+    GONE: a documented field isn't there. NEW: a field isn't documented. RETYPED: a value has another type. NULL: a
+    value is null that never is. FOREIGN: a row belongs to a ticker that we didn't ask about.
+    """
+
+    GONE = "gone"
+    NEW = "new"
+    RETYPED = "retyped"
+    NULL = "null"
+    FOREIGN = "foreign"
+
+    @property
+    def harms(self) -> bool:
+        """Return True if a reader of the rows may be misled."""
+        return self is not Breach.NEW
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
-    """An option contract that alerts in the direction of an entry were about.
+class ContractFinding:
+    """One difference: in how many rows it was found, and an example. `field` is empty if it is about whole rows."""
 
-    `symbol` is its OCC symbol, `net_premium` the sum of those alerts' ask-side minus bid-side premium in USD, positive
-    if bullish, and `alerts` are their ids, newest first. The rest is as the newest of them says: `bid` and `ask` are in
-    USD per share of the underlying, `volume` and `open_interest` in contracts. `opening` and `sweep` are the source's
-    inferences.
-    """
+    breach: Breach
+    field: str
+    rows: int
+    example: str
 
-    symbol: str
-    net_premium: Decimal
+
+@dataclass(frozen=True, slots=True)
+class CheckedReply:
+    """What a reply's check found: of `rows` received rows, the findings and, by field, how many values were null."""
+
+    endpoint: str
+    symbol: str | None
     at: datetime
-    bid: Decimal | None
-    ask: Decimal | None
-    volume: int
-    open_interest: int
-    opening: bool | None
-    sweep: bool
-    alerts: tuple[str, ...]
+    rows: int
+    findings: tuple[ContractFinding, ...] = ()
+    nulls: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference in all current replies of a kind of facts: `rows` of `of` rows have it."""
+
+    kind: str
+    breach: Breach
+    field: str
+    rows: int
+    of: int
+    example: str
 
     @property
-    def spread_fraction(self) -> Decimal | None:
-        """Return the spread as a fraction of the midpoint, or None without a quote."""
-        if self.bid is None or self.ask is None or not self.bid + self.ask:
-            return None
-        return (self.ask - self.bid) / ((self.bid + self.ask) / 2)
+    def share(self) -> Decimal:
+        """Return the share of the rows that have it."""
+        return Decimal(self.rows) / self.of if self.of else Decimal(0)
 
-    @property
-    def cost_usd(self) -> Decimal | None:
-        """Return what one contract costs at the ask, or None without one."""
-        return None if self.ask is None else self.ask * SHARES
+    def __str__(self) -> str:
+        """Return it as a person reads it, without the example."""
+        rows = f"in {self.rows:,} of {self.of:,} rows"
+        if self.breach is Breach.FOREIGN:
+            return f"{self.kind}: another ticker {rows}"
+        if self.breach is Breach.GONE:
+            return f"{self.kind}: the field {self.field} is gone {rows}"
+        if self.breach is Breach.NEW:
+            return f"{self.kind}: a new field {self.field} {rows}"
+        if self.breach is Breach.NULL:
+            return f"{self.kind}: {self.field} is null {rows}"
+        return f"{self.kind}: {self.field or 'the row'} has another type {rows}"

@@ -1,11 +1,13 @@
 """Flow alerts, and replies of the source; money is Decimal, times are aware UTC, dates are New York trading dates."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Fact
 
@@ -155,7 +157,8 @@ class Quota:
 class FlowPage:
     """One reply from a flow source, with its rows as they came: JSON objects, or whatever was there instead.
 
-    `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so.
+    `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so. `status`
+    and `body` are the reply as it came, to be kept; a page that isn't from a reply of its own has no body.
     """
 
     endpoint: str
@@ -163,11 +166,16 @@ class FlowPage:
     rows: tuple[object, ...]
     quota: Quota
     told_at: datetime | None = None
+    status: int = 200
+    body: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """One normalized reply: what was received, what was kept, and what was dropped and why."""
+    """One normalized reply: what was received, what was kept, and what was dropped and why.
+
+    `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field.
+    """
 
     endpoint: str
     symbol: str | None
@@ -177,3 +185,5 @@ class Intake:
     foreign: int
     duplicates: int
     rejected: tuple[RejectedRow, ...]
+    findings: tuple[ContractFinding, ...] = ()
+    nulls: Mapping[str, int] = field(default_factory=dict)

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     VIEW_UNSTEADY = auto()
     POSITIONS_DIFFER = auto()
     FLOW_CONTRACT_FAILED = auto()
+    CORE_CONTRACT_BROKEN = auto()
     FLOW_MISSING = auto()
     FLOW_STALE = auto()
     FLOW_FROM_FUTURE = auto()

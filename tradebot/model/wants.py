@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
-from tradebot.model.contract import Contract
 from tradebot.model.decision import Decision
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.scale_out import ScaleOutLevel
 
 
@@ -32,7 +32,7 @@ class Open:
     profit_target_fraction: Decimal | None = None
     source: str = STRATEGY_SOURCE
     targets: tuple[ScaleOutLevel, ...] = ()
-    contracts: tuple[Contract, ...] = ()
+    contracts: tuple[OptionContract, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
 from tradebot.model.execution import MARKETABLE, Execution
-from tradebot.model.flow import FlowWindow
+from tradebot.model.flow import FlowPage, FlowWindow
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -100,7 +100,8 @@ class World:
     Inside `undisturbed` neither does so.
 
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
-    with its symbols. Only a pass that fetches flow has them.
+    with its symbols. Only a pass that fetches flow has them. `keep_reply` keeps a reply of the flow source as it came,
+    with the session it was asked about and when it came; it never raises.
     """
 
     rules: Rules
@@ -122,6 +123,7 @@ class World:
     give_way: Callable[[], None] = lambda: None
     undisturbed: Undisturbed = nullcontext
     needed_facts: Mapping[AnyKind, Sequence[str]] = field(default_factory=dict)
+    keep_reply: Callable[[FlowPage, date, datetime], None] = lambda page, session, at: None
 
     @property
     def dry_run(self) -> bool:

@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from operator import attrgetter
 
-from tradebot.model.contract import Contract
 from tradebot.model.flow import FlowAlert
+from tradebot.model.option_contract import OptionContract
 
 MOST = 5
 """How many contracts of an entry are kept, those with the most premium."""
 
 
-def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[Contract, ...]:
+def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[OptionContract, ...]:
     """Return the contracts of the alerts that lean in a direction (+1 bullish, -1 bearish), the most premium first."""
     found = defaultdict[str, list[FlowAlert]](list)
     for alert in alerts:
@@ -21,10 +21,10 @@ def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[Contr
     return tuple(sorted(contracts, key=lambda one: (-abs(one.net_premium), one.symbol))[:MOST])
 
 
-def _contract(symbol: str, alerts: list[FlowAlert]) -> Contract:
+def _contract(symbol: str, alerts: list[FlowAlert]) -> OptionContract:
     newest_first = sorted(alerts, key=attrgetter("at", "id"), reverse=True)
     newest = newest_first[0]
-    return Contract(
+    return OptionContract(
         symbol=symbol or f"{newest.right.value} {newest.strike:f} {newest.expiry.isoformat()}",
         net_premium=sum(alert.net_premium for alert in alerts),  # type: ignore[arg-type]
         at=newest.at,

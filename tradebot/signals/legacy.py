@@ -33,7 +33,7 @@ WEIGHTS: Mapping[str, float] = {
     "etf_flow": 0.3,
     "squeeze_score": 0.2,
 }
-"""The weight of each row, in the order in which rows are summed."""
+"""The weight of each row."""
 LARGEST = 8.0
 THRESHOLD = 2.7
 """The score that an entry took."""

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from tradebot.model.candidate import Component, Side
-from tradebot.model.contract import Contract
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
@@ -17,7 +17,8 @@ from tradebot.signals import cluster
 from tradebot.signals.alerts import flow_now
 from tradebot.signals.behind import contracts_behind
 from tradebot.signals.scoring import Known, ScoreComponent
-from tradebot.strategies.flow_settings import FlowSettings
+from tradebot.strategies import legacy_scoring
+from tradebot.strategies.flow_settings import FlowSettings, Scoring
 
 
 class FlowStrategy:
@@ -37,15 +38,23 @@ class FlowStrategy:
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         """Return one want per symbol of the universe, refused ones included, largest score magnitude first."""
+        if self._settings.scoring is Scoring.LEGACY:
+            wants = [self._legacy_want(self._known(view, symbol)) for symbol in view.universe]
+        else:
+            wants = self._wants(view)
+        return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
+
+    def _wants(self, view: StrategyView) -> list[Open]:
         market = self._known(view, "")
         # A component that is the same for all symbols is computed only once.
         shared = {each: self._component(each, market) for each in self._weights if each.market_wide}
-        wants = [self._want(self._known(view, symbol), shared) for symbol in view.universe]
-        return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
+        return [self._want(self._known(view, symbol), shared) for symbol in view.universe]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
         known = self._known(view, symbol)
+        if self._settings.scoring is Scoring.LEGACY:
+            return tuple(legacy_scoring.inputs(known))
         return tuple(
             ComponentInputs(
                 component.name,
@@ -56,7 +65,7 @@ class FlowStrategy:
             for component in self._weights
         )
 
-    def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[Contract, ...]:
+    def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         """Return the contracts behind a symbol's flow in a direction, whether or not it would be traded."""
         return contracts_behind(self._known(view, symbol).alerts, direction)
 
@@ -90,6 +99,16 @@ class FlowStrategy:
             contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if decision.passed else (),
         )
 
+    def _legacy_want(self, known: Known) -> Open:
+        score, freshness, made = legacy_scoring.score(known)
+        decision = legacy_scoring.decision(score, made)
+        if score < 0 and self._settings.long_only:
+            decision = _long_only(score)
+        parts = legacy_scoring.components(score, freshness, made)
+        side = Side.BUY if score >= 0 else Side.SELL
+        # What was absent counted as known there.
+        return Open(known.facts.symbol, side, score, coverage=1.0, components=parts, decisions=(decision,))
+
     def _component(self, component: ScoreComponent, known: Known) -> Component:
         return Component(component.name, _value(component, known), self._weights[component], component.source(known))
 
@@ -97,7 +116,7 @@ class FlowStrategy:
         if not score:
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, score, None)
         if score < 0 and self._settings.long_only:
-            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
+            return _long_only(score)
         agreeing, least = self._agreeing(score, components), self._settings.min_families
         if agreeing < least:
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.FAMILIES_TOO_FEW, agreeing, least)
@@ -143,6 +162,10 @@ def agreeing(
             sums[family] = sums.get(family, 0.0) + part.value * part.weight / total
     toward = 1 if score > 0 else -1
     return frozenset(name for name, share in sums.items() if share * toward > 0 and share * toward >= least)
+
+
+def _long_only(score: float) -> Decision:
+    return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
 
 
 def _value(component: ScoreComponent, known: Known) -> float | None:

@@ -57,6 +57,11 @@ class FlowSettings(Frozen):
 
     def kinds(self) -> frozenset[str]:
         """Return the kinds of facts that these components read; the strategy's own filters read the alerts."""
+        if self.scoring is Scoring.LEGACY:
+            # Read only by whoever asks for it: every start reads the settings.
+            from tradebot.strategies.legacy_scoring import KINDS
+
+            return frozenset(kind.name for kind in KINDS)
         return frozenset((FLOW_ALERTS, *(kind.name for component in self.components() for kind in component.reads)))
 
     def window(self) -> FlowWindow:
@@ -70,6 +75,8 @@ class FlowSettings(Frozen):
 
     def contradictions(self) -> Iterator[str]:
         """Yield a message for each way in which the weights couldn't make a sound score."""
+        if self.scoring is Scoring.LEGACY:
+            return
         weights = self.components()
         following = {part.name: weight for part, weight in weights.items() if part.follows}
         flow = next((weight for part, weight in weights.items() if part.name == "flow"), 0.0)

@@ -55,7 +55,7 @@ def test_a_person_sees_the_numbers_with_their_times(bot: Bot) -> None:
     )
     assert "\nmarket_tide = (calls - puts) / (abs(calls) + abs(puts)) if abs(calls) + abs(puts) else 0\n" in shown
     assert "USD    at 10:00:00 ET  100,000 more: score " in shown
-    order = [shown.index(f"\n{name} = ") for name in ("flow", "dark_pool", "market_tide", "greek_exposure", "iv_rank")]
+    order = [shown.index(f"\n{name} = ") for name in ("flow", "dark_pool", "oi_change", "market_tide")]
     assert all(before < after for before, after in pairwise(order))
 
 

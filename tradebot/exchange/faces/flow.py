@@ -16,6 +16,7 @@ from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_pr
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
 from tradebot.exchange.flow.series import Answered, Question
 from tradebot.exchange.jsontext import encode
+from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import DAY, HOUR, MINUTE, SECOND, new_york_date, parse_time, rfc3339
@@ -27,6 +28,7 @@ _DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
 _UNCAPPED = "1000000"
 _ALERT_WINDOW = 7 * DAY
 _DEFAULT_IV_DAYS = 5
+_LISTS = ("issue_types[]", "sectors[]")
 _PRINT_ORDERS = ("executed_at", "premium", "size", "volume", "trf_executed_at")
 
 
@@ -175,20 +177,33 @@ class FlowFace:
 
     def _further(self, endpoint: Endpoint) -> Callable[[Call, Params], bytes]:
         def answer(call: Call, params: Params) -> bytes:
-            about = _ticker(call) if "ticker" in call.names else ""
-            question = Question(endpoint.series, call.raw_path, about, _day(params, call), params)
+            lists = {name: call.values(name) for name in _LISTS}
+            question = Question(endpoint, call.raw_path, _about(call), _day(params, call), params, lists)
             answered = self._source.answer(question, self._engine.now_us)
+            if endpoint.single and answered.rows:
+                return b'{"data":' + answered.rows[0].encoded + b"}"
             return envelope(_page(answered.rows, endpoint, params), **answered.others)
 
         return answer
+
+
+def _about(call: Call) -> str:
+    """Return the ticker or the sector in a path; empty if it has neither."""
+    if "ticker" in call.names:
+        return _ticker(call)
+    sector = call.names.get("sector", "")
+    if sector and sector not in SECTORS:
+        raise _unprocessable(call, f"Invalid path input: {sector[:40]} (valid example: Real Estate)")
+    return sector
 
 
 def _page(rows: Sequence[Row], endpoint: Endpoint, params: Params) -> Sequence[Row]:
     """Return the rows of the page asked for, as many as the limit allows."""
     if endpoint.limit is None:
         return rows
-    limit, first = params.count("limit", *endpoint.limit), endpoint.pages_from
-    page = 0 if first is None else params.count("page", first, 10_000, first) - first
+    limit, page = params.count("limit", *endpoint.limit), 0
+    if endpoint.paged:
+        page = params.count("page", 0, 10_000, 0)
     return rows[page * limit : (page + 1) * limit]
 
 

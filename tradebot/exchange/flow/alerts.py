@@ -8,13 +8,14 @@ other edge the flow looks ahead by design.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from random import Random
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream, uuid_of
 from tradebot.exchange.flow.options import Contract, friday, option_price
+from tradebot.exchange.flow.reports import next_report
 from tradebot.exchange.flow.rows import Row, feed_ticker, row
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.profiles import Profile, profile
@@ -252,12 +253,11 @@ def _flags(hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
 
 
 def _about(symbol: str, character: Profile, session: Session) -> dict[str, Any]:
-    days = 10 + int(80 * stream(symbol, "earnings").random())
-    earnings = (date.fromisoformat(session.date) + timedelta(days=days)).isoformat()
+    report = next_report(symbol, date.fromisoformat(session.date))
     return {
         "issue_type": character.issue_type,
         "sector": character.sector,
         "marketcap": str(character.marketcap),
-        "next_earnings_date": earnings if character.sector else None,
-        "er_time": "unknown" if character.sector else None,
+        "next_earnings_date": None if report is None else report.day.isoformat(),
+        "er_time": None if report is None else report.when,
     }

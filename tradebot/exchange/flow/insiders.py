@@ -11,9 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 from tradebot.exchange.chance import stream
+from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.rows import Row, known, row
 from tradebot.exchange.flow.series import Answered, Question
-from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import at_new_york
 
@@ -24,8 +25,9 @@ _REPORTED_AFTER = 2
 class Insiders:
     """Insiders' trades by symbol, generated on first use."""
 
-    def __init__(self, market: Market, seed: int) -> None:
+    def __init__(self, market: Market, closes: Closes, seed: int) -> None:
         self._market = market
+        self._closes = closes
         self._seed = seed
         self._rows = lru_cache(maxsize=64 + len(market.symbols))(self._all)
         self._priced = lru_cache(maxsize=8 * (64 + len(market.symbols)))(self._with_price)
@@ -60,8 +62,6 @@ class Insiders:
         """Return a reported row with the day's close as its price."""
         one = self._rows(symbol)[place]
         fields: dict[str, Any] = one.fields
-        calendar = self._market.calendar
-        close = self._market.close_of(symbol, calendar.place(fields["date"]) - calendar.first)
-        price = round(profile(symbol).level if close is None else close / UNITS, 2)
+        price = round(self._closes.usd(symbol, self._market.calendar.place(fields["date"])), 2)
         premium = str(int(price * fields["volume"]))
         return row(one.at_us, {"avg_price": price, "premium": premium, **fields})

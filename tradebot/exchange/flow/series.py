@@ -5,29 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from tradebot.exchange.flow.endpoints import Endpoint
 from tradebot.exchange.flow.rows import Row
 from tradebot.exchange.params import Params
 
 
 class Question(NamedTuple):
-    """One request: its series and path, what it is about (a ticker or a sector; empty for the market), and its query.
+    """One request: its endpoint and path, what it is about, and its query.
 
-    `day` is the ISO date asked for, or None for the current one.
+    `about` is a ticker or a sector, and empty for the market. `day` is the ISO date asked for, or None for the current
+    one. `lists` are the parameters that may be repeated.
     """
 
-    series: str
+    endpoint: Endpoint
     path: str
     about: str
     day: str | None
     params: Params
+    lists: Mapping[str, Sequence[str]] = {}
+
+    def values(self, name: str) -> Sequence[str]:
+        """Return every value of a repeated parameter."""
+        return self.lists.get(name, ())
 
 
 class Answered(NamedTuple):
-    """The rows of an answer in their order, and what its envelope says besides; `single` means one object, no list."""
+    """The rows of an answer in their order, and what its envelope says besides."""
 
     rows: Sequence[Row]
     others: Mapping[str, Any] = {}
-    single: bool = False
 
 
 NOTHING = Answered(())

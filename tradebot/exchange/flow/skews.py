@@ -12,9 +12,9 @@ from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.daily import published_us
 from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
 from tradebot.exchange.flow.series import NOTHING, Answered, Question
+from tradebot.exchange.flow.timeframes import oldest_day
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
-from tradebot.exchange.refusal import Refusal
 
 _DELTAS = {"10": 10, "25": 25, "0.1": 10, "0.10": 10, "0.25": 25}
 _USUAL = {10: 0.12, 25: 0.06}
@@ -22,7 +22,6 @@ _USUAL = {10: 0.12, 25: 0.06}
 _THURSDAY, _FRIDAY = 3, 4
 _MONTHLY_DAYS, _WEEKLY_DAYS = 400, 60
 """For how many days before its end an expiry is listed."""
-_TIMEFRAME_DAYS = {"D": 1, "W": 7, "M": 31, "Y": 366}
 
 
 class Skews:
@@ -40,14 +39,13 @@ class Skews:
         expiry, delta = _expiry(question), _DELTAS.get(params.text("delta"))
         if delta is None:
             raise params.refused("delta")
-        days = _timeframe(params.text("timeframe", "1Y"), params.refused("timeframe"))
         if expiry is None:
             return NOTHING
         rows = known(self._rows(symbol, expiry.isoformat(), delta), now_us)
         if question.day is not None:
             rows = [one for one in rows if one.fields["date"] <= question.day]
-        last = date.fromisoformat(rows[-1].fields["date"]) if rows else expiry
-        return Answered([one for one in rows if (last - date.fromisoformat(one.fields["date"])).days < days])
+        oldest = oldest_day(question, rows[-1].fields["date"] if rows else expiry.isoformat())
+        return Answered([one for one in rows if one.fields["date"] > oldest])
 
     def _all_levels(self, symbol: str) -> tuple[float, ...]:
         """Return the symbol's skew in each session, relative to what is usual."""
@@ -86,13 +84,3 @@ def _expiry(question: Question) -> date | None:
         raise question.params.refused("expiry") from error
     # A Friday that is a holiday moves the expiry to the Thursday before it.
     return asked if asked.weekday() in (_THURSDAY, _FRIDAY) else None
-
-
-def _timeframe(text: str, refusal: Refusal) -> int:
-    """Return the days of a timeframe such as 2M, 1Y or YTD."""
-    if text == "YTD":
-        return _TIMEFRAME_DAYS["Y"]
-    count, unit = text[:-1], text[-1:]
-    if not (count.isascii() and count.isdigit() and len(count) <= 3 and unit in _TIMEFRAME_DAYS):
-        raise refusal
-    return int(count) * _TIMEFRAME_DAYS[unit]

@@ -23,7 +23,7 @@ from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import MINUTE
 
 _SHARE_OF_DOLLAR_VOLUME = 0.03
-_ALERTED_USD = 9_000_000
+_ALERTED_USD = 11_000_000
 """What the alerts of a session usually come to, whatever the symbol."""
 _CONTRACTS_ALERTED = 8_000
 _DAYS_IN_MEMORY = 64
@@ -194,6 +194,11 @@ class Volumes:
         session = self._market.calendar.all[place]
         drawn = stream(self._seed, "open interest", symbol, session.date, right).random()
         return int(usual * (5.0 if right == "C" else 4.0) * (0.95 + 0.1 * drawn))
+
+    def activity(self, symbol: str, place: int) -> float:
+        """Return how busy a session is against a usual one, from 0.5 to 1.5."""
+        session = self._market.calendar.all[place]
+        return 0.5 + stream(self._seed, "volumes", symbol, session.date).random()
 
 
 def _side(whole: float, rng: Random) -> Side:

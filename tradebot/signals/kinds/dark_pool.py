@@ -93,6 +93,7 @@ KIND = Kind(
         "ticker": "text",
         "tracking_id": "integer",
         "executed_at": "text",
+        "trf_executed_at": "text?*",
         "price": "decimal",
         "size": "integer",
         "volume": "integer",

@@ -107,7 +107,7 @@ KIND = Kind(
         "underlying_price": "decimal",
         "next_earnings_date": "text?",
         "er_time": "text?",
-        "iv_start": "decimal?",
-        "iv_end": "decimal?",
+        "iv_start": "decimal?*",
+        "iv_end": "decimal?*",
     },
 )
