@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.adapters.facts import history
+from tradebot.adapters.facts import checked, history
 from tradebot.adapters.facts.history import KnownScores
 from tradebot.adapters.facts.known_facts import KnownFacts
 from tradebot.adapters.facts.schema import FILE
@@ -19,6 +19,7 @@ from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
+from tradebot.model.contract import CheckedReply
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
@@ -70,7 +71,7 @@ class SqliteFacts:
     def store(self, intake: Intake) -> int:
         """Store one answer's facts and counts; return how many facts were new or changed."""
         with self._write():
-            self._database.execute(
+            reply = self._database.execute(
                 "INSERT INTO intakes (endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -82,7 +83,8 @@ class SqliteFacts:
                     intake.duplicates,
                     json_text([pack(row) for row in intake.rejected]),
                 ),
-            )
+            ).lastrowid
+            checked.store(self._database, reply, intake)
             rows = list(self._changed_rows(intake))
             self._database.executemany(
                 "INSERT OR REPLACE INTO facts (endpoint, symbol, id, session, known_at, body)"
@@ -256,6 +258,16 @@ class SqliteFacts:
         """Return a kind of facts about symbols, each for a span of days, as they were known at `now`."""
         with self._guard(ValueError):
             return history.stored(self._database, kind, spans, now)
+
+    def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+        """Return the newest reply with rows about each kind and symbol; none if no reply in the span has a finding."""
+        with self._guard(ValueError):
+            return checked.newest(self._database, since, now)
+
+    def checked_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+        """Return all replies with rows in a span of time, oldest first, and what their checks found."""
+        with self._guard(ValueError):
+            return checked.every(self._database, since, now)
 
     def prune(self, now: datetime) -> None:
         """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured."""
