@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,16 @@ from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
 from tradebot.app.keys import Secrets, load_secrets
 from tradebot.app.settings import Settings
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
+    from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.wire.http import Answer
+    from tradebot.adapters.wire.rows import Drift, DriftTally
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
@@ -83,3 +85,24 @@ def flow_source_of(
         )
     quota_file = folder / state_folder.FLOW_QUOTA
     return UnusualWhales(url, key, now=now, quota_file=quota_file, heard=heard, told_at=told_at)
+
+
+def drift_tally(events: JsonlEvents) -> DriftTally:
+    """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
+    from tradebot.adapters.wire.rows import DriftTally
+
+    def note(drift: Drift) -> None:
+        details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
+        events.emit(EventKind.ANSWER_DIFFERS.at(datetime.now(UTC), details))
+
+    return DriftTally(note)
+
+
+def require_sending(settings: Settings) -> None:
+    """Raise OperatorError if the bot is in shadow."""
+    if settings.shadow:
+        raise OperatorError(
+            "this bot is in shadow: it sends nothing",
+            "set shadow: false in its configuration, or use a bot that trades",
+            code=ExitCode.REFUSED,
+        )

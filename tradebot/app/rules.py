@@ -1,7 +1,6 @@
 """The part of the configuration that the trading core needs."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from tradebot.app.settings import Settings
 from tradebot.limits import DisplacementRules, ExitRules
@@ -25,17 +24,15 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,
+        funds=frozenset(settings.funds),
+        streamed=settings.unusual_whales.stream,
     )
 
 
 def _flow(settings: Settings) -> FlowWindow | None:
     """Return which alerts count toward the direction of flow, or None if the flow strategy is off."""
     flow = settings.strategies.flow
-    if flow is None:
-        return None
-    return FlowWindow(
-        timedelta(seconds=flow.lookback_s), flow.min_alert_premium_usd, flow.max_days_to_expiry, flow.premium_scale_usd
-    )
+    return None if flow is None else flow.window()
 
 
 def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from tradebot.desk.outlook import kinds_read
 from tradebot.errors import AllowanceSpentError, TemporaryError
 from tradebot.model.bar import ClockReading
 from tradebot.model.event import EventKind
@@ -68,7 +69,7 @@ EVERYTHING = Wanted()
 
 
 def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
-    """Return the kinds of facts that strategies need, in the order in which they are fetched, each with what to ask.
+    """Return the kinds of facts that strategies and their exit rules need, in the order of fetching, with what to ask.
 
     That is a symbol, or a sector in the source's words, for each call; a kind about the whole market takes one call.
 
@@ -76,7 +77,8 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
     """
     symbols: dict[str, dict[str, None]] = {}
     for strategy in strategies:
-        kinds = strategy.needs.facts and strategy.needs.facts | {FLOW_ALERTS}
+        facts = strategy.needs.facts | kinds_read(rules.exits_of(strategy.name))
+        kinds = facts and facts | {FLOW_ALERTS}
         for name in kinds & frozenset(kind_names()):
             symbols.setdefault(name, {}).update(dict.fromkeys(rules.of(strategy.name).universe))
     return {kind: _keys(kind, tuple(symbols[kind.name]), rules) for kind in in_order(symbols, rules.poll_s)}
@@ -140,7 +142,9 @@ def _due(world: World, session: date, now: datetime) -> Callable[[AnyKind, str |
         last = world.facts.last_fetch(kind.name, symbol)
         if last is None or (opened is not None and last < opened <= now):
             return True
-        started = max((start for start in starts if start <= last), default=last)
+        # What comes over the stream belongs to no fetch: it counts from when it came.
+        streamed = world.rules.streamed and kind.name == FLOW_ALERTS
+        started = last if streamed else max((start for start in starts if start <= last), default=last)
         return (now - started).total_seconds() >= kind.interval_s(world.rules.poll_s)
 
     return is_due
@@ -155,5 +159,7 @@ def _ask(
         details = {"endpoint": kind.name, "message": failed.message}
         world.events.emit(EventKind.FETCH_FAILED.at(clocks.now, details, symbol))
         return Failure(kind.name, symbol, failed.message, isinstance(failed, AllowanceSpentError))
-    elapsed = timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
-    return normalize(kind, page, page.told_at or clocks.now + elapsed), page.quota
+    at = page.told_at or clocks.now + timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
+    if not world.dry_run:
+        world.keep_reply(page, session, at)
+    return normalize(kind, page, at), page.quota

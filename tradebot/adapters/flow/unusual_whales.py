@@ -72,7 +72,8 @@ class UnusualWhales:
         quota = quota_of(answer.headers)
         if answer.status == 429:
             raise self._too_many(path, answer, quota)
-        return FlowPage(kind.name, symbol, rows_of(path, answer), quota, self._told_at(answer))
+        rows = rows_of(path, answer)
+        return FlowPage(kind.name, symbol, rows, quota, self._told_at(answer), answer.status, answer.body)
 
     def _ask(self, request: Request) -> Answer:
         self._kept.take()
