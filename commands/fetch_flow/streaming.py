@@ -97,17 +97,17 @@ def _prepare(app: "App") -> None:
 
 
 def _follow(follower: "Follower", session: "Session", now: "Callable[[], datetime]", most_s: float) -> datetime:
-    """Look at what came until the time is over; return when that was."""
+    """Look at what came until the time is over; return when the last look was."""
     from tradebot.app.streaming import may_stream
 
     ends_s = time.monotonic() + most_s
-    while may_stream(session, at := now()):
+    while True:
+        at = now()
         follower.look(session, now)
         left_s = ends_s - time.monotonic()
-        if left_s <= 0:
-            break
+        if left_s <= 0 or not may_stream(session, at):
+            return at
         time.sleep(min(LOOK_S, left_s))
-    return at
 
 
 def _render(console: "Console", data: FlowStreamed) -> None:
