@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.fetch_flow import streaming
 from commands.shared.surface import Config, ForceSlot, Json, Report, StateDir, caller, finish, opened, progress_bar
 from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
@@ -213,10 +214,23 @@ def _age(row: EndpointCount) -> str:
     return f"of {row.newest:%m-%d}" if row.newest_age_s is None else f"{row.newest_age_s:,.0f} s old"
 
 
+def _check_alone(stream: bool, *others: object) -> None:
+    """Refuse options that don't go with each other."""
+    if not stream:
+        raise typer.BadParameter("it goes with --stream", param_hint="--for")
+    if any(others):
+        raise typer.BadParameter("it takes no option but --for", param_hint="--stream")
+
+
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("fetch-flow", epilog="tradebot fetch-flow\ntradebot fetch-flow --endpoint flow_alerts --symbol AAPL")
+    @app.command(
+        "fetch-flow",
+        epilog="tradebot fetch-flow\n"
+        "tradebot fetch-flow --endpoint flow_alerts --symbol AAPL\n"
+        "tradebot fetch-flow --stream --for 5m",
+    )
     def fetch_flow(
         endpoint: Annotated[
             list[str] | None, typer.Option("--endpoint", help="Fetch from this endpoint now; repeatable.")
@@ -225,6 +239,12 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Option("--symbol", help="Fetch for this symbol now; repeatable.")
         ] = None,
         force_slot: ForceSlot = False,
+        stream: Annotated[
+            bool, typer.Option("--stream", help="Get alerts as they come, over the source's websocket.")
+        ] = False,
+        lasting: Annotated[
+            str | None, typer.Option("--for", help="With --stream: for how long, such as 90s or 5m [until the close].")
+        ] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -233,6 +253,12 @@ def register(app: typer.Typer) -> None:
 
         Valid rows are stored; the others are counted by what is wrong with them.
         """
+        if stream or lasting:
+            _check_alone(stream, endpoint, symbol, force_slot)
+            with opened(state_dir, config) as bot:
+                report = streaming.run(bot, lasting=lasting)
+            finish(report, as_json)
+            return
         with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
             report = run(
                 bot,

@@ -25,7 +25,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "demo": ("commands.demo.report:DemoData",),
     "serve": ("jobs.runner:Line",),
     "schedule": ("commands.schedule:Schedule",),
-    "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", NOT_RUN),
+    "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
     "score": (PASS,),
     "score-from": ("commands.score.past:ScoredAgain",),
     "score-explain": ("commands.score.explained:Explained",),
