@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
 from tradebot.limits import DisplacementRules, ExitRules
 from tradebot.model.flow import FlowWindow
+from tradebot.model.record import Job
 from tradebot.ports.world import OwnRules, Rules
 
 
@@ -25,6 +27,8 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,
+        fetch_times=str(settings.timetable.get(Job.FETCH_FLOW, "")),
+        allowance=allowance_of(settings),
     )
 
 
