@@ -26,6 +26,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "serve": ("jobs.runner:Line",),
     "schedule": ("commands.schedule:Schedule",),
     "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", NOT_RUN),
+    "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
     "score": (PASS,),
     "score-explain": ("commands.score.explained:Explained",),
     "trade-once": ("commands.trade_once.own_candidates:EntriesData", NOT_RUN),
@@ -73,7 +74,10 @@ DATA: Mapping[str, tuple[str, ...]] = {
 }
 """The data type of each document, by its place in the code: it is imported only when a schema is requested."""
 
-FURTHER: Mapping[str, tuple[str, ...]] = {"score": ("score-explain",)}
+FURTHER: Mapping[str, tuple[str, ...]] = {
+    "fetch-flow": ("fetch-flow-plan",),
+    "score": ("score-explain",),
+}
 """Verbs that print another document with some option."""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.state import state_folder
 from tradebot.adapters.wire.hosts import is_loopback
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.record import Job
@@ -14,25 +16,47 @@ from tradebot.timetable.fetching import FetchPlan, fetching_problems, needs_of
 
 if TYPE_CHECKING:
     from tradebot.app.sections import Sections
+    from tradebot.app.wiring import App
     from tradebot.model.kind import AnyKind
 
 
 def allowance_of(settings: Sections) -> Allowance | None:
     """Return what the flow source allows; None for one on this machine, which has no limit."""
+    on_this_machine = settings.mode is Mode.SANDBOX or is_loopback(settings.unusual_whales.url or "")
+    return None if on_this_machine else configured_allowance(settings)
+
+
+def configured_allowance(settings: Sections) -> Allowance:
+    """Return what the flow source allows, as the configuration says it."""
     source = settings.unusual_whales
-    if settings.mode is Mode.SANDBOX or is_loopback(source.url or ""):
-        return None
     return Allowance(source.calls_per_minute, source.daily_calls, float(source.reserve_fraction))
 
 
-def flow_problems(settings: Sections) -> Iterator[str]:
+def used_today(app: App) -> int | None:
+    """Return how many calls were made on this allowance day, without asking the source; None if nobody counted them.
+
+    Without a count of our own, the one that the source told the last fetch is taken.
+    """
+    from tradebot.adapters.flow.kept_quota import KeptQuota, next_quota_day
+
+    now = app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
+    file = app.folder.path / state_folder.FLOW_QUOTA
+    counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used(now)
+    if counted is not None or app.recorded is None:
+        return counted
+    (last, *_) = (*app.recorded.cycles(job=Job.FETCH_FLOW, last=1), None)
+    today = last is not None and next_quota_day(last.at) == next_quota_day(now)
+    return last.quota.used_today if last and last.quota and today else None
+
+
+def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[str]:
     """Yield why the flow strategy's alerts can't be fetched in time; any other kind of facts gives way before them."""
     flow = settings.strategies.flow
     if Job.FETCH_FLOW not in settings.timetable or flow is None:
         return
     alerts = {kind_of(FLOW_ALERTS): flow.universe or settings.universe}
     needs = tuple(needs_of(alerts, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s))
-    yield from fetching_problems(needs, settings.timetable[Job.FETCH_FLOW], allowance_of(settings))
+    yield from fetching_problems(needs, settings.timetable[Job.FETCH_FLOW], allowance)
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:
