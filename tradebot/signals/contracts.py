@@ -37,6 +37,16 @@ class Checked(NamedTuple):
     nulls: Mapping[str, int] = {}
 
 
+class _Alike:
+    """How many rows have the same fields and types, and the first of them."""
+
+    __slots__ = ("first", "rows")
+
+    def __init__(self, first: Mapping[str, object]) -> None:
+        self.first = first
+        self.rows = 1
+
+
 class _Found(NamedTuple):
     breach: Breach
     field: str
@@ -47,23 +57,24 @@ def check(fields: Mapping[str, str], rows: Iterable[object]) -> Checked:
     """Compare rows with the documented fields; without any documented field there is nothing to compare."""
     if not fields:
         return Checked()
-    counts: Counter[_Shape] = Counter()
-    first: dict[_Shape, Mapping[str, object]] = {}
+    shapes: dict[_Shape, _Alike] = {}
     strays = list[object]()
     for row in rows:
         if isinstance(row, dict):
             shape = tuple(row), tuple(map(type, row.values()))
-            counts[shape] += 1
-            if shape not in first:
-                first[shape] = row
+            alike = shapes.get(shape)
+            if alike is None:
+                shapes[shape] = _Alike(row)
+            else:
+                alike.rows += 1
         else:
             strays.append(row)
     found: dict[tuple[Breach, str], list[ContractFinding]] = defaultdict(list)
     nulls: Counter[str] = Counter()
-    for shape, row in first.items():
-        nulls.update({name: counts[shape] for name, value in row.items() if value is None})
-        for breach, name, example in _differences(fields, row):
-            found[breach, name].append(ContractFinding(breach, name, counts[shape], example))
+    for alike in shapes.values():
+        nulls.update({name: alike.rows for name, value in alike.first.items() if value is None})
+        for breach, name, example in _differences(fields, alike.first):
+            found[breach, name].append(ContractFinding(breach, name, alike.rows, example))
     if strays:
         stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], _NOT_AN_OBJECT))
         found[Breach.RETYPED, ""].append(stray)
