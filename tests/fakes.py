@@ -383,10 +383,18 @@ class MemoryFacts:
     def _known(self, symbol: str, session: date, now: datetime) -> dict[str, object]:
         known: dict[str, list[object]] = {}
         for (name, owner, _), versions in self._versions.items():
+            if self._is_old(name, owner or None, now):
+                continue
             kind, in_time = kind_of(name), [fact for known_at, fact in versions if known_at <= now]
             if owner == symbol and in_time and 0 <= (session - kind.day(in_time[-1])).days <= kind.past_days:
                 known.setdefault(name, []).append(kind.lean(in_time[-1]))
         return {name: kind_of(name).condense(facts) for name, facts in known.items()}
+
+    def _is_old(self, name: str, symbol: str | None, now: datetime) -> bool:
+        limit_s, last = kind_of(name).max_age_s, self._last(name, symbol, now)
+        if limit_s is None or name == "flow_alerts":
+            return False
+        return last is None or (now - last.at).total_seconds() > limit_s
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         known = {symbol: SymbolFacts(symbol, self._known(symbol, session, now)) for symbol in symbols}

@@ -89,7 +89,7 @@ def test_events_belong_to_their_new_york_date_and_come_oldest_first(facts: Facts
     # 20:30 in New York is the next day in UTC, and still the same session.
     evening = make_print("p", at=minutes(630))
     facts.store(make_intake("flow_alerts", late, early, old))
-    facts.store(make_intake("dark_pool", evening, at=minutes(640)))
+    facts.store(make_intake("dark_pool", evening, at=minutes(690)))
     known = facts.load(["AAPL"], DAY, minutes(700))["AAPL"]
     assert known.known == {"flow_alerts": (early, late), "dark_pool": (signed_print(evening),)}
 
