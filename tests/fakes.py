@@ -26,6 +26,7 @@ from tradebot.model.record import CycleRecord, Job, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.signals.kinds import kind_of
+from tradebot.signals.sectors import SOURCE_SECTORS
 
 STATES = {
     Outcome.ACCEPTED: IntentState.ACKED,
@@ -420,7 +421,11 @@ class MemoryFacts:
         return max((i for i in asked if now is None or i.at <= now), key=lambda i: i.at, default=None)
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
-        return self._known("", session, now)
+        found = self._known("", session, now)
+        for sector in SOURCE_SECTORS.values():
+            for name, value in self._known(sector, session, now).items():
+                found[name] = {**found.get(name, {}), sector: value}  # type: ignore[dict-item]
+        return found
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
         asked = [i for i in self._intakes if since <= i.at <= now and i.received]
