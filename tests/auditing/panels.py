@@ -35,12 +35,14 @@ def judged(
     gate: Gate | None = None,
     *,
     minute: int = 0,
+    at: datetime = AT,
     was_gated: bool = True,
     **components: float | None,
 ) -> Judged:
     side = Side.SELL if score is not None and score < 0 else Side.BUY
-    at = AT + timedelta(minutes=minute)
-    return Judged(at, "flow", symbol, side, score, tuple(components.items()), gate, was_gated)
+    return Judged(
+        at + timedelta(minutes=minute), "flow", symbol, side, score, tuple(components.items()), gate, was_gated
+    )
 
 
 def returns(*values: float | None) -> Returns:
