@@ -91,9 +91,10 @@ def test_sessions_that_are_all_the_same_prove_nothing() -> None:
 @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
 def test_a_corrected_chance_is_never_smaller_and_keeps_the_order(chances: list[float | None]) -> None:
     found = corrected(chances)
-    tested = sorted((raw, after) for raw, after in zip(chances, found, strict=True) if raw is not None)
+    both = zip(chances, found, strict=True)
+    tested = sorted((raw, after) for raw, after in both if raw is not None and after is not None)
     assert [raw is None for raw in chances] == [after is None for after in found]
-    assert all(after is not None and raw <= after <= 1 for raw, after in tested)
+    assert all(raw <= after <= 1 for raw, after in tested)
     assert all(one[1] <= other[1] for one, other in pairwise(tested) if one[0] < other[0])
 
 

@@ -30,7 +30,6 @@ MINUTES = (60, 150, 240)
 HALF_AN_HOUR_US = 1_800_000_000
 WITHOUT = range(150 if SOAK else 2)
 WITH = range(10 if SOAK else 1)
-PLAYED = [pytest.param(seed, edge, id=f"seed {seed}, edge {edge}") for seed in range(3) for edge in (0, 1)]
 
 
 def measured(seed: int, edge: float) -> StrategyOutcomes:
@@ -84,9 +83,9 @@ def _signed_premium(row: Row) -> float:
 
 
 def test_with_an_edge_an_hour_is_found_to_be_predicted() -> None:
-    for seed in WITH:
-        hour = measured(seed, 1.0).score[0]
-        assert (hour.is_found, (hour.mean or 0) > 0) == (True, True), f"seed {seed}"
+    hours = [measured(seed, 1.0).score[0] for seed in WITH]
+    assert all((hour.mean or 0) > 0 for hour in hours)
+    assert sum(hour.is_found for hour in hours) >= 0.8 * len(hours)
 
 
 def test_without_an_edge_nothing_is_found_more_often_than_by_chance() -> None:
@@ -96,20 +95,22 @@ def test_without_an_edge_nothing_is_found_more_often_than_by_chance() -> None:
 
 if SOAK:
 
-    @pytest.mark.parametrize(("seed", "edge"), PLAYED)
-    def test_a_bot_that_scores_session_after_session_finds_its_own_edge(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int, edge: int
+    @pytest.mark.parametrize(("seed", "edge"), [(seed, edge) for seed in range(3) for edge in (0, 1)])
+    def test_a_bot_that_scores_for_fifteen_sessions_finds_its_own_edge_or_none(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seed: int, edge: int
     ) -> None:
-        flags = ("--sessions", str(SESSIONS), "--seed", str(seed), "--edge", str(edge))
-        with made(tmp_path / "state", *flags) as folder:
+        # The generator's flow looks an hour ahead, so what is older than half an hour says little about the next one.
+        monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__LOOKBACK_S", "1800")
+        with made(tmp_path / "state", "--sessions", "16", "--seed", str(seed), "--edge", str(edge)) as folder:
             bot = Bot(folder, capsys)
-            for _ in range(SESSIONS - 1):
+            for _ in range(15):
                 assert bot.says("exchange", "tick", "next_open").code == 0
-                for step in ("60m", "90m", "90m"):
-                    assert bot.says("exchange", "tick", step).code == 0
+                for _ in range(11):
+                    assert bot.says("exchange", "tick", "30m").code == 0
                     assert bot.says("fetch-flow").code == 0
                     assert bot.says("score").code == 0
             (flow,) = bot.json("score", "--outcomes")["strategies"]
         hour = flow["score"][0]
-        assert hour["sessions"] == SESSIONS - 1
+        assert hour["sessions"] == 15
         assert hour["is_found"] == (edge == 1)
+        assert any(row["horizons"][0]["is_found"] for row in flow["components"]) == (edge == 1)
