@@ -13,7 +13,7 @@ from tradebot.auditing.outcomes import OutcomeRow, StrategyOutcomes
 from tradebot.model.decision import Gate
 
 SOAK = hypothesis.settings().max_examples > 1000
-PANELS = 600 if SOAK else 40
+PANELS = 600 if SOAK else 24
 SESSIONS = 24
 
 
