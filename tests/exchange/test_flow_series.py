@@ -234,6 +234,23 @@ def test_open_interest_by_strike_and_in_the_screener_is_that_of_the_day(traded: 
     }
 
 
+def test_the_open_interest_of_the_next_morning_tells_what_became_of_the_alerts(traded: World) -> None:
+    """Contracts that were opened mostly stay; of a contract with several alerts the last one counts."""
+    alerts = traded.get("/api/option-trades/flow-alerts?ticker_symbol=AAPL&older_than=2025-03-03T22:00:00Z&limit=200")
+    last = {alert["option_chain"]: alert for alert in reversed(alerts["data"])}
+    changes = {row["option_symbol"]: row for row in traded.get("/api/stock/AAPL/oi-change?limit=200")["data"]}
+    assert set(last) <= set(changes)
+    assert any(alert["all_opening_trades"] for alert in last.values())
+    for contract, alert in last.items():
+        change = changes[contract]
+        assert (change["last_oi"], change["volume"]) == (alert["open_interest"], alert["volume"])
+        assert 0 <= change["curr_oi"] == change["last_oi"] + change["oi_diff_plain"]
+        assert change["oi_diff_plain"] <= alert["volume"]
+        assert change["oi_diff_plain"] >= int(0.6 * alert["volume"]) or not alert["all_opening_trades"]
+    sizes = [abs(row["oi_diff_plain"]) for row in changes.values()]
+    assert sizes == sorted(sizes, reverse=True)
+
+
 def test_the_screener_shows_the_price_and_filters_rows(traded: World) -> None:
     def names(query: str) -> set[str]:
         return {row["ticker"] for row in traded.get(f"/api/screener/stocks?{query}")["data"]}
