@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from tests.adapters.flow.test_stream import QUICK
@@ -43,7 +43,7 @@ class Followed:
 
     def __init__(self, url: str, stream: FlowStream) -> None:
         self.facts, self.events = MemoryFacts(), MemoryEvents()
-        self.now = datetime.min
+        self.now = datetime.now(UTC)
         flow = UnusualWhales(url, "sandbox", now=lambda: self.now, policy=RetryPolicy(attempts=1))
         self.follower = Follower(Following(stream, flow, self.facts, self.events, NAMES, 180, nullcontext))
 
@@ -54,6 +54,10 @@ class Followed:
             self.follower.look(session, lambda: now_of(place))
             assert time.monotonic() < deadline, self.follower.so_far
             time.sleep(0.01)
+
+    @property
+    def reconnected(self) -> bool:
+        return self.follower.so_far.joined > 1 and self.follower.whole
 
     def stored(self, session: Session) -> list[str]:
         facts = self.facts.load(NAMES, session.date, session.close).values()
@@ -74,11 +78,11 @@ def test_a_source_that_is_killed_while_it_streams_costs_nothing(tmp_path: Path) 
             followed.until(session, place, lambda: followed.stored(session) == alerts_of(place))
             more(place, 3)
             for connection in list(place._running.server_state.connections):
-                connection.transport.abort()  # type: ignore[union-attr]
+                connection.transport.abort()
             place.end()
             with served(tmp_path, place.port) as again:
                 more(again, 3)
-                followed.until(session, again, lambda: followed.follower.so_far.joined == 2 and followed.follower.whole)
+                followed.until(session, again, lambda: followed.reconnected)
                 more(again, 3)
                 followed.until(session, again, lambda: followed.stored(session) == alerts_of(again))
     so_far = followed.follower.so_far
@@ -87,9 +91,8 @@ def test_a_source_that_is_killed_while_it_streams_costs_nothing(tmp_path: Path) 
 
 
 def test_alerts_may_come_from_the_open_until_a_while_after_the_close() -> None:
-    session = Session(
-        datetime(2026, 11, 16).date(), *map(datetime.fromisoformat, ("2026-11-16T14:30Z", "2026-11-16T21:00Z"))
-    )
+    hours = (datetime.fromisoformat(f"2026-11-16T{hour}Z") for hour in ("14:30", "21:00"))
+    session = Session(date(2026, 11, 16), *hours)
     moments = ("14:29", "14:30", "21:15", "21:16")
     found = [may_stream(session, datetime.fromisoformat(f"2026-11-16T{moment}Z")) for moment in moments]
     assert found == [False, True, True, False]
