@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
+from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_secrets
 from tradebot.app.settings import Settings
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
+    from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.wire.http import Answer
+    from tradebot.adapters.wire.rows import Drift, DriftTally
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
@@ -65,14 +69,16 @@ def venue_of(
     return AlpacaVenue(url, data_url, key, secret, feed, settings.mode, before_read, heard)
 
 
-def flow_source_of(
-    url: str | None,
-    key: str | None,
-    folder: Path,
-    now: Callable[[], datetime],
-    heard: Callable[[Answer], None],
-    told_at: Callable[[Answer], datetime | None],
-) -> UnusualWhales:
+class FlowTalk(NamedTuple):
+    """What a conversation with the flow source needs: the sandbox's time and how to let it pass, and two listeners."""
+
+    now: Callable[[], datetime]
+    let_pass: Callable[[float], object]
+    heard: Callable[[Answer], None]
+    told_at: Callable[[Answer], datetime | None]
+
+
+def flow_source_of(settings: Settings, url: str | None, key: str | None, folder: Path, talk: FlowTalk) -> UnusualWhales:
     """Return the flow source at an address; raise OperatorError if its key isn't set."""
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
 
@@ -81,5 +87,36 @@ def flow_source_of(
             "options flow is NOT CONFIGURED: UW_API_KEY is not set",
             "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
         )
-    quota_file = folder / state_folder.FLOW_QUOTA
-    return UnusualWhales(url, key, now=now, quota_file=quota_file, heard=heard, told_at=told_at)
+    own_time = settings.mode is Mode.SANDBOX
+    return UnusualWhales(
+        url,
+        key,
+        # Real sources count by real time, which this machine knows without asking anybody.
+        now=talk.now if own_time else lambda: datetime.now(UTC),
+        sleep=talk.let_pass if own_time else time.sleep,
+        allowance=allowance_of(settings),
+        quota_file=folder / state_folder.FLOW_QUOTA,
+        heard=talk.heard,
+        told_at=talk.told_at,
+    )
+
+
+def drift_tally(events: JsonlEvents) -> DriftTally:
+    """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
+    from tradebot.adapters.wire.rows import DriftTally
+
+    def note(drift: Drift) -> None:
+        details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
+        events.emit(EventKind.ANSWER_DIFFERS.at(datetime.now(UTC), details))
+
+    return DriftTally(note)
+
+
+def require_sending(settings: Settings) -> None:
+    """Raise OperatorError if the bot is in shadow."""
+    if settings.shadow:
+        raise OperatorError(
+            "this bot is in shadow: it sends nothing",
+            "set shadow: false in its configuration, or use a bot that trades",
+            code=ExitCode.REFUSED,
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
+from tradebot.model.event import SystemEvent
 from tradebot.model.flow import FlowPage
 from tradebot.model.intent import Intent
 from tradebot.model.kind import AnyKind
@@ -18,6 +19,10 @@ class NoFlow:
         """Crash: a pass that fetches flow must be given a real source."""
         raise AssertionError(f"a pass without flow asked for {kind.name} of {symbol} on {session}")
 
+    def calls_left(self) -> int | None:
+        """Crash: a pass that fetches flow must be given a real source."""
+        raise AssertionError("a pass without flow asked how many calls are left")
+
 
 class NoBars:
     """Stand-in for bars in passes that ask no strategy."""
@@ -25,6 +30,13 @@ class NoBars:
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Crash: a pass that asks strategies must be given real bars."""
         raise AssertionError(f"a pass without bars asked for {need.timeframe} of {len(symbols)} symbols at {until}")
+
+
+class NoEvents:
+    """Stand-in for the log of events where nothing may be recorded."""
+
+    def emit(self, event: SystemEvent) -> None:
+        """Record nothing."""
 
 
 class ShutOrders:

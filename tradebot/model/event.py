@@ -150,6 +150,20 @@ class EventKind(Enum):
         "The stream is connected, but the alerts shown didn't come over it, so it is connected again. It is told once, "
         "until a check in which nothing is missing.",
     )
+    REPLIES_BEGUN_ANEW = (
+        "flow",
+        "REPLIES_BEGUN_ANEW",
+        Severity.WARN,
+        "The store of the flow source's replies was damaged or lost, and a new one was started. It is INFO if there "
+        "was nothing to move aside.",
+    )
+    REPLY_NOT_KEPT = (
+        "flow",
+        "reply_not_kept",
+        Severity.WARN,
+        "A reply of the flow source couldn't be kept, so its session can't be scored again exactly. Its facts were "
+        "stored all the same.",
+    )
     HALTED_ITSELF = ("halts", "halted_itself", Severity.CRITICAL, "The bot halted itself.")
     HALTED_BY_FILE = ("halts", "halted_by_file", Severity.WARN, "A person's HALT file was taken over into the books.")
     HALT_OVERRIDDEN = ("halt", "overridden", Severity.WARN, "A person ended a halt although its cause still holds.")

@@ -22,6 +22,7 @@ MARKER = "state.id"
 LEDGER = "ledger.db"
 FACTS = "facts.db"
 BARS = "bars.db"
+REPLIES = "replies.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EXCHANGE = "exchange"
@@ -46,6 +47,9 @@ OWN_FILES = (
     BARS,
     f"{BARS}-wal",
     f"{BARS}-shm",
+    REPLIES,
+    f"{REPLIES}-wal",
+    f"{REPLIES}-shm",
     JOURNAL,
     CHECKED,
     EVENTS,
@@ -59,7 +63,7 @@ OWN_FILES = (
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
-COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
+COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
