@@ -282,7 +282,7 @@ def register(app: typer.Typer) -> None:
         is fetched less often, or left out.
         """
         if stream or lasting:
-            _check_alone(stream, endpoint, symbol, force_slot)
+            _check_alone(stream, endpoint, symbol, plan, force_slot)
             with opened(state_dir, config) as bot:
                 report = streaming.run(bot, lasting=lasting)
             finish(report, as_json)
