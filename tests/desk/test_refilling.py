@@ -51,6 +51,9 @@ class Rest:
         kept.sort(key=lambda row: self._at(row) or NOW, reverse=True)
         return FlowPage(kind.name, symbol, tuple(kept[: int(params["limit"])]), Quota(len(self.asked), 15_000, None))
 
+    def calls_left(self) -> int | None:
+        return None
+
     def _is_between(self, row: Any, newer: str, older: str | None) -> bool:
         at = self._at(row)
         if at is None:

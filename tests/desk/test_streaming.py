@@ -58,9 +58,8 @@ class Scene:
         self.follower = self.new_follower()
 
     def new_follower(self) -> Follower:
-        return Follower(
-            Following(self.wire, self.rest, self.facts, self.events, NAMES, self.check_s, self.alone, self.keep)
-        )
+        facts, events, check_s = self.facts, self.events, self.check_s
+        return Follower(Following(self.wire, self.rest, facts, events, NAMES, check_s, self.alone, self.keep))
 
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
         self.kept.append((page, session, at))
