@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift
+from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
 
 LONGEST_EXAMPLE = 160
 LEAST_ROWS = 100
@@ -119,11 +119,13 @@ def broken(found: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
     return tuple(drift for drift in found if drift.breach.harms and drift.share > largest_share)
 
 
-def null_shares(replies: Iterable[CheckedReply]) -> Mapping[str, Mapping[str, tuple[int, int]]]:
-    """Return, by kind and field, how many values were null, of how many rows; fields without a null are left out."""
-    rows: Counter[str] = Counter()
-    nulls: dict[str, Counter[str]] = defaultdict(Counter)
-    for reply in replies:
-        rows[reply.endpoint] += reply.rows
-        nulls[reply.endpoint].update(reply.nulls)
-    return {kind: {name: (count, rows[kind]) for name, count in each.items()} for kind, each in nulls.items()}
+def more_nulls(kind: str, current: NullCounts, usual: NullCounts) -> tuple[Drift, ...]:
+    """Return the fields that are null much more often than they used to be; none if there are too few rows to say."""
+    if min(current.rows, usual.rows) < LEAST_ROWS:
+        return ()
+    shares = ((name, count, usual.nulls.get(name, 0) / usual.rows) for name, count in current.nulls.items())
+    return tuple(
+        Drift(kind, Breach.NULL, name, count, current.rows, f"usually in {share:.0%} of the rows")
+        for name, count, share in shares
+        if count / current.rows > share + NULLS_ABOVE
+    )

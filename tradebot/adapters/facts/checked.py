@@ -2,21 +2,22 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack
-from tradebot.model.contract import CheckedReply, ContractFinding
+from tradebot.model.contract import CheckedReply, ContractFinding, NullCounts
 from tradebot.model.flow import Intake
 
-NEWEST = """SELECT endpoint, symbol, max(at), received, found, counts FROM intakes
+NEWEST = """SELECT endpoint, symbol, at, received, found, counts, max(sequence) FROM intakes
     LEFT JOIN findings ON findings.intake = sequence LEFT JOIN nulls ON nulls.intake = sequence
     WHERE at BETWEEN ?1 AND ?2 AND received > 0 GROUP BY endpoint, symbol"""
-"""Select the newest reply with rows about each kind and symbol; with max(), SQLite takes the other columns from it."""
-ALL = """SELECT endpoint, symbol, at, received, found, counts FROM intakes
-    LEFT JOIN findings ON findings.intake = sequence LEFT JOIN nulls ON nulls.intake = sequence
-    WHERE at BETWEEN ?1 AND ?2 AND received > 0 ORDER BY sequence"""
+"""Select the newest reply with rows about each kind and symbol: with max(), SQLite takes all columns from one row."""
+ROWS = "SELECT endpoint, sum(received) FROM intakes WHERE at >= ?1 AND at < ?2 GROUP BY endpoint"
+NULLS = """SELECT endpoint, each.key, sum(each.value) FROM intakes JOIN nulls ON intake = sequence
+    CROSS JOIN json_each(counts) AS each WHERE at >= ?1 AND at < ?2 GROUP BY endpoint, each.key"""
 ANY = "SELECT 1 FROM findings JOIN intakes ON intake = sequence WHERE at BETWEEN ?1 AND ?2 LIMIT 1"
 
 
@@ -29,20 +30,14 @@ def store(database: sqlite3.Connection, reply: int | None, intake: Intake) -> No
         database.execute("INSERT INTO nulls (intake, counts) VALUES (?, ?)", (reply, json_text(dict(intake.nulls))))
 
 
-def newest(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+def suspicious(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
     """Return the newest reply with rows about each kind and symbol; none if no reply in this span has a finding."""
-    span = time_text(since), time_text(now)
-    if database.execute(ANY, span).fetchone() is None:
-        return ()
-    return _replies(database, NEWEST, span)
+    found = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
+    return newest(database, since, now) if found else ()
 
 
-def every(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return all replies with rows in a span, oldest first."""
-    return _replies(database, ALL, (time_text(since), time_text(now)))
-
-
-def _replies(database: sqlite3.Connection, query: str, span: tuple[str, str]) -> tuple[CheckedReply, ...]:
+def newest(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+    """Return the newest reply with rows about each kind and symbol in a span of time."""
     return tuple(
         CheckedReply(
             endpoint,
@@ -52,5 +47,14 @@ def _replies(database: sqlite3.Connection, query: str, span: tuple[str, str]) ->
             tuple(unpack(ContractFinding, each) for each in json.loads(found or "[]")),
             json.loads(counts or "{}"),
         )
-        for endpoint, symbol, at, rows, found, counts in database.execute(query, span)
+        for endpoint, symbol, at, rows, found, counts, _ in database.execute(NEWEST, (time_text(since), time_text(now)))
     )
+
+
+def nulls(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, NullCounts]:
+    """Return how many values of each kind's fields were null in the replies from `since` to before `until`."""
+    span = time_text(since), time_text(until)
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for endpoint, name, count in database.execute(NULLS, span):
+        found[endpoint][name] = count
+    return {kind: NullCounts(rows, found[kind]) for kind, rows in database.execute(ROWS, span)}
