@@ -68,7 +68,7 @@ def _moment(day: date, text: str | None) -> datetime | None:
 
 
 def _render(console: "Console", data: ScoredAgain) -> None:
-    from commands.score.verb import show
+    from commands.score.screen import show
 
     console.print(
         f"Session {data.session} from {counted(data.replies, 'kept reply', 'kept replies')}; nothing is recorded"

@@ -20,7 +20,7 @@ READS = {"flow": frozenset({"dark_pool"}), "alerts": frozenset({"flow_alerts"})}
 
 
 def replied(kind: str, symbol: str, at: datetime, *findings: ContractFinding, received: int = 10) -> Intake:
-    return Intake(kind, symbol, at, received, (), 0, 0, (), findings)
+    return Intake(kind, symbol, at, received, (), 0, 0, (), findings, {})
 
 
 def drifts_after(*replies: Intake, now: datetime = NOW) -> dict[str, str]:
@@ -59,5 +59,5 @@ def test_a_pass_enters_nothing_while_a_core_signal_is_broken() -> None:
     (record,) = trade_once(world, call()).candidates
     assert record.terminal is not None
     assert record.terminal.reason is Reason.CORE_CONTRACT_BROKEN
-    assert record.terminal.observed == "flow_alerts: strike has another type in 10 of 40 rows"
+    assert record.terminal.observed == "flow_alerts: strike has another type in 10 of 10 rows"
     assert record.client_order_id is None

@@ -1,11 +1,12 @@
 """The part of the configuration that the trading core needs."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
+from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
 from tradebot.limits import DisplacementRules, ExitRules
 from tradebot.model.flow import FlowWindow
+from tradebot.model.record import Job
 from tradebot.ports.world import OwnRules, Rules
 
 
@@ -25,17 +26,17 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,
+        funds=frozenset(settings.funds),
+        streamed=settings.unusual_whales.stream,
+        fetch_times=str(settings.timetable.get(Job.FETCH_FLOW, "")),
+        allowance=allowance_of(settings),
     )
 
 
 def _flow(settings: Settings) -> FlowWindow | None:
     """Return which alerts count toward the direction of flow, or None if the flow strategy is off."""
     flow = settings.strategies.flow
-    if flow is None:
-        return None
-    return FlowWindow(
-        timedelta(seconds=flow.lookback_s), flow.min_alert_premium_usd, flow.max_days_to_expiry, flow.premium_scale_usd
-    )
+    return None if flow is None else flow.window()
 
 
 def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import (
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -25,6 +26,7 @@ from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
 from tradebot.limits import Frozen
 from tradebot.model.trading import Mode
+from tradebot.strategies.flow_settings import EARLIER_NAMES
 from tradebot.text import expected
 
 PREFIX = "TRADEBOT_"
@@ -32,6 +34,10 @@ SEPARATOR = "__"
 ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
+USER_LAYER = 2
+"""The place of the user's file among the layers."""
+PLANNING: Mapping[str, object] = {"purpose": "to see whether flow can be fetched in time"}
+"""What loads settings whose flow can't be fetched in time."""
 EMPTY_SECTIONS = frozenset({"themes", "betas"})
 """Sections that may be empty."""
 
@@ -40,8 +46,8 @@ class Settings(Sections):
     """The complete configuration, with each value checked by itself and against the others."""
 
     @model_validator(mode="after")
-    def _relations(self) -> "Settings":
-        problems = list(relations.problems(self))
+    def _relations(self, info: ValidationInfo) -> "Settings":
+        problems = list(relations.problems(self, flow_must_fit=info.context is not PLANNING))
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -56,6 +62,8 @@ class Loaded:
     file_mode: str = ""
     unread: ConfigurationError | None = None
     """Why the file and environment don't make valid settings; `settings` are then the accepted ones."""
+    left_out: tuple[str, ...] = ()
+    """What the universe's file lists besides what can be bought, such as indexes."""
 
     @property
     def count(self) -> int:
@@ -71,8 +79,16 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else here.parent / "config" / name
 
 
-def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Loaded:
-    """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name."""
+def load(
+    user_file: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object] | None = None,
+    purpose: object = None,
+) -> Loaded:
+    """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name.
+
+    With the purpose of PLANNING, flow that can't be fetched in time is no error.
+    """
     base = load_yaml(shipped("base.yaml"))
     user = load_yaml(user_file) if user_file else {}
     over, variables = _from_environment(environ)
@@ -86,18 +102,24 @@ def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str,
     ]
     merged: dict[str, object] = {}
     origins: dict[str, str] = {}
+    left_out: tuple[str, ...] = ()
+    if any(isinstance(layer.get("universe"), str) for _, layer in layers):
+        from tradebot.app.universe import with_universe
+
+        layers, left_out = with_universe(layers, shipped("universes"), USER_LAYER)
     for source, layer in layers:
         _merge(merged, layer, source, origins, "")
     merged["mode"] = mode
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
     try:
-        return Loaded(Settings.model_validate(merged), origins, mode_said(user.get("mode")))
+        settings = Settings.model_validate(merged, context=purpose)
     except ValidationError as bad:
         raise ConfigurationError(
             _explain(bad, origins),
             "correct it where it is set, then run the command again (config/base.yaml explains every setting)",
         ) from None
+    return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out)
 
 
 def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
@@ -246,6 +268,8 @@ def _shown(value: object) -> str:
 
 def _suggestion(location: list[str]) -> str:
     """Suggest what a wrong name was meant to be: the same name in another section, else the nearest one beside it."""
+    if said := EARLIER_NAMES.get(".".join(location)):
+        return f" any more; {said}"
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
     near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
     if elsewhere:

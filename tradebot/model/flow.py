@@ -11,10 +11,6 @@ from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Fact
 
-REQUESTS_PER_MINUTE = 90
-"""How many requests we send to the source in the long run; its smallest plan allows 120."""
-
-
 FLOW_ALERTS = "flow_alerts"
 """The kind of fact by which entries judge whether flow is fresh. It is fetched wherever any kind is needed."""
 
@@ -85,13 +81,55 @@ class FlowAlert:
         return net if self.right is Right.CALL else -net
 
 
+@dataclass(frozen=True, slots=True)
+class AlertFilters:
+    """Which alerts count, by the source's own parameter names; None means that it doesn't matter.
+
+    Premiums are in USD, sizes and volumes in contracts, `dte` is days to expiry, and `perc` are shares of an alert's
+    premium, 0 to 1. A flag that is true asks for such alerts, and one that is false excludes them.
+    """
+
+    min_premium: float | None = None
+    max_premium: float | None = None
+    min_dte: int | None = None
+    max_dte: int | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    min_volume: int | None = None
+    max_volume: int | None = None
+    min_open_interest: int | None = None
+    max_open_interest: int | None = None
+    min_volume_oi_ratio: float | None = None
+    max_volume_oi_ratio: float | None = None
+    min_ask_perc: float | None = None
+    max_ask_perc: float | None = None
+    min_bid_perc: float | None = None
+    max_bid_perc: float | None = None
+    all_opening: bool | None = None
+    is_sweep: bool | None = None
+    is_floor: bool | None = None
+    is_multi_leg: bool | None = None
+    is_ask_side: bool | None = None
+    is_bid_side: bool | None = None
+    is_call: bool | None = None
+    is_put: bool | None = None
+    is_otm: bool | None = None
+    vol_greater_oi: bool | None = None
+    size_greater_oi: bool | None = None
+    issue_types: tuple[str, ...] | None = None
+    rule_name: tuple[str, ...] | None = None
+
+
 class FlowWindow(NamedTuple):
-    """Which alerts count toward the direction of flow, as the flow strategy's settings say."""
+    """Which alerts count toward the direction of flow, and against what, as the flow strategy's settings say.
+
+    A symbol's premium is compared with `scale_share` of its trailing daily premium, which needs `min_sessions`.
+    """
 
     lookback: timedelta
-    min_premium_usd: float
-    max_days: int
-    premium_scale_usd: float
+    filters: AlertFilters
+    scale_share: float
+    min_sessions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +147,36 @@ class Quota:
     used_today: int | None
     daily_limit: int | None
     left_this_minute: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many calls the source's plan allows in a minute and in a day, and the share of the day that we plan to leave.
+
+    The day begins at 20:00 in New York.
+    """
+
+    per_minute: int
+    per_day: int
+    reserve_fraction: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Return how many calls a minute we make in the long run.
+
+        With the burst, a minute holds 14 in 15 of what the plan allows, so that calls that arrive late do no harm.
+        """
+        return self.per_minute * 5 / 6
+
+    @property
+    def burst(self) -> float:
+        """Return how many calls we make at once after a rest."""
+        return self.per_minute / 10
+
+    @property
+    def planned_a_day(self) -> int:
+        """Return how many calls a day the timetable may make."""
+        return int(self.per_day * (1 - self.reserve_fraction))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +200,8 @@ class FlowPage:
 class Intake:
     """One normalized reply: what was received, what was kept, and what was dropped and why.
 
-    `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field.
+    `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field. They
+    are None if the rows weren't checked, because they came in a form that isn't documented.
     """
 
     endpoint: str
@@ -144,4 +213,4 @@ class Intake:
     duplicates: int
     rejected: tuple[RejectedRow, ...]
     findings: tuple[ContractFinding, ...] = ()
-    nulls: Mapping[str, int] = field(default_factory=dict)
+    nulls: Mapping[str, int] | None = None

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     QUOTE_STALE = auto()
     QUOTE_FROM_FUTURE = auto()
     NO_DIRECTION = auto()
+    FAMILIES_TOO_FEW = auto()
     LONG_ONLY = auto()
     CANDIDATE_STALE = auto()
     CANDIDATE_EXPIRED = auto()

@@ -43,22 +43,15 @@ class _Found(NamedTuple):
     example: str
 
 
-def check(fields: Mapping[str, str], rows: Iterable[object]) -> Checked:
-    """Compare rows with the documented fields; without any documented field there is nothing to compare."""
-    if not fields:
-        return Checked()
-    counts: Counter[_Shape] = Counter()
-    first: dict[_Shape, Mapping[str, object]] = {}
-    strays = list[object]()
-    for row in rows:
-        if isinstance(row, dict):
-            shape = tuple(row), tuple(map(type, row.values()))
-            counts[shape] += 1
-            if shape not in first:
-                first[shape] = row
-        else:
-            strays.append(row)
+def check(fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[object] = ()) -> Checked:
+    """Compare rows with the documented fields, if any are; `foreign` are those of other tickers than the one asked for.
+
+    Values are compared by their types alone; whoever reads a text as a number rejects what isn't one.
+    """
     found: dict[tuple[Breach, str], list[ContractFinding]] = defaultdict(list)
+    if foreign:
+        found[Breach.FOREIGN, ""].append(ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0])))
+    counts, first, strays = _shapes(rows if fields else ())
     nulls: Counter[str] = Counter()
     for shape, row in first.items():
         nulls.update({name: counts[shape] for name, value in row.items() if value is None})
@@ -70,9 +63,23 @@ def check(fields: Mapping[str, str], rows: Iterable[object]) -> Checked:
     return Checked(tuple(_together(each) for _, each in sorted(found.items())), dict(nulls))
 
 
-def foreign(rows: Sequence[object]) -> ContractFinding:
-    """Return the finding of rows, at least one, that belong to another ticker than the one asked for."""
-    return ContractFinding(Breach.FOREIGN, "", len(rows), _excerpt(rows[0]))
+def _shapes(
+    rows: Iterable[object],
+) -> tuple[Mapping[_Shape, int], Mapping[_Shape, Mapping[str, object]], Sequence[object]]:
+    """Return how many rows have each combination of fields and types, the first of each, and what isn't an object."""
+    counts: dict[_Shape, int] = {}
+    first: dict[_Shape, Mapping[str, object]] = {}
+    strays = list[object]()
+    for row in rows:
+        if isinstance(row, dict):
+            shape = tuple(row), tuple(map(type, row.values()))
+            if shape in counts:
+                counts[shape] += 1
+            else:
+                counts[shape], first[shape] = 1, row
+        else:
+            strays.append(row)
+    return counts, first, strays
 
 
 def _together(same: Sequence[ContractFinding]) -> ContractFinding:

@@ -58,7 +58,7 @@ def test_the_copy_kept_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> No
         ("replies", ("replies.db", "replies.db-wal", "replies.db-shm")),
         ("events", ("system_events.jsonl", "system_events.jsonl.5")),
         ("latch", ("ARMED", "HALT")),
-        ("marks", ("state.id", "books.checked", "sending", "lock", "serve.lock", "fetch.lock", "setup.lock")),
+        ("marks", ("state.id", "books.checked", "sending", *state_folder.LOCKS)),
         ("quota", (state_folder.FLOW_QUOTA,)),
         ("configuration", ("tradebot.yaml",)),
         ("moved aside", ("facts.db.damaged-1", "facts.db.damaged-2-wal", "facts.db.damaged-2-shm")),

@@ -24,7 +24,7 @@ from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored, SymbolFacts
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Scored, SymbolFacts
 from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.sectors import SOURCE_SECTORS
@@ -162,6 +162,26 @@ class SqliteFacts:
         )
         with self._guard(ValueError):
             return tuple(self._cycle(sequence, body) for sequence, body in reversed(heads))
+
+    def cycle(self, identity: str) -> CycleRecord | None:
+        """Return the pass with this id, or None if none is recorded."""
+        heads = self._rows(
+            "SELECT sequence, body FROM cycles WHERE json_extract(body, '$[0]') = ? ORDER BY sequence DESC LIMIT 1",
+            (identity,),
+        )
+        with self._guard(ValueError):
+            return next((self._cycle(sequence, body) for sequence, body in heads), None)
+
+    def judged(self, since: datetime, until: datetime) -> Sequence[Judged]:
+        """Return the entry candidates recorded from `since` on and before `until`, refused ones too, oldest first."""
+        with self._guard(ValueError):
+            return history.judged(self._database, since, until)
+
+    def first_scored(self) -> datetime | None:
+        """Return when the first recorded pass scored its candidates."""
+        jobs = json.dumps([Job.SCORE, Job.TRADE_ONCE])
+        ((at,),) = self._rows("SELECT min(at) FROM cycles WHERE job IN (SELECT value FROM json_each(?))", (jobs,))
+        return parse_time(at) if at else None
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""

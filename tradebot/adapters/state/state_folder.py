@@ -60,7 +60,7 @@ OWN_FILES = (
     "tradebot.yaml",
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
-LOCKS = ("lock", "serve.lock", "fetch.lock", "setup.lock")
+LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")

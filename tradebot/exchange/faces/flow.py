@@ -11,20 +11,24 @@ from typing import Protocol
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, route
+from tradebot.exchange.flow.endpoints import ENDPOINTS, Endpoint
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
+from tradebot.exchange.flow.series import Answered, Question
+from tradebot.exchange.flow_limits import FlowLimits
 from tradebot.exchange.jsontext import encode
+from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.times import DAY, HOUR, MINUTE, SECOND, new_york_date, parse_time, rfc3339
+from tradebot.exchange.times import DAY, SECOND, parse_time, rfc3339
 
 _TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 _BEARER = re.compile(r"Bearer +\S+", re.IGNORECASE)
-_DAILY_LIMIT = 50_000
-_DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
-_UNCAPPED = "1000000"
+_TOO_MANY = Refusal(429, {"message": "too many requests"})
+"""What the service's own answer says isn't known, but that it is JSON."""
 _ALERT_WINDOW = 7 * DAY
 _DEFAULT_IV_DAYS = 5
+_LISTS = ("issue_types[]", "sectors[]")
 _PRINT_ORDERS = ("executed_at", "premium", "size", "volume", "trf_executed_at")
 
 
@@ -55,40 +59,18 @@ class FlowSource(Protocol):
         """Return contracts by change of open interest, largest first."""
         ...
 
-
-class Quota:
-    """Counts requests by engine time: the day ends at 20:00 in New York, the minute with the clock.
-
-    The counts last as long as the server, because the log doesn't record reads.
-    """
-
-    def __init__(self) -> None:
-        self._day, self._day_count = "", 0
-        self._minute, self._minute_count = -1, 0
-
-    def headers(self, now_us: int) -> dict[str, str]:
-        """Count one request and return the headers that report the quota."""
-        day, minute = new_york_date(now_us + _DAY_ROLLS_BEFORE_MIDNIGHT), now_us // MINUTE
-        self._day_count = self._day_count + 1 if day == self._day else 1
-        self._minute_count = self._minute_count + 1 if minute == self._minute else 1
-        self._day, self._minute = day, minute
-        return {
-            "x-uw-token-req-limit": str(_DAILY_LIMIT),
-            "x-uw-daily-req-count": str(self._day_count),
-            "x-uw-minute-req-counter": str(self._minute_count),
-            "x-uw-req-per-minute-remaining": _UNCAPPED,
-            "x-uw-req-per-minute-reset": str((MINUTE - now_us % MINUTE) // 1000),
-            MADE_AT: rfc3339(now_us),
-        }
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Answer a question of one of the further series."""
+        ...
 
 
 class FlowFace:
-    """Handlers of the flow API."""
+    """Handlers of the flow API; without `limits`, any number of requests is answered."""
 
-    def __init__(self, engine: Engine, source: FlowSource) -> None:
+    def __init__(self, engine: Engine, source: FlowSource, limits: FlowLimits | None = None) -> None:
         self._engine = engine
         self._source = source
-        self._quota = Quota()
+        self._limits = limits or FlowLimits(None, None)
 
     def routes(self) -> list[Route]:
         """Return the routes, busiest first."""
@@ -99,13 +81,19 @@ class FlowFace:
             route("/api/stock/{ticker}/greek-exposure", GET=self._counted(self._greeks)),
             route("/api/stock/{ticker}/iv-rank", GET=self._counted(self._iv_ranks)),
             route("/api/stock/{ticker}/oi-change", GET=self._counted(self._oi_changes)),
+            *(route(one.path, GET=self._counted(self._further(one))) for one in ENDPOINTS),
         ]
 
     def _counted(self, handler: Callable[[Call, Params], bytes]) -> Handler:
         def answer(call: Call) -> Reply:
-            if not _BEARER.fullmatch(call.headers.get("authorization", "")):
+            key = call.headers.get("authorization", "")
+            if not _BEARER.fullmatch(key):
                 raise Refusal(401, {"message": "unauthorized"})
-            headers = self._quota.headers(self._engine.now_us)
+            now_us = self._engine.now_us
+            counted, refused_for_now = self._limits.count(key, now_us)
+            headers = {**counted, MADE_AT: rfc3339(now_us)}
+            if refused_for_now:
+                return refused(_TOO_MANY, headers)
             try:
                 return Reply(200, handler(call, _params(call)), headers)
             except Refusal as refusal:
@@ -165,6 +153,37 @@ class FlowFace:
         if params.choice("order", ("desc", "asc")) == "asc":
             rows.reverse()
         return envelope(rows[(page - 1) * limit : page * limit])
+
+    def _further(self, endpoint: Endpoint) -> Callable[[Call, Params], bytes]:
+        def answer(call: Call, params: Params) -> bytes:
+            lists = {name: call.values(name) for name in _LISTS}
+            question = Question(endpoint, call.raw_path, _about(call), _day(params, call), params, lists)
+            answered = self._source.answer(question, self._engine.now_us)
+            if endpoint.single and answered.rows:
+                return b'{"data":' + answered.rows[0].encoded + b"}"
+            return envelope(_page(answered.rows, endpoint, params), **answered.others)
+
+        return answer
+
+
+def _about(call: Call) -> str:
+    """Return the ticker or the sector in a path; empty if it has neither."""
+    if "ticker" in call.names:
+        return _ticker(call)
+    sector = call.names.get("sector", "")
+    if sector and sector not in SECTORS:
+        raise _unprocessable(call, f"Invalid path input: {sector[:40]} (valid example: Real Estate)")
+    return sector
+
+
+def _page(rows: Sequence[Row], endpoint: Endpoint, params: Params) -> Sequence[Row]:
+    """Return the rows of the page asked for, as many as the limit allows."""
+    if endpoint.limit is None:
+        return rows
+    limit, page = params.count("limit", *endpoint.limit), 0
+    if endpoint.paged:
+        page = params.count("page", 0, 10_000, 0)
+    return rows[page * limit : (page + 1) * limit]
 
 
 def refused(refusal: Refusal, headers: dict[str, str]) -> Reply:
