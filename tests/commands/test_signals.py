@@ -52,9 +52,10 @@ def test_in_a_session_each_signal_shows_its_evidence(fetched: Bot) -> None:
     assert (data["as_of"], data["market_open"], data["findings"]) == ("2026-11-17T15:00:00Z", True, 0)
     kinds = {kind["name"]: kind for kind in data["kinds"]}
     assert {kind["state"] for kind in kinds.values()} == {"HEALTHY"}
-    alerts, tide = kinds["flow_alerts"], kinds["market_tide"]
+    alerts = kinds["flow_alerts"]
     assert (alerts["core"], alerts["wanted"], alerts["answered"], alerts["match_rate"]) == (True, 4, 4, 1.0)
-    assert (tide["wanted"], tide["answered"], tide["age_s"]) == (1, 1, 0.0)
+    assert (alerts["age_s"], alerts["drifts"]) == (0.0, [])
+    assert 0 < alerts["null_rate"] < 1
     assert {part["state"] for part in data["components"]} == {"HEALTHY"}
     assert all(part["used"] <= part["symbols"] == 4 for part in data["components"])
 
@@ -96,5 +97,6 @@ def test_once_the_market_is_asleep_what_was_green_is_unknown(fetched: Bot) -> No
     assert fetched.says("reconcile").code == 0
     reply(fetched, "2026-11-17T20:30:00Z")
     data = fetched.json("signals")
-    assert {kind["state"] for kind in data["kinds"]} == {"UNKNOWN"}
+    states = {kind["name"]: kind["state"] for kind in data["kinds"]}
+    assert (states["flow_alerts"], states["dark_pool"]) == ("UNKNOWN", "UNKNOWN")
     assert (data["market_open"], data["findings"]) == (False, 0)
