@@ -17,7 +17,7 @@ from tests.worlds import NAMES, WITH_UNKNOWN, Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits, score
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.explain import funnel
-from tradebot.model.candidate import Purpose, Side
+from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import OrderStatus, OrderType
@@ -81,6 +81,16 @@ def test_an_order_is_a_limit_day_order_of_the_size_that_the_limits_give() -> Non
     assert (intent.purpose, intent.time_in_force, intent.cycle_id) == (
         Purpose.OPEN, "day", "trade-once.2026-11-16.open+30m",
     )  # fmt: skip
+
+
+def test_a_refused_candidate_keeps_the_components_of_its_score() -> None:
+    parts = (Component("flow", 0.1, 0.5, "2 alerts"), Component("dark_pool", None, 0.5, "no prints"))
+    scene = Scene(universe=WITH_UNKNOWN)
+    wants = [replace(wanted(symbol, score), components=parts) for symbol, score in (("AAPL", 0.5), ("MSFT", 0.1))]
+    world = scene.world(*wants, wanted("ZZZZ"))
+    for record in (trade_once(world, call()), score(world, call(Job.SCORE), scene.venue.clock())):
+        kept = {each.candidate.symbol: each.candidate.components for each in record.candidates}
+        assert kept == {"AAPL": parts, "MSFT": parts, "ZZZZ": ()}
 
 
 def test_a_refused_candidate_keeps_the_price_it_would_have_been_tried_at() -> None:

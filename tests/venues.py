@@ -251,6 +251,7 @@ class FakeFlow:
         self.rows = dict(rows or {})
         self.down: set[str] = set()
         self.asked: list[tuple[str, str | None]] = []
+        self.left: int | None = None
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         self.asked.append((kind.name, symbol))
@@ -258,6 +259,9 @@ class FakeFlow:
             raise TemporaryError(f"{kind.name} does not answer")
         rows = tuple(self.rows.get((kind.name, symbol), ()))
         return FlowPage(kind.name, symbol, rows, Quota(len(self.asked), 15_000, None))
+
+    def calls_left(self) -> int | None:
+        return self.left
 
 
 def opening(candidate: Candidate) -> Open:

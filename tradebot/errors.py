@@ -82,4 +82,12 @@ class TemporaryError(TradebotError):
 
 
 class AllowanceSpentError(TemporaryError):
-    """Raised when a source's allowance for the day is used up, so that nothing else needs to be asked today."""
+    """Raised when a source's allowance is used up for longer than a minute, so that nothing else needs to be asked."""
+
+
+class NotServedError(TemporaryError):
+    """Raised when a source works but refuses this one request, such as one about a ticker that it doesn't know."""
+
+
+class NotInPlanError(NotServedError):
+    """Raised when our plan of a source doesn't include what was asked, whoever it is about."""

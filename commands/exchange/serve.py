@@ -85,6 +85,8 @@ class Serving:
     fill: str
     latency: str
     rate_limit: int | None
+    flow_per_minute: int | None
+    flow_per_day: int | None
     faults: tuple[str, ...]
     finished: bool
     tick: str | None
@@ -105,6 +107,8 @@ class Wish:
     accounts: tuple[tuple[str, Decimal | None], ...]
     faults: tuple[str, ...] = ()
     latency: str | None = None
+    flow_per_minute: int | None = None
+    flow_per_day: int | None = None
 
 
 def serve(path: Path, wish: Wish, as_json: bool) -> None:
@@ -116,7 +120,7 @@ def serve(path: Path, wish: Wish, as_json: bool) -> None:
     folder = path / EXCHANGE
 
     def ready(url: str, status: Mapping[str, Any]) -> None:
-        data = _serving(path, url, status, wish.rate_limit)
+        data = _serving(path, url, status, wish)
         finish(Report("exchange-serve", data, lambda out: _render(out, data), mode="sandbox"), as_json)
         _note_other_cash(wish.accounts, status["accounts"])
 
@@ -129,6 +133,7 @@ def serve(path: Path, wish: Wish, as_json: bool) -> None:
             ready,
             pace=wish.pace,
             rate_limit=wish.rate_limit,
+            flow_limits=(wish.flow_per_minute, wish.flow_per_day),
             accounts=wish.accounts,
             faults=wish.faults,
             latency=wish.latency,
@@ -147,7 +152,7 @@ def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: 
             )
 
 
-def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | None) -> Serving:
+def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Serving:
     from tradebot.adapters.state.state_folder import EXCHANGE, option
     from tradebot.app.connecting import SANDBOX_KEY
 
@@ -165,7 +170,9 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | 
         pace=status["pace"],
         fill=status["market"]["fill"]["model"],
         latency=status["latency"],
-        rate_limit=rate_limit,
+        rate_limit=wish.rate_limit,
+        flow_per_minute=wish.flow_per_minute,
+        flow_per_day=wish.flow_per_day,
         faults=tuple(status["faults"]),
         finished=status["finished"],
         tick=None if status["finished"] else f"tradebot exchange tick {step} {option(path)}",
@@ -183,7 +190,7 @@ def _render(out: "Console", data: Serving) -> None:
         f"The embedded exchange of {data.folder} answers at {data.url} until Ctrl-C",
         "  orders and prices (Alpaca's API), trading and data at the same address:",
         *(f"    key {row.key}, secret {row.secret}: account {row.name}, {row.cash:,.2f} USD" for row in data.accounts),
-        f"  options flow (Unusual Whales' API): Authorization: Bearer {data.flow_key}",
+        f"  options flow (Unusual Whales' API): Authorization: Bearer {data.flow_key}{_flow_limits(data)}",
         f"  in a browser: {data.page}",
         f"  orders fill {FILLS[data.fill]}; {limit}",
         *([f"  cancels and replacements arrive later: latency {data.latency}"] if data.latency != "instant" else []),
@@ -192,6 +199,15 @@ def _render(out: "Console", data: Serving) -> None:
     )
     for line in lines:
         out.print(line, markup=False)
+
+
+def _flow_limits(data: Serving) -> str:
+    limits = (
+        f"{most:,} requests a {time}"
+        for most, time in ((data.flow_per_minute, "minute"), (data.flow_per_day, "day"))
+        if most is not None
+    )
+    return "".join(f"; {limit}" for limit in limits)
 
 
 def _time_lines(data: Serving) -> Sequence[str]:
@@ -291,6 +307,14 @@ RateLimit = Annotated[
     int | None,
     typer.Option("--rate-limit", min=1, max=1_000_000, help="Requests per minute and key (Alpaca allows 200)."),
 ]
+FlowRateLimit = Annotated[
+    int | None,
+    typer.Option("--flow-rate-limit", min=1, max=1_000_000, help="Flow requests per minute and key (plans: 120)."),
+]
+FlowDailyLimit = Annotated[
+    int | None,
+    typer.Option("--flow-daily-limit", min=1, max=10_000_000, help="Flow requests per day and key (plans: 15000)."),
+]
 Accounts = Annotated[
     list[str] | None,
     typer.Option("--account", help="Add an account, NAME or NAME=CASH; key and secret are NAME."),
@@ -320,6 +344,8 @@ def register(app: typer.Typer) -> None:
         account: Accounts = None,
         faults: FaultScripts = None,
         latency: Latency = None,
+        flow_rate_limit: FlowRateLimit = None,
+        flow_daily_limit: FlowDailyLimit = None,
         fill: Fill = None,
         bars: Bars = None,
         bar_stamp: BarStamp = None,
@@ -351,5 +377,6 @@ def register(app: typer.Typer) -> None:
         flags = flags_of("sandbox", market_flags(market), symbol_flags(symbols))
         scripts = tuple(script_of(name) for name in faults or ())
         settings, every_symbol = _settings(path, Options(state_dir, config), pace, flags)
-        wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency)
+        flow_limits = (flow_rate_limit, flow_daily_limit)
+        wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency, *flow_limits)
         serve(path, wish, as_json)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ import typer
 
 from commands.exchange.place import ANOTHER, exchange_of, note_if_started
 from commands.shared.completing import steps
+from commands.shared.durations import seconds_in
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import CLOCK, stamp, when, zone
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 MOMENTS = frozenset({"open", "close", "next_open"})
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)")
-UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,13 @@ def seconds_of(text: str) -> int | None:
     """Return the seconds in a duration such as 5m, or None for a moment; raise OperatorError for anything else."""
     if text in MOMENTS or ISO_TIME.fullmatch(text):
         return None
-    match = re.fullmatch(r"(\d{1,7})([smh])", text)
-    if match is None or not int(match[1]):
+    amount = seconds_in(text)
+    if amount is None:
         raise OperatorError(
             f"can't read {clean(text)[:20]!r} as a time step",
             "write 90s, 5m, 2h, open, close, next_open or a time such as 2026-11-16T21:00Z",
         )
-    return int(match[1]) * UNITS[match[2]]
+    return amount
 
 
 def _render_ticked(out: "Console", data: Ticked, another: str) -> None:

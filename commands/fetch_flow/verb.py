@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, ForceSlot, Json, Report, StateDir, caller, finish, opened, progress_bar
+from commands.fetch_flow import streaming
+from commands.shared.surface import (
+    Config,
+    ForceSlot,
+    Json,
+    Report,
+    StateDir,
+    caller,
+    finish,
+    opened,
+    opened_to_plan,
+    progress_bar,
+)
 from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.text import counted
@@ -44,12 +56,18 @@ class EndpointCount:
 
 @dataclass(frozen=True, slots=True)
 class FlowFetched:
-    """One pass of fetching; `new` counts facts that were not stored before."""
+    """One pass of fetching; `new` counts facts that were not stored before.
+
+    `later` counts the calls that were due, but only fit the next slot; `left_out` are the kinds of facts that the
+    source's limits leave no calls for.
+    """
 
     at: datetime
     session: date
     calls: int
     not_due: int
+    later: int
+    left_out: tuple[str, ...]
     new: int
     endpoints: tuple[EndpointCount, ...]
     failures: tuple["Failure", ...]
@@ -136,7 +154,9 @@ def _data(fetched: "Fetched") -> FlowFetched:
         at=fetched.at,
         session=fetched.session,
         calls=fetched.calls,
-        not_due=fetched.skipped,
+        not_due=fetched.skipped - fetched.later,
+        later=fetched.later,
+        left_out=fetched.left_out,
         new=fetched.new,
         endpoints=tuple(_count(fetched.intakes)),
         failures=fetched.failures,
@@ -190,6 +210,11 @@ def _render(console: "Console", data: FlowFetched) -> None:
         console.print("  No strategy in use reads options flow.")
     if data.not_due:
         console.print(f"  {counted(data.not_due, 'call')} not due yet")
+    if data.later:
+        console.print(f"  {counted(data.later, 'call')} left for the next slot: no more fit into the source's rate")
+    if data.left_out:
+        console.print(f"  Not fetched, to stay within the source's limits: {', '.join(data.left_out)}")
+        console.print("  Next: tradebot fetch-flow --plan")
     numbers = (number(name) for name in ("calls", "rows", "kept", "foreign", "duplicates", "newest"))
     table = Table("endpoint", *numbers, sentence("bad rows", "bad rows:"))
     for row in data.endpoints:
@@ -213,10 +238,23 @@ def _age(row: EndpointCount) -> str:
     return f"of {row.newest:%m-%d}" if row.newest_age_s is None else f"{row.newest_age_s:,.0f} s old"
 
 
+def _check_alone(stream: bool, *others: object) -> None:
+    """Refuse options that don't go with each other."""
+    if not stream:
+        raise typer.BadParameter("it goes with --stream", param_hint="--for")
+    if any(others):
+        raise typer.BadParameter("it takes no option but --for", param_hint="--stream")
+
+
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("fetch-flow", epilog="tradebot fetch-flow\ntradebot fetch-flow --endpoint flow_alerts --symbol AAPL")
+    @app.command(
+        "fetch-flow",
+        epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"
+        "tradebot fetch-flow --endpoint flow_alerts --symbol AAPL\n"
+        "tradebot fetch-flow --stream --for 5m",
+    )
     def fetch_flow(
         endpoint: Annotated[
             list[str] | None, typer.Option("--endpoint", help="Fetch from this endpoint now; repeatable.")
@@ -224,15 +262,38 @@ def register(app: typer.Typer) -> None:
         symbol: Annotated[
             list[str] | None, typer.Option("--symbol", help="Fetch for this symbol now; repeatable.")
         ] = None,
+        plan: Annotated[
+            bool, typer.Option("--plan", help="Show what a session of fetching takes; ask the source nothing.")
+        ] = False,
         force_slot: ForceSlot = False,
+        stream: Annotated[
+            bool, typer.Option("--stream", help="Get alerts as they come, over the source's websocket.")
+        ] = False,
+        lasting: Annotated[
+            str | None, typer.Option("--for", help="With --stream: for how long, such as 90s or 5m [until the close].")
+        ] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
         """Fetch options flow from the endpoints that are due.
 
-        Valid rows are stored; the others are counted by what is wrong with them.
+        Valid rows are stored; the others are counted by what is wrong with them. What doesn't fit the source's limits
+        is fetched less often, or left out.
         """
+        if stream or lasting:
+            _check_alone(stream, endpoint, symbol, force_slot)
+            with opened(state_dir, config) as bot:
+                report = streaming.run(bot, lasting=lasting)
+            finish(report, as_json)
+            return
+        if plan:
+            from commands.fetch_flow.plan import run as run_plan
+
+            with opened_to_plan(state_dir, config) as bot:
+                planned = run_plan(bot)
+            finish(planned, as_json)
+            return
         with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
             report = run(
                 bot,

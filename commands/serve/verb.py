@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from commands.serve.lanes import Shift
     from jobs.duty import Duty
-    from jobs.runner import Line, Pace
+    from jobs.runner import Lane, Line, Pace
     from tradebot.app.wiring import App
 
 SPEED = 60.0
@@ -60,7 +60,8 @@ def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], Non
         if isinstance(pace, EngineTime):
             # While an answer of the flow source takes its time, what is due for trading runs.
             app.let_pass = lambda seconds: runner.meanwhile(pace.passing(seconds))
-            tick_until(runner.tick, lambda: runner.over)
+            with _streaming(app, tell, runner.tick) as tick:
+                tick_until(tick, lambda: runner.over)
             code = runner.exit_code
         else:
             code = _in_lanes(app, shift, stop, reconciled=runner.reconciled)
@@ -68,9 +69,27 @@ def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], Non
     return code
 
 
+@contextmanager
+def _streaming(app: "App", tell: "Callable[[Line], None]", tick: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Yield a tick that also follows the flow source's stream, if the configuration says so."""
+    if not app.settings.unusual_whales.stream:
+        yield tick
+        return
+    from commands.serve.streaming import StreamLane
+
+    with closing(StreamLane(app.twin(), tell)) as stream:
+
+        def both() -> None:
+            tick()
+            stream.tick()
+
+        yield both
+
+
 def _in_lanes(app: "App", shift: "Shift", stop: "Stop", *, reconciled: bool) -> ExitCode:
     """Run the jobs in real time, each lane in a thread of its own; return the exit code."""
     from commands.serve.lanes import lanes
+    from commands.serve.streaming import StreamLane
     from jobs.runner import tick_lanes
 
     working, upkeep = lanes(app, shift, reconciled=reconciled)
@@ -81,7 +100,10 @@ def _in_lanes(app: "App", shift: "Shift", stop: "Stop", *, reconciled: bool) -> 
 
     stop.ask = ask
     over = lambda: stop.asked or any(lane.over for lane in working.values())  # noqa: E731
-    tick_lanes({**working, "upkeep": upkeep}, over)
+    extra: dict[str, Lane] = {"upkeep": upkeep}
+    if app.settings.unusual_whales.stream:
+        extra["stream"] = StreamLane(app.twin(), shift.tell)
+    tick_lanes({**working, **extra}, over)
     return max(lane.exit_code for lane in working.values())
 
 

@@ -25,7 +25,8 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "demo": ("commands.demo.report:DemoData",),
     "serve": ("jobs.runner:Line",),
     "schedule": ("commands.schedule:Schedule",),
-    "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", NOT_RUN),
+    "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
+    "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
     "score": (PASS,),
     "score-from": ("commands.score.past:ScoredAgain",),
     "score-explain": ("commands.score.explained:Explained",),
@@ -76,7 +77,10 @@ DATA: Mapping[str, tuple[str, ...]] = {
 }
 """The data type of each document, by its place in the code: it is imported only when a schema is requested."""
 
-FURTHER: Mapping[str, tuple[str, ...]] = {"score": ("score-explain", "score-outcomes", "score-diff", "score-from")}
+FURTHER: Mapping[str, tuple[str, ...]] = {
+    "fetch-flow": ("fetch-flow-plan",),
+    "score": ("score-explain", "score-outcomes", "score-diff", "score-from"),
+}
 """Verbs that print another document with some option."""
 
 

@@ -160,6 +160,14 @@ def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager
     return open_app(Options(state_dir, config), os.environ)
 
 
+def opened_to_plan(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot to see whether flow can be fetched in time, also if it can't."""
+    from tradebot.app.loading import Options, load_to_plan
+    from tradebot.app.wiring import opened as open_app
+
+    return open_app(Options(state_dir, config), os.environ, loads=load_to_plan)
+
+
 @contextmanager
 def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
     """Open the bot to close positions; if the configuration can't be read, say so and use the accepted one."""

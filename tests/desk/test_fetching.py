@@ -9,6 +9,7 @@ from tests.worlds import NAMES, Scene, call
 from tradebot.cycle import fetch_flow
 from tradebot.desk.fetching import MAX_FAILURES, Fetched, needed_facts
 from tradebot.errors import AllowanceSpentError
+from tradebot.exits.lists import parse
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowPage
 from tradebot.model.kind import AnyKind
@@ -159,6 +160,21 @@ def test_what_no_strategy_needs_is_not_fetched() -> None:
     assert needed() == needed(Reader("bars")) == {}
     scene, world = fresh()
     assert fetched(scene, replace(world, needed_facts={})).calls == 0
+
+
+def test_what_the_exit_rules_of_a_strategy_read_is_fetched_for_its_symbols() -> None:
+    rules = Scene().world().rules
+    listed = parse([{"event_ahead": {"before_s": 3600}}, {"open_interest_gone": {"min_kept_fraction": 0.5}}])
+    own = {"one": OwnRules(("AAPL",), LIMITS), "two": OwnRules(("MSFT",), LIMITS)}
+    strategies = [Reader("one"), Reader("two", "iv_rank")]
+    found = needed_facts(strategies, replace(rules, poll_s={}, own=own, own_exits={"one": listed}))
+    assert {kind.name: symbols for kind, symbols in found.items()} == {
+        "flow_alerts": ("AAPL", "MSFT"),
+        "earnings": ("AAPL",),
+        "fda_calendar": ("AAPL",),
+        "iv_rank": ("MSFT",),
+        "oi_change": ("AAPL",),
+    }
 
 
 def test_whoever_reads_any_kind_has_alerts_fetched_too_and_an_unknown_kind_is_left_out() -> None:

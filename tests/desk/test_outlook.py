@@ -1,6 +1,6 @@
 """What is known about held symbols is what the stores say, and nothing that no exit rule reads is looked up."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,20 +14,25 @@ from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, SESSION, ago, candidate, fill
 from tests.fakes import MemoryFacts
+from tests.signals.enriched import GOOD, TIDE, asked
 from tests.worlds import Scene, call
 from tradebot.cycle import evaluate_exits
 from tradebot.desk import watching
-from tradebot.desk.outlook import LEAST_CHANGES, kept_open, noise, option_symbol
+from tradebot.desk.outlook import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol
 from tradebot.desk.snapshot import take
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, PriceRule, Stop
+from tradebot.exits.lists import parse
 from tradebot.model.candidate import Side
+from tradebot.model.decision import Gate
 from tradebot.model.flow import AlertFilters, FlowAlert, FlowWindow, Intake
 from tradebot.model.instrument import Right
+from tradebot.model.kind import AnyKind
 from tradebot.model.outlook import Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored
 from tradebot.ports.world import World
+from tradebot.signals import events, regime
 from tradebot.signals.kinds.oi_change import OiChange
 from tradebot.signals.kinds.options_volume import OptionsVolume
 
@@ -245,12 +250,59 @@ def test_a_short_reads_puts_as_a_long_reads_calls(volume: int, change: int) -> N
     assert 0 <= shares[0] <= 1
 
 
-READ_ALONE: dict[str, Callable[[Outlook], object]] = {
-    "regime": lambda found: found.regime,
-    "event_at": lambda found: found.event_at,
+def told(scene: Scene, name: str, *rows: object) -> None:
+    """Store what a reply says about AAPL or about the market."""
+    scene.facts.store(asked(name, *rows, at=ago(60)))
+
+
+def test_the_regime_is_read_from_what_is_stored_of_the_market_and_unknown_if_part_of_it_is() -> None:
+    scene = holding()
+    for kind in regime.READS:
+        assert looks(scene).regime is None
+        told(scene, kind.name, {**GOOD, "market_tide": TIDE}[kind.name])
+    assert looks(scene).regime == "mixed"
+    told(scene, "market_breadth", {**GOOD["market_breadth"], "close": "200"})
+    assert looks(scene).regime == "low_vol_uptrend"
+
+
+def test_the_next_event_is_read_from_what_is_stored_of_the_calendars() -> None:
+    scene = holding()
+    assert looks(scene).event_at is None
+    told(scene, "fda_calendar", {**GOOD["fda_calendar"], "ticker": "MSFT"})
+    assert looks(scene).event_at is None, "that is another company's"
+    told(scene, "earnings", GOOD["earnings"])
+    assert looks(scene).event_at == datetime(2026, 11, 19, 21, tzinfo=NOW.tzinfo)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kinds"),
+    [
+        ({"regime": {"longs": [], "shorts": ["mixed"], "loss_fraction": 0.005}}, regime.READS),
+        ({"event_ahead": {"before_s": 86_400}}, events.READS),
+        ({"stop_loss": {"fraction": 0.02}}, ()),
+    ],
+)
+def test_the_kinds_that_exit_rules_read_are_named(rule: object, kinds: Sequence[AnyKind]) -> None:
+    assert kinds_read(parse([rule])) == {kind.name for kind in kinds}
+
+
+CLOSING = {
+    Reason.REGIME: {"regime": {"longs": ["mixed"], "shorts": [], "loss_fraction": 0.005}},
+    Reason.EVENT_AHEAD: {"event_ahead": {"before_s": 4 * 86_400}},
 }
 
 
-@pytest.mark.parametrize("name", READ_ALONE)
-def test_what_no_store_knows_is_none(name: str) -> None:
-    assert READ_ALONE[name](looks(holding())) is None
+@pytest.mark.parametrize("reason", CLOSING)
+def test_a_rule_closes_by_stored_facts_and_cannot_tell_without_them(reason: Reason) -> None:
+    scene = holding()
+    scene.price("AAPL", "99")
+    world = replace(scene.world(), rules=replace(scene.world().rules, own_exits={"flow": parse([CLOSING[reason]])}))
+    assert judged(evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+1m"))) == [Reason.EXIT_INPUT_MISSING]
+    for name, row in {**GOOD, "market_tide": TIDE}.items():
+        told(scene, name, row)
+    assert judged(evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+2m"))) == [reason]
+
+
+def judged(record: CycleRecord) -> list[Reason | None]:
+    """Return the reason of each exit rule's decision."""
+    return [each.reason for found in record.candidates for each in found.decisions if each.gate is Gate.EXIT]

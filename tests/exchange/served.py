@@ -19,6 +19,7 @@ from tests.exchange.worlds import KEYS
 from tradebot.exchange import server
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.flow.derived import DerivedFlow
+from tradebot.exchange.flow_limits import FlowLimits
 
 _TIMEOUT_S = 60
 
@@ -111,12 +112,14 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, port: int = 0, token: str | None = None) -> Iterator[Served]:
+def served(
+    folder: Path, port: int = 0, token: str | None = None, flow_limits: FlowLimits | None = None
+) -> Iterator[Served]:
     """Serve a folder's exchange for as long as the block runs; `token` controls it where the kernel tells nothing."""
     exchange = open_exchange(folder)
     spec = exchange.stored.spec
     feed = DerivedFlow(exchange.market, spec.seed, spec.edge)
-    application = server.build_application(exchange, feed, "test", token=token)
+    application = server.build_application(exchange, feed, "test", token=token, flow_limits=flow_limits)
     # The protocol is named because asyncio turns Nagle's delay off only where it is.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -106,6 +106,7 @@ GOOD: dict[str, dict[str, object]] = {
         "status": "NDA",
         "ticker": "AAPL",
     },
+    "earnings": {"report_date": days(3), "report_time": "postmarket"},
     "economic_calendar": {
         "event": "Consumer sentiment (final)",
         "forecast": None,
@@ -137,7 +138,7 @@ GOOD: dict[str, dict[str, object]] = {
     "market_volatility": VOLATILITY,
     "market_gamma": GAMMA,
 }
-"""One row of each kind, with the fields that are read and, except for the screener's, all others too."""
+"""One row of each kind, with the fields that are read and of most kinds all others too."""
 
 _amounts = st.decimals(-(10**12), 10**12, places=4, allow_nan=False).map(str)
 _sizes = st.decimals(0, 10**9, places=4, allow_nan=False).map(str)
@@ -176,6 +177,7 @@ VARIED: dict[str, dict[str, st.SearchStrategy[object]]] = {
         "gamma_per_one_percent_move_oi": _amounts,
         "time": st.integers(0, 29).map(lambda minute: f"2026-11-16T14:{30 + minute}:41.5Z"),
     },
+    "earnings": {"report_date": _near, "report_time": st.sampled_from([None, "premarket", "postmarket", "unknown"])},
     "max_pain": {"expiry": _near, "max_pain": _prices},
     "realized_volatility": {
         "date": _past,

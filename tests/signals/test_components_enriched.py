@@ -15,6 +15,7 @@ from tradebot.signals.kinds.congress import CongressFacts
 from tradebot.signals.scoring import Known
 
 COMPONENTS = (
+    "calendar_catalyst",
     "congress",
     "etf_flow",
     "institutional",
@@ -33,6 +34,10 @@ ROWS = {**GOOD, "market_tide": TIDE}
 """A row of each kind that these components read."""
 EARLIER: dict[str, Rows] = {"etf_flow": [{**GOOD["etf_flow"], "date": days(-4), "change_prem": "6000"}]}
 """What a value takes besides the last row."""
+
+
+SEVERAL = {"calendar_catalyst"}
+"""Components that one of several kinds is enough for."""
 
 
 def replies(name: str, **changes: dict[str, object]) -> dict[str, Rows]:
@@ -73,7 +78,8 @@ def test_whatever_the_rows_the_value_is_in_range_and_the_formula_computes_it(nam
 def test_it_has_a_value_if_all_that_it_reads_is_known_and_none_if_anything_is_missing(name: str) -> None:
     everything = replies(name)
     assert value(name, seen(everything)) is not None
-    for missing in everything:
+    assert value(name, seen({})) is None
+    for missing in everything.keys() if name not in SEVERAL else ():
         assert value(name, seen({kind: rows for kind, rows in everything.items() if kind != missing})) is None
     if name in FOLLOWERS:
         assert value(name, seen(everything, flow=None)) is None
@@ -88,6 +94,10 @@ def test_it_says_what_it_costs_to_know_and_what_it_means(name: str) -> None:
     assert component.absent
     assert component.after
     assert all(kind.max_age_s for kind in component.reads if kind.name in GOOD)
+
+
+EVERYTHING_TODAY = {"earnings": {"report_date": days(0)}, "fda_calendar": {"start_date": days(0)}}
+ONLY_THE_FDA = {"earnings": {"report_date": days(8)}, "economic_calendar": {"type": "fed-speaker"}}
 
 
 @pytest.mark.parametrize(
@@ -117,6 +127,18 @@ def test_it_says_what_it_costs_to_know_and_what_it_means(name: str) -> None:
         ("max_pain", {"max_pain": {"expiry": days(0)}}, 0.6),
         ("max_pain", {"max_pain": {"expiry": days(-1)}}, None),
         ("max_pain", {"max_pain": {"expiry": days(7)}}, None),
+        ("calendar_catalyst", {}, 0.5 * (0.4 * 4 / 7 + 0.5 * 3 / 7 + 0.2 / 3)),
+        (
+            "calendar_catalyst",
+            EVERYTHING_TODAY,
+            0.5 * (0.9 + 0.2 / 3),
+        ),
+        (
+            "calendar_catalyst",
+            ONLY_THE_FDA,
+            0.5 * 0.5 * 3 / 7,
+        ),
+        ("calendar_catalyst", {"fda_calendar": {"ticker": "MSFT"}}, 0.5 * (0.4 * 4 / 7 + 0.2 / 3)),
         ("realized_volatility", {}, 0.2),
         ("realized_volatility", {"realized_volatility": {"implied_volatility": None}}, None),
     ],

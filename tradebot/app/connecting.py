@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
+from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_secrets
 from tradebot.app.settings import Settings
 from tradebot.errors import ExitCode, OperatorError
@@ -67,14 +69,16 @@ def venue_of(
     return AlpacaVenue(url, data_url, key, secret, feed, settings.mode, before_read, heard)
 
 
-def flow_source_of(
-    url: str | None,
-    key: str | None,
-    folder: Path,
-    now: Callable[[], datetime],
-    heard: Callable[[Answer], None],
-    told_at: Callable[[Answer], datetime | None],
-) -> UnusualWhales:
+class FlowTalk(NamedTuple):
+    """What a conversation with the flow source needs: the sandbox's time and how to let it pass, and two listeners."""
+
+    now: Callable[[], datetime]
+    let_pass: Callable[[float], object]
+    heard: Callable[[Answer], None]
+    told_at: Callable[[Answer], datetime | None]
+
+
+def flow_source_of(settings: Settings, url: str | None, key: str | None, folder: Path, talk: FlowTalk) -> UnusualWhales:
     """Return the flow source at an address; raise OperatorError if its key isn't set."""
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
 
@@ -83,8 +87,18 @@ def flow_source_of(
             "options flow is NOT CONFIGURED: UW_API_KEY is not set",
             "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
         )
-    quota_file = folder / state_folder.FLOW_QUOTA
-    return UnusualWhales(url, key, now=now, quota_file=quota_file, heard=heard, told_at=told_at)
+    own_time = settings.mode is Mode.SANDBOX
+    return UnusualWhales(
+        url,
+        key,
+        # Real sources count by real time, which this machine knows without asking anybody.
+        now=talk.now if own_time else lambda: datetime.now(UTC),
+        sleep=talk.let_pass if own_time else time.sleep,
+        allowance=allowance_of(settings),
+        quota_file=folder / state_folder.FLOW_QUOTA,
+        heard=talk.heard,
+        told_at=talk.told_at,
+    )
 
 
 def drift_tally(events: JsonlEvents) -> DriftTally:

@@ -1,33 +1,65 @@
-"""Check that flow can be fetched as often as the configuration asks for."""
+"""Plan the fetching of flow as the configuration asks for it, before the first call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.state import state_folder
 from tradebot.adapters.wire.hosts import is_loopback
-from tradebot.model.flow import FLOW_ALERTS, REQUESTS_PER_MINUTE
+from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.signals.kinds import in_order
-from tradebot.timetable.fetching import FetchPlan, fetching_problems
+from tradebot.signals.kinds import kind_of
+from tradebot.timetable.fetching import FetchPlan, fetching_problems, needs_of
 
 if TYPE_CHECKING:
     from tradebot.app.sections import Sections
+    from tradebot.app.wiring import App
+    from tradebot.model.kind import AnyKind
 
 
-def flow_problems(settings: Sections) -> Iterator[str]:
-    """Yield why the flow strategy's facts can't be fetched in time; a source on this machine doesn't limit our calls.
+def allowance_of(settings: Sections) -> Allowance | None:
+    """Return what the flow source allows; None for one on this machine, which has no limit."""
+    on_this_machine = settings.mode is Mode.SANDBOX or is_loopback(settings.unusual_whales.url or "")
+    return None if on_this_machine else configured_allowance(settings)
 
-    What plug-ins need isn't known before they are asked; `doctor` counts their calls too.
+
+def configured_allowance(settings: Sections) -> Allowance:
+    """Return what the flow source allows, as the configuration says it."""
+    source = settings.unusual_whales
+    return Allowance(source.calls_per_minute, source.daily_calls, float(source.reserve_fraction))
+
+
+def used_today(app: App) -> int | None:
+    """Return how many calls were made on this allowance day, without asking the source; None if nobody counted them.
+
+    Without a count of our own, the one that the source told the last fetch is taken.
     """
-    source, flow = settings.unusual_whales, settings.strategies.flow
+    from tradebot.adapters.flow.kept_quota import KeptQuota, next_quota_day
+
+    now = app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
+    file = app.folder.path / state_folder.FLOW_QUOTA
+    counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used(now)
+    if counted is not None or app.recorded is None:
+        return counted
+    (last, *_) = (*app.recorded.cycles(job=Job.FETCH_FLOW, last=1), None)
+    today = last is not None and next_quota_day(last.at) == next_quota_day(now)
+    return last.quota.used_today if last and last.quota and today else None
+
+
+def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[str]:
+    """Yield why the flow strategy's alerts can't be fetched in time; any other kind of facts gives way before them."""
+    flow = settings.strategies.flow
     if Job.FETCH_FLOW not in settings.timetable or flow is None:
         return
-    limited = settings.mode is not Mode.SANDBOX and not is_loopback(source.url or "")
-    # Without a limit on calls, other kinds don't delay the alerts.
-    kinds = in_order(flow.kinds() if limited else {FLOW_ALERTS}, source.poll_s)
-    needed = dict.fromkeys(kinds, flow.universe or settings.universe)
-    per_minute = REQUESTS_PER_MINUTE if limited else None
-    plan = FetchPlan.of(needed, source.poll_s, settings.timetable[Job.FETCH_FLOW], per_minute)
-    yield from fetching_problems(plan, settings.tightest_limits.max_flow_age_s, source.daily_calls)
+    alerts = {kind_of(FLOW_ALERTS): flow.universe or settings.universe}
+    needs = tuple(needs_of(alerts, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s))
+    yield from fetching_problems(needs, settings.timetable[Job.FETCH_FLOW], allowance)
+
+
+def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:
+    """Return the plan of a full session for these kinds of facts, each with what to ask about."""
+    needs = needs_of(needed, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s)
+    return FetchPlan.of(needs, settings.timetable[Job.FETCH_FLOW], allowance)

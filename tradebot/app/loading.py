@@ -9,7 +9,7 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.accepted import accepted_instead
 from tradebot.app.mode_sources import refuse_other_mode
-from tradebot.app.settings import Loaded, load
+from tradebot.app.settings import PLANNING, Loaded, load
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, word
 
 CONFIG = "TRADEBOT_CONFIG"
@@ -35,11 +35,16 @@ def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, s
         return accepted_instead(folder, files, environ, error)
 
 
-def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
+def load_to_plan(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
+    """Return the settings of a state folder, also if flow can't be fetched in time with them."""
+    return load_for(folder, options, environ, PLANNING)
+
+
+def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str], purpose: object = None) -> Loaded:
     """Return the settings of a state folder. Its mode was fixed when it was made; a different one is refused."""
     file = user_file(options, folder.path, environ)
     refuse_other_mode(folder, environ, file)
-    loaded = load(file, environ, {"mode": folder.mode})
+    loaded = load(file, environ, {"mode": folder.mode}, purpose)
     own = folder.path / USER_FILE
     if own.exists() and load_yaml(own).get("shadow") is True and not loaded.settings.shadow:
         raise OperatorError(

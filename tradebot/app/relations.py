@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tradebot.app.flow_plan import flow_problems
+from tradebot.app.flow_plan import allowance_of, flow_problems
 from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.signal_decay import SignalDecay
@@ -31,15 +31,18 @@ MOST_UNWATCHED_S = 900
 """The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
 
 
-def problems(settings: Sections) -> Iterator[str]:
-    """Yield a scenario for each contradiction between settings."""
+def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]:
+    """Yield a scenario for each contradiction between settings.
+
+    `flow_must_fit` is False for whoever only wants to see whether flow can be fetched in time.
+    """
     yield from _names(settings)
     yield from contradictions(settings.limits)
     yield from exit_contradictions(settings.exits)
     if settings.strategies.sections():
         yield from _of_strategies(settings)
         yield from _displacement(settings)
-        yield from _fits_the_timetable(settings)
+        yield from _fits_the_timetable(settings, flow_must_fit)
 
 
 def overridden(settings: Sections) -> Iterator[str]:
@@ -101,7 +104,7 @@ def _held_otherwise(where: str, rules: DisplacementRules, exits: Exits) -> Itera
             )
 
 
-def _fits_the_timetable(settings: Sections) -> Iterator[str]:
+def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str]:
     """Yield what contradicts the timetable: an age limit shorter than the time between two renewals of the data."""
     limits, timetable = settings.tightest_limits, settings.timetable
     for name, job in (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE)):
@@ -116,7 +119,8 @@ def _fits_the_timetable(settings: Sections) -> Iterator[str]:
     yield from _looks_at_exits(settings)
     yield from _ends_of_day(settings)
     yield from _own_times(settings)
-    yield from flow_problems(settings)
+    if flow_must_fit:
+        yield from flow_problems(settings, allowance_of(settings))
 
 
 def _ends_of_day(settings: Sections) -> Iterator[str]:

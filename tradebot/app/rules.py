@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
 from tradebot.limits import DisplacementRules, ExitRules
 from tradebot.model.flow import FlowWindow
+from tradebot.model.record import Job
 from tradebot.ports.world import OwnRules, Rules
 
 
@@ -26,6 +28,8 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         betas=settings.betas,
         funds=frozenset(settings.funds),
         streamed=settings.unusual_whales.stream,
+        fetch_times=str(settings.timetable.get(Job.FETCH_FLOW, "")),
+        allowance=allowance_of(settings),
     )
 
 

@@ -74,6 +74,7 @@ def serve(
     *,
     pace: str = "step",
     rate_limit: int | None = None,
+    flow_limits: tuple[int | None, int | None] = (None, None),
     accounts: Sequence[tuple[str, Decimal | None]] = (),
     faults: Sequence[str] = (),
     latency: str | None = None,
@@ -84,10 +85,12 @@ def serve(
     An exchange that was started in the background is replaced, on the same port unless `port` is given; nothing is
     lost, because its state is in the folder. `note` receives a message about it.
 
-    `pace` is step, real or a factor such as 60x; `rate_limit` is in requests per minute and key; each account has a
-    name and cash in USD; `faults` are scripts to arm; `latency` is how long cancels and replacements take, or None to
-    leave it as it was. Raises TradebotError with exit code 6 if another process serves the folder, and with 2 if the
-    market, the port or an option can't be used.
+    `pace` is step, real or a factor such as 60x; `rate_limit` is in requests per minute and key, and `flow_limits` are
+    those for flow per minute and per day; each account has a name and cash in USD; `faults` are scripts to arm;
+    `latency` is how long cancels and replacements take, or None to leave it as it was.
+
+    Raises TradebotError with exit code 6 if another process serves the folder, and with 2 if the market, the port or an
+    option can't be used.
     """
     from tradebot.exchange import server
     from tradebot.exchange.clock import read_pace
@@ -98,7 +101,7 @@ def serve(
         parsed_pace = read_pace(pace)
     with _invalid_flags("use --latency instant, --latency slow or --latency 250ms"):
         latency_us = None if latency is None else read_latency(latency)
-    terms = server.Terms(parsed_pace, rate_limit, tuple(accounts), tuple(faults), latency_us)
+    terms = server.Terms(parsed_pace, rate_limit, tuple(accounts), tuple(faults), latency_us, *flow_limits)
     port = _taken_over(folder, port, note)
     try:
         with _explained():

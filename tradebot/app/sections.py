@@ -45,7 +45,9 @@ class UnusualWhalesSettings(Frozen):
     """Where flow comes from, how much it may be asked, and how old each reply may get before it is fetched again."""
 
     url: Annotated[Url | None, Tighter.SAME]
+    calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000), Tighter.LOWER]
     daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
+    reserve_fraction: Annotated[Decimal, Field(ge=0, lt=1), Tighter.HIGHER]
     poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
     stream: Annotated[bool, Tighter.SAME]
     keep_raw_sessions: Annotated[int, Field(ge=0, le=250), Tighter.ALWAYS]

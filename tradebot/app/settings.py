@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import (
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -35,6 +36,8 @@ NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG",
 
 USER_LAYER = 2
 """The place of the user's file among the layers."""
+PLANNING: Mapping[str, object] = {"purpose": "to see whether flow can be fetched in time"}
+"""What loads settings whose flow can't be fetched in time."""
 EMPTY_SECTIONS = frozenset({"themes", "betas"})
 """Sections that may be empty."""
 
@@ -43,8 +46,8 @@ class Settings(Sections):
     """The complete configuration, with each value checked by itself and against the others."""
 
     @model_validator(mode="after")
-    def _relations(self) -> "Settings":
-        problems = list(relations.problems(self))
+    def _relations(self, info: ValidationInfo) -> "Settings":
+        problems = list(relations.problems(self, flow_must_fit=info.context is not PLANNING))
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -76,8 +79,16 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else here.parent / "config" / name
 
 
-def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Loaded:
-    """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name."""
+def load(
+    user_file: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object] | None = None,
+    purpose: object = None,
+) -> Loaded:
+    """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name.
+
+    With the purpose of PLANNING, flow that can't be fetched in time is no error.
+    """
     base = load_yaml(shipped("base.yaml"))
     user = load_yaml(user_file) if user_file else {}
     over, variables = _from_environment(environ)
@@ -102,7 +113,7 @@ def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str,
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
     try:
-        settings = Settings.model_validate(merged)
+        settings = Settings.model_validate(merged, context=purpose)
     except ValidationError as bad:
         raise ConfigurationError(
             _explain(bad, origins),

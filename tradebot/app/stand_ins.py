@@ -19,6 +19,10 @@ class NoFlow:
         """Crash: a pass that fetches flow must be given a real source."""
         raise AssertionError(f"a pass without flow asked for {kind.name} of {symbol} on {session}")
 
+    def calls_left(self) -> int | None:
+        """Crash: a pass that fetches flow must be given a real source."""
+        raise AssertionError("a pass without flow asked how many calls are left")
+
 
 class NoBars:
     """Stand-in for bars in passes that ask no strategy."""

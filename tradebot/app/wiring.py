@@ -20,7 +20,7 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
-from tradebot.app.connecting import drift_tally, flow_source_of, require_sending, secrets_for, venue_of
+from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for, venue_of
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
@@ -69,7 +69,7 @@ class App:
         self.loaded = loaded
         self._environ = environ
         self._closing = ExitStack()
-        self.let_pass = self._let_pass
+        self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
         self._rules: tuple[Baseline | None, Rules] | None = None
 
@@ -187,7 +187,8 @@ class App:
     def flow(self) -> UnusualWhales:
         """Return the flow source; raise OperatorError if its key isn't set."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
-        return flow_source_of(url, self.secrets.uw_key, self.folder.path, self.now, self._heard, self._told_at)
+        talk = FlowTalk(self.now, self.let_pass, self._heard, self._told_at)
+        return flow_source_of(self.settings, url, self.secrets.uw_key, self.folder.path, talk)
 
     @cached_property
     def replies(self) -> KeptReplies:
@@ -276,9 +277,6 @@ class App:
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
         return App(self.folder, self.loaded, self._environ)
-
-    def _let_pass(self, seconds: float) -> None:
-        self.engine.sleep(seconds)
 
     def _heard(self, answer: Answer) -> None:
         """Let the time pass that an answer of the embedded exchange took, and keep the time it tells."""

@@ -1,16 +1,16 @@
 """Fetch flow one call at a time, so that a failing endpoint affects nothing but itself."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from tradebot.desk.due import agenda, everything
 from tradebot.desk.outlook import kinds_read
-from tradebot.errors import AllowanceSpentError, TemporaryError
+from tradebot.errors import AllowanceSpentError, NotInPlanError, NotServedError, TemporaryError
 from tradebot.model.bar import ClockReading
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake, Quota
 from tradebot.model.kind import AnyKind, Scope
-from tradebot.model.record import Job
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Rules, World
 from tradebot.signals.kinds import in_order, kind_names
@@ -23,17 +23,26 @@ MAX_FAILURES = 3
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that returned no data, with the source's message; `lasting` if no other call would fare better today."""
+    """A call that returned no data, with the source's message; `lasting` if no other call would fare better now.
+
+    `answered` tells that the source works and refused only this call, and `not_in_plan` that it refuses the endpoint.
+    """
 
     endpoint: str
     symbol: str | None
     message: str
     lasting: bool = False
+    answered: bool = False
+    not_in_plan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The result of one fetching pass: `new` counts facts not stored before, `skipped` the calls that weren't due."""
+    """The result of one fetching pass: `new` counts facts not stored before, `skipped` the calls that weren't made.
+
+    `later` counts those of the skipped ones that wait for the next slot, because no more fitted into this one.
+    `left_out` are the kinds that the plan has no calls for.
+    """
 
     at: datetime
     session: date
@@ -44,6 +53,8 @@ class Fetched:
     failures: tuple[Failure, ...]
     given_up: bool
     quota: Quota | None
+    later: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,52 +113,38 @@ def fetch_all(
     """
     now = clocks.now
     requests = [(kind, symbol) for kind, symbol in _requests(world) if wanted.includes(kind.name, symbol)]
-    is_due = _due(world, session, now)
-    due = [request for request in requests if not only_due or is_due(*request)]
+    asked = agenda(world, session, now, requests) if only_due else everything(requests)
     intakes: list[Intake] = []
     failures: list[Failure] = []
+    not_in_plan: set[str] = set()
     new = in_a_row = 0
     quota: Quota | None = None
-    for number, (kind, symbol) in enumerate(due, start=1):
+    for number, (kind, symbol) in enumerate(asked.due, start=1):
+        if kind.name in not_in_plan:
+            continue
         answer = _ask(world, kind, symbol, session, clocks)
         if isinstance(answer, Failure):
             failures.append(answer)
-            in_a_row += 1
+            in_a_row += not answer.answered
+            not_in_plan |= {kind.name} if answer.not_in_plan else set()
         else:
             intake, quota = answer
             in_a_row, new = 0, new + (0 if world.dry_run else world.facts.store(intake))
             intakes.append(intake)
-        world.progress(number, len(due))
+        world.progress(number, len(asked.due))
         if in_a_row == MAX_FAILURES or (failures and failures[-1].lasting):
             break
     given_up = in_a_row == MAX_FAILURES
     calls = len(intakes) + len(failures)
-    return Fetched(now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota)
+    return Fetched(
+        now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota, asked.later,
+        asked.left_out,
+    )  # fmt: skip
 
 
 def _requests(world: World) -> Iterator[tuple[AnyKind, str | None]]:
     for kind, symbols in world.needed_facts.items():
         yield from ((kind, symbol) for symbol in ((None,) if kind.market_wide else symbols))
-
-
-def _due(world: World, session: date, now: datetime) -> Callable[[AnyKind, str | None], bool]:
-    """Return what tells whether a request is due: its interval has passed, or the session opened since it was made.
-
-    Intervals count from the start of a fetch, however late in it the answer came; old data isn't today's.
-    """
-    opened = next((session_hours.open for session_hours in world.ledger.sessions(session, session)), None)
-    starts = [claim.at for claim in world.ledger.slot_claims(session) if claim.job == Job.FETCH_FLOW]
-
-    def is_due(kind: AnyKind, symbol: str | None) -> bool:
-        last = world.facts.last_fetch(kind.name, symbol)
-        if last is None or (opened is not None and last < opened <= now):
-            return True
-        # What comes over the stream belongs to no fetch: it counts from when it came.
-        streamed = world.rules.streamed and kind.name == FLOW_ALERTS
-        started = last if streamed else max((start for start in starts if start <= last), default=last)
-        return (now - started).total_seconds() >= kind.interval_s(world.rules.poll_s)
-
-    return is_due
 
 
 def _ask(
@@ -158,7 +155,8 @@ def _ask(
     except TemporaryError as failed:
         details = {"endpoint": kind.name, "message": failed.message}
         world.events.emit(EventKind.FETCH_FAILED.at(clocks.now, details, symbol))
-        return Failure(kind.name, symbol, failed.message, isinstance(failed, AllowanceSpentError))
+        lasting, answered = isinstance(failed, AllowanceSpentError), isinstance(failed, NotServedError)
+        return Failure(kind.name, symbol, failed.message, lasting, answered, isinstance(failed, NotInPlanError))
     at = page.told_at or clocks.now + timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
     if not world.dry_run:
         world.keep_reply(page, session, at)

@@ -6,7 +6,7 @@ stream that is connected and brings nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -78,9 +78,11 @@ class Follower:
         self._tickers = {source_ticker(symbol).upper(): symbol for symbol in with_.symbols}
         self._about: dict[str, Row] = {}
         self._session: date | None = None
-        self._ids: set[str] = set()
+        self._known: set[str] = set()
+        self._heard: set[str] = set()
+        self._awaited: set[str] = set()
         self._complete: datetime | None = None
-        self._whole = False
+        self._whole = self._up = False
         self._asked: datetime | None = None
         self._failed = False
         self._without_about: set[str] = set()
@@ -88,9 +90,14 @@ class Follower:
         self._told_down = self._told_missed = False
 
     @property
+    def symbols(self) -> int:
+        """Return for how many symbols the stream is followed."""
+        return len(self._with.symbols)
+
+    @property
     def whole(self) -> bool:
-        """Return True if nothing is known to be missing."""
-        return self._whole
+        """Return True if the stream is up and nothing is known to be missing."""
+        return self._whole and self._up
 
     def look(self, session: Session, now: Callable[[], datetime]) -> None:
         """Store what came since the last look, and fill gaps; raise OperatorError if the source refuses the key."""
@@ -99,9 +106,12 @@ class Follower:
         self._note(heard, at)
         if session.date != self._session:
             self._begin(session.date)
-        if heard.up and (not self._whole or self._is_due(at)) and not (self._failed and self._asked_lately(at)):
+        was_whole = self._whole
+        if was_whole:
+            self._keep(heard.rows, at)
+        if heard.up and (not was_whole or self._is_due(at)) and not (self._failed and self._asked_lately(at)):
             self._ask(self._with.symbols, session, now)
-        if self._whole:
+        if self._whole and not was_whole:
             self._keep(heard.rows, at)
         if heard.up and self._whole and (self._doubtful or self._without_about) and not self._asked_lately(at):
             self._ask(self._with.symbols if self._doubtful else sorted(self._without_about), session, now)
@@ -109,13 +119,15 @@ class Follower:
     def _begin(self, session: date) -> None:
         """Begin a session: its alerts up to now are asked for."""
         self._session, self._complete, self._whole = session, None, False
-        self._ids.clear()
+        for ids in (self._known, self._heard, self._awaited):
+            ids.clear()
 
     def _note(self, heard: Heard, at: datetime) -> None:
         """Write down what happened to the connection; after a join, or with rows lost, something may be missing."""
         so_far, emit = self.so_far, self._with.events.emit
         if heard.joined > so_far.joined:
             self._whole = self._told_down = False
+            self._awaited.clear()
             emit(EventKind.STREAM_JOINED.at(at, {"joined": str(heard.joined)}))
         if heard.lost > so_far.lost:
             self._whole = False
@@ -123,7 +135,7 @@ class Follower:
         if not heard.up and heard.problem and not self._told_down:
             self._told_down = True
             emit(EventKind.STREAM_LOST.at(at, {"message": heard.problem}))
-        so_far.joined, so_far.lost = heard.joined, heard.lost
+        so_far.joined, so_far.lost, self._up = heard.joined, heard.lost, heard.up
 
     def _is_due(self, at: datetime) -> bool:
         return self._complete is None or (at - self._complete).total_seconds() >= self._with.check_s
@@ -147,8 +159,9 @@ class Follower:
                 raise
             return
         self._failed = False
-        self._store(refilled, began)
+        self._store(refilled)
         if len(symbols) == len(self._with.symbols):
+            self._check(refilled, began)
             self._complete, self._whole, self._doubtful = began, True, False
             self._without_about.clear()
 
@@ -163,27 +176,28 @@ class Follower:
         stored = [at - OVERLAP - timedelta(seconds=self._with.check_s) for at in last if at is not None]
         return max(session.open, min(stored)) if len(stored) == len(last) else session.open
 
-    def _store(self, refilled: Refilled, at: datetime) -> None:
+    def _store(self, refilled: Refilled) -> None:
         so_far = self.so_far
         so_far.calls += refilled.calls
         self._about |= refilled.about
         self._without_about -= self._about.keys()
-        missed = self._missed(refilled, at) if self._whole else 0
         for intake in refilled.intakes:
             filled = self._with.facts.store(intake)
             so_far.new, so_far.filled = so_far.new + filled, so_far.filled + filled
-            self._ids.update(fact.id for fact in intake.facts)
+
+    def _check(self, refilled: Refilled, at: datetime) -> None:
+        """Connect again if the stream still hasn't brought what it was already behind with at the last check."""
+        facts: list[FlowAlert] = [fact for intake in refilled.intakes for fact in intake.facts]  # type: ignore[misc]
+        missed = len(self._awaited - self._heard) if self._whole else 0
+        new = {fact.id for fact in facts if fact.at < at - LATE} - self._known - self._heard
+        self._awaited = new if self._whole else set()
+        self._known.update(fact.id for fact in facts)
         if missed:
-            so_far.missed += missed
+            self.so_far.missed += missed
             if not self._told_missed:
                 self._with.events.emit(EventKind.STREAM_INCOMPLETE.at(at, {"alerts": str(missed)}))
             self._with.stream.renew()
         self._told_missed = bool(missed)
-
-    def _missed(self, refilled: Refilled, at: datetime) -> int:
-        """Return how many alerts the stream should have brought by now."""
-        facts: Iterable[FlowAlert] = (fact for intake in refilled.intakes for fact in intake.facts)  # type: ignore[misc]
-        return sum(fact.id not in self._ids and fact.at < at - LATE for fact in facts)
 
     def _keep(self, rows: Sequence[object], at: datetime) -> None:
         """Store the rows of our symbols, each symbol's as one reply."""
@@ -193,7 +207,7 @@ class Follower:
             symbol = self._owner(row)
             if symbol is None or not isinstance(row, dict):
                 continue
-            self._ids.add(str(row.get("id")))
+            self._heard.add(str(row.get("id")))
             if symbol in self._about:
                 by_symbol[symbol].append(as_polled(row, self._about[symbol]))
             else:

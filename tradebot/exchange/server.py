@@ -40,6 +40,7 @@ from tradebot.exchange.faults.starting import arm_at_start
 from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.faults.wire import Protocol
 from tradebot.exchange.feeds import flow_source
+from tradebot.exchange.flow_limits import FlowLimits
 from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.latency import latency_name
 from tradebot.exchange.log import LogError
@@ -70,7 +71,8 @@ class Terms(NamedTuple):
     """How to serve an exchange: its pace, the requests per minute for each key, and accounts besides the main one.
 
     An account is its name and its cash in USD; None means the same as the main account. `faults` are scripts to arm.
-    `latency_us` is how long cancels and replacements take; None keeps the current setting.
+    `latency_us` is how long cancels and replacements take; None keeps the current setting. `flow_per_minute` and
+    `flow_per_day` limit the requests for flow of each key.
     """
 
     pace: Pace = LOCK_STEP
@@ -78,6 +80,8 @@ class Terms(NamedTuple):
     accounts: tuple[tuple[str, Decimal | None], ...] = ()
     faults: tuple[str, ...] = ()
     latency_us: int | None = None
+    flow_per_minute: int | None = None
+    flow_per_day: int | None = None
 
 
 AS_EVER = Terms()
@@ -259,7 +263,8 @@ async def _run(
     terms: Terms,
 ) -> None:
     instance = secrets.token_hex(8)
-    application = build_application(exchange, feed, instance, terms.rate_limit, issue(state_dir))
+    limits = FlowLimits(terms.flow_per_minute, terms.flow_per_day)
+    application = build_application(exchange, feed, instance, terms.rate_limit, issue(state_dir), limits)
     keeper = Keeper(exchange, state_dir)
     server = Server(configuration(application))
     loop = asyncio.get_running_loop()
@@ -293,13 +298,18 @@ def _stand_still(exchange: Exchange) -> None:
 
 
 def build_application(
-    exchange: Exchange, feed: FlowSource, instance: str, rate_limit: int | None = None, token: str | None = None
+    exchange: Exchange,
+    feed: FlowSource,
+    instance: str,
+    rate_limit: int | None = None,
+    token: str | None = None,
+    flow_limits: FlowLimits | None = None,
 ) -> Application:
     """Return the application with all of an exchange's APIs; the busiest routes come first.
 
     `token` authorizes control requests if the kernel can't tell which user sent them; without a token nothing does.
     """
-    flow = FlowFace(exchange.engine, feed)
+    flow = FlowFace(exchange.engine, feed, flow_limits)
     control = ControlFace(exchange, instance, _end_this_process)
     trading, data = TradingFace(exchange), DataFace(exchange)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]

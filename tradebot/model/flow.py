@@ -11,10 +11,6 @@ from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Fact
 
-REQUESTS_PER_MINUTE = 90
-"""How many requests we send to the source in the long run; its smallest plan allows 120."""
-
-
 FLOW_ALERTS = "flow_alerts"
 """The kind of fact by which entries judge whether flow is fresh. It is fetched wherever any kind is needed."""
 
@@ -151,6 +147,36 @@ class Quota:
     used_today: int | None
     daily_limit: int | None
     left_this_minute: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many calls the source's plan allows in a minute and in a day, and the share of the day that we plan to leave.
+
+    The day begins at 20:00 in New York.
+    """
+
+    per_minute: int
+    per_day: int
+    reserve_fraction: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Return how many calls a minute we make in the long run.
+
+        With the burst, a minute holds 14 in 15 of what the plan allows, so that calls that arrive late do no harm.
+        """
+        return self.per_minute * 5 / 6
+
+    @property
+    def burst(self) -> float:
+        """Return how many calls we make at once after a rest."""
+        return self.per_minute / 10
+
+    @property
+    def planned_a_day(self) -> int:
+        """Return how many calls a day the timetable may make."""
+        return int(self.per_day * (1 - self.reserve_fraction))
 
 
 @dataclass(frozen=True, slots=True)

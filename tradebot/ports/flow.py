@@ -17,6 +17,9 @@ class FlowSource(Protocol):
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Return the source's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""
 
+    def calls_left(self) -> int | None:
+        """Return how many calls of today the timetable may still make; None if there is no limit."""
+
 
 class AlertStream(Protocol):
     """Flow alerts of the whole market as they come. It reconnects by itself."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
 from tradebot.model.execution import MARKETABLE, Execution
-from tradebot.model.flow import FlowPage, FlowWindow
+from tradebot.model.flow import Allowance, FlowPage, FlowWindow
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -50,6 +50,7 @@ class Rules:
     symbols that are funds. `flow`
     says which alerts count; it is None if the flow strategy is off. `displacement` is the account's; None if it is off.
     `streamed` says that alerts also come over a stream.
+    `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
     """
 
     mode: Mode
@@ -68,6 +69,8 @@ class Rules:
     flow: FlowWindow | None = None
     displacement: DisplacementRules | None = None
     streamed: bool = False
+    fetch_times: str = ""
+    allowance: Allowance | None = None
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""

@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, time
 
 from tradebot.model.kind import NEW_YORK, AnyKind
 from tradebot.model.record import SymbolFacts
-from tradebot.signals.kinds import fda_calendar
+from tradebot.signals.kinds import earnings, fda_calendar
 from tradebot.signals.normalize import source_ticker
+from tradebot.signals.reports import next_report
 
-READS: tuple[AnyKind, ...] = (fda_calendar.KIND,)
+READS: tuple[AnyKind, ...] = (earnings.KIND, fda_calendar.KIND)
 """The kinds of facts that events are read from."""
 FIRST_TRADE, CLOSE = time(4), time(16)
 """When trading before the session begins in New York, and when the session ends."""
@@ -19,10 +20,13 @@ def next_event(facts: SymbolFacts, market: Mapping[str, object], now: datetime) 
 
     An event of which only the date is known may come as soon as somebody could trade on it that day.
     """
-    return min((due for due in _due(facts, market) if due >= now), default=None)
+    return min((due for due in _due(facts, market, now) if due >= now), default=None)
 
 
-def _due(facts: SymbolFacts, market: Mapping[str, object]) -> Iterator[datetime]:
+def _due(facts: SymbolFacts, market: Mapping[str, object], now: datetime) -> Iterator[datetime]:
+    report = next_report(facts, now.astimezone(NEW_YORK).date())
+    if report is not None and report.next is not None:
+        yield _at(report.next, CLOSE if report.when == "postmarket" else FIRST_TRADE)
     for event in (fda_calendar.KIND.of(market) or {}).get(source_ticker(facts.symbol).upper(), ()):
         yield _at(event.start, FIRST_TRADE)
 

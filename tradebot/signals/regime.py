@@ -1,6 +1,6 @@
 """The market's regime by name, from its volatility, its breadth, dealers' gamma and the net premium of all options.
 
-The names and the thresholds are those of an earlier bot, which fed them constants; here each input is measured.
+The names and the thresholds come from the bot before this one, which fed them constants. Here, inputs are measured.
 """
 
 from collections.abc import Mapping

@@ -1,127 +1,192 @@
-"""How long it takes to fetch flow for a whole universe, and what that does to the age of the flow."""
+"""Plan a session of fetching flow before the first call: what fits the source's limits, and what is given up."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from enum import StrEnum
 from math import inf
 
-from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.kind import AnyKind
-from tradebot.timetable.job_times import WHOLE_DAY, JobTimes
+from tradebot.timetable.fetch_course import Need, renewals, slots_of
+from tradebot.timetable.fetch_fitting import Fitting
+from tradebot.timetable.job_times import JobTimes
+
+
+class Outcome(StrEnum):
+    """What the plan does with a kind of facts."""
+
+    AS_CONFIGURED = "as configured"
+    LESS_OFTEN = "less often"
+    LEFT_OUT = "left out"
+    TOO_OLD = "gets too old"
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """One fetch of a session: seconds after the open, the kinds of facts that are due, and how many calls it makes."""
+class Line:
+    """What is planned for one kind of facts.
 
-    start_s: float
-    due: tuple[str, ...]
+    `interval_s` is None if it is left out, `oldest_s` how old its oldest reply gets before it is renewed (None if it
+    never is), and `complete_s` when every symbol has its first reply, in seconds after the first fetch began.
+    """
+
+    need: Need
+    interval_s: int | None
     calls: int
+    oldest_s: float | None
+    complete_s: float | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return what the plan does with this kind."""
+        limit_s = self.need.max_age_s
+        if self.interval_s is None:
+            return Outcome.LEFT_OUT
+        if limit_s is not None and self.oldest_s is not None and self.oldest_s >= limit_s:
+            return Outcome.TOO_OLD
+        return Outcome.LESS_OFTEN if self.interval_s > self.need.interval_s else Outcome.AS_CONFIGURED
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
-    """The fetches of one full session at so many calls a minute; None for no limit.
+    """The plan for one full session, or for the rest of one; its lines are in the order of fetching.
 
-    `calls_of` says how many calls each kind of facts takes, one per symbol or only one, in the order of asking, and
-    `poll_s` how often it is fetched. Alerts are among the kinds.
+    `allowance` is None for a source without a limit, and `day` how many calls the timetable may make.
     """
 
-    calls_of: Mapping[str, int]
-    poll_s: Mapping[str, int]
+    lines: tuple[Line, ...]
     times: JobTimes
-    calls_per_minute: int | None = None
+    allowance: Allowance | None
+    day: int | None
 
     @classmethod
     def of(
         cls,
-        needed: Mapping[AnyKind, Sequence[str]],
-        poll_s: Mapping[str, int],
+        needs: Iterable[Need],
         times: JobTimes,
-        calls_per_minute: int | None = None,
+        allowance: Allowance | None = None,
+        *,
+        from_s: float = 0.0,
+        asked_s: Mapping[str, float] | None = None,
+        left: int | None = None,
     ) -> "FetchPlan":
-        """Return the plan for fetching these kinds of facts, each for its symbols, at the configured intervals."""
-        calls_of = {kind.name: 1 if kind.market_wide else len(symbols) for kind, symbols in needed.items()}
-        return cls(calls_of, {kind.name: kind.interval_s(poll_s) for kind in needed}, times, calls_per_minute)
+        """Return the plan for fetching these kinds, core ones first.
 
-    @property
-    def symbols(self) -> int:
-        """Return for how many symbols alerts are fetched."""
-        return self.calls_of[FLOW_ALERTS]
+        With `from_s`, it is for the rest of a session, in seconds after its open. `asked_s` says when the stalest reply
+        came of each kind of which every symbol has one, and `left` how many calls the timetable still may make.
+        """
+        ordered = tuple(sorted(needs, key=lambda need: not need.core))
+        day = (allowance.planned_a_day if left is None else max(left, 0)) if allowance else None
+        rate = allowance.rate if allowance else None
+        fitting = Fitting(ordered, slots_of(times, from_s), rate, day, asked_s or {})
+        intervals = fitting.intervals()
+        course = fitting.course(intervals)
+        lines = (
+            Line(need, intervals[need.name], course.calls.get(need.name, 0), course.age_s.get(need.name),
+                 course.complete_s.get(need.name))
+            for need in ordered
+        )  # fmt: skip
+        return cls(tuple(lines), times, allowance, day)
 
     @property
     def calls(self) -> int:
-        """Return how many calls a session makes."""
-        return sum(fetch.calls for fetch in self.fetches())
+        """Return how many calls the session makes."""
+        return sum(line.calls for line in self.lines)
+
+    @property
+    def wanted_calls(self) -> int:
+        """Return how many calls a session would make if everything were fetched as configured."""
+        slots = slots_of(self.times)
+        needs = (line.need for line in self.lines)
+        return sum(need.calls * renewals(slots, need.every_s(need.interval_s), -inf) for need in needs)
+
+    @property
+    def first_calls(self) -> int:
+        """Return how many calls it takes to ask about everything once."""
+        return sum(line.need.calls for line in self.lines if line.interval_s is not None)
 
     @property
     def first_s(self) -> float:
-        """Return how many seconds the first fetch of a session takes: then everything is due."""
-        return self._takes_s(tuple(self.calls_of))
+        """Return how many seconds pass from the start of the first fetch until everything has been asked about once.
 
-    @property
-    def per_minute(self) -> float:
-        """Return how many calls a minute are due from the first fetch on, if each fetch took no time."""
-        fetches = list(FetchPlan(self.calls_of, self.poll_s, self.times).fetches())
-        minutes = (fetches[-1].start_s - fetches[0].start_s) / 60
-        return sum(fetch.calls for fetch in fetches[1:]) / minutes if minutes else 0.0
-
-    @property
-    def oldest_s(self) -> float:
-        """Return how old a symbol's alerts get before they are fetched again; 0 if they are fetched once a session.
-
-        Answers are dated by the start of their fetch, so the last symbol's are the oldest.
+        That may take more than one fetch: each ends before the next slot begins.
         """
-        renewals = [fetch for fetch in self.fetches() if FLOW_ALERTS in fetch.due]
-        ages = (
-            self._until_alerts_s(later.due) + later.start_s - earlier.start_s for earlier, later in pairwise(renewals)
+        return max((line.complete_s for line in self.lines if line.complete_s is not None), default=0.0)
+
+    def room(self, after_open_s: float) -> int | None:
+        """Return how many calls fit before the next slot begins; None if there is no limit, or no slot is left."""
+        if self.allowance is None:
+            return None
+        starts = [slot.start_s for slot in slots_of(self.times) if slot.start_s > after_open_s]
+        return max(int((starts[0] - after_open_s) * self.allowance.rate / 60), 1) if starts else None
+
+    def calls_after(self, after_open_s: float, asked_s: Mapping[str, float]) -> int:
+        """Return how many calls the plan still makes from a time on, given when each kind's stalest reply came."""
+        slots = slots_of(self.times, after_open_s)
+        return sum(
+            line.need.calls * renewals(slots, line.need.every_s(line.interval_s), asked_s.get(line.need.name, -inf))
+            for line in self.lines
+            if line.interval_s is not None
         )
-        return max(ages, default=0.0)
 
-    def fetches(self) -> Iterator[Fetch]:
-        """Yield the fetches in order. A slot that begins while the fetch before it still runs is left out."""
-        last: dict[str, float] = {}
-        free_s = 0.0
-        for slot in self.times.in_session(WHOLE_DAY):
-            start_s = (slot.start - WHOLE_DAY.open).total_seconds()
-            if start_s < free_s:
-                continue
-            due = tuple(kind for kind in self.calls_of if start_s - last.get(kind, -inf) >= self.poll_s[kind])
-            last |= dict.fromkeys(due, start_s)
-            free_s = start_s + self._takes_s(due)
-            yield Fetch(start_s, due, self._calls(due))
+    @property
+    def intervals_s(self) -> Mapping[str, int]:
+        """Return the planned interval of each kind that is fetched, in the order of fetching."""
+        return {line.need.name: line.interval_s for line in self.lines if line.interval_s is not None}
 
-    def _calls(self, kinds: tuple[str, ...]) -> int:
-        return sum(self.calls_of[kind] for kind in kinds)
+    @property
+    def alerts(self) -> Line | None:
+        """Return what is planned for alerts; None if nothing needs them."""
+        return next((line for line in self.lines if line.need.name == FLOW_ALERTS), None)
 
-    def _takes_s(self, kinds: tuple[str, ...]) -> float:
-        return self._calls(kinds) * 60 / self.calls_per_minute if self.calls_per_minute else 0.0
+    @property
+    def fits(self) -> bool:
+        """Return True if alerts stay fresh enough for entries all session long."""
+        return self.alerts is None or self.alerts.outcome in (Outcome.AS_CONFIGURED, Outcome.LESS_OFTEN)
 
-    def _until_alerts_s(self, due: tuple[str, ...]) -> float:
-        """Return when in a fetch the last symbol's alerts arrive: kinds are asked one after the other."""
-        return self._takes_s(due[: due.index(FLOW_ALERTS) + 1])
+    @property
+    def given_up(self) -> tuple[Line, ...]:
+        """Return the lines that aren't as configured."""
+        return tuple(line for line in self.lines if line.outcome is not Outcome.AS_CONFIGURED)
 
 
-def fetching_problems(plan: FetchPlan, max_age_s: int, daily_calls: int) -> Iterator[str]:
-    """Yield why flow can't be fetched as configured: it gets too old, or it takes more calls than the source allows."""
-    universe = f"the {plan.symbols:,} symbols of universe"
-    limit, needed = plan.calls_per_minute, FetchPlan(plan.calls_of, plan.poll_s, plan.times)
-    if limit and needed.per_minute > limit:
-        yield (
-            f"{universe} need {needed.per_minute:,.0f} calls a minute to the flow source, more than the {limit} that "
-            "it gets: fetches would fall further and further behind; raise unusual_whales.poll_s or name fewer symbols"
-        )
-    if limit and needed.calls > daily_calls:
-        yield (
-            f"{universe} need {needed.calls:,} calls a session to the flow source, more than "
-            f"unusual_whales.daily_calls {daily_calls:,}: flow would be missing from then on; raise "
-            "unusual_whales.poll_s or name fewer symbols"
-        )
-    if plan.oldest_s >= max_age_s:
-        takes = f", and the first fetch of a session takes {plan.first_s:,.0f} s" if limit else ""
-        poll_s = plan.poll_s[FLOW_ALERTS]
-        yield (
-            f"flow of {universe} gets {plan.oldest_s:,.0f} s old, not less than limits.max_flow_age_s {max_age_s}: it "
-            f"would count as stale before it is fetched again. unusual_whales.poll_s.flow_alerts is {poll_s}, "
-            f"timetable.fetch-flow {plan.times}{takes}; name fewer symbols or change these settings"
-        )
+def needs_of(needed: Mapping[AnyKind, Sequence[str]], poll_s: Mapping[str, int], max_flow_age_s: int) -> Iterator[Need]:
+    """Yield what has to be fetched, in order; but for alerts, no interval is longer than the kind's freshness limit."""
+    for kind, keys in needed.items():
+        is_alerts = kind.name == FLOW_ALERTS
+        limit_s = max_flow_age_s if is_alerts else kind.max_age_s
+        wanted_s = kind.interval_s(poll_s)
+        interval_s = wanted_s if limit_s is None or is_alerts else min(wanted_s, limit_s)
+        calls = 1 if kind.market_wide else len(keys)
+        yield Need(kind.name, kind.scope, calls, interval_s, kind.core or is_alerts, limit_s, kind.phase)
+
+
+def fetching_problems(needs: Sequence[Need], times: JobTimes, allowance: Allowance | None) -> Iterator[str]:
+    """Yield why alerts can't stay fresh, even if nothing else is fetched; nothing if they can."""
+    alerts = [need for need in needs if need.name == FLOW_ALERTS]
+    for need in alerts:
+        limit_s = need.max_age_s
+        by_itself = FetchPlan.of(alerts, times)
+        if not by_itself.fits:
+            assert by_itself.lines[0].oldest_s is not None
+            yield (
+                f"flow gets {by_itself.lines[0].oldest_s:,.0f} s old, not less than limits.max_flow_age_s {limit_s}: "
+                f"it would count as stale before it is fetched again. unusual_whales.poll_s.flow_alerts is "
+                f"{need.interval_s}, timetable.fetch-flow {times}; change one of them"
+            )
+        elif allowance and not FetchPlan.of(alerts, times, allowance).fits:
+            yield (
+                f"the {need.calls:,} symbols of universe are too many for a flow source that allows "
+                f"{allowance.per_minute:,} calls a minute and {allowance.per_day:,} a day (unusual_whales): even if "
+                f"nothing but alerts were fetched, they would get older than limits.max_flow_age_s {limit_s}; "
+                f"{_most(need, times, allowance):,} symbols would fit"
+            )
+
+
+def _most(alerts: Need, times: JobTimes, allowance: Allowance) -> int:
+    """Return for how many symbols alerts stay fresh."""
+    fitting, too_many = 0, alerts.calls
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        need = Need(alerts.name, alerts.scope, middle, alerts.interval_s, True, alerts.max_age_s, alerts.phase)
+        fitting, too_many = (middle, too_many) if FetchPlan.of([need], times, allowance).fits else (fitting, middle)
+    return fitting

@@ -75,11 +75,7 @@ def _source(field: str, environ: Mapping[str, str]) -> str:
 
 
 def calls_a_session(app: "App") -> int:
-    """Return how many calls to the flow source a full session makes at most."""
-    from tradebot.model.record import Job
-    from tradebot.timetable.fetching import FetchPlan
+    """Return how many calls to the flow source a full session makes, if all of them fit."""
+    from tradebot.app.flow_plan import plan_of
 
-    settings = app.settings
-    if not app.needed_facts:
-        return 0
-    return FetchPlan.of(app.needed_facts, settings.unusual_whales.poll_s, settings.timetable[Job.FETCH_FLOW]).calls
+    return plan_of(app.settings, app.needed_facts, None).calls if app.needed_facts else 0

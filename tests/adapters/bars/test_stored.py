@@ -284,3 +284,37 @@ def test_a_fetch_counts_what_is_new_and_keeps_each_page(bars: StoredBars, source
     assert bars.fetch("1Min", ["AAPL"], WEDNESDAY.date, until) == 390
     assert len(source.asked) == 2
     assert datetime.fromtimestamp(bars.store.get("AAPL", "1Min", 0, 2**40)[0].start_s, UTC) == WEDNESDAY.open
+
+
+def test_sessions_are_read_one_by_one_at_one_moment_and_each_is_fetched_once(
+    bars: StoredBars, source: MadeUpBars
+) -> None:
+    source.announced = {"AAPL": (SPLIT,)}
+    until = after_open(90)
+    for session in (SESSIONS[2], SESSIONS[5], WEDNESDAY):
+        found = bars.between("1Min", ["AAPL", "NONE"], session.date, session.date, until)["AAPL"]
+        assert found.start_of(0) == session.open
+        assert end_of(found, -1) == min(session.close, until)
+        assert found == bars.between("1Min", ["AAPL"], session.date, session.date, until)["AAPL"]
+    asked = [first for symbols, timeframe, first, _ in source.asked if symbols == ("AAPL", "NONE")]
+    assert asked == [SESSIONS[2].open, SESSIONS[5].open, WEDNESDAY.open]
+
+
+def test_what_is_read_between_two_dates_is_adjusted_as_at_the_moment_of_reading(
+    bars: StoredBars, source: MadeUpBars
+) -> None:
+    source.announced = {"AAPL": (SPLIT, DIVIDEND)}
+    first, last = SESSIONS[0].date, SESSIONS[4].date
+    days = bars.between("1Day", ["AAPL"], first, last, WEDNESDAY.close)["AAPL"]
+    whole = bars.closed(BarNeed("1Day", 9), ["AAPL"], WEDNESDAY.close)["AAPL"]
+    assert list(days.close) == list(whole.close[:5])
+    minutes = bars.between("1Min", ["AAPL"], last, last, WEDNESDAY.close)["AAPL"]
+    assert max(minutes.close) < 110 / 4
+    assert bars.between("1Min", ["AAPL"], last, last, SESSIONS[4].open) == {}
+
+
+def test_what_the_source_does_not_have_yet_is_not_known(bars: StoredBars, source: MadeUpBars) -> None:
+    source.delay = timedelta(minutes=15)
+    assert bars.known_until(after_open(60)) == after_open(45)
+    found = bars.between("1Min", ["AAPL"], WEDNESDAY.date, WEDNESDAY.date, after_open(60))["AAPL"]
+    assert end_of(found, -1) == after_open(45)

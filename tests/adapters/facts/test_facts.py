@@ -9,14 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import DAY, NOW, PASSED, make_alert, make_cycle, make_intake, make_iv, make_tick, minutes
+from tests.adapters.samples import (
+    DAY,
+    FAILED,
+    NOW,
+    PASSED,
+    make_alert,
+    make_cycle,
+    make_intake,
+    make_iv,
+    make_tick,
+    minutes,
+)
 from tests.fakes import MemoryEvents
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT, SqliteFacts
 from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.record import CycleRecord, Job, Judged
 from tradebot.signals.kinds import iv_rank, market_tide
 
 
@@ -218,3 +231,45 @@ def test_scores_that_another_process_records_are_seen_and_a_pass_that_was_replac
     assert scores("SYM0") == {"SYM0": [-0.5, 0.2]}
     assert scores("SYM0", "SYM1") == {"SYM0": [-0.5, 0.2], "SYM1": [-0.5, 0.2]}
     other.close()
+
+
+def judged_of(cycle: CycleRecord) -> list[Judged]:
+    """Return what a pass's own record says about its entry candidates."""
+    unsent = {Reason.SHADOW, Reason.DRY_RUN}
+    found = []
+    for record in cycle.candidates:
+        candidate = record.candidate
+        refused = first_failure(tuple(each for each in record.decisions if each.reason not in unsent))
+        components = tuple((each.name, each.value) for each in candidate.components)
+        about = cycle.at, candidate.strategy, candidate.symbol, candidate.side, candidate.score, components
+        if candidate.purpose is Purpose.OPEN:
+            found.append(Judged(*about, refused.gate if refused else None, cycle.job is Job.TRADE_ONCE))
+    return found
+
+
+def test_what_was_judged_says_what_the_records_themselves_say(facts: SqliteFacts) -> None:
+    cycle = make_cycle("traded", minutes(1), symbols=4)
+    refused, sent, closing, shadowed = cycle.candidates
+    absent = (Component("flow", None, 1.0, ""), Component("iv_rank", -0.5, 1.0, ""))
+    shadow = Decision(Gate.SEND, Verdict.UNKNOWN, Reason.SHADOW)
+    records = (
+        replace(refused, candidate=replace(refused.candidate, side=Side.SELL, score=None, components=absent)),
+        replace(sent, decisions=(PASSED,)),
+        replace(closing, candidate=replace(closing.candidate, purpose=Purpose.CLOSE)),
+        replace(shadowed, decisions=(PASSED, shadow)),
+    )
+    scored, traded = make_cycle("scored", NOW, Job.SCORE), replace(cycle, candidates=records)
+    for each in (traded, scored, make_cycle("exits", minutes(1), Job.EVALUATE_EXITS), make_cycle("late", minutes(2))):
+        facts.record(each)
+    assert facts.judged(NOW, minutes(2)) == [*judged_of(scored), *judged_of(traded)]
+    assert [each.gate for each in facts.judged(minutes(1), minutes(2))] == [FAILED.gate, None, None]
+    assert facts.judged(minutes(3), minutes(9)) == []
+    assert facts.first_scored() == NOW
+
+
+def test_one_pass_comes_back_by_its_id_or_not_at_all(facts: SqliteFacts) -> None:
+    assert facts.first_scored() is None
+    facts.record(make_cycle("open+1m", minutes(1)))
+    facts.record(make_cycle("open+2m", minutes(2), Job.SCORE))
+    assert facts.cycle("open+2m") == make_cycle("open+2m", minutes(2), Job.SCORE)
+    assert facts.cycle("open+3m") is None

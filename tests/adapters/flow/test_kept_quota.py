@@ -3,22 +3,32 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.wire.test_budget import Timer
-from tradebot.adapters.flow.kept_quota import KeptQuota
+from tradebot.adapters.flow.kept_quota import LONGEST_FILE, KeptQuota, next_quota_day
+from tradebot.errors import AllowanceSpentError
+from tradebot.exchange.flow_limits import FlowLimits
+from tradebot.model.flow import Allowance, Quota
 
-UNTIL = datetime(2026, 11, 21, 1, tzinfo=UTC)
+NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)
+EVENING = datetime(2026, 11, 21, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[3]
+SIXTY = Allowance(60, 1_000_000)
+UNSAID = Quota(None, None, None)
 
 
-def quota(file: Path | None, timer: Timer, per_minute: float | None = 60, burst: int = 5) -> KeptQuota:
-    return KeptQuota(file, per_minute, burst, monotonic=timer.monotonic, sleep=timer.sleep)
+def quota(file: Path | None, timer: Timer, allowance: Allowance | None = SIXTY) -> KeptQuota:
+    def now() -> datetime:
+        return NOON + timedelta(seconds=timer.now)
+
+    return KeptQuota(file, allowance, now, monotonic=timer.monotonic, sleep=timer.sleep)
 
 
 def at_once(kept: KeptQuota, timer: Timer) -> int:
@@ -35,18 +45,25 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "flow.quota"
 
 
-@given(pauses=st.lists(st.floats(min_value=0, max_value=20), min_size=1, max_size=60))
-def test_no_minute_of_all_processes_together_holds_more_requests_than_burst_and_rate(
-    tmp_path_factory: pytest.TempPathFactory, pauses: list[float]
+@settings(max_examples=25)
+@given(
+    pauses=st.lists(st.floats(min_value=0, max_value=20), max_size=40),
+    began_s=st.integers(0, 59),
+    late_s=st.lists(st.floats(min_value=0, max_value=3), min_size=1, max_size=7),
+    per_minute=st.sampled_from([1, 2, 6, 60, 120]),
+)
+def test_a_source_that_counts_minutes_its_own_way_never_has_to_refuse(
+    tmp_path_factory: pytest.TempPathFactory, pauses: list[float], began_s: int, late_s: list[float], per_minute: int
 ) -> None:
     timer, file = Timer(), tmp_path_factory.mktemp("quota") / "flow.quota"
-    taken = []
-    for pause in [*pauses, *[0.0] * 60]:
+    limits, refused = FlowLimits(per_minute, None), 0
+    for number, pause in enumerate([*pauses, *[0.0] * 3 * per_minute]):
         timer.sleep(pause)
-        # Each request is sent by another process.
-        quota(file, timer, 60, 10).take()
-        taken.append(timer.now)
-    assert max(sum(start <= at < start + 60 for at in taken) for start in taken[::7]) <= 71
+        # Each request is sent by another process, and reaches the source a little later or much later.
+        quota(file, timer, Allowance(per_minute, 1_000_000)).take()
+        arrival_s = began_s + timer.now + late_s[number % len(late_s)]
+        refused += limits.count("token", int(arrival_s * 1_000_000)).refused
+    assert refused == 0
 
 
 def test_the_next_process_goes_on_from_what_is_left(file: Path) -> None:
@@ -56,41 +73,46 @@ def test_the_next_process_goes_on_from_what_is_left(file: Path) -> None:
     timer.sleep(60)
     for _ in range(3):
         first.take()
-    assert at_once(quota(file, timer), timer) == 2
+    assert at_once(quota(file, timer), timer) == 3
 
 
 def test_a_quota_that_nobody_knows_starts_empty_and_fills_up(file: Path) -> None:
     timer = Timer()
     assert at_once(quota(file, timer), timer) == 0
     timer.sleep(60)
-    assert at_once(quota(file, timer), timer) == 5
+    assert at_once(quota(file, timer), timer) == 6
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"", b"{", b"\xff", b"[]", b"null", b"[" * 4096, b'{"tokens": 5}',
-        b'{"tokens": NaN, "at_s": 0, "spent_until": null}', b'{"tokens": 99, "at_s": 0, "spent_until": null}',
-        b'{"tokens": 5, "at_s": 1e999, "spent_until": null}', b'{"tokens": 5, "at_s": 0, "spent_until": "soon"}',
-        b'{"tokens": 5, "at_s": 0, "spent_until": "9999-12-31T23:59:59-23:59"}',
-    ],
-    ids=lambda content: repr(content[:30]),
-)  # fmt: skip
-def test_a_damaged_file_counts_as_an_empty_quota(file: Path, content: bytes) -> None:
+DAMAGED = [
+    b"", b"{", b"\xff", b"[]", b"null", b"[" * 4096, b'{"tokens": 5}', b"7" * LONGEST_FILE, b"{}" * LONGEST_FILE,
+    *(
+        json.dumps({"tokens": 5, "at_s": 0, "used": 7, "renews_at": None, "limit": None, "held_until": None} | wrong)
+        .replace('"1e999"', "1e999").encode()
+        for wrong in (
+            {"tokens": float("nan")}, {"at_s": "1e999"}, {"used": -1}, {"used": "many"}, {"limit": 0.5},
+            {"held_until": "soon"}, {"held_until": 7}, {"renews_at": "9999-12-31T23:59:59-23:59"}, {"tokens": [5]},
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: repr(content[:30]))
+def test_a_damaged_file_counts_as_an_empty_quota_and_is_replaced(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     timer = Timer()
     assert at_once(quota(file, timer), timer) == 0
-    assert json.loads(file.read_bytes())["at_s"] == 0
+    assert json.loads(file.read_bytes())["used"] == 1
 
 
 def test_neither_a_clock_that_went_back_nor_a_mad_number_freezes_it(file: Path) -> None:
     for tokens, at_s in ((5, 1e9), (-1e9, 0)):
-        file.write_text(json.dumps({"tokens": tokens, "at_s": at_s, "spent_until": UNTIL.isoformat()}))
+        kept = {"tokens": tokens, "at_s": at_s, "used": 7, "renews_at": EVENING.isoformat(), "limit": None}
+        file.write_text(json.dumps(kept | {"held_until": None}))
         timer = Timer()
-        kept = quota(file, timer)
-        kept.take()
-        assert 1 <= timer.now <= 6
-        assert kept.spent_until == UNTIL
+        again = quota(file, timer)
+        again.take()
+        assert timer.now <= 21
+        assert again.used(NOON) == 8
 
 
 def test_where_the_file_cannot_be_written_each_process_keeps_to_the_quota_by_itself(file: Path) -> None:
@@ -99,7 +121,7 @@ def test_where_the_file_cannot_be_written_each_process_keeps_to_the_quota_by_its
     kept = quota(file, timer)
     assert at_once(kept, timer) == 0
     timer.sleep(60)
-    assert at_once(kept, timer) == 5
+    assert at_once(kept, timer) == 6
 
 
 def test_a_source_without_a_limit_is_asked_at_once_and_leaves_no_file(file: Path) -> None:
@@ -107,29 +129,102 @@ def test_a_source_without_a_limit_is_asked_at_once_and_leaves_no_file(file: Path
     kept = quota(file, timer, None)
     for _ in range(1000):
         kept.take()
-    assert (timer.now, file.exists()) == (0, False)
+        kept.told(Quota(7, 50_000, 1_000_000), NOON, None)
+    assert (timer.now, file.exists(), kept.planned_left(), kept.used(NOON)) == (0, False, None, None)
 
 
-def test_a_day_that_is_used_up_is_known_to_the_next_process(file: Path) -> None:
-    quota(file, Timer(), None).spend_day(UNTIL)
-    assert quota(file, Timer(), None).spent_until == UNTIL
-    quota(file, Timer(), None).spend_day(None)
-    assert quota(file, Timer(), None).spent_until is None
+def test_the_days_count_outlives_the_process_and_begins_again_at_eight_in_the_evening(file: Path) -> None:
+    timer, small = Timer(), Allowance(1_000_000, 10, 0.2)
+    for _ in range(4):
+        quota(file, timer, small).take()
+    assert (quota(file, timer, small).used(NOON), quota(file, timer, small).planned_left()) == (4, 4)
+    assert quota(file, timer, small).used(EVENING) is None
+    timer.sleep((EVENING - NOON).total_seconds())
+    assert quota(file, timer, small).planned_left() == 8
+    quota(file, timer, small).take()
+    assert quota(file, timer, small).used(EVENING) == 1
 
 
-def test_two_real_processes_share_one_quota(file: Path) -> None:
+def test_the_day_is_never_overdrawn_and_a_request_that_is_not_sent_is_not_counted(file: Path) -> None:
+    timer, small = Timer(), Allowance(1_000_000, 3)
+    for _ in range(3):
+        quota(file, timer, small).take()
+    for _ in range(2):
+        with pytest.raises(AllowanceSpentError, match="used up until 2026-11-20 20:00 New York time"):
+            quota(file, timer, small).take()
+    assert quota(file, timer, small).used(NOON) == 3
+    timer.sleep((EVENING - NOON).total_seconds())
+    quota(file, timer, small).take()
+
+
+@pytest.mark.parametrize("said", [4, 900])
+def test_the_source_corrects_our_count_in_both_directions(file: Path, said: int) -> None:
+    timer, small = Timer(), Allowance(1_000_000, 1000, 0.1)
+    kept = quota(file, timer, small)
+    for _ in range(7):
+        kept.take()
+    kept.told(Quota(said, 20_000, 100), NOON, None)
+    assert (quota(file, timer, small).used(NOON), kept.planned_left()) == (said, 900 - said)
+
+
+def test_a_plan_that_is_smaller_than_configured_counts(file: Path) -> None:
+    timer, kept = Timer(), quota(file, Timer(), Allowance(1_000_000, 15_000))
+    kept.told(Quota(99, 100, None), NOON, None)
+    kept.take()
+    with pytest.raises(AllowanceSpentError):
+        quota(file, timer, Allowance(1_000_000, 15_000)).take()
+
+
+def test_a_short_wait_is_waited_for_by_every_process_and_a_long_one_ends_the_fetch(file: Path) -> None:
+    timer = Timer()
+    quota(file, timer, None).told(UNSAID, NOON, 50.0)
+    quota(file, timer, None).take()
+    assert timer.now == 50
+    quota(file, timer, None).take()
+    assert timer.now == 50
+    quota(file, timer, None).told(UNSAID, NOON, 600.0)
+    with pytest.raises(AllowanceSpentError, match="asked us to wait until 2026-11-20 12:10"):
+        quota(file, timer, None).take()
+    timer.sleep(540)
+    quota(file, timer, None).take()
+    assert timer.now == 600
+
+
+def test_a_day_that_the_source_says_is_used_up_is_known_to_the_next_process(file: Path) -> None:
+    timer = Timer()
+    quota(file, timer, None).told(Quota(50, 50, 1_000_000), NOON, None)
+    with pytest.raises(AllowanceSpentError, match="the day's allowance is used up"):
+        quota(file, timer, None).take()
+    timer.sleep((EVENING - NOON).total_seconds())
+    quota(file, timer, None).take()
+
+
+def test_a_wait_from_before_time_went_back_is_not_believed(file: Path) -> None:
+    timer = Timer()
+    quota(file, timer, None).told(UNSAID, NOON + timedelta(days=3), 50.0)
+    quota(file, timer, None).take()
+    assert timer.now == 0
+
+
+@given(st.datetimes(min_value=datetime(2005, 1, 1), max_value=datetime(2035, 1, 1)))  # noqa: DTZ001
+def test_the_next_quota_day_is_later_and_at_most_25_hours_away(naive: datetime) -> None:
+    now = naive.replace(tzinfo=UTC)
+    assert 0 < (next_quota_day(now) - now).total_seconds() <= 25 * 3600
+
+
+def test_real_processes_share_one_count(file: Path) -> None:
     take = (
-        "import sys, time; from pathlib import Path; from tradebot.adapters.flow.kept_quota import KeptQuota\n"
-        "slept = []; kept = KeptQuota(Path(sys.argv[1]), 60, 3, sleep=slept.append)\n"
-        "for _ in range(3): kept.take()\n"
+        "import sys; from pathlib import Path; from datetime import UTC, datetime\n"
+        "from tradebot.adapters.flow.kept_quota import KeptQuota; from tradebot.model.flow import Allowance\n"
+        "slept = []; now = datetime(2026, 11, 20, 17, tzinfo=UTC)\n"
+        "kept = KeptQuota(Path(sys.argv[1]), Allowance(60, 1000), lambda: now, sleep=slept.append)\n"
+        "for _ in range(5): kept.take()\n"
         "print(sum(slept) > 0)"
     )
-
-    def run() -> str:
-        command = [sys.executable, "-S", "-c", take, str(file)]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-
-    import time
-
-    file.write_text(json.dumps({"tokens": 3, "at_s": time.monotonic(), "spent_until": None}))
-    assert [run(), run()] == ["False", "True"]
+    kept = {"tokens": 6, "at_s": time.monotonic(), "used": 3, "renews_at": EVENING.isoformat(), "limit": None}
+    file.write_text(json.dumps(kept | {"held_until": None}))
+    command = [sys.executable, "-S", "-c", take, str(file)]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    waited = [child.communicate()[0].strip() for child in running]
+    assert "True" in waited
+    assert quota(file, Timer()).used(NOON) == 18

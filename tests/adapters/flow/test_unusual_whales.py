@@ -6,20 +6,20 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from urllib3 import HTTPHeaderDict
 
 from tests.adapters.alpaca.samples import AT_ONCE, QUICK
 from tests.adapters.wire.scripted import Scripted, Wire
 from tradebot.adapters.flow.unusual_whales import (
     UNUSUAL_WHALES_URL,
     UnusualWhales,
-    next_quota_day,
+    quota_of,
     request_of,
     rows_of,
+    wait_of,
 )
 from tradebot.adapters.wire.http import Answer
-from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.signals.kinds import iv_rank, kind_of
 
@@ -143,26 +143,62 @@ def test_refused_keys_need_a_person_and_an_unknown_ticker_has_no_rows(wire: Wire
 
 def test_a_spent_minute_says_when_it_begins_again_and_is_asked_once(wire: Wire) -> None:
     wire.answer(Scripted(429, headers={"x-uw-req-per-minute-reset": "51395", "x-uw-daily-req-count": "9"}))
-    with pytest.raises(TemporaryError, match=r"minute's allowance is used up; it renews in 51 s"):
+    with pytest.raises(TemporaryError, match=r"minute's allowance is used up; it renews in 52 s"):
         fetch(wire)
     assert len(wire.asked) == 1
 
 
+WAITS = [
+    (429, {}, 60),
+    (429, {"x-uw-req-per-minute-reset": "1000"}, 2),
+    (429, {"x-uw-req-per-minute-reset": "999999999"}, 60),
+    (429, {"Retry-After": "7", "x-uw-req-per-minute-reset": "51395"}, 7),
+    (429, {"Retry-After": "1000000000"}, 3600),
+    (429, {"Retry-After": "-5"}, 60),
+    (429, {"Retry-After": "soon"}, 60),
+    (429, {"Retry-After": "Fri, 20 Nov 2026 15:30:20 GMT", "Date": "Fri, 20 Nov 2026 15:30:00 GMT"}, 20),
+    (429, {"Retry-After": "Fri, 20 Nov 2026 15:30:20 GMT", "Date": "Fri, 20 Nov 2026 15:31:00 GMT"}, 60),
+    (200, {"x-uw-req-per-minute-remaining": "1", "x-uw-req-per-minute-reset": "30000"}, 31),
+    (200, {"x-uw-req-per-minute-remaining": "2", "x-uw-req-per-minute-reset": "30000"}, None),
+    (200, {"x-uw-req-per-minute-remaining": "1000000", "x-uw-req-per-minute-reset": "30000"}, None),
+    (200, {"Retry-After": "7"}, None),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "wait_s"), WAITS)
+def test_how_long_nothing_is_sent_after_an_answer(status: int, headers: dict[str, str], wait_s: float | None) -> None:
+    answer = Answer(status, HTTPHeaderDict(headers), b"")
+    assert wait_of(answer, quota_of(answer.headers)) == wait_s
+
+
+def test_the_next_call_waits_as_long_as_the_source_asked(wire: Wire) -> None:
+    slept: list[float] = []
+    client = UnusualWhales(wire.url, "token", now=lambda: NOW, sleep=slept.append, bounds=QUICK, policy=AT_ONCE)
+    wire.answer(Scripted(429, headers={"Retry-After": "7"}), EMPTY)
+    with pytest.raises(TemporaryError):
+        client.fetch(iv_rank.KIND, "AAPL", SESSION)
+    assert client.fetch(iv_rank.KIND, "AAPL", SESSION).rows == ()
+    assert slept == [7.0]
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, NotInPlanError), (422, NotServedError), (400, TemporaryError)])
+def test_a_refusal_says_whether_other_calls_may_fare_better(wire: Wire, status: int, error: type[Exception]) -> None:
+    wire.answer(Scripted(status, {"message": "no"}))
+    with pytest.raises(TemporaryError) as raised:
+        fetch(wire)
+    assert type(raised.value) is error
+
+
 def test_a_spent_day_is_not_asked_again_before_eight_in_the_evening_in_new_york(wire: Wire) -> None:
-    times = [NOW, NOW, datetime(2026, 11, 21, 1, 0, tzinfo=UTC)]
-    client = UnusualWhales(wire.url, "token", now=lambda: times.pop(0), bounds=QUICK, policy=AT_ONCE)
+    times = [NOW]
+    client = UnusualWhales(wire.url, "token", now=lambda: times[0], bounds=QUICK, policy=AT_ONCE)
     wire.answer(Scripted(429, headers={"x-uw-daily-req-count": "100", "x-uw-token-req-limit": "100"}), EMPTY)
     for _ in range(2):
         with pytest.raises(TemporaryError, match="2026-11-20 20:00 New York time"):
             client.fetch(iv_rank.KIND, "AAPL", SESSION)
     assert len(wire.asked) == 1
+    times[0] = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
     assert client.fetch(iv_rank.KIND, "AAPL", SESSION).rows == ()
-
-
-@given(st.datetimes(min_value=datetime(2005, 1, 1), max_value=datetime(2035, 1, 1)))  # noqa: DTZ001
-def test_the_next_quota_day_is_later_and_at_most_25_hours_away(naive: datetime) -> None:
-    now = naive.replace(tzinfo=UTC)
-    assert 0 < (next_quota_day(now) - now).total_seconds() <= 25 * 3600
 
 
 @pytest.mark.parametrize(

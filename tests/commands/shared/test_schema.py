@@ -137,6 +137,7 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say(*looks, "fetch-flow", "trade-once")
     second_session(bot)
     bot.all_say("score", "score --explain AAPL", "trade-once --dry-run", "trade-once", "trade-once", "evaluate-exits")
+    bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
     bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")
     bot.all_say("reconcile", "adopt MSFT", "adopt MSFT --manage --confirm MSFT", "evaluate-exits --force-slot")

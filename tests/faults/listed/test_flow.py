@@ -191,14 +191,21 @@ def test_fault_061_error_with_status_200(wire: Wire) -> None:
 
 @pytest.mark.parametrize("wait", [None, "Wed, 18 Nov 2026 07:28:00 GMT", "1000000000", "-5", "soon"])
 def test_fault_062_too_many_requests(wire: Wire, wait: str | None) -> None:
-    """The bot asks once, then waits for the next slot: no pass sleeps, whatever wait the source asks for."""
+    """The bot asks once, and sends nothing before the wait is over. It waits a minute at most, or for the next slot."""
     slept: list[float] = []
-    found = fetched(
-        wire, Scripted(429, headers={"Retry-After": wait} if wait else {}), policy=RetryPolicy(sleep=slept.append)
-    )
-    (failure,) = found.fetched.failures
-    assert "this minute's allowance is used up" in failure.message
-    assert (found.asked, slept) == (1, [])
+    refusal = Scripted(429, headers={"Retry-After": wait} if wait else {})
+    wire.script = lambda asked: refusal if asked.query["ticker_symbol"] == BAD_SYMBOL else rows()
+    flow = UnusualWhales(wire.url, "token", now=lambda: NOW, sleep=slept.append, bounds=QUICK, policy=AT_ONCE)
+    scene = Scene(facts=MemoryFacts())
+    world = replace(scene.world(), flow=flow, needed_facts={flow_alerts.KIND: NAMES})
+    found = fetch_all(world, DAY, ClockReading(scene.venue.clock(), None, 0.0), only_due=False)
+    assert "this minute's allowance is used up" in found.failures[0].message
+    assert sum(asked.query["ticker_symbol"] == BAD_SYMBOL for asked in wire.asked) == 1
+    if wait == "1000000000":
+        assert "the flow source asked us to wait until" in found.failures[1].message
+        assert (len(found.failures), len(wire.asked), slept) == (2, NAMES.index(BAD_SYMBOL) + 1, [])
+    else:
+        assert (len(found.failures), len(wire.asked), slept) == (1, len(NAMES), [60.0])
 
 
 def test_fault_063_packed_answer_cut_short(wire: Wire) -> None:

@@ -1,99 +1,256 @@
 """Keep to the flow source's quota on our side, so that it never has to refuse: for all processes of a bot together."""
 
+import fcntl
 import json
 import math
+import os
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.plain_files import read_plain, written_plain
+from tradebot.adapters.state.plain_files import open_plain, read_plain
+from tradebot.errors import AllowanceSpentError
+from tradebot.model.flow import Allowance, Quota
+from tradebot.model.kind import NEW_YORK
 
 LONGEST_FILE = 4096
+LENGTH = 256
+"""The file always has this length, so that its content is replaced by one write, which nothing can cut short."""
+LONGEST_WAIT_S = 60
+"""How long a call waits for the source's next minute. A longer wait ends the fetch."""
+SPARE = 2
+"""How many calls of a minute we leave to others who use the same key, once the source says that so few are left."""
+_MOST_WAITING = 10
+"""How many processes may wait for their requests at a time. A file that says more is damaged."""
+_LOCK_TRIES, _LOCK_WAIT_S = 100, 0.01
+_DAY_SPENT = "the day's allowance is used up"
+_DAY_ENDS = time_of_day(20, 0)
 
 
 class Level(NamedTuple):
-    """How many requests were left at a time of the machine's own clock, and until when the day is used up."""
+    """How much of the quota is left.
+
+    `tokens` are the requests left at a time of the machine's own clock. `used` counts the requests of the day that ends
+    at `renews_at`, and `limit` is how many the source says it allows. Nothing may be sent before `held_until`.
+    """
 
     tokens: float
     at_s: float
-    spent_until: datetime | None
+    used: int = 0
+    renews_at: datetime | None = None
+    limit: int | None = None
+    held_until: datetime | None = None
+
+    def today(self, now: datetime) -> "Level":
+        """Return this level with the count of the day that `now` belongs to."""
+        renews_at = next_quota_day(now)
+        return self if self.renews_at == renews_at else self._replace(used=0, renews_at=renews_at)
+
+
+def next_quota_day(now: datetime) -> datetime:
+    """Return when the next allowance day begins, in UTC: the next 20:00 in New York."""
+    local = now.astimezone(NEW_YORK)
+    day = local.date() if local.time() < _DAY_ENDS else local.date() + timedelta(days=1)
+    return datetime.combine(day, _DAY_ENDS, NEW_YORK).astimezone(UTC)
 
 
 class KeptQuota:
-    """Lets `burst` requests through at once and `per_minute` in the long run; waits for the rest.
+    """Counts requests and waits, so that the source never has to refuse one for being too many.
 
-    `per_minute` is None for a source without a limit. What is left is kept in a file, if one is given, so that the next
-    process goes on from there; fetchers hold a lock while they use it. If nothing is known, it starts empty. If the
-    file can't be written, each process keeps to the quota by itself.
+    It sends as many at once and in the long run as the allowance says; None for a source without one. Either way it
+    keeps to what the source's answers say. `now` returns trading time. What is left is kept in a file, if one is given,
+    so that other processes and the next one go on from there. If nothing is known, the minute starts empty. If the file
+    can't be written, each process keeps to the quota by itself.
     """
 
     def __init__(
         self,
         file: Path | None,
-        per_minute: float | None,
-        burst: int,
+        allowance: Allowance | None,
+        now: Callable[[], datetime],
         *,
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._file = file
-        self._rate_s = None if per_minute is None else per_minute / 60
-        self._burst = float(burst)
+        self._allowance = allowance
+        self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
         self._last: Level | None = None
 
     def take(self) -> None:
-        """Take one request, waiting until there is one."""
-        if self._rate_s is None:
+        """Take one request, waiting until there is one; raise AllowanceSpentError if that takes longer than a minute.
+
+        An error takes no request.
+        """
+        self._await_release()
+        if self._allowance is None:
             return
-        now = self._monotonic()
-        last = self._level(now)
-        left = min(self._burst, last.tokens + (now - last.at_s) * self._rate_s)
+        rate_s, burst, now = self._allowance.rate / 60, self._allowance.burst, self._now()
+        at_s = self._monotonic()
+
+        def taken(level: Level) -> Level:
+            level = level.today(now)
+            if level.used >= self._limit(level):
+                raise spent(_DAY_SPENT, next_quota_day(now))
+            tokens = min(burst, level.tokens + (at_s - level.at_s) * rate_s) - 1
+            return level._replace(tokens=tokens, at_s=at_s, used=level.used + 1)
+
         # Written first: a process killed while it waits has spent its request.
-        self._keep(Level(left - 1, now, last.spent_until))
-        if left < 1:
-            self._sleep((1 - left) / self._rate_s)
+        tokens = self._change(taken).tokens
+        if tokens < 0:
+            self._sleep(-tokens / rate_s)
 
-    @property
-    def spent_until(self) -> datetime | None:
-        """Return until when the day's allowance is used up, as the source said last; None if it didn't."""
-        return self._level(self._monotonic()).spent_until
+    def told(self, quota: Quota, at: datetime, wait_s: float | None) -> None:
+        """Correct the count by what an answer said at trading time `at`; with `wait_s`, send nothing before it passed.
 
-    def spend_day(self, until: datetime | None) -> None:
-        """Remember that the source refuses every request until then; None if it doesn't any more."""
-        self._keep(self._level(self._monotonic())._replace(spent_until=until))
+        The source also counts what others send with the same key.
+        """
 
-    def _level(self, now: float) -> Level:
-        """Return the newest level known. One from before the machine last started says nothing about requests."""
-        levels = [level for level in (self._last, self._read()) if level]
-        newest = max(levels, key=lambda level: level.at_s, default=Level(0.0, now, None))
-        return newest if newest.at_s <= now else Level(0.0, now, newest.spent_until)
+        def corrected(level: Level) -> Level:
+            level = level.today(at)
+            used = level.used if quota.used_today is None else quota.used_today
+            limit = level.limit if quota.daily_limit is None else quota.daily_limit
+            level = level._replace(used=used, limit=limit)
+            held = None if wait_s is None else at + timedelta(seconds=wait_s)
+            if limit is not None and used >= limit:
+                held = next_quota_day(at)
+            return level._replace(held_until=held) if held else level
+
+        if self._allowance is not None or wait_s is not None or is_spent(quota):
+            self._change(corrected)
+
+    def used(self, now: datetime) -> int | None:
+        """Return how many requests were made on the allowance day of `now`; None if nobody counted them."""
+        level = self._level(self._monotonic())
+        return level.used if level.renews_at == next_quota_day(now) else None
+
+    def planned_left(self) -> int | None:
+        """Return how many requests of today the timetable may still make; None for a source without a limit."""
+        if self._allowance is None:
+            return None
+        now = self._now()
+        level = self._level(self._monotonic()).today(now)
+        planned = self._limit(level) - self._allowance.per_day + self._allowance.planned_a_day
+        return max(planned - level.used, 0)
+
+    def _limit(self, level: Level) -> int:
+        assert self._allowance is not None
+        return self._allowance.per_day if level.limit is None else min(self._allowance.per_day, level.limit)
+
+    def _await_release(self) -> None:
+        """Wait if the source asked us to."""
+        until = self._level(self._monotonic()).held_until
+        if until is None:
+            return
+        now = self._now()
+        wait_s = (until - now).total_seconds()
+        # A time further away than the next renewal was written before trading time went back.
+        if now < until <= next_quota_day(now):
+            if wait_s > LONGEST_WAIT_S:
+                day_spent = until == next_quota_day(until - timedelta(seconds=1))
+                raise spent(_DAY_SPENT if day_spent else "the flow source asked us to wait", until)
+            self._sleep(wait_s)
+        self._change(lambda level: level._replace(held_until=None) if level.held_until == until else level)
+
+    def _change(self, change: Callable[[Level], Level]) -> Level:
+        """Change what is left, and keep it for all processes; return the new level."""
+        with self._locked() as descriptor:
+            self._last = change(self._level(self._monotonic()))
+            if descriptor is not None:
+                _write(descriptor, self._last)
+        return self._last
+
+    def _level(self, now_s: float) -> Level:
+        """Return the newest level known. One from before the machine last started says nothing about this minute."""
+        levels = [level for level in (self._read(), self._last) if level]
+        newest = max(levels, key=lambda level: level.at_s, default=Level(0.0, now_s))
+        return newest if newest.at_s <= now_s else newest._replace(tokens=0.0, at_s=now_s)
 
     def _read(self) -> Level | None:
         if self._file is None:
             return None
         try:
-            found = json.loads(read_plain(self._file)[:LONGEST_FILE])
-            tokens, at_s, spent = float(found["tokens"]), float(found["at_s"]), found["spent_until"]
-            until = None if spent is None else datetime.fromisoformat(spent).astimezone(UTC)
+            level = _level_of(json.loads(read_plain(self._file)[:LONGEST_FILE]))
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
-        if not (math.isfinite(at_s) and tokens <= self._burst):
-            return None
-        return Level(max(tokens, -self._burst), at_s, until)
+        burst = self._allowance.burst if self._allowance else 0.0
+        return level._replace(tokens=min(max(level.tokens, -burst - _MOST_WAITING), burst))
 
-    def _keep(self, level: Level) -> None:
-        self._last = level
-        if self._file is None:
-            return
-        until = None if level.spent_until is None else level.spent_until.isoformat()
-        text = json.dumps({"tokens": level.tokens, "at_s": level.at_s, "spent_until": until})
+    @contextmanager
+    def _locked(self) -> Iterator[int | None]:
+        """Yield the file, locked against other processes; None if it can't be used."""
+        descriptor = None
         try:
-            with around("kept_quota.keep"), written_plain(self._file) as file:
-                file.write(text.encode())
+            if self._file is not None:
+                descriptor = open_plain(self._file, os.O_RDWR | os.O_CREAT)
+                self._lock(descriptor)
         except OSError:
-            return
+            pass
+        try:
+            yield descriptor
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        """Wait a second at most: whoever holds the lock has only a few bytes to write."""
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_LOCK_WAIT_S)
+            else:
+                return
+
+
+def is_spent(quota: Quota) -> bool:
+    """Return True if the source says that the day's requests are used up."""
+    return quota.used_today is not None and quota.daily_limit is not None and quota.used_today >= quota.daily_limit
+
+
+def spent(what: str, until: datetime) -> AllowanceSpentError:
+    """Return the error that says what is used up, and until when."""
+    return AllowanceSpentError(
+        f"{what} until {until.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York time",
+        "Wait until then, or fetch fewer symbols: tradebot fetch-flow --plan shows what each kind of facts costs.",
+    )
+
+
+def _level_of(found: Mapping[str, object]) -> Level:
+    """Return the level that a file holds; raise ValueError, KeyError, TypeError or OverflowError if it's none."""
+    numbers = [found[name] for name in ("tokens", "at_s")]
+    tokens, at_s = (float(number) for number in numbers if isinstance(number, int | float))
+    used, limit = found["used"], found["limit"]
+    if not (isinstance(used, int) and used >= 0 and isinstance(limit, int | None)):
+        raise ValueError("no count of requests")
+    if not (math.isfinite(tokens) and math.isfinite(at_s)):
+        raise ValueError("no numbers")
+    return Level(tokens, at_s, used, _time(found["renews_at"]), limit, _time(found["held_until"]))
+
+
+def _time(text: object) -> datetime | None:
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise TypeError("no time")
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _write(descriptor: int, level: Level) -> None:
+    values = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in level._asdict().items()
+    }
+    content = json.dumps(values).ljust(LENGTH - 1) + "\n"
+    try:
+        with around("kept_quota.keep"):
+            os.pwrite(descriptor, content.encode(), 0)
+            os.ftruncate(descriptor, LENGTH)
+    except OSError:
+        return

@@ -1,12 +1,14 @@
 """Read options flow from Unusual Whales: one GET per question, rows passed on as they came."""
 
+import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from tradebot.adapters.flow.kept_quota import KeptQuota
-from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
+from tradebot.adapters.flow.kept_quota import LONGEST_WAIT_S, SPARE, KeptQuota, is_spent, next_quota_day, spent
+from tradebot.adapters.wire.hosts import check_secret, check_url
 from tradebot.adapters.wire.http import (
     LATER,
     NETWORK,
@@ -20,23 +22,34 @@ from tradebot.adapters.wire.http import (
     exchange,
     printable,
 )
-from tradebot.errors import AllowanceSpentError, ExitCode, OperatorError, TemporaryError
-from tradebot.model.flow import REQUESTS_PER_MINUTE, FlowPage, Quota
-from tradebot.model.kind import NEW_YORK, AnyKind, Request
+from tradebot.errors import (
+    ExitCode,
+    NotInPlanError,
+    NotServedError,
+    OperatorError,
+    TemporaryError,
+)
+from tradebot.model.flow import Allowance, FlowPage, Quota
+from tradebot.model.kind import AnyKind, Request
 
 UNUSUAL_WHALES_URL = "https://api.unusualwhales.com"
 
-_QUOTA_DAY_ENDS = time(20, 0)
-
-_BURST = 25
+_HINTS = {403: "Your plan does not include it; asking again won't help.", 422: "Check the symbol."}
+_REFUSALS = {403: NotInPlanError, 422: NotServedError}
+_CLOCKS_APART_S = 1.0
+"""How much longer we wait than the source's minute lasts, so that we aren't early by a trifle."""
+_LONGEST_HOLD_S = 3600
+"""A longer wait than this isn't believed, whatever an answer asks for."""
 
 
 class UnusualWhales:
     """Unusual Whales, asked about any kind of facts.
 
-    `now` returns trading time. It is only used when the daily allowance is spent: until the allowance renews at 20:00
-    New York time, calls fail without sending a request. `quota_file` keeps what is left for the next process. `heard`
-    gets each answer before it is used. `told_at` returns when an answer was made, if that can be told from it.
+    `allowance` is what its plan allows, None for a source without a limit. `now` returns trading time, which the
+    allowance goes by; it isn't asked about a source without a limit that doesn't say one. Once the day's calls are used
+    up, further ones fail without sending a request until the allowance renews at 20:00 New York time. `quota_file`
+    keeps what is left for other processes. `sleep` waits until the next call is allowed. `heard` gets each answer
+    before it is used. `told_at` returns when an answer was made, if that can be told from it.
     """
 
     def __init__(
@@ -45,7 +58,9 @@ class UnusualWhales:
         token: str,
         *,
         now: Callable[[], datetime],
+        allowance: Allowance | None = None,
         quota_file: Path | None = None,
+        sleep: Callable[[float], object] = time.sleep,
         heard: Callable[[Answer], None] = lambda answer: None,
         told_at: Callable[[Answer], datetime | None] = lambda answer: None,
         bounds: Bounds | None = None,
@@ -61,67 +76,80 @@ class UnusualWhales:
         self._policy = policy or RetryPolicy()
         self._session = BoundedSession(self._bounds)
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        self._kept = KeptQuota(quota_file, None if is_loopback(base_url) else REQUESTS_PER_MINUTE, _BURST)
+        self.quota = KeptQuota(quota_file, allowance, now, sleep=sleep)
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Return the rows of one kind; raise TemporaryError naming the path, or OperatorError if the key is refused."""
         request = request_of(kind, symbol, session)
-        path = request.path
-        self._check_allowance(path)
         answer = self._policy.run(lambda: self._ask(request))
         quota = quota_of(answer.headers)
         if answer.status == 429:
-            raise self._too_many(path, answer, quota)
-        rows = rows_of(path, answer)
+            raise _too_many(request.path, answer, quota, next_quota_day(self._told_at(answer) or self._now()))
+        rows = rows_of(request.path, answer)
         return FlowPage(kind.name, symbol, rows, quota, self._told_at(answer), answer.status, answer.body)
 
+    def calls_left(self) -> int | None:
+        """Return how many calls of today the timetable may still make; None if there is no limit."""
+        return self.quota.planned_left()
+
     def _ask(self, request: Request) -> Answer:
-        self._kept.take()
+        self.quota.take()
         url = self._base_url + request.path
         try:
             answer = exchange(self._session, self._bounds, "GET", url, headers=self._headers, params=request.params)
         except WireError as error:
             raise RetryableError(f"GET {request.path}: {error}", NETWORK) from error
         self._heard(answer)
+        self._count(answer)
         if answer.status >= 500:
             raise RetryableError(f"GET {request.path} answered {answer.status}: {answer.excerpt}", LATER)
         return answer
 
-    def _check_allowance(self, path: str) -> None:
-        until = self._kept.spent_until
-        if until is None:
-            return
-        now = self._now()
-        # A time further away than the next renewal was written before trading time went back.
-        if now < until <= next_quota_day(now):
-            raise _day_spent(path, until)
-        self._kept.spend_day(None)
-
-    def _too_many(self, path: str, answer: Answer, quota: Quota) -> TemporaryError:
-        if quota.used_today is not None and quota.daily_limit is not None and quota.used_today >= quota.daily_limit:
-            until = next_quota_day(self._now())
-            self._kept.spend_day(until)
-            return _day_spent(path, until)
-        reset_ms = _count(answer.headers, "x-uw-req-per-minute-reset")
-        wait = "" if reset_ms is None else f"; it renews in {reset_ms / 1000:.0f} s"
-        return TemporaryError(
-            f"GET {path}: this minute's allowance is used up{wait}",
-            "Try again in a minute, or fetch fewer symbols.",
-        )
+    def _count(self, answer: Answer) -> None:
+        """Correct our count of calls by an answer's headers, and hold the next call back if it would be refused."""
+        quota = quota_of(answer.headers)
+        wait_s = wait_of(answer, quota)
+        # The time costs a request in the sandbox, so it is only asked for if something depends on it.
+        if wait_s is not None or quota.used_today is not None or quota.daily_limit is not None:
+            self.quota.told(quota, self._told_at(answer) or self._now(), wait_s)
 
 
-def _day_spent(path: str, until: datetime) -> AllowanceSpentError:
-    return AllowanceSpentError(
-        f"GET {path}: the day's allowance is used up until {until.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York time",
-        "Wait until then, or fetch fewer symbols per day.",
+def wait_of(answer: Answer, quota: Quota) -> float | None:
+    """Return for how many seconds nothing should be sent after an answer; None if there is no reason to wait.
+
+    The source says when its minute ends in milliseconds. A Retry-After, in seconds or as a date, counts first.
+    """
+    refused = answer.status == 429
+    few = quota.left_this_minute is not None and quota.left_this_minute < SPARE
+    if not (refused or few):
+        return None
+    asked_s = _retry_after_s(answer) if refused else None
+    reset_ms = _count(answer.headers, "x-uw-req-per-minute-reset")
+    if asked_s is None:
+        asked_s = LONGEST_WAIT_S if reset_ms is None else min(reset_ms / 1000 + _CLOCKS_APART_S, LONGEST_WAIT_S)
+    return min(asked_s, _LONGEST_HOLD_S)
+
+
+def _retry_after_s(answer: Answer) -> float | None:
+    """Return the seconds of Retry-After; None if it isn't there, can't be read, or is in the past."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:10])
+    try:
+        then, answered = (parsedate_to_datetime(each) for each in (text, answer.headers.get("Date", "")))
+        wait_s = (then - answered).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return wait_s if wait_s > 0 else None
+
+
+def _too_many(path: str, answer: Answer, quota: Quota, day_ends: datetime) -> TemporaryError:
+    if is_spent(quota):
+        return spent(f"GET {path}: the day's allowance is used up", day_ends)
+    return TemporaryError(
+        f"GET {path}: this minute's allowance is used up; it renews in {wait_of(answer, quota):.0f} s",
+        "Nothing to do: the bot waits that long. Somebody else may be using the same key.",
     )
-
-
-def next_quota_day(now: datetime) -> datetime:
-    """Return when the next allowance day begins, in UTC: the next 20:00 in New York."""
-    local = now.astimezone(NEW_YORK)
-    day = local.date() if local.time() < _QUOTA_DAY_ENDS else local.date() + timedelta(days=1)
-    return datetime.combine(day, _QUOTA_DAY_ENDS, NEW_YORK).astimezone(UTC)
 
 
 def request_of(kind: AnyKind, symbol: str | None, session: date) -> Request:
@@ -146,7 +174,8 @@ def rows_of(path: str, answer: Answer) -> tuple[object, ...]:
     if answer.status == 404:
         return ()
     if answer.status != 200:
-        raise TemporaryError(f"GET {path} answered {answer.status}: {_error_message(answer)}", _hint(answer.status))
+        message = f"GET {path} answered {answer.status}: {_error_message(answer)}"
+        raise _REFUSALS.get(answer.status, TemporaryError)(message, _HINTS.get(answer.status, ""))
     return _data_rows(path, answer)
 
 
@@ -176,11 +205,6 @@ def _error_message(answer: Answer) -> str:
         return answer.excerpt
     texts = [body[name] for name in ("message", "msg", "error") if body.get(name)] if isinstance(body, dict) else []
     return printable(str(texts[0])) if texts else answer.excerpt
-
-
-def _hint(status: int) -> str:
-    hints = {403: "Your plan does not include it; asking again won't help.", 422: "Check the symbol."}
-    return hints.get(status, "")
 
 
 def quota_of(headers: Mapping[str, str]) -> Quota:

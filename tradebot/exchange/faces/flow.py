@@ -15,17 +15,17 @@ from tradebot.exchange.flow.endpoints import ENDPOINTS, Endpoint
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
 from tradebot.exchange.flow.series import Answered, Question
+from tradebot.exchange.flow_limits import FlowLimits
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.times import DAY, HOUR, MINUTE, SECOND, new_york_date, parse_time, rfc3339
+from tradebot.exchange.times import DAY, SECOND, parse_time, rfc3339
 
 _TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 _BEARER = re.compile(r"Bearer +\S+", re.IGNORECASE)
-_DAILY_LIMIT = 50_000
-_DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
-_UNCAPPED = "1000000"
+_TOO_MANY = Refusal(429, {"message": "too many requests"})
+"""What the service's own answer says isn't known, but that it is JSON."""
 _ALERT_WINDOW = 7 * DAY
 _DEFAULT_IV_DAYS = 5
 _LISTS = ("issue_types[]", "sectors[]")
@@ -64,39 +64,13 @@ class FlowSource(Protocol):
         ...
 
 
-class Quota:
-    """Counts requests by engine time: the day ends at 20:00 in New York, the minute with the clock.
-
-    The counts last as long as the server, because the log doesn't record reads.
-    """
-
-    def __init__(self) -> None:
-        self._day, self._day_count = "", 0
-        self._minute, self._minute_count = -1, 0
-
-    def headers(self, now_us: int) -> dict[str, str]:
-        """Count one request and return the headers that report the quota."""
-        day, minute = new_york_date(now_us + _DAY_ROLLS_BEFORE_MIDNIGHT), now_us // MINUTE
-        self._day_count = self._day_count + 1 if day == self._day else 1
-        self._minute_count = self._minute_count + 1 if minute == self._minute else 1
-        self._day, self._minute = day, minute
-        return {
-            "x-uw-token-req-limit": str(_DAILY_LIMIT),
-            "x-uw-daily-req-count": str(self._day_count),
-            "x-uw-minute-req-counter": str(self._minute_count),
-            "x-uw-req-per-minute-remaining": _UNCAPPED,
-            "x-uw-req-per-minute-reset": str((MINUTE - now_us % MINUTE) // 1000),
-            MADE_AT: rfc3339(now_us),
-        }
-
-
 class FlowFace:
-    """Handlers of the flow API."""
+    """Handlers of the flow API; without `limits`, any number of requests is answered."""
 
-    def __init__(self, engine: Engine, source: FlowSource) -> None:
+    def __init__(self, engine: Engine, source: FlowSource, limits: FlowLimits | None = None) -> None:
         self._engine = engine
         self._source = source
-        self._quota = Quota()
+        self._limits = limits or FlowLimits(None, None)
 
     def routes(self) -> list[Route]:
         """Return the routes, busiest first."""
@@ -112,9 +86,14 @@ class FlowFace:
 
     def _counted(self, handler: Callable[[Call, Params], bytes]) -> Handler:
         def answer(call: Call) -> Reply:
-            if not _BEARER.fullmatch(call.headers.get("authorization", "")):
+            key = call.headers.get("authorization", "")
+            if not _BEARER.fullmatch(key):
                 raise Refusal(401, {"message": "unauthorized"})
-            headers = self._quota.headers(self._engine.now_us)
+            now_us = self._engine.now_us
+            counted, refused_for_now = self._limits.count(key, now_us)
+            headers = {**counted, MADE_AT: rfc3339(now_us)}
+            if refused_for_now:
+                return refused(_TOO_MANY, headers)
             try:
                 return Reply(200, handler(call, _params(call)), headers)
             except Refusal as refusal:

@@ -43,7 +43,7 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: f"{trades.trades if (trades := _trades(known)) else 0} trades",
-    after="our own; the scale is three times the smallest range that is reported",
+    after="tradebot: net over gross trades; the scale damps a single small trade",
     inferred="the amount of a trade: only its range is reported, of which the middle counts",
     by_symbol=True,
 )

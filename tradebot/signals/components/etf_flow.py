@@ -40,6 +40,6 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: f"{change.days if (change := _flow(known)) else 0} earlier days",
-    after="our own; the scale is the mean magnitude of two months",
+    after="tradebot: the last flow, measured against the mean magnitude of two months",
     evidence="Brown, Davies & Ringgenberg 2021: funds with inflows return less, over a month",
 )

@@ -39,5 +39,5 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: f"{filings.holders if (filings := _filings(known)) else 0} institutions",
-    after="our own",
+    after="tradebot: net over gross changes of the last filings",
 )

@@ -62,6 +62,6 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: f"expiry {pull.pain.expiry:%m-%d}" if (pull := _pull(known)) else "no expiry",
-    after="our own",
+    after="tradebot: the distance to the next expiry's level, fading over a week",
     evidence="Ni, Pearson & Poteshman 2005 and Filippou, Garcia-Ares & Zapatero 2022, around monthly expiries",
 )

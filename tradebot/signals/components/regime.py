@@ -53,5 +53,5 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=_source,
-    after="the regimes of an earlier bot, with measured inputs",
+    after="the regimes of the bot before this one, with measured inputs instead of constants",
 )

@@ -42,5 +42,5 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: source_sector(known.sector) or "no sector",
-    after="the same as for the whole market",
+    after="as for the whole market: the net premium of the session so far, over the sum of its magnitudes",
 )

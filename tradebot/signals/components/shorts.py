@@ -43,6 +43,6 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=report_inputs,
     source=lambda known: "last report",
-    after="the thresholds of an earlier bot: 15 to 40 percent of the float, 5 to 15 days",
+    after="the bot before this one: 15 to 40 percent of the float, 5 to 15 days",
     evidence="Boehmer, Jones & Zhang 2008 and Hong, Li, Ni, Scheinkman & Yan 2015, both over weeks to months",
 )

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from tradebot.model.inputs import Input
 from tradebot.signals.components.shorts import crowding, report_inputs, report_of
+from tradebot.signals.following import flow_input, followed
 from tradebot.signals.formula import clamp
-from tradebot.signals.kinds import fails_to_deliver, flow_alerts, short_interest
+from tradebot.signals.kinds import fails_to_deliver, flow_alerts, options_volume, short_interest
 from tradebot.signals.kinds.fails_to_deliver import FailsFacts
 from tradebot.signals.scoring import Known, ScoreComponent
 
@@ -21,8 +22,7 @@ def fails_of(known: Known) -> FailsFacts | None:
 def pressure_inputs(known: Known) -> Iterator[Input]:
     """Yield the flow, and all that is known of short sellers, as inputs of a formula."""
     report, fails = report_of(known), fails_of(known)
-    if known.flow is not None:
-        yield Input("flow", known.flow, "-1 to 1", known.facts.alerts_fetched_at)
+    yield from flow_input(known)
     yield from report_inputs(known)
     if report is not None:
         yield Input("float_shares", report.float_shares, "shares", report.date, report.id)
@@ -33,17 +33,17 @@ def pressure_inputs(known: Known) -> Iterator[Input]:
 def _value(known: Known) -> float | None:
     """Return the flow times the mean of three pressures, each from 0 to 1."""
     report, fails = report_of(known), fails_of(known)
-    if not known.flow or report is None or fails is None:
+    if report is None or fails is None:
         return None
     undelivered = clamp(fails.shares / (THRESHOLD * float(report.float_shares)), 0.0, 1.0)
-    return known.flow * ((sum(crowding(report)) + undelivered) / 3)
+    return followed(known, (sum(crowding(report)) + undelivered) / 3)
 
 
 COMPONENT = ScoreComponent(
     name="squeeze",
     family="short_interest",
     follows="flow",
-    reads=(short_interest.KIND, fails_to_deliver.KIND, flow_alerts.KIND),
+    reads=(short_interest.KIND, fails_to_deliver.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="bullish if short sellers are under pressure and the flow is bullish; bearish if the flow is",
     formula=(
         "flow * (clamp((interest - 0.15) / 0.25, 0, 1) + clamp((days_to_cover - 5) / 10, 0, 1)"
@@ -53,6 +53,6 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=pressure_inputs,
     source=lambda known: "last report",
-    after="the thresholds of an earlier bot, and Regulation SHO's for undelivered shares",
+    after="the thresholds of the bot before this one, and for undelivered shares those of Regulation SHO",
     inferred="that crowded short positions add to the flow in both directions: buying upward, thin trading downward",
 )

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from tradebot.model.inputs import Input
 from tradebot.signals.components.shorts import report_of
 from tradebot.signals.components.squeeze import THRESHOLD, fails_of, pressure_inputs
-from tradebot.signals.kinds import fails_to_deliver, flow_alerts, short_interest
+from tradebot.signals.following import followed
+from tradebot.signals.kinds import fails_to_deliver, flow_alerts, options_volume, short_interest
 from tradebot.signals.scoring import Known, ScoreComponent
 
 INTEREST, DAYS_TO_COVER, FEE_RATE = 0.2, 7.0, 5.0
@@ -26,7 +27,7 @@ def _signs(known: Known) -> int | None:
 
 def _value(known: Known) -> float | None:
     signs = _signs(known)
-    return None if not known.flow or signs is None else known.flow * (signs / 4)
+    return None if signs is None else followed(known, signs / 4)
 
 
 def _inputs(known: Known) -> Iterator[Input]:
@@ -40,7 +41,7 @@ COMPONENT = ScoreComponent(
     name="squeeze_score",
     family="short_interest",
     follows="flow",
-    reads=(short_interest.KIND, fails_to_deliver.KIND, flow_alerts.KIND),
+    reads=(short_interest.KIND, fails_to_deliver.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="bullish if there are signs of a squeeze and the flow is bullish; bearish if the flow is",
     formula=(
         "flow * ((interest >= 0.2) + (days_to_cover >= 7) + (fee_rate >= 5) + (fails >= 0.005 * float_shares)) / 4"
@@ -49,6 +50,6 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: f"{_signs(known) or 0} signs of 4",
-    after="our own; undelivered shares as Regulation SHO counts them",
+    after="tradebot: a count of signs; for undelivered shares the threshold of Regulation SHO",
     inferred="what a squeeze is: the source doesn't say",
 )

@@ -40,6 +40,6 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: "on the list" if _impact(known) else "not on the list",
-    after="our own",
+    after="tradebot: the net premium, over the largest on the list",
     by_symbol=True,
 )

@@ -1,0 +1,159 @@
+"""`tradebot fetch-flow --plan`: what a session of fetching takes and what has to give way, without a call."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from commands.shared.surface import Report
+from tradebot.errors import ExitCode
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.timetable.fetching import FetchPlan, Line, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedKind:
+    """What is planned for one kind of facts: `calls` for each fetch, and how many that makes in a session.
+
+    `configured_s` is its interval as configured and `every_s` the planned one, None if it is left out. `oldest_s` is
+    how old a reply gets before it is renewed, None if that doesn't happen, and `max_age_s` its freshness limit.
+    """
+
+    kind: str
+    asked_by: str
+    core: bool
+    calls: int
+    configured_s: int
+    every_s: int | None
+    calls_a_session: int
+    oldest_s: float | None
+    max_age_s: int | None
+    phase: str
+    outcome: "Outcome"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of a full session; `symbols` is how many alerts are fetched for.
+
+    The timetable makes at most `planned_per_minute` calls a minute and `planned_per_day` a day. `wanted_calls` is what
+    a session would take as configured. `used_today` is None if nobody counted yet. `limited` is False if the source in
+    use has no limit; the plan is then what would happen with one. `problems` say why alerts can't stay fresh.
+    """
+
+    symbols: int
+    limited: bool
+    calls_per_minute: int
+    daily_calls: int
+    planned_per_minute: float
+    planned_per_day: int
+    calls: int
+    wanted_calls: int
+    first_calls: int
+    first_s: float
+    used_today: int | None
+    fits: bool
+    kinds: tuple[PlannedKind, ...]
+    problems: tuple[str, ...]
+
+
+def run(app: "App") -> Report:
+    """Plan a session; exit 10 if alerts can't stay fresh."""
+    from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_problems, plan_of, used_today
+
+    allowance = configured_allowance(app.settings)
+    plan = plan_of(app.settings, app.needed_facts, allowance)
+    data = Planned(
+        symbols=plan.alerts.need.calls if plan.alerts else 0,
+        limited=allowance_of(app.settings) is not None,
+        calls_per_minute=allowance.per_minute,
+        daily_calls=allowance.per_day,
+        planned_per_minute=allowance.rate,
+        planned_per_day=allowance.planned_a_day,
+        calls=plan.calls,
+        wanted_calls=plan.wanted_calls,
+        first_calls=plan.first_calls,
+        first_s=plan.first_s,
+        used_today=used_today(app),
+        fits=plan.fits,
+        kinds=tuple(map(_kind, plan.lines)),
+        problems=tuple(flow_problems(app.settings, allowance)),
+    )
+    code = ExitCode.DONE if data.fits else ExitCode.FINDINGS
+    return Report("fetch-flow-plan", data, lambda out: _render(out, data, plan), code, app.mode_name, app.account_tail)
+
+
+def _kind(line: "Line") -> PlannedKind:
+    need = line.need
+    return PlannedKind(
+        kind=need.name,
+        asked_by=need.scope.value,
+        core=need.core,
+        calls=need.calls,
+        configured_s=need.interval_s,
+        every_s=line.interval_s,
+        calls_a_session=line.calls,
+        oldest_s=line.oldest_s,
+        max_age_s=need.max_age_s,
+        phase=need.phase.value,
+        outcome=line.outcome,
+    )
+
+
+def _render(console: "Console", data: Planned, plan: "FetchPlan") -> None:
+    from rich.markup import escape
+
+    from commands.shared.drawing import duration
+    from commands.shared.tables import Table, number, sentence
+
+    if not data.kinds:
+        console.print("No strategy in use reads options flow.")
+        return
+    symbols, kinds = counted(data.symbols, "symbol"), counted(len(data.kinds), "kind")
+    console.print(f"Plan of a session for {symbols} and {kinds} of facts; the timetable fetches {plan.times}")
+    table = Table(
+        "kind", "by", number("calls"), number("every"), number("a session"), number("oldest"), number("limit"), "when",
+        sentence("plan", "plan:"),
+    )  # fmt: skip
+    for row in data.kinds:
+        ages = (duration(age_s) if age_s is not None else "" for age_s in (row.oldest_s, row.max_age_s))
+        every = "" if row.every_s is None else duration(row.every_s)
+        name = f"{row.kind} (core)" if row.core else row.kind
+        calls = (f"{row.calls:,}", every, f"{row.calls_a_session:,}")
+        table.row(name, row.asked_by, *calls, *ages, row.phase, _outcome(row))
+    console.print(table)
+    for line in _totals(data):
+        console.print(line)
+    for problem in data.problems:
+        console.print(f"[red]It doesn't fit[/red]: {escape(problem)}")
+
+
+def _outcome(row: PlannedKind) -> str:
+    from commands.shared.drawing import duration
+
+    usual = duration(row.configured_s)
+    words = {
+        "as configured": "as configured",
+        "less often": f"[yellow]less often[/yellow] than every {usual}, to fit",
+        "left out": f"[red]left out[/red] instead of every {usual}, to fit",
+        "gets too old": "[red]gets too old[/red]",
+    }
+    return words[row.outcome.value]
+
+
+def _totals(data: Planned) -> tuple[str, ...]:
+    per_day = f"{data.planned_per_day:,} of {data.daily_calls:,} a day"
+    spared = data.wanted_calls - data.calls
+    less = f"; as configured they would be {data.wanted_calls:,}" if spared > 0 else ""
+    used = "nothing counted yet" if data.used_today is None else counted(data.used_today, "call")
+    unlimited = ("This source has no limit, so everything is fetched as configured; the plan shows a source with one.",)
+    return (
+        f"Calls a session: {data.calls:,}{less}. The timetable may make {per_day}.",
+        f"First fetch: {counted(data.first_calls, 'call')} in {data.first_s:,.0f} s, "
+        f"at {data.planned_per_minute:,.0f} of {data.calls_per_minute:,} calls a minute.",
+        f"Used today: {used}. The day's count restarts at 20:00 New York time.",
+        *(() if data.limited else unlimited),
+    )

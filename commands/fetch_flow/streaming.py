@@ -1,0 +1,126 @@
+"""`tradebot fetch-flow --stream`: get alerts as they come, and count what came."""
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from commands.shared.durations import seconds_in
+from commands.shared.plain import clean
+from commands.shared.surface import Report
+from commands.shared.times import CLOCK, stamp, zone
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.desk.streaming import Follower
+    from tradebot.model.bar import Session
+
+LOOK_S = 0.5
+"""Real seconds between two looks at what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStreamed:
+    """What came over the stream from `at` to `until`.
+
+    `received` counts its rows: `others` about symbols that aren't ours, `bad` ones that can't be read, and those that
+    were `lost` because they weren't taken in time. `new` counts facts not stored before, and `filled` those of them
+    that came from `calls` to the REST API. `missed` are alerts that should have come over the stream. `complete` is
+    False if alerts may be missing now.
+    """
+
+    at: datetime
+    until: datetime
+    session: date
+    symbols: int
+    joined: int
+    received: int
+    others: int
+    bad: int
+    lost: int
+    new: int
+    filled: int
+    calls: int
+    missed: int
+    complete: bool
+
+
+def run(app: "App", *, lasting: str | None) -> Report:
+    """Stream alerts for a while, by default until the session has ended; exit 5 if the stream was never joined."""
+    from commands.shared.in_turn import in_turn
+    from commands.shared.passes import refused_report
+    from jobs.claims import Refused
+    from tradebot.app.streaming import following, may_stream, trading_time
+    from tradebot.model.decision import Decision, Gate, Verdict
+    from tradebot.model.reasons import Reason
+    from tradebot.timetable.sessions import session_of
+
+    most_s = _seconds(lasting)
+    in_turn(app, "fetch-flow", lambda: _prepare(app))
+    now = trading_time(app)
+    began = now()
+    session = session_of(app.ledger, began)
+    if session is None or not may_stream(session, began):
+        closed = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED)
+        return refused_report(app, "fetch-flow", Refused(closed))
+    with following(app) as follower:
+        until = _follow(follower, session, now, most_s)
+    counts = asdict(follower.so_far)
+    data = FlowStreamed(began, until, session.date, follower.symbols, complete=follower.whole, **counts)
+    code = ExitCode.DONE if data.joined else ExitCode.UNAVAILABLE
+    return Report("fetch-flow", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _seconds(lasting: str | None) -> float:
+    """Return how long to stream, in real seconds; raise OperatorError if that can't be read."""
+    found = float("inf") if lasting is None else seconds_in(lasting)
+    if found is None:
+        raise OperatorError(f"can't read {clean(lasting or '')[:20]!r} as a duration", "write 90s, 5m or 2h")
+    return found
+
+
+def _prepare(app: "App") -> None:
+    """Check that the clocks agree, because stored alerts keep their date, and know the session's hours."""
+    from commands.shared.clocks import require
+    from commands.shared.passes import both_clocks
+    from tradebot.model.record import Job
+
+    clocks = both_clocks(app, Job.FETCH_FLOW, dry_run=True)
+    require(clocks.clock, clocks.second, app.settings)
+    app.ensure_calendar(clocks.now)
+
+
+def _follow(follower: "Follower", session: "Session", now: "Callable[[], datetime]", most_s: float) -> datetime:
+    """Look at what came until the time is over; return when the last look was."""
+    from tradebot.app.streaming import may_stream
+
+    ends_s = time.monotonic() + most_s
+    while True:
+        at = now()
+        follower.look(session, now)
+        left_s = ends_s - time.monotonic()
+        if left_s <= 0 or not may_stream(session, at):
+            return at
+        time.sleep(min(LOOK_S, left_s))
+
+
+def _render(console: "Console", data: FlowStreamed) -> None:
+    span = f"{stamp(data.at, CLOCK)} to {stamp(data.until, CLOCK)} {zone()}"
+    facts, symbols = counted(data.new, "new fact"), counted(data.symbols, "symbol")
+    console.print(f"Alerts of session {data.session} from {span}: {facts} about {symbols}")
+    if not data.joined:
+        console.print("  [red]The stream couldn't be opened.[/red] Next: tradebot events")
+        return
+    parts = f"{data.others:,} about other symbols, {data.bad:,} unreadable, {data.lost:,} lost"
+    console.print(f"  stream: {counted(data.received, 'row')} ({parts}), joined {counted(data.joined, 'time')}")
+    console.print(f"  REST API: {counted(data.calls, 'call')}, which brought {counted(data.filled, 'fact')}")
+    if data.missed:
+        console.print(f"  [yellow]{counted(data.missed, 'alert')} should have come over the stream.[/yellow]")
+    if not data.complete:
+        console.print("  [yellow]Some alerts may be missing.[/yellow] Next: tradebot fetch-flow --endpoint flow_alerts")

@@ -1,0 +1,201 @@
+"""`tradebot fetch-flow --stream`: whatever happens on the way, the stored alerts are the exchange's own."""
+
+import json
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.bot import KEYS, Bot, Said, made
+from tradebot.adapters.state import lock
+from tradebot.app import sandbox
+
+NAMES = "AAPL,MSFT"
+LONG_S = 60
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot of two symbols; each test has a session."""
+    with made(tmp_path_factory.mktemp("stream") / "state", "--symbols", NAMES, "--sessions", "6") as path:
+        yield path
+
+
+@pytest.fixture
+def session(bot: Bot) -> str:
+    """Move to the next open; return the date of the session."""
+    return str(tick(bot, to="next_open")["session"])
+
+
+def tick(bot: Bot, **step: object) -> Any:
+    """Let time pass without a command line of the bot."""
+    headers = {**KEYS, **sandbox.control_headers(bot.folder / "exchange")}
+    answer = requests.post(f"{bot.url}/exchange/v1/tick", json=step, headers=headers, timeout=LONG_S)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def arm(bot: Bot, what: str, **when: object) -> None:
+    rule = {"name": what, "when": {"stream": "flow_alerts", **when}, "what": what}
+    assert requests.post(f"{bot.url}/exchange/v1/faults", data=json.dumps([rule]), timeout=LONG_S).status_code == 200
+
+
+def fired(bot: Bot) -> int:
+    """Return how often the armed faults fired, and clear them."""
+    armed = requests.get(f"{bot.url}/exchange/v1/faults", timeout=LONG_S).json()
+    requests.delete(f"{bot.url}/exchange/v1/faults", timeout=LONG_S)
+    return sum(rule["fired"] for rule in armed["faults"])
+
+
+def on_the_exchange(bot: Bot, session: str) -> list[str]:
+    """Return the ids of what the exchange has of the session."""
+    params = {"ticker_symbol": NAMES, "limit": "200", "newer_than": f"{session}T14:30:00Z"}
+    headers = {"Authorization": "Bearer sandbox"}
+    answer = requests.get(f"{bot.url}/api/option-trades/flow-alerts", params=params, headers=headers, timeout=LONG_S)
+    return sorted(row["id"] for row in answer.json()["data"])
+
+
+def stored(bot: Bot, session: str) -> list[str]:
+    """Return the ids of what the bot stored, one for each version."""
+    query = "SELECT id FROM facts WHERE endpoint = 'flow_alerts' AND session = ?"
+    with closing(sqlite3.connect(bot.folder / "facts.db")) as database:
+        return sorted(identity for (identity,) in database.execute(query, (session,)))
+
+
+def joins(bot: Bot) -> int:
+    events = bot.folder / "system_events.jsonl"
+    return events.read_text().count('"stream_joined"') if events.exists() else 0
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_S
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def more(bot: Bot, session: str, count: int) -> None:
+    """Let time pass until the exchange has so many alerts more, a few minutes at a time."""
+    wanted = len(on_the_exchange(bot, session)) + count
+    while len(on_the_exchange(bot, session)) < wanted:
+        tick(bot, seconds=120)
+
+
+def end(bot: Bot) -> None:
+    """Let the session end, and with it the stream."""
+    tick(bot, to="close")
+    tick(bot, seconds=16 * 60)
+
+
+def streamed(bot: Bot, *steps: Callable[[], object], as_json: bool = True) -> Said:
+    """Stream until the end of the session, taking steps meanwhile once the stream has been joined."""
+    before, failures = joins(bot), list[BaseException]()
+
+    def take() -> None:
+        try:
+            until(lambda: joins(bot) > before)
+            for step in steps:
+                step()
+        except BaseException as failure:  # noqa: BLE001 -- raised in the test's own thread
+            failures.append(failure)
+        finally:
+            end(bot)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    said = bot.says("fetch-flow", "--stream", *(["--json"] if as_json else []))
+    thread.join()
+    if failures:
+        raise failures[0]
+    assert said.code == 0, said
+    return said
+
+
+def test_what_came_before_and_what_comes_is_stored_once(bot: Bot, session: str) -> None:
+    more(bot, session, 5)
+    found = streamed(bot, lambda: more(bot, session, 8)).data
+    assert stored(bot, session) == on_the_exchange(bot, session)
+    assert (found["session"], found["symbols"]) == (session, 2)
+    assert (found["joined"], found["bad"], found["lost"], found["missed"], found["complete"]) == (1, 0, 0, 0, True)
+    assert found["new"] == len(on_the_exchange(bot, session)) > found["filled"] >= 5
+    assert found["calls"] < found["new"]
+
+
+def test_a_connection_that_breaks_off_costs_nothing(bot: Bot, session: str) -> None:
+    def reconnected(before: int) -> None:
+        until(lambda: joins(bot) > before)
+
+    arm(bot, "dropped_stream", at_most=1)
+    found = streamed(bot, lambda: more(bot, session, 3), lambda: reconnected(joins(bot)), lambda: more(bot, session, 3))
+    assert fired(bot) == 1
+    assert found.data["joined"] == 2
+    assert stored(bot, session) == on_the_exchange(bot, session)
+
+
+def test_what_is_muted_repeated_or_shuffled_is_stored_once(bot: Bot, session: str) -> None:
+    arm(bot, "duplicate_events")
+    arm(bot, "reordered_events", every=2)
+    arm(bot, "mute_stream", every=5)
+    streamed(bot, lambda: more(bot, session, 12))
+    assert fired(bot) > 20
+    assert stored(bot, session) == on_the_exchange(bot, session)
+
+
+def test_whoever_is_killed_while_streaming_goes_on_where_they_were(bot: Bot, session: str) -> None:
+    before = joins(bot)
+    with bot.process("fetch-flow", "--stream") as program:
+        until(lambda: joins(bot) > before)
+        assert "stream, process" in str(lock.holder(bot.folder, lock.STREAM_LOCK))
+        said = bot.says("fetch-flow", "--stream", "--for", "1s")
+        assert (said.code, "stream, process" in said.err) == (6, True)
+        more(bot, session, 5)
+        until(lambda: bool(stored(bot, session)))
+        program.send_signal(signal.SIGKILL)
+        program.communicate()
+    more(bot, session, 5)
+    assert set(stored(bot, session)) < set(on_the_exchange(bot, session))
+    streamed(bot)
+    assert stored(bot, session) == on_the_exchange(bot, session)
+
+
+def test_a_person_sees_what_came(bot: Bot, session: str) -> None:
+    first, stream, rest = streamed(bot, as_json=False).out.splitlines()
+    facts = len(on_the_exchange(bot, session))
+    assert first.startswith(f"Alerts of session {session} from 09:30:00 to ")
+    assert first.endswith(f" ET: {facts} new facts about 2 symbols")
+    assert stream.startswith("  stream: ")
+    assert stream.endswith(" about other symbols, 0 unreadable, 0 lost), joined 1 time")
+    assert rest.startswith("  REST API: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--for", "5m"], "it goes with --stream"),
+        (["--stream", "--symbol", "AAPL"], "it takes no option but --for"),
+        (["--stream", "--for", "soon"], "write 90s, 5m or 2h"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(bot: Bot, arguments: list[str], words: str) -> None:
+    said = bot.says("fetch-flow", *arguments)
+    assert (said.code, words in said.err) == (2, True)
+
+
+def test_there_is_nothing_to_stream_once_the_session_is_over(bot: Bot) -> None:
+    found = bot.json("fetch-flow", "--stream")
+    assert found["reason"] == "MARKET_CLOSED"
+
+
+def test_it_ends_when_its_time_is_over(bot: Bot) -> None:
+    day = tick(bot, to="next_open")["session"]
+    said = bot.says("fetch-flow", "--stream", "--for", "1s", "--json")
+    assert date.fromisoformat(said.data["session"]).isoformat() == day
+    assert said.code in (0, 5)

@@ -1,0 +1,43 @@
+"""The next event of a company, by the calendars of earnings and of the FDA."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.builders import DAY, NOW
+from tests.signals.enriched import GOOD, Rows, days, seen
+from tradebot.signals.events import next_event
+
+
+def due(replies: dict[str, Rows], now: datetime = NOW, symbol: str = "AAPL") -> datetime | None:
+    known = seen(replies, symbol=symbol)
+    return next_event(known.facts, known.market, now)
+
+
+def new_york(day: int, hour: int) -> datetime:
+    """Return an hour in New York in November, so many days after the session of the tests."""
+    return datetime(DAY.year, DAY.month, DAY.day, hour + 5, tzinfo=UTC) + timedelta(days=day)
+
+
+@pytest.mark.parametrize(("when", "hour"), [("premarket", 4), ("postmarket", 16), ("unknown", 4), (None, 4)])
+def test_a_report_of_earnings_is_due_when_somebody_could_first_trade_on_it(when: str | None, hour: int) -> None:
+    assert due({"earnings": [{"report_date": days(3), "report_time": when}]}) == new_york(3, hour)
+
+
+def test_the_first_of_all_events_counts() -> None:
+    both: dict[str, Rows] = {"earnings": [GOOD["earnings"]], "fda_calendar": [GOOD["fda_calendar"]]}
+    assert due(both) == new_york(3, 16)
+    sooner = {**GOOD["fda_calendar"], "start_date": days(2)}
+    assert due({**both, "fda_calendar": [GOOD["fda_calendar"], sooner]}) == new_york(2, 4)
+
+
+def test_an_event_that_is_over_is_not_the_next_one() -> None:
+    today: dict[str, Rows] = {"earnings": [{"report_date": days(0), "report_time": "premarket"}]}
+    assert due({**today, "fda_calendar": [GOOD["fda_calendar"]]}) == new_york(4, 4)
+    assert due(today) is None
+
+
+def test_without_a_calendar_and_for_another_company_no_event_is_known() -> None:
+    assert due({}) is None
+    assert due({"fda_calendar": [GOOD["fda_calendar"]]}, symbol="MSFT") is None
+    assert due({"fda_calendar": [{**GOOD["fda_calendar"], "ticker": "BRKB"}]}, symbol="BRK.B") == new_york(4, 4)

@@ -1,0 +1,66 @@
+"""The market's regime: what it is read from, and its names."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOW
+from tests.signals.enriched import GOOD, TIDE, summed_up
+from tradebot.signals.regime import READS, MarketState, market_state, regime
+
+CALM_RISE = MarketState(volatility=0.2, gamma=1.0, breadth=0.3, net_premium=1.0)
+
+
+def market() -> dict[str, object]:
+    return {kind.name: summed_up(kind.name, {**GOOD, "market_tide": TIDE}[kind.name]) for kind in READS}
+
+
+def test_it_is_read_from_measured_facts() -> None:
+    assert market_state(market(), NOW) == MarketState(0.2, 3012060.6 - 1479461.8, -1.0, 660338.0 + 547564.0)
+
+
+@pytest.mark.parametrize("missing", [kind.name for kind in READS])
+def test_it_is_unknown_if_anything_that_it_is_read_from_is(missing: str) -> None:
+    assert market_state({name: value for name, value in market().items() if name != missing}, NOW) is None
+    unmeasured = summed_up("market_volatility", {**GOOD["market_volatility"], "realized_volatility": None})
+    assert market_state({**market(), "market_volatility": unmeasured}, NOW) is None
+
+
+def test_it_is_unknown_without_a_recent_tide() -> None:
+    newest = NOW - timedelta(minutes=1)
+    assert market_state(market(), newest + timedelta(minutes=59)) is not None
+    assert market_state(market(), newest + timedelta(minutes=60)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "low_vol_uptrend"),
+        ({"volatility": 0.49, "breadth": 0.21}, "low_vol_uptrend"),
+        ({"volatility": 0.5}, "mixed"),
+        ({"breadth": 0.2}, "mixed"),
+        ({"volatility": 0.91, "gamma": -1.0}, "high_vol_neg_gamma"),
+        ({"volatility": 0.91, "gamma": -1.0, "breadth": -0.3, "net_premium": -1.0}, "high_vol_neg_gamma"),
+        ({"volatility": 0.9, "gamma": -1.0}, "mixed"),
+        ({"volatility": 0.91}, "mixed"),
+        ({"breadth": -0.21, "net_premium": -1.0}, "downtrend_flow_heavy"),
+        ({"breadth": -0.2, "net_premium": -1.0}, "mixed"),
+        ({"breadth": -0.21}, "mixed"),
+    ],
+)
+def test_a_market_has_this_regime(changes: dict[str, float], name: str) -> None:
+    assert regime(CALM_RISE._replace(**changes)) == name
+
+
+NUMBERS = st.floats(-10, 10)
+
+
+@given(st.builds(MarketState, st.floats(0, 5), NUMBERS, st.floats(-1, 1), NUMBERS))
+def test_no_regime_is_the_same_in_a_rise_and_in_the_fall_that_mirrors_it_unless_it_takes_no_side(
+    state: MarketState,
+) -> None:
+    mirrored = state._replace(breadth=-state.breadth, net_premium=-state.net_premium)
+    if regime(state) == regime(mirrored):
+        assert regime(state) in {"mixed", "high_vol_neg_gamma"}

@@ -1,0 +1,70 @@
+"""Follow the flow source's stream of alerts, for the symbols that the strategies in use need them of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.state import lock
+from tradebot.desk.streaming import Follower, Following
+from tradebot.errors import OperatorError
+from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.trading import Mode
+from tradebot.signals.kinds import flow_alerts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+
+AFTER_CLOSE = timedelta(minutes=15)
+"""How long alerts may still come after a session."""
+_CHECK_SHARE = 0.75
+"""How often everything is asked for, as a share of the interval at which alerts would be fetched without a stream: a
+little more often, so that no slot of the timetable finds them due.
+"""
+
+
+@contextmanager
+def following(app: App) -> Iterator[Follower]:
+    """Follow the stream while the block runs; raise TradebotError, exit 6, if another process of this bot does."""
+    from tradebot.adapters.flow.stream import FlowStream
+
+    path, symbols = app.folder.path, _symbols(app)
+    # Made first, because it says what to do if the key or the address is missing.
+    flow = app.flow
+    url = app.exchange_url if app.mode is Mode.SANDBOX else app.settings.unusual_whales.url
+    check_s = int(flow_alerts.KIND.interval_s(app.settings.unusual_whales.poll_s) * _CHECK_SHARE)
+    with (
+        lock.hold(path, "stream", 0.0, lock.STREAM_LOCK),
+        closing(FlowStream(url or "", app.secrets.uw_key or "")) as stream,
+    ):
+        alone = lambda: lock.hold(path, "stream", 0.0, lock.FETCH_LOCK)  # noqa: E731
+        yield Follower(Following(stream, flow, app.facts, app.events, symbols, check_s, alone))
+
+
+def _symbols(app: App) -> Sequence[str]:
+    for kind, symbols in app.needed_facts.items():
+        if kind.name == FLOW_ALERTS:
+            return symbols
+    raise OperatorError(
+        "no strategy in use reads options flow, so there is nothing to stream", "Put one that does into strategies."
+    )
+
+
+def trading_time(app: App) -> Callable[[], datetime]:
+    """Return what tells trading time: the engine's in the sandbox, else the venue's, which is asked now and then."""
+    from tradebot.adapters.time.pace import RealTime
+
+    if app.mode is Mode.SANDBOX:
+        return app.now
+    pace = RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
+    return lambda: next(pace.moments())
+
+
+def may_stream(session: Session | None, now: datetime) -> bool:
+    """Return True while alerts of a session may come."""
+    return session is not None and session.open <= now <= session.close + AFTER_CLOSE

@@ -1,0 +1,80 @@
+"""How close the flow is to events that will move the price."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import NamedTuple
+
+from tradebot.model.inputs import Input
+from tradebot.model.kind import NEW_YORK
+from tradebot.signals.following import flow_input, followed
+from tradebot.signals.kinds import earnings, economic_calendar, fda_calendar, flow_alerts, options_volume
+from tradebot.signals.kinds.economic_calendar import SPEECH
+from tradebot.signals.normalize import source_ticker
+from tradebot.signals.reports import next_report
+from tradebot.signals.scoring import Known, ScoreComponent
+
+REACH_DAYS = 7
+
+
+class Ahead(NamedTuple):
+    """How near the next report of earnings and the next decision of the FDA are, from 0 (a week away or none) to 1.
+
+    `releases` counts today's economic releases without speeches.
+    """
+
+    earnings: float
+    fda: float
+    releases: int
+
+
+def _ahead(known: Known) -> Ahead | None:
+    """Return what is ahead, or None if no calendar is known."""
+    today = known.now.astimezone(NEW_YORK).date()
+    report, decisions = next_report(known.facts, today), fda_calendar.KIND.of(known.market)
+    releases = economic_calendar.KIND.of(known.market)
+    if report is None and decisions is None and releases is None:
+        return None
+    own = (decisions or {}).get(source_ticker(known.facts.symbol).upper(), ())
+    return Ahead(
+        _nearness([report.next] if report and report.next else [], today),
+        _nearness([decision.start for decision in own], today),
+        sum(each.type != SPEECH and each.at.astimezone(NEW_YORK).date() == today for each in releases or ()),
+    )
+
+
+def _nearness(days: list[date], today: date) -> float:
+    """Return 1 if the first of these days that isn't over is today, and 0 if it is a week away."""
+    until = min(((day - today).days for day in days if day >= today), default=REACH_DAYS)
+    return max(0.0, 1 - until / REACH_DAYS)
+
+
+def _value(known: Known) -> float | None:
+    ahead = _ahead(known)
+    if ahead is None:
+        return None
+    return followed(known, min(1.0, 0.4 * ahead.earnings + 0.5 * ahead.fda + 0.2 * min(1.0, ahead.releases / 3)))
+
+
+def _inputs(known: Known) -> Iterator[Input]:
+    ahead = _ahead(known)
+    yield from flow_input(known)
+    if ahead is not None:
+        yield Input("earnings", ahead.earnings, "0 to 1")
+        yield Input("fda", ahead.fda, "0 to 1")
+        yield Input("releases", ahead.releases, "releases")
+
+
+COMPONENT = ScoreComponent(
+    name="calendar_catalyst",
+    family="events",
+    follows="flow",
+    reads=(earnings.KIND, fda_calendar.KIND, economic_calendar.KIND, flow_alerts.KIND, options_volume.KIND),
+    sign="with the flow, the nearer the events",
+    formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",
+    absent="no direction of the flow, or none of the three calendars is known",
+    value=_value,
+    inputs=_inputs,
+    source=lambda known: "calendars",
+    after="the weights of the bot before this one; here, a decision of the FDA counts more the nearer it is",
+    inferred="that options bought before an event were bought because of it",
+)

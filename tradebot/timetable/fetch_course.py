@@ -1,0 +1,165 @@
+"""Play one session of fetching on paper: which calls each fetch makes, and how old replies get meanwhile."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+
+from tradebot.model.kind import Phase, Scope
+from tradebot.timetable.job_times import WHOLE_DAY, JobTimes
+
+ONCE_S = 86_400
+"""An interval that no session is long enough to repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A kind of facts to fetch: how many calls that takes, how often it should be done, and how old replies may get.
+
+    `max_age_s` is None for replies that never get too old.
+    """
+
+    name: str
+    scope: Scope
+    calls: int
+    interval_s: int
+    core: bool = False
+    max_age_s: int | None = None
+    phase: Phase = Phase.ALWAYS
+
+    @property
+    def once(self) -> bool:
+        """Return True if it is worth asking only once a session."""
+        return self.phase in (Phase.MORNING, Phase.EVENING)
+
+    def every_s(self, interval_s: int) -> int:
+        """Return the interval that counts in a session, given the planned one."""
+        return ONCE_S if self.once else interval_s
+
+
+class Slot(NamedTuple):
+    """A slot of the timetable: seconds after the open, and how many seconds it has until the next one."""
+
+    start_s: float
+    length_s: float
+
+
+class Batch(NamedTuple):
+    """Calls of one kind that were made in the same slot, in seconds after the open; -inf if they never were."""
+
+    last_s: float
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a session of fetching comes to, by kind: its calls, and the greatest age of a reply when it is renewed.
+
+    `complete_s` is when every symbol had its first reply, in seconds after the first fetch began; None if some never
+    get one. `fetches` are the calls of each slot by kind.
+    """
+
+    calls: Mapping[str, int]
+    age_s: Mapping[str, float]
+    complete_s: Mapping[str, float | None]
+    fetches: tuple[Mapping[str, int], ...]
+
+
+def slots_of(times: JobTimes, from_s: float = 0.0) -> tuple[Slot, ...]:
+    """Return the slots of a full session that last longer than so many seconds after the open."""
+    starts = [(due.start - WHOLE_DAY.open).total_seconds() for due in times.in_session(WHOLE_DAY)]
+    ends = [*starts[1:], (WHOLE_DAY.close - WHOLE_DAY.open).total_seconds()]
+    return tuple(Slot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)
+
+
+def in_turn(core: bool, place: int, last_s: float) -> tuple[bool, int, float, int]:
+    """Return the sort key of a call: core kinds in their order, then the rest; each time what is stalest first."""
+    return not core, place if core else 0, last_s, place
+
+
+def renewals(slots: Sequence[Slot], every_s: int, last_s: float) -> int:
+    """Return how often something is fetched in these slots if nothing holds it back."""
+    count = 0
+    for slot in slots:
+        if slot.start_s - last_s >= every_s:
+            count, last_s = count + 1, slot.start_s
+    return count
+
+
+class _Sheet:
+    """The course as it is being written, slot by slot."""
+
+    def __init__(
+        self, needs: Sequence[Need], every_s: Mapping[str, int], asked_s: Mapping[str, float], per_s: float | None
+    ) -> None:
+        self._needs = needs
+        self._every_s = every_s
+        self._per_s = per_s
+        self._batches = {need.name: [Batch(asked_s.get(need.name, -inf), need.calls)] for need in needs if need.calls}
+        self.calls = {need.name: 0 for need in needs}
+        self.age_s: dict[str, float] = {}
+        self.complete_s: dict[str, float | None] = {
+            need.name: 0.0 if need.name in asked_s or not need.calls else None for need in needs
+        }
+
+    def fetch(self, slot: Slot, first_s: float) -> dict[str, int]:
+        """Make the calls of one slot, as many as fit, and return how many each kind made."""
+        room = inf if self._per_s is None else slot.length_s * self._per_s
+        made: dict[str, int] = {}
+        done = 0
+        for name, batch in self._due(slot.start_s):
+            taken = int(min(batch.calls, max(room - done, 0)))
+            done += taken
+            arrival_s = slot.start_s + (done / self._per_s if self._per_s else 0.0)
+            self._move(name, batch, taken, slot.start_s)
+            seen_s = arrival_s if taken == batch.calls else slot.start_s + slot.length_s
+            if batch.last_s > -inf:
+                self.age_s[name] = max(self.age_s.get(name, 0.0), seen_s - batch.last_s)
+            elif taken and all(left.last_s > -inf for left in self._batches[name]):
+                self.complete_s[name] = arrival_s - first_s
+            if taken:
+                made[name] = made.get(name, 0) + taken
+        return made
+
+    def _due(self, now_s: float) -> list[tuple[str, Batch]]:
+        due = [
+            (in_turn(need.core, place, batch.last_s), need.name, batch)
+            for place, need in enumerate(self._needs)
+            for batch in self._batches.get(need.name, ())
+            if now_s - batch.last_s >= self._every_s[need.name]
+        ]
+        return [(name, batch) for _, name, batch in sorted(due)]
+
+    def _move(self, name: str, batch: Batch, taken: int, now_s: float) -> None:
+        """Renew so many calls of a batch."""
+        if not taken:
+            return
+        self.calls[name] += taken
+        batches = self._batches[name]
+        batches.remove(batch)
+        if taken < batch.calls:
+            batches.insert(0, Batch(batch.last_s, batch.calls - taken))
+        renewed = sum(other.calls for other in batches if other.last_s == now_s) + taken
+        self._batches[name] = [*(other for other in batches if other.last_s != now_s), Batch(now_s, renewed)]
+
+
+def course(
+    needs: Sequence[Need],
+    every_s: Mapping[str, int],
+    slots: Sequence[Slot],
+    per_minute: float | None,
+    asked_s: Mapping[str, float],
+) -> Course:
+    """Return what these fetches come to at so many calls a minute; None for no limit.
+
+    `every_s` is the interval of each kind, and `asked_s` when its stalest reply was fetched, in seconds after the open,
+    for kinds of which every symbol has a reply of this session.
+    """
+    sheet = _Sheet(needs, every_s, asked_s, None if per_minute is None else per_minute / 60)
+    fetches = tuple(_fetches(sheet, slots))
+    return Course(sheet.calls, sheet.age_s, sheet.complete_s, fetches)
+
+
+def _fetches(sheet: _Sheet, slots: Sequence[Slot]) -> Iterator[Mapping[str, int]]:
+    for slot in slots:
+        yield sheet.fetch(slot, slots[0].start_s)
