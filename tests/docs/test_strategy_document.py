@@ -6,7 +6,8 @@ from typing import Any
 
 from tradebot.app.settings import load
 from tradebot.signals import legacy
-from tradebot.signals.legacy import DarkPool, Flow, LegacyInputs, Tide, score
+from tradebot.signals.legacy import score
+from tradebot.signals.legacy_inputs import DarkPool, Flow, LegacyInputs, Tide
 
 TEXT = (Path(__file__).parents[2] / "docs" / "STRATEGY.md").read_text(encoding="utf-8")
 
