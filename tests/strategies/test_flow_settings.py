@@ -25,6 +25,7 @@ def test_what_counts_by_default_is_what_somebody_has_shown_to_predict() -> None:
     assert {part.name for part in in_use if not part.evidence} == set()
     assert sum(in_use.values()) == pytest.approx(1)
     assert not any(part.follows for part in in_use)
+    assert list(SHIPPED.strategies.flow.contradictions()) == []
 
 
 @pytest.mark.parametrize(
