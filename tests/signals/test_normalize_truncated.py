@@ -31,7 +31,7 @@ FILES = {
     "top_net_impact": "top_net_impact",
 }
 AT = datetime(2025, 12, 27, 2, 30, tzinfo=UTC)
-FEW = settings(max_examples=20)
+FEW = settings(max_examples=8)
 SHARES = st.floats(0, 1, exclude_max=True)
 
 

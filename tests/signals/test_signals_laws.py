@@ -15,7 +15,7 @@ from tradebot.signals.kinds import kind_names
 Row = dict[str, object]
 Swap = Mapping[str, Callable[[Row], Row]]
 SEEDS = st.integers(0, 2**32)
-FEW = settings(max_examples=15)
+FEW = settings(max_examples=10)
 VALUES = {name: component_of(name) for name in component_names()}
 
 

@@ -42,3 +42,8 @@ def test_a_usual_day_is_the_median_of_the_last_finished_sessions_in_any_order(
     shuffled = sessions.copy()
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
     assert KIND.condense(shuffled) == facts
+
+
+def test_only_the_last_twenty_finished_sessions_count() -> None:
+    sessions = [SessionPremium(DAY - timedelta(days=age), float(age), age > 0) for age in range(30)]
+    assert KIND.condense(sessions) == OptionsVolumeFacts(10.5, SESSIONS)
