@@ -12,6 +12,7 @@ from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.candidate import Purpose
+from tradebot.model.contract import CheckedReply
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
@@ -412,6 +413,15 @@ class MemoryFacts:
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
         return self._known("", session, now)
+
+    def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+        asked = [i for i in self._intakes if since <= i.at <= now and i.received]
+        newest = (
+            {(i.endpoint, i.symbol): i for i in sorted(asked, key=lambda i: i.at)}
+            if any(i.findings for i in asked)
+            else {}
+        )
+        return tuple(CheckedReply(i.endpoint, i.symbol, i.at, i.received, i.findings, i.nulls) for i in newest.values())
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         last = self._last(endpoint, symbol, None)

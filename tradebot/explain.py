@@ -230,7 +230,7 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
 
 
 FROM_NOTHING = "Nothing to do but wait: there was no signal, and no setting changes that."
-_ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.SCORE_BELOW_MIN})
+_ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.FAMILIES_TOO_FEW, Reason.SCORE_BELOW_MIN})
 """Reasons whose limit is always above zero, so no lower limit lets a candidate without any signal pass."""
 
 

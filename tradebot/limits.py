@@ -60,7 +60,7 @@ class Frozen(BaseModel):
 def _kinds(model: type[BaseModel]) -> Mapping[str, tuple[bool, bool]]:
     """Return for each field whether it is a switch, and whether it holds a number or a mapping to numbers."""
     annotations = {name: field.annotation for name, field in model.model_fields.items()}
-    return {name: (annotation is bool, _of_numbers(annotation)) for name, annotation in annotations.items()}
+    return {name: (of in (bool, bool | None), _of_numbers(of)) for name, of in annotations.items()}
 
 
 def _of_numbers(annotation: object) -> bool:

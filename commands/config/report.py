@@ -41,7 +41,8 @@ class Checked:
     """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
 
     `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are
-    sentences on limits of a strategy that the account's tighter limits override.
+    sentences on limits of a strategy that the account's tighter limits override. `never_bought` are symbols of the
+    universe without a sector, and `left_out` what the universe's file lists besides, such as indexes.
     """
 
     file: str | None
@@ -49,3 +50,5 @@ class Checked:
     changes: tuple[Change, ...]
     differences: "tuple[Difference, ...] | None"
     without_effect: tuple[str, ...]
+    never_bought: tuple[str, ...]
+    left_out: tuple[str, ...]

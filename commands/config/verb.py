@@ -15,7 +15,7 @@ from commands.config.report import Change, Checked, Shown, Value
 from commands.shared.completing import settings as setting_names
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
-from tradebot.errors import OperatorError, TradebotError
+from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.text import counted, in_yaml
 
 if TYPE_CHECKING:
@@ -59,8 +59,11 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
         if row.key not in shipped or shipped[row.key] != row.value
     )
     without_effect = tuple(overridden(loaded.settings))
-    data = Checked(file, len(every), changes, _differences(folder, loaded), without_effect)
-    return _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
+    without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
+    differ = _differences(folder, loaded)
+    data = Checked(file, len(every), changes, differ, without_effect, without_sector, loaded.left_out)
+    report = _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
+    return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report
 
 
 def _report(verb: str, data: object, folder: "StateFolder | None", loaded: "Loaded", render: Any) -> Report:
@@ -185,6 +188,7 @@ def _render_check(console: "Console", data: Checked) -> None:
         console.print("  every setting has its shipped value")
     for sentence in data.without_effect:
         console.print(f"  {sentence}", markup=False)
+    _render_never_bought(console, data)
     if data.differences is None:
         return
     looser = [row for row in data.differences if row.looser]
@@ -193,6 +197,21 @@ def _render_check(console: "Console", data: Checked) -> None:
         console.print(f"  {described(row)}", markup=False)
     if looser:
         console.print("Next: tradebot config accept, or set it back", markup=False)
+
+
+def _render_never_bought(console: "Console", data: Checked) -> None:
+    from rich.markup import escape
+
+    for symbol in data.left_out:
+        console.print(f"  {symbol} is left out of the universe: it can't be bought", markup=False)
+    if not data.never_bought:
+        return
+    listed = ", ".join(data.never_bought[:LONG]) + (", …" if len(data.never_bought) > LONG else "")
+    names, have = counted(len(data.never_bought), "symbol"), "has" if len(data.never_bought) == 1 else "have"
+    console.print(f"[red]{names}[/red] of the universe {have} no sector and can never be bought: {escape(listed)}")
+    console.print(
+        f"Next: give each one a sector, such as sectors: {{{data.never_bought[0]}: technology}}", markup=False
+    )
 
 
 config_accept.register(app)

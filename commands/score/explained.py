@@ -1,27 +1,48 @@
-"""`score --explain SYMBOL`: show how one symbol's score is computed, without recording anything."""
+"""`score --explain SYMBOL`: take one symbol's score apart, without recording anything.
 
-from collections.abc import Iterator, Sequence
+Everything needed to compute the score by hand is in the document: a component's value is its formula over its inputs,
+its contribution is value x weight / the sum of all weights, and the score is the sum of the contributions.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import measured, signed
 from commands.shared.surface import Report
-from commands.shared.times import CLOCK, when
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tradebot.app.wiring import App
     from tradebot.model.candidate import Component
     from tradebot.model.decision import Decision
     from tradebot.model.inputs import ComponentInputs, Input
+    from tradebot.model.option_contract import OptionContract
     from tradebot.model.view import StrategyView
     from tradebot.model.wants import Open
     from tradebot.ports.strategy import Strategy
 
-SHOWN = 9
-"""Inputs of one component that a screen shows; the document has all of them."""
+STEPS: Mapping[str, float] = {"USD": 100_000, "fraction": 0.01}
+"""How much more "one unit more" is in units of which a single one means nothing; it is 1 in all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedInput:
+    """One input of a component, in `unit`; `row` is the id of the stored row that it was read from, if it was one.
+
+    `age_s` is its age at the time of the explanation. `step` more of it would change the score by `score_change`; both
+    are None if the formula doesn't read it by its name.
+    """
+
+    name: str
+    value: Decimal | float
+    unit: str
+    at: datetime | date | None
+    age_s: float | None
+    row: str
+    step: float | None
+    score_change: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +55,28 @@ class ExplainedComponent:
     contribution: float | None
     formula: str | None
     absent: str | None
-    inputs: "tuple[Input, ...]"
+    inputs: tuple[ExplainedInput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedContract:
+    """An option contract behind the score, with what it costs to trade: the spread as a fraction, and one in USD.
+
+    `alerts` are the ids of the stored alerts about it, newest first.
+    """
+
+    contract: str
+    net_premium_usd: Decimal
+    at: datetime
+    bid: Decimal | None
+    ask: Decimal | None
+    spread_fraction: Decimal | None
+    cost_usd: Decimal | None
+    volume: int
+    open_interest: int
+    opening_inferred: bool | None
+    sweep_inferred: bool
+    alerts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +84,16 @@ class ExplainedScore:
     """One strategy's score of the symbol: the sum of its contributions; `decisions` are the strategy's own filters.
 
     `coverage` is the share of the weight for which there is data. Side and score are None if the strategy's answer was
-    refused; the decision says why.
+    refused; the decision says why. `contracts` are the options that speak for the score's direction.
     """
 
     strategy: str
     side: str | None
     score: float | None
     coverage: float | None
+    total_weight: float
     components: tuple[ExplainedComponent, ...]
+    contracts: tuple[ExplainedContract, ...]
     decisions: "tuple[Decision, ...]"
 
 
@@ -64,12 +108,14 @@ class Explained:
     scores: tuple[ExplainedScore, ...]
 
 
-def run(app: "App", symbol: str) -> Report:
-    """Score the universe as `score` does, record nothing, and break one symbol's score down."""
+def run(app: "App", symbol: str, plot: Path | None = None) -> Report:
+    """Score the universe as `score` does, record nothing, and break one symbol's score down; also draw it."""
+    from commands.score import chart
+    from commands.score.explained_screen import render
     from commands.shared.passes import in_universe
     from tradebot.desk.views import Sights
 
-    symbol = in_universe(app, symbol)
+    symbol, picture = in_universe(app, symbol), plot and chart.checked(plot)
     world, now = app.world(dry_run=True), app.now()
     facts = world.facts.last_answers((symbol,), now).get(symbol)
     fetched = facts.alerts_fetched_at if facts else None
@@ -83,112 +129,97 @@ def run(app: "App", symbol: str) -> Report:
             score for strategy in app.strategies for score in _scores(strategy, sights.of(strategy).view, symbol)
         ),
     )
-    return Report("score-explain", data, lambda out: _render(out, data), mode=app.mode_name, account=app.account_tail)
+    if picture:
+        chart.draw(data, picture)
+    return Report("score-explain", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
 
 
-def _scores(strategy: "Strategy", view: "StrategyView", symbol: str) -> "Iterator[ExplainedScore]":
+def _scores(strategy: "Strategy", view: "StrategyView", symbol: str) -> Iterator[ExplainedScore]:
     from tradebot.model.decision import Decision
     from tradebot.model.wants import Open
 
     proposed = strategy.propose(view)
     if isinstance(proposed, Decision):
-        yield ExplainedScore(strategy.name, None, None, None, (), (proposed,))
+        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (proposed,))
         return
     for want in proposed:
         if isinstance(want, Open) and want.symbol == symbol:
-            yield _explained(strategy.name, want, _inputs(strategy, view, symbol))
+            yield _explained(strategy, want, view)
 
 
-def _inputs(strategy: "Strategy", view: "StrategyView", symbol: str) -> "Sequence[ComponentInputs]":
+def _explained(strategy: "Strategy", want: "Open", view: "StrategyView") -> ExplainedScore:
     from tradebot.ports.strategy import ExplainedStrategy
 
-    return strategy.inputs(view, symbol) if isinstance(strategy, ExplainedStrategy) else ()
-
-
-def _explained(strategy: str, want: "Open", inputs: "Sequence[ComponentInputs]") -> ExplainedScore:
+    inputs: Sequence[ComponentInputs] = ()
+    contracts: Sequence[OptionContract] = want.contracts
+    if isinstance(strategy, ExplainedStrategy):
+        inputs = strategy.inputs(view, want.symbol)
+        contracts = strategy.contracts(view, want.symbol, 1 if want.score > 0 else -1) if want.score else ()
     total = sum(component.weight for component in want.components)
     by_name = {found.component: found for found in inputs}
+    parts = (_component(part, by_name.get(part.name), total, view.now) for part in want.components)
     return ExplainedScore(
-        strategy=strategy,
+        strategy=strategy.name,
         side=want.side.value,
         score=want.score,
         coverage=want.coverage,
-        components=tuple(_component(part, by_name.get(part.name), total) for part in want.components),
+        total_weight=total,
+        components=tuple(parts),
+        contracts=tuple(map(_contract, contracts)),
         decisions=want.decisions,
     )
 
 
-def _component(part: "Component", found: "ComponentInputs | None", total: float) -> ExplainedComponent:
-    there = part.value is not None and total > 0
+def _component(part: "Component", found: "ComponentInputs | None", total: float, now: datetime) -> ExplainedComponent:
+    share = part.weight / total if total else 0.0
     return ExplainedComponent(
         name=part.name,
         value=part.value,
         weight=part.weight,
-        contribution=part.value * part.weight / total if there and part.value is not None else None,
+        contribution=None if part.value is None else part.value * share,
         formula=found.formula if found else None,
         absent=found.absent if found else None,
-        inputs=found.values if found else (),
+        inputs=tuple(_inputs(found, part.value, share, now)) if found else (),
     )
 
 
-def _render(out: "Console", data: Explained) -> None:
-    fetched = data.flow_fetched_at
-    age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s earlier" if fetched else "never fetched"
-    out.print(f"{data.symbol} at {when(data.at)}; its flow was {age}")
-    for score in data.scores:
-        _render_score(out, score)
-    if not data.scores:
-        out.print("No strategy proposes anything for it. Next: tradebot strategy list")
+def _inputs(found: "ComponentInputs", value: float | None, share: float, now: datetime) -> Iterator[ExplainedInput]:
+    from tradebot.signals.formula import names
+
+    read = names(found.formula) if value is not None else frozenset()
+    given = {each.name: float(each.value) for each in found.values}
+    for each in found.values:
+        age_s = (now - each.at).total_seconds() if isinstance(each.at, datetime) else None
+        step, change = _one_more(each, found.formula, given, share) if each.name in read else (None, None)
+        yield ExplainedInput(each.name, each.value, each.unit, each.at, age_s, each.row, step, change)
 
 
-def _render_score(out: "Console", score: ExplainedScore) -> None:
-    from commands.shared.tables import Table, number
+def _one_more(
+    each: "Input", formula: str, given: Mapping[str, float], share: float
+) -> tuple[float | None, float | None]:
+    """Return how much "one more" of an input is, and what it would do to the score; None where it has no result."""
+    from tradebot.signals.formula import evaluate
 
-    table = Table("component", *(number(name) for name in ("value", "weight", "contribution")))
-    for part in score.components:
-        table.row(part.name, _signed(part.value), f"{part.weight:g}", _signed(part.contribution))
-    coverage = "·" if score.coverage is None else f"{score.coverage:.0%}"
-    table.row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed(score.score)}[/bold]")
-    made = "contribution = value x weight / sum of weights"
-    out.print(f"Strategy {score.strategy}: {score.side or 'no answer'}; {made}", markup=False)
-    if score.components:
-        out.print(table)
-    for decision in score.decisions:
-        observed, limit = decision.units
-        numbers = f"observed {measured(decision.observed, observed)}, limit {measured(decision.limit, limit)}"
-        out.print(f"  the strategy's filter: {decision.verdict} {decision.reason or ''} ({numbers})", markup=False)
-    for part in score.components:
-        _render_inputs(out, part)
+    step = STEPS.get(each.unit, 1.0)
+    try:
+        change = evaluate(formula, {**given, each.name: given[each.name] + step}) - evaluate(formula, given)
+    except ArithmeticError:
+        return None, None
+    return step, change * share
 
 
-def _render_inputs(out: "Console", part: ExplainedComponent) -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number, sentence
-
-    if part.formula is None:
-        return
-    out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
-    table = Table("input", number("value"), "unit", sentence("time"), header=False)
-    for found in part.inputs[:SHOWN]:
-        table.row(escape(f"  {found.name}"), _number(found.value, found.unit), found.unit, _when(found.at))
-    if part.inputs:
-        out.print(table)
-    if len(part.inputs) > SHOWN:
-        out.print(f"  {len(part.inputs) - SHOWN} more; --json lists them all")
-
-
-def _signed(value: float | None) -> str:
-    return "·" if value is None else signed(value, 4)
-
-
-def _number(value: object, unit: str) -> str:
-    if unit == "USD" and not isinstance(value, int):
-        return f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
-
-
-def _when(at: datetime | date | None) -> str:
-    if at is None:
-        return ""
-    return f"at {when(at, CLOCK)}" if isinstance(at, datetime) else f"of {at.isoformat()}"
+def _contract(one: "OptionContract") -> ExplainedContract:
+    return ExplainedContract(
+        contract=one.symbol,
+        net_premium_usd=one.net_premium,
+        at=one.at,
+        bid=one.bid,
+        ask=one.ask,
+        spread_fraction=one.spread_fraction,
+        cost_usd=one.cost_usd,
+        volume=one.volume,
+        open_interest=one.open_interest,
+        opening_inferred=one.opening,
+        sweep_inferred=one.sweep,
+        alerts=one.alerts,
+    )

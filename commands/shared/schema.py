@@ -28,7 +28,10 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", NOT_RUN),
     "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
     "score": (PASS,),
+    "score-from": ("commands.score.past:ScoredAgain",),
     "score-explain": ("commands.score.explained:Explained",),
+    "score-outcomes": ("commands.score.outcomes:Outcomes",),
+    "score-diff": ("tradebot.views.score_diff:Moved",),
     "trade-once": ("commands.trade_once.own_candidates:EntriesData", NOT_RUN),
     "evaluate-exits": (PASS, NOT_RUN),
     "reconcile": ("commands.reconcile.verb:Compared",),
@@ -76,7 +79,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
-    "score": ("score-explain",),
+    "score": ("score-explain", "score-outcomes", "score-diff", "score-from"),
 }
 """Verbs that print another document with some option."""
 

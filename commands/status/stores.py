@@ -54,6 +54,12 @@ RETENTIONS = (
         BY_HAND,
     ),
     Retention(
+        "replies",
+        ("replies.db", "replies.db-*"),
+        "the flow source's replies as they came",
+        "unusual_whales.keep_raw_sessions",
+    ),
+    Retention(
         "events",
         ("system_events.jsonl", "system_events.jsonl.?"),
         "operational events",

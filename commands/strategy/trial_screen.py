@@ -66,7 +66,7 @@ def _render_answer(console: "Console", data: "Tried") -> None:
 def _render_wants(console: "Console", wants: "tuple[WantRow, ...]") -> None:
     from rich.markup import escape
 
-    from commands.score.verb import SHORT
+    from commands.score.screen import SHORT
     from commands.shared.tables import Table, number, sentence, staying
 
     names = list(dict.fromkeys(part.name for want in wants for part in want.components))

@@ -156,7 +156,6 @@ BAD_VALUES = [
     ("strategies: {flow: {min_cluster: few}}", "strategies.flow.min_cluster", "must be a whole number, not"),
     ("strategies: {mine: 3}", "strategies.mine", "must be a section with its own KEY: VALUE lines"),
     ("plugins: {timeout_s: 0}", "plugins.timeout_s", "greater than 0"),
-    ("universe: AAPL", "universe", "must be a list, such as [AAPL, MSFT]"),
     ("universe: []", "universe", "must not be empty"),
     ("universe: [aapl]", "universe.0", "must be a symbol in capital letters"),
     ("alpaca: {url: ftp://example.test}", "alpaca.url", "must be an http or https address"),
@@ -241,6 +240,19 @@ SCENARIOS = [
     ("limits: {max_spread_fraction: 0.009}", "loses 0.0204 of equity, not less than max_daily_loss_fraction 0.02"),
     ("strategies: {flow: {times: at noon}}", "strategies.flow.times: 'at noon' is not a time; use 'every 5m'"),
     ("strategies: {flow: {times: every 1m}}", "the slot open+3m would be over before a pass of entries starts"),
+    (
+        "strategies: {flow: {weights: {greek_exposure: 0.3, iv_rank: 0.2}}}",
+        "greek_exposure, iv_rank only strengthen or weaken flow, and weigh 0.5 together, more than flow's own 0.4",
+    ),
+    (
+        "strategies: {flow: {min_families: 9}}",
+        "no entry could ever be made; lower it, or give other components a weight",
+    ),
+    (
+        "strategies: {flow: {min_alert_premium_usd: 1}}",
+        "there is no such setting any more; write strategies.flow.filters.min_premium, in USD as before",
+    ),
+    ("strategies: {flow: {filters: {min_premiun: 1}}}", "there is no such setting; did you mean min_premium?"),
     ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),

@@ -41,11 +41,11 @@ def test_each_endpoint_tells_how_old_its_newest_row_is(bot: Bot) -> None:
     bot.says("exchange", "tick", "1h")
     found = bot.json("fetch-flow")
     by_name = {row["endpoint"]: row for row in found["endpoints"]}
-    assert set(by_name) == {"flow_alerts", "dark_pool", "market_tide", "greek_exposure", "iv_rank", "oi_change"}
+    assert set(by_name) == {"flow_alerts", "dark_pool", "market_tide", "oi_change", "options_volume"}
     assert by_name["market_tide"]["newest"] == "2026-11-16T15:30:00Z"
     assert by_name["market_tide"]["newest_age_s"] == 0
-    assert by_name["iv_rank"]["newest"] == "2026-11-13"
-    assert by_name["iv_rank"]["newest_age_s"] is None
+    assert by_name["oi_change"]["newest"] == "2026-11-16"
+    assert by_name["oi_change"]["newest_age_s"] is None
     assert found["quota_used_today"] == found["calls"] == 11
     assert found["quota_left_this_minute"] > 0
 

@@ -236,7 +236,7 @@ def test_a_ledger_of_another_version_is_rebuilt_when_a_person_asks(bot: Bot) -> 
     assert bot.json("fills") == fills
 
 
-@pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.FETCH_LOCK])
+@pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK])
 def test_while_serve_or_a_fetcher_is_at_work_nothing_is_rebuilt(bot: Bot, name: str) -> None:
     (bot.folder / "ledger.db").unlink(missing_ok=True)
     with lock.hold(bot.folder, "another one", name=name):

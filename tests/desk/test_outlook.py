@@ -22,16 +22,17 @@ from tradebot.desk.snapshot import take
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, PriceRule, Stop
 from tradebot.model.candidate import Side
-from tradebot.model.flow import FlowAlert, FlowWindow, Intake
+from tradebot.model.flow import AlertFilters, FlowAlert, FlowWindow, Intake
 from tradebot.model.instrument import Right
 from tradebot.model.outlook import Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored
 from tradebot.ports.world import World
 from tradebot.signals.kinds.oi_change import OiChange
+from tradebot.signals.kinds.options_volume import OptionsVolume
 
 EVERYTHING = frozenset(Outlook.__dataclass_fields__)
-WINDOW = FlowWindow(timedelta(minutes=30), 50_000, 45, 1_500_000)
+WINDOW = FlowWindow(timedelta(minutes=30), AlertFilters(min_premium=50_000, max_dte=45), 0.5, 5)
 YESTERDAY = DAY - timedelta(days=3)
 """The trading day before a Monday."""
 
@@ -87,9 +88,17 @@ def fetched(scene: Scene, *alerts: FlowAlert, at: datetime) -> None:
     scene.facts.store(Intake("flow_alerts", "AAPL", at, len(alerts), alerts, 0, 0, ()))
 
 
+def usual(scene: Scene, premium: int = 3_000_000, sessions: int = 5) -> None:
+    """Store what AAPL's options traded in the sessions before; flow is measured against half of it."""
+    days = [DAY - timedelta(days=1 + number) for number in range(sessions)]
+    zero, half = Decimal(0), Decimal(premium) / 2
+    rows = tuple(OptionsVolume(day.isoformat(), "AAPL", day, half, half, zero, zero, True) for day in days)
+    scene.facts.store(Intake("options_volume", "AAPL", ago(600), sessions, rows, 0, 0, ()))
+
+
 def test_nothing_is_known_where_nothing_is_stored() -> None:
     scene = holding()
-    assert looks(scene) == Outlook(movement=Decimal("0.0002"), flow=0.0)
+    assert looks(scene) == Outlook(movement=Decimal("0.0002"))
     world = replace(reading(scene, Looking()), rules=replace(scene.world().rules, own_exits={"flow": (Looking(),)}))
     (held,) = watching.watch(world, take(world, with_flow=False)).values()
     assert held.outlook.flow is None, "without the flow strategy nobody says which alerts count"
@@ -173,11 +182,19 @@ def test_what_changed_overnight_is_no_noise(scores: list[float], other: float) -
 
 def test_flow_is_the_direction_of_the_alerts_that_count_if_they_were_asked_for_of_late() -> None:
     scene = holding()
+    usual(scene)
     old, small = alert("1", ago(1900)), alert("2", ago(60), premium=49_999)
     fetched(scene, old, small, alert("3", ago(60), calls=False), at=ago(30))
     assert looks(scene).flow == pytest.approx(-0.5)
     scene.venue.now += timedelta(minutes=31)
     assert looks(scene).flow is None, "the last reply is older than what counts"
+
+
+def test_flow_without_a_usual_premium_to_measure_it_against_is_unknown() -> None:
+    scene = holding()
+    usual(scene, sessions=4)
+    fetched(scene, alert("3", ago(60)), at=ago(30))
+    assert looks(scene).flow is None
 
 
 @pytest.mark.parametrize(("side", "price"), [(Side.BUY, "103"), (Side.SELL, "97")])

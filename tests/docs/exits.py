@@ -63,8 +63,8 @@ ABSENT: dict[Input, tuple[str, str]] = {
     Input.NOISE: ("how the symbol's score changes from pass to pass", "too few scores, or they never changed"),
     Input.FLOW: ("the flow score's direction", "no usable flow is stored"),
     Input.OPEN_INTEREST: ("open interest of the contracts behind the entry", "none was reported since the entry"),
-    Input.REGIME: ("the market's regime by name", "it isn't known"),
-    Input.EVENT: ("the company's calendar", "no event is known, which may also mean that there is none"),
+    Input.REGIME: ("the market's volatility, gamma, breadth and tide", "one of them isn't known"),
+    Input.EVENT: ("the calendars", "no event is known, which may also mean that there is none"),
     Input.MOMENTUM: ("the return of the last hour", "the bars of that hour are missing"),
     Input.MOVEMENT: ("highest and lowest price since the entry", "no price was seen since the entry"),
 }

@@ -25,7 +25,7 @@ SECOND: dict[str, dict[str, str]] = {
     },
     "Add a verb": {r"(?<!settings\.)sectors": "groups"},
     "Add a strategy": {"breakout": "new_high", "Breakout": "NewHigh"},
-    "Add a signal": {"options_volume": "options_premium", "OptionsVolume": "OptionsPremium"},
+    "Add a signal": {"short_volume": "sold_short", "ShortVolume": "SoldShort"},
 }
 """The names of whoever follows a recipe after somebody else did."""
 COPIED = ("tradebot", "commands", "jobs", "config", "docs", "tests", "README.md", "pyproject.toml", "CONTRIBUTING.md")
@@ -50,8 +50,8 @@ HOLDING = (
     "tests/commands/test_groups.py",
     "tests/strategies/test_breakout.py",
     "tests/strategies/test_new_high.py",
-    "tests/signals/components/test_options_volume.py",
-    "tests/signals/components/test_options_premium.py",
+    "tests/signals/components/test_short_volume.py",
+    "tests/signals/components/test_sold_short.py",
     "tests/docs/test_signals_document.py",
 )
 """What the recipes' own cases are in, and what finds a place that was left out."""

@@ -23,6 +23,7 @@ OFF_THE_ROAD = {
     "ledger_migration.sync_copy": "a ledger of an earlier version",
     "ledger_migration.keep": "a ledger of an earlier version",
     "cache_database.set_aside": "facts or bars that are damaged",
+    "cache_database.upgrade": "facts of an earlier version",
     "cache_database.set_companion_aside": "facts or bars that are damaged",
     "store.commit": "a strategy that reads bars",
     "parquet.replace": "a strategy that reads bars",

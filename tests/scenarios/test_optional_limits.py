@@ -40,7 +40,6 @@ def test_a_limit_on_risk_makes_each_order_as_small_as_its_stop_demands(trader: B
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        ({"max_theme_fraction": 0.3}, "THEME_UNKNOWN"),
         ({"max_beta_fraction": 0.5}, "BETA_UNKNOWN"),
         ({"min_equity_usd": 200_000}, "EQUITY_BELOW_FLOOR"),
     ],

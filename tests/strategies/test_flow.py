@@ -21,6 +21,8 @@ from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_tide import TideTick
 from tradebot.signals.kinds.oi_change import OiFacts
+from tradebot.signals.kinds.options_volume import OptionsVolumeFacts
+from tradebot.strategies.filter_settings import FilterSettings
 from tradebot.strategies.flow import FlowStrategy
 from tradebot.strategies.flow_settings import FlowSettings
 
@@ -35,13 +37,17 @@ WEIGHTS = {
 SETTINGS: dict[str, object] = FlowSettings(
     weights=WEIGHTS,
     lookback_s=1800,
-    min_alert_premium_usd=50_000,
-    max_days_to_expiry=45,
+    filters=FilterSettings(min_premium=50_000, min_dte=0, max_dte=45, is_multi_leg=False),
+    flow_scale_share=0.005,
+    min_trailing_sessions=5,
+    min_families=2,
+    min_family_contribution=0.02,
     cluster_window_s=600,
     min_cluster=3,
-    premium_scale_usd=1_500_000,
     long_only=False,
 ).model_dump()
+USUAL = OptionsVolumeFacts(300_000_000.0, 20)
+"""What AAPL's options trade on a usual day: flow is measured against half a percent of it, 1.5 million."""
 NO_TIDE: Mapping[str, object] = {}
 
 
@@ -51,11 +57,17 @@ def full(right: Right = Right.CALL) -> SymbolFacts:
     known = {
         "flow_alerts": tuple(alert(n, right) for n in (1, 2, 3)),
         "dark_pool": (SignedPrint(ago(60), 100_000.0, sign),),
-        "greek_exposure": GammaFacts(-2.0, 2.0, 1),
+        "greek_exposure": GammaFacts(-2.0, 2.0, 1, DAY),
         "iv_rank": IvRank("d", "AAPL", DAY, Decimal(10), Decimal("0.2")),
-        "oi_change": OiFacts(500 * sign, 500, 1),
+        "oi_change": OiFacts(500 * sign, 500, 1, DAY),
+        "options_volume": USUAL,
     }
     return fetched_facts("AAPL", known=known)
+
+
+def quiet() -> SymbolFacts:
+    """Return the facts of a symbol without alerts, prints or anything else of this session."""
+    return fetched_facts("AAPL", known={"options_volume": USUAL})
 
 
 def with_alerts(*alerts: FlowAlert) -> SymbolFacts:
@@ -108,7 +120,7 @@ def test_what_was_never_fetched_is_absent_and_not_zero() -> None:
 
 
 def test_no_alert_among_those_fetched_is_a_flow_of_zero() -> None:
-    found = proposed(fetched_facts("AAPL"))
+    found = proposed(quiet())
     assert found.components[0].value == 0
     assert found.coverage == pytest.approx(0.4)
 
@@ -126,7 +138,7 @@ def test_data_that_goes_missing_weakens_the_score() -> None:
         (full(), {"min_cluster": 4}, Reason.CLUSTER_TOO_SMALL),
         (full(), {"cluster_window_s": 119}, Reason.CLUSTER_TOO_SMALL),
         (full(Right.PUT), {"long_only": True}, Reason.LONG_ONLY),
-        (fetched_facts("AAPL"), {}, Reason.NO_DIRECTION),
+        (quiet(), {}, Reason.NO_DIRECTION),
     ],
 )
 def test_the_strategys_own_filters_say_why(facts: SymbolFacts, changes: dict[str, object], reason: Reason) -> None:
@@ -150,7 +162,7 @@ def test_one_want_per_symbol_the_strongest_first_refused_ones_included() -> None
 def test_a_component_without_a_weight_is_off_and_what_only_it_reads_is_not_needed() -> None:
     weights = {"flow": 0.4, "oi_change": 0.6, "iv_rank": 0.0}
     assert [part.name for part in proposed(full(), weights=weights).components] == ["flow", "oi_change"]
-    assert FlowStrategy({**SETTINGS, "weights": weights}).needs.facts == {"flow_alerts", "oi_change"}
+    assert FlowStrategy({**SETTINGS, "weights": weights}).needs.facts == {"flow_alerts", "options_volume", "oi_change"}
     assert FlowStrategy({**SETTINGS, "weights": {"dark_pool": 1}}).needs.facts == {"flow_alerts", "dark_pool"}
 
 

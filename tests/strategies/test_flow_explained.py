@@ -82,9 +82,9 @@ facts = st.builds(
     ),
     st.lists(alerts, max_size=4),
     st.lists(prints, max_size=4),
-    st.none() | st.builds(GammaFacts, st.floats(-5, 5), st.none() | st.floats(0, 5), st.integers(0, 9)),
+    st.none() | st.builds(GammaFacts, st.floats(-5, 5), st.none() | st.floats(0, 5), st.integers(0, 9), st.just(DAY)),
     st.none() | st.integers(0, 100).map(lambda rank: IvRank("d", "AAPL", DAY, Decimal(rank), Decimal("0.2"))),
-    st.none() | st.integers(-500, 500).map(lambda net: OiFacts(net, abs(net) * 2, 3)),
+    st.none() | st.integers(-500, 500).map(lambda net: OiFacts(net, abs(net) * 2, 3, DAY)),
 )  # fmt: skip
 
 

@@ -13,13 +13,16 @@ from tradebot.app import sandbox
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_secrets
 from tradebot.app.settings import Settings
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
     from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
+    from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.wire.http import Answer
+    from tradebot.adapters.wire.rows import Drift, DriftTally
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
@@ -96,3 +99,24 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
         heard=talk.heard,
         told_at=talk.told_at,
     )
+
+
+def drift_tally(events: JsonlEvents) -> DriftTally:
+    """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
+    from tradebot.adapters.wire.rows import DriftTally
+
+    def note(drift: Drift) -> None:
+        details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
+        events.emit(EventKind.ANSWER_DIFFERS.at(datetime.now(UTC), details))
+
+    return DriftTally(note)
+
+
+def require_sending(settings: Settings) -> None:
+    """Raise OperatorError if the bot is in shadow."""
+    if settings.shadow:
+        raise OperatorError(
+            "this bot is in shadow: it sends nothing",
+            "set shadow: false in its configuration, or use a bot that trades",
+            code=ExitCode.REFUSED,
+        )

@@ -1,7 +1,6 @@
 """The part of the configuration that the trading core needs."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
@@ -29,17 +28,15 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         betas=settings.betas,
         fetch_times=str(settings.timetable.get(Job.FETCH_FLOW, "")),
         allowance=allowance_of(settings),
+        funds=frozenset(settings.funds),
+        streamed=settings.unusual_whales.stream,
     )
 
 
 def _flow(settings: Settings) -> FlowWindow | None:
     """Return which alerts count toward the direction of flow, or None if the flow strategy is off."""
     flow = settings.strategies.flow
-    if flow is None:
-        return None
-    return FlowWindow(
-        timedelta(seconds=flow.lookback_s), flow.min_alert_premium_usd, flow.max_days_to_expiry, flow.premium_scale_usd
-    )
+    return None if flow is None else flow.window()
 
 
 def _own(settings: Settings) -> Iterator[tuple[str, OwnRules]]:

@@ -49,6 +49,8 @@ class UnusualWhalesSettings(Frozen):
     daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
     reserve_fraction: Annotated[Decimal, Field(ge=0, lt=1), Tighter.HIGHER]
     poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
+    stream: Annotated[bool, Tighter.SAME]
+    keep_raw_sessions: Annotated[int, Field(ge=0, le=250), Tighter.ALWAYS]
 
 
 class ServeSettings(Frozen):
@@ -98,6 +100,7 @@ class Sections(Frozen):
     universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
     sectors: Annotated[dict[Symbol, str], Tighter.SAME]
     themes: Annotated[dict[Symbol, str | None], Tighter.SAME]
+    funds: Annotated[list[Symbol], Tighter.SAME]
     betas: Annotated[dict[Symbol, Beta], Tighter.SAME]
     strategies: StrategySettings
     plugins: PluginSettings

@@ -26,6 +26,7 @@ from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
 from tradebot.limits import Frozen
 from tradebot.model.trading import Mode
+from tradebot.strategies.flow_settings import EARLIER_NAMES
 from tradebot.text import expected
 
 PREFIX = "TRADEBOT_"
@@ -36,6 +37,8 @@ NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG",
 PLANNING: Mapping[str, object] = {"purpose": "to see whether flow can be fetched in time"}
 """What loads settings whose flow can't be fetched in time."""
 
+USER_LAYER = 2
+"""The place of the user's file among the layers."""
 EMPTY_SECTIONS = frozenset({"themes", "betas"})
 """Sections that may be empty."""
 
@@ -60,6 +63,8 @@ class Loaded:
     file_mode: str = ""
     unread: ConfigurationError | None = None
     """Why the file and environment don't make valid settings; `settings` are then the accepted ones."""
+    left_out: tuple[str, ...] = ()
+    """What the universe's file lists besides what can be bought, such as indexes."""
 
     @property
     def count(self) -> int:
@@ -98,18 +103,24 @@ def load(
     ]
     merged: dict[str, object] = {}
     origins: dict[str, str] = {}
+    left_out: tuple[str, ...] = ()
+    if any(isinstance(layer.get("universe"), str) for _, layer in layers):
+        from tradebot.app.universe import with_universe
+
+        layers, left_out = with_universe(layers, shipped("universes"), USER_LAYER)
     for source, layer in layers:
         _merge(merged, layer, source, origins, "")
     merged["mode"] = mode
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
     try:
-        return Loaded(Settings.model_validate(merged, context=purpose), origins, mode_said(user.get("mode")))
+        settings = Settings.model_validate(merged, context=purpose)
     except ValidationError as bad:
         raise ConfigurationError(
             _explain(bad, origins),
             "correct it where it is set, then run the command again (config/base.yaml explains every setting)",
         ) from None
+    return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out)
 
 
 def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
@@ -258,6 +269,8 @@ def _shown(value: object) -> str:
 
 def _suggestion(location: list[str]) -> str:
     """Suggest what a wrong name was meant to be: the same name in another section, else the nearest one beside it."""
+    if said := EARLIER_NAMES.get(".".join(location)):
+        return f" any more; {said}"
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
     near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
     if elsewhere:

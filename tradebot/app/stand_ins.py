@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
+from tradebot.model.event import SystemEvent
 from tradebot.model.flow import FlowPage
 from tradebot.model.intent import Intent
 from tradebot.model.kind import AnyKind
@@ -29,6 +30,13 @@ class NoBars:
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Crash: a pass that asks strategies must be given real bars."""
         raise AssertionError(f"a pass without bars asked for {need.timeframe} of {len(symbols)} symbols at {until}")
+
+
+class NoEvents:
+    """Stand-in for the log of events where nothing may be recorded."""
+
+    def emit(self, event: SystemEvent) -> None:
+        """Record nothing."""
 
 
 class ShutOrders:

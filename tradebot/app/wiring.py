@@ -20,7 +20,7 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
-from tradebot.app.connecting import FlowTalk, flow_source_of, secrets_for, venue_of
+from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for, venue_of
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
@@ -28,9 +28,8 @@ from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
-from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
-from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode, Permission, mode_name
 from tradebot.ports.world import Progress, Rules, World
 
@@ -40,13 +39,14 @@ if TYPE_CHECKING:
     from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.bars.stored import StoredBars
     from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.adapters.flow.kept_replies import KeptReplies
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
-    from tradebot.adapters.wire.rows import Drift, DriftTally
+    from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.readers import Readers
     from tradebot.model.baseline import Baseline
     from tradebot.model.kind import AnyKind
@@ -175,25 +175,13 @@ class App:
         """Return the port for sending orders to the venue; raise OperatorError in shadow."""
         from tradebot.adapters.alpaca.orders import AlpacaOrders
 
-        if self.settings.shadow:
-            raise OperatorError(
-                "this bot is in shadow: it sends nothing",
-                "set shadow: false in its configuration, or use a bot that trades",
-                code=ExitCode.REFUSED,
-            )
+        require_sending(self.settings)
         return AlpacaOrders(self.venue, self.drift)
 
     @cached_property
     def drift(self) -> DriftTally:
         """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
-        from tradebot.adapters.wire.rows import DriftTally
-
-        return DriftTally(self._note_drift)
-
-    def _note_drift(self, drift: Drift) -> None:
-        details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
-        now = datetime.now(UTC)
-        self.events.emit(EventKind.ANSWER_DIFFERS.at(now, details))
+        return drift_tally(self.events)
 
     @cached_property
     def flow(self) -> UnusualWhales:
@@ -201,6 +189,15 @@ class App:
         url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
         talk = FlowTalk(self.now, self.let_pass, self._heard, self._told_at)
         return flow_source_of(self.settings, url, self.secrets.uw_key, self.folder.path, talk)
+
+    @cached_property
+    def replies(self) -> KeptReplies:
+        """Return the kept replies of the flow source; their file is opened when it is needed."""
+        from tradebot.adapters.flow.kept_replies import KeptReplies
+
+        replies = KeptReplies(self.folder.path, self.events, self.settings.unusual_whales.keep_raw_sessions)
+        self._closing.callback(replies.close)
+        return replies
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -348,6 +345,8 @@ class App:
             undisturbed=self.turns.undisturbed,
             needed_facts=needed_facts,
         )
+        if needed_facts:
+            world = replace(world, keep_reply=self.replies.keep)
         return replace(world, progress=progress) if progress else world
 
     def pass_lock(self, verb: str, *, gives_way: bool = False, wait_s: float = WAIT_S) -> AbstractContextManager[None]:

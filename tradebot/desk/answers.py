@@ -8,6 +8,7 @@ from typing import TypeGuard
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.reasons import Reason
 from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.view import StrategyView
@@ -19,6 +20,7 @@ MAX_TEXT = 200
 MOST_PARTS = 50
 """The most components, or decisions of its own, that one want may have."""
 MOST_LEVELS = 10
+MOST_ALERTS = 1000
 """The most levels at which a position may be closed in parts."""
 MOST_WEIGHT = 10
 """The largest weight a target may ask for; limits decide long before."""
@@ -29,6 +31,7 @@ MOST_DIGITS, MOST_PLACES = 200, 60
 OWN_REASONS = frozenset(
     {
         Reason.NO_DIRECTION,
+        Reason.FAMILIES_TOO_FEW,
         Reason.LONG_ONLY,
         Reason.CLUSTER_TOO_SMALL,
         Reason.CANDIDATE_STALE,
@@ -96,6 +99,7 @@ class _WantCheck:
             ("its stop is not a Decimal between 0 and 1", lambda: _is_distance(want.stop_loss_fraction, 1)),
             ("its target is not a Decimal between 0 and 10", lambda: _is_distance(want.profit_target_fraction, 10)),
             ("its targets are not rising levels with shares of at most 1", lambda: _are_levels(want.targets)),
+            ("its contracts are not all valid", lambda: _each(want.contracts, _is_contract)),
             ("its source is not 'strategy'", lambda: any(want.source == known for known in self.sources)),
             ("its decisions are not ones a strategy may make", lambda: _each(want.decisions, _is_own_decision)),
         )
@@ -147,6 +151,10 @@ def _is_quantity(value: object) -> bool:
 
 def _is_distance(value: object, most: int) -> bool:
     return value is None or (_is_decimal(value) and 0 < value < most)
+
+
+def _is_contract(item: object) -> bool:
+    return type(item) is OptionContract and _is_decimal(item.net_premium) and len(item.alerts) <= MOST_ALERTS
 
 
 def _are_levels(items: object) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tradebot.desk.due import agenda, everything
+from tradebot.desk.outlook import kinds_read
 from tradebot.errors import AllowanceSpentError, NotInPlanError, NotServedError, TemporaryError
 from tradebot.model.bar import ClockReading
 from tradebot.model.event import EventKind
@@ -79,7 +80,7 @@ EVERYTHING = Wanted()
 
 
 def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
-    """Return the kinds of facts that strategies need, in the order in which they are fetched, each with what to ask.
+    """Return the kinds of facts that strategies and their exit rules need, in the order of fetching, with what to ask.
 
     That is a symbol, or a sector in the source's words, for each call; a kind about the whole market takes one call.
 
@@ -87,7 +88,8 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
     """
     symbols: dict[str, dict[str, None]] = {}
     for strategy in strategies:
-        kinds = strategy.needs.facts and strategy.needs.facts | {FLOW_ALERTS}
+        facts = strategy.needs.facts | kinds_read(rules.exits_of(strategy.name))
+        kinds = facts and facts | {FLOW_ALERTS}
         for name in kinds & frozenset(kind_names()):
             symbols.setdefault(name, {}).update(dict.fromkeys(rules.of(strategy.name).universe))
     return {kind: _keys(kind, tuple(symbols[kind.name]), rules) for kind in in_order(symbols, rules.poll_s)}
@@ -155,5 +157,7 @@ def _ask(
         world.events.emit(EventKind.FETCH_FAILED.at(clocks.now, details, symbol))
         lasting, answered = isinstance(failed, AllowanceSpentError), isinstance(failed, NotServedError)
         return Failure(kind.name, symbol, failed.message, lasting, answered, isinstance(failed, NotInPlanError))
-    elapsed = timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
-    return normalize(kind, page, page.told_at or clocks.now + elapsed), page.quota
+    at = page.told_at or clocks.now + timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
+    if not world.dry_run:
+        world.keep_reply(page, session, at)
+    return normalize(kind, page, at), page.quota

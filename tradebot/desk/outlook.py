@@ -1,7 +1,4 @@
-"""Find what is known about held symbols besides their prices. Only what an exit rule of a position reads is looked up.
-
-The stored facts have neither a market's regime nor the dates of a company's events, so nothing is known of these.
-"""
+"""Find what is known about held symbols besides their prices; only what their exit rules read is looked up."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +10,7 @@ from math import fsum, sqrt
 from typing import Any
 
 from tradebot.exits.held import Held, exit_price
+from tradebot.exits.lists import Exits
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert
 from tradebot.model.instrument import Right
@@ -21,7 +19,8 @@ from tradebot.model.outlook import Outlook
 from tradebot.model.position import Position
 from tradebot.model.record import Scored, SymbolFacts
 from tradebot.ports.world import World
-from tradebot.signals.alerts import flow, recent_alerts
+from tradebot.signals import events, regime
+from tradebot.signals.alerts import flow_now, recent_alerts
 from tradebot.signals.kinds import oi_change
 from tradebot.timetable.sessions import last_session
 
@@ -73,8 +72,7 @@ class Known:
             return None
         if facts.alerts_fetched_at < self._desk.now - window.lookback:
             return None
-        alerts = recent_alerts(facts, self._desk.now, window.lookback, window.min_premium_usd, window.max_days)
-        return flow(alerts, window.premium_scale_usd)
+        return flow_now(facts, self._desk.now, window).value
 
     def open_interest_kept(self, held: Held) -> Decimal | None:
         """Return the share of the contracts behind the entry that were still open the next morning."""
@@ -83,8 +81,18 @@ class Known:
             return None
         before = tuple(alert for alert in self._alerts.get(symbol, ()) if alert.at <= opened)
         facts = SymbolFacts(symbol, {FLOW_ALERTS: before})
-        behind = recent_alerts(facts, opened, window.lookback, window.min_premium_usd, window.max_days)
+        behind = recent_alerts(facts, opened, window).alerts
         return kept_open(behind, self._changes.get(symbol, ()), _day(opened), held.direction)
+
+    def regime(self, held: Held) -> str | None:
+        """Return the market's regime by name, or None unless all that it is read from is known."""
+        state = regime.market_state(self._market, self._desk.now)
+        return None if state is None else regime.regime(state)
+
+    def event_at(self, held: Held) -> datetime | None:
+        """Return when the company's next event may come at the earliest."""
+        symbol = held.position.symbol
+        return events.next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
 
     def momentum(self, held: Held) -> Decimal | None:
         """Return the return since the pass of an hour ago, if that pass looked at the symbol."""
@@ -105,6 +113,10 @@ class Known:
     def _facts(self) -> Mapping[str, SymbolFacts]:
         session = last_session(self._world.ledger, self._desk.now)
         return self._world.facts.load(self._symbols, session, self._desk.now)
+
+    @cached_property
+    def _market(self) -> Mapping[str, object]:
+        return self._world.facts.market(last_session(self._world.ledger, self._desk.now), self._desk.now)
 
     @cached_property
     def _hour_ago(self) -> Mapping[str, Decimal]:
@@ -133,10 +145,24 @@ READERS: Mapping[str, Callable[[Known, Held], object]] = {
     "noise": Known.noise,
     "flow": Known.flow,
     "open_interest_kept": Known.open_interest_kept,
+    "regime": Known.regime,
+    "event_at": Known.event_at,
     "momentum": Known.momentum,
     "movement": Known.movement,
 }
 """How each field of an outlook is found out."""
+KINDS: Mapping[str, frozenset[str]] = {
+    "flow": frozenset({FLOW_ALERTS}),
+    "open_interest_kept": frozenset({FLOW_ALERTS, oi_change.KIND.name}),
+    "regime": frozenset(kind.name for kind in regime.READS),
+    "event_at": frozenset(kind.name for kind in events.READS),
+}
+"""The kinds of facts from which a field is found out; the others come from records of passes."""
+
+
+def kinds_read(exits: Exits) -> frozenset[str]:
+    """Return the kinds of facts that exit rules read, which have to be fetched for them."""
+    return frozenset().union(*(KINDS.get(name, ()) for rule in exits for name in rule.reads))
 
 
 def noise(scored: Iterable[Scored]) -> float | None:

@@ -116,6 +116,7 @@ def _candidate(named: Callable[..., Candidate], lots: Mapping[str, Position], wa
             stop_loss_fraction=want.stop_loss_fraction,
             profit_target_fraction=want.profit_target_fraction,
             targets=want.targets,
+            contracts=want.contracts,
         )
     if isinstance(want, Target):
         sign = want.weight if want.weight is not None else want.quantity

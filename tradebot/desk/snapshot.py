@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
+from tradebot.desk.contracts import worst_core_drifts
 from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import prices
 from tradebot.desk.stakes import intent_price, order_price, stakes, working_price
@@ -77,6 +78,7 @@ def take(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         facts=world.facts.last_answers(entered, now) if entered else {},
+        core_drifts=worst_core_drifts(world, now) if entered else {},
     )
 
 

@@ -19,6 +19,10 @@ class Params:
         self._query = query
         self._refuse = refuse
 
+    def refused(self, name: str) -> Refusal:
+        """Return the refusal of a parameter that its reader found invalid."""
+        return self._refuse(name)
+
     def text(self, name: str, default: str = "") -> str:
         """Return a parameter's text."""
         return self._query.get(name) or default

@@ -313,7 +313,7 @@ def build_application(
     control = ControlFace(exchange, instance, _end_this_process)
     trading, data = TradingFace(exchange), DataFace(exchange)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]
-    streams = Streams(exchange, StreamFaults(exchange.engine, exchange.faults.book))
+    streams = Streams(exchange, feed, StreamFaults(exchange.engine, exchange.faults.book))
     events = ServerSent(exchange, streams.updates)
     routes = [*flow.routes(), *data.routes(), *trading.routes(), *events.routes(), *own]
     return Application(exchange, routes, streams, rate_limit, token)

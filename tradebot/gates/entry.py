@@ -18,6 +18,7 @@ from tradebot.gates.common import (
     unresolved,
     working_for_entry,
 )
+from tradebot.gates.flow import flow_contract
 from tradebot.gates.own import own
 from tradebot.gates.sizing import Size
 from tradebot.limits import HaltRules, Limits
@@ -160,14 +161,11 @@ def _check_age(limits: Limits, gate: Gate, age: float, limit: int, reasons: tupl
 
 
 def _flow_contract(ask: Ask) -> Decision:
-    """Fail if too many rows belong to other tickers or can't be read: the reply isn't what we asked for."""
+    """Fail if too many rows are foreign or can't be read, or if a core signal isn't what its source documents."""
     if not ask.candidate.reads_flow:
         return Decision(Gate.FLOW_CONTRACT, Verdict.PASS, None, NOT_USED)
-    facts, limit = ask.facts, ask.limits.max_foreign_share
-    if not facts.received:
-        return Decision(Gate.FLOW_CONTRACT, Verdict.PASS, None, 0, limit)
-    share = Decimal(facts.foreign + facts.rejected) / facts.received
-    return answer(Gate.FLOW_CONTRACT, share <= limit, Reason.FLOW_CONTRACT_FAILED, share, limit)
+    core = ask.desk.core_drifts.get(ask.candidate.strategy)
+    return flow_contract(ask.facts, core, ask.limits.max_foreign_share)
 
 
 def _flow_fresh(ask: Ask) -> Decision:

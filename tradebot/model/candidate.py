@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from tradebot.model.decision import Decision
 from tradebot.model.instrument import Instrument
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.scale_out import ScaleOutLevel
 
 STRATEGY_SOURCE = "strategy"
@@ -65,7 +66,7 @@ class Candidate:
     closed, and `targets` the levels at which it is to be closed in parts. `why` is the reason to reduce or close: the
     strategy's own words, or the composed reason of the exit rules. `slot` is the strategy's own slot, and
     `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass. A
-    position with `displaced_by` is closed to make room for that symbol.
+    position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry.
     """
 
     strategy: str
@@ -89,6 +90,7 @@ class Candidate:
     slot_session: date | None = None
     targets: tuple[ScaleOutLevel, ...] = ()
     displaced_by: str = ""
+    contracts: tuple[OptionContract, ...] = ()
 
     @property
     def symbol(self) -> str:

@@ -12,6 +12,7 @@ from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
+from tradebot.model.contract import Drift
 from tradebot.model.order import Order
 from tradebot.model.position import Position, RoundTrip
 from tradebot.model.record import SymbolFacts
@@ -228,7 +229,8 @@ class Desk:
     `unproven` are symbols that the venue did not confirm when asked directly. `steady` is False if our orders changed
     during each reading. `untraced_fills` counts foreign fills whose order the venue did not return: they may be ours.
     `clock_ahead_s` is how far the venue's clock is ahead of a second one; None if there is none. `resting` is what
-    protects positions at the venue.
+    protects positions at the venue. `core_drifts` are, by strategy, the worst difference between what the flow source
+    sends and what it documents, in a core signal that the strategy reads.
     """
 
     now: datetime
@@ -258,6 +260,7 @@ class Desk:
     untraced_fills: int = 0
     clock_ahead_s: float | None = None
     resting: Mapping[Whose, tuple[Resting, ...]] = field(default_factory=dict)
+    core_drifts: Mapping[str, Drift] = field(default_factory=dict)
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
         """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""

@@ -123,6 +123,47 @@ class EventKind(Enum):
         Severity.WARN,
         "The flow source didn't answer, or its answer couldn't be used.",
     )
+    STREAM_JOINED = (
+        "flow",
+        "stream_joined",
+        Severity.INFO,
+        "The stream of flow alerts is connected. Alerts that came meanwhile are asked for.",
+    )
+    STREAM_LOST = (
+        "flow",
+        "stream_lost",
+        Severity.WARN,
+        "The stream of flow alerts ended or couldn't be opened. It is told once, until the stream is connected. Alerts "
+        "are fetched on schedule meanwhile.",
+    )
+    STREAM_FELL_BEHIND = (
+        "flow",
+        "stream_fell_behind",
+        Severity.WARN,
+        "Alerts came over the stream faster than they were stored, and the rows shown were thrown away. They are asked "
+        "for again.",
+    )
+    STREAM_INCOMPLETE = (
+        "flow",
+        "stream_incomplete",
+        Severity.WARN,
+        "The stream is connected, but the alerts shown didn't come over it, so it is connected again. It is told once, "
+        "until a check in which nothing is missing.",
+    )
+    REPLIES_BEGUN_ANEW = (
+        "flow",
+        "REPLIES_BEGUN_ANEW",
+        Severity.WARN,
+        "The store of the flow source's replies was damaged or lost, and a new one was started. It is INFO if there "
+        "was nothing to move aside.",
+    )
+    REPLY_NOT_KEPT = (
+        "flow",
+        "reply_not_kept",
+        Severity.WARN,
+        "A reply of the flow source couldn't be kept, so its session can't be scored again exactly. Its facts were "
+        "stored all the same.",
+    )
     HALTED_ITSELF = ("halts", "halted_itself", Severity.CRITICAL, "The bot halted itself.")
     HALTED_BY_FILE = ("halts", "halted_by_file", Severity.WARN, "A person's HALT file was taken over into the books.")
     HALT_OVERRIDDEN = ("halt", "overridden", Severity.WARN, "A person ended a halt although its cause still holds.")

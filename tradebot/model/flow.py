@@ -1,11 +1,13 @@
 """Flow alerts, and replies of the source; money is Decimal, times are aware UTC, dates are New York trading dates."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Fact
 
@@ -79,13 +81,55 @@ class FlowAlert:
         return net if self.right is Right.CALL else -net
 
 
+@dataclass(frozen=True, slots=True)
+class AlertFilters:
+    """Which alerts count, by the source's own parameter names; None means that it doesn't matter.
+
+    Premiums are in USD, sizes and volumes in contracts, `dte` is days to expiry, and `perc` are shares of an alert's
+    premium, 0 to 1. A flag that is true asks for such alerts, and one that is false excludes them.
+    """
+
+    min_premium: float | None = None
+    max_premium: float | None = None
+    min_dte: int | None = None
+    max_dte: int | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    min_volume: int | None = None
+    max_volume: int | None = None
+    min_open_interest: int | None = None
+    max_open_interest: int | None = None
+    min_volume_oi_ratio: float | None = None
+    max_volume_oi_ratio: float | None = None
+    min_ask_perc: float | None = None
+    max_ask_perc: float | None = None
+    min_bid_perc: float | None = None
+    max_bid_perc: float | None = None
+    all_opening: bool | None = None
+    is_sweep: bool | None = None
+    is_floor: bool | None = None
+    is_multi_leg: bool | None = None
+    is_ask_side: bool | None = None
+    is_bid_side: bool | None = None
+    is_call: bool | None = None
+    is_put: bool | None = None
+    is_otm: bool | None = None
+    vol_greater_oi: bool | None = None
+    size_greater_oi: bool | None = None
+    issue_types: tuple[str, ...] | None = None
+    rule_name: tuple[str, ...] | None = None
+
+
 class FlowWindow(NamedTuple):
-    """Which alerts count toward the direction of flow, as the flow strategy's settings say."""
+    """Which alerts count toward the direction of flow, and against what, as the flow strategy's settings say.
+
+    A symbol's premium is compared with `scale_share` of its trailing daily premium, which needs `min_sessions`.
+    """
 
     lookback: timedelta
-    min_premium_usd: float
-    max_days: int
-    premium_scale_usd: float
+    filters: AlertFilters
+    scale_share: float
+    min_sessions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +183,8 @@ class Allowance:
 class FlowPage:
     """One reply from a flow source, with its rows as they came: JSON objects, or whatever was there instead.
 
-    `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so.
+    `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so. `status`
+    and `body` are the reply as it came, to be kept; a page that isn't from a reply of its own has no body.
     """
 
     endpoint: str
@@ -147,11 +192,16 @@ class FlowPage:
     rows: tuple[object, ...]
     quota: Quota
     told_at: datetime | None = None
+    status: int = 200
+    body: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """One normalized reply: what was received, what was kept, and what was dropped and why."""
+    """One normalized reply: what was received, what was kept, and what was dropped and why.
+
+    `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field.
+    """
 
     endpoint: str
     symbol: str | None
@@ -161,3 +211,5 @@ class Intake:
     foreign: int
     duplicates: int
     rejected: tuple[RejectedRow, ...]
+    findings: tuple[ContractFinding, ...] = ()
+    nulls: Mapping[str, int] = field(default_factory=dict)

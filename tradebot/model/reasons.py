@@ -203,6 +203,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "Too many rows in the flow source's reply belong to other tickers or can't be read.",
         "Run tradebot fetch-flow --json to see the rows, and ask the source. Entries stay closed until it is fixed.",
     ),
+    Reason.CORE_CONTRACT_BROKEN: _row(
+        Cause.BROKEN,
+        "The rows of a core signal aren't what its source documents: fields are gone, null or of another type.",
+        "Run tradebot signals to see which, with an example. Entries stay closed until the source sends the fields "
+        "again, or the signal's component has no weight.",
+    ),
     Reason.FLOW_MISSING: _row(Cause.BROKEN, "No flow has been fetched for this symbol.", "Run tradebot fetch-flow."),
     Reason.FLOW_STALE: _row(Cause.BROKEN, "The symbol's flow was fetched too long ago.", "Run tradebot fetch-flow."),
     Reason.FLOW_FROM_FUTURE: _row(

@@ -7,8 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from tradebot.model.candidate import Candidate
-from tradebot.model.decision import Decision, first_failure
+from tradebot.model.candidate import Candidate, Side
+from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
 from tradebot.model.slot import Waiting
 
@@ -82,6 +82,24 @@ class Scored(NamedTuple):
 
     at: datetime
     score: float
+
+
+class Judged(NamedTuple):
+    """What is needed of a recorded entry candidate to measure whether its score predicted anything.
+
+    The score is None if its strategy gives none. `components` are names and values, None for an absent one. `gate`
+    refused it first; None if none did. `was_gated` is False for a candidate that was only scored, so that no gate but
+    the strategy's own filter was asked.
+    """
+
+    at: datetime
+    strategy: str
+    symbol: str
+    side: Side
+    score: float | None
+    components: tuple[tuple[str, float | None], ...]
+    gate: Gate | None
+    was_gated: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,12 @@ STRATEGY_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; wait for flow.",
         Unit.NONE,
     ),
+    Reason.FAMILIES_TOO_FEW: _row(
+        Cause.IDLE,
+        "Too few independent kinds of data agree with the score's direction.",
+        "Nothing to do; or lower strategies.flow.min_families (at least 1), then run tradebot config accept.",
+        Unit.FAMILIES,
+    ),
     Reason.LONG_ONLY: _row(
         Cause.IDLE,
         "The signal is bearish, and the strategy is only allowed to buy.",

@@ -21,4 +21,5 @@ class Unit(Enum):
     BARS = ("bar", "bars")
     FINDINGS = ("finding", "findings")
     ALERTS = ("alert", "alerts")
+    FAMILIES = ("family", "families")
     CANDIDATES = ("candidate", "candidates")

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
 from tradebot.model.decision import Decision
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.scale_out import ScaleOutLevel
 
 
@@ -16,7 +17,8 @@ class Open:
     that has data, or None if that means nothing here. `quantity` is a wish in shares; limits may make it smaller.
     `stop_loss_fraction` and `profit_target_fraction` are distances from the entry price as fractions of it, and close
     the position whatever exits are configured; so do `targets`, which close it in parts, at rising levels of gain.
-    `decisions` are the strategy's own filters, with their numbers.
+    `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind it, if it was
+    proposed because of options.
     """
 
     symbol: str
@@ -30,6 +32,7 @@ class Open:
     profit_target_fraction: Decimal | None = None
     source: str = STRATEGY_SOURCE
     targets: tuple[ScaleOutLevel, ...] = ()
+    contracts: tuple[OptionContract, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from tradebot.model.flow import FlowPage
 from tradebot.model.kind import AnyKind
+from tradebot.model.streamed import Heard
 
 
 class FlowSource(Protocol):
@@ -20,3 +21,13 @@ class FlowSource(Protocol):
     def calls_left(self) -> int | None:
         """Return how many calls of today the timetable may still make; None if there is no limit."""
         ...
+
+
+class AlertStream(Protocol):
+    """Flow alerts of the whole market as they come. It reconnects by itself."""
+
+    def take(self) -> Heard:
+        """Return what came since the last call, without waiting; raise OperatorError if the source refuses the key."""
+
+    def renew(self) -> None:
+        """Connect again, because the connection doesn't bring what it should."""

@@ -9,6 +9,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
+from tradebot.model.contract import CheckedReply
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
@@ -218,6 +219,12 @@ class Facts(Protocol):
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
         """Return what was known about the whole market at `now`, by kind; of a kind about sectors, by sector."""
+
+    def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+        """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found.
+
+        If no reply in the span has a finding, none is returned.
+        """
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint last answered, or None if it never did."""

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from tradebot.model.decision import Decision
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 
@@ -54,3 +55,6 @@ class ExplainedStrategy(Protocol):
 
     def inputs(self, view: StrategyView, symbol: str) -> Sequence[ComponentInputs]:
         """Return the inputs of each component of a symbol's score, as `propose` used them for this view."""
+
+    def contracts(self, view: StrategyView, symbol: str, direction: int) -> Sequence[OptionContract]:
+        """Return the option contracts that speak for a direction (+1 or -1), the most premium first."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
 from tradebot.model.execution import MARKETABLE, Execution
-from tradebot.model.flow import Allowance, FlowWindow
+from tradebot.model.flow import Allowance, FlowPage, FlowWindow
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -50,6 +50,7 @@ class Rules:
     symbols that are funds. `flow`
     says which alerts count; it is None if the flow strategy is off. `displacement` is the account's; None if it is off.
     `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
+    `streamed` says that alerts also come over a stream.
     """
 
     mode: Mode
@@ -69,6 +70,7 @@ class Rules:
     displacement: DisplacementRules | None = None
     fetch_times: str = ""
     allowance: Allowance | None = None
+    streamed: bool = False
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
@@ -101,7 +103,8 @@ class World:
     Inside `undisturbed` neither does so.
 
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
-    with its symbols. Only a pass that fetches flow has them.
+    with its symbols. Only a pass that fetches flow has them. `keep_reply` keeps a reply of the flow source as it came,
+    with the session it was asked about and when it came; it never raises.
     """
 
     rules: Rules
@@ -123,6 +126,7 @@ class World:
     give_way: Callable[[], None] = lambda: None
     undisturbed: Undisturbed = nullcontext
     needed_facts: Mapping[AnyKind, Sequence[str]] = field(default_factory=dict)
+    keep_reply: Callable[[FlowPage, date, datetime], None] = lambda page, session, at: None
 
     @property
     def dry_run(self) -> bool:

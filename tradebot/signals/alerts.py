@@ -1,36 +1,63 @@
 """Which alerts count, and what they add up to."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
+from math import fsum
+from typing import NamedTuple
 
-from tradebot.model.flow import FlowAlert
+from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.record import SymbolFacts
+from tradebot.signals.filters import Chosen, chosen
+from tradebot.signals.kinds import options_volume
 
 
-def recent_alerts(
-    facts: SymbolFacts, now: datetime, lookback: timedelta, min_premium_usd: float, max_days: int
-) -> list[FlowAlert]:
-    """Return the alerts that count: recent, large enough, single-leg, and with 0 to `max_days` days to expiry."""
-    since, today = now - lookback, now.date()
-    latest_expiry, least = today + timedelta(days=max_days), Decimal(min_premium_usd)
-    return [
-        alert
-        for alert in facts.alerts
-        if alert.at > since
-        and alert.premium >= least
-        and today <= alert.expiry <= latest_expiry
-        and not alert.has_multileg
-    ]
+class FlowNow(NamedTuple):
+    """The flow of one symbol at one time.
+
+    `alerts` are those that count; `lacking` is how many others lack a field that a filter reads. `scale_usd` is the
+    premium that the alerts are measured against, None if too little is known of the symbol's trailing premium. `value`
+    is from -1 to 1, None without a scale or without a usable reply about the symbol's alerts.
+    """
+
+    alerts: Sequence[FlowAlert]
+    lacking: int
+    scale_usd: float | None
+    value: float | None
+
+
+def flow_now(facts: SymbolFacts, now: datetime, window: FlowWindow) -> FlowNow:
+    """Return what a symbol's recent alerts add up to."""
+    (alerts, lacking), scale = recent_alerts(facts, now, window), scale_usd(facts, window)
+    known = scale is not None and facts.has_usable_alerts
+    return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and known else None)
+
+
+def recent_alerts(facts: SymbolFacts, now: datetime, window: FlowWindow) -> Chosen:
+    """Return the alerts that count: recent, not expired, and passing the filters."""
+    since, today = now - window.lookback, now.date()
+    recent = [alert for alert in facts.alerts if alert.at > since and alert.expiry >= today]
+    return chosen(recent, now, window.filters)
+
+
+def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:
+    """Return the premium in USD at which one-sided flow scores one half: a share of the symbol's own daily premium.
+
+    None if fewer sessions are known than it takes, or if their median premium is zero: there is no scale to guess.
+    """
+    trailing = options_volume.KIND.of(facts.known)
+    if trailing is None or trailing.sessions < window.min_sessions:
+        return None
+    return window.scale_share * trailing.trailing_premium_usd or None
 
 
 def net_and_gross(alerts: Sequence[FlowAlert]) -> tuple[float, float]:
-    """Return the signed and the unsigned premium of all alerts, in USD; positive is bullish."""
-    net = float(sum(alert.net_premium for alert in alerts))
-    return net, float(sum(alert.ask_premium + alert.bid_premium for alert in alerts))
+    """Return the sum of the alerts' signed premiums and the sum of their magnitudes, in USD; positive is bullish."""
+    signed = [float(alert.net_premium) for alert in alerts]
+    # fsum rounds only once, so neither the order of the rows nor their number moves the result.
+    return fsum(signed), fsum(map(abs, signed))
 
 
-def flow(alerts: Sequence[FlowAlert], premium_scale_usd: float) -> float:
-    """Return net / gross premium, damped by gross / (gross + scale) so that thin flow counts little."""
+def flow(alerts: Sequence[FlowAlert], scale: float) -> float:
+    """Return net / (gross + scale): one more bullish alert never lowers it, and thin flow counts for little."""
     net, gross = net_and_gross(alerts)
-    return net / (gross + premium_scale_usd)
+    return net / (gross + scale)

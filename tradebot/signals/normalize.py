@@ -4,6 +4,7 @@ from datetime import datetime
 
 from tradebot.model.flow import FlowPage, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact, Row
+from tradebot.signals import contracts
 from tradebot.signals.rows import BadRowError
 
 
@@ -18,10 +19,11 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime) -> Intake:
     ticker = source_ticker(symbol).upper()
     facts: dict[str, Fact] = {}
     rejected: list[RejectedRow] = []
-    foreign = duplicates = 0
+    foreign: list[object] = []
+    duplicates = 0
     for row in page.rows:
         if page.symbol is not None and _is_foreign(row, ticker):
-            foreign += 1
+            foreign.append(row)
             continue
         try:
             fact = kind.parse(_object(row), symbol, at)
@@ -30,15 +32,18 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime) -> Intake:
             continue
         duplicates += fact.id in facts
         facts[fact.id] = fact
+    checked = contracts.check(kind.fields, page.rows)
     return Intake(
         page.endpoint,
         page.symbol,
         at,
         len(page.rows),
         tuple(facts.values()),
-        foreign,
+        len(foreign),
         duplicates,
         tuple(rejected),
+        (*checked.findings, *([contracts.foreign(foreign)] if foreign else ())),
+        checked.nulls,
     )
 
 

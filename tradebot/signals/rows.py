@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Row
+from tradebot.model.kind import NEW_YORK, Row
 
 T = TypeVar("T")
 FUTURE_TOLERANCE = timedelta(seconds=5)
@@ -101,6 +101,16 @@ def past_time(row: Row, name: str, at: datetime) -> datetime:
     if found - at > FUTURE_TOLERANCE:
         raise BadRowError(f"{name} is in the future")
     return found
+
+
+def any_time(row: Row, name: str) -> datetime:
+    """Return a time in UTC, which may be in the future, as a calendar's times are."""
+    return _time(row, name)
+
+
+def new_york_day(at: datetime) -> date:
+    """Return the New York date of a time, for rows that say nothing about when they were true."""
+    return at.astimezone(NEW_YORK).date()
 
 
 def day(row: Row, name: str) -> date:

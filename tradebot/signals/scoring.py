@@ -11,34 +11,31 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
 
 USD = "USD"
-SIGN = "-1, 0 or 1"
 
 
 class Known(NamedTuple):
     """What is known of one symbol, and of the market, when the symbol is scored.
 
     `alerts` are those that count, and `flow` is what they add up to: -1 to 1, or None if no usable reply was about this
-    symbol. `sector` is the symbol's, in the configuration's words. Facts older than `lookback` say nothing about now.
+    symbol, or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are measured
+    against, and `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, in the
+    configuration's words. Facts older than `lookback` say nothing about now.
     """
 
     now: datetime
     lookback: timedelta
-    premium_scale_usd: float
+    scale_usd: float | None
     market: Mapping[str, object]
     facts: SymbolFacts
     alerts: Sequence[FlowAlert] = ()
     flow: float | None = None
     sector: str = ""
+    lacking: int = 0
 
     @property
     def direction(self) -> int:
         """Return which way the flow leans: +1, -1 or 0."""
         return 0 if not self.flow else (1 if self.flow > 0 else -1)
-
-    @property
-    def direction_input(self) -> Input:
-        """Return the direction as an input of an explanation."""
-        return Input("direction", self.direction, SIGN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +52,8 @@ class ScoreComponent:
     `source` says briefly what it was computed from.
 
     Components of one `family` say the same thing in different ways: an entry needs agreeing families. A component that
-    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own.
+    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own. One that is
+    `by_symbol` looks up its symbol in facts about the whole market, so that its value differs from symbol to symbol.
     """
 
     name: str
@@ -71,8 +69,9 @@ class ScoreComponent:
     evidence: str = ""
     follows: str = ""
     inferred: str = ""
+    by_symbol: bool = False
 
     @property
     def market_wide(self) -> bool:
         """Return True if the value is the same for all symbols."""
-        return all(kind.market_wide for kind in self.reads)
+        return not self.by_symbol and all(kind.market_wide for kind in self.reads)

@@ -8,14 +8,17 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
+from tradebot.model.option_contract import OptionContract
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
 from tradebot.signals import cluster
-from tradebot.signals.alerts import flow, recent_alerts
+from tradebot.signals.alerts import flow_now
+from tradebot.signals.behind import contracts_behind
 from tradebot.signals.scoring import Known, ScoreComponent
-from tradebot.strategies.flow_settings import FlowSettings
+from tradebot.strategies import legacy_scoring
+from tradebot.strategies.flow_settings import FlowSettings, Scoring
 
 
 class FlowStrategy:
@@ -26,71 +29,99 @@ class FlowStrategy:
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = FlowSettings.model_validate(settings)
-        self._lookback = timedelta(seconds=self._settings.lookback_s)
-        self._window = timedelta(seconds=self._settings.cluster_window_s)
+        self._window = self._settings.window()
+        self._cluster_window = timedelta(seconds=self._settings.cluster_window_s)
         self._weights = self._settings.components()
+        # A component that follows another says nothing that the other hasn't said.
+        self._families = {part.name: part.family for part in self._weights if not part.follows}
         self.needs = Needs(facts=self._settings.kinds())
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         """Return one want per symbol of the universe, refused ones included, largest score magnitude first."""
+        if self._settings.scoring is Scoring.LEGACY:
+            wants = [self._legacy_want(self._known(view, symbol)) for symbol in view.universe]
+        else:
+            wants = self._wants(view)
+        return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
+
+    def _wants(self, view: StrategyView) -> list[Open]:
         market = self._known(view, "")
         # A component that is the same for all symbols is computed only once.
         shared = {each: self._component(each, market) for each in self._weights if each.market_wide}
-        wants = [self._want(self._known(view, symbol), shared) for symbol in view.universe]
-        return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
+        return [self._want(self._known(view, symbol), shared) for symbol in view.universe]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
         known = self._known(view, symbol)
+        if self._settings.scoring is Scoring.LEGACY:
+            return tuple(legacy_scoring.inputs(known))
         return tuple(
             ComponentInputs(
                 component.name,
                 component.formula,
                 tuple(component.inputs(known)),
-                component.absent if component.value(known) is None else None,
+                component.absent if _value(component, known) is None else None,
             )
             for component in self._weights
         )
 
+    def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
+        """Return the contracts behind a symbol's flow in a direction, whether or not it would be traded."""
+        return contracts_behind(self._known(view, symbol).alerts, direction)
+
     def _known(self, view: StrategyView, symbol: str) -> Known:
-        settings, facts = self._settings, view.facts.get(symbol) or SymbolFacts(symbol)
-        alerts = recent_alerts(
-            facts, view.now, self._lookback, settings.min_alert_premium_usd, settings.max_days_to_expiry
-        )
-        found = flow(alerts, settings.premium_scale_usd) if facts.has_usable_alerts else None
+        facts = view.facts.get(symbol) or SymbolFacts(symbol)
+        now = flow_now(facts, view.now, self._window)
         return Known(
             view.now,
-            self._lookback,
-            settings.premium_scale_usd,
+            self._window.lookback,
+            now.scale_usd,
             view.market,
             facts,
-            alerts,
-            found,
+            now.alerts,
+            now.value,
             view.sectors.get(symbol, ""),
+            now.lacking,
         )
 
     def _want(self, known: Known, shared: Mapping[ScoreComponent, Component]) -> Open:
         components = tuple(shared.get(each) or self._component(each, known) for each in self._weights)
         score, coverage = weigh(components)
+        decision = self._filter(known.alerts, score, components)
         return Open(
             known.facts.symbol,
             Side.BUY if score >= 0 else Side.SELL,
             score,
             coverage=coverage,
             components=components,
-            decisions=(self._filter(known.alerts, score),),
+            decisions=(decision,),
+            # A score that goes no further needs no contracts, and there are many of those.
+            contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if decision.passed else (),
         )
 
-    def _component(self, component: ScoreComponent, known: Known) -> Component:
-        return Component(component.name, component.value(known), self._weights[component], component.source(known))
+    def _legacy_want(self, known: Known) -> Open:
+        score, freshness, made = legacy_scoring.score(known)
+        decision = legacy_scoring.decision(score, made)
+        if score < 0 and self._settings.long_only:
+            decision = _long_only(score)
+        parts = legacy_scoring.components(score, freshness, made)
+        side = Side.BUY if score >= 0 else Side.SELL
+        # What was absent counted as known there.
+        return Open(known.facts.symbol, side, score, coverage=1.0, components=parts, decisions=(decision,))
 
-    def _filter(self, alerts: Sequence[FlowAlert], score: float) -> Decision:
+    def _component(self, component: ScoreComponent, known: Known) -> Component:
+        return Component(component.name, _value(component, known), self._weights[component], component.source(known))
+
+    def _filter(self, alerts: Sequence[FlowAlert], score: float, components: Sequence[Component]) -> Decision:
         if not score:
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, score, None)
         if score < 0 and self._settings.long_only:
-            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
+            return _long_only(score)
+        agreeing, least = self._agreeing(score, components), self._settings.min_families
+        if agreeing < least:
+            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.FAMILIES_TOO_FEW, agreeing, least)
         direction = Direction.BULLISH if score > 0 else Direction.BEARISH
-        size = cluster.largest(cluster.clusters(alerts, self._window), direction)
+        size = cluster.largest(cluster.clusters(alerts, self._cluster_window), direction)
         enough = size >= self._settings.min_cluster
         verdict = Verdict.PASS if enough else Verdict.FAIL
         return Decision(
@@ -101,6 +132,10 @@ class FlowStrategy:
             self._settings.min_cluster,
         )
 
+    def _agreeing(self, score: float, components: Sequence[Component]) -> int:
+        """Return how many independent families contribute enough to the score's direction."""
+        return len(agreeing(components, self._families, score, self._settings.min_family_contribution))
+
 
 def weigh(components: Sequence[Component]) -> tuple[float, float]:
     """Return (score in -1..1, coverage in 0..1). The weight of an absent value stays in the denominator."""
@@ -109,3 +144,30 @@ def weigh(components: Sequence[Component]) -> tuple[float, float]:
         return 0.0, 0.0
     present = [(component.value, component.weight) for component in components if component.value is not None]
     return sum(value * weight for value, weight in present) / total, sum(weight for _, weight in present) / total
+
+
+def agreeing(
+    components: Sequence[Component], families: Mapping[str, str], score: float, least: float
+) -> frozenset[str]:
+    """Return the families whose contribution to the score has its sign and at least the magnitude `least`.
+
+    A family's contribution is what its components add to the score together; `families` are by component, and a
+    component without one doesn't count.
+    """
+    total = sum(component.weight for component in components)
+    sums: dict[str, float] = {}
+    for part in components:
+        if part.value is not None and part.name in families:
+            family = families[part.name]
+            sums[family] = sums.get(family, 0.0) + part.value * part.weight / total
+    toward = 1 if score > 0 else -1
+    return frozenset(name for name, share in sums.items() if share * toward > 0 and share * toward >= least)
+
+
+def _long_only(score: float) -> Decision:
+    return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
+
+
+def _value(component: ScoreComponent, known: Known) -> float | None:
+    """Return a component's value; without a direction to follow, a component that follows flow has none."""
+    return None if component.follows and not known.flow else component.value(known)

@@ -22,7 +22,7 @@ LEAST_SQLITE = (3, 33)
 """The ledger's schema is read from `sqlite_schema`, which has another name in older versions."""
 ENTER, CHANGE = stat.S_IXGRP | stat.S_IXOTH, stat.S_IWGRP | stat.S_IWOTH
 """Permission bits of other users: to enter a folder, and to write."""
-LOCKS = (lock.LOCK, lock.SERVE_LOCK, lock.FETCH_LOCK)
+LOCKS = (lock.LOCK, lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK)
 PROGRAMS = "fuse."
 """How the kind of a file system run by a program begins: its locks and syncs depend on that program."""
 FORGETFUL = ("tmpfs", "ramfs")

@@ -23,6 +23,8 @@ LOW_QUOTA = 0.1
 """Warn if less than this share of the day's quota is left."""
 COMPARED = timedelta(days=14)
 """How far ahead the stored calendar is compared with the broker's."""
+NAMES_KEPT = timedelta(days=5 * 365)
+"""How long ago a symbol may have been renamed to be found."""
 BROKER_CHECKS = ("account", "other copies", "quotes", "bars", "data plan", "clock", "broker calendar")
 
 
@@ -97,9 +99,14 @@ def quotes(app: "App") -> Check:
 
 
 def bars(app: "App") -> Check:
-    """Ask for the latest minute bar of every symbol of the universe."""
+    """Ask for the latest minute bar of every symbol of the universe; one without any may have another name by now."""
+    from tradebot.adapters.alpaca.bars import AlpacaBars
+
     found = app.reader.bar_times(app.settings.universe)
     lost = [symbol for symbol in app.settings.universe if symbol not in found]
+    today = app.now().date()
+    heirs = AlpacaBars(app.venue, app.drift).renamed(lost, today - NAMES_KEPT, today) if found and lost else {}
+    lost = [f"{symbol} (now {heirs[symbol]})" if symbol in heirs else symbol for symbol in lost]
     return _prices(app, "bars", found, lost)
 
 
@@ -115,6 +122,9 @@ def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence
     if clock.is_open and age_s > limit_s:
         fix = "Look at the broker's status page; entries wait for newer prices"
         return Check(what, Mark.FAIL, f"{evidence}, all older than {limit_s} s", what, len(times), age_s, fix)
+    if any(" (now " in symbol for symbol in lost):
+        fix = "Write the new names in universe:, and in sectors: too"
+        return Check(what, Mark.WARN, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)
     if lost:
         fix = "Look the symbols up at the broker, or remove them from universe:"
         return Check(what, Mark.WARN, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)

@@ -185,6 +185,16 @@ def test_actions_under_an_earlier_name_count_for_the_present_one(wire: Wire) -> 
     assert [request.query["symbols"] for request in wire.asked] == ["AAPL", "APPL"]
 
 
+def test_a_symbol_that_was_renamed_twice_is_known_by_its_last_name(wire: Wire) -> None:
+    first, second = (
+        {"old_symbol": old, "new_symbol": new, "process_date": "2026-11-15"} for old, new in (("A", "B"), ("B", "C"))
+    )
+    wire.answer(actions(name_changes=[first]), actions(name_changes=[second]), actions())
+    span = date(2026, 1, 1), date(2026, 12, 1)
+    assert source(wire).renamed(["A", "OTHER"], *span) == {"A": "C"}
+    assert [request.query["symbols"] for request in wire.asked] == ["A,OTHER", "B", "C"]
+
+
 @pytest.mark.parametrize("bad", [DIVIDEND | {"rate": 0}, DIVIDEND | {"ex_date": "soon"}, DIVIDEND | {"symbol": None}])
 def test_a_bad_action_is_counted_and_left_out_alone(wire: Wire, bad: object) -> None:
     tally = DriftTally()

@@ -26,6 +26,7 @@ from tests.adapters.samples import (
 )
 from tests.fakes import MemoryEvents, MemoryFacts
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.model.contract import Breach, CheckedReply, ContractFinding
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
@@ -100,9 +101,9 @@ def test_the_latest_dated_facts_up_to_the_session_count(facts: Facts) -> None:
     facts.store(make_intake("oi_change", make_oi("1", YESTERDAY), make_oi("2", DAY), make_oi("3", DAY)))
     known = facts.load(["AAPL"], DAY, NOW)["AAPL"]
     assert known.known == {
-        "greek_exposure": GammaFacts(7.75, (6.25 + 4.25) / 2, 2),
+        "greek_exposure": GammaFacts(7.75, (6.25 + 4.25) / 2, 2, DAY),
         "iv_rank": make_iv(YESTERDAY),
-        "oi_change": OiFacts(500, 500, 2),
+        "oi_change": OiFacts(500, 500, 2, DAY),
     }
 
 
@@ -246,3 +247,19 @@ def test_what_is_learnt_after_a_moment_changes_nothing_known_at_it(learnt: list[
                 assert real.market(DAY, then) == whole.market(DAY, then)
         assert real.load(["AAPL"], DAY, at) == whole.load(["AAPL"], DAY, at) == short.load(["AAPL"], DAY, at)
         real.close()
+
+
+GONE = ContractFinding(Breach.GONE, "price", 2, "{'size': 3}")
+
+
+def test_what_a_check_found_is_kept_with_the_newest_reply_that_has_rows(facts: Facts) -> None:
+    first, second = make_intake("dark_pool", make_print("1")), make_intake("dark_pool", make_print("2"), at=minutes(5))
+    facts.store(first)
+    facts.store(replace(second, findings=(GONE,), nulls={"sector": 1}))
+    facts.store(replace(make_intake("dark_pool", at=minutes(6)), received=0))
+    facts.store(make_intake("iv_rank", make_iv(DAY), at=minutes(1)))
+    assert facts.suspicious_replies(NOW, minutes(4)) == ()
+    dark, rank = sorted(facts.suspicious_replies(NOW, minutes(9)), key=lambda reply: reply.endpoint)
+    assert dark == CheckedReply("dark_pool", "AAPL", minutes(5), second.received, (GONE,), {"sector": 1})
+    assert (rank.endpoint, rank.findings) == ("iv_rank", ())
+    assert facts.suspicious_replies(minutes(6), minutes(9)) == ()

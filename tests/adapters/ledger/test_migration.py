@@ -290,7 +290,7 @@ def held_by_another(folder: Path, name: str, version: str) -> Iterator["subproce
         yield other
 
 
-LOCKS = pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.FETCH_LOCK, lock.LOCK])
+LOCKS = pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK, lock.LOCK])
 
 
 @LOCKS

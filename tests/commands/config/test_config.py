@@ -87,3 +87,18 @@ def test_a_configuration_is_read_from_standard_input(bot: Bot) -> None:
     done = subprocess.run(command, input="limits: {cooldown_s: 90}", capture_output=True, text=True, check=False)
     (change,) = json.loads(done.stdout)["data"]["changes"]
     assert (done.returncode, change["key"], change["value"]) == (0, "limits.cooldown_s", 90)
+
+
+def test_a_symbol_that_could_never_be_bought_is_a_finding(bot: Bot, tmp_path: Path) -> None:
+    (tmp_path / "screen.csv").write_text(
+        "ticker,sector,issue_type\nAAPL,Technology,Common Stock\nXBI,,ETF\nSPX,,Index\n"
+    )
+    path = tmp_path / "mine.yaml"
+    path.write_text("universe: screen.csv\n")
+    said = bot.says("config", "check", str(path))
+    assert said.code == 10
+    assert "SPX is left out of the universe: it can't be bought" in said.out
+    assert "1 symbol of the universe has no sector and can never be bought: XBI" in said.out
+    assert "Next: give each one a sector, such as sectors: {XBI: technology}" in said.out
+    path.write_text("universe: screen.csv\nsectors: {XBI: healthcare}\n")
+    assert bot.says("config", "check", str(path)).code == 0

@@ -1,10 +1,13 @@
 """`tradebot score --explain`: one symbol's score taken apart; nothing is recorded."""
 
+from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from tests.bot import Bot, second_session
+from tradebot.signals.formula import evaluate
 
 
 def test_contributions_add_up_to_the_score_that_score_itself_gives(bot: Bot) -> None:
@@ -19,14 +22,40 @@ def test_contributions_add_up_to_the_score_that_score_itself_gives(bot: Bot) -> 
         assert all(part["formula"] and part["inputs"] for part in found["components"])
 
 
+@pytest.mark.parametrize(("name", "begins"), [("aapl.svg", b"<?xml"), ("aapl.png", b"\x89PNG")])
+def test_a_picture_of_the_same_score_is_the_same_file(bot: Bot, tmp_path: Path, name: str, begins: bytes) -> None:
+    file = tmp_path / name
+    assert bot.says("score", "--explain", "AAPL", "--plot", str(file)).code == 0
+    first = file.read_bytes()
+    assert first.startswith(begins)
+    if name.endswith(".svg"):
+        assert all(word in first.decode() for word in ("AAPL at", "market tide", "oi change"))
+    assert bot.says("score", "--explain", "AAPL", "--plot", str(file)).code == 0
+    assert file.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--plot", "x.svg"), 2, "tradebot score --explain AAPL --plot aapl.svg"),
+        (("--explain", "AAPL", "--plot", "x.gif"), 2, "x.gif is neither .svg nor .png"),
+        (("--explain", "AAPL", "--plot", "absent/x.svg"), 2, "No such file or directory"),
+    ],
+)
+def test_a_picture_that_cannot_be_made_is_refused(bot: Bot, arguments: tuple[str, ...], code: int, words: str) -> None:
+    said = bot.says("score", *arguments)
+    assert words in said.err
+    assert said.code == code
+
+
 def test_a_person_sees_the_numbers_with_their_times(bot: Bot) -> None:
     shown = bot.shown("score", "--explain", "aapl")
     assert shown.startswith(
         "AAPL at 2026-11-17 10:00:00 ET; its flow was fetched at 2026-11-17 10:00:00 ET, 0 s earlier\nStrategy flow: "
     )
-    assert "\nmarket_tide = (calls - puts) / (|calls| + |puts|)\n" in shown
-    assert "USD    at 10:00:00 ET\n" in shown
-    order = [shown.index(f"\n{name} = ") for name in ("flow", "dark_pool", "market_tide", "greek_exposure", "iv_rank")]
+    assert "\nmarket_tide = (calls - puts) / (abs(calls) + abs(puts)) if abs(calls) + abs(puts) else 0\n" in shown
+    assert "USD    at 10:00:00 ET  100,000 more: score " in shown
+    order = [shown.index(f"\n{name} = ") for name in ("flow", "dark_pool", "oi_change", "market_tide")]
     assert all(before < after for before, after in pairwise(order))
 
 
@@ -42,3 +71,47 @@ def test_another_symbol_is_refused_with_the_nearest(bot: Bot) -> None:
     assert said.code == 2
     assert "AAPX is not in the universe" in said.err
     assert "did you mean AAPL" in said.err
+
+
+def test_the_document_alone_is_enough_to_compute_the_score_by_hand(bot: Bot) -> None:
+    second_session(bot)
+    computed = 0
+    for symbol in (row["symbol"] for row in bot.json("score")["rows"]):
+        (found,) = bot.json("score", "--explain", symbol)["scores"]
+        total, score = sum(part["weight"] for part in found["components"]), 0.0
+        assert found["total_weight"] == pytest.approx(total)
+        for part in found["components"]:
+            if part["value"] is None:
+                assert part["absent"]
+                continue
+            inputs = {each["name"]: float(each["value"]) for each in part["inputs"]}
+            value = evaluate(part["formula"], inputs)
+            assert part["value"] == pytest.approx(value)
+            score += value * part["weight"] / total
+            for each in part["inputs"]:
+                if each["step"] is not None:
+                    more = evaluate(part["formula"], inputs | {each["name"]: inputs[each["name"]] + each["step"]})
+                    assert each["score_change"] == pytest.approx((more - value) * part["weight"] / total)
+                    computed += 1
+        assert found["score"] == pytest.approx(score)
+    assert computed
+
+
+def test_the_contracts_behind_a_score_have_their_spread_their_cost_and_their_alerts(bot: Bot) -> None:
+    second_session(bot)
+    contracts = [
+        (symbol, one)
+        for symbol in (row["symbol"] for row in bot.json("score")["rows"])
+        for score in bot.json("score", "--explain", symbol)["scores"]
+        for one in score["contracts"]
+    ]
+    assert contracts
+    for _, one in contracts:
+        bid, ask = Decimal(one["bid"]), Decimal(one["ask"])
+        assert Decimal(one["spread_fraction"]) == pytest.approx(2 * (ask - bid) / (ask + bid))
+        assert Decimal(one["cost_usd"]) == 100 * ask
+        assert one["alerts"]
+    symbol, one = contracts[0]
+    shown = bot.shown("score", "--explain", symbol)
+    assert "Contracts behind it" in shown
+    assert one["contract"] in shown

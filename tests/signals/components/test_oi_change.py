@@ -25,5 +25,5 @@ def test_it_is_in_range_and_turns_with_the_signs(changes: list[SignedOiChange]) 
 
 
 def test_it_is_the_net_over_the_gross_and_zero_if_nothing_changed() -> None:
-    assert value(OiFacts(200, 600, 3)) == 200 / 600
-    assert value(OiFacts(0, 0, 3)) == 0
+    assert value(OiFacts(200, 600, 3, DAY)) == 200 / 600
+    assert value(OiFacts(0, 0, 3, DAY)) == 0

@@ -18,11 +18,11 @@ def test_a_greek_exposure_is_calls_plus_puts() -> None:
 
 def test_the_last_sessions_gamma_is_scaled_by_the_mean_magnitude_of_those_before() -> None:
     earlier = (SessionGex(YESTERDAY, -6.0), SessionGex(YESTERDAY - timedelta(days=1), 2.0))
-    assert KIND.condense([SessionGex(DAY, 9.0), *earlier]) == GammaFacts(9.0, 4.0, 2)
+    assert KIND.condense([SessionGex(DAY, 9.0), *earlier]) == GammaFacts(9.0, 4.0, 2, DAY)
 
 
 def test_a_first_session_of_gamma_has_no_scale() -> None:
-    assert KIND.condense([SessionGex(DAY, 9.0)]) == GammaFacts(9.0, None, 0)
+    assert KIND.condense([SessionGex(DAY, 9.0)]) == GammaFacts(9.0, None, 0, DAY)
 
 
 @given(st.lists(st.builds(SessionGex, st.dates(), st.floats(-1e9, 1e9)), min_size=1, max_size=5), st.randoms())

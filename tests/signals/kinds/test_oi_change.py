@@ -19,4 +19,4 @@ def test_calls_opened_and_puts_closed_are_bullish(right: Right, change: int, con
 
 def test_only_the_last_dates_contracts_count() -> None:
     yesterday = SignedOiChange(DAY - timedelta(days=1), 9_999)
-    assert KIND.condense([SignedOiChange(DAY, 300), yesterday, SignedOiChange(DAY, -100)]) == OiFacts(200, 400, 2)
+    assert KIND.condense([SignedOiChange(DAY, 300), yesterday, SignedOiChange(DAY, -100)]) == OiFacts(200, 400, 2, DAY)

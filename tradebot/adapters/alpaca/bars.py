@@ -105,6 +105,21 @@ class AlpacaBars:
                 break
         return found
 
+    def renamed(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
+        """Return which of these symbols were replaced by another between two dates, with the one in use now.
+
+        Raises what `actions` raises.
+        """
+        found: dict[str, str] = {}
+        named = {symbol: symbol for symbol in symbols}
+        for _ in range(_MOST_NAMES):
+            heirs = {one.name: one.heir for one in self._announced(list(named), first, last) if one.action is None}
+            named = {heirs[name]: symbol for name, symbol in named.items() if name in heirs}
+            found |= {symbol: name for name, symbol in named.items()}
+            if not named:
+                break
+        return found
+
     def _announced(self, symbols: Sequence[str], first: date, last: date) -> Iterator["_Announced"]:
         span = {"start": first.isoformat(), "end": last.isoformat()}
         for chunk in _chunks(symbols):

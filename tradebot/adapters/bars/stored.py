@@ -68,6 +68,19 @@ class StoredBars:
         """
         return self._tried(lambda: self._closed(need, list(dict.fromkeys(symbols)), until))
 
+    def between(
+        self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
+    ) -> Mapping[str, Series]:
+        """Return the adjusted bars of a stored timeframe from one date to another that were complete at `until`.
+
+        A symbol without any is absent. What isn't stored yet is fetched; TemporaryError if the source doesn't answer.
+        """
+        return self._tried(lambda: self._between(timeframe, list(dict.fromkeys(symbols)), first, last, until))
+
+    def known_until(self, now: datetime) -> datetime:
+        """Return the time up to which the source has bars at `now`."""
+        return now - self._source.delay
+
     def fetch(
         self,
         timeframe: str,
@@ -104,6 +117,26 @@ class StoredBars:
             return self._ensure(self._day_window(first, known), symbols, heard)
         window = minute_window(self._sessions(first, day_of(known)), known)
         return self._ensure(window, symbols, heard) if window else 0
+
+    def _between(
+        self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
+    ) -> dict[str, Series]:
+        known = until - self._source.delay
+        last = min(last, day_of(known))
+        window = self._day_window(first, known) if timeframe == DAYS else self._past_minutes(first, last, known)
+        if window is None:
+            return {}
+        self._ensure(window, symbols)
+        end_s = min(window.end_s, midnight_s(last + timedelta(days=1))) - 1
+        found = {symbol: self.store.get(symbol, timeframe, window.first_s, end_s) for symbol in symbols}
+        there = {symbol: bars for symbol, bars in found.items() if bars}
+        whole = self._adjusted(there, known) if there else {}
+        return {symbol: series(symbol, timeframe, bars, adjusted=True) for symbol, bars in whole.items()}
+
+    def _past_minutes(self, first: date, last: date, known: datetime) -> Window | None:
+        window = minute_window(self._sessions(first, last), known)
+        # It ends in the past, so what was asked about it says nothing about what came after.
+        return window and window._replace(until=min(known, window.hours[-1].close))
 
     def _closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
         known = until - self._source.delay

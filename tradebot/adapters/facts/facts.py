@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.adapters.facts import history
+from tradebot.adapters.facts import checked, history
 from tradebot.adapters.facts.history import KnownScores
 from tradebot.adapters.facts.known_facts import KnownFacts
 from tradebot.adapters.facts.schema import FILE
@@ -19,11 +19,12 @@ from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
+from tradebot.model.contract import CheckedReply
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored, SymbolFacts
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Scored, SymbolFacts
 from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.sectors import SOURCE_SECTORS
@@ -70,7 +71,7 @@ class SqliteFacts:
     def store(self, intake: Intake) -> int:
         """Store one answer's facts and counts; return how many facts were new or changed."""
         with self._write():
-            self._database.execute(
+            reply = self._database.execute(
                 "INSERT INTO intakes (endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -82,7 +83,8 @@ class SqliteFacts:
                     intake.duplicates,
                     json_text([pack(row) for row in intake.rejected]),
                 ),
-            )
+            ).lastrowid
+            checked.store(self._database, reply, intake)
             rows = list(self._changed_rows(intake))
             self._database.executemany(
                 "INSERT OR REPLACE INTO facts (endpoint, symbol, id, session, known_at, body)"
@@ -161,6 +163,26 @@ class SqliteFacts:
         with self._guard(ValueError):
             return tuple(self._cycle(sequence, body) for sequence, body in reversed(heads))
 
+    def cycle(self, identity: str) -> CycleRecord | None:
+        """Return the pass with this id, or None if none is recorded."""
+        heads = self._rows(
+            "SELECT sequence, body FROM cycles WHERE json_extract(body, '$[0]') = ? ORDER BY sequence DESC LIMIT 1",
+            (identity,),
+        )
+        with self._guard(ValueError):
+            return next((self._cycle(sequence, body) for sequence, body in heads), None)
+
+    def judged(self, since: datetime, until: datetime) -> Sequence[Judged]:
+        """Return the entry candidates recorded from `since` on and before `until`, refused ones too, oldest first."""
+        with self._guard(ValueError):
+            return history.judged(self._database, since, until)
+
+    def first_scored(self) -> datetime | None:
+        """Return when the first recorded pass scored its candidates."""
+        jobs = json.dumps([Job.SCORE, Job.TRADE_ONCE])
+        ((at,),) = self._rows("SELECT min(at) FROM cycles WHERE job IN (SELECT value FROM json_each(?))", (jobs,))
+        return parse_time(at) if at else None
+
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""
         # Naming the jobs lets SQLite use the index on (job, at); otherwise it would scan a year of passes.
@@ -236,6 +258,16 @@ class SqliteFacts:
         """Return a kind of facts about symbols, each for a span of days, as they were known at `now`."""
         with self._guard(ValueError):
             return history.stored(self._database, kind, spans, now)
+
+    def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+        """Return the newest reply with rows about each kind and symbol; none if no reply in the span has a finding."""
+        with self._guard(ValueError):
+            return checked.newest(self._database, since, now)
+
+    def checked_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+        """Return all replies with rows in a span of time, oldest first, and what their checks found."""
+        with self._guard(ValueError):
+            return checked.every(self._database, since, now)
 
     def prune(self, now: datetime) -> None:
         """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured."""

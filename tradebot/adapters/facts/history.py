@@ -7,11 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
+from typing import Any
 
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import unpack, unpack_all
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.decision import Gate
 from tradebot.model.kind import Fact
-from tradebot.model.record import CycleRecord, Job, Scored
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job, Judged, Scored
 from tradebot.signals.kinds import kind_of
 
 MOST_SLOTS = 120
@@ -29,6 +33,15 @@ MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json
 STORED = """SELECT key, facts.id, body FROM json_each(?1) CROSS JOIN facts INDEXED BY facts_by_session
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
     ORDER BY facts.sequence"""
+
+JUDGED = """SELECT job, candidates.at, candidates.symbol,
+    json_extract(candidates.body, '$[0][0]', '$[0][2]', '$[0][5]', '$[0][7]'),
+    (SELECT decision.value ->> 0 FROM json_each(candidates.body, '$[1]') AS decision
+        WHERE decision.value ->> 1 != 'PASS' AND coalesce(decision.value ->> 2, '') NOT IN (?1, ?2) LIMIT 1)
+    FROM cycles JOIN candidates ON cycle = sequence
+    WHERE job IN (?3, ?4) AND cycles.at >= ?5 AND cycles.at < ?6 AND candidates.body ->> '$[0][3]' = ?7
+    ORDER BY cycles.at, sequence, position"""
+"""Select entry candidates with the gate that refused each first; what a shadow didn't send was refused by none."""
 
 
 class KnownScores:
@@ -68,6 +81,30 @@ def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Map
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
     }
+
+
+def judged(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[Judged]:
+    """Return the recorded entry candidates from `since` on and before `until`, oldest first."""
+    unsent, jobs = (Reason.SHADOW, Reason.DRY_RUN), (Job.SCORE, Job.TRADE_ONCE)
+    span = time_text(since), time_text(until)
+    return [
+        _judged(Job(job), parse_time(at), symbol, json.loads(about), gate)
+        for job, at, symbol, about, gate in database.execute(JUDGED, (*unsent, *jobs, *span, Purpose.OPEN))
+    ]
+
+
+def _judged(job: Job, at: datetime, symbol: str, about: Sequence[Any], gate: str | None) -> Judged:
+    strategy, side, score, components = about
+    return Judged(
+        at=at,
+        strategy=strategy,
+        symbol=symbol,
+        side=Side(side),
+        score=None if score is None else float(score),
+        components=tuple((name, value) for name, value, *_ in components),
+        gate=Gate(gate) if gate else None,
+        was_gated=job is Job.TRADE_ONCE,
+    )
 
 
 def stored(

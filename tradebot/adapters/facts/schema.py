@@ -9,7 +9,16 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import OperatorError
 
 APPLICATION_ID = 0x54424631
-VERSION = 1
+VERSION = 2
+CHECKED = (
+    # What the check of a reply found, and the nulls of each field; most replies have no finding.
+    """CREATE TABLE findings (
+        intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, found TEXT NOT NULL
+    )""",
+    """CREATE TABLE nulls (
+        intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, counts TEXT NOT NULL
+    )""",
+)
 TABLES = (
     """CREATE TABLE facts (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, symbol TEXT NOT NULL,
@@ -35,8 +44,9 @@ TABLES = (
         PRIMARY KEY (cycle, position)
     ) WITHOUT ROWID""",
     "CREATE INDEX candidates_by_symbol ON candidates (symbol, at)",
+    *CHECKED,
 )
-FILE = CacheDatabase("facts", APPLICATION_ID, VERSION, TABLES)
+FILE = CacheDatabase("facts", APPLICATION_ID, VERSION, TABLES, upgrades={1: CHECKED})
 
 
 def summarize(path: Path) -> tuple[int, datetime | None]:

@@ -85,7 +85,8 @@ class UnusualWhales:
         quota = quota_of(answer.headers)
         if answer.status == 429:
             raise _too_many(request.path, answer, quota, next_quota_day(self._told_at(answer) or self._now()))
-        return FlowPage(kind.name, symbol, rows_of(request.path, answer), quota, self._told_at(answer))
+        rows = rows_of(request.path, answer)
+        return FlowPage(kind.name, symbol, rows, quota, self._told_at(answer), answer.status, answer.body)
 
     def calls_left(self) -> int | None:
         """Return how many calls of today the timetable may still make; None if there is no limit."""

@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -27,12 +27,17 @@ class DamagedError(Exception):
 
 
 class CacheDatabase(NamedTuple):
-    """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables."""
+    """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables.
+
+    `upgrades` are the statements that bring a file of each earlier version to the next one. A file of an earlier
+    version is upgraded in place when it is opened.
+    """
 
     holds: str
     application_id: int
     version: int
     tables: tuple[str, ...]
+    upgrades: Mapping[int, tuple[str, ...]] = {}
 
     def open(self, path: Path) -> sqlite3.Connection:
         """Return a checked connection; raise DamagedError if the file is missing or not a complete one of its kind."""
@@ -41,10 +46,12 @@ class CacheDatabase(NamedTuple):
         with self.translated(path):
             database = self._connect(path)
             try:
+                if self._is_earlier(database):
+                    self._upgrade(path, database)
                 self._check(database)
                 if _writable(path):
                     _make_quick(database)
-            except (sqlite3.Error, DamagedError):
+            except (sqlite3.Error, DamagedError, OperatorError):
                 database.close()
                 raise
         return database
@@ -105,13 +112,40 @@ class CacheDatabase(NamedTuple):
             f"{path.absolute().as_uri()}?{_how(path)}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
         )
 
+    def _is_earlier(self, database: sqlite3.Connection) -> bool:
+        application_id, version = _marks(database)
+        return application_id == self.application_id and version in self.upgrades
+
+    def _upgrade(self, path: Path, database: sqlite3.Connection) -> None:
+        """Bring a file up to this version, all or nothing; one process does it while the others wait."""
+        if not _writable(path):
+            raise OperatorError(
+                f"The {self.holds} {path} are of an earlier version and can't be upgraded: the file is read-only.",
+                f"make it writable: chmod u+w {path}",
+            )
+        database.execute("BEGIN IMMEDIATE")
+        # Another process may have upgraded it while we waited.
+        for version in range(_marks(database)[1], self.version):
+            for statement in self.upgrades[version]:
+                database.execute(statement)
+        database.execute(f"PRAGMA user_version = {self.version}")
+        with around("cache_database.upgrade"):
+            database.execute("COMMIT")
+
     def _check(self, database: sqlite3.Connection) -> None:
-        found = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-        if found != [self.application_id, self.version]:
+        if _marks(database) != (self.application_id, self.version):
             raise DamagedError(f"not a file of {self.holds} of this version")
         tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
         if not tables.issuperset(self.tables):
             raise DamagedError(f"its tables are not those of a {self.holds} file")
+
+
+def _marks(database: sqlite3.Connection) -> tuple[int, int]:
+    """Return a file's application id and version."""
+    application_id, version = (
+        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    return application_id, version
 
 
 def check_pages(database: sqlite3.Connection) -> None:

@@ -1,8 +1,8 @@
 """Allow one writer per state folder, and one fetcher: advisory locks, each held for one pass.
 
-Whoever needs several takes them in the order of `SERVE_LOCK`, `FETCH_LOCK`, `LOCK`. Exit passes go ahead of all others:
-an exit pass that waits for the folder's lock holds a second one meanwhile, on the folder's marker. While that one is
-held, nobody else takes the folder's lock, and whoever holds it gives way at the next request to the broker
+Whoever needs several takes them in the order of `SERVE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`. Exit passes go ahead
+of all others: an exit pass that waits for the folder's lock holds a second one meanwhile, on the folder's marker. While
+that one is held, nobody else takes the folder's lock, and whoever holds it gives way at the next request to the broker
 (`turns.py`). The marker is always there, so this needs no further file and works on a full disk.
 """
 
@@ -25,6 +25,8 @@ LOCK = "lock"
 SERVE_LOCK = "serve.lock"
 FETCH_LOCK = "fetch.lock"
 """Held while the flow source is asked, which may take minutes and must not delay an exit."""
+STREAM_LOCK = "stream.lock"
+"""Held while alerts come over the flow source's websocket."""
 SETUP_LOCK = "setup.lock"
 """Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
 POLL_S = 0.02
@@ -115,6 +117,7 @@ def hold_all(folder: Path, verb: str, *, serve_wait_s: float = WAIT_S) -> Iterat
     """Hold every lock that others work under, so that the folder's files can be replaced."""
     with (
         hold(folder, verb, serve_wait_s, SERVE_LOCK),
+        hold(folder, verb, name=STREAM_LOCK),
         hold(folder, verb, name=FETCH_LOCK),
         hold(folder, verb),
     ):
@@ -148,7 +151,7 @@ def earlier_holder(folder: Path, wait_s: float) -> str | None:
 
 
 def _earlier_holder(folder: Path) -> str | None:
-    for name in (SERVE_LOCK, FETCH_LOCK, LOCK):
+    for name in (SERVE_LOCK, STREAM_LOCK, FETCH_LOCK, LOCK):
         found, note = holder(folder, name), _note(folder / name)
         if found is not None and note.get("pid") != os.getpid() and note.get("ledger") != LEDGER_VERSION:
             return found

@@ -22,6 +22,7 @@ MARKER = "state.id"
 LEDGER = "ledger.db"
 FACTS = "facts.db"
 BARS = "bars.db"
+REPLIES = "replies.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EXCHANGE = "exchange"
@@ -46,6 +47,9 @@ OWN_FILES = (
     BARS,
     f"{BARS}-wal",
     f"{BARS}-shm",
+    REPLIES,
+    f"{REPLIES}-wal",
+    f"{REPLIES}-shm",
     JOURNAL,
     CHECKED,
     EVENTS,
@@ -56,10 +60,10 @@ OWN_FILES = (
     "tradebot.yaml",
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
-LOCKS = ("lock", "serve.lock", "fetch.lock", "setup.lock")
+LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
-COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
+COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."

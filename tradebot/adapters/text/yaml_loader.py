@@ -63,15 +63,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: Decimal(
 
 def load_yaml(path: Path) -> dict[str, object]:
     """Return the file's mapping with exact decimals; raise ConfigurationError naming file, line and what to change."""
-    text = _read(path)
-    try:
-        value = deepcopy(_parsed(text))
-    except yaml.YAMLError as bad:
-        problem, cure = problem_and_cure(bad)
-        raise ConfigurationError(f"{path}: {problem}", cure) from None
-    # Thousands of digits are refused by Python itself, not by the parser.
-    except ValueError:
-        raise ConfigurationError(f"{path}: a number has too many digits", "check that this is the right file") from None
+    value = load_yaml_value(path)
     if value is None:
         raise ConfigurationError(f"{path}: the file is empty", "write NAME: VALUE lines, or delete the file")
     if not isinstance(value, dict):
@@ -81,6 +73,19 @@ def load_yaml(path: Path) -> dict[str, object]:
             "write NAME: VALUE lines; tradebot config show lists the names",
         )
     return value
+
+
+def load_yaml_value(path: Path) -> object:
+    """Return the file's value with exact decimals; raise ConfigurationError naming file, line and what to change."""
+    text = _read(path)
+    try:
+        return deepcopy(_parsed(text))
+    except yaml.YAMLError as bad:
+        problem, cure = problem_and_cure(bad)
+        raise ConfigurationError(f"{path}: {problem}", cure) from None
+    # Thousands of digits are refused by Python itself, not by the parser.
+    except ValueError:
+        raise ConfigurationError(f"{path}: a number has too many digits", "check that this is the right file") from None
 
 
 @lru_cache(maxsize=8)

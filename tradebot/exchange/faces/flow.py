@@ -11,10 +11,13 @@ from typing import Protocol
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, route
+from tradebot.exchange.flow.endpoints import ENDPOINTS, Endpoint
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
+from tradebot.exchange.flow.series import Answered, Question
 from tradebot.exchange.flow_limits import FlowLimits
 from tradebot.exchange.jsontext import encode
+from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import DAY, SECOND, parse_time, rfc3339
@@ -25,6 +28,7 @@ _TOO_MANY = Refusal(429, {"message": "too many requests"})
 """What the service's own answer says isn't known, but that it is JSON."""
 _ALERT_WINDOW = 7 * DAY
 _DEFAULT_IV_DAYS = 5
+_LISTS = ("issue_types[]", "sectors[]")
 _PRINT_ORDERS = ("executed_at", "premium", "size", "volume", "trf_executed_at")
 
 
@@ -55,6 +59,10 @@ class FlowSource(Protocol):
         """Return contracts by change of open interest, largest first."""
         ...
 
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Answer a question of one of the further series."""
+        ...
+
 
 class FlowFace:
     """Handlers of the flow API; without `limits`, any number of requests is answered."""
@@ -73,6 +81,7 @@ class FlowFace:
             route("/api/stock/{ticker}/greek-exposure", GET=self._counted(self._greeks)),
             route("/api/stock/{ticker}/iv-rank", GET=self._counted(self._iv_ranks)),
             route("/api/stock/{ticker}/oi-change", GET=self._counted(self._oi_changes)),
+            *(route(one.path, GET=self._counted(self._further(one))) for one in ENDPOINTS),
         ]
 
     def _counted(self, handler: Callable[[Call, Params], bytes]) -> Handler:
@@ -144,6 +153,37 @@ class FlowFace:
         if params.choice("order", ("desc", "asc")) == "asc":
             rows.reverse()
         return envelope(rows[(page - 1) * limit : page * limit])
+
+    def _further(self, endpoint: Endpoint) -> Callable[[Call, Params], bytes]:
+        def answer(call: Call, params: Params) -> bytes:
+            lists = {name: call.values(name) for name in _LISTS}
+            question = Question(endpoint, call.raw_path, _about(call), _day(params, call), params, lists)
+            answered = self._source.answer(question, self._engine.now_us)
+            if endpoint.single and answered.rows:
+                return b'{"data":' + answered.rows[0].encoded + b"}"
+            return envelope(_page(answered.rows, endpoint, params), **answered.others)
+
+        return answer
+
+
+def _about(call: Call) -> str:
+    """Return the ticker or the sector in a path; empty if it has neither."""
+    if "ticker" in call.names:
+        return _ticker(call)
+    sector = call.names.get("sector", "")
+    if sector and sector not in SECTORS:
+        raise _unprocessable(call, f"Invalid path input: {sector[:40]} (valid example: Real Estate)")
+    return sector
+
+
+def _page(rows: Sequence[Row], endpoint: Endpoint, params: Params) -> Sequence[Row]:
+    """Return the rows of the page asked for, as many as the limit allows."""
+    if endpoint.limit is None:
+        return rows
+    limit, page = params.count("limit", *endpoint.limit), 0
+    if endpoint.paged:
+        page = params.count("page", 0, 10_000, 0)
+    return rows[page * limit : (page + 1) * limit]
 
 
 def refused(refusal: Refusal, headers: dict[str, str]) -> Reply:

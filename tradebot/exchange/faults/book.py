@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream
 from tradebot.exchange.faults.kinds import STREAMS, Facts, is_change, is_of_kind
-from tradebot.exchange.faults.rules import MOST_RULES, Rule, RuleError, When, read_rules
+from tradebot.exchange.faults.rules import MOST_RULES, Rule, RuleError, read_rules
 from tradebot.exchange.faults.table import FAULTS
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import parse_time, rfc3339
@@ -233,8 +233,8 @@ def _matches(rule: Rule, facts: Facts) -> bool:
 
 
 def _matches_event(rule: Rule, target: str) -> bool:
-    streams: When = rule.when
-    return target in (streams.stream or (STREAMS if FAULTS[rule.fault].role == "stream" else ()))
+    when, fault = rule.when, FAULTS[rule.fault]
+    return target in (when.stream or fault.streams or (STREAMS if fault.role == "stream" else ()))
 
 
 def _is_any(target: str, kinds: Iterable[str]) -> bool:

@@ -36,7 +36,7 @@ KINDS = {
 QUOTED = ("quotes", "snapshots")
 """Kinds whose answers contain quotes."""
 CHANGES = ("submit", "replace", "cancel", "cancel_all", "close", "close_all")
-STREAMS = ("trade_updates", "market_data")
+STREAMS = ("trade_updates", "market_data", "flow_alerts")
 
 _STREAMED = ("/v2/events/", "/v2beta1/events/")
 """Paths of endless answers; rules change the events in them, not the answers themselves."""

@@ -195,6 +195,9 @@ class _Reader:
             self._refuse(("when", "request"), "is not asked of events; write `stream:` alone")
         if when.stream and fault not in ON_EVENTS:
             self._refuse(("when", "stream"), f"goes with {', '.join(ON_EVENTS)}, not with {fault}")
+        streams = FAULTS[fault].streams
+        if streams and not set(when.stream) <= set(streams):
+            self._refuse(("when", "stream"), f"is {', '.join(streams)} for {fault}")
         if when.event and not when.stream and not streamed:
             self._refuse(("when", "event"), "needs `stream:`")
         goes_with = FAULTS[fault].goes_with

@@ -7,8 +7,8 @@ from typing import Any
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faults import bodies
 from tradebot.exchange.faults.book import FaultBook, Firing
-from tradebot.exchange.faults.kinds import STREAMS, Facts
-from tradebot.exchange.streams.delivery import Recipient
+from tradebot.exchange.faults.kinds import Facts
+from tradebot.exchange.streams.delivery import DROPPED, FLOW_ALERTS, STALLED, TRADE_UPDATES, Recipient
 
 _CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "t": "trades"}
 """Event names in rules, by the `T` of a data point."""
@@ -38,6 +38,10 @@ class StreamFaults:
         faults = {firing.rule.fault for firing in firings}
         if "mute_stream" in faults:
             return []
+        if "dropped_stream" in faults:
+            return [DROPPED]
+        if "stalled_stream" in faults:
+            return [STALLED]
         if "reordered_events" in faults and recipient not in self._held:
             self._held[recipient] = [message]
             return []
@@ -65,7 +69,9 @@ class StreamFaults:
     def _facts(self, stream: str, account: str, message: Message) -> Facts:
         known = self._engine.accounts.get(account)
         whose = (known.number, known.name) if known else (account,)
-        if stream != STREAMS[0]:
+        if stream == FLOW_ALERTS:
+            return Facts(stream, (str(message.get("ticker", "")),), account=whose, event="alert")
+        if stream != TRADE_UPDATES:
             kind = str(message.get("T", ""))
             return Facts(stream, (str(message.get("S", "")),), account=whose, event=_CHANNELS.get(kind, kind))
         data = message["data"]

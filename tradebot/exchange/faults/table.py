@@ -38,7 +38,7 @@ class Fault(NamedTuple):
 
     `role` is what it acts on: "answer" the reply, "order" the outcome of the request, "data" the contents of the reply,
     "stream" events, "market" a symbol, "policy" how the venue treats the request. `goes_with` lists the kinds of
-    request it applies to; empty means any.
+    request it applies to, and `streams` the streams; empty means any.
     """
 
     role: str
@@ -46,6 +46,7 @@ class Fault(NamedTuple):
     value: Parameter | None = None
     options: Mapping[str, Parameter] = {}
     goes_with: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
 
 
 def _one_of(*words: object) -> Parameter:
@@ -290,6 +291,12 @@ FAULTS: Mapping[str, Fault] = {
     "mute_stream": Fault("stream", "never sends the event; the connection stays up"),
     "duplicate_events": Fault("stream", "sends the event twice"),
     "reordered_events": Fault("stream", "sends the event after the next event"),
+    "dropped_stream": Fault("stream", "closes the connection instead of sending the event", streams=("flow_alerts",)),
+    "stalled_stream": Fault(
+        "stream",
+        "from this event on sends nothing and answers no ping; the connection stays up",
+        streams=("flow_alerts",),
+    ),
 }
-ON_EVENTS = ("mute_stream", "duplicate_events", "reordered_events", "unknown_enum", "missing_field")
-"""Faults that can apply to stream events; the first three apply to nothing else."""
+ON_EVENTS = (*(name for name, fault in FAULTS.items() if fault.role == "stream"), "unknown_enum", "missing_field")
+"""Faults that can apply to stream events; all but the last two apply to nothing else."""

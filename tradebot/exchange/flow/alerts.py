@@ -8,13 +8,14 @@ other edge the flow looks ahead by design.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from random import Random
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream, uuid_of
 from tradebot.exchange.flow.options import Contract, friday, option_price
+from tradebot.exchange.flow.reports import next_report
 from tradebot.exchange.flow.rows import Row, feed_ticker, row
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.profiles import Profile, profile
@@ -40,6 +41,19 @@ class Hit(NamedTuple):
     foresight: float
     clustered: bool
     draws: tuple[float, ...]
+
+
+class Planned(NamedTuple):
+    """What one alert comes to: its time, C or P, and dollars at the ask, at the bid and in all.
+
+    The alert itself may show a little less, because it counts whole contracts.
+    """
+
+    at_us: int
+    right: str
+    ask: int
+    bid: int
+    total: int
 
 
 class Flow:
@@ -73,6 +87,21 @@ class Flow:
         identity = uuid_of(self._seed, "alert", symbol, session.date, number)
         fields = _fields(symbol, session, hit, direction, price / UNITS)
         return row(hit.at_us, {"id": identity, **fields})
+
+    def planned(self, symbol: str, index: int) -> list[Planned]:
+        """Return what a session's alerts will come to, oldest first; prices are read only where an edge needs them."""
+        session = self._market.calendar.market[index]
+        rights: dict[int, tuple[int, str]] = {}
+        made = []
+        for hit in sorted(_plan(stream(self._seed, "alerts", symbol, session.date), session)):
+            if hit.burst not in rights:
+                toward = self.direction(symbol, session, index, hit.burst_at_us, hit.coin, hit.foresight)
+                rights[hit.burst] = toward, _right(symbol, session, hit, toward)[0]
+            toward, right = rights[hit.burst]
+            premium = _premium(hit.draws[4], hit.draws[5], hit.clustered)
+            ask_side, bid_side = _sides(premium, (right == "P") == (toward > 0), hit.draws)
+            made.append(Planned(hit.at_us, right, ask_side, bid_side, premium))
+        return made
 
     def direction(self, symbol: str, session: Session, index: int, at_us: int, coin: int, foresight: float) -> int:
         """Return +1 or -1: the coin toss, or with probability `edge` the sign of the next hour's return."""
@@ -125,12 +154,17 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
     }
 
 
-def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> Contract:
-    """Choose a contract: a bull buys calls (three times in four) or sells puts; a burst keeps one right and expiry."""
-    u = hit.draws
+def _right(symbol: str, session: Session, hit: Hit, direction: int) -> tuple[str, Random]:
+    """Choose call or put: a bull buys calls (three times in four) or sells puts. Return it with its burst's chance."""
     chooser = stream(symbol, session.date, hit.burst)
     bought = chooser.random() < 0.75
-    right = "C" if (direction > 0) == bought else "P"
+    return "C" if (direction > 0) == bought else "P", chooser
+
+
+def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> Contract:
+    """Choose a contract; a burst keeps one right and expiry."""
+    u = hit.draws
+    right, chooser = _right(symbol, session, hit, direction)
     weeks = 0 if chooser.random() < 0.8 else 1 + int(chooser.random() * 6)
     away = (0.01 + 0.04 * chooser.random() + 0.005 * u[0]) * (1 if right == "C" else -1)
     return Contract(symbol, friday(session.date, weeks), right, price * (1 + away))
@@ -187,10 +221,15 @@ def _sizes(size: int, hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
-def _premiums(premium: int, at_bid: bool, u: tuple[float, ...]) -> dict[str, str]:
+def _sides(premium: int, at_bid: bool, u: tuple[float, ...]) -> tuple[int, int]:
+    """Return the dollars traded at the ask and at the bid; the rest traded between them."""
     main = premium * (70 + int(25 * u[14])) // 100
     other = (premium - main) // 2
-    ask_side, bid_side = (other, main) if at_bid else (main, other)
+    return (other, main) if at_bid else (main, other)
+
+
+def _premiums(premium: int, at_bid: bool, u: tuple[float, ...]) -> dict[str, str]:
+    ask_side, bid_side = _sides(premium, at_bid, u)
     return {
         "total_premium": str(premium),
         "total_ask_side_prem": str(ask_side),
@@ -214,12 +253,11 @@ def _flags(hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
 
 
 def _about(symbol: str, character: Profile, session: Session) -> dict[str, Any]:
-    days = 10 + int(80 * stream(symbol, "earnings").random())
-    earnings = (date.fromisoformat(session.date) + timedelta(days=days)).isoformat()
+    report = next_report(symbol, date.fromisoformat(session.date))
     return {
         "issue_type": character.issue_type,
         "sector": character.sector,
         "marketcap": str(character.marketcap),
-        "next_earnings_date": earnings if character.sector else None,
-        "er_time": "unknown" if character.sector else None,
+        "next_earnings_date": None if report is None else report.day.isoformat(),
+        "er_time": None if report is None else report.when,
     }

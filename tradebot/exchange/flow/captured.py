@@ -11,9 +11,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from tradebot.exchange.flow.daily import published_us
 from tradebot.exchange.flow.rows import Row, known
+from tradebot.exchange.flow.series import Answered, Question
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.times import DAY, at_new_york, new_york_date, parse_time
@@ -36,14 +38,22 @@ def _open_interest_us(day: str) -> int:
 class Known(NamedTuple):
     """How to tell when a row became known: which field says so, and how to read it.
 
-    Rows `of_the_day` show one session as it went; the others look back over a year or at the previous day.
+    Rows `of_the_day` show one session as it went; the others look back over a year or at the previous day. `single`
+    means that the data is one object.
     """
 
     field: str
     read: Callable[[str], int]
     of_the_day: bool = False
+    single: bool = False
 
 
+_NO_FIELD = ""
+_UNDATED = (
+    *("top-net-impact", "term-structure", "interpolated-iv", "ftds", "economic-calendar", "fda-calendar"),
+    *("max-pain", "oi-per-strike"),
+)
+"""The last words of the paths whose rows don't say when they became known: they are known from their capture on."""
 _KNOWN = {
     "flow-alerts": Known("created_at", parse_time, of_the_day=True),
     "darkpool": Known("executed_at", parse_time, of_the_day=True),
@@ -51,6 +61,20 @@ _KNOWN = {
     "greek-exposure": Known("date", published_us),
     "iv-rank": Known("updated_at", parse_time),
     "oi-change": Known("curr_date", _open_interest_us),
+    "options-volume": Known("date", published_us),
+    "ticker-flow": Known("date", published_us),
+    "historical-risk-reversal-skew": Known("date", published_us),
+    "net-prem-ticks": Known("tape_time", parse_time, of_the_day=True),
+    "sector-tide": Known("timestamp", parse_time, of_the_day=True),
+    "spot-exposures": Known("time", parse_time, of_the_day=True),
+    "realized": Known("date", published_us),
+    "volume-and-ratio": Known("market_date", published_us),
+    "ownership": Known("filing_date", published_us),
+    "recent-trades": Known("filed_at_date", published_us),
+    "in-outflow": Known("date", published_us),
+    "stocks": Known("date", published_us),
+    **dict.fromkeys(_UNDATED, Known(_NO_FIELD, parse_time)),
+    **dict.fromkeys(("v2", "stats", "info"), Known(_NO_FIELD, parse_time, single=True)),
 }
 
 
@@ -89,6 +113,8 @@ def capture_files(folder: Path) -> list[Path]:
 def _kind(endpoint: str) -> Known | None:
     """Return how an endpoint's rows are dated, or None if this exchange doesn't serve the endpoint."""
     parts = endpoint.split("/")
+    if parts[2:3] == ["earnings"]:
+        return _KNOWN["max-pain"]
     return _KNOWN.get(parts[2] if parts[2:3] == ["darkpool"] else parts[-1])
 
 
@@ -112,7 +138,7 @@ def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
 
     A row without its own time gets the newest date among the other rows.
     """
-    rows = _data(path, answer["response"])
+    rows = _data(path, answer["response"], kind)
     if not rows:
         return Capture((), (), kind.of_the_day)
     captured_us = _moment(answer.get("captured_at"), parse_time)
@@ -133,9 +159,11 @@ def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
     return _sorted(made, kind.of_the_day)
 
 
-def _data(path: Path, response: object) -> list[Any]:
+def _data(path: Path, response: object, kind: Known) -> list[Any]:
     """Return the rows of a response; a few odd rows are for the client to handle, but some must be valid."""
     data = response.get("data") if isinstance(response, dict) else None
+    if kind.single and isinstance(data, dict):
+        return [data]
     if not isinstance(data, list):
         raise MarketError(f"{path}: its response holds no list of rows", 'expected {"data": [rows]}; ' + _ENVELOPE)
     if data and not any(isinstance(fields, dict) for fields in data):
@@ -204,6 +232,13 @@ class CapturedFlow:
         """Return the captured tide of a day, at the interval it was captured with."""
         rows = self._known(_TIDE, day, now_us)
         return day or (str(rows[-1].fields.get("date", "")) if rows else ""), rows
+
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Return the captured rows of a path, in the order of its endpoint."""
+        path = unquote(question.path)
+        capture = self._captures.get(path)
+        rows = self._known(path, question.day if capture is not None and capture.of_the_day else None, now_us)
+        return Answered(rows[::-1] if question.endpoint.newest_first else rows)
 
     def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
         """Return the captured Greek exposure of a ticker."""

@@ -45,6 +45,7 @@ class Daily:
         self._greek_rows = lru_cache(maxsize=kept)(self._greeks_of)
         self._iv_rows = lru_cache(maxsize=kept)(self._ivs_of)
         self._oi_rows = lru_cache(maxsize=kept)(self._ois_of)
+        self.volatilities = lru_cache(maxsize=kept)(self._volatilities_of)
 
     def greeks(self, symbol: str, now_us: int) -> Sequence[Row]:
         """Return the last year of published Greek exposure, oldest first."""
@@ -57,11 +58,14 @@ class Daily:
 
     def oi_changes(self, symbol: str, index: int, now_us: int) -> Sequence[Row]:
         """Return a session's contracts by absolute change, largest first; none before a price is known."""
-        session = self._market.calendar.market[index]
-        if now_us < session.open_us - _OI_BEFORE_OPEN:
+        if now_us < self.open_interest_us(self._market.calendar.market[index]):
             return ()
         reference = self._reference(symbol, index, now_us)
         return () if reference is None else self._oi_rows(symbol, index, reference)
+
+    def open_interest_us(self, session: Session) -> int:
+        """Return when the open interest for a session is known."""
+        return session.open_us - _OI_BEFORE_OPEN
 
     def _reference(self, symbol: str, index: int, now_us: int) -> int | None:
         """Return the close before a session; if none is recorded, the first bar's open once that bar is complete."""
@@ -92,14 +96,20 @@ class Daily:
         calendar = self._market.calendar
         return calendar.all[: calendar.first + len(calendar.market)]
 
-    def _ivs_of(self, symbol: str) -> tuple[Row, ...]:
-        rng = stream(self._seed, "iv", symbol)
-        usual, level, history, rows = profile(symbol).implied_volatility, 1.0, [], []
-        for session, (at_us, _) in zip(self._published_sessions(), self._publications, strict=True):
+    def _volatilities_of(self, symbol: str) -> tuple[float, ...]:
+        """Return the yearly implied volatility of thirty days in every session, a fraction."""
+        rng, usual, level, levels = stream(self._seed, "iv", symbol), profile(symbol).implied_volatility, 1.0, []
+        for _ in self._published_sessions():
             level = _wander(level, rng)
-            history.append(usual * level)
+            levels.append(usual * level)
+        return tuple(levels)
+
+    def _ivs_of(self, symbol: str) -> tuple[Row, ...]:
+        history, rows = self.volatilities(symbol), []
+        dated = zip(self._published_sessions(), self._publications, strict=True)
+        for count, (session, (at_us, _)) in enumerate(dated, start=1):
             # The JSON can't be built before the close it contains.
-            rows.append(Row(at_us, _iv_fields(session, at_us, history[-_RANKED_OVER:]), b""))
+            rows.append(Row(at_us, _iv_fields(session, at_us, history[max(0, count - _RANKED_OVER) : count]), b""))
         return tuple(rows)
 
     def _ois_of(self, symbol: str, index: int, reference: int) -> tuple[Row, ...]:

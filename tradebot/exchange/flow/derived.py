@@ -1,14 +1,29 @@
-"""Derive the flow feed from the market's bars: alerts, prints, tide and daily rows."""
+"""Derive the flow feed from the market's bars and a seed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tradebot.exchange.flow.alerts import Flow
+from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.daily import Daily
+from tradebot.exchange.flow.events import Events
+from tradebot.exchange.flow.exposures import Exposures
+from tradebot.exchange.flow.funds import Funds
+from tradebot.exchange.flow.insiders import Insiders
+from tradebot.exchange.flow.institutions import Institutions
+from tradebot.exchange.flow.politics import Congress
 from tradebot.exchange.flow.prints import Prints
+from tradebot.exchange.flow.reports import Reports
 from tradebot.exchange.flow.rows import Row, feed_ticker, known
+from tradebot.exchange.flow.screens import Screens
+from tradebot.exchange.flow.series import NOTHING, Answered, Maker, Question
+from tradebot.exchange.flow.shorts import Shorts
+from tradebot.exchange.flow.skews import Skews
+from tradebot.exchange.flow.ticks import Ticks
 from tradebot.exchange.flow.tide import Tide
+from tradebot.exchange.flow.volatilities import Volatilities
+from tradebot.exchange.flow.volumes import Volumes
 from tradebot.exchange.market.bars import Market
 
 
@@ -21,6 +36,7 @@ class DerivedFlow:
         self._prints = Prints(market, self._flow, seed)
         self._tide = Tide(market, self._flow, seed)
         self._daily = Daily(market, seed)
+        self._makers = _makers(market, self._flow, self._tide, self._daily, seed)
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
         """Return alerts for these tickers (for all if none is given), newest first over all sessions."""
@@ -40,7 +56,7 @@ class DerivedFlow:
 
     def prints(self, ticker: str, day: str | None, now_us: int) -> Iterable[Row]:
         """Return a day's prints, newest first."""
-        index, symbol = self._index(day, now_us), self._symbol(ticker)
+        index, symbol = self._market.calendar.shown(day, now_us), self._symbol(ticker)
         if index is None or symbol is None:
             return ()
         rows = known(self._prints.session(symbol, index), now_us)
@@ -48,7 +64,7 @@ class DerivedFlow:
 
     def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
         """Return the day shown and its tide so far, oldest first."""
-        index = self._index(day, now_us)
+        index = self._market.calendar.shown(day, now_us)
         if index is None:
             return day or self._market.calendar.trading(now_us).date, ()
         return self._market.calendar.market[index].date, known(self._tide.session(index, every_5m), now_us)
@@ -78,15 +94,53 @@ class DerivedFlow:
                 return rows
         return ()
 
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Answer a question of one of the further series; nothing is known of a ticker that isn't listed."""
+        maker = self._makers[question.endpoint.series]
+        if "{ticker}" not in question.endpoint.path:
+            return maker("", question, now_us)
+        symbol = self._symbol(question.about)
+        return NOTHING if symbol is None else maker(symbol, question, now_us)
+
     def _symbol(self, ticker: str) -> str | None:
         """Return the listed symbol for a ticker, spelled as in the market or as in the feed."""
         known = self._market.known
         return ticker if ticker in known else next((one for one in known if feed_ticker(one) == ticker), None)
 
-    def _index(self, day: str | None, now_us: int) -> int | None:
-        """Return the session of a day if it has begun; the default is the current session, or else the last."""
-        begun = self._market.calendar.begun(now_us)
-        if day is None or begun is None:
-            return begun
-        index = self._market.calendar.index_of.get(day)
-        return index if index is not None and index <= begun else None
+
+def _makers(market: Market, flow: Flow, tide: Tide, daily: Daily, seed: int) -> Mapping[str, Maker]:
+    """Return what answers each of the further series."""
+    closes, volumes = Closes(market), Volumes(market, flow, seed)
+    ticks, shorts, events = Ticks(market, volumes), Shorts(market, closes, seed), Events(market, seed)
+    volatilities = Volatilities(market, daily, closes, seed)
+    exposures = Exposures(market, daily, volumes, seed)
+    reports = Reports(market, closes)
+    screens = Screens(market, daily, volumes, volatilities, closes)
+    return {
+        "options-volume": volumes.answer,
+        "insider-flow": Insiders(market, closes, seed).answer,
+        "risk-reversal": Skews(market, seed).answer,
+        "net-prem-ticks": ticks.answer,
+        "top-net-impact": ticks.impact,
+        "sector-tide": tide.of_sector,
+        "term-structure": volatilities.term_structure,
+        "interpolated-iv": volatilities.interpolated,
+        "realized-volatility": volatilities.realized,
+        "volatility-stats": volatilities.stats,
+        "earnings": reports.answer,
+        "earnings-premarket": reports.of_a_day,
+        "earnings-afterhours": reports.of_a_day,
+        "short-interest": shorts.interest,
+        "fails": shorts.fails,
+        "short-volume": shorts.volumes,
+        "ownership": Institutions(market, closes, seed).answer,
+        "congress": Congress(market, seed).answer,
+        "economic-calendar": events.economic,
+        "fda-calendar": events.fda,
+        "spot-exposures": exposures.spot,
+        "max-pain": exposures.max_pain,
+        "oi-per-strike": exposures.strikes,
+        "etf-flow": Funds(market, closes, seed).answer,
+        "screener": screens.screener,
+        "info": screens.info,
+    }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import lru_cache
 from math import sqrt
 from typing import NamedTuple
 
 _SMALLEST_CENTS = 3
+_WEEKLY_EXPIRIES = 8
+_WEEKS_LISTED = 54
 
 
 class Contract(NamedTuple):
@@ -55,3 +58,16 @@ def friday(day: str, weeks: int) -> str:
     """Return the ISO date of the Friday on or after a day plus some weeks, when weekly contracts expire."""
     first = date.fromisoformat(day)
     return (first + timedelta(days=(4 - first.weekday()) % 7 + 7 * weeks)).isoformat()
+
+
+@lru_cache(maxsize=64)
+def expiries(day: str) -> tuple[str, ...]:
+    """Return the ISO dates on which a symbol's contracts expire: eight Fridays, and the third one of later months."""
+    weekly = [friday(day, weeks) for weeks in range(_WEEKLY_EXPIRIES)]
+    monthly = [later for weeks in range(_WEEKLY_EXPIRIES, _WEEKS_LISTED) if is_third(later := friday(day, weeks))]
+    return (*weekly, *monthly)
+
+
+def is_third(day: str) -> bool:
+    """Return True if a date is in the third week of its month, in which monthly contracts expire."""
+    return 15 <= int(day[8:]) <= 21

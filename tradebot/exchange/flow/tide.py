@@ -1,26 +1,32 @@
-"""Compute the market tide: the market's net option premium, cumulative over the session.
+"""Compute the market tide: the market's net option premium, cumulative over the session. Each sector has its own.
 
-It adds up the alerts of all symbols as they become known, plus seeded noise for flow that raises no alert. So its edge
-is that of the alerts, diluted by the noise.
+The market's tide adds up the alerts of all symbols as they become known, plus seeded noise for flow that raises no
+alert. So its edge is that of the alerts, diluted by the noise. The noise is divided among the sectors and the funds:
+the tides of the sectors, and what the funds add, make the market's.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.alerts import Flow
-from tradebot.exchange.flow.rows import Row, row
+from tradebot.exchange.flow.rows import Row, known, row
+from tradebot.exchange.flow.series import NOTHING, Answered, Question
 from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import MINUTE, new_york
 
 _NOISE_USD = 300_000
 _NOISE_CONTRACTS = 900
 _EVERY = 5
+_PARTS_OF_FUNDS = 5
+"""The noise of funds, counted in sectors."""
 
 
 class Net(NamedTuple):
@@ -34,6 +40,14 @@ class Net(NamedTuple):
         """Return the sum of both."""
         return Net(self.calls + other.calls, self.puts + other.puts, self.volume + other.volume)
 
+    def minus(self, other: Net) -> Net:
+        """Return the difference of both."""
+        return Net(self.calls - other.calls, self.puts - other.puts, self.volume - other.volume)
+
+    def times(self, share: float) -> Net:
+        """Return a share of this in whole dollars and contracts."""
+        return Net(int(self.calls * share), int(self.puts * share), int(self.volume * share))
+
 
 class Tide:
     """The tide of every session, generated on first use."""
@@ -43,6 +57,7 @@ class Tide:
         self._flow = flow
         self._seed = seed
         self._minutes = lru_cache(maxsize=4)(self._minute_rows)
+        self._sector_minutes = lru_cache(maxsize=2 * len(SECTORS))(self._rows_of_sector)
         self.session = lru_cache(maxsize=8)(self._session)
 
     def _session(self, index: int, every_5m: bool) -> tuple[Row, ...]:
@@ -50,17 +65,30 @@ class Tide:
         rows = self._minutes(index)
         return rows[::_EVERY] if every_5m else rows
 
+    def of_sector(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return the tide of one sector by the minute, oldest first."""
+        index = self._market.calendar.shown(question.day, now_us)
+        return NOTHING if index is None else Answered(known(self._sector_minutes(index, question.about), now_us))
+
     def _minute_rows(self, index: int) -> tuple[Row, ...]:
         session = self._market.calendar.market[index]
-        alerts = self._flow.session_alerts(index)
-        times = [alert.at_us for alert in alerts]
-        sums = [Net(0, 0, 0), *accumulate(map(_net_of, alerts), Net.plus)]
-        noise = self._noise(session)
-        stamps = range(session.open_us, session.close_us + 1, MINUTE)
-        return tuple(
-            _tide_row(session, at_us, sums[bisect_right(times, at_us)].plus(extra))
-            for at_us, extra in zip(stamps, noise, strict=True)
-        )
+        return _cumulative(session, self._flow.session_alerts(index), self._noise(session))
+
+    def _rows_of_sector(self, index: int, sector: str) -> tuple[Row, ...]:
+        """Return a sector's part: the alerts of its companies, and its share of the market's noise."""
+        session = self._market.calendar.market[index]
+        alerts = [one for one in self._flow.session_alerts(index) if one.fields["sector"] == sector]
+        low, high = self._share(session, sector)
+        noise = [one.times(high).minus(one.times(low)) for one in self._noise(session)]
+        return _cumulative(session, alerts, noise)
+
+    def _share(self, session: Session, sector: str) -> tuple[float, float]:
+        """Return the bounds of a sector's share of the noise, between 0 and 1; what is above the last is the funds'."""
+        rng = stream(self._seed, "sector tide", session.date)
+        weights = [0.5 + rng.random() for _ in range(len(SECTORS) + _PARTS_OF_FUNDS)]
+        bounds = [0.0, *accumulate(weight / sum(weights) for weight in weights)]
+        place = SECTORS.index(sector)
+        return bounds[place], bounds[place + 1]
 
     def _noise(self, session: Session) -> list[Net]:
         rng = stream(self._seed, "tide", session.date)
@@ -70,6 +98,17 @@ class Tide:
             for _ in range(minutes)
         ]
         return list(accumulate(steps, Net.plus))
+
+
+def _cumulative(session: Session, alerts: Sequence[Row], noise: Sequence[Net]) -> tuple[Row, ...]:
+    """Return the sums of some alerts and of the noise at each minute of a session."""
+    times = [alert.at_us for alert in alerts]
+    sums = [Net(0, 0, 0), *accumulate(map(_net_of, alerts), Net.plus)]
+    stamps = range(session.open_us, session.close_us + 1, MINUTE)
+    return tuple(
+        _tide_row(session, at_us, sums[bisect_right(times, at_us)].plus(extra))
+        for at_us, extra in zip(stamps, noise, strict=True)
+    )
 
 
 def _net_of(alert: Row) -> Net:

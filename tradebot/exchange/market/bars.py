@@ -284,6 +284,14 @@ class Market:
     def _history_close(self, symbol: str, sessions_before: int) -> int | None:
         return self._source.history_close(self.actions.entity(symbol), sessions_before)
 
+    def split_factor(self, symbol: str, after_us: int, until_us: int) -> float:
+        """Return what the splits after one moment and up to another multiply a price by."""
+        factor = 1.0
+        for step in self._steps(symbol):
+            if step.kind == "split" and after_us < step.at_us <= until_us:
+                factor *= float(step.price)
+        return factor
+
     def _in_shares(self, symbol: str, bar: Bar, now_us: int) -> Bar:
         """Return a bar adjusted for the splits between it and a given time."""
         steps = [s for s in self._steps(symbol) if s.kind == "split" and bar.start_us < s.at_us <= now_us]

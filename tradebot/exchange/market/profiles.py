@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tradebot.exchange.chance import number_of, stream
 
-_SECTORS = (
+SECTORS = (
     "Technology",
     "Communication Services",
     "Consumer Cyclical",
@@ -20,6 +20,7 @@ _SECTORS = (
     "Real Estate",
     "Utilities",
 )
+"""The sectors in the words of the flow feed; the order decides which one a made-up symbol has."""
 _ILLIQUID_SHARE = 0.3
 
 
@@ -93,7 +94,7 @@ def _drawn(symbol: str) -> Profile:
         beta=0.4 + 1.4 * rng.random(),
         shares_a_day=shares,
         missing_rate=0.1 + 0.6 * rng.random() if illiquid else 0.0,
-        sector=_SECTORS[int(rng.random() * len(_SECTORS))],
+        sector=SECTORS[int(rng.random() * len(SECTORS))],
         marketcap=int(level * shares * (60 + 200 * rng.random())),
         exchange="NYSE" if number_of(1, symbol) < "5" else "NASDAQ",
     )

@@ -105,6 +105,17 @@ class Socket:
         self._wake.set()
         self._cut = asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._transport.abort)
 
+    def drop(self) -> None:
+        """Cut off the connection at once, without a goodbye; what is queued is lost."""
+        self.closing = True
+        self._transport.abort()
+
+    def stall(self) -> None:
+        """Serve the client no more, not even its pings, while the connection stays up."""
+        self.closing = True
+        self._queue.clear()
+        self._transport.pause_reading()
+
     async def _write(self) -> None:
         """Send what is queued until the connection ends."""
         try:

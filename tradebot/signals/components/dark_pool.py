@@ -47,4 +47,7 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: f"{len(_prints(known))} prints",
+    after="Barber et al. 2024: trades signed by the midpoint of the quote",
+    evidence="Boehmer, Jones, Zhang & Zhang 2021: off-exchange order imbalance predicts returns over days",
+    inferred="who started a print: the source doesn't say",
 )

@@ -34,8 +34,8 @@ def _inputs(known: Known) -> Sequence[Input]:
         return ()
     last = ticks[-1]
     return (
-        Input("calls", last.net_call_premium, USD, last.at),
-        Input("puts", last.net_put_premium, USD, last.at),
+        Input("calls", last.net_call_premium, USD, last.at, last.id),
+        Input("puts", last.net_put_premium, USD, last.at, last.id),
         Input("ticks_known", len(ticks), "ticks", last.at),
     )
 
@@ -50,4 +50,5 @@ COMPONENT = ScoreComponent(
     value=_value,
     inputs=_inputs,
     source=lambda known: f"{len(_ticks(known))} ticks",
+    after="the source's net premium of the session so far, over the sum of its magnitudes",
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.flow import Direction
-from tradebot.model.kind import Kind, Request, Row
+from tradebot.model.kind import Kind, Phase, Request, Row
 from tradebot.signals import rows
 
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
@@ -87,4 +87,26 @@ KIND = Kind(
     poll_s=540,
     changes=False,
     core=True,
+    max_age_s=1_800,
+    phase=Phase.OPEN,
+    fields={
+        "ticker": "text",
+        "tracking_id": "integer",
+        "executed_at": "text",
+        "trf_executed_at": "text?*",
+        "price": "decimal",
+        "size": "integer",
+        "volume": "integer",
+        "premium": "decimal",
+        "nbbo_bid": "decimal",
+        "nbbo_ask": "decimal",
+        "nbbo_bid_quantity": "integer",
+        "nbbo_ask_quantity": "integer",
+        "canceled": "boolean",
+        "market_center": "text",
+        "trade_settlement": "text?",
+        "trade_code": "text?",
+        "sale_cond_codes": "text?",
+        "ext_hour_sold_codes": "text?",
+    },
 )

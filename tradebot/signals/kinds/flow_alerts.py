@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 
 from tradebot.model.flow import FlowAlert
-from tradebot.model.kind import NEW_YORK, Kind, Request, Row
+from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
 from tradebot.signals import rows
 
 _OPEN = time(9, 30)
@@ -70,4 +70,44 @@ KIND = Kind(
     poll_s=240,
     changes=False,
     core=True,
+    max_age_s=1_800,
+    phase=Phase.OPEN,
+    fields={
+        "id": "text",
+        "ticker": "text",
+        "created_at": "text",
+        "start_time": "integer",
+        "end_time": "integer",
+        "option_chain": "text",
+        "type": "text",
+        "strike": "decimal",
+        "expiry": "text",
+        "expiry_count": "integer",
+        "price": "decimal",
+        "bid": "decimal",
+        "ask": "decimal",
+        "total_premium": "decimal",
+        "total_ask_side_prem": "decimal",
+        "total_bid_side_prem": "decimal",
+        "total_size": "integer",
+        "trade_count": "integer",
+        "volume": "integer",
+        "open_interest": "integer",
+        "volume_oi_ratio": "decimal?",
+        "has_sweep": "boolean",
+        "has_floor": "boolean",
+        "has_multileg": "boolean",
+        "has_singleleg": "boolean",
+        "all_opening_trades": "boolean",
+        "alert_rule": "text",
+        "rule_id": "text",
+        "issue_type": "text",
+        "sector": "text?",
+        "marketcap": "decimal?",
+        "underlying_price": "decimal",
+        "next_earnings_date": "text?",
+        "er_time": "text?",
+        "iv_start": "decimal?*",
+        "iv_end": "decimal?*",
+    },
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Request, Row
+from tradebot.model.kind import Kind, Phase, Request, Row
 from tradebot.signals import rows
 
 
@@ -37,12 +37,13 @@ class SessionGex(NamedTuple):
 class GammaFacts(NamedTuple):
     """Dealers' gamma at the end of the last known session.
 
-    `scale` is the mean magnitude over the `sessions` before it, or None if there are none.
+    `scale` is the mean magnitude over the `sessions` before it, None if there are none. `date` is that of the last one.
     """
 
     gex: float
     scale: float | None
     sessions: int
+    date: date
 
 
 def _request(ticker: str, session: date) -> Request:
@@ -61,8 +62,9 @@ def session_gex(exposure: GreekExposure) -> SessionGex:
 
 def _condense(exposures: Sequence[SessionGex]) -> GammaFacts:
     """Return the last session's gamma, and the scale that the earlier ones set."""
-    *earlier, last = [exposure.gex for exposure in sorted(exposures)]
-    return GammaFacts(last, fmean(map(abs, earlier)) if earlier else None, len(earlier))
+    *earlier, last = sorted(exposures)
+    scale = fmean(abs(exposure.gex) for exposure in earlier) if earlier else None
+    return GammaFacts(last.gex, scale, len(earlier), last.date)
 
 
 KIND = Kind(
@@ -79,4 +81,17 @@ KIND = Kind(
     condense=_condense,
     poll_s=86_400,
     past_days=400,
+    max_age_s=5 * 86_400,
+    phase=Phase.MORNING,
+    fields={
+        "date": "text",
+        "call_gamma": "decimal",
+        "put_gamma": "decimal",
+        "call_delta": "decimal",
+        "put_delta": "decimal",
+        "call_charm": "decimal",
+        "put_charm": "decimal",
+        "call_vanna": "decimal",
+        "put_vanna": "decimal",
+    },
 )

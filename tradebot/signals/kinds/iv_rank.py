@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.model.kind import Kind, Request, Row
+from tradebot.model.kind import Kind, Phase, Request, Row
 from tradebot.signals import rows
 
 
@@ -51,4 +51,13 @@ KIND = Kind(
     condense=_condense,
     poll_s=86_400,
     past_days=400,
+    max_age_s=5 * 86_400,
+    phase=Phase.MORNING,
+    fields={
+        "date": "text",
+        "updated_at": "text",
+        "close": "decimal",
+        "volatility": "decimal",
+        "iv_rank_1y": "decimal",
+    },
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.model.kind import Kind, Request, Row, Scope
+from tradebot.model.kind import Kind, Phase, Request, Row, Scope
 from tradebot.signals import rows
 
 
@@ -54,4 +54,13 @@ KIND = Kind(
     condense=_condense,
     poll_s=240,
     scope=Scope.MARKET,
+    max_age_s=1_800,
+    phase=Phase.OPEN,
+    fields={
+        "timestamp": "text",
+        "date": "text",
+        "net_call_premium": "decimal",
+        "net_put_premium": "decimal",
+        "net_volume": "integer",
+    },
 )

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Kind, Request, Row
+from tradebot.model.kind import Kind, Phase, Request, Row
 from tradebot.signals import rows
 
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
@@ -41,6 +41,7 @@ class OiFacts(NamedTuple):
     net: int
     gross: int
     symbols: int
+    date: date
 
 
 def _request(ticker: str, session: date) -> Request:
@@ -67,7 +68,7 @@ def _condense(changes: Sequence[SignedOiChange]) -> OiFacts:
     """Return the sums over the last date's changes."""
     newest = max(change.date for change in changes)
     contracts = [change.contracts for change in changes if change.date == newest]
-    return OiFacts(sum(contracts), sum(map(abs, contracts)), len(contracts))
+    return OiFacts(sum(contracts), sum(map(abs, contracts)), len(contracts), newest)
 
 
 KIND = Kind(
@@ -84,4 +85,33 @@ KIND = Kind(
     condense=_condense,
     poll_s=86_400,
     past_days=400,
+    max_age_s=5 * 86_400,
+    phase=Phase.MORNING,
+    fields={
+        "option_symbol": "text",
+        "underlying_symbol": "text",
+        "curr_date": "text",
+        "last_date": "text",
+        "curr_oi": "integer",
+        "last_oi": "integer",
+        "oi_diff_plain": "integer",
+        "oi_change": "decimal",
+        "volume": "integer",
+        "trades": "integer",
+        "avg_price": "decimal?",
+        "last_fill": "decimal?",
+        "last_ask": "decimal?",
+        "last_bid": "decimal?",
+        "prev_ask_volume": "integer?",
+        "prev_bid_volume": "integer?",
+        "prev_mid_volume": "integer?",
+        "prev_neutral_volume": "integer?",
+        "prev_multi_leg_volume": "integer?",
+        "prev_stock_multi_leg_volume": "integer?",
+        "prev_total_premium": "decimal?",
+        "days_of_oi_increases": "integer?*",
+        "days_of_vol_greater_than_oi": "integer?*",
+        "percentage_of_total": "decimal?",
+        "rnk": "integer",
+    },
 )

@@ -1,0 +1,129 @@
+"""`score --diff CYCLE CYCLE`: what moved between two recorded passes."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from commands.shared.drawing import signed
+from commands.shared.surface import Report
+from commands.shared.times import moment, when
+from tradebot.errors import OperatorError, word
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.app.wiring import App
+    from tradebot.model.record import CycleRecord
+    from tradebot.views.score_diff import Moved, MovedCandidate
+
+DOT = "·"
+NAMED = {"last": 1, "previous": 2}
+"""Passes that have a name, by their place from the end."""
+OFFERED = 3
+REFUSED_BETWEEN = 20
+"""How many passes are read for each that is wanted."""
+LOOKED_BACK = timedelta(days=7)
+PARTS = 6
+"""How many components a row names; the document has all of them."""
+
+
+def run(app: "App", before: str, after: str) -> Report:
+    """Compare two recorded passes; raise OperatorError for one that isn't recorded, naming the newest ones."""
+    from tradebot.views.score_diff import moved
+
+    facts = app.recorded
+    data = moved(*(_pass(facts, name) for name in (before, after)))
+    return Report("score-diff", data, lambda out: _render(out, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _pass(facts: "SqliteFacts | None", name: str) -> "CycleRecord":
+    if facts is None:
+        raise OperatorError("no pass is recorded yet", "tradebot score")
+    found = _named(facts, name.strip())
+    if found is not None:
+        return found
+    known = ", ".join(repr(cycle.id) for cycle in _newest(facts, OFFERED))
+    hint = f"the newest: {known}; a time, previous and last work too" if known else "tradebot score"
+    raise OperatorError(f"{word(name)} names no recorded pass that scored anything", hint)
+
+
+def _named(facts: "SqliteFacts", name: str) -> "CycleRecord | None":
+    """Return the pass with this id or name, or the last one up to a time."""
+    if name in NAMED:
+        newest = _newest(facts, NAMED[name])
+        return newest[0] if len(newest) == NAMED[name] else None
+    found = facts.cycle(name)
+    if found is not None:
+        return found if found.candidates else None
+    try:
+        until = moment(name)
+    except OperatorError:
+        return None
+    earlier = [head for head in facts.passes(until - LOOKED_BACK) if head.at <= until and _scores(head)]
+    return facts.cycle(earlier[-1].id) if earlier else None
+
+
+def _newest(facts: "SqliteFacts", count: int) -> "Sequence[CycleRecord]":
+    """Return the newest passes that have candidates, oldest first."""
+    from tradebot.model.record import Job
+
+    # A pass that was refused has none, so more are read than asked for.
+    found = [
+        cycle
+        for job in (Job.SCORE, Job.TRADE_ONCE)
+        for cycle in facts.cycles(job=job, last=count * REFUSED_BETWEEN)
+        if cycle.candidates
+    ]
+    return sorted(found, key=lambda cycle: cycle.at)[-count:]
+
+
+def _scores(head: "CycleRecord") -> bool:
+    from tradebot.model.record import Job
+
+    return head.job in {Job.SCORE, Job.TRADE_ONCE} and head.job_decision is None
+
+
+def _render(out: "Console", data: "Moved") -> None:
+    from commands.shared.tables import Table, number, sentence
+
+    out.print(
+        f"From {data.before.id} ({when(data.before.at)}) to {data.after.id} ({when(data.after.at)}): "
+        f"{data.moved:,} of {counted(len(data.rows), 'candidate')} moved",
+        markup=False,
+    )
+    several = len({row.strategy for row in data.rows}) > 1
+    who = ("symbol", "strategy") if several else ("symbol",)
+    table = Table(
+        *who, number("before"), number("after"), number("change"), "side", "result", sentence("mainly", "mainly")
+    )
+    for row in data.rows:
+        if row.has_moved:
+            name = (row.symbol, row.strategy) if several else (row.symbol,)
+            table.row(
+                *name,
+                _score(row.score_before),
+                _score(row.score_after),
+                signed(row.change, 3),
+                _arrow(row.side_before, row.side_after),
+                _arrow(row.result_before, row.result_after),
+                ", ".join(_parts(row)),
+            )
+    if table.rows:
+        out.print(table)
+
+
+def _parts(row: "MovedCandidate") -> "Iterator[str]":
+    """Yield the components that moved the score most, with how much each did."""
+    for part in row.components[:PARTS]:
+        if part.change:
+            yield f"{part.name} {signed(part.change, 3)}"
+
+
+def _score(score: float | None) -> str:
+    return DOT if score is None else signed(score, 3)
+
+
+def _arrow(before: str | None, after: str | None) -> str:
+    return f"{before}" if before == after else f"{before or DOT} -> {after or DOT}"

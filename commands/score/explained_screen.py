@@ -1,0 +1,124 @@
+"""How `score --explain` looks: a bar for each contribution, then each component's inputs, then the contracts."""
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from commands.shared.drawing import duration, measured, signed, usd
+from commands.shared.times import CLOCK, when
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.score.explained import Explained, ExplainedComponent, ExplainedInput, ExplainedScore
+
+SHOWN = 9
+"""Inputs of one component that a screen shows; the document has all of them."""
+HALF = 10
+"""How wide a bar is on each side of zero."""
+
+
+def render(out: "Console", data: "Explained") -> None:
+    """Print the explanation of one symbol's score."""
+    fetched = data.flow_fetched_at
+    age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s earlier" if fetched else "never fetched"
+    out.print(f"{data.symbol} at {when(data.at)}; its flow was {age}")
+    for score in data.scores:
+        _score(out, score)
+    if not data.scores:
+        out.print("No strategy proposes anything for it. Next: tradebot strategy list")
+
+
+def _score(out: "Console", score: "ExplainedScore") -> None:
+    from commands.shared.tables import Table, number
+
+    largest = max((abs(part.contribution or 0) for part in score.components), default=0)
+    table = Table("component", *(number(name) for name in ("value", "weight", "contribution")), "bearish | bullish")
+    for part in score.components:
+        bar = _bar(part.contribution, largest)
+        table.row(part.name, _signed(part.value), f"{part.weight:g}", _signed(part.contribution), bar)
+    coverage = "·" if score.coverage is None else f"{score.coverage:.0%}"
+    table.row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed(score.score)}[/bold]", "")
+    made = "contribution = value x weight / sum of weights"
+    out.print(f"Strategy {score.strategy}: {score.side or 'no answer'}; {made}", markup=False)
+    if score.components:
+        out.print(table)
+    for decision in score.decisions:
+        observed, limit = decision.units
+        numbers = f"observed {measured(decision.observed, observed)}, limit {measured(decision.limit, limit)}"
+        out.print(f"  the strategy's filter: {decision.verdict} {decision.reason or ''} ({numbers})", markup=False)
+    for part in score.components:
+        _inputs(out, part)
+    _contracts(out, score)
+
+
+def _bar(contribution: float | None, largest: float) -> str:
+    """Return a bar to the left of the middle for a bearish contribution, and to the right for a bullish one."""
+    if not contribution or not largest:
+        return f"{' ' * HALF}|"
+    length = max(1, round(abs(contribution) / largest * HALF))
+    if contribution < 0:
+        return f"[red]{'█' * length:>{HALF}}[/red]|"
+    return f"{' ' * HALF}|[green]{'█' * length}[/green]"
+
+
+def _inputs(out: "Console", part: "ExplainedComponent") -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number, sentence
+
+    if part.formula is None:
+        return
+    out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
+    table = Table("input", number("value"), "unit", sentence("time"), sentence("one more"), "row", header=False)
+    for found in part.inputs[:SHOWN]:
+        name, value = escape(f"  {found.name.replace('_', ' ')}"), _number(found.value, found.unit)
+        table.row(name, value, found.unit, _when(found), _one_more(found), escape(found.row[:8]))
+    if part.inputs:
+        out.print(table)
+    if len(part.inputs) > SHOWN:
+        out.print(f"  {len(part.inputs) - SHOWN} more; --json lists them all")
+
+
+def _one_more(found: "ExplainedInput") -> str:
+    if found.step is None or found.score_change is None:
+        return ""
+    return f"{found.step:,g} more: score {signed(found.score_change, 4)}"
+
+
+def _contracts(out: "Console", score: "ExplainedScore") -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number
+
+    if not score.contracts:
+        return
+    out.print("Contracts behind it (whether trades were opening or sweeps is the source's inference):")
+    numbers = (number(name) for name in ("net premium", "bid", "ask", "spread", "one costs", "volume", "open"))
+    table = Table("contract", *numbers, "kind", "alert")
+    for one in score.contracts:
+        spread = "·" if one.spread_fraction is None else f"{one.spread_fraction:.1%}"
+        kinds = [word for word, there in (("opening", one.opening_inferred), ("sweep", one.sweep_inferred)) if there]
+        prices = (usd(one.bid), usd(one.ask), spread, usd(one.cost_usd))
+        counts = (f"{one.volume:,}", f"{one.open_interest:,}")
+        alert = escape(one.alerts[0][:8]) + (f" +{len(one.alerts) - 1}" if len(one.alerts) > 1 else "")
+        table.row(one.contract, f"{one.net_premium_usd:,.0f}", *prices, *counts, " ".join(kinds), alert)
+    out.print(table)
+
+
+def _signed(value: float | None) -> str:
+    return "·" if value is None else signed(value, 4)
+
+
+def _number(value: object, unit: str) -> str:
+    if unit == "USD" and not isinstance(value, int):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def _when(found: "ExplainedInput") -> str:
+    at: datetime | date | None = found.at
+    if at is None:
+        return ""
+    if isinstance(at, datetime):
+        return f"at {when(at, CLOCK)}" + (f", {duration(found.age_s)} old" if found.age_s else "")
+    return f"of {at.isoformat()}"

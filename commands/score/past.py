@@ -1,0 +1,82 @@
+"""`score --from SESSION`: score a past session again from the replies that were kept, recording nothing."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from commands.shared.surface import Report
+from commands.shared.times import moment
+from tradebot.errors import OperatorError
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.shared.passes import PassData
+    from tradebot.app.wiring import App
+    from tradebot.ports.world import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredAgain:
+    """The scores of a past time by today's configuration, from `replies` kept replies, of which some were unreadable.
+
+    `complete` is False if facts of earlier days count that aren't kept any more. `left_out` are strategies that read
+    more than flow, and so can't be asked about the past.
+    """
+
+    session: date
+    at: datetime
+    replies: int
+    unreadable: int
+    complete: bool
+    left_out: tuple[str, ...]
+    scores: "PassData"
+
+
+def run(app: "App", session: str, at: str | None, progress: "Progress") -> Report:
+    """Score the universe as it was seen at a time of a session; raise OperatorError if nothing is kept of it."""
+    from commands.shared.passes import pass_data
+    from tradebot.app.past import past_of
+    from tradebot.desk.proposals import propose
+    from tradebot.model.record import CandidateRecord, CycleRecord, Job
+
+    day = _day(session)
+    with past_of(app, day, _moment(day, at), progress) as past:
+        proposed = propose(past.world, past.at)
+    records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
+    slot = f"at {past.at:%H:%M:%SZ}"
+    cycle = CycleRecord(f"again.{day}.{slot}", Job.SCORE, day, slot, past.at, app.mode_name, records, dry_run=True)
+    data = ScoredAgain(day, past.at, past.replies, past.unreadable, past.complete, past.left_out, pass_data(app, cycle))
+    return Report(
+        "score-from", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise OperatorError(f"{text[:40]!r} is not a session", "write its date: 2026-11-16") from None
+
+
+def _moment(day: date, text: str | None) -> datetime | None:
+    """Return the moment that a person typed: a time of the session's day, or a date and time."""
+    if text is None:
+        return None
+    return moment(text if len(text) > len("HH:MM:SS.ffffff") else f"{day} {text}")
+
+
+def _render(console: "Console", data: ScoredAgain) -> None:
+    from commands.score.screen import show
+
+    console.print(
+        f"Session {data.session} from {counted(data.replies, 'kept reply', 'kept replies')}; nothing is recorded"
+    )
+    if data.unreadable:
+        console.print(f"  {counted(data.unreadable, 'reply', 'replies')} had no readable rows")
+    if not data.complete:
+        console.print("  Replies of earlier days are no longer kept, so facts of these days may be missing.")
+    for name in data.left_out:
+        console.print(f"  {name} is left out: it reads quotes or the account, which aren't kept", markup=False)
+    show(console, data.scores)

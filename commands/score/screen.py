@@ -1,0 +1,58 @@
+"""How the scores of a universe look: strongest first, a column for each component."""
+
+from typing import TYPE_CHECKING
+
+from commands.shared.drawing import signed
+from commands.shared.times import when
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import Console
+
+    from commands.shared.passes import CandidateRow, PassData
+
+SHORT = {
+    "dark_pool": "dark",
+    "market_tide": "tide",
+    "greek_exposure": "gamma",
+    "iv_rank": "iv",
+    "oi_change": "oi",
+}
+"""Component names cut to what a narrow column holds."""
+DOT = "·"
+
+
+def show(console: "Console", data: "PassData") -> None:
+    """Print the scores as a table, strongest first."""
+    from commands.shared.passes import legend
+    from commands.shared.tables import Table, number
+
+    # A plug-in may name no components, or only some.
+    names = list(dict.fromkeys(component.name for row in data.rows for component in row.components))
+    several = len({row.strategy for row in data.rows}) > 1
+    numbers = (number(name) for name in ("score", "coverage", *(SHORT.get(name, name) for name in names)))
+    table = Table("symbol", *(("strategy",) if several else ()), *numbers, "result")
+    for row in data.rows:
+        who = (row.symbol, row.strategy) if several else (row.symbol,)
+        found = {c.name: c.value for c in row.components}
+        coverage = DOT if row.coverage is None else f"{row.coverage:.0%}"
+        table.row(*who, _score(row), coverage, *_values(names, found), str(row.reason or "candidate"))
+    dot = "; a dot means no data" if any(DOT in cells for cells, _ in table.rows) else ""
+    console.print(f"Scores at {when(data.at)}, from -1 (bearish) to 1 (bullish){dot}")
+    console.print(table)
+    legend(console, data)
+
+
+def _values(names: "Sequence[str]", found: "Mapping[str, float | None]") -> "Iterator[str]":
+    """Yield each column's value, a dot if there is none."""
+    for name in names:
+        value = found.get(name)
+        yield DOT if value is None else signed(value, 2)
+
+
+def _score(row: "CandidateRow") -> str:
+    if row.score is None:
+        return DOT
+    colour = "green" if row.score > 0 else "red" if row.score < 0 else "dim"
+    return f"[{colour}]{signed(row.score, 3)}[/{colour}]"

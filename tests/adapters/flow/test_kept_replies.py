@@ -1,0 +1,148 @@
+"""Replies are kept as they came, for a number of sessions, whatever happens to the file."""
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.adapters.samples import DAY, NOW, minutes
+from tests.fakes import MemoryEvents
+from tradebot.adapters.flow.kept_replies import KeptReplies
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.flow import FlowPage, Quota
+
+NO_QUOTA = Quota(None, None, None)
+KINDS = ("dark_pool", "flow_alerts", "market_tide")
+
+
+def page(rows: list[object], symbol: str | None = "AAPL", kind: str = "dark_pool") -> FlowPage:
+    return FlowPage(kind, symbol, tuple(rows), NO_QUOTA, body=json.dumps({"data": rows}).encode())
+
+
+LATER = minutes(999)
+
+
+def seen(kept: KeptReplies, until: datetime = LATER) -> list[FlowPage]:
+    return [reply.page() for reply in kept.replies(KINDS, (DAY, DAY), until)]
+
+
+@pytest.fixture
+def events() -> MemoryEvents:
+    return MemoryEvents()
+
+
+@pytest.fixture
+def kept(tmp_path: Path, events: MemoryEvents) -> Iterator[KeptReplies]:
+    with closing(KeptReplies(tmp_path, events, 2)) as replies:
+        yield replies
+
+
+ROW = st.dictionaries(st.text(max_size=4), st.one_of(st.none(), st.integers(), st.text(max_size=4)), max_size=3)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(["AAPL", None]), st.lists(ROW, max_size=3))))
+def test_what_came_is_what_is_read_in_the_same_order(replies: list[tuple[str, str | None, list[object]]]) -> None:
+    pages = [page(rows, symbol, kind) for kind, symbol, rows in replies]
+    with tempfile.TemporaryDirectory() as folder, closing(KeptReplies(Path(folder), MemoryEvents(), 2)) as kept:
+        for number, one in enumerate(pages):
+            kept.keep(one, DAY, minutes(number))
+        assert seen(kept) == pages
+        half = len(pages) // 2
+        assert seen(kept, minutes(half)) == pages[: half + 1]
+
+
+def test_only_the_asked_kinds_and_sessions_are_read(kept: KeptReplies) -> None:
+    kept.keep(page([1]), DAY, NOW)
+    kept.keep(page([2], kind="iv_rank"), DAY, NOW)
+    kept.keep(page([3]), DAY + timedelta(days=1), minutes(1))
+    assert [reply.page().rows for reply in kept.replies({"dark_pool"}, (DAY, DAY), minutes(9))] == [(1,)]
+
+
+def test_the_same_body_is_kept_once(kept: KeptReplies, tmp_path: Path) -> None:
+    for number in range(5):
+        kept.keep(page([{"a": 1}]), DAY, minutes(number))
+    with closing(sqlite3.connect(tmp_path / "replies.db")) as database:
+        assert database.execute("SELECT count(*) FROM bodies").fetchone() == (1,)
+    assert len(seen(kept)) == 5
+
+
+def test_sessions_beyond_the_number_are_forgotten_with_their_bodies(kept: KeptReplies, tmp_path: Path) -> None:
+    days = [DAY + timedelta(days=number) for number in range(4)]
+    for number, day in enumerate(days):
+        kept.keep(page([number]), day, minutes(number))
+        kept.keep(page(["always"]), day, minutes(number))
+    assert [(one.session, one.replies, one.first_at) for one in kept.sessions()] == [
+        (days[2], 2, minutes(2)), (days[3], 2, minutes(3)),
+    ]  # fmt: skip
+    with closing(sqlite3.connect(tmp_path / "replies.db")) as database:
+        assert database.execute("SELECT count(*) FROM bodies").fetchone() == (3,)
+
+
+def test_with_zero_sessions_and_without_a_body_nothing_is_kept(tmp_path: Path, kept: KeptReplies) -> None:
+    KeptReplies(tmp_path, MemoryEvents(), 0).keep(page([1]), DAY, NOW)
+    kept.keep(replace(page([1]), body=b""), DAY, NOW)
+    assert not (tmp_path / "replies.db").exists()
+    assert kept.sessions() == []
+
+
+def test_a_reply_without_data_stays_one(kept: KeptReplies) -> None:
+    kept.keep(FlowPage("dark_pool", "AAPL", (), NO_QUOTA, status=404, body=b"not found"), DAY, NOW)
+    assert seen(kept)[0].rows == ()
+
+
+def test_damage_is_moved_aside_and_the_reply_is_kept(kept: KeptReplies, events: MemoryEvents, tmp_path: Path) -> None:
+    kept.keep(page([1]), DAY, NOW)
+    kept.close()
+    (tmp_path / "replies.db").write_bytes(b"garbage!" * 1000)
+    with pytest.raises(OperatorError, match="damaged"):
+        kept.sessions()
+    kept.keep(page([2]), DAY, minutes(1))
+    assert [one.rows for one in seen(kept)] == [(2,)]
+    assert (tmp_path / "replies.db.damaged-1").exists()
+    assert [event.event_type for event in events.emitted] == ["REPLIES_BEGUN_ANEW"] * 2
+
+
+def test_a_damaged_body_says_so(kept: KeptReplies, tmp_path: Path) -> None:
+    kept.keep(page([1]), DAY, NOW)
+    with closing(sqlite3.connect(tmp_path / "replies.db")) as database:
+        database.execute("UPDATE bodies SET packed = x'00'")
+        database.commit()
+    with pytest.raises(OperatorError, match="damaged"):
+        seen(kept)
+
+
+def test_what_cannot_be_kept_is_an_event_and_no_error(kept: KeptReplies, events: MemoryEvents, tmp_path: Path) -> None:
+    (tmp_path / "replies.db").mkdir()
+    kept.keep(page([1]), DAY, NOW)
+    (event,) = events.emitted
+    assert (event.event_type, event.symbol, event.details["endpoint"]) == ("reply_not_kept", "AAPL", "dark_pool")
+
+
+def keep_some(folder: Path) -> int:
+    events = MemoryEvents()
+    with closing(KeptReplies(folder, events, 2)) as kept:
+        for number in range(10):
+            kept.keep(page([number]), DAY, minutes(number))
+    return sum(event.event_type == "reply_not_kept" for event in events.emitted)
+
+
+def test_several_processes_keep_replies_at_once(tmp_path: Path, kept: KeptReplies) -> None:
+    with get_context("fork").Pool(4) as pool:
+        assert pool.map(keep_some, [tmp_path] * 4) == [0] * 4
+    assert len(seen(kept)) == 40
+
+
+def test_a_reply_that_cannot_be_read_raises_as_it_did_then(kept: KeptReplies) -> None:
+    kept.keep(replace(page([1]), body=b"<html>"), DAY, NOW)
+    with pytest.raises(TemporaryError):
+        seen(kept)

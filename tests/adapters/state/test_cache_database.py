@@ -1,0 +1,84 @@
+"""A file of an earlier version is upgraded in place, once, and loses nothing."""
+
+import os
+import sqlite3
+from contextlib import closing
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import NOW, make_alert, make_cycle, make_intake
+from tests.fakes import MemoryEvents
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.facts.schema import CHECKED, FILE
+from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
+from tradebot.errors import OperatorError
+
+OLD = CacheDatabase("notes", 77, 1, ("CREATE TABLE notes (text TEXT)",))
+MIDDLE = ("CREATE TABLE tags (tag TEXT)",)
+NEW = CacheDatabase(
+    "notes", 77, 3, (*OLD.tables, *MIDDLE, "CREATE INDEX by_tag ON tags (tag)"),
+    upgrades={1: MIDDLE, 2: ("CREATE INDEX by_tag ON tags (tag)",)},
+)  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    database, _ = OLD.start_over(tmp_path / "notes.db")
+    with closing(database):
+        database.execute("INSERT INTO notes VALUES ('kept')")
+    return tmp_path / "notes.db"
+
+
+def notes(path: Path) -> list[tuple[str]]:
+    with closing(NEW.open(path)) as database:
+        database.execute("INSERT INTO tags VALUES ('new')")
+        return database.execute("SELECT text FROM notes").fetchall()
+
+
+def test_it_goes_through_each_version_and_keeps_its_rows(path: Path) -> None:
+    assert notes(path) == [("kept",)]
+    assert notes(path) == [("kept",)]
+    with pytest.raises(DamagedError):
+        OLD.open(path)
+
+
+def test_a_file_of_another_application_or_a_later_version_is_not_upgraded(path: Path) -> None:
+    for other in (NEW._replace(application_id=78), CacheDatabase("notes", 77, 5, OLD.tables, {4: ()})):
+        with pytest.raises(DamagedError):
+            other.open(path)
+    assert notes(path) == [("kept",)]
+
+
+def test_an_upgrade_that_fails_changes_nothing(path: Path) -> None:
+    with pytest.raises(OperatorError):
+        NEW._replace(upgrades={1: (*MIDDLE, *MIDDLE), 2: ()}).open(path)
+    assert notes(path) == [("kept",)]
+
+
+def test_processes_that_open_it_at_once_upgrade_it_once(path: Path) -> None:
+    with get_context("fork").Pool(4) as pool:
+        assert pool.map(notes, [path] * 8) == [[("kept",)]] * 8
+
+
+def test_a_file_that_can_only_be_read_needs_a_person(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may write any file, whatever its mode.
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
+    with pytest.raises(OperatorError, match="read-only"):
+        NEW.open(path)
+
+
+def test_facts_of_version_1_are_upgraded_in_place(tmp_path: Path) -> None:
+    first = FILE._replace(version=1, tables=tuple(table for table in FILE.tables if table not in CHECKED))
+    database, _ = first.start_over(tmp_path / "facts.db")
+    database.close()
+    events = MemoryEvents()
+    store = SqliteFacts(tmp_path, events, NOW)
+    store.store(make_intake("flow_alerts", make_alert("1")))
+    store.record(make_cycle("c1"))
+    store.close()
+    assert events.emitted == []
+    assert [each.name for each in tmp_path.glob("facts.db.damaged*")] == []
+    with closing(sqlite3.connect(tmp_path / "facts.db")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)

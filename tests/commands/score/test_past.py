@@ -1,0 +1,86 @@
+"""`tradebot score --from SESSION`: a past session, scored again from the replies that were kept."""
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, second_session
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return what the bot's own records hold; the exchange beside them plays on."""
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.endswith(("-shm", "lock"))]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture
+def scored(bot: Bot) -> dict[str, object]:
+    """Score in the second session, then let half an hour pass in which more flow is fetched and scored."""
+    if (bot.folder / "replies.db").exists():
+        return SCORED
+    second_session(bot)
+    SCORED.update(bot.json("score"))
+    for _ in range(2):
+        assert bot.says("exchange", "tick", "15m").code == 0
+        assert bot.says("fetch-flow").code == 0
+        assert bot.says("score").code == 0
+    return SCORED
+
+
+SCORED: dict[str, object] = {}
+"""What the bot of this module scored at 10:00."""
+
+
+def test_it_gives_the_scores_that_were_recorded_then(bot: Bot, scored: dict[str, object]) -> None:
+    again = bot.json("score", "--from", "2026-11-17", "--at", str(scored["at"]))
+    assert scored["rows"]
+    assert again["scores"]["rows"] == scored["rows"]
+    assert (again["session"], again["left_out"], again["unreadable"]) == ("2026-11-17", [], 0)
+    assert again["replies"] > 4
+
+
+def test_without_a_time_it_scores_what_was_known_at_the_last_reply(bot: Bot, scored: dict[str, object]) -> None:
+    last, first = bot.json("score", "--from", "2026-11-17"), bot.json("score", "--from", "2026-11-17", "--at", "10:00")
+    assert last["replies"] > first["replies"]
+    assert last["scores"]["rows"] != first["scores"]["rows"]
+    assert last["scores"]["rows"] == bot.json("score")["rows"]
+
+
+def test_it_records_nothing(bot: Bot, scored: dict[str, object]) -> None:
+    before = digests(bot.folder)
+    shown = bot.shown("score", "--from", "2026-11-17", "--at", "10:00")
+    assert digests(bot.folder) == before
+    first, second = shown.splitlines()[:2]
+    assert first.startswith("Session 2026-11-17 from ")
+    assert first.endswith(" kept replies; nothing is recorded")
+    assert second == "Scores at 2026-11-17 10:00:00 ET, from -1 (bearish) to 1 (bullish)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--from", "2026-11-12"), "No reply of the flow source is kept of session 2026-11-12."),
+        (("--from", "2026-11-17", "--at", "04:00"), "The first kept reply of session 2026-11-17 came at"),
+        (("--from", "yesterday"), "'yesterday' is not a session"),
+        (("--from", "2026-11-17", "--at", "noon"), "is not a date and time"),
+        (("--at", "10:00"), "--at needs the session"),
+        (("--from", "2026-11-17", "--explain", "AAPL"), "can't be combined"),
+    ],
+)
+def test_what_cannot_be_scored_again_is_refused_with_a_next_step(
+    bot: Bot, scored: dict[str, object], arguments: tuple[str, ...], message: str
+) -> None:
+    said = bot.says("score", *arguments)
+    assert said.code == 2
+    assert message in said.err
+
+
+def test_it_says_so_if_earlier_replies_that_count_are_gone(bot: Bot, scored: dict[str, object]) -> None:
+    assert bot.json("score", "--from", "2026-11-17")["complete"] is True
+    with closing(sqlite3.connect(bot.folder / "facts.db")) as database:
+        database.execute("UPDATE intakes SET at = '2026-11-16T15:00:00.000000Z' WHERE sequence = 1")
+        database.commit()
+    assert "Replies of earlier days are no longer kept" in bot.says("score", "--from", "2026-11-17").out

@@ -1,0 +1,333 @@
+"""Following a stream: whatever happens to it, each alert is stored once, and what is stored never hides a gap."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import NOW, SESSION
+from tests.desk.test_refilling import Rest, alert
+from tests.fakes import MemoryEvents, MemoryFacts
+from tradebot.desk.streaming import AGAIN, Follower, Following
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.exchange.flow.streamed import streamed
+from tradebot.model.flow import FlowAlert, Intake
+from tradebot.model.streamed import Heard
+
+NAMES = ("AAPL", "MSFT")
+CHECK_S = 180
+
+
+class Wire:
+    """A stream that brings what it is given."""
+
+    def __init__(self) -> None:
+        self.rows: list[object] = []
+        self.joined, self.up, self.lost, self.problem = 1, True, 0, ""
+        self.renewed = 0
+        self.refusal: OperatorError | None = None
+
+    def take(self) -> Heard:
+        if self.refusal:
+            raise self.refusal
+        rows, self.rows = tuple(self.rows), []
+        return Heard(rows, self.joined, self.up, self.lost, self.problem)
+
+    def renew(self) -> None:
+        self.renewed += 1
+
+
+class Scene:
+    """A source with both its ways, and a follower of it; time is moved by the test."""
+
+    def __init__(self, check_s: int = CHECK_S) -> None:
+        self.check_s = check_s
+        self.wire, self.rest = Wire(), Rest()
+        self.facts, self.events = MemoryFacts(), MemoryEvents()
+        self.now = NOW
+        self.busy = False
+        self.made = 0
+        self.follower = self.new_follower()
+
+    def new_follower(self) -> Follower:
+        return Follower(Following(self.wire, self.rest, self.facts, self.events, NAMES, self.check_s, self.alone))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        if self.busy:
+            raise TradebotError("Another tradebot is working", code=ExitCode.ANOTHER_INSTANCE)
+        yield
+
+    def happens(self, ticker: str = "AAPL", *, told: bool = True) -> dict[str, Any]:
+        """Let an alert be created now."""
+        self.made += 1
+        age_s = (NOW - self.now).total_seconds()
+        row = alert(self.made, ticker, age_s, end_time=int(self.now.timestamp() * 1000) - 2000)
+        self.rest.rows.append(row)
+        if told:
+            self.wire.rows.append(streamed(row))
+        return row
+
+    def look(self, later_s: float = 1) -> None:
+        self.now += timedelta(seconds=later_s)
+        self.rest.now = self.now
+        self.follower.look(SESSION, lambda: self.now)
+
+    def stored(self) -> list[str]:
+        """Return the ids of what decisions see."""
+        known = self.facts.load(NAMES, SESSION.date, self.now + timedelta(hours=1))
+        return sorted(fact.id for symbol in NAMES for fact in known[symbol].alerts)
+
+    def fetched_at(self, symbol: str = "AAPL") -> datetime | None:
+        return self.facts.last_fetch("flow_alerts", symbol)
+
+    @property
+    def told(self) -> list[str]:
+        return [event.event_type for event in self.events.emitted]
+
+
+def expected(scene: Scene) -> list[str]:
+    return sorted(row["id"] for row in scene.rest.rows if row["ticker"] in NAMES)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """Return a scene in which each symbol had an alert before the stream was joined."""
+    scene = Scene()
+    for ticker in NAMES:
+        scene.happens(ticker, told=False)
+    scene.look()
+    return scene
+
+
+def test_what_was_before_is_asked_for_and_what_comes_is_stored_as_it_comes(scene: Scene) -> None:
+    assert scene.stored() == expected(scene)
+    assert scene.follower.so_far.calls == 1
+    scene.happens()
+    scene.look()
+    assert scene.stored() == expected(scene)
+    assert scene.fetched_at() == scene.now
+    assert scene.fetched_at("MSFT") != scene.now
+    assert scene.follower.so_far.calls == 1
+
+
+def test_a_streamed_fact_is_the_polled_one_but_for_its_time_and_volatility(scene: Scene) -> None:
+    row = scene.happens()
+    scene.look()
+    facts = scene.facts.load(NAMES, SESSION.date, scene.now)["AAPL"].alerts
+    (fact,) = [fact for fact in facts if fact.id == row["id"]]
+    assert (fact.issue_type, fact.contract) == ("Common Stock", row["option_chain"])
+    assert fact.at == scene.now - timedelta(seconds=3)
+
+
+def test_alerts_of_other_symbols_are_counted_and_left(scene: Scene) -> None:
+    scene.happens("XYZ")
+    scene.look()
+    assert (scene.follower.so_far.received, scene.follower.so_far.others) == (1, 1)
+    assert scene.stored() == expected(scene)
+
+
+def test_a_join_after_a_loss_asks_for_what_came_meanwhile_before_anything_else_is_stored(scene: Scene) -> None:
+    scene.wire.up, scene.wire.problem = False, "the stream broke off"
+    scene.look()
+    missing = scene.happens(told=False)
+    scene.look(30)
+    assert missing["id"] not in scene.stored()
+    scene.wire.up, scene.wire.joined = True, 2
+    scene.happens()
+    scene.rest.down = True
+    before = scene.fetched_at()
+    scene.look()
+    assert missing["id"] not in scene.stored()
+    assert scene.fetched_at() == before, "a gap is hidden"
+    scene.rest.down = False
+    scene.look(AGAIN.total_seconds())
+    assert scene.stored() == expected(scene)
+    assert scene.told == ["stream_joined", "stream_lost", "stream_joined", "fetch_failed"]
+
+
+def test_rows_that_were_lost_because_nobody_took_them_are_asked_for(scene: Scene) -> None:
+    scene.happens(told=False)
+    scene.wire.lost = 1
+    scene.look()
+    assert scene.stored() == expected(scene)
+    assert scene.told[-1] == "stream_fell_behind"
+
+
+def test_while_another_fetch_is_running_a_gap_stays_open(scene: Scene) -> None:
+    scene.wire.joined, scene.busy = 2, True
+    scene.happens()
+    scene.look()
+    assert (scene.follower.whole, len(scene.stored())) == (False, 2)
+    scene.busy = False
+    scene.look(AGAIN.total_seconds())
+    assert (scene.follower.whole, scene.stored()) == (True, expected(scene))
+
+
+def test_a_silent_stream_is_checked_and_keeps_the_symbols_fresh(scene: Scene) -> None:
+    scene.look(CHECK_S)
+    assert scene.fetched_at("MSFT") == scene.now
+    assert (scene.follower.so_far.calls, scene.wire.renewed) == (2, 0)
+
+
+def test_a_stream_that_is_gone_keeps_nothing_fresh(scene: Scene) -> None:
+    before = scene.fetched_at()
+    scene.wire.up = False
+    for _ in range(5):
+        scene.look(CHECK_S)
+    assert scene.fetched_at() == before
+
+
+def test_a_stream_that_is_up_and_brings_nothing_is_found_out_and_renewed(scene: Scene) -> None:
+    scene.happens(told=False)
+    scene.look(CHECK_S)
+    assert scene.stored() == expected(scene)
+    assert (scene.follower.so_far.missed, scene.wire.renewed) == (1, 1)
+    scene.happens(told=False)
+    scene.look(CHECK_S)
+    assert (scene.wire.renewed, scene.told.count("stream_incomplete")) == (2, 1), "it is told once"
+    scene.look(CHECK_S)
+    assert scene.wire.renewed == 2
+
+
+def test_an_alert_that_may_still_come_is_not_missed(scene: Scene) -> None:
+    scene.look(CHECK_S - 30)
+    scene.happens(told=False)
+    scene.look(30)
+    assert scene.follower.so_far.missed == 0
+
+
+def test_the_first_alert_of_a_symbol_comes_from_where_more_is_said_about_it() -> None:
+    scene = Scene()
+    scene.look()
+    scene.happens()
+    scene.look(AGAIN.total_seconds())
+    (fact,) = scene.facts.load(NAMES, SESSION.date, scene.now)["AAPL"].alerts
+    assert fact.issue_type == "Common Stock"
+    assert scene.rest.asked[-1]["ticker_symbol"] == "AAPL"
+    scene.happens()
+    scene.look()
+    assert (len(scene.rest.asked), scene.stored()) == (2, expected(scene))
+
+
+@pytest.mark.parametrize("row", ["nonsense", None, {}, {"ticker": 7}, {"ticker": "AAPL", "id": "x"}])
+def test_a_row_that_cannot_be_read_is_counted_and_asked_for_again(scene: Scene, row: object) -> None:
+    scene.wire.rows.append(row)
+    scene.happens(told=False)
+    scene.look(AGAIN.total_seconds())
+    assert scene.follower.so_far.bad == 1
+    assert scene.stored() == expected(scene)
+
+
+def test_what_cannot_be_read_does_not_make_it_ask_all_the_time(scene: Scene) -> None:
+    for _ in range(30):
+        scene.wire.rows.append("nonsense")
+        scene.look()
+    assert scene.follower.so_far.calls <= 1 + 30 / AGAIN.total_seconds()
+
+
+def test_after_a_restart_nothing_since_the_last_stored_reply_is_missing(scene: Scene) -> None:
+    scene.happens()
+    scene.look()
+    scene.happens(told=False)
+    scene.wire.rows.clear()
+    scene.follower = scene.new_follower()
+    scene.look(600)
+    assert scene.stored() == expected(scene)
+    since = datetime.fromisoformat(scene.rest.asked[-1]["newer_than"])
+    assert SESSION.open < since < scene.now - timedelta(seconds=600 + CHECK_S)
+
+
+def test_after_a_restart_the_symbol_that_was_asked_about_last_decides_since_when() -> None:
+    scene = Scene()
+    scene.look()
+    scene.happens("MSFT", told=False)
+    scene.now += timedelta(hours=1)
+    scene.facts.store(Intake("flow_alerts", "AAPL", scene.now, 0, (), 0, 0, ()))
+    scene.follower = scene.new_follower()
+    scene.look()
+    assert scene.stored() == expected(scene)
+
+
+def test_after_a_restart_everything_since_the_last_check_is_asked_for_however_long_ago_that_is() -> None:
+    scene = Scene(check_s=3600)
+    scene.happens(told=False)
+    scene.look()
+    scene.happens(told=False)
+    scene.now += timedelta(minutes=50)
+    scene.happens("MSFT")
+    scene.look()
+    scene.happens("AAPL")
+    scene.look(60)
+    scene.follower = scene.new_follower()
+    scene.look()
+    assert scene.stored() == expected(scene)
+
+
+def test_what_came_over_the_stream_is_not_missed(scene: Scene) -> None:
+    scene.happens()
+    scene.happens("MSFT")
+    scene.look()
+    scene.look(CHECK_S)
+    assert (scene.follower.so_far.calls, scene.follower.so_far.missed) == (2, 0)
+
+
+def test_a_refused_key_is_raised(scene: Scene) -> None:
+    scene.wire.refusal = OperatorError("refused", "pay more")
+    with pytest.raises(OperatorError):
+        scene.look()
+
+
+STEPS = st.lists(
+    st.sampled_from(
+        ["alert", "alert", "muted", "twice", "shuffled", "drop", "join", "lost", "rest down", "rest up", "busy", "free",
+         "garbage", "look", "look", "later", "restart"]
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+def play(scene: Scene, step: str, number: int) -> None:
+    ticker, wire = ("AAPL", "MSFT", "XYZ")[number % 3], scene.wire
+    if step in ("alert", "muted", "twice"):
+        scene.happens(ticker, told=wire.up and step != "muted")
+        wire.rows += wire.rows[-1:] if step == "twice" else []
+    elif step == "shuffled":
+        wire.rows.reverse()
+    elif step == "drop":
+        wire.up, wire.problem = False, "gone"
+    elif step == "join" and not wire.up:
+        wire.up, wire.joined = True, wire.joined + 1
+    elif step == "lost" and wire.rows:
+        wire.rows.pop()
+        wire.lost += 1
+    elif step == "garbage":
+        wire.rows.append({"ticker": ticker})
+    elif step == "restart":
+        scene.follower = scene.new_follower()
+        wire.rows.clear()
+    scene.rest.down = step == "rest down" or (scene.rest.down and step != "rest up")
+    scene.busy = step == "busy" or (scene.busy and step != "free")
+    scene.look(20 if step == "later" else 1) if step in ("look", "later") else None
+
+
+@settings(max_examples=150)
+@given(STEPS)
+def test_whatever_happens_each_alert_is_stored_once_in_the_end(steps: Sequence[str]) -> None:
+    scene = Scene()
+    for number, step in enumerate(steps):
+        play(scene, step, number)
+        alerts: list[FlowAlert] = [
+            fact for facts in scene.facts.load(NAMES, SESSION.date, scene.now).values() for fact in facts.alerts
+        ]
+        assert all(fact.issue_type == "Common Stock" for fact in alerts)
+    scene.wire.up, scene.wire.joined = True, scene.wire.joined + (not scene.wire.up)
+    scene.rest.down = scene.busy = False
+    scene.look(CHECK_S)
+    scene.look(1)
+    assert scene.follower.whole
+    assert scene.stored() == expected(scene)

@@ -1,0 +1,44 @@
+"""Options volume: the premium of a usual day, from finished sessions only."""
+
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import DAY, NOW
+from tradebot.signals.kinds.options_volume import KIND, SESSIONS, OptionsVolumeFacts, SessionPremium
+
+ROW = {
+    "date": DAY.isoformat(),
+    "call_premium": "208699280",
+    "put_premium": "125472872.5",
+    "bullish_premium": "152015294",
+    "bearish_premium": "138449839",
+}
+
+usual = st.builds(SessionPremium, st.dates(), st.floats(0, 1e12), st.booleans())
+by_day = st.lists(usual, min_size=1, max_size=30, unique_by=lambda session: session.date)
+
+
+def test_a_sessions_premium_is_that_of_calls_and_puts_and_is_done_after_its_last_trade() -> None:
+    before, after = NOW, datetime(2026, 11, 16, 21, 15, tzinfo=UTC)
+    leans = [KIND.lean(KIND.parse(ROW, "AAPL", at)) for at in (before, after, NOW + timedelta(days=1))]
+    assert leans == [SessionPremium(DAY, 334172152.5, done) for done in (False, True, True)]
+
+
+def test_a_session_that_is_still_trading_says_nothing_about_a_usual_day() -> None:
+    assert KIND.condense([SessionPremium(DAY, 9e9, False)]) == OptionsVolumeFacts(0.0, 0)
+
+
+@given(sessions=by_day, chance=st.randoms())
+def test_a_usual_day_is_the_median_of_the_last_finished_sessions_in_any_order(
+    sessions: list[SessionPremium], chance: object
+) -> None:
+    facts = KIND.condense(sessions)
+    done = sorted(session for session in sessions if session.done)[-SESSIONS:]
+    assert facts.sessions == len(done)
+    assert facts.trailing_premium_usd == (median(session.premium_usd for session in done) if done else 0)
+    shuffled = sessions.copy()
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert KIND.condense(shuffled) == facts

@@ -1,0 +1,129 @@
+"""The rows of a reply against the fields that their source documents: every difference is found, none is made up."""
+
+import random
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import NOW
+from tradebot.model.contract import Breach, CheckedReply, ContractFinding
+from tradebot.signals.contracts import LONGEST_EXAMPLE, broken, check, drifts, null_shares
+
+FIELDS = {
+    "id": "text",
+    "price": "decimal",
+    "size": "integer",
+    "share": "number?",
+    "sweep": "boolean",
+    "tags": "list*",
+    "parts": "object?*",
+}
+GOOD: dict[str, object] = {"id": "a", "price": "1.5", "size": 3, "share": 0.5, "sweep": True}
+OPTIONAL: dict[str, object] = {"share": None, "tags": ["x"], "parts": None}
+OTHER_TYPES: dict[str, object] = {
+    "id": 7,
+    "price": 1.5,
+    "size": "3",
+    "share": "0.5",
+    "sweep": 1,
+    "tags": "x",
+    "parts": [],
+}
+
+
+def found(*rows: object) -> set[tuple[Breach, str, int]]:
+    return {(each.breach, each.field, each.rows) for each in check(FIELDS, rows).findings}
+
+
+def without(name: str) -> dict[str, object]:
+    return {key: value for key, value in GOOD.items() if key != name}
+
+
+def test_rows_as_documented_have_no_finding() -> None:
+    assert not check(FIELDS, [GOOD, GOOD | OPTIONAL, GOOD | {"share": Decimal("0.5"), "parts": {}}]).findings
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_field_that_is_gone_is_found(name: str) -> None:
+    assert found(GOOD, without(name), without(name)) == {(Breach.GONE, name, 2)}
+
+
+@pytest.mark.parametrize("name", OTHER_TYPES)
+def test_a_value_of_another_type_is_found(name: str) -> None:
+    assert found(GOOD, GOOD | {name: OTHER_TYPES[name]}) == {(Breach.RETYPED, name, 1)}
+
+
+@pytest.mark.parametrize(("name", "may"), [("id", False), ("share", True), ("tags", False), ("parts", True)])
+def test_a_null_is_found_where_none_may_be(name: str, may: bool) -> None:
+    assert found(GOOD | {name: None}) == (set() if may else {(Breach.NULL, name, 1)})
+
+
+def test_a_new_field_is_found_and_harms_nothing() -> None:
+    assert found(GOOD | {"mood": "good"}) == {(Breach.NEW, "mood", 1)}
+    assert not Breach.NEW.harms
+
+
+def test_a_row_that_is_no_object_is_found() -> None:
+    assert found(GOOD, "what", None, []) == {(Breach.RETYPED, "", 3)}
+
+
+def test_without_documented_fields_there_is_nothing_to_find() -> None:
+    assert check({}, [GOOD, 3]).findings == ()
+
+
+def test_a_finding_shows_what_came_and_what_was_expected() -> None:
+    (finding,) = check(FIELDS, [GOOD | {"price": 12.5}]).findings
+    assert finding.example == "12.5 instead of decimal"
+    (finding,) = check(FIELDS, [without("id") | {"tags": ["x" * 999]}]).findings
+    assert len(finding.example) == LONGEST_EXAMPLE
+
+
+def test_nulls_are_counted_by_field() -> None:
+    assert check(FIELDS, [GOOD, GOOD | OPTIONAL, GOOD | {"share": None}]).nulls == {"share": 2, "parts": 1}
+
+
+ANY = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.lists(st.integers()))
+ROWS = st.lists(st.one_of(st.dictionaries(st.sampled_from([*FIELDS, "other"]), ANY), ANY), max_size=12)
+
+
+@settings(max_examples=60)
+@given(rows=ROWS, chance=st.randoms(use_true_random=False))
+def test_each_row_is_judged_by_itself(rows: list[object], chance: random.Random) -> None:
+    """Checked together, in any order, the rows have the findings that they have one by one."""
+    alone: dict[tuple[Breach, str], int] = {}
+    for row in rows:
+        for finding in check(FIELDS, [row]).findings:
+            key = finding.breach, finding.field
+            alone[key] = alone.get(key, 0) + finding.rows
+    shuffled = chance.sample(rows, len(rows))
+    for order in (rows, shuffled):
+        assert {(each.breach, each.field): each.rows for each in check(FIELDS, order).findings} == alone
+
+
+def reply(symbol: str, rows: int, *findings: ContractFinding, kind: str = "dark_pool") -> CheckedReply:
+    return CheckedReply(kind, symbol, NOW, rows, findings, {"sector": rows // 2})
+
+
+GONE = ContractFinding(Breach.GONE, "price", 30, "{'size': 3}")
+NEW = ContractFinding(Breach.NEW, "mood", 100, "'good'")
+
+
+def test_a_drift_is_measured_over_the_replies_about_all_symbols() -> None:
+    first, second = drifts([reply("AAPL", 40, GONE, NEW), reply("MSFT", 160, NEW)])
+    assert (first.breach, first.field, first.rows, first.of, first.share) == (
+        Breach.GONE, "price", 30, 200, Decimal("0.15"),
+    )  # fmt: skip
+    assert str(first) == "dark_pool: the field price is gone in 30 of 200 rows"
+    assert (second.breach, second.rows, second.of) == (Breach.NEW, 200, 200)
+
+
+def test_what_harms_too_many_rows_breaks_the_contract() -> None:
+    seen = drifts([reply("AAPL", 100, GONE, NEW)])
+    assert [drift.field for drift in broken(seen, Decimal("0.29"))] == ["price"]
+    assert broken(seen, Decimal("0.30")) == ()
+
+
+def test_the_share_of_nulls_is_that_of_all_rows() -> None:
+    assert null_shares([reply("AAPL", 40), reply("MSFT", 60)]) == {"dark_pool": {"sector": (50, 100)}}

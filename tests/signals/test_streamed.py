@@ -1,0 +1,101 @@
+"""A row of the websocket becomes the fact that the same alert's row of the REST API becomes."""
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOW
+from tradebot.adapters.wire.http import decode
+from tradebot.exchange.flow.streamed import streamed
+from tradebot.model.flow import FlowAlert, FlowPage, Quota
+from tradebot.model.instrument import Right
+from tradebot.signals.kinds.flow_alerts import KIND
+from tradebot.signals.normalize import normalize
+from tradebot.signals.streamed import about_symbol, as_polled
+
+CAPTURED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "uw" / "live" / "option_flow_alerts.json"
+LATER = timedelta(days=10_000)
+ROW: dict[str, Any] = {
+    "rule_id": "5ce5ec11-087c-4c00-b164-08106b015856", "rule_name": "RepeatedHitsDescendingFill", "ticker": "DIA",
+    "option_chain": "DIA241018C00415000", "underlying_price": 415.981, "volume": 106, "total_size": 50,
+    "total_premium": 36466, "total_ask_side_prem": 36466, "total_bid_side_prem": 0, "start_time": 1726670212648,
+    "end_time": 1726670212748, "url": "", "price": 7.3, "has_multileg": False, "has_sweep": False, "has_floor": True,
+    "open_interest": 575, "all_opening_trades": False, "id": "29ed5829-e4ce-4934-876b-51985d2f9b70",
+    "has_singleleg": True, "volume_oi_ratio": 0, "trade_ids": ["417f0cd6", "4af4c646"], "trade_count": 7,
+    "expiry_count": 1, "executed_at": 1726670212748, "ask_vol": 52, "bid_vol": 49, "no_side_vol": 0, "mid_vol": 5,
+    "multi_vol": 0, "stock_multi_vol": 0, "upstream_condition_details": ["auto", "slan"], "exchanges": ["XCBO"],
+    "bid": "7.15", "ask": "7.3",
+}  # fmt: skip
+"""In the form of the vendor's documented example."""
+
+
+def wired(row: dict[str, Any]) -> Any:
+    """Return a row as it is after the wire."""
+    return decode(json.dumps(row).encode())
+
+
+def facts(rows: list[Any], symbol: str) -> tuple[FlowAlert, ...]:
+    intake = normalize(KIND, FlowPage(KIND.name, symbol, tuple(rows), Quota(None, None, None)), NOW + LATER)
+    assert intake.rejected == ()
+    return intake.facts  # type: ignore[return-value]
+
+
+def test_the_documented_row_is_read_with_all_it_says() -> None:
+    (fact,) = facts([as_polled(wired(ROW), {"issue_type": "ETF"})], "DIA")
+    assert (fact.right, fact.strike, fact.expiry) == (Right.CALL, Decimal(415), date(2024, 10, 18))
+    assert (fact.premium, fact.ask_premium, fact.bid_premium) == (Decimal(36466), Decimal(36466), Decimal(0))
+    assert (fact.price, fact.bid, fact.ask) == (Decimal("7.3"), Decimal("7.15"), Decimal("7.3"))
+    assert (fact.volume, fact.open_interest, fact.size, fact.trades) == (106, 575, 50, 7)
+    assert (fact.has_floor, fact.has_sweep, fact.opening, fact.issue_type) == (True, False, False, "ETF")
+    assert (fact.rule, fact.contract) == ("RepeatedHitsDescendingFill", "DIA241018C00415000")
+    assert fact.at.isoformat() == "2024-09-18T14:36:52.748000+00:00"
+    assert (fact.iv, fact.next_earnings) == (None, None)
+
+
+def test_a_captured_alert_is_the_same_fact_by_either_way_but_for_its_time_and_volatility() -> None:
+    if not CAPTURED.is_file():
+        pytest.skip("needs shared/data")
+    rows = decode(json.dumps(json.loads(CAPTURED.read_text())["response"]["data"]).encode())
+    assert isinstance(rows, list)
+    for row in rows:
+        (polled,) = facts([row], row["ticker"])
+        (heard,) = facts([as_polled(wired(streamed(row)), about_symbol(row))], row["ticker"])
+        assert timedelta() <= polled.at - heard.at < timedelta(minutes=5)
+        assert heard == replace(polled, at=heard.at, iv=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"option_chain": "DIA"}, "strike is missing"),
+        ({"option_chain": None}, "strike is missing"),
+        ({"option_chain": "DIA249918C00415000"}, "expiry is not a date"),
+        ({"executed_at": "soon"}, "created_at is missing"),
+        ({"executed_at": True}, "created_at is missing"),
+        ({"executed_at": 10**20}, "created_at is missing"),
+        ({"total_premium": None}, "total_premium is missing"),
+        ({"volume": -1}, "volume is negative"),
+        ({"id": ""}, "id is empty"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_the_reason_that_is_counted(changes: dict[str, Any], reason: str) -> None:
+    row = as_polled(wired(ROW | changes), {})
+    intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), Quota(None, None, None)), NOW)
+    assert [bad.reason for bad in intake.rejected] == [reason.replace("strike is missing", "type is missing")]
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.none(), max_size=1)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(ROW)), VALUES))
+def test_whatever_a_row_holds_it_is_read_or_counted(changes: dict[str, Any]) -> None:
+    row = as_polled(wired(ROW | changes), {})
+    intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), Quota(None, None, None)), NOW)
+    assert len(intake.facts) + len(intake.rejected) + intake.foreign == 1

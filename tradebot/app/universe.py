@@ -1,0 +1,168 @@
+"""Read a universe by its name or from a file: symbols, and what the file says of their sectors, themes and kinds.
+
+A file is a YAML list of symbols, a YAML mapping of symbols to `{sector, theme, fund}`, or a screener's output: CSV with
+a header, or JSON rows. A screener's rows have `ticker` or `symbol`, and may have `sector`, `theme` and `issue_type`.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tradebot.adapters.text.yaml_loader import load_yaml_value
+from tradebot.errors import ConfigurationError
+from tradebot.signals.sectors import our_sector
+from tradebot.text import known_name
+
+MOST_BYTES = 5_000_000
+CLASS_SHARES: Mapping[str, str] = {"BRKA": "BRK.A", "BRKB": "BRK.B", "BFA": "BF.A", "BFB": "BF.B"}
+"""Share classes that the flow source writes without the dot that the broker needs."""
+FORMS = "a list of symbols, a mapping of symbols to {sector, theme, fund}, or a screener's CSV or JSON"
+NOT_STOCKS = frozenset({"Index"})
+"""What a screener lists besides what can be bought."""
+Row = Mapping[str, object]
+
+
+@dataclass(slots=True)
+class Universe:
+    """The symbols of a universe in their order, and what is said of them; `left_out` can't be bought at all."""
+
+    symbols: list[str] = field(default_factory=list)
+    sectors: dict[str, str] = field(default_factory=dict)
+    themes: dict[str, str | None] = field(default_factory=dict)
+    funds: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def read_universe(name: str, shipped: Path, beside: Path) -> Universe:
+    """Return the universe of a shipped list or, if the name has a dot or a slash, of a file relative to `beside`.
+
+    Raises ConfigurationError naming the file and what to do.
+    """
+    if "/" not in name and "." not in name:
+        try:
+            names = sorted(path.stem for path in shipped.glob("*.yaml"))
+            return _of_yaml(shipped / f"{known_name(name, names, 'universe')}.yaml")
+        except ValueError as unknown:
+            raise ConfigurationError(
+                f"universe: {unknown}",
+                "write a list, such as [AAPL, MSFT], name a shipped one, or a file such as ./mine.csv",
+            ) from None
+    path = beside / Path(name).expanduser()
+    if path.suffix in (".yaml", ".yml"):
+        return _of_yaml(path)
+    if path.suffix in (".csv", ".json"):
+        return _of_rows(path, _csv_rows(path) if path.suffix == ".csv" else _json_rows(path))
+    raise ConfigurationError(f"universe: {path} is neither .yaml, .csv nor .json", f"a universe is {FORMS}")
+
+
+def _of_yaml(path: Path) -> Universe:
+    value = load_yaml_value(path)
+    if isinstance(value, list):
+        return _of_rows(path, [{"symbol": symbol} for symbol in value])
+    if isinstance(value, Mapping):
+        return _of_rows(path, [{**_said(path, symbol, said), "symbol": symbol} for symbol, said in value.items()])
+    raise _unusable(path, "it holds neither a list nor a mapping")
+
+
+def _said(path: Path, symbol: str, said: object) -> Row:
+    if said is None:
+        return {}
+    if not isinstance(said, Mapping) or not said.keys() <= {"sector", "theme", "fund"}:
+        raise _unusable(path, f"{symbol} has {said!r}, which is not {{sector, theme, fund}}")
+    return said
+
+
+def _csv_rows(path: Path) -> list[Row]:
+    reader = csv.DictReader(io.StringIO(_text(path)))
+    return [{(name or "").strip().lower(): value for name, value in row.items()} for row in reader]
+
+
+def _json_rows(path: Path) -> Sequence[object]:
+    try:
+        body = json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise _unusable(path, f"it isn't JSON: {error}") from None
+    rows = body.get("data") if isinstance(body, dict) else body
+    if not isinstance(rows, list):
+        raise _unusable(path, "it holds no list of rows")
+    return rows
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"universe: {path}: {error.strerror}", "name a file that you may read") from None
+    if len(data) > MOST_BYTES:
+        raise _unusable(path, f"it is larger than {MOST_BYTES:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _unusable(path, "it isn't text") from None
+
+
+def _of_rows(path: Path, rows: Sequence[object]) -> Universe:
+    """Put the rows together; a symbol that is listed again says nothing new."""
+    found = Universe()
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise _unusable(path, f"row {number} is not an object")
+        symbol = _symbol(row)
+        if symbol is None:
+            raise _unusable(path, f"row {number} has neither ticker nor symbol")
+        if row.get("issue_type") in NOT_STOCKS or row.get("is_index") in (True, "true"):
+            found.left_out.append(symbol)
+        elif symbol not in found.symbols:
+            found.symbols.append(symbol)
+            _add(found, symbol, row)
+    if not found.symbols:
+        raise _unusable(path, "it names no symbol")
+    return found
+
+
+def _add(found: Universe, symbol: str, row: Row) -> None:
+    sector, theme = row.get("sector"), row.get("theme")
+    if isinstance(sector, str) and sector.strip():
+        found.sectors[symbol] = our_sector(sector.strip())
+    if "theme" in row and (theme is None or isinstance(theme, str)):
+        found.themes[symbol] = theme or None
+    if row.get("fund") is True or row.get("issue_type") == "ETF":
+        found.funds.append(symbol)
+
+
+def _symbol(row: Row) -> str | None:
+    written = next((row[name] for name in ("symbol", "ticker") if row.get(name)), None)
+    if not isinstance(written, str) or not written.strip():
+        return None
+    symbol = written.strip().upper()
+    return CLASS_SHARES.get(symbol, symbol)
+
+
+def _unusable(path: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(f"universe: {path} can't be used: {why}", f"a universe is {FORMS}")
+
+
+Layer = tuple[str, dict[str, object]]
+
+
+def with_universe(layers: list[Layer], shipped: Path, below: int) -> tuple[list[Layer], tuple[str, ...]]:
+    """Return the layers of the configuration with the universe as a list, if one of them names a file in its place.
+
+    What the file says of sectors, themes and funds becomes a layer under the one numbered `below`: what a person writes
+    in the configuration itself goes first. Also returns the names in the file that can't be bought.
+    """
+    number = max(number for number, (_, layer) in enumerate(layers) if "universe" in layer)
+    source, layer = layers[number]
+    name = layer["universe"]
+    if not isinstance(name, str):
+        return layers, ()
+    beside = Path(source).parent if Path(source).suffix in (".yaml", ".yml") else Path()
+    found = read_universe(name, shipped, beside)
+    held = layers[0][1].get("funds")
+    funds = [*dict.fromkeys((*(held if isinstance(held, list) else ()), *found.funds))]
+    said: dict[str, object] = {"sectors": found.sectors, "themes": found.themes, "funds": funds}
+    listed = [*layers[:number], (source, {**layer, "universe": found.symbols}), *layers[number + 1 :]]
+    return [*listed[:below], (f"universe {name}", said), *listed[below:]], tuple(found.left_out)

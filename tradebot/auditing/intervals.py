@@ -1,0 +1,115 @@
+"""Say what a mean over sessions proves: its interval, its chance under no effect, and how many sessions it would take.
+
+Candidates of one session move together, so a session counts as one observation. Returns that reach into later sessions
+overlap with those of the next sessions. Both would make plain intervals far too narrow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import atan, ceil, cos, pi, sin, sqrt
+from statistics import NormalDist, fmean, variance
+
+LEVEL = 0.05
+"""The share of false finds that is accepted: in one of 20 tables without any effect, some row looks like one."""
+POWER = 0.80
+_FEWEST = 8
+_LEAST_DEGREES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean of one number for each session, in the unit of the numbers.
+
+    `low` and `high` bound its 95% interval, and `p` is how often chance alone leads this far from zero; they are None
+    if there are too few sessions to say. `needed` is how many sessions it takes to see an effect of the asked size in
+    four of five such samples.
+    """
+
+    mean: float
+    sessions: int
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    needed: int | None = None
+
+
+def fewest_sessions(reach: int) -> int:
+    """Return how many sessions there must be for an interval, if each number reaches into `reach` sessions."""
+    return max(_FEWEST, 2 * _LEAST_DEGREES * reach)
+
+
+def estimate(by_session: Sequence[float], reach: int, worth: float) -> Estimate:
+    """Estimate the mean of numbers that are in the order of their sessions, at least one.
+
+    Each number reaches into `reach` sessions, its own included. `worth` is the size of an effect worth seeing. The
+    variance is the equal-weighted cosine estimate, whose ratio has Student's t distribution with as many degrees of
+    freedom as cosines (Lazarus, Lewis, Stock and Watson, "HAR Inference: Recommendations for Practice", Journal of
+    Business & Economic Statistics 36, 2018). Without overlap it uses all cosines, which is the ordinary t interval.
+    """
+    count, mean = len(by_session), fmean(by_session)
+    if count < fewest_sessions(reach):
+        return Estimate(mean, count)
+    degrees = count - 1 if reach == 1 else count // (2 * reach)
+    spread = variance(by_session, mean) if reach == 1 else _long_run_variance(by_session, mean, degrees)
+    if spread <= 0:
+        return Estimate(mean, count)
+    error = sqrt(spread / count)
+    half = t_quantile(1 - LEVEL, degrees) * error
+    normal = NormalDist()
+    reached = normal.inv_cdf(1 - LEVEL / 2) + normal.inv_cdf(POWER)
+    needed = max(ceil(spread * (reached / worth) ** 2), fewest_sessions(reach))
+    return Estimate(mean, count, mean - half, mean + half, two_sided_p(mean / error, degrees), needed)
+
+
+def _long_run_variance(numbers: Sequence[float], mean: float, cosines: int) -> float:
+    count = len(numbers)
+    total = 0.0
+    for frequency in range(1, cosines + 1):
+        step = pi * frequency / count
+        weighted = sum((number - mean) * cos(step * (place + 0.5)) for place, number in enumerate(numbers))
+        total += 2 / count * weighted * weighted
+    return total / cosines
+
+
+def two_sided_p(t: float, degrees: int) -> float:
+    """Return the chance that Student's t is at least this far from zero.
+
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
+    """
+    angle = atan(abs(t) / sqrt(degrees))
+    square, odd = cos(angle) ** 2, degrees % 2
+    terms = accumulate(
+        range(3 if odd else 2, degrees - 1, 2),
+        lambda term, place: term * square * (place - 1) / place,
+        initial=cos(angle) if odd else 1.0,
+    )
+    series = sum(terms) if degrees > 1 else 0.0
+    within = 2 / pi * (angle + sin(angle) * series) if odd else sin(angle) * series
+    return min(max(1 - within, 0.0), 1.0)
+
+
+def t_quantile(within: float, degrees: int) -> float:
+    """Return how far from zero Student's t stays with this probability, to one in a million."""
+    low, high = 0.0, 1.0
+    while two_sided_p(high, degrees) > 1 - within:
+        low, high = high, 2 * high
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if two_sided_p(middle, degrees) > 1 - within else (low, middle)
+    return high
+
+
+def corrected(chances: Sequence[float | None]) -> list[float | None]:
+    """Return each chance as it counts among all of them: those up to LEVEL contain a false find that rarely.
+
+    Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979. It
+    holds however the rows depend on each other. A row without a chance isn't tested, and doesn't count.
+    """
+    tested = sorted((chance, place) for place, chance in enumerate(chances) if chance is not None)
+    found: list[float | None] = [None] * len(chances)
+    most = 0.0
+    for rank, (chance, place) in enumerate(tested):
+        most = max(most, min(chance * (len(tested) - rank), 1.0))
+        found[place] = most
+    return found

@@ -1,0 +1,261 @@
+"""Measure from the records whether scores predicted returns, and what the gates' refusals cost or saved."""
+
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isnan, nan
+
+from tradebot.auditing.forward_returns import CLOSE, HORIZONS, Horizon, Returns, SessionReturns
+from tradebot.auditing.intervals import LEVEL, Estimate, corrected, estimate
+from tradebot.model.candidate import Side
+from tradebot.model.record import Judged
+
+WORTH_SEEING = 0.001
+"""The effect that the number of needed sessions is about: a return of 0.1%, the order of a round trip's costs."""
+GROUPS = 10
+STAKE_USD = 1000
+"""What each refused trade is counted with, in USD."""
+SENT = "sent"
+"""The row of candidates that no gate refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What followed a group of candidates until one horizon: a mean of session means, as a fraction.
+
+    `low` and `high` bound its 95% interval; they are None if there are too few sessions. `p` is corrected for all rows
+    and horizons of its table; `is_found` says that chance alone rarely leads to that. `needed` is about how many
+    sessions it takes to see an effect of WORTH_SEEING. The mean is None if nothing was measured.
+    """
+
+    horizon: str
+    candidates: int
+    sessions: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    is_found: bool
+    needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """What followed one group: a component, a gate, or the scores from `lowest` to `highest`."""
+
+    name: str
+    horizons: tuple[Measured, ...]
+    lowest: float | None = None
+    highest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the trades that were refused, and not sent later in their session, would have made until the close.
+
+    `usd` is the sum with `stake_usd` in each trade, net of the benchmark; `low_usd` and `high_usd` bound its 95%
+    interval, and are None if there are too few sessions.
+    """
+
+    trades: int
+    sessions: int
+    usd: float
+    low_usd: float | None
+    high_usd: float | None
+    stake_usd: int = STAKE_USD
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyOutcomes:
+    """What followed one strategy's candidates.
+
+    `score` is what following the score would have returned, long above zero and short below, each candidate in
+    proportion to its score; components are measured likewise. Deciles of the score are bought; gates' candidates are
+    taken on their own side, the first of a symbol in a session.
+    """
+
+    strategy: str
+    candidates: int
+    unmeasured: int
+    score: tuple[Measured, ...]
+    deciles: tuple[OutcomeRow, ...]
+    components: tuple[OutcomeRow, ...]
+    gates: tuple[OutcomeRow, ...]
+    refusals: Refusals | None
+
+
+class _Row:
+    """Sums of returns by horizon and session, weighted by the view that each candidate takes."""
+
+    def __init__(self) -> None:
+        self._sums = [dict[int, list[float]]() for _ in HORIZONS]
+        self._counts = [0 for _ in HORIZONS]
+
+    def add(self, session: int, returns: Returns, view: float) -> None:
+        """Add one candidate; `view` is positive if it expects a rise, and its size is the candidate's weight."""
+        if not view:
+            return
+        for place, value in enumerate(returns):
+            if value is None or isnan(value):
+                continue
+            sums = self._sums[place].setdefault(session, [0.0, 0.0])
+            sums[0] += view * value
+            sums[1] += abs(view)
+            self._counts[place] += 1
+
+    def measured(self) -> tuple[Measured, ...]:
+        """Return what each horizon's sessions add up to, not corrected yet."""
+        return tuple(
+            _measured(horizon, count, [found[0] / found[1] for _, found in sorted(sums.items())])
+            for horizon, count, sums in zip(HORIZONS, self._counts, self._sums, strict=True)
+        )
+
+
+def _measured(horizon: Horizon, candidates: int, by_session: Sequence[float]) -> Measured:
+    if not by_session:
+        return Measured(horizon.name, 0, 0, None, None, None, None, is_found=False, needed=None)
+    found = estimate(by_session, horizon.reach, WORTH_SEEING)
+    return Measured(
+        horizon.name,
+        candidates,
+        found.sessions,
+        found.mean,
+        found.low,
+        found.high,
+        found.p,
+        is_found=False,
+        needed=found.needed,
+    )
+
+
+class _Strategy:
+    """One strategy's candidates, session by session."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._score = _Row()
+        self._components = defaultdict[str, _Row](_Row)
+        self._gates = defaultdict[str, _Row](_Row)
+        self._scores, self._sessions = array("d"), array("l")
+        self._returns = tuple(array("d") for _ in HORIZONS)
+        self._unmeasured = 0
+        self._refused_usd = list[float]()
+        self._refused = 0
+
+    def add(self, session: int, day: SessionReturns, judged: Iterable[Judged]) -> None:
+        """Add the candidates of one session, oldest first."""
+        seen = set[tuple[str, int]]()
+        gated = dict[tuple[str, Side, str], Returns]()
+        for each in judged:
+            entry = day.entry(each.symbol, each.at)
+            if entry is None:
+                self._unmeasured += 1
+                continue
+            # A pass that scores and one that trades may look at the same moment: that is one observation.
+            if each.score is not None and (each.symbol, entry.start_s) not in seen:
+                seen.add((each.symbol, entry.start_s))
+                self._add_scored(session, each.score, each.components, entry.returns)
+            if each.was_gated and each.score != 0:
+                gated.setdefault((each.symbol, each.side, each.gate.value if each.gate else SENT), entry.returns)
+        for (_, side, gate), returns in gated.items():
+            self._gates[gate].add(session, returns, side.sign)
+        self._add_refused(gated)
+
+    def _add_scored(
+        self, session: int, score: float, components: Iterable[tuple[str, float | None]], returns: Returns
+    ) -> None:
+        self._score.add(session, returns, score)
+        for name, value in components:
+            self._components[name].add(session, returns, value or 0.0)
+        self._scores.append(score)
+        self._sessions.append(session)
+        for column, value in zip(self._returns, returns, strict=True):
+            column.append(nan if value is None else value)
+
+    def _add_refused(self, gated: Mapping[tuple[str, Side, str], Returns]) -> None:
+        """Count each trade that was refused all session once, from its first refusal on."""
+        sent = {(symbol, side) for symbol, side, gate in gated if gate == SENT}
+        refused = dict[tuple[str, Side], float]()
+        for (symbol, side, _), returns in gated.items():
+            made = returns[HORIZONS.index(CLOSE)]
+            if (symbol, side) not in sent and made is not None:
+                refused.setdefault((symbol, side), side.sign * made * STAKE_USD)
+        if refused:
+            self._refused += len(refused)
+            self._refused_usd.append(sum(refused.values()))
+
+    def outcomes(self) -> StrategyOutcomes:
+        """Return what followed, each table corrected for its number of rows."""
+        (score,) = _corrected([OutcomeRow("score", self._score.measured())])
+        return StrategyOutcomes(
+            strategy=self._name,
+            candidates=len(self._scores),
+            unmeasured=self._unmeasured,
+            score=score.horizons,
+            deciles=_corrected(self._deciles()),
+            components=_corrected([OutcomeRow(name, row.measured()) for name, row in self._components.items()]),
+            gates=_corrected([OutcomeRow(name, row.measured()) for name, row in sorted(self._gates.items())]),
+            refusals=self._refusals(),
+        )
+
+    def _deciles(self) -> list[OutcomeRow]:
+        """Return ten groups of equal size by score; equal scores stay together, so there may be fewer."""
+        ranked = sorted(self._scores)
+        if not ranked:
+            return []
+        highest = sorted({ranked[-(-len(ranked) * part // GROUPS) - 1] for part in range(1, GROUPS + 1)})
+        rows = [_Row() for _ in highest]
+        lowest = [nan] * len(highest)
+        for place, score in enumerate(self._scores):
+            group = bisect_left(highest, score)
+            lowest[group] = score if isnan(lowest[group]) else min(lowest[group], score)
+            rows[group].add(self._sessions[place], tuple(column[place] for column in self._returns), 1.0)
+        return [
+            OutcomeRow(str(number), row.measured(), low, high)
+            for number, (row, low, high) in enumerate(zip(rows, lowest, highest, strict=True), 1)
+        ]
+
+    def _refusals(self) -> Refusals | None:
+        if not self._refused_usd:
+            return None
+        count = len(self._refused_usd)
+        found: Estimate = estimate(self._refused_usd, CLOSE.reach, WORTH_SEEING * STAKE_USD)
+        low, high = (None if end is None else end * count for end in (found.low, found.high))
+        return Refusals(self._refused, count, found.mean * count, low, high)
+
+
+def _corrected(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
+    """Return a table with chances that count for all its rows and horizons together."""
+    chances = iter(corrected([each.p for row in rows for each in row.horizons]))
+    return tuple(
+        replace(
+            row,
+            horizons=tuple(
+                replace(each, p=chance, is_found=chance is not None and chance <= LEVEL)
+                for each in row.horizons
+                for chance in (next(chances),)
+            ),
+        )
+        for row in rows
+    )
+
+
+class Tally:
+    """Adds up what followed candidates, session by session; it keeps little of each."""
+
+    def __init__(self) -> None:
+        self._strategies: dict[str, _Strategy] = {}
+        self.sessions = 0
+
+    def add(self, day: SessionReturns, judged: Sequence[Judged]) -> None:
+        """Add the candidates of the next session, oldest first."""
+        self.sessions += 1
+        for name in sorted({each.strategy for each in judged}):
+            strategy = self._strategies.setdefault(name, _Strategy(name))
+            strategy.add(self.sessions, day, [each for each in judged if each.strategy == name])
+
+    def outcomes(self) -> tuple[StrategyOutcomes, ...]:
+        """Return what followed, by strategy."""
+        return tuple(strategy.outcomes() for _, strategy in sorted(self._strategies.items()))

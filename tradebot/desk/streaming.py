@@ -1,0 +1,216 @@
+"""Keep flow alerts complete from a stream: store what it brings, and fill its gaps from the REST API.
+
+While alerts may be missing, nothing from the stream is stored, so a symbol's last stored reply never hides a gap. The
+REST API is asked after each join, whenever rows were lost or couldn't be read, and every few minutes. That also finds a
+stream that is connected and brings nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from tradebot.desk.refilling import Refilled, refill
+from tradebot.errors import ExitCode, TemporaryError, TradebotError
+from tradebot.model.bar import Session
+from tradebot.model.event import EventKind
+from tradebot.model.flow import FLOW_ALERTS, FlowAlert, FlowPage, Quota
+from tradebot.model.kind import Row
+from tradebot.model.streamed import Heard
+from tradebot.ports.flow import AlertStream, FlowSource
+from tradebot.ports.stores import Events, Facts
+from tradebot.signals.kinds import flow_alerts
+from tradebot.signals.normalize import normalize, source_ticker
+from tradebot.signals.streamed import as_polled
+
+AGAIN = timedelta(seconds=15)
+"""How soon the REST API is asked again after a failure, or about rows that couldn't be used."""
+LATE = timedelta(seconds=60)
+"""How much later than by the REST API an alert may come over the stream."""
+OVERLAP = timedelta(minutes=5)
+"""How much of the past is asked for again: alerts can be created minutes after the trades that they are about."""
+_NO_QUOTA = Quota(None, None, None)
+
+
+@dataclass(slots=True)
+class Followed:
+    """What came of following a stream so far.
+
+    `received` counts its rows: `others` about symbols that aren't ours, `bad` ones that can't be read, and those that
+    were `lost` because they weren't taken in time. `new` counts stored facts, and `filled` those of them that came from
+    the `calls` to the REST API. `missed` are alerts that should have come over the stream.
+    """
+
+    joined: int = 0
+    received: int = 0
+    others: int = 0
+    bad: int = 0
+    lost: int = 0
+    new: int = 0
+    filled: int = 0
+    calls: int = 0
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What a follower works with; `alone` is held while the REST API is asked, and raises if another fetch is running.
+
+    The REST API is asked at least every `check_s` seconds.
+    """
+
+    stream: AlertStream
+    flow: FlowSource
+    facts: Facts
+    events: Events
+    symbols: Sequence[str]
+    check_s: int
+    alone: Callable[[], AbstractContextManager[None]]
+
+
+class Follower:
+    """Follows a stream for some symbols, through reconnections; `so_far` counts what came of it."""
+
+    def __init__(self, with_: Following) -> None:
+        self.so_far = Followed()
+        self._with = with_
+        self._tickers = {source_ticker(symbol).upper(): symbol for symbol in with_.symbols}
+        self._about: dict[str, Row] = {}
+        self._session: date | None = None
+        self._ids: set[str] = set()
+        self._complete: datetime | None = None
+        self._whole = False
+        self._asked: datetime | None = None
+        self._failed = False
+        self._without_about: set[str] = set()
+        self._doubtful = False
+        self._told_down = self._told_missed = False
+
+    @property
+    def whole(self) -> bool:
+        """Return True if nothing is known to be missing."""
+        return self._whole
+
+    def look(self, session: Session, now: Callable[[], datetime]) -> None:
+        """Store what came since the last look, and fill gaps; raise OperatorError if the source refuses the key."""
+        heard = self._with.stream.take()
+        at = now()
+        self._note(heard, at)
+        if session.date != self._session:
+            self._begin(session.date)
+        if heard.up and (not self._whole or self._is_due(at)) and not (self._failed and self._asked_lately(at)):
+            self._ask(self._with.symbols, session, now)
+        if self._whole:
+            self._keep(heard.rows, at)
+        if heard.up and self._whole and (self._doubtful or self._without_about) and not self._asked_lately(at):
+            self._ask(self._with.symbols if self._doubtful else sorted(self._without_about), session, now)
+
+    def _begin(self, session: date) -> None:
+        """Begin a session: its alerts up to now are asked for."""
+        self._session, self._complete, self._whole = session, None, False
+        self._ids.clear()
+
+    def _note(self, heard: Heard, at: datetime) -> None:
+        """Write down what happened to the connection; after a join, or with rows lost, something may be missing."""
+        so_far, emit = self.so_far, self._with.events.emit
+        if heard.joined > so_far.joined:
+            self._whole = self._told_down = False
+            emit(EventKind.STREAM_JOINED.at(at, {"joined": str(heard.joined)}))
+        if heard.lost > so_far.lost:
+            self._whole = False
+            emit(EventKind.STREAM_FELL_BEHIND.at(at, {"rows": str(heard.lost - so_far.lost)}))
+        if not heard.up and heard.problem and not self._told_down:
+            self._told_down = True
+            emit(EventKind.STREAM_LOST.at(at, {"message": heard.problem}))
+        so_far.joined, so_far.lost = heard.joined, heard.lost
+
+    def _is_due(self, at: datetime) -> bool:
+        return self._complete is None or (at - self._complete).total_seconds() >= self._with.check_s
+
+    def _asked_lately(self, at: datetime) -> bool:
+        return self._asked is not None and timedelta() <= at - self._asked < AGAIN
+
+    def _ask(self, symbols: Sequence[str], session: Session, now: Callable[[], datetime]) -> None:
+        """Ask the REST API about symbols; about all of them, this makes what is stored complete."""
+        began, since = now(), self._since(session)
+        self._asked, self._failed = began, True
+        try:
+            with self._with.alone():
+                refilled = refill(self._with.flow, symbols, since, session.date, now)
+        except TemporaryError as failed:
+            details = {"endpoint": FLOW_ALERTS, "message": failed.message}
+            self._with.events.emit(EventKind.FETCH_FAILED.at(began, details))
+            return
+        except TradebotError as busy:
+            if busy.code is not ExitCode.ANOTHER_INSTANCE:
+                raise
+            return
+        self._failed = False
+        self._store(refilled, began)
+        if len(symbols) == len(self._with.symbols):
+            self._complete, self._whole, self._doubtful = began, True, False
+            self._without_about.clear()
+
+    def _since(self, session: Session) -> datetime:
+        """Return from when on alerts may be missing.
+
+        After a restart, a stored reply may be one from the stream: up to the check before it, nothing was missing.
+        """
+        if self._complete is not None:
+            return max(session.open, self._complete - OVERLAP)
+        last = [self._with.facts.last_fetch(FLOW_ALERTS, symbol) for symbol in self._with.symbols]
+        stored = [at - OVERLAP - timedelta(seconds=self._with.check_s) for at in last if at is not None]
+        return max(session.open, min(stored)) if len(stored) == len(last) else session.open
+
+    def _store(self, refilled: Refilled, at: datetime) -> None:
+        so_far = self.so_far
+        so_far.calls += refilled.calls
+        self._about |= refilled.about
+        self._without_about -= self._about.keys()
+        missed = self._missed(refilled, at) if self._whole else 0
+        for intake in refilled.intakes:
+            filled = self._with.facts.store(intake)
+            so_far.new, so_far.filled = so_far.new + filled, so_far.filled + filled
+            self._ids.update(fact.id for fact in intake.facts)
+        if missed:
+            so_far.missed += missed
+            if not self._told_missed:
+                self._with.events.emit(EventKind.STREAM_INCOMPLETE.at(at, {"alerts": str(missed)}))
+            self._with.stream.renew()
+        self._told_missed = bool(missed)
+
+    def _missed(self, refilled: Refilled, at: datetime) -> int:
+        """Return how many alerts the stream should have brought by now."""
+        facts: Iterable[FlowAlert] = (fact for intake in refilled.intakes for fact in intake.facts)  # type: ignore[misc]
+        return sum(fact.id not in self._ids and fact.at < at - LATE for fact in facts)
+
+    def _keep(self, rows: Sequence[object], at: datetime) -> None:
+        """Store the rows of our symbols, each symbol's as one reply."""
+        so_far, by_symbol = self.so_far, defaultdict[str, list[Row]](list)
+        so_far.received += len(rows)
+        for row in rows:
+            symbol = self._owner(row)
+            if symbol is None or not isinstance(row, dict):
+                continue
+            self._ids.add(str(row.get("id")))
+            if symbol in self._about:
+                by_symbol[symbol].append(as_polled(row, self._about[symbol]))
+            else:
+                # The stream doesn't say what kind of symbol it is, and stored alerts never change.
+                self._without_about.add(symbol)
+        for symbol, found in by_symbol.items():
+            intake = normalize(flow_alerts.KIND, FlowPage(FLOW_ALERTS, symbol, tuple(found), _NO_QUOTA), at)
+            so_far.bad += len(intake.rejected)
+            self._doubtful = self._doubtful or bool(intake.rejected)
+            so_far.new += self._with.facts.store(intake)
+
+    def _owner(self, row: object) -> str | None:
+        """Return which of our symbols a row is about, or None; a row that says no ticker might be about any."""
+        ticker = row.get("ticker") if isinstance(row, dict) else None
+        if not isinstance(ticker, str):
+            self.so_far.bad, self._doubtful = self.so_far.bad + 1, True
+            return None
+        symbol = self._tickers.get(ticker.upper())
+        self.so_far.others += symbol is None
+        return symbol

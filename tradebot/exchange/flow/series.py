@@ -1,0 +1,41 @@
+"""Say what a request for one of the further series asks, and what answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tradebot.exchange.flow.endpoints import Endpoint
+from tradebot.exchange.flow.rows import Row
+from tradebot.exchange.params import Params
+
+
+class Question(NamedTuple):
+    """One request: its endpoint and path, what it is about, and its query.
+
+    `about` is a ticker or a sector, and empty for the market. `day` is the ISO date asked for, or None for the current
+    one. `lists` are the parameters that may be repeated.
+    """
+
+    endpoint: Endpoint
+    path: str
+    about: str
+    day: str | None
+    params: Params
+    lists: Mapping[str, Sequence[str]] = {}
+
+    def values(self, name: str) -> Sequence[str]:
+        """Return every value of a repeated parameter."""
+        return self.lists.get(name, ())
+
+
+class Answered(NamedTuple):
+    """The rows of an answer in their order, and what its envelope says besides."""
+
+    rows: Sequence[Row]
+    others: Mapping[str, Any] = {}
+
+
+NOTHING = Answered(())
+Maker = Callable[[str, Question, int], Answered]
+"""Answers a question about a listed symbol (empty for the market or a sector) at an engine time."""

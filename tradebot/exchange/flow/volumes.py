@@ -1,0 +1,239 @@
+"""Generate option volume and premium by day: a symbol's own alerts, and seeded trading that raises no alert.
+
+So a day never shows less than its alerts add up to, and its edge is that of the alerts, diluted. What raises no alert
+is spread over the minutes of a session, so that the minutes add up to the day. Sessions before the market's first have
+no alerts; there, chance alone decides what they came to.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
+from random import Random
+from typing import Any, NamedTuple
+
+from tradebot.exchange.chance import bell, stream
+from tradebot.exchange.flow.alerts import Flow, Planned
+from tradebot.exchange.flow.rows import Row, row
+from tradebot.exchange.flow.series import Answered, Question
+from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.profiles import profile
+from tradebot.exchange.times import MINUTE
+
+_SHARE_OF_DOLLAR_VOLUME = 0.03
+_ALERTED_USD = 11_000_000
+"""What the alerts of a session usually come to, whatever the symbol."""
+_CONTRACTS_ALERTED = 8_000
+_DAYS_IN_MEMORY = 64
+_AVERAGED = (3, 7, 30)
+
+
+class Side(NamedTuple):
+    """What was traded of one right: dollars at the ask, at the bid and in all, and USD for a contract on average."""
+
+    ask: int
+    bid: int
+    total: int
+    each: int
+
+    @property
+    def volume(self) -> int:
+        """Return how many contracts were traded."""
+        return self.total // self.each
+
+    @property
+    def ask_volume(self) -> int:
+        """Return how many contracts were traded at the ask."""
+        return self.ask // self.each
+
+    @property
+    def bid_volume(self) -> int:
+        """Return how many contracts were traded at the bid."""
+        return self.bid // self.each
+
+    @property
+    def net(self) -> int:
+        """Return the dollars at the ask less those at the bid."""
+        return self.ask - self.bid
+
+    def plus(self, alerts: Sequence[Planned]) -> Side:
+        """Return this with what some alerts come to."""
+        return Side(
+            self.ask + sum(one.ask for one in alerts),
+            self.bid + sum(one.bid for one in alerts),
+            self.total + sum(one.total for one in alerts),
+            self.each,
+        )
+
+
+class Traded(NamedTuple):
+    """One symbol's option trading in one session, or in what has passed of it."""
+
+    calls: Side
+    puts: Side
+
+
+class Shares(NamedTuple):
+    """For one right and each minute of a session: which share of the day's trading was done by its end."""
+
+    ask: array[float]
+    bid: array[float]
+    total: array[float]
+
+
+class Volumes:
+    """Option volume of every symbol and session, generated on first use."""
+
+    def __init__(self, market: Market, flow: Flow, seed: int) -> None:
+        self._market = market
+        self._flow = flow
+        self._seed = seed
+        kept = 64 + len(market.symbols)
+        self._finished = lru_cache(maxsize=_DAYS_IN_MEMORY * kept)(self._whole)
+        self._shares = lru_cache(maxsize=kept)(self._spread)
+        self._alerts = lru_cache(maxsize=kept)(self._flow.planned)
+
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return one row for each session up to the current one, newest first, as many as were asked for."""
+        count = question.params.count("limit", 1, 500)
+        newest = self.newest(now_us)
+        oldest = max(newest - count + 1, *_AVERAGED)
+        return Answered([self._row(symbol, place, now_us) for place in range(newest, oldest - 1, -1)])
+
+    def newest(self, now_us: int) -> int:
+        """Return the place of the last session that has opened, among all sessions of the calendar."""
+        calendar = self._market.calendar
+        begun = calendar.begun(now_us)
+        return calendar.first + (-1 if begun is None else begun)
+
+    def traded(self, symbol: str, place: int, now_us: int) -> Traded:
+        """Return what a symbol's options traded in a session, in the minutes that are complete."""
+        session = self._market.calendar.all[place]
+        if now_us >= session.close_us:
+            return self._finished(symbol, place)
+        minutes = (now_us - session.open_us) // MINUTE
+        return self.after(symbol, place, [minutes])[0]
+
+    def after(self, symbol: str, place: int, minutes: Sequence[int]) -> list[Traded]:
+        """Return what was traded in the first so many minutes of a session of the market, for each number of them."""
+        calendar = self._market.calendar
+        open_us = calendar.all[place].open_us
+        rest, shares = self._rest(symbol, place), self._shares(symbol, place)
+        alerts = self._alerts(symbol, place - calendar.first)
+        made = []
+        for count in minutes:
+            until = open_us + count * MINUTE
+            halves = [
+                _part(side, share, count).plus([one for one in alerts if one.right == right and one.at_us < until])
+                for right, side, share in zip("CP", rest, shares, strict=True)
+            ]
+            made.append(Traded(*halves))
+        return made
+
+    def _whole(self, symbol: str, place: int) -> Traded:
+        calendar = self._market.calendar
+        rest = self._rest(symbol, place)
+        if place < calendar.first:
+            return rest
+        alerts = self._flow.planned(symbol, place - calendar.first)
+        calls, puts = ([one for one in alerts if one.right == right] for right in "CP")
+        return Traded(rest.calls.plus(calls), rest.puts.plus(puts))
+
+    def _rest(self, symbol: str, place: int) -> Traded:
+        """Return a whole session's trading that raises no alert; before the market's first, all of its trading."""
+        session, first = self._market.calendar.all[place], self._market.calendar.first
+        rng = stream(self._seed, "volumes", symbol, session.date)
+        character = profile(symbol)
+        usual = _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day
+        if place < first:
+            usual += _ALERTED_USD
+        whole = usual * (0.5 + rng.random())
+        calls = whole * (0.53 + 0.03 * bell(rng))
+        return Traded(_side(calls, rng), _side(whole - calls, rng))
+
+    def _spread(self, symbol: str, place: int) -> tuple[Shares, Shares]:
+        """Spread a session's trading over its minutes; a minute that leans to the ask trades less at the bid."""
+        session = self._market.calendar.all[place]
+        draw = stream(self._seed, "ticks", symbol, session.date).random
+        minutes = (session.close_us - session.open_us) // MINUTE
+        made = []
+        for _ in "CP":
+            weights = [0.2 + 1.6 * draw() for _ in range(minutes)]
+            leans = [0.6 * draw() - 0.3 for _ in range(minutes)]
+            pairs = list(zip(weights, leans, strict=True))
+            made.append(
+                Shares(_shares([w + w * e for w, e in pairs]), _shares([w - w * e for w, e in pairs]), _shares(weights))
+            )
+        return made[0], made[1]
+
+    def _row(self, symbol: str, place: int, now_us: int) -> Row:
+        session = self._market.calendar.all[place]
+        return row(session.open_us, {"date": session.date, **self.fields(symbol, place, now_us)})
+
+    def fields(self, symbol: str, place: int, now_us: int) -> dict[str, Any]:
+        """Return a session's trading as the daily series and the screener show it."""
+        calls, puts = self.traded(symbol, place, now_us)
+        before = [self.traded(symbol, earlier, now_us) for earlier in range(place - max(_AVERAGED), place)]
+        fields: dict[str, Any] = {
+            **_side_fields("call", calls, self.open_interest(symbol, place, "C")),
+            **_side_fields("put", puts, self.open_interest(symbol, place, "P")),
+            "bullish_premium": str(calls.ask + puts.bid),
+            "bearish_premium": str(calls.bid + puts.ask),
+        }
+        for days in _AVERAGED:
+            fields[f"avg_{days}_day_call_volume"] = _average([one.calls.volume for one in before[-days:]])
+            fields[f"avg_{days}_day_put_volume"] = _average([one.puts.volume for one in before[-days:]])
+        return fields
+
+    def open_interest(self, symbol: str, place: int, right: str) -> int:
+        """Return the open contracts of one right on the morning of a session: about nine days of its usual volume."""
+        character = profile(symbol)
+        usual = _CONTRACTS_ALERTED + _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day / 350
+        session = self._market.calendar.all[place]
+        drawn = stream(self._seed, "open interest", symbol, session.date, right).random()
+        return int(usual * (5.0 if right == "C" else 4.0) * (0.95 + 0.1 * drawn))
+
+    def activity(self, symbol: str, place: int) -> float:
+        """Return how busy a session is against a usual one, from 0.5 to 1.5."""
+        session = self._market.calendar.all[place]
+        return 0.5 + stream(self._seed, "volumes", symbol, session.date).random()
+
+
+def _side(whole: float, rng: Random) -> Side:
+    asked, bid = 0.42 + 0.014 * bell(rng), 0.42 + 0.014 * bell(rng)
+    return Side(int(whole * asked), int(whole * bid), int(whole), 150 + int(450 * rng.random()))
+
+
+def _shares(weights: Sequence[float]) -> array[float]:
+    sums = list(accumulate(weights))
+    return array("d", (one / sums[-1] for one in sums))
+
+
+def _part(side: Side, shares: Shares, minutes: int) -> Side:
+    """Return what a side had traded after so many minutes."""
+    if minutes <= 0:
+        return Side(0, 0, 0, side.each)
+    last = min(minutes, len(shares.total)) - 1
+    return Side(
+        int(side.ask * shares.ask[last]),
+        int(side.bid * shares.bid[last]),
+        int(side.total * shares.total[last]),
+        side.each,
+    )
+
+
+def _side_fields(name: str, side: Side, open_interest: int) -> dict[str, Any]:
+    return {
+        f"{name}_volume": side.volume,
+        f"{name}_volume_ask_side": side.ask_volume,
+        f"{name}_volume_bid_side": side.bid_volume,
+        f"{name}_premium": str(side.total),
+        f"net_{name}_premium": str(side.net),
+        f"{name}_open_interest": open_interest,
+    }
+
+
+def _average(volumes: Sequence[int]) -> str:
+    return f"{sum(volumes) / len(volumes):.12f}"

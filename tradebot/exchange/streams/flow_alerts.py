@@ -1,0 +1,119 @@
+"""Serve the websocket of the options-flow API at /socket: alerts as engine time passes.
+
+The token is part of the address. A client joins the channel `flow-alerts` and gets every alert from then on, as
+`[channel, row]`; there is no replay, so it asks the REST API for what it missed. Messages are made when the client has
+room for them, so a slow client uses no extra memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.types import Receive, Scope, Send
+
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.faces.flow import FlowSource
+from tradebot.exchange.flow.rows import Row
+from tradebot.exchange.flow.streamed import streamed
+from tradebot.exchange.streams.delivery import (
+    AS_IT_IS,
+    DROPPED,
+    FLOW_ALERTS,
+    STALLED,
+    Delivery,
+    Recipient,
+)
+from tradebot.exchange.streams.frames import Message
+from tradebot.exchange.streams.handshakes import refuse
+from tradebot.exchange.streams.socket import Socket
+
+PATH = "/socket"
+CHANNEL = "flow-alerts"
+_UNAUTHORIZED = {"message": "unauthorized"}
+_SLOW = Message(["error", {"response": {"reason": "slow client"}, "status": "error"}])
+
+
+class FlowAlertStream:
+    """The stream's ASGI application; call `wake` whenever engine time has moved."""
+
+    def __init__(self, engine: Engine, source: FlowSource, delivery: Delivery = AS_IT_IS) -> None:
+        self.engine = engine
+        self.source = source
+        self.delivery = delivery
+        self._sockets: set[Socket] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or refuse its handshake with a 401 if its token opens no account."""
+        (token,) = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[-1:]
+        if token not in {account.key_id for account in self.engine.accounts.values()}:
+            await refuse(receive, send, 401, _UNAUTHORIZED)
+            return
+        socket = Socket(scope, receive, send, binary=False, farewell=_SLOW)
+        client = _Client(socket, token, self)
+        socket.source = client.next_message
+        self._sockets.add(socket)
+        try:
+            await socket.serve(client.hear)
+        finally:
+            self._sockets.discard(socket)
+            self.delivery.forget(client.recipient)
+
+    def wake(self) -> None:
+        """Let every client receive what has happened since the last call."""
+        for socket in self._sockets:
+            socket.wake()
+
+
+class _Client:
+    """One connection: whether it joined, and the engine time up to which it has received alerts."""
+
+    def __init__(self, socket: Socket, token: str, stream: FlowAlertStream) -> None:
+        self.recipient = Recipient(CHANNEL, token)
+        self._socket = socket
+        self._stream = stream
+        self._told_us: int | None = None
+        self._telling: Iterator[Message] = iter(())
+
+    def hear(self, message: dict[str, Any] | None) -> None:
+        """Answer one message: a join, or something that this API doesn't know."""
+        channel = None if message is None else message.get("channel")
+        if message is None or message.get("msg_type") != "join" or channel != CHANNEL:
+            reason = {"response": {"reason": "unknown channel or message"}, "status": "error"}
+            self._socket.put(Message([str(channel or "error")[:80], reason]))
+            return
+        self._socket.put(Message([CHANNEL, {"response": {}, "status": "ok"}]))
+        if self._told_us is None:
+            self._told_us = self._stream.engine.now_us
+
+    def next_message(self) -> Message | None:
+        """Return the next alert for the client, or None until engine time moves."""
+        message = next(self._telling, None)
+        if message is None and self._told_us is not None and self._told_us < self._stream.engine.now_us:
+            self._telling = self._news(self._told_us)
+            self._told_us = self._stream.engine.now_us
+            message = next(self._telling, None)
+        return message
+
+    def _news(self, from_us: int) -> Iterator[Message]:
+        """Yield the alerts that became known since, oldest first."""
+        stream = self._stream
+        known = stream.source.alerts((), stream.engine.now_us)
+        for alert in reversed(list(_since(known, from_us))):
+            for given in stream.delivery.deliver(FLOW_ALERTS, "", streamed(alert.fields), self.recipient):
+                if given is DROPPED:
+                    self._socket.drop()
+                    return
+                if given is STALLED:
+                    self._socket.stall()
+                    return
+                yield Message([CHANNEL, given])
+
+
+def _since(rows: Iterable[Row], from_us: int) -> Iterator[Row]:
+    """Yield the rows known after a time; the rows come newest first."""
+    for one in rows:
+        if one.at_us <= from_us:
+            return
+        yield one

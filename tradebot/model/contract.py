@@ -1,0 +1,78 @@
+"""How the rows of a reply differ from the fields that their source documents."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Breach(StrEnum):
+    """A way to differ. A new field harms nothing; each of the others may make rows unusable.
+
+    GONE: a documented field isn't there. NEW: a field isn't documented. RETYPED: a value has another type. NULL: a
+    value is null that never is. FOREIGN: a row belongs to a ticker that we didn't ask about.
+    """
+
+    GONE = "gone"
+    NEW = "new"
+    RETYPED = "retyped"
+    NULL = "null"
+    FOREIGN = "foreign"
+
+    @property
+    def harms(self) -> bool:
+        """Return True if a reader of the rows may be misled."""
+        return self is not Breach.NEW
+
+
+@dataclass(frozen=True, slots=True)
+class ContractFinding:
+    """One difference: in how many rows it was found, and an example. `field` is empty if it is about whole rows."""
+
+    breach: Breach
+    field: str
+    rows: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedReply:
+    """What a reply's check found: of `rows` received rows, the findings and, by field, how many values were null."""
+
+    endpoint: str
+    symbol: str | None
+    at: datetime
+    rows: int
+    findings: tuple[ContractFinding, ...] = ()
+    nulls: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference in all current replies of a kind of facts: `rows` of `of` rows have it."""
+
+    kind: str
+    breach: Breach
+    field: str
+    rows: int
+    of: int
+    example: str
+
+    @property
+    def share(self) -> Decimal:
+        """Return the share of the rows that have it."""
+        return Decimal(self.rows) / self.of if self.of else Decimal(0)
+
+    def __str__(self) -> str:
+        """Return it as a person reads it, without the example."""
+        rows = f"in {self.rows:,} of {self.of:,} rows"
+        if self.breach is Breach.FOREIGN:
+            return f"{self.kind}: another ticker {rows}"
+        if self.breach is Breach.GONE:
+            return f"{self.kind}: the field {self.field} is gone {rows}"
+        if self.breach is Breach.NEW:
+            return f"{self.kind}: a new field {self.field} {rows}"
+        if self.breach is Breach.NULL:
+            return f"{self.kind}: {self.field} is null {rows}"
+        return f"{self.kind}: {self.field or 'the row'} has another type {rows}"

@@ -1,0 +1,67 @@
+"""The pull of the price at which the next expiring options would cost their writers least."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tradebot.model.flow import FlowAlert
+from tradebot.model.inputs import Input
+from tradebot.model.kind import NEW_YORK
+from tradebot.signals.formula import clamp
+from tradebot.signals.kinds import flow_alerts, max_pain
+from tradebot.signals.kinds.max_pain import PainAt
+from tradebot.signals.scoring import Known, ScoreComponent
+
+REACH_DAYS = 7
+WIDTH = 0.05
+
+
+class Pull(NamedTuple):
+    """The next expiry's max pain, how many days away it is, and the newest alert that knows the stock's price."""
+
+    pain: PainAt
+    days: int
+    alert: FlowAlert
+    price: float
+
+
+def _pull(known: Known) -> Pull | None:
+    today = known.now.astimezone(NEW_YORK).date()
+    ahead = (level for level in max_pain.KIND.of(known.facts.known) or () if level.expiry >= today)
+    pain = next(ahead, None)
+    priced = (alert for alert in reversed(known.facts.alerts) if alert.underlying_price is not None)
+    alert = next(priced, None)
+    if pain is None or alert is None or alert.underlying_price is None or alert.at <= known.now - known.lookback:
+        return None
+    days = (pain.expiry - today).days
+    return Pull(pain, days, alert, float(alert.underlying_price)) if days < REACH_DAYS else None
+
+
+def _value(known: Known) -> float | None:
+    """Return the distance to max pain: in full at 5 percent of the price, and the less the later the expiry."""
+    pull = _pull(known)
+    if pull is None:
+        return None
+    return clamp((pull.pain.price - pull.price) / (WIDTH * pull.price), -1.0, 1.0) * (1 - pull.days / REACH_DAYS)
+
+
+def _inputs(known: Known) -> Iterator[Input]:
+    pull = _pull(known)
+    if pull is not None:
+        yield Input("pain", pull.pain.price, "USD", pull.pain.expiry, pull.pain.expiry.isoformat())
+        yield Input("price", pull.price, "USD", pull.alert.at, pull.alert.id)
+        yield Input("days", pull.days, "days")
+
+
+COMPONENT = ScoreComponent(
+    name="max_pain",
+    family="expiry",
+    reads=(max_pain.KIND, flow_alerts.KIND),
+    sign="bullish if the next expiry's max pain is above the price",
+    formula="clamp((pain - price) / (0.05 * price), -1, 1) * (1 - days / 7)",
+    absent="no expiry within a week, or no alert within the lookback that says what the stock costs",
+    value=_value,
+    inputs=_inputs,
+    source=lambda known: f"expiry {pull.pain.expiry:%m-%d}" if (pull := _pull(known)) else "no expiry",
+    after="our own",
+    evidence="Ni, Pearson & Poteshman 2005 and Filippou, Garcia-Ares & Zapatero 2022, around monthly expiries",
+)

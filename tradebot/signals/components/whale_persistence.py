@@ -1,0 +1,77 @@
+"""Whether large alerts keep coming in the flow's direction."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from math import fsum
+from statistics import median
+from typing import NamedTuple
+
+from tradebot.model.inputs import Input
+from tradebot.signals.following import flow_input, followed
+from tradebot.signals.kinds import flow_alerts, options_volume
+from tradebot.signals.scoring import USD, Known, ScoreComponent
+
+LARGE = 3
+"""How many times the session's median premium a large alert has."""
+LEAST_ALERTS = 3
+LEAST_S = 1_800
+
+
+class _Large(NamedTuple):
+    """The session's large alerts: their premium in USD with the flow and against it, and how those with it came."""
+
+    along_usd: float
+    against_usd: float
+    number: int
+    span_s: float
+
+
+def _large(known: Known) -> _Large:
+    """Return what the session's large single-leg alerts add up to."""
+    alerts = [alert for alert in known.facts.alerts if not alert.has_multileg and alert.at <= known.now]
+    if not known.direction or not alerts:
+        return _Large(0.0, 0.0, 0, 0.0)
+    least = LARGE * median(alert.premium for alert in alerts)
+    large = [(alert, alert.direction.sign * known.direction) for alert in alerts if alert.premium >= least]
+    times = [alert.at for alert, sign in large if sign > 0]
+    return _Large(
+        fsum(float(alert.premium) for alert, sign in large if sign > 0),
+        fsum(float(alert.premium) for alert, sign in large if sign < 0),
+        len(times),
+        (max(times) - min(times) if times else timedelta()).total_seconds(),
+    )
+
+
+def _value(known: Known) -> float | None:
+    """Return the flow times the net share of large premium that goes with it, if that came at least three times."""
+    along, against, number, span_s = _large(known)
+    lasting = number >= LEAST_ALERTS and span_s >= LEAST_S
+    return followed(known, max(0.0, (along - against) / (along + against)) if lasting else 0.0)
+
+
+def _inputs(known: Known) -> Iterator[Input]:
+    large = _large(known)
+    yield Input("along", large.along_usd, USD)
+    yield Input("against", large.against_usd, USD)
+    yield Input("count", large.number, "alerts")
+    yield Input("span_s", large.span_s, "seconds")
+    yield from flow_input(known)
+
+
+COMPONENT = ScoreComponent(
+    name="whale_persistence",
+    family="options_flow",
+    follows="flow",
+    reads=(flow_alerts.KIND, options_volume.KIND),
+    sign="with the flow if at least three large alerts over half an hour or more go with it",
+    formula=(
+        f"flow * ((max(0, (along - against) / (along + against)) if span_s >= {LEAST_S} else 0)"
+        f" if count >= {LEAST_ALERTS} else 0)"
+    ),
+    absent="no direction of the flow",
+    value=_value,
+    inputs=_inputs,
+    source=lambda known: f"{len(known.facts.alerts)} alerts of this session",
+    after="the bot before this one: three strong readings over half an hour, here of stored alerts",
+    inferred=f"what a large alert is: {LARGE} times the session's median premium or more",
+)

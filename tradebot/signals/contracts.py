@@ -1,0 +1,129 @@
+"""Check the rows of replies against the fields that their source documents, and judge what all replies show together.
+
+Rows with the same fields and types are counted together, so each such shape is looked at once, however many rows have
+it. No row is left out.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift
+
+LONGEST_EXAMPLE = 160
+LEAST_ROWS = 100
+"""How many rows a field's usual share of nulls, and its current one, must at least come from to be compared."""
+NULLS_ABOVE = 0.25
+"""How far above its usual share the share of a field's nulls may rise before that is a finding."""
+
+_TYPES: Mapping[str, frozenset[type]] = {
+    "text": frozenset({str}),
+    "decimal": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float, Decimal}),
+    "boolean": frozenset({bool}),
+    "list": frozenset({list}),
+    "object": frozenset({dict}),
+}
+_NOT_AN_OBJECT = "an object"
+_Shape = tuple[tuple[str, ...], tuple[type, ...]]
+
+
+class Checked(NamedTuple):
+    """What differs from the contract, and how many values of each field are null, documented or not."""
+
+    findings: tuple[ContractFinding, ...] = ()
+    nulls: Mapping[str, int] = {}
+
+
+class _Found(NamedTuple):
+    breach: Breach
+    field: str
+    example: str
+
+
+def check(fields: Mapping[str, str], rows: Iterable[object]) -> Checked:
+    """Compare rows with the documented fields; without any documented field there is nothing to compare."""
+    if not fields:
+        return Checked()
+    counts: Counter[_Shape] = Counter()
+    first: dict[_Shape, Mapping[str, object]] = {}
+    strays = list[object]()
+    for row in rows:
+        if isinstance(row, dict):
+            shape = tuple(row), tuple(map(type, row.values()))
+            counts[shape] += 1
+            if shape not in first:
+                first[shape] = row
+        else:
+            strays.append(row)
+    found: dict[tuple[Breach, str], list[ContractFinding]] = defaultdict(list)
+    nulls: Counter[str] = Counter()
+    for shape, row in first.items():
+        nulls.update({name: counts[shape] for name, value in row.items() if value is None})
+        for breach, name, example in _differences(fields, row):
+            found[breach, name].append(ContractFinding(breach, name, counts[shape], example))
+    if strays:
+        stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], _NOT_AN_OBJECT))
+        found[Breach.RETYPED, ""].append(stray)
+    return Checked(tuple(_together(each) for _, each in sorted(found.items())), dict(nulls))
+
+
+def foreign(rows: Sequence[object]) -> ContractFinding:
+    """Return the finding of rows, at least one, that belong to another ticker than the one asked for."""
+    return ContractFinding(Breach.FOREIGN, "", len(rows), _excerpt(rows[0]))
+
+
+def _together(same: Sequence[ContractFinding]) -> ContractFinding:
+    return ContractFinding(same[0].breach, same[0].field, sum(each.rows for each in same), same[0].example)
+
+
+def _differences(fields: Mapping[str, str], row: Mapping[str, object]) -> Iterator[_Found]:
+    for name, documented in fields.items():
+        kind, marks = documented.rstrip("?*"), documented[len(documented.rstrip("?*")) :]
+        if name not in row:
+            if "*" not in marks:
+                yield _Found(Breach.GONE, name, _excerpt(row))
+        elif row[name] is None:
+            if "?" not in marks:
+                yield _Found(Breach.NULL, name, _excerpt(row))
+        elif type(row[name]) not in _TYPES[kind]:
+            yield _Found(Breach.RETYPED, name, _excerpt(row[name], kind))
+    for name in row.keys() - fields.keys():
+        yield _Found(Breach.NEW, str(name)[:LONGEST_EXAMPLE], _excerpt(row[name]))
+
+
+def _excerpt(value: object, expected: str = "") -> str:
+    """Return a value as it came, cut short; and what was expected instead, if that can be said."""
+    return repr(value)[:LONGEST_EXAMPLE] + (f" instead of {expected}" if expected else "")
+
+
+def drifts(replies: Iterable[CheckedReply]) -> tuple[Drift, ...]:
+    """Return what differs in these replies, by kind: the harmful first, those in the largest share of rows first."""
+    rows: Counter[str] = Counter()
+    found: dict[tuple[str, Breach, str], list[ContractFinding]] = defaultdict(list)
+    for reply in replies:
+        rows[reply.endpoint] += reply.rows
+        for finding in reply.findings:
+            found[reply.endpoint, finding.breach, finding.field].append(finding)
+    together = (
+        Drift(kind, breach, name, sum(each.rows for each in same), rows[kind], same[0].example)
+        for (kind, breach, name), same in found.items()
+    )
+    return tuple(sorted(together, key=lambda drift: (not drift.breach.harms, -drift.share, str(drift))))
+
+
+def broken(found: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
+    """Return the harmful differences that are in more than this share of the rows."""
+    return tuple(drift for drift in found if drift.breach.harms and drift.share > largest_share)
+
+
+def null_shares(replies: Iterable[CheckedReply]) -> Mapping[str, Mapping[str, tuple[int, int]]]:
+    """Return, by kind and field, how many values were null, of how many rows; fields without a null are left out."""
+    rows: Counter[str] = Counter()
+    nulls: dict[str, Counter[str]] = defaultdict(Counter)
+    for reply in replies:
+        rows[reply.endpoint] += reply.rows
+        nulls[reply.endpoint].update(reply.nulls)
+    return {kind: {name: (count, rows[kind]) for name, count in each.items()} for kind, each in nulls.items()}

@@ -1,0 +1,31 @@
+"""When the next event of a company is due, by the calendars that are known."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
+
+from tradebot.model.kind import NEW_YORK, AnyKind
+from tradebot.model.record import SymbolFacts
+from tradebot.signals.kinds import fda_calendar
+from tradebot.signals.normalize import source_ticker
+
+READS: tuple[AnyKind, ...] = (fda_calendar.KIND,)
+"""The kinds of facts that events are read from."""
+FIRST_TRADE, CLOSE = time(4), time(16)
+"""When trading before the session begins in New York, and when the session ends."""
+
+
+def next_event(facts: SymbolFacts, market: Mapping[str, object], now: datetime) -> datetime | None:
+    """Return when the symbol's next event may come at the earliest, in UTC; None if no event is known.
+
+    An event of which only the date is known may come as soon as somebody could trade on it that day.
+    """
+    return min((due for due in _due(facts, market) if due >= now), default=None)
+
+
+def _due(facts: SymbolFacts, market: Mapping[str, object]) -> Iterator[datetime]:
+    for event in (fda_calendar.KIND.of(market) or {}).get(source_ticker(facts.symbol).upper(), ()):
+        yield _at(event.start, FIRST_TRADE)
+
+
+def _at(day: date, at: time) -> datetime:
+    return datetime.combine(day, at, NEW_YORK).astimezone(UTC)

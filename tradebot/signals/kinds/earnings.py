@@ -1,0 +1,94 @@
+"""When a company reports its earnings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+
+from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
+from tradebot.signals import rows
+
+UNKNOWN = "unknown"
+WHEN = ("premarket", "postmarket", UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class EarningsReport:
+    """One report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
+
+    `seen` is the day of the reply for a report that is still to come, and the report's own date for an earlier one.
+    """
+
+    id: str
+    symbol: str
+    seen: date
+    date: date
+    when: str
+
+
+class EarningsFacts(NamedTuple):
+    """The next report as the last reply had it, which may be past by now. `next` is None if it had none."""
+
+    next: date | None
+    when: str
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/earnings/{ticker}", {})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> EarningsReport:
+    day = rows.day(row, "report_date")
+    when = (rows.optional(rows.text, row, "report_time") or UNKNOWN).lower()
+    if when not in WHEN:
+        raise rows.BadRowError("report_time is none that the source documents")
+    return EarningsReport(day.isoformat(), symbol, min(day, at.astimezone(NEW_YORK).date()), day, when)
+
+
+def _condense(reports: Sequence[EarningsReport]) -> EarningsFacts:
+    """Return the next report. If its date was moved, the date in the last reply is the one that counts."""
+    newest = max(report.seen for report in reports)
+    coming = [report for report in reports if report.seen == newest and report.date >= newest]
+    following = min(coming, key=lambda report: report.date)
+    return EarningsFacts(following.date, following.when)
+
+
+KIND = Kind(
+    name="earnings",
+    unit="date",
+    sign="none: when the next report is due",
+    absent="no report known",
+    source="Unusual Whales, earnings",
+    fact=EarningsReport,
+    request=_request,
+    parse=_parse,
+    moment=lambda report: report.seen,
+    lean=lambda report: report,
+    condense=_condense,
+    poll_s=86_400,
+    past_days=7,
+    max_age_s=7 * 86_400,
+    phase=Phase.MORNING,
+    fields={
+        "report_date": "text",
+        "report_time": "text?",
+        "source": "text?",
+        "ending_fiscal_quarter": "text?",
+        "actual_eps": "decimal?",
+        "street_mean_est": "decimal?",
+        "expected_move": "decimal?",
+        "expected_move_perc": "decimal?",
+        "long_straddle_1d": "decimal?",
+        "long_straddle_1w": "decimal?",
+        "short_straddle_1d": "decimal?",
+        "short_straddle_1w": "decimal?",
+        "pre_earnings_move_1d": "decimal?",
+        "pre_earnings_move_3d": "decimal?",
+        "pre_earnings_move_1w": "decimal?",
+        "pre_earnings_move_2w": "decimal?",
+        "post_earnings_move_1d": "decimal?",
+        "post_earnings_move_3d": "decimal?",
+        "post_earnings_move_1w": "decimal?",
+        "post_earnings_move_2w": "decimal?",
+    },
+)

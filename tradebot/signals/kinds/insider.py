@@ -1,0 +1,96 @@
+"""What a company's insiders bought and sold, by day."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.signals import rows
+
+LOOKBACK_DAYS = 182
+"""Half a year, as in the study that the component is built on."""
+_SIDES = {"buy": True, "sell": False}
+
+
+@dataclass(frozen=True, slots=True)
+class InsiderDay:
+    """All purchases, or all sales, by insiders of one company on one day; premium in USD."""
+
+    id: str
+    symbol: str
+    date: date
+    bought: bool
+    insiders: int
+    transactions: int
+    premium: Decimal
+
+
+class InsiderSide(NamedTuple):
+    """The part of an insiders' day that decisions read: how many insiders bought, or sold."""
+
+    date: date
+    bought: bool
+    insiders: int
+
+
+class InsiderFacts(NamedTuple):
+    """How many insiders bought and how many sold in the past half-year, each counted once a day; and the last day."""
+
+    buyers: int
+    sellers: int
+    last: date
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/insider/{ticker}/ticker-flow", {"limit": "500"})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> InsiderDay:
+    day, side = rows.past_day(row, "date", at), rows.text(row, "buy_sell").lower()
+    if side not in _SIDES:
+        raise rows.BadRowError("buy_sell is neither buy nor sell")
+    insiders, transactions = (rows.count(row, name) for name in ("uniq_insiders", "transactions"))
+    premium = rows.number(row, "premium")
+    return InsiderDay(f"{day.isoformat()}/{side}", symbol, day, _SIDES[side], insiders, transactions, abs(premium))
+
+
+def insider_side(day: InsiderDay) -> InsiderSide:
+    """Return how many insiders bought, or sold, on one day."""
+    return InsiderSide(day.date, day.bought, day.insiders)
+
+
+def _condense(days: Sequence[InsiderSide]) -> InsiderFacts:
+    """Return the sums over all days."""
+    buyers, sellers = (sum(day.insiders for day in days if day.bought is bought) for bought in (True, False))
+    return InsiderFacts(buyers, sellers, max(day.date for day in days))
+
+
+KIND = Kind(
+    name="insider",
+    unit="insiders, USD",
+    sign="purchases are bullish; sales are bearish and count less",
+    absent="no trade by an insider in the past half-year",
+    source="Unusual Whales, insider ticker flow",
+    fact=InsiderDay,
+    request=_request,
+    parse=_parse,
+    moment=lambda day: day.date,
+    lean=insider_side,
+    condense=_condense,
+    poll_s=86_400,
+    past_days=LOOKBACK_DAYS,
+    core=True,
+    max_age_s=5 * 86_400,
+    phase=Phase.MORNING,
+    fields={
+        "date": "text",
+        "buy_sell": "text",
+        "avg_price": "number",
+        "premium": "decimal",
+        "transactions": "integer",
+        "uniq_insiders": "integer",
+        "volume": "integer",
+    },
+)

@@ -1,0 +1,118 @@
+"""Premium and volume of all option trades of a symbol, by the minute and by the side of the quote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from math import fsum
+from typing import NamedTuple
+
+from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.signals import rows
+
+
+@dataclass(frozen=True, slots=True)
+class NetPremTick:
+    """One minute of a symbol's option trades: what was traded in it, not since the open.
+
+    Net premium is that of the ask side less that of the bid side, in USD. Sides are in contracts.
+    """
+
+    id: str
+    symbol: str
+    at: datetime
+    net_call_premium: Decimal
+    net_put_premium: Decimal
+    call_ask: int
+    call_bid: int
+    put_ask: int
+    put_bid: int
+
+
+class LeanTick(NamedTuple):
+    """The part of a minute that decisions read: signed premium in USD, and contracts that are bullish or bearish."""
+
+    at: datetime
+    calls_usd: float
+    puts_usd: float
+    bullish: int
+    bearish: int
+
+
+class NetPremFacts(NamedTuple):
+    """The session's `ticks` up to `at`.
+
+    `calls_usd` and `puts_usd` are the net premiums of all minutes, `gross_usd` the sum of the minutes' magnitudes.
+    `bullish` are contracts bought as calls or sold as puts, `bearish` the reverse.
+    """
+
+    at: datetime
+    ticks: int
+    calls_usd: float
+    puts_usd: float
+    gross_usd: float
+    bullish: int
+    bearish: int
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/stock/{ticker}/net-prem-ticks", {"date": session.isoformat()})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> NetPremTick:
+    when = rows.past_time(row, "tape_time", at)
+    calls, puts = rows.number(row, "net_call_premium"), rows.number(row, "net_put_premium")
+    names = ("call_volume_ask_side", "call_volume_bid_side", "put_volume_ask_side", "put_volume_bid_side")
+    return NetPremTick(when.isoformat(), symbol, when, calls, puts, *(rows.count(row, name) for name in names))
+
+
+def lean_tick(tick: NetPremTick) -> LeanTick:
+    """Return one minute's signed premium and contracts."""
+    calls, puts = float(tick.net_call_premium), float(tick.net_put_premium)
+    return LeanTick(tick.at, calls, puts, tick.call_ask + tick.put_bid, tick.call_bid + tick.put_ask)
+
+
+def _condense(ticks: Sequence[LeanTick]) -> NetPremFacts:
+    """Return the sums over the session so far."""
+    return NetPremFacts(
+        max(tick.at for tick in ticks),
+        len(ticks),
+        fsum(tick.calls_usd for tick in ticks),
+        fsum(tick.puts_usd for tick in ticks),
+        fsum(abs(tick.calls_usd) + abs(tick.puts_usd) for tick in ticks),
+        sum(tick.bullish for tick in ticks),
+        sum(tick.bearish for tick in ticks),
+    )
+
+
+KIND = Kind(
+    name="net_prem_ticks",
+    unit="USD of premium, contracts",
+    sign="calls at the ask and puts at the bid are bullish",
+    absent="no tick of this session",
+    source="Unusual Whales, net premium ticks",
+    fact=NetPremTick,
+    request=_request,
+    parse=_parse,
+    moment=lambda tick: tick.at,
+    lean=lean_tick,
+    condense=_condense,
+    poll_s=540,
+    max_age_s=1_800,
+    phase=Phase.OPEN,
+    fields={
+        "date": "text",
+        "tape_time": "text",
+        "call_volume": "integer",
+        "call_volume_ask_side": "integer",
+        "call_volume_bid_side": "integer",
+        "put_volume": "integer",
+        "put_volume_ask_side": "integer",
+        "put_volume_bid_side": "integer",
+        "net_call_premium": "decimal",
+        "net_call_volume": "integer",
+        "net_put_premium": "decimal",
+        "net_put_volume": "integer",
+        "net_delta": "decimal",
+    },
+)

@@ -1,0 +1,114 @@
+"""The premium of all option trades of each session."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from statistics import median
+from typing import NamedTuple
+
+from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
+from tradebot.signals import rows
+
+SESSIONS = 20
+"""How many finished sessions say what is usual for a symbol: about a month."""
+_DONE = time(16, 15)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsVolume:
+    """The premium in USD of all option trades of one session; `done` if the reply came after the session's trades.
+
+    Bullish premium bought calls and sold puts, and bearish premium is the reverse. The rest of the calls' and puts'
+    premium traded between the quote's sides.
+    """
+
+    id: str
+    symbol: str
+    date: date
+    call_premium: Decimal
+    put_premium: Decimal
+    bullish_premium: Decimal
+    bearish_premium: Decimal
+    done: bool
+
+
+class SessionPremium(NamedTuple):
+    """The part of a session's option trades that decisions read: premium in USD, and whether no trade can follow."""
+
+    date: date
+    premium_usd: float
+    done: bool
+
+
+class OptionsVolumeFacts(NamedTuple):
+    """The median daily premium, in USD, over the last finished `sessions`, at most 20; 0 if there is none."""
+
+    trailing_premium_usd: float
+    sessions: int
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/stock/{ticker}/options-volume", {"limit": "30"})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> OptionsVolume:
+    day = rows.past_day(row, "date", at)
+    names = ("call_premium", "put_premium", "bullish_premium", "bearish_premium")
+    calls, puts, bullish, bearish = (rows.not_negative(row, name) for name in names)
+    here = at.astimezone(NEW_YORK)
+    done = here.date() > day or here.time() >= _DONE
+    return OptionsVolume(day.isoformat(), symbol, day, calls, puts, bullish, bearish, done)
+
+
+def session_premium(volume: OptionsVolume) -> SessionPremium:
+    """Return the total premium of one session."""
+    return SessionPremium(volume.date, float(volume.call_premium + volume.put_premium), volume.done)
+
+
+def _condense(sessions: Sequence[SessionPremium]) -> OptionsVolumeFacts:
+    """Return the median over the last finished sessions: a single busy day doesn't move it much."""
+    last = sorted(session for session in sessions if session.done)[-SESSIONS:]
+    return OptionsVolumeFacts(median(session.premium_usd for session in last) if last else 0.0, len(last))
+
+
+KIND = Kind(
+    name="options_volume",
+    unit="USD of premium",
+    sign="none: how much premium trades on a usual day",
+    absent="no session known",
+    source="Unusual Whales, options volume",
+    fact=OptionsVolume,
+    request=_request,
+    parse=_parse,
+    moment=lambda volume: volume.date,
+    lean=session_premium,
+    condense=_condense,
+    poll_s=86_400,
+    past_days=45,
+    max_age_s=4 * 86_400,
+    phase=Phase.MORNING,
+    fields={
+        "date": "text",
+        "call_volume": "integer",
+        "put_volume": "integer",
+        "call_volume_ask_side": "integer",
+        "call_volume_bid_side": "integer",
+        "put_volume_ask_side": "integer",
+        "put_volume_bid_side": "integer",
+        "call_open_interest": "integer",
+        "put_open_interest": "integer",
+        "call_premium": "decimal",
+        "put_premium": "decimal",
+        "net_call_premium": "decimal",
+        "net_put_premium": "decimal",
+        "bullish_premium": "decimal",
+        "bearish_premium": "decimal",
+        "avg_3_day_call_volume": "decimal",
+        "avg_3_day_put_volume": "decimal",
+        "avg_7_day_call_volume": "decimal",
+        "avg_7_day_put_volume": "decimal",
+        "avg_30_day_call_volume": "decimal",
+        "avg_30_day_put_volume": "decimal",
+    },
+)

@@ -1,0 +1,89 @@
+"""How much a price moved over the last month, and how much options expect it to move over the next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.signals import rows
+
+
+@dataclass(frozen=True, slots=True)
+class RealizedVolatility:
+    """Volatilities as fractions a year: `implied` on `day`, and `realized` over the month that ended on `measured`.
+
+    The source shifts realized volatility back by 30 days, so that it stands beside what was implied for that month.
+    Only from `measured` on could it be known. It is None for a month that hasn't ended.
+    """
+
+    id: str
+    symbol: str
+    day: date
+    implied: Decimal | None
+    measured: date | None
+    realized: Decimal | None
+
+
+class VolatilityFacts(NamedTuple):
+    """The last known volatilities as fractions a year, each with its date; None if none is known."""
+
+    implied: float | None
+    day: date | None
+    realized: float | None
+    measured: date | None
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/stock/{ticker}/volatility/realized", {"date": session.isoformat(), "timeframe": "3M"})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> RealizedVolatility:
+    day, implied = rows.past_day(row, "date", at), rows.optional(rows.not_negative, row, "implied_volatility")
+    realized = rows.optional(rows.not_negative, row, "realized_volatility")
+    measured = None if realized is None else rows.past_day(row, "unshifted_rv_date", at)
+    return RealizedVolatility(day.isoformat(), symbol, day, implied, measured, realized)
+
+
+def _moment(volatility: RealizedVolatility) -> date:
+    """Return the date from which on all of the row could be known."""
+    return max(volatility.day, volatility.measured or volatility.day)
+
+
+def condense(volatilities: Sequence[RealizedVolatility]) -> VolatilityFacts:
+    """Return the last implied and the last realized volatility, which come from different rows."""
+    implied = max((each for each in volatilities if each.implied is not None), key=lambda v: v.day, default=None)
+    realized = max((each for each in volatilities if each.measured), key=lambda v: v.measured or v.day, default=None)
+    return VolatilityFacts(
+        float(implied.implied) if implied and implied.implied is not None else None,
+        implied.day if implied else None,
+        float(realized.realized) if realized and realized.realized is not None else None,
+        realized.measured if realized else None,
+    )
+
+
+KIND = Kind(
+    name="realized_volatility",
+    unit="fraction a year",
+    sign="none: the more, the more the price moves",
+    absent="no volatility of the last week",
+    source="Unusual Whales, realized volatility",
+    fact=RealizedVolatility,
+    request=_request,
+    parse=_parse,
+    moment=_moment,
+    lean=lambda volatility: volatility,
+    condense=condense,
+    poll_s=86_400,
+    past_days=7,
+    fields={
+        "date": "text",
+        "implied_volatility": "decimal?",
+        "price": "decimal",
+        "realized_volatility": "decimal?",
+        "unshifted_rv_date": "text?",
+    },
+    max_age_s=432_000,
+    phase=Phase.MORNING,
+)

@@ -1,0 +1,43 @@
+"""Net option premium of each sector."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from tradebot.model.kind import Kind, Phase, Request, Scope
+from tradebot.signals.kinds import market_tide
+from tradebot.signals.kinds.market_tide import TideTick
+
+
+def _request(sector: str, session: date) -> Request:
+    return Request(f"/api/market/{sector}/sector-tide", {"date": session.isoformat()})
+
+
+def _condense(ticks: Sequence[TideTick]) -> TideTick:
+    """Return the last tick: the series is cumulative."""
+    return max(ticks, key=lambda tick: (tick.at, tick.id))
+
+
+KIND = Kind(
+    name="sector_tide",
+    unit="USD of premium",
+    sign="calls minus puts; positive is bullish",
+    absent="no tick of this session",
+    source="Unusual Whales, sector tide",
+    fact=TideTick,
+    request=_request,
+    parse=market_tide.KIND.parse,
+    moment=lambda tick: tick.at,
+    lean=lambda tick: tick,
+    condense=_condense,
+    poll_s=540,
+    scope=Scope.SECTOR,
+    fields={
+        "date": "text",
+        "net_call_premium": "decimal",
+        "net_put_premium": "decimal",
+        "net_volume": "integer",
+        "timestamp": "text",
+    },
+    max_age_s=1_800,
+    phase=Phase.OPEN,
+)

@@ -1,0 +1,78 @@
+"""Shares sold short, as reported twice a month."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.signals import rows
+
+PUBLISHED_AFTER = timedelta(days=11)
+"""How long after its date short interest is published, at least: two business days to report it, seven to publish."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShortInterest:
+    """The short interest of one symbol on one settlement date.
+
+    `interest` is a fraction of the float, which is `float_shares`. `days_to_cover` is short interest over the average
+    daily volume. `fee_rate` is what borrowing shares costs, in percent a year, or None if the source doesn't say.
+    """
+
+    id: str
+    symbol: str
+    date: date
+    interest: Decimal
+    days_to_cover: Decimal
+    float_shares: Decimal
+    fee_rate: Decimal | None
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/shorts/{ticker}/interest-float/v2", {})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> ShortInterest:
+    day = rows.past_day(row, "market_date", at)
+    interest, days_to_cover = rows.not_negative(row, "si_float"), rows.not_negative(row, "days_to_cover")
+    fee_rate = rows.optional(rows.number, row, "fee_rate")
+    return ShortInterest(
+        day.isoformat(), symbol, day, interest, days_to_cover, rows.positive(row, "total_float"), fee_rate
+    )
+
+
+def _condense(reports: Sequence[ShortInterest]) -> ShortInterest:
+    """Return the last report."""
+    return max(reports, key=lambda report: report.date)
+
+
+KIND = Kind(
+    name="short_interest",
+    unit="fraction of the float, days to cover, percent a year",
+    sign="none: the more, the more shares are sold short",
+    absent="no report of the last weeks",
+    source="Unusual Whales, short interest and float",
+    fact=ShortInterest,
+    request=_request,
+    parse=_parse,
+    moment=lambda report: report.date + PUBLISHED_AFTER,
+    lean=lambda report: report,
+    condense=_condense,
+    poll_s=86_400,
+    past_days=45,
+    fields={
+        "days_to_cover": "decimal",
+        "fee_rate": "decimal?",
+        "market_date": "text",
+        "rebate_rate": "decimal?",
+        "short_interest": "integer",
+        "short_shares_available": "integer?",
+        "si_float": "decimal",
+        "si_float_with_synth_long_pct_of_total_shares": "decimal?",
+        "symbol": "text",
+        "total_float": "integer",
+    },
+    max_age_s=432_000,
+    phase=Phase.MORNING,
+)

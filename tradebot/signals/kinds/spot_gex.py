@@ -1,0 +1,82 @@
+"""Dealers' gamma at the price of each minute."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from statistics import fmean
+from typing import NamedTuple
+
+from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.signals import rows
+
+
+@dataclass(frozen=True, slots=True)
+class SpotExposure:
+    """What dealers have to trade, in USD, if the price moves by one percent, by open interest.
+
+    It is positive if dealers are long gamma, and so trade against the move. The source assumes that dealers bought all
+    calls and sold all puts.
+    """
+
+    id: str
+    symbol: str
+    at: datetime
+    gamma: Decimal
+
+
+class SpotGamma(NamedTuple):
+    """The part of a spot exposure that decisions read."""
+
+    at: datetime
+    gamma: float
+
+
+class SpotGexFacts(NamedTuple):
+    """Dealers' gamma at the last minute, and its mean magnitude over `minutes` of the session."""
+
+    at: datetime
+    gamma: float
+    scale: float
+    minutes: int
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/stock/{ticker}/spot-exposures", {"date": session.isoformat()})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> SpotExposure:
+    when = rows.past_time(row, "time", at)
+    return SpotExposure(when.isoformat(), symbol, when, rows.number(row, "gamma_per_one_percent_move_oi"))
+
+
+def _condense(exposures: Sequence[SpotGamma]) -> SpotGexFacts:
+    """Return the last minute's gamma, and the scale of the session."""
+    last = max(exposures)
+    return SpotGexFacts(last.at, last.gamma, fmean(abs(each.gamma) for each in sorted(exposures)), len(exposures))
+
+
+_GREEKS = ("charm", "gamma", "vanna")
+_BASES = ("dir", "oi", "vol")
+
+KIND = Kind(
+    name="spot_gex",
+    unit="USD per one percent of the price",
+    sign="positive if dealers are long gamma",
+    absent="no exposure of this session",
+    source="Unusual Whales, spot exposures",
+    fact=SpotExposure,
+    request=_request,
+    parse=_parse,
+    moment=lambda exposure: exposure.at,
+    lean=lambda exposure: SpotGamma(exposure.at, float(exposure.gamma)),
+    condense=_condense,
+    poll_s=1_800,
+    fields={
+        **{f"{greek}_per_one_percent_move_{base}": "decimal" for greek in _GREEKS for base in _BASES},
+        "price": "decimal",
+        "time": "text",
+    },
+    max_age_s=5_400,
+    phase=Phase.OPEN,
+)

@@ -1,0 +1,101 @@
+"""Implied volatility by expiry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import pairwise
+from math import sqrt
+from typing import NamedTuple
+
+from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.signals import rows
+
+NEAR_DAYS, FAR_DAYS = 30, 90
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryVolatility:
+    """Implied volatility at the money of one expiry, a fraction a year, as of one session; `days` to the expiry."""
+
+    id: str
+    symbol: str
+    expiry: date
+    date: date
+    days: int
+    volatility: Decimal
+
+
+class TermPoint(NamedTuple):
+    """The part of an expiry's volatility that decisions read."""
+
+    date: date
+    days: int
+    volatility: float
+
+
+class TermFacts(NamedTuple):
+    """Implied volatility over 30 and over 90 days, as of the last known date; None where no two expiries enclose it."""
+
+    near: float | None
+    far: float | None
+    expiries: int
+    date: date
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request(f"/api/stock/{ticker}/volatility/term-structure", {})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> ExpiryVolatility:
+    day, expiry = rows.past_day(row, "date", at), rows.day(row, "expiry")
+    identity = f"{day.isoformat()}/{expiry.isoformat()}"
+    return ExpiryVolatility(identity, symbol, expiry, day, rows.count(row, "dte"), rows.positive(row, "volatility"))
+
+
+def term_point(expiry: ExpiryVolatility) -> TermPoint:
+    """Return one expiry's volatility."""
+    return TermPoint(expiry.date, expiry.days, float(expiry.volatility))
+
+
+def _condense(points: Sequence[TermPoint]) -> TermFacts:
+    """Return the last date's volatilities at the two horizons."""
+    newest = max(point.date for point in points)
+    curve = sorted((point.days, point.volatility) for point in points if point.date == newest)
+    return TermFacts(_at(curve, NEAR_DAYS), _at(curve, FAR_DAYS), len(curve), newest)
+
+
+def _at(curve: Sequence[tuple[int, float]], days: int) -> float | None:
+    """Return the volatility over some days. Total variance is linear between two expiries, as in the Cboe's VIX."""
+    for (before, low), (after, high) in pairwise(curve):
+        if before <= days <= after and before < after:
+            total = low**2 * before + (high**2 * after - low**2 * before) * (days - before) / (after - before)
+            return sqrt(total / days)
+    return None
+
+
+KIND = Kind(
+    name="term_structure",
+    unit="volatility as a fraction a year",
+    sign="none: what options expect over 30 and over 90 days",
+    absent="no expiry known",
+    source="Unusual Whales, implied volatility term structure",
+    fact=ExpiryVolatility,
+    request=_request,
+    parse=_parse,
+    moment=lambda expiry: expiry.date,
+    lean=term_point,
+    condense=_condense,
+    poll_s=86_400,
+    past_days=7,
+    max_age_s=5 * 86_400,
+    phase=Phase.MORNING,
+    fields={
+        "date": "text",
+        "dte": "integer",
+        "expiry": "text",
+        "implied_move": "decimal",
+        "implied_move_perc": "decimal",
+        "volatility": "decimal",
+    },
+)

@@ -1,0 +1,63 @@
+"""The symbols that move the market's net option premium most."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.model.kind import Kind, Phase, Request, Row, Scope
+from tradebot.signals import rows
+
+
+@dataclass(frozen=True, slots=True)
+class NetImpact:
+    """The session's net option premium of one ticker (the source's spelling) in USD, when the source told us."""
+
+    id: str
+    at: datetime
+    net_premium: Decimal
+
+
+class ImpactFacts(NamedTuple):
+    """The net premium of one symbol in USD, and the largest magnitude among all that are listed."""
+
+    at: datetime
+    net_usd: float
+    largest_usd: float
+
+
+def _request(ticker: str, session: date) -> Request:
+    return Request("/api/market/top-net-impact", {"date": session.isoformat(), "limit": "50"})
+
+
+def _parse(row: Row, symbol: str, at: datetime) -> NetImpact:
+    return NetImpact(rows.text(row, "ticker").upper(), at, rows.number(row, "net_premium"))
+
+
+def _condense(impacts: Sequence[NetImpact]) -> Mapping[str, ImpactFacts]:
+    """Return the last reply's list by ticker; who has left the list is no longer known."""
+    newest = max(impact.at for impact in impacts)
+    listed = [impact for impact in impacts if impact.at == newest]
+    largest = max(abs(float(impact.net_premium)) for impact in listed)
+    return {impact.id: ImpactFacts(newest, float(impact.net_premium), largest) for impact in listed}
+
+
+KIND = Kind(
+    name="top_net_impact",
+    unit="USD of premium",
+    sign="calls minus puts; positive is bullish",
+    absent="no list of this session",
+    source="Unusual Whales, top net impact",
+    fact=NetImpact,
+    request=_request,
+    parse=_parse,
+    moment=lambda impact: impact.at,
+    lean=lambda impact: impact,
+    condense=_condense,
+    poll_s=540,
+    scope=Scope.MARKET,
+    fields={"net_premium": "number", "ticker": "text"},
+    max_age_s=1_800,
+    phase=Phase.OPEN,
+)

@@ -1,0 +1,66 @@
+"""The filters of the flow strategy as settings: which alerts count, by the source's own parameter names."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from tradebot.limits import Frozen
+from tradebot.model.flow import AlertFilters
+
+Premium = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Days = Annotated[int, Field(ge=0, le=3660)]
+Ratio = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
+class FilterSettings(Frozen):
+    """Which alerts count; a filter that is null or left out is off. model/flow.py says what each one means."""
+
+    min_premium: Premium | None = None
+    max_premium: Premium | None = None
+    min_dte: Days | None = None
+    max_dte: Days | None = None
+    min_size: Count | None = None
+    max_size: Count | None = None
+    min_volume: Count | None = None
+    max_volume: Count | None = None
+    min_open_interest: Count | None = None
+    max_open_interest: Count | None = None
+    min_volume_oi_ratio: Ratio | None = None
+    max_volume_oi_ratio: Ratio | None = None
+    min_ask_perc: Share | None = None
+    max_ask_perc: Share | None = None
+    min_bid_perc: Share | None = None
+    max_bid_perc: Share | None = None
+    all_opening: bool | None = None
+    is_sweep: bool | None = None
+    is_floor: bool | None = None
+    is_multi_leg: bool | None = None
+    is_ask_side: bool | None = None
+    is_bid_side: bool | None = None
+    is_call: bool | None = None
+    is_put: bool | None = None
+    is_otm: bool | None = None
+    vol_greater_oi: bool | None = None
+    size_greater_oi: bool | None = None
+    issue_types: Words | None = None
+    rule_name: Words | None = None
+
+    @model_validator(mode="after")
+    def _leave_something(self) -> "FilterSettings":
+        """Refuse filters that no alert can pass."""
+        for name in type(self).model_fields:
+            least, most = getattr(self, name), getattr(self, f"max_{name.removeprefix('min_')}", None)
+            if name.startswith("min_") and None not in (least, most) and least > most:
+                raise ValueError(f"{name} {least:g} is above max_{name.removeprefix('min_')} {most:g}")
+        for one, other in (("is_call", "is_put"), ("is_ask_side", "is_bid_side")):
+            if getattr(self, one) and getattr(self, other):
+                raise ValueError(f"no alert is both {one} and {other}; set one of them to null")
+        return self
+
+    def filters(self) -> AlertFilters:
+        """Return the filters as the signals apply them."""
+        values: dict[str, Any] = dict(self)
+        return AlertFilters(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})

@@ -1,0 +1,133 @@
+"""What moved between two recorded passes, by symbol and by component of the score."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tradebot.model.candidate import Component, Purpose
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
+
+
+@dataclass(frozen=True, slots=True)
+class PassHead:
+    """One of the two passes."""
+
+    id: str
+    job: Job
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a component gave to a score: contribution = value x weight / sum of all weights; None if it was absent."""
+
+    value: float | None
+    weight: float
+    contribution: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MovedComponent:
+    """One part of a score in both passes; None in a pass whose score doesn't have it.
+
+    `change` is of the contribution, where an absent one counts as zero.
+    """
+
+    name: str
+    before: Given | None
+    after: Given | None
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class MovedCandidate:
+    """A symbol's score, side and result in both passes; None in a pass that didn't look at it.
+
+    The result is a reason, or "candidate" or "sent" if nothing refused it. Components are in the order of their size.
+    """
+
+    symbol: str
+    strategy: str
+    score_before: float | None
+    score_after: float | None
+    change: float
+    side_before: str | None
+    side_after: str | None
+    result_before: str | None
+    result_after: str | None
+    components: tuple[MovedComponent, ...]
+
+    @property
+    def has_moved(self) -> bool:
+        """Return True if the pass that came later differs in anything that is shown."""
+        before = (self.score_before, self.side_before, self.result_before)
+        after = (self.score_after, self.side_after, self.result_after)
+        return before != after or any(part.before != part.after for part in self.components)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What differs between two passes, the largest change of a score first."""
+
+    before: PassHead
+    after: PassHead
+    moved: int
+    rows: tuple[MovedCandidate, ...]
+
+
+def moved(before: CycleRecord, after: CycleRecord) -> Moved:
+    """Compare the entry candidates of two passes."""
+    then, now = _entries(before), _entries(after)
+    keys = dict.fromkeys((*then, *now))
+    rows = [_candidate(key, (before.job, then.get(key)), (after.job, now.get(key))) for key in keys]
+    rows.sort(key=lambda row: (-abs(row.change), not row.has_moved, row.symbol, row.strategy))
+    first, second = (PassHead(cycle.id, cycle.job, cycle.at) for cycle in (before, after))
+    return Moved(first, second, sum(row.has_moved for row in rows), tuple(rows))
+
+
+def _entries(cycle: CycleRecord) -> Mapping[tuple[str, str], CandidateRecord]:
+    found = (record for record in cycle.candidates if record.candidate.purpose is Purpose.OPEN)
+    return {(record.candidate.symbol, record.candidate.strategy): record for record in found}
+
+
+def _candidate(
+    key: tuple[str, str], before: tuple[Job, CandidateRecord | None], after: tuple[Job, CandidateRecord | None]
+) -> MovedCandidate:
+    then, now = (record.candidate if record else None for _, record in (before, after))
+    scores = then.score if then else None, now.score if now else None
+    return MovedCandidate(
+        *key,
+        *scores,
+        change=(scores[1] or 0.0) - (scores[0] or 0.0),
+        side_before=then.side.value if then else None,
+        side_after=now.side.value if now else None,
+        result_before=_result(*before),
+        result_after=_result(*after),
+        components=_components(then.components if then else (), now.components if now else ()),
+    )
+
+
+def _result(job: Job, record: CandidateRecord | None) -> str | None:
+    if record is None:
+        return None
+    terminal = record.terminal
+    if terminal is None:
+        return "candidate" if job is Job.SCORE else "sent"
+    return str(terminal.reason or terminal.gate)
+
+
+def _components(before: Sequence[Component], after: Sequence[Component]) -> tuple[MovedComponent, ...]:
+    then, now = _given(before), _given(after)
+    rows = [_component(name, then.get(name), now.get(name)) for name in dict.fromkeys((*then, *now))]
+    return tuple(sorted(rows, key=lambda row: -abs(row.change)))
+
+
+def _component(name: str, then: Given | None, now: Given | None) -> MovedComponent:
+    before, after = (part.contribution if part and part.contribution else 0.0 for part in (then, now))
+    return MovedComponent(name, then, now, after - before)
+
+
+def _given(parts: Sequence[Component]) -> Mapping[str, Given]:
+    total = sum(part.weight for part in parts)
+    given = {part.name: None if part.value is None or not total else part.value * part.weight / total for part in parts}
+    return {part.name: Given(part.value, part.weight, given[part.name]) for part in parts}
