@@ -56,7 +56,7 @@ def test_kinds_are_left_out_only_when_everything_is_fetched_as_seldom_as_it_may_
     assert fitted(calls(dict(least))) == least
     assert fitted(calls(dict(least)) - 1) == least | {"iv_rank": None, "market_tide": 240}
     alone = fitted(4_000)
-    assert (alone["flow_alerts"], alone["dark_pool"], alone["market_tide"]) == (600, None, 600)
+    assert (alone["flow_alerts"], alone["dark_pool"], alone["market_tide"]) == (600, None, 240)
 
 
 def test_when_not_even_alerts_fit_they_are_spread_over_the_day() -> None:
