@@ -428,13 +428,15 @@ class MemoryFacts:
         return found
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        asked = [i for i in self._intakes if since <= i.at <= now and i.received]
+        asked = [i for i in self._intakes if since <= i.at <= now and i.received and i.nulls is not None]
         newest = (
             {(i.endpoint, i.symbol): i for i in sorted(asked, key=lambda i: i.at)}
             if any(i.findings for i in asked)
             else {}
         )
-        return tuple(CheckedReply(i.endpoint, i.symbol, i.at, i.received, i.findings, i.nulls) for i in newest.values())
+        return tuple(
+            CheckedReply(i.endpoint, i.symbol, i.at, i.received, i.findings, i.nulls or {}) for i in newest.values()
+        )
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         last = self._last(endpoint, symbol, None)

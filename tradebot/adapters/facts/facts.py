@@ -20,7 +20,7 @@ from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
-from tradebot.model.contract import CheckedReply
+from tradebot.model.contract import CheckedReply, NullCounts
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
@@ -265,12 +265,17 @@ class SqliteFacts:
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
         """Return the newest reply with rows about each kind and symbol; none if no reply in the span has a finding."""
         with self._guard(ValueError):
-            return checked.newest(self._database, since, now)
+            return checked.suspicious(self._database, since, now)
 
     def checked_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return all replies with rows in a span of time, oldest first, and what their checks found."""
+        """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found."""
         with self._guard(ValueError):
-            return checked.every(self._database, since, now)
+            return checked.newest(self._database, since, now)
+
+    def nulls(self, since: datetime, until: datetime) -> Mapping[str, NullCounts]:
+        """Return, by kind, how many values were null in the replies from `since` to before `until`."""
+        with self._guard(ValueError):
+            return checked.nulls(self._database, since, until)
 
     def prune(self, now: datetime) -> None:
         """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured."""
