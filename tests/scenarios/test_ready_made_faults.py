@@ -47,7 +47,7 @@ def script_of(name: str) -> str:
 def test_a_ready_made_script_costs_no_double_order_and_leaves_nothing_unexplained(trader: Bot, name: str) -> None:
     control(trader, "POST", "faults", script_of(name))
     # Only what stops the bot from trading makes it cancel what is working.
-    passes = ("trade-once", "halt", *PASSES[1:]) if name in MET_BY_CANCELS else PASSES
+    passes: tuple[str, ...] = ("trade-once", "halt", *PASSES[1:]) if name in MET_BY_CANCELS else PASSES
     # What was scored before the flow changed is bought as ever.
     passes = ("trade-once", "tick", "fetch-flow", *PASSES[1:]) if name in MET_BY_FETCHES else passes
     codes = {line: does(trader, line) for line in passes}
