@@ -355,7 +355,7 @@ def play(scene: Scene, step: str, number: int) -> None:
     scene.look(20 if step == "later" else 1) if step in ("look", "later") else None
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(STEPS)
 def test_whatever_happens_each_alert_is_stored_once_in_the_end(steps: Sequence[str]) -> None:
     scene = Scene()
