@@ -218,7 +218,8 @@ class Follower:
                 self._without_about.add(symbol)
         for symbol, found in by_symbol.items():
             page = page_of(symbol, found, _NO_QUOTA, at)
-            intake = normalize(flow_alerts.KIND, page, at)
+            # What the source documents is the form of the rows of the REST API, and those are checked.
+            intake = normalize(flow_alerts.KIND, page, at, check=False)
             self._keep_reply(page, at)
             so_far.bad += len(intake.rejected)
             self._doubtful = self._doubtful or bool(intake.rejected)
