@@ -211,9 +211,8 @@ def test_the_token_arrives_as_it_is_whatever_characters_it_has() -> None:
 
     with source(heard) as url, listening(url, TOKEN) as stream:
         joined(stream)
-    assert [(urlsplit(path).path, parse_qs(urlsplit(path).query)) for path in asked] == [
-        ("/socket", {"token": [TOKEN]})
-    ]
+    (address,) = map(urlsplit, asked)
+    assert (address.path, parse_qs(address.query)) == ("/socket", {"token": [TOKEN]})
 
 
 def test_the_token_is_in_no_message_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
