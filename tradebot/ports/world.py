@@ -48,8 +48,9 @@ class Rules:
 
     `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
     symbols that are funds. `flow` says which alerts count; it is None if the flow strategy is off. `displacement` is
-    the account's; None if it is off. `fetch_times` are the times of fetch-flow, and `allowance` what the flow source
-    allows; None if it has no limit. `streamed` says that alerts also come over a stream.
+    the account's; None if it is off.
+    `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
+    `streamed` says that alerts also come over a stream.
     """
 
     mode: Mode
