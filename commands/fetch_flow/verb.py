@@ -283,12 +283,8 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--plan", help="Show what a session of fetching takes; ask the source nothing.")
         ] = False,
         force_slot: ForceSlot = False,
-        stream: Annotated[
-            bool, typer.Option("--stream", help="Get alerts as they come, over the source's websocket.")
-        ] = False,
-        lasting: Annotated[
-            str | None, typer.Option("--for", help="With --stream: for how long, such as 90s or 5m [until the close].")
-        ] = None,
+        stream: streaming.Stream = False,
+        lasting: streaming.Lasting = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -299,25 +295,16 @@ def register(app: typer.Typer) -> None:
         is fetched less often, or left out.
         """
         if stream or lasting:
-            _check_alone(stream, endpoint, symbol, force_slot)
+            _check_alone(stream, endpoint, symbol, plan, force_slot)
             with opened(state_dir, config) as bot:
                 report = streaming.run(bot, lasting=lasting)
-            finish(report, as_json)
-            return
-        if plan:
+        elif plan:
             from commands.fetch_flow.plan import run as run_plan
 
             with opened_to_plan(state_dir, config) as bot:
-                planned = run_plan(bot)
-            finish(planned, as_json)
-            return
-        with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
-            report = run(
-                bot,
-                by=caller(),
-                force_slot=force_slot,
-                progress=progress,
-                endpoints=endpoint or (),
-                symbols=symbol or (),
-            )
+                report = run_plan(bot)
+        else:
+            with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
+                named = {"endpoints": endpoint or (), "symbols": symbol or ()}
+                report = run(bot, by=caller(), force_slot=force_slot, progress=progress, **named)
         finish(report, as_json)

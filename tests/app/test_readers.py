@@ -23,10 +23,12 @@ def needed(in_use: Mapping[str, Mapping[str, object]]) -> list[str]:
 
 
 def test_the_kinds_of_a_strategy_come_in_the_order_of_the_configuration() -> None:
-    assert needed({"flow": FLOW}) == list(SHIPPED.unusual_whales.poll_s)
+    configured = [name for name in SHIPPED.unusual_whales.poll_s if name != "market_tide"]
+    assert needed({"flow": FLOW}) == [*configured, "insider", "risk_reversal"]
     assert needed({"flow": {**FLOW, "weights": {"iv_rank": 0.5, "dark_pool": 0.5}}}) == [
         "flow_alerts",
         "dark_pool",
+        "options_volume",
         "iv_rank",
     ]
 

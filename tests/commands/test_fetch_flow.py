@@ -18,6 +18,7 @@ from commands.fetch_flow import verb as fetch_flow
 from commands.shared.surface import Report
 from tests import forked
 from tests.bot import Bot, made
+from tests.builders import SHIPPED
 from tradebot.adapters.state import lock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -27,6 +28,11 @@ from tradebot.model.flow import FlowPage
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.ports.flow import FlowSource
+
+assert SHIPPED.strategies.flow is not None
+KINDS = SHIPPED.strategies.flow.kinds()
+CALLS = 2 * len(KINDS)
+"""The calls of a whole fetch of two symbols: by default, no kind is about the whole market."""
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +47,12 @@ def test_each_endpoint_tells_how_old_its_newest_row_is(bot: Bot) -> None:
     bot.says("exchange", "tick", "1h")
     found = bot.json("fetch-flow")
     by_name = {row["endpoint"]: row for row in found["endpoints"]}
-    assert set(by_name) == {"flow_alerts", "dark_pool", "market_tide", "oi_change", "options_volume"}
-    assert by_name["market_tide"]["newest"] == "2026-11-16T15:30:00Z"
-    assert by_name["market_tide"]["newest_age_s"] == 0
+    assert set(by_name) == KINDS
+    assert by_name["dark_pool"]["newest"].startswith("2026-11-16T15:")
+    assert 0 <= by_name["dark_pool"]["newest_age_s"] < 1800
     assert by_name["oi_change"]["newest"] == "2026-11-16"
     assert by_name["oi_change"]["newest_age_s"] is None
-    assert found["quota_used_today"] == found["calls"] == 11
+    assert found["quota_used_today"] == found["calls"] == CALLS
     assert found["quota_left_this_minute"] > 0
 
 
@@ -68,18 +74,18 @@ def test_rows_that_came_while_a_slow_source_was_asked_are_as_good_as_others(
 
 def test_what_is_named_is_asked_at_once_and_the_slot_is_left_alone(bot: Bot) -> None:
     bot.says("exchange", "tick", "5m")
-    found = bot.json("fetch-flow", "--endpoint", "iv-rank", "--symbol", "msft")
-    assert [(row["endpoint"], row["calls"]) for row in found["endpoints"]] == [("iv_rank", 1)]
-    assert bot.json("fetch-flow", "--symbol", "AAPL")["calls"] == 5
-    assert bot.json("fetch-flow", "--endpoint", "market_tide")["calls"] == 1
+    found = bot.json("fetch-flow", "--endpoint", "oi-change", "--symbol", "msft")
+    assert [(row["endpoint"], row["calls"]) for row in found["endpoints"]] == [("oi_change", 1)]
+    assert bot.json("fetch-flow", "--symbol", "AAPL")["calls"] == len(KINDS)
+    assert bot.json("fetch-flow", "--endpoint", "dark_pool")["calls"] == 2
     own = bot.json("fetch-flow")
-    assert (own["calls"], own["not_due"]) == (1, 10)
+    assert (own["calls"], own["not_due"]) == (1, CALLS - 1)
 
 
 def test_a_person_sees_ages_and_quota(bot: Bot) -> None:
     shown = bot.shown("fetch-flow", "--endpoint", "oi_change", "--endpoint", "dark_pool")
     header, *_, quota = shown.splitlines()
-    assert header == "Flow of session 2026-11-16 at 2026-11-16 10:35:00 ET: 4 calls, 1 new fact"
+    assert header == "Flow of session 2026-11-16 at 2026-11-16 10:35:00 ET: 4 calls, 0 new facts"
     assert "s old" in shown
     assert quota.startswith("Quota: ")
 
@@ -100,10 +106,10 @@ def test_a_name_that_there_is_not_is_refused_with_the_nearest(bot: Bot, option: 
 
 def test_only_what_the_strategies_in_use_read_is_fetched(bot: Bot, tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
-    zero = "dark_pool: 0, market_tide: 0, greek_exposure: 0, oi_change: 0"
+    zero = "dark_pool: 0, oi_change: 0, smile_slope: 0"
     mine.write_text(f"strategies: {{flow: {{weights: {{{zero}}}}}}}")
     found = bot.json("fetch-flow", "--symbol", "AAPL", "--config", str(mine))
-    assert [row["endpoint"] for row in found["endpoints"]] == ["flow_alerts", "iv_rank"]
+    assert [row["endpoint"] for row in found["endpoints"]] == ["flow_alerts", "options_volume", "insider"]
     said = bot.says("fetch-flow", "--endpoint", "dark_pool", "--config", str(mine))
     assert (said.code, "no strategy in use needs dark_pool" in said.err) == (2, True)
     mine.write_text("strategies: {flow: null, gone: {}}")
@@ -150,14 +156,14 @@ def test_exits_run_at_once_while_a_fetch_waits_for_an_answer(bot: Bot) -> None:
 
     report = fetched(bot, meanwhile)
     assert [(run.returncode, "SLOT_TAKEN" in run.stdout) for run in said] == [(0, False)]
-    assert (report.exit_code, report.data.calls) == (ExitCode.DONE, 11)
+    assert (report.exit_code, report.data.calls) == (ExitCode.DONE, CALLS)
 
 
 def test_a_fetch_needs_the_pass_lock_for_its_claim_only(bot: Bot) -> None:
     with ExitStack() as held:
         report = fetched(bot, lambda app: held.enter_context(lock.hold(app.folder.path, "a long pass")))
         assert str(lock.holder(bot.folder)).startswith("a long pass, process ")
-        assert (report.exit_code, report.data.calls) == (ExitCode.DONE, 11)
+        assert (report.exit_code, report.data.calls) == (ExitCode.DONE, CALLS)
         with opened(Options(str(bot.folder)), os.environ) as app:
             (last,) = app.facts.cycles(job=Job.FETCH_FLOW, last=1)
             assert (last.at, last.quota is not None) == (report.data.at, True)
@@ -176,7 +182,7 @@ def test_a_second_fetcher_leaves_after_five_seconds_and_names_the_first(
         monkeypatch.undo()
         said.append(failed.value)
 
-    assert fetched(bot, meanwhile).data.calls == 11
+    assert fetched(bot, meanwhile).data.calls == CALLS
     assert [error.code for error in said] == [ExitCode.ANOTHER_INSTANCE]
     assert "fetch-flow, process " in said[0].message
 
@@ -203,4 +209,4 @@ def test_what_was_answered_before_a_kill_is_kept_and_the_next_slot_asks_for_the_
     bot.says("exchange", "tick", "5m")
     # Two alerts are due again; the two dark pools that were answered are not, and everything else never was.
     found = bot.json("fetch-flow")
-    assert (found["calls"], found["not_due"]) == (9, 2)
+    assert (found["calls"], found["not_due"]) == (CALLS - 2, 2)

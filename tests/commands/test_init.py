@@ -195,7 +195,10 @@ def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_n
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--profile", "momentum"), "choose one of flow, intraday, overnight, rotation"),
+        (
+            ("--profile", "momentum"),
+            "choose one of conservative_flow, flow, intraday, legacy, opening_sweeps, overnight, rotation",
+        ),
         (("--profile", "rotation", "--symbols", "3"), "profile rotation has symbols of its own"),
         (("--profile", "rotation", "--config", "mine.yaml"), "mine.yaml is a configuration already"),
     ],

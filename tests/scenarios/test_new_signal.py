@@ -27,10 +27,10 @@ from tradebot.ports.world import World
 from tradebot.signals import components, kinds
 from tradebot.strategies.flow import FlowStrategy
 
-NAME = "options_volume"
-ROW = {"date": DAY.isoformat(), "bullish_premium": "300.5", "bearish_premium": "100.5"}
-BAD = {**ROW, "bullish_premium": "-1"}
-PATH = "/api/stock/{}/options-volume"
+NAME = "short_volume"
+ROW = {"market_date": DAY.isoformat(), "short_volume": 250, "total_volume": 1000}
+BAD = {**ROW, "short_volume": -1}
+PATH = "/api/shorts/{}/volume-and-ratio"
 
 
 @pytest.fixture
@@ -84,28 +84,30 @@ def test_what_two_files_describe_is_fetched_stored_scored_and_explained(world: W
     fetched = fetch_flow(world, call(Job.FETCH_FLOW), clocks)
     asked = [request.path for request in wire.asked]
     alerts = ["/api/option-trades/flow-alerts"] * len(NAMES)
-    assert asked == [*alerts, *(PATH.format(name) for name in NAMES)], "only what the strategy needs is fetched"
+    usual = [f"/api/stock/{name}/options-volume" for name in NAMES]
+    own = [PATH.format(name) for name in NAMES]
+    assert sorted(asked) == sorted([*alerts, *usual, *own]), "only what the strategy needs is fetched"
     (intake,) = [intake for intake in fetched.intakes if intake.received]
     assert (intake.endpoint, fetched.new) == (NAME, 1)
-    assert [row.reason for row in intake.rejected] == ["bullish_premium is negative"]
+    assert [row.reason for row in intake.rejected] == ["short_volume is negative"]
 
     scored = score(world, call(Job.SCORE), world.reader.clock())
     found = {record.candidate.symbol: record.candidate for record in scored.candidates}
     parts = {part.name: part.value for part in found[NAMES[0]].components}
-    assert parts == {"flow": 0.0, NAME: 200 / 401}
-    assert (found[NAMES[0]].score, found[NAMES[0]].coverage) == (0.75 * 200 / 401, 1.0)
-    assert (found[NAMES[1]].components[1].value, found[NAMES[1]].coverage) == (None, 0.25)
+    assert parts == {"flow": None, NAME: 0.5}
+    assert (found[NAMES[0]].score, found[NAMES[0]].coverage) == (0.75 * 0.5, 0.75)
+    assert (found[NAMES[1]].components[1].value, found[NAMES[1]].coverage) == (None, 0.0)
 
     (strategy,) = world.strategies
     assert isinstance(strategy, FlowStrategy)
     view = Sights(world, clocks.now, world.strategies).of(strategy).view
     here, absent = (strategy.inputs(view, name)[1] for name in NAMES[:2])
-    assert (here.component, here.formula) == (NAME, "(bullish - bearish) / (bullish + bearish)")
+    assert (here.component, here.formula) == (NAME, "clamp(1 - 2 * short / total, -1, 1)")
     assert [(each.name, str(each.value), each.at) for each in here.values if isinstance(each, Input)] == [
-        ("bullish", "300.5", DAY),
-        ("bearish", "100.5", DAY),
+        ("short", "250", DAY),
+        ("total", "1000", DAY),
     ]
-    assert (here.absent, absent.absent) == (None, "no option trade of this session known")
+    assert (here.absent, absent.absent) == (None, "no day with volume known")
 
 
 def test_the_kinds_own_interval_counts_unless_one_is_configured(world: World) -> None:
@@ -127,6 +129,6 @@ def test_the_configuration_takes_its_weight_and_its_interval_by_name(signal: Non
     settings = load(mine, {}).settings
     assert settings.strategies.flow is not None
     assert (settings.strategies.flow.weights[NAME], settings.unusual_whales.poll_s[NAME]) == (0.1, 240)
-    mine.write_text("strategies: {flow: {weights: {options_volumes: 0.1}}}\n")
-    with pytest.raises(ConfigurationError, match=r"did you mean options_volume\?"):
+    mine.write_text("strategies: {flow: {weights: {short_volumes: 0.1}}}\n")
+    with pytest.raises(ConfigurationError, match=r"did you mean short_volume\?"):
         load(mine, {})

@@ -6,21 +6,22 @@ from typing import Any
 
 import pytest
 
-from tradebot.signals import legacy
-from tradebot.signals.legacy import Flow, LegacyInputs, score
+from tradebot.signals import legacy, legacy_inputs
+from tradebot.signals.legacy import score
+from tradebot.signals.legacy_inputs import Flow, LegacyInputs
 
-VECTORS = Path("/work/shared/data/flow/golden_scores.json")
+VECTORS = Path(__file__).resolve().parents[3] / "shared" / "data" / "flow" / "golden_scores.json"
 SIGNS = {"bullish": 1, "bearish": -1, "neutral": 0}
 RECORDS = {
-    "staircase": legacy.Staircase,
-    "congress": legacy.Congress,
-    "short_interest": legacy.ShortInterest,
-    "calendar": legacy.Calendar,
-    "gamma": legacy.Gamma,
-    "fails": legacy.Fails,
-    "open_interest": legacy.OpenInterest,
-    "etf": legacy.Etf,
-    "squeeze": legacy.Squeeze,
+    "staircase": legacy_inputs.Staircase,
+    "congress": legacy_inputs.Congress,
+    "short_interest": legacy_inputs.ShortInterest,
+    "calendar": legacy_inputs.Calendar,
+    "gamma": legacy_inputs.Gamma,
+    "fails": legacy_inputs.Fails,
+    "open_interest": legacy_inputs.OpenInterest,
+    "etf": legacy_inputs.Etf,
+    "squeeze": legacy_inputs.Squeeze,
 }
 
 
@@ -29,12 +30,12 @@ def inputs_of(given: dict[str, Any]) -> LegacyInputs:
     there = {name: signed(value) for name, value in given.items() if value is not None}
     parts: dict[str, Any] = {name: made(**there[name]) for name, made in RECORDS.items() if name in there}
     parts |= {name: there[name] for name in there.keys() & set(LegacyInputs.__annotations__) - RECORDS.keys()}
-    for name, made in (("flow", Flow), ("dark_pool", legacy.DarkPool), ("insider", legacy.Insider)):
+    for name, made in (("flow", Flow), ("dark_pool", legacy_inputs.DarkPool), ("insider", legacy_inputs.Insider)):
         if name in there:
             parts[name] = made(**there[name])
     if tide := there.get("tide"):
         rows = tide.pop("rows")
-        parts["tide"] = legacy.tide_of(rows) if rows else legacy.Tide(**tide)
+        parts["tide"] = legacy.tide_of(rows) if rows else legacy_inputs.Tide(**tide)
     if burst := there.get("burst"):
         parts["burst_updates_per_minute"] = burst["updates_per_minute"]
     if whale := there.get("whale"):
@@ -51,7 +52,7 @@ def signed(value: Any) -> Any:
 
 def test_all_vectors_are_met_to_their_rounding() -> None:
     if not VECTORS.exists():
-        pytest.skip("the shared vectors are not here")
+        pytest.skip("shared/data absent: flow/golden_scores.json holds the verified vectors")
     vectors = json.loads(VECTORS.read_text())["vectors"]
     assert len(vectors) == 124
     for vector in vectors:

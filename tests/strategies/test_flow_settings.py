@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tests.builders import SHIPPED
 from tradebot.model.flow import AlertFilters
 from tradebot.strategies.filter_settings import FilterSettings
 
@@ -16,6 +17,15 @@ def test_there_is_a_setting_for_each_filter_and_it_arrives() -> None:
         issue_types=("ETF",), is_sweep=True
     )
     assert FilterSettings().filters() == AlertFilters()
+
+
+def test_what_counts_by_default_is_what_somebody_has_shown_to_predict() -> None:
+    assert SHIPPED.strategies.flow is not None
+    in_use = SHIPPED.strategies.flow.components()
+    assert {part.name for part in in_use if not part.evidence} == set()
+    assert sum(in_use.values()) == pytest.approx(1)
+    assert not any(part.follows for part in in_use)
+    assert list(SHIPPED.strategies.flow.contradictions()) == []
 
 
 @pytest.mark.parametrize(

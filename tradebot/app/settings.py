@@ -42,6 +42,11 @@ EMPTY_SECTIONS = frozenset({"themes", "betas"})
 """Sections that may be empty."""
 
 
+CORRECT_IT = "correct it where it is set, then run the command again (config/base.yaml explains every setting)"
+OF_FLOW = ("strategies.flow.weights", "strategies.flow.min_families", "strategies.flow.scoring")
+"""The settings that the soundness of a flow score depends on."""
+
+
 class Settings(Sections):
     """The complete configuration, with each value checked by itself and against the others."""
 
@@ -114,12 +119,24 @@ def load(
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
     try:
         settings = Settings.model_validate(merged, context=purpose)
+        _require_sound_weights(settings, origins)
     except ValidationError as bad:
         raise ConfigurationError(
             _explain(bad, origins),
-            "correct it where it is set, then run the command again (config/base.yaml explains every setting)",
+            CORRECT_IT,
         ) from None
     return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out)
+
+
+def _require_sound_weights(settings: Settings, origins: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if the flow strategy's weights can't make a sound score.
+
+    A test holds this of the shipped weights, so that a command which only reads needn't import every component for it.
+    """
+    own = [name for name, source in origins.items() if name.startswith(OF_FLOW) and source != "base.yaml"]
+    flow = settings.strategies.flow
+    if flow is not None and own and (wrong := list(flow.contradictions())):
+        raise ConfigurationError("\n".join(wrong), CORRECT_IT)
 
 
 def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:

@@ -43,6 +43,9 @@ _MEASURES: dict[str, Measure] = {
     "ask_perc": lambda alert, now: float(alert.ask_premium / alert.premium),
     "bid_perc": lambda alert, now: float(alert.bid_premium / alert.premium),
 }
+BOUNDED = tuple(_MEASURES)
+"""What has a filter for its least and one for its largest value, min_ and max_ before the name."""
+_BOUNDS = {f"{side}_{name}": (measure, side == "min") for name, measure in _MEASURES.items() for side in ("min", "max")}
 _FLAGS: dict[str, Flag] = {
     "all_opening": lambda alert: alert.opening,
     "is_sweep": lambda alert: alert.has_sweep,
@@ -96,7 +99,8 @@ def _each_test(filters: AlertFilters) -> Iterator[Test]:
         elif name in _WORDS:
             yield _word(_WORDS[name], frozenset(wanted))
         else:
-            yield _bound(_MEASURES[name[4:]], wanted, least=name.startswith("min_"))
+            measure, least = _BOUNDS[name]
+            yield _bound(measure, wanted, least=least)
 
 
 def _bound(measure: Measure, limit: float, *, least: bool) -> Test:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from tradebot.limits import Frozen
 from tradebot.model.flow import AlertFilters
+from tradebot.signals.filters import BOUNDED
 
 Premium = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -51,10 +52,10 @@ class FilterSettings(Frozen):
     @model_validator(mode="after")
     def _leave_something(self) -> "FilterSettings":
         """Refuse filters that no alert can pass."""
-        for name in type(self).model_fields:
-            least, most = getattr(self, name), getattr(self, f"max_{name.removeprefix('min_')}", None)
-            if name.startswith("min_") and None not in (least, most) and least > most:
-                raise ValueError(f"{name} {least:g} is above max_{name.removeprefix('min_')} {most:g}")
+        for name in BOUNDED:
+            least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if None not in (least, most) and least > most:
+                raise ValueError(f"min_{name} {least:g} is above max_{name} {most:g}")
         for one, other in (("is_call", "is_put"), ("is_ask_side", "is_bid_side")):
             if getattr(self, one) and getattr(self, other):
                 raise ValueError(f"no alert is both {one} and {other}; set one of them to null")

@@ -18,7 +18,8 @@ from tradebot.signals.kinds import (
     oi_change,
     options_volume,
 )
-from tradebot.signals.legacy import LegacyInputs, LegacyScore
+from tradebot.signals.legacy import LegacyScore
+from tradebot.signals.legacy_inputs import NO_FLOW, DarkPool, Flow, Gamma, LegacyInputs, OpenInterest, Tide
 from tradebot.signals.scoring import Known
 
 KINDS = (
@@ -75,25 +76,25 @@ def _inputs(known: Known) -> LegacyInputs:
         dark_pool=_dark_pool(known),
         freshness=_freshness(known),
         tide=_tide(known),
-        gamma=None if gamma is None else legacy.Gamma(gamma.gex, squeeze_flag=False),
+        gamma=None if gamma is None else Gamma(gamma.gex, squeeze_flag=False),
         iv_rank=50.0 if rank is None else float(rank.rank),
         open_interest=_open_interest(known),
     )
 
 
-def _flow(known: Known) -> legacy.Flow:
+def _flow(known: Known) -> Flow:
     """Sum whole premiums, calls against puts: which side paid them made no difference."""
     calls = fsum(float(alert.premium) for alert in known.alerts if alert.right is Right.CALL)
     net = calls - fsum(float(alert.premium) for alert in known.alerts if alert.right is Right.PUT)
     if abs(net) <= _NEUTRAL_USD:
-        return legacy.NO_FLOW
-    return legacy.Flow(1 if net > 0 else -1, min(1.0, abs(net) / _SATURATED_USD))
+        return NO_FLOW
+    return Flow(1 if net > 0 else -1, min(1.0, abs(net) / _SATURATED_USD))
 
 
-def _dark_pool(known: Known) -> legacy.DarkPool:
+def _dark_pool(known: Known) -> DarkPool:
     """Sum the session's prints: much of it was bullish, and nothing was ever bearish."""
     total = fsum(trade.premium_usd for trade in dark_pool.KIND.of(known.facts.known) or ())
-    return legacy.DarkPool(int(total > _BULLISH_PRINTS_USD), total)
+    return DarkPool(int(total > _BULLISH_PRINTS_USD), total)
 
 
 def _freshness(known: Known) -> float:
@@ -103,15 +104,15 @@ def _freshness(known: Known) -> float:
     return max(0.1, min(1.0, exp(-age_s / 60 / _FADES_IN_MINUTES)))
 
 
-def _tide(known: Known) -> legacy.Tide | None:
+def _tide(known: Known) -> Tide | None:
     ticks = market_tide.KIND.of(known.market)
     if not ticks:
         return None
     return legacy.tide_of([(float(tick.net_call_premium), float(tick.net_put_premium)) for tick in ticks])
 
 
-def _open_interest(known: Known) -> legacy.OpenInterest | None:
+def _open_interest(known: Known) -> OpenInterest | None:
     changes = oi_change.KIND.of(known.facts.known)
     if changes is None:
         return None
-    return legacy.OpenInterest(changes.net, (changes.net > 0) - (changes.net < 0))
+    return OpenInterest(changes.net, (changes.net > 0) - (changes.net < 0))

@@ -92,8 +92,6 @@ class StrategySettings(Frozen):
                 yield f"strategies.{name}: a name has at most 20 lowercase letters, digits and _"
         yield from self._universes(universe)
         yield from self._shares()
-        if self.flow is not None:
-            yield from self.flow.contradictions()
 
     def _universes(self, universe: Sequence[str]) -> Iterator[str]:
         for name, section in self.sections().items():

@@ -213,7 +213,7 @@ def test_the_flow_plan_and_what_is_left_of_it_come_from_the_answers(
 
 def test_an_endpoint_that_the_flow_plan_lacks_fails(app: FakeApp) -> None:
     def answer(asked: Asked) -> Scripted:
-        lacking = asked.path.endswith("greek-exposure")
+        lacking = asked.path.endswith("oi-change")
         return Scripted(403, {"message": "not in your plan"}) if lacking else Scripted(200, {"data": []})
 
     app.wire.script = answer

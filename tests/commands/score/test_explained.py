@@ -1,5 +1,6 @@
 """`tradebot score --explain`: one symbol's score taken apart; nothing is recorded."""
 
+import re
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +30,7 @@ def test_a_picture_of_the_same_score_is_the_same_file(bot: Bot, tmp_path: Path, 
     first = file.read_bytes()
     assert first.startswith(begins)
     if name.endswith(".svg"):
-        assert all(word in first.decode() for word in ("AAPL at", "market tide", "oi change"))
+        assert all(word in first.decode() for word in ("AAPL at", "dark pool", "oi change"))
     assert bot.says("score", "--explain", "AAPL", "--plot", str(file)).code == 0
     assert file.read_bytes() == first
 
@@ -53,9 +54,9 @@ def test_a_person_sees_the_numbers_with_their_times(bot: Bot) -> None:
     assert shown.startswith(
         "AAPL at 2026-11-17 10:00:00 ET; its flow was fetched at 2026-11-17 10:00:00 ET, 0 s earlier\nStrategy flow: "
     )
-    assert "\nmarket_tide = (calls - puts) / (abs(calls) + abs(puts)) if abs(calls) + abs(puts) else 0\n" in shown
-    assert "USD    at 10:00:00 ET  100,000 more: score " in shown
-    order = [shown.index(f"\n{name} = ") for name in ("flow", "dark_pool", "oi_change", "market_tide")]
+    assert "\noi_change = net / gross if gross else 0\n" in shown
+    assert re.search(r"USD +at 09:\d\d:\d\d ET, .* old +100,000 more: score ", shown)
+    order = [shown.index(f"\n{name} = ") for name in ("flow", "dark_pool", "oi_change", "smile_slope", "insider")]
     assert all(before < after for before, after in pairwise(order))
 
 

@@ -134,7 +134,7 @@ def running(line: str) -> Iterator["subprocess.Popen[str]"]:
 def session(bot: Keeper, lines: Path) -> None:
     """Trade from nothing known to positions held, asking everything that only looks, before and after."""
     looks = ("status", "positions", "orders --all", "fills", "events", "audit", "doctor --offline", "why-no-orders")
-    bot.all_say(*looks, "fetch-flow", "trade-once")
+    bot.all_say(*looks, "fetch-flow --plan", "fetch-flow", "trade-once")
     second_session(bot)
     bot.all_say("signals", "fetch-flow --plan", "score --from 2026-11-17", "score --from nonsense")
     bot.all_say("score", "score --explain AAPL", "trade-once --dry-run", "trade-once", "trade-once", "evaluate-exits")

@@ -151,7 +151,7 @@ def test_the_list_needs_no_bot(
         "To write your own: tradebot strategy new NAME",
     )
     assert "flow tradebot 0.1.0 this process every pass of entries ok" in shown
-    assert "flow: needs flow (dark_pool, flow_alerts, greek_exposure, iv_rank, market_tide, oi_change)" in shown
+    assert "flow: needs flow (dark_pool, flow_alerts, insider, oi_change, options_volume, risk_reversal)" in shown
 
 
 def test_a_plug_in_from_another_folder_trades_through_the_same_road(
@@ -196,7 +196,7 @@ def test_plug_ins_that_misbehave_cost_their_own_cycles_and_no_others(
     said = trading.says("score", "--config", str(config))
     shown = said.out
     assert said.code == 0, said.err
-    assert re.search(r"^AAPL +well +\+0\.900 +100% +· +· +· +· +· +· +candidate", shown, re.MULTILINE), shown
+    assert re.search(r"^AAPL +well +\+0\.900 +100% +· +· +· +· +· +candidate", shown, re.MULTILINE), shown
     assert (
         "Strategy raising is BROKEN: STRATEGY_FAILED (RuntimeError: no [bold]mood[/bold] today (misbehaving.py" in shown
     )

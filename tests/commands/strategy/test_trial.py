@@ -32,10 +32,10 @@ def test_it_wants_what_a_pass_finds_and_leaves_no_trace(trading: Bot) -> None:
     assert tried["needs"]["facts"] == [
         "dark_pool",
         "flow_alerts",
-        "greek_exposure",
-        "iv_rank",
-        "market_tide",
+        "insider",
         "oi_change",
+        "options_volume",
+        "risk_reversal",
     ]
 
 

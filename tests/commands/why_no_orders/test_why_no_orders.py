@@ -71,7 +71,7 @@ def test_a_symbol_is_shown_its_way_through_every_gate_in_the_order_of_asking(tra
     assert len(asked) >= 20
     failed = [decision["reason"] for decision in way["decisions"] if decision["verdict"] != "PASS"]
     assert way["reason"] == (failed[0] if failed else None)
-    assert {part["name"] for part in way["components"]} >= {"flow", "dark_pool", "market_tide"}
+    assert {part["name"] for part in way["components"]} >= {"flow", "dark_pool", "oi_change"}
     assert traded.says("why-no-orders", "AAPL").code == (10 if failed else 0)
     shown = traded.shown("why-no-orders", "AAPL")
     assert all(f"\n{gate.value} " in shown for gate in asked)

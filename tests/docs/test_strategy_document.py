@@ -1,0 +1,41 @@
+"""The page about the flow strategy quotes the values that are shipped and figures that can be computed."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tradebot.app.settings import load
+from tradebot.signals import legacy
+from tradebot.signals.legacy import score
+from tradebot.signals.legacy_inputs import DarkPool, Flow, LegacyInputs, Tide
+
+TEXT = (Path(__file__).parents[2] / "docs" / "STRATEGY.md").read_text(encoding="utf-8")
+
+
+def value_of(path: str) -> Any:
+    found: Any = load(None, {}).settings.model_dump()
+    for name in path.split("."):
+        found = found[name]
+    return found
+
+
+def test_the_defaults_are_those_that_are_shipped() -> None:
+    rows = re.findall(r"^\| `(strategies\.[a-z_.]+)` \| ([0-9.]+) \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 14
+    assert [(path, float(value_of(path))) for path, _ in rows] == [(path, float(value)) for path, value in rows]
+    weights = {path.rpartition(".")[2] for path, _ in rows if ".weights." in path}
+    assert weights == {name for name, weight in value_of("strategies.flow.weights").items() if weight}
+
+
+def test_the_figures_of_the_earlier_score_are_what_it_computes() -> None:
+    saturated, nothing = score(LegacyInputs(flow=Flow(1, 1.0))), score(LegacyInputs())
+    assert f"{saturated.score}, above {legacy.THRESHOLD}" in TEXT
+    assert f"the old score was {nothing.score}." in TEXT
+    assert f"{legacy.WEIGHTS['flow']} of {sum(map(abs, legacy.WEIGHTS.values())):.2f}" in TEXT
+    assert f"dark pool, absent | pays {nothing.rows['dark_pool']:.2f}" in TEXT
+    assert f"insider, absent | pays {nothing.rows['insider']}" in TEXT
+    tide = score(LegacyInputs(flow=Flow(1, 0.0), tide=Tide(-180_800_000, -113_600_000)))
+    assert f"paid {round(tide.rows['market_tide'], 3):g}, three times" in TEXT
+    steep, mild = (score(LegacyInputs(toxicity=it)).rows["toxicity_penalty"] for it in (0.51, 0.5))
+    assert steep > mild, "0.51 scored above 0.50"
+    assert score(LegacyInputs(dark_pool=DarkPool(1, 1e9))).rows["dark_pool"] > 0
