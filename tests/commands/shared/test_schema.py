@@ -136,6 +136,7 @@ def session(bot: Keeper, lines: Path) -> None:
     looks = ("status", "positions", "orders --all", "fills", "events", "audit", "doctor --offline", "why-no-orders")
     bot.all_say(*looks, "fetch-flow --plan", "fetch-flow", "trade-once")
     second_session(bot)
+    bot.all_say("signals", "fetch-flow --plan", "score --from 2026-11-17", "score --from nonsense")
     bot.all_say("score", "score --explain AAPL", "trade-once --dry-run", "trade-once", "trade-once", "evaluate-exits")
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
