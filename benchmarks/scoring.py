@@ -106,7 +106,8 @@ def weighed(parts: int) -> tuple[float, float]:
 
 def figures() -> Iterator[Figure]:
     """Yield a line for each measurement."""
-    view, shipped = view_of(SYMBOLS), SHIPPED.strategies.in_use()["flow"]["weights"]
+    assert SHIPPED.strategies.flow is not None
+    view, shipped = view_of(SYMBOLS), SHIPPED.strategies.flow.weights
     for name, weights, bound in (("all signals", every_weight(), BOUND_MS), ("the shipped weights", shipped, None)):
         took_s, present = scored(weights, view)
         found = f"{present:.0f} of {len(weights)} components, {took_s / SYMBOLS * 1e6:.0f} µs a symbol"

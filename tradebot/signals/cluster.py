@@ -7,7 +7,6 @@ from operator import attrgetter
 
 from tradebot.model.flow import Direction, FlowAlert
 
-
 _IN_TIME = attrgetter("at", "id")
 
 
