@@ -28,6 +28,7 @@ VERBS: Mapping[str, str] = {
     "why-no-orders": "commands.why_no_orders.verb",
     "status": "commands.status.verb",
     "doctor": "commands.doctor.verb",
+    "signals": "commands.signals.verb",
     "audit": "commands.audit.verb",
     "halt": "commands.halt.verb",
     "unhalt": "commands.unhalt",

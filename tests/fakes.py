@@ -26,6 +26,7 @@ from tradebot.model.record import CycleRecord, Job, Scored, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.signals.kinds import kind_of
+from tradebot.signals.sectors import SOURCE_SECTORS
 
 STATES = {
     Outcome.ACCEPTED: IntentState.ACKED,
@@ -383,10 +384,18 @@ class MemoryFacts:
     def _known(self, symbol: str, session: date, now: datetime) -> dict[str, object]:
         known: dict[str, list[object]] = {}
         for (name, owner, _), versions in self._versions.items():
+            if self._is_old(name, owner or None, now):
+                continue
             kind, in_time = kind_of(name), [fact for known_at, fact in versions if known_at <= now]
             if owner == symbol and in_time and 0 <= (session - kind.day(in_time[-1])).days <= kind.past_days:
                 known.setdefault(name, []).append(kind.lean(in_time[-1]))
         return {name: kind_of(name).condense(facts) for name, facts in known.items()}
+
+    def _is_old(self, name: str, symbol: str | None, now: datetime) -> bool:
+        limit_s, last = kind_of(name).max_age_s, self._last(name, symbol, now)
+        if limit_s is None or name == "flow_alerts":
+            return False
+        return last is None or (now - last.at).total_seconds() > limit_s
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         known = {symbol: SymbolFacts(symbol, self._known(symbol, session, now)) for symbol in symbols}
@@ -412,16 +421,22 @@ class MemoryFacts:
         return max((i for i in asked if now is None or i.at <= now), key=lambda i: i.at, default=None)
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
-        return self._known("", session, now)
+        found = self._known("", session, now)
+        for sector in SOURCE_SECTORS.values():
+            for name, value in self._known(sector, session, now).items():
+                found[name] = {**found.get(name, {}), sector: value}  # type: ignore[dict-item]
+        return found
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        asked = [i for i in self._intakes if since <= i.at <= now and i.received]
+        asked = [i for i in self._intakes if since <= i.at <= now and i.received and i.nulls is not None]
         newest = (
             {(i.endpoint, i.symbol): i for i in sorted(asked, key=lambda i: i.at)}
             if any(i.findings for i in asked)
             else {}
         )
-        return tuple(CheckedReply(i.endpoint, i.symbol, i.at, i.received, i.findings, i.nulls) for i in newest.values())
+        return tuple(
+            CheckedReply(i.endpoint, i.symbol, i.at, i.received, i.findings, i.nulls or {}) for i in newest.values()
+        )
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         last = self._last(endpoint, symbol, None)

@@ -98,7 +98,8 @@ def trade_once(
     them back, so that it reports them too. The clocks are read unless the caller has just done so.
     """
     sent_before = {} if sent_before is None else sent_before
-    desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed)))
+    symbols = _symbols(world, proposed)
+    desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks, symbols=symbols, reads=proposed.reads))
     note_arrivals(world, desk)
     refused = _refusal(session_open(desk))
     if refused:

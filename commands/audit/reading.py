@@ -38,6 +38,7 @@ from tradebot.reconciliation.findings import compare
 from tradebot.reconciliation.new_fills import new_fills
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import ledger_view
+from tradebot.signals.contracts import drifts
 from tradebot.timetable.sessions import session_date
 
 if TYPE_CHECKING:
@@ -234,8 +235,9 @@ def _last_claims(ledger: "SqliteLedger", moment: Moment) -> "dict[str, SlotClaim
 
 def _answers(app: "App", moment: Moment) -> Iterator[Answers]:
     rows = app.recorded.answers(moment.since) if app.recorded else ()
+    replies = app.recorded.suspicious_replies(min(moment.since, moment.now - DAY), moment.now) if app.recorded else ()
     for kind, symbols in app.needed_facts.items():
-        wanted = {None} if kind.market_wide else set(symbols)
+        wanted: set[str | None] = {None} if kind.market_wide else set(symbols)
         seen = [row for row in rows if row.endpoint == kind.name and row.symbol in wanted]
         yield Answers(
             endpoint=kind.name,
@@ -247,6 +249,7 @@ def _answers(app: "App", moment: Moment) -> Iterator[Answers]:
             received=sum(row.received for row in seen),
             foreign=sum(row.foreign for row in seen),
             rejected=sum(row.rejected for row in seen),
+            drifts=drifts(reply for reply in replies if reply.endpoint == kind.name and reply.symbol in wanted),
         )
 
 

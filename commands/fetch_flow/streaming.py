@@ -3,7 +3,9 @@
 import time
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from commands.shared.durations import seconds_in
 from commands.shared.plain import clean
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.desk.streaming import Follower
     from tradebot.model.bar import Session
+
+Stream = Annotated[bool, typer.Option("--stream", help="Get alerts as they come, over the source's websocket.")]
+Lasting = Annotated[
+    str | None, typer.Option("--for", help="With --stream: for how long, such as 90s or 5m [until the close].")
+]
 
 LOOK_S = 0.5
 """Real seconds between two looks at what came."""

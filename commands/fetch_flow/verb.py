@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.fetch_flow import streaming
+from commands.shared.plain import clean
 from commands.shared.surface import (
     Config,
     ForceSlot,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.desk.fetching import Failure, Fetched, Wanted
     from tradebot.model.bar import ClockReading
+    from tradebot.model.contract import Drift
     from tradebot.model.flow import Intake
     from tradebot.ports.world import Call, Progress
 
@@ -41,6 +43,7 @@ class EndpointCount:
     """What one endpoint returned for all symbols; `rejected` counts bad rows by reason.
 
     `newest` is the time of the newest row kept, or its trading date if rows cover a whole day and have no exact time.
+    `differences` say how the rows differ from what the source documents, the worst first.
     """
 
     endpoint: str
@@ -52,6 +55,7 @@ class EndpointCount:
     rejected: dict[str, int]
     newest: datetime | date | None
     newest_age_s: float | None
+    differences: "tuple[Drift, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,17 @@ def _count(intakes: "Iterable[Intake]") -> "Iterable[EndpointCount]":
             newest_age_s=(max(answer.at for answer in answers) - newest).total_seconds()
             if isinstance(newest, datetime)
             else None,
+            differences=_differences(answers),
         )
+
+
+def _differences(answers: "Iterable[Intake]") -> "tuple[Drift, ...]":
+    from tradebot.model.contract import CheckedReply
+    from tradebot.signals.contracts import drifts
+
+    return drifts(
+        CheckedReply(answer.endpoint, answer.symbol, answer.at, answer.received, answer.findings) for answer in answers
+    )
 
 
 def _newest(endpoint: str, answers: "Iterable[Intake]") -> datetime | date | None:
@@ -223,6 +237,9 @@ def _render(console: "Console", data: FlowFetched) -> None:
         table.row(row.endpoint, *(f"{count:,}" for count in counts), _age(row), bad)
     if data.endpoints:
         console.print(table)
+    for difference in (each for row in data.endpoints for each in row.differences):
+        example = escape(clean(difference.example))
+        console.print(f"  [yellow]differs[/yellow] {escape(str(difference))}, such as {example}")
     for failure in data.failures:
         console.print(f"  [red]failed[/red] {failure.endpoint} {failure.symbol or ''}: {escape(failure.message)}")
     if data.given_up:
@@ -266,12 +283,8 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--plan", help="Show what a session of fetching takes; ask the source nothing.")
         ] = False,
         force_slot: ForceSlot = False,
-        stream: Annotated[
-            bool, typer.Option("--stream", help="Get alerts as they come, over the source's websocket.")
-        ] = False,
-        lasting: Annotated[
-            str | None, typer.Option("--for", help="With --stream: for how long, such as 90s or 5m [until the close].")
-        ] = None,
+        stream: streaming.Stream = False,
+        lasting: streaming.Lasting = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -282,25 +295,16 @@ def register(app: typer.Typer) -> None:
         is fetched less often, or left out.
         """
         if stream or lasting:
-            _check_alone(stream, endpoint, symbol, force_slot)
+            _check_alone(stream, endpoint, symbol, plan, force_slot)
             with opened(state_dir, config) as bot:
                 report = streaming.run(bot, lasting=lasting)
-            finish(report, as_json)
-            return
-        if plan:
+        elif plan:
             from commands.fetch_flow.plan import run as run_plan
 
             with opened_to_plan(state_dir, config) as bot:
-                planned = run_plan(bot)
-            finish(planned, as_json)
-            return
-        with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
-            report = run(
-                bot,
-                by=caller(),
-                force_slot=force_slot,
-                progress=progress,
-                endpoints=endpoint or (),
-                symbols=symbol or (),
-            )
+                report = run_plan(bot)
+        else:
+            with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
+                named = {"endpoints": endpoint or (), "symbols": symbol or ()}
+                report = run(bot, by=caller(), force_slot=force_slot, progress=progress, **named)
         finish(report, as_json)

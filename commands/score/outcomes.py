@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tradebot.auditing.outcomes import StrategyOutcomes
     from tradebot.model.bar import Session
     from tradebot.model.record import Judged
+    from tradebot.ports.world import Progress
 
 BENCHMARK = "SPY"
 A_WEEK = timedelta(days=7)
@@ -49,8 +50,11 @@ def day_of(text: str) -> date:
         raise OperatorError(f"{word(text)} is not a date", "tradebot score --outcomes --since 2026-11-16") from error
 
 
-def run(app: "App", since: date | None) -> Report:
-    """Measure what followed; fetch the bars that this takes. Raise TemporaryError if their source doesn't answer."""
+def run(app: "App", since: date | None, progress: "Progress") -> Report:
+    """Measure what followed; fetch the bars that this takes. Raise TemporaryError if their source doesn't answer.
+
+    `progress` is told how many sessions are read, and of how many.
+    """
     from tradebot.auditing.intervals import LEVEL
     from tradebot.auditing.outcome_sentences import what_refusals_did
     from tradebot.auditing.outcomes import WORTH_SEEING, Tally
@@ -61,7 +65,7 @@ def run(app: "App", since: date | None) -> Report:
     first = max(since, oldest.date()) if since and oldest else oldest.date() if oldest else since
     measuring = _Measuring(app, now, first) if first else None
     if facts and measuring:
-        for day, judged in measuring.days(facts):
+        for day, judged in measuring.days(facts, progress):
             tally.add(day, judged)
     strategies, benchmark = tally.outcomes(), measuring.benchmark if measuring else BENCHMARK
     data = Outcomes(
@@ -93,10 +97,11 @@ class _Measuring:
         self._learn([BENCHMARK])
         self.benchmark = BENCHMARK if self._closes[BENCHMARK] else None
 
-    def days(self, facts: "SqliteFacts") -> "Iterator[tuple[SessionReturns, Sequence[Judged]]]":
+    def days(self, facts: "SqliteFacts", progress: "Progress") -> "Iterator[tuple[SessionReturns, Sequence[Judged]]]":
         """Yield each session in which candidates would have been entered, with them; the oldest first."""
         before = datetime.combine(self._first, datetime.min.time(), self._now.tzinfo)
         for place, session in enumerate(self._sessions):
+            progress(place, len(self._sessions))
             judged = facts.judged(before, session.close)
             before = session.close
             if judged:

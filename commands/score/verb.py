@@ -109,12 +109,13 @@ def register(app: typer.Typer) -> None:
         and its components predicted it, and what the refusals cost or saved.
         """
         _refuse_combinations((explain, outcomes, diff, session), plot, since, at)
-        with opened(state_dir, config) as bot, progress_bar("reading the kept replies") as progress:
+        with opened(state_dir, config) as bot:
             if outcomes:
                 from commands.score.outcomes import day_of
                 from commands.score.outcomes import run as run_outcomes
 
-                report = run_outcomes(bot, day_of(since) if since else None)
+                with progress_bar("measuring sessions") as progress:
+                    report = run_outcomes(bot, day_of(since) if since else None, progress)
             elif diff:
                 from commands.score.diff import run as run_diff
 
@@ -122,7 +123,8 @@ def register(app: typer.Typer) -> None:
             elif session:
                 from commands.score.past import run as run_past
 
-                report = run_past(bot, session, at, progress)
+                with progress_bar("reading the kept replies") as progress:
+                    report = run_past(bot, session, at, progress)
             elif explain:
                 from commands.score.explained import run as run_explained
 

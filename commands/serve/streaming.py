@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.desk.streaming import Follower
+    from tradebot.model.bar import Session
 
 
 class StreamLane:
@@ -25,6 +26,7 @@ class StreamLane:
         self._open = ExitStack()
         self._now: Callable[[], datetime] | None = None
         self._follower: Follower | None = None
+        self._session: Session | None = None
         self._told = ""
         self._refused = False
 
@@ -52,11 +54,14 @@ class StreamLane:
         self._now = self._now or trading_time(self._bot)
         now = self._now()
         session = session_of(self._bot.books, now)
-        if session is None or not may_stream(session, now):
+        if self._follower and self._session and (session != self._session or not may_stream(session, now)):
+            # What came since the last look belongs to the session that is over.
+            self._follower.look(self._session, self._now)
             self._stop()
+        if session is None or not may_stream(session, now):
             return
         if self._follower is None:
-            self._follower = self._open.enter_context(following(self._bot))
+            self._session, self._follower = session, self._open.enter_context(following(self._bot))
         self._follower.look(session, self._now)
 
     def _stop(self) -> None:

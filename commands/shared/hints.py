@@ -19,6 +19,7 @@ PROGRAM = "tradebot"
 ON_A_STATE = frozenset(
     {
         "adopt",
+        "signals",
         "audit",
         "backup",
         "bars check",

@@ -42,6 +42,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     ),
     "status": ("tradebot.views.status:Status", "tradebot.views.stores:Stores"),
     "doctor": ("commands.doctor.report:Health",),
+    "signals": ("tradebot.views.signals:Signals",),
     "audit": ("commands.audit.report:Audited",),
     "halt": ("commands.halt.report:Halted",),
     "unhalt": ("commands.unhalt:Unhalted",),

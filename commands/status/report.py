@@ -22,6 +22,7 @@ from tradebot.views.status import (
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
+    from tradebot.model.contract import Drift
     from tradebot.model.record import CycleRecord
     from tradebot.model.trading import ReconcileMark
 
@@ -65,6 +66,7 @@ def status_of(app: "App") -> Status:
             is_open=_is_open(app, now),
             positions=sum(row.strategy != FOREIGN_OWNER for row in positions_held),
             unresolved=len(unresolved),
+            broken=_broken(app, now),
         ),
         passes=passes,
         now=now,
@@ -77,6 +79,16 @@ def status_of(app: "App") -> Status:
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
     )
+
+
+def _broken(app: "App", now: datetime | None) -> "Sequence[Drift]":
+    """Return the differences in too many rows between what the flow source sends and what it documents."""
+    from tradebot.signals.contracts import broken, drifts
+
+    if app.recorded is None or now is None:
+        return ()
+    found = drifts(app.recorded.suspicious_replies(now - timedelta(days=1), now))
+    return broken(found, app.settings.tightest_limits.max_foreign_share)
 
 
 def _is_open(app: "App", now: datetime | None) -> bool:

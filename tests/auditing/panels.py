@@ -1,8 +1,9 @@
 """Made-up candidates and what followed them, with an edge or without one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
+from types import MappingProxyType
 
 from tradebot.auditing.forward_returns import HORIZONS, Entry, Returns, SessionReturns
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally
@@ -35,12 +36,12 @@ def judged(
     gate: Gate | None = None,
     *,
     minute: int = 0,
+    at: datetime = AT,
     was_gated: bool = True,
-    **components: float | None,
+    parts: Mapping[str, float | None] = MappingProxyType({}),
 ) -> Judged:
     side = Side.SELL if score is not None and score < 0 else Side.BUY
-    at = AT + timedelta(minutes=minute)
-    return Judged(at, "flow", symbol, side, score, tuple(components.items()), gate, was_gated)
+    return Judged(at + timedelta(minutes=minute), "flow", symbol, side, score, tuple(parts.items()), gate, was_gated)
 
 
 def returns(*values: float | None) -> Returns:
@@ -78,6 +79,6 @@ def _days(chance: Random, sessions: int, edge: float) -> Iterator[tuple[dict[tup
                 later = [sum(moves[symbol][session : session + reach]) + hour for reach in (1, 2, 4, 6, 11)]
                 told[symbol, minute] = (hour, *later)
                 gate = chance.choice((None, Gate.SPREAD, Gate.COOLDOWN))
-                parts = dict(zip(("flow", "tide", "skew"), noise, strict=True))
-                each.append(judged(symbol, score, gate, minute=minute, **parts))
+                parts: dict[str, float | None] = dict(zip(("flow", "tide", "skew"), noise, strict=True))
+                each.append(judged(symbol, score, gate, minute=minute, parts=parts))
         yield told, each

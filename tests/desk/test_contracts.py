@@ -10,31 +10,24 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.contracts import CURRENT, worst_core_drifts
 from tradebot.model.contract import Breach, ContractFinding
 from tradebot.model.flow import Intake
-from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
 
 GONE = ContractFinding(Breach.GONE, "price", 8, "{}")
 NEW = ContractFinding(Breach.NEW, "mood", 10, "'good'")
 
 
-class Reading(FixedStrategy):
-    def __init__(self, name: str, *kinds: str) -> None:
-        super().__init__()
-        self.name = name
-        self.needs = Needs(facts=frozenset(kinds))
+READS = {"flow": frozenset({"dark_pool"}), "alerts": frozenset({"flow_alerts"})}
 
 
 def replied(kind: str, symbol: str, at: datetime, *findings: ContractFinding, received: int = 10) -> Intake:
-    return Intake(kind, symbol, at, received, (), 0, 0, (), findings)
+    return Intake(kind, symbol, at, received, (), 0, 0, (), findings, {})
 
 
 def drifts_after(*replies: Intake, now: datetime = NOW) -> dict[str, str]:
     scene = Scene()
     for reply in replies:
         scene.facts.store(reply)
-    strategies = [Reading("flow", "dark_pool"), Reading("alerts", "flow_alerts"), Reading("bars")]
-    world = replace(scene.world(), strategies=strategies)
-    return {name: str(drift) for name, drift in worst_core_drifts(world, now).items()}
+    return {name: str(drift) for name, drift in worst_core_drifts(scene.world(), READS, now).items()}
 
 
 def test_it_concerns_the_strategies_that_read_the_signal() -> None:
@@ -66,5 +59,5 @@ def test_a_pass_enters_nothing_while_a_core_signal_is_broken() -> None:
     (record,) = trade_once(world, call()).candidates
     assert record.terminal is not None
     assert record.terminal.reason is Reason.CORE_CONTRACT_BROKEN
-    assert record.terminal.observed == "flow_alerts: strike has another type in 10 of 40 rows"
+    assert record.terminal.observed == "flow_alerts: strike has another type in 10 of 10 rows"
     assert record.client_order_id is None

@@ -11,7 +11,7 @@ from tradebot.desk.fetching import MAX_FAILURES, Fetched, needed_facts
 from tradebot.errors import AllowanceSpentError
 from tradebot.exits.lists import parse
 from tradebot.model.bar import ClockReading
-from tradebot.model.flow import FlowPage
+from tradebot.model.flow import FlowPage, Intake
 from tradebot.model.kind import AnyKind
 from tradebot.model.needs import Needs
 from tradebot.model.record import Job
@@ -180,3 +180,25 @@ def test_what_the_exit_rules_of_a_strategy_read_is_fetched_for_its_symbols() -> 
 def test_whoever_reads_any_kind_has_alerts_fetched_too_and_an_unknown_kind_is_left_out() -> None:
     assert list(needed(Reader("one", "iv_rank", "tea_leaves"))) == ["flow_alerts", "iv_rank"]
     assert list(needed(Reader("one", "market_tide", "dark_pool"))) == ["flow_alerts", "dark_pool", "market_tide"]
+
+
+def test_what_came_over_a_stream_counts_from_when_it_came() -> None:
+    for streamed, calls in ((False, len(NAMES)), (True, 0)):
+        scene, world = fresh()
+        world = replace(world, rules=replace(world.rules, streamed=streamed))
+        scene.ledger.claim_slot(Job.FETCH_FLOW, DAY, "open+30m", "test", NOW)
+        fetched(scene, world)
+        for symbol in NAMES:
+            scene.facts.store(Intake("flow_alerts", symbol, NOW + timedelta(seconds=200), 0, (), 0, 0, ()))
+        scene.venue.now += timedelta(seconds=300)
+        found = fetched(scene, world)
+        assert [intake.endpoint for intake in found.intakes].count("flow_alerts") == calls
+
+
+def test_alerts_are_fetched_once_a_stream_has_brought_nothing_for_their_interval() -> None:
+    scene, world = fresh()
+    world = replace(world, rules=replace(world.rules, streamed=True))
+    fetched(scene, world)
+    scene.venue.now += timedelta(seconds=POLL["flow_alerts"])
+    found = fetched(scene, world)
+    assert [intake.endpoint for intake in found.intakes].count("flow_alerts") == len(NAMES)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.builders import DAY, NOW, SESSION
+from tradebot.adapters.wire.http import decode
 from tradebot.desk.refilling import FULL_PAGE, MOST_SYMBOLS, Refilled, refill
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import FlowPage, Quota
@@ -50,6 +51,9 @@ class Rest:
         kept.sort(key=lambda row: self._at(row) or NOW, reverse=True)
         return FlowPage(kind.name, symbol, tuple(kept[: int(params["limit"])]), Quota(len(self.asked), 15_000, None))
 
+    def calls_left(self) -> int | None:
+        return None
+
     def _is_between(self, row: Any, newer: str, older: str | None) -> bool:
         at = self._at(row)
         if at is None:
@@ -77,6 +81,7 @@ def test_each_symbol_gets_a_reply_of_its_own_even_an_empty_one() -> None:
     assert [intake.at for intake in found.intakes] == [NOW] * 3
     (asked,) = rest.asked
     assert asked == {"ticker_symbol": "AAPL,BRKB,MSFT", "limit": "200", "newer_than": "2026-11-16T14:30:00.000000Z"}
+    assert [decode(page.body) for page in found.pages] == [{"data": list(page.rows)} for page in found.pages]
     assert found.about == {"AAPL": {"issue_type": "Common Stock"}, "BRK.B": {"issue_type": "Common Stock"}}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from tests.builders import NOW, SESSION
 from tests.desk.test_refilling import Rest, alert
 from tests.fakes import MemoryEvents, MemoryFacts
+from tradebot.adapters.wire.http import decode
 from tradebot.desk.streaming import AGAIN, Follower, Following
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.exchange.flow.streamed import streamed
-from tradebot.model.flow import FlowAlert, Intake
+from tradebot.model.flow import FlowAlert, FlowPage, Intake
 from tradebot.model.streamed import Heard
+from tradebot.signals.kinds.flow_alerts import KIND
+from tradebot.signals.normalize import normalize
 
 NAMES = ("AAPL", "MSFT")
 CHECK_S = 180
@@ -51,10 +54,15 @@ class Scene:
         self.now = NOW
         self.busy = False
         self.made = 0
+        self.kept: list[tuple[FlowPage, date, datetime]] = []
         self.follower = self.new_follower()
 
     def new_follower(self) -> Follower:
-        return Follower(Following(self.wire, self.rest, self.facts, self.events, NAMES, self.check_s, self.alone))
+        facts, events, check_s = self.facts, self.events, self.check_s
+        return Follower(Following(self.wire, self.rest, facts, events, NAMES, check_s, self.alone, self.keep))
+
+    def keep(self, page: FlowPage, session: date, at: datetime) -> None:
+        self.kept.append((page, session, at))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -122,6 +130,18 @@ def test_a_streamed_fact_is_the_polled_one_but_for_its_time_and_volatility(scene
     (fact,) = [fact for fact in facts if fact.id == row["id"]]
     assert (fact.issue_type, fact.contract) == ("Common Stock", row["option_chain"])
     assert fact.at == scene.now - timedelta(seconds=3)
+
+
+def test_what_came_either_way_is_kept_as_replies_that_lead_to_the_same_facts(scene: Scene) -> None:
+    scene.happens()
+    scene.look()
+    scene.look(CHECK_S)
+    again = MemoryFacts()
+    for page, session, at in scene.kept:
+        assert session == SESSION.date
+        rows: Any = decode(page.body)
+        again.store(normalize(KIND, FlowPage(page.endpoint, page.symbol, tuple(rows["data"]), page.quota), at))
+    assert again.load(NAMES, SESSION.date, scene.now) == scene.facts.load(NAMES, SESSION.date, scene.now)
 
 
 def test_alerts_of_other_symbols_are_counted_and_left(scene: Scene) -> None:

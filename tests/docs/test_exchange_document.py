@@ -9,12 +9,22 @@ from typing import Any
 
 from tests.exchange.worlds import SPEC, open_world
 from tests.lab import served
+from tradebot.exchange.flow.endpoints import ENDPOINTS
 from tradebot.exchange.process import create
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "EXCHANGE.md").read_text(encoding="utf-8")
 
 
 UNASKED = re.findall(r"^\| `POST (\S+) (\{.+?\})` \|.*\| ([^|]+) \|$", DOCUMENT, flags=re.MULTILINE)
+
+
+def test_the_table_of_flow_names_every_path_that_is_served() -> None:
+    section = DOCUMENT.partition("\n## Flow\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(/\S+)` \|", section, flags=re.MULTILINE)
+    first = ("option-trades/flow-alerts", "darkpool/{ticker}", "market/market-tide")
+    daily = ("greek-exposure", "iv-rank", "oi-change")
+    older = [f"/{path}" for path in first] + [f"/stock/{{ticker}}/{name}" for name in daily]
+    assert sorted(listed) == sorted([*older, *(one.path.removeprefix("/api") for one in ENDPOINTS)])
 
 
 def test_every_example_of_what_the_venue_does_unasked_is_taken_and_gives_its_events(tmp_path: Path) -> None:

@@ -4,6 +4,16 @@ The types are text, decimal (a number as text), integer, number, boolean, list, 
 may be null, as where something is not known yet. The examples show few nulls.
 """
 
+from urllib.parse import quote
+
+from tradebot.exchange.flow.endpoints import Endpoint
+
+_QUERIES = {
+    "risk-reversal": "expiry=2025-04-18&delta=25",
+    "options-volume": "limit=40",
+    "realized-volatility": "timeframe=3M",
+    "congress": "limit=200",
+}
 SHAPES: dict[str, dict[str, str]] = {
     "congress": {
         "boolean": "is_active",
@@ -189,3 +199,10 @@ SHAPES["earnings-afterhours"] = SHAPES["earnings-premarket"]
 def fields_of(series: str) -> dict[str, str]:
     """Return the type of each field of an endpoint's rows."""
     return {field: kind for kind, fields in SHAPES[series].items() for field in fields.split()}
+
+
+def path_of(endpoint: Endpoint, ticker: str = "", sector: str = "Technology") -> str:
+    """Return an endpoint's path with the query that it needs, for a ticker that it knows something of."""
+    ticker = ticker or ("SPY" if endpoint.series == "etf-flow" else "AAPL")
+    path = endpoint.path.replace("{ticker}", ticker).replace("{sector}", quote(sector))
+    return f"{path}?{_QUERIES.get(endpoint.series, '')}"

@@ -1,7 +1,7 @@
 """Nothing served at a moment comes from after it, and at edge 0 nothing depends on what comes after it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.exchange.flow_shapes import path_of
 from tests.exchange.worlds import SYMBOLS, World
 from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.flow.endpoints import ENDPOINTS
 from tradebot.exchange.market.bars import Bar, BarSource, Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.state import read_market
@@ -41,7 +43,8 @@ EVERYTHING = [
     "/v2/account",
     "/v2/positions",
 ]
-TIME = re.compile(r'"(?:t|last_updated|created_at|executed_at|timestamp|updated_at)":"([^"]+)"')
+SERIES = [path_of(endpoint) for endpoint in ENDPOINTS]
+TIME = re.compile(r'"(?:t|tape_time|last_updated|created_at|executed_at|timestamp|updated_at)":"([^"]+)"')
 MOMENTS = st.integers(FIRST, LAST).map(lambda us: us // 1_000_000 * 1_000_000)
 
 
@@ -88,14 +91,14 @@ def world_changed_after(folder: Path, moment_us: int) -> World:
     return World(Exchange(folder, stored, Market(source, original.calendar, stored.symbols)))
 
 
-def served(world: World, moment_us: int) -> dict[str, bytes]:
-    """Place an order early on, go to a moment, and ask for everything there is."""
+def served(world: World, moment_us: int, targets: Sequence[str] = EVERYTHING) -> dict[str, bytes]:
+    """Place an order early on, go to a moment, and ask for everything there is, or for some of it."""
     open_us = world.exchange.market.calendar.market[0].open_us
     if moment_us > open_us + 2 * MINUTE:
         world.tick(to="open")
         assert world.order("AAPL", "buy", 10).status == 200
     world.tick(to=rfc3339(moment_us))
-    return {target: world.ask("GET", target).body for target in EVERYTHING}
+    return {target: world.ask("GET", target).body for target in targets}
 
 
 @given(moment_us=MOMENTS)
@@ -117,6 +120,16 @@ def test_at_edge_zero_other_bars_after_a_moment_leave_every_byte_served_at_it_as
 ) -> None:
     as_is = served(World(open_exchange(new_folder())), moment_us)
     changed = served(world_changed_after(new_folder(), moment_us), moment_us)
+    assert changed == as_is
+
+
+@given(moment_us=MOMENTS)
+@settings(max_examples=3)
+def test_at_edge_zero_no_series_of_the_flow_knows_of_bars_after_a_moment(
+    new_folder: Callable[[], Path], moment_us: int
+) -> None:
+    as_is = served(World(open_exchange(new_folder())), moment_us, SERIES)
+    changed = served(world_changed_after(new_folder(), moment_us), moment_us, SERIES)
     assert changed == as_is
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from tests.exchange.test_no_look_ahead import EVERYTHING
+from tests.exchange.test_no_look_ahead import EVERYTHING, SERIES
 from tests.exchange.worlds import SYMBOLS, World, open_world
 from tradebot.exchange.market.generator import GeneratedBars, session_bars
 from tradebot.exchange.market.sessions import build_calendar
@@ -22,8 +22,9 @@ def playthrough(world: World) -> dict[str, str]:
     world.tick(to="next_open")
     world.tick(seconds=1800)
     served = b"".join(world.ask("GET", target).body for target in EVERYTHING)
+    series = b"".join(world.ask("GET", target).body for target in SERIES)
     log = b"\n".join(world.exchange.log.lines())
-    return {"served": sha256(served), "log": sha256(log)}
+    return {"served": sha256(served), "series": sha256(series), "log": sha256(log)}
 
 
 def sha256(content: bytes) -> str:
@@ -32,7 +33,8 @@ def sha256(content: bytes) -> str:
 
 def test_the_same_seed_and_commands_give_the_same_bytes(new_folder: Callable[[], Path]) -> None:
     assert playthrough(open_world(new_folder())) == {
-        "served": "278e8bbfaacbb46bf3edc7d6",
+        "served": "a009c19ca68458b5910a3039",
+        "series": "e2afb7b1f3fc53b0b5dcecfd",
         "log": "5bfbc9bb28864ce6e2d6518b",
     }
 

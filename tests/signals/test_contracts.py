@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOW
-from tradebot.model.contract import Breach, CheckedReply, ContractFinding
-from tradebot.signals.contracts import LONGEST_EXAMPLE, broken, check, drifts, null_shares
+from tradebot.model.contract import Breach, CheckedReply, ContractFinding, NullCounts
+from tradebot.signals.contracts import LONGEST_EXAMPLE, broken, check, drifts, more_nulls
 
 FIELDS = {
     "id": "text",
@@ -103,7 +103,7 @@ def test_each_row_is_judged_by_itself(rows: list[object], chance: random.Random)
 
 
 def reply(symbol: str, rows: int, *findings: ContractFinding, kind: str = "dark_pool") -> CheckedReply:
-    return CheckedReply(kind, symbol, NOW, rows, findings, {"sector": rows // 2})
+    return CheckedReply(kind, symbol, NOW, rows, findings)
 
 
 GONE = ContractFinding(Breach.GONE, "price", 30, "{'size': 3}")
@@ -125,5 +125,13 @@ def test_what_harms_too_many_rows_breaks_the_contract() -> None:
     assert broken(seen, Decimal("0.30")) == ()
 
 
-def test_the_share_of_nulls_is_that_of_all_rows() -> None:
-    assert null_shares([reply("AAPL", 40), reply("MSFT", 60)]) == {"dark_pool": {"sector": (50, 100)}}
+@pytest.mark.parametrize(
+    ("rows", "nulls", "usual_rows", "usual", "expected"),
+    [(200, 110, 1000, 290, True), (200, 110, 1000, 310, False), (99, 99, 1000, 0, False), (200, 200, 99, 0, False)],
+)
+def test_many_more_nulls_than_usual_are_found(
+    rows: int, nulls: int, usual_rows: int, usual: int, expected: bool
+) -> None:
+    counts = NullCounts(rows, {"sector": nulls}), NullCounts(usual_rows, {"sector": usual})
+    found = more_nulls("dark_pool", *counts)
+    assert [(drift.field, drift.rows, drift.of) for drift in found] == ([("sector", nulls, rows)] if expected else [])

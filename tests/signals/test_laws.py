@@ -171,7 +171,9 @@ def test_only_the_proportions_of_premiums_count(seed: int, scale: Decimal) -> No
 
 def test_the_made_up_rows_give_every_component_a_value_that_is_not_zero() -> None:
     """Without this, the laws above might hold because nothing is ever known."""
-    found = [values(world(seed, 60)) for seed in range(16)]
+    worlds = [world(seed, 60) for seed in range(10)]
+    alerts = [world(seed, 12, ("options_volume", "flow_alerts")) for seed in range(60)]
+    found = [values(rows) for rows in (*worlds, *alerts)]
     assert [name for name in VALUES if not any(each[name] for each in found)] == []
 
 

@@ -44,11 +44,13 @@ def wired(row: dict[str, Any]) -> Any:
 def facts(rows: list[Any], symbol: str) -> tuple[FlowAlert, ...]:
     intake = normalize(KIND, FlowPage(KIND.name, symbol, tuple(rows), Quota(None, None, None)), NOW + LATER)
     assert intake.rejected == ()
+    assert intake.findings == (), "the form isn't the documented one"
     return intake.facts  # type: ignore[return-value]
 
 
 def test_the_documented_row_is_read_with_all_it_says() -> None:
-    (fact,) = facts([as_polled(wired(ROW), {"issue_type": "ETF"})], "DIA")
+    about = {"issue_type": "ETF", "sector": None, "marketcap": None, "er_time": None, "next_earnings_date": None}
+    (fact,) = facts([as_polled(wired(ROW), about)], "DIA")
     assert (fact.right, fact.strike, fact.expiry) == (Right.CALL, Decimal(415), date(2024, 10, 18))
     assert (fact.premium, fact.ask_premium, fact.bid_premium) == (Decimal(36466), Decimal(36466), Decimal(0))
     assert (fact.price, fact.bid, fact.ask) == (Decimal("7.3"), Decimal("7.15"), Decimal("7.3"))

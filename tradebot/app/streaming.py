@@ -43,7 +43,8 @@ def following(app: App) -> Iterator[Follower]:
         closing(FlowStream(url or "", app.secrets.uw_key or "")) as stream,
     ):
         alone = lambda: lock.hold(path, "stream", 0.0, lock.FETCH_LOCK)  # noqa: E731
-        yield Follower(Following(stream, flow, app.facts, app.events, symbols, check_s, alone))
+        facts, events, keep = app.facts, app.events, app.replies.keep
+        yield Follower(Following(stream, flow, facts, events, symbols, check_s, alone, keep))
 
 
 def _symbols(app: App) -> Sequence[str]:

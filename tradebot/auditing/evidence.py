@@ -8,6 +8,7 @@ from decimal import Decimal
 from tradebot.auditing.leaps import Leap
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.contract import Drift
 from tradebot.model.desk import Book
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Order
@@ -54,7 +55,8 @@ class JobRun:
 class Answers:
     """The replies of one endpoint: how many of the `wanted` were ever answered, and row counts since the span began.
 
-    Taking the newest reply for each symbol, `oldest` is the oldest of these and `newest` the newest.
+    Taking the newest reply for each symbol, `oldest` is the oldest of these and `newest` the newest. `drifts` say how
+    their rows differ from what the source documents, the worst first.
     """
 
     endpoint: str
@@ -66,6 +68,7 @@ class Answers:
     received: int = 0
     foreign: int = 0
     rejected: int = 0
+    drifts: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

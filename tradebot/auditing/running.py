@@ -8,11 +8,13 @@ from tradebot.auditing.items import Area, Item, Look, State, judged, left_out, s
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import Job
+from tradebot.signals.contracts import broken
 from tradebot.signals.kinds import kind_of
 from tradebot.text import counted
 
 SERVE = "tradebot serve"
 FETCH = "tradebot fetch-flow"
+SIGNALS = "tradebot signals"
 MISSED = 3
 """Slots in a row that a job may miss in an open session before it counts as failed."""
 CALENDAR_DAYS = 7
@@ -116,7 +118,19 @@ def _endpoint(answers: Answers, evidence: Evidence) -> Item:
     believed = not answers.received or bad / answers.received <= rules.tightest.max_foreign_share
     if answers.endpoint == FLOW_ALERTS and (not believed or (late and moment.is_open)):
         return judged(place, look, moment.now, State.FAIL, f"{found}: this closes entries", FETCH)
+    if answers.drifts:
+        return _drifting(place, look, answers, evidence)
     return judged(place, look, moment.now, State.OK if believed and not late else State.WARN, found, FETCH)
+
+
+def _drifting(place: tuple[Area, str], look: Look, answers: Answers, evidence: Evidence) -> Item:
+    """Judge an endpoint whose rows aren't what the source documents; a broken core signal closes entries."""
+    worst, now = answers.drifts[0], evidence.moment.now
+    more = f", and {counted(len(answers.drifts) - 1, 'other difference')}" if len(answers.drifts) > 1 else ""
+    found = f"{worst.found}{more}, such as {worst.example}"
+    if kind_of(answers.endpoint).core and broken(answers.drifts, evidence.rules.tightest.max_foreign_share):
+        return judged(place, look, now, State.FAIL, f"{found}: this closes entries", SIGNALS)
+    return judged(place, look, now, State.WARN, found, SIGNALS)
 
 
 def _oldest_allowed_s(endpoint: str, evidence: Evidence) -> float:

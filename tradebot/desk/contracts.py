@@ -13,14 +13,18 @@ CURRENT = timedelta(days=1)
 """How old a reply may be to say what the source sends now."""
 
 
-def worst_core_drifts(world: World, now: datetime) -> Mapping[str, Drift]:
-    """Return, by strategy, the largest harmful difference in the current replies of the core signals that it reads."""
+def worst_core_drifts(world: World, reads: Mapping[str, frozenset[str]], now: datetime) -> Mapping[str, Drift]:
+    """Return, by strategy, the largest harmful difference in the current replies of the core signals that it reads.
+
+    `reads` are the kinds of facts that each strategy reads. The gates of an entry read the alerts for all of them.
+    """
+    if not reads:
+        return {}
     replies = world.facts.suspicious_replies(now - CURRENT, now)
     harmful = [drift for drift in drifts(replies) if drift.breach.harms and kind_of(drift.kind).core]
     found: dict[str, Drift] = {}
-    for strategy in world.strategies if harmful else ():
-        reads = strategy.needs.facts and strategy.needs.facts | {FLOW_ALERTS}
-        worst = max((drift for drift in harmful if drift.kind in reads), key=lambda drift: drift.share, default=None)
-        if worst is not None:
-            found[strategy.name] = worst
+    for strategy, kinds in reads.items():
+        concerned = [drift for drift in harmful if drift.kind in kinds | {FLOW_ALERTS}]
+        if concerned:
+            found[strategy] = max(concerned, key=lambda drift: drift.share)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 class Proposals:
     """The candidates of all strategies, strongest first, and what was refused: whole answers, or single symbols.
 
-    `own` is what the strategies' own clocks mean for this pass.
+    `own` is what the strategies' own clocks mean for this pass. `reads` are the kinds of flow facts that each of them
+    needs, by its name; they may be asked no more when a pass judges their candidates.
     """
 
     candidates: tuple[Candidate, ...]
     refused: tuple[StrategyRefusal, ...]
     own: OwnSlots = NO_CLOCKS
+    reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
@@ -65,7 +67,8 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
         for refusal in failed:
             world.events.emit(_event(now, refusal))
     own = OwnSlots(tuple(answered), planned.waiting, planned.missed, planned.new)
-    return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own)
+    reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.asked if strategy.needs.facts}
+    return Proposals(tuple(sorted(candidates, key=_strength)), (*failed, *refused), own, reads)
 
 
 def _answer(strategy: Strategy, view: StrategyView) -> tuple[Want, ...] | Decision:
@@ -82,7 +85,7 @@ def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Propo
     own, refused = begin(world, call, proposed.own, now)
     gone = {_slot_of(slot) for slot in proposed.own.asked} - {_slot_of(slot) for slot in own.asked}
     left = tuple(each for each in proposed.candidates if (each.strategy, each.slot_session, each.slot) not in gone)
-    return Proposals(left, (*proposed.refused, *refused), own)
+    return replace(proposed, candidates=left, refused=(*proposed.refused, *refused), own=own)
 
 
 def _slot_of(slot: StrategySlot) -> tuple[str, date | None, str]:

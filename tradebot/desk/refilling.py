@@ -1,11 +1,12 @@
 """Ask the REST API for the alerts of many symbols since a time, page by page."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from tradebot.errors import TemporaryError
-from tradebot.model.flow import FlowPage, Intake
+from tradebot.model.flow import FLOW_ALERTS, FlowPage, Intake, Quota
 from tradebot.model.kind import AnyKind, Request, Row, Scope
 from tradebot.ports.flow import FlowSource
 from tradebot.signals.kinds import flow_alerts
@@ -24,12 +25,13 @@ _OVERLAP = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Refilled:
-    """What the REST API has of some symbols since a time: a reply for each symbol, even one without alerts.
+    """What the REST API has of some symbols since a time: a page for each symbol, even one without alerts.
 
-    `about` is what the rows say about their symbols.
+    `intakes` are the same pages, read. `about` is what the rows say about their symbols.
     """
 
     calls: int
+    pages: tuple[FlowPage, ...]
     intakes: tuple[Intake, ...]
     about: Mapping[str, Row]
 
@@ -38,19 +40,26 @@ def refill(
     flow: FlowSource, symbols: Sequence[str], since: datetime, session: date, now: Callable[[], datetime]
 ) -> Refilled:
     """Return all alerts of these symbols since a time; raise TemporaryError if some of them can't be had."""
-    calls, intakes, about = 0, list[Intake](), dict[str, Row]()
+    calls, made, intakes, about = 0, list[FlowPage](), list[Intake](), dict[str, Row]()
     for first in range(0, len(symbols), MOST_SYMBOLS):
         some = symbols[first : first + MOST_SYMBOLS]
         pages = list(_pages(flow, some, since, session, now))
         calls += len(pages)
         at = pages[-1].told_at or now()
         for symbol, rows in _by_symbol(some, pages).items():
-            page = replace(pages[-1], symbol=symbol, rows=tuple(rows))
+            page = page_of(symbol, rows, pages[-1].quota, at)
             intake = normalize(flow_alerts.KIND, page, at)
+            made.append(page)
             intakes.append(intake)
             if intake.facts:
                 about |= _about(symbol, rows)
-    return Refilled(calls, tuple(intakes), about)
+    return Refilled(calls, tuple(made), tuple(intakes), about)
+
+
+def page_of(symbol: str, rows: Sequence[object], quota: Quota, at: datetime) -> FlowPage:
+    """Return a symbol's rows as one reply that came at `at`, which can be kept and read again."""
+    body = json.dumps({"data": list(rows)}, default=float).encode()
+    return FlowPage(FLOW_ALERTS, symbol, tuple(rows), quota, at, body=body)
 
 
 def _about(symbol: str, rows: Sequence[object]) -> Mapping[str, Row]:

@@ -32,11 +32,17 @@ from tradebot.timetable.sessions import session_date, session_of
 
 
 def take(
-    world: World, *, with_flow: bool, clocks: ClockReading | None = None, symbols: Sequence[str] | None = None
+    world: World,
+    *,
+    with_flow: bool,
+    clocks: ClockReading | None = None,
+    symbols: Sequence[str] | None = None,
+    reads: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> Desk:
     """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are.
 
-    The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
+    The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`;
+    `reads` are the kinds of flow facts that each strategy needs.
     """
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
@@ -78,7 +84,7 @@ def take(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         facts=world.facts.last_answers(entered, now) if entered else {},
-        core_drifts=worst_core_drifts(world, now) if entered else {},
+        core_drifts=worst_core_drifts(world, reads, now),
     )
 
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tradebot.desk.refilling import Refilled, refill
+from tradebot.desk.refilling import Refilled, page_of, refill
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
@@ -55,9 +55,10 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What a follower works with; `alone` is held while the REST API is asked, and raises if another fetch is running.
+    """What a follower works with.
 
-    The REST API is asked at least every `check_s` seconds.
+    The REST API is asked at least every `check_s` seconds. `alone` is held meanwhile, and raises if another fetch is
+    running. `keep_reply` keeps what came, so that the session can be scored again.
     """
 
     stream: AlertStream
@@ -67,6 +68,7 @@ class Following:
     symbols: Sequence[str]
     check_s: int
     alone: Callable[[], AbstractContextManager[None]]
+    keep_reply: Callable[[FlowPage, date, datetime], None] = lambda page, session, at: None
 
 
 class Follower:
@@ -181,7 +183,8 @@ class Follower:
         so_far.calls += refilled.calls
         self._about |= refilled.about
         self._without_about -= self._about.keys()
-        for intake in refilled.intakes:
+        for page, intake in zip(refilled.pages, refilled.intakes, strict=True):
+            self._keep_reply(page, intake.at)
             filled = self._with.facts.store(intake)
             so_far.new, so_far.filled = so_far.new + filled, so_far.filled + filled
 
@@ -214,10 +217,17 @@ class Follower:
                 # The stream doesn't say what kind of symbol it is, and stored alerts never change.
                 self._without_about.add(symbol)
         for symbol, found in by_symbol.items():
-            intake = normalize(flow_alerts.KIND, FlowPage(FLOW_ALERTS, symbol, tuple(found), _NO_QUOTA), at)
+            page = page_of(symbol, found, _NO_QUOTA, at)
+            # What the source documents is the form of the rows of the REST API, and those are checked.
+            intake = normalize(flow_alerts.KIND, page, at, check=False)
+            self._keep_reply(page, at)
             so_far.bad += len(intake.rejected)
             self._doubtful = self._doubtful or bool(intake.rejected)
             so_far.new += self._with.facts.store(intake)
+
+    def _keep_reply(self, page: FlowPage, at: datetime) -> None:
+        if self._session is not None:
+            self._with.keep_reply(page, self._session, at)
 
     def _owner(self, row: object) -> str | None:
         """Return which of our symbols a row is about, or None; a row that says no ticker might be about any."""

@@ -49,6 +49,14 @@ class CheckedReply:
 
 
 @dataclass(frozen=True, slots=True)
+class NullCounts:
+    """How many rows came, and how many values of each field were null in them; fields without a null are left out."""
+
+    rows: int
+    nulls: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """One difference in all current replies of a kind of facts: `rows` of `of` rows have it."""
 
@@ -64,15 +72,20 @@ class Drift:
         """Return the share of the rows that have it."""
         return Decimal(self.rows) / self.of if self.of else Decimal(0)
 
-    def __str__(self) -> str:
-        """Return it as a person reads it, without the example."""
+    @property
+    def found(self) -> str:
+        """Return what was found as a person reads it, without the kind and the example."""
         rows = f"in {self.rows:,} of {self.of:,} rows"
         if self.breach is Breach.FOREIGN:
-            return f"{self.kind}: another ticker {rows}"
+            return f"another ticker {rows}"
         if self.breach is Breach.GONE:
-            return f"{self.kind}: the field {self.field} is gone {rows}"
+            return f"the field {self.field} is gone {rows}"
         if self.breach is Breach.NEW:
-            return f"{self.kind}: a new field {self.field} {rows}"
+            return f"a new field {self.field} {rows}"
         if self.breach is Breach.NULL:
-            return f"{self.kind}: {self.field} is null {rows}"
-        return f"{self.kind}: {self.field or 'the row'} has another type {rows}"
+            return f"{self.field} is null {rows}"
+        return f"{self.field or 'the row'} has another type {rows}"
+
+    def __str__(self) -> str:
+        """Return the kind and what was found."""
+        return f"{self.kind}: {self.found}"

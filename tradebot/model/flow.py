@@ -200,7 +200,8 @@ class FlowPage:
 class Intake:
     """One normalized reply: what was received, what was kept, and what was dropped and why.
 
-    `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field.
+    `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field. They
+    are None if the rows weren't checked, because they came in a form that isn't documented.
     """
 
     endpoint: str
@@ -212,4 +213,4 @@ class Intake:
     duplicates: int
     rejected: tuple[RejectedRow, ...]
     findings: tuple[ContractFinding, ...] = ()
-    nulls: Mapping[str, int] = field(default_factory=dict)
+    nulls: Mapping[str, int] | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift
+from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
 
 LONGEST_EXAMPLE = 160
 LEAST_ROWS = 100
@@ -43,22 +43,15 @@ class _Found(NamedTuple):
     example: str
 
 
-def check(fields: Mapping[str, str], rows: Iterable[object]) -> Checked:
-    """Compare rows with the documented fields; without any documented field there is nothing to compare."""
-    if not fields:
-        return Checked()
-    counts: Counter[_Shape] = Counter()
-    first: dict[_Shape, Mapping[str, object]] = {}
-    strays = list[object]()
-    for row in rows:
-        if isinstance(row, dict):
-            shape = tuple(row), tuple(map(type, row.values()))
-            counts[shape] += 1
-            if shape not in first:
-                first[shape] = row
-        else:
-            strays.append(row)
+def check(fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[object] = ()) -> Checked:
+    """Compare rows with the documented fields, if any are; `foreign` are those of other tickers than the one asked for.
+
+    Values are compared by their types alone; whoever reads a text as a number rejects what isn't one.
+    """
     found: dict[tuple[Breach, str], list[ContractFinding]] = defaultdict(list)
+    if foreign:
+        found[Breach.FOREIGN, ""].append(ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0])))
+    counts, first, strays = _shapes(rows if fields else ())
     nulls: Counter[str] = Counter()
     for shape, row in first.items():
         nulls.update({name: counts[shape] for name, value in row.items() if value is None})
@@ -70,9 +63,23 @@ def check(fields: Mapping[str, str], rows: Iterable[object]) -> Checked:
     return Checked(tuple(_together(each) for _, each in sorted(found.items())), dict(nulls))
 
 
-def foreign(rows: Sequence[object]) -> ContractFinding:
-    """Return the finding of rows, at least one, that belong to another ticker than the one asked for."""
-    return ContractFinding(Breach.FOREIGN, "", len(rows), _excerpt(rows[0]))
+def _shapes(
+    rows: Iterable[object],
+) -> tuple[Mapping[_Shape, int], Mapping[_Shape, Mapping[str, object]], Sequence[object]]:
+    """Return how many rows have each combination of fields and types, the first of each, and what isn't an object."""
+    counts: dict[_Shape, int] = {}
+    first: dict[_Shape, Mapping[str, object]] = {}
+    strays = list[object]()
+    for row in rows:
+        if isinstance(row, dict):
+            shape = tuple(row), tuple(map(type, row.values()))
+            if shape in counts:
+                counts[shape] += 1
+            else:
+                counts[shape], first[shape] = 1, row
+        else:
+            strays.append(row)
+    return counts, first, strays
 
 
 def _together(same: Sequence[ContractFinding]) -> ContractFinding:
@@ -119,11 +126,13 @@ def broken(found: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
     return tuple(drift for drift in found if drift.breach.harms and drift.share > largest_share)
 
 
-def null_shares(replies: Iterable[CheckedReply]) -> Mapping[str, Mapping[str, tuple[int, int]]]:
-    """Return, by kind and field, how many values were null, of how many rows; fields without a null are left out."""
-    rows: Counter[str] = Counter()
-    nulls: dict[str, Counter[str]] = defaultdict(Counter)
-    for reply in replies:
-        rows[reply.endpoint] += reply.rows
-        nulls[reply.endpoint].update(reply.nulls)
-    return {kind: {name: (count, rows[kind]) for name, count in each.items()} for kind, each in nulls.items()}
+def more_nulls(kind: str, current: NullCounts, usual: NullCounts) -> tuple[Drift, ...]:
+    """Return the fields that are null much more often than they used to be; none if there are too few rows to say."""
+    if min(current.rows, usual.rows) < LEAST_ROWS:
+        return ()
+    shares = ((name, count, usual.nulls.get(name, 0) / usual.rows) for name, count in current.nulls.items())
+    return tuple(
+        Drift(kind, Breach.NULL, name, count, current.rows, f"usually in {share:.0%} of the rows")
+        for name, count, share in shares
+        if count / current.rows > share + NULLS_ABOVE
+    )

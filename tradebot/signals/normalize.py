@@ -13,8 +13,11 @@ def source_ticker(symbol: str) -> str:
     return symbol.replace(".", "").replace("/", "")
 
 
-def normalize(kind: AnyKind, page: FlowPage, at: datetime) -> Intake:
-    """Return the page's facts and counts of dropped rows; rows later than `at` (trading time) are rejected."""
+def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True) -> Intake:
+    """Return the page's facts and counts of dropped rows; rows later than `at` (trading time) are rejected.
+
+    To `check` is to compare the rows with what the source documents too.
+    """
     symbol = page.symbol or ""
     ticker = source_ticker(symbol).upper()
     facts: dict[str, Fact] = {}
@@ -32,7 +35,7 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime) -> Intake:
             continue
         duplicates += fact.id in facts
         facts[fact.id] = fact
-    checked = contracts.check(kind.fields, page.rows)
+    checked = contracts.check(kind.fields, page.rows, foreign) if check else None
     return Intake(
         page.endpoint,
         page.symbol,
@@ -42,8 +45,8 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime) -> Intake:
         len(foreign),
         duplicates,
         tuple(rejected),
-        (*checked.findings, *([contracts.foreign(foreign)] if foreign else ())),
-        checked.nulls,
+        checked.findings if checked else (),
+        checked.nulls if checked else None,
     )
 
 

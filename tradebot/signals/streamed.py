@@ -39,7 +39,8 @@ def as_polled(row: Row, about: Row) -> Row:
     found = {**about, **{name: row[name] for name in _SAME if name in row}}
     found |= {name: _text(row[name]) for name in _DECIMALS if name in row}
     found |= _contract(row.get("option_chain"))
-    found["alert_rule"] = row.get("rule_name")
+    # A rule whose name isn't known is told by its id.
+    found["alert_rule"] = row.get("rule_name") or row.get("rule_id")
     created = _time(row.get("executed_at", row.get("end_time")))
     return found if created is None else {**found, "created_at": created}
 

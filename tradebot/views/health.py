@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 from tradebot.limits import Limits
+from tradebot.model.contract import Drift
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import ReconcileMark
@@ -81,16 +82,19 @@ def health(
     is_open: bool,
     positions: int,
     unresolved: int,
+    broken: Sequence[Drift] = (),
 ) -> tuple[Check, ...]:
     """Judge health from records alone; ages count only while a session is open.
 
     `positions` is the number of positions that exits watch, `unresolved` the number of orders whose outcome is unknown.
+    `broken` are the differences, in too many rows, between what the flow source sends and what it documents.
     """
     fetched, looked = _last_whole(passes, Job.FETCH_FLOW), _last_whole(passes, Job.EVALUATE_EXITS)
     return (
         _books(mark, now, limits.max_reconcile_age_s, is_open=is_open),
         _age("flow", fetched, now, limits.max_flow_age_s, is_open=is_open),
         *([_age("exits", looked, now, EXITS_LATE_S, is_open=is_open)] if positions else []),
+        *[Check("signals", "warn", f"{drift}: tradebot signals") for drift in broken[:1]],
         *_strategies(passes),
         _outcomes(unresolved),
     )

@@ -26,6 +26,7 @@ from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT, SqliteFacts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.contract import NullCounts
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
@@ -231,6 +232,16 @@ def test_scores_that_another_process_records_are_seen_and_a_pass_that_was_replac
     assert scores("SYM0") == {"SYM0": [-0.5, 0.2]}
     assert scores("SYM0", "SYM1") == {"SYM0": [-0.5, 0.2], "SYM1": [-0.5, 0.2]}
     other.close()
+
+
+def test_nulls_are_summed_by_kind_and_field_over_a_span(facts: SqliteFacts) -> None:
+    for at, count in ((0, 1), (5, 2), (9, 4)):
+        intake = make_intake("dark_pool", at=minutes(at))
+        facts.store(replace(intake, received=10, nulls={"sector": count, "code": 3}))
+    assert facts.nulls(minutes(0), minutes(9))["dark_pool"] == NullCounts(20, {"sector": 3, "code": 6})
+    assert facts.nulls(minutes(0), minutes(9))["flow_alerts"].nulls == {}
+    facts.prune(minutes(6) + FACTS_KEPT)
+    assert facts.nulls(minutes(0), minutes(99)) == {"dark_pool": NullCounts(10, {"sector": 4, "code": 3})}
 
 
 def judged_of(cycle: CycleRecord) -> list[Judged]:

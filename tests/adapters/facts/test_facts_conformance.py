@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
 from tradebot.ports.stores import Facts
-from tradebot.signals.kinds import iv_rank
+from tradebot.signals.kinds import iv_rank, market_tide
 from tradebot.signals.kinds.dark_pool import signed_print
 from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.oi_change import OiFacts
@@ -89,7 +89,7 @@ def test_events_belong_to_their_new_york_date_and_come_oldest_first(facts: Facts
     # 20:30 in New York is the next day in UTC, and still the same session.
     evening = make_print("p", at=minutes(630))
     facts.store(make_intake("flow_alerts", late, early, old))
-    facts.store(make_intake("dark_pool", evening, at=minutes(640)))
+    facts.store(make_intake("dark_pool", evening, at=minutes(690)))
     known = facts.load(["AAPL"], DAY, minutes(700))["AAPL"]
     assert known.known == {"flow_alerts": (early, late), "dark_pool": (signed_print(evening),)}
 
@@ -115,6 +115,24 @@ def test_a_revised_fact_is_known_in_the_version_of_its_time(facts: Facts) -> Non
     assert iv_rank.KIND.of(facts.load(["AAPL"], DAY, minutes(5))["AAPL"].known) == make_iv(DAY, "60")
 
 
+LIMIT_S = market_tide.KIND.max_age_s or 0
+
+
+@pytest.mark.parametrize(("age_s", "known"), [(LIMIT_S, True), (LIMIT_S + 1, False)])
+def test_a_kind_that_was_last_heard_of_too_long_ago_is_absent(facts: Facts, age_s: int, known: bool) -> None:
+    later = NOW + timedelta(seconds=age_s)
+    facts.store(make_intake("market_tide", make_tick("1", minutes(-4)), symbol=None))
+    facts.store(make_intake("net_prem_ticks"))
+    facts.store(make_intake("iv_rank", make_iv(DAY)))
+    facts.store(make_intake("flow_alerts", make_alert("a", at=minutes(-1))))
+    assert ("market_tide" in facts.market(DAY, later)) is known
+    found = facts.load(["AAPL"], DAY, later)["AAPL"]
+    assert found.known.keys() == {"iv_rank", "flow_alerts"}, "how old alerts are is known with them"
+    facts.store(make_intake("market_tide", symbol=None, at=later - timedelta(seconds=1)))
+    assert "market_tide" in facts.market(DAY, later), "it was asked again, and nothing had changed"
+    assert "market_tide" not in facts.market(DAY, NOW - timedelta(seconds=1)), "and before that it wasn't known"
+
+
 def test_the_tide_is_the_sessions_oldest_first(facts: Facts) -> None:
     first, second, old = (
         make_tick("1", minutes(-9)),
@@ -125,6 +143,15 @@ def test_the_tide_is_the_sessions_oldest_first(facts: Facts) -> None:
     assert facts.market(DAY, NOW) == {"market_tide": (first, second)}
     assert facts.market(DAY, minutes(-1)) == {}
     assert facts.last_fetch("market_tide", None) == NOW
+
+
+def test_what_is_about_sectors_is_known_of_the_market_by_sector(facts: Facts) -> None:
+    technology, energy = make_tick("1", minutes(-4)), make_tick("2", minutes(-3))
+    facts.store(make_intake("sector_tide", technology, symbol="Technology"))
+    facts.store(make_intake("sector_tide", energy, make_tick("3", minutes(-9)), symbol="Energy"))
+    facts.load(["AAPL"], DAY, NOW)
+    assert facts.market(DAY, NOW) == {"sector_tide": {"Technology": technology, "Energy": energy}}
+    assert facts.market(DAY, minutes(31)) == {}
 
 
 def test_cycles_come_back_whole_by_job_span_and_number(facts: Facts) -> None:
@@ -254,10 +281,11 @@ GONE = ContractFinding(Breach.GONE, "price", 2, "{'size': 3}")
 
 def test_what_a_check_found_is_kept_with_the_newest_reply_that_has_rows(facts: Facts) -> None:
     first, second = make_intake("dark_pool", make_print("1")), make_intake("dark_pool", make_print("2"), at=minutes(5))
-    facts.store(first)
+    facts.store(replace(first, nulls={}))
     facts.store(replace(second, findings=(GONE,), nulls={"sector": 1}))
-    facts.store(replace(make_intake("dark_pool", at=minutes(6)), received=0))
-    facts.store(make_intake("iv_rank", make_iv(DAY), at=minutes(1)))
+    facts.store(replace(make_intake("dark_pool", at=minutes(6)), received=0, nulls={}))
+    facts.store(replace(make_intake("dark_pool", make_print("3"), at=minutes(7)), nulls=None))
+    facts.store(replace(make_intake("iv_rank", make_iv(DAY), at=minutes(1)), nulls={}))
     assert facts.suspicious_replies(NOW, minutes(4)) == ()
     dark, rank = sorted(facts.suspicious_replies(NOW, minutes(9)), key=lambda reply: reply.endpoint)
     assert dark == CheckedReply("dark_pool", "AAPL", minutes(5), second.received, (GONE,), {"sector": 1})

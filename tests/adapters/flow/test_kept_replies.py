@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -88,9 +89,14 @@ def test_sessions_beyond_the_number_are_forgotten_with_their_bodies(kept: KeptRe
         assert database.execute("SELECT count(*) FROM bodies").fetchone() == (3,)
 
 
-def test_with_zero_sessions_and_without_a_body_nothing_is_kept(tmp_path: Path, kept: KeptReplies) -> None:
+def test_rows_without_a_reply_of_their_own_are_kept_like_one(kept: KeptReplies) -> None:
+    rows: list[object] = [{"price": "1.50", "size": 3, "share": Decimal("0.25"), "code": None}]
+    kept.keep(FlowPage("dark_pool", "AAPL", tuple(rows), NO_QUOTA), DAY, NOW)
+    assert seen(kept)[0].rows == tuple(rows)
+
+
+def test_with_zero_sessions_nothing_is_kept(tmp_path: Path, kept: KeptReplies) -> None:
     KeptReplies(tmp_path, MemoryEvents(), 0).keep(page([1]), DAY, NOW)
-    kept.keep(replace(page([1]), body=b""), DAY, NOW)
     assert not (tmp_path / "replies.db").exists()
     assert kept.sessions() == []
 

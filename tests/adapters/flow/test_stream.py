@@ -22,7 +22,7 @@ from tradebot.exchange.process import create
 from tradebot.model.streamed import Heard
 
 QUICK = Patience(open_s=2, ping_s=0.2, first_wait_s=0.01, longest_wait_s=0.05)
-TOKEN = "tok3n/with+signs-0123456789"
+TOKEN = "tok3n/with+signs"
 JOINED = json.dumps(["flow-alerts", {"response": {}, "status": "ok"}])
 LONG_S = 20
 

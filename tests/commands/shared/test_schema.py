@@ -134,7 +134,7 @@ def running(line: str) -> Iterator["subprocess.Popen[str]"]:
 def session(bot: Keeper, lines: Path) -> None:
     """Trade from nothing known to positions held, asking everything that only looks, before and after."""
     looks = ("status", "positions", "orders --all", "fills", "events", "audit", "doctor --offline", "why-no-orders")
-    bot.all_say(*looks, "fetch-flow", "trade-once")
+    bot.all_say(*looks, "fetch-flow --plan", "fetch-flow", "trade-once")
     second_session(bot)
     bot.all_say("score", "score --explain AAPL", "trade-once --dry-run", "trade-once", "trade-once", "evaluate-exits")
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")

@@ -2,55 +2,59 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack
-from tradebot.model.contract import CheckedReply, ContractFinding
+from tradebot.model.contract import CheckedReply, ContractFinding, NullCounts
 from tradebot.model.flow import Intake
 
-NEWEST = """SELECT endpoint, symbol, max(at), received, found, counts FROM intakes
-    LEFT JOIN findings ON findings.intake = sequence LEFT JOIN nulls ON nulls.intake = sequence
+NEWEST = """SELECT endpoint, symbol, at, received, found, nulls, max(sequence)
+    FROM intakes JOIN checks ON intake = sequence
     WHERE at BETWEEN ?1 AND ?2 AND received > 0 GROUP BY endpoint, symbol"""
-"""Select the newest reply with rows about each kind and symbol; with max(), SQLite takes the other columns from it."""
-ALL = """SELECT endpoint, symbol, at, received, found, counts FROM intakes
-    LEFT JOIN findings ON findings.intake = sequence LEFT JOIN nulls ON nulls.intake = sequence
-    WHERE at BETWEEN ?1 AND ?2 AND received > 0 ORDER BY sequence"""
-ANY = "SELECT 1 FROM findings JOIN intakes ON intake = sequence WHERE at BETWEEN ?1 AND ?2 LIMIT 1"
+"""Select the newest checked reply with rows about each kind and symbol: max() makes SQLite take the row's columns."""
+ROWS = """SELECT endpoint, sum(received) FROM intakes JOIN checks ON intake = sequence
+    WHERE at >= ?1 AND at < ?2 GROUP BY endpoint"""
+NULLS = """SELECT endpoint, each.key, sum(each.value) FROM intakes JOIN checks ON intake = sequence
+    CROSS JOIN json_each(nulls) AS each WHERE at >= ?1 AND at < ?2 GROUP BY endpoint, each.key"""
+ANY = """SELECT 1 FROM checks JOIN intakes ON intake = sequence
+    WHERE found != '[]' AND at BETWEEN ?1 AND ?2 LIMIT 1"""
 
 
 def store(database: sqlite3.Connection, reply: int | None, intake: Intake) -> None:
-    """Store what was found in a stored reply, if anything was."""
-    if intake.findings:
-        found = json_text([pack(finding) for finding in intake.findings])
-        database.execute("INSERT INTO findings (intake, found) VALUES (?, ?)", (reply, found))
-    if intake.nulls:
-        database.execute("INSERT INTO nulls (intake, counts) VALUES (?, ?)", (reply, json_text(dict(intake.nulls))))
+    """Store what was found in a stored reply, if its rows were checked."""
+    if intake.nulls is not None:
+        found, nulls = json_text([pack(finding) for finding in intake.findings]), json_text(dict(intake.nulls))
+        database.execute("INSERT INTO checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, found, nulls))
+
+
+def suspicious(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+    """Return the newest reply with rows about each kind and symbol; none if no reply in this span has a finding."""
+    found = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
+    return newest(database, since, now) if found else ()
 
 
 def newest(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the newest reply with rows about each kind and symbol; none if no reply in this span has a finding."""
-    span = time_text(since), time_text(now)
-    if database.execute(ANY, span).fetchone() is None:
-        return ()
-    return _replies(database, NEWEST, span)
-
-
-def every(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return all replies with rows in a span, oldest first."""
-    return _replies(database, ALL, (time_text(since), time_text(now)))
-
-
-def _replies(database: sqlite3.Connection, query: str, span: tuple[str, str]) -> tuple[CheckedReply, ...]:
+    """Return the newest reply with rows about each kind and symbol in a span of time."""
     return tuple(
         CheckedReply(
             endpoint,
             symbol or None,
             parse_time(at),
             rows,
-            tuple(unpack(ContractFinding, each) for each in json.loads(found or "[]")),
-            json.loads(counts or "{}"),
+            tuple(unpack(ContractFinding, each) for each in json.loads(found)),
+            json.loads(nulls),
         )
-        for endpoint, symbol, at, rows, found, counts in database.execute(query, span)
+        for endpoint, symbol, at, rows, found, nulls, _ in database.execute(NEWEST, (time_text(since), time_text(now)))
     )
+
+
+def nulls(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, NullCounts]:
+    """Return how many values of each kind's fields were null in the replies from `since` to before `until`."""
+    span = time_text(since), time_text(until)
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for endpoint, name, count in database.execute(NULLS, span):
+        found[endpoint][name] = count
+    return {kind: NullCounts(rows, found[kind]) for kind, rows in database.execute(ROWS, span)}

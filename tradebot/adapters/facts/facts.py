@@ -13,13 +13,14 @@ from tradebot.adapters.facts import checked, history
 from tradebot.adapters.facts.history import KnownScores
 from tradebot.adapters.facts.known_facts import KnownFacts
 from tradebot.adapters.facts.schema import FILE
+from tradebot.adapters.facts.too_old import without_old
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
-from tradebot.model.contract import CheckedReply
+from tradebot.model.contract import CheckedReply, NullCounts
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
@@ -35,6 +36,8 @@ SAME_PASS = timedelta(days=1)
 """How long after its first record a pass may be recorded again."""
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 NO_SYMBOL = ""
+MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())
+"""What facts belong to that are about no symbol: the whole market, or a sector."""
 ALL = -1
 
 
@@ -95,10 +98,10 @@ class SqliteFacts:
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
-        known = self._read((*symbols, NO_SYMBOL), session)
+        known = self._known_of(symbols, session, now)
         with self._guard(ValueError):
             answers = self._last_alert_answers(symbols, now)
-        return {symbol: _answered(known.symbol_facts(symbol, now), answers.get(symbol)) for symbol in symbols}
+        return {symbol: _answered(known[symbol], answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
@@ -108,10 +111,10 @@ class SqliteFacts:
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
         """Return what was known about the whole market at `now`, by kind."""
-        known = self._read((NO_SYMBOL, *SOURCE_SECTORS.values()), session)
-        found = dict(known.symbol_facts(NO_SYMBOL, now).known)
+        known = self._known_of(MARKET_WIDE, session, now)
+        found = dict(known[NO_SYMBOL].known)
         for sector in SOURCE_SECTORS.values():
-            for kind, value in known.symbol_facts(sector, now).known.items():
+            for kind, value in known[sector].known.items():
                 by_sector: dict[str, object] = found.setdefault(kind, {})  # type: ignore[assignment]
                 by_sector[sector] = value
         return found
@@ -262,12 +265,17 @@ class SqliteFacts:
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
         """Return the newest reply with rows about each kind and symbol; none if no reply in the span has a finding."""
         with self._guard(ValueError):
-            return checked.newest(self._database, since, now)
+            return checked.suspicious(self._database, since, now)
 
     def checked_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return all replies with rows in a span of time, oldest first, and what their checks found."""
+        """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found."""
         with self._guard(ValueError):
-            return checked.every(self._database, since, now)
+            return checked.newest(self._database, since, now)
+
+    def nulls(self, since: datetime, until: datetime) -> Mapping[str, NullCounts]:
+        """Return, by kind, how many values were null in the replies from `since` to before `until`."""
+        with self._guard(ValueError):
+            return checked.nulls(self._database, since, until)
 
     def prune(self, now: datetime) -> None:
         """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured."""
@@ -278,14 +286,15 @@ class SqliteFacts:
             self._database.execute("DELETE FROM cycles WHERE at < ?", (decisions,))
         self._known = None
 
-    def _read(self, symbols: Sequence[str], session: date) -> KnownFacts:
-        """Return what is known of at least these symbols for a session, with what any process has stored since."""
+    def _known_of(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
+        """Return what was known at `now`, with what any process has stored, and without what is too old to count."""
         known = self._known
         if known is None or known.session != session or not known.symbols.issuperset(symbols):
-            known = self._known = KnownFacts(session, symbols)
+            known = self._known = KnownFacts(session, (*symbols, *MARKET_WIDE))
         with self._guard(ValueError):
             known.read(self._database)
-        return known
+            found = {symbol: known.symbol_facts(symbol, now) for symbol in symbols}
+            return without_old(self._database, found, now)
 
     def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
         """Yield the facts that aren't stored yet or have changed, if facts of their kind ever change."""

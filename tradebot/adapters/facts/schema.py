@@ -11,13 +11,11 @@ from tradebot.errors import OperatorError
 APPLICATION_ID = 0x54424631
 VERSION = 2
 CHECKED = (
-    # What the check of a reply found, and the nulls of each field; most replies have no finding.
-    """CREATE TABLE findings (
-        intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, found TEXT NOT NULL
+    # What the check of a reply's rows found, and the nulls of each field; most replies have no finding.
+    """CREATE TABLE checks (
+        intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, found TEXT NOT NULL, nulls TEXT NOT NULL
     )""",
-    """CREATE TABLE nulls (
-        intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, counts TEXT NOT NULL
-    )""",
+    "CREATE INDEX checks_with_findings ON checks (intake) WHERE found != '[]'",
 )
 TABLES = (
     """CREATE TABLE facts (

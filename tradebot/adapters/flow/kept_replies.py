@@ -89,8 +89,11 @@ class KeptReplies:
             self._database = None
 
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
-        """Keep a reply about a session that came at `at`; if that fails, write an event."""
-        if not self._sessions or not page.body:
+        """Keep a reply about a session that came at `at`; if that fails, write an event.
+
+        Rows that have no reply of their own, such as those of a stream, are kept in the form of one.
+        """
+        if not self._sessions:
             return
         try:
             self._keep_or_start_over(page, session, at)
@@ -130,14 +133,15 @@ class KeptReplies:
 
     def _keep(self, page: FlowPage, session: date, at: datetime) -> None:
         database = self._opened(at)
-        digest = sha256(page.body).digest()
+        content = page.body or json.dumps({"data": page.rows}, default=float).encode()
+        digest = sha256(content).digest()
         with FILE.translated(self._path):
             database.execute("BEGIN IMMEDIATE")
             try:
                 if self._pruned != session:
                     self._prune(database, session)
                 known = database.execute("SELECT id FROM bodies WHERE digest = ?", (digest,)).fetchone()
-                body = known[0] if known else self._add_body(database, digest, page.body)
+                body = known[0] if known else self._add_body(database, digest, content)
                 database.execute(
                     "INSERT INTO replies (session, at, kind, symbol, status, body) VALUES (?, ?, ?, ?, ?, ?)",
                     (session.isoformat(), time_text(at), page.endpoint, page.symbol or NO_SYMBOL, page.status, body),

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, route
+from tradebot.exchange.faults.effects import shown_us
 from tradebot.exchange.flow.endpoints import ENDPOINTS, Endpoint
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
@@ -101,8 +102,12 @@ class FlowFace:
 
         return answer
 
+    def _now_us(self, call: Call) -> int:
+        """Return the engine time whose data is shown, which a fault script may have moved back."""
+        return shown_us(call.effects, self._engine.now_us)
+
     def _alerts(self, call: Call, params: Params) -> bytes:
-        now = self._engine.now_us
+        now = self._now_us(call)
         newer = _cursor(params, "newer_than", call)
         older = _cursor(params, "older_than", call)
         newer = now - _ALERT_WINDOW if newer is None else newer
@@ -120,7 +125,7 @@ class FlowFace:
         order = params.choice("order_by", _PRINT_ORDERS)
         ascending = params.choice("order", ("desc", "asc")) == "asc"
         newer, older = _cursor(params, "newer_than", call), _cursor(params, "older_than", call)
-        rows: Iterable[Row] = self._source.prints(_ticker(call), _day(params, call), self._engine.now_us)
+        rows: Iterable[Row] = self._source.prints(_ticker(call), _day(params, call), self._now_us(call))
         rows = _between(rows, newer if newer is not None else 0, older if older is not None else 2**63)
         matches = matcher_of_prints(params)
         chosen = [one for one in rows if matches(one.fields)]
@@ -133,23 +138,23 @@ class FlowFace:
     def _tide(self, call: Call, params: Params) -> bytes:
         every_5m = params.flag("interval_5m", True)
         params.flag("otm_only", False)
-        day, rows = self._source.tide(_day(params, call), every_5m, self._engine.now_us)
+        day, rows = self._source.tide(_day(params, call), every_5m, self._now_us(call))
         return envelope(rows, date=day)
 
     def _greeks(self, call: Call, params: Params) -> bytes:
         ticker, day = _ticker(call), _day(params, call)
-        rows = self._source.greeks(ticker, self._engine.now_us)
+        rows = self._source.greeks(ticker, self._now_us(call))
         return envelope(one for one in rows if _is_by(one, day))
 
     def _iv_ranks(self, call: Call, params: Params) -> bytes:
         ticker, day = _ticker(call), _day(params, call)
-        rows = self._source.iv_ranks(ticker, self._engine.now_us)
+        rows = self._source.iv_ranks(ticker, self._now_us(call))
         kept = [one for one in rows if _is_by(one, day)]
         return envelope(kept if params.text("timespan") else kept[-_DEFAULT_IV_DAYS:])
 
     def _oi_changes(self, call: Call, params: Params) -> bytes:
         limit, page = params.count("limit", 50, 200), params.count("page", 1, 10_000)
-        rows = list(self._source.oi_changes(_ticker(call), _day(params, call), self._engine.now_us))
+        rows = list(self._source.oi_changes(_ticker(call), _day(params, call), self._now_us(call)))
         if params.choice("order", ("desc", "asc")) == "asc":
             rows.reverse()
         return envelope(rows[(page - 1) * limit : page * limit])
@@ -158,7 +163,7 @@ class FlowFace:
         def answer(call: Call, params: Params) -> bytes:
             lists = {name: call.values(name) for name in _LISTS}
             question = Question(endpoint, call.raw_path, _about(call), _day(params, call), params, lists)
-            answered = self._source.answer(question, self._engine.now_us)
+            answered = self._source.answer(question, self._now_us(call))
             if endpoint.single and answered.rows:
                 return b'{"data":' + answered.rows[0].encoded + b"}"
             return envelope(_page(answered.rows, endpoint, params), **answered.others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +16,15 @@ DELAY = b"x-exchange-answer-took"
 _DRIPS_A_SECOND = 10
 _UNAUTHORIZED = encode({"message": "unauthorized."})
 _NOT_FOUND = encode({"code": 40410000, "message": "not found"})
+_LEFT_THIS_MINUTE = b"x-uw-req-per-minute-remaining"
+_USED_TODAY, _DAILY_LIMIT = b"x-uw-daily-req-count", b"x-uw-token-req-limit"
+_NOT_IN_PLAN = {
+    "endpoint": {"code": "advanced_tier_required", "message": "This endpoint needs the advanced tier."},
+    "date": {
+        "code": "historic_data_access_missing",
+        "message": "The earliest date currently available to you is 2026-03-11 (30 trading days)",
+    },
+}
 
 Settings = Mapping[str, Any]
 
@@ -97,6 +107,33 @@ async def _not_found(turn: Turn, settings: Settings) -> None:
     await give(turn, Answered(404, bodies.headed([], _NOT_FOUND, bodies.JSON), _NOT_FOUND))
 
 
+async def _flow_limit(turn: Turn, settings: Settings) -> None:
+    """Refuse a request for flow; its answer, which was counted, says what the limits are."""
+    counted = dict((await turn.answer()).headers)
+    if settings["value"] == "minute":
+        counted[_LEFT_THIS_MINUTE] = b"0"
+    else:
+        counted[_USED_TODAY] = counted.get(_DAILY_LIMIT, b"0")
+    if settings["retry_after"] is not None:
+        counted[b"retry-after"] = b"%d" % max(1, settings["retry_after"] // SECOND)
+    body, kind = bodies.error(429, turn.target)
+    await give(turn, Answered(429, bodies.headed([*counted.items()], body, kind), body))
+
+
+async def _not_in_plan(turn: Turn, settings: Settings) -> None:
+    headers = (await turn.answer()).headers
+    body = encode(_NOT_IN_PLAN[settings["value"]])
+    await give(turn, Answered(403, bodies.headed(headers, body, bodies.JSON), body))
+
+
+async def _truncated_gzip(turn: Turn, settings: Settings) -> None:
+    status, headers, full_body = await turn.answer()
+    # Without a time in its head, the same body is compressed to the same bytes.
+    packed = gzip.compress(full_body, mtime=0)
+    part = packed[: len(packed) // 2 if settings["value"] is None else settings["value"]]
+    await give(turn, Answered(status, bodies.headed([*headers, (b"content-encoding", b"gzip")], part), part))
+
+
 async def _truncated_json(turn: Turn, settings: Settings) -> None:
     status, headers, full_body = await turn.answer()
     kept_bytes = len(full_body) // 2 if settings["value"] is None else settings["value"]
@@ -166,6 +203,9 @@ ANSWERS: Mapping[str, Answering] = {
     "slow_answer": _slow_answer,
     "reset": _reset,
     "expired_keys": _expired_keys,
+    "flow_limit": _flow_limit,
+    "not_in_plan": _not_in_plan,
+    "truncated_gzip": _truncated_gzip,
     "not_found": _not_found,
     "late_arrival": _late_arrival,
 }

@@ -13,6 +13,7 @@ from tradebot.exchange.times import nanoseconds
 
 JSON = b"application/json; charset=utf-8"
 HTML = b"text/html; charset=utf-8"
+TEXT = b"text/plain; charset=utf-8"
 _GATEWAY = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
 _QUOTE = ("bp", "ap")
 _PARTS = ("latestQuote", "quote", "quotes", "trade", "trades", "bar", "bars")
@@ -30,12 +31,16 @@ def error(status: int, target: str) -> tuple[bytes, bytes]:
         return page(f"{status} {_GATEWAY[status]}"), HTML
     if status == 429:
         return _too_many(target), JSON
+    if is_of_kind(target, "any flow"):
+        return b"Internal Server Error", TEXT
     return encode({"code": 50010000, "message": "internal server error occurred"}), JSON
 
 
 def _too_many(target: str) -> bytes:
     if is_of_kind(target, "any data"):
         return encode({"message": "too many requests."})
+    if is_of_kind(target, "any flow"):
+        return encode({"message": "too many requests"})
     return encode({"code": 42910000, "message": "rate limit exceeded"})
 
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.web import EFFECTS, LONGEST_BODY, headers_of
-from tradebot.exchange.faults import bodies, rows
+from tradebot.exchange.faults import bodies, flow_rows, rows
 from tradebot.exchange.faults.answers import ANSWERS, Answered, rightly
 from tradebot.exchange.faults.book import Firing
 from tradebot.exchange.faults.earlier import earlier
@@ -25,8 +25,13 @@ _ROWS = {
     "opposite_side": rows.turned,
     "position_value": rows.misvalued,
     "restless_orders": rows.restless,
+    "foreign_rows": flow_rows.foreign,
+    "duplicate_rows": flow_rows.doubled,
+    "null_field": flow_rows.nulled,
+    "retyped_field": flow_rows.retyped,
+    "new_field": flow_rows.widened,
 }
-"""Faults that change the contents of order and position rows."""
+"""Faults that change the contents of rows of orders, positions and flow."""
 
 Older = Callable[[Scope, int], Awaitable[tuple[int, bytes]]]
 """Take a data request and an engine time; return the status and body of the answer at that time."""

@@ -12,6 +12,7 @@ from tradebot.exchange.faults.kinds import Facts
 from tradebot.exchange.jsontext import encode
 
 LATE, TWICE, HALT, FATE, ACKNOWLEDGED, POLICY = "late_us", "twice", "halt", "fate", "acknowledged", "policy"
+AS_OF = "as_of_us"
 _FATES = {
     "refused": "refuse",
     "reject_after_acceptance": "reject",
@@ -54,6 +55,9 @@ def _effects(firing: Firing, facts: Facts, now_us: int) -> list[dict[str, Any]]:
     if fault == "halt_symbol":
         until_us = None if settings["value"] is None else now_us + settings["value"]
         return [{HALT: symbol, "rule": name, "until_us": until_us} for symbol in facts.symbols]
+    if fault == "stale_flow":
+        age_us = settings["value"]
+        return [{AS_OF: firing.since_us if age_us is None else now_us - age_us}]
     if fault in _POLICIES:
         return [{POLICY: {_POLICIES[fault]: settings.get("value", True)}}]
     return [{FATE: _FATES[fault]}] if fault in _FATES else []
@@ -78,3 +82,8 @@ def effects_in(command: Command) -> list[Mapping[str, Any]]:
     """Return the effects in a command's log line."""
     effects_found: list[Mapping[str, Any]] = json.loads(command.effects or "[]")
     return effects_found
+
+
+def shown_us(effects: str, now_us: int) -> int:
+    """Return the engine time whose data a read shows: the earliest that its effects name, or else the current one."""
+    return min((effect[AS_OF] for effect in json.loads(effects or "[]") if AS_OF in effect), default=now_us)

@@ -126,10 +126,18 @@ def _amount(value: object) -> Decimal:
     return Decimal(value)
 
 
+def _share(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 1:
+        raise ValueError("a share above 0, at most 1")
+    return Decimal(value)
+
+
 _BEFORE = _one_of("before", "after")
 _AFTER = _one_of("after", "before")
 _NAME = Parameter(_field, "the name of a field")
 _WHICH = Parameter(_pattern, "a text without spaces, in which * stands for anything", "*")
+_SHARE = {"share": Parameter(_share, "a share of the rows above 0, at most 1", Decimal(1))}
+_FLOW = ("any flow",)
 
 FAULTS: Mapping[str, Fault] = {
     "reply_lost": Fault("answer", "carries out the request and closes the connection without sending a byte"),
@@ -167,6 +175,25 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "reset": Fault("answer", "resets the connection, before or after carrying out the request", _AFTER),
     "expired_keys": Fault("answer", "answers 401, as if the keys had expired"),
+    "flow_limit": Fault(
+        "answer",
+        "answers 429 with the headers of a limit that is used up: that of the minute or that of the day",
+        _one_of("minute", "day"),
+        {"retry_after": _duration(None)},
+        _FLOW,
+    ),
+    "not_in_plan": Fault(
+        "answer",
+        "answers 403, as if the plan didn't include the endpoint or a date so long ago",
+        _one_of("endpoint", "date"),
+        goes_with=_FLOW,
+    ),
+    "truncated_gzip": Fault(
+        "answer",
+        "answers with the first bytes of the correct body in gzip (by default half of it)",
+        _whole_number(0, 1_000_000, None),
+        goes_with=_FLOW,
+    ),
     "not_found": Fault(
         "answer", "answers 404, as if the order or position didn't exist", goes_with=("order", "positions")
     ),
@@ -288,6 +315,29 @@ FAULTS: Mapping[str, Fault] = {
         _duration(None),
         goes_with=("orders", "order", "positions", "activities", "account"),
     ),
+    "stale_flow": Fault(
+        "data",
+        "shows flow as of this long ago in engine time; by default, it freezes when the rule begins",
+        _duration(None),
+        goes_with=_FLOW,
+    ),
+    "foreign_rows": Fault(
+        "data",
+        "puts another ticker into rows that have one, as the service does for a parameter it doesn't know",
+        Parameter(_word, "a ticker", "QZQZ"),
+        _SHARE,
+        _FLOW,
+    ),
+    "duplicate_rows": Fault("data", "shows rows twice", options=_SHARE, goes_with=_FLOW),
+    "null_field": Fault("data", "shows null in a field of the rows", _NAME, _SHARE, _FLOW),
+    "retyped_field": Fault(
+        "data",
+        "shows a field of the rows in another type: numbers as text, numbers in text as numbers, other text as a list",
+        _NAME,
+        _SHARE,
+        _FLOW,
+    ),
+    "new_field": Fault("data", "adds an undocumented field to the rows", _NAME, _SHARE, _FLOW),
     "mute_stream": Fault("stream", "never sends the event; the connection stays up"),
     "duplicate_events": Fault("stream", "sends the event twice"),
     "reordered_events": Fault("stream", "sends the event after the next event"),

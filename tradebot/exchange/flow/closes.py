@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import sqrt
+from math import fsum, sqrt
 
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.profiles import profile
@@ -51,5 +51,5 @@ class Closes:
 
     def _volatility(self, symbol: str, place: int) -> float:
         returns = [self.change(symbol, end - 1, end) for end in range(place - _RETURNS + 1, place + 1)]
-        mean = sum(returns) / _RETURNS
-        return sqrt(sum((one - mean) * (one - mean) for one in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)
+        mean = fsum(returns) / _RETURNS
+        return sqrt(fsum((one - mean) * (one - mean) for one in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)

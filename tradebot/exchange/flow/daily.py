@@ -1,5 +1,7 @@
 """Generate random daily rows without edge: Greek exposure, IV rank, and change of open interest.
 
+Open interest changes in the contracts of the previous session's alerts, and in others.
+
 A session's exposure and IV rank are published at 17:35 New York, after its close. Open interest of the previous day
 arrives two hours before the open.
 """
@@ -12,6 +14,7 @@ from random import Random
 from typing import Any
 
 from tradebot.exchange.chance import bell, stream
+from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.flow.options import Contract, friday, option_price
 from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
 from tradebot.exchange.jsontext import encode
@@ -36,8 +39,9 @@ def published_us(day: str) -> int:
 class Daily:
     """Daily rows of every symbol, generated on first use."""
 
-    def __init__(self, market: Market, seed: int) -> None:
+    def __init__(self, market: Market, flow: Flow, seed: int) -> None:
         self._market = market
+        self._flow = flow
         self._seed = seed
         self._publications = [(published_us(s.date), {"date": s.date}) for s in self._published_sessions()]
         """When each session's daily rows are published, and their date: one object shared by all symbols."""
@@ -122,6 +126,10 @@ class Daily:
         for _ in range(_CONTRACTS):
             fields = _oi_fields(symbol, session, before, price, lean, rng)
             made[fields["option_symbol"]] = fields
+        # The alerts of the session before have their own chance, so that the other contracts don't depend on them.
+        rng = stream(self._seed, "oi of alerts", symbol, session.date)
+        for alert in self._flow.alerts(symbol, index - 1) if index else ():
+            made[alert.fields["option_chain"]] = _oi_of_alert(symbol, session, before, alert.fields, rng)
         rows = sorted(made.values(), key=lambda fields: -abs(fields["oi_diff_plain"]))
         at_us = session.open_us - _OI_BEFORE_OPEN
         return tuple(Row(at_us, {}, encode(fields | {"rnk": rank})) for rank, fields in enumerate(rows, start=1))
@@ -162,16 +170,30 @@ def _oi_fields(
     last_oi = 200 + int(30_000 * rng.random() * rng.random())
     change = int(last_oi * (1.4 * rng.random() - 0.35))
     volume = abs(change) + int(last_oi * rng.random())
+    return {**_oi_row(contract.occ, symbol, (before, session), last_oi, change), **_oi_trading(volume, cents, rng)}
+
+
+def _oi_of_alert(symbol: str, session: Session, before: Session, alert: dict[str, Any], rng: Random) -> dict[str, Any]:
+    """Return what became of an alert's contract overnight: most of what opened it stays, of the rest only some."""
+    volume, last_oi = alert["volume"], alert["open_interest"]
+    low, high = (0.6, 1.0) if alert["all_opening_trades"] else (-0.3, 0.6)
+    change = max(int(volume * (low + (high - low) * rng.random())), -last_oi)
+    cents = int(float(alert["price"]) * 100)
+    row = _oi_row(alert["option_chain"], symbol, (before, session), last_oi, change)
+    return {**row, **_oi_trading(volume, cents, rng)}
+
+
+def _oi_row(contract: str, symbol: str, sessions: tuple[Session, Session], last_oi: int, change: int) -> dict[str, Any]:
+    before, session = sessions
     return {
-        "option_symbol": contract.occ,
+        "option_symbol": contract,
         "underlying_symbol": feed_ticker(symbol),
         "curr_date": session.date,
         "last_date": before.date,
         "curr_oi": last_oi + change,
         "last_oi": last_oi,
         "oi_diff_plain": change,
-        "oi_change": f"{change / last_oi:.12f}",
-        **_oi_trading(volume, cents, rng),
+        "oi_change": f"{change / max(1, last_oi):.12f}",
     }
 
 

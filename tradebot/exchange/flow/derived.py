@@ -35,7 +35,7 @@ class DerivedFlow:
         self._flow = Flow(market, seed, edge)
         self._prints = Prints(market, self._flow, seed)
         self._tide = Tide(market, self._flow, seed)
-        self._daily = Daily(market, seed)
+        self._daily = Daily(market, self._flow, seed)
         self._makers = _makers(market, self._flow, self._tide, self._daily, seed)
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import fsum
 from typing import Any
 
 from tradebot.exchange.chance import stream
@@ -120,6 +121,6 @@ _STEPS = range(-_STRIKES_EACH_WAY, _STRIKES_EACH_WAY + 1)
 
 def _divided(whole: int, weights: list[float]) -> list[int]:
     """Divide a whole number by weights, without losing any of it."""
-    parts = [int(whole * weight / sum(weights)) for weight in weights]
+    parts = [int(whole * weight / fsum(weights)) for weight in weights]
     parts[0] += whole - sum(parts)
     return parts

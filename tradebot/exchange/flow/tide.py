@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
+from math import fsum
 from typing import NamedTuple
 
 from tradebot.exchange.chance import bell, stream
@@ -86,7 +87,7 @@ class Tide:
         """Return the bounds of a sector's share of the noise, between 0 and 1; what is above the last is the funds'."""
         rng = stream(self._seed, "sector tide", session.date)
         weights = [0.5 + rng.random() for _ in range(len(SECTORS) + _PARTS_OF_FUNDS)]
-        bounds = [0.0, *accumulate(weight / sum(weights) for weight in weights)]
+        bounds = [0.0, *accumulate(weight / fsum(weights) for weight in weights)]
         place = SECTORS.index(sector)
         return bounds[place], bounds[place + 1]
 

@@ -1,0 +1,133 @@
+"""Read the evidence for `tradebot signals` from the bot's own records; nothing is asked and nothing is written."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tradebot.model.contract import CheckedReply, NullCounts
+from tradebot.model.flow import FLOW_ALERTS
+from tradebot.signals.contracts import more_nulls
+from tradebot.views.signals import KindEvidence, Reading, Times
+
+if TYPE_CHECKING:
+    from tradebot.adapters.facts.facts import AnswerCounts
+    from tradebot.app.wiring import App
+    from tradebot.model.event import SystemEvent
+    from tradebot.model.kind import AnyKind
+    from tradebot.model.record import CycleRecord
+
+LATELY = timedelta(days=1)
+"""How far back replies count as current, from now or from the last open, whichever is earlier."""
+USUAL = timedelta(days=7)
+"""How far back before that the usual share of nulls is measured."""
+BACK = timedelta(days=10)
+NONE = NullCounts(0, {})
+
+
+def read(app: "App") -> Reading:
+    """Return what was seen of each kind of facts that strategies in use need, and the last scores."""
+    answers, scores = _answers(app), _last_scores(app)
+    times, since = _times(app, answers, scores)
+    return Reading(
+        times=times,
+        largest_share=app.settings.tightest_limits.max_foreign_share,
+        kinds=tuple(_kinds(app, times, since)),
+        scores=scores,
+        reads=_reads(scores),
+    )
+
+
+def _answers(app: "App", since: datetime | None = None) -> "Sequence[AnswerCounts]":
+    return app.recorded.answers(since or datetime.now(UTC)) if app.recorded else ()
+
+
+def _last_scores(app: "App") -> "CycleRecord | None":
+    """Return the last pass that scored anything, whether it traded or not."""
+    from tradebot.model.record import Job
+
+    if app.recorded is None:
+        return None
+    found = (cycle for job in (Job.SCORE, Job.TRADE_ONCE) for cycle in app.recorded.cycles(job=job, last=1))
+    return max((cycle for cycle in found if cycle.candidates), key=lambda cycle: cycle.at, default=None)
+
+
+def _times(app: "App", answers: "Sequence[AnswerCounts]", scores: "CycleRecord | None") -> tuple[Times, datetime]:
+    """Return the times to judge by, and since when replies count as current."""
+    from commands.shared.records import last_passes, trading_now
+
+    mark, passes = app.ledger_view.last_reconcile(), last_passes(app)
+    others = (scores.at if scores else None, mark.at if mark else None)
+    recorded = (*(row.at for row in answers), *(cycle.at for cycle in passes), *others)
+    now = trading_now(app, recorded) or datetime.now(UTC)
+    begun = [each for each in app.ledger_view.sessions((now - BACK).date(), now.date()) if each.open <= now]
+    session = begun[-1] if begun else None
+    is_open = session is not None and session.contains(now)
+    market_time = now if is_open or session is None else min(now, session.close)
+    since = min(now - LATELY, session.open) if session else now - LATELY
+    return Times(now, market_time, is_open), since
+
+
+def _kinds(app: "App", times: Times, since: datetime) -> Iterator[KindEvidence]:
+    facts, now = app.recorded, times.now
+    counts: dict[str, list[AnswerCounts]] = defaultdict(list)
+    replies: dict[str, list[CheckedReply]] = defaultdict(list)
+    for row in _answers(app, since):
+        counts[row.endpoint].append(row)
+    for reply in facts.checked_replies(since, now) if facts else ():
+        replies[reply.endpoint].append(reply)
+    nulls = facts.nulls(since, now + timedelta(seconds=1)) if facts else {}
+    usual = facts.nulls(since - USUAL, since) if facts else {}
+    failures = _failures(app, since, now)
+    for kind, symbols in app.needed_facts.items():
+        asked: set[str | None] = {None} if kind.market_wide else set(symbols)
+        seen = [row for row in counts[kind.name] if row.symbol in asked]
+        failed = _since_last_reply(failures.get(kind.name, ()), seen)
+        yield KindEvidence(
+            kind=kind,
+            wanted=len(asked),
+            at=tuple(row.at for row in seen),
+            limit_s=_limit_s(app, kind),
+            interval_s=kind.interval_s(app.rules.poll_s),
+            replies=tuple(reply for reply in replies[kind.name] if reply.symbol in asked),
+            received=sum(row.received for row in seen),
+            foreign=sum(row.foreign for row in seen),
+            rejected=sum(row.rejected for row in seen),
+            failed=len(failed),
+            failure=failed[-1].details.get("message", "") if failed else "",
+            more_nulls=more_nulls(kind.name, nulls.get(kind.name, NONE), usual.get(kind.name, NONE)),
+        )
+
+
+def _limit_s(app: "App", kind: "AnyKind") -> float:
+    """Return how old a reply may get: alerts have a limit of their own; the others may miss one renewal."""
+    if kind.name == FLOW_ALERTS:
+        return app.settings.tightest_limits.max_flow_age_s
+    return kind.max_age_s or 2.0 * kind.interval_s(app.rules.poll_s)
+
+
+def _failures(app: "App", since: datetime, now: datetime) -> "Mapping[str, list[SystemEvent]]":
+    from tradebot.adapters.state.events import worth_seeing
+    from tradebot.adapters.state.state_folder import EVENTS
+    from tradebot.model.event import EventKind
+
+    found: dict[str, list[SystemEvent]] = defaultdict(list)
+    for event in worth_seeing(app.folder.path / EVENTS, ((since, now),))[1]:
+        if event.event_type == EventKind.FETCH_FAILED.event_type:
+            found[event.details.get("endpoint", "")].append(event)
+    return found
+
+
+def _since_last_reply(failures: "Sequence[SystemEvent]", replies: "Sequence[AnswerCounts]") -> "list[SystemEvent]":
+    """Return the failed calls that no reply about the same symbol came after, oldest first."""
+    last = {row.symbol: row.at for row in replies}
+    return [event for event in failures if event.symbol not in last or event.timestamp >= last[event.symbol]]
+
+
+def _reads(scores: "CycleRecord | None") -> dict[str, tuple[str, ...]]:
+    """Return the kinds that each component of the last scores reads; those of plug-ins aren't known."""
+    from tradebot.signals.components import component_names, component_of
+
+    names = {part.name for record in scores.candidates for part in record.candidate.components} if scores else set()
+    known = names & set(component_names())
+    return {name: tuple(kind.name for kind in component_of(name).reads) for name in known}

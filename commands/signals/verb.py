@@ -1,0 +1,38 @@
+"""`tradebot signals`: how healthy each signal is, from evidence alone."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+
+def run(app: "App") -> Report:
+    """Judge every signal in use; exit 10 if one of them isn't as it should be."""
+    from commands.signals.reading import read
+    from commands.signals.screen import show
+    from tradebot.views.signals import signals
+
+    data = signals(read(app))
+    code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
+    return Report("signals", data, lambda console: show(console, data), code, app.mode_name, app.account_tail)
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command("signals", epilog="tradebot signals\ntradebot signals --json")
+    def signals(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+        """Show how healthy each signal is, and what its source sends differently.
+
+        A signal is HEALTHY, DEGRADED (usable, but something is wrong), CRITICAL (not usable), or UNKNOWN (nothing was
+        seen to judge it by, as while the market is asleep). Only the bot's own records are read. Exits with code 10 if
+        a person should look.
+        """
+        with opened(state_dir, config) as bot:
+            report = run(bot)
+        finish(report, as_json)

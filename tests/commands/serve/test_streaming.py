@@ -1,0 +1,114 @@
+"""The lane of `serve` that follows the flow source's stream."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from commands.serve.streaming import StreamLane
+from jobs.runner import Line
+from tests.accepting import accept
+from tests.bot import Bot, made
+from tests.commands.fetch_flow.test_streaming import end, joins, more, on_the_exchange, stored, tick
+from tradebot.adapters.state import lock
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
+from tradebot.errors import ExitCode
+
+LONG_S = 60
+STREAMED = """
+unusual_whales: {stream: true}
+timetable:
+  fetch-flow: every 5m from open+2m until open+20m
+  score: every 5m from open+2m until open+20m
+  evaluate-exits: every 5m from open+1m until open+20m
+  trade-once: every 5m from open+2m until open+20m
+  reconcile: every 15m from open+1m until open+20m
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot that streams, of three sessions."""
+    with made(tmp_path_factory.mktemp("lane") / "state", "--symbols", "AAPL,MSFT", "--sessions", "3") as path:
+        with (path / "tradebot.yaml").open("a") as file:
+            file.write(STREAMED)
+        accept(path)
+        yield path
+
+
+@pytest.fixture
+def lines() -> list[Line]:
+    return []
+
+
+@pytest.fixture
+def app(bot: Bot) -> Iterator[App]:
+    with opened(Options(str(bot.folder)), os.environ) as app:
+        yield app
+
+
+def ticked(lane: StreamLane, reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_S
+    while not reached():
+        lane.tick()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def streaming(bot: Bot) -> bool:
+    return lock.holder(bot.folder, lock.STREAM_LOCK) is not None
+
+
+def test_it_streams_while_a_session_is_open_and_not_before_or_after(bot: Bot, app: App, lines: list[Line]) -> None:
+    lane = StreamLane(app, lines.append)
+    lane.tick()
+    assert not streaming(bot)
+    bot.says("reconcile")
+    session = tick(bot, to="next_open")["session"]
+    ticked(lane, lambda: joins(bot) == 1)
+    assert streaming(bot)
+    more(bot, session, 5)
+    ticked(lane, lambda: stored(bot, session) == on_the_exchange(bot, session))
+    more(bot, session, 5)
+    end(bot)
+    lane.tick()
+    assert not streaming(bot)
+    assert stored(bot, session) == on_the_exchange(bot, session)
+    assert lines == []
+
+
+def test_a_refused_key_is_told_once_and_not_tried_again(bot: Bot, app: App, lines: list[Line]) -> None:
+    tick(bot, to="next_open")
+    app.__dict__["secrets"] = replace(app.secrets, uw_key="somebody-elses-key")
+    lane = StreamLane(app, lines.append)
+    ticked(lane, lambda: bool(lines))
+    assert not streaming(bot)
+    lane.tick()
+    (line,) = lines
+    assert line.exit_code is ExitCode.AUTHENTICATION
+    assert "set unusual_whales.stream to false" in line.said
+    assert "somebody" not in line.said
+
+
+def test_while_another_process_streams_it_waits_and_says_so_once(bot: Bot, app: App, lines: list[Line]) -> None:
+    lane = StreamLane(app, lines.append)
+    with lock.hold(bot.folder, "another stream", name=lock.STREAM_LOCK):
+        lane.tick()
+        lane.tick()
+    (line,) = lines
+    assert "another stream, process" in line.said
+    ticked(lane, lambda: streaming(bot))
+    lane.close()
+    assert not streaming(bot)
+
+
+def test_serve_streams_if_the_configuration_says_so(bot: Bot) -> None:
+    before, session = joins(bot), "2026-11-18"
+    assert bot.says("serve", "--speed", "8000", "--json").code == 0
+    assert joins(bot) > before
+    assert stored(bot, session) == on_the_exchange(bot, session)
+    assert not streaming(bot)

@@ -1,0 +1,102 @@
+"""`tradebot signals`: the health of each signal, from the bot's own records alone."""
+
+import hashlib
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, second_session
+from tests.fakes import MemoryEvents
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.model.contract import Breach, ContractFinding
+from tradebot.model.flow import Intake
+
+GONE = ContractFinding(Breach.GONE, "price", 50, "{'size': 404}")
+NEW = ContractFinding(Breach.NEW, "mood", 1, "'good'")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return what the bot's own files hold, names included."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
+
+
+def reply(bot: Bot, at: str, *findings: ContractFinding, kind: str = "dark_pool", symbol: str = "AAPL") -> None:
+    """Store a reply of 50 rows as if it had come from the source."""
+    when = datetime.fromisoformat(at)
+    with closing(SqliteFacts(bot.folder, MemoryEvents(), when)) as facts:
+        facts.store(Intake(kind, symbol, when, 50, (), 0, 0, (), findings, {}))
+
+
+@pytest.fixture
+def fetched(bot: Bot) -> Bot:
+    """Return the module's bot half an hour into a session, once, with flow and scores."""
+    if not (bot.folder / "facts.db").exists() or not bot.json("signals")["components"]:
+        second_session(bot)
+        assert bot.says("score").code == 0
+    return bot
+
+
+def test_before_the_first_session_nothing_is_known_and_nothing_is_wrong(bot: Bot) -> None:
+    said = bot.says("signals")
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[0] == "Signals at 2026-11-16 09:00:00 ET; the market is asleep"
+    assert [line.split()[0] for line in lines[2:-2]] == ["UNKNOWN"] * len(lines[2:-2])
+    assert lines[-2:] == ["Nothing was scored yet. Next: tradebot score", "Nothing to look at."]
+
+
+def test_in_a_session_each_signal_shows_its_evidence(fetched: Bot) -> None:
+    data = fetched.json("signals")
+    assert (data["as_of"], data["market_open"], data["findings"]) == ("2026-11-17T15:00:00Z", True, 0)
+    kinds = {kind["name"]: kind for kind in data["kinds"]}
+    assert {kind["state"] for kind in kinds.values()} == {"HEALTHY"}
+    alerts = kinds["flow_alerts"]
+    assert (alerts["core"], alerts["wanted"], alerts["answered"], alerts["match_rate"]) == (True, 4, 4, 1.0)
+    assert (alerts["age_s"], alerts["drifts"]) == (0.0, [])
+    assert alerts["null_rate"] is not None
+    assert {part["state"] for part in data["components"]} == {"HEALTHY"}
+    assert all(part["used"] <= part["symbols"] == 4 for part in data["components"])
+
+
+def test_reading_changes_nothing(fetched: Bot) -> None:
+    before = digests(fetched.folder)
+    assert fetched.says("signals").code == 0
+    assert digests(fetched.folder) == before
+
+
+def test_a_broken_contract_is_critical_closes_entries_and_shows_an_example(fetched: Bot) -> None:
+    reply(fetched, "2026-11-17T15:00:00Z", GONE, NEW)
+    said = fetched.says("signals")
+    assert said.code == 10
+    assert "CRITICAL  dark_pool (core)" in said.out
+    assert "\n  broken dark_pool: the field price is gone in 50 of " in said.out
+    assert ", such as {'size': 404}\n" in said.out
+    assert "\n  differs dark_pool: a new field mood in 1 of " in said.out
+    traded = fetched.json("trade-once", "--force-slot")
+    assert traded["orders"] == 0
+    for row in traded["rows"]:
+        assert "CORE_CONTRACT_BROKEN" in [decision["reason"] for decision in row["decisions"]]
+    assert "dark_pool: the field price is gone in 50 of " in fetched.says("why-no-orders", "AAPL").out
+
+
+def test_status_and_audit_name_it(fetched: Bot) -> None:
+    assert "dark_pool: the field price is gone in 50 of " in fetched.says("status").out
+    audited = fetched.json("audit")
+    (item,) = [item for item in audited["items"] if item["name"] == "dark_pool"]
+    assert (item["state"], item["command"]) == ("fail", "tradebot signals")
+    assert "the field price is gone in 50 of " in item["found"]
+    assert "{'size': 404}" in item["found"]
+    assert item["found"].endswith("this closes entries")
+
+
+def test_once_the_market_is_asleep_what_was_green_is_unknown(fetched: Bot) -> None:
+    for step in ("15m", "close"):
+        assert fetched.says("exchange", "tick", step).code == 0
+    assert fetched.says("reconcile").code == 0
+    reply(fetched, "2026-11-17T20:30:00Z")
+    data = fetched.json("signals")
+    states = {kind["name"]: kind["state"] for kind in data["kinds"]}
+    assert (states["flow_alerts"], states["dark_pool"]) == ("UNKNOWN", "UNKNOWN")
+    assert (data["market_open"], data["findings"]) == (False, 0)

@@ -1,0 +1,68 @@
+"""Term structure: volatility over 30 and 90 days, between the expiries around them."""
+
+from datetime import timedelta
+from math import sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import DAY, NOW
+from tests.signals.source_rows import read
+from tradebot.signals.kinds.term_structure import KIND, TermPoint
+
+ROW = {
+    "date": DAY.isoformat(),
+    "dte": 7,
+    "expiry": "2026-11-23",
+    "implied_move": "4.923",
+    "implied_move_perc": "0.02747",
+    "volatility": "0.2352",
+}
+
+
+def points(*curve: tuple[int, float]) -> list[TermPoint]:
+    return [TermPoint(DAY, days, volatility) for days, volatility in curve]
+
+
+def test_a_row_is_one_expiry() -> None:
+    assert KIND.lean(KIND.parse(ROW, "AAPL", NOW)) == TermPoint(DAY, 7, 0.2352)
+
+
+def test_a_volatility_of_zero_is_refused() -> None:
+    assert [row.reason for row in read("term_structure", [{**ROW, "volatility": "0"}]).rejected] == [
+        "volatility is zero"
+    ]
+
+
+def test_variance_is_linear_between_expiries() -> None:
+    found = KIND.condense(points((20, 0.4), (40, 0.3), (90, 0.2), (200, 0.5)))
+    near = sqrt((0.4**2 * 20 + 0.3**2 * 40) / 2 / 30)
+    assert (found.near, found.far) == pytest.approx((near, 0.2))
+    assert (found.expiries, found.date) == (4, DAY)
+
+
+@pytest.mark.parametrize("curve", [[(31, 0.4), (89, 0.3)], [(30, 0.4)], [(7, 0.4), (29, 0.3)]])
+def test_nothing_is_made_up_beyond_the_first_and_the_last_expiry(curve: list[tuple[int, float]]) -> None:
+    found = KIND.condense(points(*curve))
+    assert (found.near, found.far) == (None, None)
+
+
+def test_only_the_last_date_counts() -> None:
+    old = [point._replace(date=DAY - timedelta(days=1)) for point in points((10, 9.0), (100, 9.0))]
+    found = KIND.condense([*old, *points((10, 0.2), (100, 0.2))])
+    assert (found.near, found.far) == pytest.approx((0.2, 0.2))
+    assert (found.expiries, found.date) == (2, DAY)
+
+
+curves = st.dictionaries(st.integers(0, 400), st.floats(0.01, 5), min_size=1, max_size=9)
+
+
+@given(curve=curves)
+def test_a_volatility_lies_between_the_least_and_the_greatest_around_it_unless_variance_falls(
+    curve: dict[int, float],
+) -> None:
+    found = KIND.condense(points(*curve.items()))
+    for value, days in ((found.near, 30), (found.far, 90)):
+        assert (value is not None) == (len(curve) > 1 and min(curve) <= days <= max(curve))
+        assert value is None or value > 0

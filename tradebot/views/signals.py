@@ -1,0 +1,280 @@
+"""How healthy each signal is, judged from stored replies, recorded scores and events alone.
+
+A signal is a kind of facts that strategies in use need, or a component of a score that is computed from such kinds.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.contract import CheckedReply, Drift
+from tradebot.model.kind import AnyKind, Phase
+from tradebot.model.record import CycleRecord
+from tradebot.signals.contracts import broken, drifts
+from tradebot.text import counted, noun
+
+
+class Health(StrEnum):
+    """CRITICAL: what a signal says can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is.
+
+    UNKNOWN: nothing was seen that it could be judged by, as while the market is asleep.
+    """
+
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    CRITICAL = "CRITICAL"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of a signal and the reason for it; `idle` if it is UNKNOWN and nobody has to do anything about it."""
+
+    state: Health
+    why: str
+    idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KindEvidence:
+    """What was seen of one kind: its newest replies (one for each of `wanted` calls), and what failed since.
+
+    `at` are the times of the newest replies, with or without rows. `foreign` and `rejected` count rows of all replies
+    lately, of which there were `received`. `more_nulls` are fields that are null much more often than they used to be.
+    """
+
+    kind: AnyKind
+    wanted: int
+    at: Sequence[datetime]
+    limit_s: float
+    interval_s: float
+    replies: Sequence[CheckedReply] = ()
+    received: int = 0
+    foreign: int = 0
+    rejected: int = 0
+    failed: int = 0
+    failure: str = ""
+    more_nulls: tuple[Drift, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Trading time `now`, and whether a session is open; data doesn't age after the close, at `market_time`."""
+
+    now: datetime
+    market_time: datetime
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRow:
+    """A difference from what the source documents, with an example; `broken` if it is in too many rows to go on."""
+
+    what: str
+    example: str
+    broken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KindHealth:
+    """The health of one kind of facts; None means that nothing was there to measure.
+
+    `age_s` is that of the oldest of the newest replies, and `limit_s` how old it may get. `rows` are those of the
+    newest replies. `match_rate` is the share of rows that belong to the ticker asked for, and `null_rate` the share of
+    documented values that are null.
+    """
+
+    name: str
+    core: bool
+    state: Health
+    why: str
+    idle: bool
+    last_success: datetime | None
+    age_s: float | None
+    limit_s: float
+    wanted: int
+    answered: int
+    rows: int
+    match_rate: float | None
+    null_rate: float | None
+    rejected: int
+    failed: int
+    drifts: tuple[DriftRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentHealth:
+    """The health of one component of a strategy's score: `used` of `symbols` had a value in the last scores."""
+
+    strategy: str
+    name: str
+    weight: float
+    state: Health
+    why: str
+    idle: bool
+    used: int
+    symbols: int
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """The health of all signals at trading time `as_of`; `scored_at` is when the last scores were made."""
+
+    as_of: datetime
+    market_open: bool
+    scored_at: datetime | None
+    findings: int
+    kinds: tuple[KindHealth, ...]
+    components: tuple[ComponentHealth, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All evidence: that of the kinds, the last scores, and the kinds that each component reads, by name.
+
+    `largest_share` is the largest share of rows that may differ from what the source documents.
+    """
+
+    times: Times
+    largest_share: Decimal
+    kinds: Sequence[KindEvidence]
+    scores: CycleRecord | None = None
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def signals(reading: Reading) -> Signals:
+    """Return the health of every signal, from this evidence and nothing else."""
+    kinds = tuple(_kind_health(evidence, reading) for evidence in reading.kinds)
+    components = tuple(_components(reading, {kind.name: kind for kind in kinds}))
+    return Signals(
+        as_of=reading.times.now,
+        market_open=reading.times.is_open,
+        scored_at=reading.scores.at if reading.scores else None,
+        findings=sum(map(_is_finding, kinds)) + sum(map(_is_finding, components)),
+        kinds=kinds,
+        components=components,
+    )
+
+
+def _is_finding(health: KindHealth | ComponentHealth) -> bool:
+    return health.state is not Health.HEALTHY and not health.idle
+
+
+def _kind_health(seen: KindEvidence, reading: Reading) -> KindHealth:
+    found = (*drifts(seen.replies), *seen.more_nulls)
+    harmful = broken(drifts(seen.replies), reading.largest_share)
+    verdict = _judged(seen, found, harmful, reading)
+    rows = sum(reply.rows for reply in seen.replies)
+    return KindHealth(
+        name=seen.kind.name,
+        core=seen.kind.core,
+        state=verdict.state,
+        why=verdict.why,
+        idle=verdict.idle,
+        last_success=max(seen.at, default=None),
+        age_s=_age_s(seen, reading.times) if seen.at else None,
+        limit_s=seen.limit_s,
+        wanted=seen.wanted,
+        answered=len(seen.at),
+        rows=rows,
+        match_rate=1 - seen.foreign / seen.received if seen.received else None,
+        null_rate=_null_rate(seen, rows),
+        rejected=seen.rejected,
+        failed=seen.failed,
+        drifts=tuple(DriftRow(str(drift), drift.example, drift in harmful) for drift in found),
+    )
+
+
+def _null_rate(seen: KindEvidence, rows: int) -> float | None:
+    """Return the share of documented values that are null; None if no row came, or no field is documented."""
+    fields = seen.kind.fields
+    nulls = sum(count for reply in seen.replies for name, count in reply.nulls.items() if name in fields)
+    return nulls / (rows * len(fields)) if rows and fields else None
+
+
+def _age_s(seen: KindEvidence, times: Times) -> float:
+    return max(0.0, (times.market_time - min(seen.at)).total_seconds())
+
+
+def _judged(seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift], reading: Reading) -> Verdict:
+    """Return the first of these that holds: it can't be used, it can't be judged, something is wrong, all is well."""
+    if not seen.at:
+        return _never_answered(seen, reading.times)
+    if harmful:
+        return Verdict(Health.CRITICAL, harmful[0].found)
+    if not reading.times.is_open and seen.kind.phase not in (Phase.MORNING, Phase.EVENING):
+        return Verdict(Health.UNKNOWN, "the market is asleep", idle=True)
+    age_s = _age_s(seen, reading.times)
+    if age_s > seen.limit_s:
+        return Verdict(Health.CRITICAL, f"too old to be used: {age_s:,.0f} s against {seen.limit_s:,.0f} s")
+    wrong = next(_wrong(seen, found, age_s, reading), None)
+    if wrong is not None:
+        return Verdict(Health.DEGRADED, wrong)
+    if not any(reply.rows for reply in seen.replies):
+        return Verdict(Health.UNKNOWN, "no reply has a row, so there is nothing to judge", idle=True)
+    return Verdict(Health.HEALTHY, "fresh, complete and as documented")
+
+
+def _never_answered(seen: KindEvidence, times: Times) -> Verdict:
+    if seen.failed:
+        return Verdict(Health.CRITICAL, f"{counted(seen.failed, 'call')} failed and none succeeded: {seen.failure}")
+    return Verdict(Health.UNKNOWN, "it was never fetched", idle=not times.is_open)
+
+
+def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, reading: Reading) -> Iterator[str]:
+    """Yield what is wrong with a kind that can be used nevertheless, most important first."""
+    missing = seen.wanted - len(seen.at)
+    if missing > 0:
+        yield f"{missing:,} of {counted(seen.wanted, 'call')} never answered"
+    if seen.failed:
+        yield f"{counted(seen.failed, 'call')} failed since the last reply: {seen.failure}"
+    if reading.times.is_open and age_s > 2 * seen.interval_s:
+        yield f"late: {age_s:,.0f} s old, and it should be fetched every {seen.interval_s:,.0f} s"
+    if found:
+        yield found[0].found
+    bad = seen.foreign + seen.rejected
+    if seen.received and Decimal(bad) / seen.received > reading.largest_share:
+        yield f"{bad:,} of {counted(seen.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
+
+
+def _components(reading: Reading, kinds: Mapping[str, KindHealth]) -> Iterator[ComponentHealth]:
+    """Yield the components of the last scores, in the order of each strategy's own list."""
+    values: dict[tuple[str, str], list[float | None]] = {}
+    weights: dict[tuple[str, str], float] = {}
+    for record in reading.scores.candidates if reading.scores else ():
+        for part in record.candidate.components:
+            key = record.candidate.strategy, part.name
+            values.setdefault(key, []).append(part.value)
+            weights[key] = part.weight
+    for (strategy, name), seen in values.items():
+        used = sum(value is not None for value in seen)
+        reads = reading.reads.get(name, ())
+        verdict = _used(used, len(seen), [kinds[kind] for kind in reads if kind in kinds])
+        yield ComponentHealth(
+            strategy=strategy,
+            name=name,
+            weight=weights[strategy, name],
+            state=verdict.state,
+            why=verdict.why,
+            idle=verdict.idle,
+            used=used,
+            symbols=len(seen),
+            reads=reads,
+        )
+
+
+def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> Verdict:
+    """Judge a component by what it reads, and by whether the last scores could use it."""
+    worst = next((kind for kind in kinds if kind.state is Health.CRITICAL), None)
+    worst = worst or next((kind for kind in kinds if kind.state is Health.DEGRADED), None)
+    if worst is not None:
+        return Verdict(worst.state, f"{worst.name}: {worst.why}")
+    unknown = next((kind for kind in kinds if kind.state is Health.UNKNOWN), None)
+    if unknown is not None:
+        return Verdict(Health.UNKNOWN, f"{unknown.name}: {unknown.why}", idle=unknown.idle)
+    if not used:
+        return Verdict(Health.DEGRADED, f"absent for all of {counted(symbols, 'symbol')}, though its data came")
+    return Verdict(Health.HEALTHY, f"used for {used:,} of {counted(symbols, 'symbol')}")
