@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 
 from tradebot.desk.arrivals import note_arrivals
+from tradebot.desk.contracts import worst_core_drifts
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
 from tradebot.desk.notable import tell
@@ -98,8 +99,7 @@ def trade_once(
     them back, so that it reports them too. The clocks are read unless the caller has just done so.
     """
     sent_before = {} if sent_before is None else sent_before
-    symbols = _symbols(world, proposed)
-    desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks, symbols=symbols, reads=proposed.reads))
+    desk = halt_if_needed(world, _take_for_entries(world, proposed, clocks))
     note_arrivals(world, desk)
     refused = _refusal(session_open(desk))
     if refused:
@@ -119,6 +119,12 @@ def trade_once(
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
     return _conclude(world, desk, replace(cycle, waiting=proposed.own.waiting))
+
+
+def _take_for_entries(world: World, proposed: Proposals, clocks: ClockReading | None) -> Desk:
+    """Return the desk, with what is wrong with the core signals that the strategies read."""
+    desk = take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed))
+    return replace(desk, core_drifts=worst_core_drifts(world, proposed.reads, desk.now))
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:

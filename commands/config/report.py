@@ -42,7 +42,8 @@ class Checked:
 
     `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are
     sentences on limits of a strategy that the account's tighter limits override. `never_bought` are symbols of the
-    universe without a sector, and `left_out` what the universe's file lists besides, such as indexes.
+    universe without a sector, and `left_out` what the universe's file lists besides, such as indexes. `given_up` are
+    sentences on kinds of flow facts that the flow source's limits don't let the bot fetch as configured.
     """
 
     file: str | None
@@ -52,3 +53,4 @@ class Checked:
     without_effect: tuple[str, ...]
     never_bought: tuple[str, ...]
     left_out: tuple[str, ...]
+    given_up: tuple[str, ...]

@@ -46,6 +46,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
     """Load the configuration, or a given file, as a verb would; raise OperatorError if it is invalid."""
     from tradebot.adapters.plugins.plugin import require_installed
+    from tradebot.app.flow_plan import given_up
     from tradebot.app.relations import overridden
     from tradebot.app.settings import load
 
@@ -61,7 +62,8 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     without_effect = tuple(overridden(loaded.settings))
     without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
     differ = _differences(folder, loaded)
-    data = Checked(file, len(every), changes, differ, without_effect, without_sector, loaded.left_out)
+    less = tuple(given_up(loaded.settings))
+    data = Checked(file, len(every), changes, differ, without_effect, without_sector, loaded.left_out, less)
     report = _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
     return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report
 
@@ -189,6 +191,10 @@ def _render_check(console: "Console", data: Checked) -> None:
     for sentence in data.without_effect:
         console.print(f"  {sentence}", markup=False)
     _render_never_bought(console, data)
+    for sentence in data.given_up:
+        console.print(f"  {sentence}", markup=False)
+    if data.given_up:
+        console.print("  Next: tradebot fetch-flow --plan", markup=False)
     if data.differences is None:
         return
     looser = [row for row in data.differences if row.looser]

@@ -7,6 +7,9 @@ from commands.shared.surface import Report
 from tradebot.errors import ExitCode
 from tradebot.text import counted
 
+ONCE_S = 86_400
+"""From this interval on, in seconds, a kind of facts is fetched once a session."""
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -106,7 +109,6 @@ def _kind(line: "Line") -> PlannedKind:
 def _render(console: "Console", data: Planned, plan: "FetchPlan") -> None:
     from rich.markup import escape
 
-    from commands.shared.drawing import duration
     from commands.shared.tables import Table, number, sentence
 
     if not data.kinds:
@@ -119,8 +121,8 @@ def _render(console: "Console", data: Planned, plan: "FetchPlan") -> None:
         sentence("plan", "plan:"),
     )  # fmt: skip
     for row in data.kinds:
-        ages = (duration(age_s) if age_s is not None else "" for age_s in (row.oldest_s, row.max_age_s))
-        every = "" if row.every_s is None else duration(row.every_s)
+        ages = (_span(age_s) if age_s is not None else "" for age_s in (row.oldest_s, row.max_age_s))
+        every = "" if row.every_s is None else _interval(row.every_s, row.phase)
         name = f"{row.kind} (core)" if row.core else row.kind
         calls = (f"{row.calls:,}", every, f"{row.calls_a_session:,}")
         table.row(name, row.asked_by, *calls, *ages, row.phase, _outcome(row))
@@ -131,10 +133,19 @@ def _render(console: "Console", data: Planned, plan: "FetchPlan") -> None:
         console.print(f"[red]It doesn't fit[/red]: {escape(problem)}")
 
 
-def _outcome(row: PlannedKind) -> str:
+def _span(seconds: float) -> str:
     from commands.shared.drawing import duration
 
-    usual = duration(row.configured_s)
+    days, hours = divmod(seconds, ONCE_S)
+    return f"{days:.0f}d" if days and not hours else duration(seconds)
+
+
+def _interval(seconds: float, phase: str) -> str:
+    return "once" if seconds >= ONCE_S or phase in ("morning", "evening") else _span(seconds)
+
+
+def _outcome(row: PlannedKind) -> str:
+    usual = _span(row.configured_s)
     words = {
         "as configured": "as configured",
         "less often": f"[yellow]less often[/yellow] than every {usual}, to fit",

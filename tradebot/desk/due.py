@@ -116,10 +116,11 @@ class _Look:
         # What was fetched before the open isn't today's.
         if self._current is not None and last < self._current.open <= self.now:
             return True
-        least_s = interval_s if self._is_open or self._current is None else max(interval_s, CLOSED_INTERVAL_S)
         # What comes over the stream belongs to no fetch: it counts from when it came.
         streamed = self.world.rules.streamed and kind.name == FLOW_ALERTS
-        return (self.now - (last if streamed else self._started(last))).total_seconds() >= least_s
+        began = last if streamed else self._started(last)
+        least_s = interval_s if self._is_open or self._current is None else max(interval_s, CLOSED_INTERVAL_S)
+        return (self.now - began).total_seconds() >= least_s
 
     @property
     def _intervals_s(self) -> Mapping[str, int]:

@@ -92,10 +92,10 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
         kinds = facts and facts | {FLOW_ALERTS}
         for name in kinds & frozenset(kind_names()):
             symbols.setdefault(name, {}).update(dict.fromkeys(rules.of(strategy.name).universe))
-    return {kind: _keys(kind, tuple(symbols[kind.name]), rules) for kind in in_order(symbols, rules.poll_s)}
+    return {kind: keys_of(kind, tuple(symbols[kind.name]), rules) for kind in in_order(symbols, rules.poll_s)}
 
 
-def _keys(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str]:
+def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str]:
     """Return what to ask about, one call each: symbols, those that are funds, or the sectors of the symbols."""
     if kind.scope is Scope.FUND:
         return tuple(symbol for symbol in symbols if symbol in rules.funds)

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
-from tradebot.desk.contracts import worst_core_drifts
 from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import prices
 from tradebot.desk.stakes import intent_price, order_price, stakes, working_price
@@ -32,17 +31,11 @@ from tradebot.timetable.sessions import session_date, session_of
 
 
 def take(
-    world: World,
-    *,
-    with_flow: bool,
-    clocks: ClockReading | None = None,
-    symbols: Sequence[str] | None = None,
-    reads: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    world: World, *, with_flow: bool, clocks: ClockReading | None = None, symbols: Sequence[str] | None = None
 ) -> Desk:
     """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are.
 
-    The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`;
-    `reads` are the kinds of flow facts that each strategy needs.
+    The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
     """
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
@@ -84,7 +77,6 @@ def take(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         facts=world.facts.last_answers(entered, now) if entered else {},
-        core_drifts=worst_core_drifts(world, reads, now),
     )
 
 

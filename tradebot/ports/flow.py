@@ -16,9 +16,11 @@ class FlowSource(Protocol):
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Return the source's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""
+        ...
 
     def calls_left(self) -> int | None:
         """Return how many calls of today the timetable may still make; None if there is no limit."""
+        ...
 
 
 class AlertStream(Protocol):

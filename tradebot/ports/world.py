@@ -47,10 +47,10 @@ class Rules:
     """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
 
     `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
-    symbols that are funds. `flow`
-    says which alerts count; it is None if the flow strategy is off. `displacement` is the account's; None if it is off.
-    `streamed` says that alerts also come over a stream.
+    symbols that are funds. `flow` says which alerts count; it is None if the flow strategy is off. `displacement` is
+    the account's; None if it is off.
     `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
+    `streamed` says that alerts also come over a stream.
     """
 
     mode: Mode
@@ -68,9 +68,9 @@ class Rules:
     funds: frozenset[str] = frozenset()
     flow: FlowWindow | None = None
     displacement: DisplacementRules | None = None
-    streamed: bool = False
     fetch_times: str = ""
     allowance: Allowance | None = None
+    streamed: bool = False
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""

@@ -27,7 +27,6 @@ _TYPES: Mapping[str, frozenset[type]] = {
     "object": frozenset({dict}),
 }
 _NOT_AN_OBJECT = "an object"
-_Shape = tuple[tuple[str, ...], tuple[type, ...]]
 
 
 class Checked(NamedTuple):
@@ -51,35 +50,42 @@ def check(fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[o
     found: dict[tuple[Breach, str], list[ContractFinding]] = defaultdict(list)
     if foreign:
         found[Breach.FOREIGN, ""].append(ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0])))
-    counts, first, strays = _shapes(rows if fields else ())
+    shapes, strays = _shapes(rows if fields else ())
     nulls: Counter[str] = Counter()
-    for shape, row in first.items():
-        nulls.update({name: counts[shape] for name, value in row.items() if value is None})
+    for count, row in shapes:
+        nulls.update({name: count for name, value in row.items() if value is None})
         for breach, name, example in _differences(fields, row):
-            found[breach, name].append(ContractFinding(breach, name, counts[shape], example))
+            found[breach, name].append(ContractFinding(breach, name, count, example))
     if strays:
         stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], _NOT_AN_OBJECT))
         found[Breach.RETYPED, ""].append(stray)
     return Checked(tuple(_together(each) for _, each in sorted(found.items())), dict(nulls))
 
 
-def _shapes(
-    rows: Iterable[object],
-) -> tuple[Mapping[_Shape, int], Mapping[_Shape, Mapping[str, object]], Sequence[object]]:
-    """Return how many rows have each combination of fields and types, the first of each, and what isn't an object."""
-    counts: dict[_Shape, int] = {}
-    first: dict[_Shape, Mapping[str, object]] = {}
+class _Alike:
+    """Rows with the same fields and types: how many there are, and the first of them."""
+
+    __slots__ = ("count", "row")
+
+    def __init__(self, row: Mapping[str, object]) -> None:
+        self.count, self.row = 1, row
+
+
+def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, object]]], Sequence[object]]:
+    """Return how many rows have each combination of fields and types, with the first such row; and the non-objects."""
+    alike: dict[tuple[tuple[str, ...], tuple[type, ...]], _Alike] = {}
     strays = list[object]()
     for row in rows:
-        if isinstance(row, dict):
-            shape = tuple(row), tuple(map(type, row.values()))
-            if shape in counts:
-                counts[shape] += 1
-            else:
-                counts[shape], first[shape] = 1, row
-        else:
+        if not isinstance(row, dict):
             strays.append(row)
-    return counts, first, strays
+            continue
+        shape = tuple(row), tuple(map(type, row.values()))
+        known = alike.get(shape)
+        if known is None:
+            alike[shape] = _Alike(row)
+        else:
+            known.count += 1
+    return [(each.count, each.row) for each in alike.values()], strays
 
 
 def _together(same: Sequence[ContractFinding]) -> ContractFinding:

@@ -1,11 +1,11 @@
 """Find how often each kind of facts can be fetched within the source's limits, giving up as little as possible.
 
-Kinds that aren't core give way first, and of these the last one in the order of fetching: each is fetched less often,
-as long as its replies stay within their freshness limit; if that isn't enough, kinds are left out in the same order.
-Core kinds follow in the same way, and alerts come last. Whatever then fits again is taken back, most important first.
+Kinds that aren't core give way first, and of these the last one in the order of fetching. Core kinds follow, and alerts
+come last. In this order kinds are fetched less often, as long as their replies stay within their freshness limits. If
+that isn't enough, they are left out in the same order. Whatever then fits again is taken back, most important first.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -39,18 +39,14 @@ class Fitting:
         planned: Intervals = {need.name: need.interval_s for need in self.needs}
         if self.fits(planned):
             return planned
-        last_first = [*reversed([need for need in self.needs if need.name != FLOW_ALERTS])]
-        last_first += [need for need in self.needs if need.name == FLOW_ALERTS]
-        rest = [need for need in last_first if not need.core]
-        core = [need for need in last_first if need.core]
-        for group in (rest, core):
-            others = [need for need in group if need.name != FLOW_ALERTS]
-            if self._stretched(planned, group) or self._left_out(planned, others):
-                return self._taken_back(planned)
-        for need in core:
-            if need.name == FLOW_ALERTS:
-                self._spread_over_the_day(planned, need)
-        return self._taken_back(planned)
+        last_first = self.needs[::-1]
+        first_to_give_way = sorted(last_first, key=lambda need: (need.core, need.name == FLOW_ALERTS))
+        others = [need for need in first_to_give_way if need.name != FLOW_ALERTS]
+        if not self._stretched(planned, first_to_give_way) and not self._left_out(planned, others):
+            self._spread_over_the_day(planned)
+        self._take_back(planned)
+        self._shorten(planned)
+        return planned
 
     def course(self, planned: Intervals) -> Course:
         """Return what these intervals come to."""
@@ -62,7 +58,7 @@ class Fitting:
         """Return True if the day has enough calls, every symbol gets its replies, and these stay fresh enough."""
         if self.per_minute is None:
             return True
-        if self.day is not None and self._calls(planned) > self.day:
+        if not self._has_calls(planned):
             return False
         found = self.course(planned)
         return all(
@@ -107,32 +103,41 @@ class Fitting:
                 return True
         return False
 
-    def _spread_over_the_day(self, planned: Intervals, need: Need) -> None:
-        """Fetch as often as the day's calls allow, however old replies get meanwhile."""
-        for interval_s in self._longer(need, inf):
-            planned[need.name] = interval_s
-            if self.day is None or self._calls(planned) <= self.day:
-                return
-        planned[need.name] = None
-
-    def _taken_back(self, planned: Intervals) -> Intervals:
-        """Return the intervals with everything shortened again that still fits, most important first."""
-        fitted = self.fits(planned)
+    def _spread_over_the_day(self, planned: Intervals) -> None:
+        """Fetch alerts as often as the day's calls allow, however old they get meanwhile."""
         for need in self.needs:
-            given_up = planned[need.name]
-            if given_up == need.interval_s:
-                continue
-            for interval_s in (need.interval_s, *self._longer(need)):
-                if given_up is not None and interval_s >= given_up:
-                    break
-                if self._better({**planned, need.name: interval_s}, fitted):
-                    planned[need.name] = interval_s
-                    break
-        return planned
+            if need.name == FLOW_ALERTS:
+                longer = (each for each in self._longer(need, inf) if self._has_calls({**planned, need.name: each}))
+                planned[need.name] = next(longer, None)
+
+    def _take_back(self, planned: Intervals) -> None:
+        """Take back what was left out, as seldom as it may be fetched, most important first."""
+        for need in self.needs:
+            if planned[need.name] is None:
+                seldom_s = max((need.interval_s, *self._longer(need)))
+                self._try(planned, need, (seldom_s,))
+
+    def _shorten(self, planned: Intervals) -> None:
+        """Fetch as often as fits again, most important first."""
+        for need in self.needs:
+            every_s = planned[need.name]
+            if every_s is not None:
+                shorter = (each for each in (need.interval_s, *self._longer(need)) if each < every_s)
+                self._try(planned, need, shorter)
+
+    def _try(self, planned: Intervals, need: Need, intervals_s: Iterable[int]) -> None:
+        fitted = self.fits(planned)
+        for every_s in intervals_s:
+            if self._better({**planned, need.name: every_s}, fitted):
+                planned[need.name] = every_s
+                return
 
     def _better(self, planned: Intervals, fitted: bool) -> bool:
         """Return True if these intervals fit; if nothing can, it is enough that the day has so many calls."""
-        return self.fits(planned) if fitted else self.day is None or self._calls(planned) <= self.day
+        return self.fits(planned) if fitted else self._has_calls(planned)
+
+    def _has_calls(self, planned: Intervals) -> bool:
+        return self.day is None or self._calls(planned) <= self.day
 
     def _longer(self, need: Need, limit_s: float | None = None) -> Iterator[int]:
         """Yield longer intervals, in slots, up to the freshness limit."""

@@ -239,6 +239,8 @@ def _asked(source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session
 
 
 def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Check:
+    from tradebot.app.flow_plan import configured_allowance
+
     quota, needed, count = pages[-1].quota, calls_a_session(app), len(pages)
     used, limit = quota.used_today, quota.daily_limit
     plan = "its replies don't name the plan" if limit is None else f"{used or 0:,} of {limit:,} calls a day used"
@@ -249,7 +251,7 @@ def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -
     if limit is not None and limit - (used or 0) < LOW_QUOTA * limit:
         fix = "Wait until 20:00 New York time, when the plan's daily count restarts"
         return Check("flow", Mark.WARN, evidence, "endpoints", count, fix=fix)
-    if limit is not None and needed > limit:
-        fix = "Raise unusual_whales.poll_s, or remove symbols from universe:"
+    if limit is not None and needed > min(limit, configured_allowance(app.settings).planned_a_day):
+        fix = "See what is fetched less often or left out: tradebot fetch-flow --plan"
         return Check("flow", Mark.WARN, evidence, "endpoints", count, fix=fix)
     return Check("flow", Mark.OK, evidence, "endpoints", count)

@@ -134,12 +134,14 @@ def running(line: str) -> Iterator["subprocess.Popen[str]"]:
 def session(bot: Keeper, lines: Path) -> None:
     """Trade from nothing known to positions held, asking everything that only looks, before and after."""
     looks = ("status", "positions", "orders --all", "fills", "events", "audit", "doctor --offline", "why-no-orders")
-    bot.all_say(*looks, "fetch-flow", "trade-once")
+    bot.all_say(*looks, "fetch-flow --plan", "fetch-flow", "trade-once")
     second_session(bot)
+    bot.all_say("signals", "fetch-flow --plan", "score --from 2026-11-17", "score --from nonsense")
     bot.all_say("score", "score --explain AAPL", "trade-once --dry-run", "trade-once", "trade-once", "evaluate-exits")
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
     bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")
+    bot.all_say("fetch-flow --stream --for 1s")
     bot.all_say("reconcile", "adopt MSFT", "adopt MSFT --manage --confirm MSFT", "evaluate-exits --force-slot")
     bot.all_say(
         *looks, "why-no-orders AAPL", "why-no-orders --reason SLOT_TAKEN", "why-no-orders --reason SCORE_BELOW_MIN"
