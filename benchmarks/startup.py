@@ -57,6 +57,7 @@ def cases(quick: Path, trading: Path) -> list[Case]:
             for verb in ("positions", "orders", "fills", "events", "config show")
         ),
         Case("why-no-orders", tradebot(trading, "why-no-orders"), bound=32),
+        Case("score", tradebot(trading, "score"), bound=40),
         # A slot is traded once; a forced one makes every run do the whole work.
         Case("trade-once", tradebot(trading, "trade-once", "--force-slot"), against=SDK, bound=1.0),
     ]

@@ -53,7 +53,7 @@ class Followed:
             self.now = now_of(place)
             self.follower.look(session, lambda: now_of(place))
             assert time.monotonic() < deadline, self.follower.so_far
-            time.sleep(0.01)
+            time.sleep(0.05)
 
     @property
     def reconnected(self) -> bool:

@@ -102,15 +102,21 @@ def test_a_gate_is_charged_once_a_session_with_what_it_kept_from_being_traded() 
                 judged("MSFT", -0.5, Gate.SPREAD),
                 judged("MSFT", -0.5, None, minute=1),
             ],
-        )
+        ),
+        ({("XOM", 0): returns(None, 0.02)}, [judged("XOM", -0.5, Gate.RISK)]),
     )
-    assert {row.name: row.horizons[1].candidates for row in found.gates} == {"spread": 2, "cooldown": 1, "sent": 1}
+    assert {row.name: row.horizons[1].candidates for row in found.gates} == {
+        "cooldown": 1,
+        "risk": 1,
+        "sent": 1,
+        "spread": 2,
+    }
     means = {row.name: row.horizons[1].mean for row in found.gates}
-    assert means == pytest.approx({"spread": (0.01 + 0.05) / 2, "cooldown": 0.03, "sent": 0.05})
+    assert means == pytest.approx({"spread": (0.01 + 0.05) / 2, "cooldown": 0.03, "sent": 0.05, "risk": -0.02})
     # MSFT was sent a minute later, so that its refusal kept nothing from being traded.
     assert found.refusals is not None
-    assert found.refusals.usd == pytest.approx(10.0)
-    assert (found.refusals.trades, found.refusals.low_usd) == (1, None)
+    assert found.refusals.usd == pytest.approx(10.0 - 20.0)
+    assert (found.refusals.trades, found.refusals.low_usd) == (2, None)
 
 
 def test_a_candidate_without_direction_is_no_trade_and_one_without_a_score_only_counts_at_gates() -> None:

@@ -96,8 +96,8 @@ def fetched(scene: Scene, *alerts: FlowAlert, at: datetime) -> None:
 def usual(scene: Scene, premium: int = 3_000_000, sessions: int = 5) -> None:
     """Store what AAPL's options traded in the sessions before; flow is measured against half of it."""
     days = [DAY - timedelta(days=1 + number) for number in range(sessions)]
-    zero, half = Decimal(0), Decimal(premium) / 2
-    rows = tuple(OptionsVolume(day.isoformat(), "AAPL", day, half, half, zero, zero, True) for day in days)
+    half = Decimal(premium) / 2
+    rows = tuple(OptionsVolume(day.isoformat(), "AAPL", day, half, half, True) for day in days)
     scene.facts.store(Intake("options_volume", "AAPL", ago(600), sessions, rows, 0, 0, ()))
 
 

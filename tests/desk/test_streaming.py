@@ -188,6 +188,17 @@ def test_while_another_fetch_is_running_a_gap_stays_open(scene: Scene) -> None:
     assert (scene.follower.whole, scene.stored()) == (True, expected(scene))
 
 
+def test_a_source_that_fails_again_and_again_is_told_once_until_it_answers(scene: Scene) -> None:
+    for _ in range(2):
+        scene.rest.down = True
+        for _ in range(4):
+            scene.look(CHECK_S)
+        scene.rest.down = False
+        scene.look(CHECK_S)
+    assert scene.told.count("fetch_failed") == 2
+    assert scene.follower.whole
+
+
 def test_a_silent_stream_is_checked_and_keeps_the_symbols_fresh(scene: Scene) -> None:
     scene.look(CHECK_S)
     assert scene.fetched_at("MSFT") == scene.now
@@ -355,7 +366,7 @@ def play(scene: Scene, step: str, number: int) -> None:
     scene.look(20 if step == "later" else 1) if step in ("look", "later") else None
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(STEPS)
 def test_whatever_happens_each_alert_is_stored_once_in_the_end(steps: Sequence[str]) -> None:
     scene = Scene()

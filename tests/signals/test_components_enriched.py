@@ -61,7 +61,7 @@ def value(name: str, known: Known) -> float | None:
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_whatever_the_rows_the_value_is_in_range_and_the_formula_computes_it(name: str, data: st.DataObject) -> None:
     kinds = [kind.name for kind in component_of(name).reads if kind.name in GOOD]
@@ -162,7 +162,7 @@ BULLISH_ROWS = {
 
 
 @pytest.mark.parametrize("name", BULLISH_ROWS)
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_one_more_bullish_row_never_lowers_the_value(name: str, data: st.DataObject) -> None:
     rows, known = data.draw(varied(name)), []

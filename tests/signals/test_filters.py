@@ -132,7 +132,7 @@ some_filters = st.builds(
     min_premium=st.none() | st.integers(0, 400_000),
     max_dte=st.none() | st.integers(0, 60),
     min_volume_oi_ratio=st.none() | st.floats(0, 5),
-    **{field.name: st.none() | st.booleans() for field in fields(AlertFilters) if field.type == "bool | None"},  # type: ignore[arg-type]
+    **{field.name: st.none() | st.booleans() for field in fields(AlertFilters) if field.type == "bool | None"},
 )
 
 

@@ -58,7 +58,7 @@ def test_the_sources_own_examples_are_read_without_loss(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GOOD)
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_the_order_of_rows_and_duplicates_change_nothing(name: str, data: st.DataObject) -> None:
     rows = data.draw(varied(name))
@@ -74,7 +74,7 @@ ANYTHING = (
 
 
 @pytest.mark.parametrize("name", GOOD)
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_whatever_a_row_holds_it_is_read_or_counted(name: str, data: st.DataObject) -> None:
     field = data.draw(st.sampled_from(sorted(GOOD[name])))
@@ -134,6 +134,11 @@ def test_a_fact_counts_from_its_publication_on_until_it_says_nothing_any_more(
         for age in (published_after - 1, published_after, gone_after, gone_after + 1)
     ]
     assert counts == [False, True, True, False]
+
+
+def test_short_interest_of_another_symbol_is_foreign() -> None:
+    intake = asked("short_interest", {**GOOD["short_interest"], "symbol": "MSFT"}, GOOD["short_interest"])
+    assert (intake.foreign, len(intake.facts)) == (1, 1)
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if kind_of(name).scope is Scope.MARKET])

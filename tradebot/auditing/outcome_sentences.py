@@ -16,7 +16,7 @@ def verdict(found: Measured) -> str:
         least = fewest_sessions(_REACH[found.horizon])
         if found.sessions >= least:
             return "all sessions are alike, which proves nothing"
-        return f"too little to know: {counted(found.sessions, 'session')}, and at least {least} are needed"
+        return f"too little to know: {found.sessions:,} of at least {least} sessions"
     if found.is_found:
         return "it predicts" if found.mean > 0 else "it predicts the opposite"
     assert found.needed is not None, "an interval comes with what it would take"

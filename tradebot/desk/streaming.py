@@ -90,6 +90,7 @@ class Follower:
         self._without_about: set[str] = set()
         self._doubtful = False
         self._told_down = self._told_missed = False
+        self._told_failure = ""
 
     @property
     def symbols(self) -> int:
@@ -153,14 +154,17 @@ class Follower:
             with self._with.alone():
                 refilled = refill(self._with.flow, symbols, since, session.date, now)
         except TemporaryError as failed:
-            details = {"endpoint": FLOW_ALERTS, "message": failed.message}
-            self._with.events.emit(EventKind.FETCH_FAILED.at(began, details))
+            # Told once: a day's allowance that is used up stays so for hours.
+            if failed.message != self._told_failure:
+                details = {"endpoint": FLOW_ALERTS, "message": failed.message}
+                self._with.events.emit(EventKind.FETCH_FAILED.at(began, details))
+            self._told_failure = failed.message
             return
         except TradebotError as busy:
             if busy.code is not ExitCode.ANOTHER_INSTANCE:
                 raise
             return
-        self._failed = False
+        self._failed, self._told_failure = False, ""
         self._store(refilled)
         if len(symbols) == len(self._with.symbols):
             self._check(refilled, began)

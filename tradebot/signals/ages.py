@@ -1,6 +1,7 @@
 """How old facts may be before they say nothing about now."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 from tradebot.model.kind import NEW_YORK, AnyKind
 
@@ -9,6 +10,10 @@ def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
     """Return True if a fact is not older than its kind's freshness limit. A date is as old as its end in New York."""
     if kind.max_age_s is None:
         return True
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment + timedelta(days=1), time(), NEW_YORK)
-    return now - moment <= timedelta(seconds=kind.max_age_s)
+    until = moment if isinstance(moment, datetime) else _end_of(moment)
+    return (now - until).total_seconds() <= kind.max_age_s
+
+
+@lru_cache(maxsize=512)
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)

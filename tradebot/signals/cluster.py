@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from tradebot.model.flow import Direction, FlowAlert
+
+_IN_TIME = attrgetter("at", "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ def clusters(alerts: Iterable[FlowAlert], window: timedelta) -> list[Cluster]:
     """Return the clusters ordered by start; each alert that has a direction is in exactly one."""
     open_groups: dict[Direction, list[FlowAlert]] = {}
     done: list[list[FlowAlert]] = []
-    for alert in sorted(alerts, key=lambda a: (a.at, a.id)):
+    for alert in sorted(alerts, key=_IN_TIME):
         direction = alert.direction
         if direction is Direction.NEUTRAL:
             continue

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import NamedTuple
 
 from tradebot.model.flow import AlertFilters, FlowAlert
 from tradebot.model.instrument import Right
 
-Measure = Callable[[FlowAlert, datetime], float | None]
+Measure = Callable[[FlowAlert, date], float | None]
 Flag = Callable[[FlowAlert], bool | None]
-Test = Callable[[FlowAlert, datetime], bool | None]
+Test = Callable[[FlowAlert, date], bool | None]
 
 
 class Chosen(NamedTuple):
@@ -34,14 +34,14 @@ def _is_out_of_the_money(alert: FlowAlert) -> bool | None:
 
 
 _MEASURES: dict[str, Measure] = {
-    "premium": lambda alert, now: float(alert.premium),
-    "dte": lambda alert, now: (alert.expiry - now.date()).days,
-    "size": lambda alert, now: alert.size,
-    "volume": lambda alert, now: alert.volume,
-    "open_interest": lambda alert, now: alert.open_interest,
-    "volume_oi_ratio": lambda alert, now: _volume_oi_ratio(alert),
-    "ask_perc": lambda alert, now: float(alert.ask_premium / alert.premium),
-    "bid_perc": lambda alert, now: float(alert.bid_premium / alert.premium),
+    "premium": lambda alert, today: float(alert.premium),
+    "dte": lambda alert, today: (alert.expiry - today).days,
+    "size": lambda alert, today: alert.size,
+    "volume": lambda alert, today: alert.volume,
+    "open_interest": lambda alert, today: alert.open_interest,
+    "volume_oi_ratio": lambda alert, today: _volume_oi_ratio(alert),
+    "ask_perc": lambda alert, today: float(alert.ask_premium / alert.premium),
+    "bid_perc": lambda alert, today: float(alert.bid_premium / alert.premium),
 }
 BOUNDED = tuple(_MEASURES)
 """What has a filter for its least and one for its largest value, min_ and max_ before the name."""
@@ -67,11 +67,11 @@ _WORDS: dict[str, Callable[[FlowAlert], str | None]] = {
 
 def chosen(alerts: Sequence[FlowAlert], now: datetime, filters: AlertFilters) -> Chosen:
     """Return the alerts that pass every filter; a row without a field that a filter reads doesn't pass."""
-    tests, passed, lacking = _tests(filters), list[FlowAlert](), 0
+    tests, today, passed, lacking = _tests(filters), now.date(), list[FlowAlert](), 0
     for alert in alerts:
         lacks = False
         for test in tests:
-            verdict = test(alert, now)
+            verdict = test(alert, today)
             # A row that another filter refuses anyway isn't missing anything.
             if verdict is False:
                 break
@@ -104,15 +104,15 @@ def _each_test(filters: AlertFilters) -> Iterator[Test]:
 
 
 def _bound(measure: Measure, limit: float, *, least: bool) -> Test:
-    def test(alert: FlowAlert, now: datetime) -> bool | None:
-        value = measure(alert, now)
+    def test(alert: FlowAlert, today: date) -> bool | None:
+        value = measure(alert, today)
         return None if value is None else value >= limit if least else value <= limit
 
     return test
 
 
 def _flag(read: Flag, wanted: bool) -> Test:
-    def test(alert: FlowAlert, _: datetime) -> bool | None:
+    def test(alert: FlowAlert, _: date) -> bool | None:
         value = read(alert)
         return None if value is None else value is wanted
 
@@ -120,7 +120,7 @@ def _flag(read: Flag, wanted: bool) -> Test:
 
 
 def _word(read: Callable[[FlowAlert], str | None], wanted: frozenset[str]) -> Test:
-    def test(alert: FlowAlert, _: datetime) -> bool | None:
+    def test(alert: FlowAlert, _: date) -> bool | None:
         value = read(alert)
         return None if value is None else value in wanted
 

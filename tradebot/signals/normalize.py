@@ -54,7 +54,7 @@ def _is_foreign(row: object, ticker: str) -> bool:
     """Return True if the row belongs to a ticker other than the one asked for."""
     if not isinstance(row, dict):
         return False
-    found = row.get("ticker", row.get("underlying_symbol"))
+    found = row.get("ticker", row.get("underlying_symbol", row.get("symbol")))
     return isinstance(found, str) and found.upper() != ticker
 
 

@@ -16,6 +16,7 @@ _ZERO = Decimal()
 _LARGEST = Decimal("1e18")
 _LARGEST_COUNT = int(_LARGEST)
 _MOST_PLACES = 99
+_PLAIN_DIGITS = 18
 _NUMBERS = (str, int, Decimal, float)
 _TEXTS = (str, int)
 _EPOCHS = (int, Decimal)
@@ -33,6 +34,9 @@ def optional(read: Callable[[Row, str], T], row: Row, name: str) -> T | None:
 
 def text(row: Row, name: str) -> str:
     """Return text of 1 to 128 characters; a whole number counts as text."""
+    value = row.get(name)
+    if type(value) is str and len(value) <= LONGEST_TEXT and value and not value.isspace():
+        return value
     value = _present(row, name)
     if isinstance(value, bool) or not isinstance(value, _TEXTS):
         raise BadRowError(f"{name} is not text")
@@ -61,6 +65,9 @@ def number(row: Row, name: str) -> Decimal:
 
 def not_negative(row: Row, name: str) -> Decimal:
     """Return a number of at least 0."""
+    found = _plain(row.get(name))
+    if found is not None:
+        return found
     found = number(row, name)
     if found < _ZERO:
         raise BadRowError(f"{name} is negative")
@@ -69,7 +76,9 @@ def not_negative(row: Row, name: str) -> Decimal:
 
 def positive(row: Row, name: str) -> Decimal:
     """Return a number above 0."""
-    found = number(row, name)
+    found = _plain(row.get(name))
+    if found is None:
+        found = number(row, name)
     if found > _ZERO:
         return found
     raise BadRowError(f"{name} is negative" if found else f"{name} is zero")
@@ -89,7 +98,8 @@ def count(row: Row, name: str) -> int:
 
 def right(row: Row, name: str) -> Right:
     """Return whether an option is a call or a put."""
-    found = _RIGHTS.get(text(row, name).lower())
+    value = text(row, name)
+    found = _RIGHTS.get(value) or _RIGHTS.get(value.lower())
     if found is None:
         raise BadRowError(f"{name} is neither call nor put")
     return found
@@ -129,6 +139,16 @@ def past_day(row: Row, name: str, at: datetime) -> date:
     return found
 
 
+def _plain(value: object) -> Decimal | None:
+    """Return a number from digits with at most one dot, as most are sent; None if it takes a closer look.
+
+    So few digits are always a usable number, and never negative.
+    """
+    if type(value) is str and len(value) <= _PLAIN_DIGITS and value.isascii() and value.replace(".", "", 1).isdigit():
+        return Decimal(value)
+    return None
+
+
 def _present(row: Row, name: str) -> object:
     value = row.get(name)
     if value is None:
@@ -150,6 +170,8 @@ def _time(row: Row, name: str) -> datetime:
         if isinstance(value, _EPOCHS) and not isinstance(value, bool):
             return datetime.fromtimestamp(float(value) / (1000 if value > 10**11 else 1), UTC)
         found = datetime.fromisoformat(str(value))
+        if found.tzinfo is UTC:
+            return found
         if found.tzinfo is not None:
             return found.astimezone(UTC)
     # Arithmetic errors come from NaN and infinities, and from years that the shift to UTC pushes out of range.

@@ -63,5 +63,5 @@ class FilterSettings(Frozen):
 
     def filters(self) -> AlertFilters:
         """Return the filters as the signals apply them."""
-        values: dict[str, Any] = dict(self)
-        return AlertFilters(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in self}
+        return AlertFilters(**values)

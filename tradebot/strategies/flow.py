@@ -47,7 +47,11 @@ class FlowStrategy:
     def _wants(self, view: StrategyView) -> list[Open]:
         market = self._known(view, "")
         # A component that is the same for all symbols is computed only once.
-        shared = {each: self._component(each, market) for each in self._weights if each.market_wide}
+        shared = {
+            each: Component(each.name, each.value(market), weight, each.source(market))
+            for each, weight in self._weights.items()
+            if each.market_wide
+        }
         return [self._want(self._known(view, symbol), shared) for symbol in view.universe]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
@@ -60,7 +64,7 @@ class FlowStrategy:
                 component.name,
                 component.formula,
                 tuple(component.inputs(known)),
-                component.absent if _value(component, known) is None else None,
+                component.absent if _value(component, known, leans=bool(known.flow)) is None else None,
             )
             for component in self._weights
         )
@@ -85,7 +89,11 @@ class FlowStrategy:
         )
 
     def _want(self, known: Known, shared: Mapping[ScoreComponent, Component]) -> Open:
-        components = tuple(shared.get(each) or self._component(each, known) for each in self._weights)
+        leans = bool(known.flow)
+        components = tuple(
+            shared.get(each) or Component(each.name, _value(each, known, leans=leans), weight, each.source(known))
+            for each, weight in self._weights.items()
+        )
         score, coverage = weigh(components)
         decision = self._filter(known.alerts, score, components)
         return Open(
@@ -108,9 +116,6 @@ class FlowStrategy:
         side = Side.BUY if score >= 0 else Side.SELL
         # What was absent counted as known there.
         return Open(known.facts.symbol, side, score, coverage=1.0, components=parts, decisions=(decision,))
-
-    def _component(self, component: ScoreComponent, known: Known) -> Component:
-        return Component(component.name, _value(component, known), self._weights[component], component.source(known))
 
     def _filter(self, alerts: Sequence[FlowAlert], score: float, components: Sequence[Component]) -> Decision:
         if not score:
@@ -139,11 +144,15 @@ class FlowStrategy:
 
 def weigh(components: Sequence[Component]) -> tuple[float, float]:
     """Return (score in -1..1, coverage in 0..1). The weight of an absent value stays in the denominator."""
-    total = sum(component.weight for component in components)
-    if not total:
-        return 0.0, 0.0
-    present = [(component.value, component.weight) for component in components if component.value is not None]
-    return sum(value * weight for value, weight in present) / total, sum(weight for _, weight in present) / total
+    # One loop: a pass weighs every symbol.
+    total = covered = score = 0.0
+    for part in components:
+        weight, value = part.weight, part.value
+        total += weight
+        if value is not None:
+            covered += weight
+            score += value * weight
+    return (score / total, covered / total) if total else (0.0, 0.0)
 
 
 def agreeing(
@@ -154,20 +163,20 @@ def agreeing(
     A family's contribution is what its components add to the score together; `families` are by component, and a
     component without one doesn't count.
     """
-    total = sum(component.weight for component in components)
-    sums: dict[str, float] = {}
+    total, sums = 0.0, dict[str, float]()
     for part in components:
-        if part.value is not None and part.name in families:
-            family = families[part.name]
-            sums[family] = sums.get(family, 0.0) + part.value * part.weight / total
-    toward = 1 if score > 0 else -1
-    return frozenset(name for name, share in sums.items() if share * toward > 0 and share * toward >= least)
+        weight, value = part.weight, part.value
+        total += weight
+        if value and (family := families.get(part.name)) is not None:
+            sums[family] = sums.get(family, 0.0) + value * weight
+    toward = total if score > 0 else -total
+    return frozenset(name for name, added in sums.items() if (share := added / toward) > 0 and share >= least)
 
 
 def _long_only(score: float) -> Decision:
     return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
 
 
-def _value(component: ScoreComponent, known: Known) -> float | None:
-    """Return a component's value; without a direction to follow, a component that follows flow has none."""
-    return None if component.follows and not known.flow else component.value(known)
+def _value(component: ScoreComponent, known: Known, *, leans: bool) -> float | None:
+    """Return a component's value; one that follows flow has none unless the flow leans one way."""
+    return component.value(known) if leans or not component.follows else None

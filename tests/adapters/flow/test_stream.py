@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from websockets.sync.server import ServerConnection, serve
@@ -198,6 +199,20 @@ def test_why_a_connection_ended_is_said_in_plain_words(
 ) -> None:
     with source(behave) as url, listening(url, TOKEN) as stream:
         until(stream, lambda rows, heard: problem in heard.problem)
+
+
+def test_the_token_arrives_as_it_is_whatever_characters_it_has() -> None:
+    asked: list[str] = []
+
+    def heard(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        asked.append(connection.request.path)
+        garbled(connection)
+
+    with source(heard) as url, listening(url, TOKEN) as stream:
+        joined(stream)
+    (address,) = map(urlsplit, asked)
+    assert (address.path, parse_qs(address.query)) == ("/socket", {"token": [TOKEN]})
 
 
 def test_the_token_is_in_no_message_and_no_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -79,7 +79,7 @@ def until(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LONG_S
     while not reached():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def more(bot: Bot, session: str, count: int) -> None:

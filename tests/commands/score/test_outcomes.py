@@ -70,7 +70,7 @@ def test_a_person_reads_that_one_session_shows_nothing_and_what_refusals_would_h
     shown = bot.shown("score", "--outcomes")
     assert "gross, because SPY has no bars here, before costs." in shown
     assert "\nclose                 4         1" in shown
-    assert "too little to know: 1 session, and at least 8 are needed\n" in shown
+    assert "too little to know: 1 of at least 8 sessions\n" in shown
     assert "with 1,000 USD in each, held to the close, they would have " in shown
     assert "can't show whether that was chance.\n" in shown
     for title in ("Buying, by decile", "Following one component", "Trades by the gate that refused them"):

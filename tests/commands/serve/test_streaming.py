@@ -22,11 +22,11 @@ LONG_S = 60
 STREAMED = """
 unusual_whales: {stream: true}
 timetable:
-  fetch-flow: every 5m from open+2m until open+20m
-  score: every 5m from open+2m until open+20m
-  evaluate-exits: every 5m from open+1m until open+20m
-  trade-once: every 5m from open+2m until open+20m
-  reconcile: every 15m from open+1m until open+20m
+  fetch-flow: every 5m from open+2m until open+10m
+  score: every 5m from open+2m until open+10m
+  evaluate-exits: every 5m from open+1m until open+10m
+  trade-once: every 5m from open+2m until open+10m
+  reconcile: every 15m from open+1m until open+10m
 """
 
 
@@ -56,7 +56,7 @@ def ticked(lane: StreamLane, reached: Callable[[], bool]) -> None:
     while not reached():
         lane.tick()
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def streaming(bot: Bot) -> bool:

@@ -141,6 +141,7 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
     bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")
+    bot.all_say("fetch-flow --stream --for 1s")
     bot.all_say("reconcile", "adopt MSFT", "adopt MSFT --manage --confirm MSFT", "evaluate-exits --force-slot")
     bot.all_say(
         *looks, "why-no-orders AAPL", "why-no-orders --reason SLOT_TAKEN", "why-no-orders --reason SCORE_BELOW_MIN"

@@ -105,6 +105,13 @@ class FlowStream:
         self._thread.join(_GOODBYE_S)
 
     def _run(self) -> None:
+        try:
+            self._keep_listening()
+        finally:
+            with self._lock:
+                self._up = False
+
+    def _keep_listening(self) -> None:
         wait_s = self._patience.first_wait_s
         while not self._ending.is_set():
             began_s = self._monotonic()

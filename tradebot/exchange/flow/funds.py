@@ -9,7 +9,7 @@ from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.events import is_fomc
 from tradebot.exchange.flow.rows import Row, known, row
-from tradebot.exchange.flow.series import Answered, Question
+from tradebot.exchange.flow.series import RECENT, Answered, Question
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import at_new_york
@@ -28,7 +28,7 @@ class Funds:
         self._market = market
         self._closes = closes
         self._seed = seed
-        self._changes = lru_cache(maxsize=64 + len(market.symbols))(self._all)
+        self._changes = lru_cache(maxsize=RECENT)(self._all)
 
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a year of a fund's flows, or those between two dates, newest first; nothing for a company."""

@@ -13,7 +13,7 @@ from typing import Any
 from tradebot.exchange.chance import stream
 from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.rows import Row, known, row
-from tradebot.exchange.flow.series import Answered, Question
+from tradebot.exchange.flow.series import RECENT, Answered, Question
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import at_new_york
@@ -29,7 +29,7 @@ class Insiders:
         self._market = market
         self._closes = closes
         self._seed = seed
-        self._rows = lru_cache(maxsize=64 + len(market.symbols))(self._all)
+        self._rows = lru_cache(maxsize=RECENT)(self._all)
         self._priced = lru_cache(maxsize=8 * (64 + len(market.symbols)))(self._with_price)
 
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:

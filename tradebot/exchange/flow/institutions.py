@@ -13,7 +13,7 @@ from typing import Any
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.rows import Row, known, row
-from tradebot.exchange.flow.series import NOTHING, Answered, Question
+from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Question
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import at_new_york
@@ -42,7 +42,7 @@ class Institutions:
         self._market = market
         self._closes = closes
         self._seed = seed
-        self._filed = lru_cache(maxsize=64 + len(market.symbols))(self._all)
+        self._filed = lru_cache(maxsize=RECENT)(self._all)
 
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return each institution's last filed holding, the last filing first unless another order is asked for."""

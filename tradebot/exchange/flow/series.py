@@ -37,5 +37,7 @@ class Answered(NamedTuple):
 
 
 NOTHING = Answered(())
+RECENT = 64
+"""How many symbols' rows to keep of a series that changes once a day, and so is asked for once."""
 Maker = Callable[[str, Question, int], Answered]
 """Answers a question about a listed symbol (empty for the market or a sector) at an engine time."""

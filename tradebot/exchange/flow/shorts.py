@@ -15,7 +15,7 @@ from typing import Any
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
-from tradebot.exchange.flow.series import Answered, Question
+from tradebot.exchange.flow.series import RECENT, Answered, Question
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.times import HOUR, at_new_york
@@ -32,9 +32,8 @@ class Shorts:
         self._market = market
         self._closes = closes
         self._seed = seed
-        kept = 64 + len(market.symbols)
-        self._interests = lru_cache(maxsize=kept)(self._all_interests)
-        self._fails = lru_cache(maxsize=kept)(self._all_fails)
+        self._interests = lru_cache(maxsize=RECENT)(self._all_interests)
+        self._fails = lru_cache(maxsize=RECENT)(self._all_fails)
 
     def interest(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the last published short interest: one row at most."""

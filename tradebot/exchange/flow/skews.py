@@ -11,7 +11,7 @@ from functools import lru_cache
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.daily import published_us
 from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
-from tradebot.exchange.flow.series import NOTHING, Answered, Question
+from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Question
 from tradebot.exchange.flow.timeframes import oldest_day
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
@@ -30,8 +30,8 @@ class Skews:
     def __init__(self, market: Market, seed: int) -> None:
         self._market = market
         self._seed = seed
-        self._levels = lru_cache(maxsize=64 + len(market.symbols))(self._all_levels)
-        self._rows = lru_cache(maxsize=2 * (64 + len(market.symbols)))(self._of_expiry)
+        self._levels = lru_cache(maxsize=RECENT)(self._all_levels)
+        self._rows = lru_cache(maxsize=RECENT)(self._of_expiry)
 
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the skew of one expiry by day, oldest first; nothing if no contract expires that day."""

@@ -17,7 +17,7 @@ from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.daily import Daily, published_us
 from tradebot.exchange.flow.options import expiries
 from tradebot.exchange.flow.rows import feed_ticker, row
-from tradebot.exchange.flow.series import NOTHING, Answered, Question
+from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Question
 from tradebot.exchange.flow.timeframes import oldest_day
 from tradebot.exchange.market.bars import UNITS, Market
 
@@ -37,7 +37,7 @@ class Volatilities:
         self._daily = daily
         self._closes = closes
         self._seed = seed
-        self._slopes = lru_cache(maxsize=64 + len(market.symbols))(self._all_slopes)
+        self._slopes = lru_cache(maxsize=RECENT)(self._all_slopes)
 
     def term_structure(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a session's implied volatility for each expiry, nearest first."""

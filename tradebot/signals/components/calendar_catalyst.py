@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
 from typing import NamedTuple
 
 from tradebot.model.inputs import Input
 from tradebot.model.kind import NEW_YORK
 from tradebot.signals.following import flow_input, followed
 from tradebot.signals.kinds import earnings, economic_calendar, fda_calendar, flow_alerts, options_volume
-from tradebot.signals.kinds.economic_calendar import SPEECH
+from tradebot.signals.kinds.economic_calendar import SPEECH, Due
 from tradebot.signals.normalize import source_ticker
 from tradebot.signals.reports import next_report
 from tradebot.signals.scoring import Known, ScoreComponent
@@ -38,8 +39,14 @@ def _ahead(known: Known) -> Ahead | None:
     return Ahead(
         _nearness([report.next] if report and report.next else [], today),
         _nearness([decision.start for decision in own], today),
-        sum(each.type != SPEECH and each.at.astimezone(NEW_YORK).date() == today for each in releases or ()),
+        _releases(releases or (), today),
     )
+
+
+@lru_cache(maxsize=4)
+def _releases(due: tuple[Due, ...], today: date) -> int:
+    """Return how many releases are due today; it is the same for all symbols."""
+    return sum(each.type != SPEECH and each.at.astimezone(NEW_YORK).date() == today for each in due)
 
 
 def _nearness(days: list[date], today: date) -> float:

@@ -61,7 +61,7 @@ COMPONENT = ScoreComponent(
     absent="no expiry within a week, or no alert within the lookback that says what the stock costs",
     value=_value,
     inputs=_inputs,
-    source=lambda known: f"expiry {pull.pain.expiry:%m-%d}" if (pull := _pull(known)) else "no expiry",
+    source=lambda known: f"{len(max_pain.KIND.of(known.facts.known) or ())} expiries",
     after="tradebot: the distance to the next expiry's level, fading over a week",
     evidence="Ni, Pearson & Poteshman 2005 and Filippou, Garcia-Ares & Zapatero 2022, around monthly expiries",
 )

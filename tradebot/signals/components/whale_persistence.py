@@ -31,12 +31,17 @@ def _large(known: Known) -> _Large:
     alerts = [alert for alert in known.facts.alerts if not alert.has_multileg and alert.at <= known.now]
     if not known.direction or not alerts:
         return _Large(0.0, 0.0, 0, 0.0)
-    least = LARGE * median(alert.premium for alert in alerts)
-    large = [(alert, alert.direction.sign * known.direction) for alert in alerts if alert.premium >= least]
-    times = [alert.at for alert, sign in large if sign > 0]
+    premiums = [float(alert.premium) for alert in alerts]
+    least, direction = LARGE * median(premiums), known.direction
+    large = [
+        (alert, usd, alert.direction.sign * direction)
+        for alert, usd in zip(alerts, premiums, strict=True)
+        if usd >= least
+    ]
+    times = [alert.at for alert, _, sign in large if sign > 0]
     return _Large(
-        fsum(float(alert.premium) for alert, sign in large if sign > 0),
-        fsum(float(alert.premium) for alert, sign in large if sign < 0),
+        fsum(usd for _, usd, sign in large if sign > 0),
+        fsum(usd for _, usd, sign in large if sign < 0),
         len(times),
         (max(times) - min(times) if times else timedelta()).total_seconds(),
     )

@@ -17,19 +17,13 @@ _DONE = time(16, 15)
 
 @dataclass(frozen=True, slots=True)
 class OptionsVolume:
-    """The premium in USD of all option trades of one session; `done` if the reply came after the session's trades.
-
-    Bullish premium bought calls and sold puts, and bearish premium is the reverse. The rest of the calls' and puts'
-    premium traded between the quote's sides.
-    """
+    """The premium in USD of all option trades of one session; `done` if the reply came after the session's trades."""
 
     id: str
     symbol: str
     date: date
     call_premium: Decimal
     put_premium: Decimal
-    bullish_premium: Decimal
-    bearish_premium: Decimal
     done: bool
 
 
@@ -54,11 +48,10 @@ def _request(ticker: str, session: date) -> Request:
 
 def _parse(row: Row, symbol: str, at: datetime) -> OptionsVolume:
     day = rows.past_day(row, "date", at)
-    names = ("call_premium", "put_premium", "bullish_premium", "bearish_premium")
-    calls, puts, bullish, bearish = (rows.not_negative(row, name) for name in names)
+    calls, puts = (rows.not_negative(row, name) for name in ("call_premium", "put_premium"))
     here = at.astimezone(NEW_YORK)
     done = here.date() > day or here.time() >= _DONE
-    return OptionsVolume(day.isoformat(), symbol, day, calls, puts, bullish, bearish, done)
+    return OptionsVolume(day.isoformat(), symbol, day, calls, puts, done)
 
 
 def session_premium(volume: OptionsVolume) -> SessionPremium:
