@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
-from commands.shared.times import when
+from commands.shared.times import DAY_SECOND, stamp, when, zone
 from tradebot.text import counted
 from tradebot.views.signals import Health
 
@@ -27,7 +27,8 @@ def show(console: "Console", data: "Signals") -> None:
         console.print("No strategy in use reads options flow.")
         return
     console.print(_kinds(data))
-    if data.components:
+    if data.components and data.scored_at:
+        console.print(f"Components of the scores at {when(data.scored_at)}")
         console.print(_components(data))
     else:
         console.print("Nothing was scored yet. Next: tradebot score")
@@ -41,14 +42,15 @@ def show(console: "Console", data: "Signals") -> None:
 
 def _kinds(data: "Signals") -> Table:
     numbers = (number(name) for name in ("calls", "rows", "match", "nulls", "bad rows", "age s", "limit s"))
-    table = Table("state", staying("source"), *numbers, sentence("why"))
+    table = Table("state", staying("source"), *numbers, f"last reply {zone()}", sentence("why"))
     for kind in data.kinds:
         name = f"{kind.name} (core)" if kind.core else kind.name
         calls = f"{kind.answered:,}/{kind.wanted:,}"
         shares = (_share(kind.match_rate), _share(kind.null_rate))
         table.row(
             _state(kind.state), name, calls, f"{kind.rows:,}", *shares, f"{kind.rejected:,}", _age(kind),
-            f"{kind.limit_s:,.0f}", escape(clean(kind.why)),
+            f"{kind.limit_s:,.0f}", stamp(kind.last_success, DAY_SECOND) if kind.last_success else NOTHING,
+            escape(clean(kind.why)),
         )  # fmt: skip
     return table
 

@@ -91,11 +91,24 @@ def test_status_and_audit_name_it(fetched: Bot) -> None:
     assert item["found"].endswith("this closes entries")
 
 
+def test_a_source_that_changes_its_rows_is_found_out_by_the_next_fetch(fetched: Bot) -> None:
+    assert fetched.says("exchange", "faults", "add", "drifting-flow").code == 0
+    for step in (("exchange", "tick", "15m"), ("fetch-flow",), ("exchange", "faults", "clear")):
+        said = fetched.says(*step)
+        assert said.code == 0, said.err
+        if step == ("fetch-flow",):
+            assert "differs dark_pool: premium has another type in " in said.out
+            assert "differs flow_alerts: another ticker in " in said.out
+    kinds = {kind["name"]: kind for kind in fetched.json("signals")["kinds"]}
+    for name, found in (("dark_pool", "premium has another type"), ("flow_alerts", "another ticker")):
+        assert (kinds[name]["state"], kinds[name]["drifts"][0]["broken"]) == ("CRITICAL", True)
+        assert kinds[name]["why"].startswith(found)
+    assert kinds["flow_alerts"]["match_rate"] < 1
+
+
 def test_once_the_market_is_asleep_what_was_green_is_unknown(fetched: Bot) -> None:
-    for step in ("15m", "close"):
-        assert fetched.says("exchange", "tick", step).code == 0
-    assert fetched.says("reconcile").code == 0
-    reply(fetched, "2026-11-17T20:30:00Z")
+    steps = (("exchange", "tick", "15m"), ("fetch-flow",), ("exchange", "tick", "close"), ("reconcile",))
+    assert [fetched.says(*step).code for step in steps] == [0] * len(steps)
     data = fetched.json("signals")
     states = {kind["name"]: kind["state"] for kind in data["kinds"]}
     assert (states["flow_alerts"], states["dark_pool"]) == ("UNKNOWN", "UNKNOWN")

@@ -239,7 +239,7 @@ def test_nulls_are_summed_by_kind_and_field_over_a_span(facts: SqliteFacts) -> N
         intake = make_intake("dark_pool", at=minutes(at))
         facts.store(replace(intake, received=10, nulls={"sector": count, "code": 3}))
     assert facts.nulls(minutes(0), minutes(9))["dark_pool"] == NullCounts(20, {"sector": 3, "code": 6})
-    assert facts.nulls(minutes(0), minutes(9))["flow_alerts"].nulls == {}
+    assert "flow_alerts" not in facts.nulls(minutes(0), minutes(9)), "its rows weren't checked"
     facts.prune(minutes(6) + FACTS_KEPT)
     assert facts.nulls(minutes(0), minutes(99)) == {"dark_pool": NullCounts(10, {"sector": 4, "code": 3})}
 
