@@ -33,6 +33,7 @@ from tradebot.signals.kinds.greek_exposure import GreekExposure
 from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_tide import TideTick
 from tradebot.signals.kinds.oi_change import OiChange
+from tradebot.signals.kinds.options_volume import OptionsVolume
 from tradebot.strategies.flow import FlowStrategy
 
 RUNS = 7
@@ -92,6 +93,7 @@ def symbol_facts(symbol: str, number: int, load: Load) -> SymbolFacts:
         "greek_exposure": [greek_exposure(symbol, number, index) for index in range(1 + PAST_SESSIONS)],
         "iv_rank": [IvRank("r", symbol, yesterday, Decimal(number % 100), Decimal("0.31"))],
         "oi_change": [oi_change(symbol, yesterday, index) for index in range(load.contracts)],
+        "options_volume": [options_volume(symbol, number, index) for index in range(20)],
     }
     kinds = {kind_of(name): facts for name, facts in stored.items()}
     known = {kind.name: kind.condense([kind.lean(fact) for fact in facts]) for kind, facts in kinds.items()}
@@ -145,6 +147,12 @@ def oi_change(symbol: str, day: date, index: int) -> OiChange:
     right = Right.CALL if index % 2 else Right.PUT
     contract = f"{symbol}261218{'C' if index % 2 else 'P'}{90_000 + index * 500:08}"
     return OiChange(f"{day.isoformat()}/{contract}", symbol, day, contract, right, 500 + 37 * index)
+
+
+def options_volume(symbol: str, number: int, index: int) -> OptionsVolume:
+    """Return what a symbol's options traded so many days before the session."""
+    day, usd = DAY - timedelta(days=1 + index), Decimal(50_000_000 + 1_000 * (number + 7 * index))
+    return OptionsVolume(day.isoformat(), symbol, day, usd, usd, usd, usd, True)
 
 
 def quote(symbol: str) -> Quote:

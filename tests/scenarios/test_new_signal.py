@@ -22,6 +22,7 @@ from tradebot.desk.views import Sights
 from tradebot.errors import ConfigurationError
 from tradebot.model.bar import ClockReading
 from tradebot.model.inputs import Input
+from tradebot.model.kind import Phase
 from tradebot.model.record import Job
 from tradebot.ports.world import World
 from tradebot.signals import components, kinds
@@ -111,6 +112,9 @@ def test_what_two_files_describe_is_fetched_stored_scored_and_explained(world: W
 
 
 def test_the_kinds_own_interval_counts_unless_one_is_configured(world: World) -> None:
+    # The recipe's kind is new in the evening, and this is a morning.
+    at_any_time = {replace(kind, phase=Phase.ALWAYS): names for kind, names in world.needed_facts.items()}
+    world = replace(world, needed_facts=at_any_time)
     clocks = ClockReading(world.reader.clock(), None, 0.0)
     fetch_flow(world, call(Job.FETCH_FLOW), clocks)
     later = replace(clocks, clock=replace(clocks.clock, now=clocks.now + timedelta(seconds=539)))
