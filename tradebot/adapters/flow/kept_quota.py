@@ -123,8 +123,12 @@ class KeptQuota:
                 held = next_quota_day(at)
             return level._replace(held_until=held) if held else level
 
-        if self._allowance is not None or wait_s is not None or is_spent(quota):
+        if self.would_change(quota, wait_s):
             self._change(corrected)
+
+    def would_change(self, quota: Quota, wait_s: float | None) -> bool:
+        """Return True if it matters what an answer said."""
+        return self._allowance is not None or wait_s is not None or is_spent(quota)
 
     def used(self, now: datetime) -> int | None:
         """Return how many requests were made on the allowance day of `now`; None if nobody counted them."""

@@ -109,8 +109,8 @@ class UnusualWhales:
         """Correct our count of calls by an answer's headers, and hold the next call back if it would be refused."""
         quota = quota_of(answer.headers)
         wait_s = wait_of(answer, quota)
-        # The time costs a request in the sandbox, so it is only asked for if something depends on it.
-        if wait_s is not None or quota.used_today is not None or quota.daily_limit is not None:
+        # The time may cost a request, so it is only asked for if something depends on it.
+        if self.quota.would_change(quota, wait_s):
             self.quota.told(quota, self._told_at(answer) or self._now(), wait_s)
 
 
