@@ -1,5 +1,6 @@
 """Measure how fast alert rows in the source's real shape become facts, and facts become clusters."""
 
+import gc
 import json
 import statistics
 import time
@@ -9,13 +10,14 @@ from decimal import Decimal
 from typing import Any
 
 from benchmarks.support.figures import Figure, show
+from tradebot.__main__ import UNCOLLECTED
 from tradebot.model.flow import FlowAlert, FlowPage, Quota
 from tradebot.signals.cluster import clusters
 from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize
 
 RUNS = 7
-PAGES, ROWS = 250, 200
+PAGES, ROWS = 50, 200
 WANTED_PER_S = 50_000
 OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
 CLOSE = OPEN + timedelta(hours=6, minutes=30)
@@ -72,6 +74,12 @@ def bodies() -> list[str]:
     return [json.dumps({"data": [row(page * ROWS + n) for n in range(ROWS)]}) for page in range(PAGES)]
 
 
+def each(work: Callable[[Any], object], items: Sequence[Any]) -> None:
+    """Do the work for one item after another, as for one reply after another, and keep nothing."""
+    for item in items:
+        work(item)
+
+
 def median_s(work: Callable[[], object]) -> float:
     """Return the median processor time of several runs: other work on the machine doesn't count."""
     found = []
@@ -88,7 +96,7 @@ def page(rows: Sequence[object]) -> FlowPage:
 
 def figures() -> Iterator[Figure]:
     """Yield the times of each step for 10,000 rows."""
-    texts, each = bodies(), PAGES * ROWS / 10_000
+    texts, units = bodies(), PAGES * ROWS / 10_000
     decoded = [json.loads(text, parse_float=Decimal)["data"] for text in texts]
     pages = [page(rows) for rows in decoded]
     facts: list[list[FlowAlert]] = [list(normalize(flow_alerts.KIND, one, CLOSE).facts) for one in pages]  # type: ignore[arg-type]
@@ -96,11 +104,11 @@ def figures() -> Iterator[Figure]:
     assert not normalize(flow_alerts.KIND, pages[0], CLOSE).findings
     bound_ms = 10_000 / WANTED_PER_S * 1000
     steps: dict[str, Callable[[], object]] = {
-        "decoding JSON": lambda: [json.loads(text, parse_float=Decimal) for text in texts],
-        "reading and checking rows": lambda: [normalize(flow_alerts.KIND, one, CLOSE) for one in pages],
-        "clustering": lambda: [clusters(one, WINDOW) for one in facts],
+        "decoding JSON": lambda: each(lambda text: json.loads(text, parse_float=Decimal), texts),
+        "reading and checking rows": lambda: each(lambda one: normalize(flow_alerts.KIND, one, CLOSE), pages),
+        "clustering": lambda: each(lambda one: clusters(one, WINDOW), facts),
     }
-    times = {name: median_s(work) / each for name, work in steps.items()}
+    times = {name: median_s(work) / units for name, work in steps.items()}
     for name, taken_s in times.items():
         yield Figure(name, f"{10_000 / taken_s:,.0f} rows/s", taken_s * 1000, "ms")
     both_s = times["reading and checking rows"] + times["clustering"]
@@ -108,6 +116,8 @@ def figures() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
+    # The garbage collector is set as the `tradebot` command sets it.
+    gc.set_threshold(UNCOLLECTED)
     show(
         f"10,000 alert rows of {len(row(0))} fields, of {PAGES * ROWS:,} in replies of {ROWS}; medians of {RUNS}",
         figures(),
