@@ -122,7 +122,7 @@ def _render(console: "Console", data: Planned, plan: "FetchPlan") -> None:
     )  # fmt: skip
     for row in data.kinds:
         ages = (_span(age_s) if age_s is not None else "" for age_s in (row.oldest_s, row.max_age_s))
-        every = "" if row.every_s is None else _interval(row.every_s, row.phase)
+        every = "" if row.every_s is None else _interval(row.every_s)
         name = f"{row.kind} (core)" if row.core else row.kind
         calls = (f"{row.calls:,}", every, f"{row.calls_a_session:,}")
         table.row(name, row.asked_by, *calls, *ages, row.phase, _outcome(row))
@@ -140,8 +140,8 @@ def _span(seconds: float) -> str:
     return f"{days:.0f}d" if days and not hours else duration(seconds)
 
 
-def _interval(seconds: float, phase: str) -> str:
-    return "once" if seconds >= ONCE_S or phase in ("morning", "evening") else _span(seconds)
+def _interval(seconds: float) -> str:
+    return "once" if seconds >= ONCE_S else _span(seconds)
 
 
 def _outcome(row: PlannedKind) -> str:

@@ -122,7 +122,7 @@ CLOSED = SESSION.open - timedelta(hours=8)
     ],
 )
 def test_each_kind_is_asked_in_its_phase(phase: Phase, last: datetime | None, now: datetime, due: bool) -> None:
-    kind = replace(PRINTS, phase=phase)
+    kind = replace(PRINTS, phase=phase, poll_s=PRINTS.poll_s if phase in (Phase.ALWAYS, Phase.OPEN) else 86_400)
     day = Day(kind, names=("AAPL",))
     if last:
         day.fetched(last, (kind, "AAPL"))

@@ -54,10 +54,13 @@ def test_what_is_left_waiting_gets_older_and_is_no_lost_call() -> None:
 
 
 def test_a_kind_that_is_worth_one_call_is_asked_once_and_not_again_if_it_was() -> None:
-    morning = need("morning", 5, 60, phase=Phase.MORNING)
+    morning = need("morning", 5, 86_400, phase=Phase.MORNING)
     assert course([morning], every(morning), SLOTS, None, {}).calls == {"morning": 5}
     assert course([morning], every(morning), SLOTS, None, {"morning": 0.0}).calls == {"morning": 0}
-    assert renewals(SLOTS, morning.every_s(60), -inf) == 1
+    assert renewals(SLOTS, morning.every_s(86_400), -inf) == 1
+    # Whoever configures a shorter interval gets it.
+    often = need("morning", 5, 540, phase=Phase.MORNING)
+    assert course([often], every(often), SLOTS, None, {}).calls == {"morning": 5 * 39}
 
 
 @given(

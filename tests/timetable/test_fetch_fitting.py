@@ -77,9 +77,9 @@ def test_a_kind_without_a_freshness_limit_may_be_fetched_once() -> None:
     assert fitted(7_900, ALERTS, often)["iv_rank"] == ONCE_S
 
 
-def test_a_kind_that_is_asked_once_a_session_costs_one_call_whatever_its_interval_says() -> None:
-    morning = replace(DAILY, interval_s=60, phase=Phase.MORNING)
-    assert fitted(7_900, ALERTS, morning) == {"flow_alerts": 240, "iv_rank": 60}
+def test_a_kind_whose_replies_change_once_a_day_costs_one_call_a_symbol() -> None:
+    morning = replace(DAILY, phase=Phase.MORNING)
+    assert fitted(7_900, ALERTS, morning) == {"flow_alerts": 240, "iv_rank": ONCE_S}
 
 
 kinds = st.builds(

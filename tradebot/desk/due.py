@@ -11,7 +11,7 @@ from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind, Phase
 from tradebot.model.record import Job
 from tradebot.ports.world import World
-from tradebot.timetable.fetch_course import in_turn
+from tradebot.timetable.fetch_course import ONCE_S, in_turn
 from tradebot.timetable.fetching import FetchPlan, needs_of
 from tradebot.timetable.job_times import parse
 
@@ -109,10 +109,9 @@ class _Look:
             return False
         if last is None:
             return True
-        if kind.phase is Phase.MORNING:
-            return any(last < hours.open - MORNING <= self.now for hours in self._hours)
-        if kind.phase is Phase.EVENING:
-            return any(last < hours.close <= self.now for hours in self._hours)
+        if kind.phase in (Phase.MORNING, Phase.EVENING) and interval_s >= ONCE_S:
+            marks = (hours.open - MORNING if kind.phase is Phase.MORNING else hours.close for hours in self._hours)
+            return any(last < mark <= self.now for mark in marks)
         # What was fetched before the open isn't today's.
         if self._current is not None and last < self._current.open <= self.now:
             return True

@@ -29,8 +29,8 @@ class Need:
 
     @property
     def once(self) -> bool:
-        """Return True if it is worth asking only once a session."""
-        return self.phase in (Phase.MORNING, Phase.EVENING)
+        """Return True if it is asked only once a session: its replies change once a day, and nobody wants it sooner."""
+        return self.phase in (Phase.MORNING, Phase.EVENING) and self.interval_s >= ONCE_S
 
     def every_s(self, interval_s: int) -> int:
         """Return the interval that counts in a session, given the planned one."""
