@@ -54,7 +54,7 @@ def test_an_alert_past_the_window_begins_a_new_cluster() -> None:
 
 
 def test_the_largest_cluster_counts_its_own_direction_only() -> None:
-    found = clusters([alert(1), alert(2), alert(3, Right.PUT)], WINDOW)
-    assert largest(found, Direction.BULLISH) == 2
-    assert largest(found, Direction.BEARISH) == 1
-    assert largest([], Direction.BULLISH) == 0
+    found = [alert(1), alert(2), alert(3, Right.PUT)]
+    assert largest(found, WINDOW, Direction.BULLISH) == 2
+    assert largest(found, WINDOW, Direction.BEARISH) == 1
+    assert largest([], WINDOW, Direction.BULLISH) == 0

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TypeVar
 
 from tradebot.model.instrument import Right
@@ -118,6 +119,7 @@ def any_time(row: Row, name: str) -> datetime:
     return _time(row, name)
 
 
+@lru_cache(maxsize=512)
 def new_york_day(at: datetime) -> date:
     """Return the New York date of a time, for rows that say nothing about when they were true."""
     return at.astimezone(NEW_YORK).date()

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from tradebot.model.flow import Direction
 from tradebot.model.inputs import Input
-from tradebot.signals.cluster import clusters
+from tradebot.signals.cluster import grouped
 from tradebot.signals.kinds import flow_alerts, options_volume
 from tradebot.signals.scoring import Known, ScoreComponent
 
@@ -16,11 +15,13 @@ UNIT = "alerts"
 
 def _clustered(known: Known) -> tuple[int, int]:
     """Return how many alerts are in bullish and in bearish clusters of at least three."""
-    large = [each for each in clusters(known.alerts, WINDOW) if len(each.alerts) >= LEAST_ALERTS]
-    bullish, bearish = (
-        sum(len(each.alerts) for each in large if each.direction is direction)
-        for direction in (Direction.BULLISH, Direction.BEARISH)
-    )
+    bullish = bearish = 0
+    for group in grouped(known.alerts, WINDOW):
+        if (size := len(group)) >= LEAST_ALERTS:
+            if group[0].sign > 0:
+                bullish += size
+            else:
+                bearish += size
     return bullish, bearish
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
+from tradebot.model.quick import maker
 from tradebot.signals import rows
 
 _OPEN = time(9, 30)
@@ -20,7 +21,7 @@ def _request(ticker: str, session: date) -> Request:
 def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
     if row.get("ticker") is None:
         raise rows.BadRowError("ticker is missing")
-    return FlowAlert(
+    return maker(FlowAlert)(
         id=rows.text(row, "id"),
         symbol=symbol,
         at=rows.past_time(row, "created_at", at),
