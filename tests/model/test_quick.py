@@ -31,7 +31,7 @@ def test_it_cannot_be_changed_and_takes_the_same_defaults() -> None:
     with pytest.raises(FrozenInstanceError):
         quick.weight = 2.0  # type: ignore[misc]
     with pytest.raises(TypeError):
-        maker(Component)("flow", None)
+        maker(Component)("flow", None)  # type: ignore[call-arg]
     needed = [getattr(alert(1), each.name) for each in fields(FlowAlert)[:14]]
     assert maker(FlowAlert)(*needed) == FlowAlert(*needed)
 

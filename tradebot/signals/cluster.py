@@ -25,11 +25,6 @@ class Cluster:
 
 def clusters(alerts: Iterable[FlowAlert], window: timedelta) -> list[Cluster]:
     """Return the clusters ordered by start; each alert that has a direction is in exactly one."""
-    return [Cluster(group[0].direction, tuple(group)) for group in grouped(alerts, window)]
-
-
-def grouped(alerts: Iterable[FlowAlert], window: timedelta) -> list[list[FlowAlert]]:
-    """Return the alerts of each cluster, for whoever counts them for many symbols."""
     open_groups: dict[int, list[FlowAlert]] = {}
     until: dict[int, datetime] = {}
     done: list[list[FlowAlert]] = []
@@ -43,9 +38,16 @@ def grouped(alerts: Iterable[FlowAlert], window: timedelta) -> list[list[FlowAle
             until[sign] = at + window
             done.append(open_groups[sign])
         open_groups[sign].append(alert)
-    return done
+    return [Cluster(group[0].direction, tuple(group)) for group in done]
 
 
-def largest(alerts: Iterable[FlowAlert], window: timedelta, direction: Direction) -> int:
-    """Return the size of the largest cluster in a direction, or zero if there is none."""
-    return max((len(group) for group in grouped(alerts, window) if group[0].sign == direction.sign), default=0)
+def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int]:
+    """Return how many alerts each cluster of one direction (+1 bullish, -1 bearish) has, the first cluster first."""
+    found, until = list[int](), None
+    for at in sorted([alert.at for alert in alerts if alert.sign == sign]):
+        if until is None or at > until:
+            until = at + window
+            found.append(1)
+        else:
+            found[-1] += 1
+    return found

@@ -67,21 +67,12 @@ _WORDS: dict[str, Callable[[FlowAlert], str | None]] = {
 
 def chosen(alerts: Sequence[FlowAlert], now: datetime, filters: AlertFilters) -> Chosen:
     """Return the alerts that pass every filter; a row without a field that a filter reads doesn't pass."""
-    tests, passed, lacking = _tests(filters, now.date()), list[FlowAlert](), 0
-    for alert in alerts:
-        lacks = False
-        for test in tests:
-            verdict = test(alert)
-            # A row that another filter refuses anyway isn't missing anything.
-            if verdict is False:
-                break
-            lacks = lacks or verdict is None
-        else:
-            if lacks:
-                lacking += 1
-            else:
-                passed.append(alert)
-    return Chosen(passed, lacking)
+    tests = _tests(filters, now.date())
+    for test in tests:
+        alerts = [alert for alert in alerts if test(alert) is not False]
+    # A row that another filter refuses anyway isn't missing anything.
+    passed = [alert for alert in alerts if None not in [test(alert) for test in tests]]
+    return Chosen(passed, len(alerts) - len(passed))
 
 
 @lru_cache(maxsize=64)

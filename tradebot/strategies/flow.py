@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import Direction, FlowAlert
+from tradebot.model.flow import FlowAlert
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
 from tradebot.model.option_contract import OptionContract
@@ -14,9 +14,9 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
-from tradebot.signals import cluster
 from tradebot.signals.alerts import flow_now
 from tradebot.signals.behind import contracts_behind
+from tradebot.signals.cluster import sizes
 from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies import legacy_scoring
 from tradebot.strategies.flow_settings import FlowSettings, Scoring
@@ -133,8 +133,7 @@ class FlowStrategy:
         agreeing, least = self._agreeing(score, components), self._settings.min_families
         if agreeing < least:
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.FAMILIES_TOO_FEW, agreeing, least)
-        direction = Direction.BULLISH if score > 0 else Direction.BEARISH
-        size = cluster.largest(alerts, self._cluster_window, direction)
+        size = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
         enough = size >= self._settings.min_cluster
         verdict = Verdict.PASS if enough else Verdict.FAIL
         return Decision(

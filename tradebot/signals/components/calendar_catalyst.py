@@ -41,8 +41,8 @@ def _ahead(known: Known) -> Ahead | None:
         return None
     own = (decisions or {}).get(source_ticker(known.facts.symbol).upper(), ())
     return Ahead(
-        _nearness([report.next] if report and report.next else [], today),
-        _nearness([decision.start for decision in own], today),
+        _nearness(report.next if report else None, today),
+        _nearness(min([decision.start for decision in own if decision.start >= today], default=None), today),
         _releases(releases or (), today),
     )
 
@@ -62,10 +62,9 @@ def _bounds(day: date) -> tuple[datetime, datetime]:
     return begins, ends
 
 
-def _nearness(days: list[date], today: date) -> float:
-    """Return 1 if the first of these days that isn't over is today, and 0 if it is a week away."""
-    until = min(((day - today).days for day in days if day >= today), default=REACH_DAYS)
-    return max(0.0, 1 - until / REACH_DAYS)
+def _nearness(day: date | None, today: date) -> float:
+    """Return 1 if a day that isn't over is today, and 0 if it is a week away or there is none."""
+    return 0.0 if day is None else max(0.0, 1 - (day - today).days / REACH_DAYS)
 
 
 def _value(known: Known) -> float | None:

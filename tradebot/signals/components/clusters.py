@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from tradebot.model.inputs import Input
-from tradebot.signals.cluster import grouped
+from tradebot.signals.cluster import sizes
 from tradebot.signals.kinds import flow_alerts, options_volume
 from tradebot.signals.scoring import Known, ScoreComponent
 
@@ -15,13 +15,9 @@ UNIT = "alerts"
 
 def _clustered(known: Known) -> tuple[int, int]:
     """Return how many alerts are in bullish and in bearish clusters of at least three."""
-    bullish = bearish = 0
-    for group in grouped(known.alerts, WINDOW):
-        if (size := len(group)) >= LEAST_ALERTS:
-            if group[0].sign > 0:
-                bullish += size
-            else:
-                bearish += size
+    bullish, bearish = (
+        sum([size for size in sizes(known.alerts, WINDOW, sign) if size >= LEAST_ALERTS]) for sign in (1, -1)
+    )
     return bullish, bearish
 
 

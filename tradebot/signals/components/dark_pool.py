@@ -25,11 +25,11 @@ def _recent(known: Known) -> Sequence[SignedPrint]:
 def _value(known: Known) -> float | None:
     """Return the premium-weighted mean direction of recent prints: +1 above the quote's midpoint, -1 below it."""
     recent = _recent(known)
-    total = fsum([trade.premium_usd for trade in recent])
+    total = fsum([usd for _, usd, _ in recent])
     if not total:
         return None
     # fsum rounds only once, at the end. Rounding at each step could push the mean slightly outside -1..1.
-    return fsum([trade.premium_usd * trade.sign for trade in recent]) / total
+    return fsum([usd * sign for _, usd, sign in recent]) / total
 
 
 def _inputs(known: Known) -> Iterator[Input]:

@@ -33,11 +33,11 @@ def _large(known: Known) -> _Large:
     if not direction or not alerts:
         return _Large(0.0, 0.0, 0, 0.0)
     least = LARGE * median([alert.usd for alert in alerts])
-    large = [alert for alert in alerts if alert.usd >= least]
-    times = [alert.at for alert in large if alert.sign == direction]
+    large = [(alert.at, alert.usd, alert.sign * direction) for alert in alerts if alert.usd >= least]
+    times = [at for at, _, along in large if along > 0]
     return _Large(
-        fsum([alert.usd for alert in large if alert.sign == direction]),
-        fsum([alert.usd for alert in large if alert.sign == -direction]),
+        fsum([usd for _, usd, along in large if along > 0]),
+        fsum([usd for _, usd, along in large if along < 0]),
         len(times),
         (max(times) - min(times) if times else timedelta()).total_seconds(),
     )
