@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.support.figures import Figure, show
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.model.flow import FlowAlert, FlowPage, Quota
-from tradebot.signals.cluster import clusters
+from tradebot.signals.cluster import sizes
 from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize
 
@@ -106,7 +106,7 @@ def figures() -> Iterator[Figure]:
     steps: dict[str, Callable[[], object]] = {
         "decoding JSON": lambda: each(lambda text: json.loads(text, parse_float=Decimal), texts),
         "reading and checking rows": lambda: each(lambda one: normalize(flow_alerts.KIND, one, CLOSE), pages),
-        "clustering": lambda: each(lambda one: clusters(one, WINDOW), facts),
+        "clustering": lambda: each(lambda one: (sizes(one, WINDOW, 1), sizes(one, WINDOW, -1)), facts),
     }
     times = {name: median_s(work) / units for name, work in steps.items()}
     for name, taken_s in times.items():

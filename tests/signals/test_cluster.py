@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import alert
 from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.instrument import Right
-from tradebot.signals.cluster import clusters, sizes
+from tradebot.signals.cluster import sizes
 
 WINDOW = timedelta(seconds=600)
 
@@ -26,39 +26,34 @@ def many_alerts(draw: st.DrawFn) -> list[FlowAlert]:
 
 @given(alerts=many_alerts())
 def test_each_directional_alert_is_in_exactly_one_cluster(alerts: list[FlowAlert]) -> None:
-    grouped = [a.id for found in clusters(alerts, WINDOW) for a in found.alerts]
-    assert sorted(grouped) == sorted(a.id for a in alerts if a.direction is not Direction.NEUTRAL)
+    for direction in (Direction.BULLISH, Direction.BEARISH):
+        found = sizes(alerts, WINDOW, direction.sign)
+        assert sum(found) == sum(each.direction is direction for each in alerts)
+        assert min(found, default=1) > 0
 
 
-@given(alerts=many_alerts())
-def test_a_cluster_is_of_one_direction_within_its_window_and_clusters_stand_in_order(
-    alerts: list[FlowAlert],
+@given(alerts=many_alerts(), direction=st.sampled_from([Direction.BULLISH, Direction.BEARISH]))
+def test_a_cluster_is_within_its_window_and_the_next_one_begins_past_it(
+    alerts: list[FlowAlert], direction: Direction
 ) -> None:
-    found = clusters(alerts, WINDOW)
-    for group in found:
-        assert {a.direction for a in group.alerts} == {group.direction}
-        assert group.alerts[-1].at - group.start <= WINDOW
-    assert [group.start for group in found] == sorted(group.start for group in found)
+    left = sorted(each.at for each in alerts if each.direction is direction)
+    for size in sizes(alerts, WINDOW, direction.sign):
+        assert left[size - 1] - left[0] <= WINDOW
+        assert all(at - left[0] > WINDOW for at in left[size:])
+        left = left[size:]
+    assert not left
 
 
 @given(alerts=many_alerts())
 def test_the_order_in_which_alerts_came_is_of_no_matter(alerts: list[FlowAlert]) -> None:
-    assert clusters(alerts, WINDOW) == clusters(alerts[::-1], WINDOW)
+    assert sizes(alerts, WINDOW, 1) == sizes(alerts[::-1], WINDOW, 1)
 
 
 def test_an_alert_past_the_window_begins_a_new_cluster() -> None:
     first = alert(1)
     at_edge = replace(alert(2), at=first.at + WINDOW)
     past = replace(alert(3), at=first.at + WINDOW + timedelta(seconds=1))
-    assert [len(group.alerts) for group in clusters([first, at_edge, past], WINDOW)] == [2, 1]
-
-
-@given(alerts=many_alerts())
-def test_the_sizes_are_those_of_the_clusters_of_one_direction(alerts: list[FlowAlert]) -> None:
-    found = clusters(alerts, WINDOW)
-    for direction in (Direction.BULLISH, Direction.BEARISH):
-        expected = [len(group.alerts) for group in found if group.direction is direction]
-        assert sizes(alerts, WINDOW, direction.sign) == expected
+    assert sizes([first, at_edge, past], WINDOW, 1) == [2, 1]
 
 
 def test_sizes_count_their_own_direction_only() -> None:
