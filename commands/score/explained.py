@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from tradebot.model.wants import Open
     from tradebot.ports.strategy import Strategy
 
-STEPS: Mapping[str, float] = {"USD": 100_000, "fraction": 0.01}
+STEPS: Mapping[str, float] = {
+    "USD": 100_000,
+    "fraction": 0.01,
+    "volatility": 0.01,
+    "a year": 0.01,
+    "of the float": 0.01,
+    "0 to 1": 0.01,
+    "-1 to 1": 0.01,
+    "contracts": 1_000,
+    "shares": 100_000,
+}
 """How much more "one unit more" is in units of which a single one means nothing; it is 1 in all others."""
 
 
