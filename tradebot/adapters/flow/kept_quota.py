@@ -255,6 +255,5 @@ def _write(descriptor: int, level: Level) -> None:
     try:
         with around("kept_quota.keep"):
             os.pwrite(descriptor, content.encode(), 0)
-            os.ftruncate(descriptor, LENGTH)
     except OSError:
         return
