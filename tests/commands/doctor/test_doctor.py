@@ -128,7 +128,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "broker calendar stored sessions agree with the broker's until 2026-12-01 (10 sessions)"),
         (
             "ok",
-            "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 558 (6 endpoints)",
+            "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 484 (6 endpoints)",
         ),
         ("23", "ok, 0 warnings, 0 failed, 4 skipped"),
     ]
