@@ -57,7 +57,10 @@ class ExplainedInput:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedComponent:
-    """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing."""
+    """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing.
+
+    `inferred` says what of it the source doesn't define.
+    """
 
     name: str
     value: float | None
@@ -65,6 +68,7 @@ class ExplainedComponent:
     contribution: float | None
     formula: str | None
     absent: str | None
+    inferred: str
     inputs: tuple[ExplainedInput, ...]
 
 
@@ -189,6 +193,7 @@ def _component(part: "Component", found: "ComponentInputs | None", total: float,
         contribution=None if part.value is None else part.value * share,
         formula=found.formula if found else None,
         absent=found.absent if found else None,
+        inferred=found.inferred if found else "",
         inputs=tuple(_inputs(found, part.value, share, now)) if found else (),
     )
 

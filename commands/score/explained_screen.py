@@ -77,6 +77,8 @@ def _inputs(out: "Console", part: "ExplainedComponent") -> None:
     if part.formula is None:
         return
     out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
+    if part.inferred:
+        out.print(f"  inferred: {part.inferred}", markup=False)
     table = Table("input", number("value"), "unit", sentence("time"), sentence("one more"), "row", header=False)
     for found in part.inputs[:SHOWN]:
         name, value = escape(f"  {found.name.replace('_', ' ')}"), _number(found.value, found.unit)
