@@ -152,7 +152,7 @@ def oi_change(symbol: str, day: date, index: int) -> OiChange:
 def options_volume(symbol: str, number: int, index: int) -> OptionsVolume:
     """Return what a symbol's options traded so many days before the session."""
     day, usd = DAY - timedelta(days=1 + index), Decimal(50_000_000 + 1_000 * (number + 7 * index))
-    return OptionsVolume(day.isoformat(), symbol, day, usd, usd, usd, usd, True)
+    return OptionsVolume(day.isoformat(), symbol, day, usd, usd, True)
 
 
 def quote(symbol: str) -> Quote:

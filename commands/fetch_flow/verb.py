@@ -255,12 +255,14 @@ def _age(row: EndpointCount) -> str:
     return f"of {row.newest:%m-%d}" if row.newest_age_s is None else f"{row.newest_age_s:,.0f} s old"
 
 
-def _check_alone(stream: bool, *others: object) -> None:
+def _check_alone(stream: bool, lasting: str | None, plan: bool, *others: object) -> None:
     """Refuse options that don't go with each other."""
-    if not stream:
-        raise typer.BadParameter("it goes with --stream", param_hint="--for")
-    if any(others):
-        raise typer.BadParameter("it takes no option but --for", param_hint="--stream")
+    if lasting is not None and not stream:
+        raise typer.BadParameter("--for goes with --stream")
+    if stream and (plan or any(others)):
+        raise typer.BadParameter("--stream takes no option but --for")
+    if plan and any(others):
+        raise typer.BadParameter("--plan is about a whole session, so it takes no other option")
 
 
 def register(app: typer.Typer) -> None:
@@ -294,8 +296,8 @@ def register(app: typer.Typer) -> None:
         Valid rows are stored; the others are counted by what is wrong with them. What doesn't fit the source's limits
         is fetched less often, or left out.
         """
-        if stream or lasting:
-            _check_alone(stream, endpoint, symbol, plan, force_slot)
+        _check_alone(stream, lasting, plan, endpoint, symbol, force_slot)
+        if stream:
             with opened(state_dir, config) as bot:
                 report = streaming.run(bot, lasting=lasting)
         elif plan:

@@ -30,6 +30,10 @@ MOST_SYMBOLS = 5000
 WELL_KNOWN = 21
 """How many of the embedded exchange's default symbols are real tickers; the rest are made up."""
 MADE_UP_SECTORS = 10
+PROFILES = (
+    "Settings to begin with: flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
+    "legacy (to compare scores) or rotation (sector funds, monthly)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +361,7 @@ def register(app: typer.Typer) -> None:
             str,
             typer.Option(
                 "--profile",
-                help="Settings to begin with: flow (as shipped) or rotation (sector funds, monthly).",
+                help=PROFILES,
                 autocompletion=profiles,
             ),
         ] = SHIPPED_PROFILE,

@@ -1,5 +1,7 @@
 """`score --explain SYMBOL --plot FILE`: the contributions to a score as a picture."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ def checked(file: Path) -> Path:
     return file
 
 
-def draw(data: "Explained", file: Path) -> None:
+def draw(data: Explained, file: Path) -> None:
     """Draw a panel of bars for each strategy that scores the symbol; raise OperatorError if it can't be written."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -47,7 +49,7 @@ def draw(data: "Explained", file: Path) -> None:
             raise OperatorError(f"{file} can't be written: {error.strerror}", "Name another file.") from error
 
 
-def _panel(axes: "Axes", data: "Explained", score: "ExplainedScore") -> None:
+def _panel(axes: Axes, data: Explained, score: ExplainedScore) -> None:
     from commands.shared.times import when
 
     parts = list(reversed(score.components))
@@ -61,7 +63,7 @@ def _panel(axes: "Axes", data: "Explained", score: "ExplainedScore") -> None:
     axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold")
 
 
-def _finish(axes: "Axes", values: list[float], absent: list[bool]) -> None:
+def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
     reach = max(map(abs, values), default=0) or 0.1
     for place, (value, missing) in enumerate(zip(values, absent, strict=True)):
         words = "no data" if missing else f"{value:+.3f}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.drawing import signed
 from commands.shared.surface import Report
-from commands.shared.times import moment, when
+from commands.shared.times import MINUTE, moment, stamp, when, zone
 from tradebot.errors import OperatorError, word
 from tradebot.text import counted
 
@@ -44,9 +44,16 @@ def _pass(facts: "SqliteFacts | None", name: str) -> "CycleRecord":
     found = _named(facts, name.strip())
     if found is not None:
         return found
-    known = ", ".join(repr(cycle.id) for cycle in _newest(facts, OFFERED))
-    hint = f"the newest: {known}; a time, previous and last work too" if known else "tradebot score"
-    raise OperatorError(f"{word(name)} names no recorded pass that scored anything", hint)
+    raise OperatorError(f"{word(name)} names no recorded pass that scored anything", _hint(_newest(facts, OFFERED)))
+
+
+def _hint(newest: "Sequence[CycleRecord]") -> str:
+    if not newest:
+        return "tradebot score"
+    known = ", ".join(repr(cycle.id) for cycle in newest)
+    # A time without a zone is read as New York's.
+    at = stamp(newest[-1].at, MINUTE) + ("Z" if zone() == "UTC" else "")
+    return f"the newest: {known}; previous, last, and a date and time such as '{at}' work too"
 
 
 def _named(facts: "SqliteFacts", name: str) -> "CycleRecord | None":

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from tradebot.model.wants import Open
     from tradebot.ports.strategy import Strategy
 
-STEPS: Mapping[str, float] = {"USD": 100_000, "fraction": 0.01}
+STEPS: Mapping[str, float] = {
+    "USD": 100_000,
+    "fraction": 0.01,
+    "volatility": 0.01,
+    "a year": 0.01,
+    "of the float": 0.01,
+    "0 to 1": 0.01,
+    "-1 to 1": 0.01,
+    "contracts": 1_000,
+    "shares": 100_000,
+}
 """How much more "one unit more" is in units of which a single one means nothing; it is 1 in all others."""
 
 
@@ -47,7 +57,10 @@ class ExplainedInput:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedComponent:
-    """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing."""
+    """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing.
+
+    `inferred` says what of it the source doesn't define.
+    """
 
     name: str
     value: float | None
@@ -55,6 +68,7 @@ class ExplainedComponent:
     contribution: float | None
     formula: str | None
     absent: str | None
+    inferred: str
     inputs: tuple[ExplainedInput, ...]
 
 
@@ -179,6 +193,7 @@ def _component(part: "Component", found: "ComponentInputs | None", total: float,
         contribution=None if part.value is None else part.value * share,
         formula=found.formula if found else None,
         absent=found.absent if found else None,
+        inferred=found.inferred if found else "",
         inputs=tuple(_inputs(found, part.value, share, now)) if found else (),
     )
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.score.explained import Explained, ExplainedComponent, ExplainedInput, ExplainedScore
+    from tradebot.model.decision import Decision
 
 SHOWN = 9
 """Inputs of one component that a screen shows; the document has all of them."""
@@ -39,16 +40,23 @@ def _score(out: "Console", score: "ExplainedScore") -> None:
     coverage = "·" if score.coverage is None else f"{score.coverage:.0%}"
     table.row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed(score.score)}[/bold]", "")
     made = "contribution = value x weight / sum of weights"
-    out.print(f"Strategy {score.strategy}: {score.side or 'no answer'}; {made}", markup=False)
+    side = "no direction" if score.score == 0 else score.side or "no answer"
+    out.print(f"Strategy {score.strategy}: {side}; {made}", markup=False)
     if score.components:
         out.print(table)
     for decision in score.decisions:
-        observed, limit = decision.units
-        numbers = f"observed {measured(decision.observed, observed)}, limit {measured(decision.limit, limit)}"
-        out.print(f"  the strategy's filter: {decision.verdict} {decision.reason or ''} ({numbers})", markup=False)
+        verdict = f"{decision.verdict} {decision.reason}" if decision.reason else f"{decision.verdict}"
+        out.print(f"  the strategy's filter: {verdict} ({_observed(decision)})", markup=False)
     for part in score.components:
         _inputs(out, part)
     _contracts(out, score)
+
+
+def _observed(decision: "Decision") -> str:
+    """Return the numbers of a decision; some reasons have no limit."""
+    observed, limit = decision.units
+    numbers = f"observed {measured(decision.observed, observed)}"
+    return numbers if decision.limit is None else f"{numbers}, limit {measured(decision.limit, limit)}"
 
 
 def _bar(contribution: float | None, largest: float) -> str:
@@ -69,6 +77,8 @@ def _inputs(out: "Console", part: "ExplainedComponent") -> None:
     if part.formula is None:
         return
     out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
+    if part.inferred:
+        out.print(f"  inferred: {part.inferred}", markup=False)
     table = Table("input", number("value"), "unit", sentence("time"), sentence("one more"), "row", header=False)
     for found in part.inputs[:SHOWN]:
         name, value = escape(f"  {found.name.replace('_', ' ')}"), _number(found.value, found.unit)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from commands.shared.hints import aimed, aimed_all
+from commands.shared.times import for_reader
 from commands.shared.words import wrapped_plain
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -159,7 +160,7 @@ def print_error_document(error: TradebotError, mode: str | None, account: str | 
 
 
 def _sentences(error: TradebotError) -> str:
-    return f"error: {error.message}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
+    return f"error: {for_reader(error.message)}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
 
 
 def complain(text: str) -> None:

@@ -57,7 +57,7 @@ RETENTIONS = (
         "replies",
         ("replies.db", "replies.db-*"),
         "the flow source's replies as they came",
-        "unusual_whales.keep_raw_sessions",
+        "as many sessions as unusual_whales.keep_raw_sessions says",
     ),
     Retention(
         "events",

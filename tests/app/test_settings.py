@@ -242,7 +242,13 @@ SCENARIOS = [
     ("strategies: {flow: {times: every 1m}}", "the slot open+3m would be over before a pass of entries starts"),
     (
         "strategies: {flow: {weights: {greek_exposure: 0.3, iv_rank: 0.2}}}",
-        "greek_exposure, iv_rank only strengthen or weaken flow, and weigh 0.5 together, more than flow's own 0.4",
+        "more together than it does, 0.5 against 0.4 (greek_exposure, iv_rank): they could turn bullish flow",
+    ),
+    ("strategies: {flow: {filters: {issue_types: [Stonk]}}}", "'Stonk'"),
+    ("unusual_whales: {poll_s: {nothing: 10}}", "there is no kind of flow facts 'nothing'; there are "),
+    (
+        "universe: null",
+        "must be a list, such as [AAPL, MSFT], not null",
     ),
     (
         "strategies: {flow: {min_families: 9}}",
@@ -316,6 +322,17 @@ def test_limits_that_contradict_each_other_are_refused_with_the_scenario(
     user_file: Path, text: str, scenario: str
 ) -> None:
     assert scenario in refused(user_file, text).message
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("strategies: {flow: {filters: {is_call: true, is_put: true}}}", "is_call and is_put; set one of them to null"),
+        ("strategies: {flow: {weights: {flwo: 1}}}", "there is no component 'flwo'; did you mean flow?"),
+    ],
+)
+def test_a_sentence_that_says_what_is_wrong_does_not_repeat_the_value(user_file: Path, text: str, ends: str) -> None:
+    assert refused(user_file, text).message.endswith(ends)
 
 
 def test_a_source_on_this_machine_has_no_limit(user_file: Path) -> None:

@@ -36,6 +36,10 @@ def test_the_plan_adds_up_and_asks_the_source_nothing(bot: Bot) -> None:
     fetched = bot.json("fetch-flow")
     assert fetched["calls"] == before["first_calls"]
     assert bot.json("fetch-flow", "--plan")["used_today"] == fetched["calls"]
+    assert bot.json("fetch-flow", "--force-slot")["calls"] == fetched["calls"]
+    bot.says("exchange", "tick", "close")
+    assert bot.json("fetch-flow")["calls"] == 0
+    assert bot.json("fetch-flow", "--plan")["used_today"] == 2 * fetched["calls"]
 
 
 def test_a_person_sees_a_line_for_each_kind_and_the_totals(bot: Bot) -> None:

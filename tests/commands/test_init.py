@@ -11,6 +11,7 @@ import pytest
 
 from commands.init.own_file import written_here
 from commands.init.verb import make, setting_up
+from commands.shared.completing import profiles
 from tests.adapters.samples import ACCOUNT, NOW, make_intent
 from tests.adapters.wire.scripted import Scripted, serving
 from tests.bot import Bot
@@ -222,3 +223,8 @@ def test_a_profile_is_the_start_of_the_bots_own_configuration_with_its_comments(
         accepted = ledger.baselines.last()
     assert accepted is not None
     assert accepted.values == effective(found)
+
+
+def test_help_names_every_profile(place: Bot) -> None:
+    shown = " ".join(place.says("init", "--help").out.split())
+    assert [name for name in profiles("") if name not in shown] == []

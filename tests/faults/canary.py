@@ -264,7 +264,7 @@ def _look(life: Life) -> None:
     """Ask everything that only looks."""
     life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
     for line in (
-        *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "live status"),
+        *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "live status"),
         *("config show", "config check", "schedule", "strategy list", "bars list", "adopt AAPL", "journal verify"),
         "backup --list",
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),

@@ -30,6 +30,8 @@ OFF_THE_ROAD = {
     "parquet.drop_draft": "a file of bars that can't be written",
     "parquet.set_aside": "a file of bars that is damaged",
     "kept_quota.keep": "a flow source whose calls are limited",
+    "kept_replies.commit": "a reply that isn't kept costs no more than scoring that day again",
+    "stream.join": "a flow source whose alerts are streamed",
     "backups.name": "a backup",
     "backups.sync": "a backup",
     "backups.drop_copy": "a backup",

@@ -42,6 +42,8 @@ EXCEPTIONS = {
     "tradebot/gates/permission.py": "the dotted name of a setting",
     "tradebot/app/sandbox.py": "addresses and file names",
     "tradebot/signals/kinds/oi_change.py": "the venue's symbols of options",
+    "tradebot/signals/kinds/congress.py": "the source's words for a trade, and its ranges of amounts",
+    "tradebot/signals/streamed.py": "the venue's symbols of options",
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
     "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",

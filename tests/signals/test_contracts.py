@@ -75,9 +75,13 @@ def test_without_documented_fields_there_is_nothing_to_find() -> None:
 
 def test_a_finding_shows_what_came_and_what_was_expected() -> None:
     (finding,) = check(FIELDS, [GOOD | {"price": 12.5}]).findings
-    assert finding.example == "12.5 instead of decimal"
+    assert finding.example == "12.5 instead of a number in quotes"
+    (finding,) = check(FIELDS, [GOOD | {"price": Decimal("12.50")}]).findings
+    assert finding.example == "12.5 instead of a number in quotes"
     (finding,) = check(FIELDS, [without("id") | {"tags": ["x" * 999]}]).findings
     assert len(finding.example) == LONGEST_EXAMPLE
+    assert finding.example.startswith('{"')
+    assert finding.example.endswith("x…")
 
 
 def test_nulls_are_counted_by_field() -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.kind import AnyKind
 
+LATEST = 100
+"""How many of the last fetches are looked through for one that was told a count."""
+
 
 def allowance_of(settings: Sections) -> Allowance | None:
     """Return what the flow source allows; None for one on this machine, which has no limit."""
@@ -45,9 +48,11 @@ def used_today(app: App) -> int | None:
     counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used(now)
     if counted is not None or app.recorded is None:
         return counted
-    (last, *_) = (*app.recorded.cycles(job=Job.FETCH_FLOW, last=1), None)
-    today = last is not None and next_quota_day(last.at) == next_quota_day(now)
-    return last.quota.used_today if last and last.quota and today else None
+    # A fetch that found nothing due asked nothing, and so was told no count.
+    for fetch in reversed(app.recorded.cycles(job=Job.FETCH_FLOW, last=LATEST)):
+        if fetch.quota is not None and next_quota_day(fetch.at) == next_quota_day(now):
+            return fetch.quota.used_today
+    return None
 
 
 def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[str]:

@@ -264,7 +264,10 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
         return str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{name} ({source}): {expected(error)}"
-    return f"{name} ({source}): {expected(error)}, not {_shown(error['input'])}"
+    wanted, shown = expected(error), _shown(error["input"])
+    if error["type"] == "value_error" and (isinstance(error["input"], Mapping) or shown in wanted):
+        return f"{name} ({source}): {wanted}"
+    return f"{name} ({source}): {wanted}, not {shown}"
 
 
 def _cause(error: Mapping[str, object]) -> object:
@@ -279,6 +282,8 @@ def _shown(value: object) -> str:
         return "an address that contains a user name or password"
     if isinstance(value, Decimal):
         return str(value)
+    if value is None:
+        return "null"
     # Escape non-ASCII letters: a letter that only looks like another may be all that is wrong.
     return reprlib.repr(value).encode("ascii", "backslashreplace").decode()
 

@@ -106,7 +106,9 @@ class _Look:
     def _is_due(self, request: Request, interval_s: int) -> bool:
         kind, last = request[0], self._last[request[0].name, request[1]]
         if kind.phase is Phase.OPEN and not self._is_open:
-            return False
+            # What came between the last slot and the close is fetched once.
+            close = self._current.close if self._current else None
+            return close is not None and close <= self.now and (last is None or last < close)
         if last is None:
             return True
         if kind.phase in (Phase.MORNING, Phase.EVENING) and interval_s >= ONCE_S:

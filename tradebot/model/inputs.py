@@ -22,9 +22,13 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class ComponentInputs:
-    """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value."""
+    """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value.
+
+    `inferred` says what of it the source doesn't define.
+    """
 
     component: str
     formula: str
     values: tuple[Input, ...]
     absent: str | None = None
+    inferred: str = ""

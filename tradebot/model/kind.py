@@ -64,10 +64,11 @@ class Kind(Generic[F, L, C]):
     `scope` says what one reply is about. `request` takes the source's spelling of a ticker or of a sector, safe in a
     path (empty if the kind is about the whole market), and the session. `fields` are the fields of a row as the source
     documents them: text, decimal (a number as text), integer, number, boolean, list or object; a ? says that it may be
-    null, and a * that it may be left out. A broken contract of a `core` kind closes entries. `parse` turns a row into a
-    fact; it takes our symbol and the time of the reply, which no row may be later than. It raises BadRowError. `moment`
-    is a fact's own time, or its New York trading date. A fact counts in the session of its date, and for `past_days`
-    after it. If facts don't change, the first version is the one that counts.
+    null, and a * that it may be left out. A reply of a `single` kind holds one row in place of a list. A broken
+    contract of a `core` kind closes entries. `parse` turns a row into a fact; it takes our symbol and the time of the
+    reply, which no row may be later than. It raises BadRowError. `moment` is a fact's own time, or its New York trading
+    date. A fact counts in the session of its date, and for `past_days` after it. If facts don't change, the first
+    version is the one that counts.
 
     `lean` reduces a fact to what decisions read, and `condense` sums these up; it gets at least one, in no order.
     `poll_s` is how old a reply may get, in seconds, before it is fetched again; the configuration may say otherwise.
@@ -91,6 +92,7 @@ class Kind(Generic[F, L, C]):
     past_days: int = 0
     fields: Mapping[str, str] = field(default_factory=dict)
     core: bool = False
+    single: bool = False
     max_age_s: int | None = None
     phase: Phase = Phase.ALWAYS
 

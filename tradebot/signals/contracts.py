@@ -4,6 +4,7 @@ Rows with the same fields and types are counted together, so each such shape is 
 it. No row is left out.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -26,7 +27,16 @@ _TYPES: Mapping[str, frozenset[type]] = {
     "list": frozenset({list}),
     "object": frozenset({dict}),
 }
-_NOT_AN_OBJECT = "an object"
+_SAID: Mapping[str, str] = {
+    "text": "text",
+    "decimal": "a number in quotes",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "list": "a list",
+    "object": "an object",
+}
+_CUT = "…"
 
 
 class Checked(NamedTuple):
@@ -57,7 +67,7 @@ def check(fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[o
         for breach, name, example in _differences(fields, row):
             found[breach, name].append(ContractFinding(breach, name, count, example))
     if strays:
-        stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], _NOT_AN_OBJECT))
+        stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object"))
         found[Breach.RETYPED, ""].append(stray)
     return Checked(tuple(_together(each) for _, each in sorted(found.items())), dict(nulls))
 
@@ -107,8 +117,15 @@ def _differences(fields: Mapping[str, str], row: Mapping[str, object]) -> Iterat
 
 
 def _excerpt(value: object, expected: str = "") -> str:
-    """Return a value as it came, cut short; and what was expected instead, if that can be said."""
-    return repr(value)[:LONGEST_EXAMPLE] + (f" instead of {expected}" if expected else "")
+    """Return a value in JSON as it came, cut short; and what was expected instead, if that can be said."""
+    text = json.dumps(value, default=_number)
+    short = text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - len(_CUT)] + _CUT
+    return short + (f" instead of {_SAID[expected]}" if expected else "")
+
+
+def _number(value: object) -> float | str:
+    """Return a number that JSON was parsed into as JSON writes it."""
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def drifts(replies: Iterable[CheckedReply]) -> tuple[Drift, ...]:

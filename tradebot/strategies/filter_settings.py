@@ -1,6 +1,6 @@
 """The filters of the flow strategy as settings: which alerts count, by the source's own parameter names."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ Count = Annotated[int, Field(ge=0)]
 Days = Annotated[int, Field(ge=0, le=3660)]
 Ratio = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+IssueType = Literal["Common Stock", "ETF", "ADR", "Index"]
 Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
@@ -46,7 +47,7 @@ class FilterSettings(Frozen):
     is_otm: bool | None = None
     vol_greater_oi: bool | None = None
     size_greater_oi: bool | None = None
-    issue_types: Words | None = None
+    issue_types: Annotated[list[IssueType], Field(min_length=1)] | None = None
     rule_name: Words | None = None
 
     @model_validator(mode="after")

@@ -71,6 +71,7 @@ class FlowStrategy:
                 component.formula,
                 tuple(component.inputs(known)),
                 component.absent if _value(component, known, leans=bool(known.flow)) is None else None,
+                component.inferred,
             )
             for component in self._weights
         )

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.contract import CheckedReply, Drift
+from tradebot.model.contract import Breach, CheckedReply, Drift
 from tradebot.model.kind import AnyKind, Phase
 from tradebot.model.record import CycleRecord
 from tradebot.signals.contracts import broken, drifts
@@ -168,6 +168,7 @@ def _kind_health(seen: KindEvidence, reading: Reading) -> KindHealth:
     harmful = broken(drifts(seen.replies), reading.largest_share)
     verdict = _judged(seen, found, harmful, reading)
     rows = sum(reply.rows for reply in seen.replies)
+    foreign = sum(drift.rows for drift in found if drift.breach is Breach.FOREIGN)
     return KindHealth(
         name=seen.kind.name,
         core=seen.kind.core,
@@ -180,7 +181,7 @@ def _kind_health(seen: KindEvidence, reading: Reading) -> KindHealth:
         wanted=seen.wanted,
         answered=len(seen.at),
         rows=rows,
-        match_rate=1 - seen.foreign / seen.received if seen.received else None,
+        match_rate=1 - foreign / rows if rows else None,
         null_rate=_null_rate(seen, rows),
         rejected=seen.rejected,
         failed=seen.failed,

@@ -21,7 +21,8 @@ from tradebot.adapters.flow.unusual_whales import (
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
 from tradebot.model.flow import FlowPage, Quota
-from tradebot.signals.kinds import iv_rank, kind_of
+from tradebot.model.kind import AnyKind
+from tradebot.signals.kinds import iv_rank, kind_of, short_interest
 
 SESSION = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -34,8 +35,8 @@ def source(wire: Wire, now: datetime = NOW) -> UnusualWhales:
     return UnusualWhales(wire.url, "token", now=lambda: now, bounds=QUICK, policy=AT_ONCE)
 
 
-def fetch(wire: Wire) -> FlowPage:
-    return source(wire).fetch(iv_rank.KIND, "AAPL", SESSION)
+def fetch(wire: Wire, kind: AnyKind = iv_rank.KIND) -> FlowPage:
+    return source(wire).fetch(kind, "AAPL", SESSION)
 
 
 @pytest.mark.parametrize(
@@ -90,18 +91,16 @@ def test_a_page_holds_the_rows_as_they_came_and_the_quota(wire: Wire) -> None:
     assert page.quota == Quota(41, 15_000, None)
 
 
-def test_an_answer_may_be_a_list_or_hold_a_single_row(wire: Wire) -> None:
-    wire.answer(Scripted(200, [{"a": 1}]))
-    assert fetch(wire).rows == ({"a": 1},)
+def test_an_answer_of_a_kind_of_single_rows_holds_one_row_in_place_of_a_list(wire: Wire) -> None:
     wire.answer(Scripted(200, {"data": {"a": 1}}))
-    assert fetch(wire).rows == ({"a": 1},)
+    assert fetch(wire, kind=short_interest.KIND).rows == ({"a": 1},)
 
 
 BAD = [
     (Scripted(200, {"data": None}), "answered with no data"),
-    (Scripted(200, {"data": 7}), "data that is not a list"),
+    (Scripted(200, {"data": {"a": 1}}), "data that is not a list"),
     (Scripted(200, {"error": "boom"}), "no data: boom"),
-    (Scripted(200, b'"text"'), "neither an object nor a list"),
+    (Scripted(200, []), "did not return an object"),
     (Scripted(200, HTML), "not JSON"),
     (Scripted(200), "not JSON"),
     (Scripted(200, b'{"data": [{"a"'), "not JSON"),
@@ -244,4 +243,4 @@ def test_the_documented_example_of_each_endpoint_is_a_page(name: str) -> None:
     path = DATA / "examples" / f"{name}.json"
     if not path.exists():
         pytest.skip("no ../shared/data/uw to read")
-    assert rows_of(name, Answer(200, {}, path.read_bytes()))
+    assert rows_of(name, Answer(200, {}, path.read_bytes()), single=True)

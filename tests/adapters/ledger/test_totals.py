@@ -231,7 +231,7 @@ class Kept:
         return unreported_fill(owner, name, "AAPL", change, Decimal(103), at, origin, f"about {self._number}")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings().max_examples // 4)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings().max_examples // 8)
 @given(steps=STEPS)
 def test_books_never_depend_on_where_a_checkpoint_was_made_or_lost(
     grown: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, ...]]

@@ -92,7 +92,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "disk ROOM (1 disk)"),
         ("ok", "permissions only its owner can access STATE (drwx------) (N files of the state folder)"),
         ("skip", ".env there is no ENV, so keys can only come from the environment"),
-        ("ok", "second instance no other tradebot is running on this folder (4 locks and other folders)"),
+        ("ok", "second instance no other tradebot is running on this folder (5 locks and other folders)"),
         (
             "ok",
             "configuration no contradictions and no unknown keys; N from base.yaml, 8 from STATE/tradebot.yaml, "
@@ -109,7 +109,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "calendar it reaches from 2026-11-17 to 2027-01-15 (41 sessions)"),
         ("ok", "backups unchanged since they were made (1 backup)"),
         ("ok", "facts its tables are right; the last reply is from 2026-11-17 10:00 ET (N answers)"),
-        ("ok", "events can be appended to; 2 events read (1 file)"),
+        ("ok", "events can be appended to; 3 events read (1 file)"),
         ("ok", "plans STATE/plans is a folder (1 folder)"),
         ("ok", "trading state ACTIVE by WHO: armed (3 places: ARMED, HALT, ledger)"),
         (
@@ -128,7 +128,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "broker calendar stored sessions agree with the broker's until 2026-12-01 (10 sessions)"),
         (
             "ok",
-            "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 558 (6 endpoints)",
+            "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 484 (6 endpoints)",
         ),
         ("23", "ok, 0 warnings, 0 failed, 4 skipped"),
     ]
@@ -173,7 +173,7 @@ def test_whoever_is_at_work_is_named(bot: Bot) -> None:
     with lock.hold_all(bot.folder, "a test"):
         found = rows(bot, "--offline")["second instance"]
     assert found["mark"] == "ok"
-    assert re.match(r"running now: (a test, process \d+, since [^;]*(; |$)){3}$", found["found"])
+    assert re.match(r"running now: (a test, process \d+, since [^;]*(; |$)){4}$", found["found"])
 
 
 def test_offline_starts_no_exchange_and_loads_nothing_heavy(bot: Bot) -> None:

@@ -179,8 +179,10 @@ def test_a_person_sees_what_came(bot: Bot, session: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--for", "5m"], "it goes with --stream"),
-        (["--stream", "--symbol", "AAPL"], "it takes no option but --for"),
+        (["--for", "5m"], "error: --for goes with --stream"),
+        (["--stream", "--symbol", "AAPL"], "error: --stream takes no option but --for"),
+        (["--stream", "--plan"], "error: --stream takes no option but --for"),
+        (["--plan", "--endpoint", "dark_pool"], "error: --plan is about a whole session"),
         (["--stream", "--for", "soon"], "write 90s, 5m or 2h"),
     ],
 )

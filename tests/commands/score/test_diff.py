@@ -66,3 +66,5 @@ def test_an_unknown_pass_is_refused_with_the_newest_ones(bot: Bot, ids: list[str
         assert said.code == 2
         assert "names no recorded pass that scored anything" in said.err
         assert ids[1] in said.err
+    assert "a date and time such as '2026-11-17 10:15' work too" in said.err
+    assert "such as '2026-11-17 15:15Z' work" in bot.says("score", "--utc", "--diff", "yesterday", "last").err

@@ -1,13 +1,19 @@
 """`tradebot score --explain`: one symbol's score taken apart; nothing is recorded."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from commands.score.explained import Explained, ExplainedScore
+from commands.score.explained_screen import render
+from commands.shared.surface import console
 from tests.bot import Bot, second_session
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
 from tradebot.signals.formula import evaluate
 
 
@@ -100,6 +106,8 @@ def test_the_document_alone_is_enough_to_compute_the_score_by_hand(bot: Bot) -> 
 
 def test_the_contracts_behind_a_score_have_their_spread_their_cost_and_their_alerts(bot: Bot) -> None:
     second_session(bot)
+    assert bot.says("exchange", "tick", "2h").code == 0
+    assert bot.says("fetch-flow", "--force-slot").code == 0
     contracts = [
         (symbol, one)
         for symbol in (row["symbol"] for row in bot.json("score")["rows"])
@@ -116,3 +124,24 @@ def test_the_contracts_behind_a_score_have_their_spread_their_cost_and_their_ale
     shown = bot.shown("score", "--explain", symbol)
     assert "Contracts behind it" in shown
     assert one["contract"] in shown
+
+
+def test_a_score_of_zero_has_no_direction_and_a_decision_without_a_limit_shows_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    neutral = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, 0.0, None)
+    enough = Decision(Gate.STRATEGY, Verdict.PASS, None, 7, 2)
+    nothing = ExplainedScore("flow", "buy", 0.0, 0.0, 1.0, (), (), (neutral, enough))
+    data = Explained("AAPL", datetime(2026, 11, 17, 15, tzinfo=UTC), None, None, (nothing,))
+    render(console(), data)
+    shown = capsys.readouterr().out
+    assert "Strategy flow: no direction; " in shown
+    assert "filter: FAIL NO_DIRECTION (observed 0)\n" in shown
+    assert "filter: PASS (observed 7, limit 2)\n" in shown
+
+
+def test_one_more_is_an_amount_that_says_something(bot: Bot) -> None:
+    second_session(bot)
+    (found,) = bot.json("score", "--explain", "AAPL")["scores"]
+    steps = {each["unit"]: each["step"] for part in found["components"] for each in part["inputs"] if each["step"]}
+    assert (steps["USD"], steps["volatility"], steps["contracts"], steps["insiders"]) == (100_000, 0.01, 1_000, 1)

@@ -76,6 +76,7 @@ def test_what_cannot_be_scored_again_is_refused_with_a_next_step(
     said = bot.says("score", *arguments)
     assert said.code == 2
     assert message in said.err
+    assert "UTC" not in said.err
 
 
 def test_it_says_so_if_earlier_replies_that_count_are_gone(bot: Bot, scored: dict[str, object]) -> None:

@@ -225,8 +225,9 @@ def test_fault_103_reply_of_one_byte_a_second(trader: Trader) -> None:
 
 @pytest.mark.parametrize("what", ["mute_stream", "duplicate_events", "reordered_events"])
 def test_fault_104_stream_mute_refused_or_out_of_order(trader: Trader, what: str) -> None:
-    """The bot opens no stream: it asks for fills, and a repeated or late message changes nothing."""
-    assert [path for path in CODE if "websocket" in path.read_text()] == []
+    """The bot opens no stream about orders: it asks for fills, and a repeated or late message changes nothing."""
+    assert [path for path in CODE if "trade_updates" in path.read_text()] == []
+    assert {path.name for path in CODE if "import websockets" in path.read_text()} <= {"stream.py"}
     trader.trouble(what, stream="trade_updates")
     assert trader.buys("AAPL").code == 0
     trader.stage.tick(seconds=UNTIL_FILLED_S)

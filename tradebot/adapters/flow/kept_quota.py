@@ -251,10 +251,10 @@ def _write(descriptor: int, level: Level) -> None:
     values = {
         name: value.isoformat() if isinstance(value, datetime) else value for name, value in level._asdict().items()
     }
-    content = json.dumps(values).ljust(LENGTH - 1) + "\n"
     try:
+        # Whatever longer content was there is covered too.
+        content = json.dumps(values).ljust(max(LENGTH, os.fstat(descriptor).st_size) - 1) + "\n"
         with around("kept_quota.keep"):
             os.pwrite(descriptor, content.encode(), 0)
-            os.ftruncate(descriptor, LENGTH)
     except OSError:
         return

@@ -24,6 +24,7 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.ports.stores import Events
+from tradebot.signals.kinds import kind_of
 
 QUICK = 3
 """The level of compression: rows of JSON become a tenth of their size, in a third of the default level's time."""
@@ -68,7 +69,7 @@ class KeptReply:
 
     def page(self) -> FlowPage:
         """Return the reply as the source's client returned it then; raise TemporaryError if it can't be read."""
-        rows = rows_of(self.kind, Answer(self.status, {}, self.body))
+        rows = rows_of(self.kind, Answer(self.status, {}, self.body), single=kind_of(self.kind).single)
         return FlowPage(self.kind, self.symbol, rows, NO_QUOTA)
 
 

@@ -18,6 +18,7 @@ import certifi
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.flow.unusual_whales import UNUSUAL_WHALES_URL
 from tradebot.adapters.wire.hosts import check_secret, check_url
 from tradebot.adapters.wire.http import BodyError, decode, printable
@@ -154,7 +155,8 @@ class FlowStream:
             return _why(error)
 
     def _hear(self, connection: ClientConnection) -> str:
-        connection.send(_JOIN)
+        with around("stream.join"):
+            connection.send(_JOIN)
         deadline_s = self._monotonic() + self._patience.open_s
         while not self._ending.is_set():
             # Until the channel is joined an answer is due; after that, silence is the library's to notice.

@@ -85,7 +85,7 @@ class UnusualWhales:
         quota = quota_of(answer.headers)
         if answer.status == 429:
             raise _too_many(request.path, answer, quota, next_quota_day(self._told_at(answer) or self._now()))
-        rows = rows_of(request.path, answer)
+        rows = rows_of(request.path, answer, single=kind.single)
         return FlowPage(kind.name, symbol, rows, quota, self._told_at(answer), answer.status, answer.body)
 
     def calls_left(self) -> int | None:
@@ -163,7 +163,7 @@ def request_of(kind: AnyKind, symbol: str | None, session: date) -> Request:
     return asked_for(quote(symbol.replace(".", ""), safe=""), session)
 
 
-def rows_of(path: str, answer: Answer) -> tuple[object, ...]:
+def rows_of(path: str, answer: Answer, *, single: bool = False) -> tuple[object, ...]:
     """Return the rows of a good answer, none for an unknown ticker; raise what any other answer means."""
     if answer.status == 401:
         raise OperatorError(
@@ -176,20 +176,18 @@ def rows_of(path: str, answer: Answer) -> tuple[object, ...]:
     if answer.status != 200:
         message = f"GET {path} answered {answer.status}: {_error_message(answer)}"
         raise _REFUSALS.get(answer.status, TemporaryError)(message, _HINTS.get(answer.status, ""))
-    return _data_rows(path, answer)
+    return _data_rows(path, answer, single)
 
 
-def _data_rows(path: str, answer: Answer) -> tuple[object, ...]:
+def _data_rows(path: str, answer: Answer, single: bool) -> tuple[object, ...]:
     try:
         body = answer.json()
     except BodyError as error:
         raise TemporaryError(f"GET {path}: {error}: {answer.excerpt}") from error
-    if isinstance(body, list):
-        return tuple(body)
     if not isinstance(body, dict):
-        raise TemporaryError(f"GET {path} returned neither an object nor a list")
+        raise TemporaryError(f"GET {path} did not return an object")
     rows = body.get("data")
-    if isinstance(rows, dict):
+    if single and isinstance(rows, dict):
         return (rows,)
     if not isinstance(rows, list):
         problem = "no data" if rows is None else "data that is not a list"

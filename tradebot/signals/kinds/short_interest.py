@@ -49,6 +49,7 @@ def _condense(reports: Sequence[ShortInterest]) -> ShortInterest:
 
 KIND = Kind(
     name="short_interest",
+    single=True,
     unit="fraction of the float, days to cover, percent a year",
     sign="none: the more, the more shares are sold short",
     absent="no report of the last weeks",
