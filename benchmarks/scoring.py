@@ -4,6 +4,7 @@ The facts are rows made from what each kind documents, read by the same code as 
 part of a score: they are built for what is shown. How soon `score` is done from a cold start is in startup.py.
 """
 
+import gc
 import resource
 import statistics
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 from benchmarks.support.figures import Figure, show
 from tests.builders import NOW, SHIPPED
 from tests.signals.source_rows import row, seeded, summed_up
+from tradebot.__main__ import UNCOLLECTED
 from tradebot.model.candidate import Component
 from tradebot.model.kind import AnyKind, Scope
 from tradebot.model.record import SymbolFacts
@@ -122,4 +124,6 @@ def figures() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
+    # The garbage collector is set as the `tradebot` command sets it.
+    gc.set_threshold(UNCOLLECTED)
     show(f"scoring, medians of {RUNS} runs in one process", figures())

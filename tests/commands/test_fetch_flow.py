@@ -109,7 +109,7 @@ def test_only_what_the_strategies_in_use_read_is_fetched(bot: Bot, tmp_path: Pat
     zero = "dark_pool: 0, oi_change: 0, smile_slope: 0"
     mine.write_text(f"strategies: {{flow: {{weights: {{{zero}}}}}}}")
     found = bot.json("fetch-flow", "--symbol", "AAPL", "--config", str(mine))
-    assert [row["endpoint"] for row in found["endpoints"]] == ["flow_alerts", "insider", "options_volume"]
+    assert [row["endpoint"] for row in found["endpoints"]] == ["flow_alerts", "options_volume", "insider"]
     said = bot.says("fetch-flow", "--endpoint", "dark_pool", "--config", str(mine))
     assert (said.code, "no strategy in use needs dark_pool" in said.err) == (2, True)
     mine.write_text("strategies: {flow: null, gone: {}}")

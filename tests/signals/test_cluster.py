@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import alert
 from tradebot.model.flow import Direction, FlowAlert
 from tradebot.model.instrument import Right
-from tradebot.signals.cluster import clusters, largest
+from tradebot.signals.cluster import clusters, sizes
 
 WINDOW = timedelta(seconds=600)
 
@@ -53,8 +53,16 @@ def test_an_alert_past_the_window_begins_a_new_cluster() -> None:
     assert [len(group.alerts) for group in clusters([first, at_edge, past], WINDOW)] == [2, 1]
 
 
-def test_the_largest_cluster_counts_its_own_direction_only() -> None:
-    found = clusters([alert(1), alert(2), alert(3, Right.PUT)], WINDOW)
-    assert largest(found, Direction.BULLISH) == 2
-    assert largest(found, Direction.BEARISH) == 1
-    assert largest([], Direction.BULLISH) == 0
+@given(alerts=many_alerts())
+def test_the_sizes_are_those_of_the_clusters_of_one_direction(alerts: list[FlowAlert]) -> None:
+    found = clusters(alerts, WINDOW)
+    for direction in (Direction.BULLISH, Direction.BEARISH):
+        expected = [len(group.alerts) for group in found if group.direction is direction]
+        assert sizes(alerts, WINDOW, direction.sign) == expected
+
+
+def test_sizes_count_their_own_direction_only() -> None:
+    found = [alert(1), alert(2), alert(3, Right.PUT)]
+    assert sizes(found, WINDOW, 1) == [2]
+    assert sizes(found, WINDOW, -1) == [1]
+    assert sizes([], WINDOW, 1) == []

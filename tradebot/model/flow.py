@@ -1,11 +1,11 @@
 """Flow alerts, and replies of the source; money is Decimal, times are aware UTC, dates are New York trading dates."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tradebot.model.contract import ContractFinding
 from tradebot.model.instrument import Right
@@ -30,8 +30,30 @@ class Direction(StrEnum):
         return 1 if self is Direction.BULLISH else -1
 
 
+class _Derived:
+    """What is computed from an alert: once, when it is first read, because many components read it."""
+
+    __slots__ = ("net_usd", "sign", "usd")
+    sign: int
+    """+1 for bought calls and sold puts, -1 for the reverse, 0 if the sides tie."""
+    usd: float
+    """The premium in USD."""
+    net_usd: float
+    """The ask-side minus bid-side premium in USD, signed so that positive is bullish."""
+
+    def __getattr__(self, name: str) -> float:
+        alert: Any = self
+        compute = _COMPUTED.get(name)
+        if compute is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = compute(alert)
+        # The alert is frozen, and what is derived from it never changes.
+        object.__setattr__(self, name, value)
+        return value
+
+
 @dataclass(frozen=True, slots=True)
-class FlowAlert:
+class FlowAlert(_Derived):
     """One rule-based alert on a run of option trades; premiums in USD, open interest and volume in contracts.
 
     `contract` is the option's OCC symbol; `price`, `bid` and `ask` are in USD per share of the underlying. `size` and
@@ -69,16 +91,28 @@ class FlowAlert:
     @property
     def direction(self) -> Direction:
         """Return bullish for bought calls and sold puts, bearish for the reverse, neutral if the sides tie."""
-        if self.ask_premium == self.bid_premium:
-            return Direction.NEUTRAL
-        bought = self.ask_premium > self.bid_premium
-        return Direction.BULLISH if bought == (self.right is Right.CALL) else Direction.BEARISH
+        return _DIRECTIONS[self.sign]
 
     @property
     def net_premium(self) -> Decimal:
         """Return ask-side minus bid-side premium in USD, signed so that positive is bullish."""
         net = self.ask_premium - self.bid_premium
         return net if self.right is Right.CALL else -net
+
+
+def _sign(alert: FlowAlert) -> int:
+    ask, bid = alert.ask_premium, alert.bid_premium
+    if ask == bid:
+        return 0
+    return 1 if (ask > bid) == (alert.right is Right.CALL) else -1
+
+
+_DIRECTIONS = {direction.sign: direction for direction in Direction}
+_COMPUTED: Mapping[str, Callable[[FlowAlert], float]] = {
+    "sign": _sign,
+    "usd": lambda alert: float(alert.premium),
+    "net_usd": lambda alert: float(alert.net_premium),
+}
 
 
 @dataclass(frozen=True, slots=True)

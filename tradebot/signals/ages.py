@@ -10,10 +10,12 @@ def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
     """Return True if a fact is not older than its kind's freshness limit. A date is as old as its end in New York."""
     if kind.max_age_s is None:
         return True
-    until = moment if isinstance(moment, datetime) else _end_of(moment)
-    return (now - until).total_seconds() <= kind.max_age_s
+    if isinstance(moment, datetime):
+        return (now - moment).total_seconds() <= kind.max_age_s
+    return _since_end_of(moment, now) <= kind.max_age_s
 
 
 @lru_cache(maxsize=512)
-def _end_of(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)
+def _since_end_of(day: date, now: datetime) -> float:
+    """Return how many seconds ago a New York date ended; most symbols' facts are of the same few dates."""
+    return (now - datetime.combine(day + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)).total_seconds()

@@ -52,7 +52,7 @@ def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:
 
 def net_and_gross(alerts: Sequence[FlowAlert]) -> tuple[float, float]:
     """Return the sum of the alerts' signed premiums and the sum of their magnitudes, in USD; positive is bullish."""
-    signed = [float(alert.net_premium) for alert in alerts]
+    signed = [alert.net_usd for alert in alerts]
     # fsum rounds only once, so neither the order of the rows nor their number moves the result.
     return fsum(signed), fsum(map(abs, signed))
 

@@ -15,7 +15,7 @@ def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[Optio
     """Return the contracts of the alerts that lean in a direction (+1 bullish, -1 bearish), the most premium first."""
     found = defaultdict[str, list[FlowAlert]](list)
     for alert in alerts:
-        if alert.direction.sign == direction:
+        if alert.sign == direction:
             found[alert.contract].append(alert)
     contracts = (_contract(symbol, its) for symbol, its in found.items())
     return tuple(sorted(contracts, key=lambda one: (-abs(one.net_premium), one.symbol))[:MOST])

@@ -25,20 +25,29 @@ class Cluster:
 
 def clusters(alerts: Iterable[FlowAlert], window: timedelta) -> list[Cluster]:
     """Return the clusters ordered by start; each alert that has a direction is in exactly one."""
-    open_groups: dict[Direction, list[FlowAlert]] = {}
+    open_groups: dict[int, list[FlowAlert]] = {}
+    until: dict[int, datetime] = {}
     done: list[list[FlowAlert]] = []
     for alert in sorted(alerts, key=_IN_TIME):
-        direction = alert.direction
-        if direction is Direction.NEUTRAL:
+        sign = alert.sign
+        if not sign:
             continue
-        group = open_groups.get(direction)
-        if group is None or alert.at - group[0].at > window:
-            group = open_groups[direction] = []
-            done.append(group)
-        group.append(alert)
+        at = alert.at
+        if sign not in open_groups or at > until[sign]:
+            open_groups[sign] = []
+            until[sign] = at + window
+            done.append(open_groups[sign])
+        open_groups[sign].append(alert)
     return [Cluster(group[0].direction, tuple(group)) for group in done]
 
 
-def largest(groups: Iterable[Cluster], direction: Direction) -> int:
-    """Return the size of the largest cluster in a direction, or zero if there is none."""
-    return max((len(cluster.alerts) for cluster in groups if cluster.direction is direction), default=0)
+def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int]:
+    """Return how many alerts each cluster of one direction (+1 bullish, -1 bearish) has, the first cluster first."""
+    found, until = list[int](), None
+    for at in sorted([alert.at for alert in alerts if alert.sign == sign]):
+        if until is None or at > until:
+            until = at + window
+            found.append(1)
+        else:
+            found[-1] += 1
+    return found

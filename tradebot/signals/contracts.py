@@ -83,18 +83,17 @@ class _Alike:
 
 def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, object]]], Sequence[object]]:
     """Return how many rows have each combination of fields and types, with the first such row; and the non-objects."""
-    alike: dict[tuple[tuple[str, ...], tuple[type, ...]], _Alike] = {}
+    alike: dict[tuple[str | type, ...], _Alike] = {}
     strays = list[object]()
     for row in rows:
         if not isinstance(row, dict):
             strays.append(row)
             continue
-        shape = tuple(row), tuple(map(type, row.values()))
-        known = alike.get(shape)
-        if known is None:
-            alike[shape] = _Alike(row)
+        shape = (*row, *map(type, row.values()))
+        if shape in alike:
+            alike[shape].count += 1
         else:
-            known.count += 1
+            alike[shape] = _Alike(row)
     return [(each.count, each.row) for each in alike.values()], strays
 
 

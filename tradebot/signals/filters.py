@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from datetime import date, datetime
-from functools import cache
+from functools import lru_cache
+from math import inf
 from typing import NamedTuple
 
 from tradebot.model.flow import AlertFilters, FlowAlert
@@ -11,7 +12,7 @@ from tradebot.model.instrument import Right
 
 Measure = Callable[[FlowAlert, date], float | None]
 Flag = Callable[[FlowAlert], bool | None]
-Test = Callable[[FlowAlert, date], bool | None]
+Test = Callable[[FlowAlert], bool | None]
 
 
 class Chosen(NamedTuple):
@@ -34,7 +35,7 @@ def _is_out_of_the_money(alert: FlowAlert) -> bool | None:
 
 
 _MEASURES: dict[str, Measure] = {
-    "premium": lambda alert, today: float(alert.premium),
+    "premium": lambda alert, today: alert.usd,
     "dte": lambda alert, today: (alert.expiry - today).days,
     "size": lambda alert, today: alert.size,
     "volume": lambda alert, today: alert.volume,
@@ -45,7 +46,6 @@ _MEASURES: dict[str, Measure] = {
 }
 BOUNDED = tuple(_MEASURES)
 """What has a filter for its least and one for its largest value, min_ and max_ before the name."""
-_BOUNDS = {f"{side}_{name}": (measure, side == "min") for name, measure in _MEASURES.items() for side in ("min", "max")}
 _FLAGS: dict[str, Flag] = {
     "all_opening": lambda alert: alert.opening,
     "is_sweep": lambda alert: alert.has_sweep,
@@ -67,26 +67,18 @@ _WORDS: dict[str, Callable[[FlowAlert], str | None]] = {
 
 def chosen(alerts: Sequence[FlowAlert], now: datetime, filters: AlertFilters) -> Chosen:
     """Return the alerts that pass every filter; a row without a field that a filter reads doesn't pass."""
-    tests, today, passed, lacking = _tests(filters), now.date(), list[FlowAlert](), 0
-    for alert in alerts:
-        lacks = False
-        for test in tests:
-            verdict = test(alert, today)
-            # A row that another filter refuses anyway isn't missing anything.
-            if verdict is False:
-                break
-            lacks = lacks or verdict is None
-        else:
-            if lacks:
-                lacking += 1
-            else:
-                passed.append(alert)
-    return Chosen(passed, lacking)
+    tests = _tests(filters, now.date())
+    for test in tests:
+        alerts = [alert for alert in alerts if test(alert) is not False]
+    # A row that another filter refuses anyway isn't missing anything.
+    passed = [alert for alert in alerts if None not in [test(alert) for test in tests]]
+    return Chosen(passed, len(alerts) - len(passed))
 
 
-@cache
-def _tests(filters: AlertFilters) -> tuple[Test, ...]:
-    return tuple(_each_test(filters))
+@lru_cache(maxsize=64)
+def _tests(filters: AlertFilters, today: date) -> tuple[Test, ...]:
+    # Flags first: they are the cheapest to look at, and the order doesn't matter for the verdict.
+    return (*_each_test(filters), *_each_bound(filters, today))
 
 
 def _each_test(filters: AlertFilters) -> Iterator[Test]:
@@ -98,21 +90,25 @@ def _each_test(filters: AlertFilters) -> Iterator[Test]:
             yield _flag(_FLAGS[name], wanted)
         elif name in _WORDS:
             yield _word(_WORDS[name], frozenset(wanted))
-        else:
-            measure, least = _BOUNDS[name]
-            yield _bound(measure, wanted, least=least)
 
 
-def _bound(measure: Measure, limit: float, *, least: bool) -> Test:
-    def test(alert: FlowAlert, today: date) -> bool | None:
+def _each_bound(filters: AlertFilters, today: date) -> Iterator[Test]:
+    for name, measure in _MEASURES.items():
+        least, most = getattr(filters, f"min_{name}"), getattr(filters, f"max_{name}")
+        if least is not None or most is not None:
+            yield _bound(measure, today, -inf if least is None else least, inf if most is None else most)
+
+
+def _bound(measure: Measure, today: date, least: float, most: float) -> Test:
+    def test(alert: FlowAlert) -> bool | None:
         value = measure(alert, today)
-        return None if value is None else value >= limit if least else value <= limit
+        return None if value is None else least <= value <= most
 
     return test
 
 
 def _flag(read: Flag, wanted: bool) -> Test:
-    def test(alert: FlowAlert, _: date) -> bool | None:
+    def test(alert: FlowAlert) -> bool | None:
         value = read(alert)
         return None if value is None else value is wanted
 
@@ -120,7 +116,7 @@ def _flag(read: Flag, wanted: bool) -> Test:
 
 
 def _word(read: Callable[[FlowAlert], str | None], wanted: frozenset[str]) -> Test:
-    def test(alert: FlowAlert, _: date) -> bool | None:
+    def test(alert: FlowAlert) -> bool | None:
         value = read(alert)
         return None if value is None else value in wanted
 

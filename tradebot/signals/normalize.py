@@ -1,6 +1,7 @@
 """Turn the rows of a flow source into facts, one by one. A bad row is counted and skipped; the rest go on."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from tradebot.model.flow import FlowPage, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact, Row
@@ -8,6 +9,7 @@ from tradebot.signals import contracts
 from tradebot.signals.rows import BadRowError
 
 
+@lru_cache(maxsize=4096)
 def source_ticker(symbol: str) -> str:
     """Return the ticker as the flow source spells it, without the dot of a share class (BRK.B becomes BRKB)."""
     return symbol.replace(".", "").replace("/", "")
@@ -23,13 +25,13 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True
     facts: dict[str, Fact] = {}
     rejected: list[RejectedRow] = []
     foreign: list[object] = []
-    duplicates = 0
+    duplicates, asked, parse = 0, page.symbol is not None, kind.parse
     for row in page.rows:
-        if page.symbol is not None and _is_foreign(row, ticker):
+        if asked and _is_foreign(row, ticker):
             foreign.append(row)
             continue
         try:
-            fact = kind.parse(_object(row), symbol, at)
+            fact = parse(row if type(row) is dict else _object(row), symbol, at)
         except BadRowError as bad:
             rejected.append(RejectedRow(str(bad), _excerpt(row)))
             continue
@@ -52,7 +54,7 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True
 
 def _is_foreign(row: object, ticker: str) -> bool:
     """Return True if the row belongs to a ticker other than the one asked for."""
-    if not isinstance(row, dict):
+    if not isinstance(row, dict) or row.get("ticker") == ticker:
         return False
     found = row.get("ticker", row.get("underlying_symbol", row.get("symbol")))
     return isinstance(found, str) and found.upper() != ticker

@@ -1,8 +1,9 @@
 """Read the fields of a source's row. Each function raises BadRowError if the field can't be used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TypeVar
 
 from tradebot.model.instrument import Right
@@ -65,8 +66,8 @@ def number(row: Row, name: str) -> Decimal:
 
 def not_negative(row: Row, name: str) -> Decimal:
     """Return a number of at least 0."""
-    found = _plain(row.get(name))
-    if found is not None:
+    value = row.get(name)
+    if type(value) is str and (found := _plain(value)) is not None:
         return found
     found = number(row, name)
     if found < _ZERO:
@@ -76,9 +77,11 @@ def not_negative(row: Row, name: str) -> Decimal:
 
 def positive(row: Row, name: str) -> Decimal:
     """Return a number above 0."""
-    found = _plain(row.get(name))
-    if found is None:
-        found = number(row, name)
+    value = row.get(name)
+    found = _plain(value) if type(value) is str else None
+    if found:
+        return found
+    found = number(row, name)
     if found > _ZERO:
         return found
     raise BadRowError(f"{name} is negative" if found else f"{name} is zero")
@@ -118,6 +121,7 @@ def any_time(row: Row, name: str) -> datetime:
     return _time(row, name)
 
 
+@lru_cache(maxsize=512)
 def new_york_day(at: datetime) -> date:
     """Return the New York date of a time, for rows that say nothing about when they were true."""
     return at.astimezone(NEW_YORK).date()
@@ -126,7 +130,7 @@ def new_york_day(at: datetime) -> date:
 def day(row: Row, name: str) -> date:
     """Return a date."""
     try:
-        return date.fromisoformat(text(row, name))
+        return _date(text(row, name))
     except ValueError:
         raise BadRowError(f"{name} is not a date") from None
 
@@ -139,12 +143,30 @@ def past_day(row: Row, name: str, at: datetime) -> date:
     return found
 
 
-def _plain(value: object) -> Decimal | None:
+_date = lru_cache(maxsize=1024)(date.fromisoformat)
+
+
+def plain(row: Row, names: Sequence[str]) -> Mapping[str, Decimal]:
+    """Return fields by name if all of them are digits with at most one dot, as most are sent; nothing otherwise.
+
+    So few digits are always usable numbers, and never negative. What isn't returned takes a closer look, one by one.
+    """
+    try:
+        values = [row[name] for name in names]
+        together = "".join(values)  # type: ignore[arg-type]  # whatever isn't text raises TypeError
+        if max(map(len, values)) <= _PLAIN_DIGITS and together.isascii() and together.replace(".", "").isdigit():  # type: ignore[arg-type]
+            return dict(zip(names, map(Decimal, values), strict=True))  # type: ignore[arg-type]
+    except (KeyError, TypeError, InvalidOperation):
+        pass
+    return {}
+
+
+def _plain(value: str) -> Decimal | None:
     """Return a number from digits with at most one dot, as most are sent; None if it takes a closer look.
 
     So few digits are always a usable number, and never negative.
     """
-    if type(value) is str and len(value) <= _PLAIN_DIGITS and value.isascii() and value.replace(".", "", 1).isdigit():
+    if len(value) <= _PLAIN_DIGITS and value.isascii() and value.replace(".", "", 1).isdigit():
         return Decimal(value)
     return None
 

@@ -5,20 +5,25 @@ from datetime import timedelta
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import Direction, FlowAlert
+from tradebot.model.flow import FlowAlert
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.needs import Needs
 from tradebot.model.option_contract import OptionContract
+from tradebot.model.quick import maker
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
-from tradebot.signals import cluster
 from tradebot.signals.alerts import flow_now
 from tradebot.signals.behind import contracts_behind
+from tradebot.signals.cluster import sizes
 from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies import legacy_scoring
 from tradebot.strategies.flow_settings import FlowSettings, Scoring
+
+Part = tuple[ScoreComponent, float, Component | None]
+"""A component of the score, its weight, and what it is for all symbols, if it is the same for all."""
+_component = maker(Component)
 
 
 class FlowStrategy:
@@ -47,12 +52,13 @@ class FlowStrategy:
     def _wants(self, view: StrategyView) -> list[Open]:
         market = self._known(view, "")
         # A component that is the same for all symbols is computed only once.
-        shared = {
-            each: Component(each.name, each.value(market), weight, each.source(market))
-            for each, weight in self._weights.items()
+        parts = [
+            (each, weight, _component(each.name, each.value(market), weight, each.source(market)))
             if each.market_wide
-        }
-        return [self._want(self._known(view, symbol), shared) for symbol in view.universe]
+            else (each, weight, None)
+            for each, weight in self._weights.items()
+        ]
+        return [self._want(self._known(view, symbol), parts) for symbol in view.universe]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
@@ -89,11 +95,13 @@ class FlowStrategy:
             now.lacking,
         )
 
-    def _want(self, known: Known, shared: Mapping[ScoreComponent, Component]) -> Open:
+    def _want(self, known: Known, parts: Sequence[Part]) -> Open:
         leans = bool(known.flow)
         components = tuple(
-            shared.get(each) or Component(each.name, _value(each, known, leans=leans), weight, each.source(known))
-            for each, weight in self._weights.items()
+            [
+                shared or _component(each.name, _value(each, known, leans=leans), weight, each.source(known))
+                for each, weight, shared in parts
+            ]
         )
         score, coverage = weigh(components)
         decision = self._filter(known.alerts, score, components)
@@ -126,8 +134,7 @@ class FlowStrategy:
         agreeing, least = self._agreeing(score, components), self._settings.min_families
         if agreeing < least:
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.FAMILIES_TOO_FEW, agreeing, least)
-        direction = Direction.BULLISH if score > 0 else Direction.BEARISH
-        size = cluster.largest(cluster.clusters(alerts, self._cluster_window), direction)
+        size = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
         enough = size >= self._settings.min_cluster
         verdict = Verdict.PASS if enough else Verdict.FAIL
         return Decision(

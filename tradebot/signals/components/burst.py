@@ -14,7 +14,8 @@ LEAST_ALERTS, FULL_ALERTS = 5, 10
 
 def _most(known: Known) -> int:
     """Return the largest number of alerts in the flow's direction within five minutes."""
-    times = sorted(alert.at for alert in known.alerts if alert.direction.sign == known.direction)
+    direction = known.direction
+    times = sorted([alert.at for alert in known.alerts if alert.sign == direction])
     most = first = 0
     for place, at in enumerate(times):
         while at - times[first] > WINDOW:

@@ -1,8 +1,10 @@
 """How close the flow is to events that will move the price."""
 
-from collections.abc import Iterator
-from datetime import date
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from tradebot.model.inputs import Input
@@ -12,9 +14,11 @@ from tradebot.signals.kinds import earnings, economic_calendar, fda_calendar, fl
 from tradebot.signals.kinds.economic_calendar import SPEECH, Due
 from tradebot.signals.normalize import source_ticker
 from tradebot.signals.reports import next_report
+from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import Known, ScoreComponent
 
 REACH_DAYS = 7
+_AT = attrgetter("at")
 
 
 class Ahead(NamedTuple):
@@ -30,29 +34,37 @@ class Ahead(NamedTuple):
 
 def _ahead(known: Known) -> Ahead | None:
     """Return what is ahead, or None if no calendar is known."""
-    today = known.now.astimezone(NEW_YORK).date()
+    today = new_york_day(known.now)
     report, decisions = next_report(known.facts, today), fda_calendar.KIND.of(known.market)
     releases = economic_calendar.KIND.of(known.market)
     if report is None and decisions is None and releases is None:
         return None
     own = (decisions or {}).get(source_ticker(known.facts.symbol).upper(), ())
     return Ahead(
-        _nearness([report.next] if report and report.next else [], today),
-        _nearness([decision.start for decision in own], today),
+        _nearness(report.next if report else None, today),
+        _nearness(min([decision.start for decision in own if decision.start >= today], default=None), today),
         _releases(releases or (), today),
     )
 
 
-@lru_cache(maxsize=4)
-def _releases(due: tuple[Due, ...], today: date) -> int:
+def _releases(due: Sequence[Due], today: date) -> int:
     """Return how many releases are due today; it is the same for all symbols."""
-    return sum(each.type != SPEECH and each.at.astimezone(NEW_YORK).date() == today for each in due)
+    start, end = _bounds(today)
+    todays = due[bisect_left(due, start, key=_AT) : bisect_left(due, end, key=_AT)]
+    return sum(each.type != SPEECH for each in todays)
 
 
-def _nearness(days: list[date], today: date) -> float:
-    """Return 1 if the first of these days that isn't over is today, and 0 if it is a week away."""
-    until = min(((day - today).days for day in days if day >= today), default=REACH_DAYS)
-    return max(0.0, 1 - until / REACH_DAYS)
+@lru_cache(maxsize=4)
+def _bounds(day: date) -> tuple[datetime, datetime]:
+    """Return when a New York date begins and ends, in UTC."""
+    starts = (datetime.combine(each, time(), NEW_YORK) for each in (day, day + timedelta(days=1)))
+    begins, ends = (start.astimezone(UTC) for start in starts)
+    return begins, ends
+
+
+def _nearness(day: date | None, today: date) -> float:
+    """Return 1 if a day that isn't over is today, and 0 if it is a week away or there is none."""
+    return 0.0 if day is None else max(0.0, 1 - (day - today).days / REACH_DAYS)
 
 
 def _value(known: Known) -> float | None:

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from tradebot.model.flow import Direction
 from tradebot.model.inputs import Input
-from tradebot.signals.cluster import clusters
+from tradebot.signals.cluster import sizes
 from tradebot.signals.kinds import flow_alerts, options_volume
 from tradebot.signals.scoring import Known, ScoreComponent
 
@@ -16,10 +15,8 @@ UNIT = "alerts"
 
 def _clustered(known: Known) -> tuple[int, int]:
     """Return how many alerts are in bullish and in bearish clusters of at least three."""
-    large = [each for each in clusters(known.alerts, WINDOW) if len(each.alerts) >= LEAST_ALERTS]
     bullish, bearish = (
-        sum(len(each.alerts) for each in large if each.direction is direction)
-        for direction in (Direction.BULLISH, Direction.BEARISH)
+        sum([size for size in sizes(known.alerts, WINDOW, sign) if size >= LEAST_ALERTS]) for sign in (1, -1)
     )
     return bullish, bearish
 

@@ -1,31 +1,35 @@
 """The direction of recent off-exchange trades."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from math import fsum
+from operator import attrgetter
 
 from tradebot.model.inputs import Input
 from tradebot.signals.kinds import dark_pool
 from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.signals.scoring import USD, Known, ScoreComponent
 
+_AT = attrgetter("at")
+
 
 def _prints(known: Known) -> Sequence[SignedPrint]:
     return dark_pool.KIND.of(known.facts.known) or ()
 
 
-def _recent(known: Known) -> list[SignedPrint]:
-    since = known.now - known.lookback
-    return [trade for trade in _prints(known) if trade.at > since]
+def _recent(known: Known) -> Sequence[SignedPrint]:
+    prints = _prints(known)
+    return prints[bisect_right(prints, known.now - known.lookback, key=_AT) :]
 
 
 def _value(known: Known) -> float | None:
     """Return the premium-weighted mean direction of recent prints: +1 above the quote's midpoint, -1 below it."""
     recent = _recent(known)
-    total = fsum(trade.premium_usd for trade in recent)
+    total = fsum([usd for _, usd, _ in recent])
     if not total:
         return None
     # fsum rounds only once, at the end. Rounding at each step could push the mean slightly outside -1..1.
-    return fsum(trade.premium_usd * trade.sign for trade in recent) / total
+    return fsum([usd * sign for _, usd, sign in recent]) / total
 
 
 def _inputs(known: Known) -> Iterator[Input]:

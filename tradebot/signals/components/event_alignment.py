@@ -5,11 +5,11 @@ from datetime import timedelta
 from math import fsum
 
 from tradebot.model.inputs import Input
-from tradebot.model.kind import NEW_YORK
 from tradebot.signals.following import flow_input, followed
 from tradebot.signals.kinds import earnings, flow_alerts, options_volume
 from tradebot.signals.kinds.earnings import EarningsFacts
 from tradebot.signals.reports import next_report
+from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import USD, Known, ScoreComponent
 
 DAYS = 14
@@ -18,18 +18,18 @@ DAYS = 14
 
 def _report(known: Known) -> tuple[EarningsFacts, int] | None:
     """Return the next report, and how many days away it is in New York."""
-    today = known.now.astimezone(NEW_YORK).date()
+    today = new_york_day(known.now)
     report = next_report(known.facts, today)
     return (report, (report.next - today).days) if report and report.next else None
 
 
 def _premiums(known: Known, report: EarningsFacts) -> tuple[float, float]:
     """Return the premium of the alerts whose options outlive the report, and of all of them, in USD."""
-    total = fsum(float(alert.premium) for alert in known.alerts)
+    total = fsum([alert.usd for alert in known.alerts])
     if report.next is None:
         return 0.0, total
     first = report.next + timedelta(days=report.when == "postmarket")
-    return fsum(float(alert.premium) for alert in known.alerts if alert.expiry >= first), total
+    return fsum([alert.usd for alert in known.alerts if alert.expiry >= first]), total
 
 
 def _value(known: Known) -> float | None:

@@ -23,8 +23,8 @@ def _age_min(known: Known, newest: datetime) -> float:
 
 def _value(known: Known) -> float | None:
     """Return the flow, faded by the age of its newest alert: to 37% after three quarters of an hour."""
-    newest = _newest(known)
-    return followed(known, exp(-_age_min(known, newest[0]) / MINUTES)) if newest else None
+    newest = max([alert.at for alert in known.alerts], default=None)
+    return followed(known, exp(-_age_min(known, newest) / MINUTES)) if newest else None
 
 
 def _inputs(known: Known) -> Iterator[Input]:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.inputs import Input
-from tradebot.model.kind import NEW_YORK
 from tradebot.signals.formula import clamp
 from tradebot.signals.kinds import flow_alerts, max_pain
 from tradebot.signals.kinds.max_pain import PainAt
+from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import Known, ScoreComponent
 
 REACH_DAYS = 7
@@ -25,15 +25,16 @@ class Pull(NamedTuple):
 
 
 def _pull(known: Known) -> Pull | None:
-    today = known.now.astimezone(NEW_YORK).date()
+    today = new_york_day(known.now)
     ahead = (level for level in max_pain.KIND.of(known.facts.known) or () if level.expiry >= today)
     pain = next(ahead, None)
+    if pain is None or (pain.expiry - today).days >= REACH_DAYS:
+        return None
     priced = (alert for alert in reversed(known.facts.alerts) if alert.underlying_price is not None)
     alert = next(priced, None)
-    if pain is None or alert is None or alert.underlying_price is None or alert.at <= known.now - known.lookback:
+    if alert is None or alert.underlying_price is None or alert.at <= known.now - known.lookback:
         return None
-    days = (pain.expiry - today).days
-    return Pull(pain, days, alert, float(alert.underlying_price)) if days < REACH_DAYS else None
+    return Pull(pain, (pain.expiry - today).days, alert, float(alert.underlying_price))
 
 
 def _value(known: Known) -> float | None:

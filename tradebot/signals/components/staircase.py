@@ -13,11 +13,12 @@ STEPS = 3
 
 def _steps(known: Known) -> tuple[float, ...]:
     """Return the signed premium of each third of the lookback in USD, oldest first; positive goes with the flow."""
-    step = known.lookback / STEPS
+    step, now, direction = known.lookback / STEPS, known.now, known.direction
     premiums: list[list[float]] = [[] for _ in range(STEPS)]
     for alert in known.alerts:
-        place = STEPS - 1 - int((known.now - alert.at) / step)
-        premiums[min(max(place, 0), STEPS - 1)].append(known.direction * float(alert.net_premium))
+        # The source's clock may be a few seconds ahead of ours.
+        ago = min(max((now - alert.at) // step, 0), STEPS - 1)
+        premiums[STEPS - 1 - ago].append(direction * alert.net_usd)
     return tuple(map(fsum, premiums))
 
 

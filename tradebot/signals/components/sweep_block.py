@@ -11,9 +11,10 @@ from tradebot.signals.scoring import USD, Known, ScoreComponent
 
 def _premiums(known: Known) -> tuple[float, float]:
     """Return the premium of sweeps and floor trades in the flow's direction, and of all alerts in it, in USD."""
-    along = [alert for alert in known.alerts if alert.direction.sign == known.direction]
-    urgent = fsum(float(alert.premium) for alert in along if alert.has_sweep or alert.has_floor)
-    return urgent, fsum(float(alert.premium) for alert in along)
+    direction = known.direction
+    along = [alert for alert in known.alerts if alert.sign == direction]
+    urgent = fsum([alert.usd for alert in along if alert.has_sweep or alert.has_floor])
+    return urgent, fsum([alert.usd for alert in along])
 
 
 def _value(known: Known) -> float | None:

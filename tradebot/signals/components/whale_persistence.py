@@ -28,20 +28,16 @@ class _Large(NamedTuple):
 
 def _large(known: Known) -> _Large:
     """Return what the session's large single-leg alerts add up to."""
-    alerts = [alert for alert in known.facts.alerts if not alert.has_multileg and alert.at <= known.now]
-    if not known.direction or not alerts:
+    now, direction = known.now, known.direction
+    alerts = [alert for alert in known.facts.alerts if not alert.has_multileg and alert.at <= now]
+    if not direction or not alerts:
         return _Large(0.0, 0.0, 0, 0.0)
-    premiums = [float(alert.premium) for alert in alerts]
-    least, direction = LARGE * median(premiums), known.direction
-    large = [
-        (alert, usd, alert.direction.sign * direction)
-        for alert, usd in zip(alerts, premiums, strict=True)
-        if usd >= least
-    ]
-    times = [alert.at for alert, _, sign in large if sign > 0]
+    least = LARGE * median([alert.usd for alert in alerts])
+    large = [(alert.at, alert.usd, alert.sign * direction) for alert in alerts if alert.usd >= least]
+    times = [at for at, _, along in large if along > 0]
     return _Large(
-        fsum(usd for _, usd, sign in large if sign > 0),
-        fsum(usd for _, usd, sign in large if sign < 0),
+        fsum([usd for _, usd, along in large if along > 0]),
+        fsum([usd for _, usd, along in large if along < 0]),
         len(times),
         (max(times) - min(times) if times else timedelta()).total_seconds(),
     )

@@ -5,9 +5,13 @@ from datetime import UTC, date, datetime, time
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
+from tradebot.model.quick import maker
 from tradebot.signals import rows
 
 _OPEN = time(9, 30)
+_PREMIUMS = ("total_premium", "total_ask_side_prem", "total_bid_side_prem")
+_NUMBERS = (*_PREMIUMS, "strike", "price", "bid", "ask", "underlying_price", "iv_end")
+_alert = maker(FlowAlert)
 
 
 def _request(ticker: str, session: date) -> Request:
@@ -20,33 +24,34 @@ def _request(ticker: str, session: date) -> Request:
 def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
     if row.get("ticker") is None:
         raise rows.BadRowError("ticker is missing")
-    return FlowAlert(
+    plain = rows.plain(row, _NUMBERS)
+    return _alert(
         id=rows.text(row, "id"),
         symbol=symbol,
         at=rows.past_time(row, "created_at", at),
         right=rows.right(row, "type"),
-        strike=rows.positive(row, "strike"),
+        strike=plain.get("strike") or rows.positive(row, "strike"),
         expiry=rows.day(row, "expiry"),
-        premium=rows.positive(row, "total_premium"),
-        ask_premium=rows.not_negative(row, "total_ask_side_prem"),
-        bid_premium=rows.not_negative(row, "total_bid_side_prem"),
+        premium=plain.get("total_premium") or rows.positive(row, "total_premium"),
+        ask_premium=plain.get("total_ask_side_prem") or rows.not_negative(row, "total_ask_side_prem"),
+        bid_premium=plain.get("total_bid_side_prem") or rows.not_negative(row, "total_bid_side_prem"),
         volume=rows.count(row, "volume"),
         open_interest=rows.count(row, "open_interest"),
         has_sweep=row.get("has_sweep") is True,
         has_floor=row.get("has_floor") is True,
         has_multileg=row.get("has_multileg") is True,
         contract=rows.optional(rows.text, row, "option_chain") or "",
-        price=rows.optional(rows.positive, row, "price"),
-        bid=rows.optional(rows.not_negative, row, "bid"),
-        ask=rows.optional(rows.not_negative, row, "ask"),
+        price=plain.get("price") or rows.optional(rows.positive, row, "price"),
+        bid=plain.get("bid") or rows.optional(rows.not_negative, row, "bid"),
+        ask=plain.get("ask") or rows.optional(rows.not_negative, row, "ask"),
         size=rows.optional(rows.count, row, "total_size"),
         trades=rows.optional(rows.count, row, "trade_count"),
         opening=opening if isinstance(opening := row.get("all_opening_trades"), bool) else None,
         issue_type=rows.optional(rows.text, row, "issue_type"),
-        underlying_price=rows.optional(rows.positive, row, "underlying_price"),
+        underlying_price=plain.get("underlying_price") or rows.optional(rows.positive, row, "underlying_price"),
         rule=rows.optional(rows.text, row, "alert_rule") or "",
         next_earnings=rows.optional(rows.day, row, "next_earnings_date"),
-        iv=None if (iv := rows.optional(rows.positive, row, "iv_end")) is None else float(iv),
+        iv=None if (iv := plain.get("iv_end") or rows.optional(rows.positive, row, "iv_end")) is None else float(iv),
     )
 
 

@@ -67,6 +67,8 @@ def _condense(sessions: Sequence[SessionPremium]) -> OptionsVolumeFacts:
 
 KIND = Kind(
     name="options_volume",
+    # Alerts are measured against it: without it, flow says nothing.
+    core=True,
     unit="USD of premium",
     sign="none: how much premium trades on a usual day",
     absent="no session known",
