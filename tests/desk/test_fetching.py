@@ -107,7 +107,17 @@ def test_a_source_that_fails_again_and_again_is_left_for_the_next_slot() -> None
     scene, world = fresh()
     scene.flow.down = set(POLL)
     found = fetched(scene, world)
-    assert (len(scene.flow.asked), found.given_up, found.calls) == (MAX_FAILURES, True, MAX_FAILURES)
+    assert (len(scene.flow.asked), found.given_up, found.calls) == (MAX_FAILURES + 1, True, MAX_FAILURES + 1)
+
+
+def test_an_endpoint_that_fails_for_every_symbol_does_not_keep_the_others_from_being_asked() -> None:
+    scene, world = fresh()
+    assert len(NAMES) > MAX_FAILURES
+    scene.flow.down = {"flow_alerts"}
+    found = fetched(scene, world)
+    assert [failure.endpoint for failure in found.failures] == ["flow_alerts"] * MAX_FAILURES
+    assert found.given_up is False
+    assert {name for name, _ in scene.flow.asked} == {kind.name for kind in world.needed_facts}
 
 
 def test_a_source_whose_allowance_is_spent_is_asked_for_nothing_more() -> None:

@@ -18,7 +18,10 @@ from tradebot.signals.normalize import normalize
 from tradebot.signals.sectors import source_sector
 
 MAX_FAILURES = 3
-"""After this many failed calls in a row the source counts as down, and the rest waits for the next slot."""
+"""After this many failed calls in a row the rest of the endpoint waits for the next slot.
+
+If the next endpoint's first call fails too, the source counts as down, and all the rest waits.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +119,26 @@ def fetch_all(
     asked = agenda(world, session, now, requests) if only_due else everything(requests)
     intakes: list[Intake] = []
     failures: list[Failure] = []
-    not_in_plan: set[str] = set()
+    skipped: set[str] = set()
     new = in_a_row = 0
     quota: Quota | None = None
     for number, (kind, symbol) in enumerate(asked.due, start=1):
-        if kind.name in not_in_plan:
+        if kind.name in skipped:
             continue
         answer = _ask(world, kind, symbol, session, clocks)
         if isinstance(answer, Failure):
             failures.append(answer)
             in_a_row += not answer.answered
-            not_in_plan |= {kind.name} if answer.not_in_plan else set()
+            # One endpoint that fails must not keep the others from being asked.
+            skipped |= {kind.name} if answer.not_in_plan or in_a_row == MAX_FAILURES else set()
         else:
             intake, quota = answer
             in_a_row, new = 0, new + (0 if world.dry_run else world.facts.store(intake))
             intakes.append(intake)
         world.progress(number, len(asked.due))
-        if in_a_row == MAX_FAILURES or (failures and failures[-1].lasting):
+        if in_a_row > MAX_FAILURES or (failures and failures[-1].lasting):
             break
-    given_up = in_a_row == MAX_FAILURES
+    given_up = in_a_row >= MAX_FAILURES
     calls = len(intakes) + len(failures)
     return Fetched(
         now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota, asked.later,

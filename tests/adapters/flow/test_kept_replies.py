@@ -129,9 +129,17 @@ def test_a_damaged_body_says_so(kept: KeptReplies, tmp_path: Path) -> None:
 
 def test_what_cannot_be_kept_is_an_event_and_no_error(kept: KeptReplies, events: MemoryEvents, tmp_path: Path) -> None:
     (tmp_path / "replies.db").mkdir()
-    kept.keep(page([1]), DAY, NOW)
+    for number in range(3):
+        kept.keep(page([number]), DAY, minutes(number))
     (event,) = events.emitted
     assert (event.event_type, event.symbol, event.details["endpoint"]) == ("reply_not_kept", "AAPL", "dark_pool")
+    (tmp_path / "replies.db").rmdir()
+    kept.keep(page([4]), DAY, minutes(4))
+    kept.close()
+    (tmp_path / "replies.db").unlink()
+    (tmp_path / "replies.db").mkdir()
+    kept.keep(page([5]), DAY, minutes(5))
+    assert [event.event_type for event in events.emitted].count("reply_not_kept") == 2
 
 
 def keep_some(folder: Path) -> int:

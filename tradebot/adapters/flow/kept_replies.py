@@ -82,6 +82,7 @@ class KeptReplies:
         self._sessions = sessions
         self._database: sqlite3.Connection | None = None
         self._pruned: date | None = None
+        self._failing = False
 
     def close(self) -> None:
         """Close the file, if it is open."""
@@ -90,7 +91,7 @@ class KeptReplies:
             self._database = None
 
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
-        """Keep a reply about a session that came at `at`; if that fails, write an event.
+        """Keep a reply about a session that came at `at`; if that fails, write an event, one until it succeeds again.
 
         Rows that have no reply of their own, such as those of a stream, are kept in the form of one.
         """
@@ -98,8 +99,12 @@ class KeptReplies:
             return
         try:
             self._keep_or_start_over(page, session, at)
+            self._failing = False
         except (DamagedError, TradebotError) as failed:
             self.close()
+            if self._failing:
+                return
+            self._failing = True
             details = {"endpoint": page.endpoint, "message": str(failed)}
             self._events.emit(EventKind.REPLY_NOT_KEPT.at(at, details, page.symbol))
 
