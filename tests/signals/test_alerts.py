@@ -122,3 +122,10 @@ def test_one_more_bullish_alert_never_lowers_the_flow(alerts: list[FlowAlert], u
 def test_the_order_of_the_rows_changes_nothing(alerts: list[FlowAlert], random: Random) -> None:
     shuffled = random.sample(alerts, len(alerts))
     assert flow(shuffled, SCALE) == flow(alerts, SCALE)
+
+
+def test_a_reply_as_old_as_the_lookback_says_nothing_about_now() -> None:
+    window, usual = WINDOW, {"options_volume": OptionsVolumeFacts(300_000_000.0, 20)}
+    for age_s, known in ((window.lookback.total_seconds() - 1, True), (window.lookback.total_seconds(), False)):
+        facts = fetched_facts("AAPL", alerts_fetched_at=ago(age_s), known=usual)
+        assert (flow_now(facts, NOW, window).value is not None) is known

@@ -28,7 +28,9 @@ class FlowNow(NamedTuple):
 def flow_now(facts: SymbolFacts, now: datetime, window: FlowWindow) -> FlowNow:
     """Return what a symbol's recent alerts add up to."""
     (alerts, lacking), scale = recent_alerts(facts, now, window), scale_usd(facts, window)
-    known = scale is not None and facts.has_usable_alerts
+    at = facts.alerts_fetched_at
+    # A reply as old as the lookback says nothing of alerts since, not that there were none.
+    known = scale is not None and facts.has_usable_alerts and at is not None and at > now - window.lookback
     return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and known else None)
 
 
