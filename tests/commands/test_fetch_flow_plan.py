@@ -38,8 +38,12 @@ def test_the_plan_adds_up_and_asks_the_source_nothing(bot: Bot) -> None:
     assert bot.json("fetch-flow", "--plan")["used_today"] == fetched["calls"]
     assert bot.json("fetch-flow", "--force-slot")["calls"] == fetched["calls"]
     bot.says("exchange", "tick", "close")
+    # What came before the close is fetched once more, and then there is nothing left to ask.
+    last = bot.json("fetch-flow")["calls"]
+    assert last == kinds["flow_alerts"]["calls"] + kinds["dark_pool"]["calls"]
+    bot.says("exchange", "tick", "30m")
     assert bot.json("fetch-flow")["calls"] == 0
-    assert bot.json("fetch-flow", "--plan")["used_today"] == 2 * fetched["calls"]
+    assert bot.json("fetch-flow", "--plan")["used_today"] == 2 * fetched["calls"] + last
 
 
 def test_a_person_sees_a_line_for_each_kind_and_the_totals(bot: Bot) -> None:

@@ -17,7 +17,7 @@ from tradebot.adapters.ledger.totals import FillTotals
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 22) if SOAK else range(1, 2)
-FOLDERS = 47 if SOAK else 10
+FOLDERS = 47 if SOAK else 18
 """47 folders are over seven thousand kills; those take the time of a soak."""
 KILLS = 105 * FOLDERS
 STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "events.", "cache_database.create")
