@@ -48,6 +48,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     from tradebot.adapters.plugins.plugin import require_installed
     from tradebot.app.flow_plan import given_up
     from tradebot.app.relations import overridden
+    from tradebot.app.rules import rules_of
     from tradebot.app.settings import load
 
     folder, loaded = _loaded(state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file))
@@ -62,7 +63,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     without_effect = tuple(overridden(loaded.settings))
     without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
     differ = _differences(folder, loaded)
-    less = tuple(given_up(loaded.settings))
+    less = tuple(given_up(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
     data = Checked(file, len(every), changes, differ, without_effect, without_sector, loaded.left_out, less)
     report = _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
     return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report

@@ -1,6 +1,7 @@
 """`tradebot fetch-flow --plan`: what a session of fetching takes and what has to give way, without a call."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from commands.shared.surface import Report
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.timetable.fetching import FetchPlan, Line, Outcome
+
+
+LATEST = 100
+"""How many of the last fetches are looked through for one that was told a count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Planned:
 
 def run(app: "App") -> Report:
     """Plan a session; exit 10 if alerts can't stay fresh."""
-    from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_problems, plan_of, used_today
+    from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_problems, plan_of
 
     allowance = configured_allowance(app.settings)
     plan = plan_of(app.settings, app.needed_facts, allowance)
@@ -80,13 +85,36 @@ def run(app: "App") -> Report:
         wanted_calls=plan.wanted_calls,
         first_calls=plan.first_calls,
         first_s=plan.first_s,
-        used_today=used_today(app),
+        used_today=_used_today(app),
         fits=plan.fits,
         kinds=tuple(map(_kind, plan.lines)),
         problems=tuple(flow_problems(app.settings, allowance)),
     )
     code = ExitCode.DONE if data.fits else ExitCode.FINDINGS
     return Report("fetch-flow-plan", data, lambda out: _render(out, data, plan), code, app.mode_name, app.account_tail)
+
+
+def _used_today(app: "App") -> int | None:
+    """Return how many calls were made on this allowance day, without asking the source; None if nobody counted them.
+
+    Without a count of our own, the one that the source told the last fetch is taken.
+    """
+    from tradebot.adapters.flow.kept_quota import KeptQuota, next_quota_day
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.flow_plan import configured_allowance
+    from tradebot.model.record import Job
+    from tradebot.model.trading import Mode
+
+    now = app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
+    file = app.folder.path / state_folder.FLOW_QUOTA
+    counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used(now)
+    if counted is not None or app.recorded is None:
+        return counted
+    # A fetch that found nothing due asked nothing, and so was told no count.
+    for fetch in reversed(app.recorded.cycles(job=Job.FETCH_FLOW, last=LATEST)):
+        if fetch.quota is not None and next_quota_day(fetch.at) == next_quota_day(now):
+            return fetch.quota.used_today
+    return None
 
 
 def _kind(line: "Line") -> PlannedKind:

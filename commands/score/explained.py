@@ -8,10 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from commands.shared.surface import Report
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -122,19 +119,17 @@ class Explained:
     scores: tuple[ExplainedScore, ...]
 
 
-def run(app: "App", symbol: str, plot: Path | None = None) -> Report:
-    """Score the universe as `score` does, record nothing, and break one symbol's score down; also draw it."""
-    from commands.score import chart
-    from commands.score.explained_screen import render
+def explained(app: "App", symbol: str) -> Explained:
+    """Score the universe as `score` does, record nothing, and break one symbol's score down."""
     from commands.shared.passes import in_universe
     from tradebot.desk.views import Sights
 
-    symbol, picture = in_universe(app, symbol), plot and chart.checked(plot)
+    symbol = in_universe(app, symbol)
     world, now = app.world(dry_run=True), app.now()
     facts = world.facts.last_answers((symbol,), now).get(symbol)
     fetched = facts.alerts_fetched_at if facts else None
     sights = Sights(world, now, app.strategies)
-    data = Explained(
+    return Explained(
         symbol=symbol,
         at=now,
         flow_fetched_at=fetched,
@@ -143,9 +138,6 @@ def run(app: "App", symbol: str, plot: Path | None = None) -> Report:
             score for strategy in app.strategies for score in _scores(strategy, sights.of(strategy).view, symbol)
         ),
     )
-    if picture:
-        chart.draw(data, picture)
-    return Report("score-explain", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
 
 
 def _scores(strategy: "Strategy", view: "StrategyView", symbol: str) -> Iterator[ExplainedScore]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from commands.score.outcomes_screen import render
-from commands.shared.surface import Report
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ def day_of(text: str) -> date:
         raise OperatorError(f"{word(text)} is not a date", "tradebot score --outcomes --since 2026-11-16") from error
 
 
-def run(app: "App", since: date | None, progress: "Progress") -> Report:
+def measured(app: "App", since: date | None, progress: "Progress") -> Outcomes:
     """Measure what followed; fetch the bars that this takes. Raise TemporaryError if their source doesn't answer.
 
     `progress` is told how many sessions are read, and of how many.
@@ -68,7 +66,7 @@ def run(app: "App", since: date | None, progress: "Progress") -> Report:
         for day, judged in measuring.days(facts, progress):
             tally.add(day, judged)
     strategies, benchmark = tally.outcomes(), measuring.benchmark if measuring else BENCHMARK
-    data = Outcomes(
+    return Outcomes(
         at=now,
         since=first,
         sessions=tally.sessions,
@@ -78,7 +76,6 @@ def run(app: "App", since: date | None, progress: "Progress") -> Report:
         strategies=strategies,
         sentences={each.strategy: what_refusals_did(each.refusals, benchmark) for each in strategies},
     )
-    return Report("score-outcomes", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
 
 
 class _Measuring:

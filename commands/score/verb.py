@@ -69,6 +69,29 @@ def run(app: "App", *, by: str) -> Report:
     return Report("score", data, lambda console: show(console, data), mode=app.mode_name, account=app.account_tail)
 
 
+def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
+    """Break one symbol's score down, and draw it if a file is named."""
+    from commands.score import chart
+    from commands.score.explained import explained
+    from commands.score.explained_screen import render
+
+    picture = plot and chart.checked(plot)
+    data = explained(app, symbol)
+    if picture:
+        chart.draw(data, picture)
+    return Report("score-explain", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _outcomes(app: "App", since: str | None) -> Report:
+    """Measure what followed the recorded candidates."""
+    from commands.score.outcomes import day_of, measured
+    from commands.score.outcomes_screen import render
+
+    with progress_bar("measuring sessions") as progress:
+        data = measured(app, day_of(since) if since else None, progress)
+    return Report("score-outcomes", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
+
+
 def _refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None) -> None:
     """Raise OperatorError unless at most one of --explain, --outcomes, --diff and --from is given, with its options."""
     explain, outcomes, _, session = chosen
@@ -111,11 +134,7 @@ def register(app: typer.Typer) -> None:
         _refuse_combinations((explain, outcomes, diff, session), plot, since, at)
         with opened(state_dir, config) as bot:
             if outcomes:
-                from commands.score.outcomes import day_of
-                from commands.score.outcomes import run as run_outcomes
-
-                with progress_bar("measuring sessions") as progress:
-                    report = run_outcomes(bot, day_of(since) if since else None, progress)
+                report = _outcomes(bot, since)
             elif diff:
                 from commands.score.diff import run as run_diff
 
@@ -126,9 +145,7 @@ def register(app: typer.Typer) -> None:
                 with progress_bar("reading the kept replies") as progress:
                     report = run_past(bot, session, at, progress)
             elif explain:
-                from commands.score.explained import run as run_explained
-
-                report = run_explained(bot, explain, plot)
+                report = _explain(bot, explain, plot)
             else:
                 report = run(bot, by=caller())
         finish(report, as_json)

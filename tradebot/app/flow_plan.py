@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.state import state_folder
 from tradebot.adapters.wire.hosts import is_loopback
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.record import Job
@@ -16,12 +14,8 @@ from tradebot.timetable.fetching import FetchPlan, fetching_problems, needs_of
 
 if TYPE_CHECKING:
     from tradebot.app.sections import Sections
-    from tradebot.app.settings import Settings
-    from tradebot.app.wiring import App
     from tradebot.model.kind import AnyKind
-
-LATEST = 100
-"""How many of the last fetches are looked through for one that was told a count."""
+    from tradebot.ports.world import Rules
 
 
 def allowance_of(settings: Sections) -> Allowance | None:
@@ -36,25 +30,6 @@ def configured_allowance(settings: Sections) -> Allowance:
     return Allowance(source.calls_per_minute, source.daily_calls, float(source.reserve_fraction))
 
 
-def used_today(app: App) -> int | None:
-    """Return how many calls were made on this allowance day, without asking the source; None if nobody counted them.
-
-    Without a count of our own, the one that the source told the last fetch is taken.
-    """
-    from tradebot.adapters.flow.kept_quota import KeptQuota, next_quota_day
-
-    now = app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
-    file = app.folder.path / state_folder.FLOW_QUOTA
-    counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used(now)
-    if counted is not None or app.recorded is None:
-        return counted
-    # A fetch that found nothing due asked nothing, and so was told no count.
-    for fetch in reversed(app.recorded.cycles(job=Job.FETCH_FLOW, last=LATEST)):
-        if fetch.quota is not None and next_quota_day(fetch.at) == next_quota_day(now):
-            return fetch.quota.used_today
-    return None
-
-
 def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[str]:
     """Yield why the flow strategy's alerts can't be fetched in time; any other kind of facts gives way before them."""
     flow = settings.strategies.flow
@@ -65,16 +40,15 @@ def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[s
     yield from fetching_problems(needs, settings.timetable[Job.FETCH_FLOW], allowance)
 
 
-def given_up(settings: Settings) -> Iterator[str]:
+def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
     """Yield a sentence for each kind of facts of the flow strategy that can't be fetched as often as configured."""
-    from tradebot.app.rules import rules_of
     from tradebot.auditing.items import span
     from tradebot.desk.fetching import keys_of
 
     flow, allowance = settings.strategies.flow, allowance_of(settings)
     if flow is None or allowance is None or Job.FETCH_FLOW not in settings.timetable:
         return
-    rules, universe = rules_of(settings, settings.exits), flow.universe or settings.universe
+    universe = flow.universe or settings.universe
     needed = {kind: keys_of(kind, universe, rules) for kind in in_order(flow.kinds(), rules.poll_s)}
     for line in plan_of(settings, needed, allowance).given_up:
         name, usual = line.need.name, span(line.need.interval_s)
