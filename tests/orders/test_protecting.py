@@ -278,7 +278,8 @@ def test_flatten_closes_through_the_pair_and_cancels_no_protection() -> None:
     assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
 
 
-def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> None:
+def stopped_unseen() -> tuple[Scene, Order]:
+    """Return a scene in which the reply about a pair was lost and its stop has filled since, and that stop."""
     found = scene()
     entered(found)
     found.venue.script["AAPL"] = LOST
@@ -287,6 +288,11 @@ def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> Non
     (leg,) = [order for order in working(found) if order.parent]
     found.venue.fill(leg.client_order_id, "98")
     found.later(60)
+    return found, leg
+
+
+def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> None:
+    found, _ = stopped_unseen()
     exits(found, "open+32m")
     assert found.ledger.totals().own_positions() == ()
     assert found.ledger.totals().foreign_quantities({}) == {}
@@ -295,14 +301,7 @@ def test_a_stop_that_fills_before_anyone_saw_it_belongs_to_its_strategy() -> Non
 
 
 def test_a_stop_whose_lookup_failed_is_looked_up_again_before_its_pair_counts_as_ended() -> None:
-    found = scene()
-    entered(found)
-    found.venue.script["AAPL"] = LOST
-    exits(found)
-    del found.venue.script["AAPL"]
-    (leg,) = [order for order in working(found) if order.parent]
-    found.venue.fill(leg.client_order_id, "98")
-    found.later(60)
+    found, leg = stopped_unseen()
     answers = found.venue.legs
 
     def silent(venue_id: str) -> list[Order]:

@@ -52,6 +52,6 @@ COMPONENT = ScoreComponent(
     inputs=_inputs,
     source=lambda known: f"{len(_prints(known))} prints",
     after="Barber et al. 2024: trades signed by the midpoint of the quote",
-    evidence="Boehmer, Jones, Zhang & Zhang 2021: off-exchange order imbalance predicts returns over days",
+    evidence="Boehmer, Jones, Zhang & Zhang 2021, of retail orders, which are filled off exchange, over days",
     inferred="who started a print: the source doesn't say",
 )
