@@ -124,6 +124,20 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """The account as the last pass of a session saw it: equity in USD, and the price of each position, USD per share.
+
+    Either may be of an earlier pass of the session if the last one didn't read it; `equity_at` and `marked_at` say so.
+    """
+
+    session: date
+    equity: Decimal | None
+    equity_at: datetime | None
+    marks: Mapping[str, Decimal]
+    marked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class CycleRecord:
     """One pass of one job; `job_decision` is set if the pass itself was refused.
 

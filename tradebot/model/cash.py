@@ -1,0 +1,36 @@
+"""What moved an account's cash besides fills: fees, dividends, interest, deposits, and what a person accepted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.origin import Origin
+
+
+class CashKind(StrEnum):
+    """What a movement of cash is to its owner. A TRANSFER is the owner's own money, so it is neither profit nor loss.
+
+    An ADJUSTMENT is what a person accepted with a plan, or what the broker paid or took in another way.
+    """
+
+    FEE = "fee"
+    DIVIDEND = "dividend"
+    INTEREST = "interest"
+    TRANSFER = "transfer"
+    ADJUSTMENT = "adjustment"
+
+
+@dataclass(frozen=True, slots=True)
+class CashMovement:
+    """A movement of cash that no fill explains: signed USD, and `at` is when it happened at the broker.
+
+    `kind` is the broker's own word, such as DIV or FEE, or empty for a person's accepted plan. `words` describe it.
+    """
+
+    at: datetime
+    amount_usd: Decimal
+    kind: str
+    origin: Origin
+    about: str
+    words: str

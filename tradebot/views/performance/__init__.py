@@ -1,0 +1,1 @@
+"""What the account earned: trades, profit and loss, taxes, and the statistics of its returns."""

@@ -1,0 +1,46 @@
+"""An account's past: everything that performance is computed from, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.model.cash import CashMovement
+from tradebot.model.intent import Intent
+from tradebot.model.order import Order
+from tradebot.model.position import Kept, Key, OwnedFill
+from tradebot.model.record import SessionEnd
+from tradebot.model.trade_note import TradeNote
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An order that filled, and the intents behind it, the nearest first; none if the bot didn't send it."""
+
+    order: Order
+    intents: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True)
+class History:
+    """The books of one account, whole, with what else was recorded. Cash and prices are in USD.
+
+    `fills` are in the order of the books, oldest first, and so are `cash` and `ends`. `sent` is by the venue's order
+    id. `kept` and `notes` are by position: strategy, symbol and opening time. `at` is the last recorded trading time,
+    and `marks` are the last prices known then; None and empty if nothing has been recorded. `acknowledged` are
+    positions of others that the books don't price, as signed shares by symbol.
+    """
+
+    account: str
+    mode: str
+    opened_at: datetime | None
+    opening_cash: Decimal
+    fills: tuple[OwnedFill, ...] = ()
+    cash: tuple[CashMovement, ...] = ()
+    ends: tuple[SessionEnd, ...] = ()
+    sent: Mapping[str, Sent] = field(default_factory=dict)
+    kept: Mapping[Key, Kept] = field(default_factory=dict)
+    notes: Mapping[Key, TradeNote] = field(default_factory=dict)
+    at: datetime | None = None
+    marks: Mapping[str, Decimal] = field(default_factory=dict)
+    acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
