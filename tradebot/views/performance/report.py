@@ -154,7 +154,7 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class CutRow:
-    """What one strategy, symbol, reason … contributed, in USD; `trades` counts round trips, None if it doesn't apply."""
+    """What one strategy, symbol or reason contributed, in USD; `trades` counts round trips, None if it has none."""
 
     name: str
     trades: int | None
