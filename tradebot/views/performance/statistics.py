@@ -24,7 +24,7 @@ class Interval(NamedTuple):
 class Shape(NamedTuple):
     """The mean, the standard deviation (of a sample), the skewness and the kurtosis (3 if normal) of returns."""
 
-    count: int
+    observations: int
     mean: float
     deviation: float
     skewness: float
@@ -61,13 +61,13 @@ def shape(returns: Sequence[float]) -> Shape | None:
 def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
     """Return the standard deviation of returns (of a sample) per year; None if there is none.
 
-    The interval is by the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale: Kendall
-    and Stuart, The Advanced Theory of Statistics, volume 1, chapter 10.
+    The interval is by the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale:
+    Kendall and Stuart, The Advanced Theory of Statistics, volume 1, chapter 10.
     """
     found = shape(returns)
     if found is None:
         return None
-    half = Z_95 * sqrt(max(found.kurtosis - 1, 0) / (4 * found.count))
+    half = Z_95 * sqrt(max(found.kurtosis - 1, 0) / (4 * found.observations))
     value = found.deviation * sqrt(per_year)
     return Interval(value, value * exp(-half), value * exp(half))
 
@@ -92,11 +92,11 @@ def sharpe(excesses: Sequence[float], per_year: float) -> Interval | None:
 def sharpe_error(of: Shape) -> float:
     """Return the standard error of a Sharpe ratio that isn't annualized.
 
-    It is sqrt((1 - skewness SR + (kurtosis - 1) / 4 SR²) / (n - 1)): Mertens, "Comments on variance of the IID estimator
-    in Lo (2002)", 2002; Bailey and López de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15, 2012. With
-    normal returns it is that of Lo, "The Statistics of Sharpe Ratios", Financial Analysts Journal 58, 2002.
+    It is sqrt((1 - skewness SR + (kurtosis - 1) / 4 SR²) / (n - 1)): Mertens, "Comments on variance of the IID
+    estimator in Lo (2002)", 2002; Bailey and López de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15,
+    2012. With normal returns it is that of Lo, "The Statistics of Sharpe Ratios", Financial Analysts Journal 58, 2002.
     """
-    return sqrt(_spread(of) / (of.count - 1))
+    return sqrt(_spread(of) / (of.observations - 1))
 
 
 def _spread(of: Shape) -> float:
@@ -182,7 +182,10 @@ def _falls(index: Sequence[float]) -> Iterator[Fall]:
 
 
 def annual_interval(returns: Sequence[float], per_year: float, half: float) -> tuple[float, float] | None:
-    """Return an interval of the growth per year, given how far the mean log return may be off; None after a total loss."""
+    """Return an interval of the growth per year, given how far the mean log return may be off.
+
+    It is None after a total loss.
+    """
     if any(each <= -1 for each in returns):
         return None
     mean = fmean(log1p(each) for each in returns)
