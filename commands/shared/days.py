@@ -17,7 +17,7 @@ To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last d
 
 
 def days_of(first: str | None, last: str | None) -> "Days":
-    """Return the days that the options name; raise OperatorError for a date that can't be read, or for an empty span."""
+    """Return the days that the options name; raise OperatorError for an unreadable date or an empty span."""
     from tradebot.views.performance.days import Days
 
     days = Days(_date("--from", first), _date("--to", last))
@@ -29,7 +29,9 @@ def days_of(first: str | None, last: str | None) -> "Days":
 
 
 def _date(option: str, text: str | None) -> date | None:
+    if text is None:
+        return None
     try:
-        return None if text is None else date.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError as error:
         raise OperatorError(f"{option} {word(text)} is not a date", f"write {option} 2026-11-16") from error
