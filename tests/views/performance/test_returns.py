@@ -12,6 +12,7 @@ from tests.builders import fill
 from tradebot.model.bar import Session
 from tradebot.model.origin import Origin
 from tradebot.model.record import SessionEnd
+from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.returns import Path, Transfer, path
 
@@ -55,11 +56,11 @@ def test_a_session_that_nobody_saw_is_named_and_the_next_return_covers_it() -> N
 
 def test_a_span_begins_at_the_end_of_the_session_before_it() -> None:
     past = history(end(0, D(1100)), end(1, D(990)), end(2, D(1089)), end(3, D(1000)))
-    found = path(past, [], sessions(4), day(2), day(2))
+    found = path(past, [], sessions(4), Days(day(2), day(2)))
     assert found.returns == pytest.approx((0.1,))
     assert found.sessions == (day(2),)
-    assert path(past, [], sessions(4), day(9)).steps == ()
-    assert path(past, [], sessions(4), None, day(-5)) == Path(None, (), (), ())
+    assert path(past, [], sessions(4), Days(day(9))).steps == ()
+    assert path(past, [], sessions(4), Days(None, day(-5))) == Path(None, (), (), ())
 
 
 def test_books_opened_after_a_close_don_t_cover_that_session() -> None:

@@ -109,7 +109,8 @@ def test_a_case_worked_by_hand() -> None:
     assert ratio.value == pytest.approx(2 * 0.05 / sqrt(0.05 / 3))
     assert figures.sortino(returns, 4) == pytest.approx(2.0)
     (fall,) = figures.falls(figures.growth(returns))
-    assert (fall.depth, *fall[1:]) == (pytest.approx(-0.1), 1, 2, 4)
+    assert fall.depth == pytest.approx(-0.1)
+    assert fall[1:] == (1, 2, 4)
 
 
 def test_the_probabilistic_sharpe_ratio_is_that_of_its_paper() -> None:
@@ -165,7 +166,7 @@ def test_nothing_is_nan_or_infinite(returns: list[float]) -> None:
         figures.calmar(returns, len(returns) / 252),
         *(figures.volatility(returns, 252) or ()),
         *(figures.sharpe(returns, 252) or ()),
-        *(figures.annual_interval(returns, 252, 0.001) or ()),
+        *(figures.yearly_interval(returns, 12) or ()),
     ]
     moments = figures.shape(returns)
     if moments:
@@ -214,4 +215,4 @@ def test_what_doesn_t_vary_has_no_ratio() -> None:
     assert figures.sharpe([0.01] * 10, 252) is None
     assert figures.volatility([0.01], 252) is None
     assert figures.cagr([-1.0], 1) is None
-    assert figures.annual_interval([-1.0, 0.1], 252, 0.01) is None
+    assert figures.yearly_interval([-1.0, 0.1], 252) is None

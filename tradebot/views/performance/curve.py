@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.views.performance.report import CurvePoint, Drawdown, Month, Year
@@ -42,7 +43,8 @@ class Rates(NamedTuple):
 
     def cash(self, sessions: int) -> float:
         """Return what cash earns over some sessions, as a fraction."""
-        return (1 + self.cash_yearly) ** (sessions / SESSIONS_PER_YEAR) - 1
+        grown: float = (1 + self.cash_yearly) ** (sessions / SESSIONS_PER_YEAR)
+        return grown - 1
 
 
 def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
@@ -60,7 +62,7 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
     rows["value"] = [float("nan"), *(_number(step.value) for step in path.steps)]
     rows["price"] = [_number(benchmark.price(each, path.sessions)) for each in seen]
     reached = [_reached(each, path) for each in seen]
-    rows["cash"] = [float("nan"), *(rates.cash(now - then) for then, now in zip(reached, reached[1:], strict=False))]
+    rows["cash"] = [float("nan"), *(rates.cash(now - then) for then, now in pairwise(reached))]
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
     leverage = float("nan") if rates.leverage is None else rates.leverage
@@ -117,22 +119,22 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
     if not path.steps:
         return ()
     ended = rows.iloc[1:]
-    by_month = {key: _month(*key, group) for key, group in ended.groupby(["year", "month"])}
-    by_year = {year: group for year, group in ended.groupby("year")}
+    by_month = dict(_month(group) for _, group in ended.groupby(["year", "month"]))
     return tuple(
         Year(
             int(year),
             _compound(group["value"]),
             _compound(group["benchmark"]),
-            tuple(by_month.get((year, month)) or Month(int(year), month, None, 0, None) for month in range(1, MONTHS + 1)),
+            tuple(by_month.get((year, month)) or Month(year, month, None, 0, None) for month in range(1, MONTHS + 1)),
         )
-        for year, group in sorted(by_year.items())
+        for year, group in ended.groupby("year")
     )
 
 
-def _month(year: int, month: int, rows: "pd.DataFrame") -> Month:
-    value = _compound(rows["value"])
-    return Month(int(year), int(month), value, int(rows["value"].notna().sum()), _compound(rows["benchmark"]))
+def _month(rows: "pd.DataFrame") -> tuple[tuple[int, int], Month]:
+    year, month = int(rows["year"].iloc[0]), int(rows["month"].iloc[0])
+    known = int(rows["value"].notna().sum())
+    return (year, month), Month(year, month, _compound(rows["value"]), known, _compound(rows["benchmark"]))
 
 
 def _compound(returns: "pd.Series[float]") -> float | None:

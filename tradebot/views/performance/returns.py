@@ -8,7 +8,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tradebot.model.bar import Session
+from tradebot.model.kind import NEW_YORK
 from tradebot.model.origin import Origin
+from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
 
 SESSIONS_PER_YEAR = 252
@@ -82,17 +84,16 @@ def path(
     history: History,
     transfers: Sequence[Transfer],
     sessions: Sequence[Session],
-    first: date | None = None,
-    last: date | None = None,
+    days: Days = EVER,
 ) -> Path:
-    """Return the account's steps between two dates, both included; None is the beginning or the end of the books.
+    """Return the account's steps in a span of days.
 
     `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
-    last sight before `first`. A transfer counts at the end of its step: nothing was earned on it in that session.
+    last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
     """
-    seen = [each for each in _sights(history) if last is None or each.session <= last]
-    begun = max((place for place, each in enumerate(seen) if first and _is_before(each, first)), default=0)
-    within = seen[begun:]
+    seen = [each for each in _sights(history) if not days.is_after(each.session)]
+    before = [place for place, each in enumerate(seen) if days.first is not None and each.session < days.first]
+    within = seen[max(before, default=0) :]
     if not within:
         return Path(None, (), (), ())
     steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
@@ -107,7 +108,9 @@ def _sights(history: History) -> Iterator[Seen]:
     The opening counts if the account held nothing but cash then, because the books keep only the cash.
     """
     if history.opened_at is not None and not _held_shares(history):
-        yield Seen(history.opened_at.date(), history.opened_at, history.opening_cash, is_start=True)
+        yield Seen(
+            history.opened_at.astimezone(NEW_YORK).date(), history.opened_at, history.opening_cash, is_start=True
+        )
     for end in sorted(history.ends, key=lambda end: end.session):
         if end.equity is not None and end.equity_at is not None:
             yield Seen(end.session, end.equity_at, end.equity)
@@ -116,10 +119,6 @@ def _sights(history: History) -> Iterator[Seen]:
 def _held_shares(history: History) -> bool:
     """Return True if the account may have held shares when its books were opened: a person took some over."""
     return bool(history.acknowledged) or any(owned.origin in FOUND for owned in history.fills)
-
-
-def _is_before(seen: Seen, first: date) -> bool:
-    return seen.session < first
 
 
 def _step(before: Seen, after: Seen, transfers: Sequence[Transfer]) -> Step:

@@ -6,6 +6,8 @@ from math import exp, expm1, fsum, log1p, prod, sqrt
 from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
+from tradebot.auditing.intervals import t_quantile
+
 CONFIDENCE = 0.95
 _NORMAL = NormalDist()
 Z_95 = _NORMAL.inv_cdf((1 + CONFIDENCE) / 2)
@@ -181,15 +183,16 @@ def _falls(index: Sequence[float]) -> Iterator[Fall]:
             yield Fall(under[trough], peak, trough, following if following < len(under) else None)
 
 
-def annual_interval(returns: Sequence[float], per_year: float, half: float) -> tuple[float, float] | None:
-    """Return an interval of the growth per year, given how far the mean log return may be off.
+def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, float] | None:
+    """Return the 95% interval of the growth per year, by Student's t over log returns.
 
-    It is None after a total loss.
+    It is None after a total loss, or with fewer than two returns.
     """
-    if any(each <= -1 for each in returns):
+    if len(returns) < 2 or any(each <= -1 for each in returns):
         return None
-    mean = fmean(log1p(each) for each in returns)
-    return expm1((mean - half) * per_year), expm1((mean + half) * per_year)
+    logs = [log1p(each) for each in returns]
+    half = t_quantile(CONFIDENCE, len(logs) - 1) * stdev(logs) / sqrt(len(logs))
+    return expm1((fmean(logs) - half) * per_year), expm1((fmean(logs) + half) * per_year)
 
 
 def wilson(successes: int, trials: int) -> Interval:
