@@ -12,7 +12,7 @@ A_SAMPLE = 30
 """From so many trades on, a share of winners has an interval of at most 35 points, and a mean is about normal."""
 OF_EACH = 10
 """So many winners, and so many losers, make an average of either."""
-TRADES, EITHER = "closed trades", "trades on the smaller side"
+TRADES = "closed trades"
 
 
 def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
@@ -69,8 +69,9 @@ def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[flo
     fewer = min(len(wins), len(losses))
     combined = fmean if means else sum
     value = combined(wins) / combined(losses) if fewer >= OF_EACH else None
+    of = "winning trades" if len(wins) < len(losses) else "losing trades"
     note = f"{len(wins):,} winners, {len(losses):,} losers"
-    return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, EITHER, note=note)
+    return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, of, note=note)
 
 
 def _mean_profit(made: Sequence[float]) -> Figure:

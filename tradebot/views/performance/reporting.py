@@ -1,0 +1,100 @@
+"""Report an account's performance: put figures, curve, trades and assumptions together from its past."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from tradebot.model.bar import Session
+from tradebot.model.cash import CashKind
+from tradebot.model.origin import Origin
+from tradebot.views.performance.activity import exposure, traded_usd
+from tradebot.views.performance.activity_figures import activity_figures
+from tradebot.views.performance.assumptions import assumptions, what_is_lacking
+from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
+from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.history import History
+from tradebot.views.performance.report import AccountReport, Cut, Earned, RefusalsWorth, TradeRow
+from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
+from tradebot.views.performance.returns import Path, Transfer, path
+from tradebot.views.performance.trade_figures import fees_known, trade_figures
+from tradebot.views.slippage import TotalSlippage
+
+DEEPEST = 5
+"""How many drawdowns a report lists."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report of one account is made from, besides its past.
+
+    `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is what cash earns as a fraction
+    per year. `unknown` says in sentences what couldn't be read.
+    """
+
+    label: str
+    history: History
+    sessions: Sequence[Session]
+    benchmark: Benchmark
+    cash_yearly: float
+    earned: Earned
+    trades: tuple[TradeRow, ...]
+    cuts: tuple[Cut, ...]
+    costs: tuple[TotalSlippage, ...]
+    refusals: tuple[RefusalsWorth, ...] = ()
+    days: Days = EVER
+    unknown: tuple[str, ...] = field(default=())
+
+
+def transfers(history: History) -> list[Transfer]:
+    """Return what the owner moved in and out, by what it did to the equity that the broker shows.
+
+    Adopted shares were in that equity before, so their adoption moves nothing.
+    """
+    return [
+        Transfer(each.at, each.amount_usd)
+        for each in history.cash
+        if cash_kind(each) is CashKind.TRANSFER and each.origin is not Origin.ADOPTION
+    ]
+
+
+def account_report(of: Material) -> AccountReport:
+    """Return the report of one account."""
+    way = path(of.history, transfers(of.history), of.sessions, of.days)
+    exposed = exposure(of.history.fills, way, of.sessions)
+    rates = Rates(of.cash_yearly, exposed.gross if exposed else None)
+    rows = frame(way, of.benchmark, rates) if way.steps else None
+    curve = points(way, rows) if rows is not None else ()
+    returns = return_figures(returns_of(way.returns, way, rates))
+    activity = activity_figures(way, exposed, traded_usd(of.history.fills, way), -of.earned.fees_usd, of.costs)
+    of_trades = trade_figures(of.trades)
+    closed = [trade for trade in of.trades if trade.closed_at is not None]
+    return AccountReport(
+        label=of.label,
+        account=of.history.account,
+        mode=of.history.mode,
+        from_session=way.sessions[0] if way.sessions else None,
+        to_session=way.sessions[-1] if way.sessions else None,
+        sessions=len(way.sessions),
+        missing=way.missing,
+        benchmark=of.benchmark.symbol if of.benchmark.closes else None,
+        earned=of.earned,
+        curve=curve,
+        returns=returns,
+        comparisons=comparisons(way, rows, rates),
+        years=years(way, rows) if rows is not None else (),
+        drawdowns=drawdowns(curve, DEEPEST),
+        activity=activity,
+        trade_figures=of_trades,
+        trades=of.trades,
+        cuts=of.cuts,
+        refusals=of.refusals,
+        unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades)), *of.unknown),
+        assumptions=assumptions(way, of.benchmark, rates, exposed, fees_known=fees_known(closed)),
+    )
+
+
+def _unseen(way: Path) -> tuple[str, ...]:
+    if way.steps:
+        return ()
+    return ("No session's equity is known in this span, so there is no curve and no return.",)
