@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.model.intent import IntentRecord
+from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import OwnedFill
 
@@ -73,14 +73,19 @@ def by_fill(
         order = behind.get(fill.venue_order_id)
         record = promised.get(order.client_order_id) if order else None
         if order is not None and record is not None and not record.intent.protects:
-            intent, quoted_at = record.intent, record.intent.send_mid_at
-            found[fill.activity_id] = FillSlippage(
-                slippage(fill, intent.decision_mid),
-                slippage(fill, intent.send_mid),
-                slippage(fill, order.arrival_mid),
-                (intent.at - quoted_at).total_seconds() if quoted_at else None,
-            )
+            found[fill.activity_id] = of_order(fill, order, record.intent)
     return found
+
+
+def of_order(fill: Fill, order: Order, intent: Intent) -> FillSlippage:
+    """Return the slippage of a fill of this order, which this intent asked for."""
+    quoted_at = intent.send_mid_at
+    return FillSlippage(
+        slippage(fill, intent.decision_mid),
+        slippage(fill, intent.send_mid),
+        slippage(fill, order.arrival_mid),
+        (intent.at - quoted_at).total_seconds() if quoted_at else None,
+    )
 
 
 def totals(found: Sequence[FillSlippage]) -> tuple[TotalSlippage, ...]:

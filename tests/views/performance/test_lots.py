@@ -21,6 +21,7 @@ from tradebot.model.trade import trades
 from tradebot.views.performance.lots import ClosedLot, OpenLot, closed_lots, open_lots
 
 D = Decimal
+Trip = tuple[str, str, int]
 
 
 @st.composite
@@ -34,21 +35,26 @@ def hurried(draw: st.DrawFn) -> list[OwnedFill]:
     return made
 
 
-def adds_up(fills: Sequence[OwnedFill], within: Decimal = D(0)) -> None:
+def either(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> list[ClosedLot | OpenLot]:
+    return [*closed, *held]
+
+
+def adds_up(fills: Sequence[OwnedFill], within: str = "0") -> None:
     """Assert that the pieces of each position are its trade, and what is held of it."""
-    closed, held = defaultdict[object, list[ClosedLot]](list), defaultdict[object, list[OpenLot]](list)
+    closed, held = defaultdict[Trip, list[ClosedLot]](list), defaultdict[Trip, list[OpenLot]](list)
     for lot in closed_lots(fills):
         closed[lot.strategy, lot.symbol, lot.trip].append(lot)
     for piece in open_lots(fills):
         held[piece.strategy, piece.symbol, piece.trip].append(piece)
-    trips = defaultdict[object, int](int)
+    trips = defaultdict[tuple[str, str], int](int)
     for trade in trades(fills):
         key = (trade.strategy, trade.symbol, trips[trade.strategy, trade.symbol])
         trips[trade.strategy, trade.symbol] += 1
         gone, left = closed.pop(key, []), held.pop(key, [])
-        assert {lot.trade for lot in (*gone, *left)} == {(trade.strategy, trade.symbol, trade.opened_at)}
-        assert {lot.side for lot in (*gone, *left)} == {trade.side}
-        assert abs(sum((lot.gross_usd for lot in gone), D(0)) - trade.realized_before_fees_usd) <= within
+        lots = either(gone, left)
+        assert {lot.trade for lot in lots} == {(trade.strategy, trade.symbol, trade.opened_at)}
+        assert {lot.side for lot in lots} == {trade.side}
+        assert abs(sum((lot.gross_usd for lot in gone), D(0)) - trade.realized_before_fees_usd) <= D(within)
         assert sum((lot.quantity for lot in left), D(0)) * trade.side.sign == trade.open_quantity
         assert tuple(dict.fromkeys(lot.exit_order for lot in gone if lot.exit_order)) == trade.exit_orders
     assert (closed, held) == ({}, {})
@@ -59,7 +65,7 @@ def test_the_pieces_of_a_position_add_up_to_its_trade(fills: list[OwnedFill]) ->
     adds_up(fills)
     realized = sum((position.realized_pnl for position in Totals.of(fills).positions.values()), D(0))
     assert sum((lot.gross_usd for lot in closed_lots(fills)), D(0)) == realized
-    assert all(lot.quantity > 0 for lot in (*closed_lots(fills), *open_lots(fills)))
+    assert all(lot.quantity > 0 for lot in either(closed_lots(fills), open_lots(fills)))
 
 
 @given(fills=hurried())
@@ -105,7 +111,7 @@ def test_a_split_restates_each_piece_and_realizes_nothing(side: int) -> None:
     sold(scene, "4", "110")
     assert happens(scene, activity("SPLIT", quantity=str(11 * side)), averages={"AAPL": "50.68"}).findings == ()
     fills = scene.ledger.fills()
-    adds_up(fills, within=D("1e-9"))
+    adds_up(fills, within="1e-9")
     assert [(lot.quantity, lot.exit_order) for lot in closed_lots(fills)] == [(D(4), "venue-out")]
     found = [(lot.quantity, lot.entry_price, lot.entry_fill, lot.opened_at) for lot in open_lots(fills)]
     assert found == [(D(12), D(50), "fill-1", ago(300)), (D(10), D("51.5"), "fill-2", ago(300))]
@@ -132,5 +138,5 @@ def test_a_renamed_piece_is_one_with_the_fill_that_bought_it() -> None:
     )
     fills = scene.ledger.fills()
     adds_up(fills)
-    assert {lot.symbol for lot in (*closed_lots(fills), *open_lots(fills))} == {"PEAR"}
+    assert {lot.symbol for lot in either(closed_lots(fills), open_lots(fills))} == {"PEAR"}
     assert [(lot.quantity, lot.entry_fill) for lot in open_lots(fills)] == [(D(4), "fill-1"), (D(5), "fill-2")]

@@ -42,7 +42,10 @@ class OpenLot:
 
 @dataclass(frozen=True, slots=True)
 class ClosedLot:
-    """A piece of a position that one fill closed. The order ids are empty if no order made the fill; see OpenLot."""
+    """A piece of a position that one fill closed; see OpenLot. An order's id is empty if no order made the fill.
+
+    Quantity and prices are in the shares of its last day: a later split doesn't restate them.
+    """
 
     strategy: str
     symbol: str
