@@ -1,41 +1,17 @@
 """How much an account was invested and traded, and what that cost."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import accumulate
 from typing import NamedTuple
 
-from tradebot.model.bar import Session
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance.lots import ClosedLot, OpenLot, closed_lots, open_lots
+from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.returns import Path
 
 _ZERO = Decimal(0)
-
-
-class SessionClock:
-    """Time in which the exchange is open, in seconds since the first of some sessions."""
-
-    def __init__(self, sessions: Sequence[Session]) -> None:
-        self._sessions = sessions
-        self._opens = [session.open for session in sessions]
-        lengths = ((session.close - session.open).total_seconds() for session in sessions)
-        self._before = list(accumulate(lengths, initial=0.0))
-
-    def reached(self, at: datetime) -> float:
-        """Return how many seconds of sessions have passed at a moment."""
-        place = bisect_right(self._opens, at) - 1
-        if place < 0:
-            return 0.0
-        session = self._sessions[place]
-        return self._before[place] + (min(at, session.close) - session.open).total_seconds()
-
-    def between(self, start: datetime, end: datetime) -> float:
-        """Return how many seconds of sessions lie between two moments."""
-        return max(self.reached(end) - self.reached(start), 0.0)
 
 
 class Held(NamedTuple):
@@ -56,18 +32,19 @@ class Exposure(NamedTuple):
     net: float
 
 
-def exposure(fills: Sequence[OwnedFill], path: Path, sessions: Sequence[Session]) -> Exposure | None:
-    """Return the average exposure along a path; None if there is no open time, or no equity."""
+def exposure(fills: Sequence[OwnedFill], path: Path, market: MarketTime) -> Exposure | None:
+    """Return the average exposure along a path; None if there is no equity, no open time, or an unknown session."""
     average = average_equity(path)
     if path.start is None or not path.steps or average is None:
         return None
-    start, end, clock = path.start.at, path.steps[-1].after.at, SessionClock(sessions)
-    whole = clock.between(start, end)
+    start, end = path.start.at, path.steps[-1].after.at
+    whole = market.between_s(start, end)
     if not whole:
         return None
     gross = net = 0.0
     for piece in _pieces(fills, end):
-        weighted = piece.cost_usd * clock.between(max(piece.start, start), min(piece.end, end))
+        first, last = max(piece.start, start), min(piece.end, end)
+        weighted = piece.cost_usd * (market.between_s(first, last) or 0.0) if first < last else 0.0
         gross, net = gross + abs(weighted), net + weighted
     return Exposure(gross / whole / average, net / whole / average)
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from tradebot.text import counted, counted_kind
 from tradebot.views.performance.activity import Exposure
 from tradebot.views.performance.curve import Benchmark, Rates
+from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.report import Block, Figure
 from tradebot.views.performance.returns import Path
 
@@ -15,7 +16,7 @@ NAMED = 5
 
 
 def assumptions(
-    path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None, *, fees_known: bool
+    path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None
 ) -> Mapping[Block, tuple[str, ...]]:
     """Return the assumptions of each block that has any of its own."""
     return {
@@ -27,11 +28,7 @@ def assumptions(
             "Exposure is what positions cost, over the time in which the exchange was open, as a fraction of the "
             "average equity. Turnover is half of what was bought and sold, over the average equity.",
         ),
-        Block.TRADES: (
-            "A trade counts once, when it is closed, and after fees."
-            if fees_known
-            else "A trade counts once, when it is closed, and before fees: not every trade's share of them is known.",
-        ),
+        Block.TRADES: ("A trade counts once, when it is closed, and after fees.", ASSUMPTION),
         Block.REFUSALS: (
             "A refused trade is entered at the open of the next minute's bar and held until the close, before costs.",
         ),

@@ -198,10 +198,12 @@ class RefusalsWorth:
 class TradeRow:
     """One round trip, or a position that is still open (`closed_at` is None and the amounts are of what is closed).
 
-    `fees_usd` is its share of the day's fees, and None if it isn't known; `net_usd` is None then too. `fraction` is the
-    profit before fees as a fraction of what was paid for the closed shares.
+    `id` is its name for `tradebot trades`. `fees_usd` is its share of the days' fees (a charge is negative), and
+    `net_usd` is the gross with it. `fraction` is the profit before fees as a fraction of what was paid for the closed
+    shares, and `r` the net profit as a multiple of the initial risk; None if it isn't known.
     """
 
+    id: str
     strategy: str
     symbol: str
     side: str
@@ -211,9 +213,10 @@ class TradeRow:
     entry_price: Decimal
     exit_price: Decimal | None
     gross_usd: Decimal
-    fees_usd: Decimal | None
-    net_usd: Decimal | None
+    fees_usd: Decimal
+    net_usd: Decimal
     fraction: float | None
+    r: float | None
     reasons: tuple[str, ...]
     entry_score: float | None
 

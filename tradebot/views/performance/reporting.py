@@ -14,10 +14,11 @@ from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
+from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.report import AccountReport, Cut, Earned, RefusalsWorth, TradeRow
 from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
 from tradebot.views.performance.returns import Path, Transfer, path
-from tradebot.views.performance.trade_figures import fees_known, trade_figures
+from tradebot.views.performance.trade_figures import trade_figures
 from tradebot.views.slippage import TotalSlippage
 
 DEEPEST = 5
@@ -61,14 +62,13 @@ def transfers(history: History) -> list[Transfer]:
 def account_report(of: Material) -> AccountReport:
     """Return the report of one account."""
     way = path(of.history, transfers(of.history), of.sessions, of.days)
-    exposed = exposure(of.history.fills, way, of.sessions)
+    exposed = exposure(of.history.fills, way, MarketTime(of.sessions))
     rates = Rates(of.cash_yearly, exposed.gross if exposed else None)
     rows = frame(way, of.benchmark, rates) if way.steps else None
     curve = points(way, rows) if rows is not None else ()
     returns = return_figures(returns_of(way.returns, way, rates))
     activity = activity_figures(way, exposed, traded_usd(of.history.fills, way), -of.earned.fees_usd, of.costs)
     of_trades = trade_figures(of.trades)
-    closed = [trade for trade in of.trades if trade.closed_at is not None]
     return AccountReport(
         label=of.label,
         account=of.history.account,
@@ -90,7 +90,7 @@ def account_report(of: Material) -> AccountReport:
         cuts=of.cuts,
         refusals=of.refusals,
         unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades)), *of.unknown),
-        assumptions=assumptions(way, of.benchmark, rates, exposed, fees_known=fees_known(closed)),
+        assumptions=assumptions(way, of.benchmark, rates, exposed),
     )
 
 

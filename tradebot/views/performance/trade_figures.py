@@ -16,9 +16,9 @@ TRADES = "closed trades"
 
 
 def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
-    """Return the figures of the trades that are closed, by their profit after fees if all of those are known."""
+    """Return the figures of the trades that are closed, by their profit after fees."""
     closed = [trade for trade in trades if trade.closed_at is not None]
-    made = [float(amount_usd(trade, with_fees=fees_known(closed))) for trade in closed]
+    made = [float(trade.net_usd) for trade in closed]
     wins, losses = [each for each in made if each > 0], [-each for each in made if each < 0]
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
     return (
@@ -36,16 +36,6 @@ def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
             of=TRADES,
         ),
     )
-
-
-def fees_known(trades: Sequence[TradeRow]) -> bool:
-    """Return True if each trade's share of the fees is known."""
-    return all(trade.net_usd is not None for trade in trades)
-
-
-def amount_usd(trade: TradeRow, *, with_fees: bool) -> float:
-    """Return what a trade made in USD, after fees or before them."""
-    return float(trade.net_usd if with_fees and trade.net_usd is not None else trade.gross_usd)
 
 
 def _win_rate(wins: int, count: int) -> Figure:
