@@ -36,6 +36,7 @@ VERBS: Mapping[str, str] = {
     "orders": "commands.orders",
     "fills": "commands.fills",
     "events": "commands.events",
+    "report": "commands.report.verb",
     "adopt": "commands.adopt",
     "flatten": "commands.flatten",
     "backup": "commands.backup",

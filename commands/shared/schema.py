@@ -49,6 +49,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "positions": ("commands.positions:Positions",),
     "orders": ("commands.orders:Orders",),
     "fills": ("commands.fills:Fills",),
+    "report": ("tradebot.views.performance.report:Report",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
     "backup": ("commands.backup:Backups",),
     "restore": ("commands.recover.verb:Recovered",),
