@@ -3,7 +3,7 @@
 import hashlib
 from base64 import b32encode
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ from tradebot.model.cash import CashKind
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, NINE_PLACES, Kept, Key, OwnedFill
 from tradebot.model.trade import Trade, trades
+from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.fees import allotted
 from tradebot.views.performance.history import History
@@ -140,7 +141,6 @@ class TradeRow:
     slippage: tuple[TotalSlippage, ...]
     tags: tuple[str, ...]
     note: str
-    lots: tuple[LotRow, ...]
 
     @property
     def key(self) -> Key:
@@ -165,19 +165,29 @@ class _Trip:
         return min(self.lots, key=lambda lot: lot.opened_at)
 
 
-def trade_rows(history: History, market: MarketTime) -> tuple[TradeRow, ...]:
-    """Return a row for each position of ours, in the order in which they were opened.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All trades in the order in which they were opened, and their lots in that of their exits, held ones last."""
+
+    trades: tuple[TradeRow, ...]
+    lots: tuple[LotRow, ...]
+
+
+def rows_of(history: History, market: MarketTime) -> Rows:
+    """Return a row for each position of ours, and for each piece of it.
 
     `market` tells how long the market was open. Each fee is shared among the trades that sold on its day.
     """
     pieces = _pieces(history)
-    rows = _Rows(history, market, pieces)
-    counts, found = defaultdict[tuple[str, str], int](int), list[TradeRow]()
+    making = _Rows(history, market, pieces)
+    counts, found, lots = defaultdict[tuple[str, str], int](int), list[TradeRow](), list[LotRow]()
     for trade in trades(history.fills):
-        place = (trade.strategy, trade.symbol)
-        found.append(rows.row(trade, pieces[*place, counts[place]]))
+        strategy, symbol = place = (trade.strategy, trade.symbol)
+        trip = pieces[strategy, symbol, counts[place]]
         counts[place] += 1
-    return tuple(found)
+        found.append(making.row(trade, trip))
+        lots += making.lots(trip)
+    return Rows(tuple(found), tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
 
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
@@ -208,7 +218,7 @@ class _Rows:
     def row(self, trade: Trade, trip: _Trip) -> TradeRow:
         """Return the row of one trade."""
         history, key = self.history, (trade.strategy, trade.symbol, trade.opened_at)
-        kept, note, name = history.kept.get(key, Kept()), history.notes.get(key), _name(trip)
+        kept, note = history.kept.get(key, Kept()), self._note(trade, trip)
         until = trade.closed_at or history.at
         risk = self._risk(trade, trip, kept)
         fees = sum((fee for _, fee in (*trip.closed, *trip.held)), _ZERO)
@@ -216,7 +226,7 @@ class _Rows:
         mark = history.marks.get(trade.symbol) if trip.held else None
         best, worst = self._extremes(trade, trip, kept)
         return TradeRow(
-            id=name,
+            id=_name(trip),
             strategy=trade.strategy,
             symbol=trade.symbol,
             side="long" if trade.side is Side.BUY else "short",
@@ -246,11 +256,15 @@ class _Rows:
             slippage=totals(self._slippages(trip)),
             tags=note.tags if note else (),
             note=note.note if note else "",
-            lots=(
-                *(self._closed(name, lot, fee) for lot, fee in trip.closed),
-                *(self._held(name, lot, fee, mark) for lot, fee in trip.held),
-            ),
         )
+
+    def lots(self, trip: _Trip) -> Iterator[LotRow]:
+        """Yield the rows of a trade's pieces."""
+        name = _name(trip)
+        for lot, fees in trip.closed:
+            yield self._closed(name, lot, fees)
+        for piece, fees in trip.held:
+            yield self._held(name, piece, fees)
 
     def _source(self, trip: _Trip) -> Source:
         lot = trip.first
@@ -260,10 +274,19 @@ class _Rows:
             return Source.ADOPTED if lot.strategy == ADOPTED else own
         return _SOURCES.get(lot.entry_origin, Source.RECOVERED)
 
+    def _note(self, trade: Trade, trip: _Trip) -> TradeNote | None:
+        """Return the last note of a trade; it may have been written before the symbol was renamed."""
+        written = (self.history.notes.get((trade.strategy, name, trade.opened_at)) for name in self._names(trade, trip))
+        return max((note for note in written if note), key=lambda note: note.at, default=None)
+
+    def _names(self, trade: Trade, trip: _Trip) -> dict[str, None]:
+        """Return the symbols that a trade has had."""
+        return dict.fromkeys((trade.symbol, *(self.fills[lot.entry_fill].fill.symbol for lot in trip.lots)))
+
     def _risk(self, trade: Trade, trip: _Trip, kept: Kept) -> Risk | None:
         raw = self._entered(trip)
         entered = [Entered(owned.fill.at, owned.fill.quantity, owned.fill.price) for owned in raw]
-        names = dict.fromkeys((trade.symbol, *(owned.fill.symbol for owned in raw)))
+        names = self._names(trade, trip)
         stop = self.stops.first_of(trade, names)
         return initial_risk(trade, entered, stop, kept.stop_loss_fraction, self._restated_at(trade, names))
 
@@ -280,7 +303,7 @@ class _Rows:
 
     def _extremes(self, trade: Trade, trip: _Trip, kept: Kept) -> tuple[Decimal | None, Decimal | None]:
         """Return the best and the worst price that passes saw; what it was closed at was seen, too."""
-        names = {self.fills[lot.entry_fill].fill.symbol for lot in trip.lots} | {trade.symbol}
+        names = self._names(trade, trip)
         exits = [lot.exit_price for lot, _ in trip.closed] if self._restated_at(trade, names) is None else []
         best, worst = (max, min) if trade.side is Side.BUY else (min, max)
         return (
@@ -317,7 +340,8 @@ class _Rows:
             net_usd=lot.gross_usd + fees,
         )
 
-    def _held(self, trade_id: str, lot: OpenLot, fees: Decimal, mark: Decimal | None) -> LotRow:
+    def _held(self, trade_id: str, lot: OpenLot, fees: Decimal) -> LotRow:
+        mark = self.history.marks.get(lot.symbol)
         row = self._lot(trade_id, lot, self.history.at, fees)
         return row if mark is None else replace(row, open_usd=_open(lot, mark))
 
@@ -370,9 +394,3 @@ def _price(average: Decimal) -> Decimal:
 
 def _open(lot: OpenLot, mark: Decimal) -> Decimal:
     return lot.side.sign * lot.quantity * (mark - lot.entry_price)
-
-
-def lot_rows(rows: Sequence[TradeRow]) -> tuple[LotRow, ...]:
-    """Return the pieces of these trades, the oldest exit first; those that are held come last."""
-    pieces = [lot for row in rows for lot in row.lots]
-    return tuple(sorted(pieces, key=lambda lot: (lot.closed_at is None, lot.closed_at or lot.opened_at)))
