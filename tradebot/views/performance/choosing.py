@@ -8,7 +8,7 @@ from decimal import Decimal
 from tradebot.exits.why import parse
 from tradebot.model.kind import NEW_YORK
 from tradebot.views.performance.days import EVER, Days
-from tradebot.views.performance.trades import LotRow, Status, TradeRow
+from tradebot.views.performance.trade_row import LotRow, Status, TradeRow
 
 _ZERO = Decimal(0)
 
