@@ -64,9 +64,7 @@ def run(app: "App", name: str, text: str | None, tags: Sequence[str], untag: Seq
     note = row.note if text is None else clean(text).strip()
     app.ledger.note_trade(TradeNote(row.key, tuple(kept), note, caller(), datetime.now(UTC)))
     data = Noted(row.id, row.strategy, row.symbol, row.opened_at, tuple(kept), note)
-    return Report(
-        "trades-note", data, lambda out: _render(out, row, data), mode=app.mode_name, account=app.account_tail
-    )
+    return Report("trades-note", data, lambda out: _show(out, row, data), mode=app.mode_name, account=app.account_tail)
 
 
 def found(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
@@ -104,7 +102,7 @@ def _tags(typed: Sequence[str]) -> list[str]:
     return names
 
 
-def _render(console: "Console", row: "TradeRow", data: Noted) -> None:
+def _show(console: "Console", row: "TradeRow", data: Noted) -> None:
     which = f"{row.side} {clean(row.symbol)} of {row.strategy}, opened {when(row.opened_at, MINUTE)}"
     console.print(f"Noted on trade {data.id}: {which}, {row.status.value}", markup=False)
     if data.tags:

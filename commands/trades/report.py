@@ -27,7 +27,7 @@ OPEN = "What is held is valued at the price that the last pass saw."
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """The chosen trades in the order in which they were opened, or their lots in the order of their exits, oldest first.
+    """The chosen trades in the order in which they were opened, and their lots in the order of their exits.
 
     `as_of` is the last recorded moment. `known` counts all trades in the books, chosen or not. `lots` are only filled
     by --lots. `slippage` is that of all fills of the trades together, and `assumptions` are what the figures rest on.
