@@ -44,6 +44,7 @@ def read_history(app: "App") -> "History":
             at=max((at for at in (*times, mark.at if mark else None) if at is not None), default=None),
             marks=next((end.marks for end in reversed(ends) if end.marks), {}),
             acknowledged=ledger.acknowledged(),
+            stops=ledger.past.stops(),
         )
 
 
