@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 from typing import NamedTuple
 
 HEIGHT = 12
@@ -32,7 +33,9 @@ def drawn(lines: Sequence[Line], width: int, height: int = HEIGHT) -> list[str]:
     field = [[" "] * columns for _ in range(height)]
     for line in reversed(lines):
         _put(field, line, days, (low, high))
-    rows = [f"{_label(row, height, low, high):>{LABEL - 2}} ┤{''.join(cells).rstrip()}" for row, cells in enumerate(field)]
+    rows = [
+        f"{_label(row, height, low, high):>{LABEL - 2}} ┤{''.join(cells).rstrip()}" for row, cells in enumerate(field)
+    ]
     first, last = str(days[0]), str(days[-1])
     axis = f"{first}{last:>{max(columns - len(first), len(last) + 1)}}"
     legend = "  ".join(f"{line.mark} {line.name}" for line in lines)
@@ -71,7 +74,7 @@ def _row(value: float, reach: tuple[float, float], height: int) -> float:
 
 def _at(known: Sequence[tuple[int, float]], place: float) -> int | None:
     """Return the row of a line at a place between its dates; None outside of them."""
-    for (start, first), (end, last) in zip(known, known[1:], strict=False):
+    for (start, first), (end, last) in pairwise(known):
         if start <= place <= end:
             return round(first + (last - first) * (place - start) / (end - start))
     return None

@@ -30,31 +30,28 @@ class Priced(NamedTuple):
     problem: str = ""
 
 
-def read(app: "App", label: str, days: "Days", progress: "Progress") -> "AccountReport":
-    """Read one account's past and report it; raise DamagedBooksError, naming the row, if its books are damaged."""
+def read(app: "App", label: str, days: "Days", progress: "Progress") -> "tuple[AccountReport, datetime | None]":
+    """Read one account's past and report it; the moment is the last one that was recorded.
+
+    Raises DamagedBooksError, naming the row, if the books are damaged.
+    """
     from commands.shared.history import read_history
-    from tradebot.views.performance.market_time import MarketTime
-    from tradebot.views.performance.report_trades import report_trades
     from tradebot.views.performance.reporting import Material, account_report
-    from tradebot.views.performance.trades import trade_rows
 
     history = read_history(app)
-    sessions = _sessions(app, history)
-    priced = _priced(app, history)
-    refusals, problem = _refusals(app, history, days, progress)
-    return account_report(
-        Material(
-            label=label,
-            history=history,
-            sessions=sessions,
-            benchmark=priced.benchmark,
-            cash_yearly=float(app.settings.report.cash_rate or 0),
-            trades=report_trades(trade_rows(history, MarketTime(sessions)), days),
-            refusals=refusals,
-            days=days,
-            unknown=tuple(filter(None, (priced.problem, problem))),
-        )
+    sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
+    refusals, why_not = _refusals(app, history, days, progress)
+    material = Material(
+        label=label,
+        history=history,
+        sessions=sessions,
+        benchmark=benchmark,
+        cash_yearly=float(app.settings.report.cash_rate or 0),
+        refusals=refusals,
+        days=days,
+        unknown=tuple(filter(None, (problem, why_not))),
     )
+    return account_report(material), history.at
 
 
 def _sessions(app: "App", history: "History") -> "Sequence[Session]":
@@ -64,9 +61,7 @@ def _sessions(app: "App", history: "History") -> "Sequence[Session]":
 
     if history.opened_at is None or history.at is None:
         return ()
-    return calendar.sessions(
-        app.ledger_view, exchange_sessions, (history.opened_at - BEFORE).date(), history.at.date()
-    )
+    return calendar.sessions(app.ledger_view, exchange_sessions, (history.opened_at - BEFORE).date(), history.at.date())
 
 
 def _priced(app: "App", history: "History") -> Priced:

@@ -240,11 +240,11 @@ def _render_cut(out: "Console", cut: "Cut") -> None:
         return
     out.print()
     names = ("trades", "realized", "open", "fees", "dividends", "interest", "other", "total USD")
-    table = Table(f"By {cut.by}", *map(number, names))
+    table = Table(f"By {cut.label}", *map(number, names))
     for row in cut.rows[:SHOWN_ROWS]:
         amounts = (row.realized_usd, row.open_usd, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd)
         cells = (f"{amount:+,.2f}" if amount else "" for amount in amounts)
-        count = "" if row.trades is None else f"{row.trades:,}"
+        count = f"{row.trades:,}" if row.trades else ""
         table.row(escape(clean(row.name)), count, *cells, f"{row.total_usd:+,.2f}")
     out.print(table)
     if len(cut.rows) > SHOWN_ROWS:

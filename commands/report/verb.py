@@ -1,6 +1,5 @@
 """`tradebot report`: what an account earned, how sure that is, and what it is compared with."""
 
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +11,11 @@ from commands.shared.surface import Config, Json, Report, StateDir, finish, open
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tradebot.ports.world import Progress
-    from tradebot.views.performance import report
     from tradebot.views.performance.days import Days
+    from tradebot.views.performance.report import AccountReport
 
 MOST = 2
 Folders = Annotated[
@@ -31,9 +32,7 @@ def run(folders: Sequence[str], state_dir: str | None, config: str | None, days:
     from tradebot.views.performance.report import Report as Data
 
     with progress_bar("measuring refusals") as progress:
-        read = [_read(folder, None, days, progress) for folder in folders] or [
-            _read(state_dir, config, days, progress)
-        ]
+        read = [_read(folder, None, days, progress) for folder in folders] or [_read(state_dir, config, days, progress)]
     accounts = tuple(account for account, _ in read)
     data = Data(max((at for _, at in read if at), default=None), days.first, days.last, accounts)
     mode, account = (accounts[0].mode, accounts[0].account) if len(accounts) == 1 else (None, None)
@@ -42,7 +41,7 @@ def run(folders: Sequence[str], state_dir: str | None, config: str | None, days:
 
 def _read(
     folder: str | None, config: str | None, days: "Days", progress: "Progress"
-) -> "tuple[report.AccountReport, report.datetime | None]":
+) -> "tuple[AccountReport, datetime | None]":
     from commands.report.reading import read
 
     with opened(folder, config) as bot:

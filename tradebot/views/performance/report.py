@@ -154,10 +154,10 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class CutRow:
-    """What one strategy, symbol or reason contributed, in USD; `trades` counts round trips, None if it has none."""
+    """What one strategy, symbol or reason contributed, in USD; `trades` counts the round trips that ended."""
 
     name: str
-    trades: int | None
+    trades: int
     realized_usd: Decimal
     open_usd: Decimal
     fees_usd: Decimal
@@ -169,9 +169,13 @@ class CutRow:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The whole profit, divided by strategy, symbol, exit reason or entry component; the rows add up to `total_usd`."""
+    """The whole profit, divided by strategy, symbol, exit reason …; the rows add up to `total_usd`.
+
+    `by` is the word of `tradebot pnl --by`, and `label` is for people.
+    """
 
     by: str
+    label: str
     rows: tuple[CutRow, ...]
     total_usd: Decimal
 

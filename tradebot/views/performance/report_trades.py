@@ -1,25 +1,14 @@
 """The trades of a report: the round trips that ended in its span, and the positions that are still held."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from tradebot.model.kind import NEW_YORK
-from tradebot.views.performance import trades
-from tradebot.views.performance.days import Days
+from tradebot.views.performance import trade_row
 from tradebot.views.performance.report import TradeRow
+from tradebot.views.slippage import TotalSlippage, summed
 
 
-def report_trades(rows: Iterable[trades.TradeRow], days: Days) -> tuple[TradeRow, ...]:
-    """Return the round trips that were closed in a span, and the positions opened by its end that are held today."""
-    return tuple(_row(row) for row in rows if _belongs(row, days))
-
-
-def _belongs(row: trades.TradeRow, days: Days) -> bool:
-    if row.closed_at is not None:
-        return days.has(row.closed_at)
-    return not days.is_after(row.opened_at.astimezone(NEW_YORK).date())
-
-
-def _row(row: trades.TradeRow) -> TradeRow:
+def report_trade(row: trade_row.TradeRow) -> TradeRow:
+    """Return what a report says of a trade."""
     cost = row.closed_quantity * row.entry_price
     return TradeRow(
         id=row.id,
@@ -39,3 +28,8 @@ def _row(row: trades.TradeRow) -> TradeRow:
         reasons=row.reasons,
         entry_score=row.entry_score,
     )
+
+
+def slippage_of(rows: Sequence[trade_row.TradeRow]) -> tuple[TotalSlippage, ...]:
+    """Return the slippage of all fills of these trades together, against each midpoint."""
+    return tuple(summed(list(column)) for column in zip(*(row.slippage for row in rows), strict=True))

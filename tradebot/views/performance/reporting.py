@@ -11,15 +11,19 @@ from tradebot.views.performance.activity import exposure, traded_usd
 from tradebot.views.performance.activity_figures import activity_figures
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
 from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.choosing import Choice, chosen
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.market_time import MarketTime
-from tradebot.views.performance.report import AccountReport, Cut, Earned, RefusalsWorth, TradeRow
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.report import AccountReport, RefusalsWorth
+from tradebot.views.performance.report_profit import cuts_of, earned_in
+from tradebot.views.performance.report_trades import report_trade, slippage_of
 from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
 from tradebot.views.performance.returns import Path, Transfer, path
 from tradebot.views.performance.trade_figures import trade_figures
-from tradebot.views.slippage import TotalSlippage
+from tradebot.views.performance.trades import rows_of
 
 DEEPEST = 5
 """How many drawdowns a report lists."""
@@ -38,10 +42,6 @@ class Material:
     sessions: Sequence[Session]
     benchmark: Benchmark
     cash_yearly: float
-    earned: Earned
-    trades: tuple[TradeRow, ...]
-    cuts: tuple[Cut, ...]
-    costs: tuple[TotalSlippage, ...]
     refusals: tuple[RefusalsWorth, ...] = ()
     days: Days = EVER
     unknown: tuple[str, ...] = field(default=())
@@ -61,14 +61,18 @@ def transfers(history: History) -> list[Transfer]:
 
 def account_report(of: Material) -> AccountReport:
     """Return the report of one account."""
+    market = MarketTime(of.sessions)
+    trips = chosen(rows_of(of.history, market).trades, Choice(of.days))
+    known = breakdown(of.history)
+    earned, trades = earned_in(known, of.days), tuple(map(report_trade, trips))
     way = path(of.history, transfers(of.history), of.sessions, of.days)
-    exposed = exposure(of.history.fills, way, MarketTime(of.sessions))
+    exposed = exposure(of.history.fills, way, market)
     rates = Rates(of.cash_yearly, exposed.gross if exposed else None)
     rows = frame(way, of.benchmark, rates) if way.steps else None
     curve = points(way, rows) if rows is not None else ()
     returns = return_figures(returns_of(way.returns, way, rates))
-    activity = activity_figures(way, exposed, traded_usd(of.history.fills, way), -of.earned.fees_usd, of.costs)
-    of_trades = trade_figures(of.trades)
+    activity = activity_figures(way, exposed, traded_usd(of.history.fills, way), -earned.fees_usd, slippage_of(trips))
+    of_trades = trade_figures(trades)
     return AccountReport(
         label=of.label,
         account=of.history.account,
@@ -78,7 +82,7 @@ def account_report(of: Material) -> AccountReport:
         sessions=len(way.sessions),
         missing=way.missing,
         benchmark=of.benchmark.symbol if of.benchmark.closes else None,
-        earned=of.earned,
+        earned=earned,
         curve=curve,
         returns=returns,
         comparisons=comparisons(way, rows, rates),
@@ -86,8 +90,8 @@ def account_report(of: Material) -> AccountReport:
         drawdowns=drawdowns(curve, DEEPEST),
         activity=activity,
         trade_figures=of_trades,
-        trades=of.trades,
-        cuts=of.cuts,
+        trades=trades,
+        cuts=cuts_of(known, of.days),
         refusals=of.refusals,
         unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades)), *of.unknown),
         assumptions=assumptions(way, of.benchmark, rates, exposed),
