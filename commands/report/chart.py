@@ -82,7 +82,8 @@ def _dates(account: AccountReport) -> list[float]:
     """Return when the points of a curve are, as matplotlib counts days."""
     from matplotlib.dates import date2num
 
-    return [float(date2num(point.session)) for point in account.curve]
+    found = date2num([point.session for point in account.curve])  # type: ignore[no-untyped-call]
+    return [float(each) for each in found]
 
 
 def _percent(values: Sequence[float | None]) -> list[float]:
