@@ -8,24 +8,28 @@ from typing import NamedTuple
 HEIGHT = 12
 LABEL = 9
 """How wide the labels at the left are, with the axis."""
-NARROWEST = 20
+NARROWEST = 24
+
+
+Place = tuple[date, bool]
+"""Where a point lies: at the end of a session or, if False, at the start of the books on that day."""
 
 
 class Line(NamedTuple):
-    """A line of growth by date, 1 at its start; its mark is one character, and its name says what it is."""
+    """A line of growth by place, 1 at its start; its mark is one character, and its name says what it is."""
 
     mark: str
     name: str
-    values: Mapping[date, float]
+    values: Mapping[Place, float]
 
 
 def drawn(lines: Sequence[Line], width: int, height: int = HEIGHT) -> list[str]:
-    """Return the lines of a plot; what comes first lies on top. There must be two dates or more.
+    """Return the lines of a plot; what comes first lies on top. There must be two places or more.
 
     Growth is shown in percent since the start.
     """
     days = sorted({day for line in lines for day in line.values})
-    columns = min(max(width - LABEL, NARROWEST), 4 * len(days))
+    columns = min(max(width - LABEL, NARROWEST), max(4 * len(days), NARROWEST))
     values = [value for line in lines for value in line.values.values()]
     low, high = min(values), max(values)
     if high == low:
@@ -36,7 +40,7 @@ def drawn(lines: Sequence[Line], width: int, height: int = HEIGHT) -> list[str]:
     rows = [
         f"{_label(row, height, low, high):>{LABEL - 2}} ┤{''.join(cells).rstrip()}" for row, cells in enumerate(field)
     ]
-    first, last = str(days[0]), str(days[-1])
+    first, last = str(days[0][0]), str(days[-1][0])
     axis = f"{first}{last:>{max(columns - len(first), len(last) + 1)}}"
     legend = "  ".join(f"{line.mark} {line.name}" for line in lines)
     return [*rows, f"{'':>{LABEL - 1}}{axis}", f"{'':>{LABEL - 1}}{legend}"]
@@ -50,7 +54,7 @@ def _label(row: int, height: int, low: float, high: float) -> str:
     return f"{100 * (value - 1):+.2f}%"
 
 
-def _put(field: list[list[str]], line: Line, days: Sequence[date], reach: tuple[float, float]) -> None:
+def _put(field: list[list[str]], line: Line, days: Sequence[Place], reach: tuple[float, float]) -> None:
     """Draw one line; between two dates it is straight, and what jumps over rows is filled."""
     height, columns = len(field), len(field[0])
     places = {day: place for place, day in enumerate(days)}

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
-from commands.report.plot import Line, drawn
+from commands.report.plot import Line, Place, drawn
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.text import counted
@@ -13,7 +13,7 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.views.performance.report import AccountReport, Block, Cut, Figure, Report, TradeRow
+    from tradebot.views.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
 
 MARKS = "●○"
 """How the curves of accounts are drawn."""
@@ -81,17 +81,21 @@ def _render_curve(out: "Console", data: "Report") -> None:
 def _lines(accounts: "Sequence[AccountReport]") -> Iterable[Line]:
     for mark, account in zip(MARKS, accounts, strict=False):
         name = clean(account.label) if len(accounts) > 1 else "account"
-        yield Line(mark, name, {point.session: point.index for point in account.curve})
+        yield Line(mark, name, {_place(point): point.index for point in account.curve})
     first = accounts[0]
     if not first.benchmark or not first.curve:
         return
     leverage = next((figure.value for figure in first.activity if figure.name == "exposure"), None)
-    held = {point.session: point.benchmark for point in first.curve if point.benchmark is not None}
-    leveled = {point.session: each for point in first.curve if (each := point.benchmark_leveled) is not None}
+    held = {_place(point): point.benchmark for point in first.curve if point.benchmark is not None}
+    leveled = {_place(point): each for point in first.curve if (each := point.benchmark_leveled) is not None}
     if len(leveled) > 1 and leverage is not None:
         yield Line("+", f"{first.benchmark} at {leverage:.0%}", leveled)
     if len(held) > 1:
         yield Line("-", first.benchmark, held)
+
+
+def _place(point: "CurvePoint") -> Place:
+    return point.session, not point.is_start
 
 
 def _render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
