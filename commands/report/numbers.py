@@ -28,12 +28,12 @@ def number(value: float, unit: "Unit", name: str = "") -> str:
     if unit is Unit.RATIO:
         return f"{value + 0.0:.2f}"
     if name in UNSIGNED:
-        return f"{value:.1%}"
+        return f"{value + 0.0:.1%}"
     return f"{signed(100 * value, 3 if name == 'mean_return' else 2)}%"
 
 
-UNSIGNED = frozenset({"volatility", "psr", "win_rate", "exposure"})
-"""Figures that are never below zero, so that a sign would say nothing."""
+UNSIGNED = frozenset({"volatility", "psr", "win_rate", "exposure", "max_drawdown"})
+"""Figures that only have one sign, so that a plus would say nothing."""
 
 
 def interval_of(figure: "Figure") -> str:

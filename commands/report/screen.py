@@ -38,6 +38,8 @@ def render(out: "Console", data: "Report") -> None:
 
 
 def _render_head(out: "Console", account: "AccountReport", *, alone: bool) -> None:
+    from tradebot.views.performance.report import Block
+
     span = "no session yet"
     if account.from_session and account.to_session:
         span = f"{account.from_session} to {account.to_session}, {counted(account.sessions, 'session')}"
@@ -46,8 +48,8 @@ def _render_head(out: "Console", account: "AccountReport", *, alone: bool) -> No
     earned = account.earned
     if earned.profit_usd is not None and earned.start_usd is not None and earned.end_usd is not None:
         out.print(
-            f"It earned {earned.profit_usd:+,.2f} USD: from {earned.start_usd:,.2f} to {earned.end_usd:,.2f} USD"
-            + (f", {_usd(earned.transfers_usd)} of it moved in or out" if earned.transfers_usd else "")
+            f"Profit {earned.profit_usd:+,.2f} USD: from {earned.start_usd:,.2f} to {earned.end_usd:,.2f} USD"
+            + (f", of which {_usd(earned.transfers_usd)} was moved in or out" if earned.transfers_usd else "")
         )
     parts = (
         ("realized", earned.realized_usd),
@@ -58,8 +60,11 @@ def _render_head(out: "Console", account: "AccountReport", *, alone: bool) -> No
         ("other", earned.other_usd),
     )
     out.print(", ".join(f"{name} {_usd(value)}" for name, value in parts if name in ("realized", "open") or value))
+    _render_assumptions(out, [account], Block.EARNED)
+    if account.unknown:
+        out.print("What can't be said yet:")
     for line in account.unknown:
-        out.print(line, markup=False)
+        out.print(f"  {line}", markup=False)
 
 
 def _usd(value: Decimal | None) -> str:
@@ -245,11 +250,12 @@ def _render_cut(out: "Console", cut: "Cut") -> None:
     out.print()
     names = ("trades", "realized", "open", "fees", "dividends", "interest", "other", "total USD")
     table = Table(f"By {cut.label}", *map(number, names))
-    for row in cut.rows[:SHOWN_ROWS]:
+    rows = cut.rows if len(cut.rows) <= SHOWN_ROWS else (*cut.rows[: SHOWN_ROWS // 2], *cut.rows[-SHOWN_ROWS // 2 :])
+    for row in rows:
         amounts = (row.realized_usd, row.open_usd, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd)
         cells = (f"{amount:+,.2f}" if amount else "" for amount in amounts)
         count = f"{row.trades:,}" if row.trades else ""
         table.row(escape(clean(row.name)), count, *cells, f"{row.total_usd:+,.2f}")
     out.print(table)
     if len(cut.rows) > SHOWN_ROWS:
-        out.print(f"Showing {SHOWN_ROWS} of {len(cut.rows):,}; tradebot pnl --by {cut.by} shows all")
+        out.print(f"Showing the first and last of {len(cut.rows):,}; tradebot pnl --by {cut.by} shows all")

@@ -8,7 +8,7 @@ from tradebot.views.performance.report import Figure, Unit
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import TotalSlippage
 
-SEEN, FILLS = "sessions seen", "fills of the bot's orders"
+SEEN, FILLS = "sessions", "fills of the bot's orders"
 NO_TIME = "no equity is known, or no session in which it could be invested"
 
 
@@ -29,8 +29,8 @@ def activity_figures(
 
     return (
         figure("exposure", "Average exposure", Unit.FRACTION, exposed.gross if exposed else None),
-        figure("net_exposure", "Average exposure, long less short", Unit.FRACTION, exposed.net if exposed else None),
-        figure("turnover", "Turnover, times the average equity", Unit.RATIO, turned),
+        figure("net_exposure", "Long less short", Unit.FRACTION, exposed.net if exposed else None),
+        figure("turnover", "Turnover", Unit.RATIO, turned),
         figure("traded", "Bought and sold", Unit.USD, float(traded_usd) if seen else None),
         figure("fees", "Fees", Unit.USD, float(fees_usd) if seen and fees_usd is not None else None),
         *(_slippage(each) for each in costs),
@@ -40,5 +40,5 @@ def activity_figures(
 def _slippage(of: TotalSlippage) -> Figure:
     value = float(of.total.usd) if of.total else None
     note = f"{of.total.bps:+.1f} bps" if of.total else "no midpoint is known"
-    label = f"Slippage against the midpoint at {of.against}"
+    label = f"Slippage at {of.against}"
     return Figure(f"slippage_{of.against}", label, Unit.USD, value, of.known, 1, FILLS, note=note if of.of else "")

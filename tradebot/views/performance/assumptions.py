@@ -11,6 +11,7 @@ from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.report import Block, Figure
 from tradebot.views.performance.returns import Path
 
+NAMES = {"CAGR", "Sharpe ratio", "PSR", "MinTRL", "Sortino ratio", "Calmar ratio"}
 NAMED = 5
 """So many missing sessions are named; of more, only the number and the first ones."""
 
@@ -25,10 +26,19 @@ def assumptions(
         Block.MONTHS: ("A return counts in the month in which it ended.",),
         Block.DRAWDOWNS: ("Drawdowns are between ends of sessions; within a session the account may have been lower.",),
         Block.ACTIVITY: (
-            "Exposure is what positions cost, over the time in which the exchange was open, as a fraction of the "
-            "average equity. Turnover is half of what was bought and sold, over the average equity.",
+            "Exposure is what long and short positions cost, over the time in which the exchange was open, as a share "
+            "of the average equity. Turnover is half of what was bought and sold, over the average equity. Slippage is "
+            "against the midpoint of bid and ask; a cost is positive.",
         ),
-        Block.TRADES: ("A trade counts once, when it is closed, and after fees.", ASSUMPTION),
+        Block.TRADES: (
+            "A trade counts once, when it is closed, and after fees. Payoff is the average win over the average loss, "
+            "and the profit factor all wins over all losses.",
+            ASSUMPTION,
+        ),
+        Block.ATTRIBUTION: (
+            "Each of these tables adds up to the whole profit. What is open is valued at the last prices that were "
+            "seen.",
+        ),
         Block.REFUSALS: (
             "A refused trade is entered at the open of the next minute's bar and held until the close, before costs.",
         ),
@@ -36,21 +46,20 @@ def assumptions(
 
 
 def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None) -> Iterator[str]:
-    yield "Equity is what the account was worth when a pass last looked at it in each session."
+    yield "The curve is of the equity that the broker reported when a pass last looked in each session."
     if any(step.transfers_usd for step in path.steps):
         yield (
-            "What you move in or out is no profit. It counts at the end of its session, so nothing is earned on it "
+            "What you move in or out is no return. It counts at the end of its session, so nothing is earned on it "
             "that day."
         )
     if benchmark.closes:
         yield (
-            f"{benchmark.symbol} is held from the first session on, dividends reinvested, without costs and taxes. At "
-            "equal leverage it is "
+            f"{benchmark.symbol} is held from the first session on, with dividends, without costs and taxes. At equal "
+            "leverage it "
             + (
-                f"{exposed.gross:.0%} of equity, the account's average exposure, and the rest is cash; rebalanced each "
-                "session at no cost."
+                f"is {exposed.gross:.0%} of equity each session, the account's average exposure, and the rest is cash."
                 if exposed
-                else "not shown, because the account's average exposure isn't known."
+                else "isn't shown, because the account's average exposure isn't known."
             )
         )
     if rates.cash_yearly:
@@ -62,15 +71,17 @@ def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure 
 def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
     if path.steps:
         yield (
-            f"Annualized by what there is: {counted(len(path.steps), 'return')} in "
-            f"{counted(len(path.sessions), 'session')} of the exchange, {path.per_year:.0f} returns per year of 252 "
-            "sessions."
+            f"Figures per year count the returns that there are: {counted(len(path.steps), 'return')} in "
+            f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of 252 sessions."
         )
-    above = "cash's" if rates.cash_yearly else "zero, because cash earns nothing here"
-    yield f"Sharpe and Sortino ratios are of returns above {above}."
+    above = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
     yield (
-        "Intervals are 95%. They take each session's return as independent of the others and the future as like the "
-        "past. The Sharpe ratio's allows for skewness and fat tails (Mertens, 2002)."
+        f"Sharpe and Sortino ratios are of returns above {above}. PSR is the chance that the true Sharpe ratio is "
+        "above 0, and MinTRL how many sessions like these it takes to show that (Bailey and López de Prado, 2012)."
+    )
+    yield (
+        "Intervals are 95%. They take sessions as independent of each other, and the future as like the past. The one "
+        "of the Sharpe ratio allows for skewness and fat tails (Mertens, 2002)."
     )
     if path.missing:
         yield _missing(path.missing)
@@ -90,16 +101,17 @@ def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)
         by_need = groupby(rows, key=lambda each: each.needed)
-        needs = [f"{needed:,} for {_and([_lowered(each.label) for each in some])}" for needed, some in by_need]
+        needs = [f"{needed:,} for {_and([_within(each.label) for each in some])}" for needed, some in by_need]
         most = max(each.observations for each in rows)
         known = f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
-        yield f"{known}. It takes {'; '.join(needs)}."
+        yield f"{known}; it takes {', '.join(needs)}."
 
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _lowered(label: str) -> str:
-    """Return a label as it stands within a sentence; the ratios are named after people."""
-    return label if " ratio" in label.partition("(")[0] else label[0].lower() + label[1:]
+def _within(label: str) -> str:
+    """Return a label as it stands within a sentence, without what explains it."""
+    name = label.partition(",")[0].partition(" at ")[0]
+    return name if name in NAMES else name[0].lower() + name[1:]

@@ -52,15 +52,15 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
     """Return all figures of returns."""
     return (
         _figure(of, "total_return", "Return", Unit.FRACTION, 1, _total),
-        _figure(of, "cagr", "Return per year (CAGR)", Unit.YEARLY, A_YEAR, _cagr, "everything was lost"),
-        _figure(of, "mean_return", "Mean return per session", Unit.FRACTION, fewest_sessions(1), _mean, NO_SPREAD),
-        _figure(of, "volatility", "Volatility per year", Unit.YEARLY, A_MONTH, _volatility, NO_SPREAD),
+        _figure(of, "cagr", "CAGR", Unit.YEARLY, A_YEAR, _cagr, "everything was lost"),
+        _figure(of, "mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), _mean, NO_SPREAD),
+        _figure(of, "volatility", "Volatility", Unit.YEARLY, A_MONTH, _volatility, NO_SPREAD),
         _figure(of, "sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, _sharpe, NO_SPREAD),
-        _figure(of, "psr", "Chance of a true Sharpe ratio above 0 (PSR)", Unit.FRACTION, A_QUARTER, _psr, NO_SPREAD),
+        _figure(of, "psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, _psr, NO_SPREAD),
         _figure(
             of,
             "min_track_record",
-            "Sessions needed to show that at 95% (MinTRL)",
+            "MinTRL at 95%",
             Unit.SESSIONS,
             A_QUARTER,
             _track,

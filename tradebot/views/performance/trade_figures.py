@@ -23,12 +23,12 @@ def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
     return (
         _win_rate(len(wins), len(made)),
-        _of_sides("payoff", "Average win over average loss", wins, losses, means=True),
-        _of_sides("profit_factor", "All wins over all losses", wins, losses, means=False),
+        _of_sides("payoff", "Payoff", wins, losses, means=True),
+        _of_sides("profit_factor", "Profit factor", wins, losses, means=False),
         _mean_profit(made),
         Figure(
             name="median_holding",
-            label="Median time from entry to exit",
+            label="Median holding time",
             unit=Unit.SECONDS,
             value=median(times) if times else None,
             observations=len(times),
@@ -70,4 +70,4 @@ def _mean_profit(made: Sequence[float]) -> Figure:
     value = fmean(made) if count >= A_SAMPLE else None
     half = t_quantile(1 - LEVEL, count - 1) * stdev(made) / sqrt(count) if value is not None else 0.0
     bounds = (None, None) if value is None else (value - half, value + half)
-    return Figure("mean_profit", "Mean profit of a trade", Unit.USD, value, count, A_SAMPLE, TRADES, *bounds)
+    return Figure("mean_profit", "Mean profit", Unit.USD, value, count, A_SAMPLE, TRADES, *bounds)
