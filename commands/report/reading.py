@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tradebot.model.series import Series
     from tradebot.ports.world import Progress
     from tradebot.views.performance.curve import Benchmark
-    from tradebot.views.performance.days import Days
     from tradebot.views.performance.history import History
+    from tradebot.views.performance.pnl import Choice
     from tradebot.views.performance.report import AccountReport, RefusalsWorth
 
 BENCHMARK = "SPY"
@@ -30,7 +30,7 @@ class Priced(NamedTuple):
     problem: str = ""
 
 
-def read(app: "App", label: str, days: "Days", progress: "Progress") -> "tuple[AccountReport, datetime | None]":
+def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tuple[AccountReport, datetime | None]":
     """Read one account's past and report it; the moment is the last one that was recorded.
 
     Raises DamagedBooksError, naming the row, if the books are damaged.
@@ -40,7 +40,7 @@ def read(app: "App", label: str, days: "Days", progress: "Progress") -> "tuple[A
 
     history = read_history(app)
     sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
-    refusals, why_not = _refusals(app, history, days, progress)
+    refusals, why_not = _refusals(app, history, choice, progress)
     material = Material(
         label=label,
         history=history,
@@ -48,7 +48,9 @@ def read(app: "App", label: str, days: "Days", progress: "Progress") -> "tuple[A
         benchmark=benchmark,
         cash_yearly=float(app.settings.report.cash_rate or 0),
         refusals=refusals,
-        days=days,
+        days=choice.days,
+        strategy=choice.strategy,
+        symbol=choice.symbol,
         unknown=tuple(filter(None, (problem, why_not))),
     )
     return account_report(material), history.at
@@ -90,7 +92,7 @@ def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
 
 
 def _refusals(
-    app: "App", history: "History", days: "Days", progress: "Progress"
+    app: "App", history: "History", choice: "Choice", progress: "Progress"
 ) -> "tuple[tuple[RefusalsWorth, ...], str]":
     """Return what the refusals of each strategy's gates were worth, or why that isn't known."""
     from commands.score.outcomes import measured
@@ -99,10 +101,11 @@ def _refusals(
     if history.at is None:
         return (), ""
     try:
-        found = measured(app, days.first, progress, days.last, history.at)
+        found = measured(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
         return (), f"What the refusals were worth isn't known: {error.message}"
-    known = ((each, each.refusals) for each in found.strategies if each.refusals is not None)
+    asked = [each for each in found.strategies if choice.strategy in (None, each.strategy)]
+    known = ((each, each.refusals) for each in asked if each.refusals is not None)
     return tuple(
         RefusalsWorth(
             strategy=each.strategy,

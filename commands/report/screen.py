@@ -1,7 +1,6 @@
 """Show a report: the curve, figures beside each other, months, drawdowns, trades, and what each block assumes."""
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
@@ -29,7 +28,7 @@ def render(out: "Console", data: "Report") -> None:
     from tradebot.views.performance.report import Block
 
     for account in data.accounts:
-        _render_head(out, account, alone=len(data.accounts) == 1)
+        _render_head(out, data, account)
     _render_curve(out, data)
     for title, block in (("Returns", Block.RETURNS), ("Trading", Block.ACTIVITY), ("Trades", Block.TRADES)):
         _render_figures(out, data, title, block)
@@ -37,20 +36,20 @@ def render(out: "Console", data: "Report") -> None:
         _render_rest(out, account, alone=len(data.accounts) == 1)
 
 
-def _render_head(out: "Console", account: "AccountReport", *, alone: bool) -> None:
+def _render_head(out: "Console", data: "Report", account: "AccountReport") -> None:
     from tradebot.views.performance.report import Block
 
     span = "no session yet"
     if account.from_session and account.to_session:
         span = f"{account.from_session} to {account.to_session}, {counted(account.sessions, 'session')}"
-    name = "" if alone else f"{clean(account.label)}, "
+    name = "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
     out.print(f"{name}{account.mode} account …{account.account}: {span}", markup=False)
     earned = account.earned
-    if earned.profit_usd is not None and earned.start_usd is not None and earned.end_usd is not None:
-        out.print(
-            f"Profit {earned.profit_usd:+,.2f} USD: from {earned.start_usd:,.2f} to {earned.end_usd:,.2f} USD"
-            + (f", of which {_usd(earned.transfers_usd)} was moved in or out" if earned.transfers_usd else "")
-        )
+    span = ""
+    if earned.start_usd is not None and earned.end_usd is not None:
+        span = f": from {earned.start_usd:,.2f} to {earned.end_usd:,.2f} USD"
+    moved = f", of which {earned.transfers_usd:+,.2f} was moved in or out" if earned.transfers_usd else ""
+    out.print(f"Profit{_part(data)} {earned.profit_usd:+,.2f} USD{span}{moved}", markup=False)
     parts = (
         ("realized", earned.realized_usd),
         ("open", earned.open_usd),
@@ -59,7 +58,7 @@ def _render_head(out: "Console", account: "AccountReport", *, alone: bool) -> No
         ("interest", earned.interest_usd),
         ("other", earned.other_usd),
     )
-    out.print(", ".join(f"{name} {_usd(value)}" for name, value in parts if name in ("realized", "open") or value))
+    out.print(", ".join(f"{name} {value:+,.2f}" for name, value in parts if name in ("realized", "open") or value))
     _render_assumptions(out, [account], Block.EARNED)
     if account.unknown:
         out.print("What can't be said yet:")
@@ -67,8 +66,9 @@ def _render_head(out: "Console", account: "AccountReport", *, alone: bool) -> No
         out.print(f"  {line}", markup=False)
 
 
-def _usd(value: Decimal | None) -> str:
-    return "not known" if value is None else f"{value:+,.2f}"
+def _part(data: "Report") -> str:
+    parts = [clean(part) for part in (data.strategy, data.symbol) if part]
+    return f" of {' in '.join(parts)}" if parts else ""
 
 
 def _render_curve(out: "Console", data: "Report") -> None:
@@ -158,8 +158,15 @@ def _render_beside(out: "Console", accounts: "Sequence[AccountReport]", title: s
 
     table = Table(title, *(number(clean(account.label)) for account in accounts))
     for each in zip(*(_figures(account, block) for account in accounts), strict=False):
-        table.row(each[0].label, *(value_of(figure) if not figure.lacks else basis_of(figure) for figure in each))
+        table.row(each[0].label, *(_cell(figure) for figure in each))
     out.print(table)
+
+
+def _cell(figure: "Figure") -> str:
+    if figure.lacks:
+        return basis_of(figure)
+    interval = interval_of(figure)
+    return f"{value_of(figure)} ({interval})" if interval else value_of(figure)
 
 
 def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> None:

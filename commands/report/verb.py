@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
 from tradebot.errors import OperatorError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tradebot.ports.world import Progress
-    from tradebot.views.performance.days import Days
+    from tradebot.views.performance.pnl import Choice
     from tradebot.views.performance.report import AccountReport
 
 MOST = 2
@@ -22,30 +23,39 @@ Folders = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FOLDER [FOLDER]]", help="State folders to report, two of them side by side."),
 ]
+Strategy = Annotated[
+    str | None,
+    typer.Option("--strategy", help="Only profit and trades of this strategy.", autocompletion=strategies),
+]
+Symbol = Annotated[
+    str | None, typer.Option("--symbol", help="Only profit and trades in this symbol.", autocompletion=symbols)
+]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the curve: FILE.svg or FILE.png.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as a web page.")]
 
 
-def run(folders: Sequence[str], state_dir: str | None, config: str | None, days: "Days") -> Report:
+def run(folders: Sequence[str], state_dir: str | None, config: str | None, choice: "Choice") -> Report:
     """Report one bot, or two side by side."""
     from commands.report.screen import render
     from tradebot.views.performance.report import Report as Data
 
+    asked = [(folder, None) for folder in folders] or [(state_dir, config)]
     with progress_bar("measuring refusals") as progress:
-        read = [_read(folder, None, days, progress) for folder in folders] or [_read(state_dir, config, days, progress)]
-    accounts = tuple(account for account, _ in read)
-    data = Data(max((at for _, at in read if at), default=None), days.first, days.last, accounts)
+        read = [_read(folder, file, choice, progress) for folder, file in asked]
+    accounts, days = tuple(account for account, _ in read), choice.days
+    at = max((at for _, at in read if at), default=None)
+    data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)
     mode, account = (accounts[0].mode, accounts[0].account) if len(accounts) == 1 else (None, None)
     return Report("report", data, lambda out: render(out, data), mode=mode, account=account)
 
 
 def _read(
-    folder: str | None, config: str | None, days: "Days", progress: "Progress"
+    folder: str | None, config: str | None, choice: "Choice", progress: "Progress"
 ) -> "tuple[AccountReport, datetime | None]":
     from commands.report.reading import read
 
     with opened(folder, config) as bot:
-        return read(bot, folder or str(bot.folder.path), days, progress)
+        return read(bot, folder or str(bot.folder.path), choice, progress)
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +71,8 @@ def register(app: typer.Typer) -> None:
         folders: Folders = None,
         first: From = None,
         last: To = None,
+        strategy: Strategy = None,
+        symbol: Symbol = None,
         plot: Plot = None,
         html: Html = None,
         state_dir: StateDir = None,
@@ -74,11 +86,12 @@ def register(app: typer.Typer) -> None:
         says how many it takes. Reads the bot's own books; only missing bars are fetched.
         """
         from commands.report import chart
+        from tradebot.views.performance.pnl import Choice
 
-        days = days_of(first, last)
+        choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
         _refuse_combinations(folders or (), state_dir, config)
         picture = plot and chart.checked(plot)
-        found = run(folders or (), state_dir, config, days)
+        found = run(folders or (), state_dir, config, choice)
         if picture:
             chart.draw(found.data, picture)
         if html:

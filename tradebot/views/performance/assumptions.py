@@ -35,10 +35,7 @@ def assumptions(
             "and the profit factor all wins over all losses.",
             ASSUMPTION,
         ),
-        Block.ATTRIBUTION: (
-            "Each of these tables adds up to the whole profit. What is open is valued at the last prices that were "
-            "seen.",
-        ),
+        Block.ATTRIBUTION: ("Each of these tables adds up to the same profit.",),
         Block.REFUSALS: (
             "A refused trade is entered at the open of the next minute's bar and held until the close, before costs.",
         ),

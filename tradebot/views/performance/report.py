@@ -137,15 +137,16 @@ class Earned:
     """What the account earned between its value at the start and at the end of the span, in USD, to the cent.
 
     `profit_usd` is the change of its value without transfers. It is realized + open + fees + dividends + interest +
-    other, each signed: what is paid is negative. A None means that a value at one end isn't known.
+    other, each signed: what is paid is negative. The values are None for a part of the account, or
+    if nothing is known.
     """
 
     start_usd: Decimal | None
     end_usd: Decimal | None
     transfers_usd: Decimal
-    profit_usd: Decimal | None
+    profit_usd: Decimal
     realized_usd: Decimal
-    open_usd: Decimal | None
+    open_usd: Decimal
     fees_usd: Decimal
     dividends_usd: Decimal
     interest_usd: Decimal
@@ -260,9 +261,14 @@ class AccountReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report of one account, or of several side by side; `from_date` and `to_date` are as asked for."""
+    """A report of one account, or of two side by side, with what was asked for.
+
+    With a `strategy` or a `symbol`, profit, trades and attribution are only theirs; the rest is the whole account's.
+    """
 
     at: datetime | None
     from_date: date | None
     to_date: date | None
+    strategy: str | None
+    symbol: str | None
     accounts: tuple[AccountReport, ...]

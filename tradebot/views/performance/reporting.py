@@ -7,6 +7,7 @@ from itertools import chain
 from tradebot.model.bar import Session
 from tradebot.model.cash import CashKind
 from tradebot.model.origin import Origin
+from tradebot.views.performance import pnl
 from tradebot.views.performance.activity import exposure, traded_usd
 from tradebot.views.performance.activity_figures import activity_figures
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
@@ -17,8 +18,8 @@ from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.report import AccountReport, RefusalsWorth
-from tradebot.views.performance.report_profit import cuts_of, earned_in
+from tradebot.views.performance.report import AccountReport, Block, RefusalsWorth
+from tradebot.views.performance.report_profit import PROFIT, cuts_of, earned_in, what_differs
 from tradebot.views.performance.report_trades import report_trade, slippage_of
 from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
 from tradebot.views.performance.returns import Path, Transfer, path
@@ -44,6 +45,8 @@ class Material:
     cash_yearly: float
     refusals: tuple[RefusalsWorth, ...] = ()
     days: Days = EVER
+    strategy: str | None = None
+    symbol: str | None = None
     unknown: tuple[str, ...] = field(default=())
 
 
@@ -62,16 +65,23 @@ def transfers(history: History) -> list[Transfer]:
 def account_report(of: Material) -> AccountReport:
     """Return the report of one account."""
     market = MarketTime(of.sessions)
-    trips = chosen(rows_of(of.history, market).trades, Choice(of.days))
-    known = breakdown(of.history)
-    earned, trades = earned_in(known, of.days), tuple(map(report_trade, trips))
+    trips = chosen(rows_of(of.history, market).trades, Choice(of.days, of.strategy, of.symbol))
+    known, choice = breakdown(of.history), pnl.Choice(of.days, of.strategy, of.symbol)
+    trades = tuple(map(report_trade, trips))
     way = path(of.history, transfers(of.history), of.sessions, of.days)
     exposed = exposure(of.history.fills, way, market)
     rates = Rates(of.cash_yearly, exposed.gross if exposed else None)
     rows = frame(way, of.benchmark, rates) if way.steps else None
     curve = points(way, rows) if rows is not None else ()
     returns = return_figures(returns_of(way.returns, way, rates))
-    activity = activity_figures(way, exposed, traded_usd(of.history.fills, way), -earned.fees_usd, slippage_of(trips))
+    fees_usd = -earned_in(known, pnl.Choice(of.days)).fees_usd
+    activity = activity_figures(
+        way,
+        exposed,
+        traded_usd(of.history.fills, way),
+        -earned_in(known, pnl.Choice(of.days)).fees_usd,
+        slippage_of(trips),
+    )
     of_trades = trade_figures(trades)
     return AccountReport(
         label=of.label,
@@ -82,7 +92,7 @@ def account_report(of: Material) -> AccountReport:
         sessions=len(way.sessions),
         missing=way.missing,
         benchmark=of.benchmark.symbol if of.benchmark.closes else None,
-        earned=earned,
+        earned=earned_in(known, choice),
         curve=curve,
         returns=returns,
         comparisons=comparisons(way, rows, rates),
@@ -91,10 +101,13 @@ def account_report(of: Material) -> AccountReport:
         activity=activity,
         trade_figures=of_trades,
         trades=trades,
-        cuts=cuts_of(known, of.days),
+        cuts=cuts_of(known, choice),
         refusals=of.refusals,
         unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades)), *of.unknown),
-        assumptions=assumptions(way, of.benchmark, rates, exposed),
+        assumptions={
+            Block.EARNED: (PROFIT, *what_differs(known, choice)),
+            **assumptions(way, of.benchmark, rates, exposed),
+        },
     )
 
 
