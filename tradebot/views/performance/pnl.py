@@ -159,7 +159,6 @@ def _compared(known: Breakdown, choice: Choice) -> Compared | None:
     for end in ends:
         if end.equity is not None and end.equity_at is not None:
             books = value_at(known.history, end.equity_at, end.marks)
-            left_out = {symbol: shares for symbol, shares in known.history.acknowledged.items() if shares}
             return Compared(
                 at=end.equity_at,
                 broker_usd=end.equity,
