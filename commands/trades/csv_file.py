@@ -31,7 +31,7 @@ LOT_COLUMNS = tuple(field.name for field in fields(LotRow))
 def written(trades: "Sequence[TradeRow]", lots: "Sequence[LotRow] | None") -> str:
     """Return the text of a CSV file with these lots, or without lots with these trades."""
     file = io.StringIO(newline="")
-    out = csv.writer(file)
+    out = csv.writer(file, lineterminator="\n")
     if lots is None:
         out.writerow(TRADE_COLUMNS)
         out.writerows([cells[column] for column in TRADE_COLUMNS] for cells in map(_trade, trades))

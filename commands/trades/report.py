@@ -1,5 +1,6 @@
 """The trades of an account, read from its own records."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tradebot.views.performance.market_time import MarketTime
     from tradebot.views.performance.trade_row import Rows
 
+NO_FEES = "The broker has booked no fees for these trades so far."
 RISK = (
     "R is the net profit of a closed trade over its initial risk: the distance from the entry to the stop that rested "
     "first at the broker, or else to the one that the entry asked for, times all shares entered."
@@ -57,7 +59,6 @@ def all_rows(app: "App") -> "tuple[datetime | None, Rows]":
 def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
     """Return the chosen trades of an account, with their lots if asked for."""
     from tradebot.views.performance.choosing import chosen, chosen_lots, totals_of
-    from tradebot.views.performance.fees import ASSUMPTION
 
     at, rows = all_rows(app)
     trades = chosen(rows.trades, choice)
@@ -70,8 +71,22 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
         lots=chosen_lots(rows.lots, choice) if by_lot else (),
         totals=totals_of(trades),
         slippage=_together(trades),
-        assumptions=(ASSUMPTION, RISK, EXCURSIONS, OPEN) if trades else (),
+        assumptions=tuple(_assumptions(trades)),
     )
+
+
+def _assumptions(trades: tuple[TradeRow, ...]) -> "Iterator[str]":
+    """Yield what the figures of these trades rest on, as far as they have them."""
+    from tradebot.views.performance.fees import ASSUMPTION
+
+    if trades:
+        yield ASSUMPTION if any(row.fees_usd for row in trades) else NO_FEES
+    if any(row.risk_usd for row in trades):
+        yield RISK
+    if any(row.best or row.worst for row in trades):
+        yield EXCURSIONS
+    if any(row.open_usd is not None for row in trades):
+        yield OPEN
 
 
 def _market(app: "App", times: list[datetime]) -> "MarketTime":

@@ -7,7 +7,7 @@ from commands.shared.drawing import duration, signed, slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.text import counted
-from tradebot.views.performance.trade_row import Source, Status
+from tradebot.views.performance.trade_row import SHORT, Source, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,10 +54,11 @@ def _trades(console: "Console", rows: "tuple[TradeRow, ...]") -> None:
     owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
     table = Table(
         Column(f"opened {zone()}", "opened", stays=True),
-        *map(staying, ("symbol", "side")),
-        *map(number, ("held", "shares", "entry", "exit", "net USD", "R", "best", "worst", "score")),
+        staying("symbol"),
+        *map(number, ("held", "shares", "entry", "exit", "net USD", "open", "R", "best", "worst", "score")),
         *owners,
-        sentence("why it was closed"),
+        Column("closed by", "closed by"),
+        Column("from", "from"),
         Column("id", "id"),
         sentence("note", "note"),
     )
@@ -65,18 +66,19 @@ def _trades(console: "Console", rows: "tuple[TradeRow, ...]") -> None:
         table.row(
             stamp(row.opened_at, form),
             escape(clean(row.symbol)),
-            row.side,
             "" if row.held_s is None else duration(row.held_s),
             _shares(row),
             usd(row.entry_price),
-            usd(row.exit_price),
+            usd(row.exit_price) or "open",
             _money(row.net_usd) if row.closed_quantity else "",
+            _open(row),
             "" if row.r is None else f"{row.r:+.2f}",
             _went(row.best),
             _went(row.worst),
             "" if row.entry_score is None else signed(row.entry_score, 2),
             *(escape(row.strategy) for _ in owners),
-            escape(_why(row)),
+            escape(", ".join(map(clean, row.reasons))),
+            "" if row.source is Source.BOT else row.source.value,
             row.id,
             escape(clean(" ".join((*(f"#{tag}" for tag in row.tags), row.note)).strip())),
         )
@@ -86,32 +88,32 @@ def _trades(console: "Console", rows: "tuple[TradeRow, ...]") -> None:
 def _lots(console: "Console", rows: "tuple[LotRow, ...]") -> None:
     from rich.markup import escape
 
-    from commands.shared.tables import Column, Table, number, sentence, staying
+    from commands.shared.tables import Column, Table, number, staying
 
     form = _form([row.opened_at.year for row in rows])
     owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
     table = Table(
         Column(f"opened {zone()}", "opened", stays=True),
-        *map(staying, ("symbol", "side")),
-        *map(number, ("held", "shares", "entry", "exit", "gross USD", "fees", "net USD")),
+        staying("symbol"),
+        *map(number, ("held", "shares", "entry", "exit", "gross USD", "fees", "net USD", "open")),
         *owners,
-        sentence("why it was closed"),
+        Column("closed by", "closed by"),
         Column("trade", "trade"),
     )
     for lot in rows:
         table.row(
             stamp(lot.opened_at, form),
             escape(clean(lot.symbol)),
-            lot.side,
             "" if lot.held_s is None else duration(lot.held_s),
-            f"{lot.quantity:,f}",
+            f"{_sign(lot.side)}{lot.quantity:,f}",
             usd(lot.entry_price),
-            usd(lot.exit_price),
+            usd(lot.exit_price) or "open",
             "" if lot.gross_usd is None else f"{lot.gross_usd:+,.2f}",
             f"{lot.fees_usd:+,.2f}" if lot.fees_usd else "",
             "" if lot.net_usd is None else _money(lot.net_usd),
+            "" if lot.open_usd is None else _money(lot.open_usd),
             *(escape(lot.strategy) for _ in owners),
-            escape(clean(lot.reason) if lot.closed_at else _held(lot.open_usd)),
+            escape(clean(lot.reason)),
             lot.trade_id,
         )
     console.print(table)
@@ -123,33 +125,31 @@ def _form(years: list[int]) -> str:
 
 
 def _shares(row: "TradeRow") -> str:
-    whole = f"{row.quantity:,f}"
-    return f"{row.closed_quantity:,f}/{whole}" if row.status is Status.PARTLY_CLOSED else whole
+    """Return how many shares were entered, below zero for a short; `4/10` if 4 of them are closed."""
+    part = f"{row.closed_quantity:,f}/" if row.status is Status.PARTLY_CLOSED else ""
+    return f"{_sign(row.side)}{part}{row.quantity:,f}"
 
 
-def _why(row: "TradeRow") -> str:
-    """Return why a trade was closed, whether shares are still held, and where it came from if not from the bot."""
-    parts = [clean(reason) for reason in row.reasons]
-    if row.status is not Status.CLOSED:
-        parts.append(_held(row.open_usd))
-    if row.source is not Source.BOT:
-        parts.append(f"({row.source.value})")
-    return ", ".join(parts)
+def _sign(side: str) -> str:
+    return "-" if side == SHORT else ""
 
 
-def _held(open_usd: Decimal | None) -> str:
-    return "open, without a last price" if open_usd is None else f"open, {open_usd:+,.2f} USD"
+def _open(row: "TradeRow") -> str:
+    """Return the profit of the shares that are still held; a dash if there is no last price."""
+    if row.status is Status.CLOSED:
+        return ""
+    return "-" if row.open_usd is None else _money(row.open_usd)
 
 
 def _money(amount: Decimal) -> str:
     """Return an amount as markup: green above zero, red below."""
     style = STYLES.get((amount > 0) - (amount < 0))
-    text = f"{amount + 0:+,.2f}"
+    text = f"{round(amount, 2) + 0:+,.2f}"
     return f"[{style}]{text}[/]" if style else text
 
 
 def _went(excursion: "Excursion | None") -> str:
-    return "" if excursion is None else f"{excursion.fraction + 0:+.1%}"
+    return "" if excursion is None else f"{round(excursion.fraction, 3) + 0:+.1%}"
 
 
 def _sums(totals: "TradeTotals") -> list[str]:
@@ -158,9 +158,10 @@ def _sums(totals: "TradeTotals") -> list[str]:
     held = f"{totals.held:,} open" + (f" ({totals.partly_closed:,} closed in part)" if totals.partly_closed else "")
     money = f"gross {totals.gross_usd:+,.2f} USD, fees {totals.fees_usd:+,.2f}, net {totals.net_usd:+,.2f}"
     lines = [f"{totals.closed:,} closed: {', '.join(ends)}; {held}", f"What is closed: {money}"]
-    if totals.held:
-        priced = "" if not totals.unpriced else f", without {totals.unpriced:,} that has no last price"
-        lines.append(f"What is held: {totals.open_usd:+,.2f} USD{priced}")
+    if totals.held > totals.unpriced:
+        lines.append(f"What is held: {totals.open_usd:+,.2f} USD")
+    if totals.unpriced:
+        lines.append(f"What {totals.unpriced:,} of {totals.held:,} open trades made isn't known: no pass saw a price")
     return lines
 
 

@@ -8,6 +8,7 @@ import typer
 
 from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
+from commands.shared.plain import say
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import OperatorError
 
@@ -50,13 +51,14 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
 
 
 def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
-    """Write a report's rows to a file, which the report then names, or return a report that is the file's text."""
+    """Write a report's rows to a file, and return a report that names it; raise typer.Exit after writing to stdout."""
     from commands.trades.csv_file import STDOUT, save, written
 
     data: Trades = report.data
     text = written(data.trades, data.lots if by_lot else None)
     if file == STDOUT:
-        return replace(report, render=lambda out: out.out(text, end="", highlight=False))
+        say(text.removesuffix("\n"))
+        raise typer.Exit
     save(text, file)
     count = len(data.lots) if by_lot else len(data.trades)
     what = "lot" if by_lot else "trade"

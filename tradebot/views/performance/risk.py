@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.candidate import Side
+from tradebot.model.position import NINE_PLACES
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import Trade
 
@@ -97,8 +98,13 @@ def excursion(trade: Trade, price: Decimal | None, risk: Risk | None) -> Excursi
     if price is None:
         return None
     gain = trade.side.sign * (price - trade.entry_price)
-    usd = gain * trade.quantity
+    usd = to_nine_places(gain * trade.quantity)
     return Excursion(price, (gain / trade.entry_price).quantize(_SIX_PLACES), usd, in_risks(usd, risk))
+
+
+def to_nine_places(number: Decimal) -> Decimal:
+    """Return an average, or what comes from one, without the digits that only its division made."""
+    return number.quantize(NINE_PLACES).normalize() + _ZERO
 
 
 def in_risks(usd: Decimal, risk: Risk | None) -> Decimal | None:
@@ -112,4 +118,4 @@ def _average(entered: Collection[Entered]) -> Decimal:
 
 
 def _risk(trade: Trade, fraction: Decimal, source: RiskFrom) -> Risk | None:
-    return Risk(fraction * trade.entry_price * trade.quantity, source) if fraction > 0 else None
+    return Risk(to_nine_places(fraction * trade.entry_price * trade.quantity), source) if fraction > 0 else None

@@ -10,6 +10,8 @@ from tradebot.model.position import Key
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.slippage import TotalSlippage
 
+LONG, SHORT = "long", "short"
+
 
 class Status(StrEnum):
     """Whether a trade is over."""

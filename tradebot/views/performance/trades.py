@@ -11,7 +11,7 @@ from decimal import Decimal
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind
 from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, NINE_PLACES, Kept, OwnedFill
+from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.trade import Trade, trades
 from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
@@ -27,8 +27,9 @@ from tradebot.views.performance.risk import (
     excursion,
     in_risks,
     initial_risk,
+    to_nine_places,
 )
-from tradebot.views.performance.trade_row import LotRow, Rows, Source, Status, TradeRow
+from tradebot.views.performance.trade_row import LONG, SHORT, LotRow, Rows, Source, Status, TradeRow
 from tradebot.views.slippage import FillSlippage, of_order, totals
 
 _ZERO = Decimal(0)
@@ -120,7 +121,7 @@ class _Rows:
             id=_name(trip),
             strategy=trade.strategy,
             symbol=trade.symbol,
-            side="long" if trade.side is Side.BUY else "short",
+            side=LONG if trade.side is Side.BUY else SHORT,
             status=_status(trade),
             source=self._source(trip),
             opened_at=trade.opened_at,
@@ -128,8 +129,8 @@ class _Rows:
             closed_at=trade.closed_at,
             quantity=trade.quantity,
             closed_quantity=trade.closed_quantity,
-            entry_price=_price(trade.entry_price),
-            exit_price=None if trade.exit_price is None else _price(trade.exit_price),
+            entry_price=to_nine_places(trade.entry_price),
+            exit_price=None if trade.exit_price is None else to_nine_places(trade.exit_price),
             reasons=tuple(dict.fromkeys(why_closed(lot, history.sent) for lot, _ in trip.closed)),
             entry_score=kept.entry_score,
             components=kept.components,
@@ -198,8 +199,8 @@ class _Rows:
         exits = [lot.exit_price for lot, _ in trip.closed] if self._restated_at(trade, names) is None else []
         best, worst = (max, min) if trade.side is Side.BUY else (min, max)
         return (
-            None if kept.best is None else best(kept.best, *exits),
-            None if kept.worst is None else worst(kept.worst, *exits),
+            None if kept.best is None else best((kept.best, *exits)),
+            None if kept.worst is None else worst((kept.worst, *exits)),
         )
 
     def _slippages(self, trip: _Trip) -> list[FillSlippage]:
@@ -241,7 +242,7 @@ class _Rows:
             trade_id=trade_id,
             strategy=lot.strategy,
             symbol=lot.symbol,
-            side="long" if lot.side is Side.BUY else "short",
+            side=LONG if lot.side is Side.BUY else SHORT,
             quantity=lot.quantity,
             opened_at=lot.opened_at,
             entry_price=lot.entry_price,
@@ -276,11 +277,6 @@ def _status(trade: Trade) -> Status:
     if trade.closed_at:
         return Status.CLOSED
     return Status.PARTLY_CLOSED if trade.closed_quantity else Status.OPEN
-
-
-def _price(average: Decimal) -> Decimal:
-    """Return an average price to nine places, without trailing zeros."""
-    return average.quantize(NINE_PLACES).normalize() + _ZERO
 
 
 def _open(lot: OpenLot, mark: Decimal) -> Decimal:
