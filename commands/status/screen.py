@@ -115,19 +115,17 @@ def _equity(console: "Console", data: "Status") -> None:
 
 def _today(console: "Console", data: "Status") -> None:
     """Print the profit of the day, and what was realized since the books began."""
-    ever = f"{data.realized_usd:+,.2f} USD realized since the books began"
     day = data.today
-    if day is None:
-        console.print(f"Profit {ever}")
-        return
-    colour = "green" if day.total_usd >= 0 else "red"
-    other = f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""
-    console.print(
-        f"Profit of {day.day} [{colour}]{day.total_usd:+,.2f} USD[/{colour}]: {day.realized_usd:+,.2f} realized, "
-        f"{day.open_usd:+,.2f} open, {day.fees_usd:+,.2f} fees{other}; {counted(day.trades_closed, 'trade')} closed"
-    )
-    unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
-    console.print(f"  {ever}{unpriced}. More: tradebot pnl", markup=False)
+    if day is not None:
+        colour = "green" if day.total_usd >= 0 else "red"
+        other = f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""
+        unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
+        console.print(
+            f"Profit of {day.day} [{colour}]{day.total_usd:+,.2f} USD[/{colour}]: {day.realized_usd:+,.2f} realized, "
+            f"{day.open_usd:+,.2f} open, {day.fees_usd:+,.2f} fees{other}; "
+            f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
+        )
+    console.print(f"Realized profit {data.realized_usd:,.2f} USD")
 
 
 def _positions(console: "Console", data: "Status") -> None:

@@ -152,7 +152,7 @@ class Status:
     `trading_at` comes from the clock of whoever set the trading state; all other times are trading time. `next_slots`
     are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
     that are still in force under a person's halt. `today` is the profit of the day of `as_of`, in New York, without
-    what others trade in the account; None before anything was recorded, or if the records don't tell.
+    what others trade in the account; None if nothing was held or paid, or if the records don't tell.
     """
 
     state_dir: str

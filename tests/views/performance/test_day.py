@@ -33,7 +33,7 @@ def test_few_records_tell_the_same_of_the_last_day_as_all_of_them(past: History)
     if not ours.fills:
         return
     day = day_of(ours.fills[-1].fill.at)
-    marks = {symbol: "50" for symbol in ("AAPL", "MSFT", "JPM")}
+    marks = dict.fromkeys(("AAPL", "MSFT", "JPM"), "50")
     ends = [one for one in ours.ends if one.session < day and len(one.marks) == len(marks)][-1:]
     ours = replace(ours, ends=(*ends, end((day - on(0).date()).days, marks)))
     found = of_last_day(ours)

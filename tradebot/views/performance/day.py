@@ -47,12 +47,14 @@ def begun(totals: Totals, day: date) -> Mapping[Owner, datetime]:
 def day_profit(
     totals: Totals, day: date, fills: Iterable[OwnedFill], cash: Sequence[CashMovement], ends: Sequence[SessionEnd]
 ) -> DayProfit | None:
-    """Return the profit of the last day of the books; None if these records don't tell.
+    """Return the profit of the last day of the books; None if nothing was held or moved, or if the records don't tell.
 
     `fills` are those since the first time in `begun`, and `ends` those of the day and of the session before it.
     """
     since = begun(totals, day)
     of_day = [owned for owned in fills if _since(owned, since)]
+    if not of_day and not any(day_of(one.at) == day for one in cash):
+        return None
     if Totals.of(of_day).own_quantities() != totals.own_quantities():
         return None
     history = History("", "", None, Decimal(0), tuple(of_day), tuple(cash), tuple(ends))
