@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 
 from tests.builders import fill
-from tests.views.performance.test_pnl import end, history, on, paid, pasts
+from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN
 from tradebot.model.totals import Totals
@@ -27,6 +27,7 @@ def of_last_day(past: History) -> DayProfit | None:
     return day_profit(totals, day, few, past.cash, before)
 
 
+@LAW
 @given(pasts())
 def test_few_records_tell_the_same_of_the_last_day_as_all_of_them(past: History) -> None:
     ours = replace(past, fills=tuple(owned for owned in past.fills if owned.strategy != FOREIGN))
