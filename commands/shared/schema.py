@@ -51,6 +51,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "fills": ("commands.fills:Fills",),
     "report": ("tradebot.views.performance.report:Report",),
     "trades": ("commands.trades.report:Trades",),
+    "pnl": ("commands.pnl.report:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
     "backup": ("commands.backup:Backups",),
