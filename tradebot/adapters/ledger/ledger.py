@@ -11,6 +11,7 @@ from tradebot.adapters.ledger.history import History
 from tradebot.adapters.ledger.money import Money
 from tradebot.adapters.ledger.orders import Orders
 from tradebot.adapters.ledger.passes import Passes
+from tradebot.adapters.ledger.past import Past
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.tallies import Tallies
@@ -37,6 +38,7 @@ class SqliteLedger:
         self.baselines = Baselines(file)
         self.history = History(file)
         self.upkeep = Upkeep(file)
+        self.past = Past(file)
         passes, states = Passes(file), TradingStates(file)
         self.opening_cash = money.opening_cash
         self.open_books = money.open_books

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order
@@ -21,6 +22,20 @@ class Sent:
     intents: tuple[Intent, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RestingStop:
+    """A stop that the broker accepted to protect a position: when it was sent, and its price in USD per share.
+
+    `side` is the stop's own: a long position is protected by a sell.
+    """
+
+    strategy: str
+    symbol: str
+    side: Side
+    at: datetime
+    price: Decimal
+
+
 @dataclass(frozen=True)
 class History:
     """The books of one account, whole, with what else was recorded. Cash and prices are in USD.
@@ -28,7 +43,8 @@ class History:
     `fills` are in the order of the books, oldest first, and so are `cash` and `ends`. `sent` is by the venue's order
     id. `kept` and `notes` are by position: strategy, symbol and opening time. `at` is the last recorded trading time,
     and `marks` are the last prices known then; None and empty if nothing has been recorded. `acknowledged` are
-    positions of others that the books don't price, as signed shares by symbol.
+    positions of others that the books don't price, as signed shares by symbol. `stops` are in the order in which they
+    were sent.
     """
 
     account: str
@@ -44,3 +60,4 @@ class History:
     at: datetime | None = None
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
+    stops: tuple[RestingStop, ...] = ()

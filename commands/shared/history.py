@@ -1,0 +1,68 @@
+"""Read an account's whole past from the bot's own records, for the verbs about what it earned."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import TYPE_CHECKING
+
+from commands.shared.records import last_passes
+
+if TYPE_CHECKING:
+    from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.app.wiring import App
+    from tradebot.model.intent import Intent
+    from tradebot.model.order import Order
+    from tradebot.model.record import SessionEnd
+    from tradebot.views.performance.history import History, Sent
+
+
+def read_history(app: "App") -> "History":
+    """Return everything that performance is computed from, as of one moment of the books; the broker isn't asked.
+
+    Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
+    """
+    from tradebot.model.trade import trades
+    from tradebot.views.performance.history import History
+
+    ledger = app.ledger_view
+    with ledger.file.reading():
+        fills, opened_at, mark = ledger.past.fills(), ledger.books_opened_at(), ledger.last_reconcile()
+        orders = {owned.fill.venue_order_id for owned in fills} - {""}
+        keys = [(trade.strategy, trade.symbol, trade.opened_at) for trade in trades(fills)]
+        ends = _ends(app.recorded)
+        times = (*(cycle.at for cycle in last_passes(app)), *(owned.fill.at for owned in fills[-1:]), opened_at)
+        return History(
+            account=app.account_tail,
+            mode=app.mode_name,
+            opened_at=opened_at,
+            opening_cash=ledger.opening_cash(),
+            fills=fills,
+            cash=ledger.past.cash_movements(),
+            ends=ends,
+            sent=_Sent(ledger.past.behind(orders)),
+            kept=ledger.kept(keys),
+            at=max((at for at in (*times, mark.at if mark else None) if at is not None), default=None),
+            marks=next((end.marks for end in reversed(ends) if end.marks), {}),
+            acknowledged=ledger.acknowledged(),
+        )
+
+
+def _ends(facts: "SqliteFacts | None") -> "tuple[SessionEnd, ...]":
+    return () if facts is None else tuple(facts.session_ends(date.min, date.max))
+
+
+class _Sent(Mapping[str, "Sent"]):
+    """The orders that filled with their intents, each parsed when it is looked up."""
+
+    def __init__(self, behind: "Mapping[str, tuple[Order, tuple[Intent, ...]]]") -> None:
+        self._behind = behind
+
+    def __getitem__(self, venue_id: str) -> "Sent":
+        from tradebot.views.performance.history import Sent
+
+        return Sent(*self._behind[venue_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._behind)
+
+    def __len__(self) -> int:
+        return len(self._behind)
