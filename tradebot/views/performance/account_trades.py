@@ -178,7 +178,8 @@ def _of_group(
         yield from _adjusted(symbol, rest)
         return
     for owned in rest:
-        yield _of_activity(symbol, owned, held.get((owned.strategy, symbol), Decimal(0)), cash.get(owned.about))
+        movement = None if before else cash.get(owned.about)
+        yield _of_activity(symbol, owned, held.get((owned.strategy, symbol), Decimal(0)), movement)
 
 
 def _net(fills: Iterable[OwnedFill]) -> Decimal:
@@ -207,7 +208,7 @@ def _adjusted(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
 def _of_activity(symbol: str, owned: OwnedFill, held: Decimal, cash: CashMovement | None) -> _Event:
     """Return what one fill of an activity was: a sale for cash, a split of others' shares, or shares that came or left.
 
-    Shares that no cash was paid for are in the books at a price, and the cash for that was put back.
+    Others' shares that no cash was paid for are in the books at a price, and `cash` put the cash for that back.
     """
     fill = owned.fill
     paid_nothing = cash is not None and cash.amount_usd == fill.signed_quantity * fill.price
