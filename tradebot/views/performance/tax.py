@@ -1,7 +1,7 @@
 """What an account's sales of one year are to the US tax office: a row for each lot sold, as on Form 8949."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
@@ -98,6 +98,11 @@ class TaxYear:
     near_short_losses: int
     other_kinds: tuple[str, ...]
     returns_capital: bool
+
+    def of(self, strategy: str | None, symbol: str | None) -> "TaxYear":
+        """Return the year with only the rows of one strategy's shares, or of one symbol."""
+        rows = tuple(row for row in self.rows if strategy in (None, row.strategy) and symbol in (None, row.symbol))
+        return replace(self, rows=rows, totals=totals(rows))
 
 
 def tax_year(history: History, year: int, method: Method) -> TaxYear:
@@ -197,7 +202,7 @@ def _money(sale: Sale) -> tuple[Decimal | None, Decimal | None, Decimal, Decimal
     proceeds = None if sale.sold_usd is None else _cents(sale.sold_usd)
     basis = None if sale.bought_usd is None else _cents(sale.bought_usd)
     if proceeds is None or basis is None:
-        return proceeds, basis, _ZERO, None
+        return proceeds, basis, _cents(sale.disallowed_usd), None
     # All of a loss is what the rounded figures differ by, so that nothing is left of it.
     adjustment = basis - proceeds if sale.washed == sale.shares else _cents(sale.disallowed_usd)
     return proceeds, basis, adjustment, proceeds - basis + adjustment
@@ -231,7 +236,7 @@ def _total(term: Term, rows: Sequence[TaxRow]) -> TermTotal:
 
 
 def _is_undecided(sale: Sale, until: date | None) -> bool:
-    return until is not None and sale.unmatched_loss and sale.closing.day + WINDOW > until
+    return until is not None and sale.unmatched_loss and sale.closing.day + WINDOW >= until
 
 
 def _sold_near(sale: Sale, sales: Iterable[Sale]) -> bool:
