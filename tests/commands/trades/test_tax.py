@@ -75,7 +75,8 @@ def test_each_line_has_a_cell_for_each_column() -> None:
     assert sums == [total.proceeds_usd, total.basis_usd, total.gain_usd]
 
 
-def test_the_screen_shows_the_rows_their_sums_and_the_rules() -> None:
+def test_the_screen_shows_the_rows_their_sums_and_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     assert shown(taxed(WASHED, 2025, "fifo")) == SCREEN
 
 

@@ -61,3 +61,8 @@ def brief(found: Iterable[TaxRow]) -> list[str]:
         )
         for row in found
     ]
+
+
+def of(value: object, *names: str) -> tuple[object, ...]:
+    """Return some fields of a row, a trade or a total."""
+    return tuple(getattr(value, name) for name in names)

@@ -1,9 +1,9 @@
 """An account's trades: what only moves shares between owners is none, and splits and new names only restate them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from tests.model.test_trade import histories, sold
 from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tests.reconciliation.test_adoption import scene_of, take_over
 from tests.venues import FakeReader
-from tests.views.performance.taxed import past, rows, traded
+from tests.views.performance.taxed import of, past, rows, traded
 from tests.worlds import Scene
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
@@ -38,17 +38,17 @@ def history(scene: Scene) -> History:
     return past(scene.ledger.fills(), *cash, acknowledged=scene.ledger.acknowledged())
 
 
-def brief(trades: tuple[AccountTrade, ...]) -> list[tuple[str, Fraction, Fraction | None]]:
-    return [(trade.symbol, trade.quantity, trade.price) for trade in trades]
+def brief(trades: Iterable[AccountTrade]) -> list[tuple[object, ...]]:
+    return [of(trade, "symbol", "quantity", "price") for trade in trades]
 
 
 @given(fills=histories())
 def test_without_anything_special_the_trades_are_the_fills(fills: list[OwnedFill]) -> None:
     found = account_trades(past(fills))
-    assert [(t.fill_id, t.quantity, t.price, t.strategy) for t in found.trades] == [
+    assert [of(t, "fill_id", "quantity", "price", "strategy") for t in found.trades] == [
         (o.fill.activity_id, o.fill.signed_quantity, o.fill.price, o.strategy) for o in fills
     ]
-    assert (found.held_before, found.other_kinds) == ({}, ())
+    assert of(found, "held_before", "other_kinds") == ({}, ())
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -60,7 +60,7 @@ def test_a_split_restates_what_was_traded_before_it(side: int) -> None:
     assert brief(found.trades) == [("AAPL", 20 * side, 50), ("AAPL", -8 * side, 55)]
     assert found.held_before == {}
     (row,) = rows(history(scene))
-    assert (row.shares, row.gain_usd, row.description[:10]) == (4, 40 * side, "4 sh. AAPL")
+    assert (*of(row, "shares", "gain_usd"), row.description[:10]) == (4, 40 * side, "4 sh. AAPL")
 
 
 def test_a_split_of_two_owners_is_one_of_the_account() -> None:
@@ -75,7 +75,7 @@ def test_the_fraction_that_a_split_leaves_is_sold_for_what_the_broker_paid() -> 
     split = (activity("SPLIT", quantity="-3"), activity("SPLIT", net="95", number=2))
     happens(scene, *split, averages={"AAPL": "200"})
     (row,) = rows(history(scene))
-    assert (row.shares, row.proceeds_usd, row.basis_usd, row.gain_usd) == (D("0.5"), 95, 100, -5)
+    assert of(row, "shares", "proceeds_usd", "basis_usd", "gain_usd") == (D("0.5"), 95, 100, -5)
 
 
 def test_a_new_name_carries_shares_and_dates_and_is_no_sale() -> None:
@@ -86,29 +86,29 @@ def test_a_new_name_carries_shares_and_dates_and_is_no_sale() -> None:
     found = account_trades(history(scene))
     assert brief(found.trades) == [("PEAR", 10, 100), ("PEAR", 5, 103), ("PEAR", -6, 110)]
     assert {trade.symbol_then for trade in found.trades} == {"AAPL"}
-    assert [(row.symbol, row.gain_usd) for row in rows(history(scene))] == [("AAPL", 60)]
+    assert [of(row, "symbol", "gain_usd") for row in rows(history(scene))] == [("AAPL", 60)]
 
 
 def test_a_buyout_is_a_sale() -> None:
     scene = holding("10")
     happens(scene, activity("MA", quantity="-10", net="1300", price="130", sub="CMA"))
-    assert [(row.proceeds_usd, row.gain_usd) for row in rows(history(scene))] == [(1300, 300)]
+    assert [of(row, "proceeds_usd", "gain_usd") for row in rows(history(scene))] == [(1300, 300)]
 
 
 def test_a_fill_that_was_given_back_is_its_owners_and_traded_once() -> None:
     (bought,) = traded("2026-02-02 buy 10 50 hand")
     found = account_trades(past([bought, *reassign("flow", bought.fill)]))
-    assert [(trade.fill_id, trade.strategy, trade.quantity) for trade in found.trades] == [("fill-1", "flow", 10)]
+    assert [of(trade, "fill_id", "strategy", "quantity") for trade in found.trades] == [("fill-1", "flow", 10)]
 
 
 def test_shares_from_before_the_books_that_are_taken_over_have_no_date_and_no_cost() -> None:
     scene = scene_of(before=7)
     take_over(scene)
     found = account_trades(history(scene))
-    assert (found.trades, found.held_before) == ((), {"AAPL": 7})
+    assert of(found, "trades", "held_before") == ((), {"AAPL": 7})
     scene.ledger.apply_fills([fill(9, "AAPL", Side.SELL, "7", "120", strategy="adopted", at=NOW)], NOW)
     (row,) = rows(history(scene))
-    assert (row.acquired, row.basis_usd, row.gain_usd, row.term, row.proceeds_usd) == (
+    assert of(row, "acquired", "basis_usd", "gain_usd", "term", "proceeds_usd") == (
         None,
         None,
         None,
@@ -143,7 +143,7 @@ def test_what_a_plan_adds_or_removes_has_no_price() -> None:
     apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
     assert brief(account_trades(history(scene)).trades) == [("AAPL", 10, 100), ("AAPL", -6, None)]
     (row,) = rows(history(scene))
-    assert (row.shares, row.proceeds_usd, row.basis_usd, row.gain_usd) == (6, None, 600, None)
+    assert of(row, "shares", "proceeds_usd", "basis_usd", "gain_usd") == (6, None, 600, None)
 
 
 def test_what_a_plan_moves_from_one_owner_to_another_is_no_trade() -> None:

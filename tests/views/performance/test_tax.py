@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import fill
-from tests.views.performance.taxed import brief, fee, on, past, rows, traded
+from tests.views.performance.taxed import brief, fee, of, on, past, rows, traded
 from tests.views.performance.test_wash_sales import years
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
@@ -26,7 +26,7 @@ def test_a_sale_closes_the_oldest_shares_of_the_account_whatever_strategy_holds_
     fills = traded("2025-01-06 buy 10 50 momentum", "2026-02-02 buy 10 60", "2026-03-02 sell 10 70")
     (row,) = rows(past(fills))
     assert brief([row]) == ["2025-01-06 2026-03-02 10 700.00 500.00 - 0.00 200.00 long"]
-    assert (row.strategy, row.lot, row.sale, row.description) == ("momentum", "fill-1", "fill-3", "10 sh. AAPL")
+    assert of(row, "strategy", "lot", "sale", "description") == ("momentum", "fill-1", "fill-3", "10 sh. AAPL")
 
 
 def test_a_sale_of_several_lots_has_a_row_for_each() -> None:
@@ -36,7 +36,7 @@ def test_a_sale_of_several_lots_has_a_row_for_each() -> None:
         "2026-02-02 2026-03-02 6 420.00 360.00 - 0.00 60.00 short",
         "2025-01-06 2026-03-02 4 280.00 200.00 - 0.00 80.00 long",
     ]
-    assert [(total.term, total.rows, total.gain_usd) for total in found.totals] == [("short", 1, 60), ("long", 1, 80)]
+    assert [of(total, "term", "rows", "gain_usd") for total in found.totals] == [("short", 1, 60), ("long", 1, 80)]
     assert [row.strategy for row in found.rows] == [FOREIGN, "flow"]
 
 
@@ -47,7 +47,7 @@ def test_a_short_sale_counts_when_it_is_closed_and_is_always_short_term(closed: 
     assert rows(history, 2025) == []
     (row,) = rows(history, int(closed[:4]))
     assert brief([row]) == [f"{closed} {closed} 10 499.97 450.00 - 0.00 49.97 short"]
-    assert (row.side, row.description, row.fees_usd) == (Side.SELL, "10 sh. AAPL sold short", D("0.03"))
+    assert of(row, "side", "description", "fees_usd") == (Side.SELL, "10 sh. AAPL sold short", D("0.03"))
 
 
 def test_a_trade_that_turns_a_position_closes_and_opens() -> None:
@@ -62,7 +62,7 @@ def test_fees_of_a_day_are_shared_by_what_was_sold_and_other_fees_are_not() -> N
     fills = traded("2026-02-02 buy 30 50", "2026-03-02 sell 10 60", "2026-03-02 sell 20 60", "2026-03-03 sell 5 60")
     other = CashMovement(on("2026-03-03"), D("-9"), "PTC", Origin.ACTIVITY, "ptc", "a pass-through charge")
     found = rows(past(fills, fee("2026-03-02", "-0.06"), other))
-    assert [(row.fees_usd, row.proceeds_usd) for row in found] == [
+    assert [of(row, "fees_usd", "proceeds_usd") for row in found] == [
         (D("0.02"), D("599.98")),
         (D("0.04"), D("1199.96")),
     ]
@@ -76,7 +76,7 @@ def test_what_is_not_known_is_in_no_total() -> None:
         "2026-03-02 2026-03-09 5 290.00 250.00 - 0.00 40.00 short",
         "None 2026-03-02 10 600.00 None - 0.00 None not known",
     ]
-    assert [(t.term, t.rows, t.not_known, t.proceeds_usd, t.gain_usd) for t in found.totals] == [
+    assert [of(t, "term", "rows", "not_known", "proceeds_usd", "gain_usd") for t in found.totals] == [
         (Term.SHORT, 1, 0, 290, 40),
         (Term.NOT_KNOWN, 1, 1, 0, 0),
     ]
@@ -113,7 +113,7 @@ def test_rows_of_one_strategy_or_symbol_add_up_by_themselves() -> None:
 
 def test_a_year_without_sales_has_no_rows_and_no_totals() -> None:
     found = tax_year(past(traded("2026-02-02 buy 10 50")), 2026, Method.FIFO)
-    assert (found.rows, found.totals) == ((), ())
+    assert of(found, "rows", "totals") == ((), ())
 
 
 def test_half_a_cent_is_rounded_up_and_a_washed_loss_leaves_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import fill
-from tests.views.performance.taxed import brief, fee, on, past, rows, traded
+from tests.views.performance.taxed import brief, fee, of, on, past, rows, traded
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance.account_trades import account_trades
@@ -58,14 +58,14 @@ def test_more_shares_bought_than_sold_split_the_lot_that_replaces_them() -> None
 def test_the_window_ends_thirty_days_after_the_sale(bought_again: str, washed: bool) -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", f"{bought_again} buy 10 41")
     (row,) = rows(past(fills))
-    assert (row.code, row.gain_usd) == (("W", 0) if washed else ("", -100))
+    assert of(row, "code", "gain_usd") == (("W", 0) if washed else ("", -100))
 
 
 @pytest.mark.parametrize(("bought", "washed"), [("2026-01-31", True), ("2026-01-30", False)])
 def test_the_window_begins_thirty_days_before_the_sale(bought: str, washed: bool) -> None:
     fills = traded("2025-11-03 buy 10 50", f"{bought} buy 10 45", "2026-03-02 sell 10 40", "2026-08-03 sell 10 60")
     first, second = rows(past(fills))
-    assert (first.code, first.gain_usd, second.basis_usd) == (("W", 0, 550) if washed else ("", -100, 450))
+    assert (*of(first, "code", "gain_usd"), second.basis_usd) == (("W", 0, 550) if washed else ("", -100, 450))
 
 
 def test_what_is_left_of_the_purchase_that_was_sold_replaces_nothing() -> None:
@@ -74,7 +74,7 @@ def test_what_is_left_of_the_purchase_that_was_sold_replaces_nothing() -> None:
     of_one_order = [replace(o, fill=replace(o.fill, venue_order_id="one")) for o in whole[:2]]
     assert [row.code for row in rows(past([*of_one_order, whole[2]]))] == ["", ""]
     # As two purchases, the second one stands for as many of the first one's shares as are still held of it.
-    assert [(row.code, row.adjustment_usd) for row in rows(past(whole))] == [("W", 150), ("", 0)]
+    assert [of(row, "code", "adjustment_usd") for row in rows(past(whole))] == [("W", 150), ("", 0)]
 
 
 def test_shares_sold_by_the_same_order_do_not_replace_each_other() -> None:
@@ -115,26 +115,26 @@ def test_a_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> 
         "2026-06-01 sell 10 90",
     )
     (of_december,) = rows(past(fills), 2025)
-    assert (of_december.code, of_december.adjustment_usd, of_december.gain_usd) == ("W", 100, 0)
+    assert of(of_december, "code", "adjustment_usd", "gain_usd") == ("W", 100, 0)
     assert of_december.replaced_by == ("fill-3",)
     # 85 + 10 carried: a loss of 15 a share, all of it carried on: 82 + 15 = 97 against 90.
     first, second = rows(past(fills))
-    assert (first.basis_usd, first.code, first.adjustment_usd, first.gain_usd) == (950, "W", 150, 0)
+    assert of(first, "basis_usd", "code", "adjustment_usd", "gain_usd") == (950, "W", 150, 0)
     # Held for 294 days, then 21 days, then from 2026-02-27: as if from 2025-04-18, so for more than one year.
-    assert (second.basis_usd, second.gain_usd, second.term, str(second.held_from)) == (970, -70, "long", "2025-04-18")
+    assert of(second, "basis_usd", "gain_usd", "term", "held_from") == (970, -70, "long", date(2025, 4, 18))
     assert str(second.acquired) == "2026-02-27"
 
 
 def test_a_purchase_that_the_books_do_not_hold_yet_leaves_the_loss_of_december_alone() -> None:
     fills = traded("2025-11-03 buy 10 100", "2025-12-22 sell 10 90")
-    assert [(row.code, row.gain_usd) for row in rows(past(fills, until="2025-12-31"), 2025)] == [("", -100)]
+    assert [of(row, "code", "gain_usd") for row in rows(past(fills, until="2025-12-31"), 2025)] == [("", -100)]
 
 
 def test_the_purchase_of_another_strategy_or_of_a_person_replaces_too() -> None:
     for owner in ("momentum", "hand"):
         again = f"2026-03-03 buy 10 41 {owner}"
         (row,) = rows(past(traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", again)))
-        assert (row.code, row.gain_usd) == ("W", 0)
+        assert of(row, "code", "gain_usd") == ("W", 0)
 
 
 def test_other_shares_replace_nothing_and_a_gain_is_never_disallowed() -> None:
@@ -142,7 +142,7 @@ def test_other_shares_replace_nothing_and_a_gain_is_never_disallowed() -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40")
     assert [row.code for row in rows(past((*fills, other)))] == [""]
     gained = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 60", "2026-03-03 buy 10 61")
-    assert [(row.code, row.gain_usd) for row in rows(past(gained))] == [("", 100)]
+    assert [of(row, "code", "gain_usd") for row in rows(past(gained))] == [("", 100)]
 
 
 def test_the_loss_of_a_short_sale_is_carried_into_the_next_one() -> None:
@@ -156,7 +156,7 @@ def test_the_loss_of_a_short_sale_is_carried_into_the_next_one() -> None:
 
 def test_a_purchase_that_closes_a_short_sale_replaces_no_shares() -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 20 40", "2026-03-10 buy 10 41")
-    assert [(row.code, row.gain_usd) for row in rows(past(fills))] == [("", -100), ("", -10)]
+    assert [of(row, "code", "gain_usd") for row in rows(past(fills))] == [("", -100), ("", -10)]
 
 
 def test_the_fee_of_the_sale_is_part_of_the_loss() -> None:
