@@ -40,9 +40,11 @@ def read_history(app: "App") -> "History":
             ends=ends,
             sent=_Sent(ledger.past.behind(orders)),
             kept=ledger.kept(keys),
+            notes=ledger.trade_notes(),
             at=max((at for at in (*times, mark.at if mark else None) if at is not None), default=None),
             marks=next((end.marks for end in reversed(ends) if end.marks), {}),
             acknowledged=ledger.acknowledged(),
+            stops=ledger.past.stops(),
         )
 
 

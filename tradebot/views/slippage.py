@@ -98,6 +98,21 @@ def totals(found: Sequence[FillSlippage]) -> tuple[TotalSlippage, ...]:
     )
 
 
+def summed(parts: Sequence[TotalSlippage]) -> TotalSlippage:
+    """Return several totals against the same midpoint as one; there must be at least one."""
+    known = [part.total for part in parts if part.total is not None]
+    usd = sum((one.usd for one in known), Decimal(0))
+    value = sum((one.value_usd for one in known), Decimal(0))
+    ages = [part.oldest_quote_s for part in parts if part.oldest_quote_s is not None]
+    return TotalSlippage(
+        against=parts[0].against,
+        total=_of(usd, value) if known else None,
+        known=sum(part.known for part in parts),
+        of=sum(part.of for part in parts),
+        oldest_quote_s=max(ages, default=None),
+    )
+
+
 def _total(against: str, found: Sequence[Slippage | None], oldest_quote_s: float | None = None) -> TotalSlippage:
     known = [one for one in found if one is not None]
     usd = sum((one.usd for one in known), Decimal(0))

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
+from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade_note import TradeNote
 
 
@@ -20,20 +20,6 @@ class Sent:
 
     order: Order
     intents: tuple[Intent, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RestingStop:
-    """A stop that the broker accepted to protect a position: when it was sent, and its price in USD per share.
-
-    `side` is the stop's own: a long position is protected by a sell.
-    """
-
-    strategy: str
-    symbol: str
-    side: Side
-    at: datetime
-    price: Decimal
 
 
 @dataclass(frozen=True)
@@ -60,4 +46,4 @@ class History:
     at: datetime | None = None
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
-    stops: tuple[RestingStop, ...] = ()
+    stops: tuple[RestedStop, ...] = ()

@@ -8,8 +8,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.candidate import Side
+from tradebot.model.position import NINE_PLACES
+from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import Trade
-from tradebot.views.performance.history import RestingStop
 
 _SIX_PLACES, _CENTS = Decimal("1e-6"), Decimal("0.01")
 _ZERO = Decimal(0)
@@ -55,7 +56,7 @@ class Entered:
 def initial_risk(
     trade: Trade,
     entered: Collection[Entered],
-    stop: RestingStop | None,
+    stop: RestedStop | None,
     asked_fraction: Decimal | None,
     restated_at: datetime | None = None,
 ) -> Risk | None:
@@ -75,15 +76,15 @@ def initial_risk(
 class Stops:
     """The stops that rested, found by the trade that they protected."""
 
-    def __init__(self, stops: Iterable[RestingStop]) -> None:
-        self._of: dict[tuple[str, str, Side], list[RestingStop]] = {}
+    def __init__(self, stops: Iterable[RestedStop]) -> None:
+        self._of: dict[tuple[str, str, Side], list[RestedStop]] = {}
         for stop in stops:
             self._of.setdefault((stop.strategy, stop.symbol, stop.side), []).append(stop)
 
-    def first_of(self, trade: Trade, names: Iterable[str]) -> RestingStop | None:
+    def first_of(self, trade: Trade, names: Iterable[str]) -> RestedStop | None:
         """Return the first stop that protected a trade, under any of the symbols that it has had."""
         against = Side.SELL if trade.side is Side.BUY else Side.BUY
-        found = list[RestingStop]()
+        found = list[RestedStop]()
         for name in names:
             stops = self._of.get((trade.strategy, name, against), [])
             place = bisect_left(stops, trade.opened_at, key=lambda stop: stop.at)
@@ -97,8 +98,13 @@ def excursion(trade: Trade, price: Decimal | None, risk: Risk | None) -> Excursi
     if price is None:
         return None
     gain = trade.side.sign * (price - trade.entry_price)
-    usd = gain * trade.quantity
+    usd = to_nine_places(gain * trade.quantity)
     return Excursion(price, (gain / trade.entry_price).quantize(_SIX_PLACES), usd, in_risks(usd, risk))
+
+
+def to_nine_places(number: Decimal) -> Decimal:
+    """Return an average, or what comes from one, without the digits that only its division made."""
+    return number.quantize(NINE_PLACES).normalize() + _ZERO
 
 
 def in_risks(usd: Decimal, risk: Risk | None) -> Decimal | None:
@@ -112,4 +118,4 @@ def _average(entered: Collection[Entered]) -> Decimal:
 
 
 def _risk(trade: Trade, fraction: Decimal, source: RiskFrom) -> Risk | None:
-    return Risk(fraction * trade.entry_price * trade.quantity, source) if fraction > 0 else None
+    return Risk(to_nine_places(fraction * trade.entry_price * trade.quantity), source) if fraction > 0 else None

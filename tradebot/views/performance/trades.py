@@ -1,19 +1,19 @@
-"""Round trips and lots as people and programs read them: what each was, why it ended, and what it earned."""
+"""Round trips and lots from an account's past: what each was, why it ended, what it risked and what it earned."""
 
 import hashlib
 from base64 import b32encode
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind
 from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, NINE_PLACES, Kept, Key, OwnedFill
+from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.trade import Trade, trades
+from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.fees import allotted
 from tradebot.views.performance.history import History
@@ -22,41 +22,21 @@ from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.reasons import why_closed
 from tradebot.views.performance.risk import (
     Entered,
-    Excursion,
     Risk,
-    RiskFrom,
     Stops,
     excursion,
     in_risks,
     initial_risk,
+    to_nine_places,
 )
-from tradebot.views.slippage import FillSlippage, TotalSlippage, of_order, totals
+from tradebot.views.performance.trade_row import LONG, SHORT, LotRow, Rows, Source, Status, TradeRow
+from tradebot.views.slippage import FillSlippage, of_order, totals
 
 _ZERO = Decimal(0)
 Place = tuple[str, str, int]
 """Where a trade is in the books: its strategy, its symbol, and how many trades of those there were before."""
 LETTERS = 7
 """How long the id of a trade is."""
-
-
-class Status(StrEnum):
-    """Whether a trade is over."""
-
-    OPEN = "open"
-    PARTLY_CLOSED = "partly closed"
-    CLOSED = "closed"
-
-
-class Source(StrEnum):
-    """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
-
-    BOT = "bot"
-    ADOPTED = "adopted"
-    TAKEN_OVER = "taken over"
-    PLAN = "accepted plan"
-    GIVEN_BACK = "given back"
-    ACTIVITY = "corporate action"
-    RECOVERED = "recovered"
 
 
 _SOURCES = {
@@ -66,86 +46,6 @@ _SOURCES = {
     Origin.GIVEN_BACK: Source.GIVEN_BACK,
     Origin.ACTIVITY: Source.ACTIVITY,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class LotRow:
-    """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
-
-    The last fields are None or empty while it is held; `open_usd` is None once it is closed, or without a last price.
-    """
-
-    trade_id: str
-    strategy: str
-    symbol: str
-    side: str
-    quantity: Decimal
-    opened_at: datetime
-    entry_price: Decimal
-    entry_fill: str
-    entry_order: str
-    held_s: float | None
-    market_s: float | None
-    fees_usd: Decimal
-    open_usd: Decimal | None = None
-    closed_at: datetime | None = None
-    exit_price: Decimal | None = None
-    exit_fill: str = ""
-    exit_order: str = ""
-    reason: str = ""
-    gross_usd: Decimal | None = None
-    net_usd: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TradeRow:
-    """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
-
-    `id` names the trade and never changes. `quantity` counts all shares entered and `closed_quantity` those that are
-    closed, in today's shares; prices are averages. `last_exit_at` is None before the first exit, and `closed_at` until
-    the last share is closed. `held_s` is the time from the first fill to the last, or to the last recorded moment, and
-    `market_s` the part of it in which the market was open; None if the calendar isn't known. `gross_usd` is the profit
-    of what is closed, and `net_usd` that with fees. `open_usd` is the profit of what is held, at the last recorded
-    price. `risk_usd` is what the first stop would have lost, and `r` is the net profit of a closed trade as a multiple
-    of it. `best` and `worst` are the excursions that passes saw.
-    """
-
-    id: str
-    strategy: str
-    symbol: str
-    side: str
-    status: Status
-    source: Source
-    opened_at: datetime
-    last_exit_at: datetime | None
-    closed_at: datetime | None
-    quantity: Decimal
-    closed_quantity: Decimal
-    entry_price: Decimal
-    exit_price: Decimal | None
-    reasons: tuple[str, ...]
-    entry_score: float | None
-    components: tuple[Component, ...]
-    held_s: float | None
-    market_s: float | None
-    gross_usd: Decimal
-    fees_usd: Decimal
-    net_usd: Decimal
-    open_usd: Decimal | None
-    risk_usd: Decimal | None
-    risk_from: RiskFrom | None
-    r: Decimal | None
-    best: Excursion | None
-    worst: Excursion | None
-    slippage: tuple[TotalSlippage, ...]
-    tags: tuple[str, ...]
-    note: str
-    lots: tuple[LotRow, ...]
-
-    @property
-    def key(self) -> Key:
-        """Return what names the position in the books."""
-        return self.strategy, self.symbol, self.opened_at
 
 
 @dataclass
@@ -165,19 +65,21 @@ class _Trip:
         return min(self.lots, key=lambda lot: lot.opened_at)
 
 
-def trade_rows(history: History, market: MarketTime) -> tuple[TradeRow, ...]:
-    """Return a row for each position of ours, in the order in which they were opened.
+def rows_of(history: History, market: MarketTime) -> Rows:
+    """Return a row for each position of ours, and for each piece of it.
 
     `market` tells how long the market was open. Each fee is shared among the trades that sold on its day.
     """
     pieces = _pieces(history)
-    rows = _Rows(history, market, pieces)
-    counts, found = defaultdict[tuple[str, str], int](int), list[TradeRow]()
+    making = _Rows(history, market, pieces)
+    counts, found, lots = defaultdict[tuple[str, str], int](int), list[TradeRow](), list[LotRow]()
     for trade in trades(history.fills):
-        place = (trade.strategy, trade.symbol)
-        found.append(rows.row(trade, pieces[*place, counts[place]]))
+        strategy, symbol = place = (trade.strategy, trade.symbol)
+        trip = pieces[strategy, symbol, counts[place]]
         counts[place] += 1
-    return tuple(found)
+        found.append(making.row(trade, trip))
+        lots += making.lots(trip)
+    return Rows(tuple(found), tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
 
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
@@ -208,7 +110,7 @@ class _Rows:
     def row(self, trade: Trade, trip: _Trip) -> TradeRow:
         """Return the row of one trade."""
         history, key = self.history, (trade.strategy, trade.symbol, trade.opened_at)
-        kept, note, name = history.kept.get(key, Kept()), history.notes.get(key), _name(trip)
+        kept, note = history.kept.get(key, Kept()), self._note(trade, trip)
         until = trade.closed_at or history.at
         risk = self._risk(trade, trip, kept)
         fees = sum((fee for _, fee in (*trip.closed, *trip.held)), _ZERO)
@@ -216,10 +118,10 @@ class _Rows:
         mark = history.marks.get(trade.symbol) if trip.held else None
         best, worst = self._extremes(trade, trip, kept)
         return TradeRow(
-            id=name,
+            id=_name(trip),
             strategy=trade.strategy,
             symbol=trade.symbol,
-            side="long" if trade.side is Side.BUY else "short",
+            side=LONG if trade.side is Side.BUY else SHORT,
             status=_status(trade),
             source=self._source(trip),
             opened_at=trade.opened_at,
@@ -227,8 +129,8 @@ class _Rows:
             closed_at=trade.closed_at,
             quantity=trade.quantity,
             closed_quantity=trade.closed_quantity,
-            entry_price=_price(trade.entry_price),
-            exit_price=None if trade.exit_price is None else _price(trade.exit_price),
+            entry_price=to_nine_places(trade.entry_price),
+            exit_price=None if trade.exit_price is None else to_nine_places(trade.exit_price),
             reasons=tuple(dict.fromkeys(why_closed(lot, history.sent) for lot, _ in trip.closed)),
             entry_score=kept.entry_score,
             components=kept.components,
@@ -246,11 +148,15 @@ class _Rows:
             slippage=totals(self._slippages(trip)),
             tags=note.tags if note else (),
             note=note.note if note else "",
-            lots=(
-                *(self._closed(name, lot, fee) for lot, fee in trip.closed),
-                *(self._held(name, lot, fee, mark) for lot, fee in trip.held),
-            ),
         )
+
+    def lots(self, trip: _Trip) -> Iterator[LotRow]:
+        """Yield the rows of a trade's pieces."""
+        name = _name(trip)
+        for lot, fees in trip.closed:
+            yield self._closed(name, lot, fees)
+        for piece, fees in trip.held:
+            yield self._held(name, piece, fees)
 
     def _source(self, trip: _Trip) -> Source:
         lot = trip.first
@@ -260,10 +166,19 @@ class _Rows:
             return Source.ADOPTED if lot.strategy == ADOPTED else own
         return _SOURCES.get(lot.entry_origin, Source.RECOVERED)
 
+    def _note(self, trade: Trade, trip: _Trip) -> TradeNote | None:
+        """Return the last note of a trade; it may have been written before the symbol was renamed."""
+        written = (self.history.notes.get((trade.strategy, name, trade.opened_at)) for name in self._names(trade, trip))
+        return max((note for note in written if note), key=lambda note: note.at, default=None)
+
+    def _names(self, trade: Trade, trip: _Trip) -> dict[str, None]:
+        """Return the symbols that a trade has had."""
+        return dict.fromkeys((trade.symbol, *(self.fills[lot.entry_fill].fill.symbol for lot in trip.lots)))
+
     def _risk(self, trade: Trade, trip: _Trip, kept: Kept) -> Risk | None:
         raw = self._entered(trip)
         entered = [Entered(owned.fill.at, owned.fill.quantity, owned.fill.price) for owned in raw]
-        names = dict.fromkeys((trade.symbol, *(owned.fill.symbol for owned in raw)))
+        names = self._names(trade, trip)
         stop = self.stops.first_of(trade, names)
         return initial_risk(trade, entered, stop, kept.stop_loss_fraction, self._restated_at(trade, names))
 
@@ -280,12 +195,12 @@ class _Rows:
 
     def _extremes(self, trade: Trade, trip: _Trip, kept: Kept) -> tuple[Decimal | None, Decimal | None]:
         """Return the best and the worst price that passes saw; what it was closed at was seen, too."""
-        names = {self.fills[lot.entry_fill].fill.symbol for lot in trip.lots} | {trade.symbol}
+        names = self._names(trade, trip)
         exits = [lot.exit_price for lot, _ in trip.closed] if self._restated_at(trade, names) is None else []
         best, worst = (max, min) if trade.side is Side.BUY else (min, max)
         return (
-            None if kept.best is None else best(kept.best, *exits),
-            None if kept.worst is None else worst(kept.worst, *exits),
+            None if kept.best is None else best((kept.best, *exits)),
+            None if kept.worst is None else worst((kept.worst, *exits)),
         )
 
     def _slippages(self, trip: _Trip) -> list[FillSlippage]:
@@ -317,7 +232,8 @@ class _Rows:
             net_usd=lot.gross_usd + fees,
         )
 
-    def _held(self, trade_id: str, lot: OpenLot, fees: Decimal, mark: Decimal | None) -> LotRow:
+    def _held(self, trade_id: str, lot: OpenLot, fees: Decimal) -> LotRow:
+        mark = self.history.marks.get(lot.symbol)
         row = self._lot(trade_id, lot, self.history.at, fees)
         return row if mark is None else replace(row, open_usd=_open(lot, mark))
 
@@ -326,7 +242,7 @@ class _Rows:
             trade_id=trade_id,
             strategy=lot.strategy,
             symbol=lot.symbol,
-            side="long" if lot.side is Side.BUY else "short",
+            side=LONG if lot.side is Side.BUY else SHORT,
             quantity=lot.quantity,
             opened_at=lot.opened_at,
             entry_price=lot.entry_price,
@@ -363,16 +279,5 @@ def _status(trade: Trade) -> Status:
     return Status.PARTLY_CLOSED if trade.closed_quantity else Status.OPEN
 
 
-def _price(average: Decimal) -> Decimal:
-    """Return an average price to nine places, without trailing zeros."""
-    return average.quantize(NINE_PLACES).normalize() + _ZERO
-
-
 def _open(lot: OpenLot, mark: Decimal) -> Decimal:
     return lot.side.sign * lot.quantity * (mark - lot.entry_price)
-
-
-def lot_rows(rows: Sequence[TradeRow]) -> tuple[LotRow, ...]:
-    """Return the pieces of these trades, the oldest exit first; those that are held come last."""
-    pieces = [lot for row in rows for lot in row.lots]
-    return tuple(sorted(pieces, key=lambda lot: (lot.closed_at is None, lot.closed_at or lot.opened_at)))
