@@ -1,12 +1,17 @@
 """`tradebot trades --tax YEAR`: the sales of a year as the US tax office asks for them, and what they rest on."""
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.shared.plain import clean
+import typer
+
+from commands.shared.plain import clean, note, say
 from commands.shared.surface import Report
 from tradebot.errors import OperatorError
 from tradebot.text import counted
@@ -93,8 +98,39 @@ def run(app: "App", year: int, strategy: str | None = None, symbol: str | None =
     return Report("trades-tax", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
 
 
+def answer(app: "App", year: int, strategy: str | None, symbol: str | None, file: Path | None) -> Report:
+    """Return the sales of a year, written to a file if one is named.
+
+    For stdout, print only the file there, the notes to stderr, and raise typer.Exit.
+    """
+    from commands.trades.csv_file import STDOUT, save
+    from commands.trades.tax_screen import name_file
+
+    report = run(app, year, strategy, symbol)
+    data: Tax = report.data
+    if file is None:
+        return report
+    text = written(data)
+    if file == STDOUT:
+        say(text.removesuffix("\n"))
+        for line in (*data.notes, NO_ADVICE):
+            note(line)
+        raise typer.Exit
+    save(text, file)
+    return replace(report, render=lambda out: name_file(out, data, file))
+
+
+def written(data: Tax) -> str:
+    """Return the text of the CSV file."""
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator="\n").writerows(_file_rows(data))
+    return file.getvalue()
+
+
 def taxed(history: "History", year: int, method: str, strategy: str | None = None, symbol: str | None = None) -> Tax:
     """Return the sales of a year; raise OperatorError if it hasn't begun."""
+    from tradebot.model.position import FOREIGN
+    from tradebot.views.holdings import FOREIGN_OWNER
     from tradebot.views.performance.tax import tax_year
     from tradebot.views.performance.tax_lots import Method
 
@@ -103,7 +139,7 @@ def taxed(history: "History", year: int, method: str, strategy: str | None = Non
         raise OperatorError(
             f"{year} has no trades yet: the books end on {whole.until}", f"tradebot trades --tax {whole.until.year}"
         )
-    found = whole.of(strategy, symbol)
+    found = whole.of(FOREIGN if strategy == FOREIGN_OWNER else strategy, symbol)
     return Tax(
         year=year,
         method=method,
@@ -117,7 +153,7 @@ def taxed(history: "History", year: int, method: str, strategy: str | None = Non
     )
 
 
-def file_rows(data: Tax) -> Iterator[Sequence[str]]:
+def _file_rows(data: Tax) -> Iterator[Sequence[str]]:
     """Yield the lines of the file: its columns, then each lot that was sold. Sums are left to its reader."""
     yield COLUMNS
     for row in data.rows:

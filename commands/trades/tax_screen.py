@@ -6,13 +6,14 @@ from rich.markup import escape
 
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
-from commands.trades.tax import NOT_KNOWN, PICKED, owner
+from commands.trades.tax import NO_ADVICE, NOT_KNOWN, PICKED, owner
 from tradebot.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
     from decimal import Decimal
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -46,6 +47,13 @@ def render(out: "Console", data: "Tax") -> None:
     _sentences(out, data.notes)
     out.print("\nWhat these figures rest on:")
     _sentences(out, data.assumptions)
+
+
+def name_file(out: "Console", data: "Tax", file: "Path") -> None:
+    """Print where the rows are, their totals, and what is particular to them."""
+    out.print(f"{counted(len(data.rows), 'row')} written to {file}", markup=False)
+    _sentences(out, (*map(_total, data.totals), *data.notes))
+    out.print(f"tradebot trades --tax {data.year} names the rules behind them. {NO_ADVICE}", markup=False)
 
 
 def _sentences(out: "Console", lines: "Iterable[str]") -> None:

@@ -2,18 +2,23 @@
 
 import csv
 import io
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from commands.shared.schema_types import Definitions
 from commands.shared.surface import console, jsonable
-from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, file_rows, taxed
+from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, taxed, written
 from commands.trades.tax_screen import render
+from tests.bot import Bot
 from tests.builders import fill
 from tests.views.performance.taxed import fee, on, past, traded
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import OperatorError
+from tradebot.model.activity import Booking, Entry
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.views.performance.history import History
@@ -35,12 +40,6 @@ WASHED = past(
 The loss is 100 x 50 - (100 x 42 - 0.12) = 800.12. For 60 of 100 shares, 480.072 of it doesn't count. So the 60 shares
 cost 60 x 40 + 480.072 = 2,880.072, which is 960.024 for 20 and 1,920.048 for 40. They count as held 203 days longer.
 """
-
-
-def written(data: Tax) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(file_rows(data))
-    return text.getvalue()
 
 
 def shown(data: Tax) -> str:
@@ -198,3 +197,70 @@ def test_the_document_is_described_by_its_schema() -> None:
     schema = {**known.of(Tax), "$defs": known.schemas}
     jsonschema.validate(jsonable(taxed(WASHED, 2025, "fifo")), schema)
     jsonschema.validate(jsonable(replace(taxed(WASHED, 2024, "fifo"), from_date=None)), schema)
+
+
+@pytest.fixture
+def washed(copy: Bot) -> Bot:
+    """Return a bot whose books hold a wash sale of the November in which it was made, with the sale's fee."""
+    rows = ("2026-11-17 buy 10 50", "2026-11-18 sell 10 45", "2026-11-19 buy 4 44 momentum")
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        ledger.apply_fills(traded(*rows), on("2026-11-19"))
+        ledger.book(Booking((Entry("fee-1", "FEE", Decimal("-0.03"), "a fee", on("2026-11-18")),)), on("2026-11-19"))
+    return copy
+
+
+FILE = (
+    "10 sh. AAPL,2026-11-17,2026-11-18,449.97,500.00,W,20.01,-30.02,short,,AAPL,long,10,0.03,flow,fill-1,fill-2,fill-3"
+)
+
+
+def test_the_verb_writes_the_file_and_says_what_is_in_it(washed: Bot, tmp_path: Path) -> None:
+    said = washed.says("trades", "--tax", "2026", "--csv", str(tmp_path / "tax.csv"))
+    assert (said.code, said.err) == (0, "")
+    assert (tmp_path / "tax.csv").read_text().splitlines() == [",".join(COLUMNS), FILE]
+    first, total, *others = said.out.splitlines()
+    assert first.startswith("1 row written to ")
+    assert total.startswith("Short-term: proceeds 449.97 - basis 500.00 + adjustment 20.01 = gain -30.02 USD in 1 row")
+    assert " ".join(others).count(NO_ADVICE) == 1
+
+
+def test_the_verb_writes_nothing_but_the_file_to_stdout(washed: Bot) -> None:
+    said = washed.says("trades", "--tax", "2026", "--csv", "-")
+    assert (said.code, said.out.splitlines()) == (0, [",".join(COLUMNS), FILE])
+    assert said.err.endswith(f"{NO_ADVICE}\n")
+
+
+def test_the_verb_has_a_document(washed: Bot) -> None:
+    (row,) = washed.json("trades", "--tax", "2026")["rows"]
+    assert (row["code"], row["adjustment_usd"], row["gain_usd"], row["term"]) == ("W", "20.01", "-30.02", "short")
+    assert washed.json("trades", "--tax", "2026", "--symbol", "msft")["rows"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--tax", "2026", "--from", "2026-01-01"),
+        ("--tax", "2026", "--lots"),
+        ("--tax", "2026", "--closed"),
+        ("--tax", "2027"),
+        ("--tax", "soon"),
+    ],
+)
+def test_what_makes_no_sense_with_a_tax_year_is_refused(bot: Bot, arguments: tuple[str, ...]) -> None:
+    said = bot.says("trades", *arguments)
+    assert (said.code, said.out) == (2, "")
+
+
+def test_a_method_that_does_not_exist_is_refused(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEBOT_TAX__METHOD", "best")
+    said = bot.says("trades", "--tax", "2026")
+    assert said.code == 2
+    assert "tax.method" in said.err
+
+
+def test_the_newest_shares_are_sold_first_if_the_setting_says_so(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEBOT_TAX__METHOD", "lifo")
+    rows = ("2026-11-17 buy 10 50", "2026-11-18 buy 10 40", "2026-11-19 sell 10 45")
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        ledger.apply_fills(traded(*rows), on("2026-11-19"))
+    assert [row["gain_usd"] for row in copy.json("trades", "--tax", "2026")["rows"]] == ["50.00"]
