@@ -117,10 +117,10 @@ def test_a_year_without_sales_has_no_rows_and_no_totals() -> None:
 
 
 def test_half_a_cent_is_rounded_up_and_a_washed_loss_leaves_nothing() -> None:
-    fills = traded("2026-02-02 buy 1 10.004", "2026-03-02 sell 1 9.995", "2026-03-03 buy 1 9", "2026-09-01 sell 1 9.5")
+    fills = traded("2026-02-02 buy 1 10.004", "2026-03-02 sell 1 9.985", "2026-03-03 buy 1 9", "2026-09-01 sell 1 9.5")
     assert brief(rows(past(fills))) == [
-        "2026-02-02 2026-03-02 1 10.00 10.00 W 0.00 0.00 short",
-        "2026-03-03 2026-09-01 1 9.50 9.01 - 0.00 0.49 short",
+        "2026-02-02 2026-03-02 1 9.99 10.00 W 0.01 0.00 short",
+        "2026-03-03 2026-09-01 1 9.50 9.02 - 0.00 0.48 short",
     ]
 
 

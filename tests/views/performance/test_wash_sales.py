@@ -105,6 +105,18 @@ def test_losses_and_purchases_are_matched_in_their_order_and_each_share_once() -
     ]
 
 
+def test_shares_that_replace_others_already_replace_no_more() -> None:
+    fills = traded(
+        "2025-06-02 buy 10 50", "2025-06-03 buy 10 60", "2026-02-20 buy 10 45", "2026-03-02 sell 10 40",
+        "2026-03-03 sell 10 40", "2026-09-01 sell 10 50",
+    )  # fmt: skip
+    assert brief(rows(past(fills))) == [
+        "2025-06-02 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
+        "2025-06-03 2026-03-03 10 400.00 600.00 - 0.00 -200.00 short",
+        "2026-02-20 2026-09-01 10 500.00 550.00 - 0.00 -50.00 long",
+    ]
+
+
 def test_a_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> None:
     fills = traded(
         "2025-03-03 buy 10 100",

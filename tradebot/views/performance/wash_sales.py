@@ -144,8 +144,8 @@ def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
     replacing = lot.part(shares * lot.sign)
     carried = replace(
         replacing,
-        carried_usd=replacing.carried_usd + loss,
-        tacked_days=replacing.tacked_days + (sale.closing.day - held_from).days,
+        carried_usd=loss,
+        tacked_days=(sale.closing.day - held_from).days,
         replaced=True,
     )
     rest = lot.quantity - shares * lot.sign
