@@ -13,11 +13,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Try": ("demo", "init"),
     "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
     "Look": (
-<<<<<<< HEAD
-        "why-no-orders", "status", "positions", "orders", "fills", "trades", "report", "events", "schedule", "signals",
-=======
-        "why-no-orders", "status", "positions", "orders", "fills", "trades", "pnl", "events", "schedule", "signals",
->>>>>>> t4
+        "why-no-orders", "status", "positions", "orders", "fills", "trades", "pnl", "report", "events", "schedule",
+        "signals", "audit",
         "audit",
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
