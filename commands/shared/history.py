@@ -1,7 +1,8 @@
 """Read an account's whole past from the bot's own records, for the verbs about what it earned."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from commands.shared.records import last_passes
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.intent import Intent
     from tradebot.model.order import Order
+    from tradebot.model.position import Key, OwnedFill
     from tradebot.model.record import SessionEnd
     from tradebot.views.performance.history import History, Sent
 
@@ -20,14 +22,13 @@ def read_history(app: "App") -> "History":
 
     Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
     """
-    from tradebot.model.trade import trades
     from tradebot.views.performance.history import History
 
     ledger = app.ledger_view
     with ledger.file.reading():
         fills, opened_at, mark = ledger.past.fills(), ledger.books_opened_at(), ledger.last_reconcile()
         orders = {owned.fill.venue_order_id for owned in fills} - {""}
-        keys = [(trade.strategy, trade.symbol, trade.opened_at) for trade in trades(fills)]
+        opened = list(_opened(fills))
         ends = _ends(app.recorded)
         times = (*(cycle.at for cycle in last_passes(app)), *(owned.fill.at for owned in fills[-1:]), opened_at)
         return History(
@@ -39,7 +40,7 @@ def read_history(app: "App") -> "History":
             cash=ledger.past.cash_movements(),
             ends=ends,
             sent=_Sent(ledger.past.behind(orders)),
-            kept=ledger.kept(keys),
+            kept=ledger.kept(opened),
             notes=ledger.trade_notes(),
             at=max((at for at in (*times, mark.at if mark else None) if at is not None), default=None),
             marks=next((end.marks for end in reversed(ends) if end.marks), {}),
@@ -49,6 +50,19 @@ def read_history(app: "App") -> "History":
 
 def _ends(facts: "SqliteFacts | None") -> "tuple[SessionEnd, ...]":
     return () if facts is None else tuple(facts.session_ends(date.min, date.max))
+
+
+def _opened(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
+    """Yield the strategy, symbol and opening time of each position of ours; one that was renamed has both symbols."""
+    from tradebot.model.position import FOREIGN
+
+    held: dict[tuple[str, str], Decimal] = {}
+    for owned in fills:
+        position, change = (owned.strategy, owned.fill.symbol), owned.fill.signed_quantity
+        before = held.get(position, Decimal(0))
+        after = held[position] = before + change
+        if owned.strategy != FOREIGN and after and before * after <= 0:
+            yield (*position, owned.fill.at)
 
 
 class _Sent(Mapping[str, "Sent"]):
