@@ -1,6 +1,6 @@
 """Read an account's whole past from the bot's own records, for the verbs about what it earned."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tradebot.model.order import Order
     from tradebot.model.position import Key, OwnedFill
     from tradebot.model.record import SessionEnd
+    from tradebot.model.trade_note import TradeNote
     from tradebot.views.performance.history import History, Sent
 
 
@@ -41,9 +42,9 @@ def read_history(app: "App") -> "History":
             ends=ends,
             sent=_Sent(ledger.past.behind(orders)),
             kept=ledger.kept(opened),
-            notes=ledger.trade_notes(),
+            notes=_under_last_names(ledger.trade_notes(), fills),
             at=max((at for at in (*times, mark.at if mark else None) if at is not None), default=None),
-            marks=next((end.marks for end in reversed(ends) if end.marks), {}),
+            marks=_marks(ends, fills),
             acknowledged=ledger.acknowledged(),
         )
 
@@ -63,6 +64,29 @@ def _opened(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
         after = held[position] = before + change
         if owned.strategy != FOREIGN and after and before * after <= 0:
             yield (*position, owned.fill.at)
+
+
+def _under_last_names(notes: "Mapping[Key, TradeNote]", fills: "Sequence[OwnedFill]") -> "dict[Key, TradeNote]":
+    """Return the notes by the positions' last symbols; what was written under the last symbol counts."""
+    from tradebot.model.trade import renames
+
+    found = dict(notes)
+    for rename in renames(fills) if notes else ():
+        moved = {rename.of(key): note for key, note in found.items() if rename.of(key) != key}
+        found = moved | {key: note for key, note in found.items() if rename.of(key) == key}
+    return found
+
+
+def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[str, Decimal]":
+    """Return the last prices known, without those from before a split: these are prices of other shares."""
+    from tradebot.model.origin import Origin
+
+    last = next((end for end in reversed(ends) if end.marked_at and end.marks), None)
+    if last is None or last.marked_at is None:
+        return {}
+    seen = last.marked_at
+    restated = {owned.fill.symbol for owned in fills if owned.origin is Origin.ACTIVITY and owned.fill.at > seen}
+    return {symbol: price for symbol, price in last.marks.items() if symbol not in restated}
 
 
 class _Sent(Mapping[str, "Sent"]):
