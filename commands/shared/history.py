@@ -25,28 +25,29 @@ def read_history(app: "App") -> "History":
     """
     from tradebot.views.performance.history import History
 
-    ledger = app.ledger_view
+    ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app)
     with ledger.file.reading():
-        fills, opened_at, mark = ledger.past.fills(), ledger.books_opened_at(), ledger.last_reconcile()
-        orders = {owned.fill.venue_order_id for owned in fills} - {""}
-        opened = list(_opened(fills))
-        ends = _ends(app.recorded)
-        times = (*(cycle.at for cycle in last_passes(app)), *(owned.fill.at for owned in fills[-1:]), opened_at)
-        return History(
-            account=app.account_tail,
-            mode=app.mode_name,
-            opened_at=opened_at,
-            opening_cash=ledger.opening_cash(),
-            fills=fills,
-            cash=ledger.past.cash_movements(),
-            ends=ends,
-            sent=_Sent(ledger.past.behind(orders)),
-            kept=ledger.kept(opened),
-            notes=_under_last_names(ledger.trade_notes(), fills),
-            at=max((at for at in (*times, mark.at if mark else None) if at is not None), default=None),
-            marks=_marks(ends, fills),
-            acknowledged=ledger.acknowledged(),
-        )
+        fills, mark, opened_at = ledger.past.fills(), ledger.last_reconcile(), ledger.books_opened_at()
+        sent = ledger.past.behind({owned.fill.venue_order_id for owned in fills} - {""})
+        kept, stops, notes = ledger.kept(list(_opened(fills))), ledger.past.stops(), ledger.trade_notes()
+        cash, opening_cash, acknowledged = ledger.past.cash_movements(), ledger.opening_cash(), ledger.acknowledged()
+    times = (*(cycle.at for cycle in passes), *(owned.fill.at for owned in fills[-1:]), mark.at if mark else None)
+    return History(
+        account=app.account_tail,
+        mode=app.mode_name,
+        opened_at=opened_at,
+        opening_cash=opening_cash,
+        fills=fills,
+        cash=cash,
+        ends=ends,
+        sent=_Sent(sent),
+        kept=kept,
+        notes=_under_last_names(notes, fills),
+        at=max((at for at in (*times, opened_at) if at is not None), default=None),
+        marks=_marks(ends, fills),
+        acknowledged=acknowledged,
+        stops=stops,
+    )
 
 
 def _ends(facts: "SqliteFacts | None") -> "tuple[SessionEnd, ...]":

@@ -24,7 +24,7 @@ class Trade:
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,
     both unsigned and in today's shares if there was a split. The prices are averages over the fills in USD per share;
     `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
-    first out. The broker charges fees to the account for a whole day, so no trade's share of them is known.
+    first out. The broker charges fees to the account for a whole day, see `views.performance.fees`.
     `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
     of `exits.why` or in a strategy's own words. The last four are what the books keep of a position besides its fills,
     see `Kept`.
@@ -68,12 +68,22 @@ def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
 
     The fills must be in the order of the books, and begin where each of these positions was flat.
     """
-    under_last_name = _under_last_name([owned for owned in fills if owned.strategy != FOREIGN])
-    by_position: dict[tuple[str, str], list[OwnedFill]] = {}
-    for owned in under_last_name:
-        by_position.setdefault((owned.strategy, owned.fill.symbol), []).append(owned)
-    found = (trade for of_one in by_position.values() for trade in _of_position(of_one))
+    found = (trade for of_one in by_position(fills).values() for trade in _of_position(of_one))
     return tuple(sorted(found, key=lambda trade: trade.opened_at))
+
+
+def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
+    """Return our fills by strategy and symbol, those of a renamed position as if it had always had its last symbol."""
+    positions: dict[tuple[str, str], list[OwnedFill]] = {}
+    for owned in _under_last_name([owned for owned in fills if owned.strategy != FOREIGN]):
+        positions.setdefault((owned.strategy, owned.fill.symbol), []).append(owned)
+    return positions
+
+
+def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
+    """Yield the fills of one position in the groups in which they have an effect: most have it alone."""
+    for _, group in groupby(fills, key=lambda owned: owned.about if owned.origin in _TOGETHER else id(owned)):
+        yield list(group)
 
 
 class Rename(NamedTuple):
@@ -139,8 +149,8 @@ class _Sums:
 def _of_position(fills: list[OwnedFill]) -> Iterator[Trade]:
     """Yield the trades of one strategy in one symbol, oldest first."""
     position, sums = Position(fills[0].strategy, fills[0].fill.symbol, (), _ZERO), _Sums()
-    for _, group in groupby(fills, key=lambda owned: owned.about if owned.origin in _TOGETHER else id(owned)):
-        restating, traded = _divided(position, list(group))
+    for group in together(fills):
+        restating, traded = divided(position.quantity, group)
         if restating:
             held = position.quantity
             for owned in restating:
@@ -160,13 +170,12 @@ def _of_position(fills: list[OwnedFill]) -> Iterator[Trade]:
         yield _trade(position, sums, None)
 
 
-def _divided(position: Position, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
-    """Return the fills of a group that only restate a position, as a split does, and those that trade.
+def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
+    """Return the fills of a group that only restate a position of `held` shares, as a split does, and those that trade.
 
     A restatement opens new lots and closes the old ones at their cost. What it closes beyond them is a fraction that
     the broker paid for.
     """
-    held = position.quantity
     adds = [owned for owned in group if owned.fill.signed_quantity * held > 0]
     if group[0].origin not in _TOGETHER or not adds or len(adds) == len(group):
         return [], group

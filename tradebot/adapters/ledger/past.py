@@ -11,11 +11,13 @@ from tradebot.adapters.ledger.sums import as_written, combined
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import DamagedBooksError
+from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, lineage
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
+from tradebot.model.rested_stop import RestedStop
 
 Raw = TypeVar("Raw")
 T = TypeVar("T")
@@ -29,6 +31,10 @@ ORDERS = """SELECT venue_id, client_order_id, replaced_by, body ->> '$.parent', 
     WHERE account = ? ORDER BY sequence"""
 INTENTS = """SELECT client_order_id, intent FROM json_each(?2) CROSS JOIN intents
     ON account = ?1 AND client_order_id = value"""
+STOPS = """SELECT intent ->> '$.key.strategy', intent ->> '$.instrument.symbol', intent ->> '$.side', intent ->> '$.at',
+    intent ->> '$.stop_price' FROM intents WHERE account = ? AND state = 'acked' AND intent ->> '$.purpose' = 'protect'
+    AND intent ->> '$.operation' != 'cancel' AND intent ->> '$.stop_price' IS NOT NULL
+    ORDER BY intent ->> '$.at', sequence"""
 
 
 class Past:
@@ -87,6 +93,13 @@ class Past:
             )
 
         return Parsed(lines, parse)
+
+    def stops(self) -> tuple[RestedStop, ...]:
+        """Return every stop that the broker accepted to protect a position, in the order in which they were sent."""
+        return tuple(
+            RestedStop(strategy, symbol, Side(side), parse_time(at), Decimal(price))
+            for strategy, symbol, side, at, price in self._file.streamed(STOPS)
+        )
 
     def _checked(self, table: str, query: str) -> Iterator[Any]:
         """Yield the rows of a query without its first two columns: a row's number, and whether it is as written."""
