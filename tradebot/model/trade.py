@@ -87,7 +87,7 @@ def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
 
 
 class Rename(NamedTuple):
-    """A new symbol for what a strategy held under an old one, with the activity ids of the fills that moved it there."""
+    """A new symbol for what a strategy held under an old one, with the activity ids of the fills that moved it."""
 
     strategy: str
     old: str
