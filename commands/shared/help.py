@@ -15,7 +15,6 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Look": (
         "why-no-orders", "status", "positions", "orders", "fills", "trades", "pnl", "report", "events", "schedule",
         "signals", "audit",
-        "audit",
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (
