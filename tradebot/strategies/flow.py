@@ -1,7 +1,8 @@
 """The options-flow strategy: it gives each symbol a signed score made of named components, then applies its filters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -21,9 +22,18 @@ from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies import legacy_scoring
 from tradebot.strategies.flow_settings import FlowSettings, Scoring
 
-Part = tuple[ScoreComponent, float, Component | None]
-"""A component of the score, its weight, and what it is for all symbols, if it is the same for all."""
-_component = maker(Component)
+_component, _open = maker(Component), maker(Open)
+
+
+class _Part(NamedTuple):
+    """A component of the score by its parts, and what it is for all symbols, if it is the same for all."""
+
+    name: str
+    weight: float
+    value: Callable[[Known], float | None]
+    source: Callable[[Known], str]
+    follows: bool
+    shared: Component | None
 
 
 class FlowStrategy:
@@ -51,13 +61,7 @@ class FlowStrategy:
 
     def _wants(self, view: StrategyView) -> list[Open]:
         market = self._known(view, "")
-        # A component that is the same for all symbols is computed only once.
-        parts = [
-            (each, weight, _component(each.name, each.value(market), weight, each.source(market)))
-            if each.market_wide
-            else (each, weight, None)
-            for each, weight in self._weights.items()
-        ]
+        parts = [_part(component, weight, market) for component, weight in self._weights.items()]
         return [self._want(self._known(view, symbol), parts) for symbol in view.universe]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
@@ -95,17 +99,17 @@ class FlowStrategy:
             now.lacking,
         )
 
-    def _want(self, known: Known, parts: Sequence[Part]) -> Open:
+    def _want(self, known: Known, parts: Sequence[_Part]) -> Open:
         leans = bool(known.flow)
         components = tuple(
             [
-                shared or _component(each.name, _value(each, known, leans=leans), weight, each.source(known))
-                for each, weight, shared in parts
+                shared or _component(name, value(known) if leans or not follows else None, weight, source(known))
+                for name, weight, value, source, follows, shared in parts
             ]
         )
         score, coverage = weigh(components)
         decision = self._filter(known.alerts, score, components)
-        return Open(
+        return _open(
             known.facts.symbol,
             Side.BUY if score >= 0 else Side.SELL,
             score,
@@ -183,6 +187,13 @@ def agreeing(
 
 def _long_only(score: float) -> Decision:
     return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
+
+
+def _part(component: ScoreComponent, weight: float, market: Known) -> _Part:
+    """Take a component apart. One that is the same for all symbols is computed now; others, for each symbol."""
+    name, value, source = component.name, component.value, component.source
+    shared = _component(name, value(market), weight, source(market)) if component.market_wide else None
+    return _Part(name, weight, value, source, bool(component.follows), shared)
 
 
 def _value(component: ScoreComponent, known: Known, *, leans: bool) -> float | None:
