@@ -1,14 +1,18 @@
 """Which alerts count, and what they add up to."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 from math import fsum
+from operator import attrgetter
 from typing import NamedTuple
 
 from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.filters import Chosen, chosen
 from tradebot.signals.kinds import options_volume
+
+_AT = attrgetter("at")
 
 
 class FlowNow(NamedTuple):
@@ -36,9 +40,9 @@ def flow_now(facts: SymbolFacts, now: datetime, window: FlowWindow) -> FlowNow:
 
 def recent_alerts(facts: SymbolFacts, now: datetime, window: FlowWindow) -> Chosen:
     """Return the alerts that count: recent, not expired, and passing the filters."""
-    since, today = now - window.lookback, now.date()
-    recent = [alert for alert in facts.alerts if alert.at > since and alert.expiry >= today]
-    return chosen(recent, now, window.filters)
+    alerts, today = facts.alerts, now.date()
+    recent = alerts[bisect_right(alerts, now - window.lookback, key=_AT) :]
+    return chosen([alert for alert in recent if alert.expiry >= today], now, window.filters)
 
 
 def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:

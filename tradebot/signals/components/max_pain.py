@@ -25,16 +25,17 @@ class Pull(NamedTuple):
 
 
 def _pull(known: Known) -> Pull | None:
-    today = new_york_day(known.now)
-    ahead = (level for level in max_pain.KIND.of(known.facts.known) or () if level.expiry >= today)
-    pain = next(ahead, None)
-    if pain is None or (pain.expiry - today).days >= REACH_DAYS:
+    today, levels = new_york_day(known.now), max_pain.KIND.of(known.facts.known)
+    if not levels:
         return None
-    priced = (alert for alert in reversed(known.facts.alerts) if alert.underlying_price is not None)
-    alert = next(priced, None)
+    pain = next((level for level in levels if level.expiry >= today), None)
+    days = REACH_DAYS if pain is None else (pain.expiry - today).days
+    if pain is None or days >= REACH_DAYS:
+        return None
+    alert = next((alert for alert in reversed(known.facts.alerts) if alert.underlying_price is not None), None)
     if alert is None or alert.underlying_price is None or alert.at <= known.now - known.lookback:
         return None
-    return Pull(pain, (pain.expiry - today).days, alert, float(alert.underlying_price))
+    return Pull(pain, days, alert, float(alert.underlying_price))
 
 
 def _value(known: Known) -> float | None:

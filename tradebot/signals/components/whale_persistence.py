@@ -1,7 +1,6 @@
 """Whether large alerts keep coming in the flow's direction."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from math import fsum
 from statistics import median
 from typing import NamedTuple
@@ -33,13 +32,13 @@ def _large(known: Known) -> _Large:
     if not direction or not alerts:
         return _Large(0.0, 0.0, 0, 0.0)
     least = LARGE * median([alert.usd for alert in alerts])
-    large = [(alert.at, alert.usd, alert.sign * direction) for alert in alerts if alert.usd >= least]
-    times = [at for at, _, along in large if along > 0]
+    large = [alert for alert in alerts if alert.usd >= least]
+    along = [alert for alert in large if alert.sign == direction]
     return _Large(
-        fsum([usd for _, usd, along in large if along > 0]),
-        fsum([usd for _, usd, along in large if along < 0]),
-        len(times),
-        (max(times) - min(times) if times else timedelta()).total_seconds(),
+        fsum([alert.usd for alert in along]),
+        fsum([alert.usd for alert in large if alert.sign == -direction]),
+        len(along),
+        (along[-1].at - along[0].at).total_seconds() if along else 0.0,
     )
 
 
