@@ -22,7 +22,7 @@ from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies import legacy_scoring
 from tradebot.strategies.flow_settings import FlowSettings, Scoring
 
-_component, _open = maker(Component), maker(Open)
+_component, _decision, _open = maker(Component), maker(Decision), maker(Open)
 
 
 class _Part(NamedTuple):
@@ -141,7 +141,7 @@ class FlowStrategy:
         size = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
         enough = size >= self._settings.min_cluster
         verdict = Verdict.PASS if enough else Verdict.FAIL
-        return Decision(
+        return _decision(
             Gate.STRATEGY,
             verdict,
             None if enough else Reason.CLUSTER_TOO_SMALL,
@@ -175,7 +175,8 @@ def agreeing(
     A family's contribution is what its components add to the score together; `families` are by component, and a
     component without one doesn't count.
     """
-    total, sums = 0.0, dict[str, float]()
+    total = 0.0
+    sums: dict[str, float] = {}
     for part in components:
         weight, value = part.weight, part.value
         total += weight

@@ -1,7 +1,9 @@
 """Whether large alerts keep coming in the flow's direction."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from math import fsum
+from operator import attrgetter
 from statistics import median
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ from tradebot.signals.following import flow_input, followed
 from tradebot.signals.kinds import flow_alerts, options_volume
 from tradebot.signals.scoring import USD, Known, ScoreComponent
 
+_AT = attrgetter("at")
 LARGE = 3
 """How many times the session's median premium a large alert has."""
 LEAST_ALERTS = 3
@@ -28,7 +31,11 @@ class _Large(NamedTuple):
 def _large(known: Known) -> _Large:
     """Return what the session's large single-leg alerts add up to."""
     now, direction = known.now, known.direction
-    alerts = [alert for alert in known.facts.alerts if not alert.has_multileg and alert.at <= now]
+    alerts = known.facts.alerts
+    # The source's clock may be a few seconds ahead of ours.
+    if alerts and alerts[-1].at > now:
+        alerts = alerts[: bisect_right(alerts, now, key=_AT)]
+    alerts = tuple([alert for alert in alerts if not alert.has_multileg])
     if not direction or not alerts:
         return _Large(0.0, 0.0, 0, 0.0)
     least = LARGE * median([alert.usd for alert in alerts])
