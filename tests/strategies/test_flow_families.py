@@ -15,6 +15,7 @@ from tradebot.model.decision import Verdict
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
+from tradebot.signals.kinds.dark_pool import KIND as PRINTS
 from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.strategies.flow import agreeing
 
@@ -79,7 +80,12 @@ signs = st.sampled_from([-1, 0, 1])
 @given(rows, signs, usd)
 def test_one_more_bullish_alert_never_lowers_a_score(some: list[FlowAlert], sign: int, more: Decimal) -> None:
     facts = with_alerts(*some)
-    facts = replace(facts, known={**facts.known, "dark_pool": (SignedPrint(some[0].at, 1.0, sign),) if some else ()})
+    facts = replace(
+        facts,
+        known={**facts.known, "dark_pool": PRINTS.condense([SignedPrint(some[0].at, 1.0, sign)])}
+        if some
+        else facts.known,
+    )
     bullish = with_alerts(*some, replace(alert(30, ask_premium=more), id="one more"))
     bullish = replace(bullish, known={**facts.known, "flow_alerts": bullish.alerts})
     weights = {"flow": 0.4, "dark_pool": 0.3, "market_tide": 0.3}

@@ -1,17 +1,59 @@
 """Rule-based alerts on runs of option trades."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from functools import cached_property
+from math import fsum
+from operator import attrgetter
+from statistics import median
+from typing import NamedTuple
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
 from tradebot.model.quick import maker
 from tradebot.signals import rows
 
+LARGE = 3
+"""How many times the median premium of a session's single-leg alerts a large alert has."""
 _OPEN = time(9, 30)
+_AT = attrgetter("at")
 _PREMIUMS = ("total_premium", "total_ask_side_prem", "total_bid_side_prem")
 _NUMBERS = (*_PREMIUMS, "strike", "price", "bid", "ask", "underlying_price", "iv_end")
 _alert = maker(FlowAlert)
+
+
+class LargeAlerts(NamedTuple):
+    """Large alerts of one direction: their premium in USD, how many there are, and how far apart the ends are."""
+
+    usd: float = 0.0
+    number: int = 0
+    span_s: float = 0.0
+
+
+class SessionAlerts(tuple[FlowAlert, ...]):
+    """A session's alerts, oldest first. What all of them add up to is computed once, when it is first read."""
+
+    @cached_property
+    def large(self) -> Mapping[int, LargeAlerts]:
+        """Return the large single-leg alerts by sign: +1 bullish, -1 bearish."""
+        single = [alert for alert in self if not alert.has_multileg]
+        least = LARGE * median([alert.usd for alert in single]) if single else 0.0
+        large = [alert for alert in single if alert.usd >= least]
+        return {sign: _summed_up([alert for alert in large if alert.sign == sign]) for sign in (1, -1)}
+
+    def until(self, now: datetime) -> "SessionAlerts":
+        """Return the alerts that aren't later than `now`: the source's clock may be some seconds ahead of ours."""
+        if not self or self[-1].at <= now:
+            return self
+        return SessionAlerts(self[: bisect_right(self, now, key=_AT)])
+
+
+def _summed_up(alerts: Sequence[FlowAlert]) -> LargeAlerts:
+    if not alerts:
+        return LargeAlerts()
+    span = alerts[-1].at - alerts[0].at
+    return LargeAlerts(fsum(alert.usd for alert in alerts), len(alerts), span.total_seconds())
 
 
 def _request(ticker: str, session: date) -> Request:
@@ -55,9 +97,9 @@ def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
     )
 
 
-def _condense(alerts: Sequence[FlowAlert]) -> tuple[FlowAlert, ...]:
+def _condense(alerts: Sequence[FlowAlert]) -> SessionAlerts:
     """Return the alerts, oldest first."""
-    return tuple(sorted(alerts, key=lambda alert: (alert.at, alert.id)))
+    return SessionAlerts(sorted(alerts, key=lambda alert: (alert.at, alert.id)))
 
 
 KIND = Kind(
