@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields
-from datetime import date, datetime
-from functools import lru_cache
+from datetime import date
 from math import inf
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -72,9 +71,8 @@ class Filter(NamedTuple):
     read: Read
 
 
-def chosen(alerts: Alerts, now: datetime, filters: AlertFilters) -> Chosen:
+def chosen(alerts: Alerts, each: Sequence[Filter]) -> Chosen:
     """Return the alerts that pass every filter; a row without a field that a filter reads doesn't pass."""
-    each = _filters(filters, now.date())
     for one in each:
         alerts = one.left(alerts)
     # A row that another filter refuses anyway isn't missing anything.
@@ -82,8 +80,8 @@ def chosen(alerts: Alerts, now: datetime, filters: AlertFilters) -> Chosen:
     return Chosen(passed, len(alerts) - len(passed))
 
 
-@lru_cache(maxsize=64)
-def _filters(filters: AlertFilters, today: date) -> tuple[Filter, ...]:
+def filters_on(today: date, filters: AlertFilters) -> tuple[Filter, ...]:
+    """Return the filters that are set; days to expiry are counted from `today`."""
     # Flags first: they are the cheapest to look at, and the order doesn't matter for the verdict.
     return (*_each_test(filters), *_each_bound(filters, today))
 

@@ -15,7 +15,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
-from tradebot.signals.alerts import flow_now
+from tradebot.signals.alerts import Counting, counting, flow_now
 from tradebot.signals.behind import contracts_behind
 from tradebot.signals.cluster import sizes
 from tradebot.signals.scoring import Known, ScoreComponent
@@ -48,25 +48,27 @@ class FlowStrategy:
         self._cluster_window = timedelta(seconds=self._settings.cluster_window_s)
         self._weights = self._settings.components()
         # A component that follows another says nothing that the other hasn't said.
-        self._families = {part.name: part.family for part in self._weights if not part.follows}
+        self._families = [None if part.follows else part.family for part in self._weights]
         self.needs = Needs(facts=self._settings.kinds())
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         """Return one want per symbol of the universe, refused ones included, largest score magnitude first."""
         if self._settings.scoring is Scoring.LEGACY:
-            wants = [self._legacy_want(self._known(view, symbol)) for symbol in view.universe]
+            count = self._counting(view)
+            wants = [self._legacy_want(self._known(view, symbol, count)) for symbol in view.universe]
         else:
             wants = self._wants(view)
         return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
 
     def _wants(self, view: StrategyView) -> list[Open]:
-        market = self._known(view, "")
+        count = self._counting(view)
+        market = self._known(view, "", count)
         parts = [_part(component, weight, market) for component, weight in self._weights.items()]
-        return [self._want(self._known(view, symbol), parts) for symbol in view.universe]
+        return [self._want(self._known(view, symbol, count), parts) for symbol in view.universe]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
-        known = self._known(view, symbol)
+        known = self._known(view, symbol, self._counting(view))
         if self._settings.scoring is Scoring.LEGACY:
             return tuple(legacy_scoring.inputs(known))
         return tuple(
@@ -82,11 +84,14 @@ class FlowStrategy:
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         """Return the contracts behind a symbol's flow in a direction, whether or not it would be traded."""
-        return contracts_behind(self._known(view, symbol).alerts, direction)
+        return contracts_behind(self._known(view, symbol, self._counting(view)).alerts, direction)
 
-    def _known(self, view: StrategyView, symbol: str) -> Known:
+    def _counting(self, view: StrategyView) -> Counting:
+        return counting(view.now, self._window)
+
+    def _known(self, view: StrategyView, symbol: str, count: Counting) -> Known:
         facts = view.facts.get(symbol) or SymbolFacts(symbol)
-        now = flow_now(facts, view.now, self._window)
+        now = flow_now(facts, count)
         return Known(
             view.now,
             self._window.lookback,
@@ -168,19 +173,19 @@ def weigh(components: Sequence[Component]) -> tuple[float, float]:
 
 
 def agreeing(
-    components: Sequence[Component], families: Mapping[str, str], score: float, least: float
+    components: Sequence[Component], families: Sequence[str | None], score: float, least: float
 ) -> frozenset[str]:
     """Return the families whose contribution to the score has its sign and at least the magnitude `least`.
 
-    A family's contribution is what its components add to the score together; `families` are by component, and a
-    component without one doesn't count.
+    A family's contribution is what its components add to the score together; `families` are those of the components in
+    their order, and a component without one doesn't count.
     """
     total = 0.0
     sums: dict[str, float] = {}
-    for part in components:
+    for part, family in zip(components, families, strict=True):
         weight, value = part.weight, part.value
         total += weight
-        if value and (family := families.get(part.name)) is not None:
+        if value and family is not None:
             sums[family] = sums.get(family, 0.0) + value * weight
     toward = total if score > 0 else -total
     return frozenset(name for name, added in sums.items() if (share := added / toward) > 0 and share >= least)
