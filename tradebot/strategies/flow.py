@@ -1,8 +1,8 @@
 """The options-flow strategy: it gives each symbol a signed score made of named components, then applies its filters."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from itertools import repeat
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -23,17 +23,6 @@ from tradebot.strategies import legacy_scoring
 from tradebot.strategies.flow_settings import FlowSettings, Scoring
 
 _component, _decision, _open = maker(Component), maker(Decision), maker(Open)
-
-
-class _Part(NamedTuple):
-    """A component of the score by its parts, and what it is for all symbols, if it is the same for all."""
-
-    name: str
-    weight: float
-    value: Callable[[Known], float | None]
-    source: Callable[[Known], str]
-    follows: bool
-    shared: Component | None
 
 
 class FlowStrategy:
@@ -63,8 +52,11 @@ class FlowStrategy:
     def _wants(self, view: StrategyView) -> list[Open]:
         count = self._counting(view)
         market = self._known(view, "", count)
-        parts = [_part(component, weight, market) for component, weight in self._weights.items()]
-        return [self._want(self._known(view, symbol, count), parts) for symbol in view.universe]
+        known = [self._known(view, symbol, count) for symbol in view.universe]
+        # One component after the other for all symbols: the processor keeps at hand what it needs for one of them.
+        columns = [_column(component, weight, market, known) for component, weight in self._weights.items()]
+        rows = zip(*columns, strict=True) if columns else repeat(())
+        return list(map(self._want, known, rows))
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
@@ -104,14 +96,7 @@ class FlowStrategy:
             now.lacking,
         )
 
-    def _want(self, known: Known, parts: Sequence[_Part]) -> Open:
-        leans = bool(known.flow)
-        components = tuple(
-            [
-                shared or _component(name, value(known) if leans or not follows else None, weight, source(known))
-                for name, weight, value, source, follows, shared in parts
-            ]
-        )
+    def _want(self, known: Known, components: tuple[Component, ...]) -> Open:
         score, coverage = weigh(components)
         decision = self._filter(known.alerts, score, components)
         return _open(
@@ -195,11 +180,14 @@ def _long_only(score: float) -> Decision:
     return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
 
 
-def _part(component: ScoreComponent, weight: float, market: Known) -> _Part:
-    """Take a component apart. One that is the same for all symbols is computed now; others, for each symbol."""
+def _column(component: ScoreComponent, weight: float, market: Known, known: Sequence[Known]) -> Sequence[Component]:
+    """Return what a component is for each symbol, or for all of them together if it is the same for all."""
     name, value, source = component.name, component.value, component.source
-    shared = _component(name, value(market), weight, source(market)) if component.market_wide else None
-    return _Part(name, weight, value, source, bool(component.follows), shared)
+    if component.market_wide:
+        return [_component(name, value(market), weight, source(market))] * len(known)
+    if component.follows:
+        return [_component(name, value(each) if each.flow else None, weight, source(each)) for each in known]
+    return [_component(name, value(each), weight, source(each)) for each in known]
 
 
 def _value(component: ScoreComponent, known: Known, *, leans: bool) -> float | None:

@@ -33,8 +33,8 @@ def _value(known: Known) -> float | None:
 def _inputs(known: Known) -> Iterator[Input]:
     shorts = shorts_of(known)
     yield from pressure_inputs(known)
-    if shorts is not None and shorts.report.fee_rate is not None:
-        report = shorts.report
+    report = shorts.report if shorts else None
+    if report is not None and report.fee_rate is not None:
         yield Input("fee_rate", report.fee_rate, "percent a year", report.date, report.id)
 
 
