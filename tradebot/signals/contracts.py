@@ -78,22 +78,23 @@ class _Alike:
     __slots__ = ("count", "row")
 
     def __init__(self, row: Mapping[str, object]) -> None:
-        self.count, self.row = 1, row
+        self.count, self.row = 0, row
 
 
 def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, object]]], Sequence[object]]:
     """Return how many rows have each combination of fields and types, with the first such row; and the non-objects."""
     alike: dict[tuple[str | type, ...], _Alike] = {}
     strays = list[object]()
+    last, of_last = None, list[str | type]()
     for row in rows:
         if not isinstance(row, dict):
             strays.append(row)
             continue
-        shape = (*row, *map(type, row.values()))
-        if shape in alike:
-            alike[shape].count += 1
-        else:
-            alike[shape] = _Alike(row)
+        shape = [*row, *map(type, row.values())]
+        # Most rows are like the one before, and comparing so many names takes less time than hashing them.
+        if last is None or shape != of_last:
+            last, of_last = alike.setdefault((*shape,), _Alike(row)), shape
+        last.count += 1
     return [(each.count, each.row) for each in alike.values()], strays
 
 
