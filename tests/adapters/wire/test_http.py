@@ -48,8 +48,9 @@ def test_what_is_no_number_is_left_for_the_rows_to_refuse() -> None:
 @pytest.mark.parametrize("digits", ["9" * 98, "1234567890" * 10, "9" * 101, "9" * 5_000])
 def test_an_integer_is_read_up_to_a_hundred_characters(sign: str, digits: str) -> None:
     number = sign + digits
-    decoded = decode(f'[7, {number}, "{number}"]'.encode())
-    assert repr(decoded) == repr([7, int(number) if len(number) <= 100 else Decimal("NaN"), number])
+    for before in range(5):
+        decoded = decode(f'{" " * before}[7, {number}, "{number}"]'.encode())
+        assert repr(decoded) == repr([7, int(number) if len(number) <= 100 else Decimal("NaN"), number])
 
 
 @given(st.binary(max_size=30))
