@@ -1,25 +1,24 @@
 """Rule-based alerts on runs of option trades."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from functools import cached_property
+from itertools import repeat
 from math import fsum
 from operator import attrgetter
 from statistics import median
 from typing import NamedTuple
 
 from tradebot.model.flow import FlowAlert
-from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
+from tradebot.model.kind import NEW_YORK, Columns, Kind, Phase, Request, Row
 from tradebot.model.quick import maker
-from tradebot.signals import rows
+from tradebot.signals import columns, rows
 
 LARGE = 3
 """How many times the median premium of a session's single-leg alerts a large alert has."""
 _OPEN = time(9, 30)
 _AT = attrgetter("at")
-_PREMIUMS = ("total_premium", "total_ask_side_prem", "total_bid_side_prem")
-_NUMBERS = (*_PREMIUMS, "strike", "price", "bid", "ask", "underlying_price", "iv_end")
 _alert = maker(FlowAlert)
 
 
@@ -66,34 +65,67 @@ def _request(ticker: str, session: date) -> Request:
 def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
     if row.get("ticker") is None:
         raise rows.BadRowError("ticker is missing")
-    plain = rows.plain(row, _NUMBERS)
     return _alert(
         id=rows.text(row, "id"),
         symbol=symbol,
         at=rows.past_time(row, "created_at", at),
         right=rows.right(row, "type"),
-        strike=plain.get("strike") or rows.positive(row, "strike"),
+        strike=rows.positive(row, "strike"),
         expiry=rows.day(row, "expiry"),
-        premium=plain.get("total_premium") or rows.positive(row, "total_premium"),
-        ask_premium=plain.get("total_ask_side_prem") or rows.not_negative(row, "total_ask_side_prem"),
-        bid_premium=plain.get("total_bid_side_prem") or rows.not_negative(row, "total_bid_side_prem"),
+        premium=rows.positive(row, "total_premium"),
+        ask_premium=rows.not_negative(row, "total_ask_side_prem"),
+        bid_premium=rows.not_negative(row, "total_bid_side_prem"),
         volume=rows.count(row, "volume"),
         open_interest=rows.count(row, "open_interest"),
         has_sweep=row.get("has_sweep") is True,
         has_floor=row.get("has_floor") is True,
         has_multileg=row.get("has_multileg") is True,
         contract=rows.optional(rows.text, row, "option_chain") or "",
-        price=plain.get("price") or rows.optional(rows.positive, row, "price"),
-        bid=plain.get("bid") or rows.optional(rows.not_negative, row, "bid"),
-        ask=plain.get("ask") or rows.optional(rows.not_negative, row, "ask"),
+        price=rows.optional(rows.positive, row, "price"),
+        bid=rows.optional(rows.not_negative, row, "bid"),
+        ask=rows.optional(rows.not_negative, row, "ask"),
         size=rows.optional(rows.count, row, "total_size"),
         trades=rows.optional(rows.count, row, "trade_count"),
         opening=opening if isinstance(opening := row.get("all_opening_trades"), bool) else None,
         issue_type=rows.optional(rows.text, row, "issue_type"),
-        underlying_price=plain.get("underlying_price") or rows.optional(rows.positive, row, "underlying_price"),
+        underlying_price=rows.optional(rows.positive, row, "underlying_price"),
         rule=rows.optional(rows.text, row, "alert_rule") or "",
         next_earnings=rows.optional(rows.day, row, "next_earnings_date"),
-        iv=None if (iv := plain.get("iv_end") or rows.optional(rows.positive, row, "iv_end")) is None else float(iv),
+        iv=rows.optional(rows.positive_float, row, "iv_end"),
+    )
+
+
+def _parse_all(found: Columns, symbol: str, at: datetime) -> Iterable[FlowAlert]:
+    """Return an alert of each row; the columns are those of its fields, in their order."""
+    columns.text(found, "ticker")
+    return map(
+        _alert,
+        columns.text(found, "id"),
+        repeat(symbol),
+        columns.past_time(found, "created_at", at),
+        columns.right(found, "type"),
+        columns.positive(found, "strike"),
+        columns.day(found, "expiry"),
+        columns.positive(found, "total_premium"),
+        columns.not_negative(found, "total_ask_side_prem"),
+        columns.not_negative(found, "total_bid_side_prem"),
+        columns.count(found, "volume"),
+        columns.count(found, "open_interest"),
+        columns.boolean(found, "has_sweep"),
+        columns.boolean(found, "has_floor"),
+        columns.boolean(found, "has_multileg"),
+        columns.optional(columns.text, found, "option_chain", ""),
+        columns.optional(columns.positive, found, "price"),
+        columns.optional(columns.not_negative, found, "bid"),
+        columns.optional(columns.not_negative, found, "ask"),
+        columns.optional(columns.count, found, "total_size"),
+        columns.optional(columns.count, found, "trade_count"),
+        columns.optional(columns.boolean, found, "all_opening_trades"),
+        columns.optional(columns.text, found, "issue_type"),
+        columns.optional(columns.positive, found, "underlying_price"),
+        columns.optional(columns.text, found, "alert_rule", ""),
+        columns.optional(columns.day, found, "next_earnings_date"),
+        columns.optional(columns.positive_float, found, "iv_end"),
     )
 
 
@@ -111,6 +143,7 @@ KIND = Kind(
     fact=FlowAlert,
     request=_request,
     parse=_parse,
+    parse_all=_parse_all,
     moment=lambda alert: alert.at,
     lean=lambda alert: alert,
     condense=_condense,
