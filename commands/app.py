@@ -35,6 +35,7 @@ VERBS: Mapping[str, str] = {
     "positions": "commands.positions",
     "orders": "commands.orders",
     "fills": "commands.fills",
+    "trades": "commands.trades.verb",
     "events": "commands.events",
     "adopt": "commands.adopt",
     "flatten": "commands.flatten",

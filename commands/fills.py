@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.drawing import usd
+from commands.shared.drawing import slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import stamp, zone
@@ -145,22 +145,13 @@ def _render(console: "Console", data: Fills) -> None:
         console.print(table)
         console.print(f"Traded at the broker: bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
         for one in (one for one in data.slippage if one.of):
-            console.print(_sentence(one), highlight=False)
+            console.print(slippage_sentence(one), highlight=False)
 
 
 def _bps(row: FillRow) -> str:
     """Return the slippage against the midpoint at decision, in basis points."""
     decision = row.slippage.decision if row.slippage else None
     return "" if decision is None else f"{decision.bps:+.1f} bps"
-
-
-def _sentence(one: "TotalSlippage") -> str:
-    what = f"Slippage against the midpoint at {one.against}"
-    if one.total is None:
-        return f"{what}: not known for any fill"
-    known = f"{one.known:,} of {counted(one.of, 'fill')}"
-    age = "" if one.oldest_quote_s is None else f"; the oldest quote was {one.oldest_quote_s:.0f} s old"
-    return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive){age}"
 
 
 def register(app: typer.Typer) -> None:

@@ -12,6 +12,7 @@ from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.candidate import Purpose
+from tradebot.model.cash import CashMovement
 from tradebot.model.contract import CheckedReply
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
@@ -24,6 +25,7 @@ from tradebot.model.position import FOREIGN, Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Scored, SymbolFacts
 from tradebot.model.totals import Totals
+from tradebot.model.trade_note import TradeNote
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.sectors import SOURCE_SECTORS
@@ -75,7 +77,8 @@ class MemoryLedger:
         self._orders: dict[str, Order] = {}
         self._applied_at: dict[str, datetime] = {}
         self._fills: dict[str, OwnedFill] = {}
-        self._cash: list[Decimal] = []
+        self._cash: list[CashMovement] = []
+        self._notes: list[TradeNote] = []
         self._booked: dict[str, Entry] = {}
         self._slots: dict[tuple[str, date, str], SlotClaim] = {}
         self._state = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
@@ -233,16 +236,28 @@ class MemoryLedger:
         return max((at for at in reported if at <= until), default=None)
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
-        self._cash.append(amount)
+        self._cash.append(CashMovement(at, amount, "", origin, about, why))
 
     def cash_adjustments(self) -> Decimal:
-        return sum(self._cash, Decimal(0))
+        return sum((one.amount_usd for one in self._cash), Decimal(0))
+
+    def cash_movements(self) -> Sequence[CashMovement]:
+        return tuple(self._cash)
+
+    def note_trade(self, note: TradeNote) -> None:
+        self._notes.append(note)
+
+    def trade_notes(self) -> Mapping[Key, TradeNote]:
+        return {note.trade: note for note in sorted(self._notes, key=lambda note: note.at)}
 
     def book(self, booking: Booking, at: datetime) -> bool:
         if any(entry.activity_id in self._booked for entry in booking.entries):
             return False
         self._booked |= {entry.activity_id: entry for entry in booking.entries}
-        self._cash += [entry.amount for entry in booking.entries]
+        self._cash += [
+            CashMovement(one.at or at, one.amount, one.kind, Origin.ACTIVITY, one.activity_id, one.words)
+            for one in booking.entries
+        ]
         self.apply_fills(booking.fills, at)
         for symbol, quantity in booking.acknowledged:
             self.acknowledge(symbol, quantity, booking.entries[0].words, at, origin=Origin.ACTIVITY)

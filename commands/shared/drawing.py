@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from tradebot.text import noun
+from tradebot.text import counted, noun
 from tradebot.views.plots import thinned
 
 if TYPE_CHECKING:
     from tradebot.model.units import Unit
+    from tradebot.views.slippage import TotalSlippage
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 ALONE_S = 120
@@ -109,3 +110,13 @@ def _number(value: object) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() else None
+
+
+def slippage_sentence(one: "TotalSlippage") -> str:
+    """Return what fills cost against one midpoint, and of how many fills that is known."""
+    what = f"Slippage against the midpoint at {one.against}"
+    if one.total is None:
+        return f"{what}: not known for any fill"
+    known = f"{one.known:,} of {counted(one.of, 'fill')}"
+    age = "" if one.oldest_quote_s is None else f"; the oldest quote was {one.oldest_quote_s:.0f} s old"
+    return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive){age}"

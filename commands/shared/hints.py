@@ -57,6 +57,7 @@ ON_A_STATE = frozenset(
         "strategy list",
         "strategy test",
         "trade-once",
+        "trades",
         "unhalt",
         "why-no-orders",
     }

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.model.intent import Intent
     from tradebot.model.lifecycle import Work
-    from tradebot.model.order import Order
     from tradebot.model.record import CycleRecord
     from tradebot.model.totals import Totals
     from tradebot.model.trade import Trade
@@ -93,6 +91,8 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
 
 def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str | None]":
     """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
+    from tradebot.views.performance.reasons import exit_reason
+
     chains = app.ledger_view.order_chains(venue_ids)
     promised = app.ledger_view.promised({order.client_order_id for chain in chains.values() for order in chain})
     behind = {
@@ -100,20 +100,6 @@ def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str 
         for venue_id, chain in chains.items()
     }
     return {venue_id: exit_reason(chains[venue_id][0], sent) for venue_id, sent in behind.items()}
-
-
-def exit_reason(order: "Order", sent: "Sequence[Intent]") -> str | None:
-    """Return why an order closed shares, given the intents behind it, the nearest first.
-
-    What rested to protect names the rule of its target first, and the rule of its stop last.
-    """
-    from tradebot.exits.why import parse
-
-    known = next((intent.why for intent in sent if intent.why), None)
-    if known is None or not sent[0].protects:
-        return known
-    parts = parse(known)
-    return str(parts[0] if order.stop_price is None else parts[-1])
 
 
 def _distinct(reasons: "Iterable[str | None]") -> tuple[str, ...]:

@@ -49,6 +49,9 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "positions": ("commands.positions:Positions",),
     "orders": ("commands.orders:Orders",),
     "fills": ("commands.fills:Fills",),
+    "trades": ("commands.trades.report:Trades",),
+    "trades-note": ("commands.trades.note:Noted",),
+    "trades-tax": ("commands.trades.tax:Tax",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
     "backup": ("commands.backup:Backups",),
     "restore": ("commands.recover.verb:Recovered",),
@@ -81,6 +84,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
     "score": ("score-explain", "score-outcomes", "score-diff", "score-from"),
+    "trades": ("trades-note", "trades-tax"),
 }
 """Verbs that print another document with some option."""
 

@@ -39,13 +39,15 @@ class Activity:
 class Entry:
     """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
 
-    `kind` is the broker's own name for it.
+    `kind` is the broker's own name for it. `at` is when it happened at the broker; None if only an earlier version
+    booked it.
     """
 
     activity_id: str
     kind: str
     amount: Decimal
     words: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class CashMovement:
     """A movement of cash that no fill explains: signed USD, and `at` is when it happened at the broker.
 
     `kind` is the broker's own word, such as DIV or FEE, or empty for a person's accepted plan. `words` describe it.
+    `symbol` is what a dividend was paid on; it is empty for what concerns the whole account, and where it isn't known.
     """
 
     at: datetime
@@ -34,3 +35,4 @@ class CashMovement:
     origin: Origin
     about: str
     words: str
+    symbol: str = ""

@@ -173,17 +173,20 @@ def lineages(venue_ids: Iterable[str], known: Mapping[str, Order]) -> dict[str, 
     Orders of which nothing is known are left out.
     """
     before = {order.replaced_by: order.venue_id for order in known.values() if order.replaced_by}
+    parents = {order.venue_id: order.parent for order in known.values() if order.parent}
+    names = {venue_id: lineage(venue_id, before, parents) for venue_id in venue_ids}
+    found = {venue_id: tuple(known[name] for name in line if name in known) for venue_id, line in names.items()}
+    return {venue_id: line for venue_id, line in found.items() if line}
 
-    def replaced(venue_id: str) -> tuple[Order, ...]:
-        return tuple(known[name] for name in (venue_id, *chain(venue_id, before)) if name in known)
 
-    found = dict[str, tuple[Order, ...]]()
-    for venue_id in venue_ids:
-        own = replaced(venue_id)
-        parent = next((order.parent for order in own if order.parent), None)
-        if own or parent:
-            found[venue_id] = (*own, *(replaced(parent) if parent else ()))
-    return found
+def lineage(venue_id: str, before: Mapping[str, str], parents: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the venue's ids of an order, of those that it replaced, and then of its parent and what that replaced.
+
+    `before` says which order each one replaced, and `parents` which order each leg belongs to.
+    """
+    own = (venue_id, *chain(venue_id, before))
+    parent = next((parents[name] for name in own if name in parents), None)
+    return own if parent is None else (*own, parent, *chain(parent, before))
 
 
 class OrdersTold(NamedTuple):

@@ -1,14 +1,15 @@
 """Trades: what became of each position from its first fill to its last, as a fold over fills and never from quotes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
+from typing import NamedTuple
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position, apply_fill
+from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill, Position, apply_fill
 
 NINE_PLACES = Decimal("1e-9")
 _ZERO = Decimal(0)
@@ -23,7 +24,7 @@ class Trade:
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,
     both unsigned and in today's shares if there was a split. The prices are averages over the fills in USD per share;
     `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
-    first out. The broker charges fees to the account for a whole day, so no trade's share of them is known.
+    first out. The broker charges fees to the account for a whole day, see `views.performance.fees`.
     `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
     of `exits.why` or in a strategy's own words. The last four are what the books keep of a position besides its fills,
     see `Kept`.
@@ -67,36 +68,70 @@ def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
 
     The fills must be in the order of the books, and begin where each of these positions was flat.
     """
-    under_last_name = _under_last_name([owned for owned in fills if owned.strategy != FOREIGN])
-    by_position: dict[tuple[str, str], list[OwnedFill]] = {}
-    for owned in under_last_name:
-        by_position.setdefault((owned.strategy, owned.fill.symbol), []).append(owned)
-    found = (trade for of_one in by_position.values() for trade in _of_position(of_one))
+    found = (trade for of_one in by_position(fills).values() for trade in _of_position(of_one))
     return tuple(sorted(found, key=lambda trade: trade.opened_at))
+
+
+def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
+    """Return our fills by strategy and symbol, those of a renamed position as if it had always had its last symbol."""
+    positions: dict[tuple[str, str], list[OwnedFill]] = {}
+    for owned in _under_last_name([owned for owned in fills if owned.strategy != FOREIGN]):
+        positions.setdefault((owned.strategy, owned.fill.symbol), []).append(owned)
+    return positions
+
+
+def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
+    """Yield the fills of one position in the groups in which they have an effect: most have it alone."""
+    for _, group in groupby(fills, key=lambda owned: owned.about if owned.origin in _TOGETHER else id(owned)):
+        yield list(group)
+
+
+class Rename(NamedTuple):
+    """A new symbol for what a strategy held under an old one, with the activity ids of the fills that moved it."""
+
+    strategy: str
+    old: str
+    new: str
+    at: datetime
+    moved: frozenset[str]
+
+    def of(self, key: Key) -> Key:
+        """Return what names a position from now on."""
+        strategy, symbol, opened_at = key
+        concerned = (strategy, symbol) == (self.strategy, self.old) and opened_at <= self.at
+        return (strategy, self.new, opened_at) if concerned else key
+
+
+def renames(fills: Iterable[OwnedFill]) -> tuple[Rename, ...]:
+    """Return the new symbols that the broker's activities gave to positions of ours, oldest first."""
+    moves: dict[tuple[str, str], list[OwnedFill]] = {}
+    for owned in fills:
+        if owned.origin is Origin.ACTIVITY and owned.strategy != FOREIGN:
+            moves.setdefault((owned.strategy, owned.about), []).append(owned)
+    groups = (group for group in moves.values() if len({owned.fill.symbol for owned in group}) > 1)
+    return tuple(sorted((_rename(group) for group in groups), key=lambda one: one.at))
+
+
+def _rename(group: Sequence[OwnedFill]) -> Rename:
+    when = max(owned.fill.at for owned in group)
+    old = next(owned.fill.symbol for owned in group if owned.fill.at == when)
+    (new,) = {owned.fill.symbol for owned in group} - {old}
+    return Rename(group[0].strategy, old, new, when, frozenset(owned.fill.activity_id for owned in group))
 
 
 def _under_last_name(fills: list[OwnedFill]) -> list[OwnedFill]:
     """Return the fills as if a renamed position had always had its last symbol, without those that moved it there."""
-    moves: dict[tuple[str, str], list[OwnedFill]] = {}
-    for owned in fills:
-        if owned.origin is Origin.ACTIVITY:
-            moves.setdefault((owned.strategy, owned.about), []).append(owned)
-    renames = [group for group in moves.values() if len({owned.fill.symbol for owned in group}) > 1]
-    for group in sorted(renames, key=lambda group: max(owned.fill.at for owned in group)):
-        moved = {owned.fill.activity_id for owned in group}
-        when = max(owned.fill.at for owned in group)
-        old = next(owned.fill.symbol for owned in group if owned.fill.at == when)
-        (new,) = {owned.fill.symbol for owned in group} - {old}
-        kept = (owned for owned in fills if owned.fill.activity_id not in moved)
-        fills = [_renamed(owned, group[0].strategy, old, new, when) for owned in kept]
+    for one in renames(fills):
+        kept = (owned for owned in fills if owned.fill.activity_id not in one.moved)
+        fills = [_renamed(owned, one) for owned in kept]
     return fills
 
 
-def _renamed(owned: OwnedFill, strategy: str, old: str, new: str, when: datetime) -> OwnedFill:
+def _renamed(owned: OwnedFill, by: Rename) -> OwnedFill:
     fill = owned.fill
-    if (owned.strategy, fill.symbol) != (strategy, old) or fill.at > when:
+    if (owned.strategy, fill.symbol) != (by.strategy, by.old) or fill.at > by.at:
         return owned
-    return replace(owned, fill=replace(fill, symbol=new))
+    return replace(owned, fill=replace(fill, symbol=by.new))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +149,8 @@ class _Sums:
 def _of_position(fills: list[OwnedFill]) -> Iterator[Trade]:
     """Yield the trades of one strategy in one symbol, oldest first."""
     position, sums = Position(fills[0].strategy, fills[0].fill.symbol, (), _ZERO), _Sums()
-    for _, group in groupby(fills, key=lambda owned: owned.about if owned.origin in _TOGETHER else id(owned)):
-        restating, traded = _divided(position, list(group))
+    for group in together(fills):
+        restating, traded = divided(position.quantity, group)
         if restating:
             held = position.quantity
             for owned in restating:
@@ -135,13 +170,12 @@ def _of_position(fills: list[OwnedFill]) -> Iterator[Trade]:
         yield _trade(position, sums, None)
 
 
-def _divided(position: Position, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
-    """Return the fills of a group that only restate a position, as a split does, and those that trade.
+def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
+    """Return the fills of a group that only restate a position of `held` shares, as a split does, and those that trade.
 
     A restatement opens new lots and closes the old ones at their cost. What it closes beyond them is a fraction that
     the broker paid for.
     """
-    held = position.quantity
     adds = [owned for owned in group if owned.fill.signed_quantity * held > 0]
     if group[0].origin not in _TOGETHER or not adds or len(adds) == len(group):
         return [], group

@@ -9,6 +9,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
+from tradebot.model.cash import CashMovement
 from tradebot.model.contract import CheckedReply
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
@@ -21,6 +22,7 @@ from tradebot.model.position import Kept, Key, Marks, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.totals import Totals
+from tradebot.model.trade_note import TradeNote
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
 
@@ -130,6 +132,18 @@ class Ledger(Calendar, Protocol):
 
     def cash_adjustments(self) -> Decimal:
         """Return the sum of accepted cash movements, USD."""
+
+    def cash_movements(self) -> Sequence[CashMovement]:
+        """Return every movement of cash that no fill explains, in the order of the books.
+
+        Its time is the broker's if that is known, otherwise when it was booked.
+        """
+
+    def note_trade(self, note: TradeNote) -> None:
+        """Write the tags and the note of a trade, which replace those written before."""
+
+    def trade_notes(self) -> Mapping[Key, TradeNote]:
+        """Return the tags and the note that each trade has now, by strategy, symbol and opening time."""
 
     def book(self, booking: Booking, at: datetime) -> bool:
         """Write everything the activities prove, atomically. If one is booked already, change nothing, return False."""

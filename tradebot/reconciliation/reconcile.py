@@ -283,7 +283,9 @@ def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Rec
     fills = [owned for position in positions for owned in restated(position, ratio, current.at)]
     known = ledger.acknowledged().get(symbol, Decimal(0))
     booking = Booking(
-        tuple(Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {accepted.plan}") for one in splits),
+        tuple(
+            Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {accepted.plan}", one.at) for one in splits
+        ),
         named(f"{accepted.name}:split", fills, Origin.PLAN, accepted.plan),
         ((symbol, shares(Fraction(known) * ratio)),) if known else (),
         tuple(restated_best_prices(positions, symbol, ratio)),
@@ -297,7 +299,7 @@ def _close_doubts(ledger: Ledger, plan: Plan, current: Reconciled) -> None:
     cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
     for one in current.doubtful:
         if one.symbol in subjects or (cash and one.net_amount):
-            entry = Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {plan.id}")
+            entry = Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {plan.id}", one.at)
             ledger.book(Booking((entry,)), current.at)
 
 

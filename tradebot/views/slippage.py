@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.model.intent import IntentRecord
+from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import OwnedFill
 
@@ -73,14 +73,19 @@ def by_fill(
         order = behind.get(fill.venue_order_id)
         record = promised.get(order.client_order_id) if order else None
         if order is not None and record is not None and not record.intent.protects:
-            intent, quoted_at = record.intent, record.intent.send_mid_at
-            found[fill.activity_id] = FillSlippage(
-                slippage(fill, intent.decision_mid),
-                slippage(fill, intent.send_mid),
-                slippage(fill, order.arrival_mid),
-                (intent.at - quoted_at).total_seconds() if quoted_at else None,
-            )
+            found[fill.activity_id] = of_order(fill, order, record.intent)
     return found
+
+
+def of_order(fill: Fill, order: Order, intent: Intent) -> FillSlippage:
+    """Return the slippage of a fill of this order, which this intent asked for."""
+    quoted_at = intent.send_mid_at
+    return FillSlippage(
+        slippage(fill, intent.decision_mid),
+        slippage(fill, intent.send_mid),
+        slippage(fill, order.arrival_mid),
+        (intent.at - quoted_at).total_seconds() if quoted_at else None,
+    )
 
 
 def totals(found: Sequence[FillSlippage]) -> tuple[TotalSlippage, ...]:
@@ -90,6 +95,21 @@ def totals(found: Sequence[FillSlippage]) -> tuple[TotalSlippage, ...]:
         _total("decision", [one.decision for one in found]),
         _total("send", [one.send for one in found], max(ages, default=None)),
         _total("arrival", [one.arrival for one in found]),
+    )
+
+
+def summed(parts: Sequence[TotalSlippage]) -> TotalSlippage:
+    """Return several totals against the same midpoint as one; there must be at least one."""
+    known = [part.total for part in parts if part.total is not None]
+    usd = sum((one.usd for one in known), Decimal(0))
+    value = sum((one.value_usd for one in known), Decimal(0))
+    ages = [part.oldest_quote_s for part in parts if part.oldest_quote_s is not None]
+    return TotalSlippage(
+        against=parts[0].against,
+        total=_of(usd, value) if known else None,
+        known=sum(part.known for part in parts),
+        of=sum(part.of for part in parts),
+        oldest_quote_s=max(ages, default=None),
     )
 
 

@@ -25,7 +25,7 @@ from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Scored, SymbolFacts
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Scored, SessionEnd, SymbolFacts
 from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.sectors import SOURCE_SECTORS
@@ -208,12 +208,7 @@ class SqliteFacts:
 
     def ends(self, job: str, since: datetime) -> tuple[int, Mapping[Reason, int]]:
         """Return how many candidates a job has decided since a time, and how many ended for each reason."""
-        found = self._rows(
-            "SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision"
-            " WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)"
-            " FROM candidates JOIN cycles ON cycles.sequence = cycle WHERE job = ? AND cycles.at >= ? GROUP BY reason",
-            (job, time_text(since)),
-        )
+        found = self._rows(history.REASONS, (job, time_text(since)))
         with self._guard(ValueError):
             return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
 
@@ -257,6 +252,11 @@ class SqliteFacts:
         with self._guard(ValueError):
             return history.marks(self._database, since, until)
 
+    def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
+        """Return the account as each session's passes saw it last, between two sessions, both included."""
+        with self._guard(ValueError):
+            return history.session_ends(self._database, since, until)
+
     def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
         """Return a kind of facts about symbols, each for a span of days, as they were known at `now`."""
         with self._guard(ValueError):
@@ -278,12 +278,15 @@ class SqliteFacts:
             return checked.nulls(self._database, since, until)
 
     def prune(self, now: datetime) -> None:
-        """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured."""
+        """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured.
+
+        What each session's passes saw last of the account is kept for ever, without its candidates.
+        """
         facts, decisions = (time_text(now - kept) for kept in (FACTS_KEPT, DECISIONS_KEPT))
         with self._write():
             self._database.execute("DELETE FROM facts WHERE known_at < ?", (facts,))
             self._database.execute("DELETE FROM intakes WHERE at < ?", (facts,))
-            self._database.execute("DELETE FROM cycles WHERE at < ?", (decisions,))
+            history.prune(self._database, decisions)
         self._known = None
 
     def _known_of(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:

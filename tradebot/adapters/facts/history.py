@@ -15,7 +15,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.kind import Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Judged, Scored
+from tradebot.model.record import CycleRecord, Job, Judged, Scored, SessionEnd
 from tradebot.signals.kinds import kind_of
 
 MOST_SLOTS = 120
@@ -30,10 +30,31 @@ SCORES = """SELECT cycle, candidates.symbol, body ->> '$[0][0]', body ->> '$[0][
 MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json_array_length(body, '$[10]') > 0
     ORDER BY at DESC, sequence DESC LIMIT 1"""
 """Select the last pass that saw prices: one that has just begun, or was cut short, saw none."""
+ENDS = """WITH RECURSIVE days (day) AS (
+    SELECT min(body ->> '$[2]') FROM cycles INDEXED BY cycles_with_equity
+    WHERE body ->> '$[9]' IS NOT NULL AND body ->> '$[2]' >= ?1
+    UNION ALL SELECT (SELECT min(body ->> '$[2]') FROM cycles INDEXED BY cycles_with_equity
+    WHERE body ->> '$[9]' IS NOT NULL AND body ->> '$[2]' > day) FROM days WHERE day < ?2
+    )
+    SELECT day, (SELECT sequence FROM cycles INDEXED BY cycles_with_equity
+    WHERE body ->> '$[9]' IS NOT NULL AND body ->> '$[2]' = day ORDER BY at DESC, sequence DESC LIMIT 1) AS seen,
+    (SELECT sequence FROM cycles INDEXED BY cycles_with_marks
+    WHERE json_array_length(body, '$[10]') > 0 AND body ->> '$[2]' = day ORDER BY at DESC, sequence DESC LIMIT 1)
+    AS marked FROM days WHERE day <= ?2"""
+"""Select each session's last pass that read the account's equity, and its last that saw prices, without reading others.
+
+The session is in the third place of a pass's text, its equity in the tenth, its marks in the one after."""
 STORED = """SELECT key, facts.id, body FROM json_each(?1) CROSS JOIN facts INDEXED BY facts_by_session
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
     ORDER BY facts.sequence"""
 
+REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision
+    WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)
+    FROM candidates JOIN cycles ON cycles.sequence = cycle WHERE job = ? AND cycles.at >= ? GROUP BY reason"""
+"""Count the candidates of a job by the reason of the first decision that didn't pass."""
+HEADS = "SELECT sequence, body FROM cycles WHERE sequence IN (SELECT value FROM json_each(?))"
+FORGET_CANDIDATES = """DELETE FROM candidates WHERE cycle IN
+    (SELECT value FROM json_each(?1)) AND at < ?2"""
 JUDGED = """SELECT job, candidates.at, candidates.symbol,
     json_extract(candidates.body, '$[0][0]', '$[0][2]', '$[0][5]', '$[0][7]'),
     (SELECT decision.value ->> 0 FROM json_each(candidates.body, '$[1]') AS decision
@@ -81,6 +102,38 @@ def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Map
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
     }
+
+
+def session_ends(database: sqlite3.Connection, first: date, last: date) -> Sequence[SessionEnd]:
+    """Return the equity and the marks that each session's passes saw last, oldest first."""
+    days = database.execute(ENDS, (first.isoformat(), last.isoformat())).fetchall()
+    asked = json.dumps([sequence for _, *two in days for sequence in two])
+    heads = database.execute(HEADS, (asked,)).fetchall()
+    passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
+    return [_session_end(date.fromisoformat(day), passes[seen], passes.get(marked)) for day, seen, marked in days]
+
+
+def prune(database: sqlite3.Connection, before: str) -> None:
+    """Delete passes before a time; those that saw the account last in their session only lose their candidates.
+
+    `before` is a time as canonical text. Call it in a transaction.
+    """
+    days = database.execute(ENDS, (date.min.isoformat(), date.max.isoformat()))
+    kept = json.dumps([sequence for _, *two in days for sequence in two])
+    database.execute(FORGET_CANDIDATES, (kept, before))
+    database.execute(
+        "DELETE FROM cycles WHERE at < ?2 AND sequence NOT IN (SELECT value FROM json_each(?1))", (kept, before)
+    )
+
+
+def _session_end(session: date, seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
+    return SessionEnd(
+        session=session,
+        equity=seen.equity,
+        equity_at=seen.at,
+        marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
+        marked_at=marked.at if marked else None,
+    )
 
 
 def judged(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[Judged]:

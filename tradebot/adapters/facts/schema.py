@@ -9,13 +9,19 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import OperatorError
 
 APPLICATION_ID = 0x54424631
-VERSION = 2
+VERSION = 3
 CHECKED = (
     # What the check of a reply's rows found, and the nulls of each field; most replies have no finding.
     """CREATE TABLE checks (
         intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, found TEXT NOT NULL, nulls TEXT NOT NULL
     )""",
     "CREATE INDEX checks_with_findings ON checks (intake) WHERE found != '[]'",
+)
+ENDS = (
+    # Only passes that read the account are in these, so that the last one of each session is found at once.
+    """CREATE INDEX cycles_with_equity ON cycles (body ->> '$[2]', at) WHERE body ->> '$[9]' IS NOT NULL""",
+    """CREATE INDEX cycles_with_marks ON cycles (body ->> '$[2]', at)
+        WHERE json_array_length(body, '$[10]') > 0""",
 )
 TABLES = (
     """CREATE TABLE facts (
@@ -43,8 +49,9 @@ TABLES = (
     ) WITHOUT ROWID""",
     "CREATE INDEX candidates_by_symbol ON candidates (symbol, at)",
     *CHECKED,
+    *ENDS,
 )
-FILE = CacheDatabase("facts", APPLICATION_ID, VERSION, TABLES, upgrades={1: CHECKED})
+FILE = CacheDatabase("facts", APPLICATION_ID, VERSION, TABLES, upgrades={1: CHECKED, 2: ENDS})
 
 
 def summarize(path: Path) -> tuple[int, datetime | None]:

@@ -11,10 +11,12 @@ from tradebot.adapters.ledger.history import History
 from tradebot.adapters.ledger.money import Money
 from tradebot.adapters.ledger.orders import Orders
 from tradebot.adapters.ledger.passes import Passes
+from tradebot.adapters.ledger.past import Past
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.tallies import Tallies
 from tradebot.adapters.ledger.totals import FillTotals
+from tradebot.adapters.ledger.trade_notes import TradeNotes
 from tradebot.adapters.ledger.upkeep import Upkeep
 
 
@@ -37,6 +39,8 @@ class SqliteLedger:
         self.baselines = Baselines(file)
         self.history = History(file)
         self.upkeep = Upkeep(file)
+        self.past = past = Past(file)
+        notes = TradeNotes(file)
         passes, states = Passes(file), TradingStates(file)
         self.opening_cash = money.opening_cash
         self.open_books = money.open_books
@@ -52,6 +56,9 @@ class SqliteLedger:
         self.last_reported_fill = money.last_reported_fill
         self.adjust_cash = money.adjust_cash
         self.cash_adjustments = money.cash_adjustments
+        self.cash_movements = past.cash_movements
+        self.note_trade = notes.note_trade
+        self.trade_notes = notes.trade_notes
         self.book = money.book
         self.booked = money.booked
         self.kept = money.kept

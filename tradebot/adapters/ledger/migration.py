@@ -23,7 +23,7 @@ from tradebot.errors import DamagedBooksError
 
 Facts = Callable[[Mapping[str, Any]], dict[str, Any]]
 VERSION = LEDGER_VERSION
-BEFORE_FACTS, BEFORE_CHECKPOINTS = 3, 4
+BEFORE_FACTS, BEFORE_CHECKPOINTS, BEFORE_WORST = 3, 4, 5
 MOST_COPIES = 9
 """The most copies of one version to keep; after that, the last one is overwritten."""
 IN_SENTENCES = (
@@ -69,6 +69,13 @@ WITHOUT_WORST = """CREATE TABLE high_water (
         PRIMARY KEY (account, strategy, symbol, opened_at)
     ) WITHOUT ROWID"""
 """The best prices of positions up to version 5, which kept no worst ones."""
+WITHOUT_DAYS = """CREATE TABLE cash_adjustments (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
+        origin TEXT NOT NULL, about TEXT NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID"""
+"""The movements of cash up to version 6, which kept when they were booked, and not when they happened at the broker."""
 INDEXES = frozenset(
     {
         "intents_by_target",
@@ -94,10 +101,11 @@ def tables_of(version: int, tables: Sequence[str]) -> tuple[str, ...]:
     """Return the statements that create a ledger of a version, given those of the current one."""
     if version == VERSION:
         return tuple(tables)
-    lacking = set[str]()
-    earlier = {"high_water": WITHOUT_WORST}
+    lacking, earlier = {"trade_notes"}, {"cash_adjustments": WITHOUT_DAYS}
+    if version <= BEFORE_WORST:
+        earlier["high_water"] = WITHOUT_WORST
     if version <= BEFORE_CHECKPOINTS:
-        lacking = {*INDEXES, "fill_seals", "checkpoints"}
+        lacking |= {*INDEXES, "fill_seals", "checkpoints"}
         earlier |= {_name(statement): statement for statement in WITHOUT_NAMES}
     if version < BEFORE_CHECKPOINTS:
         earlier |= {_name(statement): statement for statement in IN_SENTENCES}
@@ -237,6 +245,16 @@ def _keep_worst(database: sqlite3.Connection, tables: Mapping[str, str]) -> None
     database.execute("UPDATE book SET rows = rows - ?", (counted - still,))
 
 
+def _keep_days(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
+    """Upgrade to version 7, which keeps when cash moved at the broker, and what a person wrote about trades.
+
+    When earlier movements happened isn't known.
+    """
+    columns = ("account", "sequence", "amount", "origin", "about", "kind", "why", "at", "schema")
+    _copy_rows(database, tables["cash_adjustments"], "cash_adjustments", columns, lambda _: {})
+    _add(database, tables["trade_notes"])
+
+
 def _copy_rows(database: sqlite3.Connection, statement: str, table: str, columns: Sequence[str], facts: Facts) -> None:
     """Copy a table's rows into the current table, adding to each the facts that its texts contain."""
     old = f"{table}_before"
@@ -304,5 +322,6 @@ STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {
     3: _add_fact_fields,
     4: _keep_totals,
     5: _keep_worst,
+    6: _keep_days,
 }
 """The step that upgrades each version to the next one."""

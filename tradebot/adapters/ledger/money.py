@@ -62,7 +62,7 @@ first, or behind one that it replaced. A rename closes the lots of the old symbo
 one."""
 STANDING = """SELECT opened_at, opening_cash, last_reconcile.at, blocking, findings, highest, seen_once FROM book
     LEFT JOIN last_reconcile USING (account) LEFT JOIN equity_peak USING (account) WHERE account = ?"""
-BOOKED = """SELECT about, kind, amount, why FROM cash_adjustments
+BOOKED = """SELECT about, kind, amount, why, happened_at FROM cash_adjustments
     WHERE account = ?1 AND origin = 'activity' AND (?2 IS NULL OR about IN (SELECT value FROM json_each(?2)))
     ORDER BY sequence"""
 UNTRADED = """SELECT body, origin, about FROM fills
@@ -183,7 +183,9 @@ class Money:
             if self.booked({entry.activity_id for entry in booking.entries}):
                 return False
             for entry in booking.entries:
-                self._adjust_cash(entry.amount, entry.words, at, Origin.ACTIVITY, entry.activity_id, entry.kind)
+                self._adjust_cash(
+                    entry.amount, entry.words, at, Origin.ACTIVITY, entry.activity_id, entry.kind, entry.at
+                )
             for owned in booking.fills:
                 self._apply_fill(owned, at)
             for symbol, quantity in booking.acknowledged:
@@ -197,7 +199,10 @@ class Money:
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
         """Return the booked activities, all or those of these ids, by their ids."""
         found = self._file.rows(BOOKED, (None if activity_ids is None else names(activity_ids),))
-        return {name: Entry(name, kind, Decimal(amount), words) for name, kind, amount, words in found}
+        return {
+            name: Entry(name, kind, Decimal(amount), words, parse_time(at) if at else None)
+            for name, kind, amount, words, at in found
+        }
 
     def equity_peak(self) -> EquityPeak | None:
         """Return the highest equity seen so far; None before the first one is stored."""
@@ -246,14 +251,24 @@ class Money:
         if kept.best is not None:
             self._put_marks((one.strategy, one.to_symbol, one.opened_at), Marks(kept.best, kept.worst))
 
-    def _adjust_cash(self, amount: Decimal, why: str, at: datetime, origin: Origin, about: str, kind: str = "") -> None:
+    def _adjust_cash(
+        self,
+        amount: Decimal,
+        why: str,
+        at: datetime,
+        origin: Origin,
+        about: str,
+        kind: str = "",
+        happened_at: datetime | None = None,
+    ) -> None:
         words = {"amount": decimal_text(amount), "origin": origin, "about": about, "kind": kind, "why": why}
-        self._file.note("cash_adjusted", words, at)
+        happened = None if happened_at is None else time_text(happened_at)
+        self._file.note("cash_adjusted", words if happened is None else {**words, "happened_at": happened}, at)
         self._file.execute(
-            "INSERT INTO cash_adjustments (account, sequence, amount, origin, about, kind, why, at)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
+            "INSERT INTO cash_adjustments (account, sequence, amount, origin, about, kind, why, at, happened_at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
             " FROM cash_adjustments WHERE account = ?1",
-            (self._file.account_number, *words.values(), time_text(at)),
+            (self._file.account_number, *words.values(), time_text(at), happened),
         )
 
     def _apply_fill(self, owned: OwnedFill, at: datetime) -> bool:

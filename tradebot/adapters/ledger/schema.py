@@ -75,7 +75,7 @@ TABLES = (
     """CREATE TABLE cash_adjustments (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
         origin TEXT NOT NULL, about TEXT NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL,
-        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        happened_at TEXT, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
     """CREATE TABLE trading_states (
@@ -111,6 +111,12 @@ TABLES = (
     """CREATE TABLE acknowledged (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, symbol TEXT NOT NULL,
         quantity TEXT NOT NULL, origin TEXT NOT NULL, about TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE trade_notes (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, strategy TEXT NOT NULL, symbol TEXT NOT NULL,
+        opened_at TEXT NOT NULL, tags TEXT NOT NULL, note TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL,
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",

@@ -1,5 +1,6 @@
 """What a rebuild needs from a ledger: each row as a journal record, and the rebuild that waits to be accepted."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -15,9 +16,11 @@ AS_JOURNALED: Mapping[str, str] = {
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "fill": """SELECT sequence, applied_at, body FROM fills
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "cash_adjusted": """SELECT sequence, at, amount, origin, about, kind, why FROM cash_adjustments
+    "cash_adjusted": """SELECT sequence, at, amount, origin, about, kind, why, happened_at FROM cash_adjustments
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "acknowledged": """SELECT sequence, at, symbol, quantity, origin, about, why FROM acknowledged
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "trade_noted": """SELECT sequence, at, strategy, symbol, opened_at, tags, note, who FROM trade_notes
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "approved": """SELECT sequence, at, fingerprint, body, who FROM baselines
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
@@ -30,8 +33,9 @@ IDENTITIES: Mapping[str, str] = {
 """Select the number, time and id of records that have an id."""
 PAYLOADS: Mapping[str, tuple[str, ...]] = {
     "opening": ("cash",),
-    "cash_adjusted": ("amount", "origin", "about", "kind", "why"),
+    "cash_adjusted": ("amount", "origin", "about", "kind", "why", "happened_at"),
     "acknowledged": ("symbol", "quantity", "origin", "about", "why"),
+    "trade_noted": ("strategy", "symbol", "opened_at", "tags", "note", "who"),
 }
 
 
@@ -121,4 +125,10 @@ def _payload(kind: str, values: Sequence[Any]) -> bytes:
     if kind == "approved":
         fingerprint, body, who = values
         return f'{{"fingerprint":{json_text(fingerprint)},"values":{body},"who":{json_text(who)}}}'.encode()
-    return json_text(dict(zip(PAYLOADS[kind], values, strict=True))).encode()
+    words = dict(zip(PAYLOADS[kind], values, strict=True))
+    if kind == "cash_adjusted" and words["happened_at"] is None:
+        # Records of plans and of earlier versions don't have it.
+        del words["happened_at"]
+    if kind == "trade_noted":
+        words["tags"] = json.loads(words["tags"])
+    return json_text(words).encode()

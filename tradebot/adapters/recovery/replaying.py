@@ -20,6 +20,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
+from tradebot.model.trade_note import TradeNote
 
 
 class WrittenAtOnce(LedgerFile):
@@ -121,12 +122,19 @@ def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
     if origin is not Origin.ACTIVITY:
         books.adjust_cash(Decimal(payload["amount"]), payload["why"], at, origin=origin, about=about)
     else:
-        books.book(Booking((Entry(about, payload["kind"], Decimal(payload["amount"]), payload["why"]),)), at)
+        happened_at = parse_time(payload["happened_at"]) if "happened_at" in payload else None
+        entry = Entry(about, payload["kind"], Decimal(payload["amount"]), payload["why"], happened_at)
+        books.book(Booking((entry,)), at)
 
 
 def _rebuilt(books: Replayed, payload: Any, at: datetime) -> None:
     if payload.get("approved") is False:
         books.forget_baselines()
+
+
+def _noted(books: Replayed, payload: Any, at: datetime) -> None:
+    trade = payload["strategy"], payload["symbol"], parse_time(payload["opened_at"])
+    books.note_trade(TradeNote(trade, tuple(payload["tags"]), payload["note"], payload["who"], at))
 
 
 PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], object]] = {
@@ -145,6 +153,7 @@ PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], object]] = {
     ),
     "approved": lambda books, payload, at: books.baselines.approve(Baseline(payload["values"], payload["who"], at)),
     "rebuilt": _rebuilt,
+    "trade_noted": _noted,
     "trading_state": lambda books, payload, at: books.history.record(
         payload["state"],
         payload["who"],

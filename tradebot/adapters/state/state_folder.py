@@ -26,7 +26,7 @@ REPLIES = "replies.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EXCHANGE = "exchange"
-LEDGER_VERSION = 6
+LEDGER_VERSION = 7
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
 CHECKED = "books.checked"
 """When ledger and journal were last read through, and how the system reported them since."""

@@ -10,6 +10,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
+from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade_note import TradeNote
 
 
@@ -28,7 +29,8 @@ class History:
     `fills` are in the order of the books, oldest first, and so are `cash` and `ends`. `sent` is by the venue's order
     id. `kept` and `notes` are by position: strategy, symbol and opening time. `at` is the last recorded trading time,
     and `marks` are the last prices known then; None and empty if nothing has been recorded. `acknowledged` are
-    positions of others that the books don't price, as signed shares by symbol.
+    positions of others that the books don't price, as signed shares by symbol. `stops` are in the order in which they
+    were sent.
     """
 
     account: str
@@ -44,3 +46,4 @@ class History:
     at: datetime | None = None
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
+    stops: tuple[RestedStop, ...] = ()

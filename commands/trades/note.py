@@ -1,0 +1,111 @@
+"""`trades note`: write down what a person thinks of a trade."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from commands.shared.plain import clean
+from commands.shared.surface import Report, caller
+from commands.shared.times import MINUTE, when
+from tradebot.errors import OperatorError, word
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.views.performance.trade_row import TradeRow
+
+TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
+LONGEST = 1_000
+NAMED = 5
+"""How many trades an error names."""
+EXAMPLE = 'tradebot trades note AAPL "bought the open" --tag swing'
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What stands with a trade from now on: its id, symbol and opening time, and its tags and note."""
+
+    id: str
+    strategy: str
+    symbol: str
+    opened_at: datetime
+    tags: tuple[str, ...]
+    note: str
+
+
+def words_of(typed: Sequence[str]) -> tuple[str, str | None]:
+    """Return the trade and the text of `note TRADE [TEXT]`; raise OperatorError for other words."""
+    first, *rest = typed
+    if first != "note":
+        hint = f"tradebot trades --symbol {word(first).upper()}, or {EXAMPLE}"
+        raise OperatorError(f"trades has no verb {word(first)}", hint)
+    if not rest:
+        raise OperatorError("trades note needs a trade: its symbol or its id", EXAMPLE)
+    if len(rest) > 2:
+        raise OperatorError("the text of a note is one argument, so write it in quotes", EXAMPLE)
+    return rest[0], rest[1] if len(rest) == 2 else None
+
+
+def run(app: "App", name: str, text: str | None, tags: Sequence[str], untag: Sequence[str]) -> Report:
+    """Write a note and tags to one trade. A text replaces the one before, and tags are added to those before."""
+    from commands.trades.report import all_rows
+    from tradebot.model.trade_note import TradeNote
+
+    added, removed = _tags(tags), _tags(untag)
+    if text is None and not added and not removed:
+        raise OperatorError("there is nothing to note: write a text in quotes, or a tag", EXAMPLE)
+    if text is not None and len(text) > LONGEST:
+        raise OperatorError(f"the note has {len(text):,} characters; the most is {LONGEST:,}", "write less")
+    row = found(all_rows(app)[1].trades, name)
+    kept = [tag for tag in dict.fromkeys((*row.tags, *added)) if tag not in removed]
+    note = row.note if text is None else clean(text).strip()
+    app.ledger.note_trade(TradeNote(row.key, tuple(kept), note, caller(), datetime.now(UTC)))
+    data = Noted(row.id, row.strategy, row.symbol, row.opened_at, tuple(kept), note)
+    return Report("trades-note", data, lambda out: _show(out, row, data), mode=app.mode_name, account=app.account_tail)
+
+
+def found(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
+    """Return the trade with an id, or the one in a symbol: that which is open, or else the last one.
+
+    Raises OperatorError if there is none, or several that are open.
+    """
+    of_symbol = [row for row in rows if row.symbol == name.upper()]
+    candidates = [row for row in rows if row.id == name.lower()] or of_symbol
+    if len(candidates) > 1:
+        candidates = [row for row in candidates if not row.closed_at] or [
+            max(candidates, key=lambda row: (row.opened_at, row.last_exit_at or row.opened_at))
+        ]
+    if not candidates:
+        raise OperatorError(f"no trade has the symbol or the id {word(name)}", "tradebot trades lists them with ids")
+    if len(candidates) > 1:
+        named = "; ".join(
+            f"{row.id} of {row.strategy}, opened {when(row.opened_at, MINUTE)}" for row in candidates[:NAMED]
+        )
+        raise OperatorError(
+            f"{len(candidates)} trades in {candidates[0].symbol} are open: {named}",
+            f'tradebot trades note {candidates[0].id} "TEXT"',
+        )
+    return candidates[0]
+
+
+def _tags(typed: Sequence[str]) -> list[str]:
+    names = [tag.lower().removeprefix("#") for tag in typed]
+    for name in names:
+        if not TAG.fullmatch(name):
+            raise OperatorError(
+                f"{word(name)} can't be a tag: use up to 30 letters, digits, _ and -, starting with a letter or digit",
+                EXAMPLE,
+            )
+    return names
+
+
+def _show(console: "Console", row: "TradeRow", data: Noted) -> None:
+    which = f"{row.side} {clean(row.symbol)} of {row.strategy}, opened {when(row.opened_at, MINUTE)}"
+    console.print(f"Noted on trade {data.id}: {which}, {row.status.value}", markup=False)
+    if data.tags:
+        console.print(f"Tags: {', '.join(data.tags)}", markup=False)
+    if data.note:
+        console.print(f"Note: {data.note}", markup=False)

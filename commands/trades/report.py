@@ -1,0 +1,104 @@
+"""The trades of an account, read from its own records."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tradebot.views.performance.choosing import TradeTotals
+from tradebot.views.performance.trade_row import LotRow, TradeRow
+from tradebot.views.slippage import TotalSlippage
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.views.performance.choosing import Choice
+    from tradebot.views.performance.market_time import MarketTime
+    from tradebot.views.performance.trade_row import Rows
+
+NO_FEES = "The broker has booked no fees for these trades so far."
+RISK = (
+    "R is the net profit of a closed trade over its initial risk: the distance from the entry to the stop that rested "
+    "first at the broker, or else to the one that the entry asked for, times all shares entered."
+)
+EXCURSIONS = (
+    "Best and worst are the prices that passes saw while the trade was open, and those of its exits; the market may "
+    "have gone further in between."
+)
+OPEN = "What is held is valued at the price that the last pass saw."
+
+
+@dataclass(frozen=True, slots=True)
+class Trades:
+    """The chosen trades in the order in which they were opened, and their lots in the order of their exits.
+
+    `as_of` is the last recorded moment. `known` counts all trades in the books, chosen or not. `lots` are only filled
+    by --lots. `slippage` is that of all fills of the trades together, and `assumptions` are what the figures rest on.
+    """
+
+    as_of: datetime | None
+    from_date: date | None
+    to_date: date | None
+    known: int
+    trades: tuple[TradeRow, ...]
+    lots: tuple[LotRow, ...]
+    totals: TradeTotals
+    slippage: tuple[TotalSlippage, ...]
+    assumptions: tuple[str, ...]
+
+
+def all_rows(app: "App") -> "tuple[datetime | None, Rows]":
+    """Return the last recorded moment, and every trade and lot of the account."""
+    from commands.shared.history import read_history
+    from tradebot.views.performance.trades import rows_of
+
+    history = read_history(app)
+    times = [history.at, *(owned.fill.at for owned in (*history.fills[:1], *history.fills[-1:]))]
+    return history.at, rows_of(history, _market(app, [at for at in times if at is not None]))
+
+
+def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
+    """Return the chosen trades of an account, with their lots if asked for."""
+    from tradebot.views.performance.choosing import chosen, chosen_lots, totals_of
+
+    at, rows = all_rows(app)
+    trades = chosen(rows.trades, choice)
+    return Trades(
+        as_of=at,
+        from_date=choice.days.first,
+        to_date=choice.days.last,
+        known=len(rows.trades),
+        trades=trades,
+        lots=chosen_lots(rows.lots, choice) if by_lot else (),
+        totals=totals_of(trades),
+        slippage=_together(trades),
+        assumptions=tuple(_assumptions(trades)),
+    )
+
+
+def _assumptions(trades: tuple[TradeRow, ...]) -> "Iterator[str]":
+    """Yield what the figures of these trades rest on, as far as they have them."""
+    from tradebot.views.performance.fees import ASSUMPTION
+
+    if trades:
+        yield ASSUMPTION if any(row.fees_usd for row in trades) else NO_FEES
+    if any(row.risk_usd for row in trades):
+        yield RISK
+    if any(row.best or row.worst for row in trades):
+        yield EXCURSIONS
+    if any(row.open_usd is not None for row in trades):
+        yield OPEN
+
+
+def _market(app: "App", times: list[datetime]) -> "MarketTime":
+    from tradebot.views.performance.market_time import LONGEST_GAP, MarketTime
+
+    if not times:
+        return MarketTime(())
+    start, end = min(times) - LONGEST_GAP, max(times) + timedelta(days=1)
+    return MarketTime(app.ledger_view.sessions(start.date(), end.date()))
+
+
+def _together(trades: tuple[TradeRow, ...]) -> tuple[TotalSlippage, ...]:
+    from tradebot.views.slippage import summed
+
+    return tuple(summed(list(column)) for column in zip(*(trade.slippage for trade in trades), strict=True))

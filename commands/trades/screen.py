@@ -1,0 +1,177 @@
+"""`trades` for people: a table that fits the terminal, the sums, and what the figures rest on."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from commands.shared.drawing import duration, signed, slippage_sentence, usd
+from commands.shared.plain import clean
+from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
+from tradebot.text import counted
+from tradebot.views.performance.trade_row import SHORT, Source, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.trades.report import Trades
+    from tradebot.views.performance.choosing import TradeTotals
+    from tradebot.views.performance.risk import Excursion
+    from tradebot.views.performance.trade_row import LotRow, TradeRow
+
+SHOWN = 200
+"""How many rows a screen shows; the file of --csv and the JSON document have them all."""
+STYLES = {1: "green", -1: "red"}
+
+
+def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
+    """Print the chosen trades or lots, the sums, and the assumptions."""
+    at = f" at {when(data.as_of)}" if data.as_of else ""
+    console.print(f"{len(data.trades):,} of {counted(data.known, 'trade')}{at}; the broker was not asked")
+    if not data.known:
+        console.print("Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders", markup=False)
+        return
+    if not data.trades and not data.lots:
+        console.print("No trade is like that. Next: tradebot trades shows all of them", markup=False)
+        return
+    rows = data.lots if by_lot else data.trades
+    if len(rows) > SHOWN:
+        console.print(f"Showing the last {SHOWN:,}; --from, --symbol, --csv or --json shows others", markup=False)
+    if by_lot:
+        _lots(console, data.lots[-SHOWN:])
+    else:
+        _trades(console, data.trades[-SHOWN:])
+    for line in (*_sums(data.totals), *_known_r(data), *_slippage(data)):
+        console.print(line, markup=False)
+    for line in data.assumptions:
+        console.print(line, markup=False, style="dim")
+
+
+def _trades(console: "Console", rows: "tuple[TradeRow, ...]") -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Column, Table, number, sentence, staying
+
+    form = _form([row.opened_at.year for row in rows])
+    owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
+    table = Table(
+        Column(f"opened {zone()}", "opened", stays=True),
+        staying("symbol"),
+        *map(number, ("held", "shares", "entry", "exit", "net USD", "open", "R", "best", "worst", "score")),
+        *owners,
+        Column("closed by", "closed by"),
+        Column("from", "from"),
+        Column("id", "id"),
+        sentence("note", "note"),
+    )
+    for row in rows:
+        table.row(
+            stamp(row.opened_at, form),
+            escape(clean(row.symbol)),
+            "" if row.held_s is None else duration(row.held_s),
+            _shares(row),
+            usd(row.entry_price),
+            usd(row.exit_price) or "open",
+            _money(row.net_usd) if row.closed_quantity else "",
+            _open(row),
+            "" if row.r is None else f"{row.r:+.2f}",
+            _went(row.best),
+            _went(row.worst),
+            "" if row.entry_score is None else signed(row.entry_score, 2),
+            *(escape(row.strategy) for _ in owners),
+            escape(", ".join(map(clean, row.reasons))),
+            "" if row.source is Source.BOT else row.source.value,
+            row.id,
+            escape(clean(" ".join((*(f"#{tag}" for tag in row.tags), row.note)).strip())),
+        )
+    console.print(table)
+
+
+def _lots(console: "Console", rows: "tuple[LotRow, ...]") -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Column, Table, number, staying
+
+    form = _form([row.opened_at.year for row in rows])
+    owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
+    table = Table(
+        Column(f"opened {zone()}", "opened", stays=True),
+        staying("symbol"),
+        *map(number, ("held", "shares", "entry", "exit", "gross USD", "fees", "net USD", "open")),
+        *owners,
+        Column("closed by", "closed by"),
+        Column("trade", "trade"),
+    )
+    for lot in rows:
+        table.row(
+            stamp(lot.opened_at, form),
+            escape(clean(lot.symbol)),
+            "" if lot.held_s is None else duration(lot.held_s),
+            f"{_sign(lot.side)}{lot.quantity:,f}",
+            usd(lot.entry_price),
+            usd(lot.exit_price) or "open",
+            "" if lot.gross_usd is None else f"{lot.gross_usd:+,.2f}",
+            f"{lot.fees_usd:+,.2f}" if lot.fees_usd else "",
+            "" if lot.net_usd is None else _money(lot.net_usd),
+            "" if lot.open_usd is None else _money(lot.open_usd),
+            *(escape(lot.strategy) for _ in owners),
+            escape(clean(lot.reason)),
+            lot.trade_id,
+        )
+    console.print(table)
+
+
+def _form(years: list[int]) -> str:
+    """Return how times are written: with the year only if there are several."""
+    return DAY_MINUTE if len(set(years)) == 1 else MINUTE
+
+
+def _shares(row: "TradeRow") -> str:
+    """Return how many shares were entered, below zero for a short; `4/10` if 4 of them are closed."""
+    part = f"{row.closed_quantity:,f}/" if row.status is Status.PARTLY_CLOSED else ""
+    return f"{_sign(row.side)}{part}{row.quantity:,f}"
+
+
+def _sign(side: str) -> str:
+    return "-" if side == SHORT else ""
+
+
+def _open(row: "TradeRow") -> str:
+    """Return the profit of the shares that are still held; a dash if there is no last price."""
+    if row.status is Status.CLOSED:
+        return ""
+    return "-" if row.open_usd is None else _money(row.open_usd)
+
+
+def _money(amount: Decimal) -> str:
+    """Return an amount as markup: green above zero, red below."""
+    style = STYLES.get((amount > 0) - (amount < 0))
+    text = f"{round(amount, 2) + 0:+,.2f}"
+    return f"[{style}]{text}[/]" if style else text
+
+
+def _went(excursion: "Excursion | None") -> str:
+    return "" if excursion is None else f"{round(excursion.fraction, 3) + 0:+.1%}"
+
+
+def _sums(totals: "TradeTotals") -> list[str]:
+    """Say how many trades there were, and what they add up to."""
+    ends = [f"{totals.won:,} won", f"{totals.lost:,} lost", *([f"{totals.even:,} even"] if totals.even else [])]
+    held = f"{totals.held:,} open" + (f" ({totals.partly_closed:,} closed in part)" if totals.partly_closed else "")
+    money = f"gross {totals.gross_usd:+,.2f} USD, fees {totals.fees_usd:+,.2f}, net {totals.net_usd:+,.2f}"
+    lines = [f"{totals.closed:,} closed: {', '.join(ends)}; {held}", f"What is closed: {money}"]
+    if totals.held > totals.unpriced:
+        lines.append(f"What is held: {totals.open_usd:+,.2f} USD")
+    if totals.unpriced:
+        lines.append(f"What {totals.unpriced:,} of {totals.held:,} open trades made isn't known: no pass saw a price")
+    return lines
+
+
+def _known_r(data: "Trades") -> list[str]:
+    closed = [row for row in data.trades if row.status is Status.CLOSED]
+    known = sum(1 for row in closed if row.r is not None)
+    if known == len(closed):
+        return []
+    return [f"R is known for {known:,} of {counted(len(closed), 'closed trade')}; the others had no stop on record"]
+
+
+def _slippage(data: "Trades") -> list[str]:
+    return [slippage_sentence(one) for one in data.slippage if one.of]

@@ -1,0 +1,148 @@
+"""`tradebot trades`: what each trade was, why it ended and what it earned. The broker isn't asked."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completing import strategies, symbols
+from commands.shared.days import From, To, days_of
+from commands.shared.plain import say
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.trades.report import Trades
+    from tradebot.app.wiring import App
+    from tradebot.views.performance.choosing import Choice
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[note TRADE [TEXT]]", help="Write a note to a trade, named by its symbol or its id."),
+]
+Strategy = Annotated[
+    str | None, typer.Option("--strategy", help="Only trades of this strategy.", autocompletion=strategies)
+]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="Only trades in this symbol.", autocompletion=symbols)]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="RULE", help="Only trades closed by this rule, such as trail_stop.")
+]
+Open = Annotated[bool | None, typer.Option("--open/--closed", help="Only trades that are open, or that are over.")]
+Lots = Annotated[bool, typer.Option("--lots", help="Show each piece as it was closed, first in, first out.")]
+Csv = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Write every column to FILE, or to stdout with -.")
+]
+Tax = Annotated[
+    int | None,
+    typer.Option("--tax", metavar="YEAR", help="The sales of a year as the US tax office asks for them."),
+]
+Tag = Annotated[list[str] | None, typer.Option("--tag", help="With note: a tag to add; may be repeated.")]
+Untag = Annotated[list[str] | None, typer.Option("--untag", help="With note: a tag to remove; may be repeated.")]
+
+
+def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
+    """Return the chosen trades, as a table of trades or of lots."""
+    from commands.trades.report import read
+    from commands.trades.screen import show
+
+    data = read(app, choice, by_lot=by_lot)
+    return Report(
+        "trades", data, lambda out: show(out, data, by_lot=by_lot), mode=app.mode_name, account=app.account_tail
+    )
+
+
+def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
+    """Return the sales of a tax year; raise OperatorError if it comes with options that choose among trades."""
+    from commands.trades.tax import answer
+
+    if replace(choice, strategy=None, symbol=None) != type(choice)() or by_lot:
+        raise OperatorError(
+            "--tax can only be combined with --strategy, --symbol and --csv", f"tradebot trades --tax {year}"
+        )
+    return answer(app, year, choice.strategy, choice.symbol, csv)
+
+
+def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
+    """Write a report's rows to a file, and return a report that names it; raise typer.Exit after writing to stdout."""
+    from commands.trades.csv_file import STDOUT, save, written
+
+    data: Trades = report.data
+    text = written(data.trades, data.lots if by_lot else None)
+    if file == STDOUT:
+        say(text.removesuffix("\n"))
+        raise typer.Exit
+    save(text, file)
+    count = len(data.lots) if by_lot else len(data.trades)
+    what = "lot" if by_lot else "trade"
+    return replace(report, render=lambda out: _name_file(out, count, what, file))
+
+
+def _name_file(console: "Console", count: int, what: str, file: Path) -> None:
+    from tradebot.text import counted
+
+    console.print(f"{counted(count, what)} written to {file}", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command(
+        "trades",
+        epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
+        "tradebot trades --lots --csv lots.csv\n"
+        "tradebot trades --tax 2026 --csv form-8949.csv\n"
+        'tradebot trades note AAPL "bought the open" --tag swing',
+    )
+    def trades(
+        words: Words = None,
+        first: From = None,
+        last: To = None,
+        strategy: Strategy = None,
+        symbol: Symbol = None,
+        reason: Reason = None,
+        is_open: Open = None,
+        by_lot: Lots = False,
+        csv: Csv = None,
+        tax: Tax = None,
+        tag: Tag = None,
+        untag: Untag = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Show each trade from its entry to its end: why it was closed and what it earned.
+
+        A trade is a position from its first fill to its last, and it belongs to the day of its last exit. With --csv
+        and --json, it has all columns: the entry's score and components, excursions, and slippage at decision, sending
+        and arrival. With note, it writes a text or tags to one trade: the open one in a symbol, or else the last one.
+        With --tax, it matches all shares of the account, and carries the losses of wash sales.
+        Reads the bot's own books; the broker isn't asked.
+        """
+        from tradebot.views.performance.choosing import Choice
+
+        if words:
+            _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, tax))
+            from commands.trades.note import run as note
+            from commands.trades.note import words_of
+
+            name, text = words_of(words)
+            with opened(state_dir, config) as bot:
+                finish(note(bot, name, text, tag or (), untag or ()), as_json)
+            return
+        if tag or untag:
+            raise OperatorError("--tag and --untag belong to a note", "tradebot trades note AAPL --tag swing")
+        if as_json and csv == Path("-"):
+            raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
+        choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None, reason, is_open)
+        with opened(state_dir, config) as bot:
+            report = run(bot, choice, by_lot=by_lot) if tax is None else _taxes(bot, tax, choice, csv, by_lot=by_lot)
+        finish(_to_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
+
+
+def _refuse_filters(given: tuple[object, ...]) -> None:
+    """Raise OperatorError if a note comes with options that choose what to show."""
+    if any(each is not None for each in given):
+        raise OperatorError("a note is for one trade, so it takes no filters", 'tradebot trades note AAPL "TEXT"')

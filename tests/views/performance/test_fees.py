@@ -1,0 +1,91 @@
+"""Fees: each is shared among the sales of its day by value, and what no sale explains stays with the account."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOW, fill
+from tests.model.test_trade import histories
+from tradebot.model.candidate import Side
+from tradebot.model.cash import CashMovement
+from tradebot.model.origin import Origin
+from tradebot.model.position import OwnedFill
+from tradebot.views.performance.fees import Allotted, AnyLot, allotted
+from tradebot.views.performance.lots import closed_lots, open_lots
+
+D = Decimal
+
+
+def fee(amount: str, at: datetime = NOW) -> CashMovement:
+    return CashMovement(at, D(amount), "FEE", Origin.ACTIVITY, "", "FEE")
+
+
+def lots_of(fills: Sequence[OwnedFill]) -> list[AnyLot]:
+    return [*closed_lots(fills), *open_lots(fills)]
+
+
+@given(histories(), st.lists(st.tuples(st.integers(-1000, 1000), st.integers(-3, 9)), max_size=4))
+def test_the_shares_and_what_is_left_are_the_fees(fills: list[OwnedFill], charged: list[tuple[int, int]]) -> None:
+    fees = [fee(str(D(cents) / 100), NOW + timedelta(days=days)) for cents, days in charged]
+    found = allotted(fees, lots_of(fills))
+    assert sum(found.of_lots) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
+    assert sum(share.usd for share in found.shares) == sum(found.of_lots)
+    assert all(share.usd == share.usd.quantize(D("1e-9")) for share in found.shares)
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_no_order_of_the_lots_changes_their_shares(fills: list[OwnedFill], chance: object) -> None:
+    lots = lots_of(fills)
+    mixed = list(range(len(lots)))
+    chance.shuffle(mixed)  # type: ignore[attr-defined]
+    found = allotted([fee("-0.07")], lots).of_lots
+    assert allotted([fee("-0.07")], [lots[number] for number in mixed]).of_lots == tuple(found[n] for n in mixed)
+
+
+def two_sold() -> list[OwnedFill]:
+    """Return a long of 10 sold for 1,000, a short of 30 entered for 3,000 and still open, and a long that is held."""
+    return [
+        fill(1, "AAPL", quantity="10", price="90"),
+        fill(2, "AAPL", Side.SELL, "10", "100"),
+        fill(3, "MSFT", Side.SELL, "30", "100"),
+        fill(4, "JPM", quantity="10", price="500"),
+    ]
+
+
+def shares_by_symbol(found: Allotted, lots: Sequence[AnyLot]) -> dict[str, Decimal]:
+    return {lot.symbol: usd for lot, usd in zip(lots, found.of_lots, strict=True)}
+
+
+def test_a_sale_pays_by_what_it_was_sold_for_and_a_purchase_nothing() -> None:
+    lots = lots_of(two_sold())
+    found = allotted([fee("-0.08"), fee("-0.01")], lots)
+    assert shares_by_symbol(found, lots) == {"AAPL": D("-0.0225"), "MSFT": D("-0.0675"), "JPM": D(0)}
+    assert found.left == ()
+
+
+def test_thirds_of_a_cent_are_exact_together() -> None:
+    fills = [fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM", "MSFT"))]
+    lots = lots_of(fills)
+    found = shares_by_symbol(allotted([fee("-0.01")], lots), lots)
+    assert found == {"AAPL": D("-0.003333333"), "JPM": D("-0.003333334"), "MSFT": D("-0.003333333")}
+
+
+def test_a_fee_that_was_booked_later_is_for_the_last_sales_before_it() -> None:
+    lots = lots_of(two_sold())
+    booked = [fee("-0.04", NOW + timedelta(days=days)) for days in (-1, 1, 4, 5)]
+    found = allotted(booked, lots)
+    assert found.left == (booked[0], booked[3])
+    assert {share.fee for share in found.shares} == set(booked[1:3])
+    assert shares_by_symbol(found, lots)["AAPL"] == D("-0.02")
+
+
+def test_days_are_those_of_new_york() -> None:
+    evening = datetime(2026, 11, 17, 1, 0, tzinfo=UTC)
+    lots = lots_of(two_sold())
+    assert allotted([fee("-0.04", evening)], lots).left == ()
+    later = [fill(9, "XOM", Side.SELL, "10", "100", at=evening + timedelta(hours=13))]
+    both = lots_of([*two_sold(), *later])
+    assert shares_by_symbol(allotted([fee("-0.04", evening)], both), both)["XOM"] == 0

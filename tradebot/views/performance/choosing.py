@@ -1,0 +1,114 @@
+"""Which trades and lots are shown, and what they add up to."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.exits.why import parse
+from tradebot.model.kind import NEW_YORK
+from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.trade_row import LotRow, Status, TradeRow
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What trades must be to be chosen; None leaves it open. `reason` is a whole reason, or the name of one rule in it.
+
+    A trade belongs to the day of its last exit, or to all days from its entry on while shares are held.
+    """
+
+    days: Days = EVER
+    strategy: str | None = None
+    symbol: str | None = None
+    reason: str | None = None
+    is_open: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TradeTotals:
+    """What trades add up to, in USD. A trade is won if its net profit is above zero, and lost if it is below.
+
+    `won`, `lost` and `even` divide the `closed` ones. `held` counts those with open shares, of which `partly_closed`
+    are closed in part. `open_usd` is the profit of what is held; `unpriced` trades without a last price aren't in it.
+    """
+
+    trades: int
+    closed: int
+    held: int
+    partly_closed: int
+    won: int
+    lost: int
+    even: int
+    gross_usd: Decimal
+    fees_usd: Decimal
+    net_usd: Decimal
+    open_usd: Decimal
+    unpriced: int
+
+
+def chosen(rows: Iterable[TradeRow], choice: Choice) -> tuple[TradeRow, ...]:
+    """Return the trades that were asked for, in their order."""
+    return tuple(row for row in rows if _is_chosen(row, choice))
+
+
+def chosen_lots(lots: Iterable[LotRow], choice: Choice) -> tuple[LotRow, ...]:
+    """Return the pieces that were asked for, in their order; each has a day and a reason, whatever its trade has."""
+    return tuple(
+        lot
+        for lot in lots
+        if _has(choice, lot.strategy, lot.symbol)
+        and choice.is_open in (None, lot.closed_at is None)
+        and _in_days(choice.days, lot.opened_at, lot.closed_at)
+        and (choice.reason is None or _says(lot.reason, choice.reason))
+    )
+
+
+def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
+    """Return what these trades add up to."""
+    closed = [row for row in rows if row.status is Status.CLOSED]
+    held = [row for row in rows if row.status is not Status.CLOSED]
+    won, lost = (sum(1 for row in closed if row.net_usd * sign > 0) for sign in (1, -1))
+    return TradeTotals(
+        trades=len(rows),
+        closed=len(closed),
+        held=len(held),
+        partly_closed=sum(1 for row in held if row.status is Status.PARTLY_CLOSED),
+        won=won,
+        lost=lost,
+        even=len(closed) - won - lost,
+        gross_usd=sum((row.gross_usd for row in rows), _ZERO),
+        fees_usd=sum((row.fees_usd for row in rows), _ZERO),
+        net_usd=sum((row.net_usd for row in rows), _ZERO),
+        open_usd=sum((row.open_usd for row in held if row.open_usd is not None), _ZERO),
+        unpriced=sum(1 for row in held if row.open_usd is None),
+    )
+
+
+def _is_chosen(row: TradeRow, choice: Choice) -> bool:
+    return (
+        _has(choice, row.strategy, row.symbol)
+        and choice.is_open in (None, row.status is not Status.CLOSED)
+        and _in_days(choice.days, row.opened_at, row.closed_at)
+        and (choice.reason is None or any(_says(reason, choice.reason) for reason in row.reasons))
+    )
+
+
+def _has(choice: Choice, strategy: str, symbol: str) -> bool:
+    return choice.strategy in (None, strategy) and choice.symbol in (None, symbol)
+
+
+def _in_days(days: Days, opened_at: datetime, closed_at: datetime | None) -> bool:
+    return not days.is_after(opened_at.astimezone(NEW_YORK).date()) if closed_at is None else days.has(closed_at)
+
+
+def _says(reason: str, wanted: str) -> bool:
+    """Return True if a reason is the wanted one, or names that rule."""
+    if reason == wanted:
+        return True
+    try:
+        return wanted in {part.name for part in parse(reason)}
+    except ValueError:
+        return False

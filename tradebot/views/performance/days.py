@@ -1,0 +1,29 @@
+"""A span of days in New York, both ends included."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from tradebot.model.kind import NEW_YORK
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days from `first` through `last`, as New York's date; None for a span without that end."""
+
+    first: date | None = None
+    last: date | None = None
+
+    def has(self, at: datetime) -> bool:
+        """Return True if a moment lies in these days."""
+        if self.first is None and self.last is None:
+            return True
+        day = at.astimezone(NEW_YORK).date()
+        return not self.is_after(day) and (self.first is None or self.first <= day)
+
+    def is_after(self, day: date) -> bool:
+        """Return True if a day lies after the last of these."""
+        return self.last is not None and day > self.last
+
+
+EVER = Days()
+"""All days."""

@@ -1,0 +1,38 @@
+"""How much of a span of time the market was open."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from tradebot.model.bar import Session
+
+LONGEST_GAP = timedelta(days=7)
+"""The longest time from one opening to the next, as in September 2001. After a longer one, a session isn't known."""
+
+
+class MarketTime:
+    """The hours in which the market was open, from the calendar's sessions, oldest first."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self._sessions = sessions
+        self._opens = [session.open for session in sessions]
+        self._before_s = [0.0]
+        for session in sessions:
+            self._before_s.append(self._before_s[-1] + (session.close - session.open).total_seconds())
+
+    def between_s(self, start: datetime, end: datetime) -> float | None:
+        """Return for how many seconds the market was open between two moments; None if a session isn't known."""
+        first, last = bisect_right(self._opens, start), bisect_right(self._opens, end)
+        times = [*self._opens[max(first - 1, 0) : last], end]
+        if not first or any(later - earlier > LONGEST_GAP for earlier, later in pairwise(times)):
+            return None
+        return self._until_s(end) - self._until_s(start)
+
+    def _until_s(self, at: datetime) -> float:
+        """Return for how many seconds the market was open from the first session until then."""
+        place = bisect_right(self._opens, at)
+        if not place:
+            return 0.0
+        session = self._sessions[place - 1]
+        return self._before_s[place - 1] + (min(at, session.close) - session.open).total_seconds()

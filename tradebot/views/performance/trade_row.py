@@ -1,0 +1,120 @@
+"""Trades and lots as people and programs read them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.candidate import Component
+from tradebot.model.position import Key
+from tradebot.views.performance.risk import Excursion, RiskFrom
+from tradebot.views.slippage import TotalSlippage
+
+LONG, SHORT = "long", "short"
+
+
+class Status(StrEnum):
+    """Whether a trade is over."""
+
+    OPEN = "open"
+    PARTLY_CLOSED = "partly closed"
+    CLOSED = "closed"
+
+
+class Source(StrEnum):
+    """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
+
+    BOT = "bot"
+    ADOPTED = "adopted"
+    TAKEN_OVER = "taken over"
+    PLAN = "accepted plan"
+    GIVEN_BACK = "given back"
+    ACTIVITY = "corporate action"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class LotRow:
+    """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
+
+    The last fields are None or empty while it is held; `open_usd` is None once it is closed, or without a last price.
+    """
+
+    trade_id: str
+    strategy: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    opened_at: datetime
+    entry_price: Decimal
+    entry_fill: str
+    entry_order: str
+    held_s: float | None
+    market_s: float | None
+    fees_usd: Decimal
+    open_usd: Decimal | None = None
+    closed_at: datetime | None = None
+    exit_price: Decimal | None = None
+    exit_fill: str = ""
+    exit_order: str = ""
+    reason: str = ""
+    gross_usd: Decimal | None = None
+    net_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRow:
+    """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
+
+    `id` names the trade and never changes. `quantity` counts all shares entered and `closed_quantity` those that are
+    closed, in today's shares; prices are averages. `last_exit_at` is None before the first exit, and `closed_at` until
+    the last share is closed. `held_s` is the time from the first fill to the last, or to the last recorded moment, and
+    `market_s` the part of it in which the market was open; None if the calendar isn't known. `gross_usd` is the profit
+    of what is closed, and `net_usd` that with fees. `open_usd` is the profit of what is held, at the last recorded
+    price. `risk_usd` is what the first stop would have lost, and `r` is the net profit of a closed trade as a multiple
+    of it. `best` and `worst` are the excursions that passes saw.
+    """
+
+    id: str
+    strategy: str
+    symbol: str
+    side: str
+    status: Status
+    source: Source
+    opened_at: datetime
+    last_exit_at: datetime | None
+    closed_at: datetime | None
+    quantity: Decimal
+    closed_quantity: Decimal
+    entry_price: Decimal
+    exit_price: Decimal | None
+    reasons: tuple[str, ...]
+    entry_score: float | None
+    components: tuple[Component, ...]
+    held_s: float | None
+    market_s: float | None
+    gross_usd: Decimal
+    fees_usd: Decimal
+    net_usd: Decimal
+    open_usd: Decimal | None
+    risk_usd: Decimal | None
+    risk_from: RiskFrom | None
+    r: Decimal | None
+    best: Excursion | None
+    worst: Excursion | None
+    slippage: tuple[TotalSlippage, ...]
+    tags: tuple[str, ...]
+    note: str
+
+    @property
+    def key(self) -> Key:
+        """Return what names the position in the books."""
+        return self.strategy, self.symbol, self.opened_at
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All trades in the order in which they were opened, and their lots in that of their exits, held ones last."""
+
+    trades: tuple[TradeRow, ...]
+    lots: tuple[LotRow, ...]
