@@ -105,6 +105,7 @@ opened ET    symbol   held  shares   entry    exit  net USD  open      R   best 
 1 closed: 1 won, 0 lost; 2 open (1 closed in part)
 What is closed: gross +10.00 USD, fees +0.00, net +10.00
 What 2 of 2 open trades made isn't known: no pass saw a price
+R is known for 1 of 1 closed trade: 1 by the stop asked for at entry
 Slippage against the midpoint at decision: -1.40 USD, -2.4 bps, of 5 of 5 fills (a cost is positive)
 Slippage against the midpoint at send: not known for any fill
 Slippage against the midpoint at arrival: -1.40 USD, -2.4 bps, of 5 of 5 fills (a cost is positive)
@@ -162,9 +163,11 @@ def test_options_choose_trades(traded: Bot, words: str, symbols: str) -> None:
 
 
 def test_a_choice_that_nothing_meets_leads_back(traded: Bot) -> None:
-    assert traded.says("trades", "--strategy", "other").out.splitlines()[1] == (
-        "No trade is like that. Next: tradebot trades shows all of them"
-    )
+    said = traded.says("trades", "--strategy", "other", "--from", "2026-11-16")
+    assert said.out.splitlines() == [
+        "0 of 3 trades from 2026-11-16 at 2026-11-16 11:30:00 ET; the broker was not asked",
+        "No trade is like that. Next: tradebot trades shows all of them",
+    ]
 
 
 def test_a_csv_file_has_every_column_with_exact_numbers(traded: Bot) -> None:
