@@ -50,6 +50,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "orders": ("commands.orders:Orders",),
     "fills": ("commands.fills:Fills",),
     "trades": ("commands.trades.report:Trades",),
+    "pnl": ("commands.pnl.report:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),
     "trades-tax": ("commands.trades.tax:Tax",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
