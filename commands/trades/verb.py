@@ -1,5 +1,6 @@
 """`tradebot trades`: what each trade was, why it ended and what it earned. The broker isn't asked."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,6 +66,18 @@ def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot:
     return answer(app, year, choice.strategy, choice.symbol, csv)
 
 
+def _noted(
+    words: Sequence[str], tags: Sequence[str], untag: Sequence[str], state_dir: str | None, config: str | None
+) -> Report:
+    """Write a note; raise OperatorError if the words aren't one."""
+    from commands.trades.note import run as note
+    from commands.trades.note import words_of
+
+    name, text = words_of(words)
+    with opened(state_dir, config) as bot:
+        return note(bot, name, text, tags, untag)
+
+
 def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     """Write a report's rows to a file, and return a report that names it; raise typer.Exit after writing to stdout."""
     from commands.trades.csv_file import STDOUT, save, written
@@ -125,12 +138,7 @@ def register(app: typer.Typer) -> None:
 
         if words:
             _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, tax))
-            from commands.trades.note import run as note
-            from commands.trades.note import words_of
-
-            name, text = words_of(words)
-            with opened(state_dir, config) as bot:
-                finish(note(bot, name, text, tag or (), untag or ()), as_json)
+            finish(_noted(words, tag or (), untag or (), state_dir, config), as_json)
             return
         if tag or untag:
             raise OperatorError("--tag and --untag belong to a note", "tradebot trades note AAPL --tag swing")

@@ -14,7 +14,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill
-from tradebot.views.slippage import FillSlippage, by_fill, slippage, totals
+from tradebot.views.slippage import FillSlippage, by_fill, slippage, summed, totals
 
 PRICES = st.decimals(1, 1000, places=2)
 CENTS = st.decimals(-1, 1, places=2)
@@ -83,3 +83,10 @@ def test_a_midpoint_that_no_one_knows_counts_as_none() -> None:
     assert (decision.known, decision.of, decision.total) == (1, 2, known.decision)
     assert (send.known, send.total, arrival.known, arrival.total) == (0, None, 0, None)
     assert slippage(fill(Side.BUY, "1", Decimal(11)), None) is None
+
+
+@given(st.lists(st.tuples(PRICES, PRICES), min_size=1, max_size=5), st.integers(0, 5))
+def test_totals_of_parts_are_the_total_of_all(rows: list[tuple[Decimal, Decimal]], cut: int) -> None:
+    each = [FillSlippage(slippage(fill(Side.BUY, "3", price), middle), None, None, 1.0) for price, middle in rows]
+    parts = [totals(part) for part in (each[:cut], each[cut:])]
+    assert tuple(summed(list(column)) for column in zip(*parts, strict=True)) == totals(each)

@@ -13,11 +13,13 @@ from tests.builders import best_price
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Baseline
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Marks
+from tradebot.model.trade_note import TradeNote
 from tradebot.model.trading import TradingState
 
 
@@ -60,6 +62,10 @@ def use(books: SqliteLedger) -> None:
     books.retry(names[3], minutes(6))
     books.apply_fills([make_fill("a1"), make_fill("a2", minutes(1))], minutes(7))
     books.adjust_cash(Decimal("-1.5"), "a fee", minutes(8), origin=Origin.PLAN, about="plan-1")
+    paid = Entry("20260105::d1", "DIV", Decimal("12.5"), "DIV/CDIV AAPL", minutes(5))
+    books.book(Booking((paid,)), minutes(8))
+    books.note_trade(TradeNote(("flow", "AAPL", NOW), ("late",), "too late", "me", minutes(8)))
+    books.note_trade(TradeNote(("flow", "AAPL", NOW), ("late", "sweep"), "bought late", "me", minutes(9)))
     books.acknowledge("TSLA", Decimal(7), "by hand", minutes(8), origin=Origin.ADOPTION, about="TSLA")
     books.claim_slot("score", DAY, "open+5m", "cron/1", minutes(9))
     books.put_sessions([Session(DAY, NOW, minutes(390))])
@@ -79,7 +85,8 @@ def content(path: Path) -> dict[str, Any]:
             "verdicts": books.file.rows("SELECT client_order_id, verdicts FROM intents WHERE account = ? ORDER BY 1"),
             "orders": books.orders(),
             "fills": books.fills(),
-            "cash": books.file.rows("SELECT amount, why, at FROM cash_adjustments WHERE account = ?"),
+            "cash": books.file.rows("SELECT amount, why, at, happened_at FROM cash_adjustments WHERE account = ?"),
+            "notes": books.trade_notes(),
             "acknowledged": books.acknowledged(),
             "slots": books.slot_claims(DAY),
             "sessions": books.sessions(DAY, DAY),
@@ -92,7 +99,7 @@ def content(path: Path) -> dict[str, Any]:
         books.close()
 
 
-MONEY = ("account", "opening", "intents", "verdicts", "orders", "fills", "cash", "acknowledged", "approved")
+MONEY = ("account", "opening", "intents", "verdicts", "orders", "fills", "cash", "notes", "acknowledged", "approved")
 """What a rebuild owes even where no whole ledger is left."""
 BESIDE = ("slots", "sessions", "mark")
 """What only a ledger holds."""

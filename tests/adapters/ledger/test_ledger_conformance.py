@@ -27,11 +27,13 @@ from tradebot.errors import OperatorError
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Component, Purpose
+from tradebot.model.cash import CashMovement
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Marks, unreported_fill
 from tradebot.model.scale_out import ScaleOutLevel
+from tradebot.model.trade_note import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
 from tradebot.ports.stores import Ledger
 
@@ -229,6 +231,38 @@ def test_cash_adjustments_add_up_exactly(ledger: Ledger) -> None:
     ledger.adjust_cash(Decimal("0.1"), "dividend", NOW, origin=Origin.PLAN)
     ledger.adjust_cash(Decimal("-30.02"), "fee", NOW, origin=Origin.PLAN)
     assert ledger.cash_adjustments() == Decimal("-29.92")
+
+
+def test_a_movement_of_cash_has_the_time_of_the_broker_or_else_that_of_its_booking(ledger: Ledger) -> None:
+    assert ledger.cash_movements() == ()
+    ledger.adjust_cash(Decimal(1), "by ann", minutes(1), origin=Origin.PLAN, about="plan-1")
+    told, untold = Entry("1", "FEE", Decimal("-0.02"), "FEE/REG", NOW), Entry("2", "DIV", Decimal(3), "DIV/CDIV")
+    ledger.book(Booking((told, untold)), minutes(2))
+    assert ledger.cash_movements() == (
+        CashMovement(minutes(1), Decimal(1), "", Origin.PLAN, "plan-1", "by ann"),
+        CashMovement(NOW, Decimal("-0.02"), "FEE", Origin.ACTIVITY, "1", "FEE/REG"),
+        CashMovement(minutes(2), Decimal(3), "DIV", Origin.ACTIVITY, "2", "DIV/CDIV"),
+    )
+    assert sum(one.amount_usd for one in ledger.cash_movements()) == ledger.cash_adjustments()
+    assert ledger.booked() == {"1": told, "2": untold}
+
+
+def test_what_was_written_last_about_a_trade_counts(ledger: Ledger) -> None:
+    assert ledger.trade_notes() == {}
+    trade = ("flow", "AAPL", NOW)
+    first = TradeNote(trade, ("late", "sweep, …"), "a note\nof two lines", "ann", minutes(2))
+    other = TradeNote(("other", "AAPL", NOW), (), "", "ann", minutes(1))
+    again = TradeNote(trade, (), "shorter", "bob", minutes(3))
+    for note, now in (
+        (first, {trade: first}),
+        (other, {trade: first, other.trade: other}),
+        (again, {trade: again, other.trade: other}),
+    ):
+        ledger.note_trade(note)
+        assert ledger.trade_notes() == now
+    # A rebuild may write an earlier note after a later one.
+    ledger.note_trade(first)
+    assert ledger.trade_notes()[trade] == again
 
 
 def booking(fill: str = "activity:2026::1:0") -> Booking:

@@ -29,7 +29,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.trading import Arming
 
-OWED = ("account", "opening", "verdicts", "fills", "cash", "acknowledged", "approved", "intents")
+OWED = ("account", "opening", "verdicts", "fills", "cash", "notes", "acknowledged", "approved", "intents")
 """What comes back whatever was lost of either."""
 REPLIES = (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.adapters.samples import NOW, make_alert, make_cycle, make_intake
 from tests.fakes import MemoryEvents
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.facts.schema import CHECKED, FILE
+from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
 from tradebot.errors import OperatorError
 
@@ -69,8 +69,10 @@ def test_a_file_that_can_only_be_read_needs_a_person(path: Path, monkeypatch: py
         NEW.open(path)
 
 
-def test_facts_of_version_1_are_upgraded_in_place(tmp_path: Path) -> None:
-    first = FILE._replace(version=1, tables=tuple(table for table in FILE.tables if table not in CHECKED))
+@pytest.mark.parametrize("version", FILE.upgrades)
+def test_facts_of_earlier_versions_are_upgraded_in_place(tmp_path: Path, version: int) -> None:
+    later = {statement for known, added in FILE.upgrades.items() if known >= version for statement in added}
+    first = FILE._replace(version=version, tables=tuple(table for table in FILE.tables if table not in later))
     database, _ = first.start_over(tmp_path / "facts.db")
     database.close()
     events = MemoryEvents()
@@ -81,4 +83,4 @@ def test_facts_of_version_1_are_upgraded_in_place(tmp_path: Path) -> None:
     assert events.emitted == []
     assert [each.name for each in tmp_path.glob("facts.db.damaged*")] == []
     with closing(sqlite3.connect(tmp_path / "facts.db")) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (FILE.version,)

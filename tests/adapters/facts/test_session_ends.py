@@ -1,0 +1,102 @@
+"""Each session's end is the last pass that saw the account, and it outlives the other passes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adapters.samples import DAY, NOW, make_cycle
+from tests.fakes import MemoryEvents
+from tradebot.adapters.facts import history
+from tradebot.adapters.facts.facts import DECISIONS_KEPT, SqliteFacts
+from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
+
+EVER = date.min, date.max
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteFacts]:
+    store = SqliteFacts(tmp_path_factory.mktemp("facts"), MemoryEvents(), NOW)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Iterator[SqliteFacts]:
+    store = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    yield store
+    store.close()
+
+
+def seen(day: int, minute: int, equity: int | None, price: int | None, job: Job = Job.EVALUATE_EXITS) -> CycleRecord:
+    """Return a pass on some day with the equity and the price that it saw."""
+    at = NOW + timedelta(days=day, minutes=minute)
+    return replace(
+        make_cycle(f"{job}.{day}.{minute}", at, job, symbols=1),
+        session=DAY + timedelta(days=day),
+        equity=None if equity is None else Decimal(equity),
+        marks=() if price is None else (Mark("AAPL", Decimal(price)),),
+    )
+
+
+def end_of(passes: list[CycleRecord]) -> SessionEnd:
+    """Work out a session's end from all its passes, oldest first."""
+    known = [one for one in passes if one.equity is not None]
+    priced = [one for one in passes if one.marks]
+    marks = {mark.symbol: mark.price for mark in priced[-1].marks} if priced else {}
+    return SessionEnd(known[-1].session, known[-1].equity, known[-1].at, marks, priced[-1].at if priced else None)
+
+
+PASSES = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 9), st.none() | st.integers(1, 9), st.none() | st.integers(1, 9)),
+    max_size=12,
+    unique_by=lambda one: one[:2],
+)
+
+
+@given(passes=PASSES)
+def test_a_session_ends_with_the_last_pass_that_saw_each(
+    shared: SqliteFacts, passes: list[tuple[int, int, int | None, int | None]]
+) -> None:
+    with shared._write():
+        shared._database.execute("DELETE FROM cycles")
+    # A pass that sees prices has always seen the account too.
+    made = [seen(*two, equity if price is None else equity or 1, price) for *two, equity, price in passes]
+    for one in made:
+        shared.record(one)
+    by_day = {
+        day: sorted((p for p in made if p.session == day), key=lambda p: p.at) for day in {p.session for p in made}
+    }
+    expected = [end_of(of_day) for _, of_day in sorted(by_day.items()) if any(p.equity is not None for p in of_day)]
+    assert list(shared.session_ends(*EVER)) == expected
+    tomorrow = DAY + timedelta(days=1)
+    assert list(shared.session_ends(tomorrow, tomorrow)) == [end for end in expected if end.session == tomorrow]
+
+
+def test_old_sessions_keep_their_end_and_nothing_else(facts: SqliteFacts) -> None:
+    early, priced, last = seen(0, 1, 7, 7), seen(0, 2, 8, 8), seen(0, 3, 9, None, Job.TRADE_ONCE)
+    new = seen(500, 1, 5, 5)
+    for one in (early, priced, last, seen(0, 4, None, None), new):
+        facts.record(one)
+    before = facts.session_ends(*EVER)
+    facts.prune(NOW + timedelta(days=1) + DECISIONS_KEPT)
+    assert facts.session_ends(*EVER) == before
+    assert [(end.equity, end.marks) for end in before] == [(9, {"AAPL": 8}), (5, {"AAPL": 5})]
+    kept = [facts.cycle(one.id) for one in (early, priced, last, new)]
+    assert kept == [None, replace(priced, candidates=()), replace(last, candidates=()), new]
+    facts.prune(NOW + timedelta(days=999) + DECISIONS_KEPT)
+    assert facts.session_ends(*EVER) == before
+    assert (cycle := facts.cycle(new.id)) is not None
+    assert cycle.candidates == ()
+
+
+def test_the_ends_of_years_are_found_without_reading_the_other_passes(facts: SqliteFacts) -> None:
+    asked = [day.isoformat() for day in EVER]
+    plan = [str(row[3]) for row in facts._database.execute(f"EXPLAIN QUERY PLAN {history.ENDS}", asked)]
+    assert [step for step in plan if "cycles" in step and "SEARCH cycles USING INDEX cycles_with_" not in step] == []
+    assert [step for step in plan if "B-TREE" in step] == []

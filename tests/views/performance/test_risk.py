@@ -1,0 +1,100 @@
+"""What a trade risked at first, and how far it went."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import NOW, ago
+from tradebot.model.candidate import Side
+from tradebot.model.rested_stop import RestedStop
+from tradebot.model.trade import Trade
+from tradebot.views.performance.risk import (
+    Entered,
+    Excursion,
+    Risk,
+    RiskFrom,
+    Stops,
+    excursion,
+    in_risks,
+    initial_risk,
+)
+
+D = Decimal
+OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
+
+
+def trade(side: Side = Side.BUY, quantity: str = "10", entry: str = "100", closed_at: datetime | None = NOW) -> Trade:
+    return Trade("flow", "AAPL", side, ago(600), closed_at, D(quantity), D(quantity), D(entry), D(101), D(10))
+
+
+def stop(price: str, seconds_ago: float = 590, symbol: str = "AAPL", side: Side = Side.SELL) -> RestedStop:
+    return RestedStop("flow", symbol, side, ago(seconds_ago), D(price))
+
+
+BOUGHT = Entered(ago(600), D(10), D(100))
+
+
+@pytest.mark.parametrize(("side", "price"), [(Side.BUY, "95"), (Side.SELL, "105")])
+def test_a_trade_risked_the_distance_to_its_first_stop_for_all_its_shares(side: Side, price: str) -> None:
+    one = trade(side)
+    first = Stops([stop(price, side=OPPOSITE[side]), stop("99", 500, side=OPPOSITE[side])]).first_of(one, ["AAPL"])
+    assert initial_risk(one, [BOUGHT], first, D("0.5")) == Risk(D(50), RiskFrom.RESTING)
+
+
+def test_without_a_stop_that_rested_the_one_of_the_entry_counts_or_nothing_is_known() -> None:
+    assert initial_risk(trade(), [BOUGHT], None, D("0.02")) == Risk(D(20), RiskFrom.ENTRY)
+    assert initial_risk(trade(), [BOUGHT], None, None) is None
+
+
+@pytest.mark.parametrize("price", ["100", "103"])
+def test_a_stop_that_could_not_lose_tells_no_risk(price: str) -> None:
+    assert initial_risk(trade(), [BOUGHT], stop(price), D("0.02")) is None
+
+
+def test_the_distance_is_measured_from_what_had_been_paid_by_then() -> None:
+    more = Entered(ago(100), D(10), D(110))
+    both = trade(quantity="20", entry="105")
+    assert initial_risk(both, [BOUGHT, more], stop("95"), None) == Risk(D(105), RiskFrom.RESTING)
+
+
+def test_a_stop_from_before_a_split_is_measured_in_the_shares_of_then() -> None:
+    halved = trade(quantity="20", entry="50")
+    assert initial_risk(halved, [BOUGHT], stop("95"), None, ago(300)) == Risk(D(50), RiskFrom.RESTING)
+    assert initial_risk(halved, [BOUGHT], stop("45", 200), None, ago(300)) == Risk(D(100), RiskFrom.RESTING)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        stop("95", 601),
+        stop("95", -1),
+        stop("95", symbol="MSFT"),
+        stop("95", side=Side.BUY),
+        RestedStop("other", "AAPL", Side.SELL, ago(500), D(95)),
+    ],
+)
+def test_a_stop_of_another_trade_is_not_its_own(other: RestedStop) -> None:
+    assert Stops([other]).first_of(trade(), ["AAPL"]) is None
+
+
+def test_a_stop_is_found_under_an_earlier_symbol_and_while_a_trade_is_open() -> None:
+    earlier, later = stop("95", 590, "PEAR"), stop("97", 580)
+    assert Stops([earlier, later]).first_of(trade(), ["AAPL", "PEAR"]) == earlier
+    assert Stops([stop("95", -60)]).first_of(trade(closed_at=None), ["AAPL"]) is not None
+
+
+@pytest.mark.parametrize(("side", "fraction", "usd"), [(Side.BUY, "0.03", "30"), (Side.SELL, "-0.03", "-30")])
+def test_an_excursion_is_told_as_fraction_as_money_and_in_risks(side: Side, fraction: str, usd: str) -> None:
+    risk = Risk(D(20), RiskFrom.ENTRY)
+    assert excursion(trade(side), D(103), risk) == Excursion(D(103), D(fraction), D(usd), D(usd) / 20)
+    assert excursion(trade(side), D(103), None) == Excursion(D(103), D(fraction), D(usd), None)
+    assert excursion(trade(side), None, risk) is None
+
+
+def test_an_average_price_leaves_no_endless_digits() -> None:
+    third = trade(quantity="3", entry=str(D(301) / 3))
+    risk = initial_risk(third, [BOUGHT], None, D("0.01"))
+    assert risk == Risk(D("3.01"), RiskFrom.ENTRY)
+    assert str(risk.usd) == "3.01"
+    assert in_risks(D(1), risk) == D("0.33")

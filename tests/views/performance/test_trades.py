@@ -1,0 +1,190 @@
+"""Round trips: each has its exits, fees, risk and slippage, and together they are what the account realized."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adapters.samples import make_intent, make_order
+from tests.builders import CASH, NOW, SESSION, ago, fill
+from tests.model.test_trade import histories, mirrored, sold
+from tests.reconciliation.test_activities import activity, happens, holding
+from tests.views.performance.test_fees import fee
+from tradebot.model.candidate import Component, Side
+from tradebot.model.intent import Intent
+from tradebot.model.origin import Origin
+from tradebot.model.position import ADOPTED, Kept, OwnedFill
+from tradebot.model.rested_stop import RestedStop
+from tradebot.model.trade import trades
+from tradebot.model.trade_note import TradeNote
+from tradebot.views.performance.history import History, Sent
+from tradebot.views.performance.market_time import MarketTime
+from tradebot.views.performance.risk import Excursion, RiskFrom
+from tradebot.views.performance.trade_row import Source, Status, TradeRow
+from tradebot.views.performance.trades import LETTERS, rows_of
+
+D = Decimal
+MARKET = MarketTime([SESSION])
+
+
+def past(fills: Iterable[OwnedFill], **changes: Any) -> History:
+    usual = History("ACCT", "sandbox", ago(86_400), CASH, tuple(fills), at=NOW + timedelta(minutes=30))
+    return replace(usual, **changes)
+
+
+def row_of(fills: Iterable[OwnedFill], **changes: Any) -> TradeRow:
+    (row,) = rows_of(past(fills, **changes), MARKET).trades
+    return row
+
+
+BOUGHT = fill(0, price="100", at=ago(600))
+SOLD = fill(2, side=Side.SELL, price="103")
+KEY = ("flow", "AAPL", ago(600))
+
+
+@given(histories(), st.lists(st.integers(-500, 0), max_size=3))
+def test_trades_and_their_lots_are_what_was_realized_and_charged(fills: list[OwnedFill], cents: list[int]) -> None:
+    fees = tuple(fee(str(D(one) / 100)) for one in cents)
+    rows = rows_of(past(fills, cash=fees, marks={"AAPL": D(99), "MSFT": D(98)}), MARKET)
+    realized = sum((trade.realized_before_fees_usd for trade in trades(fills)), D(0))
+    assert sum(row.gross_usd for row in rows.trades) == realized
+    assert sum(lot.gross_usd or 0 for lot in rows.lots) == realized
+    assert sum(row.net_usd - row.gross_usd for row in rows.trades) == sum(lot.fees_usd for lot in rows.lots)
+    assert sum(row.open_usd or 0 for row in rows.trades) == sum(lot.open_usd or 0 for lot in rows.lots)
+    assert {lot.trade_id for lot in rows.lots} == {row.id for row in rows.trades}
+    assert len({row.id for row in rows.trades}) == len(rows.trades)
+    for row in rows.trades:
+        assert (row.status is Status.CLOSED) == (row.closed_at is not None) == (row.quantity == row.closed_quantity)
+        assert (row.open_usd is None) == (row.closed_at is not None)
+
+
+def test_a_closed_trade_has_all_that_is_known_of_it() -> None:
+    flow = Component("flow", 0.5, 0.4, "sweeps")
+    kept = Kept(best=D(105), worst=D(98), entry_score=0.42, components=(flow,), stop_loss_fraction=D("0.1"))
+    row = row_of(
+        [BOUGHT, SOLD],
+        cash=(fee("-0.03"),),
+        kept={KEY: kept},
+        stops=(RestedStop("flow", "AAPL", Side.SELL, ago(590), D(98)),),
+        notes={KEY: TradeNote(KEY, ("swing",), "the open", "ann", NOW)},
+    )
+    assert (row.side, row.status, row.opened_at, row.closed_at) == ("long", Status.CLOSED, ago(600), SOLD.fill.at)
+    assert (row.gross_usd, row.fees_usd, row.net_usd, row.open_usd) == (D(30), D("-0.03"), D("29.97"), None)
+    assert (row.risk_usd, row.risk_from, row.r) == (D(20), RiskFrom.RESTING, D("1.50"))
+    assert row.best == Excursion(D(105), D("0.05"), D(50), D("2.5"))
+    assert row.worst == Excursion(D(98), D("-0.02"), D(-20), D(-1))
+    assert (row.entry_score, row.components, row.tags, row.note) == (0.42, (flow,), ("swing",), "the open")
+    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, LETTERS)
+    assert row.key == KEY
+
+
+def test_what_is_not_known_is_none() -> None:
+    row = row_of([BOUGHT, SOLD])
+    assert (row.risk_usd, row.risk_from, row.r, row.best, row.worst, row.entry_score) == (None,) * 6
+    assert (row.reasons, row.source) == (("unknown",), Source.RECOVERED)
+    assert [(one.total, one.known, one.of) for one in row.slippage] == [(None, 0, 0)] * 3
+    held = row_of([BOUGHT], at=None)
+    assert (held.held_s, held.market_s, held.open_usd, held.exit_price, held.last_exit_at) == (None,) * 5
+    (row,) = rows_of(past([BOUGHT, SOLD]), MarketTime(())).trades
+    assert (row.held_s, row.market_s) == (602, None)
+
+
+def test_a_trade_that_is_closed_in_part_says_so() -> None:
+    part = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4)))
+    row = row_of([BOUGHT, part], marks={"AAPL": D(101)}, kept={KEY: Kept(stop_loss_fraction=D("0.02"))})
+    assert (row.status, row.closed_at, row.last_exit_at) == (Status.PARTLY_CLOSED, None, SOLD.fill.at)
+    assert (row.quantity, row.closed_quantity, row.gross_usd, row.open_usd) == (D(10), D(4), D(12), D(6))
+    assert (row.risk_usd, row.r, row.held_s) == (D(20), None, 600 + 1800)
+
+
+def test_the_prices_of_exits_are_among_those_that_a_trade_reached() -> None:
+    stopped = replace(SOLD, fill=replace(SOLD.fill, price=D(94)))
+    row = row_of([BOUGHT, stopped], kept={KEY: Kept(best=D(101), worst=D(97))})
+    assert (row.best and row.best.price, row.worst and row.worst.price) == (D(101), D(94))
+    turned = [mirrored(BOUGHT), mirrored(SOLD)]
+    short = row_of(turned, kept={KEY: Kept(best=D(99), worst=None)})
+    assert (short.side, short.best and short.best.price, short.worst) == ("short", D(99), None)
+
+
+def sent(venue_id: str, **changes: Any) -> dict[str, Sent]:
+    intent: Intent = replace(make_intent(), **changes)
+    order = replace(make_order(venue_id), client_order_id=intent.client_order_id, arrival_mid=D(101))
+    return {venue_id: Sent(order, (intent,))}
+
+
+def test_slippage_is_of_both_ends_and_counts_what_is_known() -> None:
+    orders = sent("venue-0", decision_mid=D(99)) | sent("venue-2", decision_mid=None, why="trail_stop(-1%)")
+    row = row_of([BOUGHT, SOLD], sent=orders)
+    decision, send, arrival = row.slippage
+    assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 2)
+    assert (send.total, arrival.total and arrival.total.usd) == (None, D(-30))
+    assert (row.reasons, row.source) == (("trail_stop(-1%)",), Source.BOT)
+
+
+def test_a_fill_that_ends_one_trade_and_begins_the_next_is_divided_between_them() -> None:
+    turn = fill(2, side=Side.SELL, quantity="25", price="103")
+    rows = rows_of(past([BOUGHT, turn], sent=sent("venue-2", decision_mid=D(104))), MARKET)
+    long, short = rows.trades
+    costs = [row.slippage[0].total and row.slippage[0].total.usd for row in (long, short)]
+    assert costs == [D(10), D(15)]
+    assert (short.quantity, short.side, long.r) == (D(15), "short", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "source"),
+    [
+        ({"origin": Origin.ADOPTION, "strategy": ADOPTED}, Source.ADOPTED),
+        ({"strategy": ADOPTED}, Source.ADOPTED),
+        ({"origin": Origin.TAKEN_OVER}, Source.TAKEN_OVER),
+        ({"origin": Origin.PLAN}, Source.PLAN),
+        ({"origin": Origin.GIVEN_BACK}, Source.GIVEN_BACK),
+        ({}, Source.RECOVERED),
+    ],
+)
+def test_a_trade_that_the_bot_did_not_open_is_named_as_such(change: dict[str, Any], source: Source) -> None:
+    assert row_of([replace(BOUGHT, **change)]).source is source
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_split_changes_neither_the_id_nor_the_risk_nor_the_profit(side: int) -> None:
+    scene = holding(str(10 * side))
+    sold(scene, "4", "110")
+    key = ("flow", "AAPL", ago(300))
+    against = Side.SELL if side > 0 else Side.BUY
+    stops = (RestedStop("flow", "AAPL", against, ago(299), D(100 - 5 * side)),)
+    before = row_of(scene.ledger.fills(), stops=stops)
+    assert happens(scene, activity("SPLIT", quantity=str(6 * side)), averages={"AAPL": "50"}).findings == ()
+    after = row_of(scene.ledger.fills(), stops=stops, kept={key: Kept(best=D(56))})
+    for row in (before, after):
+        assert (row.risk_usd, row.gross_usd, row.id) == (D(50), D(40 * side), before.id)
+    assert (after.quantity, after.closed_quantity, after.best and after.best.price) == (D(20), D(8), D(56))
+
+
+def test_a_renamed_trade_keeps_its_id_its_stop_and_its_note() -> None:
+    scene = holding("10")
+    key = ("flow", "AAPL", ago(300))
+    stops = (RestedStop("flow", "AAPL", Side.SELL, ago(299), D(95)),)
+    notes = {key: TradeNote(key, (), "mine", "ann", NOW)}
+    before = row_of(scene.ledger.fills(), stops=stops, notes=notes)
+    happens(scene, activity("NC", quantity="-10"), activity("NC", "PEAR", "10", number=2))
+    after = row_of(scene.ledger.fills(), stops=stops, notes=notes)
+    assert (after.symbol, after.id, after.note, after.risk_usd) == ("PEAR", before.id, "mine", D(50))
+
+
+def test_each_lot_has_its_own_reason_and_time() -> None:
+    first = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4)))
+    second = fill(5, side=Side.SELL, quantity="6", price="99")
+    orders = sent("venue-2", why="scale_out") | sent("venue-5", why="stop_loss")
+    rows = rows_of(past([BOUGHT, first, second, fill(9, "MSFT")], sent=orders, marks={"MSFT": D(90)}), MARKET)
+    found = [(lot.symbol, lot.reason, lot.net_usd, lot.held_s, lot.open_usd) for lot in rows.lots]
+    assert found == [
+        ("AAPL", "scale_out", D(12), 602, None),
+        ("AAPL", "stop_loss", D(-6), 605, None),
+        ("MSFT", "", None, 1791, D(-100)),
+    ]
+    assert rows.trades[0].reasons == ("scale_out", "stop_loss")
