@@ -146,6 +146,23 @@ def test_a_new_name_carries_the_position_over_and_an_assignment_is_told_as_one(b
     assert there(bot)["PEAR"] == before["quantity"]
 
 
+def test_what_all_this_earned_is_the_change_of_the_account_by_every_part(bot: Bot) -> None:
+    strategy, symbol = own(bot)["strategy"], own(bot)["symbol"]
+    for by in Cut:
+        found = bot.json("pnl", "--by", by.value)["pnl"]
+        total = Decimal(found["total"]["total_usd"])
+        assert sum(Decimal(row["total_usd"]) for row in found["rows"]) == total
+        change = Decimal(found["after_usd"]) - Decimal(found["before_usd"]) - Decimal(found["transfers_usd"])
+        assert abs(change - total) < Decimal("0.000001")
+        paid = {row["name"]: Decimal(row["dividends_usd"]) for row in found["rows"] if Decimal(row["dividends_usd"])}
+        assert sum(paid.values()) == Decimal(found["total"]["dividends_usd"]) != 0
+        if by in (Cut.STRATEGY, Cut.SYMBOL):
+            assert list(paid) == [strategy if by is Cut.STRATEGY else symbol]
+    assert Decimal(found["transfers_usd"]) >= 250
+    # No pass prices the shares that the option brought, so the books have them at their strike.
+    assert found["compared"]["unpriced"] == [next(name for name in there(bot) if name != symbol)]
+
+
 def past(bot: Bot) -> History:
     with opened(str(bot.folder), None) as app:
         return read_history(app)
@@ -192,23 +209,6 @@ def test_marks_of_the_old_name_price_nothing_under_the_new_one(bot: Bot) -> None
     by_day = [set(end.marks) for end in found.ends]
     assert len(by_day) == len({end.session for end in found.ends})
     assert by_day[0].isdisjoint(by_day[-1])
-
-
-def test_what_all_this_earned_is_the_change_of_the_account_by_every_part(bot: Bot) -> None:
-    strategy, symbol = own(bot)["strategy"], own(bot)["symbol"]
-    for by in Cut:
-        found = bot.json("pnl", "--by", by.value)["pnl"]
-        total = Decimal(found["total"]["total_usd"])
-        assert sum(Decimal(row["total_usd"]) for row in found["rows"]) == total
-        change = Decimal(found["after_usd"]) - Decimal(found["before_usd"]) - Decimal(found["transfers_usd"])
-        assert abs(change - total) < Decimal("0.000001")
-        paid = {row["name"]: Decimal(row["dividends_usd"]) for row in found["rows"] if Decimal(row["dividends_usd"])}
-        assert sum(paid.values()) == Decimal(found["total"]["dividends_usd"]) != 0
-        if by in (Cut.STRATEGY, Cut.SYMBOL):
-            assert list(paid) == [strategy if by is Cut.STRATEGY else symbol]
-    assert Decimal(found["transfers_usd"]) >= 250
-    # No pass prices the shares that the option brought, so the books have them at their strike.
-    assert found["compared"]["unpriced"] == [next(name for name in there(bot) if name != symbol)]
 
 
 def test_an_account_that_was_begun_anew_is_refused_by_name_and_the_old_books_stay_readable(bot: Bot) -> None:
