@@ -189,10 +189,10 @@ class _Rows:
         return trip.names
 
     def _risk(self, trade: Trade, trip: _Trip, kept: Kept) -> Risk | None:
-        raw = self._entered(trip)
-        entered = [Entered(owned.fill.at, owned.fill.quantity, owned.fill.price) for owned in raw]
         names = self._names(trade, trip)
         stop = self.stops.first_of(trade, names)
+        raw = self._entered(trip) if stop else ()
+        entered = [Entered(owned.fill.at, owned.fill.quantity, owned.fill.price) for owned in raw]
         return initial_risk(trade, entered, stop, kept.stop_loss_fraction, self._restated_at(trade, names))
 
     def _entered(self, trip: _Trip) -> list[OwnedFill]:
@@ -202,6 +202,8 @@ class _Rows:
 
     def _restated_at(self, trade: Trade, names: Iterable[str]) -> datetime | None:
         """Return when a trade was first restated, such as by a split; None if it never was."""
+        if not self.restated:
+            return None
         times = (at for name in names for at in self.restated.get((trade.strategy, name), ()))
         end = trade.closed_at
         return min((at for at in times if trade.opened_at < at and (end is None or at <= end)), default=None)
