@@ -73,6 +73,12 @@ class FillSettings(Frozen):
     latency_s: Annotated[int, Field(ge=0, le=3600)] | None
 
 
+class TaxSettings(Frozen):
+    """How `trades --tax` matches sales with purchases."""
+
+    method: Annotated[Literal["fifo", "lifo", "hifo"], Tighter.ALWAYS]
+
+
 class SandboxSettings(Frozen):
     """The embedded exchange's market."""
 
@@ -112,6 +118,7 @@ class Sections(Frozen):
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
     serve: ServeSettings
+    tax: TaxSettings
     # `init` makes the market from it once; later changes have no effect on orders.
     sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
 
