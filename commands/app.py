@@ -38,6 +38,7 @@ VERBS: Mapping[str, str] = {
     "trades": "commands.trades.verb",
     "pnl": "commands.pnl.verb",
     "events": "commands.events",
+    "report": "commands.report.verb",
     "adopt": "commands.adopt",
     "flatten": "commands.flatten",
     "backup": "commands.backup",

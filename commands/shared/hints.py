@@ -50,6 +50,7 @@ ON_A_STATE = frozenset(
         "positions",
         "reconcile",
         "recover",
+        "report",
         "restore",
         "schedule",
         "score",

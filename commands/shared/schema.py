@@ -49,6 +49,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "positions": ("commands.positions:Positions",),
     "orders": ("commands.orders:Orders",),
     "fills": ("commands.fills:Fills",),
+    "report": ("tradebot.views.performance.report:Report",),
     "trades": ("commands.trades.report:Trades",),
     "pnl": ("commands.pnl.report:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),
