@@ -137,7 +137,7 @@ def test_nothing_to_show_is_said_with_what_to_do(earner: Bot) -> None:
     assert earner.says("pnl", "--from", "2027-01-01", "--plot", "a.svg").code == 2
 
 
-@pytest.mark.parametrize("verb", ["pnl", "trades"])
+@pytest.mark.parametrize("verb", ["pnl", "trades", "report"])
 def test_a_damaged_fill_is_refused_and_its_row_is_named(earner: Bot, verb: str) -> None:
     worse = 'UPDATE fills SET body = replace(body, \'"price":"110"\', \'"price":"111"\') WHERE sequence = 2'
     assert edit(earner.folder / "ledger.db", worse) == 1
