@@ -55,6 +55,7 @@ class _Trip:
 
     closed: list[tuple[ClosedLot, Decimal]] = field(default_factory=list)
     held: list[tuple[OpenLot, Decimal]] = field(default_factory=list)
+    names: dict[str, None] = field(default_factory=dict)
 
     @cached_property
     def lots(self) -> list[ClosedLot | OpenLot]:
@@ -72,8 +73,8 @@ class _Trip:
         return b32encode(digest[:LETTERS]).decode().lower()[:LETTERS]
 
 
-def rows_of(history: History, market: MarketTime) -> Rows:
-    """Return a row for each position of ours, and for each piece of it.
+def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Rows:
+    """Return a row for each position of ours, and with `by_lot` for each piece of it; otherwise there are no lots.
 
     `market` tells how long the market was open. Each fee is shared among the trades that sold on its day.
     """
@@ -85,7 +86,7 @@ def rows_of(history: History, market: MarketTime) -> Rows:
         trip = pieces[strategy, symbol, counts[place]]
         counts[place] += 1
         found.append(making.row(trade, trip))
-        lots += making.lots(trip)
+        lots += making.lots(trip) if by_lot else ()
     return Rows(tuple(found), tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
 
 
@@ -175,12 +176,17 @@ class _Rows:
 
     def _note(self, trade: Trade, trip: _Trip) -> TradeNote | None:
         """Return the last note of a trade; it may have been written before the symbol was renamed."""
+        if not self.history.notes:
+            return None
         written = (self.history.notes.get((trade.strategy, name, trade.opened_at)) for name in self._names(trade, trip))
         return max((note for note in written if note), key=lambda note: note.at, default=None)
 
     def _names(self, trade: Trade, trip: _Trip) -> dict[str, None]:
         """Return the symbols that a trade has had."""
-        return dict.fromkeys((trade.symbol, *(self.fills[lot.entry_fill].fill.symbol for lot in trip.lots)))
+        if not trip.names:
+            entries = (self.fills[lot.entry_fill].fill.symbol for lot in trip.lots)
+            trip.names = dict.fromkeys((trade.symbol, *entries))
+        return trip.names
 
     def _risk(self, trade: Trade, trip: _Trip, kept: Kept) -> Risk | None:
         raw = self._entered(trip)
