@@ -16,6 +16,7 @@ from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.trade import Trade, trades
 from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.day_ends import of_all_owners
 from tradebot.views.performance.fees import allotted
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of
@@ -91,8 +92,8 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
 
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
-    """Return the pieces of each trade."""
-    closed, held = lots_of(history.fills)
+    """Return the pieces of each trade; what others sold takes its share of the fees, too."""
+    closed, held = lots_of(of_all_owners(history.fills))
     charged = (movement for movement in history.cash if cash_kind(movement) is CashKind.FEE)
     of_lots = allotted(charged, (*closed, *held)).of_lots
     found = defaultdict[Place, _Trip](_Trip)
