@@ -122,8 +122,8 @@ class Choice:
 ALL = Choice()
 
 
-def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
-    """Return the profit and loss that is asked for, in rows."""
+def pnl(known: Breakdown, by: Cut, choice: Choice = ALL, *, compares: bool = True) -> Pnl:
+    """Return the profit and loss that is asked for, in rows; `compares` says whether with the broker's last equity."""
     ends = [end for end in known.ends if choice.days.includes(end.day)]
     chosen = [piece for piece in known.pieces if choice.has(piece)]
     profit, name_of = [piece for piece in chosen if piece.kind is not Kind.TRANSFERS], _Namer(known).of(by)
@@ -142,7 +142,7 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
         transfers_usd=sum((piece.usd for piece in chosen if piece.kind is Kind.TRANSFERS), _ZERO),
         before_usd=before,
         after_usd=after,
-        compared=_compared(known, choice) if choice.whole else None,
+        compared=_compared(known, choice) if choice.whole and compares else None,
     )
 
 
