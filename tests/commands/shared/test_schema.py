@@ -139,6 +139,7 @@ def session(bot: Keeper, lines: Path) -> None:
         "orders --all",
         "fills",
         "trades",
+        "pnl",
         "events",
         "audit",
         "doctor --offline",
