@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import chain
 from typing import NamedTuple
 
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.views.performance.lots import ClosedLot, lots_of
+from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.returns import Path
 
@@ -58,9 +57,11 @@ def average_equity(path: Path) -> float | None:
 
 
 def _pieces(fills: Sequence[OwnedFill], end: datetime) -> Iterator[Held]:
-    for lot in chain(*lots_of(fills)):
-        cost = float(lot.quantity) * float(lot.entry_price) * lot.side.sign
-        yield Held(cost, lot.opened_at, lot.closed_at if isinstance(lot, ClosedLot) else end)
+    closed, held = lots_of(fills)
+    for lot in closed:
+        yield Held(float(lot.cost_usd) * lot.side.sign, lot.opened_at, lot.closed_at)
+    for piece in held:
+        yield Held(float(piece.cost_usd) * piece.side.sign, piece.opened_at, end)
 
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
