@@ -6,7 +6,6 @@ depends on the bars that must be read, and `tradebot report` shows its progress.
 
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -111,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,7 +15,7 @@ from tests.builders import CASH, NOW, SESSION, ago, fill
 from tests.model.test_trade import histories, mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_fees import fee
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, Kept, OwnedFill
@@ -50,7 +50,7 @@ KEY = ("flow", "AAPL", ago(600))
 @given(histories(), st.lists(st.integers(-500, 0), max_size=3))
 def test_trades_and_their_lots_are_what_was_realized_and_charged(fills: list[OwnedFill], cents: list[int]) -> None:
     fees = tuple(fee(str(D(one) / 100)) for one in cents)
-    rows = rows_of(past(fills, cash=fees, marks={"AAPL": D(99), "MSFT": D(98)}), MARKET)
+    rows = rows_of(past(fills, cash=fees, marks={"AAPL": D(99), "MSFT": D(98)}), MARKET, by_lot=True)
     realized = sum((trade.realized_before_fees_usd for trade in trades(fills)), D(0))
     assert sum(row.gross_usd for row in rows.trades) == realized
     assert sum(lot.gross_usd or 0 for lot in rows.lots) == realized
@@ -126,6 +126,12 @@ def test_slippage_is_of_both_ends_and_counts_what_is_known() -> None:
     assert (row.reasons, row.source) == (("trail_stop(-1%)",), Source.BOT)
 
 
+def test_an_exit_that_waited_for_its_price_has_no_slippage() -> None:
+    orders = sent("venue-0", decision_mid=D(99)) | sent("venue-2", decision_mid=D(104), purpose=Purpose.PROTECT)
+    decision = row_of([BOUGHT, SOLD], sent=orders).slippage[0]
+    assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 1)
+
+
 def test_a_fill_that_ends_one_trade_and_begins_the_next_is_divided_between_them() -> None:
     turn = fill(2, side=Side.SELL, quantity="25", price="103")
     rows = rows_of(past([BOUGHT, turn], sent=sent("venue-2", decision_mid=D(104))), MARKET)
@@ -180,7 +186,9 @@ def test_each_lot_has_its_own_reason_and_time() -> None:
     first = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4)))
     second = fill(5, side=Side.SELL, quantity="6", price="99")
     orders = sent("venue-2", why="scale_out") | sent("venue-5", why="stop_loss")
-    rows = rows_of(past([BOUGHT, first, second, fill(9, "MSFT")], sent=orders, marks={"MSFT": D(90)}), MARKET)
+    rows = rows_of(
+        past([BOUGHT, first, second, fill(9, "MSFT")], sent=orders, marks={"MSFT": D(90)}), MARKET, by_lot=True
+    )
     found = [(lot.symbol, lot.reason, lot.net_usd, lot.held_s, lot.open_usd) for lot in rows.lots]
     assert found == [
         ("AAPL", "scale_out", D(12), 602, None),

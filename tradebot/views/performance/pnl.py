@@ -122,8 +122,8 @@ class Choice:
 ALL = Choice()
 
 
-def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
-    """Return the profit and loss that is asked for, in rows."""
+def pnl(known: Breakdown, by: Cut, choice: Choice = ALL, *, compares: bool = True) -> Pnl:
+    """Return the profit and loss that is asked for, in rows; `compares` says whether with the broker's last equity."""
     ends = [end for end in known.ends if choice.days.includes(end.day)]
     chosen = [piece for piece in known.pieces if choice.has(piece)]
     profit, name_of = [piece for piece in chosen if piece.kind is not Kind.TRANSFERS], _Namer(known).of(by)
@@ -142,7 +142,7 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
         transfers_usd=sum((piece.usd for piece in chosen if piece.kind is Kind.TRANSFERS), _ZERO),
         before_usd=before,
         after_usd=after,
-        compared=_compared(known, choice) if choice.whole else None,
+        compared=_compared(known, choice) if choice.whole and compares else None,
     )
 
 
@@ -211,8 +211,10 @@ def _place(by: Cut, row: Row) -> tuple[int, Decimal, str]:
 
 
 def _day_name(by: Cut, day: date) -> str:
-    year, week, _ = day.isocalendar()
-    return {Cut.WEEK: f"{year}-W{week:02}", Cut.MONTH: f"{day:%Y-%m}"}.get(by, day.isoformat())
+    if by is Cut.WEEK:
+        year, week, _ = day.isocalendar()
+        return f"{year}-W{week:02}"
+    return f"{day:%Y-%m}" if by is Cut.MONTH else day.isoformat()
 
 
 def _day_names(by: Cut) -> "Callable[[Piece | DayEnd], str]":

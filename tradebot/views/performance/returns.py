@@ -64,7 +64,9 @@ class Path:
     @property
     def per_year(self) -> float:
         """Return how many returns a year has at the rate of this span; 252 if no session is missing."""
-        return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions) if self.sessions else SESSIONS_PER_YEAR
+        if not self.steps or not self.sessions:
+            return SESSIONS_PER_YEAR
+        return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions)
 
     @property
     def years(self) -> float:
