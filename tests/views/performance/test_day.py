@@ -66,7 +66,8 @@ def test_a_day_has_what_was_realized_what_is_open_the_fees_and_the_rest() -> Non
 def test_a_position_without_a_price_is_named() -> None:
     found = of_last_day(history(fill(1, at=on(0)), ends=(end(0, {}, "1"),)))
     assert found is not None
-    assert (found.unpriced, found.open_usd) == (("AAPL",), 0)
+    assert found.unpriced == ("AAPL",)
+    assert found.open_usd == 0
 
 
 def test_records_that_do_not_make_what_is_held_tell_nothing() -> None:
