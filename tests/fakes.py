@@ -255,7 +255,7 @@ class MemoryLedger:
             return False
         self._booked |= {entry.activity_id: entry for entry in booking.entries}
         self._cash += [
-            CashMovement(one.at or at, one.amount, one.kind, Origin.ACTIVITY, one.activity_id, one.words)
+            CashMovement(one.at or at, one.amount, one.kind, Origin.ACTIVITY, one.activity_id, one.words, one.symbol)
             for one in booking.entries
         ]
         self.apply_fills(booking.fills, at)

@@ -48,22 +48,25 @@ def day_of(text: str) -> date:
         raise OperatorError(f"{word(text)} is not a date", "tradebot score --outcomes --since 2026-11-16") from error
 
 
-def measured(app: "App", since: date | None, progress: "Progress") -> Outcomes:
+def measured(
+    app: "App", since: date | None, progress: "Progress", until: date | None = None, at: datetime | None = None
+) -> Outcomes:
     """Measure what followed; fetch the bars that this takes. Raise TemporaryError if their source doesn't answer.
 
-    `progress` is told how many sessions are read, and of how many.
+    The candidates are those of sessions up to `until`, and what followed is measured at `at`; None for all of them, and
+    for the broker's time. `progress` is told how many sessions are read, and of how many.
     """
     from tradebot.auditing.intervals import LEVEL
     from tradebot.auditing.outcome_sentences import what_refusals_did
     from tradebot.auditing.outcomes import WORTH_SEEING, Tally
 
-    now, tally = app.now(), Tally()
+    now, tally = at or app.now(), Tally()
     facts = app.recorded
     oldest = facts.first_scored() if facts else None
     first = max(since, oldest.date()) if since and oldest else oldest.date() if oldest else since
     measuring = _Measuring(app, now, first) if first else None
     if facts and measuring:
-        for day, judged in measuring.days(facts, progress):
+        for day, judged in measuring.days(facts, progress, until):
             tally.add(day, judged)
     strategies, benchmark = tally.outcomes(), measuring.benchmark if measuring else BENCHMARK
     return Outcomes(
@@ -94,10 +97,14 @@ class _Measuring:
         self._learn([BENCHMARK])
         self.benchmark = BENCHMARK if self._closes[BENCHMARK] else None
 
-    def days(self, facts: "SqliteFacts", progress: "Progress") -> "Iterator[tuple[SessionReturns, Sequence[Judged]]]":
-        """Yield each session in which candidates would have been entered, with them; the oldest first."""
+    def days(
+        self, facts: "SqliteFacts", progress: "Progress", until: date | None
+    ) -> "Iterator[tuple[SessionReturns, Sequence[Judged]]]":
+        """Yield each session up to a date in which candidates would have been entered, with them; the oldest first."""
         before = datetime.combine(self._first, datetime.min.time(), self._now.tzinfo)
         for place, session in enumerate(self._sessions):
+            if until is not None and session.date > until:
+                return
             progress(place, len(self._sessions))
             judged = facts.judged(before, session.close)
             before = session.close

@@ -96,6 +96,12 @@ class SandboxSettings(Frozen):
     fill: FillSettings
 
 
+class ReportSettings(Frozen):
+    """What `report` compares the account with; None for cash that earns nothing."""
+
+    cash_rate: Annotated[Decimal, Field(gt=-1, le=1)] | None
+
+
 class Sections(Frozen):
     """The complete configuration, with each value checked by itself only."""
 
@@ -118,6 +124,8 @@ class Sections(Frozen):
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
     serve: ServeSettings
+    # It changes what is said about the past, and nothing that is sent.
+    report: Annotated[ReportSettings, Tighter.ALWAYS]
     tax: TaxSettings
     # `init` makes the market from it once; later changes have no effect on orders.
     sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]

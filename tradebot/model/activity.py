@@ -40,7 +40,7 @@ class Entry:
     """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
 
     `kind` is the broker's own name for it. `at` is when it happened at the broker; None if only an earlier version
-    booked it.
+    booked it. `symbol` is what it was about, or empty.
     """
 
     activity_id: str
@@ -48,6 +48,7 @@ class Entry:
     amount: Decimal
     words: str
     at: datetime | None = None
+    symbol: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,7 @@ def _keep_worst(database: sqlite3.Connection, tables: Mapping[str, str]) -> None
 def _keep_days(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
     """Upgrade to version 7, which keeps when cash moved at the broker, and what a person wrote about trades.
 
-    When earlier movements happened isn't known.
+    When earlier movements happened, and what they were about, isn't known.
     """
     columns = ("account", "sequence", "amount", "origin", "about", "kind", "why", "at", "schema")
     _copy_rows(database, tables["cash_adjustments"], "cash_adjustments", columns, lambda _: {})

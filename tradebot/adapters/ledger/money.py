@@ -62,7 +62,7 @@ first, or behind one that it replaced. A rename closes the lots of the old symbo
 one."""
 STANDING = """SELECT opened_at, opening_cash, last_reconcile.at, blocking, findings, highest, seen_once FROM book
     LEFT JOIN last_reconcile USING (account) LEFT JOIN equity_peak USING (account) WHERE account = ?"""
-BOOKED = """SELECT about, kind, amount, why, happened_at FROM cash_adjustments
+BOOKED = """SELECT about, kind, amount, why, happened_at, symbol FROM cash_adjustments
     WHERE account = ?1 AND origin = 'activity' AND (?2 IS NULL OR about IN (SELECT value FROM json_each(?2)))
     ORDER BY sequence"""
 UNTRADED = """SELECT body, origin, about FROM fills
@@ -183,9 +183,7 @@ class Money:
             if self.booked({entry.activity_id for entry in booking.entries}):
                 return False
             for entry in booking.entries:
-                self._adjust_cash(
-                    entry.amount, entry.words, at, Origin.ACTIVITY, entry.activity_id, entry.kind, entry.at
-                )
+                self._adjust_cash(entry.amount, entry.words, at, Origin.ACTIVITY, entry.activity_id, entry)
             for owned in booking.fills:
                 self._apply_fill(owned, at)
             for symbol, quantity in booking.acknowledged:
@@ -200,8 +198,8 @@ class Money:
         """Return the booked activities, all or those of these ids, by their ids."""
         found = self._file.rows(BOOKED, (None if activity_ids is None else names(activity_ids),))
         return {
-            name: Entry(name, kind, Decimal(amount), words, parse_time(at) if at else None)
-            for name, kind, amount, words, at in found
+            name: Entry(name, kind, Decimal(amount), words, parse_time(at) if at else None, symbol or "")
+            for name, kind, amount, words, at, symbol in found
         }
 
     def equity_peak(self) -> EquityPeak | None:
@@ -258,17 +256,20 @@ class Money:
         at: datetime,
         origin: Origin,
         about: str,
-        kind: str = "",
-        happened_at: datetime | None = None,
+        entry: Entry | None = None,
     ) -> None:
+        kind = entry.kind if entry else ""
         words = {"amount": decimal_text(amount), "origin": origin, "about": about, "kind": kind, "why": why}
-        happened = None if happened_at is None else time_text(happened_at)
-        self._file.note("cash_adjusted", words if happened is None else {**words, "happened_at": happened}, at)
+        happened = time_text(entry.at) if entry and entry.at else None
+        of_entry = {"happened_at": happened, "symbol": (entry.symbol or None) if entry else None}
+        known = {name: value for name, value in of_entry.items() if value is not None}
+        self._file.note("cash_adjusted", {**words, **known}, at)
         self._file.execute(
-            "INSERT INTO cash_adjustments (account, sequence, amount, origin, about, kind, why, at, happened_at)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
+            "INSERT INTO cash_adjustments"
+            " (account, sequence, amount, origin, about, kind, why, at, happened_at, symbol)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
             " FROM cash_adjustments WHERE account = ?1",
-            (self._file.account_number, *words.values(), time_text(at), happened),
+            (self._file.account_number, *words.values(), time_text(at), *of_entry.values()),
         )
 
     def _apply_fill(self, owned: OwnedFill, at: datetime) -> bool:

@@ -25,7 +25,7 @@ FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origi
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names
 SEAL = f"SELECT 1, {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seals WHERE account = ?"  # noqa: S608 - as above
 CASH = f"""SELECT sequence, {as_written("cash_adjustments", TABLES)},
-    coalesce(happened_at, at), amount, kind, origin, about, why
+    coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, '')
     FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
 ORDERS = """SELECT venue_id, client_order_id, replaced_by, body ->> '$.parent', body FROM orders
     WHERE account = ? ORDER BY sequence"""
@@ -66,8 +66,8 @@ class Past:
         Its time is the broker's if that is known, otherwise when it was booked.
         """
         return tuple(
-            CashMovement(parse_time(at), Decimal(amount), kind, Origin(origin), about, why)
-            for at, amount, kind, origin, about, why in self._checked("cash_adjustments", CASH)
+            CashMovement(parse_time(at), Decimal(amount), kind, Origin(origin), about, why, symbol)
+            for at, amount, kind, origin, about, why, symbol in self._checked("cash_adjustments", CASH)
         )
 
     def behind(self, venue_ids: Collection[str]) -> "Mapping[str, tuple[Order, tuple[Intent, ...]]]":

@@ -16,7 +16,8 @@ AS_JOURNALED: Mapping[str, str] = {
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "fill": """SELECT sequence, applied_at, body FROM fills
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "cash_adjusted": """SELECT sequence, at, amount, origin, about, kind, why, happened_at FROM cash_adjustments
+    "cash_adjusted": """SELECT sequence, at, amount, origin, about, kind, why, happened_at, symbol
+        FROM cash_adjustments
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "acknowledged": """SELECT sequence, at, symbol, quantity, origin, about, why FROM acknowledged
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
@@ -33,7 +34,7 @@ IDENTITIES: Mapping[str, str] = {
 """Select the number, time and id of records that have an id."""
 PAYLOADS: Mapping[str, tuple[str, ...]] = {
     "opening": ("cash",),
-    "cash_adjusted": ("amount", "origin", "about", "kind", "why", "happened_at"),
+    "cash_adjusted": ("amount", "origin", "about", "kind", "why", "happened_at", "symbol"),
     "acknowledged": ("symbol", "quantity", "origin", "about", "why"),
     "trade_noted": ("strategy", "symbol", "opened_at", "tags", "note", "who"),
 }
@@ -126,9 +127,9 @@ def _payload(kind: str, values: Sequence[Any]) -> bytes:
         fingerprint, body, who = values
         return f'{{"fingerprint":{json_text(fingerprint)},"values":{body},"who":{json_text(who)}}}'.encode()
     words = dict(zip(PAYLOADS[kind], values, strict=True))
-    if kind == "cash_adjusted" and words["happened_at"] is None:
-        # Records of plans and of earlier versions don't have it.
-        del words["happened_at"]
+    if kind == "cash_adjusted":
+        # Records of plans and of earlier versions lack what isn't known.
+        words = {name: value for name, value in words.items() if value is not None}
     if kind == "trade_noted":
         words["tags"] = json.loads(words["tags"])
     return json_text(words).encode()

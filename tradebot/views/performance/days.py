@@ -17,7 +17,10 @@ class Days:
         """Return True if a moment lies in these days."""
         if self.first is None and self.last is None:
             return True
-        day = at.astimezone(NEW_YORK).date()
+        return self.includes(at.astimezone(NEW_YORK).date())
+
+    def includes(self, day: date) -> bool:
+        """Return True if a day is one of these."""
         return not self.is_after(day) and (self.first is None or self.first <= day)
 
     def is_after(self, day: date) -> bool:

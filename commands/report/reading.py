@@ -1,0 +1,121 @@
+"""Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradebot.errors import TradebotError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+    from tradebot.model.series import Series
+    from tradebot.ports.world import Progress
+    from tradebot.views.performance.curve import Benchmark
+    from tradebot.views.performance.history import History
+    from tradebot.views.performance.pnl import Choice
+    from tradebot.views.performance.report import AccountReport, RefusalsWorth
+
+BENCHMARK = "SPY"
+BEFORE = timedelta(days=10)
+"""So far before the books the calendar and the prices are read, for the session before the first one."""
+NOON = timedelta(hours=12)
+
+
+class Priced(NamedTuple):
+    """The benchmark's prices, and why there are none."""
+
+    benchmark: "Benchmark"
+    problem: str = ""
+
+
+def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tuple[AccountReport, datetime | None]":
+    """Read one account's past and report it; the moment is the last one that was recorded.
+
+    Raises DamagedBooksError, naming the row, if the books are damaged.
+    """
+    from commands.shared.history import read_history
+    from tradebot.views.performance.reporting import Material, account_report
+
+    history = read_history(app)
+    sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
+    refusals, why_not = _refusals(app, history, choice, progress)
+    material = Material(
+        label=label,
+        history=history,
+        sessions=sessions,
+        benchmark=benchmark,
+        cash_yearly=float(app.settings.report.cash_rate or 0),
+        refusals=refusals,
+        days=choice.days,
+        strategy=choice.strategy,
+        symbol=choice.symbol,
+        unknown=tuple(filter(None, (problem, why_not))),
+    )
+    return account_report(material), history.at
+
+
+def _sessions(app: "App", history: "History") -> "Sequence[Session]":
+    """Return the exchange's sessions since shortly before the books, without asking the broker."""
+    from tradebot.adapters.time.calendar import exchange_sessions
+    from tradebot.app import calendar
+
+    if history.opened_at is None or history.at is None:
+        return ()
+    return calendar.sessions(app.ledger_view, exchange_sessions, (history.opened_at - BEFORE).date(), history.at.date())
+
+
+def _priced(app: "App", history: "History") -> Priced:
+    """Return the benchmark's adjusted daily prices since shortly before the books."""
+    from tradebot.model.series import DAY
+    from tradebot.views.performance.curve import Benchmark
+
+    none = Benchmark(BENCHMARK)
+    if history.opened_at is None or history.at is None:
+        return Priced(none)
+    first, last = (history.opened_at - BEFORE).date(), history.at.date()
+    try:
+        found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
+    except TradebotError as error:
+        return Priced(none, f"{BENCHMARK} isn't shown: {error.message}")
+    if BENCHMARK not in found:
+        return Priced(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
+    series = found[BENCHMARK]
+    return Priced(Benchmark(BENCHMARK, _by_date(series, series.close), _by_date(series, series.open)))
+
+
+def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
+    """Return prices by date; a daily bar starts at midnight in New York, so noon there is its date's."""
+    starts = (datetime.fromtimestamp(start, UTC) + NOON for start in series.starts)
+    return {at.date(): price for at, price in zip(starts, prices, strict=True)}
+
+
+def _refusals(
+    app: "App", history: "History", choice: "Choice", progress: "Progress"
+) -> "tuple[tuple[RefusalsWorth, ...], str]":
+    """Return what the refusals of each strategy's gates were worth, or why that isn't known."""
+    from commands.score.outcomes import measured
+    from tradebot.views.performance.report import RefusalsWorth
+
+    if history.at is None:
+        return (), ""
+    try:
+        found = measured(app, choice.days.first, progress, choice.days.last, history.at)
+    except TradebotError as error:
+        return (), f"What the refusals were worth isn't known: {error.message}"
+    asked = [each for each in found.strategies if choice.strategy in (None, each.strategy)]
+    known = ((each, each.refusals) for each in asked if each.refusals is not None)
+    return tuple(
+        RefusalsWorth(
+            strategy=each.strategy,
+            trades=of.trades,
+            sessions=of.sessions,
+            usd=of.usd,
+            low_usd=of.low_usd,
+            high_usd=of.high_usd,
+            stake_usd=of.stake_usd,
+            sentence=found.sentences[each.strategy],
+        )
+        for each, of in known
+    ), ""

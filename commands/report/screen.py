@@ -1,0 +1,268 @@
+"""Show a report: the curve, figures beside each other, months, drawdowns, trades, and what each block assumes."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
+from commands.report.plot import Line, Place, drawn
+from commands.shared.plain import clean
+from commands.shared.times import DAY_MINUTE, stamp
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.views.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
+
+MARKS = "●○"
+"""How the curves of accounts are drawn."""
+NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+SHOWN_TRADES = 3
+"""So many of the best and of the worst trades are shown."""
+SHOWN_ROWS = 12
+"""So many rows of an attribution are shown; the JSON document has them all."""
+
+
+def render(out: "Console", data: "Report") -> None:
+    """Print a report of one account, or of two side by side."""
+    from tradebot.views.performance.report import Block
+
+    for account in data.accounts:
+        _render_head(out, data, account)
+    _render_curve(out, data)
+    for title, block in (("Returns", Block.RETURNS), ("Trading", Block.ACTIVITY), ("Trades", Block.TRADES)):
+        _render_figures(out, data, title, block)
+    for account in data.accounts:
+        _render_rest(out, account, alone=len(data.accounts) == 1)
+
+
+def _render_head(out: "Console", data: "Report", account: "AccountReport") -> None:
+    from tradebot.views.performance.report import Block
+
+    span = "no session yet"
+    if account.from_session and account.to_session:
+        span = f"{account.from_session} to {account.to_session}, {counted(account.sessions, 'session')}"
+    name = "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
+    out.print(f"{name}{account.mode} account …{account.account}: {span}", markup=False)
+    earned = account.earned
+    span = ""
+    if earned.start_usd is not None and earned.end_usd is not None:
+        span = f": from {earned.start_usd:,.2f} to {earned.end_usd:,.2f} USD"
+    moved = f", of which {earned.transfers_usd:+,.2f} was moved in or out" if earned.transfers_usd else ""
+    out.print(f"Profit{_part(data)} {earned.profit_usd:+,.2f} USD{span}{moved}", markup=False)
+    parts = (
+        ("realized", earned.realized_usd),
+        ("open", earned.open_usd),
+        ("fees", earned.fees_usd),
+        ("dividends", earned.dividends_usd),
+        ("interest", earned.interest_usd),
+        ("other", earned.other_usd),
+    )
+    out.print(", ".join(f"{name} {value:+,.2f}" for name, value in parts if name in ("realized", "open") or value))
+    _render_assumptions(out, [account], Block.EARNED)
+    if account.unknown:
+        out.print("What can't be said yet:")
+    for line in account.unknown:
+        out.print(f"  {line}", markup=False)
+
+
+def _part(data: "Report") -> str:
+    parts = [clean(part) for part in (data.strategy, data.symbol) if part]
+    return f" of {' in '.join(parts)}" if parts else ""
+
+
+def _render_curve(out: "Console", data: "Report") -> None:
+    from tradebot.views.performance.report import Block
+
+    lines = list(_lines(data.accounts))
+    days = {day for line in lines for day in line.values}
+    if len(days) > 1:
+        out.print("\nGrowth without transfers")
+        for text in drawn(lines, out.width):
+            out.print(text, markup=False, soft_wrap=True)
+    _render_assumptions(out, data.accounts, Block.CURVE)
+
+
+def _lines(accounts: "Sequence[AccountReport]") -> Iterable[Line]:
+    for mark, account in zip(MARKS, accounts, strict=False):
+        name = clean(account.label) if len(accounts) > 1 else "account"
+        yield Line(mark, name, {_place(point): point.index for point in account.curve})
+    first = accounts[0]
+    if not first.benchmark or not first.curve:
+        return
+    leverage = next((figure.value for figure in first.activity if figure.name == "exposure"), None)
+    held = {_place(point): point.benchmark for point in first.curve if point.benchmark is not None}
+    leveled = {_place(point): each for point in first.curve if (each := point.benchmark_leveled) is not None}
+    if len(leveled) > 1 and leverage is not None:
+        yield Line("+", f"{first.benchmark} at {leverage:.0%}", leveled)
+    if len(held) > 1:
+        yield Line("-", first.benchmark, held)
+
+
+def _place(point: "CurvePoint") -> Place:
+    return point.session, not point.is_start
+
+
+def _render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
+    """Print what a block assumes; if accounts differ in a sentence, it says whose it is."""
+    every = [account.assumptions.get(block, ()) for account in accounts]
+    for text in dict.fromkeys(text for texts in every for text in texts):
+        whose = [clean(account.label) for account in accounts if text in account.assumptions.get(block, ())]
+        out.print(f"  {text if len(whose) == len(accounts) else f'{whose[0]}: {text}'}", markup=False, style="dim")
+
+
+def _figures(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]":
+    from tradebot.views.performance.report import Block
+
+    return {
+        Block.RETURNS: account.returns,
+        Block.ACTIVITY: account.activity,
+        Block.TRADES: account.trade_figures,
+    }[block]
+
+
+def _render_figures(out: "Console", data: "Report", title: str, block: "Block") -> None:
+    out.print()
+    if len(data.accounts) == 1:
+        _render_alone(out, data.accounts[0], title, block)
+    else:
+        _render_beside(out, data.accounts, title, block)
+    _render_assumptions(out, data.accounts, block)
+
+
+def _render_alone(out: "Console", account: "AccountReport", title: str, block: "Block") -> None:
+    from commands.shared.tables import Table, number, sentence
+    from tradebot.views.performance.report import Block
+
+    others = {each.of: each for each in account.comparisons} if block is Block.RETURNS else {}
+    compared = [number(name) for name in (account.benchmark, _leveled(account), "cash") if name] if others else []
+    table = Table(title, number("value"), number("95% interval"), *compared, sentence("from"))
+    for figure in _figures(account, block):
+        beside = others.get(figure.name)
+        columns = () if not beside else (beside.benchmark, beside.benchmark_leveled, beside.cash)
+        shown = [value_of(each) for each in columns][-len(compared) :] if compared else []
+        cells = [*shown, *[""] * (len(compared) - len(shown))]
+        table.row(figure.label, value_of(figure), interval_of(figure), *cells, basis_of(figure))
+    out.print(table)
+
+
+def _leveled(account: "AccountReport") -> str:
+    leverage = next((figure.value for figure in account.activity if figure.name == "exposure"), None)
+    if account.benchmark is None or leverage is None:
+        return ""
+    return f"{account.benchmark} at {leverage:.0%}"
+
+
+def _render_beside(out: "Console", accounts: "Sequence[AccountReport]", title: str, block: "Block") -> None:
+    from commands.shared.tables import Table, number
+
+    table = Table(title, *(number(clean(account.label)) for account in accounts))
+    for each in zip(*(_figures(account, block) for account in accounts), strict=False):
+        table.row(each[0].label, *(_cell(figure) for figure in each))
+    out.print(table)
+
+
+def _cell(figure: "Figure") -> str:
+    if figure.lacks:
+        return basis_of(figure)
+    interval = interval_of(figure)
+    return f"{value_of(figure)} ({interval})" if interval else value_of(figure)
+
+
+def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> None:
+    from tradebot.views.performance.report import Block
+
+    if not alone:
+        out.print(f"\n{clean(account.label)}", markup=False)
+    _render_months(out, account)
+    _render_drawdowns(out, account)
+    _render_trades(out, account.trades)
+    for cut in account.cuts:
+        _render_cut(out, cut)
+    _render_assumptions(out, [account], Block.ATTRIBUTION)
+    if account.refusals:
+        out.print("\nRefusals")
+        for each in account.refusals:
+            out.print(f"{clean(each.strategy)}: {each.sentence}", markup=False)
+        _render_assumptions(out, [account], Block.REFUSALS)
+
+
+def _render_months(out: "Console", account: "AccountReport") -> None:
+    from commands.shared.tables import Table, number
+    from tradebot.views.performance.report import Block
+
+    if not account.years:
+        return
+    out.print()
+    table = Table("Months, %", *map(number, NAMES), number("year"), number(account.benchmark or ""))
+    for year in account.years:
+        months = ("" if month.value is None else f"{100 * month.value:+.1f}" for month in year.months)
+        table.row(str(year.year), *months, _short(year.value), _short(year.benchmark) if account.benchmark else "")
+    out.print(table)
+    _render_assumptions(out, [account], Block.MONTHS)
+
+
+def _short(value: float | None) -> str:
+    return DOT if value is None else f"{100 * value:+.1f}"
+
+
+def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
+    from commands.shared.tables import Table, number
+    from tradebot.views.performance.report import Block
+
+    if not account.drawdowns:
+        return
+    out.print()
+    table = Table(number("Drawdown"), "from", "lowest", "recovered", number("sessions"))
+    for fall in account.drawdowns:
+        back = str(fall.recovered) if fall.recovered else "not yet"
+        table.row(percent(fall.depth), str(fall.from_session), str(fall.trough), back, f"{fall.sessions:,}")
+    out.print(table)
+    _render_assumptions(out, [account], Block.DRAWDOWNS)
+
+
+def _render_trades(out: "Console", trades: "Sequence[TradeRow]") -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number, sentence
+
+    closed = sorted((trade for trade in trades if trade.closed_at), key=lambda trade: trade.net_usd, reverse=True)
+    if not closed:
+        return
+    few = len(closed) <= 2 * SHOWN_TRADES
+    shown = closed if few else [*closed[:SHOWN_TRADES], *closed[-SHOWN_TRADES:]]
+    out.print(f"\n{'Closed trades' if few else 'Best and worst trades'}, the best first; tradebot trades shows all")
+    table = Table("symbol", "side", "opened", "closed", *map(number, ("shares", "net USD", "gross %")), sentence("why"))
+    for trade in shown:
+        table.row(
+            escape(clean(trade.symbol)),
+            trade.side,
+            stamp(trade.opened_at, DAY_MINUTE),
+            stamp(trade.closed_at, DAY_MINUTE) if trade.closed_at else "",
+            f"{trade.quantity:,f}",
+            f"{trade.net_usd:+,.2f}",
+            percent(trade.fraction),
+            escape(", ".join(clean(reason) for reason in trade.reasons)),
+        )
+    out.print(table)
+
+
+def _render_cut(out: "Console", cut: "Cut") -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number
+
+    if not cut.rows:
+        return
+    out.print()
+    names = ("trades", "realized", "open", "fees", "dividends", "interest", "other", "total USD")
+    table = Table(f"By {cut.label}", *map(number, names))
+    rows = cut.rows if len(cut.rows) <= SHOWN_ROWS else (*cut.rows[: SHOWN_ROWS // 2], *cut.rows[-SHOWN_ROWS // 2 :])
+    for row in rows:
+        amounts = (row.realized_usd, row.open_usd, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd)
+        cells = (f"{amount:+,.2f}" if amount else "" for amount in amounts)
+        count = f"{row.trades:,}" if row.trades else ""
+        table.row(escape(clean(row.name)), count, *cells, f"{row.total_usd:+,.2f}")
+    out.print(table)
+    if len(cut.rows) > SHOWN_ROWS:
+        out.print(f"Showing the first and last of {len(cut.rows):,}; tradebot pnl --by {cut.by} shows all")

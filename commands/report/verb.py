@@ -1,0 +1,112 @@
+"""`tradebot report`: what an account earned, how sure that is, and what it is compared with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completing import strategies, symbols
+from commands.shared.days import From, To, days_of
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tradebot.ports.world import Progress
+    from tradebot.views.performance.pnl import Choice
+    from tradebot.views.performance.report import AccountReport
+
+MOST = 2
+Folders = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FOLDER [FOLDER]]", help="State folders to report, two of them side by side."),
+]
+Strategy = Annotated[
+    str | None,
+    typer.Option("--strategy", help="Only profit and trades of this strategy.", autocompletion=strategies),
+]
+Symbol = Annotated[
+    str | None, typer.Option("--symbol", help="Only profit and trades in this symbol.", autocompletion=symbols)
+]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the curve: FILE.svg or FILE.png.")]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as a web page.")]
+
+
+def run(folders: Sequence[str], state_dir: str | None, config: str | None, choice: "Choice") -> Report:
+    """Report one bot, or two side by side."""
+    from commands.report.screen import render
+    from tradebot.views.performance.report import Report as Data
+
+    asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
+    with progress_bar("measuring refusals") as progress:
+        read = [_read(folder, file, choice, progress) for folder, file in asked]
+    accounts, days = tuple(account for account, _ in read), choice.days
+    at = max((at for _, at in read if at), default=None)
+    data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)
+    mode, account = (accounts[0].mode, accounts[0].account) if len(accounts) == 1 else (None, None)
+    return Report("report", data, lambda out: render(out, data), mode=mode, account=account)
+
+
+def _read(
+    folder: str | None, config: str | None, choice: "Choice", progress: "Progress"
+) -> "tuple[AccountReport, datetime | None]":
+    from commands.report.reading import read
+
+    with opened(folder, config) as bot:
+        return read(bot, folder or str(bot.folder.path), choice, progress)
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command(
+        "report",
+        epilog="tradebot report\ntradebot report --from 2026-11-16 --to 2026-11-20\n"
+        "tradebot report --plot curve.svg --html report.html\n"
+        "tradebot report state other-state  # two bots side by side",
+    )
+    def report(
+        folders: Folders = None,
+        first: From = None,
+        last: To = None,
+        strategy: Strategy = None,
+        symbol: Symbol = None,
+        plot: Plot = None,
+        html: Html = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Report what the account earned, and how much of that could be chance.
+
+        Shows the curve beside SPY and cash, returns and ratios with 95% intervals, months, drawdowns, trades, and what
+        the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report
+        says how many it takes. Reads the bot's own books; only missing bars are fetched.
+        """
+        from commands.report import chart
+        from tradebot.views.performance.pnl import Choice
+
+        choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
+        _refuse_combinations(folders or (), state_dir, config)
+        picture = plot and chart.checked(plot)
+        found = run(folders or (), state_dir, config, choice)
+        if picture:
+            chart.draw(found.data, picture)
+        if html:
+            from commands.report import page
+
+            page.write(found.data, html)
+        finish(found, as_json)
+
+
+def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:
+    """Raise OperatorError for more than two folders, or for options that belong to one."""
+    if len(folders) > MOST:
+        raise OperatorError("report takes at most two folders", "tradebot report state other-state")
+    if folders and (state_dir or config):
+        raise OperatorError(
+            "the folders you name are read with their own configuration",
+            "leave out --state-dir and --config",
+        )

@@ -1,0 +1,77 @@
+"""The curve beside a benchmark and cash: each begins at 1, and a day without a price is no return of zero."""
+
+from dataclasses import replace
+from math import prod
+
+import pytest
+
+from tests.views.performance.played import past, sessions, spy
+from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
+from tradebot.views.performance.returns import Path, path
+
+COUNT = 60
+DAYS = [session.date for session in sessions(COUNT)][1:]
+
+
+def way(count: int = COUNT) -> Path:
+    return path(past(1, count), [], sessions(count))
+
+
+def test_the_benchmark_is_bought_at_the_first_open_and_leveled_with_cash() -> None:
+    prices, rates = spy(2, COUNT), Rates(0.05, 0.25)
+    curve = points(way(), frame(way(), prices, rates))
+    assert (curve[0].index, curve[0].benchmark, curve[0].benchmark_leveled, curve[0].cash) == (1, 1, 1, 1)
+    assert curve[-1].benchmark == pytest.approx(prices.closes[DAYS[-1]] / prices.opens[DAYS[0]])
+    assert curve[-1].cash == pytest.approx(1.05 ** (COUNT / 252))
+    before = [prices.opens[DAYS[0]], *(prices.closes[day] for day in DAYS[:-1])]
+    returns = [prices.closes[day] / price - 1 for day, price in zip(DAYS, before, strict=True)]
+    daily = 1.05 ** (1 / 252) - 1
+    assert curve[-1].benchmark_leveled == pytest.approx(prod(1 + 0.25 * each + 0.75 * daily for each in returns))
+    assert curve[-1].index == pytest.approx(float(curve[-1].equity_usd / curve[0].equity_usd))
+
+
+def test_a_day_without_a_price_has_its_return_on_the_next_one() -> None:
+    prices = spy(2, COUNT)
+    holed = replace(prices, closes={day: price for day, price in prices.closes.items() if day != DAYS[10]})
+    whole, lacking = (points(way(), frame(way(), each, Rates())) for each in (prices, holed))
+    assert lacking[11].benchmark is None
+    assert lacking[12].benchmark == pytest.approx(whole[12].benchmark)
+
+
+def test_without_prices_there_is_no_benchmark() -> None:
+    curve = points(way(), frame(way(), Benchmark("SPY"), Rates(0.0, 0.5)))
+    assert {point.benchmark for point in curve} == {None} == {point.benchmark_leveled for point in curve}
+    assert {point.cash for point in curve} == {1.0}
+    assert points(Path(None, (), (), ()), frame(way(), Benchmark("SPY"), Rates())) == ()
+
+
+def test_without_a_known_exposure_there_is_no_leveled_benchmark() -> None:
+    curve = points(way(), frame(way(), spy(2, COUNT), Rates()))
+    assert {point.benchmark_leveled for point in curve} == {None}
+    assert curve[-1].benchmark is not None
+
+
+def test_months_multiply_to_their_year_and_years_to_the_whole() -> None:
+    long = way(300)
+    curve = points(long, frame(long, spy(2, 300), Rates()))
+    found = years(long, frame(long, spy(2, 300), Rates()))
+    assert [year.year for year in found] == [2025, 2026]
+    assert [month.month for month in found[0].months] == list(range(1, 13))
+    assert sum(month.sessions for year in found for month in year.months) == 300
+    for year in found:
+        assert year.value == pytest.approx(prod(1 + (month.value or 0) for month in year.months) - 1)
+    assert curve[-1].index == pytest.approx(prod(1 + (year.value or 0) for year in found))
+    assert curve[-1].benchmark == pytest.approx(prod(1 + (year.benchmark or 0) for year in found))
+    assert found[-1].months[-1].value is None
+
+
+def test_a_drawdown_has_its_dates() -> None:
+    long = way(300)
+    curve = points(long, frame(long, Benchmark("SPY"), Rates()))
+    found = drawdowns(curve, 3)
+    assert len(found) == 3
+    assert found[0].depth == min(point.drawdown for point in curve)
+    index = {point.session: point.index for point in curve}
+    for fall in found:
+        assert index[fall.trough] / index[fall.from_session] - 1 == pytest.approx(fall.depth)
+        assert fall.recovered is None or index[fall.recovered] >= index[fall.from_session]

@@ -1,0 +1,245 @@
+"""Profit and loss: whatever it is divided by, its rows add up to the change of the account, to the cent."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import NOW, fill
+from tradebot.model.candidate import Component, Side
+from tradebot.model.cash import CashMovement
+from tradebot.model.origin import Origin
+from tradebot.model.position import FOREIGN, Kept, OwnedFill
+from tradebot.model.record import SessionEnd
+from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.days import Days
+from tradebot.views.performance.history import History
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Choice, Cut, Pnl, Row, entry_component, pnl
+
+D = Decimal
+CASH = D(100_000)
+LAW = settings(max_examples=max(settings().max_examples // 3, 5))
+"""A past is dear to draw; three laws look at each."""
+SYMBOLS, KINDS = ("AAPL", "MSFT", "JPM"), ("FEE", "DIV", "INT", "CSD", "CSW", "")
+
+
+def on(day: int, hour: float = 0) -> datetime:
+    """Return a time so many days and hours after Monday, 16 November 2026, 10 in New York."""
+    return NOW + timedelta(days=day, hours=hour)
+
+
+def paid(amount: str, kind: str, at: datetime = NOW, symbol: str = "") -> CashMovement:
+    return CashMovement(at, D(amount), kind, Origin.ACTIVITY if kind else Origin.PLAN, "", kind, symbol)
+
+
+def end(day: int, marks: Mapping[str, str], equity: str | None = None) -> SessionEnd:
+    at = on(day, 5)
+    prices = {symbol: D(price) for symbol, price in marks.items()}
+    return SessionEnd(at.date(), None if equity is None else D(equity), at if equity else None, prices, at)
+
+
+def history(
+    *fills: OwnedFill,
+    cash: tuple[CashMovement, ...] = (),
+    ends: tuple[SessionEnd, ...] = (),
+    **changes: object,
+) -> History:
+    in_turn = tuple(sorted(fills, key=lambda owned: owned.fill.at))
+    whole = History("0001", "sandbox", NOW, CASH, fills=in_turn, cash=cash, ends=ends)
+    return replace(whole, **changes)  # type: ignore[arg-type]
+
+
+@st.composite
+def pasts(draw: st.DrawFn) -> History:
+    """Return days of fills, of ours and of others, of cash, and of marks, of which some are missing."""
+    fill_rows = st.tuples(
+        st.integers(0, 9),
+        st.integers(0, 5),
+        st.sampled_from(SYMBOLS),
+        st.sampled_from(Side),
+        st.integers(1, 20),
+        st.integers(1, 40_000),
+        st.sampled_from(["flow", "momentum", FOREIGN]),
+    )
+    fills = [
+        fill(n, symbol, side, str(quantity), str(D(cents) / 100), strategy=strategy, at=on(day, hour))
+        for n, (day, hour, symbol, side, quantity, cents, strategy) in enumerate(draw(st.lists(fill_rows, max_size=16)))
+    ]
+    moved = st.tuples(st.integers(0, 9), st.integers(-9999, 9999), st.sampled_from(KINDS), st.sampled_from(SYMBOLS))
+    cash = [paid(str(D(c) / 100), kind, on(d), s if kind == "DIV" else "") for d, c, kind, s in draw(st.lists(moved))]
+    prices = st.dictionaries(st.sampled_from(SYMBOLS), st.integers(1, 40_000).map(lambda c: str(D(c) / 100)))
+    ends = [end(day, marks) for day, marks in sorted(draw(st.dictionaries(st.integers(0, 9), prices)).items())]
+    return history(*fills, cash=tuple(cash), ends=tuple(ends))
+
+
+def parts(row: Row) -> tuple[Decimal, ...]:
+    open_and_realized = row.realized_usd + row.open_usd
+    return open_and_realized, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd, row.total_usd
+
+
+def worth(past: History, last: date) -> Decimal:
+    """Return cash and positions at the end of a day, counted from the fills alone, if every mark of it is known."""
+    fills = [owned.fill for owned in past.fills if owned.fill.at.date() <= last]
+    marks = next(end.marks for end in past.ends if end.session == last)
+    cash = sum((one.amount_usd for one in past.cash if one.at.date() <= last), CASH)
+    return cash + sum((f.signed_quantity * (marks[f.symbol] - f.price) for f in fills), D(0))
+
+
+@LAW
+@given(pasts(), st.sampled_from(Cut), st.integers(0, 5), st.integers(0, 9))
+def test_the_rows_of_every_cut_add_up_to_the_change_of_the_account(past: History, by: Cut, lo: int, hi: int) -> None:
+    known = breakdown(past)
+    for days in (Days(), Days(on(lo).date(), on(lo + hi).date())):
+        found = pnl(known, by, Choice(days))
+        for name in ("realized_usd", "open_usd", "fees_usd", "dividends_usd", "interest_usd", "other_usd", "total_usd"):
+            assert sum(getattr(row, name) for row in found.rows) == getattr(found.total, name)
+        assert sum(row.trades_closed for row in found.rows) == found.total.trades_closed
+        if found.before_usd is not None and found.after_usd is not None:
+            assert found.after_usd - found.before_usd - found.transfers_usd == found.total.total_usd
+
+
+@LAW
+@given(pasts(), st.data())
+def test_the_total_is_what_cash_and_positions_became_worth(past: History, data: st.DataObject) -> None:
+    marks = {symbol: str(data.draw(st.integers(1, 999))) for symbol in SYMBOLS}
+    first, last = sorted(data.draw(st.lists(st.integers(0, 9), min_size=2, max_size=2, unique=True)))
+    ends = {e.session: e for e in (*past.ends, end(first, marks), end(last, {**marks, "AAPL": "7"}))}
+    past = replace(past, ends=tuple(ends[day] for day in sorted(ends)))
+    after_first = Days(on(first).date() + timedelta(days=1), on(last).date())
+    found = pnl(breakdown(past), Cut.DAY, Choice(after_first))
+    moved = [one.amount_usd for one in past.cash if cash_kind(one).value == "transfer" and after_first.has(one.at)]
+    change = worth(past, on(last).date()) - worth(past, on(first).date())
+    assert found.total.total_usd == change - sum(moved, D(0))
+
+
+@LAW
+@given(pasts())
+def test_days_make_weeks_and_months_and_each_strategy_makes_its_symbols(past: History) -> None:
+    known = breakdown(past)
+    whole = pnl(known, Cut.DAY)
+    for by in Cut:
+        assert parts(pnl(known, by).total) == parts(whole.total)
+    strategies = [row.name for row in pnl(known, Cut.STRATEGY).rows]
+    alone = [pnl(known, Cut.SYMBOL, Choice(strategy=name)).total.total_usd for name in strategies]
+    assert sum(alone, D(0)) == whole.total.total_usd
+
+
+def one_day() -> History:
+    """Return a long closed by half at 15:00, a fee for it, and marks of two days."""
+    return history(
+        fill(1, quantity="10", price="100", at=on(0)),
+        fill(2, side=Side.SELL, quantity="4", price="110", at=on(0, 5)),
+        fill(3, side=Side.SELL, quantity="6", price="120", at=on(1, 1)),
+        cash=(paid("-0.04", "FEE", on(0, 7)), paid("1000", "CSD", on(1))),
+        ends=(end(0, {"AAPL": "105"}), end(1, {})),
+        kept={("flow", "AAPL", on(0)): Kept(components=(Component("sweeps", 0.5, 0.4, ""),))},
+    )
+
+
+def lines(found: Pnl) -> dict[str, tuple[float, float, float, int]]:
+    return {
+        row.name: (float(row.realized_usd), float(row.open_usd), float(row.fees_usd), row.trades_closed)
+        for row in found.rows
+    }
+
+
+def test_what_is_realized_belongs_to_the_day_of_the_exit_and_what_is_open_to_the_day_it_was_gained() -> None:
+    found = pnl(breakdown(one_day()), Cut.DAY)
+    assert lines(found) == {"2026-11-16": (40, 30, -0.04, 0), "2026-11-17": (120, -30, 0, 1)}
+    assert (found.before_usd, found.after_usd, found.transfers_usd) == (CASH, D("101159.96"), D(1000))
+    assert (found.total.total_usd, found.first, found.last) == (D("159.96"), date(2026, 11, 16), date(2026, 11, 17))
+
+
+@pytest.mark.parametrize(
+    ("by", "rows"),
+    [
+        (Cut.WEEK, {"2026-W47": (160, 0, -0.04, 1)}),
+        (Cut.MONTH, {"2026-11": (160, 0, -0.04, 1)}),
+        (Cut.STRATEGY, {"flow": (160, 0, -0.04, 1)}),
+        (Cut.SYMBOL, {"AAPL": (160, 0, -0.04, 1)}),
+        (Cut.HOUR, {"11:00": (120, 0, 0, 1), "15:00": (40, 0, -0.04, 0), "still held": (0, 0, 0, 0)}),
+        (Cut.REASON, {"unknown": (160, 0, -0.04, 1), "still held": (0, 0, 0, 0)}),
+        (Cut.COMPONENT, {"sweeps": (160, 0, -0.04, 1)}),
+    ],
+)
+def test_the_same_profit_by_each_cut(by: Cut, rows: dict[str, tuple[float, float, float, int]]) -> None:
+    assert lines(pnl(breakdown(one_day()), by)) == rows
+
+
+def test_a_gain_without_a_price_falls_into_the_day_on_which_one_is_seen_again() -> None:
+    ends = (end(0, {"AAPL": "105"}), end(1, {"MSFT": "1"}), end(2, {"AAPL": "108"}))
+    found = pnl(breakdown(history(fill(1, at=on(0)), ends=ends)), Cut.DAY)
+    assert [(float(row.open_usd), row.unpriced) for row in found.rows] == [(50, ()), (0, ("AAPL",)), (30, ())]
+
+
+def test_shares_bought_since_the_last_price_are_at_cost_and_sold_ones_take_their_gain_along() -> None:
+    past = history(
+        fill(1, quantity="10", price="100", at=on(0)),
+        fill(2, quantity="10", price="200", at=on(1)),
+        fill(3, side=Side.SELL, quantity="5", price="150", at=on(1, 1)),
+        ends=(end(0, {"AAPL": "104"}),),
+    )
+    found = pnl(breakdown(past), Cut.DAY)
+    assert lines(found) == {"2026-11-16": (0, 40, 0, 0), "2026-11-17": (250, -20, 0, 0)}
+    assert found.rows[1].unpriced == found.total.unpriced == ("AAPL",)
+
+
+def test_a_dividend_goes_to_the_only_strategy_that_held_its_symbol_and_else_to_the_account() -> None:
+    cash = (paid("3", "DIV", on(1), "AAPL"), paid("5", "DIV", on(1), "MSFT"), paid("7", "DIV", on(1)))
+    held = fill(1, at=on(0)), fill(2, "MSFT", at=on(0)), fill(3, "MSFT", at=on(0), strategy="momentum")
+    known = breakdown(history(*held, cash=cash))
+    by_strategy = {row.name: float(row.dividends_usd) for row in pnl(known, Cut.STRATEGY).rows}
+    assert by_strategy == {"flow": 3, "account": 12}
+    by_symbol = {row.name: float(row.dividends_usd) for row in pnl(known, Cut.SYMBOL).rows}
+    assert by_symbol == {"MSFT": 5, "AAPL": 3, "account": 7}
+
+
+def test_trades_by_hand_are_not_the_bots() -> None:
+    bought, sold = fill(1, at=on(0)), fill(2, side=Side.SELL, price="103", at=on(0, 1))
+    known = breakdown(history(*(replace(owned, strategy=FOREIGN) for owned in (bought, sold))))
+    for by in (Cut.STRATEGY, Cut.REASON, Cut.COMPONENT):
+        assert lines(pnl(known, by)) == {"not the bot's": (30, 0, 0, 0)}
+
+
+def test_one_strategy_or_symbol_is_not_the_change_of_the_account() -> None:
+    known = breakdown(one_day())
+    found = pnl(known, Cut.DAY, Choice(symbol="MSFT"))
+    assert found.rows == ()
+    assert found.total.total_usd == 0
+    assert (found.before_usd, found.after_usd, found.compared) == (None, None, None)
+    assert pnl(known, Cut.DAY, Choice(strategy="flow")).total.total_usd == D("159.96")
+
+
+def test_days_of_which_nothing_is_known_have_no_rows_and_no_value() -> None:
+    found = pnl(breakdown(one_day()), Cut.DAY, Choice(Days(date(2027, 1, 1))))
+    assert (found.rows, found.first, found.before_usd, found.after_usd, found.compared) == ((), None, None, None, None)
+
+
+def test_the_books_are_compared_with_the_brokers_last_equity_at_its_time() -> None:
+    ends = (end(0, {"AAPL": "105"}, "100050.25"), end(1, {"AAPL": "106"}))
+    found = pnl(breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends)), Cut.DAY).compared
+    assert found is not None
+    assert (found.at, found.books_usd, found.difference_usd) == (on(0, 5), D(100_050), D("0.25"))
+
+
+@pytest.mark.parametrize(
+    ("values", "side", "name"),
+    [
+        ((0.2, 0.9), Side.BUY, "b"),
+        ((0.2, -0.9), Side.BUY, "a"),
+        ((0.2, -0.9), Side.SELL, "b"),
+        ((-0.2, -0.9), Side.BUY, "none agreed"),
+        ((None, None), Side.BUY, "not known"),
+        ((), Side.BUY, "not known"),
+    ],
+)
+def test_the_component_that_spoke_for_the_entry_most_is_named(
+    values: tuple[float | None, ...], side: Side, name: str
+) -> None:
+    components = tuple(Component(one, value, 0.5, "") for one, value in zip("ab", values, strict=False))
+    assert entry_component(Kept(components=components), side) == name

@@ -1,0 +1,111 @@
+"""Returns of an account: by session, without transfers, and with every session that nobody saw."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import fill
+from tradebot.model.bar import Session
+from tradebot.model.origin import Origin
+from tradebot.model.record import SessionEnd
+from tradebot.views.performance.days import Days
+from tradebot.views.performance.history import History
+from tradebot.views.performance.returns import Path, Transfer, path
+
+FIRST = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
+D = Decimal
+
+
+def sessions(count: int) -> list[Session]:
+    opens = (FIRST + timedelta(days=place) for place in range(count))
+    return [Session(at.date(), at, at + timedelta(hours=6, minutes=30)) for at in opens]
+
+
+def end(place: int, equity: Decimal | None) -> SessionEnd:
+    at = FIRST + timedelta(days=place, hours=6)
+    return SessionEnd(at.date(), equity, None if equity is None else at, {}, None)
+
+
+def history(*ends: SessionEnd, cash: str = "1000", **changed: object) -> History:
+    return History("A1", "sandbox", FIRST - timedelta(hours=1), D(cash), ends=ends, **changed)  # type: ignore[arg-type]
+
+
+def day(place: int) -> date:
+    return (FIRST + timedelta(days=place)).date()
+
+
+def test_the_first_return_is_from_the_opening_of_the_books() -> None:
+    found = path(history(end(0, D(1100)), end(1, D(990))), [], sessions(2))
+    assert found.returns == pytest.approx((0.1, -0.1))
+    assert found.start is not None
+    assert found.start.is_start
+    assert (found.sessions, found.missing, found.per_year) == ((day(0), day(1)), (), 252)
+
+
+def test_a_session_that_nobody_saw_is_named_and_the_next_return_covers_it() -> None:
+    found = path(history(end(0, D(1000)), end(1, None), end(3, D(1210))), [], sessions(4))
+    assert found.returns == pytest.approx((0.0, 0.21))
+    assert found.missing == (day(1), day(2))
+    assert found.per_year == pytest.approx(252 / 2)
+    assert found.years == pytest.approx(4 / 252)
+
+
+def test_a_span_begins_at_the_end_of_the_session_before_it() -> None:
+    past = history(end(0, D(1100)), end(1, D(990)), end(2, D(1089)), end(3, D(1000)))
+    found = path(past, [], sessions(4), Days(day(2), day(2)))
+    assert found.returns == pytest.approx((0.1,))
+    assert found.sessions == (day(2),)
+    assert path(past, [], sessions(4), Days(day(9))).steps == ()
+    assert path(past, [], sessions(4), Days(None, day(-5))) == Path(None, (), (), ())
+
+
+def test_books_opened_after_a_close_don_t_cover_that_session() -> None:
+    past = History("A1", "paper", FIRST + timedelta(hours=7), D(1000), ends=(end(1, D(1010)),))
+    assert path(past, [], sessions(2)).sessions == (day(1),)
+
+
+@pytest.mark.parametrize("origin", [Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER])
+def test_the_opening_cash_of_an_account_that_held_shares_is_no_equity(origin: Origin) -> None:
+    past = history(end(0, D(1500)), end(1, D(1650)), fills=(replace(fill(1), origin=origin),))
+    assert path(past, [], sessions(2)).returns == pytest.approx((0.1,))
+    past = history(end(0, D(1500)), end(1, D(1650)), acknowledged={"IBM": D(5)})
+    assert path(past, [], sessions(2)).returns == pytest.approx((0.1,))
+
+
+def test_nothing_is_earned_on_an_empty_account() -> None:
+    deposit = Transfer(FIRST + timedelta(hours=1), D(1000))
+    found = path(history(end(0, D(1000)), end(1, D(1010)), cash="0"), [deposit], sessions(2))
+    assert [step.value for step in found.steps] == [None, pytest.approx(0.01)]
+    assert found.returns == pytest.approx((0.01,))
+
+
+RETURNS = st.lists(st.integers(-300, 300).map(lambda bps: D(bps) / 10_000), min_size=1, max_size=20)
+FLOWS = st.lists(st.integers(-200, 500).map(D), min_size=20, max_size=20)
+
+
+def played(returns: list[Decimal], flows: list[Decimal], cash: Decimal) -> tuple[History, list[Transfer]]:
+    """Return an account that earns these returns, and whose owner moves amounts before each session's end."""
+    equity, ends, moved = cash, list[SessionEnd](), list[Transfer]()
+    for place, (value, flow) in enumerate(zip(returns, flows, strict=False)):
+        equity = equity * (1 + value) + flow
+        ends.append(end(place, equity))
+        moved.append(Transfer(FIRST + timedelta(days=place, hours=2), flow))
+    return history(*ends, cash=str(cash)), moved
+
+
+@given(RETURNS, FLOWS)
+def test_transfers_change_no_return(returns: list[Decimal], flows: list[Decimal]) -> None:
+    past, moved = played(returns, flows, D(100_000))
+    assert path(past, moved, sessions(20)).returns == pytest.approx([float(each) for each in returns], abs=1e-12)
+
+
+@given(RETURNS, FLOWS, st.integers(1, 1000).map(D))
+def test_the_size_of_an_account_changes_no_return(returns: list[Decimal], flows: list[Decimal], size: Decimal) -> None:
+    none = [D(0)] * len(flows)
+    small, large = played(returns, none, D(100)), played(returns, none, 100 * size)
+    found = [path(past, moved, sessions(20)).returns for past, moved in (small, large)]
+    assert found[0] == pytest.approx(found[1], abs=1e-12)

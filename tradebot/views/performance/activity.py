@@ -1,0 +1,72 @@
+"""How much an account was invested and traded, and what that cost."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.model.origin import Origin
+from tradebot.model.position import OwnedFill
+from tradebot.views.performance.lots import ClosedLot, OpenLot, closed_lots, open_lots
+from tradebot.views.performance.market_time import MarketTime
+from tradebot.views.performance.returns import Path
+
+_ZERO = Decimal(0)
+
+
+class Held(NamedTuple):
+    """A piece of a position while it was held: its cost in USD, positive if long, and from when to when."""
+
+    cost_usd: float
+    start: datetime
+    end: datetime
+
+
+class Exposure(NamedTuple):
+    """The average exposure at cost over the time in which the exchange was open, as fractions of average equity.
+
+    `gross` adds up long and short positions, `net` is long less short.
+    """
+
+    gross: float
+    net: float
+
+
+def exposure(fills: Sequence[OwnedFill], path: Path, market: MarketTime) -> Exposure | None:
+    """Return the average exposure along a path; None if there is no equity, no open time, or an unknown session."""
+    average = average_equity(path)
+    if path.start is None or not path.steps or average is None:
+        return None
+    start, end = path.start.at, path.steps[-1].after.at
+    whole = market.between_s(start, end)
+    if not whole:
+        return None
+    gross = net = 0.0
+    for piece in _pieces(fills, end):
+        first, last = max(piece.start, start), min(piece.end, end)
+        weighted = piece.cost_usd * (market.between_s(first, last) or 0.0) if first < last else 0.0
+        gross, net = gross + abs(weighted), net + weighted
+    return Exposure(gross / whole / average, net / whole / average)
+
+
+def average_equity(path: Path) -> float | None:
+    """Return the mean of the equities at the two ends of each step, in USD; None if it isn't above zero."""
+    ends = [float(step.before.equity_usd + step.after.equity_usd) / 2 for step in path.steps]
+    average = sum(ends) / len(ends) if ends else 0.0
+    return average if average > 0 else None
+
+
+def _pieces(fills: Sequence[OwnedFill], end: datetime) -> list[Held]:
+    def held(lot: ClosedLot | OpenLot, until: datetime) -> Held:
+        return Held(float(lot.quantity * lot.entry_price) * lot.side.sign, lot.opened_at, until)
+
+    return [held(lot, lot.closed_at) for lot in closed_lots(fills)] + [held(lot, end) for lot in open_lots(fills)]
+
+
+def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
+    """Return the value of all executions at the broker along a path, bought and sold, in USD."""
+    if path.start is None or not path.steps:
+        return _ZERO
+    start, end = path.start.at, path.steps[-1].after.at
+    executed = (each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end)
+    return sum((fill.quantity * fill.price for fill in executed), _ZERO)

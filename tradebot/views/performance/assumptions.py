@@ -1,0 +1,114 @@
+"""What the blocks of a report assume, and what isn't known, in sentences."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import groupby
+
+from tradebot.text import counted, counted_kind
+from tradebot.views.performance.activity import Exposure
+from tradebot.views.performance.curve import Benchmark, Rates
+from tradebot.views.performance.fees import ASSUMPTION
+from tradebot.views.performance.report import Block, Figure
+from tradebot.views.performance.returns import Path
+
+NAMES = {"CAGR", "Sharpe ratio", "PSR", "MinTRL", "Sortino ratio", "Calmar ratio"}
+NAMED = 5
+"""So many missing sessions are named; of more, only the number and the first ones."""
+
+
+def assumptions(
+    path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None
+) -> Mapping[Block, tuple[str, ...]]:
+    """Return the assumptions of each block that has any of its own."""
+    return {
+        Block.CURVE: tuple(_of_curve(path, benchmark, rates, exposed)),
+        Block.RETURNS: tuple(_of_returns(path, rates)),
+        Block.MONTHS: ("A return counts in the month in which it ended.",),
+        Block.DRAWDOWNS: ("Drawdowns are between ends of sessions; within a session the account may have been lower.",),
+        Block.ACTIVITY: (
+            "Exposure is what long and short positions cost, over the time in which the exchange was open, as a share "
+            "of the average equity. Turnover is half of what was bought and sold, over the average equity. Slippage is "
+            "against the midpoint of bid and ask; a cost is positive.",
+        ),
+        Block.TRADES: (
+            "A trade counts once, when it is closed, and after fees. Payoff is the average win over the average loss, "
+            "and the profit factor all wins over all losses.",
+            ASSUMPTION,
+        ),
+        Block.ATTRIBUTION: ("Each of these tables adds up to the same profit.",),
+        Block.REFUSALS: (
+            "A refused trade is entered at the open of the next minute's bar and held until the close, before costs.",
+        ),
+    }
+
+
+def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None) -> Iterator[str]:
+    yield "The curve is of the equity that the broker reported when a pass last looked in each session."
+    if any(step.transfers_usd for step in path.steps):
+        yield (
+            "What you move in or out is no return. It counts at the end of its session, so nothing is earned on it "
+            "that day."
+        )
+    if benchmark.closes:
+        yield (
+            f"{benchmark.symbol} is held from the first session on, with dividends, without costs and taxes. At equal "
+            "leverage it "
+            + (
+                f"is {exposed.gross:.0%} of equity each session, the account's average exposure, and the rest is cash."
+                if exposed
+                else "isn't shown, because the account's average exposure isn't known."
+            )
+        )
+    if rates.cash_yearly:
+        yield f"Cash earns {rates.cash_yearly:.2%} per year, as report.cash_rate says."
+    else:
+        yield "Cash earns nothing, because report.cash_rate isn't set."
+
+
+def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
+    if path.steps:
+        yield (
+            f"Figures per year count the returns that there are: {counted(len(path.steps), 'return')} in "
+            f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of 252 sessions."
+        )
+    above = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
+    yield (
+        f"Sharpe and Sortino ratios are of returns above {above}. PSR is the chance that the true Sharpe ratio is "
+        "above 0, and MinTRL how many sessions like these it takes to show that (Bailey and López de Prado, 2012)."
+    )
+    yield (
+        "Intervals are 95%. They take sessions as independent of each other, and the future as like the past. The one "
+        "of the Sharpe ratio allows for skewness and fat tails (Mertens, 2002)."
+    )
+    if path.missing:
+        yield _missing(path.missing)
+
+
+def _missing(days: Sequence[date]) -> str:
+    shown = _and([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
+    return (
+        f"Nobody looked at the account in {counted(len(days), 'session')} ({shown}); the next return covers "
+        f"{'it' if len(days) == 1 else 'them'} too."
+    )
+
+
+def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
+    """Yield what figures lack, a sentence for each kind of observation: how many there are, and how many it takes."""
+    lacking = sorted((each for each in figures if each.lacks), key=lambda each: (each.of, each.needed))
+    for kind, group in groupby(lacking, key=lambda each: each.of):
+        rows = list(group)
+        by_need = groupby(rows, key=lambda each: each.needed)
+        needs = [f"{needed:,} for {_and([_within(each.label) for each in some])}" for needed, some in by_need]
+        most = max(each.observations for each in rows)
+        known = f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
+        yield f"{known}; it takes {', '.join(needs)}."
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _within(label: str) -> str:
+    """Return a label as it stands within a sentence, without what explains it."""
+    name = label.partition(",")[0].partition(" at ")[0]
+    return name if name in NAMES else name[0].lower() + name[1:]

@@ -1,0 +1,158 @@
+"""The curve of an account beside a benchmark and cash, and its months and years."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradebot.views.performance.report import CurvePoint, Drawdown, Month, Year
+from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path, Seen
+from tradebot.views.performance.statistics import below_peak, falls, growth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MONTHS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """The daily opens and closes of a benchmark by date, in USD per share, adjusted for splits and dividends."""
+
+    symbol: str
+    closes: Mapping[date, float] = field(default_factory=dict)
+    opens: Mapping[date, float] = field(default_factory=dict)
+
+    def price(self, seen: Seen, covered: Sequence[date]) -> float | None:
+        """Return its price when the account was seen: the session's close, or the first open for new books."""
+        if not seen.is_start:
+            return self.closes.get(seen.session)
+        return self.opens.get(covered[0]) if covered else None
+
+
+class Rates(NamedTuple):
+    """What money earns besides the account: `cash_yearly` is a fraction per year of 252 sessions.
+
+    `leverage` is the share of equity that the leveled benchmark holds; None if it isn't known.
+    """
+
+    cash_yearly: float = 0.0
+    leverage: float | None = None
+
+    def cash(self, sessions: int) -> float:
+        """Return what cash earns over some sessions, as a fraction."""
+        grown: float = (1 + self.cash_yearly) ** (sessions / SESSIONS_PER_YEAR)
+        return grown - 1
+
+
+def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
+    """Return a row for each step of a path: its date, its returns and how many sessions it covers.
+
+    The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions; NaN where one isn't known. A
+    benchmark without a price on a day has its return on the next day that has one.
+    """
+    import pandas as pd
+
+    assert path.start is not None, "a path without a step has no frame"
+    seen = [path.start, *(step.after for step in path.steps)]
+    rows = pd.DataFrame({"session": [each.session for each in seen]})
+    rows["year"], rows["month"] = [d.year for d in rows["session"]], [d.month for d in rows["session"]]
+    rows["value"] = [float("nan"), *(_number(step.value) for step in path.steps)]
+    rows["price"] = [_number(benchmark.price(each, path.sessions)) for each in seen]
+    reached = [_reached(each, path) for each in seen]
+    rows["cash"] = [float("nan"), *(rates.cash(now - then) for then, now in pairwise(reached))]
+    known = rows["price"].ffill()
+    rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
+    leverage = float("nan") if rates.leverage is None else rates.leverage
+    rows["leveled"] = leverage * rows["benchmark"] + (1 - leverage) * rows["cash"]
+    return rows
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _reached(seen: Seen, path: Path) -> int:
+    """Return how many sessions of a path were over when the account was seen."""
+    return 0 if seen.is_start else sum(1 for day in path.sessions if day <= seen.session)
+
+
+def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:
+    """Return the curve of a path and its frame, oldest first."""
+    if path.start is None:
+        return ()
+    index = growth(step.value or 0.0 for step in path.steps)
+    under = below_peak(index)
+    of_benchmark, leveled, cash = (_grown(rows, name) for name in ("benchmark", "leveled", "cash"))
+    moved = [Decimal(0), *(step.transfers_usd for step in path.steps)]
+    return tuple(
+        CurvePoint(
+            session=seen.session,
+            at=seen.at,
+            is_start=seen.is_start,
+            equity_usd=seen.equity_usd,
+            transfers_usd=moved[place],
+            index=index[place],
+            drawdown=under[place],
+            benchmark=of_benchmark[place],
+            benchmark_leveled=leveled[place],
+            cash=cash[place] or 1.0,
+        )
+        for place, seen in enumerate([path.start, *(step.after for step in path.steps)])
+    )
+
+
+def _grown(rows: "pd.DataFrame", name: str) -> list[float | None]:
+    """Return the index of a column of returns, None where there is no price; all None without the first price."""
+    grown = (1 + rows[name].fillna(0)).cumprod()
+    if name != "cash":
+        grown = grown.where(rows["price"].notna())
+        if rows["price"].isna().iloc[0] or not rows[name].notna().any():
+            return [None] * len(rows)
+    return [None if value != value else float(value) for value in grown]
+
+
+def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
+    """Return the table of months by year, oldest first; a return counts in the month in which it ended."""
+    if not path.steps:
+        return ()
+    ended = rows.iloc[1:]
+    by_month = dict(_month(group) for _, group in ended.groupby(["year", "month"]))
+    return tuple(
+        Year(
+            int(year),
+            _compound(group["value"]),
+            _compound(group["benchmark"]),
+            tuple(by_month.get((year, month)) or Month(year, month, None, 0, None) for month in range(1, MONTHS + 1)),
+        )
+        for year, group in ended.groupby("year")
+    )
+
+
+def _month(rows: "pd.DataFrame") -> tuple[tuple[int, int], Month]:
+    year, month = int(rows["year"].iloc[0]), int(rows["month"].iloc[0])
+    known = int(rows["value"].notna().sum())
+    return (year, month), Month(year, month, _compound(rows["value"]), known, _compound(rows["benchmark"]))
+
+
+def _compound(returns: "pd.Series[float]") -> float | None:
+    """Return the growth of the known returns together, or None if none is known."""
+    known = returns.dropna()
+    return float((1 + known).prod() - 1) if len(known) else None
+
+
+def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
+    """Return the deepest drawdowns of a curve, the deepest first, at most so many."""
+    days = [point.session for point in curve]
+    return tuple(
+        Drawdown(
+            depth=fall.depth,
+            from_session=days[fall.peak],
+            trough=days[fall.trough],
+            recovered=None if fall.recovered is None else days[fall.recovered],
+            sessions=(len(days) - 1 if fall.recovered is None else fall.recovered) - fall.peak,
+        )
+        for fall in falls([point.index for point in curve])[:most]
+    )

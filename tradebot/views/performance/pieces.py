@@ -1,0 +1,150 @@
+"""Profit in its smallest pieces: each has a day, a kind, an owner and a symbol, and together they are all profit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.candidate import Side
+from tradebot.model.cash import CashKind, CashMovement
+from tradebot.model.position import Key
+from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.day_ends import (
+    NOT_OURS,
+    DayEnd,
+    Gain,
+    Owner,
+    day_ends,
+    day_of,
+    former_names,
+    of_all_owners,
+)
+from tradebot.views.performance.fees import AnyLot, allotted
+from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import ClosedLot, OpenLot, closed_lots, open_lots
+
+ACCOUNT = "account"
+"""Where profit belongs that no position made: interest, and fees and dividends that no position explains."""
+_ZERO = Decimal(0)
+
+
+class Kind(StrEnum):
+    """What a piece of profit is; transfers are no profit, and are kept apart."""
+
+    REALIZED = "realized"
+    OPEN = "open"
+    FEES = "fees"
+    DIVIDENDS = "dividends"
+    INTEREST = "interest"
+    OTHER = "other"
+    TRANSFERS = "transfers"
+
+
+_CASH = {
+    CashKind.DIVIDEND: Kind.DIVIDENDS,
+    CashKind.INTEREST: Kind.INTEREST,
+    CashKind.TRANSFER: Kind.TRANSFERS,
+    CashKind.ADJUSTMENT: Kind.OTHER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of profit in signed USD.
+
+    `trade` names the position behind it, and `lot` is what was closed; None if there is none. `ended` is True for the
+    piece that ended a position of the bot's.
+    """
+
+    day: date
+    kind: Kind
+    usd: Decimal
+    strategy: str = ACCOUNT
+    symbol: str = ACCOUNT
+    trade: Key | None = None
+    side: Side | None = None
+    lot: ClosedLot | None = None
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """All profit of an account in pieces, and the account at the end of each day."""
+
+    history: History
+    ends: tuple[DayEnd, ...]
+    pieces: tuple[Piece, ...]
+
+
+def breakdown(history: History) -> Breakdown:
+    """Take an account's profit apart."""
+    ends, fills = day_ends(history), of_all_owners(history.fills)
+    closed, held = closed_lots(fills), open_lots(fills)
+    kinds = [(one, cash_kind(one)) for one in history.cash]
+    fees = [one for one, kind in kinds if kind is CashKind.FEE]
+    others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
+    pieces = (
+        *_realized(closed, held),
+        *_open(ends),
+        *_fees(fees, (*closed, *held)),
+        *_paid(others, ends, former_names(history)),
+    )
+    return Breakdown(history, ends, pieces)
+
+
+def _realized(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> Iterator[Piece]:
+    """Yield what each lot made when it was closed, on the day it was."""
+    last = {_trip(lot): lot for lot in closed}
+    ends = {id(lot) for trip, lot in last.items() if lot.strategy != NOT_OURS and trip not in set(map(_trip, held))}
+    for lot in closed:
+        yield Piece(
+            day=day_of(lot.closed_at),
+            kind=Kind.REALIZED,
+            usd=lot.gross_usd,
+            strategy=lot.strategy,
+            symbol=lot.symbol,
+            trade=lot.trade,
+            side=lot.side,
+            lot=lot,
+            ended=id(lot) in ends,
+        )
+
+
+def _trip(lot: AnyLot) -> tuple[str, str, int]:
+    return lot.strategy, lot.symbol, lot.trip
+
+
+def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
+    """Yield by how much the gain of each open position changed each day."""
+    before = dict[Key, Gain]()
+    for end in ends:
+        now = {gain.trade: gain for gain in end.gains}
+        for trade, gain in {**before, **now}.items():
+            change = (now[trade].usd if trade in now else _ZERO) - (before[trade].usd if trade in before else _ZERO)
+            if change:
+                yield Piece(end.day, Kind.OPEN, change, *gain.owner, trade, gain.side)
+        before = now
+
+
+def _fees(fees: Sequence[CashMovement], lots: Sequence[AnyLot]) -> Iterator[Piece]:
+    """Yield each lot's share of each fee, on the day of the fee, and the fees that no sale explains."""
+    found = allotted(fees, lots)
+    for share in found.shares:
+        lot = lots[share.lot]
+        closed = lot if isinstance(lot, ClosedLot) else None
+        yield Piece(day_of(share.fee.at), Kind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
+    for fee in found.left:
+        yield Piece(day_of(fee.at), Kind.FEES, fee.amount_usd)
+
+
+def _paid(
+    movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd], names: Mapping[Owner, Sequence[str]]
+) -> Iterator[Piece]:
+    """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""
+    held = {end.day: end.held for end in ends}
+    for one, kind in movements:
+        day = day_of(one.at)
+        owners = [owner for owner in held[day] if one.symbol in (owner[1], *names.get(owner, ()))]
+        owner = owners[0] if len(owners) == 1 else (ACCOUNT, one.symbol or ACCOUNT)
+        yield Piece(day, kind, one.amount_usd, *owner)

@@ -1,0 +1,274 @@
+"""Profit and loss of any days by day, week, month, strategy, symbol, hour, exit reason, or entry component."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.candidate import Side
+from tradebot.model.kind import NEW_YORK
+from tradebot.model.position import Kept
+from tradebot.views.performance.day_ends import NOT_OURS, DayEnd, value_at
+from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.pieces import ACCOUNT, Breakdown, Kind, Piece
+from tradebot.views.performance.reasons import rule_of, why_closed
+
+HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
+"""Names of rows: gains of open positions, which have no exit yet; what wasn't recorded; and entries whose components
+all pointed the other way, or nowhere."""
+CENT = Decimal("0.01")
+_ZERO = Decimal(0)
+
+
+class Cut(StrEnum):
+    """By what profit is divided into rows."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    STRATEGY = "strategy"
+    SYMBOL = "symbol"
+    HOUR = "hour"
+    REASON = "reason"
+    COMPONENT = "component"
+
+
+IN_TIME = frozenset({Cut.DAY, Cut.WEEK, Cut.MONTH})
+"""Cuts whose rows are spans of days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A part of the profit, in signed USD, by what it is made of.
+
+    `realized_usd` is what closed lots made before fees, `open_usd` by how much the gain of open positions changed.
+    `trades_closed` counts the bot's positions that ended. `unpriced` are symbols without a price at the end of the
+    row's days: what they gained meanwhile stands in the row of the day on which a price was seen again.
+    """
+
+    name: str
+    realized_usd: Decimal
+    open_usd: Decimal
+    fees_usd: Decimal
+    dividends_usd: Decimal
+    interest_usd: Decimal
+    other_usd: Decimal
+    total_usd: Decimal
+    trades_closed: int
+    unpriced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The last equity that the broker reported, and what the books say of the same moment, in USD.
+
+    The difference is what the broker's equity is above that of the books, to the cent. `held` counts the positions
+    that both value; `unpriced` are the symbols that the books value at their cost, and `left_out` the shares that the
+    broker values and the books don't.
+    """
+
+    at: datetime
+    broker_usd: Decimal
+    books_usd: Decimal
+    difference_usd: Decimal
+    held: int
+    unpriced: tuple[str, ...]
+    left_out: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Pnl:
+    """Profit and loss of some days, by rows that add up to `total`.
+
+    `first` and `last` are the first and the last of these days of which something is known; None if there is none. The
+    account's value before and after is cash plus positions, in USD; the change less the transfers is the total. Both
+    values are None if nothing is known of these days, or if only a strategy or a symbol was asked for.
+    """
+
+    by: str
+    first: date | None
+    last: date | None
+    rows: tuple[Row, ...]
+    total: Row
+    transfers_usd: Decimal
+    before_usd: Decimal | None
+    after_usd: Decimal | None
+    compared: Compared | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which pieces of the profit are asked for: days, and one strategy or one symbol if they are named."""
+
+    days: Days = EVER
+    strategy: str | None = None
+    symbol: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Return True if these are all pieces of their days."""
+        return self.strategy is None and self.symbol is None
+
+    def has(self, piece: Piece) -> bool:
+        """Return True if a piece is asked for."""
+        return (
+            self.strategy in (None, piece.strategy)
+            and self.symbol in (None, piece.symbol)
+            and self.days.includes(piece.day)
+        )
+
+
+ALL = Choice()
+
+
+def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
+    """Return the profit and loss that is asked for, in rows."""
+    ends = [end for end in known.ends if choice.days.includes(end.day)]
+    chosen = [piece for piece in known.pieces if choice.has(piece)]
+    profit, name_of = [piece for piece in chosen if piece.kind is not Kind.TRANSFERS], _Namer(known).of(by)
+    rows = {name: list[Piece]() for name in map(_day_names(by), ends)} if by in IN_TIME and choice.whole else {}
+    for piece in profit:
+        rows.setdefault(name_of(piece), []).append(piece)
+    unpriced = _unpriced(by, ends, choice)
+    found = [_row(name, pieces, unpriced.get(name, ())) for name, pieces in rows.items()]
+    before, after = _values(known, ends) if choice.whole else (None, None)
+    return Pnl(
+        by=by.value,
+        first=ends[0].day if ends else None,
+        last=ends[-1].day if ends else None,
+        rows=tuple(sorted(found, key=lambda row: _place(by, row))),
+        total=_row("total", profit, _of_choice(ends[-1:], choice)),
+        transfers_usd=sum((piece.usd for piece in chosen if piece.kind is Kind.TRANSFERS), _ZERO),
+        before_usd=before,
+        after_usd=after,
+        compared=_compared(known, choice) if choice.whole else None,
+    )
+
+
+def _values(known: Breakdown, ends: Sequence[DayEnd]) -> tuple[Decimal | None, Decimal | None]:
+    """Return the account's value before the first of these days and at the end of the last, in USD."""
+    if not ends:
+        return None, None
+    before = next((end.value_usd for end in reversed(known.ends) if end.day < ends[0].day), None)
+    return known.history.opening_cash if before is None else before, ends[-1].value_usd
+
+
+def _compared(known: Breakdown, choice: Choice) -> Compared | None:
+    ends = (end for end in reversed(known.history.ends) if choice.days.includes(end.session))
+    for end in ends:
+        if end.equity is not None and end.equity_at is not None:
+            books = value_at(known.history, end.equity_at, end.marks)
+            return Compared(
+                at=end.equity_at,
+                broker_usd=end.equity,
+                books_usd=books.value_usd,
+                difference_usd=(end.equity - books.value_usd).quantize(CENT) + _ZERO,
+                held=len(books.gains),
+                unpriced=tuple(sorted(books.unpriced)),
+                left_out={symbol: shares for symbol, shares in known.history.acknowledged.items() if shares},
+            )
+    return None
+
+
+def _unpriced(by: Cut, ends: Iterable[DayEnd], choice: Choice) -> Mapping[str, tuple[str, ...]]:
+    """Return the symbols without a price at the end of each row's last day, if the rows are spans of days."""
+    name = _day_names(by)
+    return {name(end): _of_choice([end], choice) for end in ends} if by in IN_TIME else {}
+
+
+def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:
+    return tuple(sorted(s for end in ends for s in end.unpriced if choice.symbol in (None, s)))
+
+
+def _row(name: str, pieces: Iterable[Piece], unpriced: tuple[str, ...]) -> Row:
+    sums, trades = dict.fromkeys(Kind, _ZERO), 0
+    for piece in pieces:
+        sums[piece.kind] += piece.usd
+        trades += piece.ended
+    return Row(
+        name=name,
+        realized_usd=sums[Kind.REALIZED],
+        open_usd=sums[Kind.OPEN],
+        fees_usd=sums[Kind.FEES],
+        dividends_usd=sums[Kind.DIVIDENDS],
+        interest_usd=sums[Kind.INTEREST],
+        other_usd=sums[Kind.OTHER],
+        total_usd=sum(sums.values(), _ZERO),
+        trades_closed=trades,
+        unpriced=unpriced,
+    )
+
+
+_LAST = (HELD, NONE_AGREED, NOT_KNOWN, NOT_OURS, ACCOUNT)
+"""Rows that stand below the others, in this order."""
+
+
+def _place(by: Cut, row: Row) -> tuple[int, Decimal, str]:
+    """Return where a row stands: times in their order, others from the best to the worst, and what has no name last."""
+    last = _LAST.index(row.name) + 1 if row.name in _LAST else 0
+    return last, _ZERO if by in IN_TIME or by is Cut.HOUR else -row.total_usd, row.name
+
+
+def _day_name(by: Cut, day: date) -> str:
+    year, week, _ = day.isocalendar()
+    return {Cut.WEEK: f"{year}-W{week:02}", Cut.MONTH: f"{day:%Y-%m}"}.get(by, day.isoformat())
+
+
+def _day_names(by: Cut) -> "Callable[[Piece | DayEnd], str]":
+    return lambda one: _day_name(by, one.day)
+
+
+class _Namer:
+    """Names the row of each piece; what is behind an order or a position is looked up once."""
+
+    def __init__(self, known: Breakdown) -> None:
+        self._history = known.history
+        self._reasons: dict[str, str] = {}
+        self._components: dict[object, str] = {}
+
+    def of(self, by: Cut) -> Callable[[Piece], str]:
+        """Return what names a piece's row."""
+        names: Mapping[Cut, Callable[[Piece], str]] = {
+            Cut.STRATEGY: lambda piece: piece.strategy,
+            Cut.SYMBOL: lambda piece: piece.symbol,
+            Cut.HOUR: self._hour,
+            Cut.REASON: self._reason,
+            Cut.COMPONENT: self._component,
+        }
+        return names.get(by) or _day_names(by)
+
+    def _hour(self, piece: Piece) -> str:
+        if piece.lot is None:
+            return ACCOUNT if piece.trade is None else HELD
+        return f"{piece.lot.closed_at.astimezone(NEW_YORK):%H}:00"
+
+    def _reason(self, piece: Piece) -> str:
+        if piece.strategy == NOT_OURS:
+            return NOT_OURS
+        if piece.lot is None:
+            return ACCOUNT if piece.trade is None else HELD
+        known = self._reasons.get(piece.lot.exit_fill)
+        if known is None:
+            known = self._reasons[piece.lot.exit_fill] = rule_of(why_closed(piece.lot, self._history.sent))
+        return known
+
+    def _component(self, piece: Piece) -> str:
+        if piece.strategy == NOT_OURS:
+            return NOT_OURS
+        if piece.trade is None or piece.side is None:
+            return ACCOUNT
+        known = self._components.get(piece.trade)
+        if known is None:
+            kept = self._history.kept.get(piece.trade, Kept())
+            known = self._components[piece.trade] = entry_component(kept, piece.side)
+        return known
+
+
+def entry_component(kept: Kept, side: Side) -> str:
+    """Return the component of an entry's score that spoke for its direction most: the largest value times weight."""
+    spoke = [(one.value * one.weight * side.sign, one.name) for one in kept.components if one.value is not None]
+    if not spoke:
+        return NOT_KNOWN
+    most, name = max(spoke)
+    return name if most > 0 else NONE_AGREED

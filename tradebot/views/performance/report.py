@@ -1,0 +1,274 @@
+"""What a report of performance says: figures with their intervals, the curve, months, drawdowns, trades."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Block(StrEnum):
+    """A part of the report, which has assumptions of its own."""
+
+    EARNED = "earned"
+    CURVE = "curve"
+    RETURNS = "returns"
+    MONTHS = "months"
+    DRAWDOWNS = "drawdowns"
+    ACTIVITY = "activity"
+    TRADES = "trades"
+    ATTRIBUTION = "attribution"
+    REFUSALS = "refusals"
+
+
+class Unit(StrEnum):
+    """What a figure counts. FRACTION is of a whole: 0.05 is five percent. A YEARLY fraction is per year."""
+
+    FRACTION = "fraction"
+    YEARLY = "fraction per year"
+    RATIO = "ratio"
+    SESSIONS = "sessions"
+    USD = "USD"
+    SECONDS = "seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of the report, or why there is none.
+
+    `name` is for programs and `label` for people. The value comes from so many `observations` of a kind (`of`: returns,
+    trades, wins and losses); it is None if there are fewer than `needed`, or if it has no value, and then `note` says
+    why. `low` and `high` bound its 95% interval; they are None if it has none.
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    value: float | None
+    observations: int
+    needed: int
+    of: str
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Return True if the figure has a value."""
+        return self.value is not None
+
+    @property
+    def lacks(self) -> int:
+        """Return how many observations are missing."""
+        return max(self.needed - self.observations, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The account at the end of a session, or at the start of its books (`is_start`), with what to compare it with.
+
+    `transfers_usd` were moved in (positive) or out since the point before. The indexes begin at 1 and show growth
+    without transfers: `index` of the account, `benchmark` of the benchmark alone, `benchmark_leveled` of the benchmark
+    with the account's average exposure and the rest in cash, `cash` of cash. They are None where they aren't known.
+    `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
+    """
+
+    session: date
+    at: datetime
+    is_start: bool
+    equity_usd: Decimal
+    transfers_usd: Decimal
+    index: float
+    drawdown: float
+    benchmark: float | None
+    benchmark_leveled: float | None
+    cash: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A figure of the account beside that of the benchmark; `of` is the figure's name."""
+
+    of: str
+    account: Figure
+    benchmark: Figure
+    benchmark_leveled: Figure
+    cash: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """The return of one month as a fraction, from so many session returns; None if it has none."""
+
+    year: int
+    month: int
+    value: float | None
+    sessions: int
+    benchmark: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Year:
+    """The return of one year as a fraction, and of its months, January first; None for a month without a return."""
+
+    year: int
+    value: float | None
+    benchmark: float | None
+    months: tuple[Month, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawdown:
+    """A fall from a highest equity to a lowest, without transfers; `depth` is a fraction below zero.
+
+    `from_session` is the session of the peak. `recovered` is the first session at or above the peak again, or None if
+    it is still below. `sessions` counts those from the peak until then.
+    """
+
+    depth: float
+    from_session: date
+    trough: date
+    recovered: date | None
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What the account earned between its value at the start and at the end of the span, in USD, to the cent.
+
+    `profit_usd` is the change of its value without transfers. It is realized + open + fees + dividends + interest +
+    other, each signed: what is paid is negative. The values are None for a part of the account, or
+    if nothing is known.
+    """
+
+    start_usd: Decimal | None
+    end_usd: Decimal | None
+    transfers_usd: Decimal
+    profit_usd: Decimal
+    realized_usd: Decimal
+    open_usd: Decimal
+    fees_usd: Decimal
+    dividends_usd: Decimal
+    interest_usd: Decimal
+    other_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CutRow:
+    """What one strategy, symbol or reason contributed, in USD; `trades` counts the round trips that ended."""
+
+    name: str
+    trades: int
+    realized_usd: Decimal
+    open_usd: Decimal
+    fees_usd: Decimal
+    dividends_usd: Decimal
+    interest_usd: Decimal
+    other_usd: Decimal
+    total_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The whole profit, divided by strategy, symbol, exit reason …; the rows add up to `total_usd`.
+
+    `by` is the word of `tradebot pnl --by`, and `label` is for people.
+    """
+
+    by: str
+    label: str
+    rows: tuple[CutRow, ...]
+    total_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalsWorth:
+    """What the trades that one strategy's gates refused would have made until the close, net of the benchmark.
+
+    `sentence` says it in words. The USD are with `stake_usd` in each trade; the interval is 95%, and None if there are
+    too few sessions.
+    """
+
+    strategy: str
+    trades: int
+    sessions: int
+    usd: float
+    low_usd: float | None
+    high_usd: float | None
+    stake_usd: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRow:
+    """One round trip, or a position that is still open (`closed_at` is None and the amounts are of what is closed).
+
+    `id` is its name for `tradebot trades`. `fees_usd` is its share of the days' fees (a charge is negative), and
+    `net_usd` is the gross with it. `fraction` is the profit before fees as a fraction of what was paid for the closed
+    shares, and `r` the net profit as a multiple of the initial risk; None if it isn't known.
+    """
+
+    id: str
+    strategy: str
+    symbol: str
+    side: str
+    opened_at: datetime
+    closed_at: datetime | None
+    quantity: Decimal
+    entry_price: Decimal
+    exit_price: Decimal | None
+    gross_usd: Decimal
+    fees_usd: Decimal
+    net_usd: Decimal
+    fraction: float | None
+    r: float | None
+    reasons: tuple[str, ...]
+    entry_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """The performance of one account's books.
+
+    `label` tells accounts of one report apart. `missing` are sessions of the span whose end nobody saw; the next return
+    then covers them too. `returns` are figures of the account's returns, and `activity` those of its trading; the
+    `comparisons` set some of them beside the benchmark and cash. `unknown` says in sentences what isn't known, and how
+    much it takes. `assumptions` stand under each block.
+    """
+
+    label: str
+    account: str
+    mode: str
+    from_session: date | None
+    to_session: date | None
+    sessions: int
+    missing: tuple[date, ...]
+    benchmark: str | None
+    earned: Earned
+    curve: tuple[CurvePoint, ...]
+    returns: tuple[Figure, ...]
+    comparisons: tuple[Comparison, ...]
+    years: tuple[Year, ...]
+    drawdowns: tuple[Drawdown, ...]
+    activity: tuple[Figure, ...]
+    trade_figures: tuple[Figure, ...]
+    trades: tuple[TradeRow, ...]
+    cuts: tuple[Cut, ...]
+    refusals: tuple[RefusalsWorth, ...]
+    unknown: tuple[str, ...]
+    assumptions: Mapping[Block, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report of one account, or of two side by side, with what was asked for.
+
+    With a `strategy` or a `symbol`, profit, trades and attribution are only theirs; the rest is the whole account's.
+    """
+
+    at: datetime | None
+    from_date: date | None
+    to_date: date | None
+    strategy: str | None
+    symbol: str | None
+    accounts: tuple[AccountReport, ...]

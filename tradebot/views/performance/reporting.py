@@ -1,0 +1,112 @@
+"""Report an account's performance: put figures, curve, trades and assumptions together from its past."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from tradebot.model.bar import Session
+from tradebot.model.cash import CashKind
+from tradebot.model.origin import Origin
+from tradebot.views.performance import pnl
+from tradebot.views.performance.activity import exposure, traded_usd
+from tradebot.views.performance.activity_figures import activity_figures
+from tradebot.views.performance.assumptions import assumptions, what_is_lacking
+from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.choosing import Choice, chosen
+from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
+from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.history import History
+from tradebot.views.performance.market_time import MarketTime
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.report import AccountReport, Block, RefusalsWorth
+from tradebot.views.performance.report_profit import PROFIT, cuts_of, earned_in, what_differs
+from tradebot.views.performance.report_trades import report_trade, slippage_of
+from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
+from tradebot.views.performance.returns import Path, Transfer, path
+from tradebot.views.performance.trade_figures import trade_figures
+from tradebot.views.performance.trades import rows_of
+
+DEEPEST = 5
+"""How many drawdowns a report lists."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report of one account is made from, besides its past.
+
+    `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is what cash earns as a fraction
+    per year. `unknown` says in sentences what couldn't be read.
+    """
+
+    label: str
+    history: History
+    sessions: Sequence[Session]
+    benchmark: Benchmark
+    cash_yearly: float
+    refusals: tuple[RefusalsWorth, ...] = ()
+    days: Days = EVER
+    strategy: str | None = None
+    symbol: str | None = None
+    unknown: tuple[str, ...] = field(default=())
+
+
+def transfers(history: History) -> list[Transfer]:
+    """Return what the owner moved in and out, by what it did to the equity that the broker shows.
+
+    Adopted shares were in that equity before, so their adoption moves nothing.
+    """
+    return [
+        Transfer(each.at, each.amount_usd)
+        for each in history.cash
+        if cash_kind(each) is CashKind.TRANSFER and each.origin is not Origin.ADOPTION
+    ]
+
+
+def account_report(of: Material) -> AccountReport:
+    """Return the report of one account."""
+    market = MarketTime(of.sessions)
+    trips = chosen(rows_of(of.history, market).trades, Choice(of.days, of.strategy, of.symbol))
+    known, choice = breakdown(of.history), pnl.Choice(of.days, of.strategy, of.symbol)
+    trades = tuple(map(report_trade, trips))
+    way = path(of.history, transfers(of.history), of.sessions, of.days)
+    exposed = exposure(of.history.fills, way, market)
+    rates = Rates(of.cash_yearly, exposed.gross if exposed else None)
+    rows = frame(way, of.benchmark, rates) if way.steps else None
+    curve = points(way, rows) if rows is not None else ()
+    returns = return_figures(returns_of(way.returns, way, rates))
+    fees_usd = -earned_in(known, pnl.Choice(of.days)).fees_usd
+    traded = traded_usd(of.history.fills, way)
+    activity = activity_figures(way, exposed, traded, fees_usd, slippage_of(trips))
+    of_trades = trade_figures(trades)
+    return AccountReport(
+        label=of.label,
+        account=of.history.account,
+        mode=of.history.mode,
+        from_session=way.sessions[0] if way.sessions else None,
+        to_session=way.sessions[-1] if way.sessions else None,
+        sessions=len(way.sessions),
+        missing=way.missing,
+        benchmark=of.benchmark.symbol if of.benchmark.closes else None,
+        earned=earned_in(known, choice),
+        curve=curve,
+        returns=returns,
+        comparisons=comparisons(way, rows, rates),
+        years=years(way, rows) if rows is not None else (),
+        drawdowns=drawdowns(curve, DEEPEST),
+        activity=activity,
+        trade_figures=of_trades,
+        trades=trades,
+        cuts=cuts_of(known, choice),
+        refusals=of.refusals,
+        unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades)), *of.unknown),
+        assumptions={
+            Block.EARNED: (PROFIT, *what_differs(known, choice)),
+            **assumptions(way, of.benchmark, rates, exposed),
+        },
+    )
+
+
+def _unseen(way: Path) -> tuple[str, ...]:
+    if way.steps:
+        return ()
+    return ("No session's equity is known in this span, so there is no curve and no return.",)

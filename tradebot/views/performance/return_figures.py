@@ -1,0 +1,148 @@
+"""Figures of returns: each with its interval, or with how many returns it would take."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradebot.auditing.intervals import LEVEL, fewest_sessions, t_quantile
+from tradebot.views.performance import statistics
+from tradebot.views.performance.curve import Rates
+from tradebot.views.performance.report import Comparison, Figure, Unit
+from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path
+from tradebot.views.performance.statistics import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+A_MONTH, A_QUARTER, A_YEAR = 21, 63, SESSIONS_PER_YEAR
+"""How many returns figures need. A month's volatility is off by a sixth (one standard error). A Sharpe ratio needs its
+skewness and kurtosis too, and from a quarter it is still off by 2. What is said per year needs a year."""
+RETURNS = "session returns"
+COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
+NO_SPREAD = "the returns don't vary"
+NO_LOSS = "no session lost"
+Value = Interval | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """Returns of one thing, oldest first, with how many of them a year has, and what cash earns over one of them."""
+
+    values: Sequence[float]
+    per_year: float
+    cash: float
+
+    @property
+    def years(self) -> float:
+        """Return the time that the returns cover, in years."""
+        return len(self.values) / self.per_year
+
+    @property
+    def excess(self) -> list[float]:
+        """Return the returns above those of cash."""
+        return statistics.excess(self.values, self.cash)
+
+
+def returns_of(values: Sequence[float], path: Path, rates: Rates) -> Returns:
+    """Return the returns of something that was seen as often as the account."""
+    return Returns(values, path.per_year, (1 + rates.cash_yearly) ** (1 / path.per_year) - 1)
+
+
+def return_figures(of: Returns) -> tuple[Figure, ...]:
+    """Return all figures of returns."""
+    return (
+        _figure(of, "total_return", "Return", Unit.FRACTION, 1, _total),
+        _figure(of, "cagr", "CAGR", Unit.YEARLY, A_YEAR, _cagr, "everything was lost"),
+        _figure(of, "mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), _mean, NO_SPREAD),
+        _figure(of, "volatility", "Volatility", Unit.YEARLY, A_MONTH, _volatility, NO_SPREAD),
+        _figure(of, "sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, _sharpe, NO_SPREAD),
+        _figure(of, "psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, _psr, NO_SPREAD),
+        _figure(
+            of,
+            "min_track_record",
+            "MinTRL at 95%",
+            Unit.SESSIONS,
+            A_QUARTER,
+            _track,
+            "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is",
+        ),
+        _figure(of, "sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, _sortino, NO_LOSS),
+        _figure(of, "max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, _drawdown),
+        _figure(of, "calmar", "Calmar ratio", Unit.RATIO, A_YEAR, _calmar, "there was no drawdown"),
+    )
+
+
+def _figure(
+    of: Returns, name: str, label: str, unit: Unit, needed: int, compute: Callable[[Returns], Value], why_not: str = ""
+) -> Figure:
+    count = len(of.values)
+    found = compute(of) if count >= needed else None
+    value, low, high = found if isinstance(found, Interval) else (found, None, None)
+    note = why_not if value is None and count >= needed else ""
+    return Figure(name, label, unit, value, count, needed, RETURNS, low, high, note)
+
+
+def _total(of: Returns) -> Value:
+    return statistics.total_return(of.values)
+
+
+def _cagr(of: Returns) -> Value:
+    value = statistics.cagr(of.values, of.years)
+    moments = statistics.shape(of.values)
+    if value is None or moments is None:
+        return value
+    bounds = statistics.yearly_interval(of.values, of.per_year)
+    return Interval(value, *bounds) if bounds else value
+
+
+def _mean(of: Returns) -> Value:
+    moments = statistics.shape(of.values)
+    if moments is None:
+        return None
+    half = t_quantile(1 - LEVEL, moments.observations - 1) * moments.deviation / moments.observations**0.5
+    return Interval(moments.mean, moments.mean - half, moments.mean + half)
+
+
+def _volatility(of: Returns) -> Value:
+    return statistics.volatility(of.values, of.per_year)
+
+
+def _sharpe(of: Returns) -> Value:
+    return statistics.sharpe(of.excess, of.per_year)
+
+
+def _psr(of: Returns) -> Value:
+    moments = statistics.shape(of.excess)
+    return statistics.probabilistic_sharpe(moments) if moments else None
+
+
+def _track(of: Returns) -> Value:
+    moments = statistics.shape(of.excess)
+    return statistics.minimum_track_record(moments) if moments else None
+
+
+def _sortino(of: Returns) -> Value:
+    return statistics.sortino(of.excess, of.per_year)
+
+
+def _drawdown(of: Returns) -> Value:
+    return statistics.max_drawdown(of.values)
+
+
+def _calmar(of: Returns) -> Value:
+    return statistics.calmar(of.values, of.years)
+
+
+def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
+    """Return some figures of the account beside those of the benchmark and of cash, from a path and its frame."""
+    columns = ("benchmark", "leveled", "cash")
+    found = {name: _known(rows, name) for name in columns}
+    account, *others = (
+        {figure.name: figure for figure in return_figures(returns_of(values, path, rates))}
+        for values in (path.returns, *(found[name] for name in columns))
+    )
+    return tuple(Comparison(name, account[name], *(other[name] for other in others)) for name in COMPARED)
+
+
+def _known(rows: "pd.DataFrame | None", name: str) -> list[float]:
+    return [] if rows is None else [float(value) for value in rows[name].dropna()]

@@ -1,0 +1,136 @@
+"""Returns of an account, session by session, without what its owner moved in or out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import NamedTuple
+
+from tradebot.model.bar import Session
+from tradebot.model.kind import NEW_YORK
+from tradebot.model.origin import Origin
+from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.history import History
+
+SESSIONS_PER_YEAR = 252
+"""Sessions in a nominal year; XNYS had 250 to 253 in each year since 2000."""
+FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
+"""Origins of fills for shares that may have been there before the books."""
+_ZERO = Decimal(0)
+
+
+class Seen(NamedTuple):
+    """The account's equity in USD, as it was last seen in a session, or when the books were opened (`is_start`)."""
+
+    session: date
+    at: datetime
+    equity_usd: Decimal
+    is_start: bool = False
+
+
+class Step(NamedTuple):
+    """The way from one sight of the account to the next one.
+
+    `value` is the return as a fraction. It is None if there was nothing to earn a return on: the equity before was zero
+    or less. `transfers_usd` is what the owner moved in (positive) or out in between.
+    """
+
+    before: Seen
+    after: Seen
+    transfers_usd: Decimal
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """An account's steps through a span, oldest first.
+
+    `start` is where the first step begins, or None if the account was never seen. `sessions` are the dates of the
+    exchange's sessions that the steps cover. `missing` are those among them whose end nobody saw; the step after then
+    covers them too.
+    """
+
+    start: Seen | None
+    steps: tuple[Step, ...]
+    sessions: tuple[date, ...]
+    missing: tuple[date, ...]
+
+    @property
+    def returns(self) -> tuple[float, ...]:
+        """Return the known returns, oldest first."""
+        return tuple(step.value for step in self.steps if step.value is not None)
+
+    @property
+    def per_year(self) -> float:
+        """Return how many returns a year has at the rate of this span; 252 if no session is missing."""
+        return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions) if self.sessions else SESSIONS_PER_YEAR
+
+    @property
+    def years(self) -> float:
+        """Return the length of the span in years of 252 sessions."""
+        return len(self.sessions) / SESSIONS_PER_YEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """An amount in USD that the owner moved into the account (positive) or out of it."""
+
+    at: datetime
+    amount_usd: Decimal
+
+
+def path(
+    history: History,
+    transfers: Sequence[Transfer],
+    sessions: Sequence[Session],
+    days: Days = EVER,
+) -> Path:
+    """Return the account's steps in a span of days.
+
+    `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
+    last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
+    """
+    seen = [each for each in _sights(history) if not days.is_after(each.session)]
+    before = [place for place, each in enumerate(seen) if days.first is not None and each.session < days.first]
+    within = seen[max(before, default=0) :]
+    if not within:
+        return Path(None, (), (), ())
+    steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
+    covered = tuple(_covered(within[0], within[-1], sessions))
+    known = {step.after.session for step in steps}
+    return Path(within[0], steps, covered, tuple(day for day in covered if day not in known))
+
+
+def _sights(history: History) -> Iterator[Seen]:
+    """Yield each sight of the account's equity, oldest first.
+
+    The opening counts if the account held nothing but cash then, because the books keep only the cash.
+    """
+    if history.opened_at is not None and not _held_shares(history):
+        yield Seen(
+            history.opened_at.astimezone(NEW_YORK).date(), history.opened_at, history.opening_cash, is_start=True
+        )
+    for end in sorted(history.ends, key=lambda end: end.session):
+        if end.equity is not None and end.equity_at is not None:
+            yield Seen(end.session, end.equity_at, end.equity)
+
+
+def _held_shares(history: History) -> bool:
+    """Return True if the account may have held shares when its books were opened: a person took some over."""
+    return bool(history.acknowledged) or any(owned.origin in FOUND for owned in history.fills)
+
+
+def _step(before: Seen, after: Seen, transfers: Sequence[Transfer]) -> Step:
+    moved = sum((each.amount_usd for each in transfers if before.at < each.at <= after.at), _ZERO)
+    earned = after.equity_usd - moved
+    value = float(earned / before.equity_usd) - 1 if before.equity_usd > 0 else None
+    return Step(before, after, moved, value)
+
+
+def _covered(start: Seen, end: Seen, sessions: Sequence[Session]) -> Iterator[date]:
+    """Yield the dates of the sessions that ended after the start, up to the last one seen."""
+    for session in sessions:
+        after = session.close > start.at if start.is_start else session.date > start.session
+        if after and session.date <= end.session:
+            yield session.date

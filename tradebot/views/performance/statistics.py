@@ -1,0 +1,207 @@
+"""Statistics of returns, with the source of each formula. Floats in, floats out; None where there is no value."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from math import exp, expm1, fsum, log1p, prod, sqrt
+from statistics import NormalDist, fmean, stdev
+from typing import NamedTuple
+
+from tradebot.auditing.intervals import t_quantile
+
+CONFIDENCE = 0.95
+_NORMAL = NormalDist()
+Z_95 = _NORMAL.inv_cdf((1 + CONFIDENCE) / 2)
+"""Standard errors to either side of a 95% interval."""
+ONE_SIDED = _NORMAL.inv_cdf(CONFIDENCE)
+
+
+class Interval(NamedTuple):
+    """An estimate with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Shape(NamedTuple):
+    """The mean, the standard deviation (of a sample), the skewness and the kurtosis (3 if normal) of returns."""
+
+    observations: int
+    mean: float
+    deviation: float
+    skewness: float
+    kurtosis: float
+
+
+def total_return(returns: Iterable[float]) -> float:
+    """Return the growth of all returns together, as a fraction."""
+    return prod(1 + each for each in returns) - 1
+
+
+def cagr(returns: Sequence[float], years: float) -> float | None:
+    """Return the compound annual growth rate, as a fraction; None if everything was lost, or there is no time."""
+    grown = total_return(returns) + 1
+    return grown ** (1 / years) - 1 if grown > 0 and years > 0 else None
+
+
+def shape(returns: Sequence[float]) -> Shape | None:
+    """Return the moments of returns; None if there are fewer than two, or if they don't vary.
+
+    Skewness and kurtosis are those of the population, as in Bailey and López de Prado (see `sharpe_error`).
+    """
+    if len(returns) < 2:
+        return None
+    mean, deviation = fmean(returns), stdev(returns)
+    second = fsum((each - mean) ** 2 for each in returns) / len(returns)
+    if second <= 0 or second**2 <= 0:
+        return None
+    third = fsum((each - mean) ** 3 for each in returns) / len(returns)
+    fourth = fsum((each - mean) ** 4 for each in returns) / len(returns)
+    return Shape(len(returns), mean, deviation, third / second**1.5, fourth / second**2)
+
+
+def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
+    """Return the standard deviation of returns (of a sample) per year; None if there is none.
+
+    The interval is by the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale:
+    Kendall and Stuart, The Advanced Theory of Statistics, volume 1, chapter 10.
+    """
+    found = shape(returns)
+    if found is None:
+        return None
+    half = Z_95 * sqrt(max(found.kurtosis - 1, 0) / (4 * found.observations))
+    value = found.deviation * sqrt(per_year)
+    return Interval(value, value * exp(-half), value * exp(half))
+
+
+def excess(returns: Iterable[float], cash: float) -> list[float]:
+    """Return returns above those of cash, given the return of cash over one of them."""
+    return [each - cash for each in returns]
+
+
+def sharpe(excesses: Sequence[float], per_year: float) -> Interval | None:
+    """Return the Sharpe ratio per year: mean over standard deviation (of a sample), times the root of returns per year.
+
+    Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21, 1994. The interval is by `sharpe_error`.
+    """
+    found = shape(excesses)
+    if found is None:
+        return None
+    ratio, error, scale = found.mean / found.deviation, sharpe_error(found), sqrt(per_year)
+    return Interval(ratio * scale, (ratio - Z_95 * error) * scale, (ratio + Z_95 * error) * scale)
+
+
+def sharpe_error(of: Shape) -> float:
+    """Return the standard error of a Sharpe ratio that isn't annualized.
+
+    It is sqrt((1 - skewness SR + (kurtosis - 1) / 4 SR²) / (n - 1)): Mertens, "Comments on variance of the IID
+    estimator in Lo (2002)", 2002; Bailey and López de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15,
+    2012. With normal returns it is that of Lo, "The Statistics of Sharpe Ratios", Financial Analysts Journal 58, 2002.
+    """
+    return sqrt(_spread(of) / (of.observations - 1))
+
+
+def _spread(of: Shape) -> float:
+    ratio = of.mean / of.deviation
+    return max(1 - of.skewness * ratio + (of.kurtosis - 1) / 4 * ratio**2, 0.0)
+
+
+def probabilistic_sharpe(of: Shape, against: float = 0.0) -> float | None:
+    """Return how probable it is that the true Sharpe ratio is above another one; neither is annualized.
+
+    PSR = Φ((SR - SR*) / standard error): Bailey and López de Prado, 2012, see `sharpe_error`.
+    """
+    error = sharpe_error(of)
+    return _NORMAL.cdf((of.mean / of.deviation - against) / error) if error else None
+
+
+def minimum_track_record(of: Shape, against: float = 0.0) -> float | None:
+    """Return how many returns it takes to say with 95% confidence that the true Sharpe ratio is above another one.
+
+    MinTRL = 1 + (1 - skewness SR + (kurtosis - 1) / 4 SR²) (z / (SR - SR*))²: Bailey and López de Prado, 2012. None if
+    the Sharpe ratio isn't above the other one: then no number of such returns shows it.
+    """
+    ratio = of.mean / of.deviation
+    return 1 + _spread(of) * (ONE_SIDED / (ratio - against)) ** 2 if ratio > against else None
+
+
+def sortino(excesses: Sequence[float], per_year: float) -> float | None:
+    """Return the Sortino ratio per year; None if no return is below zero.
+
+    It is the mean over the root of the mean squared loss, gains counting as zero: Sortino and Price, "Performance
+    Measurement in a Downside Risk Framework", Journal of Investing 3, 1994.
+    """
+    losses = fsum(min(each, 0.0) ** 2 for each in excesses)
+    return fmean(excesses) / sqrt(losses / len(excesses)) * sqrt(per_year) if losses > 0 else None
+
+
+def growth(returns: Iterable[float]) -> list[float]:
+    """Return the index of returns, which begins with 1."""
+    return list(accumulate(returns, lambda index, each: index * (1 + each), initial=1.0))
+
+
+def below_peak(index: Sequence[float]) -> list[float]:
+    """Return how far each value of an index is below the highest one so far, as a fraction from -1 to 0."""
+    peaks = accumulate(index, max)
+    return [value / peak - 1 if peak > 0 else 0.0 for value, peak in zip(index, peaks, strict=True)]
+
+
+def max_drawdown(returns: Iterable[float]) -> float:
+    """Return the deepest fall from a peak, as a fraction below zero; zero if there is none."""
+    return min(below_peak(growth(returns)))
+
+
+def calmar(returns: Sequence[float], years: float) -> float | None:
+    """Return the compound annual growth rate over the maximum drawdown; None without a drawdown.
+
+    Young, "Calmar Ratio: A Smoother Tool", Futures 20, 1991; here over the whole span, not over 36 months.
+    """
+    rate, deepest = cagr(returns, years), max_drawdown(returns)
+    return rate / -deepest if rate is not None and deepest < 0 else None
+
+
+class Fall(NamedTuple):
+    """A drawdown by places in an index: its peak, its lowest value, and the first that is at the peak again, if any."""
+
+    depth: float
+    peak: int
+    trough: int
+    recovered: int | None
+
+
+def falls(index: Sequence[float]) -> list[Fall]:
+    """Return each drawdown of an index, the deepest first."""
+    return sorted(_falls(index), key=lambda fall: fall.depth)
+
+
+def _falls(index: Sequence[float]) -> Iterator[Fall]:
+    under = below_peak(index)
+    tops = [place for place, depth in enumerate(under) if depth >= 0]
+    for peak, following in pairwise([*tops, len(under)]):
+        if following > peak + 1:
+            trough = min(range(peak + 1, following), key=lambda place: under[place])
+            yield Fall(under[trough], peak, trough, following if following < len(under) else None)
+
+
+def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, float] | None:
+    """Return the 95% interval of the growth per year, by Student's t over log returns.
+
+    It is None after a total loss, or with fewer than two returns.
+    """
+    if len(returns) < 2 or any(each <= -1 for each in returns):
+        return None
+    logs = [log1p(each) for each in returns]
+    half = t_quantile(CONFIDENCE, len(logs) - 1) * stdev(logs) / sqrt(len(logs))
+    return expm1((fmean(logs) - half) * per_year), expm1((fmean(logs) + half) * per_year)
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """Return a share with its 95% interval; there must be a trial.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American Statistical
+    Association 22, 1927.
+    """
+    share, square = successes / trials, Z_95**2
+    middle = (share + square / (2 * trials)) / (1 + square / trials)
+    half = Z_95 / (1 + square / trials) * sqrt(share * (1 - share) / trials + square / (4 * trials**2))
+    return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
