@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.ledger.by_hand import edit
-from tests.bot import Bot
+from tests.bot import Bot, typed
 from tests.builders import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -85,14 +85,21 @@ def test_a_part_of_the_account_has_its_own_profit_and_trades(earner: Bot) -> Non
     assert (account["earned"]["start_usd"], account["earned"]["profit_usd"]) == (None, "90")
 
 
-def test_two_folders_stand_side_by_side(earner: Bot, folder: Path) -> None:
-    found = earner.says("report", str(earner.folder), str(folder), "--state-dir", "x")
-    assert (found.code, found.err.splitlines()[0]) == (
+def test_two_folders_stand_side_by_side(earner: Bot, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = typed(capsys, "report", str(earner.folder), str(folder))
+    assert said.code == 0
+    rows = {line.split("  ")[0]: line.split() for line in said.out.splitlines()}
+    assert rows["Return"][1:] == ["+0.09%", "0", "of", "1", "session", "returns"]
+    assert rows["Returns"][1:] == [str(earner.folder), str(folder)]
+    assert f"● {earner.folder}  ○ {folder}" in said.out
+
+
+def test_folders_have_their_own_configuration(earner: Bot, folder: Path) -> None:
+    said = earner.says("report", str(folder))
+    assert (said.code, said.err.splitlines()[0]) == (
         2,
         "error: the folders you name are read with their own configuration",
     )
-    code = earner.says("report", str(earner.folder), str(folder)).code
-    assert code == 2, "the test's own --state-dir is refused, too"
 
 
 @pytest.mark.parametrize("name", ["curve.svg", "curve.png"])
@@ -117,14 +124,15 @@ def test_new_books_say_that_nothing_is_known(copy: Bot) -> None:
     said = copy.says("report")
     assert said.code == 0
     assert "no session yet" in said.out
-    assert "No session's equity is known in this span, so there is no curve and no return." in said.out
+    assert "so there is no curve and no return. Next: tradebot serve" in said.out
+    assert "Sharpe ratio " not in said.out
 
 
 def test_a_row_that_was_changed_is_named_and_nothing_is_shown(earner: Bot) -> None:
     edit(earner.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
     said = earner.says("report")
-    assert (said.code, said.out) == (1, "")
-    assert "fills" in said.err
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("error: The ledger is damaged: row 1 of fills is not as it was written.")
 
 
 def test_more_than_two_folders_are_refused(bot: Bot) -> None:

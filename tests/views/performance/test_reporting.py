@@ -94,7 +94,10 @@ def test_three_trades_know_nothing_and_it_says_how_much_it_takes() -> None:
 
 def test_new_books_say_that_no_session_is_known() -> None:
     found = reported(History("1", "paper", None, CASH), 1)
-    assert found.unknown[0] == "No session's equity is known in this span, so there is no curve and no return."
+    assert (
+        found.unknown[0]
+        == "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
+    )
     assert (found.curve, found.years, found.drawdowns, found.trades) == ((), (), (), ())
 
 

@@ -99,7 +99,7 @@ def path(
     if not within:
         return Path(None, (), (), ())
     steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
-    covered = tuple(_covered(within[0], within[-1], sessions))
+    covered = tuple(_covered(within[0], within[-1], sessions)) if steps else ()
     known = {step.after.session for step in steps}
     return Path(within[0], steps, covered, tuple(day for day in covered if day not in known))
 
