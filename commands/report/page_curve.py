@@ -1,7 +1,7 @@
 """The picture on the page: growth beside a benchmark and cash, and the drawdown below, as coordinates of an SVG.
 
-Lines are in a box of 1000 by 1000 that is stretched to the page; texts have places in percent of its width, so that they
-keep their size on a phone.
+Lines are in a box of 1000 by 1000 that is stretched to the page. Texts have places in percent of its width, so that
+they keep their size on a phone.
 """
 
 from __future__ import annotations
