@@ -22,7 +22,7 @@ SDK = "python -c 'import alpaca.trading.client'"
 VERBS = (
     "init", "demo", "serve", "schedule", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile",
     "why-no-orders", "halt", "unhalt", "status", "doctor", "audit", "exchange serve", "exchange tick",
-    "positions", "orders", "fills", "events", "config show", "config check", "adopt", "flatten", "completion",
+    "positions", "orders", "fills", "trades", "events", "config show", "config check", "adopt", "flatten", "completion",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def cases(quick: Path, trading: Path) -> list[Case]:
             for verb in ("positions", "orders", "fills", "events", "config show")
         ),
         Case("why-no-orders", tradebot(trading, "why-no-orders"), bound=32),
-        Case("score", tradebot(trading, "score"), bound=40),
+        *(Case(verb, tradebot(trading, verb), bound=40) for verb in ("score", "trades")),
         # A slot is traded once; a forced one makes every run do the whole work.
         Case("trade-once", tradebot(trading, "trade-once", "--force-slot"), against=SDK, bound=1.0),
     ]

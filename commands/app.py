@@ -36,6 +36,7 @@ VERBS: Mapping[str, str] = {
     "orders": "commands.orders",
     "fills": "commands.fills",
     "trades": "commands.trades.verb",
+    "pnl": "commands.pnl.verb",
     "events": "commands.events",
     "report": "commands.report.verb",
     "adopt": "commands.adopt",

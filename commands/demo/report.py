@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from commands.demo.earned import Earned
     from tradebot.app.wiring import App
     from tradebot.explain import Funnel, Profit
     from tradebot.model.bar import Session
@@ -42,7 +43,10 @@ class OpenPosition:
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """One played session. `differences` is empty if ledger and exchange agree to the cent."""
+    """One played session. `differences` is empty if ledger and exchange agree to the cent.
+
+    `earned` is None if they don't: then nobody knows what the trades earned.
+    """
 
     state_dir: str
     session: date
@@ -58,6 +62,7 @@ class DemoData:
     positions: tuple[OpenPosition, ...]
     profit: "Profit"
     equity: Decimal
+    earned: "Earned | None"
     differences: tuple[str, ...]
     elapsed_s: float
     next_commands: tuple[str, ...]
@@ -68,6 +73,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
     """Return the result of a session of `minutes` minutes that took `elapsed_s` seconds to play."""
     from collections import Counter
 
+    from commands.demo.earned import earned
     from tradebot.app.sandbox import remarks_on
     from tradebot.explain import funnel
     from tradebot.model.record import Job
@@ -96,6 +102,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
         positions=tuple(_open_position(position, marks) for position in held),
         profit=profit,
         equity=profit.equity,
+        earned=None if differences else earned(app, session.date, marks),
         differences=differences,
         elapsed_s=elapsed_s,
         next_commands=_next(app, traded),

@@ -10,10 +10,15 @@ from tradebot.model.decision import units_of
 from tradebot.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
     from rich.console import Console
 
+    from commands.demo.earned import Earned
     from commands.demo.report import DemoData
     from tradebot.explain import ReasonCount
+    from tradebot.views.performance.pnl import Row
 
 BAR = 12
 
@@ -39,6 +44,8 @@ def render(console: "Console", data: "DemoData") -> None:
     console.print(f"Exits     {exits}")
     _positions(console, data)
     _money(console, data)
+    if data.earned:
+        _earned(console, data.earned)
     console.print("Try next")
     for command in data.next_commands:
         console.print(f"  {command}", markup=False)
@@ -105,3 +112,25 @@ def _money(console: "Console", data: "DemoData") -> None:
     for difference in data.differences:
         console.print(f"  {difference}", markup=False)
     console.print("  next: tradebot reconcile", markup=False)
+
+
+def _earned(console: "Console", data: "Earned") -> None:
+    """Print the best and the worst trade, and what the profit came from."""
+    if not data.closed:
+        console.print("Trades    none was closed")
+        return
+    console.print(f"Trades    {counted(data.closed, 'trade')} closed, {data.won:,} won")
+    for name, trade in (("best", data.best), ("worst", data.worst)):
+        if trade:
+            what = f"{trade.symbol} {trade.side}, {trade.reason}, entered for {trade.component}"
+            console.print(f"  {name:<8}{_signed(trade.net_usd)} USD, {what}")
+    console.print(f"By exit   {_rows(data.by_reason)}")
+    console.print(f"By entry  {_rows(data.by_component)}")
+
+
+def _rows(rows: "Sequence[Row]") -> str:
+    return ", ".join(f"{row.name} {_signed(row.total_usd)}" for row in rows)
+
+
+def _signed(amount: "Decimal") -> str:
+    return f"[{'green' if amount >= 0 else 'red'}]{amount:+,.2f}[/]"

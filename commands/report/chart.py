@@ -42,7 +42,6 @@ def draw(data: Report, file: Path) -> None:
         above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
         _grow(above, data.accounts)
         _fall(below, data.accounts)
-        figure.autofmt_xdate()
         try:
             figure.savefig(file, metadata={"Date": None} if file.suffix.lower() == ".svg" else None, dpi=150)
         except OSError as error:
@@ -55,6 +54,10 @@ def _name(account: AccountReport, accounts: Sequence[AccountReport]) -> str:
 
 def _grow(axes: Axes, accounts: Sequence[AccountReport]) -> None:
     """Draw growth in percent since the start, of the accounts, the benchmark and cash."""
+    from matplotlib.dates import ConciseDateFormatter
+
+    from tradebot.model.kind import NEW_YORK
+
     first = accounts[0]
     days = _dates(first)
     leverage = next((figure.value for figure in first.activity if figure.name == "exposure"), None)
@@ -75,14 +78,15 @@ def _grow(axes: Axes, accounts: Sequence[AccountReport]) -> None:
     axes.legend(frameon=False, loc="upper left")
     span = f"{first.from_session} to {first.to_session}" if first.from_session else ""
     axes.set_title(span, loc="left", color=INK, fontsize=12, fontweight="bold")
-    axes.xaxis_date()
+    axes.xaxis_date(NEW_YORK)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator(), tz=NEW_YORK))  # type: ignore[no-untyped-call]
 
 
 def _dates(account: AccountReport) -> list[float]:
     """Return when the points of a curve are, as matplotlib counts days."""
     from matplotlib.dates import date2num
 
-    found = date2num([point.session for point in account.curve])  # type: ignore[no-untyped-call]
+    found = date2num([point.at for point in account.curve])  # type: ignore[no-untyped-call]
     return [float(each) for each in found]
 
 

@@ -39,7 +39,7 @@ def run(folders: Sequence[str], state_dir: str | None, config: str | None, choic
     from commands.report.screen import render
     from tradebot.views.performance.report import Report as Data
 
-    asked = [(folder, None) for folder in folders] or [(state_dir, config)]
+    asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
     with progress_bar("measuring refusals") as progress:
         read = [_read(folder, file, choice, progress) for folder, file in asked]
     accounts, days = tuple(account for account, _ in read), choice.days

@@ -126,6 +126,13 @@ def reasons(incomplete: str) -> list[str]:
     return _matching(Reason, incomplete)
 
 
+def cuts(incomplete: str) -> list[str]:
+    """Return what profit can be divided by."""
+    from tradebot.views.performance.pnl import Cut
+
+    return _matching((cut.value for cut in Cut), incomplete)
+
+
 def installed_strategies(incomplete: str) -> list[str]:
     """Return the names of the installed strategies."""
     from importlib.metadata import entry_points

@@ -46,6 +46,7 @@ ON_A_STATE = frozenset(
         "live arm",
         "live status",
         "orders",
+        "pnl",
         "positions",
         "reconcile",
         "recover",

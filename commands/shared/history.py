@@ -1,7 +1,8 @@
 """Read an account's whole past from the bot's own records, for the verbs about what it earned."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from commands.shared.records import last_passes
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.intent import Intent
     from tradebot.model.order import Order
+    from tradebot.model.position import Key, OwnedFill
     from tradebot.model.record import SessionEnd
+    from tradebot.model.trade_note import TradeNote
     from tradebot.views.performance.history import History, Sent
 
 
@@ -20,36 +23,71 @@ def read_history(app: "App") -> "History":
 
     Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
     """
-    from tradebot.model.trade import trades
     from tradebot.views.performance.history import History
 
-    ledger = app.ledger_view
+    ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app)
     with ledger.file.reading():
-        fills, opened_at, mark = ledger.past.fills(), ledger.books_opened_at(), ledger.last_reconcile()
-        orders = {owned.fill.venue_order_id for owned in fills} - {""}
-        keys = [(trade.strategy, trade.symbol, trade.opened_at) for trade in trades(fills)]
-        ends = _ends(app.recorded)
-        times = (*(cycle.at for cycle in last_passes(app)), *(owned.fill.at for owned in fills[-1:]), opened_at)
-        return History(
-            account=app.account_tail,
-            mode=app.mode_name,
-            opened_at=opened_at,
-            opening_cash=ledger.opening_cash(),
-            fills=fills,
-            cash=ledger.past.cash_movements(),
-            ends=ends,
-            sent=_Sent(ledger.past.behind(orders)),
-            kept=ledger.kept(keys),
-            notes=ledger.trade_notes(),
-            at=max((at for at in (*times, mark.at if mark else None) if at is not None), default=None),
-            marks=next((end.marks for end in reversed(ends) if end.marks), {}),
-            acknowledged=ledger.acknowledged(),
-            stops=ledger.past.stops(),
-        )
+        fills, mark, opened_at = ledger.past.fills(), ledger.last_reconcile(), ledger.books_opened_at()
+        sent = ledger.past.behind({owned.fill.venue_order_id for owned in fills} - {""})
+        kept, stops, notes = ledger.kept(list(_opened(fills))), ledger.past.stops(), ledger.trade_notes()
+        cash, opening_cash, acknowledged = ledger.past.cash_movements(), ledger.opening_cash(), ledger.acknowledged()
+    times = (*(cycle.at for cycle in passes), *(owned.fill.at for owned in fills[-1:]), mark.at if mark else None)
+    return History(
+        account=app.account_tail,
+        mode=app.mode_name,
+        opened_at=opened_at,
+        opening_cash=opening_cash,
+        fills=fills,
+        cash=cash,
+        ends=ends,
+        sent=_Sent(sent),
+        kept=kept,
+        notes=_under_last_names(notes, fills),
+        at=max((at for at in (*times, opened_at) if at is not None), default=None),
+        marks=_marks(ends, fills),
+        acknowledged=acknowledged,
+        stops=stops,
+    )
 
 
 def _ends(facts: "SqliteFacts | None") -> "tuple[SessionEnd, ...]":
     return () if facts is None else tuple(facts.session_ends(date.min, date.max))
+
+
+def _opened(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
+    """Yield the strategy, symbol and opening time of each position of ours; one that was renamed has both symbols."""
+    from tradebot.model.position import FOREIGN
+
+    held: dict[tuple[str, str], Decimal] = {}
+    for owned in fills:
+        position, change = (owned.strategy, owned.fill.symbol), owned.fill.signed_quantity
+        before = held.get(position, Decimal(0))
+        after = held[position] = before + change
+        if owned.strategy != FOREIGN and after and before * after <= 0:
+            yield (*position, owned.fill.at)
+
+
+def _under_last_names(notes: "Mapping[Key, TradeNote]", fills: "Sequence[OwnedFill]") -> "dict[Key, TradeNote]":
+    """Return the notes by the positions' last symbols; what was written under the last symbol counts."""
+    from tradebot.model.trade import renames
+
+    found = dict(notes)
+    for rename in renames(fills) if notes else ():
+        moved = {rename.of(key): note for key, note in found.items() if rename.of(key) != key}
+        found = moved | {key: note for key, note in found.items() if rename.of(key) == key}
+    return found
+
+
+def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[str, Decimal]":
+    """Return the last prices known, without those from before a split: these are prices of other shares."""
+    from tradebot.model.origin import Origin
+
+    last = next((end for end in reversed(ends) if end.marked_at and end.marks), None)
+    if last is None or last.marked_at is None:
+        return {}
+    seen = last.marked_at
+    restated = {owned.fill.symbol for owned in fills if owned.origin is Origin.ACTIVITY and owned.fill.at > seen}
+    return {symbol: price for symbol, price in last.marks.items() if symbol not in restated}
 
 
 class _Sent(Mapping[str, "Sent"]):

@@ -51,7 +51,9 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "fills": ("commands.fills:Fills",),
     "report": ("tradebot.views.performance.report:Report",),
     "trades": ("commands.trades.report:Trades",),
+    "pnl": ("commands.pnl.report:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),
+    "trades-tax": ("commands.trades.tax:Tax",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
     "backup": ("commands.backup:Backups",),
     "restore": ("commands.recover.verb:Recovered",),
@@ -84,7 +86,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
     "score": ("score-explain", "score-outcomes", "score-diff", "score-from"),
-    "trades": ("trades-note",),
+    "trades": ("trades-note", "trades-tax"),
 }
 """Verbs that print another document with some option."""
 

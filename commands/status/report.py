@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.contract import Drift
     from tradebot.model.record import CycleRecord
+    from tradebot.model.totals import Totals
     from tradebot.model.trading import ReconcileMark
+    from tradebot.views.performance.day import DayProfit
 
 REACH = timedelta(days=7)
-"""How far ahead a job's next slot is looked for."""
+"""How far ahead a job's next slot is looked for, and how far back the end of the session before."""
 
 
 def status_of(app: "App") -> Status:
@@ -77,8 +79,24 @@ def status_of(app: "App") -> Status:
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
+        today=_today(app, totals, as_of),
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
     )
+
+
+def _today(app: "App", totals: "Totals", as_of: datetime | None) -> "DayProfit | None":
+    """Return the profit of the day of the last recorded trading time, read since its positions were opened."""
+    from tradebot.views.performance.day import begun, day_profit
+    from tradebot.views.performance.day_ends import day_of
+
+    ledger = app.ledger_view
+    if as_of is None or not ledger.books_opened_at():
+        return None
+    day = day_of(as_of)
+    starts = begun(totals, day).values()
+    fills = ledger.money.fills_since(min(starts)) if starts else ()
+    ends = app.recorded.session_ends(day - REACH, day) if app.recorded is not None else ()
+    return day_profit(totals, day, fills, ledger.cash_movements(), ends)
 
 
 def _broken(app: "App", now: datetime | None) -> "Sequence[Drift]":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from commands.shared.drawing import acts_at, duration, sparkline, time_left, usd, way_there
+from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.model.trading import Mode, mode_name
@@ -37,7 +38,7 @@ def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     _positions(console, data)
     _orders(console, "working order", "working orders", data.orders)
     _orders(console, "order with an unknown outcome", "orders with an unknown outcome", data.unresolved)
-    console.print(f"Realized profit {data.realized_usd:,.2f} USD")
+    _today(console, data)
     seen = data.looked_at
     console.print(
         f"Looked at {counted(seen.fills, 'fill')}, {counted(seen.intents, 'intent')}, "
@@ -110,6 +111,21 @@ def _equity(console: "Console", data: "Status") -> None:
     )
     line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
     console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
+
+
+def _today(console: "Console", data: "Status") -> None:
+    """Print the profit of the day, and what was realized since the books began."""
+    day = data.today
+    if day is not None:
+        colour = "green" if day.total_usd >= 0 else "red"
+        other = f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""
+        unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
+        console.print(
+            f"Profit of {day.day} [{colour}]{day.total_usd:+,.2f} USD[/{colour}]: {day.realized_usd:+,.2f} realized, "
+            f"{day.open_usd:+,.2f} open, {day.fees_usd:+,.2f} fees{other}; "
+            f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
+        )
+    console.print(f"Realized profit {data.realized_usd:,.2f} USD")
 
 
 def _positions(console: "Console", data: "Status") -> None:

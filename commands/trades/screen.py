@@ -7,6 +7,7 @@ from commands.shared.drawing import duration, signed, slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.text import counted
+from tradebot.views.performance.risk import RiskFrom
 from tradebot.views.performance.trade_row import SHORT, Source, Status
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ STYLES = {1: "green", -1: "red"}
 def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
     """Print the chosen trades or lots, the sums, and the assumptions."""
     at = f" at {when(data.as_of)}" if data.as_of else ""
-    console.print(f"{len(data.trades):,} of {counted(data.known, 'trade')}{at}; the broker was not asked")
+    span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
+    console.print(f"{len(data.trades):,} of {counted(data.known, 'trade')}{span}{at}; the broker was not asked")
     if not data.known:
         console.print("Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders", markup=False)
         return
@@ -166,11 +168,14 @@ def _sums(totals: "TradeTotals") -> list[str]:
 
 
 def _known_r(data: "Trades") -> list[str]:
+    """Say for how many of the closed trades R is known, and from which stops."""
     closed = [row for row in data.trades if row.status is Status.CLOSED]
-    known = sum(1 for row in closed if row.r is not None)
-    if known == len(closed):
+    known = [row.risk_from for row in closed if row.r is not None and row.risk_from]
+    if not closed:
         return []
-    return [f"R is known for {known:,} of {counted(len(closed), 'closed trade')}; the others had no stop on record"]
+    sources = [f"{known.count(source):,} by the {source.value}" for source in RiskFrom if source in known]
+    parts = f": {', '.join(sources)}" if sources else "; no stop is on record"
+    return [f"R is known for {len(known):,} of {counted(len(closed), 'closed trade')}{parts}"]
 
 
 def _slippage(data: "Trades") -> list[str]:

@@ -1,5 +1,6 @@
 """`tradebot trades`: what each trade was, why it ended and what it earned. The broker isn't asked."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,10 @@ Lots = Annotated[bool, typer.Option("--lots", help="Show each piece as it was cl
 Csv = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write every column to FILE, or to stdout with -.")
 ]
+Tax = Annotated[
+    int | None,
+    typer.Option("--tax", metavar="YEAR", help="The sales of a year as the US tax office asks for them."),
+]
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="With note: a tag to add; may be repeated.")]
 Untag = Annotated[list[str] | None, typer.Option("--untag", help="With note: a tag to remove; may be repeated.")]
 
@@ -48,6 +53,29 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     return Report(
         "trades", data, lambda out: show(out, data, by_lot=by_lot), mode=app.mode_name, account=app.account_tail
     )
+
+
+def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
+    """Return the sales of a tax year; raise OperatorError if it comes with options that choose among trades."""
+    from commands.trades.tax import answer
+
+    if replace(choice, strategy=None, symbol=None) != type(choice)() or by_lot:
+        raise OperatorError(
+            "--tax can only be combined with --strategy, --symbol and --csv", f"tradebot trades --tax {year}"
+        )
+    return answer(app, year, choice.strategy, choice.symbol, csv)
+
+
+def _noted(
+    words: Sequence[str], tags: Sequence[str], untag: Sequence[str], state_dir: str | None, config: str | None
+) -> Report:
+    """Write a note; raise OperatorError if the words aren't one."""
+    from commands.trades.note import run as note
+    from commands.trades.note import words_of
+
+    name, text = words_of(words)
+    with opened(state_dir, config) as bot:
+        return note(bot, name, text, tags, untag)
 
 
 def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
@@ -78,6 +106,7 @@ def register(app: typer.Typer) -> None:
         "trades",
         epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
         "tradebot trades --lots --csv lots.csv\n"
+        "tradebot trades --tax 2026 --csv form-8949.csv\n"
         'tradebot trades note AAPL "bought the open" --tag swing',
     )
     def trades(
@@ -90,6 +119,7 @@ def register(app: typer.Typer) -> None:
         is_open: Open = None,
         by_lot: Lots = False,
         csv: Csv = None,
+        tax: Tax = None,
         tag: Tag = None,
         untag: Untag = None,
         state_dir: StateDir = None,
@@ -101,18 +131,14 @@ def register(app: typer.Typer) -> None:
         A trade is a position from its first fill to its last, and it belongs to the day of its last exit. With --csv
         and --json, it has all columns: the entry's score and components, excursions, and slippage at decision, sending
         and arrival. With note, it writes a text or tags to one trade: the open one in a symbol, or else the last one.
+        With --tax, it matches all shares of the account, and carries the losses of wash sales.
         Reads the bot's own books; the broker isn't asked.
         """
         from tradebot.views.performance.choosing import Choice
 
         if words:
-            _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv))
-            from commands.trades.note import run as note
-            from commands.trades.note import words_of
-
-            name, text = words_of(words)
-            with opened(state_dir, config) as bot:
-                finish(note(bot, name, text, tag or (), untag or ()), as_json)
+            _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, tax))
+            finish(_noted(words, tag or (), untag or (), state_dir, config), as_json)
             return
         if tag or untag:
             raise OperatorError("--tag and --untag belong to a note", "tradebot trades note AAPL --tag swing")
@@ -120,8 +146,8 @@ def register(app: typer.Typer) -> None:
             raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
         choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None, reason, is_open)
         with opened(state_dir, config) as bot:
-            report = run(bot, choice, by_lot=by_lot)
-        finish(_to_csv(report, csv, by_lot=by_lot) if csv else report, as_json)
+            report = run(bot, choice, by_lot=by_lot) if tax is None else _taxes(bot, tax, choice, csv, by_lot=by_lot)
+        finish(_to_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
 
 
 def _refuse_filters(given: tuple[object, ...]) -> None:

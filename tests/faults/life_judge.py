@@ -1,8 +1,9 @@
 """The judge of lives: what the exchange's log and account say of an account, after each pass of its bot."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 from itertools import islice
 from typing import Any
@@ -14,7 +15,12 @@ from tradebot.exchange.market.bars import usd
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 from tradebot.model.position import FOREIGN
+from tradebot.model.record import SessionEnd
 from tradebot.model.trade import trades
+from tradebot.views.performance.day_ends import day_of
+from tradebot.views.performance.history import History
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Cut, pnl
 
 Event = Mapping[str, Any]
 Whose = tuple[str, str]
@@ -124,10 +130,28 @@ class LifeJudge:
             made += sum((p.realized_pnl for p in positions), Decimal(0))
             rows = sum((t.realized_before_fees_usd for t in trades(ledger.fills())), Decimal(0))
             ours = sum((p.realized_pnl for p in positions if p.strategy != FOREIGN), Decimal(0))
+            past = History("", "", None, Decimal(CASH), tuple(ledger.fills()), tuple(ledger.cash_movements()))
+        marks = {p.symbol: usd(engine.price(p.symbol)) for p in positions if p.quantity}
         for position in positions:
             if position.quantity:
-                made += position.quantity * (usd(engine.price(position.symbol)) - position.average_price)
+                made += position.quantity * (marks[position.symbol] - position.average_price)
         if abs(made - (equity - CASH)) >= CENT:
             self.problems.append(f"the books made {made}, the account {equity - CASH}")
         if abs(rows - ours) >= CENT:
             self.problems.append(f"the trades made {rows}, the positions {ours}")
+        self.problems += _divided(past, marks, equity - CASH)
+
+
+def _divided(past: History, marks: Mapping[str, Decimal], change: Decimal) -> Iterator[str]:
+    """Yield by which parts the profit doesn't add up to what the account has changed by, apart from transfers."""
+    times = [owned.fill.at for owned in past.fills] + [one.at for one in past.cash]
+    if not times:
+        return
+    end = SessionEnd(day_of(max(times)), None, None, marks, None)
+    known = breakdown(replace(past, ends=(end,)))
+    for by in Cut:
+        found = pnl(known, by)
+        rows = sum((row.total_usd for row in found.rows), Decimal(0))
+        if rows != found.total.total_usd or abs(rows + found.transfers_usd - change) >= CENT:
+            parts = f"{rows} of {found.total.total_usd}, and {found.transfers_usd} of transfers"
+            yield f"the profit by {by} is {parts}; the account changed by {change}"

@@ -5,6 +5,8 @@ The tests run in their order on one bot with one position of its own.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,17 @@ from typing import Any
 import pytest
 import requests
 
+from commands.shared.history import read_history
+from commands.shared.surface import opened
 from tests.accepting import accept
 from tests.bot import KEYS, Bot, log, made, second_session
+from tests.builders import NOW
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.position import Key
+from tradebot.model.trade import trades
+from tradebot.model.trade_note import TradeNote
+from tradebot.views.performance.history import History
+from tradebot.views.performance.pnl import Cut
 
 ACTIONS = "/exchange/v1/actions"
 FAR = "time_exit_s: 604800, stop_loss_fraction: 0.3, trailing_arm_fraction: 0.29, profit_target_fraction: 0.3"
@@ -135,6 +146,71 @@ def test_a_new_name_carries_the_position_over_and_an_assignment_is_told_as_one(b
     assert there(bot)["PEAR"] == before["quantity"]
 
 
+def test_what_all_this_earned_is_the_change_of_the_account_by_every_part(bot: Bot) -> None:
+    strategy, symbol = own(bot)["strategy"], own(bot)["symbol"]
+    for by in Cut:
+        found = bot.json("pnl", "--by", by.value)["pnl"]
+        total = Decimal(found["total"]["total_usd"])
+        assert sum(Decimal(row["total_usd"]) for row in found["rows"]) == total
+        change = Decimal(found["after_usd"]) - Decimal(found["before_usd"]) - Decimal(found["transfers_usd"])
+        assert abs(change - total) < Decimal("0.000001")
+        paid = {row["name"]: Decimal(row["dividends_usd"]) for row in found["rows"] if Decimal(row["dividends_usd"])}
+        assert sum(paid.values()) == Decimal(found["total"]["dividends_usd"]) != 0
+        if by in (Cut.STRATEGY, Cut.SYMBOL):
+            assert list(paid) == [strategy if by is Cut.STRATEGY else symbol]
+    assert Decimal(found["transfers_usd"]) >= 250
+    # No pass prices the shares that the option brought, so the books have them at their strike.
+    assert found["compared"]["unpriced"] == [next(name for name in there(bot) if name != symbol)]
+
+
+def past(bot: Bot) -> History:
+    with opened(str(bot.folder), None) as app:
+        return read_history(app)
+
+
+def noted(bot: Bot, trade: Key, tags: tuple[str, ...]) -> None:
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        ledger.note_trade(TradeNote(trade, tags, "", "ann", NOW))
+
+
+def test_its_trade_is_one_from_before_the_split_to_what_it_is_called_now(bot: Bot) -> None:
+    found, row = past(bot), own(bot)
+    (trade,) = trades(found.fills)
+    key = trade.strategy, trade.symbol, trade.opened_at
+    assert (trade.symbol, str(trade.open_quantity)) == ("PEAR", row["quantity"])
+    assert (trade.quantity, trade.realized_before_fees_usd) == (abs(trade.open_quantity), Decimal(0))
+    kept = found.kept[key]
+    assert None not in (kept.entry_score, kept.best, kept.worst)
+    assert kept.components
+    assert str(kept.best) == row["high_water"]
+    # What was written while it had its old name is about the same trade.
+    first = next(owned for owned in found.fills if owned.fill.venue_order_id)
+    noted(bot, (first.strategy, first.fill.symbol, first.fill.at), ("split",))
+    assert (first.fill.symbol != "PEAR", past(bot).notes[key].tags) == (True, ("split",))
+    noted(bot, key, ("split", "renamed"))
+    assert past(bot).notes[key].tags == ("split", "renamed")
+
+
+def test_cash_has_moved_when_the_broker_says_and_not_when_it_was_booked(bot: Bot) -> None:
+    found, rows = past(bot), requests.get(f"{bot.url}/v2/account/activities", headers=KEYS, timeout=60).json()
+    told = {row["id"]: row for row in rows if row["activity_type"] != "FILL"}
+    assert {one.about for one in found.cash} <= set(told)
+    assert {"DIV", "SPLIT", "NC"} <= {one.kind for one in found.cash}
+    for one in found.cash:
+        assert one.at == datetime.fromisoformat(told[one.about]["created_at"])
+        assert one.kind == told[one.about]["activity_type"]
+    (dividend,) = [one for one in found.cash if one.kind == "DIV"]
+    assert dividend.amount_usd == Decimal(told[dividend.about]["net_amount"])
+
+
+def test_marks_of_the_old_name_price_nothing_under_the_new_one(bot: Bot) -> None:
+    found = past(bot)
+    assert set(found.marks) == {own(bot)["symbol"]}
+    by_day = [set(end.marks) for end in found.ends]
+    assert len(by_day) == len({end.session for end in found.ends})
+    assert by_day[0].isdisjoint(by_day[-1])
+
+
 def test_an_account_that_was_begun_anew_is_refused_by_name_and_the_old_books_stay_readable(bot: Bot) -> None:
     held = [(row["symbol"], row["quantity"]) for row in bot.json("positions")["positions"]]
     post(bot, "/exchange/v1/reset", account="main")
@@ -148,4 +224,5 @@ def test_an_account_that_was_begun_anew_is_refused_by_name_and_the_old_books_sta
         assert (refused.code, "the account was reset" in refused.err) == (3, True)
     assert sent(bot, before) == []
     assert [(row["symbol"], row["quantity"]) for row in bot.json("positions")["positions"]] == held
+    assert [trade.symbol for trade in trades(past(bot).fills)] == ["PEAR"]
     assert bot.says("fills").code == 0

@@ -73,6 +73,12 @@ class FillSettings(Frozen):
     latency_s: Annotated[int, Field(ge=0, le=3600)] | None
 
 
+class TaxSettings(Frozen):
+    """How `trades --tax` matches sales with purchases."""
+
+    method: Annotated[Literal["fifo", "lifo", "hifo"], Tighter.ALWAYS]
+
+
 class SandboxSettings(Frozen):
     """The embedded exchange's market."""
 
@@ -120,6 +126,7 @@ class Sections(Frozen):
     serve: ServeSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]
+    tax: TaxSettings
     # `init` makes the market from it once; later changes have no effect on orders.
     sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
 

@@ -1,14 +1,15 @@
 """Trades: what became of each position from its first fill to its last, as a fold over fills and never from quotes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
+from typing import NamedTuple
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position, apply_fill
+from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill, Position, apply_fill
 
 NINE_PLACES = Decimal("1e-9")
 _ZERO = Decimal(0)
@@ -23,7 +24,7 @@ class Trade:
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,
     both unsigned and in today's shares if there was a split. The prices are averages over the fills in USD per share;
     `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
-    first out. The broker charges fees to the account for a whole day, so no trade's share of them is known.
+    first out. The broker charges fees to the account for a whole day, see `views.performance.fees`.
     `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
     of `exits.why` or in a strategy's own words. The last four are what the books keep of a position besides its fills,
     see `Kept`.
@@ -85,28 +86,52 @@ def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
         yield list(group)
 
 
-def _under_last_name(fills: list[OwnedFill]) -> list[OwnedFill]:
-    """Return the fills as if a renamed position had always had its last symbol, without those that moved it there."""
+class Rename(NamedTuple):
+    """A new symbol for what a strategy held under an old one, with the activity ids of the fills that moved it."""
+
+    strategy: str
+    old: str
+    new: str
+    at: datetime
+    moved: frozenset[str]
+
+    def of(self, key: Key) -> Key:
+        """Return what names a position from now on."""
+        strategy, symbol, opened_at = key
+        concerned = (strategy, symbol) == (self.strategy, self.old) and opened_at <= self.at
+        return (strategy, self.new, opened_at) if concerned else key
+
+
+def renames(fills: Iterable[OwnedFill]) -> tuple[Rename, ...]:
+    """Return the new symbols that the broker's activities gave to positions of ours, oldest first."""
     moves: dict[tuple[str, str], list[OwnedFill]] = {}
     for owned in fills:
-        if owned.origin is Origin.ACTIVITY:
+        if owned.origin is Origin.ACTIVITY and owned.strategy != FOREIGN:
             moves.setdefault((owned.strategy, owned.about), []).append(owned)
-    renames = [group for group in moves.values() if len({owned.fill.symbol for owned in group}) > 1]
-    for group in sorted(renames, key=lambda group: max(owned.fill.at for owned in group)):
-        moved = {owned.fill.activity_id for owned in group}
-        when = max(owned.fill.at for owned in group)
-        old = next(owned.fill.symbol for owned in group if owned.fill.at == when)
-        (new,) = {owned.fill.symbol for owned in group} - {old}
-        kept = (owned for owned in fills if owned.fill.activity_id not in moved)
-        fills = [_renamed(owned, group[0].strategy, old, new, when) for owned in kept]
+    groups = (group for group in moves.values() if len({owned.fill.symbol for owned in group}) > 1)
+    return tuple(sorted((_rename(group) for group in groups), key=lambda one: one.at))
+
+
+def _rename(group: Sequence[OwnedFill]) -> Rename:
+    when = max(owned.fill.at for owned in group)
+    old = next(owned.fill.symbol for owned in group if owned.fill.at == when)
+    (new,) = {owned.fill.symbol for owned in group} - {old}
+    return Rename(group[0].strategy, old, new, when, frozenset(owned.fill.activity_id for owned in group))
+
+
+def _under_last_name(fills: list[OwnedFill]) -> list[OwnedFill]:
+    """Return the fills as if a renamed position had always had its last symbol, without those that moved it there."""
+    for one in renames(fills):
+        kept = (owned for owned in fills if owned.fill.activity_id not in one.moved)
+        fills = [_renamed(owned, one) for owned in kept]
     return fills
 
 
-def _renamed(owned: OwnedFill, strategy: str, old: str, new: str, when: datetime) -> OwnedFill:
+def _renamed(owned: OwnedFill, by: Rename) -> OwnedFill:
     fill = owned.fill
-    if (owned.strategy, fill.symbol) != (strategy, old) or fill.at > when:
+    if (owned.strategy, fill.symbol) != (by.strategy, by.old) or fill.at > by.at:
         return owned
-    return replace(owned, fill=replace(fill, symbol=new))
+    return replace(owned, fill=replace(fill, symbol=by.new))
 
 
 @dataclass(frozen=True, slots=True)

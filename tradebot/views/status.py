@@ -15,6 +15,7 @@ from tradebot.model.trading import Permission, ReconcileMark
 from tradebot.text import counted
 from tradebot.views.health import Check, Equity, FlowQuota
 from tradebot.views.holdings import Holding
+from tradebot.views.performance.day import DayProfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,8 @@ class Status:
 
     `trading_at` comes from the clock of whoever set the trading state; all other times are trading time. `next_slots`
     are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
-    that are still in force under a person's halt.
+    that are still in force under a person's halt. `today` is the profit of the day of `as_of`, in New York, without
+    what others trade in the account; None if nothing was held or paid, or if the records don't tell.
     """
 
     state_dir: str
@@ -173,4 +175,5 @@ class Status:
     orders: tuple[OpenOrder, ...]
     unresolved: tuple[OpenOrder, ...]
     realized_usd: Decimal
+    today: DayProfit | None
     looked_at: LookedAt

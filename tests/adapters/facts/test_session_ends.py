@@ -66,7 +66,7 @@ def test_a_session_ends_with_the_last_pass_that_saw_each(
     with shared._write():
         shared._database.execute("DELETE FROM cycles")
     # A pass that sees prices has always seen the account too.
-    made = [seen(*two, equity if price is None else equity or 1, price) for *two, equity, price in passes]
+    made = [seen(day, at, equity if price is None else equity or 1, price) for day, at, equity, price in passes]
     for one in made:
         shared.record(one)
     by_day = {
@@ -86,7 +86,8 @@ def test_old_sessions_keep_their_end_and_nothing_else(facts: SqliteFacts) -> Non
     before = facts.session_ends(*EVER)
     facts.prune(NOW + timedelta(days=1) + DECISIONS_KEPT)
     assert facts.session_ends(*EVER) == before
-    assert [(end.equity, end.marks) for end in before] == [(9, {"AAPL": 8}), (5, {"AAPL": 5})]
+    assert [end.equity for end in before] == [Decimal(9), Decimal(5)]
+    assert [end.marks for end in before] == [{"AAPL": Decimal(8)}, {"AAPL": Decimal(5)}]
     kept = [facts.cycle(one.id) for one in (early, priced, last, new)]
     assert kept == [None, replace(priced, candidates=()), replace(last, candidates=()), new]
     facts.prune(NOW + timedelta(days=999) + DECISIONS_KEPT)

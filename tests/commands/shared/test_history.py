@@ -1,7 +1,12 @@
 """An account's past, read from the folder of a bot that bought and sold."""
 
 import shutil
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +14,18 @@ from commands.shared.history import read_history
 from commands.shared.surface import opened
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import Bot
+from tests.builders import NOW
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import rebuild
+from tradebot.adapters.state import state_folder
 from tradebot.errors import DamagedBooksError
+from tradebot.model.activity import Booking, Entry
+from tradebot.model.candidate import Side
+from tradebot.model.order import Fill
+from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, OwnedFill
 from tradebot.model.trade import trades
+from tradebot.model.trade_note import TradeNote
+from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.performance.history import History
 
 
@@ -72,3 +87,49 @@ def test_a_damaged_row_of_money_is_refused_by_name(copy: Bot, shared_trader: Bot
     edit(copy.folder / "ledger.db", change)
     with pytest.raises(DamagedBooksError, match=problem):
         read(copy)
+
+
+def test_books_that_were_made_again_from_their_journal_tell_the_same_past(shared_trader: Bot, tmp_path: Path) -> None:
+    whole = Bot(tmp_path / "state", shared_trader._capture)
+    shutil.copytree(shared_trader.folder, whole.folder, ignore=shutil.ignore_patterns("exchange", "HALT"))
+    trade = next(iter(read(whole).kept))
+    with closing(SqliteLedger.open(whole.folder)) as books:
+        assert books.book(Booking((Entry("fee", "FEE", Decimal("-0.02"), "FEE/REG", NOW),)), NOW)
+        books.note_trade(TradeNote(trade, ("kept",), "a note", "ann", NOW))
+    before, folder = read(whole), state_folder.open_state(whole.folder)
+    (whole.folder / "ledger.db").unlink()
+    rebuild.rebuild(folder, "lost", NOW)
+    after = read(whole)
+    same = attrgetter("fills", "cash", "notes", "opening_cash", "opened_at", "ends", "marks", "stops")
+    assert same(after) == same(before)
+    # Which resting order an exit replaced stands in no journal: the broker is asked again.
+    nearest = [{name: sent.intents[0] for name, sent in past.sent.items()} for past in (after, before)]
+    assert nearest[0] == nearest[1]
+    # No journal holds the best and worst prices, so they aren't known anymore.
+    assert after.kept == {key: replace(kept, best=None, worst=None) for key, kept in before.kept.items()}
+
+
+def test_what_was_adopted_or_given_back_or_held_over_the_new_year_is_told_whole(copy: Bot) -> None:
+    december, january = datetime(2026, 12, 31, 15, tzinfo=UTC), datetime(2027, 1, 4, 15, tzinfo=UTC)
+    bought = Fill("b", "v1", "AAPL", Side.BUY, Decimal(10), Decimal(20), december)
+    theirs = Fill("f", "v2", "MSFT", Side.BUY, Decimal(3), Decimal(50), december)
+    sold = [
+        Fill("s", "v3", "AAPL", Side.SELL, Decimal(10), Decimal(21), january),
+        Fill("t", "v4", "MSFT", Side.SELL, Decimal(3), Decimal(49), january),
+    ]
+    with closing(SqliteLedger.open(copy.folder)) as books:
+        fills = (OwnedFill("flow", bought), OwnedFill(FOREIGN, theirs), *reassign(ADOPTED, theirs))
+        owners = ("flow", ADOPTED)
+        books.apply_fills((*fills, *(OwnedFill(o, f) for o, f in zip(owners, sold, strict=True))), january)
+        marks = {("flow", "AAPL", december): Marks(Decimal(22), Decimal(19))}
+        books.put_marks({**marks, (ADOPTED, "MSFT", december): Marks(Decimal(51), Decimal(48))})
+    past = read(copy)
+    made = {(t.strategy, t.symbol, t.opened_at): t.realized_before_fees_usd for t in trades(past.fills)}
+    assert made == {("flow", "AAPL", december): 10, (ADOPTED, "MSFT", december): -3}
+    assert past.kept == {
+        ("flow", "AAPL", december): Kept(best=Decimal(22), worst=Decimal(19)),
+        (ADOPTED, "MSFT", december): Kept(best=Decimal(51), worst=Decimal(48)),
+    }
+    # These orders were never reported to these books.
+    assert dict(past.sent) == {}
+    assert past.at == january

@@ -133,7 +133,17 @@ def running(line: str) -> Iterator["subprocess.Popen[str]"]:
 
 def session(bot: Keeper, lines: Path) -> None:
     """Trade from nothing known to positions held, asking everything that only looks, before and after."""
-    looks = ("status", "positions", "orders --all", "fills", "events", "audit", "doctor --offline", "why-no-orders")
+    looks = (
+        "status",
+        "positions",
+        "orders --all",
+        "fills",
+        "trades",
+        "events",
+        "audit",
+        "doctor --offline",
+        "why-no-orders",
+    )
     bot.all_say(*looks, "fetch-flow --plan", "fetch-flow", "trade-once")
     second_session(bot)
     bot.all_say("signals", "fetch-flow --plan", "score --from 2026-11-17", "score --from nonsense")
@@ -143,6 +153,7 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")
     bot.all_say("fetch-flow --stream --for 1s")
     bot.all_say("reconcile", "adopt MSFT", "adopt MSFT --manage --confirm MSFT", "evaluate-exits --force-slot")
+    bot.all_say("trades", "trades --lots", "trades note MSFT seen", "trades note NOPE seen", "trades --tax 2026")
     bot.all_say(
         *looks, "why-no-orders AAPL", "why-no-orders --reason SLOT_TAKEN", "why-no-orders --reason SCORE_BELOW_MIN"
     )

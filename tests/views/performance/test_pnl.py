@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOW, fill
@@ -23,6 +23,8 @@ from tradebot.views.performance.pnl import Choice, Cut, Pnl, Row, entry_componen
 
 D = Decimal
 CASH = D(100_000)
+LAW = settings(max_examples=max(settings().max_examples // 3, 5))
+"""A past is dear to draw; three laws look at each."""
 SYMBOLS, KINDS = ("AAPL", "MSFT", "JPM"), ("FEE", "DIV", "INT", "CSD", "CSW", "")
 
 
@@ -88,6 +90,7 @@ def worth(past: History, last: date) -> Decimal:
     return cash + sum((f.signed_quantity * (marks[f.symbol] - f.price) for f in fills), D(0))
 
 
+@LAW
 @given(pasts(), st.sampled_from(Cut), st.integers(0, 5), st.integers(0, 9))
 def test_the_rows_of_every_cut_add_up_to_the_change_of_the_account(past: History, by: Cut, lo: int, hi: int) -> None:
     known = breakdown(past)
@@ -100,6 +103,7 @@ def test_the_rows_of_every_cut_add_up_to_the_change_of_the_account(past: History
             assert found.after_usd - found.before_usd - found.transfers_usd == found.total.total_usd
 
 
+@LAW
 @given(pasts(), st.data())
 def test_the_total_is_what_cash_and_positions_became_worth(past: History, data: st.DataObject) -> None:
     marks = {symbol: str(data.draw(st.integers(1, 999))) for symbol in SYMBOLS}
@@ -113,6 +117,7 @@ def test_the_total_is_what_cash_and_positions_became_worth(past: History, data: 
     assert found.total.total_usd == change - sum(moved, D(0))
 
 
+@LAW
 @given(pasts())
 def test_days_make_weeks_and_months_and_each_strategy_makes_its_symbols(past: History) -> None:
     known = breakdown(past)

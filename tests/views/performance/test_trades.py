@@ -106,13 +106,8 @@ def test_the_prices_of_exits_are_among_those_that_a_trade_reached() -> None:
     stopped = replace(SOLD, fill=replace(SOLD.fill, price=D(94)))
     row = row_of([BOUGHT, stopped], kept={KEY: Kept(best=D(101), worst=D(97))})
     assert (row.best and row.best.price, row.worst and row.worst.price) == (D(101), D(94))
-    short = row_of(
-        [
-            replace(BOUGHT, fill=replace(BOUGHT.fill, side=Side.SELL)),
-            replace(SOLD, fill=replace(SOLD.fill, side=Side.BUY)),
-        ],
-        kept={KEY: Kept(best=D(99), worst=None)},
-    )
+    turned = [mirrored(BOUGHT), mirrored(SOLD)]
+    short = row_of(turned, kept={KEY: Kept(best=D(99), worst=None)})
     assert (short.side, short.best and short.best.price, short.worst) == ("short", D(99), None)
 
 
@@ -166,7 +161,7 @@ def test_a_split_changes_neither_the_id_nor_the_risk_nor_the_profit(side: int) -
     assert happens(scene, activity("SPLIT", quantity=str(6 * side)), averages={"AAPL": "50"}).findings == ()
     after = row_of(scene.ledger.fills(), stops=stops, kept={key: Kept(best=D(56))})
     for row in (before, after):
-        assert (row.risk_usd, row.gross_usd, row.id) == (D(50), 40 * side, before.id)
+        assert (row.risk_usd, row.gross_usd, row.id) == (D(50), D(40 * side), before.id)
     assert (after.quantity, after.closed_quantity, after.best and after.best.price) == (D(20), D(8), D(56))
 
 

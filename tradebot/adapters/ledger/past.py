@@ -24,8 +24,9 @@ T = TypeVar("T")
 FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names
 SEAL = f"SELECT 1, {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seals WHERE account = ?"  # noqa: S608 - as above
-CASH = f"""SELECT sequence, {as_written("cash_adjustments", TABLES)}, coalesce(happened_at, at), amount, kind, origin,
-    about, why, coalesce(symbol, '') FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
+CASH = f"""SELECT sequence, {as_written("cash_adjustments", TABLES)},
+    coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, '')
+    FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
 ORDERS = """SELECT venue_id, client_order_id, replaced_by, body ->> '$.parent', body FROM orders
     WHERE account = ? ORDER BY sequence"""
 INTENTS = """SELECT client_order_id, intent FROM json_each(?2) CROSS JOIN intents

@@ -23,6 +23,8 @@ from tradebot.adapters.text.canonical import CodecError, decimal_text, parse_tim
 T = TypeVar("T")
 Step = Callable[[Any], Any]
 SHORT = 16
+UNFIT = (TypeError, ValueError, AttributeError, InvalidOperation)
+"""What a value that doesn't fit its type raises; a CodecError is a ValueError."""
 SCALARS = frozenset({Decimal, float, int, str})
 
 
@@ -57,7 +59,7 @@ def _decoded(step: Step, value: object, place: str) -> Any:
         return step(value)
     except CodecError as error:
         raise CodecError(f"{place}.{error}") from error
-    except (TypeError, ValueError, AttributeError, InvalidOperation) as error:
+    except UNFIT as error:
         raise CodecError(f"{place}: {error}") from error
 
 
@@ -185,7 +187,11 @@ def _object_decoder(kind: Any) -> Step:
         if not needed <= value.keys() <= steps.keys():
             missing, unknown = sorted(needed - value.keys()), sorted(value.keys() - steps.keys())
             raise CodecError(f"missing fields {missing}, unknown fields {unknown}")
-        return kind(**{name: _decoded(steps[name], item, name) for name, item in value.items()})
+        try:
+            return kind(**{name: steps[name](item) for name, item in value.items()})
+        except UNFIT:
+            # Only now is it worth the time to find out which field doesn't fit.
+            return kind(**{name: _decoded(steps[name], item, name) for name, item in value.items()})
 
     return from_object
 

@@ -73,13 +73,12 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
     return tuple(account.end(day, on_day.get(day, ()), paid.get(day, _ZERO), seen.get(day)) for day in days)
 
 
-def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> tuple[Decimal, frozenset[str]]:
-    """Return cash plus positions at a moment in USD, and the symbols without a price, which count at their cost."""
+def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
+    """Return the account at a moment; a symbol without a price counts at its cost."""
     account = _Account(history.opening_cash, former_names(history))
     fills = [owned for owned in _in_turn(history) if owned.fill.at <= moment]
     paid = sum((one.amount_usd for one in history.cash if one.at <= moment), _ZERO)
-    end = account.end(day_of(moment), fills, paid, marks)
-    return end.value_usd, end.unpriced
+    return account.end(day_of(moment), fills, paid, marks)
 
 
 def former_names(history: History) -> Mapping[Owner, Sequence[str]]:

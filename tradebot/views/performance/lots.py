@@ -86,14 +86,22 @@ def closed_lots(fills: Iterable[OwnedFill]) -> tuple[ClosedLot, ...]:
     The fills must be in the order of the books, and begin where each of these positions was flat. The gross of the
     pieces of one position is its `Trade.realized_before_fees_usd`.
     """
-    found = (lot for of_one in by_position(fills).values() for lot in _fold(of_one)[0])
-    return tuple(sorted(found, key=lambda lot: lot.closed_at))
+    return lots_of(fills)[0]
 
 
 def open_lots(fills: Iterable[OwnedFill]) -> tuple[OpenLot, ...]:
     """Return each piece of our positions that is still held, the oldest first; see `closed_lots`."""
-    found = (lot for of_one in by_position(fills).values() for lot in _fold(of_one)[1])
-    return tuple(sorted(found, key=lambda lot: lot.opened_at))
+    return lots_of(fills)[1]
+
+
+def lots_of(fills: Iterable[OwnedFill]) -> tuple[tuple[ClosedLot, ...], tuple[OpenLot, ...]]:
+    """Return the pieces that were closed and those that are held, see `closed_lots` and `open_lots`."""
+    closed, held = list[ClosedLot](), list[OpenLot]()
+    for of_one in by_position(fills).values():
+        ended, left = _fold(of_one)
+        closed += ended
+        held += left
+    return tuple(sorted(closed, key=lambda lot: lot.closed_at)), tuple(sorted(held, key=lambda lot: lot.opened_at))
 
 
 def _fold(fills: Sequence[OwnedFill]) -> tuple[list[ClosedLot], list[OpenLot]]:

@@ -63,20 +63,18 @@ class Row:
 class Compared:
     """The last equity that the broker reported, and what the books say of the same moment, in USD.
 
-    `unpriced` are the symbols that the books value at their cost, and `left_out` the shares that the broker values and
-    the books don't.
+    The difference is what the broker's equity is above that of the books, to the cent. `held` counts the positions
+    that both value; `unpriced` are the symbols that the books value at their cost, and `left_out` the shares that the
+    broker values and the books don't.
     """
 
     at: datetime
     broker_usd: Decimal
     books_usd: Decimal
+    difference_usd: Decimal
+    held: int
     unpriced: tuple[str, ...]
     left_out: Mapping[str, Decimal]
-
-    @property
-    def difference_usd(self) -> Decimal:
-        """Return what the broker's equity is above that of the books, to the cent."""
-        return (self.broker_usd - self.books_usd).quantize(CENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +122,8 @@ class Choice:
 ALL = Choice()
 
 
-def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
-    """Return the profit and loss that is asked for, in rows."""
+def pnl(known: Breakdown, by: Cut, choice: Choice = ALL, *, compares: bool = True) -> Pnl:
+    """Return the profit and loss that is asked for, in rows; `compares` says whether with the broker's last equity."""
     ends = [end for end in known.ends if choice.days.includes(end.day)]
     chosen = [piece for piece in known.pieces if choice.has(piece)]
     profit, name_of = [piece for piece in chosen if piece.kind is not Kind.TRANSFERS], _Namer(known).of(by)
@@ -144,7 +142,7 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
         transfers_usd=sum((piece.usd for piece in chosen if piece.kind is Kind.TRANSFERS), _ZERO),
         before_usd=before,
         after_usd=after,
-        compared=_compared(known, choice) if choice.whole else None,
+        compared=_compared(known, choice) if choice.whole and compares else None,
     )
 
 
@@ -160,9 +158,16 @@ def _compared(known: Breakdown, choice: Choice) -> Compared | None:
     ends = (end for end in reversed(known.history.ends) if choice.days.includes(end.session))
     for end in ends:
         if end.equity is not None and end.equity_at is not None:
-            books, unpriced = value_at(known.history, end.equity_at, end.marks)
-            left_out = {symbol: shares for symbol, shares in known.history.acknowledged.items() if shares}
-            return Compared(end.equity_at, end.equity, books, tuple(sorted(unpriced)), left_out)
+            books = value_at(known.history, end.equity_at, end.marks)
+            return Compared(
+                at=end.equity_at,
+                broker_usd=end.equity,
+                books_usd=books.value_usd,
+                difference_usd=(end.equity - books.value_usd).quantize(CENT) + _ZERO,
+                held=len(books.gains),
+                unpriced=tuple(sorted(books.unpriced)),
+                left_out={symbol: shares for symbol, shares in known.history.acknowledged.items() if shares},
+            )
     return None
 
 

@@ -13,7 +13,7 @@ LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", p
 
 def earned_in(known: Breakdown, choice: pnl.Choice) -> Earned:
     """Return the profit that is asked for, and the account's value around it."""
-    found = pnl.pnl(known, pnl.Cut.STRATEGY, choice)
+    found = pnl.pnl(known, pnl.Cut.STRATEGY, choice, compares=False)
     row = found.total
     return Earned(
         start_usd=found.before_usd,
@@ -31,7 +31,7 @@ def earned_in(known: Breakdown, choice: pnl.Choice) -> Earned:
 
 def cuts_of(known: Breakdown, choice: pnl.Choice) -> tuple[Cut, ...]:
     """Return the profit that is asked for, divided in several ways."""
-    return tuple(_cut(pnl.pnl(known, by, choice), by) for by in CUTS)
+    return tuple(_cut(pnl.pnl(known, by, choice, compares=False), by) for by in CUTS)
 
 
 def _cut(found: pnl.Pnl, by: pnl.Cut) -> Cut:

@@ -75,13 +75,8 @@ def account_report(of: Material) -> AccountReport:
     curve = points(way, rows) if rows is not None else ()
     returns = return_figures(returns_of(way.returns, way, rates))
     fees_usd = -earned_in(known, pnl.Choice(of.days)).fees_usd
-    activity = activity_figures(
-        way,
-        exposed,
-        traded_usd(of.history.fills, way),
-        -earned_in(known, pnl.Choice(of.days)).fees_usd,
-        slippage_of(trips),
-    )
+    traded = traded_usd(of.history.fills, way)
+    activity = activity_figures(way, exposed, traded, fees_usd, slippage_of(trips))
     of_trades = trade_figures(trades)
     return AccountReport(
         label=of.label,

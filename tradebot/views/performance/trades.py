@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind
@@ -17,7 +18,7 @@ from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.fees import allotted
 from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import ClosedLot, OpenLot, closed_lots, open_lots
+from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.reasons import why_closed
 from tradebot.views.performance.risk import (
@@ -55,14 +56,20 @@ class _Trip:
     closed: list[tuple[ClosedLot, Decimal]] = field(default_factory=list)
     held: list[tuple[OpenLot, Decimal]] = field(default_factory=list)
 
-    @property
+    @cached_property
     def lots(self) -> list[ClosedLot | OpenLot]:
         return [*(lot for lot, _ in self.closed), *(lot for lot, _ in self.held)]
 
-    @property
+    @cached_property
     def first(self) -> ClosedLot | OpenLot:
         """Return the piece that was bought first."""
         return min(self.lots, key=lambda lot: lot.opened_at)
+
+    @cached_property
+    def name(self) -> str:
+        """Return the id of the trade: letters made from its first fill, which stays its first whatever follows."""
+        digest = hashlib.sha256(self.first.entry_fill.encode()).digest()
+        return b32encode(digest[:LETTERS]).decode().lower()[:LETTERS]
 
 
 def rows_of(history: History, market: MarketTime) -> Rows:
@@ -84,7 +91,7 @@ def rows_of(history: History, market: MarketTime) -> Rows:
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
     """Return the pieces of each trade."""
-    closed, held = closed_lots(history.fills), open_lots(history.fills)
+    closed, held = lots_of(history.fills)
     charged = (movement for movement in history.cash if cash_kind(movement) is CashKind.FEE)
     of_lots = allotted(charged, (*closed, *held)).of_lots
     found = defaultdict[Place, _Trip](_Trip)
@@ -118,7 +125,7 @@ class _Rows:
         mark = history.marks.get(trade.symbol) if trip.held else None
         best, worst = self._extremes(trade, trip, kept)
         return TradeRow(
-            id=_name(trip),
+            id=trip.name,
             strategy=trade.strategy,
             symbol=trade.symbol,
             side=LONG if trade.side is Side.BUY else SHORT,
@@ -152,7 +159,7 @@ class _Rows:
 
     def lots(self, trip: _Trip) -> Iterator[LotRow]:
         """Yield the rows of a trade's pieces."""
-        name = _name(trip)
+        name = trip.name
         for lot, fees in trip.closed:
             yield self._closed(name, lot, fees)
         for piece, fees in trip.held:
@@ -265,12 +272,6 @@ def _restated(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], list[datet
 
 def _less(owned: OwnedFill, part: Decimal) -> OwnedFill:
     return replace(owned, fill=replace(owned.fill, quantity=owned.fill.quantity - part)) if part else owned
-
-
-def _name(trip: _Trip) -> str:
-    """Return the id of a trade: letters made from its first fill, which stays its first whatever becomes of it."""
-    digest = hashlib.sha256(trip.first.entry_fill.encode()).digest()
-    return b32encode(digest).decode().lower()[:LETTERS]
 
 
 def _status(trade: Trade) -> Status:

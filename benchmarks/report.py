@@ -1,0 +1,113 @@
+"""Measure a report over 10,000 trades of 200 sessions, made from a seed, past its imports.
+
+The books are a real ledger and the ends of sessions a real store. What the gates' refusals were worth is left out: that
+depends on the bars that must be read, and `tradebot report` shows its progress.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+from benchmarks.support import grown
+from benchmarks.support.figures import Figure, show
+from commands.report.screen import render
+from commands.shared.history import read_history
+from commands.shared.surface import console, jsonable
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
+from tradebot.model.bar import Session
+from tradebot.model.record import CycleRecord, Job
+from tradebot.views.performance.curve import Benchmark
+from tradebot.views.performance.report import Report
+from tradebot.views.performance.reporting import Material, account_report
+
+STATE = Path(__file__).parents[1] / "state"
+TRADES = 10_000
+BOUND_S = 2.0
+RUNS = 3
+SEED = 17
+
+
+def past() -> list[Session]:
+    """Return the sessions in which the made books traded."""
+    return [session for session in grown.sessions(2 * TRADES // grown.A_SESSION + 2) if session.close < grown.NOW]
+
+
+def make(folder: Path) -> None:
+    """Make the books, and the end of each session with an equity from the seed."""
+    grown.make(folder, 2 * TRADES)
+    facts = SqliteFacts(folder, JsonlEvents(folder / state_folder.EVENTS), grown.NOW)
+    drawn, equity = Random(SEED), float(grown.CASH)  # noqa: S311 - replayable on purpose
+    for number, session in enumerate(past()):
+        equity *= 1 + drawn.gauss(0.0005, 0.01)
+        name, at = f"cycle-{number}", session.close
+        facts.record(
+            CycleRecord(name, Job.EVALUATE_EXITS, session.date, name, at, "sandbox", equity=Decimal(f"{equity:.2f}"))
+        )
+    facts.close()
+
+
+def prices() -> Benchmark:
+    """Return the prices of a benchmark from the seed."""
+    drawn, price = Random(SEED + 1), 500.0  # noqa: S311 - replayable on purpose
+    opens, closes = dict[date, float](), dict[date, float]()
+    for session in past():
+        opens[session.date], price = price, price * (1 + drawn.gauss(0.0004, 0.01))
+        closes[session.date] = price
+    return Benchmark("SPY", closes, opens)
+
+
+def timed(app: App) -> Iterator[tuple[str, float]]:
+    """Yield what each part of one report takes, in seconds."""
+    began = time.perf_counter()
+    history = read_history(app)
+    yield "read the books", time.perf_counter() - began
+    began = time.perf_counter()
+    account = account_report(Material("state", history, past(), prices(), 0.0))
+    yield "compute", time.perf_counter() - began
+    assert sum(1 for trade in account.trades if trade.closed_at) >= TRADES - len(grown.SYMBOLS), len(account.trades)
+    assert len(account.curve) >= 2 * TRADES // grown.A_SESSION, len(account.curve)
+    data = Report(history.at, None, None, None, None, (account,))
+    began = time.perf_counter()
+    screen = console()
+    with screen.capture():
+        render(screen, data)
+    yield "show", time.perf_counter() - began
+    began = time.perf_counter()
+    json.dumps(jsonable(data))
+    yield "write as JSON (instead of show)", time.perf_counter() - began
+
+
+def main() -> None:
+    """Make the books, report them several times, and print the medians."""
+    STATE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
+        folder = Path(place) / "state"
+        make(folder)
+        runs = list[dict[str, float]]()
+        for _ in range(RUNS + 1):
+            with opened(Options(str(folder)), {}) as app:
+                runs.append(dict(timed(app)))
+    medians = {name: statistics.median(run[name] for run in runs[1:]) for name in runs[0]}
+    whole = sum(took for name, took in medians.items() if "JSON" not in name)
+    how = f"median of {RUNS} reports of {TRADES:,} trades"
+    show(
+        f"A report of {TRADES:,} trades in {2 * TRADES // grown.A_SESSION} sessions",
+        [
+            *(Figure(name, how, took, "s") for name, took in medians.items()),
+            Figure("report", how, whole, "s", BOUND_S),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`tradebot pnl`: what the account earned, by day, strategy, reason and more."""

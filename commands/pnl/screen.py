@@ -1,0 +1,126 @@
+"""`pnl` for people: a row per part of the profit with a bar, the sums, and what the figures rest on."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from commands.shared.drawing import bar
+from commands.shared.plain import clean
+from commands.shared.times import when
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from commands.pnl.report import ProfitAndLoss
+    from tradebot.views.performance.pnl import Compared, Pnl, Row
+
+SHOWN = 100
+"""How many rows a screen shows; the file of --csv and the JSON document have them all."""
+BAR = 16
+CENT = Decimal("0.01")
+
+
+def show(console: "Console", data: "ProfitAndLoss") -> None:
+    """Print the rows, their sum, the account's change, and the assumptions."""
+    found = data.pnl
+    at = f" at {when(data.as_of)}" if data.as_of else ""
+    console.print(f"Profit and loss by {found.by}{_of(data)}, from {counted(data.fills, 'fill')}{at}", markup=False)
+    if not found.rows:
+        console.print(_nothing(data), markup=False)
+        return
+    if len(found.rows) > SHOWN:
+        console.print(f"Showing the last {SHOWN:,} rows; --from, --csv or --json shows others", markup=False)
+    show_rows(console, found.by, found.rows[-SHOWN:], found.total)
+    for line in (*_account(found), *_unpriced(found)):
+        console.print(line, highlight=False)
+    for line in data.assumptions:
+        console.print(line, markup=False, style="dim")
+
+
+def _of(data: "ProfitAndLoss") -> str:
+    """Say which part of the profit this is."""
+    parts = [clean(part) for part in (data.strategy, data.symbol) if part]
+    of = f" of {' in '.join(parts)}" if parts else ""
+    first, last = data.pnl.first, data.pnl.last
+    days = "" if first is None else f", {first}" if first == last else f", {first} to {last}"
+    return f"{of}{days}"
+
+
+def _nothing(data: "ProfitAndLoss") -> str:
+    if not data.fills:
+        return "Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders"
+    return "Nothing was earned or lost there. Everything there is: tradebot pnl"
+
+
+def show_rows(console: "Console", by: str, rows: "tuple[Row, ...]", total: "Row | None") -> None:
+    """Print a table of rows and their sum, if there is one."""
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number, staying
+
+    names = ("realized", "open", "fees", "dividends", "interest", "other")
+    # The name stays, so that a narrow screen moves amounts below it.
+    table = Table(staying(by), *map(number, (*names, "total USD")), "", number("closed"))
+    most = max((_cents(row) for row in rows), default=0) or 1
+    for row in (*rows, *((total,) if total else ())):
+        amounts = (row.realized_usd, row.open_usd, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd)
+        drawn = "" if row is total else _colored(row.total_usd, bar(_cents(row), most, BAR))
+        table.row(
+            escape(clean(row.name)) + ("*" if row.unpriced else ""),
+            *(_amount(amount) for amount in amounts),
+            _colored(row.total_usd, f"{_rounded(row.total_usd):+,.2f}"),
+            drawn,
+            f"{row.trades_closed:,}" if row.trades_closed else "",
+            style="bold" if row is total else "",
+        )
+    console.print(table)
+
+
+def _cents(row: "Row") -> int:
+    return int(abs(_rounded(row.total_usd)) * 100)
+
+
+def _rounded(amount: Decimal) -> Decimal:
+    """Return an amount to the cent, without the sign of a zero."""
+    return amount.quantize(CENT) + 0
+
+
+def _amount(amount: Decimal) -> str:
+    return f"{_rounded(amount):+,.2f}" if amount else ""
+
+
+def _colored(amount: Decimal, text: str) -> str:
+    rounded = _rounded(amount)
+    return f"[{'green' if rounded > 0 else 'red'}]{text}[/]" if rounded and text else text
+
+
+def _account(found: "Pnl") -> "Iterator[str]":
+    if found.before_usd is None or found.after_usd is None:
+        return
+    change = found.after_usd - found.before_usd
+    moved = f", transfers {_rounded(found.transfers_usd):+,.2f}" if found.transfers_usd else ""
+    yield (
+        f"Account {found.before_usd:,.2f} USD before, {found.after_usd:,.2f} after: "
+        f"change {_rounded(change):+,.2f}{moved}, profit {_rounded(change - found.transfers_usd):+,.2f}"
+    )
+    if found.compared:
+        yield _broker(found.compared)
+
+
+def _broker(compared: "Compared") -> str:
+    what = f"Broker's equity {compared.broker_usd:,.2f} USD at {when(compared.at)}"
+    if not compared.difference_usd:
+        return f"{what}: the books agree to the cent"
+    why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
+    why += [f"{shares:f} {clean(symbol)} that only the broker values" for symbol, shares in compared.left_out.items()]
+    prices = "its prices of what is held, or what isn't booked yet" if compared.held else "what isn't booked yet"
+    sign = f"{compared.difference_usd:+,.2f}"
+    return f"{what}: {sign} against the books' {compared.books_usd:,.2f}, because of {' and '.join(why) or prices}"
+
+
+def _unpriced(found: "Pnl") -> "Iterator[str]":
+    if any(row.unpriced for row in found.rows) or found.total.unpriced:
+        named = dict.fromkeys(symbol for row in (*found.rows, found.total) for symbol in row.unpriced)
+        yield f"* has no price of its last day for {', '.join(map(clean, named))}"

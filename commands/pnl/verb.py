@@ -1,0 +1,125 @@
+"""`tradebot pnl`: what the account earned, in parts that add up to its change. The broker isn't asked."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completing import cuts, strategies, symbols
+from commands.shared.days import From, To, days_of
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.pnl.report import ProfitAndLoss
+    from tradebot.app.wiring import App
+    from tradebot.views.performance.pnl import Choice, Cut
+
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="PART",
+        help="What to divide it by: day, week, month, strategy, symbol, hour, reason or component.",
+        autocompletion=cuts,
+    ),
+]
+Strategy = Annotated[
+    str | None, typer.Option("--strategy", help="Only the part of this strategy.", autocompletion=strategies)
+]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="Only the part in this symbol.", autocompletion=symbols)]
+Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to FILE, or to stdout with -.")]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it: FILE.svg or FILE.png.")]
+
+
+def run(app: "App", by: "Cut", choice: "Choice") -> Report:
+    """Return the profit and loss of the chosen days, in rows."""
+    from commands.pnl.report import read
+    from commands.pnl.screen import show
+
+    data = read(app, by, choice)
+    return Report("pnl", data, lambda out: show(out, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _to_csv(report: Report, file: Path) -> Report:
+    """Write a report's rows to a file, which the report then names, or return a report that is the file's text."""
+    from commands.pnl.csv_file import written
+    from commands.trades.csv_file import STDOUT, save
+
+    data: ProfitAndLoss = report.data
+    text = written(data.pnl)
+    if file == STDOUT:
+        return replace(report, render=lambda out: out.out(text, end="", highlight=False))
+    save(text, file)
+    return replace(report, render=lambda out: _name(out, len(data.pnl.rows), file))
+
+
+def _name(console: "Console", rows: int, file: Path) -> None:
+    from tradebot.text import counted
+
+    console.print(f"{counted(rows, 'row')} written to {file}", markup=False)
+
+
+def _cut(by: str) -> "Cut":
+    """Return what profit is divided by; raise OperatorError if there is no such part."""
+    from tradebot.errors import ExitCode, word
+    from tradebot.views.performance.pnl import Cut
+
+    names = [cut.value for cut in Cut]
+    if by not in names:
+        raise OperatorError(
+            f"--by {word(by)} is none of {', '.join(names)}", "tradebot pnl --by strategy", code=ExitCode.USAGE
+        )
+    return Cut(by)
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command(
+        "pnl",
+        epilog="tradebot pnl\ntradebot pnl --by month --plot pnl.svg\n"
+        "tradebot pnl --by reason --from 2026-11-16 --to 2026-11-20\n"
+        "tradebot pnl --by component --strategy flow --csv -",
+    )
+    def pnl(
+        by: By = "day",
+        first: From = None,
+        last: To = None,
+        strategy: Strategy = None,
+        symbol: Symbol = None,
+        csv: Csv = None,
+        plot: Plot = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Show what the account earned, by day, strategy, exit reason and more.
+
+        Profit is what was realized, the change of what is held, fees, dividends, interest, and what else moved cash.
+        The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
+        bot's own books; the broker isn't asked.
+        """
+        from tradebot.views.performance.pnl import Choice
+
+        if as_json and csv == Path("-"):
+            raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
+        cut, choice = _cut(by), Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
+        picture = _picture(plot)
+        with opened(state_dir, config) as bot:
+            report = run(bot, cut, choice)
+        if picture:
+            from commands.pnl.chart import draw
+
+            draw(report.data.pnl, picture)
+        finish(_to_csv(report, csv) if csv else report, as_json)
+
+
+def _picture(plot: Path | None) -> Path | None:
+    """Return the file to draw, if one is named; raise OperatorError before anything is read if it can't be drawn."""
+    from commands.pnl.chart import checked
+
+    return checked(plot) if plot else None

@@ -1,0 +1,242 @@
+"""`tradebot trades --tax YEAR`: the sales of a year as the US tax office asks for them, and what they rest on."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.shared.plain import clean, note, say
+from commands.shared.surface import Report
+from tradebot.errors import OperatorError
+from tradebot.text import counted
+from tradebot.views.performance.tax import TaxRow, TermTotal
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.views.performance.history import History
+    from tradebot.views.performance.tax import TaxYear
+
+PICKED = {"fifo": "the oldest shares first", "lifo": "the newest shares first", "hifo": "the highest cost first"}
+NOT_KNOWN = "not known"
+PUBLICATION = "IRS Publication 550 (2024)"
+HOLDING_PERIOD = (
+    "Shares are long-term if they were held for more than one year, counted from the day after the purchase "
+    f"({PUBLICATION}; Rev. Rul. 66-7 for the ends of months)."
+)
+SHORT_SALES = (
+    "A short sale counts on the trade date of the purchase that closed it, and is short-term. For a loss, the day of "
+    "delivery would count (Rev. Rul. 2002-44), which may be in the next year; these rows don't consider that."
+)
+WASH_SALES = (
+    "Wash sales (code W): a loss doesn't count as far as the same shares were bought within 30 days before or after "
+    "the sale, by any strategy or by hand. It is added to the basis of these shares, whose holding period includes "
+    "that of the shares sold (Internal Revenue Code section 1091; Treasury Regulations 1.1091-1 and 1.1091-2; "
+    f"{PUBLICATION}). What is left of the purchase that was sold replaces nothing (Rev. Rul. 56-602), nor do shares "
+    "sold again before the loss, or purchases that close a short sale."
+)
+NOT_COVERED = (
+    "Not covered: options and other securities that are substantially identical, and other accounts of yours or your "
+    "spouse's, such as an IRA. Compare with your broker's Form 1099-B, and see whether the rules have changed since."
+)
+NO_ADVICE = "This is not tax advice."
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """The lots sold in a year, in USD to the cent; the totals by term add these rows.
+
+    `method` is the setting tax.method. `from_date` and `until` are the days on which the books began and end. `notes`
+    are what is particular to these sales, and `assumptions` the rules behind the figures with their sources.
+    """
+
+    year: int
+    method: str
+    from_date: date | None
+    until: date | None
+    rows: tuple[TaxRow, ...]
+    totals: tuple[TermTotal, ...]
+    carried_usd: Decimal
+    notes: tuple[str, ...]
+    assumptions: tuple[str, ...]
+
+
+COLUMNS = (
+    "description",
+    "date_acquired",
+    "date_sold",
+    "proceeds_usd",
+    "cost_basis_usd",
+    "code",
+    "adjustment_usd",
+    "gain_usd",
+    "term",
+    "held_from",
+    "symbol",
+    "side",
+    "shares",
+    "fees_usd",
+    "strategy",
+    "lot",
+    "sale",
+    "replaced_by",
+)
+"""The columns of the file, those of Form 8949 first. The ids are those of fills."""
+
+
+def run(app: "App", year: int, strategy: str | None = None, symbol: str | None = None) -> Report:
+    """Read the books and return the sales of a year, or those of one strategy's shares or of one symbol."""
+    from commands.shared.history import read_history
+    from commands.trades.tax_screen import render
+
+    data = taxed(read_history(app), year, app.settings.tax.method, strategy, symbol)
+    return Report("trades-tax", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
+
+
+def answer(app: "App", year: int, strategy: str | None, symbol: str | None, file: Path | None) -> Report:
+    """Return the sales of a year, written to a file if one is named.
+
+    For stdout, print only the file there, the notes to stderr, and raise typer.Exit.
+    """
+    from commands.trades.csv_file import STDOUT, save
+    from commands.trades.tax_screen import name_file
+
+    report = run(app, year, strategy, symbol)
+    data: Tax = report.data
+    if file is None:
+        return report
+    text = written(data)
+    if file == STDOUT:
+        say(text.removesuffix("\n"))
+        for line in (*data.notes, NO_ADVICE):
+            note(line)
+        raise typer.Exit
+    save(text, file)
+    return replace(report, render=lambda out: name_file(out, data, file))
+
+
+def written(data: Tax) -> str:
+    """Return the text of the CSV file."""
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator="\n").writerows(_file_rows(data))
+    return file.getvalue()
+
+
+def taxed(history: "History", year: int, method: str, strategy: str | None = None, symbol: str | None = None) -> Tax:
+    """Return the sales of a year; raise OperatorError if it hasn't begun."""
+    from tradebot.model.position import FOREIGN
+    from tradebot.views.holdings import FOREIGN_OWNER
+    from tradebot.views.performance.tax import tax_year
+    from tradebot.views.performance.tax_lots import Method
+
+    whole = tax_year(history, year, Method(method))
+    if whole.until is not None and year > whole.until.year:
+        raise OperatorError(
+            f"{year} has no trades yet: the books end on {whole.until}", f"tradebot trades --tax {whole.until.year}"
+        )
+    found = whole.of(FOREIGN if strategy == FOREIGN_OWNER else strategy, symbol)
+    return Tax(
+        year=year,
+        method=method,
+        from_date=found.begun,
+        until=found.until,
+        rows=found.rows,
+        totals=found.totals,
+        carried_usd=found.carried_usd,
+        notes=tuple(_notes(whole, found)),
+        assumptions=_assumptions(method) if found.rows else (NO_ADVICE,),
+    )
+
+
+def _file_rows(data: Tax) -> Iterator[Sequence[str]]:
+    """Yield the lines of the file: its columns, then each lot that was sold. Sums are left to its reader."""
+    yield COLUMNS
+    for row in data.rows:
+        yield (
+            row.description,
+            _text(row.acquired),
+            row.sold.isoformat(),
+            _text(row.proceeds_usd),
+            _text(row.basis_usd),
+            row.code,
+            f"{row.adjustment_usd:f}",
+            _text(row.gain_usd),
+            row.term.value,
+            "" if row.held_from in (None, row.acquired) else row.held_from.isoformat(),
+            row.symbol,
+            "long" if row.side.sign > 0 else "short",
+            f"{row.shares:f}",
+            f"{row.fees_usd:f}",
+            owner(row),
+            row.lot or NOT_KNOWN,
+            row.sale,
+            " ".join(row.replaced_by),
+        )
+
+
+def owner(row: TaxRow) -> str:
+    """Return whose shares were sold."""
+    from tradebot.views.holdings import FOREIGN_OWNER
+
+    return row.strategy or FOREIGN_OWNER
+
+
+def _text(value: date | Decimal | None) -> str:
+    if value is None:
+        return NOT_KNOWN
+    return f"{value:f}" if isinstance(value, Decimal) else value.isoformat()
+
+
+def _assumptions(method: str) -> tuple[str, ...]:
+    from tradebot.views.performance.fees import ASSUMPTION
+
+    lots = (
+        f"Lots are matched across the account, {PICKED[method]} (tax.method: {method}), whatever strategy held them. "
+        "Dates are trade dates in New York. Splits and new symbols keep cost and dates, and shares that only change "
+        "their owner in the account aren't sold."
+    )
+    fees = f"The fees of the SEC and FINRA are taken off the proceeds. {ASSUMPTION} Other fees are in no row."
+    rounding = "Each row is rounded to the cent, and totals add the rows."
+    return lots, HOLDING_PERIOD, WASH_SALES, SHORT_SALES, fees, rounding, NOT_COVERED, NO_ADVICE
+
+
+def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
+    """Yield what is particular to these sales, most important first."""
+    if len(found.rows) != len(whole.rows):
+        yield f"Shown are {len(found.rows):,} of {counted(len(whole.rows), 'row')} of {found.year}."
+    if found.begun and found.begun.year >= found.year:
+        yield f"The books began on {found.begun}. What was sold before isn't known."
+    if found.until and found.until.year == found.year:
+        yield f"The books end on {found.until}; the year may not be over."
+    yield from _unknown(found)
+    if found.undecided:
+        losses = counted(found.undecided, "loss", "losses")
+        yield f"{losses} may still be disallowed: the 30 days after the sale aren't over on {found.until}."
+    if found.carried_usd:
+        yield f"{found.carried_usd:,.2f} USD of disallowed losses are in the basis of shares that are still held."
+    if found.near_short_losses:
+        yield (
+            f"{counted(found.near_short_losses, 'loss', 'losses')} of short sales counted although shares were sold "
+            "within 30 days, which section 1091(e)(1) may disallow. Ask an adviser."
+        )
+    if found.other_kinds:
+        names = ", ".join(map(clean, found.other_kinds))
+        yield f"Left out, because they aren't shares: {names}. Shares that an option delivered lack its premium."
+    if found.returns_capital:
+        yield "A dividend returned capital (DIVROC), which would lower the basis; it isn't taken off here."
+
+
+def _unknown(found: "TaxYear") -> Iterator[str]:
+    without = [row for row in found.rows if row.gain_usd is None]
+    if without:
+        names = ", ".join(dict.fromkeys(clean(row.symbol) for row in without))
+        yield (
+            f"The gain of {counted(len(without), 'row')} isn't known ({names}): the shares were in the account before "
+            "the books began, or came or left without a trade that the books hold. Totals leave "
+            f"{'it' if len(without) == 1 else 'them'} out."
+        )

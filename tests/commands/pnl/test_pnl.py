@@ -1,0 +1,177 @@
+"""`tradebot pnl`: what was earned, by every part, from books that were written for it and from books of a real day."""
+
+import csv
+import io
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.adapters.ledger.by_hand import edit
+from tests.bot import KEYS, Bot
+from tests.builders import fill
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.activity import Booking, Entry
+from tradebot.model.candidate import Side
+from tradebot.views.performance.pnl import Cut
+
+D = Decimal
+PARTS = ("realized", "open", "fees", "dividends", "interest", "other", "total")
+
+
+def on(day: int, hour: int) -> datetime:
+    return datetime(2026, 11, day, hour, tzinfo=UTC)
+
+
+def booked(bot: Bot) -> None:
+    """Write three trades, a fee, a dividend, interest and a deposit into a bot's books."""
+    fills = [
+        fill(1, quantity="10", price="100", at=on(16, 15)),
+        fill(2, side=Side.SELL, quantity="10", price="110", at=on(16, 16)),
+        fill(3, "MSFT", Side.SELL, "5", "400", strategy="momentum", at=on(16, 17)),
+        fill(4, "MSFT", quantity="5", price="404", strategy="momentum", at=on(17, 15)),
+        fill(5, "NVDA", quantity="3", price="150", at=on(17, 16)),
+    ]
+    moved = (
+        Entry("1", "FEE", D("-0.31"), "FEE/REG", on(16, 22)),
+        Entry("2", "DIV", D("1.50"), "DIV/CDIV NVDA", on(17, 17), "NVDA"),
+        Entry("3", "INT", D("0.07"), "INT/CDT", on(17, 18)),
+        Entry("4", "CSD", D(500), "CSD", on(17, 19)),
+    )
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        ledger.apply_fills(fills, on(17, 20))
+        ledger.book(Booking(moved), on(17, 20))
+
+
+@pytest.fixture
+def earner(copy: Bot) -> Bot:
+    booked(copy)
+    return copy
+
+
+def test_each_day_with_its_parts_their_sum_and_the_change_of_the_account(earner: Bot) -> None:
+    lines = earner.shown("pnl").splitlines()
+    assert lines[0].startswith("Profit and loss by day, 2026-11-16 to 2026-11-17, from 5 fills")
+    assert [line.split() for line in lines[1:5]] == [
+        ["day", "realized", "fees", "dividends", "interest", "total", "USD", "closed"],
+        ["2026-11-16*", "+100.00", "-0.31", "+99.69", "█" * 16, "1"],
+        ["2026-11-17*", "-20.00", "+1.50", "+0.07", "-18.43", "█" * 2, "1"],
+        ["total*", "+80.00", "-0.31", "+1.50", "+0.07", "+81.26", "2"],
+    ]
+    assert lines[5:7] == [
+        "Account 100,000.00 USD before, 100,581.26 after: change +581.26, transfers +500.00, profit +81.26",
+        "* has no price of its last day for MSFT, NVDA",
+    ]
+    said = " ".join(lines[7:])
+    assert "Realized profit is before fees, first in, first out within each strategy" in said
+    assert "The broker charges fees to the account for a whole day." in said
+    assert "Deposits and withdrawals are no profit." in said
+
+
+@pytest.mark.parametrize("by", [cut.value for cut in Cut])
+def test_the_rows_of_each_part_are_the_same_whole(earner: Bot, by: str) -> None:
+    found = earner.json("pnl", "--by", by)["pnl"]
+    for part in PARTS:
+        rows = sum(D(row[f"{part}_usd"]) for row in found["rows"])
+        assert rows == D(found["total"][f"{part}_usd"])
+    assert D(found["total"]["total_usd"]) == D("81.26")
+
+
+def test_fees_and_dividends_stand_with_the_strategies_and_symbols_they_are_of(earner: Bot) -> None:
+    rows = {row["name"]: row for row in earner.json("pnl", "--by", "strategy")["pnl"]["rows"]}
+    # 1,100 USD of AAPL and 2,000 USD of MSFT were sold that day.
+    assert D(rows["flow"]["fees_usd"]) == D("-0.11")
+    assert D(rows["momentum"]["fees_usd"]) == D("-0.20")
+    assert (rows["flow"]["dividends_usd"], rows["account"]["interest_usd"]) == ("1.5", "0.07")
+    only = earner.json("pnl", "--by", "symbol", "--strategy", "momentum")
+    assert [(row["name"], D(row["total_usd"])) for row in only["pnl"]["rows"]] == [("MSFT", D("-20.20"))]
+    assert (only["strategy"], only["pnl"]["after_usd"], only["pnl"]["compared"]) == ("momentum", None, None)
+
+
+def test_a_span_of_days_begins_where_the_day_before_ended(earner: Bot) -> None:
+    found = earner.json("pnl", "--from", "2026-11-17", "--to", "2026-11-30")["pnl"]
+    assert (found["before_usd"], found["after_usd"], found["transfers_usd"]) == ("100099.69", "100581.26", "500")
+    assert D(found["total"]["total_usd"]) == D("-18.43")
+
+
+def test_a_csv_file_has_the_rows_with_exact_decimals(earner: Bot, tmp_path: Path) -> None:
+    said = earner.says("pnl", "--by", "symbol", "--csv", "-")
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert [row["symbol"] for row in rows] == ["AAPL", "NVDA", "MSFT", "account"]
+    assert sum(D(row["total_usd"]) for row in rows) == D("81.26")
+    assert earner.says("pnl", "--by", "symbol", "--csv", str(tmp_path / "pnl.csv")).out.startswith("4 rows written to")
+    assert (tmp_path / "pnl.csv").read_text() == said.out.replace("\r\n", "\n")
+    refused = earner.says("pnl", "--json", "--csv", "-")
+    assert refused.code == 2
+    assert "can't both go to stdout" in refused.out + refused.err
+
+
+def test_a_picture_is_drawn_of_days_and_of_names(earner: Bot, tmp_path: Path) -> None:
+    for by in ("day", "symbol"):
+        file = tmp_path / f"{by}.svg"
+        assert earner.says("pnl", "--by", by, "--plot", str(file)).code == 0
+        text = file.read_text()
+        assert text.startswith("<?xml")
+        assert "+81.26 USD" in text
+    assert earner.says("pnl", "--plot", str(tmp_path / "none" / "a.svg")).code == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--by", "year"), "--by year is none of day, week, month, strategy, symbol, hour, reason, component"),
+        (("--plot", "pnl.pdf"), "pnl.pdf is neither .svg nor .png"),
+        (("--from", "today"), "--from today is not a date"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_with_the_next_step(copy: Bot, flags: tuple[str, ...], said: str) -> None:
+    refused = copy.says("pnl", *flags)
+    assert (refused.code, said in refused.err, "next: " in refused.err) == (2, True, True)
+
+
+def test_nothing_to_show_is_said_with_what_to_do(earner: Bot) -> None:
+    assert "Nothing was earned or lost there" in earner.shown("pnl", "--symbol", "TSLA")
+    assert earner.says("pnl", "--from", "2027-01-01", "--plot", "a.svg").code == 2
+
+
+@pytest.mark.parametrize("verb", ["pnl", "trades"])
+def test_a_damaged_fill_is_refused_and_its_row_is_named(earner: Bot, verb: str) -> None:
+    worse = 'UPDATE fills SET body = replace(body, \'"price":"110"\', \'"price":"111"\') WHERE sequence = 2'
+    assert edit(earner.folder / "ledger.db", worse) == 1
+    refused = earner.says(verb)
+    assert refused.code == 2
+    assert "row 2 of fills" in refused.err
+    assert "tradebot recover" in refused.err
+    assert refused.out == ""
+
+
+def test_a_day_of_the_embedded_exchange_is_the_change_of_its_account(trader: Bot) -> None:
+    assert trader.json("trade-once")["orders"] >= 1
+    assert trader.says("exchange", "tick", "5m").code == 0
+    assert trader.says("evaluate-exits").code == 0
+    held = trader.json("pnl", "--by", "reason")["pnl"]
+    assert [(row["name"], row["realized_usd"]) for row in held["rows"]] == [("still held", "0")]
+    assert D(held["after_usd"]) - D(held["before_usd"]) == D(held["total"]["total_usd"]) != 0
+    assert trader.json("status")["today"]["open_usd"] == held["total"]["open_usd"]
+    assert trader.says("flatten", "--all", "--confirm", "ALL").code == 0
+    assert trader.says("exchange", "tick", "5m").code == 0
+    assert trader.says("reconcile").code in (0, 10)
+    assert trader.says("evaluate-exits", "--force-slot").code == 0
+    account = requests.get(f"{trader.url}/v2/account", headers=KEYS, timeout=60).json()
+    found = trader.json("pnl", "--by", "reason")["pnl"]
+    assert D(found["after_usd"]) == D(account["equity"]) == D(account["cash"])
+    assert (D(found["compared"]["difference_usd"]), found["compared"]["held"]) == (0, 0)
+    rows = {row["name"]: D(row["total_usd"]) for row in found["rows"]}
+    assert rows == {"closed_by_hand": D(found["total"]["total_usd"])}
+    assert "the books agree to the cent" in trader.shown("pnl")
+    day = trader.json("status")["today"]
+    assert (D(day["total_usd"]), day["open_usd"]) == (D(found["total"]["total_usd"]), "0")
+    assert f"Profit of {day['day']} " in trader.shown("status")
+
+
+def test_lines_fit_a_narrow_screen(earner: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert max(map(len, earner.shown("pnl", "--by", "strategy").splitlines())) <= 60

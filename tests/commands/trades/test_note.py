@@ -1,0 +1,77 @@
+"""`trades note`: it names the trade that it writes to, and what a person wrote stays."""
+
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from tests.bot import Bot
+from tests.commands.trades.test_verb import trade, traded
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.candidate import Side
+from tradebot.model.order import Fill
+from tradebot.model.position import OwnedFill
+
+__all__ = ["traded"]
+
+
+def test_a_note_and_tags_stand_with_the_trade_from_then_on(traded: Bot) -> None:
+    said = traded.says("trades", "note", "nvda", " half was enough ", "--tag", "Swing", "--tag", "#news")
+    assert (said.code, said.out.splitlines()) == (
+        0,
+        [
+            "Noted on trade 4zl6hbd: long NVDA of flow, opened 2026-11-16 10:35 ET, partly closed",
+            "Tags: swing, news",
+            "Note: half was enough",
+        ],
+    )
+    found = traded.json("trades", "note", "4zl6hbd", "--untag", "news", "--tag", "late")
+    assert (found["tags"], found["note"], found["symbol"]) == (["swing", "late"], "half was enough", "NVDA")
+    (row,) = traded.json("trades", "--symbol", "NVDA")["trades"]
+    assert (row["tags"], row["note"]) == (["swing", "late"], "half was enough")
+    assert traded.says("trades", "note", "NVDA", "").code == 2
+    assert traded.says("journal", "verify").code == 0
+
+
+def test_a_symbol_means_its_open_trade_or_else_the_last_one(traded: Bot) -> None:
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
+        trade(ledger, 160, "AAPL", Side.BUY, 5, "101")
+    second = traded.json("trades", "note", "AAPL", "again")["id"]
+    assert second != "xdbzjkf"
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
+        trade(ledger, 170, "AAPL", Side.SELL, 5, "102", "time_exit(1h)")
+    assert traded.json("trades", "note", "AAPL", "over")["id"] == second
+    assert traded.json("trades", "note", "XDBZJKF", "the first")["note"] == "the first"
+
+
+def test_two_open_trades_in_a_symbol_are_told_apart(traded: Bot) -> None:
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
+        opened_at = ledger.books_opened_at()
+        assert opened_at is not None
+        other = ledger.fills()[0].fill
+        at = opened_at + timedelta(minutes=170)
+        fill = Fill("other", "", "MSFT", Side.SELL, other.quantity, other.price, at)
+        ledger.apply_fills([OwnedFill("own", fill)], at)
+    said = traded.says("trades", "note", "MSFT", "which?")
+    assert said.code == 2
+    assert "2 trades in MSFT are open: f4zqilq of flow, opened 2026-11-16 10:10 ET; " in said.err
+    assert 'tradebot trades note f4zqilq "TEXT"' in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["note"], "trades note needs a trade", 'tradebot trades note AAPL "bought the open" --tag swing'),
+        (["note", "AAPL"], "there is nothing to note", "--tag swing"),
+        (["note", "AAPL", "two", "words"], "write it in quotes", "--tag swing"),
+        (["note", "ZZZ", "text"], "no trade has the symbol or the id ZZZ", "tradebot trades lists them"),
+        (["note", "AAPL", "--tag", "a b"], "a b can't be a tag", "--tag swing"),
+        (["note", "AAPL", "x" * 1001], "the note has 1,001 characters; the most is 1,000", "write less"),
+        (["note", "AAPL", "x", "--open"], "it takes no filters", 'tradebot trades note AAPL "TEXT"'),
+    ],
+)
+def test_a_note_that_cannot_be_written_says_why(traded: Bot, words: list[str], message: str, hint: str) -> None:
+    said = traded.says("trades", *words)
+    assert said.code == 2
+    assert message in said.err
+    assert hint in said.err

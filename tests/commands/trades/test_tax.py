@@ -1,0 +1,266 @@
+"""The tax file and its screen, worked by hand: every figure below was computed on paper."""
+
+import csv
+import io
+from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from commands.shared.schema_types import Definitions
+from commands.shared.surface import console, jsonable
+from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, taxed, written
+from commands.trades.tax_screen import render
+from tests.bot import Bot
+from tests.builders import fill
+from tests.views.performance.taxed import fee, on, past, traded
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.errors import OperatorError
+from tradebot.model.activity import Booking, Entry
+from tradebot.model.cash import CashMovement
+from tradebot.model.origin import Origin
+from tradebot.views.performance.history import History
+
+WASHED = past(
+    traded(
+        "2025-06-02 buy 100 50",
+        "2025-12-22 sell 100 42",
+        "2026-01-12 buy 60 40 momentum",
+        "2026-03-02 sell 20 45 hand",
+        "2026-06-03 sell 40 47 momentum",
+    ),
+    fee("2025-12-22", "-0.12"),
+    fee("2026-06-03", "-0.05"),
+    until="2026-06-30",
+)
+"""A loss of 8 a share in December, of which 60 shares are bought again by another strategy in January.
+
+The loss is 100 x 50 - (100 x 42 - 0.12) = 800.12. For 60 of 100 shares, 480.072 of it doesn't count. So the 60 shares
+cost 60 x 40 + 480.072 = 2,880.072, which is 960.024 for 20 and 1,920.048 for 40. They count as held 203 days longer.
+"""
+
+
+def shown(data: Tax) -> str:
+    screen = console()
+    with screen.capture() as captured:
+        render(screen, data)
+    return captured.get()
+
+
+def lines(history: History, year: int) -> list[str]:
+    return written(taxed(history, year, "fifo")).splitlines()[1:]
+
+
+def test_the_file_of_a_wash_sale_over_the_end_of_a_year_is_as_worked_by_hand() -> None:
+    assert lines(WASHED, 2025) == [
+        "100 sh. AAPL,2025-06-02,2025-12-22,4199.88,5000.00,W,480.07,-320.05,short,,AAPL,long,100,0.12,flow,fill-1,"
+        "fill-2,fill-3"
+    ]
+    assert lines(WASHED, 2026) == [
+        "20 sh. AAPL,2026-01-12,2026-03-02,900.00,960.02,,0.00,-60.02,short,2025-06-23,AAPL,long,20,0.00,momentum,"
+        "fill-3,fill-4,",
+        "40 sh. AAPL,2026-01-12,2026-06-03,1879.95,1920.05,,0.00,-40.10,short,2025-06-23,AAPL,long,40,0.05,momentum,"
+        "fill-3,fill-5,",
+    ]
+
+
+def test_each_line_has_a_cell_for_each_column() -> None:
+    rows = list(csv.DictReader(io.StringIO(written(taxed(WASHED, 2026, "fifo")))))
+    assert list(rows[0]) == list(COLUMNS)
+    sums = [sum(Decimal(row[name]) for row in rows) for name in ("proceeds_usd", "cost_basis_usd", "gain_usd")]
+    (total,) = taxed(WASHED, 2026, "fifo").totals
+    assert sums == [total.proceeds_usd, total.basis_usd, total.gain_usd]
+
+
+def test_the_screen_shows_the_rows_their_sums_and_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert shown(taxed(WASHED, 2025, "fifo")) == SCREEN
+
+
+SCREEN = """\
+1 row of 2025, as on Form 8949, the oldest shares first, in USD
+sold shares   acquired    sold        proceeds     basis  adjustment     gain  code  term   strategy
+100 sh. AAPL  2025-06-02  2025-12-22  4,199.88  5,000.00      480.07  -320.05  W     short  flow
+Short-term: proceeds 4,199.88 - basis 5,000.00 + adjustment 480.07 = gain -320.05 USD in 1 row
+
+What these figures rest on:
+Lots are matched across the account, the oldest shares first (tax.method: fifo), whatever strategy
+  held them. Dates are trade dates in New York. Splits and new symbols keep cost and dates, and
+  shares that only change their owner in the account aren't sold.
+Shares are long-term if they were held for more than one year, counted from the day after the
+  purchase (IRS Publication 550 (2024); Rev. Rul. 66-7 for the ends of months).
+Wash sales (code W): a loss doesn't count as far as the same shares were bought within 30 days
+  before or after the sale, by any strategy or by hand. It is added to the basis of these shares,
+  whose holding period includes that of the shares sold (Internal Revenue Code section 1091;
+  Treasury Regulations 1.1091-1 and 1.1091-2; IRS Publication 550 (2024)). What is left of the
+  purchase that was sold replaces nothing (Rev. Rul. 56-602), nor do shares sold again before the
+  loss, or purchases that close a short sale.
+A short sale counts on the trade date of the purchase that closed it, and is short-term. For a loss,
+  the day of delivery would count (Rev. Rul. 2002-44), which may be in the next year; these rows
+  don't consider that.
+The fees of the SEC and FINRA are taken off the proceeds. The broker charges fees to the account for
+  a whole day. They are shared among the lots that were sold on that day, or else on the last day of
+  sales up to 4 days before, by the value they were sold for: the SEC and FINRA charge sales. Other
+  fees are in no row.
+Each row is rounded to the cent, and totals add the rows.
+Not covered: options and other securities that are substantially identical, and other accounts of
+  yours or your spouse's, such as an IRA. Compare with your broker's Form 1099-B, and see whether
+  the rules have changed since.
+This is not tax advice.
+"""
+
+
+def test_it_says_once_that_it_is_no_advice() -> None:
+    for year in (2024, 2025, 2026):
+        data = taxed(WASHED, year, "hifo")
+        assert shown(data).count(NO_ADVICE) == 1
+        assert str(jsonable(data)).count("advice") == 1
+
+
+def test_a_year_in_which_nothing_was_sold_says_so() -> None:
+    text = shown(taxed(WASHED, 2024, "fifo"))
+    assert text.startswith("There are no sales of 2024 to show.\n")
+    assert written(taxed(WASHED, 2024, "fifo")) == ",".join(COLUMNS) + "\n"
+
+
+def test_a_year_that_has_not_begun_is_refused() -> None:
+    with pytest.raises(OperatorError, match="2027 has no trades yet: the books end on 2026-06-30") as refused:
+        taxed(WASHED, 2027, "fifo")
+    assert refused.value.hint == "tradebot trades --tax 2026"
+
+
+def notes(history: History, year: int = 2026) -> list[str]:
+    return list(taxed(history, year, "fifo").notes)
+
+
+def test_books_that_began_in_the_year_say_from_when_they_know_it() -> None:
+    history = past(traded("2026-05-05 buy 10 50"), until="2026-06-30", opened_at=on("2026-05-04"))
+    assert notes(history) == [
+        "The books began on 2026-05-04. What was sold before isn't known.",
+        "The books end on 2026-06-30; the year may not be over.",
+    ]
+    assert notes(history, 2025) == ["The books began on 2026-05-04. What was sold before isn't known."]
+
+
+def test_shares_without_a_known_cost_are_named_and_left_out_of_the_totals() -> None:
+    history = past(traded("2026-03-02 sell 10 60 hand"), acknowledged={"AAPL": Decimal(10)}, until="2027-01-04")
+    data = taxed(history, 2026, "fifo")
+    assert written(data).splitlines()[1] == (
+        "10 sh. AAPL,not known,2026-03-02,600.00,not known,,0.00,not known,not known,,AAPL,long,10,0.00,foreign,"
+        "not known,fill-1,"
+    )
+    assert notes(history) == [
+        "The gain of 1 row isn't known (AAPL): the shares were in the account before the books began, or came or left "
+        "without a trade that the books hold. Totals leave it out."
+    ]
+    assert "Term not known: 1 row whose gain isn't known" in shown(data)
+
+
+def test_what_is_left_out_or_may_change_is_named() -> None:
+    fills = traded(
+        "2026-02-02 sell 10 50",
+        "2026-05-04 buy 10 58",
+        "2026-05-05 buy 20 60",
+        "2026-05-12 sell 10 55",
+        "2026-05-20 buy 6 56",
+    )
+    option = fill(9, "AAPL261120P00150000", strategy="", at=on("2026-02-02"))
+    returned = CashMovement(on("2026-03-02"), Decimal(5), "DIVROC", Origin.ACTIVITY, "roc", "a return of capital")
+    assert notes(past((*fills, option), returned, until="2026-06-01")) == [
+        "The books end on 2026-06-01; the year may not be over.",
+        "2 losses may still be disallowed: the 30 days after the sale aren't over on 2026-06-01.",
+        "30.00 USD of disallowed losses are in the basis of shares that are still held.",
+        "1 loss of short sales counted although shares were sold within 30 days, which section 1091(e)(1) may "
+        "disallow. Ask an adviser.",
+        "Left out, because they aren't shares: AAPL261120P00150000. Shares that an option delivered lack its premium.",
+        "A dividend returned capital (DIVROC), which would lower the basis; it isn't taken off here.",
+    ]
+
+
+def test_a_choice_of_rows_says_how_many_there_are() -> None:
+    data = taxed(WASHED, 2026, "fifo", strategy="flow")
+    assert (data.rows, data.totals) == ((), ())
+    assert data.notes[0] == "Shown are 0 of 2 rows of 2026."
+
+
+@pytest.mark.parametrize("method", ["fifo", "lifo", "hifo"])
+def test_every_method_is_named_with_its_setting(method: str) -> None:
+    assert f"(tax.method: {method})" in taxed(WASHED, 2026, method).assumptions[0]
+
+
+def test_the_document_is_described_by_its_schema() -> None:
+    import jsonschema
+
+    known = Definitions()
+    schema = {**known.of(Tax), "$defs": known.schemas}
+    jsonschema.validate(jsonable(taxed(WASHED, 2025, "fifo")), schema)
+    jsonschema.validate(jsonable(replace(taxed(WASHED, 2024, "fifo"), from_date=None)), schema)
+
+
+@pytest.fixture
+def washed(copy: Bot) -> Bot:
+    """Return a bot whose books hold a wash sale of the November in which it was made, with the sale's fee."""
+    rows = ("2026-11-17 buy 10 50", "2026-11-18 sell 10 45", "2026-11-19 buy 4 44 momentum")
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        ledger.apply_fills(traded(*rows), on("2026-11-19"))
+        ledger.book(Booking((Entry("fee-1", "FEE", Decimal("-0.03"), "a fee", on("2026-11-18")),)), on("2026-11-19"))
+    return copy
+
+
+FILE = (
+    "10 sh. AAPL,2026-11-17,2026-11-18,449.97,500.00,W,20.01,-30.02,short,,AAPL,long,10,0.03,flow,fill-1,fill-2,fill-3"
+)
+
+
+def test_the_verb_writes_the_file_and_says_what_is_in_it(washed: Bot, tmp_path: Path) -> None:
+    said = washed.says("trades", "--tax", "2026", "--csv", str(tmp_path / "tax.csv"))
+    assert (said.code, said.err) == (0, "")
+    assert (tmp_path / "tax.csv").read_text().splitlines() == [",".join(COLUMNS), FILE]
+    first, total, *others = said.out.splitlines()
+    assert first.startswith("1 row written to ")
+    assert total.startswith("Short-term: proceeds 449.97 - basis 500.00 + adjustment 20.01 = gain -30.02 USD in 1 row")
+    assert " ".join(others).count(NO_ADVICE) == 1
+
+
+def test_the_verb_writes_nothing_but_the_file_to_stdout(washed: Bot) -> None:
+    said = washed.says("trades", "--tax", "2026", "--csv", "-")
+    assert (said.code, said.out.splitlines()) == (0, [",".join(COLUMNS), FILE])
+    assert said.err.endswith(f"{NO_ADVICE}\n")
+
+
+def test_the_verb_has_a_document(washed: Bot) -> None:
+    (row,) = washed.json("trades", "--tax", "2026")["rows"]
+    assert (row["code"], row["adjustment_usd"], row["gain_usd"], row["term"]) == ("W", "20.01", "-30.02", "short")
+    assert washed.json("trades", "--tax", "2026", "--symbol", "msft")["rows"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--tax", "2026", "--from", "2026-01-01"),
+        ("--tax", "2026", "--lots"),
+        ("--tax", "2026", "--closed"),
+        ("--tax", "2027"),
+        ("--tax", "soon"),
+    ],
+)
+def test_what_makes_no_sense_with_a_tax_year_is_refused(bot: Bot, arguments: tuple[str, ...]) -> None:
+    said = bot.says("trades", *arguments)
+    assert (said.code, said.out) == (2, "")
+
+
+def test_a_method_that_does_not_exist_is_refused(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEBOT_TAX__METHOD", "best")
+    said = bot.says("trades", "--tax", "2026")
+    assert said.code == 2
+    assert "tax.method" in said.err
+
+
+def test_the_newest_shares_are_sold_first_if_the_setting_says_so(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEBOT_TAX__METHOD", "lifo")
+    rows = ("2026-11-17 buy 10 50", "2026-11-18 buy 10 40", "2026-11-19 sell 10 45")
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        ledger.apply_fills(traded(*rows), on("2026-11-19"))
+    assert [row["gain_usd"] for row in copy.json("trades", "--tax", "2026")["rows"]] == ["50.00"]

@@ -1,0 +1,74 @@
+"""The profit of the last day is the same from the few records that it takes as from all of them."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+from hypothesis import given
+
+from tests.builders import fill
+from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
+from tradebot.model.candidate import Side
+from tradebot.model.position import FOREIGN
+from tradebot.model.totals import Totals
+from tradebot.views.performance.day import DayProfit, begun, day_profit
+from tradebot.views.performance.day_ends import day_of
+from tradebot.views.performance.days import Days
+from tradebot.views.performance.history import History
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Choice, Cut, pnl
+
+
+def of_last_day(past: History) -> DayProfit | None:
+    totals, day = Totals.of(past.fills), day_of(past.fills[-1].fill.at)
+    since = min(begun(totals, day).values(), default=past.fills[-1].fill.at)
+    few = [owned for owned in past.fills if owned.fill.at >= since]
+    before = [one for one in past.ends if one.session <= day][-2:]
+    return day_profit(totals, day, few, past.cash, before)
+
+
+@LAW
+@given(pasts())
+def test_few_records_tell_the_same_of_the_last_day_as_all_of_them(past: History) -> None:
+    ours = replace(past, fills=tuple(owned for owned in past.fills if owned.strategy != FOREIGN))
+    if not ours.fills:
+        return
+    day = day_of(ours.fills[-1].fill.at)
+    marks = dict.fromkeys(("AAPL", "MSFT", "JPM"), "50")
+    ends = [one for one in ours.ends if one.session < day and len(one.marks) == len(marks)][-1:]
+    ours = replace(ours, ends=(*ends, end((day - on(0).date()).days, marks)))
+    found = of_last_day(ours)
+    if found is not None:
+        whole = pnl(breakdown(ours), Cut.DAY, Choice(Days(day, day))).total
+        assert (found.realized_usd, found.fees_usd, found.trades_closed) == (
+            whole.realized_usd,
+            whole.fees_usd,
+            whole.trades_closed,
+        )
+        if ends or day == day_of(ours.fills[0].fill.at):
+            assert (found.open_usd, found.total_usd) == (whole.open_usd, whole.total_usd)
+
+
+def test_a_day_has_what_was_realized_what_is_open_the_fees_and_the_rest() -> None:
+    past = history(
+        fill(1, "JPM", at=on(0)),
+        fill(2, "JPM", Side.SELL, at=on(0, 1)),
+        fill(3, quantity="10", price="100", at=on(0)),
+        fill(4, "MSFT", quantity="10", price="50", at=on(0)),
+        fill(5, side=Side.SELL, quantity="10", price="107", at=on(1)),
+        cash=(paid("-0.02", "FEE", on(1)), paid("1.25", "DIV", on(1)), paid("500", "CSD", on(1)), paid("9", "INT")),
+        ends=(end(0, {"AAPL": "104", "MSFT": "50"}), end(1, {"MSFT": "53"})),
+    )
+    money = (Decimal(70), Decimal(-10), Decimal("-0.02"), Decimal("1.25"), Decimal("61.23"))
+    assert of_last_day(past) == DayProfit(date(2026, 11, 17), *money, 1, ())
+
+
+def test_a_position_without_a_price_is_named() -> None:
+    found = of_last_day(history(fill(1, at=on(0)), ends=(end(0, {}, "1"),)))
+    assert found is not None
+    assert (found.unpriced, found.open_usd) == (("AAPL",), 0)
+
+
+def test_records_that_do_not_make_what_is_held_tell_nothing() -> None:
+    past = history(fill(1, at=on(0)), fill(2, at=on(1)))
+    assert day_profit(Totals.of(past.fills), date(2026, 11, 17), past.fills[1:], (), ()) is None

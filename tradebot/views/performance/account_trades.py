@@ -1,0 +1,251 @@
+"""The account's trades as a broker counts them: of all owners together, without what only moved shares between them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from tradebot.model.activity import SPLIT
+from tradebot.model.candidate import Side
+from tradebot.model.cash import CashMovement
+from tradebot.model.kind import NEW_YORK
+from tradebot.model.origin import Origin
+from tradebot.model.position import OwnedFill
+from tradebot.model.trade import divided, together
+from tradebot.views.performance.history import History
+
+OTHER_KINDS = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}|[A-Z0-9]+/[A-Z0-9]+")
+"""Symbols of option contracts and of crypto currencies. Only shares are matched."""
+_MOVES = frozenset({Origin.ADOPTION, Origin.TAKEN_OVER})
+_STOCK_DIVIDEND = "DIV"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTrade:
+    """Shares that came into the account or left it, under today's symbol and in today's shares.
+
+    `quantity` is signed. `price` is in USD per share before fees, or None if nobody knows it: a plan that a person
+    accepted adds or removes shares without a trade. `strategy` is their owner, as far as the books know by now, and
+    `fill` is what the books have. `shares_today` is how many of today's shares each of the fill's shares has become.
+    """
+
+    fill_id: str
+    order_id: str
+    symbol: str
+    symbol_then: str
+    strategy: str
+    at: datetime
+    quantity: Fraction
+    price: Fraction | None
+    origin: Origin = Origin.VENUE
+    shares_today: Fraction = Fraction(1)
+
+    @property
+    def day(self) -> date:
+        """Return the trade date in New York."""
+        return self.at.astimezone(NEW_YORK).date()
+
+    @property
+    def purchase(self) -> str:
+        """Return what names the order, or the fill if no order made it."""
+        return self.order_id or self.fill_id
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTrades:
+    """An account's trades in the order of time, and what isn't among them.
+
+    `held_before` are today's signed shares by symbol that came into the account without a trade in the books, because
+    it was before they began. `other_kinds` are the symbols of fills that aren't in shares.
+    """
+
+    trades: tuple[AccountTrade, ...]
+    held_before: Mapping[str, Fraction]
+    other_kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    symbol: str
+    ratio: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Shares that came without a trade, or left the books and not the account."""
+
+    symbol: str
+    quantity: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class _Traded:
+    owned: OwnedFill
+    symbol: str
+    price: Decimal | None
+
+
+_Event = _Split | _Moved | _Traded
+
+
+def account_trades(history: History) -> AccountTrades:
+    """Return the trades of all owners of an account together."""
+    shares = [owned for owned in history.fills if not OTHER_KINDS.fullmatch(owned.fill.symbol)]
+    others = sorted({owned.fill.symbol for owned in history.fills} - {owned.fill.symbol for owned in shares})
+    without_trade = {movement.about: movement for movement in history.cash if movement.origin is Origin.ACTIVITY}
+    events = list(_events(_under_last_symbol(_with_last_owner(shares)), without_trade))
+    trades, moved = _in_todays_shares(events)
+    for symbol, quantity in history.acknowledged.items():
+        if not OTHER_KINDS.fullmatch(symbol):
+            moved[symbol] += Fraction(quantity)
+    held_before = {symbol: quantity for symbol, quantity in moved.items() if quantity}
+    return AccountTrades(tuple(sorted(trades, key=_in_time)), held_before, tuple(others))
+
+
+def _in_time(trade: AccountTrade) -> tuple[datetime, bool, str]:
+    """Return what orders trades. At one instant it is the fill's id and not how the books came to list them."""
+    return trade.at, trade.quantity < 0, trade.fill_id
+
+
+def _with_last_owner(fills: Iterable[OwnedFill]) -> list[OwnedFill]:
+    """Return the fills under the owner to whom they were given back, without what moved them there."""
+    every = list(fills)
+    given = {owned.about: owned.strategy for owned in every if owned.origin is Origin.GIVEN_BACK and owned.strategy}
+    return [
+        replace(owned, strategy=given.get(owned.fill.activity_id, owned.strategy))
+        for owned in every
+        if owned.origin is not Origin.GIVEN_BACK
+    ]
+
+
+def _under_last_symbol(fills: list[OwnedFill]) -> list[tuple[str, OwnedFill]]:
+    """Return the fills with today's symbol, without those that moved shares to a new symbol."""
+    by_activity = defaultdict[str, list[OwnedFill]](list)
+    for owned in fills:
+        if owned.origin is Origin.ACTIVITY:
+            by_activity[owned.about].append(owned)
+    renames = [group for group in by_activity.values() if len({owned.fill.symbol for owned in group}) > 1]
+    moved = {owned.fill.activity_id for group in renames for owned in group}
+    named = [(owned.fill.symbol, owned) for owned in fills if owned.fill.activity_id not in moved]
+    for group in sorted(renames, key=lambda group: max(owned.fill.at for owned in group)):
+        when = max(owned.fill.at for owned in group)
+        old = next(owned.fill.symbol for owned in group if owned.fill.at == when)
+        (new,) = {owned.fill.symbol for owned in group} - {old}
+        named = [(new if symbol == old and owned.fill.at <= when else symbol, owned) for symbol, owned in named]
+    return named
+
+
+def _events(named: Sequence[tuple[str, OwnedFill]], cash: Mapping[str, CashMovement]) -> Iterator[_Event]:
+    """Yield what the fills did to the account: trades, splits, and shares that came or left without a trade."""
+    symbols = {owned.fill.activity_id: symbol for symbol, owned in named}
+    held = defaultdict[tuple[str, str], Decimal](Decimal)
+    for group in together([owned for _, owned in named]):
+        by_symbol = defaultdict[str, list[OwnedFill]](list)
+        for owned in group:
+            by_symbol[symbols[owned.fill.activity_id]].append(owned)
+        for symbol, fills in by_symbol.items():
+            yield from _of_group(symbol, fills, held, cash)
+            for owned in fills:
+                held[owned.strategy, symbol] += owned.fill.signed_quantity
+
+
+def _of_group(
+    symbol: str,
+    fills: Sequence[OwnedFill],
+    held: Mapping[tuple[str, str], Decimal],
+    cash: Mapping[str, CashMovement],
+) -> Iterator[_Event]:
+    origin = fills[0].origin
+    if origin is Origin.VENUE:
+        yield from (_Traded(owned, symbol, owned.fill.price) for owned in fills)
+        return
+    if origin in _MOVES:
+        yield _Moved(symbol, Fraction(sum((owned.fill.signed_quantity for owned in fills), Decimal(0))))
+        return
+    by_owner = defaultdict[str, list[OwnedFill]](list)
+    for owned in fills:
+        by_owner[owned.strategy].append(owned)
+    parts = {owner: divided(held.get((owner, symbol), Decimal(0)), each) for owner, each in by_owner.items()}
+    before = {owner: held.get((owner, symbol), Decimal(0)) for owner, (restating, _) in parts.items() if restating}
+    changes = {owner: _net(parts[owner][0]) for owner in before}
+    if before:
+        yield _Split(symbol, _ratio(before, changes))
+    rest = [owned for _, traded in parts.values() for owned in traded]
+    if origin is not Origin.ACTIVITY:
+        yield from _adjusted(symbol, rest)
+        return
+    for owned in rest:
+        movement = None if before else cash.get(owned.about)
+        yield _of_activity(symbol, owned, held.get((owned.strategy, symbol), Decimal(0)), movement)
+
+
+def _net(fills: Iterable[OwnedFill]) -> Decimal:
+    return sum((owned.fill.signed_quantity for owned in fills), Decimal(0))
+
+
+def _ratio(before: Mapping[str, Decimal], changes: Mapping[str, Decimal]) -> Fraction:
+    """Return how many shares each share became, from what all owners held together."""
+    held = sum(before.values(), Decimal(0))
+    if not held:
+        owner, held = next(iter(before.items()))
+        return 1 + Fraction(changes[owner]) / Fraction(held)
+    return 1 + Fraction(sum(changes.values(), Decimal(0))) / Fraction(held)
+
+
+def _adjusted(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
+    """Yield what a plan changed in all; what it moves from one owner to another cancels out."""
+    change = _net(fills)
+    if change:
+        side = Side.BUY if change > 0 else Side.SELL
+        of_side = next(owned for owned in fills if owned.fill.side is side)
+        whole = replace(of_side.fill, quantity=abs(change))
+        yield _Traded(replace(of_side, fill=whole), symbol, None)
+
+
+def _of_activity(symbol: str, owned: OwnedFill, held: Decimal, cash: CashMovement | None) -> _Event:
+    """Return what one fill of an activity was: a sale for cash, a split of others' shares, or shares that came or left.
+
+    Others' shares that no cash was paid for are in the books at a price, and `cash` put the cash for that back.
+    """
+    fill = owned.fill
+    paid_nothing = cash is not None and cash.amount_usd == fill.signed_quantity * fill.price
+    if not paid_nothing or cash is None:
+        return _Traded(owned, symbol, fill.price)
+    if cash.kind in (SPLIT, _STOCK_DIVIDEND) and held and held + fill.signed_quantity:
+        return _Split(symbol, 1 + Fraction(fill.signed_quantity) / Fraction(held))
+    return _Traded(owned, symbol, None)
+
+
+def _in_todays_shares(events: Sequence[_Event]) -> tuple[list[AccountTrade], defaultdict[str, Fraction]]:
+    """Return the trades, and the shares that came without one by symbol, in today's shares."""
+    shares_today = defaultdict[str, Fraction](lambda: Fraction(1))
+    trades, moved = list[AccountTrade](), defaultdict[str, Fraction](Fraction)
+    for event in reversed(events):
+        ratio = shares_today[event.symbol]
+        match event:
+            case _Split():
+                shares_today[event.symbol] = ratio * event.ratio
+            case _Moved():
+                moved[event.symbol] += event.quantity * ratio
+            case _Traded():
+                trades.append(_trade(event, ratio))
+    return trades, moved
+
+
+def _trade(event: _Traded, ratio: Fraction) -> AccountTrade:
+    fill = event.owned.fill
+    return AccountTrade(
+        fill_id=fill.activity_id,
+        order_id=fill.venue_order_id,
+        symbol=event.symbol,
+        symbol_then=fill.symbol,
+        strategy=event.owned.strategy,
+        at=fill.at,
+        quantity=Fraction(fill.signed_quantity) * ratio,
+        price=None if event.price is None else Fraction(event.price) / ratio,
+        origin=event.owned.origin,
+        shares_today=ratio,
+    )

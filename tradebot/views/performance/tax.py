@@ -1,0 +1,251 @@
+"""What an account's sales of one year are to the US tax office: a row for each lot sold, as on Form 8949."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from tradebot.model.candidate import Side
+from tradebot.model.cash import CashMovement
+from tradebot.model.kind import NEW_YORK
+from tradebot.model.position import NINE_PLACES
+from tradebot.views.performance.account_trades import AccountTrade, AccountTrades, account_trades
+from tradebot.views.performance.fees import allotted
+from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import OpenLot
+from tradebot.views.performance.tax_lots import Method, TaxLot, is_long_term
+from tradebot.views.performance.wash_sales import WINDOW, Matched, Sale, matched
+
+_CENT = Decimal("0.01")
+_ZERO = Decimal(0)
+CHARGED_ON_SALES = "FEE"
+"""The broker's kind of the fees that the SEC and FINRA charge for sales."""
+RETURN_OF_CAPITAL = "DIVROC"
+
+
+class Term(StrEnum):
+    """How long shares were held: up to one year, or longer. Short sales are short-term."""
+
+    SHORT = "short"
+    LONG = "long"
+    NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRow:
+    """A lot that was sold, in USD to the cent; None is not known. Shares and symbol are those of the day of the sale.
+
+    `acquired` is the trade date of the purchase; for a short sale it is when it was closed, and so is `sold`.
+    `proceeds_usd` is after `fees_usd`, and `basis_usd` includes losses carried over from wash sales. If the same shares
+    were bought again within 30 days, `code` is W and `adjustment_usd` what is disallowed of the loss. The gain is
+    proceeds - basis + adjustment. `held_from` differs from `acquired` if a wash sale lengthened the holding period.
+    `strategy` held the shares, empty for trades that aren't the bot's; `lot`, `sale` and `replaced_by` are fill ids.
+    """
+
+    description: str
+    acquired: date | None
+    sold: date
+    proceeds_usd: Decimal | None
+    basis_usd: Decimal | None
+    code: str
+    adjustment_usd: Decimal
+    gain_usd: Decimal | None
+    term: Term
+    held_from: date | None
+    symbol: str
+    side: Side
+    shares: Decimal
+    fees_usd: Decimal
+    strategy: str
+    lot: str
+    sale: str
+    replaced_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TermTotal:
+    """The sums of the rows of one term whose gain is known, and how many others there are."""
+
+    term: Term
+    rows: int
+    not_known: int
+    proceeds_usd: Decimal
+    basis_usd: Decimal
+    adjustment_usd: Decimal
+    gain_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TaxYear:
+    """The sales of a year by trade date in New York, the short-term ones first, with what has to be known about them.
+
+    `begun` is the day on which the books began, and `until` the last day in them. `carried_usd` are disallowed losses
+    that are in the basis of shares still held. `undecided` counts losses of the year that a purchase after `until` may
+    still disallow, `near_short_losses` losses of short sales within 30 days of a sale of shares bought, and
+    `other_kinds` are the symbols of fills that aren't in shares. `returns_capital` says whether any dividend did.
+    """
+
+    year: int
+    method: Method
+    rows: tuple[TaxRow, ...]
+    totals: tuple[TermTotal, ...]
+    begun: date | None
+    until: date | None
+    carried_usd: Decimal
+    undecided: int
+    near_short_losses: int
+    other_kinds: tuple[str, ...]
+    returns_capital: bool
+
+    def of(self, strategy: str | None, symbol: str | None) -> "TaxYear":
+        """Return the year with only the rows of one strategy's shares, or of one symbol."""
+        rows = tuple(row for row in self.rows if strategy in (None, row.strategy) and symbol in (None, row.symbol))
+        return replace(self, rows=rows, totals=totals(rows))
+
+
+def tax_year(history: History, year: int, method: Method) -> TaxYear:
+    """Return the sales of a year, from all trades of the account: lots and wash sales don't stop at a year's end."""
+    account = account_trades(history)
+    all_sales = sales_of(account, history.cash, method)
+    of_year = [sale for sale in all_sales.sales if sale.closing.day.year == year]
+    rows = sorted(map(_row, of_year), key=lambda row: (list(Term).index(row.term), row.sold))
+    last = max((trade.at for trade in account.trades), default=history.opened_at)
+    until = max((at.astimezone(NEW_YORK).date() for at in (history.at, last) if at), default=None)
+    return TaxYear(
+        year=year,
+        method=method,
+        rows=tuple(rows),
+        totals=totals(rows),
+        begun=history.opened_at.astimezone(NEW_YORK).date() if history.opened_at else None,
+        until=until,
+        carried_usd=_cents(sum((lot.carried_usd for lot in all_sales.lots), Fraction(0))),
+        undecided=sum(_is_undecided(sale, until) for sale in of_year),
+        near_short_losses=sum(_sold_near(sale, all_sales.sales) for sale in of_year),
+        other_kinds=account.other_kinds,
+        returns_capital=any(movement.kind == RETURN_OF_CAPITAL for movement in history.cash),
+    )
+
+
+def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Method) -> Matched:
+    """Return all sales of an account with their lots and wash sales."""
+    fees = _fees(cash, account.trades)
+    before = [TaxLot(symbol, quantity, None) for symbol, quantity in account.held_before.items()]
+    with_fees = [(trade, fees.get(trade.fill_id, Fraction(0)) / abs(trade.quantity)) for trade in account.trades]
+    return matched(with_fees, before, method)
+
+
+def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade]) -> Mapping[str, Fraction]:
+    """Return each sale's part of the fees that are charged for sales, unsigned USD by fill id."""
+    sales = [_as_lot(trade, trade.price) for trade in trades if trade.quantity < 0 and trade.price is not None]
+    fees = [movement for movement in cash if movement.kind == CHARGED_ON_SALES]
+    of_sales = zip(sales, allotted(fees, sales).of_lots, strict=True)
+    return {sale.entry_fill: -Fraction(usd) for sale, usd in of_sales}
+
+
+def _as_lot(trade: AccountTrade, price: Fraction) -> OpenLot:
+    """Return a sale as shares that were sold short, which is how fees see it."""
+    return OpenLot(
+        strategy=trade.strategy,
+        symbol=trade.symbol,
+        side=Side.SELL,
+        quantity=decimal(-trade.quantity),
+        opened_at=trade.at,
+        entry_price=decimal(price),
+        entry_fill=trade.fill_id,
+        entry_order=trade.order_id,
+        entry_origin=trade.origin,
+        trade=(trade.strategy, trade.symbol, trade.at),
+        trip=0,
+    )
+
+
+def decimal(value: Fraction) -> Decimal:
+    """Return an exact value to nine decimals."""
+    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(NINE_PLACES).normalize() + _ZERO
+
+
+def _cents(value: Fraction) -> Decimal:
+    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(_CENT, ROUND_HALF_UP) + _ZERO
+
+
+def _row(sale: Sale) -> TaxRow:
+    lot, closing = sale.lot, sale.closing
+    side = Side.BUY if lot.sign > 0 else Side.SELL
+    shares = decimal(sale.shares / closing.shares_today)
+    proceeds, basis, adjustment, gain = _money(sale)
+    return TaxRow(
+        description=f"{shares:f} sh. {closing.symbol_then}{' sold short' if side is Side.SELL else ''}",
+        acquired=lot.opened if side is Side.BUY else closing.day,
+        sold=closing.day,
+        proceeds_usd=proceeds,
+        basis_usd=basis,
+        code="W" if sale.washed else "",
+        adjustment_usd=adjustment,
+        gain_usd=gain,
+        term=_term(sale),
+        held_from=lot.held_from if side is Side.BUY else None,
+        symbol=closing.symbol_then,
+        side=side,
+        shares=shares,
+        fees_usd=_cents((sale.fee_usd + lot.fee_usd) * sale.shares),
+        strategy=lot.opening.strategy if lot.opening else "",
+        lot=lot.opening.fill_id if lot.opening else "",
+        sale=closing.fill_id,
+        replaced_by=tuple(dict.fromkeys(sale.replacements)),
+    )
+
+
+def _money(sale: Sale) -> tuple[Decimal | None, Decimal | None, Decimal, Decimal | None]:
+    """Return proceeds, basis, adjustment and gain to the cent; the last follows from the others."""
+    proceeds = None if sale.sold_usd is None else _cents(sale.sold_usd)
+    basis = None if sale.bought_usd is None else _cents(sale.bought_usd)
+    if proceeds is None or basis is None:
+        return proceeds, basis, _cents(sale.disallowed_usd), None
+    # All of a loss is what the rounded figures differ by, so that nothing is left of it.
+    adjustment = basis - proceeds if sale.washed == sale.shares else _cents(sale.disallowed_usd)
+    return proceeds, basis, adjustment, proceeds - basis + adjustment
+
+
+def _term(sale: Sale) -> Term:
+    if sale.lot.sign < 0:
+        return Term.SHORT
+    held_from = sale.lot.held_from
+    if held_from is None:
+        return Term.NOT_KNOWN
+    return Term.LONG if is_long_term(held_from, sale.closing.day) else Term.SHORT
+
+
+def totals(rows: Sequence[TaxRow]) -> tuple[TermTotal, ...]:
+    """Return the sums of the rows of each term that has any: they add the rounded figures, as the form does."""
+    return tuple(_total(term, of_term) for term in Term if (of_term := [row for row in rows if row.term is term]))
+
+
+def _total(term: Term, rows: Sequence[TaxRow]) -> TermTotal:
+    known = [row for row in rows if row.gain_usd is not None]
+    return TermTotal(
+        term=term,
+        rows=len(rows),
+        not_known=len(rows) - len(known),
+        proceeds_usd=sum((row.proceeds_usd or _ZERO for row in known), _ZERO),
+        basis_usd=sum((row.basis_usd or _ZERO for row in known), _ZERO),
+        adjustment_usd=sum((row.adjustment_usd for row in known), _ZERO),
+        gain_usd=sum((row.gain_usd or _ZERO for row in known), _ZERO),
+    )
+
+
+def _is_undecided(sale: Sale, until: date | None) -> bool:
+    return until is not None and sale.unmatched_loss and sale.closing.day + WINDOW >= until
+
+
+def _sold_near(sale: Sale, sales: Iterable[Sale]) -> bool:
+    """Return True if shares were sold within 30 days of the loss of a short sale, and the loss counts."""
+    if sale.lot.sign > 0 or not sale.unmatched_loss:
+        return False
+    return any(
+        other.lot.sign > 0
+        and other.lot.symbol == sale.lot.symbol
+        and abs(other.closing.day - sale.closing.day) <= WINDOW
+        for other in sales
+    )
