@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from commands.report import numbers
 from commands.report.page_curve import curve
-from commands.report.page_words import belief, headline, lede, leveled, part
+from commands.report.page_words import belief, headline, lede, leveled, part, span
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
@@ -49,6 +51,7 @@ def page(data: Report) -> str:
     return hide(template.render(data=data, accounts=data.accounts, alone=len(data.accounts) == 1, **_whole(data)))
 
 
+@cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -60,7 +63,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_readable,
     )
-    found.globals |= {"zone": zone(), "MONTHS": MONTHS}
+    found.globals["MONTHS"] = MONTHS
     found.filters |= _filters()
     return found
 
@@ -94,6 +97,7 @@ def _filters() -> Mapping[str, Any]:
         "lede": lede,
         "belief": belief,
         "leveled": leveled,
+        "span": span,
         "parts": _parts,
         "closed": _closed,
         "outer_rows": lambda rows: outer(rows, OUTER_ROWS),
@@ -108,6 +112,7 @@ def _whole(data: Report) -> Mapping[str, Any]:
 
     groups = ((Block.RETURNS, "Returns"), (Block.ACTIVITY, "Trading"), (Block.TRADES, "Trades"))
     return {
+        "zone": zone(),
         "curve": curve(data.accounts),
         "part": part(data),
         "groups": [(block, title, _beside(data.accounts, block)) for block, title in groups],
@@ -126,12 +131,13 @@ def _usd(amount: Decimal, sign: str = "+") -> str:
     return typeset(f"{amount:{sign if round(amount, 2) else ''},.2f}")
 
 
-def _beside(accounts: Sequence[AccountReport], block: Block) -> list[tuple[Figure, ...]]:
-    """Return the figures of a block, each as all accounts have it."""
+def _beside(accounts: Sequence[AccountReport], block: Block) -> list[tuple[str, list[Figure | None]]]:
+    """Return the figures of a block by label, each as all accounts have it; None for one that doesn't."""
     from tradebot.views.performance.report import Block
 
     names = {Block.RETURNS: "returns", Block.ACTIVITY: "activity", Block.TRADES: "trade_figures"}
-    return list(zip(*(getattr(account, names[block]) for account in accounts), strict=True))
+    columns = [{each.label: each for each in getattr(account, names[block])} for account in accounts]
+    return [(label, [column.get(label) for column in columns]) for label in dict.fromkeys(chain(*columns))]
 
 
 def _parts(account: AccountReport) -> list[tuple[str, Decimal]]:

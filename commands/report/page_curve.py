@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from commands.report.page_words import drawdown_words, leveled
+from commands.report.page_words import drawdown_words, leveled, span
 from commands.shared.drawing import signed
 from tradebot.views.plots import thinned
 
@@ -178,4 +178,4 @@ def _words(account: AccountReport, *, alone: bool) -> str:
     """Return what the picture shows, for those who can't see it."""
     growth = signed(100 * (account.curve[-1].index - 1), 2)
     name = "the account" if alone else account.label
-    return f"From {account.from_session} to {account.to_session} {name} grew by {growth}%. {drawdown_words(account)}"
+    return f"{span(account)}: {name} grew by {growth}%. {drawdown_words(account)}"

@@ -15,6 +15,13 @@ def part(data: "Report") -> str:
     return " in ".join(filter(None, (data.strategy, data.symbol)))
 
 
+def span(account: "AccountReport") -> str:
+    """Return the first and the last session of an account that has some."""
+    if account.from_session == account.to_session:
+        return str(account.from_session)
+    return f"{account.from_session} to {account.to_session}"
+
+
 def headline(account: "AccountReport", name: str) -> str:
     """Return what the account, or the named part of it, earned."""
     profit = account.earned.profit_usd
