@@ -1,4 +1,4 @@
-"""Measure how fast alert rows in the source's real shape become facts, and facts become clusters."""
+"""Measure how fast replies of alert rows in the source's real shape become facts, and facts become clusters."""
 
 import gc
 import json
@@ -6,12 +6,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from benchmarks.support.figures import Figure, show
 from tradebot.__main__ import UNCOLLECTED
-from tradebot.model.flow import FlowAlert, FlowPage, Quota
+from tradebot.adapters.flow.unusual_whales import rows_of
+from tradebot.adapters.wire.http import Answer
+from tradebot.model.flow import FlowAlert, FlowPage, Intake, Quota
 from tradebot.signals.cluster import sizes
 from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize
@@ -69,9 +70,10 @@ def row(number: int) -> dict[str, Any]:
     }
 
 
-def bodies() -> list[str]:
+def answers() -> list[Answer]:
     """Return the replies, each as large as the source's largest."""
-    return [json.dumps({"data": [row(page * ROWS + n) for n in range(ROWS)]}) for page in range(PAGES)]
+    rows = [[row(page * ROWS + n) for n in range(ROWS)] for page in range(PAGES)]
+    return [Answer(200, {}, json.dumps({"data": each}).encode()) for each in rows]
 
 
 def each(work: Callable[[Any], object], items: Sequence[Any]) -> None:
@@ -90,29 +92,39 @@ def median_s(work: Callable[[], object]) -> float:
     return statistics.median(found)
 
 
-def page(rows: Sequence[object]) -> FlowPage:
-    return FlowPage("flow_alerts", "AAPL", tuple(rows), Quota(None, None, None))
+def decoded(answer: Answer) -> FlowPage:
+    return FlowPage("flow_alerts", "AAPL", rows_of("/flow-alerts", answer), Quota(None, None, None))
+
+
+def checked(page: FlowPage) -> Intake:
+    return normalize(flow_alerts.KIND, page, CLOSE)
+
+
+def clustered(alerts: Sequence[FlowAlert]) -> None:
+    for sign in (1, -1):
+        sizes(alerts, WINDOW, sign)
 
 
 def figures() -> Iterator[Figure]:
-    """Yield the times of each step for 10,000 rows."""
-    texts, units = bodies(), PAGES * ROWS / 10_000
-    decoded = [json.loads(text, parse_float=Decimal)["data"] for text in texts]
-    pages = [page(rows) for rows in decoded]
-    facts: list[list[FlowAlert]] = [list(normalize(flow_alerts.KIND, one, CLOSE).facts) for one in pages]  # type: ignore[arg-type]
+    """Yield the times of each step, and of all of them one after the other, for 10,000 rows."""
+    replies, units = answers(), PAGES * ROWS / 10_000
+    pages = [decoded(answer) for answer in replies]
+    facts: list[Any] = [checked(page).facts for page in pages]
     assert all(len(one) == ROWS for one in facts)
-    assert not normalize(flow_alerts.KIND, pages[0], CLOSE).findings
-    bound_ms = 10_000 / WANTED_PER_S * 1000
+    assert not checked(pages[0]).findings
     steps: dict[str, Callable[[], object]] = {
-        "decoding JSON": lambda: each(lambda text: json.loads(text, parse_float=Decimal), texts),
-        "reading and checking rows": lambda: each(lambda one: normalize(flow_alerts.KIND, one, CLOSE), pages),
-        "clustering": lambda: each(lambda one: (sizes(one, WINDOW, 1), sizes(one, WINDOW, -1)), facts),
+        "decoding JSON": lambda: each(decoded, replies),
+        "reading and checking rows": lambda: each(checked, pages),
+        "clustering": lambda: each(clustered, facts),
     }
-    times = {name: median_s(work) / units for name, work in steps.items()}
-    for name, taken_s in times.items():
-        yield Figure(name, f"{10_000 / taken_s:,.0f} rows/s", taken_s * 1000, "ms")
-    both_s = times["reading and checking rows"] + times["clustering"]
-    yield Figure("parsing and clustering", f"{10_000 / both_s:,.0f} rows/s", both_s * 1000, "ms", bound_ms)
+    for name, work in steps.items():
+        yield _figure(name, median_s(work) / units)
+    whole_s = median_s(lambda: each(lambda answer: clustered(checked(decoded(answer)).facts), replies)) / units  # type: ignore[arg-type]
+    yield _figure("parsing and clustering", whole_s, 10_000 / WANTED_PER_S * 1000)
+
+
+def _figure(name: str, taken_s: float, bound_ms: float | None = None) -> Figure:
+    return Figure(name, f"{10_000 / taken_s:,.0f} rows/s", taken_s * 1000, "ms", bound_ms)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ def render(out: "Console", data: "Report") -> None:
 
     for account in data.accounts:
         _render_head(out, data, account)
+    if not any(account.curve or account.trades for account in data.accounts):
+        return
     _render_curve(out, data)
     for title, block in (("Returns", Block.RETURNS), ("Trading", Block.ACTIVITY), ("Trades", Block.TRADES)):
         _render_figures(out, data, title, block)

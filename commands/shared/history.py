@@ -10,12 +10,10 @@ from commands.shared.records import last_passes
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.app.wiring import App
-    from tradebot.model.intent import Intent
-    from tradebot.model.order import Order
     from tradebot.model.position import Key, OwnedFill
     from tradebot.model.record import SessionEnd
     from tradebot.model.trade_note import TradeNote
-    from tradebot.views.performance.history import History, Sent
+    from tradebot.views.performance.history import History
 
 
 def read_history(app: "App") -> "History":
@@ -23,7 +21,7 @@ def read_history(app: "App") -> "History":
 
     Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
     """
-    from tradebot.views.performance.history import History
+    from tradebot.views.performance.history import History, Sent
 
     ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app)
     with ledger.file.reading():
@@ -40,7 +38,7 @@ def read_history(app: "App") -> "History":
         fills=fills,
         cash=cash,
         ends=ends,
-        sent=_Sent(sent),
+        sent={venue_id: Sent(order, intents) for venue_id, (order, intents) in sent.items()},
         kept=kept,
         notes=_under_last_names(notes, fills),
         at=max((at for at in (*times, opened_at) if at is not None), default=None),
@@ -88,21 +86,3 @@ def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[
     seen = last.marked_at
     restated = {owned.fill.symbol for owned in fills if owned.origin is Origin.ACTIVITY and owned.fill.at > seen}
     return {symbol: price for symbol, price in last.marks.items() if symbol not in restated}
-
-
-class _Sent(Mapping[str, "Sent"]):
-    """The orders that filled with their intents, each parsed when it is looked up."""
-
-    def __init__(self, behind: "Mapping[str, tuple[Order, tuple[Intent, ...]]]") -> None:
-        self._behind = behind
-
-    def __getitem__(self, venue_id: str) -> "Sent":
-        from tradebot.views.performance.history import Sent
-
-        return Sent(*self._behind[venue_id])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._behind)
-
-    def __len__(self) -> int:
-        return len(self._behind)

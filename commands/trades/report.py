@@ -46,21 +46,21 @@ class Trades:
     assumptions: tuple[str, ...]
 
 
-def all_rows(app: "App") -> "tuple[datetime | None, Rows]":
-    """Return the last recorded moment, and every trade and lot of the account."""
+def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[datetime | None, Rows]":
+    """Return the last recorded moment, and every trade of the account, with every lot if asked for."""
     from commands.shared.history import read_history
     from tradebot.views.performance.trades import rows_of
 
     history = read_history(app)
     times = [history.at, *(owned.fill.at for owned in (*history.fills[:1], *history.fills[-1:]))]
-    return history.at, rows_of(history, _market(app, [at for at in times if at is not None]))
+    return history.at, rows_of(history, _market(app, [at for at in times if at is not None]), by_lot=by_lot)
 
 
 def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
     """Return the chosen trades of an account, with their lots if asked for."""
     from tradebot.views.performance.choosing import chosen, chosen_lots, totals_of
 
-    at, rows = all_rows(app)
+    at, rows = all_rows(app, by_lot=by_lot)
     trades = chosen(rows.trades, choice)
     return Trades(
         as_of=at,
@@ -68,7 +68,7 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
         to_date=choice.days.last,
         known=len(rows.trades),
         trades=trades,
-        lots=chosen_lots(rows.lots, choice) if by_lot else (),
+        lots=chosen_lots(rows.lots, choice),
         totals=totals_of(trades),
         slippage=_together(trades),
         assumptions=tuple(_assumptions(trades)),

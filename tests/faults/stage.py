@@ -260,11 +260,13 @@ class Stage:
             app.ledger.put_sessions(app.reader.calendar(now.date() - BEHIND, now.date() + AHEAD))
         return bot
 
-    def log(self) -> Iterator[dict[str, Any]]:
-        """Yield the exchange's log: the judge."""
+    def log(self, naming: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the events of the exchange's log, the judge; those that name something, if it is given."""
         with (self.exchange / "log.jsonl").open("rb") as file:
             for line in file:
-                yield json.loads(line)
+                # Most events of a stage are of other accounts, and reading them all takes long.
+                if naming.encode() in line:
+                    yield json.loads(line)
 
 
 @cache

@@ -30,7 +30,7 @@ CAUGHT = {
     "unknown-is-rejected": 17,
     "fate-not-asked": 17,
     "reconcile-that-flattens": 2,
-    "cached-halt": 177,
+    "cached-halt": 240,
     "no-second-look": 145,
     "one-fill-an-order": 37,
     "no-stop": 9,

@@ -13,7 +13,7 @@ from tests.builders import DAY, NOW, ago
 from tradebot.model.flow import AlertFilters, FlowPage, FlowWindow, Intake, Quota
 from tradebot.model.kind import AnyKind, Scope
 from tradebot.model.record import SymbolFacts
-from tradebot.signals.alerts import flow_now
+from tradebot.signals.alerts import counting, flow_now
 from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds import kinds
@@ -203,7 +203,7 @@ def known_from(rows: World) -> Known:
             known = symbol if scope in (Scope.SYMBOL, Scope.FUND) else market
             known[name] = {"Technology": value} if of_sector else value
     facts = SymbolFacts("AAPL", symbol, NOW, received=1)
-    now = flow_now(facts, NOW, ALL_ALERTS)
+    now = flow_now(facts, counting(NOW, ALL_ALERTS))
     return Known(NOW, ALL_ALERTS.lookback, now.scale_usd, market, facts, now.alerts, now.value, SECTOR, now.lacking)
 
 

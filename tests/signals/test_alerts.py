@@ -13,7 +13,7 @@ from tests.builders import DAY, NOW, ago, alert, fetched_facts
 from tradebot.model.flow import AlertFilters, FlowAlert, FlowWindow
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
-from tradebot.signals.alerts import flow, flow_now, recent_alerts
+from tradebot.signals.alerts import counting, flow, flow_now, recent_alerts
 from tradebot.signals.kinds.options_volume import OptionsVolumeFacts
 
 FILTERS = AlertFilters(min_premium=50_000, min_dte=0, max_dte=45, is_multi_leg=False)
@@ -70,7 +70,7 @@ def test_an_alert_counts_while_it_is_recent_large_unexpired_near_and_of_one_leg(
     change: dict[str, object], counts: bool
 ) -> None:
     facts = SymbolFacts("AAPL", {"flow_alerts": (alert(1, **change),)})
-    assert bool(recent_alerts(facts, NOW, WINDOW).alerts) is counts
+    assert bool(recent_alerts(facts, counting(NOW, WINDOW)).alerts) is counts
 
 
 def known(premium: float, sessions: int = 5, *alerts: FlowAlert) -> SymbolFacts:
@@ -79,7 +79,8 @@ def known(premium: float, sessions: int = 5, *alerts: FlowAlert) -> SymbolFacts:
 
 
 def test_a_symbol_is_measured_against_its_own_usual_premium() -> None:
-    large, small = (flow_now(known(usual, 5, alert()), NOW, WINDOW).value for usual in (300_000_000, 3_000_000))
+    now = counting(NOW, WINDOW)
+    large, small = (flow_now(known(usual, 5, alert()), now).value for usual in (300_000_000, 3_000_000))
     assert large == pytest.approx(400_000 / 1_900_000)
     assert small == pytest.approx(400_000 / 415_000)
 
@@ -96,11 +97,11 @@ def test_a_symbol_is_measured_against_its_own_usual_premium() -> None:
     ids=["nothing usual known", "too few sessions", "usually no premium", "never fetched", "other tickers only"],
 )
 def test_without_a_measure_or_a_usable_reply_there_is_no_flow(facts: SymbolFacts) -> None:
-    assert flow_now(facts, NOW, WINDOW).value is None
+    assert flow_now(facts, counting(NOW, WINDOW)).value is None
 
 
 def test_fetched_without_alerts_is_a_flow_of_zero() -> None:
-    assert flow_now(known(300_000_000), NOW, WINDOW).value == 0
+    assert flow_now(known(300_000_000), counting(NOW, WINDOW)).value == 0
 
 
 @given(alerts_lists, st.integers(-6, 6))
@@ -128,4 +129,4 @@ def test_a_reply_as_old_as_the_lookback_says_nothing_about_now() -> None:
     window, usual = WINDOW, {"options_volume": OptionsVolumeFacts(300_000_000.0, 20)}
     for age_s, known in ((window.lookback.total_seconds() - 1, True), (window.lookback.total_seconds(), False)):
         facts = fetched_facts("AAPL", alerts_fetched_at=ago(age_s), known=usual)
-        assert (flow_now(facts, NOW, window).value is not None) is known
+        assert (flow_now(facts, counting(NOW, window)).value is not None) is known

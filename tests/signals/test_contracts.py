@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW
 from tradebot.model.contract import Breach, CheckedReply, ContractFinding, NullCounts
+from tradebot.signals.columns import columns
 from tradebot.signals.contracts import LONGEST_EXAMPLE, broken, check, drifts, more_nulls
 
 FIELDS = {
@@ -104,6 +105,28 @@ def test_each_row_is_judged_by_itself(rows: list[object], chance: random.Random)
     shuffled = chance.sample(rows, len(rows))
     for order in (rows, shuffled):
         assert {(each.breach, each.field): each.rows for each in check(FIELDS, order).findings} == alone
+
+
+ALL = GOOD | {"tags": ["x"], "parts": {}}
+CHANGED = [
+    *({key: value for key, value in ALL.items() if key != name} for name in ALL),
+    *(ALL | {name: value} for name in ALL for value in (None, OTHER_TYPES[name])),
+    ALL | {"mood": "good"},
+    ALL | {"mood": None},
+    {},
+]
+
+
+@pytest.mark.parametrize("changed", CHANGED)
+def test_columns_show_what_the_rows_show(changed: dict[str, object]) -> None:
+    for rows in ([changed, changed], [ALL, changed], [changed, ALL]):
+        assert check(FIELDS, rows, (), columns(rows)) == check(FIELDS, rows)
+
+
+@pytest.mark.parametrize("row", [GOOD, GOOD | OPTIONAL])
+def test_rows_as_documented_are_not_looked_at_one_by_one(row: dict[str, object]) -> None:
+    nulls = {name: 2 for name, value in row.items() if value is None}
+    assert check(FIELDS, ["not looked at"], (), columns([row, row])) == ((), nulls)
 
 
 def reply(symbol: str, rows: int, *findings: ContractFinding, kind: str = "dark_pool") -> CheckedReply:

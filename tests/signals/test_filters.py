@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW, alert
+from tests.builders import DAY, alert
 from tradebot.model.flow import AlertFilters, FlowAlert
 from tradebot.model.instrument import Right
-from tradebot.signals.filters import chosen
+from tradebot.signals.filters import chosen, filters_on
 
 EVERYTHING = alert(
     1,
@@ -31,7 +31,7 @@ EVERYTHING = alert(
 
 
 def passes(one: FlowAlert, **filters: Any) -> bool:
-    return bool(chosen([one], NOW, AlertFilters(**filters)).alerts)
+    return bool(chosen([one], filters_on(DAY, AlertFilters(**filters))).alerts)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,12 @@ def test_an_open_interest_of_zero_counts_as_one_in_the_ratio() -> None:
 def test_an_alert_without_the_field_that_a_filter_reads_is_counted_and_does_not_pass(
     lacks: dict[str, Any], filters: dict[str, Any]
 ) -> None:
-    found = chosen([EVERYTHING, replace(EVERYTHING, **lacks)], NOW, AlertFilters(**filters))
+    found = chosen([EVERYTHING, replace(EVERYTHING, **lacks)], filters_on(DAY, AlertFilters(**filters)))
     assert len(found.alerts) <= 1
     assert found.lacking == 1
     # What another filter refuses anyway lacks nothing.
-    assert chosen([replace(EVERYTHING, **lacks)], NOW, AlertFilters(**filters, min_premium=1e9)).lacking == 0
+    dearer = filters_on(DAY, AlertFilters(**filters, min_premium=1e9))
+    assert chosen([replace(EVERYTHING, **lacks)], dearer).lacking == 0
 
 
 words = st.one_of(st.none(), st.sampled_from(["Common Stock", "ETF"]))
@@ -140,12 +141,12 @@ some_filters = st.builds(
 def test_each_alert_is_judged_alone_and_another_filter_never_lets_more_pass(
     rows: list[FlowAlert], filters: AlertFilters, others: AlertFilters
 ) -> None:
-    passed = chosen(rows, NOW, filters).alerts
-    assert list(passed) == [row for row in rows if chosen([row], NOW, filters).alerts]
+    passed = chosen(rows, filters_on(DAY, filters)).alerts
+    assert list(passed) == [row for row in rows if chosen([row], filters_on(DAY, filters)).alerts]
     both = replace(
         others, **{f.name: value for f in fields(filters) if (value := getattr(filters, f.name)) is not None}
     )
-    assert all(row in passed for row in chosen(rows, NOW, both).alerts)
+    assert all(row in passed for row in chosen(rows, filters_on(DAY, both)).alerts)
 
 
 def test_days_to_expiry_are_counted_from_the_day_of_the_decision() -> None:

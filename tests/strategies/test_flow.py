@@ -16,7 +16,9 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
+from tradebot.signals.kinds.dark_pool import KIND as PRINTS
 from tradebot.signals.kinds.dark_pool import SignedPrint
+from tradebot.signals.kinds.flow_alerts import KIND as ALERTS
 from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_tide import TideTick
@@ -55,8 +57,8 @@ def full(right: Right = Right.CALL) -> SymbolFacts:
     """Return facts in which every component leans the way of bought options of this right."""
     sign = 1 if right is Right.CALL else -1
     known = {
-        "flow_alerts": tuple(alert(n, right) for n in (1, 2, 3)),
-        "dark_pool": (SignedPrint(ago(60), 100_000.0, sign),),
+        "flow_alerts": ALERTS.condense([alert(n, right) for n in (1, 2, 3)]),
+        "dark_pool": PRINTS.condense([SignedPrint(ago(60), 100_000.0, sign)]),
         "greek_exposure": GammaFacts(-2.0, 2.0, 1, DAY),
         "iv_rank": IvRank("d", "AAPL", DAY, Decimal(10), Decimal("0.2")),
         "oi_change": OiFacts(500 * sign, 500, 1, DAY),
@@ -71,7 +73,7 @@ def quiet() -> SymbolFacts:
 
 
 def with_alerts(*alerts: FlowAlert) -> SymbolFacts:
-    return replace(full(), known={**full().known, "flow_alerts": alerts})
+    return replace(full(), known={**full().known, "flow_alerts": ALERTS.condense(alerts)})
 
 
 def without(*kinds: str) -> SymbolFacts:

@@ -15,7 +15,9 @@ from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.signals.formula import evaluate
+from tradebot.signals.kinds.dark_pool import KIND as PRINTS
 from tradebot.signals.kinds.dark_pool import SignedPrint
+from tradebot.signals.kinds.flow_alerts import KIND as ALERTS
 from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.iv_rank import IvRank
 from tradebot.signals.kinds.market_tide import TideTick
@@ -71,8 +73,8 @@ facts = st.builds(
         known={
             name: value
             for name, value in {
-                "flow_alerts": tuple(alerts),
-                "dark_pool": tuple(prints),
+                "flow_alerts": ALERTS.condense(alerts),
+                "dark_pool": PRINTS.condense(prints) if prints else None,
                 "greek_exposure": gamma,
                 "iv_rank": rank,
                 "oi_change": oi,

@@ -15,6 +15,7 @@ from tradebot.model.decision import Verdict
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
+from tradebot.signals.kinds.dark_pool import KIND as PRINTS
 from tradebot.signals.kinds.dark_pool import SignedPrint
 from tradebot.strategies.flow import agreeing
 
@@ -28,6 +29,10 @@ FAMILIES = {
 
 def part(name: str, value: float | None, weight: float = 0.25) -> Component:
     return Component(name, value, weight, "test")
+
+
+def among(parts: tuple[Component, ...], score: float, least: float) -> frozenset[str]:
+    return agreeing(parts, [FAMILIES[each.name] for each in parts], score, least)
 
 
 def test_a_single_saturated_input_is_no_entry() -> None:
@@ -48,15 +53,15 @@ def test_an_entry_needs_as_many_agreeing_families_as_the_settings_say(families: 
 
 def test_what_opposes_the_score_or_hardly_matters_does_not_count() -> None:
     parts = (part("flow", 1.0), part("dark_pool", 0.08), part("oi_change", -0.5))
-    assert agreeing(parts, FAMILIES, 0.3, 0.02) == {"options_flow", "off_exchange"}
-    assert agreeing(parts, FAMILIES, 0.3, 0.03) == {"options_flow"}
-    assert agreeing(parts, FAMILIES, -0.3, 0.03) == {"open_interest"}
-    assert agreeing((part("flow", 0.0), part("dark_pool", None)), FAMILIES, 0.1, 0.0) == frozenset()
+    assert among(parts, 0.3, 0.02) == {"options_flow", "off_exchange"}
+    assert among(parts, 0.3, 0.03) == {"options_flow"}
+    assert among(parts, -0.3, 0.03) == {"open_interest"}
+    assert among((part("flow", 0.0), part("dark_pool", None)), 0.1, 0.0) == frozenset()
 
 
 def test_components_of_one_family_count_once_and_by_what_they_say_together() -> None:
-    assert agreeing((part("flow", 1.0), part("clusters", 1.0)), FAMILIES, 1.0, 0.02) == {"options_flow"}
-    assert agreeing((part("flow", 1.0), part("clusters", -1.0)), FAMILIES, 0.1, 0.02) == frozenset()
+    assert among((part("flow", 1.0), part("clusters", 1.0)), 1.0, 0.02) == {"options_flow"}
+    assert among((part("flow", 1.0), part("clusters", -1.0)), 0.1, 0.02) == frozenset()
 
 
 def test_what_follows_flow_is_absent_where_flow_is_absent_or_neutral() -> None:
@@ -79,7 +84,12 @@ signs = st.sampled_from([-1, 0, 1])
 @given(rows, signs, usd)
 def test_one_more_bullish_alert_never_lowers_a_score(some: list[FlowAlert], sign: int, more: Decimal) -> None:
     facts = with_alerts(*some)
-    facts = replace(facts, known={**facts.known, "dark_pool": (SignedPrint(some[0].at, 1.0, sign),) if some else ()})
+    facts = replace(
+        facts,
+        known={**facts.known, "dark_pool": PRINTS.condense([SignedPrint(some[0].at, 1.0, sign)])}
+        if some
+        else facts.known,
+    )
     bullish = with_alerts(*some, replace(alert(30, ask_premium=more), id="one more"))
     bullish = replace(bullish, known={**facts.known, "flow_alerts": bullish.alerts})
     weights = {"flow": 0.4, "dark_pool": 0.3, "market_tide": 0.3}

@@ -20,7 +20,7 @@ from tradebot.model.position import Position
 from tradebot.model.record import Scored, SymbolFacts
 from tradebot.ports.world import World
 from tradebot.signals import events, regime
-from tradebot.signals.alerts import flow_now, recent_alerts
+from tradebot.signals.alerts import counting, flow_now, recent_alerts
 from tradebot.signals.kinds import oi_change
 from tradebot.timetable.sessions import last_session
 
@@ -72,7 +72,7 @@ class Known:
             return None
         if facts.alerts_fetched_at < self._desk.now - window.lookback:
             return None
-        return flow_now(facts, self._desk.now, window).value
+        return flow_now(facts, counting(self._desk.now, window)).value
 
     def open_interest_kept(self, held: Held) -> Decimal | None:
         """Return the share of the contracts behind the entry that were still open the next morning."""
@@ -81,7 +81,7 @@ class Known:
             return None
         before = tuple(alert for alert in self._alerts.get(symbol, ()) if alert.at <= opened)
         facts = SymbolFacts(symbol, {FLOW_ALERTS: before})
-        behind = recent_alerts(facts, opened, window).alerts
+        behind = recent_alerts(facts, counting(opened, window)).alerts
         return kept_open(behind, self._changes.get(symbol, ()), _day(opened), held.direction)
 
     def regime(self, held: Held) -> str | None:

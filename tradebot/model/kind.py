@@ -1,14 +1,24 @@
 """What makes a kind of flow fact: how it is requested, read, dated, kept and summed up for decisions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
 Row = Mapping[str, object]
+
+
+class Column(NamedTuple):
+    """One field of several rows: its values in the order of the rows, and the types among them."""
+
+    values: Sequence[Any]
+    types: frozenset[type]
+
+
+Columns = Mapping[str, Column]
 
 
 class Scope(StrEnum):
@@ -66,9 +76,10 @@ class Kind(Generic[F, L, C]):
     documents them: text, decimal (a number as text), integer, number, boolean, list or object; a ? says that it may be
     null, and a * that it may be left out. A reply of a `single` kind holds one row in place of a list. A broken
     contract of a `core` kind closes entries. `parse` turns a row into a fact; it takes our symbol and the time of the
-    reply, which no row may be later than. It raises BadRowError. `moment` is a fact's own time, or its New York trading
-    date. A fact counts in the session of its date, and for `past_days` after it. If facts don't change, the first
-    version is the one that counts.
+    reply, which no row may be later than. It raises BadRowError. `parse_all` does the same with many rows at once, or
+    raises NotPlainError, and `parse` reads them one by one; a kind of few rows doesn't need it. `moment` is a fact's
+    own time, or its New York trading date. A fact counts in the session of its date, and for `past_days` after it. If
+    facts don't change, the first version is the one that counts.
 
     `lean` reduces a fact to what decisions read, and `condense` sums these up; it gets at least one, in no order.
     `poll_s` is how old a reply may get, in seconds, before it is fetched again; the configuration may say otherwise.
@@ -95,6 +106,7 @@ class Kind(Generic[F, L, C]):
     single: bool = False
     max_age_s: int | None = None
     phase: Phase = Phase.ALWAYS
+    parse_all: Callable[[Columns, str, datetime], Iterable[F]] | None = None
 
     @property
     def market_wide(self) -> bool:

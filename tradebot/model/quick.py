@@ -18,7 +18,7 @@ def maker(kind: type[T]) -> type[T]:
         return kind
 
     def close(self: Any) -> None:
-        object.__setattr__(self, "__class__", kind)
+        self.__class__ = kind
 
     given: list[tuple[str, Any, Any]] = [
         (one.name, Any, field() if one.default is MISSING else field(default=one.default)) for one in each

@@ -165,7 +165,8 @@ def _of_position(fills: list[OwnedFill]) -> Iterator[Trade]:
                 yield _trade(before, sums, owned.fill.at)
                 sums = _Sums()
             opening = owned.fill.quantity - closing
-            sums = replace(sums, entered=sums.entered + opening, paid=sums.paid + opening * owned.fill.price)
+            if opening:
+                sums = replace(sums, entered=sums.entered + opening, paid=sums.paid + opening * owned.fill.price)
     if position.quantity:
         yield _trade(position, sums, None)
 
@@ -176,8 +177,10 @@ def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], lis
     A restatement opens new lots and closes the old ones at their cost. What it closes beyond them is a fraction that
     the broker paid for.
     """
+    if group[0].origin not in _TOGETHER:
+        return [], group
     adds = [owned for owned in group if owned.fill.signed_quantity * held > 0]
-    if group[0].origin not in _TOGETHER or not adds or len(adds) == len(group):
+    if not adds or len(adds) == len(group):
         return [], group
     restating, traded, left = adds, list[OwnedFill](), abs(held)
     for owned in group:

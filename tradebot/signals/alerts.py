@@ -1,14 +1,30 @@
 """Which alerts count, and what they add up to."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from math import fsum
+from operator import attrgetter
 from typing import NamedTuple
 
 from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.record import SymbolFacts
-from tradebot.signals.filters import Chosen, chosen
+from tradebot.signals.filters import Chosen, Filter, chosen, filters_on
 from tradebot.signals.kinds import options_volume
+
+_AT = attrgetter("at")
+
+
+class Counting(NamedTuple):
+    """Which alerts count at one moment, and against what: the same for all symbols.
+
+    Alerts count that are later than `since`, don't expire before `today`, and pass the filters.
+    """
+
+    since: datetime
+    today: date
+    filters: Sequence[Filter]
+    window: FlowWindow
 
 
 class FlowNow(NamedTuple):
@@ -25,20 +41,25 @@ class FlowNow(NamedTuple):
     value: float | None
 
 
-def flow_now(facts: SymbolFacts, now: datetime, window: FlowWindow) -> FlowNow:
+def counting(now: datetime, window: FlowWindow) -> Counting:
+    """Return which alerts count at a moment."""
+    return Counting(now - window.lookback, now.date(), filters_on(now.date(), window.filters), window)
+
+
+def flow_now(facts: SymbolFacts, count: Counting) -> FlowNow:
     """Return what a symbol's recent alerts add up to."""
-    (alerts, lacking), scale = recent_alerts(facts, now, window), scale_usd(facts, window)
+    (alerts, lacking), scale = recent_alerts(facts, count), scale_usd(facts, count.window)
     at = facts.alerts_fetched_at
     # A reply as old as the lookback says nothing of alerts since, not that there were none.
-    known = scale is not None and facts.has_usable_alerts and at is not None and at > now - window.lookback
+    known = scale is not None and facts.has_usable_alerts and at is not None and at > count.since
     return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and known else None)
 
 
-def recent_alerts(facts: SymbolFacts, now: datetime, window: FlowWindow) -> Chosen:
+def recent_alerts(facts: SymbolFacts, count: Counting) -> Chosen:
     """Return the alerts that count: recent, not expired, and passing the filters."""
-    since, today = now - window.lookback, now.date()
-    recent = [alert for alert in facts.alerts if alert.at > since and alert.expiry >= today]
-    return chosen(recent, now, window.filters)
+    alerts, today = facts.alerts, count.today
+    recent = alerts[bisect_right(alerts, count.since, key=_AT) :]
+    return chosen([alert for alert in recent if alert.expiry >= today], count.filters)
 
 
 def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:

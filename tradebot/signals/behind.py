@@ -6,25 +6,27 @@ from operator import attrgetter
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.option_contract import OptionContract
+from tradebot.model.quick import maker
 
+_option_contract = maker(OptionContract)
 MOST = 5
 """How many contracts of an entry are kept, those with the most premium."""
 
 
 def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[OptionContract, ...]:
     """Return the contracts of the alerts that lean in a direction (+1 bullish, -1 bearish), the most premium first."""
-    found = defaultdict[str, list[FlowAlert]](list)
+    found: dict[str, list[FlowAlert]] = defaultdict(list)
     for alert in alerts:
         if alert.sign == direction:
             found[alert.contract].append(alert)
-    contracts = (_contract(symbol, its) for symbol, its in found.items())
+    contracts = [_contract(symbol, its) for symbol, its in found.items()]
     return tuple(sorted(contracts, key=lambda one: (-abs(one.net_premium), one.symbol))[:MOST])
 
 
 def _contract(symbol: str, alerts: list[FlowAlert]) -> OptionContract:
     newest_first = sorted(alerts, key=attrgetter("at", "id"), reverse=True)
     newest = newest_first[0]
-    return OptionContract(
+    return _option_contract(
         symbol=symbol or f"{newest.right.value} {newest.strike:f} {newest.expiry.isoformat()}",
         net_premium=sum(alert.net_premium for alert in alerts),  # type: ignore[arg-type]
         at=newest.at,

@@ -11,7 +11,8 @@ def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int
 
     A cluster is of alerts of one symbol and direction, within a window that starts at the first one.
     """
-    found, until = list[int](), None
+    found: list[int] = []
+    until = None
     for at in sorted([alert.at for alert in alerts if alert.sign == sign]):
         if until is None or at > until:
             until = at + window

@@ -8,9 +8,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
+from types import NoneType
 from typing import NamedTuple
 
 from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
+from tradebot.model.kind import Columns
 
 LONGEST_EXAMPLE = 160
 LEAST_ROWS = 100
@@ -52,16 +55,25 @@ class _Found(NamedTuple):
     example: str
 
 
-def check(fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[object] = ()) -> Checked:
+def check(
+    fields: Mapping[str, str],
+    rows: Iterable[object],
+    foreign: Sequence[object] = (),
+    columns: Columns | None = None,
+) -> Checked:
     """Compare rows with the documented fields, if any are; `foreign` are those of other tickers than the one asked for.
 
+    `columns` are those of all rows, if these have the same fields; they usually show at once that nothing differs.
     Values are compared by their types alone; whoever reads a text as a number rejects what isn't one.
     """
     found: dict[tuple[Breach, str], list[ContractFinding]] = defaultdict(list)
     if foreign:
         found[Breach.FOREIGN, ""].append(ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0])))
-    shapes, strays = _shapes(rows if fields else ())
     nulls: Counter[str] = Counter()
+    if columns is not None and _as_documented(fields, columns):
+        nulls.update({name: each.values.count(None) for name, each in columns.items() if NoneType in each.types})
+        rows = ()
+    shapes, strays = _shapes(rows if fields else ())
     for count, row in shapes:
         nulls.update({name: count for name, value in row.items() if value is None})
         for breach, name, example in _differences(fields, row):
@@ -70,6 +82,20 @@ def check(fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[o
         stray = ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object"))
         found[Breach.RETYPED, ""].append(stray)
     return Checked(tuple(_together(each) for _, each in sorted(found.items())), dict(nulls))
+
+
+def _as_documented(fields: Mapping[str, str], columns: Columns) -> bool:
+    """Return True if these are the documented fields, and each value has its field's documented type."""
+    return columns.keys() <= fields.keys() and all(
+        columns[name].types <= _types(documented) if name in columns else "*" in documented
+        for name, documented in fields.items()
+    )
+
+
+@cache
+def _types(documented: str) -> frozenset[type]:
+    """Return the types that the values of a field may have, by what is documented of it."""
+    return _TYPES[documented.rstrip("?*")] | ({NoneType} if "?" in documented else set())
 
 
 class _Alike:

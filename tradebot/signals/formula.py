@@ -14,7 +14,9 @@ from typing import Any
 
 def clamp(value: float, low: float, high: float) -> float:
     """Return the value, at least `low` and at most `high`."""
-    return max(low, min(high, value))
+    if value < high:
+        return value if value > low else low
+    return high
 
 
 def sign(value: float) -> int:

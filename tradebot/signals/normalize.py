@@ -1,11 +1,13 @@
 """Turn the rows of a flow source into facts, one by one. A bad row is counted and skipped; the rest go on."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
 from tradebot.model.flow import FlowPage, Intake, RejectedRow
-from tradebot.model.kind import AnyKind, Fact, Row
+from tradebot.model.kind import AnyKind, Columns, Fact, Row
 from tradebot.signals import contracts
+from tradebot.signals.columns import NotPlainError, columns
 from tradebot.signals.rows import BadRowError
 
 
@@ -22,34 +24,43 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True
     """
     symbol = page.symbol or ""
     ticker = source_ticker(symbol).upper()
-    facts: dict[str, Fact] = {}
-    rejected: list[RejectedRow] = []
-    foreign: list[object] = []
-    duplicates, asked, parse = 0, page.symbol is not None, kind.parse
+    own, foreign = list[object](), list[object]()
     for row in page.rows:
-        if asked and _is_foreign(row, ticker):
-            foreign.append(row)
-            continue
-        try:
-            fact = parse(row if type(row) is dict else _object(row), symbol, at)
-        except BadRowError as bad:
-            rejected.append(RejectedRow(str(bad), _excerpt(row)))
-            continue
-        duplicates += fact.id in facts
-        facts[fact.id] = fact
-    checked = contracts.check(kind.fields, page.rows, foreign) if check else None
+        (foreign if page.symbol is not None and _is_foreign(row, ticker) else own).append(row)
+    found = columns(page.rows)
+    facts, rejected = _read(kind, own, None if foreign else found, symbol, at)
+    by_id = {fact.id: fact for fact in facts}
+    checked = contracts.check(kind.fields, page.rows, foreign, found) if check else None
     return Intake(
         page.endpoint,
         page.symbol,
         at,
         len(page.rows),
-        tuple(facts.values()),
+        tuple(by_id.values()),
         len(foreign),
-        duplicates,
+        len(facts) - len(by_id),
         tuple(rejected),
         checked.findings if checked else (),
         checked.nulls if checked else None,
     )
+
+
+def _read(
+    kind: AnyKind, rows: Sequence[object], found: Columns | None, symbol: str, at: datetime
+) -> tuple[Sequence[Fact], Sequence[RejectedRow]]:
+    """Return the facts of rows and the bad rows: read all at once if the kind can and they are plain, or one by one."""
+    if kind.parse_all is not None and found is not None:
+        try:
+            return [*kind.parse_all(found, symbol, at)], ()
+        except NotPlainError:
+            pass
+    facts, rejected = list[Fact](), list[RejectedRow]()
+    for row in rows:
+        try:
+            facts.append(kind.parse(_object(row), symbol, at))
+        except BadRowError as bad:
+            rejected.append(RejectedRow(str(bad), _excerpt(row)))
+    return facts, rejected
 
 
 def _is_foreign(row: object, ticker: str) -> bool:

@@ -1,6 +1,6 @@
 """Read the fields of a source's row. Each function raises BadRowError if the field can't be used."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -15,13 +15,13 @@ LONGEST_TEXT = 128
 LONGEST_NUMBER = 100
 _ZERO = Decimal()
 _LARGEST = Decimal("1e18")
-_LARGEST_COUNT = int(_LARGEST)
+LARGEST_COUNT = int(_LARGEST)
 _MOST_PLACES = 99
-_PLAIN_DIGITS = 18
+PLAIN_DIGITS = 18
 _NUMBERS = (str, int, Decimal, float)
 _TEXTS = (str, int)
 _EPOCHS = (int, Decimal)
-_RIGHTS = {right.value: right for right in Right}
+RIGHTS = {right.value: right for right in Right}
 
 
 class BadRowError(ValueError):
@@ -87,10 +87,15 @@ def positive(row: Row, name: str) -> Decimal:
     raise BadRowError(f"{name} is negative" if found else f"{name} is zero")
 
 
+def positive_float(row: Row, name: str) -> float:
+    """Return a number above 0 as a float."""
+    return float(positive(row, name))
+
+
 def count(row: Row, name: str) -> int:
     """Return a whole number of at least 0."""
     value = row.get(name)
-    if type(value) is int and 0 <= value <= _LARGEST_COUNT:
+    if type(value) is int and 0 <= value <= LARGEST_COUNT:
         return value
     found = not_negative(row, name)
     whole = int(found)
@@ -102,7 +107,7 @@ def count(row: Row, name: str) -> int:
 def right(row: Row, name: str) -> Right:
     """Return whether an option is a call or a put."""
     value = text(row, name)
-    found = _RIGHTS.get(value) or _RIGHTS.get(value.lower())
+    found = RIGHTS.get(value) or RIGHTS.get(value.lower())
     if found is None:
         raise BadRowError(f"{name} is neither call nor put")
     return found
@@ -130,7 +135,7 @@ def new_york_day(at: datetime) -> date:
 def day(row: Row, name: str) -> date:
     """Return a date."""
     try:
-        return _date(text(row, name))
+        return date_of(text(row, name))
     except ValueError:
         raise BadRowError(f"{name} is not a date") from None
 
@@ -143,22 +148,7 @@ def past_day(row: Row, name: str, at: datetime) -> date:
     return found
 
 
-_date = lru_cache(maxsize=1024)(date.fromisoformat)
-
-
-def plain(row: Row, names: Sequence[str]) -> Mapping[str, Decimal]:
-    """Return fields by name if all of them are digits with at most one dot, as most are sent; nothing otherwise.
-
-    So few digits are always usable numbers, and never negative. What isn't returned takes a closer look, one by one.
-    """
-    try:
-        values = [row[name] for name in names]
-        together = "".join(values)  # type: ignore[arg-type]  # whatever isn't text raises TypeError
-        if max(map(len, values)) <= _PLAIN_DIGITS and together.isascii() and together.replace(".", "").isdigit():  # type: ignore[arg-type]
-            return dict(zip(names, map(Decimal, values), strict=True))  # type: ignore[arg-type]
-    except (KeyError, TypeError, InvalidOperation):
-        pass
-    return {}
+date_of = lru_cache(maxsize=1024)(date.fromisoformat)
 
 
 def _plain(value: str) -> Decimal | None:
@@ -166,7 +156,7 @@ def _plain(value: str) -> Decimal | None:
 
     So few digits are always a usable number, and never negative.
     """
-    if len(value) <= _PLAIN_DIGITS and value.isascii() and value.replace(".", "", 1).isdigit():
+    if len(value) <= PLAIN_DIGITS and value.isascii() and value.replace(".", "", 1).isdigit():
         return Decimal(value)
     return None
 

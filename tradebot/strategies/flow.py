@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import repeat
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -14,16 +15,14 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
-from tradebot.signals.alerts import flow_now
+from tradebot.signals.alerts import Counting, counting, flow_now
 from tradebot.signals.behind import contracts_behind
 from tradebot.signals.cluster import sizes
 from tradebot.signals.scoring import Known, ScoreComponent
 from tradebot.strategies import legacy_scoring
 from tradebot.strategies.flow_settings import FlowSettings, Scoring
 
-Part = tuple[ScoreComponent, float, Component | None]
-"""A component of the score, its weight, and what it is for all symbols, if it is the same for all."""
-_component = maker(Component)
+_component, _decision, _open = maker(Component), maker(Decision), maker(Open)
 
 
 class FlowStrategy:
@@ -38,31 +37,30 @@ class FlowStrategy:
         self._cluster_window = timedelta(seconds=self._settings.cluster_window_s)
         self._weights = self._settings.components()
         # A component that follows another says nothing that the other hasn't said.
-        self._families = {part.name: part.family for part in self._weights if not part.follows}
+        self._families = [None if part.follows else part.family for part in self._weights]
         self.needs = Needs(facts=self._settings.kinds())
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         """Return one want per symbol of the universe, refused ones included, largest score magnitude first."""
         if self._settings.scoring is Scoring.LEGACY:
-            wants = [self._legacy_want(self._known(view, symbol)) for symbol in view.universe]
+            count = self._counting(view)
+            wants = [self._legacy_want(self._known(view, symbol, count)) for symbol in view.universe]
         else:
             wants = self._wants(view)
         return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
 
     def _wants(self, view: StrategyView) -> list[Open]:
-        market = self._known(view, "")
-        # A component that is the same for all symbols is computed only once.
-        parts = [
-            (each, weight, _component(each.name, each.value(market), weight, each.source(market)))
-            if each.market_wide
-            else (each, weight, None)
-            for each, weight in self._weights.items()
-        ]
-        return [self._want(self._known(view, symbol), parts) for symbol in view.universe]
+        count = self._counting(view)
+        market = self._known(view, "", count)
+        known = [self._known(view, symbol, count) for symbol in view.universe]
+        # One component after the other for all symbols: the processor keeps at hand what it needs for one of them.
+        columns = [_column(component, weight, market, known) for component, weight in self._weights.items()]
+        rows = zip(*columns, strict=True) if columns else repeat(())
+        return list(map(self._want, known, rows))
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
-        known = self._known(view, symbol)
+        known = self._known(view, symbol, self._counting(view))
         if self._settings.scoring is Scoring.LEGACY:
             return tuple(legacy_scoring.inputs(known))
         return tuple(
@@ -78,11 +76,14 @@ class FlowStrategy:
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         """Return the contracts behind a symbol's flow in a direction, whether or not it would be traded."""
-        return contracts_behind(self._known(view, symbol).alerts, direction)
+        return contracts_behind(self._known(view, symbol, self._counting(view)).alerts, direction)
 
-    def _known(self, view: StrategyView, symbol: str) -> Known:
+    def _counting(self, view: StrategyView) -> Counting:
+        return counting(view.now, self._window)
+
+    def _known(self, view: StrategyView, symbol: str, count: Counting) -> Known:
         facts = view.facts.get(symbol) or SymbolFacts(symbol)
-        now = flow_now(facts, view.now, self._window)
+        now = flow_now(facts, count)
         return Known(
             view.now,
             self._window.lookback,
@@ -95,17 +96,10 @@ class FlowStrategy:
             now.lacking,
         )
 
-    def _want(self, known: Known, parts: Sequence[Part]) -> Open:
-        leans = bool(known.flow)
-        components = tuple(
-            [
-                shared or _component(each.name, _value(each, known, leans=leans), weight, each.source(known))
-                for each, weight, shared in parts
-            ]
-        )
+    def _want(self, known: Known, components: tuple[Component, ...]) -> Open:
         score, coverage = weigh(components)
         decision = self._filter(known.alerts, score, components)
-        return Open(
+        return _open(
             known.facts.symbol,
             Side.BUY if score >= 0 else Side.SELL,
             score,
@@ -137,7 +131,7 @@ class FlowStrategy:
         size = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
         enough = size >= self._settings.min_cluster
         verdict = Verdict.PASS if enough else Verdict.FAIL
-        return Decision(
+        return _decision(
             Gate.STRATEGY,
             verdict,
             None if enough else Reason.CLUSTER_TOO_SMALL,
@@ -164,18 +158,19 @@ def weigh(components: Sequence[Component]) -> tuple[float, float]:
 
 
 def agreeing(
-    components: Sequence[Component], families: Mapping[str, str], score: float, least: float
+    components: Sequence[Component], families: Sequence[str | None], score: float, least: float
 ) -> frozenset[str]:
     """Return the families whose contribution to the score has its sign and at least the magnitude `least`.
 
-    A family's contribution is what its components add to the score together; `families` are by component, and a
-    component without one doesn't count.
+    A family's contribution is what its components add to the score together; `families` are those of the components in
+    their order, and a component without one doesn't count.
     """
-    total, sums = 0.0, dict[str, float]()
-    for part in components:
+    total = 0.0
+    sums: dict[str, float] = {}
+    for part, family in zip(components, families, strict=True):
         weight, value = part.weight, part.value
         total += weight
-        if value and (family := families.get(part.name)) is not None:
+        if value and family is not None:
             sums[family] = sums.get(family, 0.0) + value * weight
     toward = total if score > 0 else -total
     return frozenset(name for name, added in sums.items() if (share := added / toward) > 0 and share >= least)
@@ -183,6 +178,16 @@ def agreeing(
 
 def _long_only(score: float) -> Decision:
     return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
+
+
+def _column(component: ScoreComponent, weight: float, market: Known, known: Sequence[Known]) -> Sequence[Component]:
+    """Return what a component is for each symbol, or for all of them together if it is the same for all."""
+    name, value, source = component.name, component.value, component.source
+    if component.market_wide:
+        return [_component(name, value(market), weight, source(market))] * len(known)
+    if component.follows:
+        return [_component(name, value(each) if each.flow else None, weight, source(each)) for each in known]
+    return [_component(name, value(each), weight, source(each)) for each in known]
 
 
 def _value(component: ScoreComponent, known: Known, *, leans: bool) -> float | None:

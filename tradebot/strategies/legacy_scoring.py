@@ -93,7 +93,8 @@ def _flow(known: Known) -> Flow:
 
 def _dark_pool(known: Known) -> DarkPool:
     """Sum the session's prints: much of it was bullish, and nothing was ever bearish."""
-    total = fsum(trade.premium_usd for trade in dark_pool.KIND.of(known.facts.known) or ())
+    prints = dark_pool.KIND.of(known.facts.known)
+    total = fsum(prints.usd if prints else ())
     return DarkPool(int(total > _BULLISH_PRINTS_USD), total)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.model.intent import Intent, IntentRecord
+from tradebot.model.filled import IntentFacts, OrderFacts
+from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import OwnedFill
 
@@ -77,7 +78,7 @@ def by_fill(
     return found
 
 
-def of_order(fill: Fill, order: Order, intent: Intent) -> FillSlippage:
+def of_order(fill: Fill, order: OrderFacts, intent: IntentFacts) -> FillSlippage:
     """Return the slippage of a fill of this order, which this intent asked for."""
     quoted_at = intent.send_mid_at
     return FillSlippage(

@@ -44,6 +44,15 @@ def test_what_is_no_number_is_left_for_the_rows_to_refuse() -> None:
     assert not any(number.is_finite() for number in decoded)
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("digits", ["9" * 98, "1234567890" * 10, "9" * 101, "9" * 5_000])
+def test_an_integer_is_read_up_to_a_hundred_characters(sign: str, digits: str) -> None:
+    number = sign + digits
+    for before in range(5):
+        decoded = decode(f'{" " * before}[7, {number}, "{number}"]'.encode())
+        assert repr(decoded) == repr([7, int(number) if len(number) <= 100 else Decimal("NaN"), number])
+
+
 @given(st.binary(max_size=30))
 def test_any_bytes_are_json_or_a_body_error(body: bytes) -> None:
     try:

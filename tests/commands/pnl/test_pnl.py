@@ -71,13 +71,13 @@ def test_each_day_with_its_parts_their_sum_and_the_change_of_the_account(earner:
     assert "Deposits and withdrawals are no profit." in said
 
 
-@pytest.mark.parametrize("by", [cut.value for cut in Cut])
-def test_the_rows_of_each_part_are_the_same_whole(earner: Bot, by: str) -> None:
-    found = earner.json("pnl", "--by", by)["pnl"]
-    for part in PARTS:
-        rows = sum(D(row[f"{part}_usd"]) for row in found["rows"])
-        assert rows == D(found["total"][f"{part}_usd"])
-    assert D(found["total"]["total_usd"]) == D("81.26")
+def test_the_rows_of_each_part_are_the_same_whole(earner: Bot) -> None:
+    for by in Cut:
+        found = earner.json("pnl", "--by", by.value)["pnl"]
+        for part in PARTS:
+            rows = sum(D(row[f"{part}_usd"]) for row in found["rows"])
+            assert rows == D(found["total"][f"{part}_usd"])
+        assert D(found["total"]["total_usd"]) == D("81.26")
 
 
 def test_fees_and_dividends_stand_with_the_strategies_and_symbols_they_are_of(earner: Bot) -> None:
@@ -137,7 +137,7 @@ def test_nothing_to_show_is_said_with_what_to_do(earner: Bot) -> None:
     assert earner.says("pnl", "--from", "2027-01-01", "--plot", "a.svg").code == 2
 
 
-@pytest.mark.parametrize("verb", ["pnl", "trades"])
+@pytest.mark.parametrize("verb", ["pnl", "trades", "report"])
 def test_a_damaged_fill_is_refused_and_its_row_is_named(earner: Bot, verb: str) -> None:
     worse = 'UPDATE fills SET body = replace(body, \'"price":"110"\', \'"price":"111"\') WHERE sequence = 2'
     assert edit(earner.folder / "ledger.db", worse) == 1

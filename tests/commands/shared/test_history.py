@@ -66,8 +66,9 @@ def test_what_was_bought_and_sold_is_there_with_the_orders_behind_it(shared_trad
         assert None not in (kept.entry_score, kept.best, kept.worst)
         for name in trade.exit_orders:
             sent = past.sent[name]
-            assert (sent.order.venue_id, sent.order.symbol) == (name, trade.symbol)
-            assert sent.intents[0].why == "closed_by_hand"
+            assert sent.intents[0].client_order_id == sent.order.client_order_id
+            assert (sent.intents[0].why, sent.intents[0].protects) == ("closed_by_hand", False)
+            assert None not in (sent.intents[0].send_mid, sent.intents[0].send_mid_at)
     assert set(past.sent) == {owned.fill.venue_order_id for owned in past.fills}
 
 
@@ -133,3 +134,10 @@ def test_what_was_adopted_or_given_back_or_held_over_the_new_year_is_told_whole(
     # These orders were never reported to these books.
     assert dict(past.sent) == {}
     assert past.at == january
+
+
+def test_an_order_that_cannot_be_read_is_refused_by_name(copy: Bot, shared_trader: Bot) -> None:
+    shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
+    edit(copy.folder / "ledger.db", "UPDATE orders SET body = replace(body, '{', '[') WHERE sequence = 1")
+    with pytest.raises(DamagedBooksError, match="row 1 of orders is not as it was written"):
+        read(copy)

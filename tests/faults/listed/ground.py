@@ -149,7 +149,7 @@ class Trader:
 
     def told(self) -> judge.Account:
         """Return what the exchange's log tells of the account."""
-        return judge.accounts(self.stage.log())[self.bot.number]
+        return judge.accounts(self.stage.log(self.bot.number))[self.bot.number]
 
     def intents(self) -> list[IntentRecord]:
         """Return what the books promise."""
@@ -168,7 +168,7 @@ class Trader:
 
     def fired(self) -> int:
         """Return how often a trouble befell the account."""
-        fired = (event["rule"] for event in self.stage.log() if event["event"] == "fault_fired")
+        fired = (event["rule"] for event in self.stage.log("fault_fired") if event["event"] == "fault_fired")
         return sum(name.rpartition("-")[0] == self.bot.name for name in fired)
 
     def is_whole(self) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ago, known_of
+from tests.builders import ago, known, known_of
 from tradebot.signals.components.dark_pool import COMPONENT
 from tradebot.signals.kinds import dark_pool
 from tradebot.signals.kinds.dark_pool import SignedPrint
@@ -15,7 +15,7 @@ print_lists = st.lists(
 
 
 def value(*prints: SignedPrint) -> float | None:
-    return COMPONENT.value(known_of(dark_pool.KIND, prints))
+    return COMPONENT.value(known_of(dark_pool.KIND, dark_pool.KIND.condense(prints)) if prints else known())
 
 
 @given(prints=print_lists)

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import alert, known
+from tests.builders import ago, alert, known
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
@@ -45,3 +45,8 @@ def test_it_may_go_down_with_the_flow_too() -> None:
 @pytest.mark.parametrize("flow", [None, 0.0])
 def test_without_a_direction_it_is_absent(flow: float | None) -> None:
     assert value(large(1), large(20), large(31), flow=flow) is None
+
+
+def test_an_alert_by_a_clock_ahead_of_ours_does_not_count_yet() -> None:
+    assert value(large(1), large(31), large(2, at=ago(-3))) == 0.0
+    assert value(large(1), large(31), large(2, at=ago(0))) == 0.5

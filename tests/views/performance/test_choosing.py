@@ -27,7 +27,7 @@ FILLS = [
     fill(6, "JPM", Side.SELL, at=NOW + timedelta(days=1, hours=1)),
 ]
 ORDERS = sent("venue-3", why="trail_stop(-1.2%)+signal_decay(0.65)") | sent("venue-4", why="The month is over")
-ROWS = rows_of(past(FILLS, sent=ORDERS, marks={"NVDA": D(95)}, at=NOW + timedelta(days=2)), MarketTime(()))
+ROWS = rows_of(past(FILLS, sent=ORDERS, marks={"NVDA": D(95)}, at=NOW + timedelta(days=2)), MarketTime(()), by_lot=True)
 
 
 @pytest.mark.parametrize(

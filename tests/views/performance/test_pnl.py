@@ -1,5 +1,6 @@
 """Profit and loss: whatever it is divided by, its rows add up to the change of the account, to the cent."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -16,10 +17,13 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.day_ends import day_of
 from tradebot.views.performance.days import Days
 from tradebot.views.performance.history import History
+from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Choice, Cut, Pnl, Row, entry_component, pnl
+from tradebot.views.performance.trades import rows_of
 
 D = Decimal
 CASH = D(100_000)
@@ -129,6 +133,21 @@ def test_days_make_weeks_and_months_and_each_strategy_makes_its_symbols(past: Hi
     assert sum(alone, D(0)) == whole.total.total_usd
 
 
+@LAW
+@given(pasts(), st.randoms(use_true_random=False))
+def test_no_order_of_the_fills_of_one_instant_changes_what_was_earned(past: History, chance: random.Random) -> None:
+    days = {day_of(owned.fill.at) for owned in past.fills}
+    marks = {symbol: D(50) for symbol in SYMBOLS}
+    past = replace(past, ends=tuple(SessionEnd(day, None, None, marks, None) for day in sorted(days)))
+    mixed = list(past.fills)
+    chance.shuffle(mixed)
+    other = breakdown(replace(past, fills=tuple(sorted(mixed, key=lambda owned: owned.fill.at))))
+    for by in (Cut.DAY, Cut.WEEK, Cut.MONTH):
+        ours, theirs = pnl(breakdown(past), by), pnl(other, by)
+        assert [parts(row) for row in ours.rows] == [parts(row) for row in theirs.rows]
+        assert (ours.before_usd, ours.after_usd) == (theirs.before_usd, theirs.after_usd)
+
+
 def one_day() -> History:
     """Return a long closed by half at 15:00, a fee for it, and marks of two days."""
     return history(
@@ -204,6 +223,16 @@ def test_trades_by_hand_are_not_the_bots() -> None:
     known = breakdown(history(*(replace(owned, strategy=FOREIGN) for owned in (bought, sold))))
     for by in (Cut.STRATEGY, Cut.REASON, Cut.COMPONENT):
         assert lines(pnl(known, by)) == {"not the bot's": (30, 0, 0, 0)}
+
+
+def test_a_fee_of_a_day_on_which_others_sold_too_is_shared_with_them() -> None:
+    theirs = [replace(fill(n, "MSFT", side, at=on(0)), strategy=FOREIGN) for n, side in enumerate(Side)]
+    ours = fill(8, at=on(0)), fill(9, side=Side.SELL, price="300", at=on(0))
+    past = history(*theirs, *ours, cash=(paid("-0.04", "FEE", on(0, 7)),))
+    rows = {row.name: row.fees_usd for row in pnl(breakdown(past), Cut.STRATEGY).rows}
+    assert rows == {"flow": D("-0.03"), "not the bot's": D("-0.01")}
+    (trade,) = rows_of(past, MarketTime(())).trades
+    assert trade.fees_usd == D("-0.03")
 
 
 def test_one_strategy_or_symbol_is_not_the_change_of_the_account() -> None:

@@ -50,7 +50,7 @@ KEY = ("flow", "AAPL", ago(600))
 @given(histories(), st.lists(st.integers(-500, 0), max_size=3))
 def test_trades_and_their_lots_are_what_was_realized_and_charged(fills: list[OwnedFill], cents: list[int]) -> None:
     fees = tuple(fee(str(D(one) / 100)) for one in cents)
-    rows = rows_of(past(fills, cash=fees, marks={"AAPL": D(99), "MSFT": D(98)}), MARKET)
+    rows = rows_of(past(fills, cash=fees, marks={"AAPL": D(99), "MSFT": D(98)}), MARKET, by_lot=True)
     realized = sum((trade.realized_before_fees_usd for trade in trades(fills)), D(0))
     assert sum(row.gross_usd for row in rows.trades) == realized
     assert sum(lot.gross_usd or 0 for lot in rows.lots) == realized
@@ -180,7 +180,9 @@ def test_each_lot_has_its_own_reason_and_time() -> None:
     first = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4)))
     second = fill(5, side=Side.SELL, quantity="6", price="99")
     orders = sent("venue-2", why="scale_out") | sent("venue-5", why="stop_loss")
-    rows = rows_of(past([BOUGHT, first, second, fill(9, "MSFT")], sent=orders, marks={"MSFT": D(90)}), MARKET)
+    rows = rows_of(
+        past([BOUGHT, first, second, fill(9, "MSFT")], sent=orders, marks={"MSFT": D(90)}), MARKET, by_lot=True
+    )
     found = [(lot.symbol, lot.reason, lot.net_usd, lot.held_s, lot.open_usd) for lot in rows.lots]
     assert found == [
         ("AAPL", "scale_out", D(12), 602, None),

@@ -95,13 +95,12 @@ def test_losses_and_purchases_are_matched_in_their_order_and_each_share_once() -
         "2026-12-01 sell 15 50",
     )
     # The loss of the first sale, 10 a share, goes to the 5 shares of the 10th and to 5 of the 11th; that of the second,
-    # 20 a share, to the other 5.
+    # 20 a share, to the other 5. Both were held for 56 days, so the 10 shares carry 50 + 100 together.
     assert brief(rows(past(fills))) == [
         "2026-01-05 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
         "2026-01-06 2026-03-03 10 400.00 600.00 W 100.00 -100.00 short",
         "2026-03-10 2026-12-01 5 250.00 255.00 - 0.00 -5.00 short",
-        "2026-03-11 2026-12-01 5 250.00 260.00 - 0.00 -10.00 short",
-        "2026-03-11 2026-12-01 5 250.00 310.00 - 0.00 -60.00 short",
+        "2026-03-11 2026-12-01 10 500.00 570.00 - 0.00 -70.00 short",
     ]
 
 

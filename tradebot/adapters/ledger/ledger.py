@@ -39,8 +39,6 @@ class SqliteLedger:
         self.baselines = Baselines(file)
         self.history = History(file)
         self.upkeep = Upkeep(file)
-        self.past = past = Past(file)
-        notes = TradeNotes(file)
         passes, states = Passes(file), TradingStates(file)
         self.opening_cash = money.opening_cash
         self.open_books = money.open_books
@@ -56,9 +54,6 @@ class SqliteLedger:
         self.last_reported_fill = money.last_reported_fill
         self.adjust_cash = money.adjust_cash
         self.cash_adjustments = money.cash_adjustments
-        self.cash_movements = past.cash_movements
-        self.note_trade = notes.note_trade
-        self.trade_notes = notes.trade_notes
         self.book = money.book
         self.booked = money.booked
         self.kept = money.kept
@@ -66,6 +61,7 @@ class SqliteLedger:
         self.equity_peak = money.equity_peak
         self.put_equity_peak = money.put_equity_peak
         self._offer_orders(orders)
+        self._offer_past(Past(file), TradeNotes(file))
         self.claim_slot = passes.claim_slot
         self.slot_claims = passes.slot_claims
         self.sessions = passes.sessions
@@ -96,6 +92,13 @@ class SqliteLedger:
         self.recent_orders = orders.recent_orders
         self.recent_intents = orders.recent_intents
         self.unsettled_intents = orders.unsettled_intents
+
+    def _offer_past(self, past: Past, notes: TradeNotes) -> None:
+        """Offer what performance is computed from."""
+        self.past = past
+        self.cash_movements = past.cash_movements
+        self.note_trade = notes.note_trade
+        self.trade_notes = notes.trade_notes
 
     @classmethod
     def open(

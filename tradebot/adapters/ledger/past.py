@@ -1,10 +1,10 @@
 """The whole past of an account: every fill and movement of cash, checked row by row, and the orders behind fills."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-from tradebot.adapters.ledger.bodies import decoded, names, owned_fill
+from tradebot.adapters.ledger.bodies import names, owned_fill
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.ledger.sums import as_written, combined
@@ -13,24 +13,25 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
-from tradebot.model.intent import Intent
-from tradebot.model.order import Order, lineage
+from tradebot.model.filled import Asked, FilledOrder
+from tradebot.model.order import lineage
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.model.rested_stop import RestedStop
 
-Raw = TypeVar("Raw")
-T = TypeVar("T")
 FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names
 SEAL = f"SELECT 1, {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seals WHERE account = ?"  # noqa: S608 - as above
 CASH = f"""SELECT sequence, {as_written("cash_adjustments", TABLES)},
     coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, '')
     FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
-ORDERS = """SELECT venue_id, client_order_id, replaced_by, body ->> '$.parent', body FROM orders
-    WHERE account = ? ORDER BY sequence"""
-INTENTS = """SELECT client_order_id, intent FROM json_each(?2) CROSS JOIN intents
-    ON account = ?1 AND client_order_id = value"""
+ORDERS = """SELECT sequence, text IS NOT NULL, venue_id, client_order_id, replaced_by, text ->> '$.parent',
+    text ->> '$.stop_price', text ->> '$.arrival_mid'
+    FROM (SELECT *, iif(json_valid(body), body, NULL) AS text FROM orders WHERE account = ?) ORDER BY sequence"""
+INTENTS = """SELECT sequence, text IS NOT NULL, client_order_id, text ->> '$.at', coalesce(text ->> '$.why', ''),
+    text ->> '$.purpose' = 'protect', text ->> '$.decision_mid', text ->> '$.send_mid', text ->> '$.send_mid_at'
+    FROM (SELECT intents.*, iif(json_valid(intent), intent, NULL) AS text FROM json_each(?2) CROSS JOIN intents
+    ON account = ?1 AND client_order_id = value)"""
 STOPS = """SELECT intent ->> '$.key.strategy', intent ->> '$.instrument.symbol', intent ->> '$.side', intent ->> '$.at',
     intent ->> '$.stop_price' FROM intents WHERE account = ? AND state = 'acked' AND intent ->> '$.purpose' = 'protect'
     AND intent ->> '$.operation' != 'cancel' AND intent ->> '$.stop_price' IS NOT NULL
@@ -38,10 +39,7 @@ STOPS = """SELECT intent ->> '$.key.strategy', intent ->> '$.instrument.symbol',
 
 
 class Past:
-    """Reads what performance is computed from. Each method raises DamagedBooksError and names a row that was changed.
-
-    What takes long to parse, orders and intents, is parsed when it is looked up.
-    """
+    """Reads what performance is computed from; raises DamagedBooksError, naming the row, if one was changed."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -70,29 +68,44 @@ class Past:
             for at, amount, kind, origin, about, why, symbol in self._checked("cash_adjustments", CASH)
         )
 
-    def behind(self, venue_ids: Collection[str]) -> "Mapping[str, tuple[Order, tuple[Intent, ...]]]":
+    def behind(self, venue_ids: Collection[str]) -> dict[str, tuple[FilledOrder, tuple[Asked, ...]]]:
         """Return the known orders of these ids, each with the intents that it came from, the nearest first.
 
         An intent is behind an order if it made that, or one that it replaced, or the one that it is a leg of.
         """
-        bodies, names_at_us, before, parents = dict[str, str](), dict[str, str](), dict[str, str](), dict[str, str]()
-        for venue_id, client_order_id, replaced_by, parent, body in self._file.streamed(ORDERS):
-            bodies[venue_id], names_at_us[venue_id] = body, client_order_id
+        orders, before, parents = dict[str, FilledOrder](), dict[str, str](), dict[str, str]()
+        for venue_id, name, replaced_by, parent, stop_price, arrival_mid in self._checked("orders", ORDERS):
+            orders[venue_id] = FilledOrder(name, _number(stop_price), _number(arrival_mid))
             if replaced_by:
                 before[replaced_by] = venue_id
             if parent:
                 parents[venue_id] = parent
-        lines = {venue_id: lineage(venue_id, before, parents) for venue_id in venue_ids if venue_id in bodies}
-        asked = {names_at_us[name] for line in lines.values() for name in line if name in names_at_us}
-        intents = dict(self._file.rows(INTENTS, (names(asked),)))
-
-        def parse(line: tuple[str, ...]) -> tuple[Order, tuple[Intent, ...]]:
-            made = (names_at_us.get(name) for name in line)
-            return decoded(Order, bodies[line[0]]), tuple(
-                decoded(Intent, intents[name]) for name in made if name in intents
+        lines = {venue_id: lineage(venue_id, before, parents) for venue_id in venue_ids if venue_id in orders}
+        asked = self._asked({orders[one].client_order_id for line in lines.values() for one in line if one in orders})
+        return {
+            venue_id: (
+                orders[venue_id],
+                tuple(asked[name] for one in line if one in orders and (name := orders[one].client_order_id) in asked),
             )
+            for venue_id, line in lines.items()
+        }
 
-        return Parsed(lines, parse)
+    def _asked(self, client_order_ids: Collection[str]) -> dict[str, Asked]:
+        """Return those of these intents that were ever promised, by client order id."""
+        return {
+            name: Asked(
+                client_order_id=name,
+                at=parse_time(at),
+                why=why,
+                protects=bool(protects),
+                decision_mid=_number(decision_mid),
+                send_mid=_number(send_mid),
+                send_mid_at=parse_time(send_mid_at) if send_mid_at else None,
+            )
+            for name, at, why, protects, decision_mid, send_mid, send_mid_at in self._checked(
+                "intents", INTENTS, names(client_order_ids)
+            )
+        }
 
     def stops(self) -> tuple[RestedStop, ...]:
         """Return every stop that the broker accepted to protect a position, in the order in which they were sent."""
@@ -101,30 +114,14 @@ class Past:
             for strategy, symbol, side, at, price in self._file.streamed(STOPS)
         )
 
-    def _checked(self, table: str, query: str) -> Iterator[Any]:
+    def _checked(self, table: str, query: str, *values: str) -> Iterator[Any]:
         """Yield the rows of a query without its first two columns: a row's number, and whether it is as written."""
-        for number, sound, *row in self._file.streamed(query):
+        for number, sound, *row in self._file.streamed(query, values):
             if not sound:
                 what = f"row {number} of {table} is not as it was written"
                 raise DamagedBooksError(f"The ledger is damaged: {what}.", REBUILD)
             yield row
 
 
-class Parsed(Mapping[str, T]):
-    """A mapping whose values are parsed when they are looked up, each once."""
-
-    def __init__(self, raw: Mapping[str, Raw], parse: Callable[[Raw], T]) -> None:
-        self._raw: Mapping[str, Any] = raw
-        self._parse: Callable[[Any], T] = parse
-        self._known: dict[str, T] = {}
-
-    def __getitem__(self, name: str) -> T:
-        if name not in self._known:
-            self._known[name] = self._parse(self._raw[name])
-        return self._known[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._raw)
-
-    def __len__(self) -> int:
-        return len(self._raw)
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -26,6 +26,9 @@ LONGEST_NUMBER = 100
 """The longest JSON number we read, in characters; reading time grows with the square of the length."""
 HEADERS: Mapping[str, str] = {"User-Agent": "tradebot", "Accept-Encoding": "gzip, deflate"}
 """What every request says, unless its caller says something else."""
+_DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_STEP = 5
+_LONG = b"0" * (LONGEST_NUMBER // _STEP)
 _CONNECTIONS = 10
 _URL = re.compile(r"(https?://[^/?#]+)([^#]*)(?:#.*)?", re.DOTALL)
 _HEADER = re.compile(r"[!-9;-~]+:(?:[!-~][ -~]*)?")
@@ -132,8 +135,12 @@ def decode(body: bytes) -> object:
 
     A number that is too long becomes NaN, so that it costs only its own row and not the whole answer.
     """
+    # Python's decoder would call our function for each integer, which takes a fifth of the time and is rarely needed:
+    # only where there is a long run of digits, which every fifth byte is enough to see.
+    has_long = _LONG in body[::_STEP].translate(_DIGITS_AS_ZEROS)
+    decoder = _DECODER_OF_LONG_INTEGERS if has_long else _DECODER
     try:
-        return _FROM_JSON(body.decode("utf-8"))
+        return decoder.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise BodyError(f"the body is not JSON ({type(error).__name__})") from error
 
@@ -152,7 +159,8 @@ def _decimal(text: str) -> Decimal:
         return Decimal("NaN")
 
 
-_FROM_JSON = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal).decode
+_DECODER = json.JSONDecoder(parse_float=_decimal, parse_constant=Decimal)
+_DECODER_OF_LONG_INTEGERS = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal)
 
 
 class BoundedSession:

@@ -26,7 +26,8 @@ def _most(known: Known) -> int:
 
 def _value(known: Known) -> float | None:
     """Return the flow if ten alerts came at once, less of it if there were fewer, and nothing below five."""
-    most = _most(known) if known.direction else 0
+    # Most symbols have too few alerts, however they came.
+    most = _most(known) if known.direction and len(known.alerts) >= LEAST_ALERTS else 0
     return followed(known, min(1.0, most / FULL_ALERTS) if most >= LEAST_ALERTS else 0.0)
 
 

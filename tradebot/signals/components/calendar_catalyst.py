@@ -4,21 +4,18 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from operator import attrgetter
 from typing import NamedTuple
 
 from tradebot.model.inputs import Input
 from tradebot.model.kind import NEW_YORK
 from tradebot.signals.following import flow_input, followed
 from tradebot.signals.kinds import earnings, economic_calendar, fda_calendar, flow_alerts, options_volume
-from tradebot.signals.kinds.economic_calendar import SPEECH, Due
 from tradebot.signals.normalize import source_ticker
 from tradebot.signals.reports import next_report
 from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import Known, ScoreComponent
 
 REACH_DAYS = 7
-_AT = attrgetter("at")
 
 
 class Ahead(NamedTuple):
@@ -39,19 +36,17 @@ def _ahead(known: Known) -> Ahead | None:
     releases = economic_calendar.KIND.of(known.market)
     if report is None and decisions is None and releases is None:
         return None
-    own = (decisions or {}).get(source_ticker(known.facts.symbol).upper(), ())
+    own = decisions.get(source_ticker(known.facts.symbol).upper(), ()) if decisions else ()
+    decision = min([each.start for each in own if each.start >= today], default=None) if own else None
     return Ahead(
-        _nearness(report.next if report else None, today),
-        _nearness(min([decision.start for decision in own if decision.start >= today], default=None), today),
-        _releases(releases or (), today),
+        _nearness(report.next if report else None, today), _nearness(decision, today), _releases(releases or (), today)
     )
 
 
-def _releases(due: Sequence[Due], today: date) -> int:
-    """Return how many releases are due today; it is the same for all symbols."""
+def _releases(due: Sequence[datetime], today: date) -> int:
+    """Return how many releases are due today."""
     start, end = _bounds(today)
-    todays = due[bisect_left(due, start, key=_AT) : bisect_left(due, end, key=_AT)]
-    return sum(each.type != SPEECH for each in todays)
+    return bisect_left(due, end) - bisect_left(due, start)
 
 
 @lru_cache(maxsize=4)

@@ -15,6 +15,8 @@ UNIT = "alerts"
 
 def _clustered(known: Known) -> tuple[int, int]:
     """Return how many alerts are in bullish and in bearish clusters of at least three."""
+    if len(known.alerts) < LEAST_ALERTS:
+        return 0, 0
     bullish, bearish = (
         sum([size for size in sizes(known.alerts, WINDOW, sign) if size >= LEAST_ALERTS]) for sign in (1, -1)
     )

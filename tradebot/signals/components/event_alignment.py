@@ -12,6 +12,7 @@ from tradebot.signals.reports import next_report
 from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import USD, Known, ScoreComponent
 
+_DAY = timedelta(days=1)
 DAYS = 14
 """How many days before a report the alerts are still about something else."""
 
@@ -28,7 +29,7 @@ def _premiums(known: Known, report: EarningsFacts) -> tuple[float, float]:
     total = fsum([alert.usd for alert in known.alerts])
     if report.next is None:
         return 0.0, total
-    first = report.next + timedelta(days=report.when == "postmarket")
+    first = report.next + _DAY if report.when == "postmarket" else report.next
     return fsum([alert.usd for alert in known.alerts if alert.expiry >= first]), total
 
 
@@ -38,8 +39,10 @@ def _value(known: Known) -> float | None:
     if found is None:
         return None
     report, days = found
+    if days >= DAYS:
+        return followed(known, 0.0)
     aligned, total = _premiums(known, report)
-    return followed(known, max(0.0, 1 - days / DAYS) * aligned / total if total else 0.0)
+    return followed(known, (1 - days / DAYS) * aligned / total if total else 0.0)
 
 
 def _inputs(known: Known) -> Iterator[Input]:

@@ -23,7 +23,7 @@ def _age_min(known: Known, newest: datetime) -> float:
 
 def _value(known: Known) -> float | None:
     """Return the flow, faded by the age of its newest alert: to 37% after three quarters of an hour."""
-    newest = max([alert.at for alert in known.alerts], default=None)
+    newest = known.alerts[-1].at if known.alerts else None
     return followed(known, exp(-_age_min(known, newest) / MINUTES)) if newest else None
 
 

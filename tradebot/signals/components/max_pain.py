@@ -1,6 +1,7 @@
 """The pull of the price at which the next expiring options would cost their writers least."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import NamedTuple
 
 from tradebot.model.flow import FlowAlert
@@ -25,16 +26,23 @@ class Pull(NamedTuple):
 
 
 def _pull(known: Known) -> Pull | None:
-    today = new_york_day(known.now)
-    ahead = (level for level in max_pain.KIND.of(known.facts.known) or () if level.expiry >= today)
-    pain = next(ahead, None)
-    if pain is None or (pain.expiry - today).days >= REACH_DAYS:
+    today, since = new_york_day(known.now), known.now - known.lookback
+    pain = _next(max_pain.KIND.of(known.facts.known) or (), today)
+    if pain is None or (days := (pain.expiry - today).days) >= REACH_DAYS:
         return None
-    priced = (alert for alert in reversed(known.facts.alerts) if alert.underlying_price is not None)
-    alert = next(priced, None)
-    if alert is None or alert.underlying_price is None or alert.at <= known.now - known.lookback:
-        return None
-    return Pull(pain, (pain.expiry - today).days, alert, float(alert.underlying_price))
+    for alert in reversed(known.facts.alerts):
+        if alert.at <= since:
+            break
+        if alert.underlying_price is not None:
+            return Pull(pain, days, alert, float(alert.underlying_price))
+    return None
+
+
+def _next(levels: Sequence[PainAt], today: date) -> PainAt | None:
+    for level in levels:
+        if level.expiry >= today:
+            return level
+    return None
 
 
 def _value(known: Known) -> float | None:

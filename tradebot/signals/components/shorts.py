@@ -5,32 +5,32 @@ from collections.abc import Iterator
 from tradebot.model.inputs import Input
 from tradebot.signals.formula import clamp
 from tradebot.signals.kinds import short_interest
-from tradebot.signals.kinds.short_interest import ShortInterest
+from tradebot.signals.kinds.short_interest import ShortFacts
 from tradebot.signals.scoring import Known, ScoreComponent
 
 
-def report_of(known: Known) -> ShortInterest | None:
-    """Return the last report about short interest."""
+def shorts_of(known: Known) -> ShortFacts | None:
+    """Return what is known of short interest."""
     return short_interest.KIND.of(known.facts.known)
 
 
-def crowding(report: ShortInterest) -> tuple[float, float]:
-    """Return how crowded short positions are, from 0 to 1: by their share of the float, and by their days to cover."""
-    interest, days = float(report.interest), float(report.days_to_cover)
-    return clamp((interest - 0.15) / 0.25, 0.0, 1.0), clamp((days - 5) / 10, 0.0, 1.0)
+def crowding(shorts: ShortFacts) -> float:
+    """Return how crowded short positions are, each from 0 to 1: by share of the float plus by days to cover."""
+    return clamp((shorts.interest - 0.15) / 0.25, 0.0, 1.0) + clamp((shorts.days_to_cover - 5) / 10, 0.0, 1.0)
 
 
 def report_inputs(known: Known) -> Iterator[Input]:
-    """Yield what a report says, as inputs of a formula."""
-    report = report_of(known)
-    if report is not None:
+    """Yield what the last report says, as inputs of a formula."""
+    shorts = shorts_of(known)
+    if shorts is not None:
+        report = shorts.report
         yield Input("interest", report.interest, "of the float", report.date, report.id)
         yield Input("days_to_cover", report.days_to_cover, "days", report.date, report.id)
 
 
 def _value(known: Known) -> float | None:
-    report = report_of(known)
-    return None if report is None else -sum(crowding(report)) / 2
+    shorts = shorts_of(known)
+    return None if shorts is None else -crowding(shorts) / 2
 
 
 COMPONENT = ScoreComponent(

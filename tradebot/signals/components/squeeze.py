@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tradebot.model.inputs import Input
-from tradebot.signals.components.shorts import crowding, report_inputs, report_of
+from tradebot.signals.components.shorts import crowding, report_inputs, shorts_of
 from tradebot.signals.following import flow_input, followed
 from tradebot.signals.formula import clamp
 from tradebot.signals.kinds import fails_to_deliver, flow_alerts, options_volume, short_interest
@@ -21,10 +21,11 @@ def fails_of(known: Known) -> FailsFacts | None:
 
 def pressure_inputs(known: Known) -> Iterator[Input]:
     """Yield the flow, and all that is known of short sellers, as inputs of a formula."""
-    report, fails = report_of(known), fails_of(known)
+    shorts, fails = shorts_of(known), fails_of(known)
     yield from flow_input(known)
     yield from report_inputs(known)
-    if report is not None:
+    if shorts is not None:
+        report = shorts.report
         yield Input("float_shares", report.float_shares, "shares", report.date, report.id)
     if fails is not None:
         yield Input("fails", fails.shares, "shares", fails.date)
@@ -32,11 +33,11 @@ def pressure_inputs(known: Known) -> Iterator[Input]:
 
 def _value(known: Known) -> float | None:
     """Return the flow times the mean of three pressures, each from 0 to 1."""
-    report, fails = report_of(known), fails_of(known)
-    if report is None or fails is None:
+    shorts, fails = shorts_of(known), fails_of(known)
+    if shorts is None or fails is None:
         return None
-    undelivered = clamp(fails.shares / (THRESHOLD * float(report.float_shares)), 0.0, 1.0)
-    return followed(known, (sum(crowding(report)) + undelivered) / 3)
+    undelivered = clamp(fails.shares / (THRESHOLD * shorts.float_shares), 0.0, 1.0)
+    return followed(known, (crowding(shorts) + undelivered) / 3)
 
 
 COMPONENT = ScoreComponent(

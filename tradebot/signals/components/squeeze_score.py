@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tradebot.model.inputs import Input
-from tradebot.signals.components.shorts import report_of
+from tradebot.signals.components.shorts import shorts_of
 from tradebot.signals.components.squeeze import THRESHOLD, fails_of, pressure_inputs
 from tradebot.signals.following import followed
 from tradebot.signals.kinds import fails_to_deliver, flow_alerts, options_volume, short_interest
@@ -14,14 +14,14 @@ INTEREST, DAYS_TO_COVER, FEE_RATE = 0.2, 7.0, 5.0
 
 def _signs(known: Known) -> int | None:
     """Return how many of the four signs there are, or None unless all of them are known."""
-    report, fails = report_of(known), fails_of(known)
-    if report is None or report.fee_rate is None or fails is None:
+    shorts, fails = shorts_of(known), fails_of(known)
+    if shorts is None or shorts.fee_rate is None or fails is None:
         return None
     return (
-        (float(report.interest) >= INTEREST)
-        + (float(report.days_to_cover) >= DAYS_TO_COVER)
-        + (float(report.fee_rate) >= FEE_RATE)
-        + (fails.shares >= THRESHOLD * float(report.float_shares))
+        (shorts.interest >= INTEREST)
+        + (shorts.days_to_cover >= DAYS_TO_COVER)
+        + (shorts.fee_rate >= FEE_RATE)
+        + (fails.shares >= THRESHOLD * shorts.float_shares)
     )
 
 
@@ -31,8 +31,9 @@ def _value(known: Known) -> float | None:
 
 
 def _inputs(known: Known) -> Iterator[Input]:
-    report = report_of(known)
+    shorts = shorts_of(known)
     yield from pressure_inputs(known)
+    report = shorts.report if shorts else None
     if report is not None and report.fee_rate is not None:
         yield Input("fee_rate", report.fee_rate, "percent a year", report.date, report.id)
 

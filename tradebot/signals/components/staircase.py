@@ -24,6 +24,8 @@ def _steps(known: Known) -> tuple[float, ...]:
 
 def _value(known: Known) -> float | None:
     """Return the flow times how much more premium the last third had than the first one, if it rose both times."""
+    if len(known.alerts) < STEPS:
+        return followed(known, 0.0)
     first, middle, last = _steps(known)
     rising = min(first, middle - first, last - middle) > 0
     return followed(known, (last - first) / (first + middle + last) if rising else 0.0)

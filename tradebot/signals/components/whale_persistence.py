@@ -1,61 +1,41 @@
 """Whether large alerts keep coming in the flow's direction."""
 
 from collections.abc import Iterator
-from datetime import timedelta
-from math import fsum
-from statistics import median
-from typing import NamedTuple
 
 from tradebot.model.inputs import Input
 from tradebot.signals.following import flow_input, followed
 from tradebot.signals.kinds import flow_alerts, options_volume
+from tradebot.signals.kinds.flow_alerts import LARGE, LargeAlerts, SessionAlerts
 from tradebot.signals.scoring import USD, Known, ScoreComponent
 
-LARGE = 3
-"""How many times the session's median premium a large alert has."""
 LEAST_ALERTS = 3
 LEAST_S = 1_800
 
 
-class _Large(NamedTuple):
-    """The session's large alerts: their premium in USD with the flow and against it, and how those with it came."""
-
-    along_usd: float
-    against_usd: float
-    number: int
-    span_s: float
-
-
-def _large(known: Known) -> _Large:
-    """Return what the session's large single-leg alerts add up to."""
-    now, direction = known.now, known.direction
-    alerts = [alert for alert in known.facts.alerts if not alert.has_multileg and alert.at <= now]
-    if not direction or not alerts:
-        return _Large(0.0, 0.0, 0, 0.0)
-    least = LARGE * median([alert.usd for alert in alerts])
-    large = [(alert.at, alert.usd, alert.sign * direction) for alert in alerts if alert.usd >= least]
-    times = [at for at, _, along in large if along > 0]
-    return _Large(
-        fsum([usd for _, usd, along in large if along > 0]),
-        fsum([usd for _, usd, along in large if along < 0]),
-        len(times),
-        (max(times) - min(times) if times else timedelta()).total_seconds(),
-    )
+def _large(known: Known) -> tuple[LargeAlerts, LargeAlerts]:
+    """Return the session's large alerts that go with the flow, and those that go against it."""
+    alerts, direction = known.facts.alerts, known.direction
+    if not direction:
+        return LargeAlerts(), LargeAlerts()
+    session = alerts if isinstance(alerts, SessionAlerts) else flow_alerts.KIND.condense(alerts)
+    large = session.until(known.now).large
+    return large[direction], large[-direction]
 
 
 def _value(known: Known) -> float | None:
     """Return the flow times the net share of large premium that goes with it, if that came at least three times."""
-    along, against, number, span_s = _large(known)
-    lasting = number >= LEAST_ALERTS and span_s >= LEAST_S
-    return followed(known, max(0.0, (along - against) / (along + against)) if lasting else 0.0)
+    along, against = _large(known)
+    lasting = along.number >= LEAST_ALERTS and along.span_s >= LEAST_S
+    share = max(0.0, (along.usd - against.usd) / (along.usd + against.usd)) if lasting else 0.0
+    return followed(known, share)
 
 
 def _inputs(known: Known) -> Iterator[Input]:
-    large = _large(known)
-    yield Input("along", large.along_usd, USD)
-    yield Input("against", large.against_usd, USD)
-    yield Input("count", large.number, "alerts")
-    yield Input("span_s", large.span_s, "seconds")
+    along, against = _large(known)
+    yield Input("along", along.usd, USD)
+    yield Input("against", against.usd, USD)
+    yield Input("count", along.number, "alerts")
+    yield Input("span_s", along.span_s, "seconds")
     yield from flow_input(known)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import mul
 from typing import NamedTuple
 
 from tradebot.model.flow import Direction
@@ -43,6 +44,14 @@ class SignedPrint(NamedTuple):
     sign: int
 
 
+class Prints(NamedTuple):
+    """The session's prints in columns, oldest first; premiums in USD, signed so that positive is bullish."""
+
+    at: tuple[datetime, ...]
+    usd: tuple[float, ...]
+    signed_usd: tuple[float, ...]
+
+
 def _request(ticker: str, session: date) -> Request:
     return Request(f"/api/darkpool/{ticker}", {"date": session.isoformat(), "limit": "500"})
 
@@ -67,9 +76,10 @@ def signed_print(trade: DarkPoolPrint) -> SignedPrint:
     return SignedPrint(trade.at, float(trade.premium), trade.direction.sign)
 
 
-def _condense(prints: Sequence[SignedPrint]) -> tuple[SignedPrint, ...]:
-    """Return the prints, oldest first."""
-    return tuple(sorted(prints))
+def _condense(prints: Sequence[SignedPrint]) -> Prints:
+    """Return the prints in columns, oldest first: every pass sums up those of the lookback."""
+    at, usd, signs = zip(*sorted(prints), strict=True)
+    return Prints(at, usd, tuple(map(mul, usd, signs)))
 
 
 KIND = Kind(

@@ -41,10 +41,13 @@ def _parse(row: Row, symbol: str, at: datetime) -> EconomicEvent:
     return EconomicEvent(f"{due.isoformat()}/{event}", rows.new_york_day(at), due, rows.text(row, "type"))
 
 
-def _condense(events: Sequence[Due]) -> tuple[Due, ...]:
-    """Return the events of the newest list, the first one first; an event that was taken off is gone."""
+def _condense(events: Sequence[Due]) -> tuple[datetime, ...]:
+    """Return when the releases of the newest list are due, the first one first, without speeches.
+
+    An event that was taken off the list is gone.
+    """
     newest = max(event.listed for event in events)
-    return tuple(sorted(event for event in events if event.listed == newest))
+    return tuple(sorted(event.at for event in events if event.listed == newest and event.type != SPEECH))
 
 
 KIND = Kind(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.kind import Kind, Phase, Request, Row
 from tradebot.signals import rows
@@ -29,6 +30,16 @@ class ShortInterest:
     fee_rate: Decimal | None
 
 
+class ShortFacts(NamedTuple):
+    """The last report, and its numbers as they are computed with."""
+
+    report: ShortInterest
+    interest: float
+    days_to_cover: float
+    float_shares: float
+    fee_rate: float | None
+
+
 def _request(ticker: str, session: date) -> Request:
     return Request(f"/api/shorts/{ticker}/interest-float/v2", {})
 
@@ -42,9 +53,11 @@ def _parse(row: Row, symbol: str, at: datetime) -> ShortInterest:
     )
 
 
-def _condense(reports: Sequence[ShortInterest]) -> ShortInterest:
+def _condense(reports: Sequence[ShortInterest]) -> ShortFacts:
     """Return the last report."""
-    return max(reports, key=lambda report: report.date)
+    last = max(reports, key=lambda report: report.date)
+    fee_rate = None if last.fee_rate is None else float(last.fee_rate)
+    return ShortFacts(last, float(last.interest), float(last.days_to_cover), float(last.float_shares), fee_rate)
 
 
 KIND = Kind(

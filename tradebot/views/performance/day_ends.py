@@ -1,6 +1,6 @@
 """The account at the end of each day: its cash, what it held, and what that had gained by then."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -61,10 +61,11 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
     A position is valued at the last price that was seen in the day's session. A renamed position is counted under its
     last symbol.
     """
-    account = _Account(history.opening_cash, former_names(history))
+    fills = _in_turn(history)
+    account = _Account(history.opening_cash, _names(history, fills))
     seen = {end.session: end.marks for end in history.ends}
     on_day = dict[date, list[OwnedFill]]()
-    for owned in _in_turn(history):
+    for owned in fills:
         on_day.setdefault(day_of(owned.fill.at), []).append(owned)
     paid = dict[date, Decimal]()
     for one in history.cash:
@@ -75,16 +76,20 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
 
 def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
     """Return the account at a moment; a symbol without a price counts at its cost."""
-    account = _Account(history.opening_cash, former_names(history))
     fills = [owned for owned in _in_turn(history) if owned.fill.at <= moment]
+    account = _Account(history.opening_cash, _names(history, fills))
     paid = sum((one.amount_usd for one in history.cash if one.at <= moment), _ZERO)
     return account.end(day_of(moment), fills, paid, marks)
 
 
 def former_names(history: History) -> Mapping[Owner, Sequence[str]]:
     """Return the symbols that each renamed position had before its last one, the newest first."""
+    return _names(history, _in_turn(history))
+
+
+def _names(history: History, fills: Iterable[OwnedFill]) -> Mapping[Owner, Sequence[str]]:
     raw, names = {owned.fill.activity_id: owned.fill.symbol for owned in history.fills}, dict[Owner, dict[str, None]]()
-    for owned in _in_turn(history):
+    for owned in fills:
         owner, before = (owned.strategy, owned.fill.symbol), raw[owned.fill.activity_id]
         if before != owner[1]:
             names.setdefault(owner, {})[before] = None

@@ -6,8 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradebot.model.cash import CashMovement
-from tradebot.model.intent import Intent
-from tradebot.model.order import Order
+from tradebot.model.filled import IntentFacts, OrderFacts
 from tradebot.model.position import Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.rested_stop import RestedStop
@@ -18,8 +17,8 @@ from tradebot.model.trade_note import TradeNote
 class Sent:
     """An order that filled, and the intents behind it, the nearest first; none if the bot didn't send it."""
 
-    order: Order
-    intents: tuple[Intent, ...] = ()
+    order: OrderFacts
+    intents: tuple[IntentFacts, ...] = ()
 
 
 @dataclass(frozen=True)

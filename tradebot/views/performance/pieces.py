@@ -1,6 +1,6 @@
 """Profit in its smallest pieces: each has a day, a kind, an owner and a symbol, and together they are all profit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,6 @@ from tradebot.views.performance.day_ends import (
     NOT_OURS,
     DayEnd,
     Gain,
-    Owner,
     day_ends,
     day_of,
     former_names,
@@ -22,7 +21,7 @@ from tradebot.views.performance.day_ends import (
 )
 from tradebot.views.performance.fees import AnyLot, allotted
 from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import ClosedLot, OpenLot, closed_lots, open_lots
+from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of
 
 ACCOUNT = "account"
 """Where profit belongs that no position made: interest, and fees and dividends that no position explains."""
@@ -80,7 +79,7 @@ class Breakdown:
 def breakdown(history: History) -> Breakdown:
     """Take an account's profit apart."""
     ends, fills = day_ends(history), of_all_owners(history.fills)
-    closed, held = closed_lots(fills), open_lots(fills)
+    closed, held = lots_of(fills)
     kinds = [(one, cash_kind(one)) for one in history.cash]
     fees = [one for one, kind in kinds if kind is CashKind.FEE]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
@@ -88,15 +87,15 @@ def breakdown(history: History) -> Breakdown:
         *_realized(closed, held),
         *_open(ends),
         *_fees(fees, (*closed, *held)),
-        *_paid(others, ends, former_names(history)),
+        *_paid(others, ends, history),
     )
     return Breakdown(history, ends, pieces)
 
 
 def _realized(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> Iterator[Piece]:
     """Yield what each lot made when it was closed, on the day it was."""
-    last = {_trip(lot): lot for lot in closed}
-    ends = {id(lot) for trip, lot in last.items() if lot.strategy != NOT_OURS and trip not in set(map(_trip, held))}
+    last, going_on = {_trip(lot): lot for lot in closed}, set(map(_trip, held))
+    ends = {id(lot) for trip, lot in last.items() if lot.strategy != NOT_OURS and trip not in going_on}
     for lot in closed:
         yield Piece(
             day=day_of(lot.closed_at),
@@ -138,11 +137,10 @@ def _fees(fees: Sequence[CashMovement], lots: Sequence[AnyLot]) -> Iterator[Piec
         yield Piece(day_of(fee.at), Kind.FEES, fee.amount_usd)
 
 
-def _paid(
-    movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd], names: Mapping[Owner, Sequence[str]]
-) -> Iterator[Piece]:
+def _paid(movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd], history: History) -> Iterator[Piece]:
     """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""
     held = {end.day: end.held for end in ends}
+    names = former_names(history) if any(one.symbol for one, _ in movements) else {}
     for one, kind in movements:
         day = day_of(one.at)
         owners = [owner for owner in held[day] if one.symbol in (owner[1], *names.get(owner, ()))]

@@ -211,8 +211,10 @@ def _place(by: Cut, row: Row) -> tuple[int, Decimal, str]:
 
 
 def _day_name(by: Cut, day: date) -> str:
-    year, week, _ = day.isocalendar()
-    return {Cut.WEEK: f"{year}-W{week:02}", Cut.MONTH: f"{day:%Y-%m}"}.get(by, day.isoformat())
+    if by is Cut.WEEK:
+        year, week, _ = day.isocalendar()
+        return f"{year}-W{week:02}"
+    return f"{day:%Y-%m}" if by is Cut.MONTH else day.isoformat()
 
 
 def _day_names(by: Cut) -> "Callable[[Piece | DayEnd], str]":

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tradebot.exits.why import UNKNOWN, parse
-from tradebot.model.intent import Intent
-from tradebot.model.order import Order
+from tradebot.model.filled import IntentFacts, OrderFacts
 from tradebot.model.origin import Origin
 from tradebot.views.performance.history import Sent
 from tradebot.views.performance.lots import ClosedLot
@@ -20,7 +19,7 @@ WITHOUT_ORDER: Mapping[Origin, str] = {
 or the broker's activity, such as a buyout."""
 
 
-def exit_reason(order: Order, sent: Sequence[Intent]) -> str | None:
+def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
     """Return why an order closed shares, given the intents behind it, the nearest first; None if nothing was recorded.
 
     What rested to protect names the rule of its target first, and the rule of its stop last.

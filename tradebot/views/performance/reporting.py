@@ -109,4 +109,4 @@ def account_report(of: Material) -> AccountReport:
 def _unseen(way: Path) -> tuple[str, ...]:
     if way.steps:
         return ()
-    return ("No session's equity is known in this span, so there is no curve and no return.",)
+    return ("No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve",)

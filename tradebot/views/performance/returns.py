@@ -64,7 +64,9 @@ class Path:
     @property
     def per_year(self) -> float:
         """Return how many returns a year has at the rate of this span; 252 if no session is missing."""
-        return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions) if self.sessions else SESSIONS_PER_YEAR
+        if not self.steps or not self.sessions:
+            return SESSIONS_PER_YEAR
+        return SESSIONS_PER_YEAR * len(self.steps) / len(self.sessions)
 
     @property
     def years(self) -> float:
@@ -97,7 +99,7 @@ def path(
     if not within:
         return Path(None, (), (), ())
     steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
-    covered = tuple(_covered(within[0], within[-1], sessions))
+    covered = tuple(_covered(within[0], within[-1], sessions)) if steps else ()
     known = {step.after.session for step in steps}
     return Path(within[0], steps, covered, tuple(day for day in covered if day not in known))
 

@@ -68,6 +68,10 @@ class TaxLot:
             return self
         return replace(self, quantity=quantity, carried_usd=self.carried_usd * quantity / self.quantity)
 
+    def joined(self, other: "TaxLot") -> "TaxLot":
+        """Return both pieces of a lot as one."""
+        return replace(self, quantity=self.quantity + other.quantity, carried_usd=self.carried_usd + other.carried_usd)
+
 
 def in_order(lots: Sequence[TaxLot], method: Method) -> list[TaxLot]:
     """Return open lots in the order in which a sale closes them; they are given oldest first.

@@ -16,6 +16,7 @@ from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.trade import Trade, trades
 from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.day_ends import of_all_owners
 from tradebot.views.performance.fees import allotted
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of
@@ -55,6 +56,7 @@ class _Trip:
 
     closed: list[tuple[ClosedLot, Decimal]] = field(default_factory=list)
     held: list[tuple[OpenLot, Decimal]] = field(default_factory=list)
+    names: dict[str, None] = field(default_factory=dict)
 
     @cached_property
     def lots(self) -> list[ClosedLot | OpenLot]:
@@ -72,8 +74,8 @@ class _Trip:
         return b32encode(digest[:LETTERS]).decode().lower()[:LETTERS]
 
 
-def rows_of(history: History, market: MarketTime) -> Rows:
-    """Return a row for each position of ours, and for each piece of it.
+def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Rows:
+    """Return a row for each position of ours, and with `by_lot` for each piece of it; otherwise there are no lots.
 
     `market` tells how long the market was open. Each fee is shared among the trades that sold on its day.
     """
@@ -85,13 +87,13 @@ def rows_of(history: History, market: MarketTime) -> Rows:
         trip = pieces[strategy, symbol, counts[place]]
         counts[place] += 1
         found.append(making.row(trade, trip))
-        lots += making.lots(trip)
+        lots += making.lots(trip) if by_lot else ()
     return Rows(tuple(found), tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
 
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
-    """Return the pieces of each trade."""
-    closed, held = lots_of(history.fills)
+    """Return the pieces of each trade; what others sold takes its share of the fees, too."""
+    closed, held = lots_of(of_all_owners(history.fills))
     charged = (movement for movement in history.cash if cash_kind(movement) is CashKind.FEE)
     of_lots = allotted(charged, (*closed, *held)).of_lots
     found = defaultdict[Place, _Trip](_Trip)
@@ -175,18 +177,23 @@ class _Rows:
 
     def _note(self, trade: Trade, trip: _Trip) -> TradeNote | None:
         """Return the last note of a trade; it may have been written before the symbol was renamed."""
+        if not self.history.notes:
+            return None
         written = (self.history.notes.get((trade.strategy, name, trade.opened_at)) for name in self._names(trade, trip))
         return max((note for note in written if note), key=lambda note: note.at, default=None)
 
     def _names(self, trade: Trade, trip: _Trip) -> dict[str, None]:
         """Return the symbols that a trade has had."""
-        return dict.fromkeys((trade.symbol, *(self.fills[lot.entry_fill].fill.symbol for lot in trip.lots)))
+        if not trip.names:
+            entries = (self.fills[lot.entry_fill].fill.symbol for lot in trip.lots)
+            trip.names = dict.fromkeys((trade.symbol, *entries))
+        return trip.names
 
     def _risk(self, trade: Trade, trip: _Trip, kept: Kept) -> Risk | None:
-        raw = self._entered(trip)
-        entered = [Entered(owned.fill.at, owned.fill.quantity, owned.fill.price) for owned in raw]
         names = self._names(trade, trip)
         stop = self.stops.first_of(trade, names)
+        raw = self._entered(trip) if stop else ()
+        entered = [Entered(owned.fill.at, owned.fill.quantity, owned.fill.price) for owned in raw]
         return initial_risk(trade, entered, stop, kept.stop_loss_fraction, self._restated_at(trade, names))
 
     def _entered(self, trip: _Trip) -> list[OwnedFill]:
@@ -196,6 +203,8 @@ class _Rows:
 
     def _restated_at(self, trade: Trade, names: Iterable[str]) -> datetime | None:
         """Return when a trade was first restated, such as by a split; None if it never was."""
+        if not self.restated:
+            return None
         times = (at for name in names for at in self.restated.get((trade.strategy, name), ()))
         end = trade.closed_at
         return min((at for at in times if trade.opened_at < at and (end is None or at <= end)), default=None)

@@ -107,19 +107,32 @@ class _Symbol:
         """Add a lot; it replaces shares sold at a loss within the window before."""
         opened = lot.opened
         self.waiting = [s for s in self.waiting if s.unmatched_loss and opened and opened - s.closing.day <= WINDOW]
-        rest = [lot]
+        replacing, rest = list[TaxLot](), [lot]
         for sale in self.waiting:
             if opened and rest and sale.lot.sign == lot.sign:
-                replacing, *rest = _replace(sale, rest[0])
-                self.lots.append(replacing)
-        self.lots += rest
+                part, *rest = _replace(sale, rest[0])
+                replacing.append(part)
+        self.lots += [*_joined(replacing), *rest]
 
     def _match_earlier(self, sale: Sale) -> None:
         """Match a loss with shares that are still held and were bought in the window before it."""
         lots = list[TaxLot]()
         for lot in self.lots:
             lots += _replace(sale, lot) if sale.unmatched_loss and _replaces(lot, sale) else [lot]
-        self.lots = lots
+        self.lots = _joined(lots)
+
+
+def _joined(lots: Sequence[TaxLot]) -> list[TaxLot]:
+    """Return lots with the pieces of one purchase joined if they replace shares that were held equally long.
+
+    They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
+    """
+    found: dict[object, TaxLot] = {}
+    for lot in lots:
+        key: object = (lot.opening.fill_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
+        known = found.get(key)
+        found[key] = known.joined(lot) if known else lot
+    return list(found.values())
 
 
 def _replaces(lot: TaxLot, sale: Sale) -> bool:
@@ -168,7 +181,7 @@ def matched(trades: Iterable[tuple[AccountTrade, Fraction]], held_before: Iterab
         by_symbol.setdefault(trade[0].symbol, []).append(trade)
     for symbol, of_symbol in by_symbol.items():
         state = symbols.setdefault(symbol, _Symbol(method, []))
-        for _, order in groupby(of_symbol, key=lambda each: (each[0].purchase, each[0].day, each[0].quantity > 0)):
+        for _, order in groupby(of_symbol, key=lambda each: (each[0].purchase, each[0].day)):
             state.trade(list(order))
     sales = sorted((s for state in symbols.values() for s in state.sales), key=lambda s: (s.closing.at, s.lot.symbol))
     return Matched(tuple(sales), tuple(lot for state in symbols.values() for lot in state.lots))

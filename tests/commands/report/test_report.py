@@ -1,0 +1,140 @@
+"""`tradebot report`: the same figures on the screen, in the document and in pictures, from books written for it."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.ledger.by_hand import edit
+from tests.bot import Bot, typed
+from tests.builders import fill
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.model.candidate import Side
+from tradebot.model.record import CycleRecord, Job
+
+
+def on(day: int, hour: int) -> datetime:
+    return datetime(2026, 11, day, hour, tzinfo=UTC)
+
+
+def booked(bot: Bot) -> None:
+    """Write a trade into each of three sessions of a bot's books, and the equity at the end of each."""
+    fills, ends = [], []
+    equity = Decimal(100_000)
+    for place, exit_price in enumerate(("110", "95", "104")):
+        day = 16 + place
+        fills.append(fill(2 * place, quantity="10", price="100", at=on(day, 15)))
+        fills.append(fill(2 * place + 1, side=Side.SELL, quantity="10", price=exit_price, at=on(day, 16)))
+        equity += 10 * (Decimal(exit_price) - 100)
+        at = on(day, 20)
+        ends.append(CycleRecord(f"end-{day}", Job.EVALUATE_EXITS, at.date(), "s", at, "sandbox", equity=equity))
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        ledger.apply_fills(fills, on(18, 20))
+    with closing(SqliteFacts(bot.folder, JsonlEvents(bot.folder / state_folder.EVENTS), on(18, 20))) as facts:
+        for each in ends:
+            facts.record(each)
+
+
+@pytest.fixture
+def earner(copy: Bot) -> Bot:
+    booked(copy)
+    return copy
+
+
+def test_three_trades_say_what_they_earned_and_that_nothing_follows_from_it(earner: Bot) -> None:
+    lines = earner.shown("report").splitlines()
+    assert lines[0].startswith("sandbox account …TAIL: 2026-11-16 to 2026-11-18, 3 sessions")
+    assert lines[1] == "Profit +90.00 USD: from 100,000.00 to 100,090.00 USD"
+    assert lines[2] == "realized +90.00, open +0.00"
+    said = "\n".join(lines)
+    assert "There are 3 closed trades; it takes 30 for win rate and mean profit." in said
+    assert "There are 3 session returns; it takes 8 for mean session return" in said
+    assert "SPY isn't shown: " in said
+    rows = {line.split("  ")[0]: line.split() for line in lines}
+    assert rows["Return"][1] == "+0.09%"
+    assert rows["Sharpe ratio"][2:] == ["·", "·", "3", "of", "63", "session", "returns"]
+    assert rows["Win rate"][2:] == ["·", "3", "of", "30", "closed", "trades"]
+    assert "-0.05%  2026-11-16  2026-11-17  not yet           2" in said
+
+
+def test_the_document_has_the_figures_of_the_screen(earner: Bot) -> None:
+    (account,) = earner.json("report")["accounts"]
+    figures = {each["name"]: each for each in (*account["returns"], *account["trade_figures"])}
+    assert figures["total_return"]["value"] == pytest.approx(0.0009)
+    assert (figures["sharpe"]["value"], figures["sharpe"]["needed"]) == (None, 63)
+    assert [point["equity_usd"] for point in account["curve"]] == ["100000", "100100", "100050", "100090"]
+    assert [trade["net_usd"] for trade in account["trades"]] == ["100", "-50", "40"]
+
+
+def test_a_span_begins_at_the_end_of_the_session_before_it(earner: Bot) -> None:
+    (account,) = earner.json("report", "--from", "2026-11-17", "--to", "2026-11-17")["accounts"]
+    assert [point["equity_usd"] for point in account["curve"]] == ["100100", "100050"]
+    assert account["earned"]["profit_usd"] == "-50"
+    assert [trade["net_usd"] for trade in account["trades"]] == ["-50"]
+
+
+def test_a_part_of_the_account_has_its_own_profit_and_trades(earner: Bot) -> None:
+    found = earner.says("report", "--symbol", "msft")
+    assert "Profit of MSFT +0.00 USD\n" in found.out
+    (account,) = earner.json("report", "--strategy", "flow")["accounts"]
+    assert (account["earned"]["start_usd"], account["earned"]["profit_usd"]) == (None, "90")
+
+
+def test_two_folders_stand_side_by_side(earner: Bot, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = typed(capsys, "report", str(earner.folder), str(folder))
+    assert said.code == 0
+    rows = {line.split("  ")[0]: line.split() for line in said.out.splitlines()}
+    assert rows["Return"][1:] == ["+0.09%", "0", "of", "1", "session", "returns"]
+    assert rows["Returns"][1:] == [str(earner.folder), str(folder)]
+    assert f"● {earner.folder}  ○ {folder}" in said.out
+
+
+def test_folders_have_their_own_configuration(earner: Bot, folder: Path) -> None:
+    said = earner.says("report", str(folder))
+    assert (said.code, said.err.splitlines()[0]) == (
+        2,
+        "error: the folders you name are read with their own configuration",
+    )
+
+
+@pytest.mark.parametrize("name", ["curve.svg", "curve.png"])
+def test_the_curve_is_drawn(earner: Bot, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    assert earner.says("report", "--plot", str(file)).code == 0
+    assert file.stat().st_size > 2000
+    assert name.endswith("png") or "growth, %" in file.read_text()
+
+
+def test_a_picture_needs_a_format_and_a_curve(copy: Bot, tmp_path: Path) -> None:
+    wrong = copy.says("report", "--plot", "curve.pdf")
+    assert (wrong.code, wrong.err.splitlines()[0]) == (2, "error: curve.pdf is neither .svg nor .png")
+    empty = copy.says("report", "--plot", str(tmp_path / "curve.svg"))
+    assert (empty.code, empty.err.splitlines()[0]) == (
+        2,
+        "error: No session's equity is known, so there is no curve to draw",
+    )
+
+
+def test_new_books_say_that_nothing_is_known(copy: Bot) -> None:
+    said = copy.says("report")
+    assert said.code == 0
+    assert "no session yet" in said.out
+    assert "so there is no curve and no return. Next: tradebot serve" in said.out
+    assert "Sharpe ratio " not in said.out
+
+
+def test_a_row_that_was_changed_is_named_and_nothing_is_shown(earner: Bot) -> None:
+    edit(earner.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
+    said = earner.says("report")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("error: The ledger is damaged: row 1 of fills is not as it was written.")
+
+
+def test_more_than_two_folders_are_refused(bot: Bot) -> None:
+    said = bot.says("report", "a", "b", "c")
+    assert (said.code, said.err.splitlines()[0]) == (2, "error: report takes at most two folders")

@@ -1,0 +1,56 @@
+"""How much an account was invested: by cost, and only while the exchange was open."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.views.performance.played import past, sessions
+from tradebot.views.performance.activity import average_equity, exposure, traded_usd
+from tradebot.views.performance.history import History
+from tradebot.views.performance.market_time import MarketTime
+from tradebot.views.performance.returns import Path, path
+
+
+def way(history: History, count: int) -> Path:
+    return path(history, [], sessions(count))
+
+
+def test_exposure_is_cost_over_open_time() -> None:
+    # Each session of 6.5 hours holds 10,000 USD for 3 hours; the books were opened an hour before the first one.
+    history = past(1, 20)
+    found = exposure(history.fills, way(history, 20), MarketTime(sessions(20)))
+    average = average_equity(way(history, 20))
+    assert found is not None
+    assert average is not None
+    assert found.gross == pytest.approx(10_000 * 3 / 6.5 / average)
+    assert found.net == found.gross
+
+
+def test_a_position_that_is_held_counts_until_the_end_and_one_before_the_span_from_its_start() -> None:
+    history = past(1, 20)
+    held = History("1", "sandbox", history.opened_at, history.opening_cash, history.fills[:1], ends=history.ends)
+    found = exposure(held.fills, way(held, 20), MarketTime(sessions(20)))
+    average = average_equity(way(held, 20))
+    assert found is not None
+    assert average is not None
+    assert found.gross == pytest.approx(10_000 * (20 * 6.5 - 1) / (20 * 6.5) / average)
+
+
+def test_without_a_calendar_or_a_session_it_isn_t_known() -> None:
+    history = past(1, 20)
+    assert exposure(history.fills, way(history, 20), MarketTime(())) is None
+    assert exposure((), Path(None, (), (), ()), MarketTime(sessions(20))) is None
+    assert average_equity(Path(None, (), (), ())) is None
+
+
+def test_what_was_traded_counts_both_sides_within_the_span() -> None:
+    history = past(1, 20)
+    first = history.fills[0].fill.at
+    bought = sum(owned.fill.quantity * owned.fill.price for owned in history.fills)
+    assert traded_usd(history.fills, way(history, 20)) == bought
+    assert traded_usd(history.fills, Path(None, (), (), ())) == 0
+    early = way(history, 20)
+    assert early.start is not None
+    assert early.start.at < first - timedelta(hours=1)
+    assert traded_usd((), early) == Decimal(0)

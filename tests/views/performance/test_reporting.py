@@ -1,0 +1,114 @@
+"""A whole report: its laws, and what it says when it knows next to nothing."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from decimal import Decimal
+from math import isfinite
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.views.performance.played import CASH, past, sessions, spy
+from tradebot.model.cash import CashMovement
+from tradebot.model.origin import Origin
+from tradebot.views.performance.curve import Benchmark
+from tradebot.views.performance.history import History
+from tradebot.views.performance.report import AccountReport, Block
+from tradebot.views.performance.reporting import Material, account_report, transfers
+
+COUNT = 70
+
+
+def reported(history: History, count: int = COUNT, benchmark: Benchmark | None = None) -> AccountReport:
+    return account_report(Material("a", history, sessions(count), benchmark or spy(2, count), 0.04))
+
+
+def numbers(value: object) -> Iterator[float]:
+    """Yield each float of a report."""
+    if isinstance(value, float):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from numbers(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from numbers(each)
+
+
+def test_every_part_says_the_same_profit() -> None:
+    found = reported(past(1, COUNT))
+    made = sum(trade.net_usd for trade in found.trades)
+    assert found.earned.profit_usd == made == found.curve[-1].equity_usd - CASH
+    assert {cut.by: cut.total_usd for cut in found.cuts} == dict.fromkeys(
+        ("strategy", "symbol", "reason", "component", "hour"), made
+    )
+    for cut in found.cuts:
+        assert sum(row.total_usd for row in cut.rows) == made
+        assert sum(row.trades for row in cut.rows) == COUNT
+    assert (found.sessions, found.missing, found.benchmark) == (COUNT, (), "SPY")
+    assert found.returns[0].value == pytest.approx(float(made / CASH))
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 999), st.integers(0, 80))
+def test_nothing_is_nan(seed: int, count: int) -> None:
+    history = past(seed, count) if count else History("1", "sandbox", sessions(1)[1].open, CASH)
+    assert [each for each in numbers(reported(history, max(count, 1))) if not isfinite(each)] == []
+
+
+def test_a_deposit_changes_the_profit_and_the_returns_of_no_session() -> None:
+    plain, at = past(1, COUNT), sessions(COUNT)[10].open
+    deposit = CashMovement(at, CASH, "CSD", Origin.ACTIVITY, "", "a deposit")
+    # Twice as much is there from then on, so the same profits are half the returns.
+    known = [(end, end.equity) for end in plain.ends if end.equity]
+    ends = [replace(end, equity=equity + CASH * (end.session >= at.date())) for end, equity in known]
+    found, before = reported(replace(plain, cash=(deposit,), ends=tuple(ends))), reported(plain)
+    assert found.earned.profit_usd == before.earned.profit_usd
+    assert found.earned.transfers_usd == CASH
+    assert [point.index for point in found.curve][:11] == pytest.approx([point.index for point in before.curve][:11])
+    moved = [point for point in found.curve if point.transfers_usd]
+    assert [(point.session, point.transfers_usd) for point in moved] == [(at.date(), CASH)]
+    assert abs(found.curve[-1].index - 1) < abs(before.curve[-1].index - 1)
+    assert "What you move in or out is no return." in " ".join(found.assumptions[Block.CURVE])
+
+
+def test_an_adoption_is_no_transfer_because_the_broker_s_equity_had_the_shares_before() -> None:
+    moved = [
+        CashMovement(sessions(2)[1].open, Decimal(100), kind, origin, "", "")
+        for kind, origin in (("CSD", Origin.ACTIVITY), ("", Origin.ADOPTION), ("DIV", Origin.ACTIVITY))
+    ]
+    assert [each.amount_usd for each in transfers(replace(past(1, 2), cash=tuple(moved)))] == [100]
+
+
+def test_three_trades_know_nothing_and_it_says_how_much_it_takes() -> None:
+    found = reported(past(1, 3), 3)
+    assert {each.name for each in found.returns if each.is_known} == {"total_return", "max_drawdown"}
+    assert found.unknown == (
+        "There are 3 closed trades; it takes 30 for win rate and mean profit.",
+        "There are no losing trades; it takes 10 for payoff and profit factor.",
+        "There are 3 session returns; it takes 8 for mean session return, 21 for volatility, 63 for Sharpe ratio, PSR, "
+        "MinTRL and Sortino ratio, 252 for CAGR and Calmar ratio.",
+    )
+
+
+def test_new_books_say_that_no_session_is_known() -> None:
+    found = reported(History("1", "paper", None, CASH), 1)
+    assert found.unknown[0] == "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
+    assert (found.curve, found.years, found.drawdowns, found.trades) == ((), (), (), ())
+
+
+def test_missing_sessions_are_named_and_make_fewer_returns_a_year() -> None:
+    whole = past(1, COUNT)
+    found = reported(replace(whole, ends=(*whole.ends[:20], *whole.ends[22:])))
+    assert found.missing == (whole.ends[20].session, whole.ends[21].session)
+    said = " ".join(found.assumptions[Block.RETURNS])
+    assert "68 returns in 70 sessions make 245 in a year of 252 sessions." in said
+    assert f"2 sessions ({found.missing[0]} and {found.missing[1]}); the next return covers them too." in said
+
+
+def test_without_prices_there_is_no_benchmark() -> None:
+    found = reported(past(1, COUNT), benchmark=Benchmark("SPY"))
+    assert found.benchmark is None
+    assert {each.benchmark.value for each in found.comparisons} == {None}
+    assert "SPY" not in " ".join(found.assumptions[Block.CURVE])

@@ -1,0 +1,73 @@
+"""What figures about fills need to know of the orders that filled, and of the intents behind these."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+
+class OrderFacts(Protocol):
+    """What an order that filled tells about its fills; an `Order` has more. Prices are in USD."""
+
+    @property
+    def client_order_id(self) -> str:
+        """Return the id that whoever sent it gave it."""
+
+    @property
+    def stop_price(self) -> Decimal | None:
+        """Return its stop price; None if it isn't a stop."""
+
+    @property
+    def arrival_mid(self) -> Decimal | None:
+        """Return the midpoint when a pass first saw it at the venue."""
+
+
+class IntentFacts(Protocol):
+    """What an intent tells about the fills of its order; an `Intent` has more. Prices are in USD."""
+
+    @property
+    def client_order_id(self) -> str:
+        """Return the id that it gave its order."""
+
+    @property
+    def at(self) -> datetime:
+        """Return when it was promised."""
+
+    @property
+    def why(self) -> str:
+        """Return the reason of an order that closes."""
+
+    @property
+    def protects(self) -> bool:
+        """Return True if its order rests at the venue to protect a position."""
+
+    @property
+    def decision_mid(self) -> Decimal | None:
+        """Return the midpoint that it was decided on."""
+
+    @property
+    def send_mid(self) -> Decimal | None:
+        """Return the midpoint when it was sent."""
+
+    @property
+    def send_mid_at(self) -> datetime | None:
+        """Return the time of the quote behind `send_mid`."""
+
+
+class FilledOrder(NamedTuple):
+    """An order as far as figures about fills need it: there are too many to read whole ones."""
+
+    client_order_id: str
+    stop_price: Decimal | None
+    arrival_mid: Decimal | None
+
+
+class Asked(NamedTuple):
+    """An intent as far as figures about fills need it."""
+
+    client_order_id: str
+    at: datetime
+    why: str
+    protects: bool
+    decision_mid: Decimal | None
+    send_mid: Decimal | None
+    send_mid_at: datetime | None
