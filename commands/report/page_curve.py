@@ -61,7 +61,8 @@ def curve(accounts: Sequence[AccountReport]) -> Mapping[str, Any] | None:
     seen = [(place, account) for place, account in enumerate(accounts) if len(account.curve) > 1]
     if not seen:
         return None
-    lines = [line for place, account in seen for line in _lines(place, account, alone=len(accounts) == 1)]
+    lines = [_account_line(place, account, alone=len(accounts) == 1) for place, account in seen]
+    lines += _others(seen[0][1])
     values = [value - 1 for line in lines for _, value in line.points if value is not None]
     places = [_place(point) for _, account in seen for point in account.curve]
     lowest = min(point.drawdown for _, account in seen for point in account.curve)
@@ -71,26 +72,27 @@ def curve(accounts: Sequence[AccountReport]) -> Mapping[str, Any] | None:
         "lines": [(line.kind, _path(line.points, above)) for line in reversed(lines)],
         "legend": [(line.kind, line.name, signed(100 * _last(line.points), 2)) for line in lines],
         "areas": [(place, _area(account, below)) for place, account in seen],
-        "grid": _grid(above, GROWTH_LINES),
-        "fall_grid": _grid(below, FALL_LINES),
-        "dates": _dates(above),
+        "grid": grid(above, GROWTH_LINES),
+        "fall_grid": grid(below, FALL_LINES),
+        "dates": dates(above),
         "words": " ".join(_words(account, alone=len(accounts) == 1) for _, account in seen),
     }
 
 
-def _lines(number: int, account: AccountReport, *, alone: bool) -> list[Line]:
-    """Return an account's line and, for the first account, what it is compared with."""
-    rows = _fewer(account.curve)
+def _account_line(number: int, account: AccountReport, *, alone: bool) -> Line:
     name = "account" if alone else account.label
-    own = Line(f"account{number}", name, [(_place(p), p.index) for p in rows])
-    if number:
-        return [own]
+    return Line(f"account{number}", name, [(_place(point), point.index) for point in _fewer(account.curve)])
+
+
+def _others(account: AccountReport) -> list[Line]:
+    """Return what an account is compared with, as far as it is known."""
+    rows = _fewer(account.curve)
     others = (
         Line("benchmark", account.benchmark or "", [(_place(p), p.benchmark) for p in rows]),
         Line("leveled", leveled(account), [(_place(p), p.benchmark_leveled) for p in rows]),
         Line("cash", "cash", [(_place(p), p.cash) for p in rows]),
     )
-    return [own, *(each for each in others if each.name and sum(value is not None for _, value in each.points) > 1)]
+    return [each for each in others if each.name and sum(value is not None for _, value in each.points) > 1]
 
 
 def _fewer(points: Sequence[CurvePoint]) -> Sequence[CurvePoint]:
@@ -135,7 +137,7 @@ def _last(points: Points) -> float:
     return next(value for _, value in reversed(points) if value is not None) - 1
 
 
-def _grid(reach: Reach, count: int) -> list[tuple[str, str]]:
+def grid(reach: Reach, count: int) -> list[tuple[str, str]]:
     """Return lines at round values: how far down in percent of the height, and the value."""
     step = _round_step((reach.high - reach.low) / count)
     places = max(0, -floor(log10(100 * step)))
@@ -153,7 +155,7 @@ def _round_step(least: float) -> float:
     return next(factor * scale for factor in (1, 2, 5, 10) if factor * scale >= least * (1 - 1e-9))
 
 
-def _dates(reach: Reach) -> list[tuple[str, str, bool]]:
+def dates(reach: Reach) -> list[tuple[str, str, bool]]:
     """Return dates below the picture: how far to the right in percent, the text, and if a phone shows it."""
     first, last = date.fromordinal(int(reach.first)), date.fromordinal(int(reach.last))
     marks = _months(first, last) if last - first > timedelta(days=75) else _days(first, last)

@@ -103,17 +103,17 @@ def test_a_page_is_whole_and_needs_nothing_from_elsewhere(data: Report) -> None:
 def test_each_figure_is_the_documents(data: Report) -> None:
     document: Any = jsonable(data)
     parsed = Parsed(page(data))
-    for place, account in enumerate(document["accounts"]):
+    for place, each in enumerate(document["accounts"]):
         for block, rows in (("returns", "returns"), ("activity", "activity"), ("trades", "trade_figures")):
-            known = {row["name"]: row["value"] for row in account[rows] if row["value"] is not None}
+            known = {row["name"]: row["value"] for row in each[rows] if row["value"] is not None}
             shown = {
                 name.rpartition(".")[2]: float(value)
                 for name, (value, _) in parsed.figures.items()
                 if name.startswith(f"{place}.{block}.")
             }
             assert shown == known
-        assert parsed.figures[f"{place}.earned.profit_usd"][0] == account["earned"]["profit_usd"]
-        for row in (*account["returns"], *account["activity"], *account["trade_figures"]):
+        assert parsed.figures[f"{place}.earned.profit_usd"][0] == each["earned"]["profit_usd"]
+        for row in (*each["returns"], *each["activity"], *each["trade_figures"]):
             if row["observations"] < row["needed"]:
                 assert f"{row['observations']:,} of {row['needed']:,} {row['of']}" in parsed.text
 
