@@ -1,28 +1,201 @@
-"""`report --html FILE`: the report as a page."""
+"""`report --html FILE`: the report as one page that needs no other file, for a screen, a phone or paper."""
 
-from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
+import re
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from commands.report import numbers
+from commands.report.page_curve import curve
+from commands.report.page_words import belief, headline, lede, leveled, part, span
+from commands.shared.drawing import signed
+from commands.shared.plain import clean
+from commands.shared.times import MINUTE, for_reader, stamp, when, zone
+from tradebot.adapters.text.redaction import hide
 from tradebot.errors import OperatorError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
-    from tradebot.views.performance.report import Report
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
+    from pathlib import Path
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>tradebot report</title><pre>{text}</pre></html>
-"""
+    from jinja2 import Environment
+
+    from tradebot.views.performance.report import AccountReport, Block, Figure, Report, TradeRow
+
+LAST_TRADES = 100
+"""So many trades are listed, the last ones; a file of ten thousand would be too large to keep."""
+OUTER_TRADES = 5
+"""So many of the best and of the worst trades are shown."""
+OUTER_ROWS = 10
+"""So many rows at either end of an attribution are shown."""
+SHADES = 5
+"""How many shades of gain, and as many of loss, the table of months has."""
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def write(data: "Report", file: Path) -> None:
-    """Write the report as a page of its own; raise OperatorError if the file can't be written."""
-    from commands.report.screen import render
-    from commands.shared.surface import console
-
-    screen = console()
-    with screen.capture() as shown:
-        render(screen, data)
+def write(data: Report, file: Path) -> None:
+    """Write the page; raise OperatorError if that isn't possible."""
     try:
-        file.write_text(PAGE.format(text=escape(shown.get())), encoding="utf-8")
+        file.write_text(page(data), encoding="utf-8")
     except OSError as error:
         raise OperatorError(f"{file} can't be written: {error.strerror}", "Name another file.") from error
+
+
+def page(data: Report) -> str:
+    """Return the page of a report of one account, or of two side by side."""
+    template = _environment().get_template("page.html")
+    return hide(template.render(data=data, accounts=data.accounts, alone=len(data.accounts) == 1, **_whole(data)))
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader("commands.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_readable,
+    )
+    found.globals["MONTHS"] = MONTHS
+    found.filters |= _filters()
+    return found
+
+
+def _readable(value: object) -> object:
+    """Return texts from elsewhere without control characters, and with times as the reader's clock shows them."""
+    return for_reader(clean(value)) if type(value) is str else value
+
+
+def _filters() -> Mapping[str, Any]:
+    return {
+        "usd": _usd,
+        "percent": lambda value: typeset(numbers.percent(value)),
+        "bare_percent": lambda value: typeset(signed(100 * value, 1)),
+        "value_of": lambda figure: typeset(numbers.value_of(figure)),
+        "interval_of": lambda figure: typeset(numbers.interval_of(figure)),
+        "basis_of": numbers.basis_of,
+        "typeset": typeset,
+        "typeset_words": lambda text: re.sub(r"(?<![\w-])-(?=\d)", "−", text),
+        "share": lambda down: f"{100 * float(down):.2f}%",
+        "shares": lambda quantity: f"{quantity:,f}",
+        "price": lambda price: f"{price:,.2f}" if price >= 1 else f"{price:.4f}",
+        "assumed": _assumed,
+        "by_name": _by_name,
+        "compared": lambda account: {each.of: each for each in account.comparisons},
+        "largest": lambda rows: max(abs(row.total_usd) for row in rows),
+        "counted": counted,
+        "minute": lambda at: stamp(at, MINUTE),
+        "when": lambda at: when(at, MINUTE),
+        "headline": headline,
+        "lede": lede,
+        "belief": belief,
+        "leveled": leveled,
+        "span": span,
+        "parts": _parts,
+        "closed": _closed,
+        "outer_rows": lambda rows: outer(rows, OUTER_ROWS),
+        "shades": _shades,
+        "columns": _columns,
+    }
+
+
+def _whole(data: Report) -> Mapping[str, Any]:
+    """Return what the page says of all accounts together."""
+    from tradebot.views.performance.report import Block
+
+    groups = ((Block.RETURNS, "Returns"), (Block.ACTIVITY, "Trading"), (Block.TRADES, "Trades"))
+    return {
+        "zone": zone(),
+        "curve": curve(data.accounts),
+        "part": part(data),
+        "groups": [(block, title, _beside(data.accounts, block)) for block, title in groups],
+        "Block": Block,
+        "lists": [_trades(account) for account in data.accounts],
+    }
+
+
+def typeset(text: str) -> str:
+    """Return a number's text with the minus sign that is as wide as a plus."""
+    return text.replace("-", "−")
+
+
+def _usd(amount: Decimal, sign: str = "+") -> str:
+    """Return an amount to the cent, with its sign unless it is zero or `sign` is empty."""
+    return typeset(f"{amount:{sign if round(amount, 2) else ''},.2f}")
+
+
+def _beside(accounts: Sequence[AccountReport], block: Block) -> list[tuple[str, list[Figure | None]]]:
+    """Return the figures of a block by label, each as all accounts have it; None for one that doesn't."""
+    from tradebot.views.performance.report import Block
+
+    names = {Block.RETURNS: "returns", Block.ACTIVITY: "activity", Block.TRADES: "trade_figures"}
+    columns = [{each.label: each for each in getattr(account, names[block])} for account in accounts]
+    return [(label, [column.get(label) for column in columns]) for label in dict.fromkeys(chain(*columns))]
+
+
+def _parts(account: AccountReport) -> list[tuple[str, Decimal]]:
+    """Return what the profit consists of, by name; parts of zero only where people look for them."""
+    of = account.earned
+    parts = (
+        ("realized", of.realized_usd),
+        ("open", of.open_usd),
+        ("fees", of.fees_usd),
+        ("dividends", of.dividends_usd),
+        ("interest", of.interest_usd),
+        ("other", of.other_usd),
+    )
+    return [(name, amount) for name, amount in parts if amount or name in ("realized", "open", "fees")]
+
+
+def _closed(account: AccountReport) -> list[TradeRow]:
+    return [trade for trade in account.trades if trade.closed_at]
+
+
+def _trades(account: AccountReport) -> Mapping[str, Sequence[TradeRow]]:
+    """Return the best and the worst closed trades, the best first, and the last ones, the latest first."""
+    ranked = sorted(_closed(account), key=lambda trade: trade.net_usd, reverse=True)
+    latest = sorted(account.trades, key=lambda trade: trade.closed_at or trade.opened_at, reverse=True)
+    held = [trade for trade in latest if not trade.closed_at]
+    ended = [trade for trade in latest if trade.closed_at]
+    return {"outer": outer(ranked, OUTER_TRADES), "last": (held + ended)[:LAST_TRADES]}
+
+
+def outer(rows: Sequence[Any], each: int) -> Sequence[Any]:
+    """Return so many of the first and of the last rows; all of them if there are no more."""
+    return rows if len(rows) <= 2 * each else [*rows[:each], *rows[-each:]]
+
+
+def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
+    """Return the shade of each month by year and month: g1 to g5 for gains, l1 to l5 for losses."""
+    values = {(each.year, each.month): each.value for year in account.years for each in year.months if each.value}
+    most = max((abs(value) for value in values.values() if value), default=1.0)
+    return {
+        place: f"{'g' if value > 0 else 'l'}{min(int(abs(value) / most * SHADES) + 1, SHADES)}"
+        for place, value in values.items()
+        if value
+    }
+
+
+def _assumed(accounts: Sequence[AccountReport], block: Block) -> list[str]:
+    """Return what a block assumes, each sentence once; one that isn't said of all accounts names its own."""
+    found = dict.fromkeys(text for account in accounts for text in account.assumptions.get(block, ()))
+    owners = {text: [each.label for each in accounts if text in each.assumptions.get(block, ())] for text in found}
+    return [text if len(names) == len(accounts) else f"{names[0]}: {text}" for text, names in owners.items()]
+
+
+def _by_name(account: AccountReport) -> Mapping[str, Figure]:
+    return {each.name: each for each in (*account.returns, *account.activity, *account.trade_figures)}
+
+
+def _columns(account: AccountReport) -> list[tuple[str, str]]:
+    """Return the amounts that any row of an attribution has, as field and name."""
+    names = ("realized", "open", "fees", "dividends", "interest", "other")
+    rows = [row for cut in account.cuts for row in cut.rows]
+    return [(f"{name}_usd", name) for name in names if any(getattr(row, f"{name}_usd") for row in rows)]

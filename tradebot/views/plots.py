@@ -1,10 +1,12 @@
 """Series of numbers, reduced to as many points as a person can read."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from typing import TypeVar
+
+Point = TypeVar("Point")
 
 
-def thinned(values: Sequence[Decimal], most: int) -> tuple[Decimal, ...]:
+def thinned(values: Sequence[Point], most: int) -> tuple[Point, ...]:
     """Return at most `most` of the values, evenly spread, including the last one."""
     buckets = min(most, len(values))
     return tuple(values[(place + 1) * len(values) // buckets - 1] for place in range(buckets))

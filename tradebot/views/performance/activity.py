@@ -59,7 +59,7 @@ def average_equity(path: Path) -> float | None:
 def _pieces(fills: Sequence[OwnedFill], end: datetime) -> Iterator[Held]:
     closed, held = lots_of(fills)
     for lot in closed:
-        yield Held(float(lot.cost_usd) * lot.side.sign, lot.opened_at, lot.closed_at)
+        yield Held(float(lot.quantity * lot.entry_price) * lot.side.sign, lot.opened_at, lot.closed_at)
     for piece in held:
         yield Held(float(piece.cost_usd) * piece.side.sign, piece.opened_at, end)
 

@@ -1,0 +1,111 @@
+"""What the page says in whole sentences: what was earned, compared with what, and how much to believe."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from commands.report.numbers import interval_of, percent, value_of
+from tradebot.text import counted, counted_kind
+
+if TYPE_CHECKING:
+    from tradebot.views.performance.report import AccountReport, Figure, Report
+
+
+def part(data: "Report") -> str:
+    """Return the part of the account that was asked for, "flow in AAPL"; empty for the whole."""
+    return " in ".join(filter(None, (data.strategy, data.symbol)))
+
+
+def span(account: "AccountReport") -> str:
+    """Return the first and the last session of an account that has some."""
+    if account.from_session == account.to_session:
+        return str(account.from_session)
+    return f"{account.from_session} to {account.to_session}"
+
+
+def headline(account: "AccountReport", name: str) -> str:
+    """Return what the account, or the named part of it, earned."""
+    profit = account.earned.profit_usd
+    if not round(profit, 2):
+        return f"{name} earned nothing"
+    return f"{name} {'earned' if profit > 0 else 'lost'} {abs(profit):,.2f} USD"
+
+
+def lede(account: "AccountReport") -> str:
+    """Return the return of the whole account beside those of the benchmark and of cash."""
+    total = next((each for each in account.comparisons if each.of == "total_return"), None)
+    if total is None or not total.account.is_known:
+        return ""
+    others = list(_others(account))
+    beside = f" Meanwhile, {_and(others)}." if others else ""
+    moved = ", without what was moved in or out" if account.earned.transfers_usd else ""
+    return f"The account's return was {value_of(total.account)}{moved}.{beside}"
+
+
+def _others(account: "AccountReport") -> Iterator[str]:
+    total = next(each for each in account.comparisons if each.of == "total_return")
+    if total.benchmark.is_known:
+        yield f"{account.benchmark} returned {value_of(total.benchmark)}"
+    if total.benchmark_leveled.is_known and (name := leveled(account)):
+        yield f"{name} with the rest in cash {value_of(total.benchmark_leveled)}"
+    if total.cash.value:
+        yield f"cash {value_of(total.cash)}"
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def leveled(account: "AccountReport") -> str:
+    """Return the name of the benchmark at the account's average exposure, "SPY at 12%"; empty if it isn't known."""
+    exposure = next((figure.value for figure in account.activity if figure.name == "exposure"), None)
+    if account.benchmark is None or exposure is None:
+        return ""
+    return f"{account.benchmark} at {exposure:.0%}"
+
+
+def belief(account: "AccountReport") -> list[str]:
+    """Return in sentences how far the returns could be chance, or what it takes to tell."""
+    figures = {figure.name: figure for figure in account.returns}
+    sharpe, psr, track = (figures[name] for name in ("sharpe", "psr", "min_track_record"))
+    if sharpe.lacks:
+        return [
+            f"It is too early to tell skill from luck. There are {counted_kind(sharpe.observations, sharpe.of)}; "
+            f"a Sharpe ratio takes {sharpe.needed:,}."
+        ]
+    return [*_sharpe(sharpe), *_track(psr, track)]
+
+
+def _sharpe(sharpe: "Figure") -> Iterator[str]:
+    if sharpe.value is None:
+        yield f"There is no Sharpe ratio: {sharpe.note}."
+        return
+    interval = interval_of(sharpe)
+    within = f", and its 95% interval is {interval}" if interval else ""
+    verdict = ""
+    if sharpe.low is not None and sharpe.high is not None:
+        spans = sharpe.low <= 0 <= sharpe.high
+        verdict = " Zero is within it, so all of this could be luck." if spans else " Zero is not within it."
+    yield f"The Sharpe ratio is {value_of(sharpe)}{within}.{verdict}"
+
+
+def _track(psr: "Figure", track: "Figure") -> Iterator[str]:
+    if psr.value is not None:
+        yield f"The chance that the true ratio is above 0 is {value_of(psr)}, if the future is like the past."
+    if track.value is None:
+        if track.note:
+            yield f"{track.note[0].upper()}{track.note[1:]}."
+        return
+    needed = counted(round(track.value), "session")
+    enough = "that is enough" if track.observations >= track.value else "that is not enough yet"
+    yield (
+        f"To be 95% sure of that takes {needed} like these. There are {counted_kind(track.observations, track.of)}; "
+        f"{enough}."
+    )
+
+
+def drawdown_words(account: "AccountReport") -> str:
+    """Return the deepest drawdown with its dates; empty if there is none."""
+    if not account.drawdowns:
+        return ""
+    fall = account.drawdowns[0]
+    return f"The deepest drawdown was {percent(fall.depth)}, from {fall.from_session} to {fall.trough}."

@@ -1,0 +1,41 @@
+"""Reports of made-up accounts."""
+
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+from tests.views.performance.played import past, sessions, spy
+from tradebot.views.performance.history import History
+from tradebot.views.performance.report import AccountReport, RefusalsWorth, Report
+from tradebot.views.performance.reporting import Material, account_report
+
+REFUSALS = (RefusalsWorth("flow", 41, 18, -123.4, -289.1, 42.2, 1000, "What was refused would have lost 123.40 USD."),)
+
+
+@cache
+def account(count: int, seed: int = 1, label: str = "state") -> AccountReport:
+    """Return the report of an account that made a round trip in each of so many sessions."""
+    history = past(seed, count)
+    return account_report(Material(label, history, sessions(count), spy(2, count), 0.04, REFUSALS))
+
+
+def new_account() -> AccountReport:
+    """Return the report of an account without a past."""
+    return account_report(
+        Material("state", History("0001", "sandbox", None, past(1, 1).opening_cash), [], spy(2, 1), 0)
+    )
+
+
+def report(*accounts: AccountReport) -> Report:
+    """Return a report of these accounts."""
+    return Report(past(1, 1).at, None, None, None, None, accounts)
+
+
+def with_trades(account: AccountReport, count: int) -> AccountReport:
+    """Return the account with so many trades, a minute apart."""
+    (first, *_) = account.trades
+    minutes = (timedelta(minutes=number) for number in range(count))
+    assert first.closed_at
+    closed = first.closed_at
+    trades = (replace(first, id=f"t{at.seconds}", closed_at=closed + at) for at in minutes)
+    return replace(account, trades=tuple(trades))

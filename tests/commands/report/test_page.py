@@ -1,0 +1,251 @@
+"""The page of a report: it needs no other file, says what the document says, and says what it can't."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.report.numbers import value_of
+from commands.report.page import LAST_TRADES, page, write
+from commands.shared.surface import jsonable
+from tests.commands.report.made import account, new_account, report, with_trades
+from tradebot.errors import OperatorError
+from tradebot.views.performance.report import Report
+
+STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")
+YEAR, FEW = 300, 3
+EMPTY = {"meta", "br", "path", "line"}
+
+
+class Parsed(HTMLParser):
+    """Reads a page strictly: each element is closed by its own end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.texts = list[str](), list[tuple[str, dict[str, str]]](), list[str]()
+        self.figures = dict[str, tuple[str, str]]()
+        self._figure = ""
+        self.feed(text)
+        self.close()
+        assert self.open == [], "these are never closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, found))
+        if tag not in EMPTY:
+            self.open.append(tag)
+        if "data-figure" in found:
+            self._figure = found["data-figure"]
+            self.figures[self._figure] = found["value"], ""
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if tag == "data":
+            self._figure = ""
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.texts.append(data)
+        if self._figure:
+            self.figures[self._figure] = self.figures[self._figure][0], data
+
+    @property
+    def text(self) -> str:
+        """Return what a person reads, with single spaces."""
+        return " ".join(" ".join(self.texts).split())
+
+    def has(self, tag: str, **attributes: str) -> bool:
+        """Return True if an element has these attributes."""
+        return any(tag == name and attributes.items() <= found.items() for name, found in self.tags)
+
+
+REPORTS: dict[str, Any] = {
+    "a year": lambda: report(account(YEAR)),
+    "three sessions": lambda: report(account(FEW)),
+    "nothing yet": lambda: report(new_account()),
+    "two accounts": lambda: report(account(YEAR), account(FEW, 5, "other-state")),
+    "two, one of them new": lambda: report(new_account(), account(FEW, 5, "other-state")),
+    "a strategy": lambda: replace(report(account(FEW)), strategy="flow", symbol="AAPL"),
+}
+
+
+@pytest.fixture(params=REPORTS)
+def data(request: pytest.FixtureRequest) -> Report:
+    """Return a report of each kind."""
+    made: Report = REPORTS[request.param]()
+    return made
+
+
+def test_a_page_is_whole_and_needs_nothing_from_elsewhere(data: Report) -> None:
+    text = page(data)
+    parsed = Parsed(text)
+    levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == len(data.accounts)
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert not re.search(r"[a-z]+://|//\w|url\(|@import", text)
+    assert {tag for tag, _ in parsed.tags}.isdisjoint({"script", "link", "img", "iframe", "object", "base"})
+    assert not any({"src", "href", "srcset", "xlink:href"} & found.keys() for _, found in parsed.tags)
+    ids = [found["id"] for _, found in parsed.tags if "id" in found]
+    assert len(ids) == len(set(ids))
+    assert all(found["aria-labelledby"] in ids for _, found in parsed.tags if "aria-labelledby" in found)
+    assert {found.get("scope") for tag, found in parsed.tags if tag == "th"} <= {"row", "col"}
+    assert len(text) < 200_000
+
+
+def test_each_figure_is_the_documents(data: Report) -> None:
+    document: Any = jsonable(data)
+    parsed = Parsed(page(data))
+    for place, each in enumerate(document["accounts"]):
+        for block, rows in (("returns", "returns"), ("activity", "activity"), ("trades", "trade_figures")):
+            known = {row["name"]: row["value"] for row in each[rows] if row["value"] is not None}
+            shown = {
+                name.rpartition(".")[2]: float(value)
+                for name, (value, _) in parsed.figures.items()
+                if name.startswith(f"{place}.{block}.")
+            }
+            assert shown == known
+        assert parsed.figures[f"{place}.earned.profit_usd"][0] == each["earned"]["profit_usd"]
+        for row in (*each["returns"], *each["activity"], *each["trade_figures"]):
+            if row["observations"] < row["needed"]:
+                assert f"{row['observations']:,} of {row['needed']:,} {row['of']}" in parsed.text
+
+
+def test_a_figure_reads_as_on_the_screen() -> None:
+    shown = Parsed(page(report(account(YEAR)))).figures
+    for figure in account(YEAR).returns:
+        assert shown[f"0.returns.{figure.name}"][1].replace("−", "-") == value_of(figure)
+    sharpe = next(each for each in account(YEAR).comparisons if each.of == "sharpe")
+    assert float(shown["0.benchmark.sharpe"][0]) == sharpe.benchmark.value
+    assert float(shown["0.leveled.sharpe"][0]) == sharpe.benchmark_leveled.value
+
+
+def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> None:
+    text, of = Parsed(page(report(account(YEAR)))).text.replace("−", "-"), account(YEAR)
+    for year in of.years:
+        known = [month.value for month in year.months if month.value is not None]
+        assert f"{year.year} {' '.join(f'{100 * value:+.1f}' for value in known)}".replace("-0.0", "+0.0") in text
+    best = max(of.trades, key=lambda trade: trade.net_usd)
+    worst = min(of.trades, key=lambda trade: trade.net_usd)
+    for trade in (best, worst, of.trades[-1]):
+        assert f"{trade.net_usd:+,.2f}" in text
+    for row in (row for cut in of.cuts for row in cut.rows):
+        assert row.name in text
+        assert f"{row.total_usd:+,.2f}" in text
+    for fall in of.drawdowns:
+        assert f"{100 * fall.depth:+.2f}% {fall.from_session} {fall.trough}" in text
+    assert "What was refused would have lost 123.40 USD." in text
+    for block in of.assumptions.values():
+        assert all(" ".join(sentence.split()) in text for sentence in block)
+
+
+def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:
+    little = Parsed(page(report(account(FEW)))).text
+    assert little.index("It is too early to tell skill from luck. There are 3 session returns") < little.index("Growth")
+    assert all(sentence in little for sentence in account(FEW).unknown)
+    nothing = Parsed(page(report(new_account()))).text
+    for sentence in (
+        "The account earned nothing.",
+        "No session yet, sandbox account …0001.",
+        "No session's equity is known in this span, so there is no curve.",
+        "No month has a return yet.",
+        "Nothing was earned or lost yet",
+        "No trade is closed yet.",
+        "No drawdown is known.",
+        "Not known: no refused trade has an outcome",
+    ):
+        assert sentence in nothing
+
+
+def test_two_accounts_stand_side_by_side() -> None:
+    parsed = Parsed(page(report(account(YEAR), account(FEW, 5, "other-state"))))
+    assert parsed.has("path", **{"class": "line account0"})
+    assert parsed.has("path", **{"class": "area account1"})
+    assert "figure state other-state" in parsed.text
+    assert parsed.text.count("Best and worst trades") == 2
+
+
+def test_one_accounts_folder_is_nobody_elses_business() -> None:
+    assert "/somewhere/state" not in page(report(account(FEW, 1, "/somewhere/state")))
+
+
+def test_what_was_asked_for_is_told_from_the_whole_account() -> None:
+    text = Parsed(page(replace(report(account(FEW)), strategy="flow", symbol="AAPL"))).text
+    assert "flow in AAPL earned" in text
+    assert "value at the start" not in text
+    assert text.count("This is the whole account's, not only that of flow in AAPL.") == 6
+
+
+def test_names_from_elsewhere_are_only_text() -> None:
+    evil = "<b onclick='x'>&\x1b[2J</b>"
+    of = account(FEW)
+    (first, *others) = of.trades
+    (cut, *cuts) = of.cuts
+    changed = replace(
+        of,
+        trades=(replace(first, strategy=evil, symbol=evil, reasons=(evil,)), *others),
+        cuts=(replace(cut, rows=(replace(cut.rows[0], name=evil), *cut.rows[1:])), *cuts),
+        unknown=(evil,),
+        benchmark=evil,
+    )
+    text = page(replace(report(changed, replace(changed, label=evil)), strategy=evil))
+    assert evil.replace("\x1b", " ") in Parsed(text).text
+    assert not Parsed(text).has("b", onclick="x")
+    assert "\x1b" not in text
+
+
+def test_ten_thousand_trades_fit_and_the_page_says_where_the_others_are() -> None:
+    many = with_trades(account(YEAR), 10_000)
+    text = page(report(many))
+    assert len(text.encode()) < 300_000
+    assert f"These are the last {LAST_TRADES} of 10,000 trades." in Parsed(text).text
+    assert "tradebot trades --csv trades.csv" in text
+    assert many.trades[-1].closed_at
+    assert f"{many.trades[-1].closed_at:%Y-%m-%d}" in text
+
+
+def themes() -> dict[str, dict[str, str]]:
+    """Return the variables of each theme: on a light screen, on a dark one, and on paper."""
+    blocks = re.findall(r":root \{(.*?)\}", STYLES, re.DOTALL)
+    names = ("light", "dark", "paper")
+    return {name: dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for name, block in zip(names, blocks, strict=True)}
+
+
+def test_each_theme_has_every_color() -> None:
+    used = set(re.findall(r"var\(--([\w-]+)\)", STYLES))
+    assert {name: set(colors) for name, colors in themes().items()} == dict.fromkeys(themes(), used)
+    text = page(report(account(FEW)))
+    assert "@media (prefers-color-scheme: dark)" in text
+    assert '<meta name="color-scheme" content="light dark">' in text
+
+
+def luminance(color: str) -> float:
+    """Return how light a color is, as WCAG 2 defines it."""
+    digits = color.removeprefix("#")
+    digits = digits if len(digits) == 6 else "".join(2 * each for each in digits)
+    channels = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "paper"])
+@pytest.mark.parametrize("color", ["ink", "quiet", "gain", "loss"])
+@pytest.mark.parametrize("behind", ["paper", "card"])
+def test_text_can_be_told_from_what_is_behind_it(theme: str, color: str, behind: str) -> None:
+    colors = themes()[theme]
+    dark, light = sorted((luminance(colors[color]), luminance(colors[behind])))
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_a_page_that_cant_be_written_says_so(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="can't be written: No such file or directory"):
+        write(report(new_account()), tmp_path / "nowhere" / "report.html")
+    write(report(new_account()), tmp_path / "report.html")
+    assert Parsed((tmp_path / "report.html").read_text(encoding="utf-8")).text.startswith("What it earned")
