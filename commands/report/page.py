@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.report import numbers
 from commands.report.page_curve import curve
-from commands.report.page_words import belief, headline, lede, leveled, part, span
+from commands.report.page_words import belief, headline, lede, leveled, part
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
@@ -97,7 +97,6 @@ def _filters() -> Mapping[str, Any]:
         "lede": lede,
         "belief": belief,
         "leveled": leveled,
-        "span": span,
         "parts": _parts,
         "closed": _closed,
         "outer_rows": lambda rows: outer(rows, OUTER_ROWS),
