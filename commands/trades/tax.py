@@ -214,6 +214,8 @@ def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
     if found.until and found.until.year == found.year:
         yield f"The books end on {found.until}; the year may not be over."
     yield from _unknown(found)
+    if found.rows and not any(row.fees_usd for row in found.rows):
+        yield "The broker has booked no fees for these sales so far; they would lower the proceeds."
     if found.undecided:
         losses = counted(found.undecided, "loss", "losses")
         yield f"{losses} may still be disallowed: the 30 days after the sale aren't over on {found.until}."

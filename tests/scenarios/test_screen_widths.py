@@ -30,6 +30,7 @@ VERBS = (
     "positions",
     "orders --all",
     "fills",
+    "pnl --by symbol",
     "schedule --next 5",
     "score",
     "score --explain {symbol}",

@@ -22,7 +22,8 @@ from tradebot.errors import DamagedBooksError
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
-from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, OwnedFill
+from tradebot.model.origin import Origin
+from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, OwnedFill, unreported_fill
 from tradebot.model.trade import trades
 from tradebot.model.trade_note import TradeNote
 from tradebot.reconciliation.catch_up import reassign
@@ -141,3 +142,17 @@ def test_an_order_that_cannot_be_read_is_refused_by_name(copy: Bot, shared_trade
     edit(copy.folder / "ledger.db", "UPDATE orders SET body = replace(body, '{', '[') WHERE sequence = 1")
     with pytest.raises(DamagedBooksError, match="row 1 of orders is not as it was written"):
         read(copy)
+
+
+def test_a_price_from_before_a_split_is_not_one_of_the_new_shares(shared_trader: Bot, tmp_path: Path) -> None:
+    bot = Bot(tmp_path / "state", shared_trader._capture)
+    shutil.copytree(shared_trader.folder, bot.folder, ignore=shutil.ignore_patterns("exchange", "HALT"))
+    before = read(bot)
+    symbol, *others = before.marks
+    assert before.at is not None
+    split = unreported_fill("flow", "activity:1:0", symbol, Decimal(1), Decimal(1), before.at, Origin.ACTIVITY, "1")
+    with closing(SqliteLedger.open(bot.folder)) as books:
+        books.apply_fills([split], before.at)
+    after = read(bot)
+    assert after.marks == {name: before.marks[name] for name in others}
+    assert after.ends == before.ends

@@ -153,7 +153,8 @@ def test_shares_without_a_known_cost_are_named_and_left_out_of_the_totals() -> N
     )
     assert notes(history) == [
         "The gain of 1 row isn't known (AAPL): the shares were in the account before the books began, or came or left "
-        "without a trade that the books hold. Totals leave it out."
+        "without a trade that the books hold. Totals leave it out.",
+        "The broker has booked no fees for these sales so far; they would lower the proceeds.",
     ]
     assert "Term not known: 1 row whose gain isn't known" in shown(data)
 
@@ -168,10 +169,10 @@ def test_what_is_left_out_or_may_change_is_named() -> None:
     )
     option = fill(9, "AAPL261120P00150000", strategy="", at=on("2026-02-02"))
     returned = CashMovement(on("2026-03-02"), Decimal(5), "DIVROC", Origin.ACTIVITY, "roc", "a return of capital")
-    assert notes(past((*fills, option), returned, until="2026-06-01")) == [
+    assert notes(past((*fills, option), returned, fee("2026-05-12", "-0.04"), until="2026-06-01")) == [
         "The books end on 2026-06-01; the year may not be over.",
         "2 losses may still be disallowed: the 30 days after the sale aren't over on 2026-06-01.",
-        "30.00 USD of disallowed losses are in the basis of shares that are still held.",
+        "30.02 USD of disallowed losses are in the basis of shares that are still held.",
         "1 loss of short sales counted although shares were sold within 30 days, which section 1091(e)(1) may "
         "disallow. Ask an adviser.",
         "Left out, because they aren't shares: AAPL261120P00150000. Shares that an option delivered lack its premium.",

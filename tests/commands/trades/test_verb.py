@@ -181,6 +181,13 @@ def test_a_csv_file_has_every_column_with_exact_numbers(traded: Bot) -> None:
     assert (nvda["status"], nvda["closed_quantity"], nvda["slippage_send_usd"]) == ("partly closed", "4", "")
 
 
+def test_a_trade_that_was_closed_for_several_reasons_has_them_all_in_a_csv_file(traded: Bot) -> None:
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
+        trade(ledger, 160, "NVDA", Side.SELL, 6, "190", "stop_loss")
+    (nvda,) = csv.DictReader(io.StringIO(traded.says("trades", "--symbol", "NVDA", "--csv", "-").out))
+    assert (nvda["reasons"], nvda["status"], nvda["gross_usd"]) == ("scale_out; stop_loss", "closed", "-80")
+
+
 def test_a_csv_file_of_lots_has_a_row_for_each_piece(traded: Bot, tmp_path: Path) -> None:
     file = tmp_path / "lots.csv"
     said = traded.says("trades", "--lots", "--csv", str(file))

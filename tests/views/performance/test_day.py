@@ -66,9 +66,20 @@ def test_a_day_has_what_was_realized_what_is_open_the_fees_and_the_rest() -> Non
 def test_a_position_without_a_price_is_named() -> None:
     found = of_last_day(history(fill(1, at=on(0)), ends=(end(0, {}, "1"),)))
     assert found is not None
-    assert (found.unpriced, found.open_usd) == (("AAPL",), 0)
+    assert found.unpriced == ("AAPL",)
+    assert found.open_usd == 0
 
 
 def test_records_that_do_not_make_what_is_held_tell_nothing() -> None:
     past = history(fill(1, at=on(0)), fill(2, at=on(1)))
     assert day_profit(Totals.of(past.fills), date(2026, 11, 17), past.fills[1:], (), ()) is None
+
+
+def test_a_symbol_that_was_traded_twice_on_the_day_counts_twice() -> None:
+    sides, prices = (Side.BUY, Side.SELL, Side.BUY, Side.SELL), ("100", "103", "101", "102")
+    made = [
+        fill(n, side=side, price=price, at=on(0, n)) for n, (side, price) in enumerate(zip(sides, prices, strict=True))
+    ]
+    found = of_last_day(history(*made, ends=(end(0, {}, "1"),)))
+    assert found is not None
+    assert (found.realized_usd, found.trades_closed) == (Decimal(40), 2)

@@ -89,3 +89,8 @@ def test_days_are_those_of_new_york() -> None:
     later = [fill(9, "XOM", Side.SELL, "10", "100", at=evening + timedelta(hours=13))]
     both = lots_of([*two_sold(), *later])
     assert shares_by_symbol(allotted([fee("-0.04", evening)], both), both)["XOM"] == 0
+
+
+def test_what_is_finer_than_nine_places_is_not_lost() -> None:
+    lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM"))])
+    assert sum(allotted([fee("-0.0100000000012")], lots).of_lots) == D("-0.0100000000012")

@@ -117,6 +117,14 @@ def test_a_split_restates_each_piece_and_realizes_nothing(side: int) -> None:
     assert found == [(D(12), D(50), "fill-1", ago(300)), (D(10), D("51.5"), "fill-2", ago(300))]
 
 
+def test_a_split_that_leaves_fractions_mixes_no_pieces_up() -> None:
+    scene = holding("10")
+    buy(scene, 2, "5", "103")
+    assert happens(scene, activity("SPLIT", quantity="-10"), averages={"AAPL": "303"}).findings == ()
+    found = [(lot.quantity, lot.entry_fill) for lot in open_lots(scene.ledger.fills())]
+    assert found == [(D("3.333333333"), "fill-1"), (D("1.666666667"), "fill-2")]
+
+
 def test_a_fraction_that_a_split_left_is_a_piece_closed_by_the_broker() -> None:
     scene = holding("5")
     rows = (activity("SPLIT", quantity="-3"), activity("SPLIT", net="95", number=2))

@@ -83,7 +83,7 @@ def test_an_adoption_is_no_transfer_because_the_broker_s_equity_had_the_shares_b
 
 def test_three_trades_know_nothing_and_it_says_how_much_it_takes() -> None:
     found = reported(past(1, 3), 3)
-    assert {each.name for each in found.returns if each.is_known} == {"total_return", "max_drawdown"}
+    assert {each.name for each in found.returns if each.value is not None} == {"total_return", "max_drawdown"}
     assert found.unknown == (
         "There are 3 closed trades; it takes 30 for win rate and mean profit.",
         "There are no losing trades; it takes 10 for payoff and profit factor.",
@@ -94,7 +94,10 @@ def test_three_trades_know_nothing_and_it_says_how_much_it_takes() -> None:
 
 def test_new_books_say_that_no_session_is_known() -> None:
     found = reported(History("1", "paper", None, CASH), 1)
-    assert found.unknown[0] == "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
+    assert (
+        found.unknown[0]
+        == "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
+    )
     assert (found.curve, found.years, found.drawdowns, found.trades) == ((), (), (), ())
 
 

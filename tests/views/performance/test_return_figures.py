@@ -43,13 +43,13 @@ def test_a_figure_needs_its_number_of_returns_and_not_one_less(name: str, needed
     assert (before.value, before.observations, before.needed, before.lacks) == (None, needed - 1, needed, 1)
     assert (before.low, before.high) == (None, None)
     assert there.lacks == 0
-    assert there.is_known or there.note
+    assert there.value is not None or there.note
 
 
 def test_a_year_has_every_figure_and_its_interval() -> None:
     found = figures(A_YEAR)
     assert found.keys() == NEEDED.keys()
-    assert [name for name, each in found.items() if not each.is_known and name != "min_track_record"] == []
+    assert [name for name, each in found.items() if each.value is None and name != "min_track_record"] == []
     with_interval = {name for name, each in found.items() if each.low is not None}
     assert with_interval == {"cagr", "mean_return", "volatility", "sharpe"}
     for name in with_interval:

@@ -15,7 +15,7 @@ from tests.builders import CASH, NOW, SESSION, ago, fill
 from tests.model.test_trade import histories, mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_fees import fee
-from tradebot.model.candidate import Component, Side
+from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, Kept, OwnedFill
@@ -124,6 +124,12 @@ def test_slippage_is_of_both_ends_and_counts_what_is_known() -> None:
     assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 2)
     assert (send.total, arrival.total and arrival.total.usd) == (None, D(-30))
     assert (row.reasons, row.source) == (("trail_stop(-1%)",), Source.BOT)
+
+
+def test_an_exit_that_waited_for_its_price_has_no_slippage() -> None:
+    orders = sent("venue-0", decision_mid=D(99)) | sent("venue-2", decision_mid=D(104), purpose=Purpose.PROTECT)
+    decision = row_of([BOUGHT, SOLD], sent=orders).slippage[0]
+    assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 1)
 
 
 def test_a_fill_that_ends_one_trade_and_begins_the_next_is_divided_between_them() -> None:

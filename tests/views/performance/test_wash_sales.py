@@ -210,10 +210,16 @@ def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list
 
 
 @given(fills=years(), method=st.sampled_from(Method))
-def test_every_share_is_in_one_place_and_replaces_at_most_one(fills: list[OwnedFill], method: Method) -> None:
+def test_every_share_is_in_one_place_and_replaces_at_most_one_within_the_window(
+    fills: list[OwnedFill], method: Method
+) -> None:
     found = sales_of(account_trades(past(fills)), (), method)
     used = defaultdict[str, Fraction](Fraction)
+    days = {trade.fill_id: trade.day for trade in account_trades(past(fills)).trades}
     for sale in found.sales:
+        assert sale.lot.opening is not None
+        assert all(abs(days[name] - sale.closing.day) <= WINDOW for name in sale.replacements)
+        assert not {sale.lot.opening.fill_id, sale.closing.fill_id} & set(sale.replacements)
         assert 0 <= sale.washed <= sale.shares
         assert sale.washed == 0 or sale.is_loss
         used[sale.closing.fill_id] += sale.shares
@@ -225,16 +231,6 @@ def test_every_share_is_in_one_place_and_replaces_at_most_one(fills: list[OwnedF
     washed = sum((sale.washed for sale in found.sales), Fraction(0))
     lots = (*(sale.lot for sale in found.sales), *found.lots)
     assert washed == sum((abs(lot.quantity) for lot in lots if lot.replaced), Fraction(0))
-
-
-@given(fills=years(), method=st.sampled_from(Method))
-def test_each_replacement_was_bought_in_the_window(fills: list[OwnedFill], method: Method) -> None:
-    days = {trade.fill_id: trade.day for trade in account_trades(past(fills)).trades}
-    for sale in sales_of(account_trades(past(fills)), (), method).sales:
-        assert sale.lot.opening is not None
-        for fill_id in sale.replacements:
-            assert abs(days[fill_id] - sale.closing.day) <= WINDOW
-            assert fill_id not in (sale.lot.opening.fill_id, sale.closing.fill_id)
 
 
 @given(fills=years(), method=st.sampled_from(Method), data=st.data())

@@ -1,13 +1,13 @@
 """How much an account was invested and traded, and what that cost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.views.performance.lots import ClosedLot, OpenLot, closed_lots, open_lots
+from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.returns import Path
 
@@ -56,11 +56,12 @@ def average_equity(path: Path) -> float | None:
     return average if average > 0 else None
 
 
-def _pieces(fills: Sequence[OwnedFill], end: datetime) -> list[Held]:
-    def held(lot: ClosedLot | OpenLot, until: datetime) -> Held:
-        return Held(float(lot.quantity * lot.entry_price) * lot.side.sign, lot.opened_at, until)
-
-    return [held(lot, lot.closed_at) for lot in closed_lots(fills)] + [held(lot, end) for lot in open_lots(fills)]
+def _pieces(fills: Sequence[OwnedFill], end: datetime) -> Iterator[Held]:
+    closed, held = lots_of(fills)
+    for lot in closed:
+        yield Held(float(lot.quantity * lot.entry_price) * lot.side.sign, lot.opened_at, lot.closed_at)
+    for piece in held:
+        yield Held(float(piece.cost_usd) * piece.side.sign, piece.opened_at, end)
 
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:

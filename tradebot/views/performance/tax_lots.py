@@ -78,14 +78,16 @@ def in_order(lots: Sequence[TaxLot], method: Method) -> list[TaxLot]:
 
     Shares of unknown date were there first. Those of unknown cost are the last that HIFO picks.
     """
-    if method is Method.FIFO:
-        return list(lots)
-    if method is Method.LIFO:
-        return list(reversed(lots))
-    return sorted(lots, key=_cheapest)
+    match method:
+        case Method.FIFO:
+            return list(lots)
+        case Method.LIFO:
+            return list(reversed(lots))
+        case Method.HIFO:
+            return sorted(lots, key=_costliest_first)
 
 
-def _cheapest(lot: TaxLot) -> tuple[bool, Fraction]:
+def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
     if lot.price is None:
         return True, Fraction(0)
     return False, -lot.sign * lot.price - lot.carried_usd / abs(lot.quantity)

@@ -1,0 +1,53 @@
+"""The account at the end of a day: splits and new names change the name and the shares of a position, not its money."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from tests.builders import NOW, ago
+from tests.reconciliation.test_activities import activity, happens, holding
+from tests.views.performance.test_pnl import history, paid
+from tests.worlds import Scene
+from tradebot.model.record import SessionEnd
+from tradebot.views.performance.day_ends import day_ends, former_names, value_at
+from tradebot.views.performance.history import History
+from tradebot.views.performance.pieces import Kind, breakdown
+
+D = Decimal
+
+
+def seen(scene: Scene, price: str, symbol: str = "AAPL") -> History:
+    """Return the past of a scene's books, with a price of its day, and a dividend on the old name."""
+    end = SessionEnd(NOW.date(), None, None, {symbol: D(price)}, NOW)
+    cash = (paid("2", "DIV", NOW, "AAPL"),)
+    return history(*scene.ledger.fills(), cash=cash, ends=(end,))
+
+
+def test_a_renamed_position_has_the_price_and_the_dividend_of_its_old_name() -> None:
+    scene = holding("10")
+    gone, come = (
+        activity("NC", name, str(shares), sub="SNC", number=n)
+        for n, (name, shares) in enumerate((("AAPL", -10), ("PEAR", 10)))
+    )
+    assert happens(scene, gone, come).findings == ()
+    past = seen(scene, "105")
+    (end,) = day_ends(past)
+    assert end.held == {("flow", "PEAR")}
+    assert not end.unpriced
+    assert end.value_usd == past.opening_cash + 2 + 50
+    assert former_names(past) == {("flow", "PEAR"): ("AAPL",)}
+    found = {piece.kind: (piece.strategy, piece.symbol, piece.usd) for piece in breakdown(past).pieces}
+    assert found == {Kind.OPEN: ("flow", "PEAR", D(50)), Kind.DIVIDENDS: ("flow", "PEAR", D(2))}
+
+
+def test_a_split_changes_no_money() -> None:
+    scene = holding("10")
+    assert happens(scene, activity("SPLIT", quantity="10"), averages={"AAPL": "50"}).findings == ()
+    found = {piece.kind: piece.usd for piece in breakdown(seen(scene, "52.5")).pieces}
+    assert found == {Kind.OPEN: D(50), Kind.DIVIDENDS: D(2)}
+
+
+def test_a_moment_before_a_purchase_has_only_cash() -> None:
+    past = seen(holding("10"), "105")
+    before = value_at(past, ago(301), {})
+    assert (before.value_usd, before.held, before.gains) == (past.opening_cash, frozenset(), ())
+    assert value_at(past, ago(300) + timedelta(seconds=1), {}).unpriced == {"AAPL"}
