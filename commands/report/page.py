@@ -193,7 +193,10 @@ def _assumed(accounts: Sequence[AccountReport], block: Block) -> list[str]:
 
 def _unknown(account: AccountReport) -> list[str]:
     """Return what isn't known, without the place of the bot's folder: a page may be passed on."""
-    return [sentence.replace(account.label, PurePath(account.label).name) for sentence in account.unknown]
+    folder = PurePath(account.label)
+    if not folder.is_absolute():
+        return list(account.unknown)
+    return [sentence.replace(account.label, folder.name) for sentence in account.unknown]
 
 
 def _by_name(account: AccountReport) -> Mapping[str, Figure]:
