@@ -26,9 +26,9 @@ def number(value: float, unit: "Unit", name: str = "") -> str:
     if unit is Unit.USD:
         return f"{value:,.2f}"
     if unit is Unit.RATIO:
-        return f"{value + 0.0:.2f}"
+        return f"{round(value, 2) + 0.0:.2f}"
     if name in UNSIGNED:
-        return f"{value + 0.0:.1%}"
+        return f"{round(value, 3) + 0.0:.1%}"
     return f"{signed(100 * value, 3 if name == 'mean_return' else 2)}%"
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 from itertools import chain
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from commands.report import numbers
 from commands.report.page_curve import curve
-from commands.report.page_words import belief, headline, lede, leveled, part, span
+from commands.report.page_words import belief, headline, lede, leveled, part
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
@@ -87,6 +88,7 @@ def _filters() -> Mapping[str, Any]:
         "shares": lambda quantity: f"{quantity:,f}",
         "price": lambda price: f"{price:,.2f}" if price >= 1 else f"{price:.4f}",
         "assumed": _assumed,
+        "unknown": _unknown,
         "by_name": _by_name,
         "compared": lambda account: {each.of: each for each in account.comparisons},
         "largest": lambda rows: max(abs(row.total_usd) for row in rows),
@@ -97,7 +99,6 @@ def _filters() -> Mapping[str, Any]:
         "lede": lede,
         "belief": belief,
         "leveled": leveled,
-        "span": span,
         "parts": _parts,
         "closed": _closed,
         "outer_rows": lambda rows: outer(rows, OUTER_ROWS),
@@ -188,6 +189,14 @@ def _assumed(accounts: Sequence[AccountReport], block: Block) -> list[str]:
     found = dict.fromkeys(text for account in accounts for text in account.assumptions.get(block, ()))
     owners = {text: [each.label for each in accounts if text in each.assumptions.get(block, ())] for text in found}
     return [text if len(names) == len(accounts) else f"{names[0]}: {text}" for text, names in owners.items()]
+
+
+def _unknown(account: AccountReport) -> list[str]:
+    """Return what isn't known, without the place of the bot's folder: a page may be passed on."""
+    folder = PurePath(account.label)
+    if not folder.is_absolute():
+        return list(account.unknown)
+    return [sentence.replace(account.label, folder.name) for sentence in account.unknown]
 
 
 def _by_name(account: AccountReport) -> Mapping[str, Figure]:

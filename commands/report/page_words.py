@@ -33,7 +33,7 @@ def headline(account: "AccountReport", name: str) -> str:
 def lede(account: "AccountReport") -> str:
     """Return the return of the whole account beside those of the benchmark and of cash."""
     total = next((each for each in account.comparisons if each.of == "total_return"), None)
-    if total is None or not total.account.is_known:
+    if total is None or not total.account.value is not None:
         return ""
     others = list(_others(account))
     beside = f" Meanwhile, {_and(others)}." if others else ""
@@ -43,9 +43,9 @@ def lede(account: "AccountReport") -> str:
 
 def _others(account: "AccountReport") -> Iterator[str]:
     total = next(each for each in account.comparisons if each.of == "total_return")
-    if total.benchmark.is_known:
+    if total.benchmark.value is not None:
         yield f"{account.benchmark} returned {value_of(total.benchmark)}"
-    if total.benchmark_leveled.is_known and (name := leveled(account)):
+    if total.benchmark_leveled.value is not None and (name := leveled(account)):
         yield f"{name} with the rest in cash {value_of(total.benchmark_leveled)}"
     if total.cash.value:
         yield f"cash {value_of(total.cash)}"

@@ -158,7 +158,7 @@ def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:
         "No month has a return yet.",
         "Nothing was earned or lost yet",
         "No trade is closed yet.",
-        "No drawdown is known.",
+        "None is known yet. It takes the end of one session.",
         "Not known: no refused trade has an outcome",
     ):
         assert sentence in nothing

@@ -138,3 +138,15 @@ def test_a_row_that_was_changed_is_named_and_nothing_is_shown(earner: Bot) -> No
 def test_more_than_two_folders_are_refused(bot: Bot) -> None:
     said = bot.says("report", "a", "b", "c")
     assert (said.code, said.err.splitlines()[0]) == (2, "error: report takes at most two folders")
+
+
+def test_the_page_is_written_beside_the_document(earner: Bot, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    (account,) = earner.json("report", "--html", str(file))["accounts"]
+    text = file.read_text(encoding="utf-8")
+    assert "<h1>The account earned 90.00 USD.</h1>" in text
+    assert f'<data value="{account["earned"]["profit_usd"]}"' in text
+    assert str(earner.folder) not in text
+    assert f"no exchange in {earner.folder.name}/exchange" in text
+    said = earner.says("report", "--html", str(tmp_path / "nowhere" / "report.html"))
+    assert (said.code, "can't be written: No such file or directory" in said.err) == (2, True)
