@@ -175,12 +175,12 @@ def outer(rows: Sequence[Any], each: int) -> Sequence[Any]:
 
 def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
     """Return the shade of each month by year and month: g1 to g5 for gains, l1 to l5 for losses."""
-    values = {(each.year, each.month): each.value for year in account.years for each in year.months if each.value}
+    values = {(each.year, each.month): each.value for year in account.years for each in year.months}
     most = max((abs(value) for value in values.values() if value), default=1.0)
     return {
         place: f"{'g' if value > 0 else 'l'}{min(int(abs(value) / most * SHADES) + 1, SHADES)}"
         for place, value in values.items()
-        if value
+        if value and round(value, 3)
     }
 
 

@@ -178,6 +178,6 @@ def _months(first: date, last: date) -> list[tuple[int, tuple[date, str]]]:
 
 def _words(account: AccountReport, *, alone: bool) -> str:
     """Return what the picture shows, for those who can't see it."""
-    growth = signed(100 * (account.curve[-1].index - 1), 2)
-    name = "the account" if alone else account.label
-    return f"{span(account)}: {name} grew by {growth}%. {drawdown_words(account)}"
+    growth = account.curve[-1].index - 1
+    name, verb = "the account" if alone else account.label, "grew" if growth >= 0 else "shrank"
+    return f"{span(account)}: {name} {verb} by {abs(growth):.2%}. {drawdown_words(account)}"
