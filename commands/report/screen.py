@@ -159,8 +159,10 @@ def _render_beside(out: "Console", accounts: "Sequence[AccountReport]", title: s
     from commands.shared.tables import Table, number
 
     table = Table(title, *(number(clean(account.label)) for account in accounts))
-    for each in zip(*(_figures(account, block) for account in accounts), strict=False):
-        table.row(each[0].label, *(_cell(figure) for figure in each))
+    # An account without trades has fewer figures.
+    figures = [{figure.label: figure for figure in _figures(account, block)} for account in accounts]
+    for label in dict.fromkeys(label for found in figures for label in found):
+        table.row(label, *(_cell(found[label]) if label in found else "" for found in figures))
     out.print(table)
 
 

@@ -1,6 +1,7 @@
 """`tradebot report`: what an account earned, how sure that is, and what it is compared with."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from rich.console import Console
 
     from tradebot.ports.world import Progress
     from tradebot.views.performance.pnl import Choice
@@ -98,7 +101,18 @@ def register(app: typer.Typer) -> None:
             from commands.report import page
 
             page.write(found.data, html)
-        finish(found, as_json)
+        finish(_naming(found, [file for file in (picture, html) if file]), as_json)
+
+
+def _naming(found: Report, files: Sequence[Path]) -> Report:
+    """Return the report with the files that were written named below it."""
+
+    def render(out: "Console") -> None:
+        found.render(out)
+        for file in files:
+            out.print(f"Written: {file}", markup=False)
+
+    return replace(found, render=render)
 
 
 def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:
