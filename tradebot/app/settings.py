@@ -7,7 +7,6 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from tradebot.limits import Frozen
 from tradebot.model.trading import Mode
 from tradebot.strategies.flow_settings import EARLIER_NAMES
 from tradebot.text import expected
+from tradebot.values import dataclass
 
 PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
@@ -94,13 +94,13 @@ def load(
 
     With the purpose of PLANNING, flow that can't be fetched in time is no error.
     """
-    base = load_yaml(shipped("base.yaml"))
+    base = load_yaml(shipped("base.yaml"), shipped=True)
     user = load_yaml(user_file) if user_file else {}
     over, variables = _from_environment(environ)
     mode = _mode(base, user, over, flags or {})
     layers = [
         ("base.yaml", base),
-        (f"{mode}.yaml", load_yaml(shipped(f"{mode}.yaml"))),
+        (f"{mode}.yaml", load_yaml(shipped(f"{mode}.yaml"), shipped=True)),
         (str(user_file), user),
         (ENVIRONMENT, over),
         ("flag", dict(flags or {})),
