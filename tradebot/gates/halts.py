@@ -102,6 +102,11 @@ def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecor
     return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
+def hidden_halts(halts: Iterable[TradingStateRecord], halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
+    """Return the bot's own of these halts, made since trading was last ACTIVE, that `halt` hides; they still count."""
+    return tuple(one for one in own_halts(halts) if one != halt)
+
+
 def causes_text(causes: Iterable[Decision]) -> str:
     """Return causes with their numbers, as the ledger records them for a halt."""
     return "; ".join(f"{d.reason}: {_number(d.observed)} against {_number(d.limit)}" for d in causes)
