@@ -7,6 +7,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,7 +28,6 @@ from tradebot.limits import Frozen
 from tradebot.model.trading import Mode
 from tradebot.strategies.flow_settings import EARLIER_NAMES
 from tradebot.text import expected
-from tradebot.values import dataclass
 
 PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
