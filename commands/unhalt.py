@@ -106,7 +106,7 @@ def _record_override(app: "App", before: "TradingStateRecord", by: str, reason: 
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
-    from tradebot.gates.halts import hidden_halts
+    from tradebot.model.trading import hidden_halts
 
     at = f" at {when(before.at)}" if before.at else ""
     who = f" by {clean(before.who)}" if before.who else ""

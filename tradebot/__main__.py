@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _bounded(list(arguments))
     # Imported code is never garbage, and scanning it would take a seventh of a short command's time.
     gc.set_threshold(UNCOLLECTED)
-    # Pydantic would look through all installed packages for plug-ins of its own, which takes as long as starting Python.
+    # Pydantic would search all installed packages for plug-ins of its own, which takes as long as starting Python.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         return _bounded(sys.argv[1:])

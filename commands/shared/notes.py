@@ -52,9 +52,8 @@ def why_in_state(state: "TradingStateRecord") -> str:
 
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     """Return why entries are halted: the newest of the bot's own causes, or books that are too old, or None."""
-    from tradebot.gates.halts import hidden_halts
     from tradebot.model.reasons import Reason
-    from tradebot.model.trading import TradingState
+    from tradebot.model.trading import TradingState, hidden_halts
     from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
 

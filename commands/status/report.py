@@ -35,8 +35,8 @@ def status_of(app: "App") -> Status:
     from commands.shared.notes import why_in_state
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
-    from tradebot.gates.halts import hidden_halts
     from tradebot.model.position import FOREIGN
+    from tradebot.model.trading import hidden_halts
 
     ledger = app.ledger_view
     state, mark, totals = ledger.trading_state(), ledger.last_reconcile(), ledger.totals()

@@ -11,11 +11,10 @@ from tradebot.coherence import Trader, contradictions, exit_contradictions, halt
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, remaining_causes
 from tradebot.desk.snapshot import take
-from tradebot.gates.halts import hidden_halts
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.trading import Override, TradingState
+from tradebot.model.trading import Override, TradingState, hidden_halts
 
 EXITS = call(Job.EVALUATE_EXITS)
 

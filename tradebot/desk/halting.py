@@ -15,7 +15,6 @@ from tradebot.gates.halts import (
     CLEARED_BY,
     causes_text,
     failing_rules,
-    hidden_halts,
     override_for,
     with_rejection,
     with_unanswered_order,
@@ -25,7 +24,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Override, TradingState, TradingStateRecord
+from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
 from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
 

@@ -27,11 +27,10 @@ from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.desk.halting import accept_causes
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
-from tradebot.gates.halts import hidden_halts
 from tradebot.model.account import EquityPeak
 from tradebot.model.origin import Origin
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Override, TradingState
+from tradebot.model.trading import Override, TradingState, hidden_halts
 
 MAKE: dict[int, Callable[[Path], StateFolder]] = {2: version_2.make, 3: version_3.make}
 FILLS = [
