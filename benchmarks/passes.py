@@ -66,9 +66,9 @@ def measure_cycle(size: int) -> Measured:
     from tests.fakes import MemoryEvents
     from tradebot import cycle as passes
     from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.cycle import score
     from tradebot.model.record import CycleRecord, Job
     from tradebot.ports.world import Call
+    from tradebot.scoring import score
 
     class Recorded(cycle.LoadedFacts):
         """Facts that are in memory already, and passes that are recorded as they are in a bot."""

@@ -106,12 +106,12 @@ def _record_override(app: "App", before: "TradingStateRecord", by: str, reason: 
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
-    from tradebot.desk.halting import hidden_halts
+    from tradebot.model.trading import hidden_halts
 
     at = f" at {when(before.at)}" if before.at else ""
     who = f" by {clean(before.who)}" if before.who else ""
     console(err=True).print(f"In force: {before.state}{who}{at}: {clean(before.why)}", markup=False)
-    for cause in hidden_halts(app.ledger, before):
+    for cause in hidden_halts(app.ledger.halts(), before):
         console(err=True).print(f"Under it: {clean(cause.why)}", markup=False)
     confirm_for(app, confirmed, what="Ending the halt", command="tradebot unhalt")
 

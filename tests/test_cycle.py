@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.builders import CASH, NOW, SESSION, ago, best_price, limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, WITH_UNKNOWN, Scene, call, trade_once, wanted
-from tradebot.cycle import evaluate_exits, score
+from tradebot.cycle import evaluate_exits
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.explain import funnel
 from tradebot.model.candidate import Component, Purpose, Side
@@ -26,6 +26,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingState
 from tradebot.ports.world import World
+from tradebot.scoring import score
 
 EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
 CLOSED_DOOR = Permission(((Reason.LIVE_NOT_ARMED, "live"),))
@@ -461,14 +462,6 @@ def test_an_entry_that_nobody_fills_is_cancelled_and_others_orders_are_left_alon
     assert [i.instrument.symbol for i in scene.venue.cancelled] == ["JPM"]
     assert scene.venue.book["typed by hand"].status is OrderStatus.NEW
     assert scene.venue.cancelled[0].operation is Operation.CANCEL
-
-
-def test_a_score_pass_records_the_candidates_and_buys_nothing() -> None:
-    scene = Scene()
-    record = score(scene.world(wanted("AAPL"), wanted("JPM", 0.1)), call(Job.SCORE), scene.venue.clock())
-    assert scene.facts.cycles(job=Job.SCORE) == (record,)
-    assert len(record.candidates) == 2
-    assert scene.venue.submitted == []
 
 
 def test_positions_and_cash_folded_from_the_ledger_are_the_venues() -> None:

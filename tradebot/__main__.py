@@ -1,6 +1,7 @@
 """The process entry point: `halt` acts before anything heavy is imported; other verbs go to the command line."""
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _bounded(list(arguments))
     # Imported code is never garbage, and scanning it would take a seventh of a short command's time.
     gc.set_threshold(UNCOLLECTED)
+    # Pydantic would search all installed packages for plug-ins of its own, which takes as long as starting Python.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         return _bounded(sys.argv[1:])
     finally:

@@ -30,7 +30,7 @@ from tradebot.gates.decide import decide
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.execution import entry_price, liquidity
 from tradebot.gates.sizing import entry_size, stop_distance
-from tradebot.model.bar import ClockReading, VenueClock
+from tradebot.model.bar import ClockReading
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
@@ -39,7 +39,6 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
-from tradebot.model.trading import mode_name
 from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, close_as_wanted, close_one_by_one
 from tradebot.orders.displacing import make_room
 from tradebot.orders.protecting import left_to_venue, protect
@@ -52,6 +51,7 @@ from tradebot.orders.working_orders import (
     our_working_orders,
 )
 from tradebot.ports.world import Call, World
+from tradebot.scoring import mode_of, recorded
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session
 
@@ -64,8 +64,10 @@ def fetch_flow(
 ) -> Fetched:
     """Fetch every flow endpoint that is due, store the good rows, count the rest, and record the pass and its quota."""
     fetched = fetch_all(world, last_session(world.ledger, clocks.now), clocks, only_due=only_due, wanted=wanted)
-    cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clocks.now, _mode(world), quota=fetched.quota)
-    _record(world, cycle)
+    cycle = CycleRecord(
+        call.cycle_id, call.job, call.session, call.slot, clocks.now, mode_of(world), quota=fetched.quota
+    )
+    recorded(world, cycle)
     return fetched
 
 
@@ -75,14 +77,6 @@ def ask(world: World, now: datetime, entries: JobTimes | None = None) -> Proposa
     With the times of entries, strategies that have a clock of their own are asked only if they are due by it.
     """
     return propose(world, now, entries)
-
-
-def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
-    """Score the universe from the facts known now and record the result, without placing any orders."""
-    proposed = ask(world, clock.now)
-    records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
-    cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, _mode(world), records)
-    return _record(world, replace(cycle, refused_strategies=proposed.refused))
 
 
 def trade_once(
@@ -103,7 +97,7 @@ def trade_once(
     note_arrivals(world, desk)
     refused = _refusal(session_open(desk))
     if refused:
-        return _record(world, _cycle(world, call, desk, (), refused))
+        return recorded(world, _cycle(world, call, desk, (), refused))
     proposed = begun(world, call, proposed, desk.now)
     intents = [record.intent for record in desk.books.intents]
     promised = frozenset(intent.client_order_id for intent in intents)
@@ -218,7 +212,7 @@ def evaluate_exits(
     note_arrivals(world, desk)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
-        return _record(world, _cycle(world, call, desk, (), refused))
+        return recorded(world, _cycle(world, call, desk, (), refused))
     watched = watch(world, desk)
     exits = close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call, watched))
     symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
@@ -235,7 +229,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     desk = take(world, with_flow=False)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
-        return _record(world, _cycle(world, call, desk, (), refused))
+        return recorded(world, _cycle(world, call, desk, (), refused))
     named = ((order, record) for order, record in our_working_orders(world, desk) if _named(symbols, order.symbol))
     # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
     working_orders = [
@@ -297,10 +291,6 @@ def _is_leaving(record: CandidateRecord) -> bool:
     return _rule_fired(record) and not part
 
 
-def _mode(world: World) -> str:
-    return mode_name(world.rules.mode, shadow=world.shadow)
-
-
 def _cycle(
     world: World,
     call: Call,
@@ -315,7 +305,7 @@ def _cycle(
         call.session,
         call.slot,
         desk.now,
-        _mode(world),
+        mode_of(world),
         records,
         refused,
         world.dry_run,
@@ -333,11 +323,4 @@ def _marks(desk: Desk) -> tuple[Mark, ...]:
 def _conclude(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Tell what a person should hear about the pass, then record it."""
     tell(world, desk, cycle)
-    return _record(world, cycle)
-
-
-def _record(world: World, cycle: CycleRecord) -> CycleRecord:
-    """Record the pass so that it can be explained later; a dry run records nothing."""
-    if not world.dry_run:
-        world.facts.record(cycle)
-    return cycle
+    return recorded(world, cycle)

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
-from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 Exposure = Annotated[Decimal, Field(gt=0, le=4)]
@@ -39,28 +39,42 @@ _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCI
 
 
 class Frozen(BaseModel):
-    """Base model for settings: it refuses unknown keys and can't be changed."""
+    """Base model for settings: it refuses unknown keys and can't be changed.
+
+    It refuses true and false if a number is expected (Python counts true as 1), and numbers not in plain digits.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
-    @field_validator("*", mode="before")
     @classmethod
-    def _numbers_are_plain(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse true and false if a number is expected (Python counts true as 1), and numbers not in plain digits."""
-        is_switch, has_numbers = _kinds(cls)[info.field_name or ""]
-        if isinstance(value, bool) and not is_switch:
-            raise ValueError("must be a number or a word")
-        if has_numbers:
-            for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
-                _require_plain(item, key and f" for {key}")
-        return value
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:
+        """Put the check of each field before what pydantic makes of it; a field_validator would be slower to set up."""
+        schema = handler(source)
+        if cls.__pydantic_complete__:
+            return schema
+        model: Any = handler.resolve_ref_schema(schema)
+        while model["type"] != "model-fields":
+            model = model["schema"]
+        for name, field in model["fields"].items():
+            annotation = cls.model_fields[name].annotation
+            if annotation not in (bool, bool | None):
+                # A default is filled in for a value that isn't there, so there is nothing to check.
+                checked = field["schema"] if field["schema"]["type"] == "default" else field
+                check = _plain_numbers if _of_numbers(annotation) else _no_switch
+                checked["schema"] = no_info_before_validator_function(check, checked["schema"])
+        return schema
 
 
-@cache
-def _kinds(model: type[BaseModel]) -> Mapping[str, tuple[bool, bool]]:
-    """Return for each field whether it is a switch, and whether it holds a number or a mapping to numbers."""
-    annotations = {name: field.annotation for name, field in model.model_fields.items()}
-    return {name: (of in (bool, bool | None), _of_numbers(of)) for name, of in annotations.items()}
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number or a word")
+    return value
+
+
+def _plain_numbers(value: object) -> object:
+    for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
+        _require_plain(item, key and f" for {key}")
+    return value
 
 
 def _of_numbers(annotation: object) -> bool:

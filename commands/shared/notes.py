@@ -52,16 +52,15 @@ def why_in_state(state: "TradingStateRecord") -> str:
 
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     """Return why entries are halted: the newest of the bot's own causes, or books that are too old, or None."""
-    from tradebot.desk.halting import hidden_halts
     from tradebot.model.reasons import Reason
-    from tradebot.model.trading import TradingState
+    from tradebot.model.trading import TradingState, hidden_halts
     from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
     state = app.ledger_view.trading_state()
     if state.state is TradingState.ACTIVE:
         return None
-    causes = [cause for one in (*hidden_halts(app.ledger_view, state), state) for cause in sorted(one.causes)]
+    causes = [cause for one in (*hidden_halts(app.ledger_view.halts(), state), state) for cause in sorted(one.causes)]
     if causes:
         return causes[-1]
     return Reason.BOOKS_OLD if forgotten_symbols(read_books(app.ledger_view, at)) else None

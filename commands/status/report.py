@@ -37,8 +37,8 @@ def status_of(app: "App") -> Status:
     from commands.shared.notes import why_in_state
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
-    from tradebot.desk.halting import hidden_halts
     from tradebot.model.position import FOREIGN
+    from tradebot.model.trading import hidden_halts
 
     ledger = app.ledger_view
     state, mark, totals = ledger.trading_state(), ledger.last_reconcile(), ledger.totals()
@@ -57,7 +57,7 @@ def status_of(app: "App") -> Status:
         trading_who=state.who,
         trading_why=why_in_state(state),
         trading_at=state.at,
-        halted_itself=tuple(cause.why for cause in hidden_halts(ledger, state)),
+        halted_itself=tuple(cause.why for cause in hidden_halts(ledger.halts(), state)),
         doors=closed_doors(app.permission, datetime.now(UTC)),
         reconcile=Compared.of(mark, as_of) if mark else None,
         health=health(

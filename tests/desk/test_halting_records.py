@@ -9,12 +9,12 @@ from tests.desk.test_halting import Lossy
 from tests.worlds import call, trade_once, wanted
 from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.cycle import evaluate_exits
-from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, hidden_halts, remaining_causes
+from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, remaining_causes
 from tradebot.desk.snapshot import take
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.trading import Override, TradingState
+from tradebot.model.trading import Override, TradingState, hidden_halts
 
 EXITS = call(Job.EVALUATE_EXITS)
 
@@ -71,13 +71,13 @@ def test_an_override_takes_the_bots_own_halt_over_that_lies_under_a_persons() ->
     evaluate_exits(scene.world(), EXITS)
     own = scene.ledger.trading_state()
     scene.ledger.set_trading_state(TradingState.FLATTEN, "ada/1", "looking into it", scene.venue.now)
-    assert hidden_halts(scene.ledger, scene.ledger.trading_state()) == (own,)
+    assert hidden_halts(scene.ledger.halts(), scene.ledger.trading_state()) == (own,)
     words, accepted = accept_causes(scene.ledger, scene.ledger.trading_state(), "seen")
     assert accepted == Override(own.causes, scene.venue.now)
     assert own.causes == {Reason.DAILY_LOSS_HALT, Reason.DRAWDOWN_REACHED}
     assert peak(scene) == 0
     scene.ledger.set_trading_state(TradingState.ACTIVE, "ada/1", words, scene.venue.now, override=accepted)
-    assert hidden_halts(scene.ledger, scene.ledger.trading_state()) == ()
+    assert hidden_halts(scene.ledger.halts(), scene.ledger.trading_state()) == ()
     evaluate_exits(scene.world(), EXITS)
     assert scene.ledger.trading_state().state is TradingState.ACTIVE
 

@@ -12,7 +12,6 @@ import pytest
 from tests.builders import NOW, SECTORS
 from tests.venues import FixedStrategy, opening
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
-from tradebot.cycle import score
 from tradebot.desk.proposals import propose
 from tradebot.errors import TemporaryError
 from tradebot.explain import funnel, why_no_orders
@@ -26,6 +25,7 @@ from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
+from tradebot.scoring import score
 
 GOOD = opening(wanted("AAPL"))
 TIMEOUT = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", 10.0)

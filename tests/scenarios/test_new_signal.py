@@ -16,7 +16,7 @@ from tests.fakes import MemoryEvents
 from tests.worlds import NAMES, Scene, call
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
-from tradebot.cycle import fetch_flow, score
+from tradebot.cycle import fetch_flow
 from tradebot.desk.fetching import needed_facts
 from tradebot.desk.views import Sights
 from tradebot.errors import ConfigurationError
@@ -25,6 +25,7 @@ from tradebot.model.inputs import Input
 from tradebot.model.kind import Phase
 from tradebot.model.record import Job
 from tradebot.ports.world import World
+from tradebot.scoring import score
 from tradebot.signals import components, kinds
 from tradebot.strategies.flow import FlowStrategy
 

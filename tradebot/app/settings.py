@@ -94,13 +94,13 @@ def load(
 
     With the purpose of PLANNING, flow that can't be fetched in time is no error.
     """
-    base = load_yaml(shipped("base.yaml"))
+    base = load_yaml(shipped("base.yaml"), shipped=True)
     user = load_yaml(user_file) if user_file else {}
     over, variables = _from_environment(environ)
     mode = _mode(base, user, over, flags or {})
     layers = [
         ("base.yaml", base),
-        (f"{mode}.yaml", load_yaml(shipped(f"{mode}.yaml"))),
+        (f"{mode}.yaml", load_yaml(shipped(f"{mode}.yaml"), shipped=True)),
         (str(user_file), user),
         (ENVIRONMENT, over),
         ("flag", dict(flags or {})),

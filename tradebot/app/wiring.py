@@ -25,13 +25,10 @@ from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
-from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings
-from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.trading import Mode, Permission, mode_name
-from tradebot.ports.world import Progress, Rules, World
 
 if TYPE_CHECKING:
     from tradebot.adapters.alpaca.orders import AlpacaOrders
@@ -51,6 +48,7 @@ if TYPE_CHECKING:
     from tradebot.model.baseline import Baseline
     from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
+    from tradebot.ports.world import Progress, Rules, World
 
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
@@ -108,6 +106,8 @@ class App:
         return self._rules[1]
 
     def _rules_after(self, accepted: Baseline | None) -> Rules:
+        from tradebot.app.rules import rules_of
+
         exits, own = self.settings.exits, self.settings.strategies.own_exits()
         if accepted:
             exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
@@ -318,6 +318,9 @@ class App:
         that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books;
         plug-ins that erred in an earlier pass may be asked again.
         """
+        from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
+        from tradebot.ports.world import World
+
         silent, permission = dry_run or self.settings.shadow, self.permission
         needed_facts = self.needed_facts if with_flow else {}
         strategies = self.strategies if proposing else ()

@@ -16,7 +16,6 @@ from tradebot.gates.halts import (
     causes_text,
     failing_rules,
     override_for,
-    own_halts,
     with_rejection,
     with_unanswered_order,
     with_unknown_order,
@@ -25,7 +24,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Override, TradingState, TradingStateRecord
+from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
 from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
 
@@ -58,11 +57,6 @@ def remaining_causes(world: World) -> str:
     return "; ".join(f"{causes_text([cause])}, {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
 
-def hidden_halts(ledger: Ledger, halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
-    """Return the bot's own halts since trading was last ACTIVE that `halt` hides; they still count."""
-    return tuple(one for one in own_halts(ledger.halts()) if one != halt)
-
-
 def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
     """Let a person end a halt and accept its causes and those of the halts it hides.
 
@@ -70,7 +64,7 @@ def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[s
     because a halted bot could never trade its way back. This doesn't ask the broker, because a person may end a halt
     while the broker doesn't answer.
     """
-    accepted, peak = override_for((*hidden_halts(ledger, halt), halt)), ledger.equity_peak()
+    accepted, peak = override_for((*hidden_halts(ledger.halts(), halt), halt)), ledger.equity_peak()
     if accepted and peak and Reason.DRAWDOWN_REACHED in accepted.causes:
         ledger.put_equity_peak(replace(peak, highest=Decimal(0)))
     return f"override: {why}", accepted

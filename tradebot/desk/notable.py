@@ -7,10 +7,11 @@ end is told when the books first see it.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from tradebot.gates.displacement import CAPACITY, MAKING_ROOM
+from tradebot.gates.displacement import CAPACITY
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Desk
+from tradebot.model.displacement_reasons import MAKING_ROOM
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Intent, IntentRecord, Operation
 from tradebot.model.order import Order, OrderClass, OrderStatus

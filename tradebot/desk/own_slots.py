@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.gates.displacement import MAKING_ROOM
 from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.displacement_reasons import MAKING_ROOM
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job, StrategyRefusal

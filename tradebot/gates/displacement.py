@@ -22,9 +22,6 @@ from tradebot.model.reasons import Reason
 CAPACITY = (Gate.OPEN_POSITIONS, Gate.OWN_OPEN_POSITIONS)
 """The gates that fail for want of room only: closing a position is enough for them."""
 
-MAKING_ROOM = frozenset({Reason.DISPLACEMENT_STARTED, Reason.DISPLACEMENT_PENDING})
-"""Reasons for which a candidate only waits until a position is closed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Incumbent:

@@ -5,7 +5,7 @@ never halts, because a venue that doesn't answer for a moment is no reason to ca
 entries closed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from tradebot.limits import HaltRules
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Override, TradingState, TradingStateRecord
+from tradebot.model.trading import Override, TradingState, TradingStateRecord, own_halts
 
 BY_ITSELF = "tradebot"
 """The author on record of a halt that the bot set by itself."""
@@ -95,11 +95,6 @@ def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
     own = own_halts(halts)
     causes = frozenset[Reason]().union(*(halt.causes for halt in own))
     return Override(causes, max(halt.at for halt in own if halt.at)) if causes else None
-
-
-def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
-    """Return the halts that the bot set by itself and whose causes are known, in their order."""
-    return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
 def causes_text(causes: Iterable[Decision]) -> str:

@@ -6,6 +6,9 @@ from tradebot.model.units import Unit
 
 _WAIT = "Nothing to do: the candidate is judged again whenever its strategy proposes it."
 
+MAKING_ROOM = frozenset({Reason.DISPLACEMENT_STARTED, Reason.DISPLACEMENT_PENDING})
+"""Reasons for which a candidate only waits until a position is closed."""
+
 DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
     Reason.DISPLACEMENT_STARTED: _row(
         Cause.IDLE,

@@ -1,5 +1,6 @@
 """Permission and trading state: whether anything may be sent, and how much risk the bot may take."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -50,6 +51,16 @@ class TradingStateRecord:
     at: datetime | None
     causes: frozenset[Reason] = frozenset()
     override: Override | None = None
+
+
+def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
+    """Return the halts that the bot set by itself and whose causes are known, in their order."""
+    return tuple(halt for halt in halts if halt.at is not None and halt.causes)
+
+
+def hidden_halts(halts: Iterable[TradingStateRecord], halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
+    """Return the bot's own of these halts, made since trading was last ACTIVE, that `halt` hides; they still count."""
+    return tuple(one for one in own_halts(halts) if one != halt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 Only the values in it differ between sandbox, paper, live and tests.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
@@ -16,11 +19,13 @@ from tradebot.model.flow import Allowance, FlowPage, FlowWindow
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
-from tradebot.ports.bars import Bars
-from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
-from tradebot.ports.flow import FlowSource
-from tradebot.ports.stores import Events, Facts, Ledger
-from tradebot.ports.strategy import Strategy
+
+if TYPE_CHECKING:
+    from tradebot.ports.bars import Bars
+    from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
+    from tradebot.ports.flow import FlowSource
+    from tradebot.ports.stores import Events, Facts, Ledger
+    from tradebot.ports.strategy import Strategy
 
 Progress = Callable[[int, int], None]
 

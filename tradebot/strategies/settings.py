@@ -65,7 +65,14 @@ class StrategySettings(Frozen):
 
     def in_use(self) -> Mapping[str, Mapping[str, object]]:
         """Return the settings to pass to the factory of each strategy in use, the built-in one first."""
-        return {name: section.model_dump(exclude=set(CORE_KEYS)) for name, section in self.sections().items()}
+        return {
+            name: {
+                key: dict(value) if isinstance(value, Frozen) else value
+                for key, value in section
+                if key not in CORE_KEYS
+            }
+            for name, section in self.sections().items()
+        }
 
     def allotments(self) -> Mapping[str, Decimal]:
         """Return the share of the account's equity that each strategy in use trades with."""

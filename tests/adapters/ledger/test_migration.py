@@ -25,12 +25,12 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import rebuild, soundness
 from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.desk.halting import accept_causes, hidden_halts
+from tradebot.desk.halting import accept_causes
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 from tradebot.model.account import EquityPeak
 from tradebot.model.origin import Origin
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Override, TradingState
+from tradebot.model.trading import Override, TradingState, hidden_halts
 
 MAKE: dict[int, Callable[[Path], StateFolder]] = {2: version_2.make, 3: version_3.make}
 FILLS = [
@@ -217,7 +217,7 @@ def test_an_old_override_counts_on_and_an_old_halt_names_its_causes(older: Path)
         assert state.state is TradingState.REDUCE_ONLY
         assert state.causes == {Reason.DRAWDOWN_REACHED}
         assert [halt.causes for halt in books.halts()] == [frozenset(), frozenset(), {Reason.DRAWDOWN_REACHED}]
-        assert hidden_halts(books, state) == ()
+        assert hidden_halts(books.halts(), state) == ()
         words, accepted = accept_causes(books, state, "seen")
         assert accepted == Override(frozenset({Reason.DRAWDOWN_REACHED}), minutes(36))
         assert books.equity_peak() == EquityPeak(Decimal(0), Decimal(1_200_000))

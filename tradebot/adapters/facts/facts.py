@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradebot.adapters.facts import checked, history
 from tradebot.adapters.facts.history import KnownScores
@@ -26,9 +26,11 @@ from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Scored, SessionEnd, SymbolFacts
-from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.sectors import SOURCE_SECTORS
+
+if TYPE_CHECKING:
+    from tradebot.ports.stores import Events
 
 FACTS_KEPT = timedelta(days=20)
 DECISIONS_KEPT = timedelta(days=400)
@@ -56,7 +58,7 @@ class AnswerCounts(NamedTuple):
 class SqliteFacts:
     """The facts of a state folder. A missing or damaged file is replaced by an empty one, and an event says so."""
 
-    def __init__(self, folder: Path, events: Events, at: datetime) -> None:
+    def __init__(self, folder: Path, events: "Events", at: datetime) -> None:
         self._path = folder / FACTS
         self._events = events
         self._opened_at = at

@@ -1,8 +1,11 @@
 """Check the books before every pass, so that nothing is decided or sent based on damaged books."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import quarantine
@@ -10,7 +13,9 @@ from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.adapters.state.state_folder import REBUILD, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError
 from tradebot.model.event import EventKind
-from tradebot.ports.stores import Events
+
+if TYPE_CHECKING:
+    from tradebot.ports.stores import Events
 
 WHO = "integrity"
 

@@ -4,13 +4,18 @@ Giving way is a kill without the death. The pass unwinds, releases the lock, let
 the same call, as it would if it had been killed and typed again: what it promised is in the ledger.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradebot.adapters.state import lock
 from tradebot.errors import GaveWay
-from tradebot.ports.world import Call
+
+if TYPE_CHECKING:
+    from tradebot.ports.world import Call
 
 MOST_WAYS = 5
 """How often one pass gives way; after that it ends, and its record says why."""

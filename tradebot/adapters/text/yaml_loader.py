@@ -61,9 +61,22 @@ for _tag, _pattern, _first in (
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: Decimal(node.value))
 
 
-def load_yaml(path: Path) -> dict[str, object]:
-    """Return the file's mapping with exact decimals; raise ConfigurationError naming file, line and what to change."""
-    value = load_yaml_value(path)
+class _ShippedLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else _Loader):  # type: ignore[misc]
+    """Loads what we ship ten times as fast, and as the other loader does; a test compares what both make of it.
+
+    A person's file is left to the other one: libyaml puts up with more, and names mistakes in words we don't know.
+    """
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+    yaml_constructors = _Loader.yaml_constructors
+
+
+def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
+    """Return the file's mapping with exact decimals; raise ConfigurationError naming file, line and what to change.
+
+    `shipped` says that the file is one of our own, and valid.
+    """
+    value = load_yaml_value(path, shipped=shipped)
     if value is None:
         raise ConfigurationError(f"{path}: the file is empty", "write NAME: VALUE lines, or delete the file")
     if not isinstance(value, dict):
@@ -75,11 +88,11 @@ def load_yaml(path: Path) -> dict[str, object]:
     return value
 
 
-def load_yaml_value(path: Path) -> object:
+def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
     """Return the file's value with exact decimals; raise ConfigurationError naming file, line and what to change."""
     text = _read(path)
     try:
-        return deepcopy(_parsed(text))
+        return deepcopy(_parsed(text, _ShippedLoader if shipped else _Loader))
     except yaml.YAMLError as bad:
         problem, cure = problem_and_cure(bad)
         raise ConfigurationError(f"{path}: {problem}", cure) from None
@@ -89,9 +102,9 @@ def load_yaml_value(path: Path) -> object:
 
 
 @lru_cache(maxsize=8)
-def _parsed(text: str) -> object:
+def _parsed(text: str, loader: type[_Loader | _ShippedLoader]) -> object:
     """Parse a text once per process: the shipped files are long, and each start reads a person's file three times."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - the loader above is a stricter SafeLoader
+    return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders above are safe
 
 
 def _read(path: Path) -> str:
