@@ -284,11 +284,8 @@ class SqliteFacts:
 
         What each session's passes saw last of the account is kept for ever, without its candidates.
         """
-        facts, decisions = (time_text(now - kept) for kept in (FACTS_KEPT, DECISIONS_KEPT))
         with self._write():
-            self._database.execute("DELETE FROM facts WHERE known_at < ?", (facts,))
-            self._database.execute("DELETE FROM intakes WHERE at < ?", (facts,))
-            history.prune(self._database, decisions)
+            history.prune(self._database, *(time_text(now - kept) for kept in (FACTS_KEPT, DECISIONS_KEPT)))
         self._known = None
 
     def _known_of(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:

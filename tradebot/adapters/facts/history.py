@@ -113,11 +113,13 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     return [_session_end(date.fromisoformat(day), passes[seen], passes.get(marked)) for day, seen, marked in days]
 
 
-def prune(database: sqlite3.Connection, before: str) -> None:
-    """Delete passes before a time; those that saw the account last in their session only lose their candidates.
+def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
+    """Delete facts and passes before a time each; what saw the account last in its session only loses its candidates.
 
-    `before` is a time as canonical text. Call it in a transaction.
+    Times are canonical text. Call it in a transaction.
     """
+    database.execute("DELETE FROM facts WHERE known_at < ?", (facts_before,))
+    database.execute("DELETE FROM intakes WHERE at < ?", (facts_before,))
     days = database.execute(ENDS, (date.min.isoformat(), date.max.isoformat()))
     kept = json.dumps([sequence for _, *two in days for sequence in two])
     database.execute(FORGET_CANDIDATES, (kept, before))

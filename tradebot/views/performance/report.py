@@ -53,11 +53,6 @@ class Figure:
     note: str = ""
 
     @property
-    def is_known(self) -> bool:
-        """Return True if the figure has a value."""
-        return self.value is not None
-
-    @property
     def lacks(self) -> int:
         """Return how many observations are missing."""
         return max(self.needed - self.observations, 0)
