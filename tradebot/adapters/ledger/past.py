@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from decimal import Decimal
 from typing import Any
 
-from tradebot.adapters.ledger.bodies import names, owned_fill
+from tradebot.adapters.ledger.bodies import names, proven_fill
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.ledger.sums import as_written, combined
@@ -46,12 +46,12 @@ class Past:
 
     def fills(self) -> tuple[OwnedFill, ...]:
         """Return all fills and adjustments, oldest first, after comparing them with the seal over all of them."""
-        total, found = "", list[OwnedFill]()
+        sums, found = list[str](), list[OwnedFill]()
         for row_sum, *fill in self._checked("fills", FILLS):
-            total = combined(total, row_sum)
-            found.append(owned_fill(*fill))
+            sums.append(row_sum)
+            found.append(proven_fill(*fill))
         ((count, sealed),) = self._checked("fill_seals", SEAL)
-        if (len(found), total) != (count, sealed):
+        if (len(found), combined(*sums)) != (count, sealed):
             raise DamagedBooksError(
                 f"The ledger is damaged: it has {len(found)} fills, but not those written.", REBUILD
             )
@@ -94,16 +94,16 @@ class Past:
         """Return those of these intents that were ever promised, by client order id."""
         return {
             name: Asked(
-                client_order_id=name,
-                at=parse_time(at),
-                why=why,
-                protects=bool(protects),
-                decision_mid=_number(decision_mid),
-                send_mid=_number(send_mid),
-                send_mid_at=parse_time(send_mid_at) if send_mid_at else None,
+                name,
+                parse_time(at),
+                why,
+                bool(protects),
+                _number(decision_mid),
+                _number(send_mid),
+                parse_time(send_mid_at) if send_mid_at else None,
             )
             for name, at, why, protects, decision_mid, send_mid, send_mid_at in self._checked(
-                "intents", INTENTS, names(client_order_ids)
+                "intents", INTENTS, names(sorted(client_order_ids))
             )
         }
 

@@ -27,11 +27,10 @@ class MarketTime:
         times = [*self._opens[max(first - 1, 0) : last], end]
         if not first or any(later - earlier > LONGEST_GAP for earlier, later in pairwise(times)):
             return None
-        return self._until_s(end) - self._until_s(start)
+        return self._until_s(end, last) - self._until_s(start, first)
 
-    def _until_s(self, at: datetime) -> float:
-        """Return for how many seconds the market was open from the first session until then."""
-        place = bisect_right(self._opens, at)
+    def _until_s(self, at: datetime, place: int) -> float:
+        """Return for how many seconds the market was open until then, when `place` sessions had begun."""
         if not place:
             return 0.0
         session = self._sessions[place - 1]

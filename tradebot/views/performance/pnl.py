@@ -9,8 +9,9 @@ from enum import StrEnum
 from tradebot.model.candidate import Side
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Kept
-from tradebot.views.performance.day_ends import NOT_OURS, DayEnd, value_at
+from tradebot.views.performance.day_ends import DayEnd, value_at
 from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, Kind, Piece
 from tradebot.views.performance.reasons import rule_of, why_closed
 
