@@ -34,7 +34,7 @@ class Exposure(NamedTuple):
 
 
 def exposure(lots: Lots, path: Path, market: MarketTime) -> Exposure | None:
-    """Return the average exposure of ours along a path; None if there is no equity, no open time, or an unknown session."""
+    """Return our average exposure along a path; None if there is no equity, no open time, or an unknown session."""
     average = average_equity(path)
     if path.start is None or not path.steps or average is None:
         return None

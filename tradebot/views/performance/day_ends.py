@@ -110,7 +110,8 @@ class _Account:
 
     def _apply(self, owned: OwnedFill) -> Owner:
         owner = owned.strategy, owned.fill.symbol
-        after = apply_fill(self.open.pop(owner, None) or Position(*owner, (), _ZERO), owned.fill)
+        before = self.open.pop(owner) if owner in self.open else Position(*owner, (), _ZERO)
+        after = apply_fill(before, owned.fill)
         self.cash -= owned.fill.signed_quantity * owned.fill.price
         if after.lots:
             self.open[owner] = after

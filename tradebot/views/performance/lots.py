@@ -99,7 +99,9 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
         ended, left = _fold(of_one)
         closed += ended
         held += left
-    return Lots(tuple(sorted(closed, key=lambda lot: lot.closed_at)), tuple(sorted(held, key=lambda lot: lot.opened_at)))
+    return Lots(
+        tuple(sorted(closed, key=lambda lot: lot.closed_at)), tuple(sorted(held, key=lambda lot: lot.opened_at))
+    )
 
 
 def _fold(fills: Sequence[OwnedFill]) -> tuple[list[ClosedLot], list[OpenLot]]:

@@ -37,7 +37,8 @@ Place = tuple[str, str, int]
 """Where a trade is in the books: its strategy, its symbol, and how many trades of those there were before."""
 LETTERS = 7
 """How long the id of a trade is."""
-
+BYTES = 5
+"""How many bytes of a digest it takes: they have 8 letters."""
 
 _SOURCES = {
     Origin.ADOPTION: Source.ADOPTED,
@@ -66,7 +67,7 @@ class _Trip:
     def name(self) -> str:
         """Return the id of the trade: letters made from its first fill, which stays its first whatever follows."""
         digest = hashlib.sha256(self.first.entry_fill.encode()).digest()
-        return b32encode(digest[:LETTERS]).decode().lower()[:LETTERS]
+        return b32encode(digest[:BYTES]).decode().lower()[:LETTERS]
 
 
 def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Rows:
