@@ -4,6 +4,7 @@ The books are a real ledger and the ends of sessions a real store. What the gate
 depends on the bars that must be read, and `tradebot report` shows its progress.
 """
 
+import gc
 import json
 import statistics
 import tempfile
@@ -19,6 +20,7 @@ from benchmarks.support.figures import Figure, show
 from commands.report.screen import render
 from commands.shared.history import read_history
 from commands.shared.surface import console, jsonable
+from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
@@ -90,6 +92,8 @@ def timed(app: App) -> Iterator[tuple[str, float]]:
 def main() -> None:
     """Make the books, report them several times, and print the medians."""
     STATE.mkdir(exist_ok=True)
+    # As the command itself does.
+    gc.set_threshold(UNCOLLECTED)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
         folder = Path(place) / "state"
         make(folder)

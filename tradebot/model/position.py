@@ -161,7 +161,7 @@ def unreported_fill(
 
 def apply_fill(position: Position, fill: Fill) -> Position:
     """Return the position after one fill: it closes opposite lots first in, first out; the rest opens a new lot."""
-    lots = list(position.lots)
+    held, lots = position.lots, list(position.lots)
     left, realized = fill.signed_quantity, position.realized_pnl
     while left and lots and (lots[0].quantity > 0) != (left > 0):
         oldest = lots[0]
@@ -173,8 +173,21 @@ def apply_fill(position: Position, fill: Fill) -> Position:
             lots.pop(0)
     if left:
         lots.append(Lot(left, fill.price, fill.at))
-    entered_at = position.entered_at if _same_side(position.lots, lots) else fill.at
-    return replace(position, lots=tuple(lots), realized_pnl=realized, entered_at=entered_at if lots else None)
+    entered_at = position.entered_at if _same_side(held, lots) else fill.at
+    # Folds over many years' fills come here, and `replace` would take most of their time.
+    return Position(
+        position.strategy,
+        position.symbol,
+        tuple(lots),
+        realized,
+        entered_at if lots else None,
+        position.traded_at,
+        position.original_quantity,
+        position.entry_cost,
+        position.realized_before,
+        position.entered_by,
+        position.lost_at,
+    )
 
 
 def add(position: Position, owned: OwnedFill) -> Position:

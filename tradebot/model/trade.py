@@ -82,8 +82,11 @@ def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedF
 
 def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
     """Yield the fills of one position in the groups in which they have an effect: most have it alone."""
-    for _, group in groupby(fills, key=lambda owned: owned.about if owned.origin in _TOGETHER else id(owned)):
-        yield list(group)
+    for is_alone, run in groupby(fills, key=lambda owned: owned.origin not in _TOGETHER):
+        if is_alone:
+            yield from ([owned] for owned in run)
+        else:
+            yield from (list(group) for _, group in groupby(run, key=lambda owned: owned.about))
 
 
 class Rename(NamedTuple):
@@ -134,8 +137,7 @@ def _renamed(owned: OwnedFill, by: Rename) -> OwnedFill:
     return replace(owned, fill=replace(fill, symbol=by.new))
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
+class _Sums(NamedTuple):
     """What the fills of one trade add up to so far, unsigned and in today's shares."""
 
     entered: Decimal = _ZERO
@@ -166,7 +168,8 @@ def _of_position(fills: list[OwnedFill]) -> Iterator[Trade]:
                 sums = _Sums()
             opening = owned.fill.quantity - closing
             if opening:
-                sums = replace(sums, entered=sums.entered + opening, paid=sums.paid + opening * owned.fill.price)
+                entered, paid = sums.entered + opening, sums.paid + opening * owned.fill.price
+                sums = _Sums(entered, paid, *sums[2:])
     if position.quantity:
         yield _trade(position, sums, None)
 
@@ -196,7 +199,7 @@ def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], lis
 
 def _restated(sums: _Sums, ratio: Decimal) -> _Sums:
     entered, left = ((each * ratio).quantize(NINE_PLACES).normalize() + _ZERO for each in (sums.entered, sums.left))
-    return replace(sums, entered=entered, left=left)
+    return sums._replace(entered=entered, left=left)
 
 
 def _closing(held: Decimal, change: Decimal) -> Decimal:
@@ -206,12 +209,13 @@ def _closing(held: Decimal, change: Decimal) -> Decimal:
 
 def _closed(sums: _Sums, owned: OwnedFill, quantity: Decimal, realized: Decimal) -> _Sums:
     order = owned.fill.venue_order_id
-    return replace(
-        sums,
-        left=sums.left + quantity,
-        received=sums.received + quantity * owned.fill.price,
-        realized=sums.realized + realized,
-        orders=sums.orders if not order or order in sums.orders else (*sums.orders, order),
+    return _Sums(
+        sums.entered,
+        sums.paid,
+        sums.left + quantity,
+        sums.received + quantity * owned.fill.price,
+        sums.realized + realized,
+        sums.orders if not order or order in sums.orders else (*sums.orders, order),
     )
 
 

@@ -116,9 +116,11 @@ def summed(parts: Sequence[TotalSlippage]) -> TotalSlippage:
 
 def _total(against: str, found: Sequence[Slippage | None], oldest_quote_s: float | None = None) -> TotalSlippage:
     known = [one for one in found if one is not None]
+    if not known:
+        return TotalSlippage(against, None, 0, len(found), oldest_quote_s)
     usd = sum((one.usd for one in known), Decimal(0))
     value = sum((one.value_usd for one in known), Decimal(0))
-    return TotalSlippage(against, _of(usd, value) if known else None, len(known), len(found), oldest_quote_s)
+    return TotalSlippage(against, _of(usd, value), len(known), len(found), oldest_quote_s)
 
 
 def _of(usd: Decimal, value: Decimal) -> Slippage:

@@ -8,6 +8,7 @@ import pytest
 from tests.views.performance.played import past, sessions
 from tradebot.views.performance.activity import average_equity, exposure, traded_usd
 from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import Lots
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.returns import Path, path
 
@@ -19,7 +20,7 @@ def way(history: History, count: int) -> Path:
 def test_exposure_is_cost_over_open_time() -> None:
     # Each session of 6.5 hours holds 10,000 USD for 3 hours; the books were opened an hour before the first one.
     history = past(1, 20)
-    found = exposure(history.fills, way(history, 20), MarketTime(sessions(20)))
+    found = exposure(history.lots, way(history, 20), MarketTime(sessions(20)))
     average = average_equity(way(history, 20))
     assert found is not None
     assert average is not None
@@ -30,7 +31,7 @@ def test_exposure_is_cost_over_open_time() -> None:
 def test_a_position_that_is_held_counts_until_the_end_and_one_before_the_span_from_its_start() -> None:
     history = past(1, 20)
     held = History("1", "sandbox", history.opened_at, history.opening_cash, history.fills[:1], ends=history.ends)
-    found = exposure(held.fills, way(held, 20), MarketTime(sessions(20)))
+    found = exposure(held.lots, way(held, 20), MarketTime(sessions(20)))
     average = average_equity(way(held, 20))
     assert found is not None
     assert average is not None
@@ -39,8 +40,8 @@ def test_a_position_that_is_held_counts_until_the_end_and_one_before_the_span_fr
 
 def test_without_a_calendar_or_a_session_it_isn_t_known() -> None:
     history = past(1, 20)
-    assert exposure(history.fills, way(history, 20), MarketTime(())) is None
-    assert exposure((), Path(None, (), (), ()), MarketTime(sessions(20))) is None
+    assert exposure(history.lots, way(history, 20), MarketTime(())) is None
+    assert exposure(Lots((), ()), Path(None, (), (), ()), MarketTime(sessions(20))) is None
     assert average_equity(Path(None, (), (), ())) is None
 
 

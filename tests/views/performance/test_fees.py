@@ -14,7 +14,7 @@ from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.views.performance.fees import Allotted, AnyLot, allotted
-from tradebot.views.performance.lots import closed_lots, open_lots
+from tradebot.views.performance.lots import lots_of as folded
 
 D = Decimal
 
@@ -24,7 +24,8 @@ def fee(amount: str, at: datetime = NOW) -> CashMovement:
 
 
 def lots_of(fills: Sequence[OwnedFill]) -> list[AnyLot]:
-    return [*closed_lots(fills), *open_lots(fills)]
+    closed, held = folded(fills)
+    return [*closed, *held]
 
 
 @given(histories(), st.lists(st.tuples(st.integers(-1000, 1000), st.integers(-3, 9)), max_size=4))

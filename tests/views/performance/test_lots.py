@@ -18,7 +18,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trade import trades
-from tradebot.views.performance.lots import ClosedLot, OpenLot, closed_lots, open_lots
+from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of
 
 D = Decimal
 Trip = tuple[str, str, int]
@@ -42,9 +42,9 @@ def either(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> list[ClosedL
 def adds_up(fills: Sequence[OwnedFill], within: str = "0") -> None:
     """Assert that the pieces of each position are its trade, and what is held of it."""
     closed, held = defaultdict[Trip, list[ClosedLot]](list), defaultdict[Trip, list[OpenLot]](list)
-    for lot in closed_lots(fills):
+    for lot in lots_of(fills).closed:
         closed[lot.strategy, lot.symbol, lot.trip].append(lot)
-    for piece in open_lots(fills):
+    for piece in lots_of(fills).held:
         held[piece.strategy, piece.symbol, piece.trip].append(piece)
     trips = defaultdict[tuple[str, str], int](int)
     for trade in trades(fills):
@@ -64,17 +64,17 @@ def adds_up(fills: Sequence[OwnedFill], within: str = "0") -> None:
 def test_the_pieces_of_a_position_add_up_to_its_trade(fills: list[OwnedFill]) -> None:
     adds_up(fills)
     realized = sum((position.realized_pnl for position in Totals.of(fills).positions.values()), D(0))
-    assert sum((lot.gross_usd for lot in closed_lots(fills)), D(0)) == realized
-    assert all(lot.quantity > 0 for lot in either(closed_lots(fills), open_lots(fills)))
+    assert sum((lot.gross_usd for lot in lots_of(fills).closed), D(0)) == realized
+    assert all(lot.quantity > 0 for lot in either(*lots_of(fills)))
 
 
 @given(fills=hurried())
 def test_every_share_that_was_traded_is_in_the_pieces_of_its_fill_once(fills: list[OwnedFill]) -> None:
     used = defaultdict[str, Decimal](Decimal)
-    for lot in closed_lots(fills):
+    for lot in lots_of(fills).closed:
         used[lot.entry_fill] += lot.quantity
         used[lot.exit_fill] += lot.quantity
-    for piece in open_lots(fills):
+    for piece in lots_of(fills).held:
         used[piece.entry_fill] += piece.quantity
     assert used == {owned.fill.activity_id: owned.fill.quantity for owned in fills}
 
@@ -86,19 +86,19 @@ def test_the_oldest_shares_are_closed_first() -> None:
         fill(3, side=Side.SELL, quantity="12", price="110"),
         replace(fill(4), strategy=FOREIGN),
     ]
-    first, second = closed_lots(fills)
+    first, second = lots_of(fills).closed
     assert (first.quantity, first.entry_price, first.entry_fill, first.gross_usd) == (D(10), D(100), "fill-1", D(100))
     assert (second.quantity, second.entry_price, second.entry_order) == (D(2), D(103), "venue-2")
     assert (second.opened_at, second.closed_at) == (fills[1].fill.at, fills[2].fill.at)
     assert (second.exit_price, second.exit_fill, second.exit_order) == (D(110), "fill-3", "venue-3")
     assert (second.origin, second.sold_usd, second.sold_at) == (Origin.VENUE, D(220), fills[2].fill.at)
-    (left,) = open_lots(fills)
+    (left,) = lots_of(fills).held
     assert (left.quantity, left.entry_fill, left.cost_usd, left.trade) == (D(3), "fill-2", D(309), first.trade)
 
 
 def test_a_fill_that_changes_sides_closes_one_position_and_opens_the_next() -> None:
     fills = [fill(1, side=Side.SELL), fill(2, quantity="15", price="90")]
-    (short,), (long,) = closed_lots(fills), open_lots(fills)
+    (short,), (long,) = lots_of(fills)
     assert (short.side, short.gross_usd, short.trip) == (Side.SELL, D(100), 0)
     assert (short.sold_usd, short.sold_at) == (D(1000), fills[0].fill.at)
     assert (long.side, long.quantity, long.trip, long.opened_at) == (Side.BUY, D(5), 1, fills[1].fill.at)
@@ -112,8 +112,8 @@ def test_a_split_restates_each_piece_and_realizes_nothing(side: int) -> None:
     assert happens(scene, activity("SPLIT", quantity=str(11 * side)), averages={"AAPL": "50.68"}).findings == ()
     fills = scene.ledger.fills()
     adds_up(fills, within="1e-9")
-    assert [(lot.quantity, lot.exit_order) for lot in closed_lots(fills)] == [(D(4), "venue-out")]
-    found = [(lot.quantity, lot.entry_price, lot.entry_fill, lot.opened_at) for lot in open_lots(fills)]
+    assert [(lot.quantity, lot.exit_order) for lot in lots_of(fills).closed] == [(D(4), "venue-out")]
+    found = [(lot.quantity, lot.entry_price, lot.entry_fill, lot.opened_at) for lot in lots_of(fills).held]
     assert found == [(D(12), D(50), "fill-1", ago(300)), (D(10), D("51.5"), "fill-2", ago(300))]
 
 
@@ -121,7 +121,7 @@ def test_a_split_that_leaves_fractions_mixes_no_pieces_up() -> None:
     scene = holding("10")
     buy(scene, 2, "5", "103")
     assert happens(scene, activity("SPLIT", quantity="-10"), averages={"AAPL": "303"}).findings == ()
-    found = [(lot.quantity, lot.entry_fill) for lot in open_lots(scene.ledger.fills())]
+    found = [(lot.quantity, lot.entry_fill) for lot in lots_of(scene.ledger.fills()).held]
     assert found == [(D("3.333333333"), "fill-1"), (D("1.666666667"), "fill-2")]
 
 
@@ -130,7 +130,7 @@ def test_a_fraction_that_a_split_left_is_a_piece_closed_by_the_broker() -> None:
     rows = (activity("SPLIT", quantity="-3"), activity("SPLIT", net="95", number=2))
     happens(scene, *rows, averages={"AAPL": "200"})
     adds_up(scene.ledger.fills())
-    (lot,) = closed_lots(scene.ledger.fills())
+    (lot,) = lots_of(scene.ledger.fills()).closed
     assert (lot.quantity, lot.entry_price, lot.exit_price) == (D("0.5"), D(200), D(190))
     assert (lot.opened_at, lot.entry_fill, lot.origin, lot.exit_order) == (ago(300), "fill-1", Origin.ACTIVITY, "")
 
@@ -146,5 +146,5 @@ def test_a_renamed_piece_is_one_with_the_fill_that_bought_it() -> None:
     )
     fills = scene.ledger.fills()
     adds_up(fills)
-    assert {lot.symbol for lot in either(closed_lots(fills), open_lots(fills))} == {"PEAR"}
-    assert [(lot.quantity, lot.entry_fill) for lot in open_lots(fills)] == [(D(4), "fill-1"), (D(5), "fill-2")]
+    assert {lot.symbol for lot in either(*lots_of(fills))} == {"PEAR"}
+    assert [(lot.quantity, lot.entry_fill) for lot in lots_of(fills).held] == [(D(4), "fill-1"), (D(5), "fill-2")]

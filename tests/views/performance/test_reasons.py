@@ -11,7 +11,7 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
 from tradebot.views.performance.history import Sent
-from tradebot.views.performance.lots import closed_lots
+from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.reasons import exit_reason, rule_of, why_closed
 
 LIMIT, STOP = order(PAIR), order(PAIR, **LEG)
@@ -37,7 +37,7 @@ def test_the_nearest_intent_says_why(closed_by: Order, behind: list[Intent], rea
 
 
 def test_a_piece_was_closed_for_the_reason_of_its_order() -> None:
-    (lot,) = closed_lots([fill(1), fill(2, side=Side.SELL)])
+    (lot,) = lots_of([fill(1), fill(2, side=Side.SELL)]).closed
     assert why_closed(lot, {"venue-2": Sent(order(EXIT), (CLOSE,))}) == CLOSE.why
     assert why_closed(lot, {"venue-2": Sent(order(EXIT))}) == why_closed(lot, {}) == "unknown"
 
@@ -46,7 +46,7 @@ def test_a_piece_was_closed_for_the_reason_of_its_order() -> None:
 def test_what_no_order_closed_names_what_did(origin: Origin, reason: str) -> None:
     sale = fill(2, side=Side.SELL)
     gone = replace(sale, fill=replace(sale.fill, venue_order_id=""), origin=origin, about="it")
-    (lot,) = closed_lots([fill(1), gone])
+    (lot,) = lots_of([fill(1), gone]).closed
     assert why_closed(lot, {}) == reason
     assert rule_of(reason) == reason
 

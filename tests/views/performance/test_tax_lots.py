@@ -12,7 +12,7 @@ from tests.model.test_trade import histories
 from tests.views.performance.taxed import past, rows, traded
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.views.performance.account_trades import account_trades
-from tradebot.views.performance.lots import closed_lots
+from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.tax import sales_of
 from tradebot.views.performance.tax_lots import Method, TaxLot, in_order, is_long_term, take
 
@@ -106,7 +106,7 @@ def test_with_one_strategy_the_account_sells_the_lots_that_the_strategy_sold(fil
         for s in sales_of(account_trades(past(one)), (), Method.FIFO).sales
         if s.lot.opening
     ]
-    theirs = [(lot.entry_fill, lot.exit_fill, Fraction(lot.quantity)) for lot in closed_lots(one)]
+    theirs = [(lot.entry_fill, lot.exit_fill, Fraction(lot.quantity)) for lot in lots_of(one).closed]
     assert merged(ours) == merged(theirs)
 
 

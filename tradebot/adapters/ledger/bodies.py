@@ -1,19 +1,26 @@
 """Dataclasses that the ledger stores as JSON text, and names that a query is given as such a text."""
 
 import json
+import sys
 from collections.abc import Collection
 from dataclasses import replace
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from tradebot.adapters.state.state_folder import REBUILD
+from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
 from tradebot.errors import DamagedBooksError
+from tradebot.model.candidate import Side
+from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 
 T = TypeVar("T")
 CACHED_VALUES = 5_000
+_SIDES, _ORIGINS = {side.value: side for side in Side}, {origin.value: origin for origin in Origin}
+_number = lru_cache(maxsize=1_000)(Decimal)
 
 
 def decoded(kind: type[T], text: str) -> T:
@@ -41,6 +48,33 @@ def owned_fill(body: str, origin: str, about: str) -> OwnedFill:
     owned = stored(OwnedFill, body)
     same = (owned.origin, owned.about) == (origin, about)
     return owned if same else replace(owned, origin=Origin(origin), about=about)
+
+
+def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
+    """Return a fill from a text that its row's sum proves as written, in a third of the time of `owned_fill`.
+
+    A sum leaves nothing to check but the form, which an earlier version may have written otherwise.
+    """
+    try:
+        raw = json.loads(body)
+        fill = raw["fill"]
+        return OwnedFill(
+            sys.intern(raw["strategy"]),
+            Fill(
+                fill["activity_id"],
+                fill["venue_order_id"],
+                sys.intern(fill["symbol"]),
+                _SIDES[fill["side"]],
+                _number(fill["quantity"]),
+                _number(fill["price"]),
+                parse_time(fill["at"]),
+            ),
+            _ORIGINS[origin],
+            about,
+        )
+    except (ValueError, KeyError, TypeError, ArithmeticError):
+        # The codec finds out what is wrong, and names it.
+        return owned_fill(body, origin, about)
 
 
 def names(found: Collection[str]) -> str:

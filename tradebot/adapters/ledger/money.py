@@ -308,8 +308,8 @@ def _kept(
         stop_loss_fraction=_number(stop),
         profit_target_fraction=_number(target),
         entry_score=score,
-        components=tuple(decode(Component, one) for one in json.loads(components or "[]")),
-        targets=tuple(decode(ScaleOutLevel, one) for one in json.loads(targets or "[]")),
+        components=tuple(decode(Component, one) for one in json.loads(components)) if components else (),
+        targets=tuple(decode(ScaleOutLevel, one) for one in json.loads(targets)) if targets else (),
     )
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.views.performance.lots import lots_of
+from tradebot.views.performance.history import NOT_OURS
+from tradebot.views.performance.lots import Lots
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.returns import Path
 
@@ -32,8 +33,8 @@ class Exposure(NamedTuple):
     net: float
 
 
-def exposure(fills: Sequence[OwnedFill], path: Path, market: MarketTime) -> Exposure | None:
-    """Return the average exposure along a path; None if there is no equity, no open time, or an unknown session."""
+def exposure(lots: Lots, path: Path, market: MarketTime) -> Exposure | None:
+    """Return our average exposure along a path; None if there is no equity, no open time, or an unknown session."""
     average = average_equity(path)
     if path.start is None or not path.steps or average is None:
         return None
@@ -42,7 +43,7 @@ def exposure(fills: Sequence[OwnedFill], path: Path, market: MarketTime) -> Expo
     if not whole:
         return None
     gross = net = 0.0
-    for piece in _pieces(fills, end):
+    for piece in _pieces(lots, end):
         first, last = max(piece.start, start), min(piece.end, end)
         weighted = piece.cost_usd * (market.between_s(first, last) or 0.0) if first < last else 0.0
         gross, net = gross + abs(weighted), net + weighted
@@ -56,12 +57,13 @@ def average_equity(path: Path) -> float | None:
     return average if average > 0 else None
 
 
-def _pieces(fills: Sequence[OwnedFill], end: datetime) -> Iterator[Held]:
-    closed, held = lots_of(fills)
-    for lot in closed:
-        yield Held(float(lot.quantity * lot.entry_price) * lot.side.sign, lot.opened_at, lot.closed_at)
-    for piece in held:
-        yield Held(float(piece.cost_usd) * piece.side.sign, piece.opened_at, end)
+def _pieces(lots: Lots, end: datetime) -> Iterator[Held]:
+    for lot in lots.closed:
+        if lot.strategy != NOT_OURS:
+            yield Held(float(lot.quantity * lot.entry_price) * lot.side.sign, lot.opened_at, lot.closed_at)
+    for piece in lots.held:
+        if piece.strategy != NOT_OURS:
+            yield Held(float(piece.cost_usd) * piece.side.sign, piece.opened_at, end)
 
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:

@@ -1,18 +1,15 @@
 """The account at the end of each day: its cash, what it held, and what that had gained by then."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
 from tradebot.model.candidate import Side
 from tradebot.model.kind import NEW_YORK
-from tradebot.model.position import FOREIGN, Key, OwnedFill, Position, apply_fill
-from tradebot.model.trade import by_position
+from tradebot.model.position import Key, OwnedFill, Position, apply_fill
 from tradebot.views.performance.history import History
 
-NOT_OURS = "not the bot's"
-"""The owner of what other people, or other programs, trade in the account."""
 _ZERO = Decimal(0)
 
 Owner = tuple[str, str]
@@ -50,18 +47,13 @@ def day_of(at: datetime) -> date:
     return at.astimezone(NEW_YORK).date()
 
 
-def of_all_owners(fills: Sequence[OwnedFill]) -> tuple[OwnedFill, ...]:
-    """Return the fills with those of others under the name `NOT_OURS`, so that they are counted like any strategy's."""
-    return tuple(replace(owned, strategy=NOT_OURS) if owned.strategy == FOREIGN else owned for owned in fills)
-
-
 def day_ends(history: History) -> tuple[DayEnd, ...]:
     """Return the end of each day on which something was traded, paid or seen, oldest first.
 
     A position is valued at the last price that was seen in the day's session. A renamed position is counted under its
     last symbol.
     """
-    fills = _in_turn(history)
+    fills = history.in_turn
     account = _Account(history.opening_cash, _names(history, fills))
     seen = {end.session: end.marks for end in history.ends}
     on_day = dict[date, list[OwnedFill]]()
@@ -76,7 +68,7 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
 
 def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
     """Return the account at a moment; a symbol without a price counts at its cost."""
-    fills = [owned for owned in _in_turn(history) if owned.fill.at <= moment]
+    fills = [owned for owned in history.in_turn if owned.fill.at <= moment]
     account = _Account(history.opening_cash, _names(history, fills))
     paid = sum((one.amount_usd for one in history.cash if one.at <= moment), _ZERO)
     return account.end(day_of(moment), fills, paid, marks)
@@ -84,7 +76,7 @@ def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -
 
 def former_names(history: History) -> Mapping[Owner, Sequence[str]]:
     """Return the symbols that each renamed position had before its last one, the newest first."""
-    return _names(history, _in_turn(history))
+    return _names(history, history.in_turn)
 
 
 def _names(history: History, fills: Iterable[OwnedFill]) -> Mapping[Owner, Sequence[str]]:
@@ -94,12 +86,6 @@ def _names(history: History, fills: Iterable[OwnedFill]) -> Mapping[Owner, Seque
         if before != owner[1]:
             names.setdefault(owner, {})[before] = None
     return {owner: tuple(reversed(before)) for owner, before in names.items()}
-
-
-def _in_turn(history: History) -> Sequence[OwnedFill]:
-    """Return the fills of all owners, oldest first, under the last symbols of their positions."""
-    fills = [owned for of_one in by_position(of_all_owners(history.fills)).values() for owned in of_one]
-    return sorted(fills, key=lambda owned: owned.fill.at)
 
 
 @dataclass(slots=True)
@@ -124,7 +110,8 @@ class _Account:
 
     def _apply(self, owned: OwnedFill) -> Owner:
         owner = owned.strategy, owned.fill.symbol
-        after = apply_fill(self.open.pop(owner, Position(*owner, (), _ZERO)), owned.fill)
+        before = self.open.pop(owner) if owner in self.open else Position(*owner, (), _ZERO)
+        after = apply_fill(before, owned.fill)
         self.cash -= owned.fill.signed_quantity * owned.fill.price
         if after.lots:
             self.open[owner] = after

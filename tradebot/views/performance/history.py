@@ -1,16 +1,22 @@
 """An account's past: everything that performance is computed from, read once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from tradebot.model.cash import CashMovement
 from tradebot.model.filled import IntentFacts, OrderFacts
-from tradebot.model.position import Kept, Key, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.rested_stop import RestedStop
+from tradebot.model.trade import by_position
 from tradebot.model.trade_note import TradeNote
+from tradebot.views.performance.lots import Lots, lots_of
+
+NOT_OURS = "not the bot's"
+"""The owner of what other people, or other programs, trade in the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +52,19 @@ class History:
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
     stops: tuple[RestedStop, ...] = ()
+
+    @cached_property
+    def lots(self) -> Lots:
+        """Return the pieces of all positions, folded once; those of others are under the name `NOT_OURS`."""
+        return lots_of(self._of_all_owners)
+
+    @cached_property
+    def in_turn(self) -> Sequence[OwnedFill]:
+        """Return the fills of all owners, oldest first, under the last symbols of their positions."""
+        fills = [owned for of_one in by_position(self._of_all_owners).values() for owned in of_one]
+        return sorted(fills, key=lambda owned: owned.fill.at)
+
+    @cached_property
+    def _of_all_owners(self) -> tuple[OwnedFill, ...]:
+        """Return the fills with those of others as if they were a strategy's, so that they are counted like these."""
+        return tuple(replace(one, strategy=NOT_OURS) if one.strategy == FOREIGN else one for one in self.fills)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
@@ -80,41 +81,42 @@ class ClosedLot:
         return self.closed_at if self.side is Side.BUY else self.opened_at
 
 
-def closed_lots(fills: Iterable[OwnedFill]) -> tuple[ClosedLot, ...]:
-    """Return each piece of our positions as it was closed, first in, first out within its strategy; the oldest first.
+class Lots(NamedTuple):
+    """The pieces of positions that were closed, and those that are still held, each the oldest first."""
+
+    closed: tuple[ClosedLot, ...]
+    held: tuple[OpenLot, ...]
+
+
+def lots_of(fills: Iterable[OwnedFill]) -> Lots:
+    """Return each piece of our positions as it was closed, first in, first out within its strategy, and what is held.
 
     The fills must be in the order of the books, and begin where each of these positions was flat. The gross of the
-    pieces of one position is its `Trade.realized_before_fees_usd`.
+    closed pieces of one position is its `Trade.realized_before_fees_usd`.
     """
-    return lots_of(fills)[0]
-
-
-def open_lots(fills: Iterable[OwnedFill]) -> tuple[OpenLot, ...]:
-    """Return each piece of our positions that is still held, the oldest first; see `closed_lots`."""
-    return lots_of(fills)[1]
-
-
-def lots_of(fills: Iterable[OwnedFill]) -> tuple[tuple[ClosedLot, ...], tuple[OpenLot, ...]]:
-    """Return the pieces that were closed and those that are held, see `closed_lots` and `open_lots`."""
     closed, held = list[ClosedLot](), list[OpenLot]()
     for of_one in by_position(fills).values():
         ended, left = _fold(of_one)
         closed += ended
         held += left
-    return tuple(sorted(closed, key=lambda lot: lot.closed_at)), tuple(sorted(held, key=lambda lot: lot.opened_at))
+    return Lots(
+        tuple(sorted(closed, key=lambda lot: lot.closed_at)), tuple(sorted(held, key=lambda lot: lot.opened_at))
+    )
 
 
 def _fold(fills: Sequence[OwnedFill]) -> tuple[list[ClosedLot], list[OpenLot]]:
     """Return the closed and the open pieces of one strategy in one symbol."""
     closed, lots, trips = list[ClosedLot](), list[OpenLot](), 0
     for group in together(fills):
-        restating, traded = divided(_held(lots), group)
+        # A fill alone never restates.
+        restating, traded = divided(_held(lots), group) if len(group) > 1 else ([], group)
         if restating:
             lots = _restated(lots, restating)
         for owned in traded:
             gone, lots = _after(lots, owned, trips)
             closed += [_closed(lot, owned) for lot in gone]
-            trips = max(trips, *(lot.trip + 1 for lot in lots), 0)
+            # All that is held at one time is of one trip.
+            trips = max(trips, lots[0].trip + 1) if lots else trips
     return closed, lots
 
 
@@ -150,39 +152,39 @@ def _taken(lots: Sequence[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], l
 def _opened(owned: OwnedFill, quantity: Decimal, trade: Key, trip: int) -> OpenLot:
     fill = owned.fill
     return OpenLot(
-        strategy=owned.strategy,
-        symbol=fill.symbol,
-        side=fill.side,
-        quantity=quantity,
-        opened_at=fill.at,
-        entry_price=fill.price,
-        entry_fill=fill.activity_id,
-        entry_order=fill.venue_order_id,
-        entry_origin=owned.origin,
-        trade=trade,
-        trip=trip,
+        owned.strategy,
+        fill.symbol,
+        fill.side,
+        quantity,
+        fill.at,
+        fill.price,
+        fill.activity_id,
+        fill.venue_order_id,
+        owned.origin,
+        trade,
+        trip,
     )
 
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
     fill = owned.fill
     return ClosedLot(
-        strategy=lot.strategy,
-        symbol=lot.symbol,
-        side=lot.side,
-        quantity=lot.quantity,
-        opened_at=lot.opened_at,
-        entry_price=lot.entry_price,
-        entry_fill=lot.entry_fill,
-        entry_order=lot.entry_order,
-        entry_origin=lot.entry_origin,
-        trade=lot.trade,
-        trip=lot.trip,
-        closed_at=fill.at,
-        exit_price=fill.price,
-        exit_fill=fill.activity_id,
-        exit_order=fill.venue_order_id,
-        origin=owned.origin,
+        lot.strategy,
+        lot.symbol,
+        lot.side,
+        lot.quantity,
+        lot.opened_at,
+        lot.entry_price,
+        lot.entry_fill,
+        lot.entry_order,
+        lot.entry_origin,
+        lot.trade,
+        lot.trip,
+        fill.at,
+        fill.price,
+        fill.activity_id,
+        fill.venue_order_id,
+        owned.origin,
     )
 
 

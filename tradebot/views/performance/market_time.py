@@ -24,14 +24,15 @@ class MarketTime:
     def between_s(self, start: datetime, end: datetime) -> float | None:
         """Return for how many seconds the market was open between two moments; None if a session isn't known."""
         first, last = bisect_right(self._opens, start), bisect_right(self._opens, end)
+        if first == last and first and end - self._opens[first - 1] <= LONGEST_GAP:
+            return self._until_s(end, last) - self._until_s(start, first)
         times = [*self._opens[max(first - 1, 0) : last], end]
         if not first or any(later - earlier > LONGEST_GAP for earlier, later in pairwise(times)):
             return None
-        return self._until_s(end) - self._until_s(start)
+        return self._until_s(end, last) - self._until_s(start, first)
 
-    def _until_s(self, at: datetime) -> float:
-        """Return for how many seconds the market was open from the first session until then."""
-        place = bisect_right(self._opens, at)
+    def _until_s(self, at: datetime, place: int) -> float:
+        """Return for how many seconds the market was open until then, when `place` sessions had begun."""
         if not place:
             return 0.0
         session = self._sessions[place - 1]

@@ -10,18 +10,10 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import Key
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.day_ends import (
-    NOT_OURS,
-    DayEnd,
-    Gain,
-    day_ends,
-    day_of,
-    former_names,
-    of_all_owners,
-)
+from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends, day_of, former_names
 from tradebot.views.performance.fees import AnyLot, allotted
-from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of
+from tradebot.views.performance.history import NOT_OURS, History
+from tradebot.views.performance.lots import ClosedLot, OpenLot
 
 ACCOUNT = "account"
 """Where profit belongs that no position made: interest, and fees and dividends that no position explains."""
@@ -78,8 +70,7 @@ class Breakdown:
 
 def breakdown(history: History) -> Breakdown:
     """Take an account's profit apart."""
-    ends, fills = day_ends(history), of_all_owners(history.fills)
-    closed, held = lots_of(fills)
+    ends, (closed, held) = day_ends(history), history.lots
     kinds = [(one, cash_kind(one)) for one in history.cash]
     fees = [one for one, kind in kinds if kind is CashKind.FEE]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]

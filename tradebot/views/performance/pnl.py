@@ -9,8 +9,9 @@ from enum import StrEnum
 from tradebot.model.candidate import Side
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Kept
-from tradebot.views.performance.day_ends import NOT_OURS, DayEnd, value_at
+from tradebot.views.performance.day_ends import DayEnd, value_at
 from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, Kind, Piece
 from tradebot.views.performance.reasons import rule_of, why_closed
 
@@ -125,7 +126,7 @@ ALL = Choice()
 def pnl(known: Breakdown, by: Cut, choice: Choice = ALL, *, compares: bool = True) -> Pnl:
     """Return the profit and loss that is asked for, in rows; `compares` says whether with the broker's last equity."""
     ends = [end for end in known.ends if choice.days.includes(end.day)]
-    chosen = [piece for piece in known.pieces if choice.has(piece)]
+    chosen = known.pieces if choice == ALL else [piece for piece in known.pieces if choice.has(piece)]
     profit, name_of = [piece for piece in chosen if piece.kind is not Kind.TRANSFERS], _Namer(known).of(by)
     rows = {name: list[Piece]() for name in map(_day_names(by), ends)} if by in IN_TIME and choice.whole else {}
     for piece in profit:

@@ -69,7 +69,7 @@ def account_report(of: Material) -> AccountReport:
     known, choice = breakdown(of.history), pnl.Choice(of.days, of.strategy, of.symbol)
     trades = tuple(map(report_trade, trips))
     way = path(of.history, transfers(of.history), of.sessions, of.days)
-    exposed = exposure(of.history.fills, way, market)
+    exposed = exposure(of.history.lots, way, market)
     rates = Rates(of.cash_yearly, exposed.gross if exposed else None)
     rows = frame(way, of.benchmark, rates) if way.steps else None
     curve = points(way, rows) if rows is not None else ()

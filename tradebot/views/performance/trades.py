@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind
@@ -16,10 +15,9 @@ from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.trade import Trade, trades
 from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.day_ends import of_all_owners
 from tradebot.views.performance.fees import allotted
 from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of
+from tradebot.views.performance.lots import ClosedLot, OpenLot
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.reasons import why_closed
 from tradebot.views.performance.risk import (
@@ -39,7 +37,8 @@ Place = tuple[str, str, int]
 """Where a trade is in the books: its strategy, its symbol, and how many trades of those there were before."""
 LETTERS = 7
 """How long the id of a trade is."""
-
+BYTES = 5
+"""How many bytes of a digest it takes: they have 8 letters."""
 
 _SOURCES = {
     Origin.ADOPTION: Source.ADOPTED,
@@ -56,22 +55,19 @@ class _Trip:
 
     closed: list[tuple[ClosedLot, Decimal]] = field(default_factory=list)
     held: list[tuple[OpenLot, Decimal]] = field(default_factory=list)
+    lots: list[ClosedLot | OpenLot] = field(default_factory=list)
     names: dict[str, None] = field(default_factory=dict)
 
-    @cached_property
-    def lots(self) -> list[ClosedLot | OpenLot]:
-        return [*(lot for lot, _ in self.closed), *(lot for lot, _ in self.held)]
-
-    @cached_property
+    @property
     def first(self) -> ClosedLot | OpenLot:
         """Return the piece that was bought first."""
-        return min(self.lots, key=lambda lot: lot.opened_at)
+        return min(self.lots, key=lambda lot: lot.opened_at) if len(self.lots) > 1 else self.lots[0]
 
-    @cached_property
+    @property
     def name(self) -> str:
         """Return the id of the trade: letters made from its first fill, which stays its first whatever follows."""
         digest = hashlib.sha256(self.first.entry_fill.encode()).digest()
-        return b32encode(digest[:LETTERS]).decode().lower()[:LETTERS]
+        return b32encode(digest[:BYTES]).decode().lower()[:LETTERS]
 
 
 def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Rows:
@@ -93,14 +89,18 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
     """Return the pieces of each trade; what others sold takes its share of the fees, too."""
-    closed, held = lots_of(of_all_owners(history.fills))
+    closed, held = history.lots
     charged = (movement for movement in history.cash if cash_kind(movement) is CashKind.FEE)
     of_lots = allotted(charged, (*closed, *held)).of_lots
     found = defaultdict[Place, _Trip](_Trip)
     for lot, fees in zip(closed, of_lots, strict=False):
-        found[lot.strategy, lot.symbol, lot.trip].closed.append((lot, fees))
+        trip = found[lot.strategy, lot.symbol, lot.trip]
+        trip.closed.append((lot, fees))
+        trip.lots.append(lot)
     for piece, fees in zip(held, of_lots[len(closed) :], strict=True):
-        found[piece.strategy, piece.symbol, piece.trip].held.append((piece, fees))
+        trip = found[piece.strategy, piece.symbol, piece.trip]
+        trip.held.append((piece, fees))
+        trip.lots.append(piece)
     return found
 
 
@@ -234,7 +234,7 @@ class _Rows:
         own = sent.intents[0] if sent and sent.intents else None
         if sent is None or own is None or own.protects or own.client_order_id != sent.order.client_order_id:
             return None
-        return of_order(replace(fill, quantity=part), sent.order, own)
+        return of_order(fill if part == fill.quantity else replace(fill, quantity=part), sent.order, own)
 
     def _closed(self, trade_id: str, lot: ClosedLot, fees: Decimal) -> LotRow:
         return replace(

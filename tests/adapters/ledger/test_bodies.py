@@ -1,0 +1,36 @@
+"""Fills from the texts of their rows."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import NOW
+from tradebot.adapters.ledger.bodies import owned_fill, proven_fill
+from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.codec import encode
+from tradebot.errors import DamagedBooksError
+from tradebot.model.candidate import Side
+from tradebot.model.order import Fill
+from tradebot.model.origin import Origin
+from tradebot.model.position import OwnedFill
+
+BOUGHT = Fill("a-1", "v-1", "AAPL", Side.BUY, Decimal("0.125"), Decimal("101.5"), NOW)
+FILLS = [
+    OwnedFill("swing", BOUGHT),
+    OwnedFill("", replace(BOUGHT, side=Side.SELL, venue_order_id=""), Origin.ACTIVITY, "20261102:AAPL"),
+]
+
+
+@pytest.mark.parametrize("owned", FILLS)
+def test_a_proven_text_says_what_the_codec_reads(owned: OwnedFill) -> None:
+    text = json_text(encode(owned))
+    assert proven_fill(text, owned.origin, owned.about) == owned_fill(text, owned.origin, owned.about) == owned
+    # The columns count: the texts of earlier versions say nothing of an origin.
+    assert proven_fill(text, Origin.PLAN, "by hand") == replace(owned, origin=Origin.PLAN, about="by hand")
+
+
+@pytest.mark.parametrize("change", [('"symbol"', '"sign"'), ('"0.125"', '"many"'), ('"buy"', '"hold"'), ("{", "[")])
+def test_a_text_that_is_no_fill_is_refused(change: tuple[str, str]) -> None:
+    with pytest.raises(DamagedBooksError, match="can't be read"):
+        proven_fill(json_text(encode(FILLS[0])).replace(*change), Origin.VENUE, "")
