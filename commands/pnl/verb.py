@@ -97,7 +97,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show what the account earned, by day, strategy, exit reason and more.
+        """Show what the account earned, by day, strategy or reason.
 
         Profit is what was realized, the change of what is held, fees, dividends, interest, and what else moved cash.
         The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the

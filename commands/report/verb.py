@@ -82,7 +82,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Report what the account earned, and how much of that could be chance.
+        """Report what the account earned and how much may be chance.
 
         Shows the curve beside SPY and cash, returns and ratios with 95% intervals, months, drawdowns, trades, and what
         the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report

@@ -126,7 +126,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show each trade from its entry to its end: why it was closed and what it earned.
+        """Show each trade, why it was closed and what it earned.
 
         A trade is a position from its first fill to its last, and it belongs to the day of its last exit. With --csv
         and --json, it has all columns: the entry's score and components, excursions, and slippage at decision, sending

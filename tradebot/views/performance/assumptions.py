@@ -11,7 +11,9 @@ from tradebot.views.performance.fees import ASSUMPTION
 from tradebot.views.performance.report import Block, Figure
 from tradebot.views.performance.returns import Path
 
-NAMES = {"CAGR", "Sharpe ratio", "PSR", "MinTRL", "Sortino ratio", "Calmar ratio"}
+NAMES = {"CAGR", "Sharpe ratio", "Sortino ratio", "Calmar ratio"}
+SHORT = {"psr": "PSR", "min_track_record": "MinTRL"}
+"""How figures with longer labels are called within a sentence."""
 NAMED = 5
 """So many missing sessions are named; of more, only the number and the first ones."""
 
@@ -98,7 +100,7 @@ def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)
         by_need = groupby(rows, key=lambda each: each.needed)
-        needs = [f"{needed:,} for {_and([_within(each.label) for each in some])}" for needed, some in by_need]
+        needs = [f"{needed:,} for {_and([_within(each) for each in some])}" for needed, some in by_need]
         most = max(each.observations for each in rows)
         known = f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
         yield f"{known}; it takes {', '.join(needs)}."
@@ -108,7 +110,7 @@ def _and(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _within(label: str) -> str:
-    """Return a label as it stands within a sentence, without what explains it."""
-    name = label.partition(",")[0].partition(" at ")[0]
-    return name if name in NAMES else name[0].lower() + name[1:]
+def _within(figure: Figure) -> str:
+    """Return a figure's label as it stands within a sentence, without what explains it."""
+    label = SHORT.get(figure.name, figure.label)
+    return label if figure.name in SHORT or label in NAMES else label[0].lower() + label[1:]
