@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.adapters.state.switch import newer_halt
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
@@ -82,7 +82,7 @@ class Passes:
         """
         before = self.trading_state()
         if over is not None and before != over:
-            raise OperatorError("A newer halt came.", "tradebot status", code=ExitCode.REFUSED)
+            raise newer_halt()
         flattens = state is TradingState.REDUCE_ONLY and before.state is TradingState.FLATTEN
         kept = TradingState.FLATTEN if flattens else state
         self._states.append(TradingStateRecord(kept, who, why, at, frozenset(causes), override))
