@@ -22,7 +22,7 @@ from jobs.duty import Duty
 from tests.builders import CASH, SESSION
 from tests.fakes import MemoryLedger
 =======
-from jobs.timetable import slot_at, slots
+from tradebot.timetable.slots import slot_at, slots
 from tests.builders import ACCOUNT, CASH, SESSION
 >>>>>>> w1-memory
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
