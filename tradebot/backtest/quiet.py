@@ -24,7 +24,6 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Position
 from tradebot.model.trading import TradingState
 from tradebot.ports.world import World
-from tradebot.reconciliation.read_books import read_books
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -88,7 +87,7 @@ class Quiet:
         if not self._is_settled(view, held):
             return now
         known = self._positions(held)
-        rests = self._rests(now, view)
+        rests = self._rests(view)
         if known is None or rests is None:
             return now
         bands, times = list[Band](), [session.close]
@@ -135,24 +134,29 @@ class Quiet:
             known.append(Held(position, marks.best, marks))
         return _Positions(tuple(known), quotes, shown)
 
-    def _rests(self, now: datetime, view: BrokerView) -> tuple[Rest, ...] | None:
+    def _rests(self, view: BrokerView) -> tuple[Rest, ...] | None:
         """Return the prices of the orders that rest to protect positions; None if anything else works."""
         working = {order.venue_id: order for order in self._world.ledger.orders(working=True)}
         if not working and not view.orders:
             return ()
         if {order.venue_id for order in view.orders} != working.keys():
             return None
-        books = read_books(self._world.ledger, now, view.orders)
-        rests = list[Rest]()
+        chains, rests = self._world.ledger.order_chains(working), list[Rest]()
         for order in view.orders:
-            known = working[order.venue_id]
-            if order.with_known(known) != known or not books.protects(order) or order.status not in RESTING:
+            known, chain = working[order.venue_id], chains.get(order.venue_id, (order,))
+            if order.with_known(known) != known or not self._protects(chain) or order.status not in RESTING:
                 return None
             shown = self._ahead.now(order.symbol)
             if shown is None:
                 return None
             rests += [Rest(order.symbol, price, price > shown.last) for price in _prices(order)]
         return tuple(rests)
+
+    def _protects(self, chain: Sequence[Order]) -> bool:
+        """Return True if the nearest order of a chain that we promised protects a position."""
+        promised = self._world.ledger.promised([order.client_order_id for order in chain])
+        made = (promised.get(order.client_order_id) for order in chain)
+        return next((record.intent.protects for record in made if record and record.intent.makes_order), False)
 
     def _band(
         self, held: Held, quote: Quote, now: datetime, session: Session
