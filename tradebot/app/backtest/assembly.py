@@ -87,7 +87,7 @@ def assemble(
     receives every event of the engine. Raises OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
-    engine = _engine(opened, spec, log)
+    engine = engine_of(opened, spec, log)
     account = engine.main
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
     rules = _rules(settings)
@@ -113,7 +113,7 @@ def assemble(
     return Assembled(world, engine, ledger, stores.facts, tuple(map(session_of, opened.calendar.market)))
 
 
-def _engine(opened: OpenedMarket, spec: MarketSpec, log: Emit) -> Engine:
+def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
     """Return an engine at the beginning of its market, with the account and the actions of a new exchange."""
     engine = Engine(opened.market(), opened.calendar.start_us, log, spec.fill, spec.to_json())
     for action in engine.market.actions:
