@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tradebot.app.backtest.ahead import EngineAhead
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.translating import session_of
@@ -52,7 +53,8 @@ class Stores:
 class Assembled:
     """A bot on an engine at the beginning of its market, with its books open and armed.
 
-    `sessions` are those that can be played, oldest first. Time only moves with `advance`.
+    `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
+    them alone.
     """
 
     world: World
@@ -60,6 +62,7 @@ class Assembled:
     ledger: Ledger
     facts: Facts
     sessions: tuple[Session, ...]
+    ahead: EngineAhead
 
     def now(self) -> datetime:
         """Return engine time."""
@@ -110,7 +113,8 @@ def assemble(
         second_clock=lambda: to_datetime(engine.now_us),
         needed_facts=needed_facts(strategies, rules) if flow else {},
     )
-    return Assembled(world, engine, ledger, stores.facts, tuple(map(session_of, opened.calendar.market)))
+    ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
+    return Assembled(world, engine, ledger, stores.facts, tuple(map(session_of, opened.calendar.market)), ahead)
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
