@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.grid import Grid, Grids
 from tradebot.backtest.passes import Passes
-from tradebot.backtest.quiet import Quiet
+from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.held import exit_price
 from tradebot.exits.lists import Exits
@@ -84,7 +84,7 @@ class Driver:
         self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
         self._quiet = Quiet(world, ahead)
         self._always = _always(world, terms)
-        self._quiet_until = ALWAYS_NOW
+        self._calm = Calm(ALWAYS_NOW)
         self._orders = -1
         self._ordered_at: datetime | None = None
         self._ask_from: datetime | None = None
@@ -120,9 +120,11 @@ class Driver:
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
                 self._fill(day, place, Call(job, session.date, name, self._terms.by))
+            if self._calm.rests and place == day.grid.last_look(day.place_of(self._calm.until)):
+                self._see(day, place)
             place += 1
         self._make_up(day, place)
-        self._see_the_end(day)
+        self._see(day, day.grid.last_look(place))
         self._advance(session.close)
         return _end_of(day)
 
@@ -131,8 +133,12 @@ class Driver:
         grid = day.grid
         if self._terms.every_pass:
             return place
+        touched = max(place, day.place_of(self._calm.until))
+        if self._calm.rests and (seen := grid.last_look(touched)) >= place:
+            # How a position stood before the venue closed it.
+            touched = seen
         asked = max(place, day.place_of(self._ask_from)) if self._ask_from else place
-        nexts = [max(place, day.place_of(self._quiet_until)), grid.next_of(Job.TRADE_ONCE, asked)]
+        nexts = [touched, grid.next_of(Job.TRADE_ONCE, asked)]
         nexts += [grid.next_of(job, place) for job in self._always]
         if self._compared != self._ahead.changes:
             nexts.append(grid.next_of(Job.RECONCILE, place))
@@ -141,7 +147,7 @@ class Driver:
     def _fill(self, day: _Day, place: int, call: Call) -> None:
         """Run the pass of a slot, or leave it out."""
         job, now = call.job, day.at(place)
-        quiet = not self._terms.every_pass and now < self._quiet_until
+        quiet = not self._terms.every_pass and now < self._calm.until
         if job is Job.RECONCILE:
             if quiet and self._compared == self._ahead.changes:
                 return
@@ -189,7 +195,7 @@ class Driver:
         fresh = timedelta(seconds=self._world.rules.limits.max_quote_age_s)
         # So long, the books still take down the price at which an order arrived.
         arriving = self._ordered_at is not None and now - self._ordered_at <= fresh
-        self._quiet_until = now if arriving else self._quiet.until(now, day.session)
+        self._calm = Calm(now) if arriving else self._quiet.calm(now, day.session)
 
     def _claimed(self, call: Call, now: datetime) -> bool:
         """Claim a slot; return False if it is taken, as one that was played before."""
@@ -218,14 +224,13 @@ class Driver:
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
             day.begun = exits
 
-    def _see_the_end(self, day: _Day) -> None:
-        """Record how the last pass of the session would have seen the account, if it was left out."""
-        last = day.grid.last_pass
-        if last is None or last <= day.seen_place:
+    def _see(self, day: _Day, place: int) -> None:
+        """Record how the last pass at a place would have seen the account, if it was left out."""
+        if place <= day.seen_place:
             return
-        self._advance(day.at(last))
-        job = next(job for job, _ in reversed(day.grid.due[last]) if job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
-        call = Call(job, day.session.date, day.grid.name(job, last), self._terms.by)
+        self._advance(day.at(place))
+        job, name = day.grid.look(place)
+        call = Call(job, day.session.date, name, self._terms.by)
         held = self._world.ledger.totals().own_positions()
         quotes = self._world.market.quotes(tuple(dict.fromkeys(p.symbol for p in held))) if held else {}
         marks = tuple(Mark(p.symbol, exit_price(p, quotes[p.symbol])) for p in held if p.symbol in quotes)
@@ -234,13 +239,13 @@ class Driver:
             call.job,
             call.session,
             call.slot,
-            day.at(last),
+            day.at(place),
             mode_of(self._world),
             equity=self._world.reader.account().equity,
             marks=marks,
         )
         self._world.facts.record(cycle)
-        day.seen = cycle
+        day.seen, day.seen_place = cycle, place
         day.marked = cycle if marks else day.marked
 
 

@@ -11,6 +11,9 @@ from tradebot.model.record import Job
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.slots import CHAIN, slots
 
+LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
+"""The jobs whose passes look at the account's equity and at the prices of its positions."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -28,10 +31,17 @@ class Grid:
         return {job: tuple(n for n, due in enumerate(self.due) if job in dict(due)) for job in CHAIN}
 
     @cached_property
-    def last_pass(self) -> int | None:
-        """Return the place of the last slot that looks at the account; None if there is none."""
-        both = (*self.places[Job.EVALUATE_EXITS], *self.places[Job.TRADE_ONCE])
-        return max(both, default=None)
+    def _looks(self) -> tuple[int, ...]:
+        return tuple(n for n, due in enumerate(self.due) if LOOKS & dict(due).keys())
+
+    def last_look(self, place: int) -> int:
+        """Return the place of the last slot before a place whose pass looks at the account; -1 if there is none."""
+        found = bisect_left(self._looks, place)
+        return self._looks[found - 1] if found else -1
+
+    def look(self, place: int) -> tuple[Job, str]:
+        """Return the last pass at a place that looks at the account, and the name of its slot."""
+        return next(one for one in reversed(self.due[place]) if one[0] in LOOKS)
 
     def place(self, offset: timedelta) -> int:
         """Return the place of the first slot at or after an offset from the open."""

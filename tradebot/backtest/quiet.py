@@ -64,6 +64,13 @@ class Worth(NamedTuple):
     high: int
 
 
+class Calm(NamedTuple):
+    """Until when passes would change nothing, and whether an order rests that may end it by filling."""
+
+    until: datetime
+    rests: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Positions:
     held: tuple[Held, ...]
@@ -78,30 +85,30 @@ class Quiet:
         self._world = world
         self._ahead = ahead
 
-    def until(self, now: datetime, session: Session) -> datetime:
+    def calm(self, now: datetime, session: Session) -> Calm:
         """Return the first moment at which a pass may change something: `now`, or the close if none in this session.
 
         Every order that was sent must have been seen by a pass of exits since.
         """
         view, held = self._world.reader.view(), self._world.ledger.totals().own_positions()
         if not self._is_settled(view, held):
-            return now
+            return Calm(now)
         known = self._positions(held)
         rests = self._rests(view)
         if known is None or rests is None:
-            return now
+            return Calm(now)
         bands, times = list[Band](), [session.close]
         for one in known.held:
             found = self._band(one, known.quotes[one.position.symbol], now, session)
             if found is None:
-                return now
+                return Calm(now)
             bands.append(found[0])
             times += found[1]
         deed = self._ahead.next_deed
         end = min(*times, deed) if deed else min(times)
         if end <= now:
-            return now
-        return self._first_touch(known, bands, rests, self._worth(known, view), now, end)
+            return Calm(now)
+        return Calm(self._first_touch(known, bands, rests, self._worth(known, view), now, end), bool(rests))
 
     def _is_settled(self, view: BrokerView, held: Sequence[Position]) -> bool:
         """Return True if books and venue say the same, and nothing that was asked of the venue lacks its answer."""
