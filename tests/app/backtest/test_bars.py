@@ -44,11 +44,12 @@ def test_bars_are_those_of_the_bot_s_own_store(new_world: NewWorld, tmp_path: Pa
         for place, now in enumerate(MOMENTS):
             world.tick(to=rfc3339(int(now.timestamp()) * 1_000_000))
             for need in NEEDS[place % 3 :: 3] if now.day < 25 else NEEDS[place % 2 :: 2]:
-                # The store wouldn't ask again about the time before a name was in use.
-                asked = (*SYMBOLS, "NOPE", *(["NFLXX"] if now.day >= 27 else []))
-                straight = bars.closed(need, asked, now)
-                assert told(straight) == told(road.bars.closed(need, asked, now)), (now, need)
-                compared += len(straight)
+                # The store wouldn't ask again about the time before a name was in use, and it gives the actions of an
+                # earlier name to the later one only if it isn't asked about both at once.
+                for asked in ((*SYMBOLS, "NOPE"), ("NFLXX",)) if now.day >= 27 else ((*SYMBOLS, "NOPE"),):
+                    straight = bars.closed(need, asked, now)
+                    assert told(straight) == told(road.bars.closed(need, asked, now)), (now, need)
+                    compared += len(straight)
     assert compared > 150
 
 
