@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import urllib3
 
 from tests.exchange.worlds import World
-from tests.fakes import MemoryEvents
 from tradebot.adapters.alpaca import wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.orders import AlpacaOrders
@@ -20,6 +19,7 @@ from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.wire.http import Bounds
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.exchange.times import to_datetime

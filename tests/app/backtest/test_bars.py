@@ -1,7 +1,7 @@
 """Bars straight from the engine: what the bot's own store gets over the exchange's API, and nothing from later."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from tests.app.backtest.roads import road_to
@@ -16,17 +16,17 @@ from tradebot.model.series import Series, width_of
 
 SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")
 SPEC = MarketSpec(symbols=SYMBOLS, sessions=8, start=date(2026, 11, 17), seed=22, corporate_actions=True)
-"""AAPL pays and NFLX splits, three for one, on November 25th, and NFLX gets another name on the 27th, which is a half day."""
+"""On November 25th AAPL pays and NFLX splits three for one; on the 27th, a half day, NFLX gets another name."""
 NEEDS = tuple(
     BarNeed(timeframe, depth, adjusted)
     for timeframe, depth in (("1Min", 30), ("1Min", 900), ("5Min", 50), ("7Min", 90), ("1Hour", 12), ("1Day", 6))
     for adjusted in (True, False)
 )
 MOMENTS = tuple(
-    datetime(2026, 11, *at, tzinfo=UTC)
+    datetime.fromisoformat(f"2026-11-{at}Z")
     for at in (
-        *((17, 14, 5), (17, 15, 7, 20), (17, 21, 10), (18, 2), (24, 20, 59), (25, 14, 20)),
-        *((25, 15, 3), (25, 22, 30), (27, 17, 44), (27, 18), (27, 19, 30), (28, 15)),
+        *("17T14:05", "17T15:07:20", "17T21:10", "18T02:00", "24T20:59", "25T14:20"),
+        *("25T15:03", "25T22:30", "27T17:44", "27T18:00", "27T19:30", "28T15:00"),
     )
 )
 """Before the first session, within sessions, after hours, at night, and around what happens to the companies."""

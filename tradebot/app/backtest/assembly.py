@@ -7,6 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.translating import session_of
@@ -25,9 +29,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.events import Emit, Event
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.bar import Session
-    from tradebot.ports.broker import SendLock
     from tradebot.ports.flow import FlowSource
-    from tradebot.ports.stores import Events, Facts, Ledger
     from tradebot.ports.strategy import Strategy
 
 MAIN = "main"
@@ -39,16 +41,6 @@ def _untold(event: Event) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stores:
-    """Where a run keeps what it does; `ledger` makes the books of an account, given its number."""
-
-    ledger: Callable[[str], Ledger]
-    facts: Facts
-    events: Events
-    send_lock: SendLock
-
-
-@dataclass(frozen=True, slots=True)
 class Assembled:
     """A bot on an engine at the beginning of its market, with its books open and armed.
 
@@ -57,8 +49,9 @@ class Assembled:
 
     world: World
     engine: Engine
-    ledger: Ledger
-    facts: Facts
+    ledger: MemoryLedger
+    facts: MemoryFacts
+    events: MemoryEvents
     sessions: tuple[Session, ...]
 
     def now(self) -> datetime:
@@ -74,7 +67,7 @@ def assemble(
     settings: Settings,
     spec: MarketSpec,
     strategies: Sequence[Strategy],
-    stores: Stores,
+    recorder: MemoryFacts,
     *,
     market: OpenedMarket | None = None,
     flow: Callable[[Engine], FlowSource] | None = None,
@@ -83,15 +76,16 @@ def assemble(
 ) -> Assembled:
     """Return the bot of these settings on the market of a specification, which is opened unless one is given.
 
-    Orders, fills and account have the numbers that an exchange made with the same specification would give them. `log`
-    receives every event of the engine. Raises OperatorError if the market's files can't be used.
+    `recorder` keeps what the passes decide, and `log` receives every event of the engine. Orders, fills and account
+    have the numbers that an exchange made with the same specification would give them. Raises OperatorError if the
+    market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     engine = engine_of(opened, spec, log)
     account = engine.main
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
     rules = _rules(settings)
-    ledger = stores.ledger(account.number)
+    ledger, events = MemoryLedger(account.number), MemoryEvents()
     ledger.open_books(account.cash, to_datetime(engine.now_us))
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
@@ -101,16 +95,16 @@ def assemble(
         market=venue,
         bars=EngineBars(engine),
         orders=venue,
-        send_lock=stores.send_lock,
+        send_lock=MemorySendLock(),
         flow=flow(engine) if flow else NoFlow(),
         ledger=ledger,
-        facts=stores.facts,
-        events=stores.events,
+        facts=recorder,
+        events=events,
         strategies=strategies,
         second_clock=lambda: to_datetime(engine.now_us),
         needed_facts=needed_facts(strategies, rules) if flow else {},
     )
-    return Assembled(world, engine, ledger, stores.facts, tuple(map(session_of, opened.calendar.market)))
+    return Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)))
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
