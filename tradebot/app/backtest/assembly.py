@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,10 +12,13 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
+from tradebot.app.backtest.ahead import EngineAhead
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.backtest.venue import EngineVenue, EquityAt
+from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.desk.fetching import needed_facts
@@ -25,6 +29,8 @@ from tradebot.model.trading import Permission
 from tradebot.ports.world import Rules, World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tradebot.app.settings import Settings
     from tradebot.exchange.events import Emit, Event
     from tradebot.exchange.market.spec import MarketSpec
@@ -44,7 +50,8 @@ def _untold(event: Event) -> None:
 class Assembled:
     """A bot on an engine at the beginning of its market, with its books open and armed.
 
-    `sessions` are those that can be played, oldest first. Time only moves with `advance`.
+    `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
+    them alone.
     """
 
     world: World
@@ -53,6 +60,11 @@ class Assembled:
     facts: MemoryFacts
     events: MemoryEvents
     sessions: tuple[Session, ...]
+    ahead: EngineAhead
+
+    def before_asking(self) -> None:
+        """Let plug-ins that erred in an earlier pass be asked again."""
+        begin_pass(self.world.strategies)
 
     def now(self) -> datetime:
         """Return engine time."""
@@ -63,10 +75,23 @@ class Assembled:
         self.engine.advance(from_datetime(to))
 
 
+@contextmanager
+def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Iterator[Sequence[Strategy]]:
+    """Yield the configured strategies; plug-ins run in a process of their own until the end of the block.
+
+    `folder` is kept from plug-ins, as a bot's folder is. Raises OperatorError if a strategy isn't installed.
+    """
+    in_use = strategies(settings.strategies.in_use(), plugin_surroundings(settings, folder, environ))
+    try:
+        yield in_use
+    finally:
+        close(in_use)
+
+
 def assemble(
     settings: Settings,
     spec: MarketSpec,
-    strategies: Sequence[Strategy],
+    in_use: Sequence[Strategy],
     recorder: MemoryFacts,
     *,
     market: OpenedMarket | None = None,
@@ -74,7 +99,7 @@ def assemble(
     log: Emit = _untold,
     equity_at: EquityAt = "market",
 ) -> Assembled:
-    """Return the bot of these settings on the market of a specification, which is opened unless one is given.
+    """Return the bot of these settings, with these strategies, on the market of a specification, which is opened unless one is given.
 
     `recorder` keeps what the passes decide, and `log` receives every event of the engine. Orders, fills and account
     have the numbers that an exchange made with the same specification would give them. Raises OperatorError if the
@@ -100,11 +125,13 @@ def assemble(
         ledger=ledger,
         facts=recorder,
         events=events,
-        strategies=strategies,
+        strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
-        needed_facts=needed_facts(strategies, rules) if flow else {},
+        needed_facts=needed_facts(in_use, rules) if flow else {},
     )
-    return Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)))
+    ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
+    sessions = tuple(map(session_of, opened.calendar.market))
+    return Assembled(world, engine, ledger, recorder, events, sessions, ahead)
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
