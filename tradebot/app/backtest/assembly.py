@@ -99,11 +99,11 @@ def assemble(
     log: Emit = _untold,
     equity_at: EquityAt = "market",
 ) -> Assembled:
-    """Return the bot of these settings, with these strategies, on the market of a specification, which is opened unless one is given.
+    """Return the bot of these settings, with these strategies, on the market of a specification.
 
-    `recorder` keeps what the passes decide, and `log` receives every event of the engine. Orders, fills and account
-    have the numbers that an exchange made with the same specification would give them. Raises OperatorError if the
-    market's files can't be used.
+    The market is opened unless `market` is given. `recorder` keeps what the passes decide, and `log` receives every
+    event of the engine. Orders, fills and account have the numbers that an exchange made with the same specification
+    would give them. Raises OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     engine = engine_of(opened, spec, log)
