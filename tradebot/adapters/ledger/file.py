@@ -34,6 +34,7 @@ class LedgerFile:
         self._journal: journal.Journal | None = None
         self._opened = _stat(self.path)
         self._custody = Custody(folder)
+        self._in_one_write = False
 
     @classmethod
     def open(
@@ -175,8 +176,22 @@ class LedgerFile:
         return found
 
     @contextmanager
+    def in_one_write(self) -> Iterator[None]:
+        """Let all writes of the block be one transaction, durable at its end; for books that begin with a past."""
+        with self.write():
+            self._in_one_write = True
+            try:
+                yield
+            finally:
+                self._in_one_write = False
+            self.seal()
+
+    @contextmanager
     def write(self) -> Iterator[None]:
         """Run one durable transaction; any error inside rolls back all of it."""
+        if self._in_one_write:
+            yield
+            return
         with translated(self.path):
             self._require_in_place()
             self.database.execute("BEGIN IMMEDIATE")
@@ -253,7 +268,7 @@ class LedgerFile:
 
     def seal(self) -> None:
         """Sync the journal before the commit, and remember how far it must reach."""
-        if self._journal is not None:
+        if self._journal is not None and not self._in_one_write:
             self.execute(
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",
                 (*self._journal.sync(), self.account_number),

@@ -64,6 +64,8 @@ ASIDE = "aside-"
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
+BACKTEST = "backtest"
+"""The kind of a folder that holds a finished backtest: books to read, without a venue to trade at."""
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
 BACKUPS = "backups"
@@ -76,7 +78,7 @@ FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER)
 
 
 class StateFolder(NamedTuple):
-    """One bot's folder and what its marker says; `kind` is "user" or "demo"."""
+    """One bot's folder and what its marker says; `kind` is "user", "demo" or "backtest"."""
 
     path: Path
     id: str
