@@ -46,7 +46,7 @@ def require_strategies(profile: str, settings: "Settings") -> None:
     """Raise OperatorError if the profile's strategy isn't installed; then the bot couldn't trade at all."""
     from tradebot.adapters.plugins.plugin import installed
 
-    missing = [name for name in settings.strategies.in_use() if name not in installed()]
+    missing = [name for name in settings.strategies.installed_as().values() if name not in installed()]
     if profile != SHIPPED_PROFILE and missing:
         raise OperatorError(
             f"profile {profile} trades with the strategy {missing[0]}, which isn't installed",

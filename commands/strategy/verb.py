@@ -169,10 +169,10 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow,
     from tradebot.adapters.plugins.plugin import installed
     from tradebot.app.plugin_surroundings import plugin_surroundings
 
-    found, in_use = installed(), settings.strategies.in_use()
+    found, in_use = installed(), settings.strategies.installed_as()
     surroundings = plugin_surroundings(settings, folder, os.environ)
     names = sorted({*found, *in_use})
-    rows = [_row(name, found.get(name), in_use=name in in_use) for name in names]
+    rows = [_row(name, found.get(in_use.get(name, name)), in_use=name in in_use) for name in names]
     return tuple(_asked(row, settings, surroundings) if ask else row for row in rows)
 
 
@@ -192,7 +192,8 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
     if row.state == MISSING:
         return row
     if row.own_process:
-        row = replace(row, protections=protections_from(row.name, surroundings))
+        installed_as = settings.strategies.installed_as().get(row.name, row.name)
+        row = replace(row, protections=protections_from(installed_as, surroundings))
     return row if row.state == OFF else _asked_once(row, settings, surroundings)
 
 
@@ -202,7 +203,8 @@ def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundi
     from tradebot.app.rules import rules_of
 
     own = rules_of(settings, settings.exits).of(row.name)
-    (strategy,) = asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
+    chosen = settings.strategies
+    (strategy,) = asked = strategies({row.name: chosen.in_use()[row.name]}, surroundings, chosen.installed_as())
     try:
         row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
         refusal = _refusal(strategy, own.universe)
