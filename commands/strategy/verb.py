@@ -214,16 +214,19 @@ def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundi
 
 
 def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | None":
-    """Return why an answer without facts is refused, or None if it is valid. Symbols without bars aren't shown."""
+    """Return why an answer without facts is refused, or None if it is valid. Symbols without bars aren't shown.
+
+    A strategy may say that it can't tell without them.
+    """
     from tradebot.desk.answers import checked
-    from tradebot.model.decision import Decision
+    from tradebot.model.decision import Decision, Verdict
     from tradebot.model.view import StrategyView
 
     shown = () if strategy.needs.bars or strategy.needs.quotes else tuple(universe)
     view = StrategyView(datetime.now(UTC), shown)
     answer = strategy.propose(view)
     found = answer if isinstance(answer, Decision) else checked(view, answer)
-    return found if isinstance(found, Decision) else None
+    return found if isinstance(found, Decision) and found.verdict is not Verdict.UNKNOWN else None
 
 
 def _render_list(console: "Console", data: Strategies) -> None:

@@ -48,7 +48,7 @@ STRATEGY_REASONS: dict[Reason, ReasonRow] = {
     Reason.RANKED_TOO_FEW: _row(
         Cause.UNKNOWN,
         "The strategy compares symbols with each other, and too few of them had their bars. It keeps what it holds.",
-        "Nothing to do: the next pass asks again while its slot is due. tradebot bars check shows which bars are missing; "
+        "Nothing to do: the next pass asks again while its slot is due. tradebot bars check shows what is missing; "
         "strategies.NAME.min_ranked says how many symbols it takes.",
         Unit.SYMBOLS,
     ),

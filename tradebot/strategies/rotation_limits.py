@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from pydantic import ValidationError
 
-from tradebot.limits import Limits, OwnLimits
+from tradebot.limits import Limits, Number, OwnLimits, given_limits
 from tradebot.strategies.rotation_settings import RotationSettings
 from tradebot.text import counted, expected
 
@@ -57,14 +57,14 @@ def problems(rotations: Sequence[Rotation], account: Limits) -> Iterator[str]:
                 f"strategies.{rotation.name} ranks or holds {', '.join(outside[:5])}, which its universe doesn't have: "
                 "add them to universe"
             )
-        own, where = rotation.limits, f"strategies.{rotation.name}.limits"
+        own, where = given_limits(rotation.limits), f"strategies.{rotation.name}.limits"
         yield from _too_low((rotation,), rotation.settings.leverage, own, where, " of its allotment")
     together = sum((each.settings.leverage * each.allotment_fraction for each in rotations), Decimal(0))
-    yield from _too_low(rotations, together, account, "limits", "")
+    yield from _too_low(rotations, together, dict(account), "limits", "")
 
 
 def _too_low(
-    rotations: Sequence[Rotation], wanted: Decimal, limits: Limits | OwnLimits, where: str, whole: str
+    rotations: Sequence[Rotation], wanted: Decimal, limits: Mapping[str, Number | None], where: str, whole: str
 ) -> Iterator[str]:
     """Yield what each limit leaves of what is wanted in one fund, as a fraction of equity or of an allotment."""
     want = " and ".join(rotation.name for rotation in rotations) + (
@@ -78,18 +78,18 @@ def _too_low(
                 f"{want} up to {_percent(wanted)}{whole} in one fund ({rotations[0].fund}), but {where}.{limit} leaves "
                 f"{_percent(cap)}{spread}: raise it, or lower strategies.{rotations[0].name}.leverage"
             )
-    count = limits.max_open_positions
+    count = limits.get("max_open_positions")
     if count is not None and count < most:
         yield f"{want} up to {counted(most, 'fund')}, but {where}.max_open_positions leaves {count}: raise it"
 
 
-def _caps(limits: Limits | OwnLimits) -> Iterator[tuple[str, Decimal]]:
+def _caps(limits: Mapping[str, Number | None]) -> Iterator[tuple[str, Decimal]]:
     """Yield each limit that is set, with the largest share of equity that it leaves to a single fund."""
     for name in CAPS:
-        if (cap := getattr(limits, name)) is not None:
-            yield name, cap
-    if limits.max_concentration is not None:
-        yield "max_concentration", limits.max_concentration.sqrt()
+        if (cap := limits.get(name)) is not None:
+            yield name, Decimal(cap)
+    if (squared := limits.get("max_concentration")) is not None:
+        yield "max_concentration", Decimal(squared).sqrt()
 
 
 def _percent(fraction: Decimal) -> str:
