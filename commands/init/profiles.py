@@ -50,5 +50,5 @@ def require_strategies(profile: str, settings: "Settings") -> None:
     if profile != SHIPPED_PROFILE and missing:
         raise OperatorError(
             f"profile {profile} trades with the strategy {missing[0]}, which isn't installed",
-            f"tradebot strategy new {missing[0]} --kind target, install its package, and run init again",
+            "it is part of this program: install tradebot again, then run init again",
         )

@@ -1,4 +1,4 @@
-"""The rotation on the embedded exchange: each month once, whatever is killed; sells before buys; never made up later."""
+"""The rotation on the embedded exchange: each month once, whatever is killed, and sells before buys."""
 
 import json
 import os
@@ -30,7 +30,7 @@ class KilledError(BaseException):
 
 @pytest.fixture(scope="module")
 def rotating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot with the profile as it is shipped, whose market begins in the last session of November."""
+    """Yield the folder of a bot with the shipped profile, whose market begins in November's last session."""
     folder = tmp_path_factory.mktemp("rotation") / "state"
     yield folder
     process.stop(folder / "exchange")
