@@ -41,8 +41,8 @@ ADVICE = "raise it, or lower strategies.rotation.leverage"
     [
         (
             {"limits": {"max_order_fraction": 0.2, "max_symbol_fraction": 0.25}},
-            "rotation wants up to 125% in one fund (TLT), but limits.max_symbol_fraction leaves 25% and 75% in 3 funds: "
-            f"{ADVICE}",
+            "rotation wants up to 125% in one fund (TLT), but limits.max_symbol_fraction leaves 25% and 75% in 3 funds"
+            f": {ADVICE}",
         ),
         (
             {"limits": {"max_order_fraction": 0.4, "max_symbol_fraction": 0.4, "max_sector_fraction": 1.24}},

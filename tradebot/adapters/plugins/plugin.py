@@ -199,8 +199,11 @@ class PluginStrategy:
             self._declared = None if isinstance(found, Decision) else found
         return self._declared
 
-    def _wants(self, process: PluginProcess, view: StrategyView) -> tuple[Want, ...]:
-        """Return what the plug-in wants; ErredError if the view was made for what another process declared."""
+    def _wants(self, process: PluginProcess, view: StrategyView) -> tuple[Want, ...] | Decision:
+        """Return what the plug-in wants, or why it can't tell.
+
+        Raises ErredError if the view was made for what another process declared.
+        """
         known, self._declared = self._declared, process.declared
         if known not in (None, self._declared):
             raise ErredError(
