@@ -24,8 +24,9 @@ from tests.adapters.samples import (
     make_tick,
     minutes,
 )
-from tests.fakes import MemoryEvents, MemoryFacts
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.model.contract import Breach, CheckedReply, ContractFinding
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -1,0 +1,131 @@
+"""Put a backtest's world together: the bot's rules and strategies on an engine in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tradebot.app.backtest.ahead import EngineAhead
+from tradebot.app.backtest.bars import EngineBars
+from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.app.backtest.translating import session_of
+from tradebot.app.backtest.venue import EngineVenue, EquityAt
+from tradebot.app.rules import rules_of
+from tradebot.app.stand_ins import NoFlow
+from tradebot.desk.fetching import needed_facts
+from tradebot.exchange.engine.actions import schedule
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.times import from_datetime, to_datetime
+from tradebot.model.trading import Permission
+from tradebot.ports.world import Rules, World
+
+if TYPE_CHECKING:
+    from tradebot.app.settings import Settings
+    from tradebot.exchange.events import Emit, Event
+    from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.model.bar import Session
+    from tradebot.ports.broker import SendLock
+    from tradebot.ports.flow import FlowSource
+    from tradebot.ports.stores import Events, Facts, Ledger
+    from tradebot.ports.strategy import Strategy
+
+MAIN = "main"
+"""The name of an exchange's first account, from which its number is derived."""
+
+
+def _untold(event: Event) -> None:
+    """Keep no log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where a run keeps what it does; `ledger` makes the books of an account, given its number."""
+
+    ledger: Callable[[str], Ledger]
+    facts: Facts
+    events: Events
+    send_lock: SendLock
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A bot on an engine at the beginning of its market, with its books open and armed.
+
+    `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
+    them alone.
+    """
+
+    world: World
+    engine: Engine
+    ledger: Ledger
+    facts: Facts
+    sessions: tuple[Session, ...]
+    ahead: EngineAhead
+
+    def now(self) -> datetime:
+        """Return engine time."""
+        return to_datetime(self.engine.now_us)
+
+    def advance(self, to: datetime) -> None:
+        """Let time pass up to and including a moment, with everything that happens until then."""
+        self.engine.advance(from_datetime(to))
+
+
+def assemble(
+    settings: Settings,
+    spec: MarketSpec,
+    strategies: Sequence[Strategy],
+    stores: Stores,
+    *,
+    market: OpenedMarket | None = None,
+    flow: Callable[[Engine], FlowSource] | None = None,
+    log: Emit = _untold,
+    equity_at: EquityAt = "market",
+) -> Assembled:
+    """Return the bot of these settings on the market of a specification, which is opened unless one is given.
+
+    Orders, fills and account have the numbers that an exchange made with the same specification would give them. `log`
+    receives every event of the engine. Raises OperatorError if the market's files can't be used.
+    """
+    opened = market or open_market_in_memory(spec)
+    engine = engine_of(opened, spec, log)
+    account = engine.main
+    venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
+    rules = _rules(settings)
+    ledger = stores.ledger(account.number)
+    ledger.open_books(account.cash, to_datetime(engine.now_us))
+    ledger.put_sessions(map(session_of, opened.calendar.all))
+    world = World(
+        rules=rules,
+        permission=Permission(),
+        reader=venue,
+        market=venue,
+        bars=EngineBars(engine),
+        orders=venue,
+        send_lock=stores.send_lock,
+        flow=flow(engine) if flow else NoFlow(),
+        ledger=ledger,
+        facts=stores.facts,
+        events=stores.events,
+        strategies=strategies,
+        second_clock=lambda: to_datetime(engine.now_us),
+        needed_facts=needed_facts(strategies, rules) if flow else {},
+    )
+    ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
+    return Assembled(world, engine, ledger, stores.facts, tuple(map(session_of, opened.calendar.market)), ahead)
+
+
+def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
+    """Return an engine at the beginning of its market, with the account and the actions of a new exchange."""
+    engine = Engine(opened.market(), opened.calendar.start_us, log, spec.fill, spec.to_json())
+    for action in engine.market.actions:
+        schedule(engine, action)
+    engine.open_account(MAIN, MAIN, MAIN, spec.cash)
+    return engine
+
+
+def _rules(settings: Settings) -> Rules:
+    """Return the rules that a new bot of these settings has; its configuration counts as accepted."""
+    return replace(rules_of(settings, settings.exits), own_exits=settings.strategies.own_exits())
