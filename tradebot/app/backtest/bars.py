@@ -18,7 +18,6 @@ from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line
 from tradebot.app.backtest.steps import Steps
 from tradebot.app.backtest.translating import session_of
 from tradebot.exchange.faces.data.listings import listing
-from tradebot.exchange.market.actions import NAME_CHANGE
 from tradebot.exchange.times import DAY, HOUR, SECOND, from_datetime
 from tradebot.model.series import DAY as DAYS
 from tradebot.model.series import Series, width_of
@@ -56,7 +55,6 @@ class EngineBars:
 
     def __init__(self, floor: Floor) -> None:
         self._market: Market = floor.market
-        self._renames = any(action.kind == NAME_CHANGE for action in self._market.actions)
         self._lines: dict[tuple[str, str], Line] = {}
         self._steps: dict[str, Steps] = {}
         self._kept: dict[tuple[str, str, int, bool], Kept] = {}
@@ -99,7 +97,7 @@ class EngineBars:
         """Return which bars of a line are the last ones at a moment, or None if the symbol means nothing then."""
         end, beyond, starts = line.reach(until_us), line.unfinished(until_us), line.columns.starts
         lowest = 0
-        if self._renames or symbol not in self._market.known:
+        if symbol not in self._market.known:
             listed = listing(self._market, symbol, until_us)
             if listed is None:
                 return None

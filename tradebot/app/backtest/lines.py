@@ -102,9 +102,9 @@ class Daily(Line):
     def _grow(self, until_us: int) -> None:
         sessions = self._market.calendar.market
         while self._next < len(sessions) and sessions[self._next].post_us <= until_us:
-            session, bar = sessions[self._next], self._day(self._next, until_us)
+            session, bar = sessions[self._next], self._market.whole_day(self._symbol, self._next)
             if bar is not None:
-                self._add(at_new_york(session.date, 0), session.close_us, bar)
+                self._add(at_new_york(session.date, 0), session.close_us, bar[1:])
             self._next += 1
 
     def unfinished(self, until_us: int) -> Columns | None:
