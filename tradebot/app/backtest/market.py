@@ -29,6 +29,11 @@ class OpenedMarket(NamedTuple):
     symbols: tuple[str, ...]
     actions: tuple[Action, ...]
 
+    @property
+    def days(self) -> DailyBars | None:
+        """Return the source of a market of daily bars."""
+        return self.source if isinstance(self.source, DailyBars) else None
+
     def market(self) -> Market:
         """Return the market as a run begins with it; a run may rename and delist its symbols."""
         market = Market(self.source, self.calendar, self.symbols)
