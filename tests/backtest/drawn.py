@@ -10,12 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import Level
-from tradebot.adapters.memory.send_lock import MemorySendLock
-from tradebot.app.backtest.assembly import Assembled, Stores, assemble
+from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.settings import Settings, load
 from tradebot.backtest.driver import Driver, Terms
@@ -121,8 +118,7 @@ def market(seed: int, symbols: tuple[str, ...], sessions: int, fill: FillSpec, a
 def assembled(drawn: Drawn, level: Level = Level.FULL) -> Assembled:
     """Return the bot of what was drawn, at the beginning of its market."""
     opened = market(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions)
-    stores = Stores(MemoryLedger, MemoryFacts(level), MemoryEvents(), MemorySendLock())
-    made = assemble(settings(), opened.spec, [drawn.strategy], stores, market=opened)
+    made = assemble(settings(), opened.spec, [drawn.strategy], MemoryFacts(level), market=opened)
     rules = made.world.rules
     tuned = replace(
         rules,

@@ -18,13 +18,7 @@ from commands.doctor.checks.row import Mark
 from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
-<<<<<<< HEAD
-from tests.builders import CASH, SESSION
-from tests.fakes import MemoryLedger
-=======
-from tradebot.timetable.slots import slot_at, slots
 from tests.builders import ACCOUNT, CASH, SESSION
->>>>>>> w1-memory
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
 from tests.worlds import Scene, call, trade_once, wanted

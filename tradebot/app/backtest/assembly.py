@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
 from tradebot.app.backtest.ahead import EngineAhead
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.backtest.venue import EngineVenue, EquityAt
+from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.desk.fetching import needed_facts
@@ -22,13 +29,13 @@ from tradebot.model.trading import Permission
 from tradebot.ports.world import Rules, World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tradebot.app.settings import Settings
     from tradebot.exchange.events import Emit, Event
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.bar import Session
-    from tradebot.ports.broker import SendLock
     from tradebot.ports.flow import FlowSource
-    from tradebot.ports.stores import Events, Facts, Ledger
     from tradebot.ports.strategy import Strategy
 
 MAIN = "main"
@@ -37,16 +44,6 @@ MAIN = "main"
 
 def _untold(event: Event) -> None:
     """Keep no log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Where a run keeps what it does; `ledger` makes the books of an account, given its number."""
-
-    ledger: Callable[[str], Ledger]
-    facts: Facts
-    events: Events
-    send_lock: SendLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +56,15 @@ class Assembled:
 
     world: World
     engine: Engine
-    ledger: Ledger
-    facts: Facts
+    ledger: MemoryLedger
+    facts: MemoryFacts
+    events: MemoryEvents
     sessions: tuple[Session, ...]
     ahead: EngineAhead
+
+    def before_asking(self) -> None:
+        """Let plug-ins that erred in an earlier pass be asked again."""
+        begin_pass(self.world.strategies)
 
     def now(self) -> datetime:
         """Return engine time."""
@@ -73,28 +75,42 @@ class Assembled:
         self.engine.advance(from_datetime(to))
 
 
+@contextmanager
+def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Iterator[Sequence[Strategy]]:
+    """Yield the configured strategies; plug-ins run in a process of their own until the end of the block.
+
+    `folder` is kept from plug-ins, as a bot's folder is. Raises OperatorError if a strategy isn't installed.
+    """
+    in_use = strategies(settings.strategies.in_use(), plugin_surroundings(settings, folder, environ))
+    try:
+        yield in_use
+    finally:
+        close(in_use)
+
+
 def assemble(
     settings: Settings,
     spec: MarketSpec,
-    strategies: Sequence[Strategy],
-    stores: Stores,
+    in_use: Sequence[Strategy],
+    recorder: MemoryFacts,
     *,
     market: OpenedMarket | None = None,
-    flow: Callable[[Engine], FlowSource] | None = None,
+    with_flow: bool = False,
     log: Emit = _untold,
     equity_at: EquityAt = "market",
 ) -> Assembled:
-    """Return the bot of these settings on the market of a specification, which is opened unless one is given.
+    """Return the bot of these settings, with these strategies, on the market of a specification.
 
-    Orders, fills and account have the numbers that an exchange made with the same specification would give them. `log`
-    receives every event of the engine. Raises OperatorError if the market's files can't be used.
+    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow. `recorder` keeps what the
+    passes decide, and `log` receives every event of the engine. Orders, fills and account have the numbers that an
+    exchange made with the same specification would give them. Raises OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     engine = engine_of(opened, spec, log)
     account = engine.main
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
     rules = _rules(settings)
-    ledger = stores.ledger(account.number)
+    ledger, events = MemoryLedger(account.number), MemoryEvents()
     ledger.open_books(account.cash, to_datetime(engine.now_us))
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
@@ -104,17 +120,18 @@ def assemble(
         market=venue,
         bars=EngineBars(engine),
         orders=venue,
-        send_lock=stores.send_lock,
-        flow=flow(engine) if flow else NoFlow(),
+        send_lock=MemorySendLock(),
+        flow=_flow(engine, spec) if with_flow else NoFlow(),
         ledger=ledger,
-        facts=stores.facts,
-        events=stores.events,
-        strategies=strategies,
+        facts=recorder,
+        events=events,
+        strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
-        needed_facts=needed_facts(strategies, rules) if flow else {},
+        needed_facts=needed_facts(in_use, rules) if with_flow else {},
     )
     ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
-    return Assembled(world, engine, ledger, stores.facts, tuple(map(session_of, opened.calendar.market)), ahead)
+    sessions = tuple(map(session_of, opened.calendar.market))
+    return Assembled(world, engine, ledger, recorder, events, sessions, ahead)
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
@@ -124,6 +141,13 @@ def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> En
         schedule(engine, action)
     engine.open_account(MAIN, MAIN, MAIN, spec.cash)
     return engine
+
+
+def _flow(engine: Engine, spec: MarketSpec) -> FlowSource:
+    """Return the flow of a market; a run without it doesn't import what makes it."""
+    from tradebot.app.backtest.flow import EngineFlow
+
+    return EngineFlow(engine, spec)
 
 
 def _rules(settings: Settings) -> Rules:

@@ -68,7 +68,7 @@ class EngineVenue:
         self._history = History(account)
         self._told = 0
         self._clock = VenueClock(moment(0), False, moment(0), moment(0))
-        self._clock_us = -1
+        self._clock_us = self._turned_us = self._turns_us = -1
         self._figures: tuple[object, ...] = ()
         self._shown: Account | None = None
         self._looked: tuple[int, int, int] | None = None
@@ -101,10 +101,18 @@ class EngineVenue:
         """Return engine time and the session around it."""
         now_us = self._engine.now_us
         if now_us != self._clock_us:
-            calendar, self._clock_us = self._engine.market.calendar, now_us
-            opens_us, closes_us = calendar.next_open(now_us), calendar.next_close(now_us)
-            self._clock = VenueClock(moment(now_us), closes_us < opens_us, moment(opens_us), moment(closes_us))
+            self._clock_us, known = now_us, self._clock
+            if not self._turned_us <= now_us < self._turns_us:
+                known = self._turn(now_us)
+            self._clock = VenueClock(moment(now_us), known.is_open, known.next_open, known.next_close)
         return self._clock
+
+    def _turn(self, now_us: int) -> VenueClock:
+        """Return what the clock shows from now on, and remember until when."""
+        calendar = self._engine.market.calendar
+        opens_us, closes_us = calendar.next_open(now_us), calendar.next_close(now_us)
+        self._turned_us, self._turns_us = now_us, min(opens_us, closes_us)
+        return VenueClock(moment(now_us), closes_us < opens_us, moment(opens_us), moment(closes_us))
 
     def account(self) -> Account:
         """Return the account's figures now."""
