@@ -6,10 +6,10 @@ time of the last comparison, and how the account stood at the end of each sessio
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tradebot.backtest.ahead import Ahead
-from tradebot.backtest.grid import Grid, Grids
+from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.desk.proposals import Proposals
@@ -84,9 +84,7 @@ class Driver:
         self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
         self._quiet = Quiet(world, ahead)
         self._always = _always(world, terms)
-        self._calm = Calm(ALWAYS_NOW)
-        self._orders = -1
-        self._ordered_at: datetime | None = None
+        self._calm = Calm(ALWAYS_NOW, settled=False)
         self._ask_from: datetime | None = None
         self._compared: tuple[int, int] | None = None
         self.count = Count()
@@ -148,7 +146,7 @@ class Driver:
     def _fill(self, day: _Day, place: int, call: Call) -> None:
         """Run the pass of a slot, or leave it out."""
         job, now = call.job, day.at(place)
-        quiet = not self._terms.every_pass and now < self._calm.until
+        quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
             if quiet and self._compared == self._ahead.changes:
                 return
@@ -167,6 +165,13 @@ class Driver:
         elif self._terms.every_pass or job in self._always:
             self._claimed(call, now)
             (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
+
+    def _is_quiet(self, day: _Day, place: int, job: Job) -> bool:
+        """Return True if a pass would change nothing but what is written down right here: new marks, a new peak."""
+        now = day.at(place)
+        if now >= self._calm.until and self._calm.settled and job in LOOKS:
+            self._calm = self._quiet.noted(now, day.session, marking=job is Job.EVALUATE_EXITS)
+        return now < self._calm.until
 
     def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
         now = day.at(place)
@@ -188,15 +193,8 @@ class Driver:
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
         """Find out until when no pass would change anything."""
-        if self._terms.every_pass:
-            return
-        orders = self._ahead.changes[0]
-        if orders != self._orders:
-            self._orders, self._ordered_at = orders, now
-        fresh = timedelta(seconds=self._world.rules.limits.max_quote_age_s)
-        # So long, the books still take down the price at which an order arrived.
-        arriving = self._ordered_at is not None and now - self._ordered_at <= fresh
-        self._calm = Calm(now) if arriving else self._quiet.calm(now, day.session)
+        if not self._terms.every_pass:
+            self._calm = self._quiet.calm(now, day.session)
 
     def _claimed(self, call: Call, now: datetime) -> bool:
         """Claim a slot; return False if it is taken, as one that was played before."""

@@ -55,15 +55,16 @@ def endings(draw: st.DrawFn) -> Act:
         draw(st.sampled_from([*Outcome, "retry", "abandon"])),
     )
 
-    def act(ledger: Ledger) -> object:
+    def act(ledger: Ledger) -> None:
         record = ledger.intent(name)
         if record is None:
-            return None
+            return
         if isinstance(outcome, Outcome):
-            return ledger.settle(name, Reply(outcome, None, "code", "its words"), at)
-        if not record.state.unresolved:
-            return None
-        return ledger.retry(name, at) if outcome == "retry" else ledger.abandon(name, "lost", at)
+            ledger.settle(name, Reply(outcome, None, "code", "its words"), at)
+        elif record.state.unresolved and outcome == "retry":
+            ledger.retry(name, at)
+        elif record.state.unresolved:
+            ledger.abandon(name, "lost", at)
 
     return act
 
