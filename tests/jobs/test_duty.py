@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.duty import Duty
-from jobs.timetable import slots
 from tests.builders import ACCOUNT, CASH, SESSION
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import parse
+from tradebot.timetable.slots import slots
 
 TIMETABLE = {
     Job.FETCH_FLOW: parse("every 10m from open+2m"),

@@ -24,7 +24,7 @@ ANSWER_MADE_AT = "x-exchange-time"
 
 
 @contextmanager
-def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
+def explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
     """Turn the exchange's own errors into ours."""
     from tradebot.exchange.market.spec import MarketError
 
@@ -47,7 +47,7 @@ def start(folder: Path) -> str:
     """Return the address of a state folder's embedded exchange, starting it if necessary."""
     from tradebot.exchange import process
 
-    with _explained(ExitCode.ERROR):
+    with explained(ExitCode.ERROR):
         return process.ensure(folder).url
 
 
@@ -55,7 +55,7 @@ def stop(folder: Path) -> None:
     """Stop a state folder's embedded exchange if it is running; its state is kept."""
     from tradebot.exchange import process
 
-    with _explained(ExitCode.ERROR):
+    with explained(ExitCode.ERROR):
         process.stop(folder)
 
 
@@ -104,7 +104,7 @@ def serve(
     terms = server.Terms(parsed_pace, rate_limit, tuple(accounts), tuple(faults), latency_us, *flow_limits)
     port = _taken_over(folder, port, note)
     try:
-        with _explained():
+        with explained():
             server.serve(folder, port, None, ready=ready, terms=terms)
     except HeldError as held:
         end = f"kill {held.pid}, or Ctrl-C in its terminal" if held.pid else "Ctrl-C in its terminal"
@@ -120,7 +120,7 @@ def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
     current = process.running(folder)
     if current is None or not current.detached:
         return port
-    with _explained(ExitCode.ERROR):
+    with explained(ExitCode.ERROR):
         process.stop(folder)
     note(
         f"note: the exchange was running in the background as process {current.pid}; this one continues from its state"
@@ -149,7 +149,7 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
     """
     from tradebot.exchange import process
 
-    with _explained():
+    with explained():
         return process.ask(folder, method, path, body)
 
 
@@ -199,7 +199,7 @@ def market_settings(folder: Path) -> Mapping[str, Any]:
     """Return the settings a folder's market was made with, plus its symbols; raise OperatorError if there is none."""
     from tradebot.exchange.state import read_market
 
-    with _explained():
+    with explained():
         stored = read_market(folder)
     return stored.spec.to_fields() | {"symbols": list(stored.symbols)}
 
@@ -208,7 +208,7 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Return a folder's market as configuration settings, and the symbols it was asked for, if any."""
     from tradebot.exchange.state import read_market
 
-    with _explained():
+    with explained():
         spec = read_market(folder).spec
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
     market = {name: getattr(spec, name) for name in names}
@@ -226,7 +226,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
     from tradebot.exchange.state import read_market
 
     chosen = settings.sandbox
-    with _explained():
+    with explained():
         spec = MarketSpec(
             source=chosen.source,
             symbols=() if every_symbol else tuple(settings.universe),
@@ -251,7 +251,7 @@ def recorded(bars: str, bar_stamp: str | None) -> tuple[str, date, int]:
     from tradebot.exchange.creation import recorded_span
 
     source: Literal["csv", "parquet"] = "parquet" if bars.endswith((".parquet", ".pq")) else "csv"
-    with _explained():
+    with explained():
         return source, *recorded_span(source, Path(bars), bar_stamp)
 
 
@@ -259,7 +259,7 @@ def captured_session(folder: str) -> date | None:
     """Return the session of captured responses, or None; raise OperatorError if they can't be used."""
     from tradebot.exchange import remarks
 
-    with _explained():
+    with explained():
         return remarks.captured_session(Path(folder))
 
 
@@ -267,7 +267,7 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
     """Return remarks about a newly made market, and the ISO time from which all of its captures are served."""
     from tradebot.exchange import remarks
 
-    with _explained():
+    with explained():
         return remarks.remarks(folder)
 
 
@@ -279,7 +279,7 @@ def ended(folder: Path, at: datetime) -> bool:
 
     if not holds_market(folder):
         return False
-    with _explained():
+    with explained():
         market = read_market(folder)
     last = market.sessions[market.first + market.spec.sessions - 1]
     return at >= datetime.fromisoformat(last["close"])

@@ -41,7 +41,6 @@ from tradebot.exchange.state import (
 )
 from tradebot.exchange.times import MINUTE, SECOND, parse_time, rfc3339
 
-_BEFORE_FIRST_OPEN = 30 * MINUTE
 _NS = 1_000
 _RESERVED_S = 10
 """Real seconds of running time to reserve at once; a crash loses at most this much."""
@@ -95,7 +94,7 @@ class Exchange:
         self.log = Log(state_dir / LOG_FILE, snapshot and snapshot.log)
         self._take: Callable[[bytes], None] = self.log.add
         spec = stored.spec
-        self.engine = Engine(market, _start_us(market.calendar), self._emit, spec.fill, spec.to_json())
+        self.engine = Engine(market, market.calendar.start_us, self._emit, spec.fill, spec.to_json())
         self.control = control = ControlCommands(self.current_state, spec.cash)
         self.faults = Faults(self.engine, self.note, self._emit, self._carry_out)
         self._commands = Commands(self.engine, [*entries(), *control.entries(), *self.faults.entries()])
@@ -285,10 +284,6 @@ def tick_to(us: int) -> Command:
     return Command("POST", TICK, body=encode({"to": rfc3339(us)}).decode())
 
 
-def _start_us(calendar: Calendar) -> int:
-    return calendar.market[0].open_us - _BEFORE_FIRST_OPEN
-
-
 def _creation_fields(stored: StoredMarket) -> dict[str, Any]:
     return {
         "format": FORMAT,
@@ -299,7 +294,7 @@ def _creation_fields(stored: StoredMarket) -> dict[str, Any]:
 
 def begin_log(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> None:
     """Write the log's first line: from now on, a missing log means a lost log rather than a new folder."""
-    first_line = {"seq": 1, "at": rfc3339(_start_us(calendar)), "event": CREATED, **_creation_fields(stored)}
+    first_line = {"seq": 1, "at": rfc3339(calendar.start_us), "event": CREATED, **_creation_fields(stored)}
     write_atomically(state_dir / LOG_FILE, encode(first_line).decode() + "\n")
 
 

@@ -18,7 +18,6 @@ from commands.doctor.checks.row import Mark
 from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
-from jobs.timetable import slot_at, slots
 from tests.builders import ACCOUNT, CASH, SESSION
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
@@ -35,6 +34,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 from tradebot.timetable.job_times import parse
+from tradebot.timetable.slots import slot_at, slots
 
 NEW_YORK = ZoneInfo("America/New_York")
 TIMETABLE = {
