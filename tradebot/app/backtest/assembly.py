@@ -109,8 +109,9 @@ def assemble(
     """Return the bot of these settings, with these strategies, on the market of a specification.
 
     The market is opened unless `market` is given. `recorder` keeps what the passes decide, and `log` receives every
-    event of the engine. `equity_at` and `margin` are as they are only in studies that are to be reproduced. Orders, fills and account have the numbers that an exchange made with the same specification
-    would give them. Raises OperatorError if the market's files can't be used.
+    event of the engine. `equity_at` and `margin` differ only in studies that are to be reproduced. Orders, fills and
+    account have the numbers that an exchange made with the same specification would give them. Raises OperatorError if
+    the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     engine = engine_of(opened, spec, log)
