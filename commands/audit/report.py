@@ -28,7 +28,7 @@ class Audited:
 
 
 def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
-    """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker to ask."""
+    """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
     from commands.audit.reading import read
     from tradebot.adapters.state.finished import BACKTEST
     from tradebot.auditing.audit import audit
