@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tradebot.app.sandbox import explained
 from tradebot.exchange.market.action_sources import beside, generated_actions, read_actions
 from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.daily import DailyBars, read_days
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.recorded import HeldBars, read_bars
 from tradebot.exchange.market.sessions import build_calendar
@@ -39,6 +40,8 @@ def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used."""
     with explained():
         calendar = build_calendar(spec.start, spec.sessions)
+        if spec.source == "daily":
+            return _daily(spec, calendar)
         return _generated(spec, calendar) if spec.source == "generated" else _recorded(spec, calendar)
 
 
@@ -46,6 +49,12 @@ def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     source = GeneratedBars(spec.seed, calendar)
     actions = generated_actions(source, calendar, spec.symbols, spec.seed) if spec.corporate_actions else ()
     return OpenedMarket(spec, source, calendar, spec.symbols, tuple(actions))
+
+
+def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+    imported = read_days(spec, calendar)
+    source = DailyBars(imported.days, calendar, spec.day_prices)
+    return OpenedMarket(spec, source, calendar, imported.symbols, imported.actions)
 
 
 def _recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
