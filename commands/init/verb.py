@@ -303,7 +303,7 @@ Edge = Annotated[float | None, typer.Option("--edge", help="How much the flow pr
 FlowFolder = Annotated[str | None, typer.Option("--flow-folder", help="Use captured flow responses from this folder.")]
 Fill = Annotated[
     str | None,
-    typer.Option("--fill", help="When orders fill: paper (at once) or next-bar.", autocompletion=fills),
+    typer.Option("--fill", help="When orders fill: next-bar, next-open, close, or paper.", autocompletion=fills),
 ]
 Actions = Annotated[
     bool | None,

@@ -214,7 +214,8 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
     market = {name: getattr(spec, name) for name in (*names, "prices", "day_prices")}
     renamed = {"start": spec.start.isoformat(), "flow_folder": spec.uw_folder, "cash_usd": spec.cash}
-    return market | renamed | {"fill": spec.fill._asdict()}, list(spec.symbols)
+    parts = {"fill": spec.fill._asdict(), "costs": spec.costs._asdict()}
+    return market | renamed | parts, list(spec.symbols)
 
 
 def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> tuple[str, ...]:
@@ -223,6 +224,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
     Raises OperatorError if its files can't be used or the folder already holds another market.
     """
     from tradebot.exchange import process
+    from tradebot.exchange.market.costs import Costs
     from tradebot.exchange.market.spec import MarketSpec, fill_spec
     from tradebot.exchange.state import read_market
 
@@ -240,6 +242,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
             uw_folder=chosen.flow_folder,
             cash=chosen.cash_usd,
             fill=fill_spec(**dict(chosen.fill)),
+            costs=Costs(**dict(chosen.costs)),
             corporate_actions=chosen.corporate_actions,
             data_plan=chosen.data_plan,
             prices=chosen.prices,
@@ -292,6 +295,13 @@ def ended(folder: Path, at: datetime) -> bool:
         market = read_market(folder)
     last = market.sessions[market.first + market.spec.sessions - 1]
     return at >= datetime.fromisoformat(last["close"])
+
+
+def fill_optimism(model: str) -> str:
+    """Return what is optimistic about a fill model."""
+    from tradebot.exchange.market.fill import OPTIMISM
+
+    return OPTIMISM[model]
 
 
 def default_symbols(count: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from tradebot.exchange.flow.captured import capture_files, read_folder
 from tradebot.exchange.market.action_sources import beside, read_actions, write_actions
 from tradebot.exchange.market.daily import daily_span, keep_days, read_days
 from tradebot.exchange.market.daily_file import is_daily, is_parquet
+from tradebot.exchange.market.rates import rates_of
 from tradebot.exchange.market.recorded import Imported, keep_bars, read_bars, recorded_days
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
@@ -75,6 +76,7 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
         imported.skipped,
         imported.first_lines,
         imported.extended,
+        rates_of(spec, calendar),
     )
     begin_log(state_dir, stored, calendar)
     write_market(state_dir, stored)

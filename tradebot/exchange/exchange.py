@@ -96,7 +96,9 @@ class Exchange:
         self.log = Log(state_dir / LOG_FILE, snapshot and snapshot.log)
         self._take: Callable[[bytes], None] = self.log.add
         spec = stored.spec
-        self.engine = Engine(market, market.calendar.start_us, self._emit, spec.fill, spec.to_json())
+        self.engine = Engine(
+            market, market.calendar.start_us, self._emit, spec.fill, spec.to_json(), spec.costs, stored.rates
+        )
         self.control = control = ControlCommands(self.current_state, spec.cash)
         self.faults = Faults(self.engine, self.note, self._emit, self._carry_out)
         self._commands = Commands(self.engine, [*entries(), *control.entries(), *self.faults.entries()])

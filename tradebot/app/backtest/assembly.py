@@ -146,7 +146,8 @@ def assemble(
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
     """Return an engine at the beginning of its market, with the account and the actions of a new exchange."""
-    engine = Engine(opened.market(), opened.calendar.start_us, log, spec.fill, spec.to_json())
+    market, start_us = opened.market(), opened.calendar.start_us
+    engine = Engine(market, start_us, log, spec.fill, spec.to_json(), spec.costs, opened.rates)
     for action in engine.market.actions:
         schedule(engine, action)
     engine.open_account(MAIN, MAIN, MAIN, spec.cash)

@@ -127,7 +127,8 @@ class Account:
 
     `orders` holds every order by id, oldest first, and `open` those that aren't finished. `activities` is in order of
     time. `closing` is what the account was worth at the last session's close. `reserved` is the buying power that open
-    orders reserve. `version` counts changes of cash and positions.
+    orders reserve. `version` counts changes of cash and positions. `accrued` is the interest by kind that isn't posted
+    yet, in USD times 360.
     """
 
     number: str
@@ -146,6 +147,7 @@ class Account:
     closing: Balances = field(init=False)
     reserved: Decimal = _ZERO
     version: int = 0
+    accrued: dict[str, Decimal] = field(default_factory=dict)
     _working: dict[tuple[str, int], dict[str, Order]] = field(default_factory=dict)
     _claimed: dict[str, Decimal] = field(default_factory=dict)
     _valued: tuple[int, int] = (-1, -1)

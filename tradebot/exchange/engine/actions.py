@@ -18,8 +18,9 @@ from fractions import Fraction
 
 from tradebot.exchange.engine import expiry, life
 from tradebot.exchange.engine.account import Account, Position
+from tradebot.exchange.engine.entries import Entry, enter
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.holdings import Entry, enter, move, rename
+from tradebot.exchange.engine.holdings import move, rename
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain

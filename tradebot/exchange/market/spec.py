@@ -9,7 +9,8 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
 
-from tradebot.exchange.market.fill import MODELS, NEXT_BAR, PAPER, FillSpec
+from tradebot.exchange.market.costs import NO_COSTS, Costs, costs_fields, read_costs, wrong_cost
+from tradebot.exchange.market.fill import MODELS, NEXT_BAR, SPECS, FillSpec, Quotes
 
 Source = Literal["generated", "csv", "parquet", "daily"]
 Stamp = Literal["start", "end"]
@@ -33,6 +34,7 @@ _DAILY = ("prices", "day_prices")
 _MAX_SYMBOLS = 10_000
 _MAX_CASH = Decimal(10) ** 12
 _SHARES = ("volume_share", "depth_share", "partial_rate")
+_EXACT = (*_SHARES, "slippage_bps")
 _WIDEST_SPREAD_BPS = 1_000
 _LONGEST_LATENCY_S = 3_600
 FIRST_YEAR, LAST_YEAR = 2000, 2100
@@ -69,6 +71,7 @@ class MarketSpec:
     uw_folder: str | None = None
     cash: Decimal = Decimal(100_000)
     fill: FillSpec = NEXT_BAR
+    costs: Costs = NO_COSTS
     corporate_actions: bool = False
     data_plan: DataPlan = "paid"
     prices: Prices = "raw"
@@ -79,13 +82,21 @@ class MarketSpec:
         _check_symbols(self)
         _check_ranges(self)
         _check_fill(self.fill)
+        wrong = wrong_cost(self.costs)
+        if wrong:
+            raise MarketError(*wrong)
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible values."""
+        """Return the fields as JSON-compatible values.
+
+        Costs and fill settings that are newer than the first markets are left out at their defaults, because numbers of
+        accounts and orders follow from these fields.
+        """
         exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
+        fields = vars(self) | exact | {"costs": costs_fields(self.costs)}
         # Other markets keep the identity that they had before there were markets of daily bars.
-        own = {name: value for name, value in vars(self).items() if self.source == "daily" or name not in _DAILY}
-        return own | exact
+        left_out = {*(() if fields["costs"] else ("costs",)), *(() if self.source == "daily" else _DAILY)}
+        return {name: value for name, value in fields.items() if name not in left_out}
 
     def to_json(self) -> str:
         """Return the canonical text of this spec."""
@@ -112,32 +123,38 @@ def _typed(fields: dict[str, Any]) -> dict[str, Any]:
         cash = Decimal(fields.get("cash", "100000"))
         symbols = tuple(fields.get("symbols", ()))
         fill = _read_fill(fields.get("fill", {}))
+        costs = read_costs(fields.get("costs", {}))
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         raise MarketError(f"the market specification is incomplete or mistyped: {error!r}", _MADE_BY_HAND) from error
-    return fields | {"start": start, "cash": cash, "symbols": symbols, "fill": fill}
+    return fields | {"start": start, "cash": cash, "symbols": symbols, "fill": fill, "costs": costs}
 
 
 def _fill_fields(fill: FillSpec) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Decimal) else value for name, value in fill._asdict().items()}
+    newer = {name for name in ("slippage_bps", "quotes") if getattr(fill, name) == getattr(NEXT_BAR, name)}
+    values = {name: value for name, value in fill._asdict().items() if name not in newer}
+    return {name: str(value) if isinstance(value, Decimal) else value for name, value in values.items()}
 
 
 def _read_fill(fields: dict[str, Any]) -> FillSpec:
     """Read the fill settings; a market from before they existed uses the original model."""
-    exact = {name: Decimal(fields[name]) for name in _SHARES if fields.get(name) is not None}
+    exact = {name: Decimal(fields[name]) for name in _EXACT if fields.get(name) is not None}
     return FillSpec(**(fields | exact))
 
 
 def fill_spec(model: str, **knobs: Any) -> FillSpec:
     """Return a fill model with these settings (None keeps the default); raise MarketError if one is invalid."""
-    if model not in MODELS:
-        raise MarketError(f"unknown fill model {model!r}", f"use {' or '.join(MODELS)}")
+    _check_model(model)
     given = {name: value for name, value in knobs.items() if value is not None}
-    return (PAPER if model == "paper" else NEXT_BAR)._replace(**given)
+    return SPECS[model]._replace(**given)
+
+
+def _check_model(model: str) -> None:
+    if model not in MODELS:
+        raise MarketError(f"unknown fill model {model!r}", f"use {', '.join(MODELS[:-1])} or {MODELS[-1]}")
 
 
 def _check_fill(fill: FillSpec) -> None:
-    if fill.model not in MODELS:
-        raise MarketError(f"unknown fill model {fill.model!r}", f"use {' or '.join(MODELS)}")
+    _check_model(fill.model)
     for name in _SHARES:
         share = getattr(fill, name)
         if share is not None and not (share.is_finite() and 0 <= share <= 1):
@@ -149,6 +166,10 @@ def _check_fill(fill: FillSpec) -> None:
             f"fill.spread_bps must be from 0 to {_WIDEST_SPREAD_BPS} and fill.latency_s from 0 to {_LONGEST_LATENCY_S}",
             "2 basis points and 0 seconds are the defaults",
         )
+    if not fill.slippage_bps.is_finite() or not 0 <= fill.slippage_bps <= _WIDEST_SPREAD_BPS:
+        raise MarketError(f"fill.slippage_bps must be from 0 to {_WIDEST_SPREAD_BPS}", "5 is a twentieth of a percent")
+    if fill.quotes not in get_args(Quotes):
+        raise MarketError(f"unknown fill.quotes {fill.quotes!r}", "use spread or last")
 
 
 def _check_source(spec: MarketSpec) -> None:
