@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
+from tradebot.app.backtest.translating import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +36,9 @@ class Waits:
     since: date | None
 
 
-def waits(
-    settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket, sessions: Sequence[Session]
-) -> tuple[Waits, ...]:
-    """Return which bars are missing in the first of the sessions, and when they are there."""
-    bars = EngineBars(engine_of(market, market.spec))
+def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[Waits, ...]:
+    """Return which bars are missing in a market's first session, and when they are there."""
+    bars, sessions = EngineBars(engine_of(market, market.spec), market.days), [*map(session_of, market.calendar.market)]
     return tuple(one for strategy in strategies for one in _of(strategy, _universe(settings, strategy), bars, sessions))
 
 

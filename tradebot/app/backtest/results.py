@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.finished import BACKTEST
-from tradebot.adapters.state.plain_files import open_plain, read_plain
+from tradebot.adapters.state.plain_files import create_draft, open_plain, read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, RESULT, cannot_write, option, write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.backtest import saving
@@ -62,14 +62,37 @@ class Results:
         """Return where an unfinished run is kept."""
         return self.folder / f"{name}{CHECKPOINT}"
 
-    def refuse_taken(self, name: str) -> None:
-        """Raise OperatorError if there is a finished run of this name, or anything else in its place."""
+    def keep(self, name: str, checkpoint: bytes) -> None:
+        """Keep an unfinished run."""
+        self.prepare()
+        try:
+            draft, descriptor = create_draft(self.checkpoint(name))
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(checkpoint)
+            draft.replace(self.checkpoint(name))
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
+    def forget_checkpoint(self, name: str) -> None:
+        """Forget what was kept of a run that is finished."""
+        self.checkpoint(name).unlink(missing_ok=True)
+
+    def refuse_taken(self, name: str, *, or_partial: bool) -> None:
+        """Raise OperatorError if there is a finished run of this name, or anything else in its place.
+
+        With `or_partial`, a run that was stopped isn't in the way.
+        """
         place = self.place(name)
-        if not os.path.lexists(place):
+        if not os.path.lexists(place) or (or_partial and self.checkpoint(name).exists()):
             return
-        found = "holds a finished run already" if _is_run(place) else "is in the way, and it isn't a backtest"
-        again = " To play it again: add --force." if _is_run(place) else ""
-        raise OperatorError(f"{place} {found}.{again}", f"tradebot report {option(place)}, or give another --name")
+        if not _is_run(place):
+            raise OperatorError(f"{place} is in the way, and it isn't a backtest", "give another --name")
+        if self.checkpoint(name).exists():
+            raise OperatorError(f"{place} holds a run that was stopped", "add --resume to go on, or --force to begin again")
+        raise OperatorError(
+            f"{place} holds this run already",
+            f"tradebot report {option(place)}, or add --force to play it again, or give another --name",
+        )
 
     def save(self, name: str, run: Run, document: Mapping[str, Any]) -> Path:
         """Write a run into its folder, replacing an earlier run of the same name; return the folder.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,11 @@ from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import assemble
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.backtest.driver import Driver, Terms
+from tradebot.exchange.times import MINUTE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tradebot.app.backtest.assembly import Assembled, Margin
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.venue import EquityAt
@@ -20,10 +22,6 @@ if TYPE_CHECKING:
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.record import SessionEnd
     from tradebot.ports.strategy import Strategy
-
-Watch = Callable[[int, int], bool]
-"""Is told how many sessions are done and how many there are, and returns True if that is enough for now."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -60,21 +58,34 @@ class Run:
         """Return True if every session was played."""
         return self.closing is not None
 
-    def play(self, watch: Watch = lambda done, total: False) -> None:
-        """Play on until the end, or until `watch` says that it is enough; `watch` is asked after each session."""
+    @property
+    def total(self) -> int:
+        """Return how many sessions there are."""
+        return len(self.made.sessions)
+
+    def take_up(self, ends: Sequence[SessionEnd]) -> None:
+        """Go on after these sessions, to whose end the bot was brought already."""
+        self.ends, self.opening = [*ends], 0
+
+    def step(self) -> None:
+        """Play the next session; before the first one and after the last one, compare books and exchange."""
         if self.opening is None:
             self.opening = len(self.driver.begin().findings)
-        sessions = self.made.sessions
-        for end in self.driver.play(sessions[len(self.ends) :]):
-            self.ends.append(end)
-            if watch(len(self.ends), len(sessions)) and len(self.ends) < len(sessions):
-                return
-        self.closing = len(self.driver.end().findings)
+        self.ends += self.driver.play([self.made.sessions[len(self.ends)]])
+        if len(self.ends) == self.total:
+            self.closing = len(self.driver.end().findings)
 
 
-def begin(plan: Plan, strategies: Sequence[Strategy], market: OpenedMarket | None = None) -> Run:
+def begin(
+    plan: Plan,
+    strategies: Sequence[Strategy],
+    market: OpenedMarket | None = None,
+    *,
+    flow_from: OpenedMarket | None = None,
+) -> Run:
     """Return a run at the beginning of its market, which is opened unless it is given.
 
+    Generated flow predicts the prices of `flow_from`, or else those of the market.
     Raises OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(plan.spec)
@@ -85,8 +96,18 @@ def begin(plan: Plan, strategies: Sequence[Strategy], market: OpenedMarket | Non
         MemoryFacts(plan.level),
         market=opened,
         with_flow=any(strategy.needs.facts for strategy in strategies),
+        flow_from=flow_from,
         equity_at=plan.equity_at,
         margin=plan.margin,
     )
     terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, before_asking=made.before_asking)
     return Run(plan, made, Driver(made.world, made.advance, made.ahead, terms))
+
+
+def bars_in(market: OpenedMarket, place: int) -> int:
+    """Return how many bars all symbols have in one of a market's sessions: minute bars, or daily ones."""
+    session, symbols = market.calendar.market[place], market.symbols
+    if market.spec.source == "generated":
+        return len(symbols) * (session.close_us - session.open_us) // MINUTE
+    counts = (len(market.source.bars(symbol, place)) for symbol in symbols)
+    return sum(map(bool, counts) if market.days else counts)
