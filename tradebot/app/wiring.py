@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
-from tradebot.adapters.state import lock, state_folder
+from tradebot.adapters.state import finished, lock, state_folder
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
@@ -138,7 +138,7 @@ class App:
     @cached_property
     def exchange_url(self) -> str:
         """Return the embedded exchange's address, starting the exchange if it isn't running."""
-        return sandbox.start(self.folder.exchange)
+        return sandbox.start(finished.trading(self.folder).exchange)
 
     @cached_property
     def turns(self) -> Turns:

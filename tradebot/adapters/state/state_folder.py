@@ -64,8 +64,6 @@ ASIDE = "aside-"
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
-BACKTEST = "backtest"
-"""The kind of a folder that holds a finished backtest: books to read, without a venue to trade at."""
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
 BACKUPS = "backups"
