@@ -51,10 +51,15 @@ class Kept(NamedTuple):
 
 
 class EngineBars:
-    """The port to bars on an engine's market. It never fetches, waits or fails."""
+    """The port to bars on an engine's market. It never fetches, waits or fails.
 
-    def __init__(self, floor: Floor) -> None:
+    With `whole_day_first`, a day's bar counts as closed after the session's first minute: a day of look-ahead, for
+    reproducing studies that rank by the close at which they fill.
+    """
+
+    def __init__(self, floor: Floor, *, whole_day_first: bool = False) -> None:
         self._market: Market = floor.market
+        self._whole_day_first = whole_day_first
         self._lines: dict[tuple[str, str], Line] = {}
         self._steps: dict[str, Steps] = {}
         self._kept: dict[tuple[str, str, int, bool], Kept] = {}
@@ -83,8 +88,11 @@ class EngineBars:
         line = self._lines.get((symbol, timeframe))
         if line is None:
             width = width_of(timeframe)
-            made = Daily(self._market, symbol) if width is None else Intraday(self._market, symbol, width)
-            line = self._lines[symbol, timeframe] = made
+            if width is None:
+                line = Daily(self._market, symbol, whole_day_first=self._whole_day_first)
+            else:
+                line = Intraday(self._market, symbol, width)
+            self._lines[symbol, timeframe] = line
         return line
 
     def _steps_of(self, symbol: str) -> Steps:

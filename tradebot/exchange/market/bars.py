@@ -196,7 +196,7 @@ class Market:
     def _dividend_factor(self, action: Action, before: Sequence[Step]) -> Fraction:
         """Return (close before - rate) / close before, or 1 if no close is known or the rate isn't below it."""
         entity = self.actions.entity(action.symbol)
-        close = self._source_close(entity, self.calendar.index_of[action.ex_date] - 1)
+        close = self._source_close(entity, self.calendar.place(action.ex_date) - self.calendar.first - 1)
         if close is None:
             return Fraction(1)
         for step in before:
@@ -206,12 +206,14 @@ class Market:
         return (close - rate) / close if rate < close else Fraction(1)
 
     def _source_close(self, entity: str, index: int) -> Fraction | None:
+        """Return the newest close up to a session; a negative index counts back from the market's first."""
         for place in range(index, -1, -1):
             bars = self._source.bars(entity, place)
             if bars:
                 return Fraction(bars[-1].close)
-        close = self._source.history_close(entity, 1)
-        return None if close is None else Fraction(close)
+        before = range(max(1, -index), self.calendar.first + 1)
+        closes = (self._source.history_close(entity, sessions) for sessions in before)
+        return next((Fraction(close) for close in closes if close is not None), None)
 
     def adjusted(self, symbol: str, bars: Sequence[Bar], kinds: Collection[str], now_us: int) -> list[Bar]:
         """Return bars adjusted for all actions of these kinds (split, dividend) up to now.
