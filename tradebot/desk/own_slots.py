@@ -237,5 +237,6 @@ def of_slot(slot: StrategySlot, records: Iterable[CandidateRecord]) -> Iterator[
 def _is_judged(record: CandidateRecord) -> bool:
     terminal = record.terminal
     if record.candidate.want is WantKind.TARGET:
-        return terminal is not None and terminal.reason is Reason.TARGET_REACHED
+        # In shadow nothing is sent, so no target is ever reached: what would have been sent is all there is to do.
+        return terminal is not None and terminal.reason in (Reason.TARGET_REACHED, Reason.SHADOW)
     return terminal is None or not (terminal.gate in OF_THE_BOT or terminal.reason in MAKING_ROOM)

@@ -34,9 +34,9 @@ class Strategy(Protocol):
         """
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return what it wants, at most one want per symbol.
+        """Return what it wants, at most one want per symbol; or a single decision that says why it can't tell.
 
-        Only what asks a plug-in in its process answers with a Decision instead: it says why there is no answer.
+        Then what it holds stays as it is, and it is asked again in the next pass, or while its slot is due.
         """
 
 

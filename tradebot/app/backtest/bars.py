@@ -18,7 +18,6 @@ from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line
 from tradebot.app.backtest.steps import Steps
 from tradebot.app.backtest.translating import session_of
 from tradebot.exchange.faces.data.listings import listing
-from tradebot.exchange.market.actions import NAME_CHANGE
 from tradebot.exchange.times import DAY, HOUR, SECOND, from_datetime
 from tradebot.model.series import DAY as DAYS
 from tradebot.model.series import Series, width_of
@@ -52,11 +51,15 @@ class Kept(NamedTuple):
 
 
 class EngineBars:
-    """The port to bars on an engine's market. It never fetches, waits or fails."""
+    """The port to bars on an engine's market. It never fetches, waits or fails.
 
-    def __init__(self, floor: Floor) -> None:
+    With `whole_day_first`, a day's bar counts as closed after the session's first minute: a day of look-ahead, for
+    reproducing studies that rank by the close at which they fill.
+    """
+
+    def __init__(self, floor: Floor, *, whole_day_first: bool = False) -> None:
         self._market: Market = floor.market
-        self._renames = any(action.kind == NAME_CHANGE for action in self._market.actions)
+        self._whole_day_first = whole_day_first
         self._lines: dict[tuple[str, str], Line] = {}
         self._steps: dict[str, Steps] = {}
         self._kept: dict[tuple[str, str, int, bool], Kept] = {}
@@ -85,8 +88,11 @@ class EngineBars:
         line = self._lines.get((symbol, timeframe))
         if line is None:
             width = width_of(timeframe)
-            made = Daily(self._market, symbol) if width is None else Intraday(self._market, symbol, width)
-            line = self._lines[symbol, timeframe] = made
+            if width is None:
+                line = Daily(self._market, symbol, whole_day_first=self._whole_day_first)
+            else:
+                line = Intraday(self._market, symbol, width)
+            self._lines[symbol, timeframe] = line
         return line
 
     def _steps_of(self, symbol: str) -> Steps:
@@ -99,7 +105,7 @@ class EngineBars:
         """Return which bars of a line are the last ones at a moment, or None if the symbol means nothing then."""
         end, beyond, starts = line.reach(until_us), line.unfinished(until_us), line.columns.starts
         lowest = 0
-        if self._renames or symbol not in self._market.known:
+        if symbol not in self._market.known:
             listed = listing(self._market, symbol, until_us)
             if listed is None:
                 return None

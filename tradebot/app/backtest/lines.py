@@ -13,6 +13,7 @@ from tradebot.exchange.times import MINUTE, SECOND, at_new_york
 
 if TYPE_CHECKING:
     from tradebot.exchange.market.bars import Bar, Day, Market
+    from tradebot.exchange.market.sessions import Session
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -87,11 +88,13 @@ class Line:
 class Daily(Line):
     """Daily bars: prices from the regular session, volume from the whole day. Each is complete at its close.
 
-    Trading after hours still adds to the volume, so until it is over the newest bar is an unfinished one.
+    Trading after hours still adds to the volume, so until it is over the newest bar is an unfinished one. With
+    `whole_day_first`, a day's bar is complete after its first minute, as in a market whose first minute is the day.
     """
 
-    def __init__(self, market: Market, symbol: str) -> None:
+    def __init__(self, market: Market, symbol: str, *, whole_day_first: bool = False) -> None:
         super().__init__(market, symbol)
+        self._whole_day_first = whole_day_first
         calendar = market.calendar
         for place in range(calendar.first):
             session = calendar.all[place]
@@ -102,15 +105,15 @@ class Daily(Line):
     def _grow(self, until_us: int) -> None:
         sessions = self._market.calendar.market
         while self._next < len(sessions) and sessions[self._next].post_us <= until_us:
-            session, bar = sessions[self._next], self._day(self._next, until_us)
+            session, bar = sessions[self._next], self._market.whole_day(self._symbol, self._next)
             if bar is not None:
-                self._add(at_new_york(session.date, 0), session.close_us, bar)
+                self._add(at_new_york(session.date, 0), self._complete_us(session), bar[1:])
             self._next += 1
 
     def unfinished(self, until_us: int) -> Columns | None:
         """Return the newest session's bar while trading after hours goes on, or None."""
         sessions = self._market.calendar.market
-        if self._next >= len(sessions) or until_us < sessions[self._next].close_us:
+        if self._next >= len(sessions) or until_us < self._complete_us(sessions[self._next]):
             return None
         bar = self._day(self._next, until_us)
         if bar is None:
@@ -118,6 +121,9 @@ class Daily(Line):
         columns = Columns()
         columns.add(at_new_york(sessions[self._next].date, 0) // SECOND, *bar)
         return columns
+
+    def _complete_us(self, session: Session) -> int:
+        return session.open_us + MINUTE if self._whole_day_first else session.close_us
 
     def _day(self, index: int, until_us: int) -> tuple[int, ...] | None:
         bar = self._market.day(self._symbol, index).until(until_us, 0)

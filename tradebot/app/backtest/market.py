@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tradebot.app.sandbox import explained
 from tradebot.exchange.market.action_sources import beside, generated_actions, read_actions
 from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.daily import DailyBars, read_days
 from tradebot.exchange.market.generator import GeneratedBars
+from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of
 from tradebot.exchange.market.recorded import HeldBars, read_bars
 from tradebot.exchange.market.sessions import build_calendar
 
@@ -27,6 +29,7 @@ class OpenedMarket(NamedTuple):
     calendar: Calendar
     symbols: tuple[str, ...]
     actions: tuple[Action, ...]
+    rates: Rates = NO_RATES
 
     def market(self) -> Market:
         """Return the market as a run begins with it; a run may rename and delist its symbols."""
@@ -39,13 +42,20 @@ def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used."""
     with explained():
         calendar = build_calendar(spec.start, spec.sessions)
-        return _generated(spec, calendar) if spec.source == "generated" else _recorded(spec, calendar)
+        made = {"generated": _generated, "daily": _daily}.get(spec.source, _recorded)
+        return made(spec, calendar)._replace(rates=rates_of(spec, calendar))
 
 
 def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     source = GeneratedBars(spec.seed, calendar)
     actions = generated_actions(source, calendar, spec.symbols, spec.seed) if spec.corporate_actions else ()
     return OpenedMarket(spec, source, calendar, spec.symbols, tuple(actions))
+
+
+def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+    imported = read_days(spec, calendar)
+    source = DailyBars(imported.days, calendar, spec.day_prices)
+    return OpenedMarket(spec, source, calendar, imported.symbols, imported.actions)
 
 
 def _recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
