@@ -27,18 +27,20 @@ NOT_KNOWN = "not known"
 PUBLICATION = "IRS Publication 550 (2024)"
 HOLDING_PERIOD = (
     "Shares are long-term if they were held for more than one year, counted from the day after the purchase "
-    f"({PUBLICATION}; Rev. Rul. 66-7 for the ends of months)."
+    f"({PUBLICATION}; Rev. Rul. 66-97 for trade dates, 66-7 for the ends of months)."
 )
 SHORT_SALES = (
-    "A short sale counts on the trade date of the purchase that closed it, and is short-term. For a loss, the day of "
-    "delivery would count (Rev. Rul. 2002-44), which may be in the next year; these rows don't consider that."
+    "A short sale counts on the trade date of the purchase that closed it, and is short-term (Treasury Regulation "
+    "1.1233-1(a)). For a loss, the day of delivery would count (Rev. Rul. 2002-44), which may be in the next year; "
+    "these rows don't consider that."
 )
 WASH_SALES = (
     "Wash sales (code W): a loss doesn't count as far as the same shares were bought within 30 days before or after "
     "the sale, by any strategy or by hand. It is added to the basis of these shares, whose holding period includes "
-    "that of the shares sold (Internal Revenue Code section 1091; Treasury Regulations 1.1091-1 and 1.1091-2; "
-    f"{PUBLICATION}). What is left of the purchase that was sold replaces nothing (Rev. Rul. 56-602), nor do shares "
-    "sold again before the loss, or purchases that close a short sale."
+    "that of the shares sold (Internal Revenue Code sections 1091 and 1223(3); Treasury Regulations 1.1091-1 and "
+    f"1.1091-2; {PUBLICATION}). What is left of the purchase that was sold replaces nothing (Rev. Rul. 56-602). No "
+    "source we know covers two more cases: we assume that shares sold again before the loss, and purchases that close "
+    "a short sale, replace nothing either."
 )
 NOT_COVERED = (
     "Not covered: options and other securities that are substantially identical, and other accounts of yours or your "
@@ -196,8 +198,8 @@ def _assumptions(method: str) -> tuple[str, ...]:
     from tradebot.views.performance.fees import ASSUMPTION
 
     lots = (
-        f"Lots are matched across the account, {PICKED[method]} (tax.method: {method}), whatever strategy held them. "
-        "Dates are trade dates in New York. Splits and new symbols keep cost and dates, and shares that only change "
+        f"Lots are matched across the account (Treasury Regulation 1.1012-1(c)), {PICKED[method]} (tax.method: "
+        f"{method}), whatever strategy held them. Dates are trade dates in New York. Splits and new symbols keep cost and dates, and shares that only change "
         "their owner in the account aren't sold."
     )
     fees = f"The fees of the SEC and FINRA are taken off the proceeds. {ASSUMPTION} Other fees are in no row."

@@ -33,12 +33,13 @@ def render(out: "Console", data: "Tax") -> None:
     out.print(f"{counted(len(data.rows), 'row')} of {data.year}, as on Form 8949, {PICKED[data.method]}, in USD")
     if len(data.rows) > SHOWN:
         out.print(f"Showing the last {SHOWN:,}; --csv FILE or --json has all")
-    money = map(number, ("proceeds", "basis", "adjustment", "gain"))
-    table = Table(staying("sold shares"), "acquired", "sold", *money, "code", "term", sentence("strategy", "strategy"))
+    before, after = map(number, ("proceeds", "basis")), map(number, ("adjustment", "gain"))
+    columns = (staying("sold shares"), "acquired", "sold", *before, "code", *after, "term")
+    table = Table(*columns, sentence("strategy", "strategy"))
     for row in data.rows[-SHOWN:]:
         table.row(
             escape(clean(row.description)), _day(row.acquired), _day(row.sold), _usd(row.proceeds_usd),
-            _usd(row.basis_usd), _usd(row.adjustment_usd) if row.code else "", _usd(row.gain_usd), row.code,
+            _usd(row.basis_usd), row.code, _usd(row.adjustment_usd) if row.code else "", _usd(row.gain_usd),
             row.term.value, escape(clean(owner(row))),
         )  # fmt: skip
     out.print(table)
