@@ -199,8 +199,8 @@ def _assumptions(method: str) -> tuple[str, ...]:
 
     lots = (
         f"Lots are matched across the account (Treasury Regulation 1.1012-1(c)), {PICKED[method]} (tax.method: "
-        f"{method}), whatever strategy held them. Dates are trade dates in New York. Splits and new symbols keep cost and dates, and shares that only change "
-        "their owner in the account aren't sold."
+        f"{method}), whatever strategy held them. Dates are trade dates in New York. Splits and new symbols keep cost "
+        "and dates, and shares that only change their owner in the account aren't sold."
     )
     fees = f"The fees of the SEC and FINRA are taken off the proceeds. {ASSUMPTION} Other fees are in no row."
     rounding = "Each row is rounded to the cent, and totals add the rows."
