@@ -54,32 +54,45 @@ def _name(account: AccountReport, accounts: Sequence[AccountReport]) -> str:
 
 def _grow(axes: Axes, accounts: Sequence[AccountReport]) -> None:
     """Draw growth in percent since the start, of the accounts, the benchmark and cash."""
-    from matplotlib.dates import ConciseDateFormatter
-
-    from tradebot.model.kind import NEW_YORK
-
     first = accounts[0]
     days = _dates(first)
     leverage = next((figure.value for figure in first.activity if figure.name == "exposure"), None)
-    others: list[tuple[str, str, list[float | None]]] = [("cash", LEVELED, [point.cash for point in first.curve])]
-    if first.benchmark:
-        others.append((first.benchmark, BENCHMARK, [point.benchmark for point in first.curve]))
+    others: list[tuple[str, str, str, list[float | None]]] = []
+    others.append(("cash", LEVELED, ":", [point.cash for point in first.curve]))
     if first.benchmark and leverage is not None:
         name = f"{first.benchmark} at {leverage:.0%}"
-        others.append((name, LEVELED, [point.benchmark_leveled for point in first.curve]))
-    for name, color, others_of in others:
-        style = ":" if name == "cash" else "-"
+        others.append((name, LEVELED, "--", [point.benchmark_leveled for point in first.curve]))
+    if first.benchmark:
+        others.append((first.benchmark, BENCHMARK, "-", [point.benchmark for point in first.curve]))
+    for name, color, style, others_of in others:
         axes.plot(days, _percent(others_of), color=color, linewidth=1, linestyle=style, label=name)
     for color, account in zip(ACCOUNTS, accounts, strict=False):
         sessions = _dates(account)
         values = _percent([point.index for point in account.curve])
         axes.plot(sessions, values, color=color, linewidth=1.8, label=_name(account, accounts))
     _finish(axes, "growth, %")
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="upper left", reverse=True)
     span = f"{first.from_session} to {first.to_session}" if first.from_session else ""
     axes.set_title(span, loc="left", color=INK, fontsize=12, fontweight="bold")
-    axes.xaxis_date(NEW_YORK)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator(), tz=NEW_YORK))  # type: ignore[no-untyped-call]
+    _date(axes)
+
+
+def _date(axes: Axes) -> None:
+    """Mark two days or more by their dates: the curve has one point for each session, and no hours between."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    from tradebot.model.kind import NEW_YORK
+
+    places = AutoDateLocator(NEW_YORK, minticks=2, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(places)
+    texts = ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        places,
+        NEW_YORK,
+        formats=["%Y", "%b", "%b %d", "%H:%M", "%H:%M", "%S"],
+        zero_formats=["", "%Y", "%b %d", "%b %d", "%H:%M", "%H:%M"],
+        show_offset=False,
+    )
+    axes.xaxis.set_major_formatter(texts)
 
 
 def _dates(account: AccountReport) -> list[float]:
@@ -99,6 +112,10 @@ def _fall(axes: Axes, accounts: Sequence[AccountReport]) -> None:
         days = _dates(account)
         axes.fill_between(days, [100 * point.drawdown for point in account.curve], color=color, alpha=0.3, linewidth=0)
     _finish(axes, "drawdown, %")
+    if min(point.drawdown for account in accounts for point in account.curve) < 0:
+        axes.set_ylim(top=0)
+    else:
+        axes.set_yticks([0])
 
 
 def _finish(axes: Axes, label: str) -> None:

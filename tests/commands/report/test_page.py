@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from commands.report.page import LAST_TRADES, page, write
 from commands.shared.surface import jsonable
 from tests.commands.report.made import account, new_account, report, with_trades
 from tradebot.errors import OperatorError
+from tradebot.text import counted_kind
 from tradebot.views.performance.report import Report
 
 STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")
@@ -115,7 +117,7 @@ def test_each_figure_is_the_documents(data: Report) -> None:
         assert parsed.figures[f"{place}.earned.profit_usd"][0] == each["earned"]["profit_usd"]
         for row in (*each["returns"], *each["activity"], *each["trade_figures"]):
             if row["observations"] < row["needed"]:
-                assert f"{row['observations']:,} of {row['needed']:,} {row['of']}" in parsed.text
+                assert f"{row['observations']:,} of {counted_kind(row['needed'], row['of'])}" in parsed.text
 
 
 def test_a_figure_reads_as_on_the_screen() -> None:
@@ -144,6 +146,13 @@ def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> N
     assert "What was refused would have lost 123.40 USD." in text
     for block in of.assumptions.values():
         assert all(" ".join(sentence.split()) in text for sentence in block)
+
+
+def test_a_position_that_is_held_has_no_result_yet() -> None:
+    of = account(FEW)
+    held = replace(of.trades[0], closed_at=None, exit_price=None, net_usd=Decimal(0), fraction=None, reasons=())
+    row = page(report(replace(of, trades=(held,)))).split('<table class="stack trades">')[1]
+    assert (">held</td>" in row, 'data-label="net USD"></td>' in row) == (True, True)
 
 
 def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:

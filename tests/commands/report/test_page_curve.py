@@ -13,7 +13,7 @@ from commands.report.page_curve import BOX, MOST_DATES, MOST_POINTS, Reach, curv
 from tests.commands.report.made import account, new_account
 from tradebot.views.performance.report import AccountReport
 
-LONG = 300
+FEW, LONG = 3, 300
 
 
 def points(path: str) -> list[tuple[int, int]]:
@@ -76,6 +76,13 @@ def test_two_accounts_are_compared_with_one_benchmark() -> None:
     assert len(found["legend"]) == 5
     assert "one grew by" in found["words"]
     assert "other grew by" in found["words"]
+
+
+def test_without_a_drawdown_only_zero_is_marked_below() -> None:
+    found = curve([account(FEW)])
+    assert found
+    assert all(point.drawdown == 0 for point in account(FEW).curve)
+    assert found["fall_grid"] == [("0", "0%")]
 
 
 def test_without_two_points_there_is_no_picture() -> None:

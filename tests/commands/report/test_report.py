@@ -1,5 +1,6 @@
 """`tradebot report`: the same figures on the screen, in the document and in pictures, from books written for it."""
 
+import re
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -58,6 +59,7 @@ def test_three_trades_say_what_they_earned_and_that_nothing_follows_from_it(earn
     rows = {line.split("  ")[0]: line.split() for line in lines}
     assert rows["Return"][1] == "+0.09%"
     assert rows["Sharpe ratio"][2:] == ["·", "·", "3", "of", "63", "session", "returns"]
+    assert rows["Bought and sold"][3:] == ["6,090.00", "USD", "3", "sessions"]
     assert rows["Win rate"][2:] == ["·", "3", "of", "30", "closed", "trades"]
     assert "-0.05%  2026-11-16  2026-11-17  not yet           2" in said
 
@@ -89,7 +91,7 @@ def test_two_folders_stand_side_by_side(earner: Bot, folder: Path, capsys: pytes
     said = typed(capsys, "report", str(earner.folder), str(folder))
     assert said.code == 0
     rows = {line.split("  ")[0]: line.split() for line in said.out.splitlines()}
-    assert rows["Return"][1:] == ["+0.09%", "0", "of", "1", "session", "returns"]
+    assert rows["Return"][1:] == ["+0.09%", "0", "of", "1", "session", "return"]
     assert rows["Returns"][1:] == [str(earner.folder), str(folder)]
     assert f"● {earner.folder}  ○ {folder}" in said.out
 
@@ -107,7 +109,12 @@ def test_the_curve_is_drawn(earner: Bot, tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     assert earner.says("report", "--plot", str(file)).code == 0
     assert file.stat().st_size > 2000
-    assert name.endswith("png") or "growth, %" in file.read_text()
+    if name.endswith("svg"):
+        texts = re.findall(r">([^<>]+)</text>", file.read_text())
+        assert {"growth, %", "drawdown, %", "Nov 17", "Nov 18"} <= set(texts)
+        assert not [text for text in texts if ":" in text]
+        falls = texts[texts.index("growth, %") :]
+        assert not [text for text in falls if re.fullmatch(r"0\.\d*[1-9]", text)], "a drawdown is never above zero"
 
 
 def test_a_picture_needs_a_format_and_a_curve(copy: Bot, tmp_path: Path) -> None:
