@@ -66,7 +66,8 @@ def show_rows(console: "Console", by: str, rows: "tuple[Row, ...]", total: "Row 
     most = max((_cents(row) for row in rows), default=0) or 1
     for row in (*rows, *((total,) if total else ())):
         amounts = (row.realized_usd, row.open_usd, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd)
-        drawn = "" if row is total else _colored(row.total_usd, bar(_cents(row), most, BAR))
+        length = bar(_cents(row), most, BAR)
+        drawn = "" if row is total else _colored(row.total_usd, length if row.total_usd > 0 else loss(length))
         table.row(
             escape(clean(row.name)) + ("*" if row.unpriced else ""),
             *(_amount(amount) for amount in amounts),
@@ -76,6 +77,11 @@ def show_rows(console: "Console", by: str, rows: "tuple[Row, ...]", total: "Row 
             style="bold" if row is total else "",
         )
     console.print(table)
+
+
+def loss(length: str) -> str:
+    """Return a bar as a loss has it, so that it is told from a gain without colors too."""
+    return length.replace("█", "▒")
 
 
 def _cents(row: "Row") -> int:

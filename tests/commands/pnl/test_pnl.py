@@ -58,7 +58,7 @@ def test_each_day_with_its_parts_their_sum_and_the_change_of_the_account(earner:
     assert [line.split() for line in lines[1:5]] == [
         ["day", "realized", "fees", "dividends", "interest", "total", "USD", "closed"],
         ["2026-11-16*", "+100.00", "-0.31", "+99.69", "█" * 16, "1"],
-        ["2026-11-17*", "-20.00", "+1.50", "+0.07", "-18.43", "█" * 2, "1"],
+        ["2026-11-17*", "-20.00", "+1.50", "+0.07", "-18.43", "▒" * 2, "1"],
         ["total*", "+80.00", "-0.31", "+1.50", "+0.07", "+81.26", "2"],
     ]
     assert lines[5:7] == [

@@ -5,7 +5,6 @@ from math import sqrt
 from statistics import fmean, median, stdev
 
 from tradebot.auditing.intervals import LEVEL, t_quantile
-from tradebot.text import counted
 from tradebot.views.performance.report import Figure, TradeRow, Unit
 from tradebot.views.performance.statistics import wilson
 
@@ -61,8 +60,7 @@ def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[flo
     fewer, more = sorted((len(wins), len(losses)))
     combined = fmean if means else sum
     value = combined(wins) / combined(losses) if fewer >= OF_EACH else None
-    note = counted(more, f"{others} trade")
-    return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=note)
+    return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=f"{more:,} {others}")
 
 
 def _mean_profit(made: Sequence[float]) -> Figure:
