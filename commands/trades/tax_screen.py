@@ -34,8 +34,8 @@ def render(out: "Console", data: "Tax") -> None:
     if len(data.rows) > SHOWN:
         out.print(f"Showing the last {SHOWN:,}; --csv FILE or --json has all")
     before, after = map(number, ("proceeds", "basis")), map(number, ("adjustment", "gain"))
-    columns = (staying("sold shares"), "acquired", "sold", *before, "code", *after, "term")
-    table = Table(*columns, sentence("strategy", "strategy"))
+    first, last = (staying("sold shares"), "acquired", "sold"), ("term", sentence("strategy", "strategy"))
+    table = Table(*first, *before, "code", *after, *last)
     for row in data.rows[-SHOWN:]:
         table.row(
             escape(clean(row.description)), _day(row.acquired), _day(row.sold), _usd(row.proceeds_usd),
