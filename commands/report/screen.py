@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
 from commands.report.plot import Line, Place, drawn
+from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.text import counted
@@ -200,14 +201,14 @@ def _render_months(out: "Console", account: "AccountReport") -> None:
     out.print()
     table = Table("Months, %", *map(number, NAMES), number("year"), number(account.benchmark or ""))
     for year in account.years:
-        months = ("" if month.value is None else f"{100 * month.value:+.1f}" for month in year.months)
+        months = ("" if month.value is None else _short(month.value) for month in year.months)
         table.row(str(year.year), *months, _short(year.value), _short(year.benchmark) if account.benchmark else "")
     out.print(table)
     _render_assumptions(out, [account], Block.MONTHS)
 
 
 def _short(value: float | None) -> str:
-    return DOT if value is None else f"{100 * value:+.1f}"
+    return DOT if value is None else signed(100 * value, 1)
 
 
 def _render_drawdowns(out: "Console", account: "AccountReport") -> None:

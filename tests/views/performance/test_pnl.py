@@ -181,8 +181,8 @@ def test_what_is_realized_belongs_to_the_day_of_the_exit_and_what_is_open_to_the
         (Cut.MONTH, {"2026-11": (160, 0, -0.04, 1)}),
         (Cut.STRATEGY, {"flow": (160, 0, -0.04, 1)}),
         (Cut.SYMBOL, {"AAPL": (160, 0, -0.04, 1)}),
-        (Cut.HOUR, {"11:00": (120, 0, 0, 1), "15:00": (40, 0, -0.04, 0), "still held": (0, 0, 0, 0)}),
-        (Cut.REASON, {"unknown": (160, 0, -0.04, 1), "still held": (0, 0, 0, 0)}),
+        (Cut.HOUR, {"11:00": (120, 0, 0, 1), "15:00": (40, 0, -0.04, 0)}),
+        (Cut.REASON, {"unknown": (160, 0, -0.04, 1)}),
         (Cut.COMPONENT, {"sweeps": (160, 0, -0.04, 1)}),
     ],
 )

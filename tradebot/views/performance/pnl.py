@@ -132,7 +132,8 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL, *, compares: bool = Tru
     for piece in profit:
         rows.setdefault(name_of(piece), []).append(piece)
     unpriced = _unpriced(by, ends, choice)
-    found = [_row(name, pieces, unpriced.get(name, ())) for name, pieces in rows.items()]
+    made = (_row(name, pieces, unpriced.get(name, ())) for name, pieces in rows.items())
+    found = [row for row in made if row.name != HELD or row.open_usd or row.total_usd]
     before, after = _values(known, ends) if choice.whole else (None, None)
     return Pnl(
         by=by.value,
