@@ -15,13 +15,11 @@ from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
-from tradebot.errors import OperatorError
 from tradebot.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
-    from pathlib import Path
 
     from jinja2 import Environment
 
@@ -36,14 +34,6 @@ OUTER_ROWS = 10
 SHADES = 5
 """How many shades of gain, and as many of loss, the table of months has."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def write(data: Report, file: Path) -> None:
-    """Write the page; raise OperatorError if that isn't possible."""
-    try:
-        file.write_text(page(data), encoding="utf-8")
-    except OSError as error:
-        raise OperatorError(f"{file} can't be written: {error.strerror}", "Name another file.") from error
 
 
 def page(data: Report) -> str:

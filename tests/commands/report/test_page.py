@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from commands.report.numbers import value_of
-from commands.report.page import LAST_TRADES, page, write
+from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
 from tests.commands.report.made import account, new_account, report, with_trades
-from tradebot.errors import OperatorError
 from tradebot.views.performance.report import Report
 
 STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")
@@ -242,10 +241,3 @@ def test_text_can_be_told_from_what_is_behind_it(theme: str, color: str, behind:
     colors = themes()[theme]
     dark, light = sorted((luminance(colors[color]), luminance(colors[behind])))
     assert (light + 0.05) / (dark + 0.05) >= 4.5
-
-
-def test_a_page_that_cant_be_written_says_so(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match="can't be written: No such file or directory"):
-        write(report(new_account()), tmp_path / "nowhere" / "report.html")
-    write(report(new_account()), tmp_path / "report.html")
-    assert Parsed((tmp_path / "report.html").read_text(encoding="utf-8")).text.startswith("What it earned")
