@@ -1,9 +1,8 @@
 """`trades` for people: a table that fits the terminal, the sums, and what the figures rest on."""
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import duration, signed, slippage_sentence, usd
+from commands.shared.drawing import duration, gain, signed, slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.text import counted
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN = 200
 """How many rows a screen shows; the file of --csv and the JSON document have them all."""
-STYLES = {1: "green", -1: "red"}
 
 
 def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
@@ -60,7 +58,7 @@ def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
     for row in rows:
         table.row(
             *_first(row, _shares(row), form),
-            _money(row.net_usd) if row.closed_quantity else "",
+            gain(row.net_usd) if row.closed_quantity else "",
             _open(row),
             "" if row.r is None else f"{row.r:+.2f}",
             _went(row.best),
@@ -85,8 +83,8 @@ def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
             *_first(lot, f"{_sign(lot.side)}{lot.quantity:,f}", form),
             "" if lot.gross_usd is None else f"{lot.gross_usd:+,.2f}",
             f"{lot.fees_usd:+,.2f}" if lot.fees_usd else "",
-            "" if lot.net_usd is None else _money(lot.net_usd),
-            "" if lot.open_usd is None else _money(lot.open_usd),
+            "" if lot.net_usd is None else gain(lot.net_usd),
+            "" if lot.open_usd is None else gain(lot.open_usd),
             escape(lot.strategy) if several else "",
             escape(clean(lot.reason)),
             lot.trade_id,
@@ -131,14 +129,7 @@ def _open(row: "TradeRow") -> str:
     """Return the profit of the shares that are still held; a dash if there is no last price."""
     if row.status is Status.CLOSED:
         return ""
-    return "-" if row.open_usd is None else _money(row.open_usd)
-
-
-def _money(amount: Decimal) -> str:
-    """Return an amount as markup: green above zero, red below."""
-    style = STYLES.get((amount > 0) - (amount < 0))
-    text = f"{round(amount, 2) + 0:+,.2f}"
-    return f"[{style}]{text}[/]" if style else text
+    return "-" if row.open_usd is None else gain(row.open_usd)
 
 
 def _went(excursion: "Excursion | None") -> str:
