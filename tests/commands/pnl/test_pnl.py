@@ -112,7 +112,7 @@ def test_a_csv_file_has_the_rows_with_exact_decimals(earner: Bot, tmp_path: Path
     assert [row["symbol"] for row in rows] == ["AAPL", "NVDA", "MSFT", "account"]
     assert sum(D(row["total_usd"]) for row in rows) == D("81.26")
     assert earner.says("pnl", "--by", "symbol", "--csv", str(tmp_path / "pnl.csv")).out.startswith("4 rows written to")
-    assert (tmp_path / "pnl.csv").read_text() == said.out.replace("\r\n", "\n")
+    assert (tmp_path / "pnl.csv").read_text() == said.out
     refused = earner.says("pnl", "--json", "--csv", "-")
     assert refused.code == 2
     assert "can't both go to stdout" in refused.out + refused.err
