@@ -88,19 +88,22 @@ def register(app: typer.Typer) -> None:
         the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report
         says how many it takes. Reads the bot's own books; only missing bars are fetched.
         """
-        from commands.report import chart
+        from commands.shared.pictures import checked
         from tradebot.views.performance.pnl import Choice
 
         choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
         _refuse_combinations(folders or (), state_dir, config)
-        picture = plot and chart.checked(plot)
+        picture = checked(plot, "curve.svg")
         found = run(folders or (), state_dir, config, choice)
         if picture:
-            chart.draw(found.data, picture)
-        if html:
-            from commands.report import page
+            from commands.report.chart import draw
 
-            page.write(found.data, html)
+            draw(found.data, picture)
+        if html:
+            from commands.report.page import page
+            from commands.shared.files import save
+
+            save(page(found.data), html)
         finish(_naming(found, [file for file in (picture, html) if file]), as_json)
 
 

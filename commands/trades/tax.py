@@ -1,24 +1,18 @@
 """`tradebot trades --tax YEAR`: the sales of a year as the US tax office asks for them, and what they rest on."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from commands.shared.plain import clean, note, say
-from commands.shared.surface import Report
+from commands.shared.files import csv_text
+from commands.shared.plain import clean
 from tradebot.errors import OperatorError
 from tradebot.text import counted
 from tradebot.views.performance.tax import TaxRow, TermTotal
 
 if TYPE_CHECKING:
-    from tradebot.app.wiring import App
     from tradebot.views.performance.history import History
     from tradebot.views.performance.tax import TaxYear
 
@@ -91,42 +85,9 @@ COLUMNS = (
 """The columns of the file, those of Form 8949 first. The ids are those of fills."""
 
 
-def run(app: "App", year: int, strategy: str | None = None, symbol: str | None = None) -> Report:
-    """Read the books and return the sales of a year, or those of one strategy's shares or of one symbol."""
-    from commands.shared.history import read_history
-    from commands.trades.tax_screen import render
-
-    data = taxed(read_history(app), year, app.settings.tax.method, strategy, symbol)
-    return Report("trades-tax", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
-
-
-def answer(app: "App", year: int, strategy: str | None, symbol: str | None, file: Path | None) -> Report:
-    """Return the sales of a year, written to a file if one is named.
-
-    For stdout, print only the file there, the notes to stderr, and raise typer.Exit.
-    """
-    from commands.trades.csv_file import STDOUT, save
-    from commands.trades.tax_screen import name_file
-
-    report = run(app, year, strategy, symbol)
-    data: Tax = report.data
-    if file is None:
-        return report
-    text = written(data)
-    if file == STDOUT:
-        say(text.removesuffix("\n"))
-        for line in (*data.notes, NO_ADVICE):
-            note(line)
-        raise typer.Exit
-    save(text, file)
-    return replace(report, render=lambda out: name_file(out, data, file))
-
-
 def written(data: Tax) -> str:
-    """Return the text of the CSV file."""
-    file = io.StringIO(newline="")
-    csv.writer(file, lineterminator="\n").writerows(_file_rows(data))
-    return file.getvalue()
+    """Return the text of the CSV file. Sums are left to its reader."""
+    return csv_text(COLUMNS, map(_file_row, data.rows))
 
 
 def taxed(history: "History", year: int, method: str, strategy: str | None = None, symbol: str | None = None) -> Tax:
@@ -155,30 +116,27 @@ def taxed(history: "History", year: int, method: str, strategy: str | None = Non
     )
 
 
-def _file_rows(data: Tax) -> Iterator[Sequence[str]]:
-    """Yield the lines of the file: its columns, then each lot that was sold. Sums are left to its reader."""
-    yield COLUMNS
-    for row in data.rows:
-        yield (
-            row.description,
-            _text(row.acquired),
-            row.sold.isoformat(),
-            _text(row.proceeds_usd),
-            _text(row.basis_usd),
-            row.code,
-            f"{row.adjustment_usd:f}",
-            _text(row.gain_usd),
-            row.term.value,
-            "" if row.held_from in (None, row.acquired) else row.held_from.isoformat(),
-            row.symbol,
-            "long" if row.side.sign > 0 else "short",
-            f"{row.shares:f}",
-            f"{row.fees_usd:f}",
-            owner(row),
-            row.lot or NOT_KNOWN,
-            row.sale,
-            " ".join(row.replaced_by),
-        )
+def _file_row(row: TaxRow) -> Sequence[str]:
+    return (
+        row.description,
+        _text(row.acquired),
+        row.sold.isoformat(),
+        _text(row.proceeds_usd),
+        _text(row.basis_usd),
+        row.code,
+        f"{row.adjustment_usd:f}",
+        _text(row.gain_usd),
+        row.term.value,
+        "" if row.held_from in (None, row.acquired) else row.held_from.isoformat(),
+        row.symbol,
+        "long" if row.side.sign > 0 else "short",
+        f"{row.shares:f}",
+        f"{row.fees_usd:f}",
+        owner(row),
+        row.lot or NOT_KNOWN,
+        row.sale,
+        " ".join(row.replaced_by),
+    )
 
 
 def owner(row: TaxRow) -> str:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
     from decimal import Decimal
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -50,11 +49,10 @@ def render(out: "Console", data: "Tax") -> None:
     _sentences(out, data.assumptions)
 
 
-def name_file(out: "Console", data: "Tax", file: "Path") -> None:
-    """Print where the rows are, their totals, and what is particular to them."""
-    out.print(f"{counted(len(data.rows), 'row')} written to {file}", markup=False)
-    _sentences(out, (*map(_total, data.totals), *data.notes))
-    out.print(f"tradebot trades --tax {data.year} names the rules behind them. {NO_ADVICE}", markup=False)
+def summary(data: "Tax") -> list[str]:
+    """Return what the screen says about rows that are written to a file: their totals, and what is particular."""
+    rules = f"tradebot trades --tax {data.year} names the rules behind them. {NO_ADVICE}"
+    return [*map(_total, data.totals), *data.notes, rules]
 
 
 def _sentences(out: "Console", lines: "Iterable[str]") -> None:
