@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from commands.report.contents import leveled
 from commands.shared.pictures import INK, QUIET, picture, title
 from tradebot.errors import OperatorError
 
@@ -40,12 +41,10 @@ def _grow(axes: Axes, accounts: Sequence[AccountReport]) -> None:
 
     first = accounts[0]
     days = _dates(first)
-    leverage = next((figure.value for figure in first.activity if figure.name == "exposure"), None)
     others: list[tuple[str, str, list[float | None]]] = [("cash", LEVELED, [point.cash for point in first.curve])]
     if first.benchmark:
         others.append((first.benchmark, BENCHMARK, [point.benchmark for point in first.curve]))
-    if first.benchmark and leverage is not None:
-        name = f"{first.benchmark} at {leverage:.0%}"
+    if name := leveled(first):
         others.append((name, LEVELED, [point.benchmark_leveled for point in first.curve]))
     for name, color, others_of in others:
         style = ":" if name == "cash" else "-"

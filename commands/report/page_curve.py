@@ -11,7 +11,8 @@ from datetime import date, timedelta
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from commands.report.page_words import drawdown_words, leveled, span
+from commands.report.contents import leveled
+from commands.report.page_words import drawdown_words, span
 from commands.shared.drawing import signed
 from tradebot.views.plots import thinned
 

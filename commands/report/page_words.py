@@ -3,16 +3,12 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from commands.report.contents import leveled
 from commands.report.numbers import interval_of, percent, value_of
 from tradebot.text import counted, counted_kind
 
 if TYPE_CHECKING:
-    from tradebot.views.performance.report import AccountReport, Figure, Report
-
-
-def part(data: "Report") -> str:
-    """Return the part of the account that was asked for, "flow in AAPL"; empty for the whole."""
-    return " in ".join(filter(None, (data.strategy, data.symbol)))
+    from tradebot.views.performance.report import AccountReport, Figure
 
 
 def span(account: "AccountReport") -> str:
@@ -53,14 +49,6 @@ def _others(account: "AccountReport") -> Iterator[str]:
 
 def _and(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def leveled(account: "AccountReport") -> str:
-    """Return the name of the benchmark at the account's average exposure, "SPY at 12%"; empty if it isn't known."""
-    exposure = next((figure.value for figure in account.activity if figure.name == "exposure"), None)
-    if account.benchmark is None or exposure is None:
-        return ""
-    return f"{account.benchmark} at {exposure:.0%}"
 
 
 def belief(account: "AccountReport") -> list[str]:

@@ -45,7 +45,7 @@ RETENTIONS = (
         "facts",
         ("facts.db", "facts.db-*"),
         "answers of flow sources; decisions of passes",
-        f"{FACTS_KEPT.days} days; decisions {DECISIONS_KEPT.days} days; each session's last equity and prices for ever",
+        f"{FACTS_KEPT.days} days; decisions {DECISIONS_KEPT.days} days; each session's last equity and prices forever",
     ),
     Retention(
         "bars",

@@ -39,3 +39,9 @@ def with_trades(account: AccountReport, count: int) -> AccountReport:
     closed = first.closed_at
     trades = (replace(first, id=f"t{at.seconds}", closed_at=closed + at) for at in minutes)
     return replace(account, trades=tuple(trades))
+
+
+def without_exposure(of: AccountReport) -> AccountReport:
+    """Return an account whose average exposure isn't known."""
+    figures = (replace(each, value=None) if each.name == "exposure" else each for each in of.activity)
+    return replace(of, activity=tuple(figures))
