@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from commands.report import numbers
@@ -77,7 +76,6 @@ def _filters() -> Mapping[str, Any]:
         "shares": lambda quantity: f"{quantity:,f}",
         "price": lambda price: f"{price:,.2f}" if price >= 1 else f"{price:.4f}",
         "assumed": assumed,
-        "unknown": _unknown,
         "by_name": _by_name,
         "compared": lambda account: {each.of: each for each in account.comparisons},
         "largest": lambda rows: max(abs(row.total_usd) for row in rows),
@@ -138,14 +136,6 @@ def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
         for place, value in values.items()
         if value and round(value, 3)
     }
-
-
-def _unknown(account: AccountReport) -> list[str]:
-    """Return what isn't known, without the place of the bot's folder: a page may be passed on."""
-    folder = PurePath(account.label)
-    if not folder.is_absolute():
-        return list(account.unknown)
-    return [sentence.replace(account.label, folder.name) for sentence in account.unknown]
 
 
 def _by_name(account: AccountReport) -> Mapping[str, Figure]:

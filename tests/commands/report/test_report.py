@@ -147,7 +147,7 @@ def test_the_page_is_written_beside_the_document(earner: Bot, tmp_path: Path) ->
     assert "<h1>The account earned 90.00 USD.</h1>" in text
     assert f'<data value="{account["earned"]["profit_usd"]}"' in text
     assert str(earner.folder) not in text
-    assert f"no exchange in {earner.folder.name}/exchange" in text
+    assert "SPY isn&#39;t shown: no exchange in this folder" in text
     assert earner.says("report", "--html", str(file)).out.splitlines()[-1] == f"Written: {file}"
     said = earner.says("report", "--html", str(tmp_path / "nowhere" / "report.html"))
     assert (said.code, "can't be written: No such file or directory" in said.err) == (2, True)
