@@ -7,7 +7,19 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from commands.report import numbers
-from commands.report.contents import MONTHS, PARTS, assumed, beside, leveled, outer, part, parts, ranked
+from commands.report.contents import (
+    MONTHS,
+    PARTS,
+    assumed,
+    beside,
+    is_recorded,
+    leveled,
+    outer,
+    part,
+    parts,
+    ranked,
+    yet,
+)
 from commands.report.page_curve import curve
 from commands.report.page_words import belief, headline, lede
 from commands.shared.drawing import signed
@@ -83,6 +95,7 @@ def _filters() -> Mapping[str, Any]:
         "minute": lambda at: stamp(at, MINUTE),
         "when": lambda at: when(at, MINUTE),
         "headline": headline,
+        "is_recorded": is_recorded,
         "lede": lede,
         "belief": belief,
         "leveled": leveled,
@@ -103,6 +116,7 @@ def _whole(data: Report) -> Mapping[str, Any]:
         "zone": zone(),
         "curve": curve(data.accounts),
         "part": part(data),
+        "yet": yet(data),
         "groups": [(block, title, beside(data.accounts, block)) for block, title in groups],
         "Block": Block,
         "lists": [_trades(account) for account in data.accounts],
