@@ -61,12 +61,20 @@ def run(app: "App", name: str, text: str | None, tags: Sequence[str], untag: Seq
     if len(written) > LONGEST:
         raise OperatorError(f"the note has {len(written):,} characters; the most is {LONGEST:,}", "write less")
     row = found(all_rows(app)[1].trades, name)
-    kept = [tag for tag in dict.fromkeys((*row.tags, *added)) if tag not in removed]
-    if len(kept) > MOST_TAGS:
-        raise OperatorError(f"the trade would have {len(kept):,} tags; the most is {MOST_TAGS}", "--untag removes one")
-    note = written or row.note
-    app.ledger.note_trade(TradeNote(row.key, tuple(kept), note, caller(), datetime.now(UTC)))
-    data = Noted(row.id, row.strategy, row.symbol, row.opened_at, tuple(kept), note)
+
+    def changed(before: TradeNote | None) -> TradeNote:
+        """Return what stands from now on, from what stands by now; a renamed trade may have its note by an old name."""
+        tags = before.tags if before else row.tags
+        kept = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
+        if len(kept) > MOST_TAGS:
+            raise OperatorError(
+                f"the trade would have {len(kept):,} tags; the most is {MOST_TAGS}", "--untag removes one"
+            )
+        note = written or (before.note if before else row.note)
+        return TradeNote(row.key, tuple(kept), note, caller(), datetime.now(UTC))
+
+    note = app.ledger.change_note(row.key, changed)
+    data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
     return Report("trades-note", data, lambda out: _show(out, row, data), mode=app.mode_name, account=app.account_tail)
 
 
