@@ -247,6 +247,10 @@ class MemoryLedger:
     def note_trade(self, note: TradeNote) -> None:
         self._notes.append(note)
 
+    def change_note(self, trade: Key, change: Callable[[TradeNote | None], TradeNote]) -> TradeNote:
+        self.note_trade(note := change(self.trade_notes().get(trade)))
+        return note
+
     def trade_notes(self) -> Mapping[Key, TradeNote]:
         return {note.trade: note for note in sorted(self._notes, key=lambda note: note.at)}
 

@@ -28,6 +28,17 @@ def parts(account: "AccountReport", always: Sequence[str]) -> "list[tuple[str, D
     return [(name, amount) for name, amount in amounts if amount or name in always]
 
 
+def is_recorded(account: "AccountReport") -> bool:
+    """Return True if anything is known of the account in the days that were asked for."""
+    earned = account.earned
+    return bool(account.from_session or earned.end_usd is not None or earned.profit_usd)
+
+
+def yet(data: "Report") -> str:
+    """Return since when or until when nothing is known, if nothing is."""
+    return "in these days" if data.from_date or data.to_date else "yet"
+
+
 def leveled(account: "AccountReport") -> str:
     """Return the name of the benchmark at the account's average exposure, "SPY at 12%"; empty if it isn't known."""
     exposure = next((figure.value for figure in account.activity if figure.name == "exposure"), None)

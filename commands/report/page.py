@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from commands.report import numbers
-from commands.report.contents import MONTHS, PARTS, assumed, beside, leveled, outer, part, parts, ranked
+from commands.report.contents import (
+    MONTHS,
+    PARTS,
+    assumed,
+    beside,
+    is_recorded,
+    leveled,
+    outer,
+    part,
+    parts,
+    ranked,
+    yet,
+)
 from commands.report.page_curve import curve
 from commands.report.page_words import belief, headline, lede
 from commands.shared.drawing import signed
@@ -77,7 +88,6 @@ def _filters() -> Mapping[str, Any]:
         "shares": lambda quantity: f"{quantity:,f}",
         "price": lambda price: f"{price:,.2f}" if price >= 1 else f"{price:.4f}",
         "assumed": assumed,
-        "unknown": _unknown,
         "by_name": _by_name,
         "compared": lambda account: {each.of: each for each in account.comparisons},
         "largest": lambda rows: max(abs(row.total_usd) for row in rows),
@@ -85,6 +95,7 @@ def _filters() -> Mapping[str, Any]:
         "minute": lambda at: stamp(at, MINUTE),
         "when": lambda at: when(at, MINUTE),
         "headline": headline,
+        "is_recorded": is_recorded,
         "lede": lede,
         "belief": belief,
         "leveled": leveled,
@@ -105,6 +116,7 @@ def _whole(data: Report) -> Mapping[str, Any]:
         "zone": zone(),
         "curve": curve(data.accounts),
         "part": part(data),
+        "yet": yet(data),
         "groups": [(block, title, beside(data.accounts, block)) for block, title in groups],
         "Block": Block,
         "lists": [_trades(account) for account in data.accounts],
@@ -138,14 +150,6 @@ def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
         for place, value in values.items()
         if value and round(value, 3)
     }
-
-
-def _unknown(account: AccountReport) -> list[str]:
-    """Return what isn't known, without the place of the bot's folder: a page may be passed on."""
-    folder = PurePath(account.label)
-    if not folder.is_absolute():
-        return list(account.unknown)
-    return [sentence.replace(account.label, folder.name) for sentence in account.unknown]
 
 
 def _by_name(account: AccountReport) -> Mapping[str, Figure]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from commands.report.contents import leveled
+from commands.report.contents import is_recorded, leveled
 from commands.report.numbers import interval_of, percent, value_of
 from tradebot.text import counted, counted_kind
 
@@ -18,8 +18,10 @@ def span(account: "AccountReport") -> str:
     return f"{account.from_session} to {account.to_session}"
 
 
-def headline(account: "AccountReport", name: str) -> str:
-    """Return what the account, or the named part of it, earned."""
+def headline(account: "AccountReport", name: str, yet: str) -> str:
+    """Return what the account, or the named part of it, earned; `yet` ends the sentence if nothing is recorded."""
+    if not is_recorded(account):
+        return f"{name} has no records {yet}"
     profit = account.earned.profit_usd
     if not round(profit, 2):
         return f"{name} earned nothing"

@@ -78,11 +78,17 @@ def _priced(app: "App", history: "History") -> Priced:
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
     except TradebotError as error:
-        return Priced(none, f"{BENCHMARK} isn't shown: {error.message}")
+        return Priced(none, f"{BENCHMARK} isn't shown: {_problem(app, error)}")
     if BENCHMARK not in found:
         return Priced(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
     series = found[BENCHMARK]
     return Priced(Benchmark(BENCHMARK, _by_date(series, series.close), _by_date(series, series.open)))
+
+
+def _problem(app: "App", error: TradebotError) -> str:
+    """Return what went wrong, without the place of the bot's folder: a report may be passed on."""
+    folder = app.folder
+    return error.message.replace(str(folder.exchange), "this folder").replace(str(folder.path), "this folder")
 
 
 def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
@@ -103,7 +109,7 @@ def _refusals(
     try:
         found = measured(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
-        return (), f"What the refusals were worth isn't known: {error.message}"
+        return (), f"What the refusals were worth isn't known: {_problem(app, error)}"
     asked = [each for each in found.strategies if choice.strategy in (None, each.strategy)]
     known = ((each, each.refusals) for each in asked if each.refusals is not None)
     return tuple(

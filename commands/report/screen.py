@@ -3,7 +3,20 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from commands.report.contents import MONTHS, PARTS, assumed, beside, figures_of, leveled, outer, part, parts, ranked
+from commands.report.contents import (
+    MONTHS,
+    PARTS,
+    assumed,
+    beside,
+    figures_of,
+    is_recorded,
+    leveled,
+    outer,
+    part,
+    parts,
+    ranked,
+    yet,
+)
 from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
 from commands.report.plot import Line, Place, drawn
 from commands.shared.drawing import signed
@@ -30,7 +43,7 @@ def render(out: "Console", data: "Report") -> None:
 
     for account in data.accounts:
         _render_head(out, data, account)
-    if not any(account.curve or account.trades for account in data.accounts):
+    if not any(is_recorded(account) for account in data.accounts):
         return
     _render_curve(out, data)
     for title, block in (("Returns", Block.RETURNS), ("Trading", Block.ACTIVITY), ("Trades", Block.TRADES)):
@@ -40,13 +53,24 @@ def render(out: "Console", data: "Report") -> None:
 
 
 def _render_head(out: "Console", data: "Report", account: "AccountReport") -> None:
-    from tradebot.views.performance.report import Block
-
-    span = "no session yet"
+    span = f"no session {yet(data)}"
     if account.from_session and account.to_session:
         span = f"{account.from_session} to {account.to_session}, {counted(account.sessions, 'session')}"
     name = "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
     out.print(f"{name}{account.mode} account …{account.account}: {span}", markup=False)
+    if is_recorded(account):
+        _render_earned(out, data, account)
+    else:
+        out.print(f"{part(data) or 'The account'} has no records {yet(data)}", markup=False)
+    if account.unknown:
+        out.print("What can't be said yet:")
+    for line in account.unknown:
+        out.print(f"  {line}", markup=False)
+
+
+def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> None:
+    from tradebot.views.performance.report import Block
+
     earned = account.earned
     change = ""
     if earned.start_usd is not None and earned.end_usd is not None:
@@ -56,10 +80,6 @@ def _render_head(out: "Console", data: "Report", account: "AccountReport") -> No
     out.print(f"Profit{of} {earned.profit_usd:+,.2f} USD{change}{moved}", markup=False)
     out.print(", ".join(f"{name} {value:+,.2f}" for name, value in parts(account, ("realized", "open"))))
     _render_assumptions(out, [account], Block.EARNED)
-    if account.unknown:
-        out.print("What can't be said yet:")
-    for line in account.unknown:
-        out.print(f"  {line}", markup=False)
 
 
 def _render_curve(out: "Console", data: "Report") -> None:

@@ -2,7 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,25 +14,46 @@ import typer
 
 from commands.shared.plain import note, say
 from commands.shared.surface import Report, jsonable
+from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 STDOUT = Path("-")
+FORMATS = (".csv", ".html", ".svg", ".png")
 
 
 def save(text: str, file: Path, hint: str = "name another file") -> None:
     """Write a text to a file; raise OperatorError if that isn't possible."""
+    with replacing(file, hint) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def replacing(file: Path, hint: str = "name another file") -> Iterator[Path]:
+    """Yield where to write a file's content; the file has it once all is written, and keeps its old one until then.
+
+    Raises OperatorError if it can't be written, or if it is a bot's own.
+    """
+    whole = Path(os.path.realpath(file))
+    if os.path.exists(whole.parent / MARKER) and whole.suffix.lower() not in FORMATS:
+        raise OperatorError(f"{file} is in a bot's folder, and its name doesn't end in {', '.join(FORMATS)}", hint)
+    # A pipe or a device can't be replaced, and a folder is refused when it is written to.
+    is_new, is_file = not os.path.exists(whole), os.path.isfile(whole)
+    part = whole.with_name(f".{whole.name}.{os.getpid()}.part") if is_new or is_file else whole
     try:
-        file.write_text(text, encoding="utf-8", newline="")
+        yield part
+        if is_file:
+            part.chmod(stat.S_IMODE(whole.stat().st_mode))
+        if part != whole:
+            part.replace(whole)
     except OSError as error:
-        raise unwritable(file, error, hint) from error
-
-
-def unwritable(file: Path, error: OSError, hint: str = "name another file") -> OperatorError:
-    """Return the error to raise if a file can't be written."""
-    return OperatorError(f"{file} can't be written: {error.strerror or error}", hint)
+        raise OperatorError(f"{file} can't be written: {error.strerror or error}", hint) from error
+    finally:
+        if part != whole:
+            with suppress(OSError):
+                part.unlink()
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,6 +1,7 @@
 """Read an account's whole past from the bot's own records, for the verbs about what it earned."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from commands.shared.records import last_passes
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.app.wiring import App
     from tradebot.model.position import Key, OwnedFill
     from tradebot.model.record import SessionEnd
@@ -24,7 +26,7 @@ def read_history(app: "App") -> "History":
     from tradebot.views.performance.history import History, Sent
 
     ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app)
-    with ledger.file.reading():
+    with _moment(ledger):
         fills, mark, opened_at = ledger.past.fills(), ledger.last_reconcile(), ledger.books_opened_at()
         sent = ledger.past.behind({owned.fill.venue_order_id for owned in fills} - {""})
         kept, stops, notes = ledger.kept(list(_opened(fills))), ledger.past.stops(), ledger.trade_notes()
@@ -46,6 +48,19 @@ def read_history(app: "App") -> "History":
         acknowledged=acknowledged,
         stops=stops,
     )
+
+
+@contextmanager
+def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
+    """Read one moment of the books. If a row has a form that we never write, the check of all rows names its table."""
+    try:
+        with ledger.file.reading():
+            ledger.past.check_others()
+            yield
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        ledger.file.check_pages()
+        # All rows are as they were written, so this is a bug of ours.
+        raise
 
 
 def _ends(facts: "SqliteFacts | None") -> "tuple[SessionEnd, ...]":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from commands.shared.files import unwritable
+from commands.shared.files import replacing
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -40,10 +40,9 @@ def picture(file: Path, width: float, height: float) -> Iterator[Figure]:
     with mpl.rc_context({"svg.hashsalt": "tradebot", "font.size": 10, "svg.fonttype": "none"}):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        try:
-            figure.savefig(file, metadata={"Date": None} if file.suffix.lower() == ".svg" else None, dpi=150)
-        except OSError as error:
-            raise unwritable(file, error) from error
+        kind = file.suffix.lower().removeprefix(".")
+        with replacing(file) as part:
+            figure.savefig(part, format=kind, metadata={"Date": None} if kind == "svg" else None, dpi=150)
 
 
 def title(axes: Axes, text: str) -> None:

@@ -50,6 +50,7 @@ def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
 
 def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
     from rich.markup import escape
+    from rich.text import Text
 
     from commands.shared.tables import sentence
 
@@ -68,7 +69,7 @@ def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
             escape(", ".join(map(clean, row.reasons))),
             "" if row.source is Source.BOT else row.source.value,
             row.id,
-            escape(clean(" ".join((*(f"#{tag}" for tag in row.tags), row.note)).strip())),
+            Text(clean(" ".join((*(f"#{tag}" for tag in row.tags), row.note)).strip())),
         )
     console.print(table)
 

@@ -168,7 +168,8 @@ def _assumptions(method: str) -> tuple[str, ...]:
 def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
     """Yield what is particular to these sales, most important first."""
     if len(found.rows) != len(whole.rows):
-        yield f"Shown are {len(found.rows):,} of {counted(len(whole.rows), 'row')} of {found.year}."
+        shown = f"Shown are {len(found.rows):,} of {counted(len(whole.rows), 'row')} of {found.year}"
+        yield f"{shown}; what is said of disallowed losses is about all of them."
     if found.begun and found.begun.year >= found.year:
         yield f"The books began on {found.begun}. What was sold before isn't known."
     if found.until and found.until.year == found.year:

@@ -40,6 +40,9 @@ Tax = Annotated[
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="With note: a tag to add; may be repeated.")]
 Untag = Annotated[list[str] | None, typer.Option("--untag", help="With note: a tag to remove; may be repeated.")]
 
+OLDEST_YEAR = 1900
+"""A smaller number is a slip, such as 26."""
+
 
 def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     """Return the chosen trades, as a table of trades or of lots."""
@@ -63,6 +66,8 @@ def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot:
     from commands.trades.tax_screen import render, summary
     from tradebot.text import counted
 
+    if year < OLDEST_YEAR:
+        raise OperatorError(f"--tax {year} is not a year", "write --tax 2026")
     if replace(choice, strategy=None, symbol=None) != type(choice)() or by_lot:
         raise OperatorError(
             "--tax can only be combined with --strategy, --symbol and --csv", f"tradebot trades --tax {year}"

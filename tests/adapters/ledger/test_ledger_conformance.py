@@ -268,6 +268,22 @@ def test_what_was_written_last_about_a_trade_counts(ledger: Ledger) -> None:
     assert ledger.trade_notes()[trade] == again
 
 
+def test_a_change_starts_from_what_stands_with_the_trade_by_now(ledger: Ledger) -> None:
+    trade = ("flow", "AAPL", NOW)
+    seen = list[TradeNote | None]()
+
+    def with_tag(before: TradeNote | None) -> TradeNote:
+        seen.append(before)
+        tags = before.tags if before else ()
+        return TradeNote(trade, (*tags, f"t{len(seen)}"), "", "ann", minutes(len(seen)))
+
+    ledger.note_trade(TradeNote(("other", "AAPL", NOW), ("no",), "", "bob", NOW))
+    first, second = ledger.change_note(trade, with_tag), ledger.change_note(trade, with_tag)
+    assert seen == [None, first]
+    assert ledger.trade_notes()[trade] == second
+    assert second.tags == ("t1", "t2")
+
+
 def booking(fill: str = "activity:2026::1:0") -> Booking:
     return Booking(
         entries=(

@@ -136,9 +136,28 @@ def test_a_picture_needs_a_format_and_a_curve(copy: Bot, tmp_path: Path) -> None
 def test_new_books_say_that_nothing_is_known(copy: Bot) -> None:
     said = copy.says("report")
     assert said.code == 0
-    assert "no session yet" in said.out
+    assert "no session yet\nThe account has no records yet\n" in said.out
     assert "so there is no curve and no return. Next: tradebot serve" in said.out
     assert "Sharpe ratio " not in said.out
+
+
+def test_days_without_records_have_no_profit_not_even_none(earner: Bot, tmp_path: Path) -> None:
+    span = ("--from", "2027-01-01", "--html", str(tmp_path / "page.html"))
+    said = earner.says("report", *span)
+    assert "no session in these days\nThe account has no records in these days\n" in said.out
+    assert "Profit" not in said.out
+    page = (tmp_path / "page.html").read_text()
+    assert "<h1>The account has no records in these days.</h1>" in page
+    assert "profit_usd" not in page
+
+
+def test_what_is_held_without_a_price_is_named(copy: Bot) -> None:
+    booked(copy.folder)
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        ledger.apply_fills([fill(9, symbol="NVDA", quantity="1", price="100", at=on(19, 15))], on(19, 20))
+    (copy.folder / "facts.db").unlink()
+    said = " ".join(copy.says("report").out.split())
+    assert "No price of 2026-11-19 was seen for NVDA; the books count the last one before or what was paid." in said
 
 
 def test_a_row_that_was_changed_is_named_and_nothing_is_shown(copy: Bot) -> None:
@@ -149,9 +168,19 @@ def test_a_row_that_was_changed_is_named_and_nothing_is_shown(copy: Bot) -> None
     assert said.err.startswith("error: The ledger is damaged: row 1 of fills is not as it was written.")
 
 
-def test_more_than_two_folders_are_refused(bot: Bot) -> None:
-    said = bot.says("report", "a", "b", "c")
-    assert (said.code, said.err.splitlines()[0]) == (2, "error: report takes at most two folders")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("a", "b", "c"), "report takes at most two folders"),
+        (("a", "b/../a"), "both folders are the same"),
+        (("--html", "-"), "a page can't go to stdout"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    said = typed(capsys, "report", *words)
+    assert (said.code, said.err.splitlines()[0]) == (2, f"error: {message}")
 
 
 def test_the_page_is_written_beside_the_document(earner: Bot, tmp_path: Path) -> None:
@@ -161,7 +190,7 @@ def test_the_page_is_written_beside_the_document(earner: Bot, tmp_path: Path) ->
     assert "<h1>The account earned 90.00 USD.</h1>" in text
     assert f'<data value="{account["earned"]["profit_usd"]}"' in text
     assert str(earner.folder) not in text
-    assert f"no exchange in {earner.folder.name}/exchange" in text
+    assert "SPY isn&#39;t shown: no exchange in this folder" in text
     assert earner.says("report", "--html", str(file)).out.splitlines()[-1] == f"Written: {file}"
     said = earner.says("report", "--html", str(tmp_path / "nowhere" / "report.html"))
     assert (said.code, "can't be written: No such file or directory" in said.err) == (2, True)

@@ -82,12 +82,24 @@ def test_what_was_bought_and_sold_is_there_with_the_orders_behind_it(shared_trad
         ),
         ("DELETE FROM fills WHERE sequence = 1", "not those written"),
         ("UPDATE fill_seals SET fills = 7", "row 1 of fill_seals"),
+        ("UPDATE book SET opening_cash = '1'", "row 1 of book"),
+        ("UPDATE intents SET intent = '{}' WHERE sequence = 1", "1 of [0-9]+ rows of intents are not"),
+        ("UPDATE high_water SET price = 'none'", "[0-9]+ of [0-9]+ rows of high_water are not"),
     ],
 )
 def test_a_damaged_row_of_money_is_refused_by_name(copy: Bot, shared_trader: Bot, change: str, problem: str) -> None:
     shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
     edit(copy.folder / "ledger.db", change)
     with pytest.raises(DamagedBooksError, match=problem):
+        read(copy)
+
+
+@pytest.mark.parametrize("change", ["UPDATE trade_notes SET note = 'not mine'", "UPDATE trade_notes SET tags = '['"])
+def test_a_note_that_somebody_else_changed_is_refused_by_name(copy: Bot, change: str) -> None:
+    with closing(SqliteLedger.open(copy.folder)) as books:
+        books.note_trade(TradeNote(("flow", "AAPL", NOW), ("kept",), "mine", "ann", NOW))
+    edit(copy.folder / "ledger.db", change)
+    with pytest.raises(DamagedBooksError, match="row 1 of trade_notes is not as it was written"):
         read(copy)
 
 

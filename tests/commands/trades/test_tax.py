@@ -185,7 +185,7 @@ def test_what_is_left_out_or_may_change_is_named() -> None:
 def test_a_choice_of_rows_says_how_many_there_are() -> None:
     data = taxed(WASHED, 2026, "fifo", strategy="flow")
     assert (data.rows, data.totals) == ((), ())
-    assert data.notes[0] == "Shown are 0 of 2 rows of 2026."
+    assert data.notes[0] == "Shown are 0 of 2 rows of 2026; what is said of disallowed losses is about all of them."
 
 
 @pytest.mark.parametrize("method", ["fifo", "lifo", "hifo"])
@@ -247,6 +247,7 @@ def test_the_verb_has_a_document(washed: Bot) -> None:
         ("--tax", "2026", "--closed"),
         ("--tax", "2027"),
         ("--tax", "soon"),
+        ("--tax", "26"),
     ],
 )
 def test_what_makes_no_sense_with_a_tax_year_is_refused(bot: Bot, arguments: tuple[str, ...]) -> None:

@@ -26,6 +26,11 @@ SEAL = f"SELECT 1, {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seal
 CASH = f"""SELECT sequence, {as_written("cash_adjustments", TABLES)},
     coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, '')
     FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
+OTHERS = {
+    table: f"SELECT {number}, {as_written(table, TABLES)} FROM {table} WHERE account = ?"  # noqa: S608 - as above
+    for table, number in (("book", "1"), ("acknowledged", "sequence"), ("trade_notes", "sequence"))
+}
+"""The short tables that others read: the opening cash, what was acknowledged, and what people wrote."""
 ORDERS = """SELECT sequence, text IS NOT NULL, venue_id, client_order_id, replaced_by, text ->> '$.parent',
     text ->> '$.stop_price', text ->> '$.arrival_mid'
     FROM (SELECT *, iif(json_valid(body), body, NULL) AS text FROM orders WHERE account = ?) ORDER BY sequence"""
@@ -70,6 +75,12 @@ class Past:
             CashMovement(parse_time(at), Decimal(amount), kind, Origin(origin), about, why, symbol)
             for at, amount, kind, origin, about, why, symbol in self._checked("cash_adjustments", CASH)
         )
+
+    def check_others(self) -> None:
+        """Compare the opening cash, what was acknowledged and the notes with their rows' sums."""
+        for table, query in OTHERS.items():
+            for _ in self._checked(table, query):
+                pass
 
     def behind(self, venue_ids: Collection[str]) -> dict[str, tuple[FilledOrder, tuple[Asked, ...]]]:
         """Return the known orders of these ids, each with the intents that it came from, the nearest first.
