@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -12,10 +12,11 @@ from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
 from tradebot.errors import DamagedBooksError
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Component, Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.scale_out import ScaleOutLevel
 
 T = TypeVar("T")
 CACHED_VALUES = 5_000
@@ -75,6 +76,23 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
     except (ValueError, KeyError, TypeError, ArithmeticError):
         # The codec finds out what is wrong, and names it.
         return owned_fill(body, origin, about)
+
+
+def kept_of(
+    stop: str | None,
+    target: str | None,
+    score: float | None,
+    components: Iterable[Any] | None,
+    targets: Iterable[Any] | None,
+) -> Kept:
+    """Return what an intent says of the position that it opened; one of an earlier version says less."""
+    return Kept(
+        stop_loss_fraction=None if stop is None else Decimal(stop),
+        profit_target_fraction=None if target is None else Decimal(target),
+        entry_score=score,
+        components=tuple(decode(Component, one) for one in components or ()),
+        targets=tuple(decode(ScaleOutLevel, one) for one in targets or ()),
+    )
 
 
 def names(found: Collection[str]) -> str:
