@@ -1,15 +1,15 @@
-"""Lots: the pieces in which positions were bought and closed, first in, first out, with the fills of both ends."""
+"""Lots and trades: what became of each position, piece by piece, as one fold over fills and never from quotes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
-from tradebot.model.position import Key, OwnedFill
-from tradebot.model.trade import by_position, divided, together
+from tradebot.model.position import Key, OwnedFill, to_nine_places
+from tradebot.model.trade import Trade, by_position, divided, together
 
 _ZERO = Decimal(0)
 
@@ -82,10 +82,14 @@ class ClosedLot:
 
 
 class Lots(NamedTuple):
-    """The pieces of positions that were closed, and those that are still held, each the oldest first."""
+    """The pieces of positions that were closed, those that are still held, and the trades that they make up.
+
+    Each is the oldest first: by its exit if it is closed, otherwise, as trades are, by its entry.
+    """
 
     closed: tuple[ClosedLot, ...]
     held: tuple[OpenLot, ...]
+    trades: tuple[Trade, ...]
 
 
 def lots_of(fills: Iterable[OwnedFill]) -> Lots:
@@ -94,30 +98,109 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
     The fills must be in the order of the books, and begin where each of these positions was flat. The gross of the
     closed pieces of one position is its `Trade.realized_before_fees_usd`.
     """
-    closed, held = list[ClosedLot](), list[OpenLot]()
+    closed, held, made = list[ClosedLot](), list[OpenLot](), list[Trade]()
     for of_one in by_position(fills).values():
-        ended, left = _fold(of_one)
-        closed += ended
-        held += left
+        fold = _Fold()
+        for group in together(of_one):
+            fold.add(group)
+        closed += fold.closed
+        held += fold.lots
+        made += fold.trades()
     return Lots(
-        tuple(sorted(closed, key=lambda lot: lot.closed_at)), tuple(sorted(held, key=lambda lot: lot.opened_at))
+        tuple(sorted(closed, key=lambda lot: lot.closed_at)),
+        tuple(sorted(held, key=lambda lot: lot.opened_at)),
+        tuple(sorted(made, key=lambda trade: trade.opened_at)),
     )
 
 
-def _fold(fills: Sequence[OwnedFill]) -> tuple[list[ClosedLot], list[OpenLot]]:
-    """Return the closed and the open pieces of one strategy in one symbol."""
-    closed, lots, trips = list[ClosedLot](), list[OpenLot](), 0
-    for group in together(fills):
+def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
+    """Return a trade for each position of ours in these fills, in the order in which they were opened.
+
+    The fills must be as for `lots_of`.
+    """
+    return lots_of(fills).trades
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What the fills of one trade add up to so far, unsigned and in today's shares."""
+
+    entered: Decimal = _ZERO
+    paid: Decimal = _ZERO
+    left: Decimal = _ZERO
+    received: Decimal = _ZERO
+    realized: Decimal = _ZERO
+    orders: list[str] = field(default_factory=list)
+
+    def close(self, pieces: Sequence[ClosedLot]) -> None:
+        """Count the pieces that one fill closed."""
+        for piece in pieces:
+            self.left += piece.quantity
+            self.received += piece.quantity * piece.exit_price
+            self.realized += piece.gross_usd
+        if pieces[0].exit_order and pieces[0].exit_order not in self.orders:
+            self.orders.append(pieces[0].exit_order)
+
+    def restate(self, ratio: Decimal) -> None:
+        """Count today's shares after a split."""
+        self.entered, self.left = (to_nine_places(each * ratio) for each in (self.entered, self.left))
+
+    def trade(self, piece: OpenLot | ClosedLot, closed_at: datetime | None) -> Trade:
+        """Return the trade, given a piece of it."""
+        return Trade(
+            strategy=piece.strategy,
+            symbol=piece.symbol,
+            side=piece.side,
+            opened_at=piece.trade[2],
+            closed_at=closed_at,
+            quantity=self.entered,
+            closed_quantity=self.left,
+            entry_price=self.paid / self.entered,
+            exit_price=self.received / self.left if self.left else None,
+            realized_before_fees_usd=self.realized,
+            exit_orders=tuple(self.orders),
+        )
+
+
+class _Fold:
+    """What the fills of one strategy in one symbol made so far: its closed and its open pieces, and its trades."""
+
+    def __init__(self) -> None:
+        self.closed = list[ClosedLot]()
+        self.lots = list[OpenLot]()
+        self._ended = list[Trade]()
+        self._sums = _Sums()
+
+    def trades(self) -> list[Trade]:
+        """Return the trades, with the open one last."""
+        return [*self._ended, self._sums.trade(self.lots[0], None)] if self.lots else self._ended
+
+    def add(self, group: list[OwnedFill]) -> None:
+        """Add fills that have their effect together."""
         # A fill alone never restates.
-        restating, traded = divided(_held(lots), group) if len(group) > 1 else ([], group)
+        restating, traded = divided(_held(self.lots), group) if len(group) > 1 else ([], group)
         if restating:
-            lots = _restated(lots, restating)
+            before = _held(self.lots)
+            self.lots = _restated(self.lots, restating)
+            self._sums.restate(_held(self.lots) / before)
         for owned in traded:
-            gone, lots = _after(lots, owned, trips)
-            closed += [_closed(lot, owned) for lot in gone]
-            # All that is held at one time is of one trip.
-            trips = max(trips, lots[0].trip + 1) if lots else trips
-    return closed, lots
+            self._add(owned)
+
+    def _add(self, owned: OwnedFill) -> None:
+        fill = owned.fill
+        gone, self.lots = _after(self.lots, owned, len(self._ended) + bool(self.lots))
+        opened = fill.quantity
+        if gone:
+            pieces = [_closed(lot, owned) for lot in gone]
+            self.closed += pieces
+            self._sums.close(pieces)
+            opened -= sum((lot.quantity for lot in gone), _ZERO)
+            if not self.lots or self.lots[0].side is fill.side:
+                self._ended.append(self._sums.trade(pieces[0], fill.at))
+                self._sums = _Sums()
+        if opened:
+            self._sums.entered += opened
+            self._sums.paid += opened * fill.price
 
 
 def _held(lots: Sequence[OpenLot]) -> Decimal:

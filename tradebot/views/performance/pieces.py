@@ -70,7 +70,7 @@ class Breakdown:
 
 def breakdown(history: History) -> Breakdown:
     """Take an account's profit apart."""
-    ends, (closed, held) = day_ends(history), history.lots
+    ends, (closed, held, _) = day_ends(history), history.lots
     kinds = [(one, cash_kind(one)) for one in history.cash]
     fees = [one for one, kind in kinds if kind is CashKind.FEE]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.candidate import Side
-from tradebot.model.position import NINE_PLACES
+from tradebot.model.position import to_nine_places
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import Trade
 
@@ -100,11 +100,6 @@ def excursion(trade: Trade, price: Decimal | None, risk: Risk | None) -> Excursi
     gain = trade.side.sign * (price - trade.entry_price)
     usd = to_nine_places(gain * trade.quantity)
     return Excursion(price, (gain / trade.entry_price).quantize(_SIX_PLACES), usd, in_risks(usd, risk))
-
-
-def to_nine_places(number: Decimal) -> Decimal:
-    """Return an average, or what comes from one, without the digits that only its division made."""
-    return number.quantize(NINE_PLACES).normalize() + _ZERO
 
 
 def in_risks(usd: Decimal, risk: Risk | None) -> Decimal | None:

@@ -11,12 +11,12 @@ from decimal import Decimal
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind
 from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, Kept, OwnedFill
-from tradebot.model.trade import Trade, trades
+from tradebot.model.position import ADOPTED, Kept, OwnedFill, to_nine_places
+from tradebot.model.trade import Trade
 from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.fees import allotted
-from tradebot.views.performance.history import History
+from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.reasons import why_closed
@@ -27,7 +27,6 @@ from tradebot.views.performance.risk import (
     excursion,
     in_risks,
     initial_risk,
-    to_nine_places,
 )
 from tradebot.views.performance.trade_row import LONG, SHORT, LotRow, Rows, Source, Status, TradeRow
 from tradebot.views.slippage import FillSlippage, of_order, totals
@@ -78,7 +77,9 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
     pieces = _pieces(history)
     making = _Rows(history, market, pieces)
     counts, found, lots = defaultdict[tuple[str, str], int](int), list[TradeRow](), list[LotRow]()
-    for trade in trades(history.fills):
+    for trade in history.lots.trades:
+        if trade.strategy == NOT_OURS:
+            continue
         strategy, symbol = place = (trade.strategy, trade.symbol)
         trip = pieces[strategy, symbol, counts[place]]
         counts[place] += 1
@@ -89,7 +90,7 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
     """Return the pieces of each trade; what others sold takes its share of the fees, too."""
-    closed, held = history.lots
+    closed, held, _ = history.lots
     charged = (movement for movement in history.cash if cash_kind(movement) is CashKind.FEE)
     of_lots = allotted(charged, (*closed, *held)).of_lots
     found = defaultdict[Place, _Trip](_Trip)
