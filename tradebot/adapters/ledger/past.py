@@ -18,7 +18,7 @@ from tradebot.model.filled import Asked, FilledOrder
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import lineage
 from tradebot.model.origin import Origin
-from tradebot.model.position import Key, Marks, OwnedFill
+from tradebot.model.position import Kept, Key, Marks, OwnedFill
 from tradebot.model.rested_stop import RestedStop
 
 FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills
@@ -168,8 +168,11 @@ class _Said(NamedTuple):
             _number(self.decision_mid),
             _number(self.send_mid),
             parse_time(self.send_mid_at) if self.send_mid_at else None,
-            kept_of(*self[_ENTRY:]) if self.purpose == _OPEN else None,
+            self._entry() if self.purpose == _OPEN else None,
         )
+
+    def _entry(self) -> Kept:
+        return kept_of(self.stop_loss_fraction, self.profit_target_fraction, self.score, self.components, self.targets)
 
     def stop(self) -> RestedStop:
         """Return the stop that it asked for."""
@@ -177,7 +180,6 @@ class _Said(NamedTuple):
         return RestedStop(self.strategy, self.symbol, Side(self.side), parse_time(self.at), Decimal(self.stop_price))
 
 
-_ENTRY = _Said._fields.index("stop_loss_fraction")
 _OPEN, _PROTECT, _CANCEL = Purpose.OPEN.value, Purpose.PROTECT.value, Operation.CANCEL.value
 
 
