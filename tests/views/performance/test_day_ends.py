@@ -8,7 +8,7 @@ from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_pnl import history, paid
 from tests.worlds import Scene
 from tradebot.model.record import SessionEnd
-from tradebot.views.performance.day_ends import day_ends, former_names, value_at
+from tradebot.views.performance.day_ends import day_ends, value_at
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import Kind, breakdown
 
@@ -34,7 +34,7 @@ def test_a_renamed_position_has_the_price_and_the_dividend_of_its_old_name() -> 
     assert end.held == {("flow", "PEAR")}
     assert not end.unpriced
     assert end.value_usd == past.opening_cash + 2 + 50
-    assert former_names(past) == {("flow", "PEAR"): ("AAPL",)}
+    assert past.former_names == {("flow", "PEAR"): ("AAPL",)}
     found = {piece.kind: (piece.strategy, piece.symbol, piece.usd) for piece in breakdown(past).pieces}
     assert found == {Kind.OPEN: ("flow", "PEAR", D(50)), Kind.DIVIDENDS: ("flow", "PEAR", D(2))}
 

@@ -97,7 +97,7 @@ def test_the_oldest_shares_are_closed_first() -> None:
 
 def test_a_fill_that_changes_sides_closes_one_position_and_opens_the_next() -> None:
     fills = [fill(1, side=Side.SELL), fill(2, quantity="15", price="90")]
-    (short,), (long,), _ = lots_of(fills)
+    (short,), (long,), *_ = lots_of(fills)
     assert (short.side, short.gross_usd, short.trip) == (Side.SELL, D(100), 0)
     assert (short.sold_usd, short.sold_at) == (D(1000), fills[0].fill.at)
     assert (long.side, long.quantity, long.trip, long.opened_at) == (Side.BUY, D(5), 1, fills[1].fill.at)

@@ -1,6 +1,6 @@
 """Lots and trades: what became of each position, piece by piece, as one fold over fills and never from quotes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -81,15 +81,29 @@ class ClosedLot:
         return self.closed_at if self.side is Side.BUY else self.opened_at
 
 
+Owner = tuple[str, str]
+"""Whose position it is, and its symbol."""
+
+
+class Step(NamedTuple):
+    """What was held of a position after a fill; `restated_at` is when its shares last became others, as by a split."""
+
+    at: datetime
+    held: Sequence[OpenLot]
+    restated_at: datetime | None
+
+
 class Lots(NamedTuple):
     """The pieces of positions that were closed, those that are still held, and the trades that they make up.
 
-    Each is the oldest first: by its exit if it is closed, otherwise, as trades are, by its entry.
+    Each is the oldest first: by its exit if it is closed, otherwise, as trades are, by its entry. `steps` are what was
+    held of each position after each of its fills, under its last symbol.
     """
 
     closed: tuple[ClosedLot, ...]
     held: tuple[OpenLot, ...]
     trades: tuple[Trade, ...]
+    steps: Mapping[Owner, Sequence[Step]]
 
 
 def lots_of(fills: Iterable[OwnedFill]) -> Lots:
@@ -98,18 +112,20 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
     The fills must be in the order of the books, and begin where each of these positions was flat. The gross of the
     closed pieces of one position is its `Trade.realized_before_fees_usd`.
     """
-    closed, held, made = list[ClosedLot](), list[OpenLot](), list[Trade]()
-    for of_one in by_position(fills).values():
+    closed, held, made, steps = list[ClosedLot](), list[OpenLot](), list[Trade](), dict[Owner, Sequence[Step]]()
+    for owner, of_one in by_position(fills).items():
         fold = _Fold()
         for group in together(of_one):
             fold.add(group)
         closed += fold.closed
         held += fold.lots
         made += fold.trades()
+        steps[owner] = fold.steps
     return Lots(
         tuple(sorted(closed, key=lambda lot: lot.closed_at)),
         tuple(sorted(held, key=lambda lot: lot.opened_at)),
         tuple(sorted(made, key=lambda trade: trade.opened_at)),
+        steps,
     )
 
 
@@ -168,6 +184,8 @@ class _Fold:
     def __init__(self) -> None:
         self.closed = list[ClosedLot]()
         self.lots = list[OpenLot]()
+        self.steps = list[Step]()
+        self._restated_at: datetime | None = None
         self._ended = list[Trade]()
         self._sums = _Sums()
 
@@ -183,6 +201,8 @@ class _Fold:
             before = _held(self.lots)
             self.lots = _restated(self.lots, restating)
             self._sums.restate(_held(self.lots) / before)
+            self._restated_at = restating[-1].fill.at
+            self.steps.append(Step(self._restated_at, self.lots, self._restated_at))
         for owned in traded:
             self._add(owned)
 
@@ -201,6 +221,7 @@ class _Fold:
         if opened:
             self._sums.entered += opened
             self._sums.paid += opened * fill.price
+        self.steps.append(Step(fill.at, self.lots, self._restated_at))
 
 
 def _held(lots: Sequence[OpenLot]) -> Decimal:

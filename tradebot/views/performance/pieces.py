@@ -10,7 +10,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import Key
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends, day_of, former_names
+from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends, day_of
 from tradebot.views.performance.fees import AnyLot, allotted
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot
@@ -70,7 +70,7 @@ class Breakdown:
 
 def breakdown(history: History) -> Breakdown:
     """Take an account's profit apart."""
-    ends, (closed, held, _) = day_ends(history), history.lots
+    ends, (closed, held, *_) = day_ends(history), history.lots
     kinds = [(one, cash_kind(one)) for one in history.cash]
     fees = [one for one, kind in kinds if kind is CashKind.FEE]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
@@ -131,7 +131,7 @@ def _fees(fees: Sequence[CashMovement], lots: Sequence[AnyLot]) -> Iterator[Piec
 def _paid(movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd], history: History) -> Iterator[Piece]:
     """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""
     held = {end.day: end.held for end in ends}
-    names = former_names(history) if any(one.symbol for one, _ in movements) else {}
+    names = history.former_names if any(one.symbol for one, _ in movements) else {}
     for one, kind in movements:
         day = day_of(one.at)
         owners = [owner for owner in held[day] if one.symbol in (owner[1], *names.get(owner, ()))]

@@ -90,7 +90,7 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
     """Return the pieces of each trade; what others sold takes its share of the fees, too."""
-    closed, held, _ = history.lots
+    closed, held, *_ = history.lots
     charged = (movement for movement in history.cash if cash_kind(movement) is CashKind.FEE)
     of_lots = allotted(charged, (*closed, *held)).of_lots
     found = defaultdict[Place, _Trip](_Trip)
