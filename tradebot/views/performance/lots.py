@@ -1,7 +1,7 @@
 """Lots and trades: what became of each position, piece by piece, as one fold over fills and never from quotes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,8 +14,7 @@ from tradebot.model.trade import Trade, by_position, divided, together
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLot:
+class OpenLot(NamedTuple):
     """A piece of a position that is still held: `quantity` is unsigned, and prices are in USD per share.
 
     A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay.
@@ -41,9 +40,10 @@ class OpenLot:
         return self.quantity * self.entry_price
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedLot:
-    """A piece of a position that one fill closed; see OpenLot. An order's id is empty if no order made the fill.
+class ClosedLot(NamedTuple):
+    """A piece of a position that one fill closed: what an OpenLot has, then its end.
+
+    An order's id is empty if no order made the fill.
 
     Quantity and prices are in the shares of its last day: a later split doesn't restate them.
     """
@@ -247,9 +247,9 @@ def _taken(lots: Sequence[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], l
         part = min(lot.quantity, quantity)
         quantity -= part
         if part:
-            taken.append(lot if part == lot.quantity else replace(lot, quantity=part))
+            taken.append(lot if part == lot.quantity else lot._replace(quantity=part))
         if part < lot.quantity:
-            others.append(replace(lot, quantity=lot.quantity - part) if part else lot)
+            others.append(lot._replace(quantity=lot.quantity - part) if part else lot)
     return taken, others
 
 
@@ -272,24 +272,7 @@ def _opened(owned: OwnedFill, quantity: Decimal, trade: Key, trip: int) -> OpenL
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
     fill = owned.fill
-    return ClosedLot(
-        lot.strategy,
-        lot.symbol,
-        lot.side,
-        lot.quantity,
-        lot.opened_at,
-        lot.entry_price,
-        lot.entry_fill,
-        lot.entry_order,
-        lot.entry_origin,
-        lot.trade,
-        lot.trip,
-        fill.at,
-        fill.price,
-        fill.activity_id,
-        fill.venue_order_id,
-        owned.origin,
-    )
+    return ClosedLot(*lot, fill.at, fill.price, fill.activity_id, fill.venue_order_id, owned.origin)
 
 
 def _restated(lots: Sequence[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
@@ -302,7 +285,7 @@ def _restated(lots: Sequence[OpenLot], restating: Sequence[OwnedFill]) -> list[O
     for lot in after:
         # The middle of a piece lies in the piece that it was, even where shares were rounded.
         was = _at(lots, (done + lot.quantity / 2) * before / held)
-        restated.append(replace(was, quantity=lot.quantity, entry_price=lot.entry_price))
+        restated.append(was._replace(quantity=lot.quantity, entry_price=lot.entry_price))
         done += lot.quantity
     return restated
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind, CashMovement
@@ -40,8 +41,7 @@ _CASH = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A piece of profit in signed USD.
 
     `trade` names the position behind it, and `lot` is what was closed; None if there is none. `ended` is True for the
