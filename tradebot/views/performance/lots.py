@@ -148,14 +148,17 @@ class _Sums:
     realized: Decimal = _ZERO
     orders: list[str] = field(default_factory=list)
 
-    def close(self, pieces: Sequence[ClosedLot]) -> None:
-        """Count the pieces that one fill closed."""
+    def close(self, pieces: Sequence[ClosedLot]) -> Decimal:
+        """Count the pieces that one fill closed, and return how many shares these are."""
+        closed = _ZERO
         for piece in pieces:
-            self.left += piece.quantity
+            closed += piece.quantity
             self.received += piece.quantity * piece.exit_price
             self.realized += piece.gross_usd
+        self.left += closed
         if pieces[0].exit_order and pieces[0].exit_order not in self.orders:
             self.orders.append(pieces[0].exit_order)
+        return closed
 
     def restate(self, ratio: Decimal) -> None:
         """Count today's shares after a split."""
@@ -213,8 +216,7 @@ class _Fold:
         if gone:
             pieces = [_closed(lot, owned) for lot in gone]
             self.closed += pieces
-            self._sums.close(pieces)
-            opened -= sum((lot.quantity for lot in gone), _ZERO)
+            opened -= self._sums.close(pieces)
             if not self.lots or self.lots[0].side is fill.side:
                 self._ended.append(self._sums.trade(pieces[0], fill.at))
                 self._sums = _Sums()
@@ -228,20 +230,22 @@ def _held(lots: Sequence[OpenLot]) -> Decimal:
     return sum((lot.quantity * lot.side.sign for lot in lots), _ZERO)
 
 
-def _after(lots: Sequence[OpenLot], owned: OwnedFill, trips: int) -> tuple[list[OpenLot], list[OpenLot]]:
+def _after(lots: list[OpenLot], owned: OwnedFill, trips: int) -> tuple[list[OpenLot], list[OpenLot]]:
     """Return the pieces that one fill closes, and those that are held after it."""
-    fill, gone, kept = owned.fill, list[OpenLot](), list(lots)
+    fill, gone, left = owned.fill, list[OpenLot](), owned.fill.quantity
     if lots and lots[0].side is not fill.side:
-        gone, kept = _taken(lots, fill.quantity)
-    rest = fill.quantity - sum((lot.quantity for lot in gone), _ZERO)
-    if rest:
-        trade, trip = (kept[0].trade, kept[0].trip) if kept else ((owned.strategy, fill.symbol, fill.at), trips)
-        kept.append(_opened(owned, rest, trade, trip))
-    return gone, kept
+        gone, lots = _taken(lots, left)
+        left -= sum((lot.quantity for lot in gone), _ZERO)
+    if left:
+        trade, trip = (lots[0].trade, lots[0].trip) if lots else ((owned.strategy, fill.symbol, fill.at), trips)
+        lots = [*lots, _opened(owned, left, trade, trip)]
+    return gone, lots
 
 
-def _taken(lots: Sequence[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[OpenLot]]:
+def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[OpenLot]]:
     """Return the oldest pieces of `quantity` shares together, and the others."""
+    if lots[0].quantity == quantity:
+        return lots[:1], lots[1:]
     taken, others = list[OpenLot](), list[OpenLot]()
     for lot in lots:
         part = min(lot.quantity, quantity)
@@ -275,9 +279,9 @@ def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
     return ClosedLot(*lot, fill.at, fill.price, fill.activity_id, fill.venue_order_id, owned.origin)
 
 
-def _restated(lots: Sequence[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
+def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
     """Return the pieces after a split: the new shares and prices, each with the entry of the piece that it was."""
-    after = list(lots)
+    after = lots
     for owned in restating:
         after = _after(after, owned, 0)[1]
     before, held = sum((lot.quantity for lot in lots), _ZERO), sum((lot.quantity for lot in after), _ZERO)

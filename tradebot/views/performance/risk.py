@@ -77,18 +77,21 @@ class Stops:
     """The stops that rested, found by the trade that they protected."""
 
     def __init__(self, stops: Iterable[RestedStop]) -> None:
-        self._of: dict[tuple[str, str, Side], list[RestedStop]] = {}
+        self._of: dict[tuple[str, str, Side], tuple[list[datetime], list[RestedStop]]] = {}
         for stop in stops:
-            self._of.setdefault((stop.strategy, stop.symbol, stop.side), []).append(stop)
+            times, of_one = self._of.setdefault((stop.strategy, stop.symbol, stop.side), ([], []))
+            times.append(stop.at)
+            of_one.append(stop)
 
     def first_of(self, trade: Trade, names: Iterable[str]) -> RestedStop | None:
         """Return the first stop that protected a trade, under any of the symbols that it has had."""
         against = Side.SELL if trade.side is Side.BUY else Side.BUY
         found = list[RestedStop]()
         for name in names:
-            stops = self._of.get((trade.strategy, name, against), [])
-            place = bisect_left(stops, trade.opened_at, key=lambda stop: stop.at)
-            found += stops[place : place + 1]
+            if known := self._of.get((trade.strategy, name, against)):
+                times, stops = known
+                place = bisect_left(times, trade.opened_at)
+                found += stops[place : place + 1]
         first = min(found, key=lambda stop: stop.at, default=None)
         return first if first and (trade.closed_at is None or first.at <= trade.closed_at) else None
 
