@@ -21,6 +21,7 @@ from tradebot.model.scale_out import ScaleOutLevel
 T = TypeVar("T")
 CACHED_VALUES = 5_000
 _SIDES, _ORIGINS = {side.value: side for side in Side}, {origin.value: origin for origin in Origin}
+_parse = json.JSONDecoder().raw_decode
 _number = lru_cache(maxsize=1_000)(Decimal)
 
 
@@ -51,13 +52,21 @@ def owned_fill(body: str, origin: str, about: str) -> OwnedFill:
     return owned if same else replace(owned, origin=Origin(origin), about=about)
 
 
+def parsed(text: str) -> Any:
+    """Return what a text of JSON says, faster than `json.loads`; raise ValueError if there is anything around it."""
+    found, end = _parse(text)
+    if end != len(text):
+        raise ValueError(f"there is more than JSON after {end} characters")
+    return found
+
+
 def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
     """Return a fill from a text that its row's sum proves as written, in a third of the time of `owned_fill`.
 
     A sum leaves nothing to check but the form, which an earlier version may have written otherwise.
     """
     try:
-        raw = json.loads(body)
+        raw = parsed(body)
         fill = raw["fill"]
         return OwnedFill(
             sys.intern(raw["strategy"]),

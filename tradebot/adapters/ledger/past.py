@@ -1,11 +1,10 @@
 """The whole past of an account: every fill and movement of cash, checked row by row, and the orders behind fills."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tradebot.adapters.ledger.bodies import kept_of, proven_fill
+from tradebot.adapters.ledger.bodies import kept_of, parsed, proven_fill
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.ledger.sums import as_written, combined
@@ -110,7 +109,7 @@ class Past:
         """Return those of these intents that were ever promised, by client order id, and the stops of all intents."""
         asked, stops = dict[str, Asked](), list[RestedStop]()
         for name, state, text in self._checked("intents", INTENTS):
-            said = _Said(*json.loads(text))
+            said = _Said(*parsed(text))
             if name in client_order_ids:
                 asked[name] = said.asked(name)
             if state == IntentState.ACKED and said.is_stop:

@@ -4,19 +4,16 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from tradebot.model.candidate import Side
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import Key
+from tradebot.views.performance.days import day_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Owner, Step
 
 _ZERO = Decimal(0)
-
-BEHIND_UTC_H = 5
-"""By how many hours New York is behind UTC at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +40,6 @@ class DayEnd:
     gains: tuple[Gain, ...]
     held: frozenset[Owner]
     unpriced: frozenset[str]
-
-
-def day_of(at: datetime) -> date:
-    """Return the New York date of a moment."""
-    # New York is four or five hours behind: later in the day, which is when there is trading, it has the date of UTC.
-    return at.date() if at.tzinfo is UTC and at.hour >= BEHIND_UTC_H else at.astimezone(NEW_YORK).date()
 
 
 def day_ends(history: History) -> tuple[DayEnd, ...]:

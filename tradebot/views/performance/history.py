@@ -6,13 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
-from tradebot.model.cash import CashMovement
+from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.filled import IntentFacts, OrderFacts
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import by_position, renames
 from tradebot.model.trade_note import TradeNote
+from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.fees import Allotted, allotted
 from tradebot.views.performance.lots import Lots, Owner, lots_of
 
 NOT_OURS = "not the bot's"
@@ -57,6 +59,12 @@ class History:
     def lots(self) -> Lots:
         """Return the pieces of all positions, folded once; those of others are under the name `NOT_OURS`."""
         return lots_of(self._of_all_owners)
+
+    @cached_property
+    def fees(self) -> Allotted:
+        """Return each closed piece's share of the fees, then that of each held one; of all owners, as in `lots`."""
+        charged = (movement for movement in self.cash if cash_kind(movement) is CashKind.FEE)
+        return allotted(charged, (*self.lots.closed, *self.lots.held))
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:

@@ -11,8 +11,9 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import Key
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends, day_of
-from tradebot.views.performance.fees import AnyLot, allotted
+from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends
+from tradebot.views.performance.days import day_of
+from tradebot.views.performance.fees import Allotted, AnyLot
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 
@@ -72,12 +73,11 @@ def breakdown(history: History) -> Breakdown:
     """Take an account's profit apart."""
     ends, (closed, held, *_) = day_ends(history), history.lots
     kinds = [(one, cash_kind(one)) for one in history.cash]
-    fees = [one for one, kind in kinds if kind is CashKind.FEE]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
     pieces = (
         *_realized(closed, held),
         *_open(ends),
-        *_fees(fees, (*closed, *held)),
+        *_fees(history.fees, (*closed, *held)),
         *_paid(others, ends, history),
     )
     return Breakdown(history, ends, pieces)
@@ -117,9 +117,8 @@ def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
         before = now
 
 
-def _fees(fees: Sequence[CashMovement], lots: Sequence[AnyLot]) -> Iterator[Piece]:
+def _fees(found: Allotted, lots: Sequence[AnyLot]) -> Iterator[Piece]:
     """Yield each lot's share of each fee, on the day of the fee, and the fees that no sale explains."""
-    found = allotted(fees, lots)
     for share in found.shares:
         lot = lots[share.lot]
         closed = lot if isinstance(lot, ClosedLot) else None
