@@ -76,8 +76,9 @@ def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -
 
 def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
     """Yield each change of cash, what was paid for shares or received for them first."""
-    for owned in history.fills:
-        yield owned.fill.at, -owned.fill.signed_quantity * owned.fill.price
+    for steps in history.lots.steps.values():
+        for step in steps:
+            yield step.at, step.cash_usd
     for movement in history.cash:
         yield movement.at, movement.amount_usd
 

@@ -86,10 +86,14 @@ Owner = tuple[str, str]
 
 
 class Step(NamedTuple):
-    """What was held of a position after a fill; `restated_at` is when its shares last became others, as by a split."""
+    """What was held of a position after a fill, and what that fill brought in USD, below zero for a purchase.
+
+    `restated_at` is when the shares last became others, as by a split.
+    """
 
     at: datetime
     held: Sequence[OpenLot]
+    cash_usd: Decimal
     restated_at: datetime | None
 
 
@@ -205,7 +209,8 @@ class _Fold:
             self.lots = _restated(self.lots, restating)
             self._sums.restate(_held(self.lots) / before)
             self._restated_at = restating[-1].fill.at
-            self.steps.append(Step(self._restated_at, self.lots, self._restated_at))
+            cash_usd = sum(map(_cash_usd, restating), _ZERO)
+            self.steps.append(Step(self._restated_at, self.lots, cash_usd, self._restated_at))
         for owned in traded:
             self._add(owned)
 
@@ -223,7 +228,11 @@ class _Fold:
         if opened:
             self._sums.entered += opened
             self._sums.paid += opened * fill.price
-        self.steps.append(Step(fill.at, self.lots, self._restated_at))
+        self.steps.append(Step(fill.at, self.lots, _cash_usd(owned), self._restated_at))
+
+
+def _cash_usd(owned: OwnedFill) -> Decimal:
+    return -owned.fill.signed_quantity * owned.fill.price
 
 
 def _held(lots: Sequence[OpenLot]) -> Decimal:
