@@ -1,5 +1,6 @@
 """Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,8 +88,10 @@ def _priced(app: "App", history: "History") -> Priced:
 
 def _problem(app: "App", error: TradebotError) -> str:
     """Return what went wrong, without the place of the bot's folder: a report may be passed on."""
-    folder = app.folder
-    return error.message.replace(str(folder.exchange), "this folder").replace(str(folder.path), "this folder")
+    message = error.message
+    for place in (app.folder.exchange, app.folder.path):
+        message = message.replace(os.path.abspath(place), "this folder")
+    return message
 
 
 def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:

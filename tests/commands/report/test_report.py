@@ -160,6 +160,14 @@ def test_what_is_held_without_a_price_is_named(copy: Bot) -> None:
     assert "No price of 2026-11-19 was seen for NVDA; the books count the last one before or what was paid." in said
 
 
+def test_the_place_of_a_folder_is_not_told(
+    earner: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(earner.folder.parent)
+    said = typed(capsys, "report", earner.folder.name)
+    assert "SPY isn't shown: no exchange in this folder\n" in said.out
+
+
 def test_a_row_that_was_changed_is_named_and_nothing_is_shown(copy: Bot) -> None:
     booked(copy.folder)
     edit(copy.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
