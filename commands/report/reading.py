@@ -104,27 +104,26 @@ def _refusals(
     app: "App", history: "History", choice: "Choice", progress: "Progress"
 ) -> "tuple[tuple[RefusalsWorth, ...], str]":
     """Return what the refusals of each strategy's gates were worth, or why that isn't known."""
-    from commands.score.outcomes import measured
+    from commands.score.outcomes import refused_trades
     from tradebot.views.performance.report import RefusalsWorth
 
     if history.at is None:
         return (), ""
     try:
-        found = measured(app, choice.days.first, progress, choice.days.last, history.at)
+        found = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
         return (), f"What the refusals were worth isn't known: {_problem(app, error)}"
-    asked = [each for each in found.strategies if choice.strategy in (None, each.strategy)]
-    known = ((each, each.refusals) for each in asked if each.refusals is not None)
     return tuple(
         RefusalsWorth(
             strategy=each.strategy,
-            trades=of.trades,
-            sessions=of.sessions,
-            usd=of.usd,
-            low_usd=of.low_usd,
-            high_usd=of.high_usd,
-            stake_usd=of.stake_usd,
-            sentence=found.sentences[each.strategy],
+            trades=each.worth.trades,
+            sessions=each.worth.sessions,
+            usd=each.worth.usd,
+            low_usd=each.worth.low_usd,
+            high_usd=each.worth.high_usd,
+            stake_usd=each.worth.stake_usd,
+            sentence=each.sentence,
         )
-        for each, of in known
+        for each in found
+        if choice.strategy in (None, each.strategy)
     ), ""

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -88,3 +89,15 @@ def _version_at(newest: Version, now: datetime) -> Version | None:
     while version and version.known_at > now:
         version = version.before
     return version
+
+
+def answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
+    """Return facts with the time and the counts of the last reply with alerts."""
+    fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
+    return replace(
+        facts,
+        alerts_fetched_at=parse_time(fetched_at) if fetched_at else None,
+        received=received,
+        foreign=foreign,
+        rejected=rejected,
+    )
