@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -76,16 +77,24 @@ REPORTS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=REPORTS)
-def data(request: pytest.FixtureRequest) -> Report:
-    """Return a report of each kind."""
-    made: Report = REPORTS[request.param]()
-    return made
+class Shown(NamedTuple):
+    """A report, its page, and the page as it was read."""
+
+    data: Report
+    text: str
+    parsed: Parsed
 
 
-def test_a_page_is_whole_and_needs_nothing_from_elsewhere(data: Report) -> None:
-    text = page(data)
-    parsed = Parsed(text)
+@cache
+def shown(kind: str) -> Shown:
+    """Return a report of a kind with its page, which is made once."""
+    data = REPORTS[kind]()
+    return Shown(data, text := page(data), Parsed(text))
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+def test_a_page_is_whole_and_needs_nothing_from_elsewhere(kind: str) -> None:
+    data, text, parsed = shown(kind)
     levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == len(data.accounts)
@@ -100,18 +109,19 @@ def test_a_page_is_whole_and_needs_nothing_from_elsewhere(data: Report) -> None:
     assert len(text) < 200_000
 
 
-def test_each_figure_is_the_documents(data: Report) -> None:
+@pytest.mark.parametrize("kind", REPORTS)
+def test_each_figure_is_the_documents(kind: str) -> None:
+    data, _, parsed = shown(kind)
     document: Any = jsonable(data)
-    parsed = Parsed(page(data))
     for place, each in enumerate(document["accounts"]):
         for block, rows in (("returns", "returns"), ("activity", "activity"), ("trades", "trade_figures")):
             known = {row["name"]: row["value"] for row in each[rows] if row["value"] is not None}
-            shown = {
+            on_page = {
                 name.rpartition(".")[2]: float(value)
                 for name, (value, _) in parsed.figures.items()
                 if name.startswith(f"{place}.{block}.")
             }
-            assert shown == known
+            assert on_page == known
         profit, _ = parsed.figures.get(f"{place}.earned.profit_usd", (None, ""))
         assert profit == (each["earned"]["profit_usd"] if is_recorded(data.accounts[place]) else None)
         for row in (*each["returns"], *each["activity"], *each["trade_figures"]):
@@ -120,16 +130,16 @@ def test_each_figure_is_the_documents(data: Report) -> None:
 
 
 def test_a_figure_reads_as_on_the_screen() -> None:
-    shown = Parsed(page(report(account(YEAR)))).figures
+    figures = shown("a year").parsed.figures
     for figure in account(YEAR).returns:
-        assert shown[f"0.returns.{figure.name}"][1].replace("−", "-") == value_of(figure)
+        assert figures[f"0.returns.{figure.name}"][1].replace("−", "-") == value_of(figure)
     sharpe = next(each for each in account(YEAR).comparisons if each.of == "sharpe")
-    assert float(shown["0.benchmark.sharpe"][0]) == sharpe.benchmark.value
-    assert float(shown["0.leveled.sharpe"][0]) == sharpe.benchmark_leveled.value
+    assert float(figures["0.benchmark.sharpe"][0]) == sharpe.benchmark.value
+    assert float(figures["0.leveled.sharpe"][0]) == sharpe.benchmark_leveled.value
 
 
 def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> None:
-    text, of = Parsed(page(report(account(YEAR)))).text.replace("−", "-"), account(YEAR)
+    text, of = shown("a year").parsed.text.replace("−", "-"), account(YEAR)
     for year in of.years:
         known = [month.value for month in year.months if month.value is not None]
         assert f"{year.year} {' '.join(f'{100 * value:+.1f}' for value in known)}".replace("-0.0", "+0.0") in text
@@ -148,10 +158,10 @@ def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> N
 
 
 def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:
-    little = Parsed(page(report(account(FEW)))).text
+    little = shown("three sessions").parsed.text
     assert little.index("It is too early to tell skill from luck. There are 3 session returns") < little.index("Growth")
     assert all(sentence in little for sentence in account(FEW).unknown)
-    nothing = Parsed(page(report(new_account()))).text
+    nothing = shown("nothing yet").parsed.text
     for sentence in (
         "The account has no records yet.",
         "No session yet, sandbox account …0001.",
@@ -166,7 +176,7 @@ def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:
 
 
 def test_two_accounts_stand_side_by_side() -> None:
-    parsed = Parsed(page(report(account(YEAR), account(FEW, 5, "other-state"))))
+    parsed = shown("two accounts").parsed
     assert parsed.has("path", **{"class": "line account0"})
     assert parsed.has("path", **{"class": "area account1"})
     assert "figure state other-state" in parsed.text
@@ -178,7 +188,7 @@ def test_one_accounts_folder_is_nobody_elses_business() -> None:
 
 
 def test_what_was_asked_for_is_told_from_the_whole_account() -> None:
-    text = Parsed(page(replace(report(account(FEW)), strategy="flow", symbol="AAPL"))).text
+    text = shown("a strategy").parsed.text
     assert "flow in AAPL earned" in text
     assert "value at the start" not in text
     assert text.count("This is the whole account's, not only that of flow in AAPL.") == 6
@@ -222,7 +232,7 @@ def themes() -> dict[str, dict[str, str]]:
 def test_each_theme_has_every_color() -> None:
     used = set(re.findall(r"var\(--([\w-]+)\)", STYLES))
     assert {name: set(colors) for name, colors in themes().items()} == dict.fromkeys(themes(), used)
-    text = page(report(account(FEW)))
+    text = shown("three sessions").text
     assert "@media (prefers-color-scheme: dark)" in text
     assert '<meta name="color-scheme" content="light dark">' in text
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import Bot, typed
+from tests.bot_fixtures import copied_books
 from tests.builders import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -22,7 +23,7 @@ def on(day: int, hour: int) -> datetime:
     return datetime(2026, 11, day, hour, tzinfo=UTC)
 
 
-def booked(bot: Bot) -> None:
+def booked(folder: Path) -> None:
     """Write a trade into each of three sessions of a bot's books, and the equity at the end of each."""
     fills, ends = [], []
     equity = Decimal(100_000)
@@ -33,17 +34,25 @@ def booked(bot: Bot) -> None:
         equity += 10 * (Decimal(exit_price) - 100)
         at = on(day, 20)
         ends.append(CycleRecord(f"end-{day}", Job.EVALUATE_EXITS, at.date(), "s", at, "sandbox", equity=equity))
-    with closing(SqliteLedger.open(bot.folder)) as ledger:
+    with closing(SqliteLedger.open(folder)) as ledger:
         ledger.apply_fills(fills, on(18, 20))
-    with closing(SqliteFacts(bot.folder, JsonlEvents(bot.folder / state_folder.EVENTS), on(18, 20))) as facts:
+    with closing(SqliteFacts(folder, JsonlEvents(folder / state_folder.EVENTS), on(18, 20))) as facts:
         for each in ends:
             facts.record(each)
 
 
+@pytest.fixture(scope="module")
+def earner_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bot with these books."""
+    place = copied_books(folder, tmp_path_factory.mktemp("earner") / "state")
+    booked(place)
+    return place
+
+
 @pytest.fixture
-def earner(copy: Bot) -> Bot:
-    booked(copy)
-    return copy
+def earner(earner_folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return a bot that tests only read."""
+    return Bot(earner_folder, capsys)
 
 
 def test_three_trades_say_what_they_earned_and_that_nothing_follows_from_it(earner: Bot) -> None:
@@ -102,12 +111,11 @@ def test_folders_have_their_own_configuration(earner: Bot, folder: Path) -> None
     )
 
 
-@pytest.mark.parametrize("name", ["curve.svg", "curve.png"])
-def test_the_curve_is_drawn(earner: Bot, tmp_path: Path, name: str) -> None:
-    file = tmp_path / name
+def test_the_curve_is_drawn(earner: Bot, tmp_path: Path) -> None:
+    file = tmp_path / "curve.svg"
     assert earner.says("report", "--plot", str(file)).code == 0
-    assert file.stat().st_size > 2000
-    assert name.endswith("png") or "growth, %" in file.read_text()
+    assert "growth, %" in file.read_text()
+    assert "drawdown, %" in file.read_text()
 
 
 def test_a_picture_needs_a_format_and_a_curve(copy: Bot, tmp_path: Path) -> None:
@@ -138,11 +146,12 @@ def test_days_without_records_have_no_profit_not_even_none(earner: Bot, tmp_path
     assert "profit_usd" not in page
 
 
-def test_what_is_held_without_a_price_is_named(earner: Bot) -> None:
-    with closing(SqliteLedger.open(earner.folder)) as ledger:
+def test_what_is_held_without_a_price_is_named(copy: Bot) -> None:
+    booked(copy.folder)
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
         ledger.apply_fills([fill(9, symbol="NVDA", quantity="1", price="100", at=on(19, 15))], on(19, 20))
-    (earner.folder / "facts.db").unlink()
-    said = " ".join(earner.says("report").out.split())
+    (copy.folder / "facts.db").unlink()
+    said = " ".join(copy.says("report").out.split())
     assert "No price of 2026-11-19 was seen for NVDA; the books count the last one before or what was paid." in said
 
 
@@ -154,9 +163,10 @@ def test_the_place_of_a_folder_is_not_told(
     assert "SPY isn't shown: no exchange in this folder\n" in said.out
 
 
-def test_a_row_that_was_changed_is_named_and_nothing_is_shown(earner: Bot) -> None:
-    edit(earner.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
-    said = earner.says("report")
+def test_a_row_that_was_changed_is_named_and_nothing_is_shown(copy: Bot) -> None:
+    booked(copy.folder)
+    edit(copy.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
+    said = copy.says("report")
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: The ledger is damaged: row 1 of fills is not as it was written.")
 

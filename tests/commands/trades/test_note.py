@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from tests.bot import Bot
-from tests.commands.trades.test_verb import trade, traded
+from tests.commands.trades.test_verb import shared, shared_folder, trade, traded
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
 
-__all__ = ["traded"]
+__all__ = ["shared", "shared_folder", "traded"]
 
 
 def test_a_note_and_tags_stand_with_the_trade_from_then_on(traded: Bot) -> None:
@@ -76,8 +76,8 @@ def test_two_open_trades_in_a_symbol_are_told_apart(traded: Bot) -> None:
         (["note", "AAPL", "x", "--open"], "it takes no filters", 'tradebot trades note AAPL "TEXT"'),
     ],
 )
-def test_a_note_that_cannot_be_written_says_why(traded: Bot, words: list[str], message: str, hint: str) -> None:
-    said = traded.says("trades", *words)
+def test_a_note_that_cannot_be_written_says_why(shared: Bot, words: list[str], message: str, hint: str) -> None:
+    said = shared.says("trades", *words)
     assert said.code == 2
     assert message in said.err
     assert hint in said.err
