@@ -24,10 +24,10 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, OwnedFill, unreported_fill
-from tradebot.model.trade import trades
 from tradebot.model.trade_note import TradeNote
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import trades
 
 
 def read(bot: Bot) -> History:
@@ -71,6 +71,8 @@ def test_what_was_bought_and_sold_is_there_with_the_orders_behind_it(shared_trad
             assert (sent.intents[0].why, sent.intents[0].protects) == ("closed_by_hand", False)
             assert None not in (sent.intents[0].send_mid, sent.intents[0].send_mid_at)
     assert set(past.sent) == {owned.fill.venue_order_id for owned in past.fills}
+    with opened(str(bot.folder), None) as app:
+        assert past.kept == app.ledger_view.kept(list(past.kept))
 
 
 @pytest.mark.parametrize(

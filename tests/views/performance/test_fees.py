@@ -25,7 +25,7 @@ def fee(amount: str, at: datetime = NOW) -> CashMovement:
 
 
 def lots_of(fills: Sequence[OwnedFill]) -> list[AnyLot]:
-    closed, held = folded(fills)
+    closed, held, *_ = folded(fills)
     return [*closed, *held]
 
 

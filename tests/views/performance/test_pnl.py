@@ -17,8 +17,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.day_ends import day_of
-from tradebot.views.performance.days import Days
+from tradebot.views.performance.days import Days, day_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.pieces import Breakdown, breakdown

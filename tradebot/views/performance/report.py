@@ -194,7 +194,8 @@ class RefusalsWorth:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+# Making a frozen row takes three times as long, and there are as many as trades.
+@dataclass(slots=True)
 class TradeRow:
     """One round trip, or a position that is still open (`closed_at` is None and the amounts are of what is closed).
 
