@@ -302,7 +302,8 @@ def test_what_was_refused_all_session_is_what_the_judged_candidates_say(looks: l
                 replace(
                     record,
                     candidate=replace(record.candidate, instrument=Instrument(f"S{name}"), side=side, score=score),
-                    decisions=(FAILED,) if fails else (PASSED,),
+                    decisions=(PASSED, FAILED) if fails else (PASSED,),
+                    client_order_id=None if fails > 1 else "o",
                 )
                 for record, (name, fails, sells, score) in zip(cycle.candidates, seen, strict=True)
                 for side in ((Side.SELL if sells else Side.BUY),)

@@ -65,17 +65,17 @@ JUDGED = """SELECT job, candidates.at, candidates.symbol,
     ORDER BY cycles.at, sequence, position"""
 """Select entry candidates with the gate that refused each first; what a shadow didn't send was refused by none."""
 
-REFUSED = """WITH gated AS (
+REFUSED = """WITH gated AS MATERIALIZED (
     SELECT candidates.at AS at, candidates.symbol AS symbol, candidates.body ->> '$[0][0]' AS strategy,
         candidates.body ->> '$[0][2]' AS side,
-        EXISTS (SELECT 1 FROM json_each(candidates.body, '$[1]') AS decision
+        candidates.body ->> '$[2]' IS NULL OR EXISTS (SELECT 1 FROM json_each(candidates.body, '$[1]') AS decision
             WHERE decision.value ->> 1 != 'PASS' AND coalesce(decision.value ->> 2, '') NOT IN (?1, ?2)) AS is_refused
     FROM cycles JOIN candidates ON cycle = sequence
     WHERE job = ?3 AND cycles.at >= ?4 AND cycles.at < ?5 AND candidates.body ->> '$[0][3]' = ?6
         AND coalesce(candidates.body ->> '$[0][5]', 1) != 0)
     SELECT min(at), strategy, symbol, side FROM gated GROUP BY strategy, symbol, side HAVING min(is_refused)
     ORDER BY 1, 2, 3, 4"""
-"""Select what gates refused and no pass sent; a score of zero has no side."""
+"""Select what gates refused and no pass sent; a score of zero has no side, and what has no order was refused."""
 
 
 class KnownScores:
