@@ -131,7 +131,7 @@ class _Measuring:
         self.benchmark = BENCHMARK if self._closes[BENCHMARK] else None
 
     def days(
-        self, read: "Callable[[datetime, datetime], Sequence[Found]]", progress: "Progress", until: date | None
+        self, read: Callable[[datetime, datetime], Sequence[Found]], progress: "Progress", until: date | None
     ) -> "Iterator[tuple[SessionReturns, Sequence[Found]]]":
         """Yield each session up to a date with what is read of it, the oldest first; one without anything is left out.
 
