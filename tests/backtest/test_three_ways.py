@@ -20,7 +20,7 @@ exits:
   trailing_arm_fraction: {trail}
   trailing_stop_fraction: {trail}
   protection: {protection}
-sandbox: {{fill: {{model: {model}}}}}
+sandbox: {{fill: {{model: {model}, slippage_bps: {slippage}}}, costs: {{commission_bps: {commission}}}}}
 timetable:
   fetch-flow: every 10m from open+2m until open+50m
   score: every 30m from open+2m until open+50m
@@ -44,6 +44,8 @@ def drawn(number: int, model: str | None = None) -> Day:
         trail=chance.choice(("0.002", "0.004")),
         protection=chance.choice(PROTECTIONS),
         model=model or chance.choice(MODELS),
+        slippage=chance.choice((0, 3)),
+        commission=chance.choice((0, 2)),
         looks=chance.choice(LOOKS),
         entries=chance.choice(ENTRIES),
     )
