@@ -16,8 +16,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from benchmarks.support.figures import Figure, show
-from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
 from tests.venues import FakeFlow, FakeReader, FakeVenue, NoBars
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import load as load_settings
 from tradebot.cycle import ask, trade_once

@@ -63,9 +63,9 @@ def measure_cycle(size: int) -> Measured:
     from datetime import timedelta
 
     from benchmarks import cycle
-    from tests.fakes import MemoryEvents
     from tradebot import cycle as passes
     from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.model.record import CycleRecord, Job
     from tradebot.ports.world import Call
     from tradebot.scoring import score

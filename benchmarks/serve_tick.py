@@ -10,7 +10,6 @@ from benchmarks.support.figures import Figure, show
 from commands.init import verb as init
 from jobs.duty import Duty
 from jobs.runner import Done, Runner, Station
-from jobs.timetable import slots
 from tradebot.adapters.time.pace import RealTime
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -18,6 +17,7 @@ from tradebot.errors import ExitCode
 from tradebot.exchange import process
 from tradebot.model.record import Job
 from tradebot.timetable.sessions import session_of
+from tradebot.timetable.slots import slots
 
 TICKS = 2000
 BOUND_MS = 5

@@ -16,11 +16,11 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jobs.timetable import Slot
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
     from tradebot.model.slot import StrategySlot
     from tradebot.ports.strategy import Strategy
+    from tradebot.timetable.slots import Slot
 
 NEXT = 20
 MOST = 2000
@@ -116,7 +116,7 @@ def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:
 
 
 def _slots(app: "App", session: "Session") -> "list[Slot]":
-    from jobs.timetable import CHAIN, slots
+    from tradebot.timetable.slots import CHAIN, slots
 
     found = [slot for job in CHAIN for slot in slots(job, app.settings.timetable[job], session)]
     return sorted(found, key=lambda slot: slot.start)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 
-from jobs.timetable import next_slot, slot_at
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -15,6 +14,7 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session, session_of
+from tradebot.timetable.slots import next_slot, slot_at
 
 REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 """Jobs that only look and compare. If their slot is taken, they run again in an extra slot, which is recorded."""

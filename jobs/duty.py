@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from jobs.timetable import CHAIN, Slot, slots
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.stores import Ledger
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import session_of
+from tradebot.timetable.slots import CHAIN, Slot, slots
 
 ENTRIES = Job.TRADE_ONCE
 """The job that opens positions. If it is late, its slot is missed; the other jobs may run late."""

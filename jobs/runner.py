@@ -21,11 +21,11 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.duty import ENTRIES, Duty
-from jobs.timetable import FETCHING, Slot
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.stores import Events
+from tradebot.timetable.slots import FETCHING, Slot
 
 TICK_S = 1.0
 """Real seconds between two ticks, and the longest that a signal waits to be seen."""

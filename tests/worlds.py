@@ -4,10 +4,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.builders import CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
-from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
+from tests.builders import ACCOUNT, CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
+from tests.fakes import WatchedSendLock
 from tests.venues import FakeFlow, FakeVenue, FixedStrategy, NoBars
 from tradebot import cycle
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.limits import ExitRules, Limits
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake
@@ -25,8 +28,8 @@ class Scene:
     """The fakes of one test, and the world made of them."""
 
     venue: FakeVenue = field(default_factory=lambda: FakeVenue(SESSION, NOW, CASH))
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    send_lock: MemorySendLock = field(default_factory=MemorySendLock)
+    ledger: MemoryLedger = field(default_factory=lambda: MemoryLedger(ACCOUNT))
+    send_lock: WatchedSendLock = field(default_factory=WatchedSendLock)
     facts: MemoryFacts = field(default_factory=MemoryFacts)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     flow: FakeFlow = field(default_factory=FakeFlow)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from jobs.timetable import CHAIN, slots
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.events import worth_seeing
@@ -40,6 +39,7 @@ from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import ledger_view
 from tradebot.signals.contracts import drifts
 from tradebot.timetable.sessions import session_date
+from tradebot.timetable.slots import CHAIN, slots
 
 if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger

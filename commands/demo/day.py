@@ -8,8 +8,8 @@ from commands.fetch_flow import verb as fetch_flow
 from commands.reconcile import verb as reconcile
 from commands.score import verb as score
 from commands.trade_once import verb as trade_once
-from jobs.timetable import FETCHING, Slot, due_at
 from tradebot.model.record import Job
+from tradebot.timetable.slots import FETCHING, Slot, due_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection

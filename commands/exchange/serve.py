@@ -47,6 +47,8 @@ ACCOUNT = re.compile(r"([a-z][a-z0-9_-]{0,31})(?:=(\d{1,12}(?:\.\d{1,2})?))?")
 FILLS = {
     "paper": "at once at the quote, as Alpaca's paper accounts do",
     "next-bar": "strictly, only in minutes that begin after the order",
+    "next-open": "in minutes that begin after the order, marketable ones whole at the open",
+    "close": "at once and whole at the last price if marketable, else in minutes that begin after the order",
 }
 
 
@@ -66,7 +68,7 @@ class Serving:
     """Where the exchange answers, which keys it accepts, and the command that advances its clock.
 
     `pace` is `step` if the clock stands still until someone moves it, `real`, or a multiple such as `60x`. `latency` is
-    how long cancels and replacements take. `tick` is null once the market has ended (`finished`), because there is
+    how long cancels and replacements take. `optimistic` says what is optimistic about how orders fill. `tick` is null once the market has ended (`finished`), because there is
     nothing left to advance to.
     """
 
@@ -83,6 +85,7 @@ class Serving:
     next_close: datetime
     pace: str
     fill: str
+    optimistic: str
     latency: str
     rate_limit: int | None
     flow_per_minute: int | None
@@ -154,8 +157,10 @@ def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: 
 
 def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Serving:
     from tradebot.adapters.state.state_folder import EXCHANGE, option
+    from tradebot.app import sandbox
     from tradebot.app.connecting import SANDBOX_KEY
 
+    model = status["market"]["fill"]["model"]
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}
     step = "5m" if status["is_open"] else "open"
     return Serving(
@@ -168,7 +173,8 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Ser
         accounts=tuple(_opened(row) for row in status["accounts"]),
         is_open=status["is_open"],
         pace=status["pace"],
-        fill=status["market"]["fill"]["model"],
+        fill=model,
+        optimistic=sandbox.fill_optimism(model),
         latency=status["latency"],
         rate_limit=wish.rate_limit,
         flow_per_minute=wish.flow_per_minute,
@@ -193,6 +199,7 @@ def _render(out: "Console", data: Serving) -> None:
         f"  options flow (Unusual Whales' API): Authorization: Bearer {data.flow_key}{_flow_limits(data)}",
         f"  in a browser: {data.page}",
         f"  orders fill {FILLS[data.fill]}; {limit}",
+        f"  optimistic: {data.optimistic}",
         *([f"  cancels and replacements arrive later: latency {data.latency}"] if data.latency != "instant" else []),
         *([f"  faults armed: {', '.join(data.faults)}; see: tradebot exchange faults"] if data.faults else []),
         *_time_lines(data),
@@ -364,6 +371,11 @@ def register(app: typer.Typer) -> None:
         """Serve the embedded exchange to any Alpaca client.
 
         Runs until Ctrl-C. A folder without a market gets one.
+
+        How orders fill is optimistic in some way, whichever --fill you choose. next-bar: your order doesn't move the
+        price, and its share of a bar's volume trades at one price. next-open: the whole size trades at one print, the
+        open. close: the price that the decision saw is still there, for the whole size. paper: any size fills at once
+        at the quote, and doesn't move it.
         """
         from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
         from tradebot.adapters.state import state_folder

@@ -17,12 +17,12 @@ from commands.shared.passes import unfinished
 from commands.trade_once import verb as trade_once
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Pace, Runner, Station
-from jobs.timetable import FETCHING, Slot
 from tradebot.adapters.time.pace import RealTime
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.record import Job
 from tradebot.ports.world import Call, Progress
 from tradebot.timetable.sessions import session_of
+from tradebot.timetable.slots import FETCHING, Slot
 
 if TYPE_CHECKING:
     from commands.shared.surface import Report

@@ -74,7 +74,7 @@ def paces(incomplete: str) -> list[str]:
 
 def fills(incomplete: str) -> list[str]:
     """Return the fill models of the embedded exchange."""
-    return _matching(("paper", "next-bar"), incomplete)
+    return _matching(("paper", "next-bar", "next-open", "close"), incomplete)
 
 
 def data_plans(incomplete: str) -> list[str]:

@@ -118,7 +118,7 @@ def _is_open(app: "App", now: datetime | None) -> bool:
 
 def _next_slots(app: "App", now: datetime | None) -> tuple[NextSlot, ...]:
     """Return each job's next slot after `now`, in the order they run; empty if no calendar is stored yet."""
-    from jobs.timetable import CHAIN, slots
+    from tradebot.timetable.slots import CHAIN, slots
 
     if now is None:
         return ()

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app.calendar import sessions
 from tradebot.model.bar import Session
 
@@ -26,7 +27,7 @@ def venue(first: date, last: date) -> list[Session]:
 def test_whatever_the_ledger_lacks_the_sessions_are_those_of_the_venue(
     held: set[int], first: date, length: int
 ) -> None:
-    ledger, last = MemoryLedger(), first + timedelta(days=length)
+    ledger, last = MemoryLedger(ACCOUNT), first + timedelta(days=length)
     for block in held:
         start = FIRST + timedelta(days=14 * block)
         ledger.put_sessions(venue(start, start + timedelta(days=9)))
@@ -34,7 +35,7 @@ def test_whatever_the_ledger_lacks_the_sessions_are_those_of_the_venue(
 
 
 def test_a_ledger_that_holds_them_all_is_enough() -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     ledger.put_sessions(venue(FIRST, FIRST + timedelta(days=60)))
 
     def asked(first: date, last: date) -> list[Session]:

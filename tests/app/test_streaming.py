@@ -9,9 +9,10 @@ from pathlib import Path
 from tests.adapters.flow.test_stream import QUICK
 from tests.exchange.served import Served, served
 from tests.exchange.worlds import SPEC
-from tests.fakes import MemoryEvents, MemoryFacts
 from tradebot.adapters.flow.stream import FlowStream
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app.streaming import may_stream
 from tradebot.desk.streaming import Follower, Following

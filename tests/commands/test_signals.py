@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.bot import Bot, second_session
-from tests.fakes import MemoryEvents
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.model.contract import Breach, ContractFinding
 from tradebot.model.flow import Intake
 

@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs.timetable import CHAIN, slots
 from tests import forked
 from tests.bot import PROGRAM, made
 from tests.builders import SESSION
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
+from tradebot.timetable.slots import CHAIN, slots
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())

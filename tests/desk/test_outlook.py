@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, SESSION, ago, candidate, fill
-from tests.fakes import MemoryFacts
 from tests.signals.enriched import GOOD, TIDE, asked
 from tests.worlds import Scene, call
+from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.cycle import evaluate_exits
 from tradebot.desk import watching
 from tradebot.desk.outlook import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol

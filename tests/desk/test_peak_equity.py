@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, book
+from tests.builders import ACCOUNT, CASH, NOW, book
 from tests.desk.test_halting import EXITS, Lossy, ends, why
-from tests.fakes import MemoryLedger
 from tests.worlds import call, trade_once, wanted
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.peak_equity import JUMP, remember
 from tradebot.model.account import Worth
@@ -24,7 +24,7 @@ READINGS = st.lists(st.tuples(AMOUNTS, AMOUNTS) | AMOUNTS.map(lambda usd: (usd, 
 def seen(*readings: Reading, ledger: MemoryLedger | None = None) -> MemoryLedger:
     """Return books whose passes have seen these readings."""
     if ledger is None:
-        ledger = MemoryLedger()
+        ledger = MemoryLedger(ACCOUNT)
         ledger.open_books(CASH, NOW)
     for equity, total in readings:
         remember(ledger, ledger.standing(), book(equity=Decimal(equity), worth=Worth(Decimal(total), Decimal(0))))

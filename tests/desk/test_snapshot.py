@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, DAY, NOW, SECTORS, SESSION, ago, books, fill, quote
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT, CASH, DAY, NOW, SECTORS, SESSION, ago, books, fill, quote
 from tests.venues import LOST
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.snapshot import book, take
 from tradebot.gates.book import equity_explained
 from tradebot.model.account import Account, BrokerPosition, BrokerView
@@ -171,7 +171,7 @@ def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:
 
 
 def test_without_a_stored_calendar_the_desk_has_no_session_and_is_not_open() -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     ledger.open_books(CASH, ago(600))
     desk = take(replace(Scene().world(), ledger=ledger), with_flow=False)
     assert (desk.session, desk.session_open) == (None, False)
@@ -195,15 +195,15 @@ def at(hour: int, minute: int = 0, *, days: int = 0) -> datetime:
 def test_the_session_is_the_days_own_and_flow_is_asked_for_the_last_that_began(
     now: datetime, session: Session | None, last: object
 ) -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     ledger.put_sessions([SESSION, TOMORROW])
     assert session_of(ledger, now) == session
     assert last_session(ledger, now) == last
 
 
 def test_a_ledger_without_a_calendar_knows_no_session() -> None:
-    assert session_of(MemoryLedger(), NOW) is None
-    assert last_session(MemoryLedger(), ago(0)) == DAY
+    assert session_of(MemoryLedger(ACCOUNT), NOW) is None
+    assert last_session(MemoryLedger(ACCOUNT), ago(0)) == DAY
 
 
 def test_an_order_that_only_closes_a_position_adds_nothing_and_one_that_turns_it_adds_the_rest() -> None:

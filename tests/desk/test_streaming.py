@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW, SESSION
 from tests.desk.test_refilling import Rest, alert
-from tests.fakes import MemoryEvents, MemoryFacts
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import decode
 from tradebot.desk.streaming import AGAIN, Follower, Following
 from tradebot.errors import ExitCode, OperatorError, TradebotError

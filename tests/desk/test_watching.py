@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, fill
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT, NOW, fill
 from tests.worlds import Scene, call
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.snapshot import take
 from tradebot.desk.watching import watch
@@ -64,7 +64,7 @@ class Counting(MemoryLedger):
     """A ledger that notes each write of marks."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(ACCOUNT)
         self.written: list[Mapping[Key, Marks]] = []
 
     def put_marks(self, marks: Mapping[Key, Marks]) -> None:

@@ -13,7 +13,8 @@ from tests.exchange.pit import Pit, units
 from tests.exchange.served import served
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange.engine import amending
-from tradebot.exchange.engine.holdings import Entry, move
+from tradebot.exchange.engine.entries import Entry
+from tradebot.exchange.engine.holdings import move
 from tradebot.exchange.engine.orders import Execution, Order
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.refusal import Refusal

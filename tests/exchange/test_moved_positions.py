@@ -6,7 +6,8 @@ import pytest
 
 from tests.exchange.pit import Pit
 from tests.exchange.worlds import World
-from tradebot.exchange.engine.holdings import Entry, move
+from tradebot.exchange.engine.entries import Entry
+from tradebot.exchange.engine.holdings import move
 from tradebot.exchange.market.fill import NEXT_BAR
 
 

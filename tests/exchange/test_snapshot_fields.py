@@ -21,7 +21,7 @@ FROM_THE_BEGINNING = {
     },
     "engine": {
         *("market", "start_us", "model", "book", "agenda", "halted", "emit", "_identity"),
-        *("_prices", "_priced_us"),
+        *("_prices", "_priced_us", "costs", "rates"),
     },
     "engine.agenda": {"_deeds"},
     "engine.book": set[str](),

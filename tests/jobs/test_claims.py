@@ -4,8 +4,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from jobs.claims import claim
-from tests.builders import SESSION
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT, SESSION
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app.settings import load
 from tradebot.model.record import Job
 from tradebot.ports.world import Call
@@ -14,7 +14,7 @@ TIMETABLE = load(None, {}).settings.timetable
 
 
 def test_a_slot_can_be_forced_any_number_of_times_and_each_pass_has_a_name_of_its_own() -> None:
-    ledger, now = MemoryLedger(), SESSION.open + timedelta(minutes=10)
+    ledger, now = MemoryLedger(ACCOUNT), SESSION.open + timedelta(minutes=10)
     ledger.put_sessions([SESSION])
     ledger.open_books(Decimal(1), SESSION.open)
     calls = [claim(ledger, TIMETABLE, Job.TRADE_ONCE, now, "a person", force=True) for _ in range(1_200)]
@@ -23,7 +23,7 @@ def test_a_slot_can_be_forced_any_number_of_times_and_each_pass_has_a_name_of_it
 
 
 def test_an_extra_slot_that_another_process_claims_meanwhile_is_left_to_it() -> None:
-    ledger, now = MemoryLedger(), SESSION.open + timedelta(minutes=10)
+    ledger, now = MemoryLedger(ACCOUNT), SESSION.open + timedelta(minutes=10)
     ledger.put_sessions([SESSION])
     ledger.open_books(Decimal(1), SESSION.open)
     first = claim(ledger, TIMETABLE, Job.RECONCILE, now, "serve")

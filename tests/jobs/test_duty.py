@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.duty import Duty
-from jobs.timetable import slots
-from tests.builders import CASH, SESSION
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT, CASH, SESSION
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import parse
+from tradebot.timetable.slots import slots
 
 TIMETABLE = {
     Job.FETCH_FLOW: parse("every 10m from open+2m"),
@@ -44,27 +44,27 @@ def claim_all(ledger: MemoryLedger, found: Duty, now: datetime) -> list[tuple[Jo
 
 
 def test_nothing_is_due_before_the_first_slot_and_after_the_close() -> None:
-    found = duty(MemoryLedger())
+    found = duty(MemoryLedger(ACCOUNT))
     for minute in (-30, 0, 390, 500):
         assert found.look(at(minute)).run == ()
 
 
 def test_what_is_due_together_comes_in_the_order_of_the_chain() -> None:
-    due = duty(MemoryLedger()).look(at(2))
+    due = duty(MemoryLedger(ACCOUNT)).look(at(2))
     assert [slot.job for slot in due.run] == [
         Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE,
     ]  # fmt: skip
 
 
 def test_a_slot_that_somebody_else_filled_is_not_due() -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     found = duty(ledger)
     ledger.claim_slot("evaluate-exits", SESSION.date, "open+2m", "cron", at(2))
     assert Job.EVALUATE_EXITS not in [slot.job for slot in found.look(at(2)).run]
 
 
 def test_a_claimed_slot_whose_pass_was_cut_short_is_due_until_it_is_finished_and_entries_never_are() -> None:
-    ledger, cut_short = MemoryLedger(), [Job.EVALUATE_EXITS, Job.TRADE_ONCE]
+    ledger, cut_short = MemoryLedger(ACCOUNT), [Job.EVALUATE_EXITS, Job.TRADE_ONCE]
     found = duty(ledger, unfinished=cut_short)
     claim_all(ledger, found, at(2))
     assert [slot.job for slot in found.look(at(2.5)).run] == [Job.EVALUATE_EXITS]
@@ -73,13 +73,13 @@ def test_a_claimed_slot_whose_pass_was_cut_short_is_due_until_it_is_finished_and
 
 
 def test_a_slot_that_nobody_claimed_is_due_again_until_its_end() -> None:
-    found = duty(MemoryLedger())
+    found = duty(MemoryLedger(ACCOUNT))
     assert found.look(at(2)).run == found.look(at(2.5)).run
     assert [s.name for s in found.look(at(7)).run if s.job is Job.EVALUATE_EXITS] == ["open+7m"]
 
 
 def test_after_a_sleep_each_job_runs_once_for_its_latest_slot_and_entries_are_missed() -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     found = duty(ledger)
     due = found.look(at(64))
     assert [(slot.job, slot.name) for slot in due.run] == [
@@ -94,17 +94,17 @@ def test_after_a_sleep_each_job_runs_once_for_its_latest_slot_and_entries_are_mi
 
 def test_an_entry_within_the_grace_is_run_and_one_beyond_it_is_missed() -> None:
     for second, late in ((GRACE_S, False), (GRACE_S + 1, True)):
-        due = duty(MemoryLedger()).look(at(2) + timedelta(seconds=second))
+        due = duty(MemoryLedger(ACCOUNT)).look(at(2) + timedelta(seconds=second))
         assert (Job.TRADE_ONCE in [slot.job for slot in due.run], bool(due.missed)) == (not late, late)
 
 
 def test_slots_from_before_there_were_books_are_nobodys() -> None:
-    due = duty(MemoryLedger(), opened_at=at(45)).look(at(58))
+    due = duty(MemoryLedger(ACCOUNT), opened_at=at(45)).look(at(58))
     assert [slot.name for slot in due.missed] == ["open+42m", "open+52m"]
 
 
 def test_a_missed_slot_is_claimed_and_recorded_with_how_late_it_was() -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     found = duty(ledger)
     slot = found.look(at(5)).missed[0]
     record = found.write_missed(slot, at(5), "serve me/1", "sandbox")
@@ -121,7 +121,7 @@ def test_a_missed_slot_is_claimed_and_recorded_with_how_late_it_was() -> None:
 
 @given(looks=st.lists(st.integers(0, 400 * 60), min_size=1, max_size=40))
 def test_however_the_looks_fall_no_slot_runs_twice_and_no_entry_outside_its_time(looks: list[int]) -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     found, ran = duty(ledger), []
     planned = {
         (job, slot.name): slot for job in TIMETABLE for slot in slots(job, TIMETABLE[job], SESSION)

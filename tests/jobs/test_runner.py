@@ -8,9 +8,11 @@ import pytest
 
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
-from tests.builders import CASH, SESSION
-from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger
+from tests.builders import ACCOUNT, CASH, SESSION
 from tests.jobs.test_duty import GRACE_S, TIMETABLE
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.record import Job
 
@@ -43,7 +45,7 @@ class ExitsLane:
 class Bench:
     """A runner whose verbs claim the slot of now, unless a test says that they fail."""
 
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    ledger: MemoryLedger = field(default_factory=lambda: MemoryLedger(ACCOUNT))
     facts: MemoryFacts = field(default_factory=MemoryFacts)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     pace: Moments = field(default_factory=Moments)

@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT
 from tests.venues import LOST, FakeReader
 from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
@@ -106,7 +107,7 @@ def test_what_took_the_place_of_our_entry_twice_ends_in_whatever_order_the_books
     third = scene.venue.rest("changed-again", "AAPL", promised)
     second = replace(second, status=OrderStatus.REPLACED, replaced_by=third.venue_id)
     first = replace(ours, status=OrderStatus.REPLACED, replaced_by=second.venue_id)
-    scene.ledger = MemoryLedger()
+    scene.ledger = MemoryLedger(ACCOUNT)
     scene.ledger.apply_orders([second, first], scene.venue.now)
     del scene.venue.book[ours.client_order_id], scene.venue.book["changed-by-hand"]
     assert (ended(scene), cancelled(scene)) == (Ended(1, ()), [third.venue_id])

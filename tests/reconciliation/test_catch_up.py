@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, DAY, NOW
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT, CASH, DAY, NOW
 from tests.venues import ACCEPTED, LOST
 from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
@@ -30,7 +30,7 @@ def caught(scene: Scene, session_offset: int = 0) -> CaughtUp:
 
 def opened_long_ago() -> Scene:
     """Return a scene whose books began before the time over which fills are asked for again."""
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     scene = Scene(ledger=ledger)
     ledger._opening = (CASH, NOW - timedelta(days=10))
     return scene
@@ -214,7 +214,7 @@ class NoReadingInside(MemoryLedger):
 
 
 def test_the_venue_is_asked_for_nothing_while_the_ledger_is_being_written() -> None:
-    scene = Scene(ledger=NoReadingInside())
+    scene = Scene(ledger=NoReadingInside(ACCOUNT))
     sent(scene)
     assert caught(scene).orders == 0
 

@@ -10,10 +10,10 @@ import yaml
 
 from tests.accepting import accept
 from tests.bot import Bot, made
-from tests.fakes import MemoryEvents
 from tests.signals.enriched import GOOD
 from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds import kind_of

@@ -12,10 +12,10 @@ from tests.adapters.alpaca.samples import AT_ONCE, QUICK
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
 from tests.builders import DAY, NOW, SHIPPED
 from tests.docs.recipes import recipe
-from tests.fakes import MemoryEvents
 from tests.worlds import NAMES, Scene, call
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.cycle import fetch_flow
 from tradebot.desk.fetching import needed_facts
 from tradebot.desk.views import Sights

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.builders import SESSION
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT, SESSION
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session
 from tradebot.timetable.sessions import next_open
 
@@ -26,6 +26,6 @@ TOMORROW = Session(
     ],
 )
 def test_the_next_open_is_told_only_while_no_session_is_open(now: datetime, opens: datetime | None) -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     ledger.put_sessions([SESSION, TOMORROW])
     assert next_open(ledger, now) == opens

@@ -6,14 +6,15 @@ The exchange is imported only where it is needed, because most verbs on a real a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import datetime
     from decimal import Decimal
 
     from tradebot.app.settings import Settings
@@ -24,7 +25,7 @@ ANSWER_MADE_AT = "x-exchange-time"
 
 
 @contextmanager
-def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
+def explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
     """Turn the exchange's own errors into ours."""
     from tradebot.exchange.market.spec import MarketError
 
@@ -47,7 +48,7 @@ def start(folder: Path) -> str:
     """Return the address of a state folder's embedded exchange, starting it if necessary."""
     from tradebot.exchange import process
 
-    with _explained(ExitCode.ERROR):
+    with explained(ExitCode.ERROR):
         return process.ensure(folder).url
 
 
@@ -55,7 +56,7 @@ def stop(folder: Path) -> None:
     """Stop a state folder's embedded exchange if it is running; its state is kept."""
     from tradebot.exchange import process
 
-    with _explained(ExitCode.ERROR):
+    with explained(ExitCode.ERROR):
         process.stop(folder)
 
 
@@ -104,7 +105,7 @@ def serve(
     terms = server.Terms(parsed_pace, rate_limit, tuple(accounts), tuple(faults), latency_us, *flow_limits)
     port = _taken_over(folder, port, note)
     try:
-        with _explained():
+        with explained():
             server.serve(folder, port, None, ready=ready, terms=terms)
     except HeldError as held:
         end = f"kill {held.pid}, or Ctrl-C in its terminal" if held.pid else "Ctrl-C in its terminal"
@@ -120,7 +121,7 @@ def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
     current = process.running(folder)
     if current is None or not current.detached:
         return port
-    with _explained(ExitCode.ERROR):
+    with explained(ExitCode.ERROR):
         process.stop(folder)
     note(
         f"note: the exchange was running in the background as process {current.pid}; this one continues from its state"
@@ -149,7 +150,7 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
     """
     from tradebot.exchange import process
 
-    with _explained():
+    with explained():
         return process.ask(folder, method, path, body)
 
 
@@ -199,7 +200,7 @@ def market_settings(folder: Path) -> Mapping[str, Any]:
     """Return the settings a folder's market was made with, plus its symbols; raise OperatorError if there is none."""
     from tradebot.exchange.state import read_market
 
-    with _explained():
+    with explained():
         stored = read_market(folder)
     return stored.spec.to_fields() | {"symbols": list(stored.symbols)}
 
@@ -208,12 +209,13 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Return a folder's market as configuration settings, and the symbols it was asked for, if any."""
     from tradebot.exchange.state import read_market
 
-    with _explained():
+    with explained():
         spec = read_market(folder).spec
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
-    market = {name: getattr(spec, name) for name in names}
+    market = {name: getattr(spec, name) for name in (*names, "prices", "day_prices")}
     renamed = {"start": spec.start.isoformat(), "flow_folder": spec.uw_folder, "cash_usd": spec.cash}
-    return market | renamed | {"fill": spec.fill._asdict()}, list(spec.symbols)
+    parts = {"fill": spec.fill._asdict(), "costs": spec.costs._asdict()}
+    return market | renamed | parts, list(spec.symbols)
 
 
 def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> tuple[str, ...]:
@@ -222,11 +224,12 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
     Raises OperatorError if its files can't be used or the folder already holds another market.
     """
     from tradebot.exchange import process
+    from tradebot.exchange.market.costs import Costs
     from tradebot.exchange.market.spec import MarketSpec, fill_spec
     from tradebot.exchange.state import read_market
 
     chosen = settings.sandbox
-    with _explained():
+    with explained():
         spec = MarketSpec(
             source=chosen.source,
             symbols=() if every_symbol else tuple(settings.universe),
@@ -239,27 +242,36 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
             uw_folder=chosen.flow_folder,
             cash=chosen.cash_usd,
             fill=fill_spec(**dict(chosen.fill)),
+            costs=Costs(**dict(chosen.costs)),
             corporate_actions=chosen.corporate_actions,
             data_plan=chosen.data_plan,
+            prices=chosen.prices,
+            day_prices=chosen.day_prices,
         )
         process.create(folder, spec)
         return read_market(folder).symbols
 
 
-def recorded(bars: str, bar_stamp: str | None) -> tuple[str, date, int]:
-    """Return a recorded file's source, first session and session count; raise OperatorError if it is unusable."""
-    from tradebot.exchange.creation import recorded_span
+def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> tuple[str, date, int]:
+    """Return a recorded file's source, first session and session count; raise OperatorError if it is unusable.
 
-    source: Literal["csv", "parquet"] = "parquet" if bars.endswith((".parquet", ".pq")) else "csv"
-    with _explained():
-        return source, *recorded_span(source, Path(bars), bar_stamp)
+    Daily bars are counted from `start` on, an ISO date; what is no date is left to those who check the configuration.
+    """
+    from tradebot.exchange.creation import recorded_source, recorded_span
+
+    first = None
+    with suppress(ValueError):
+        first = date.fromisoformat(start) if start is not None else None
+    with explained():
+        source = recorded_source(Path(bars))
+        return source, *recorded_span(source, Path(bars), bar_stamp, first)
 
 
 def captured_session(folder: str) -> date | None:
     """Return the session of captured responses, or None; raise OperatorError if they can't be used."""
     from tradebot.exchange import remarks
 
-    with _explained():
+    with explained():
         return remarks.captured_session(Path(folder))
 
 
@@ -267,7 +279,7 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
     """Return remarks about a newly made market, and the ISO time from which all of its captures are served."""
     from tradebot.exchange import remarks
 
-    with _explained():
+    with explained():
         return remarks.remarks(folder)
 
 
@@ -279,10 +291,17 @@ def ended(folder: Path, at: datetime) -> bool:
 
     if not holds_market(folder):
         return False
-    with _explained():
+    with explained():
         market = read_market(folder)
     last = market.sessions[market.first + market.spec.sessions - 1]
     return at >= datetime.fromisoformat(last["close"])
+
+
+def fill_optimism(model: str) -> str:
+    """Return what is optimistic about a fill model."""
+    from tradebot.exchange.market.fill import OPTIMISM
+
+    return OPTIMISM[model]
 
 
 def default_symbols(count: int) -> tuple[str, ...]:

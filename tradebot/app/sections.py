@@ -65,12 +65,36 @@ Share = Annotated[Decimal, Field(gt=0, le=1)]
 class FillSettings(Frozen):
     """How orders fill on the embedded exchange; None keeps the model's own value."""
 
-    model: Literal["next-bar", "paper"]
+    model: Literal["next-bar", "next-open", "close", "paper"]
     spread_bps: Annotated[int, Field(ge=0, le=1000)] | None
     volume_share: Share | None
     depth_share: Share | None
     partial_rate: Annotated[Decimal, Field(ge=0, le=1)] | None
     latency_s: Annotated[int, Field(ge=0, le=3600)] | None
+    slippage_bps: Annotated[Decimal, Field(ge=0, le=1000)] | None
+    quotes: Literal["spread", "last"] | None
+
+
+Commission = Annotated[Decimal, Field(ge=0, le=1000)]
+AnnualRate = Annotated[Decimal, Field(ge=0, le=1)]
+RateSpread = Annotated[Decimal, Field(ge=-1, le=1)]
+
+
+class CostSettings(Frozen):
+    """What orders, cash and short positions cost and earn on the embedded exchange."""
+
+    commission_bps: Commission
+    commission_per_share_usd: Commission
+    commission_min_usd: Commission
+    margin_rate: AnnualRate | Literal["funds"]
+    margin_spread: RateSpread
+    cash_rate: AnnualRate | Literal["funds"]
+    cash_spread: RateSpread
+    borrow_fee_rate: AnnualRate
+    short_rebate_rate: AnnualRate | Literal["funds"]
+    short_rebate_spread: RateSpread
+    rates_path: str | None
+    posted: Literal["session", "month"]
 
 
 class TaxSettings(Frozen):
@@ -82,10 +106,12 @@ class TaxSettings(Frozen):
 class SandboxSettings(Frozen):
     """The embedded exchange's market."""
 
-    source: Literal["generated", "csv", "parquet"]
+    source: Literal["generated", "csv", "parquet", "daily"]
     path: str | None
     bar_stamp: Literal["start", "end"] | None
-    sessions: Annotated[int, Field(ge=1, le=2600)]
+    prices: Literal["raw", "adjusted"]
+    day_prices: Literal["open-and-close", "close"]
+    sessions: Annotated[int, Field(ge=1, le=10_000)]
     start: date
     seed: Annotated[int, Field(ge=0, le=2**31)]
     edge: Annotated[float, Field(ge=0, le=1)]
@@ -94,6 +120,7 @@ class SandboxSettings(Frozen):
     corporate_actions: bool
     data_plan: Literal["free", "paid"]
     fill: FillSettings
+    costs: CostSettings
 
 
 class ReportSettings(Frozen):

@@ -22,6 +22,7 @@ from tradebot.exchange.log import FORMAT, Log
 from tradebot.exchange.market.action_sources import generated_actions, read_actions
 from tradebot.exchange.market.actions import Action
 from tradebot.exchange.market.bars import BarSource, Market
+from tradebot.exchange.market.daily import DailyBars, kept_days
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.spec import MarketError
@@ -35,13 +36,13 @@ from tradebot.exchange.state import (
     ACCOUNTS_FILE,
     ACTIONS_FILE,
     BARS_FILE,
+    DAYS_FILE,
     LOG_FILE,
     StoredMarket,
     read_market,
 )
 from tradebot.exchange.times import MINUTE, SECOND, parse_time, rfc3339
 
-_BEFORE_FIRST_OPEN = 30 * MINUTE
 _NS = 1_000
 _RESERVED_S = 10
 """Real seconds of running time to reserve at once; a crash loses at most this much."""
@@ -95,7 +96,9 @@ class Exchange:
         self.log = Log(state_dir / LOG_FILE, snapshot and snapshot.log)
         self._take: Callable[[bytes], None] = self.log.add
         spec = stored.spec
-        self.engine = Engine(market, _start_us(market.calendar), self._emit, spec.fill, spec.to_json())
+        self.engine = Engine(
+            market, market.calendar.start_us, self._emit, spec.fill, spec.to_json(), spec.costs, stored.rates
+        )
         self.control = control = ControlCommands(self.current_state, spec.cash)
         self.faults = Faults(self.engine, self.note, self._emit, self._carry_out)
         self._commands = Commands(self.engine, [*entries(), *control.entries(), *self.faults.entries()])
@@ -285,10 +288,6 @@ def tick_to(us: int) -> Command:
     return Command("POST", TICK, body=encode({"to": rfc3339(us)}).decode())
 
 
-def _start_us(calendar: Calendar) -> int:
-    return calendar.market[0].open_us - _BEFORE_FIRST_OPEN
-
-
 def _creation_fields(stored: StoredMarket) -> dict[str, Any]:
     return {
         "format": FORMAT,
@@ -299,7 +298,7 @@ def _creation_fields(stored: StoredMarket) -> dict[str, Any]:
 
 def begin_log(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> None:
     """Write the log's first line: from now on, a missing log means a lost log rather than a new folder."""
-    first_line = {"seq": 1, "at": rfc3339(_start_us(calendar)), "event": CREATED, **_creation_fields(stored)}
+    first_line = {"seq": 1, "at": rfc3339(calendar.start_us), "event": CREATED, **_creation_fields(stored)}
     write_atomically(state_dir / LOG_FILE, encode(first_line).decode() + "\n")
 
 
@@ -331,6 +330,8 @@ def open_market(state_dir: Path, stored: StoredMarket) -> Market:
 def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSource:
     if stored.spec.source == "generated":
         return GeneratedBars(stored.spec.seed, calendar)
+    if stored.spec.source == "daily":
+        return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, stored.spec.day_prices)
     from tradebot.exchange.market.recorded import KeptBars
 
     return KeptBars(state_dir / BARS_FILE)
@@ -342,4 +343,5 @@ def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar:
         with_actions = stored.spec.corporate_actions
         return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if with_actions else ()
     kept = state_dir / ACTIONS_FILE
-    return read_actions(kept, calendar, stored.symbols) if kept.is_file() else ()
+    history = stored.spec.source == "daily"
+    return read_actions(kept, calendar, stored.symbols, history=history) if kept.is_file() else ()

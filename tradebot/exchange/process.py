@@ -32,6 +32,8 @@ _ANSWER_TIMEOUT_S = 2.0
 _POLL_S = 0.01
 _STOP_TIMEOUT_S = 10.0
 _LOG_TAIL_CHARS = 600
+_NONE = "none"
+"""What a market without costs is said to have."""
 _LONGEST_VALUE = 60
 _NEEDED = frozenset({"HOME", "LANG", "LANGUAGE", "PATH", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"})
 _NEEDED_BEGINS = ("DYLD_", "LC_", "LD_", "PYTHON")
@@ -79,9 +81,17 @@ def create(state_dir: Path, spec: MarketSpec) -> None:
 
 def _differences(there: MarketSpec, asked: MarketSpec) -> str:
     """Describe how two markets differ, with values shortened to a readable length."""
-    held, requested = there.to_fields(), asked.to_fields()
-    pairs = ((name, _short(held[name]), _short(requested[name])) for name in held if held[name] != requested[name])
+    held, requested = _flat(there.to_fields()), _flat(asked.to_fields())
+    names = [name for name in (held | requested) if held.get(name) != requested.get(name)]
+    pairs = ((name, _short(held.get(name, _NONE)), _short(requested.get(name, _NONE))) for name in names)
     return "; ".join(f"its {name} is {one}, not {other}" for name, one, other in pairs)
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with those of a group under names such as `fill.model`."""
+    groups = {name: value for name, value in fields.items() if isinstance(value, dict)}
+    inner = {f"{name}.{part}": value for name, group in groups.items() for part, value in group.items()}
+    return {name: value for name, value in fields.items() if name not in groups} | inner
 
 
 def _short(value: object) -> str:

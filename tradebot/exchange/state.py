@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tradebot.exchange.market.rates import NO_RATES, Rates
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec
 from tradebot.exchange.private_files import write_atomically
 
 MARKET_FILE = "market.json"
 BARS_FILE = "bars.csv"
+DAYS_FILE = "days.jsonl"
 ACTIONS_FILE = "actions.csv"
 CAPTURES_FOLDER = "captured"
 LOG_FILE = "log.jsonl"
@@ -28,7 +30,7 @@ class StoredMarket(NamedTuple):
     """The market file: what was requested, and what was resolved from it when the market was created.
 
     `skipped_rows` counts a recorded file's skipped rows by reason; `first_lines` gives the first line for each reason.
-    `extended_rows` counts its bars outside regular sessions.
+    `extended_rows` counts its bars outside regular sessions. `rates` covers the sessions if a cost needs it.
     """
 
     spec: MarketSpec
@@ -38,12 +40,13 @@ class StoredMarket(NamedTuple):
     skipped_rows: dict[str, int]
     first_lines: dict[str, int]
     extended_rows: int = 0
+    rates: Rates = NO_RATES
 
 
 def write_market(state_dir: Path, stored: StoredMarket) -> None:
     """Write the market file."""
     fields: dict[str, Any] = stored._asdict()
-    fields["spec"] = stored.spec.to_fields()
+    fields["spec"], fields["rates"] = stored.spec.to_fields(), stored.rates.to_fields()
     write_atomically(state_dir / MARKET_FILE, json.dumps(fields))
 
 
@@ -68,6 +71,7 @@ def read_market(state_dir: Path) -> StoredMarket:
             # Markets from before lines were kept have none to show.
             first_lines=fields.get("first_lines", {}),
             extended_rows=fields.get("extended_rows", 0),
+            rates=Rates.from_fields(fields.get("rates", {})),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ArithmeticError) as error:
         raise MarketError(f"{path} is damaged: {error!r}", _RESTORE) from error

@@ -160,6 +160,8 @@ class Books:
 
     def with_pending(self, fills: Sequence[OwnedFill]) -> "Books":
         """Return the books as if fills that the venue has reported were in them."""
+        if not fills:
+            return self
         filled = dict(self.filled)
         for owned in fills:
             order = owned.fill.venue_order_id

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, Position, RoundTrip, add, round_trip
@@ -13,7 +14,7 @@ MOST_TRIPS = 500
 """For how long round trips are kept after they ended, and how many of them: the newest."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Totals:
     """What an account's fills add up to, oldest first.
 
@@ -54,12 +55,14 @@ class Totals:
                 last_traded[fill.symbol] = fill.at
             last_at = fill.at
             count += 1
+        if count == self.count:
+            return self
         recent = [trip for trip in trips if last_at and trip.closed_at > last_at - TRIPS_KEPT][-MOST_TRIPS:]
         return Totals(positions, spent, last_price, last_traded, last_at, count, tuple(recent))
 
     def own_positions(self) -> tuple[Position, ...]:
         """Return our open positions, in the order in which each was first held."""
-        return tuple(p for p in self.positions.values() if p.quantity and p.strategy != FOREIGN)
+        return self._own_positions
 
     def cash(self, opening: Decimal) -> Decimal:
         """Return what the fills left of the opening cash, USD, exact."""
@@ -67,15 +70,32 @@ class Totals:
 
     def quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """Return signed quantities by symbol, whoever owns them, with acknowledged foreign ones and without zeros."""
-        return _quantities(self.positions.values(), acknowledged)
+        return _quantities(self.positions.values(), acknowledged) if acknowledged else dict(self._quantities)
 
     def own_quantities(self) -> dict[str, Decimal]:
         """Return our own signed quantities by symbol, over all strategies, excluding zeros."""
-        return _quantities((p for p in self.positions.values() if p.strategy != FOREIGN), {})
+        return dict(self._own_quantities)
 
     def foreign_quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """Return what others hold by symbol: positions noted as foreign, and shares traded by hand since."""
-        return _quantities((p for p in self.positions.values() if p.strategy == FOREIGN), acknowledged)
+        return _quantities(self._of_others, acknowledged)
+
+    # A pass asks a dozen times, and closed positions add up over the years.
+    @cached_property
+    def _own_positions(self) -> tuple[Position, ...]:
+        return tuple(p for p in self.positions.values() if p.quantity and p.strategy != FOREIGN)
+
+    @cached_property
+    def _quantities(self) -> dict[str, Decimal]:
+        return _quantities(self.positions.values(), {})
+
+    @cached_property
+    def _own_quantities(self) -> dict[str, Decimal]:
+        return _quantities((p for p in self.positions.values() if p.strategy != FOREIGN), {})
+
+    @cached_property
+    def _of_others(self) -> tuple[Position, ...]:
+        return tuple(p for p in self.positions.values() if p.strategy == FOREIGN)
 
 
 def _quantities(positions: Iterable[Position], start: Mapping[str, Decimal]) -> dict[str, Decimal]:

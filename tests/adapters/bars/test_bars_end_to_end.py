@@ -12,12 +12,12 @@ import requests
 
 from tests.adapters.samples import NOW
 from tests.bot import KEYS
-from tests.fakes import MemoryEvents
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.exchange.market.spec import MarketSpec

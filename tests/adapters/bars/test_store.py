@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.samples import NOW
-from tests.fakes import MemoryEvents
 from tradebot.adapters.bars import choosing
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.parquet import ParquetBars
 from tradebot.adapters.bars.store import BarStore, LostBarsError, PriceStep, RawBar, Span, SqliteBars
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import OperatorError
 from tradebot.model.event import Severity
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.adapters.bars.market import DIVIDEND, FIRST, HALF, LAST, SPLIT, MadeUpBars, day_bar, sessions
 from tests.adapters.bars.test_store import spoil
 from tests.adapters.samples import NOW
-from tests.fakes import MemoryEvents
 from tradebot.adapters.bars.source import DelayedError
 from tradebot.adapters.bars.store import SqliteBars, midnight_s
 from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import TemporaryError
 from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series, width_of

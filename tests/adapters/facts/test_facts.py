@@ -27,9 +27,9 @@ from tests.adapters.samples import (
     make_tick,
     minutes,
 )
-from tests.fakes import MemoryEvents
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT, SqliteFacts
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.contract import NullCounts

@@ -24,8 +24,10 @@ from tests.adapters.samples import (
     make_tick,
     minutes,
 )
-from tests.fakes import MemoryEvents, MemoryFacts
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import Level
 from tradebot.model.contract import Breach, CheckedReply, ContractFinding
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -39,10 +41,10 @@ from tradebot.signals.kinds.oi_change import OiFacts
 YESTERDAY = date(2026, 1, 2)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=[*Level, "sqlite"])
 def facts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Facts]:
-    if request.param == "memory":
-        yield MemoryFacts()
+    if request.param != "sqlite":
+        yield MemoryFacts(request.param)
         return
     store = SqliteFacts(tmp_path, MemoryEvents(), NOW)
     yield store

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.samples import DAY, NOW, make_cycle
-from tests.fakes import MemoryEvents
 from tradebot.adapters.facts import history
 from tradebot.adapters.facts.facts import DECISIONS_KEPT, SqliteFacts
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
 
 EVER = date.min, date.max

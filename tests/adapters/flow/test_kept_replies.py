@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.samples import DAY, NOW, minutes
-from tests.fakes import MemoryEvents
 from tradebot.adapters.flow.kept_replies import KeptReplies
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.flow import FlowPage, Quota
 

@@ -20,8 +20,8 @@ from tests.adapters.samples import (
     minutes,
 )
 from tests.builders import best_price
-from tests.fakes import MemoryLedger
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
 from tradebot.model.activity import Booking, Entry, Restated

@@ -18,12 +18,12 @@ import pytest
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
 from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_intent, minutes
-from tests.fakes import MemoryEvents
 from tradebot.adapters.ledger import custody
 from tradebot.adapters.ledger import migration as ledger_migration
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.recovery import quarantine, soundness
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.state_folder import StateFolder

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.samples import NOW, make_alert, make_cycle, make_intake
-from tests.fakes import MemoryEvents
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.schema import FILE
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
 from tradebot.errors import OperatorError
 

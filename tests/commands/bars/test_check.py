@@ -7,9 +7,9 @@ import pytest
 
 from tests.bot import Bot
 from tests.commands.bars.files import written
-from tests.fakes import MemoryEvents
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.store import PriceStep, RawBar, midnight_s
+from tradebot.adapters.memory.events import MemoryEvents
 
 DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")
 SOUND = [f"{day},AAPL,100,101,99,100,1000" for day in DATES]

@@ -15,10 +15,10 @@ from commands.doctor.checks.row import Check, Mark, attempt, skipped
 from tests.adapters.alpaca.samples import account_row, order_row, reader
 from tests.adapters.alpaca.samples import venue as scripted_venue
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
-from tests.fakes import MemoryLedger
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app.keys import Secrets
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load

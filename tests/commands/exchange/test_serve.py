@@ -222,7 +222,7 @@ def test_a_script_that_cannot_be_armed_names_the_command_that_helps(bot: Bot, tm
 
 def test_values_of_the_exchange_s_flags_are_completed() -> None:
     assert completing.paces("r") == ["real"]
-    assert completing.fills("") == ["next-bar", "paper"]
+    assert completing.fills("") == ["close", "next-bar", "next-open", "paper"]
     assert completing.data_plans("f") == ["free"]
     assert completing.steps("n") == ["next_open"]
     show: Any = SimpleNamespace(params={"action": "show"})

@@ -17,9 +17,9 @@ from tests.adapters.alpaca.samples import AT_ONCE, QUICK
 from tests.adapters.wire.scripted import Asked, Scripted, Wire
 from tests.bot import Bot
 from tests.builders import DAY, NOW
-from tests.fakes import MemoryFacts
 from tests.worlds import NAMES, Scene
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import RetryPolicy, printable
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened

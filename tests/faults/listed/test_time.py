@@ -18,13 +18,12 @@ from commands.doctor.checks.row import Mark
 from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
-from jobs.timetable import slot_at, slots
-from tests.builders import CASH, SESSION
-from tests.fakes import MemoryLedger
+from tests.builders import ACCOUNT, CASH, SESSION
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.time.pace import BEHIND, RealTime
 from tradebot.adapters.wire.rows import RowError, utc
@@ -35,6 +34,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 from tradebot.timetable.job_times import parse
+from tradebot.timetable.slots import slot_at, slots
 
 NEW_YORK = ZoneInfo("America/New_York")
 TIMETABLE = {
@@ -53,7 +53,7 @@ class Hours:
     """A timetable over some sessions, and every slot that was ever filled."""
 
     def __init__(self, sessions: Sequence[Session]) -> None:
-        self.ledger = MemoryLedger()
+        self.ledger = MemoryLedger(ACCOUNT)
         self.ledger.put_sessions(sessions)
         self.ledger.open_books(CASH, sessions[0].open)
         self.duty = Duty(self.ledger, TIMETABLE, 90, lambda now: None, lambda slot, now: False)
@@ -140,7 +140,7 @@ def test_fault_109_list_of_holidays_ends() -> None:
     hours = Hours([Session(SESSION.date - before, SESSION.open - before, SESSION.close - before)])
     hours.pass_days(SESSION.open, SESSION.open + timedelta(hours=2))
     assert not hours.ran
-    assert _refused(Scene(ledger=Uncharted())) == (Reason.CALENDAR_DISAGREES, Reason.CALENDAR_DISAGREES)
+    assert _refused(Scene(ledger=Uncharted(ACCOUNT))) == (Reason.CALENDAR_DISAGREES, Reason.CALENDAR_DISAGREES)
 
 
 class Uncharted(MemoryLedger):
@@ -356,7 +356,7 @@ def test_fault_116_slot_exactly_at_the_boundary_twice() -> None:
     assert slot_at(Job.TRADE_ONCE, ENTRIES, SESSION, first.start) == first
     assert slot_at(Job.TRADE_ONCE, ENTRIES, SESSION, second.start - timedelta(microseconds=1)) == first
     assert slot_at(Job.TRADE_ONCE, ENTRIES, SESSION, second.start) == second
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(ACCOUNT)
     ledger.put_sessions([SESSION])
     ledger.open_books(Decimal(1), SESSION.open)
     found = [claim(ledger, TIMETABLE, Job.TRADE_ONCE, second.start, by) for by in ("cron", "serve")]

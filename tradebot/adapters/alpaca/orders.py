@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from tradebot.adapters.alpaca.bodies import order_body, price_body
 from tradebot.adapters.alpaca.models import read_legs, read_order
 from tradebot.adapters.alpaca.replies import (
     may_be_duplicate,
-    order_body,
-    price_body,
     refusal,
     resolve_duplicate,
     submit_reply,

@@ -4,13 +4,22 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
-from math import ceil
 from typing import TypeVar
 
 from tradebot.adapters.bars.merging import adjusted, merged, series, steps_of
 from tradebot.adapters.bars.source import DIVIDEND, BarSource, CorporateAction, DelayedError
 from tradebot.adapters.bars.store import DAYS, BarStore, LostBarsError, RawBar, midnight_s
-from tradebot.adapters.bars.window import MINUTE_S, Window, day_of, day_window, minute_window, moment, uncovered
+from tradebot.adapters.bars.window import (
+    MINUTE_S,
+    REACHES,
+    Window,
+    day_of,
+    days_from,
+    minute_window,
+    moment,
+    uncovered,
+    window_of,
+)
 from tradebot.model.bar import Session
 from tradebot.model.needs import BarNeed
 from tradebot.model.series import Series, width_of
@@ -22,11 +31,6 @@ PROCESSED_WITHIN = timedelta(days=180)
 CLOSE_WITHIN = timedelta(days=15)
 """How far before an ex-date a close is looked for."""
 _MOST_TRIES = 3
-_REACHES = (1, 2, 4)
-"""How much farther back to look for the bars of symbols that don't trade all the time."""
-_MARGIN = timedelta(days=10)
-_SESSION = timedelta(hours=6, minutes=30)
-_DAYS_A_SESSION = 1.5
 
 
 class StoredBars:
@@ -142,8 +146,8 @@ class StoredBars:
         known = until - self._source.delay
         found: dict[str, Sequence[RawBar]] = {}
         lacking = symbols
-        for reach in _REACHES:
-            window = self._window(need, known, reach)
+        for reach in REACHES:
+            window = window_of(need, known, reach, self._sessions)
             if window is None or not lacking:
                 break
             self._ensure(window, lacking)
@@ -154,20 +158,8 @@ class StoredBars:
             there = self._adjusted(there, known)
         return {symbol: series(symbol, need.timeframe, bars, adjusted=need.adjusted) for symbol, bars in there.items()}
 
-    def _window(self, need: BarNeed, known: datetime, reach: int) -> Window | None:
-        """Return the window that has `reach` times as many bars as are needed, if there is a trade in each."""
-        depth, width = need.depth * reach, width_of(need.timeframe)
-        if width is None:
-            return self._day_window(day_of(known) - depth * timedelta(_DAYS_A_SESSION) - _MARGIN, known)
-        count = ceil(depth / ceil(_SESSION / width))
-        hours = self._sessions(day_of(known) - count * timedelta(_DAYS_A_SESSION) - _MARGIN, day_of(known))
-        begun = [session for session in hours if session.open < known]
-        # The newest session may only have begun, so that one more is needed.
-        return minute_window(begun[-count - 1 :], known)
-
     def _day_window(self, first: date, known: datetime) -> Window:
-        today = self._sessions(day_of(known), day_of(known))
-        return day_window(first, known, today[-1] if today else None)
+        return days_from(first, known, self._sessions)
 
     def _bars(self, need: BarNeed, symbol: str, window: Window) -> Sequence[RawBar]:
         raw = self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1)

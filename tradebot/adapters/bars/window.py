@@ -1,17 +1,27 @@
 """Say which bars had ended at a moment, and which of them can't change any more. No input or output."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 
 from tradebot.adapters.bars.store import DAYS, MINUTES, NEW_YORK, midnight_s
 from tradebot.model.bar import Session
+from tradebot.model.needs import BarNeed
+from tradebot.model.series import width_of
 
 MINUTE_S = 60
 LATE_S = 900
 """A minute that is missing is asked for again until it is this old: trades may be reported late."""
 DAY_GROWS = timedelta(hours=4, minutes=15)
 """For so long after a session's close its daily bar still gains volume from trading after hours."""
+REACHES = (1, 2, 4)
+"""How much farther back to look for the bars of symbols that don't trade all the time."""
+_MARGIN = timedelta(days=10)
+REGULAR_SESSION = timedelta(hours=6, minutes=30)
+_DAYS_A_SESSION = 1.5
+Sessions = Callable[[date, date], Sequence[Session]]
+"""Returns the exchange's sessions between two dates, inclusive, oldest first."""
 
 
 class Window(NamedTuple):
@@ -32,6 +42,27 @@ class Window(NamedTuple):
     def minutes_after(self, start_s: int) -> int:
         """Return how many minutes of the newest session start from `start_s` on and before the end."""
         return (self.end_s - max(start_s, _seconds(self.hours[-1].open))) // MINUTE_S
+
+
+def window_of(need: BarNeed, known: datetime, reach: int, sessions: Sessions) -> Window | None:
+    """Return the window that has `reach` times as many bars as are needed, if there is a trade in each.
+
+    None if no session of minutes has begun.
+    """
+    depth, width = need.depth * reach, width_of(need.timeframe)
+    if width is None:
+        return days_from(day_of(known) - depth * timedelta(_DAYS_A_SESSION) - _MARGIN, known, sessions)
+    count = ceil(depth / ceil(REGULAR_SESSION / width))
+    hours = sessions(day_of(known) - count * timedelta(_DAYS_A_SESSION) - _MARGIN, day_of(known))
+    begun = [session for session in hours if session.open < known]
+    # The newest session may only have begun, so that one more is needed.
+    return minute_window(begun[-count - 1 :], known)
+
+
+def days_from(first: date, known: datetime, sessions: Sessions) -> Window:
+    """Return the window of daily bars from a date on that were complete at a time."""
+    today = sessions(day_of(known), day_of(known))
+    return day_window(first, known, today[-1] if today else None)
 
 
 def day_window(first: date, until: datetime, session: Session | None) -> Window:

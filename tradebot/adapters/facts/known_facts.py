@@ -2,29 +2,21 @@
 
 import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import unpack
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.kinds import kinds
+from tradebot.signals.known import SessionFacts
 
 # All facts of one answer became known at the same time, so each time is parsed only once.
 _known_at = lru_cache(maxsize=1024)(parse_time)
-
-
-class Version(NamedTuple):
-    """One version of a fact, as decisions read it; when it became known, and the version before it."""
-
-    known_at: datetime
-    fact: Any
-    before: "Version | None"
 
 
 class KnownFacts:
@@ -34,15 +26,17 @@ class KnownFacts:
         self.session = session
         self.symbols = frozenset(symbols)
         self._cursors: dict[str, int] = {}
-        self._versions: dict[str, dict[str, dict[str, Version]]] = defaultdict(dict)
-        self._newest: dict[str, datetime] = {}
-        self._condensed: dict[str, SymbolFacts] = {}
+        self._facts = SessionFacts(session)
 
     def read(self, database: sqlite3.Connection) -> None:
         """Read the rows stored since the last call."""
         symbols = json.dumps(sorted(self.symbols))
         for kind in kinds().values():
             self._read(kind, database, symbols)
+
+    def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
+        """Return what was known about one symbol at `now`."""
+        return self._facts.symbol_facts(symbol, now)
 
     def _read(self, kind: AnyKind, database: sqlite3.Connection, symbols: str) -> None:
         rows = database.execute(
@@ -58,37 +52,8 @@ class KnownFacts:
         ).fetchall()
         bodies = json.loads(f"[{','.join(row[-1] for row in rows)}]")
         for (sequence, symbol, identity, known_at, _), body in zip(rows, bodies, strict=True):
-            versions = self._versions[symbol].setdefault(kind.name, {})
-            fact, at = kind.lean(unpack(kind.fact, body)), _known_at(known_at)
-            versions[identity] = Version(at, fact, versions.get(identity))
-            self._newest[symbol] = max(at, self._newest.get(symbol, at))
-            self._condensed.pop(symbol, None)
+            self._facts.add(kind, symbol, identity, _known_at(known_at), unpack(kind.fact, body))
             self._cursors[kind.name] = sequence
-
-    def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
-        """Return what was known about one symbol at `now`; it is condensed again only if that has changed."""
-        newest = self._newest.get(symbol)
-        everything = newest is None or newest <= now
-        if everything and symbol in self._condensed:
-            return self._condensed[symbol]
-        facts = SymbolFacts(symbol, dict(self._condense(symbol, now)))
-        if everything:
-            self._condensed[symbol] = facts
-        return facts
-
-    def _condense(self, symbol: str, now: datetime) -> Iterator[tuple[str, object]]:
-        for name, versions in self._versions.get(symbol, {}).items():
-            known = [version.fact for newest in versions.values() if (version := _version_at(newest, now))]
-            if known:
-                yield name, kinds()[name].condense(known)
-
-
-def _version_at(newest: Version, now: datetime) -> Version | None:
-    """Return the version of a fact that was known at `now`, or None if there was none yet."""
-    version: Version | None = newest
-    while version and version.known_at > now:
-        version = version.before
-    return version
 
 
 def answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:

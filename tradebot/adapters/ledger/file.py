@@ -34,6 +34,7 @@ class LedgerFile:
         self._journal: journal.Journal | None = None
         self._opened = _stat(self.path)
         self._custody = Custody(folder)
+        self._in_one_write = False
 
     @classmethod
     def open(
@@ -175,8 +176,22 @@ class LedgerFile:
         return found
 
     @contextmanager
+    def in_one_write(self) -> Iterator[None]:
+        """Let all writes of the block be one transaction, durable at its end; for books that begin with a past."""
+        with self.write():
+            self._in_one_write = True
+            try:
+                yield
+            finally:
+                self._in_one_write = False
+            self.seal()
+
+    @contextmanager
     def write(self) -> Iterator[None]:
         """Run one durable transaction; any error inside rolls back all of it."""
+        if self._in_one_write:
+            yield
+            return
         with translated(self.path):
             self._require_in_place()
             self.database.execute("BEGIN IMMEDIATE")
@@ -240,10 +255,11 @@ class LedgerFile:
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
         """Append a record to the journal, after checking that it still belongs to this ledger."""
-        sealed = self.sealed()
-        if self._journal is None:
-            self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
-        self._journal.set_seal(sealed)
+        if self._journal is None or not self._in_one_write:
+            sealed = self.sealed()
+            if self._journal is None:
+                self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
+            self._journal.set_seal(sealed)
         self._journal.append(kind, payload, at)
 
     def sealed(self) -> journal.Head:
@@ -253,7 +269,7 @@ class LedgerFile:
 
     def seal(self) -> None:
         """Sync the journal before the commit, and remember how far it must reach."""
-        if self._journal is not None:
+        if self._journal is not None and not self._in_one_write:
             self.execute(
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",
                 (*self._journal.sync(), self.account_number),

@@ -76,7 +76,7 @@ FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER)
 
 
 class StateFolder(NamedTuple):
-    """One bot's folder and what its marker says; `kind` is "user" or "demo"."""
+    """One bot's folder and what its marker says; `kind` is "user", "demo" or "backtest"."""
 
     path: Path
     id: str

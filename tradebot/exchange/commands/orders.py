@@ -6,6 +6,7 @@ from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.engine.acknowledging import settle_late
+from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import OrderRequest
 from tradebot.exchange.engine.reading import read_order, read_replacement
 from tradebot.exchange.faces.trading_json import asset_id, legs_json, order_json
@@ -26,7 +27,7 @@ def entries() -> list[Entry]:
 def _submit(asked: Asked) -> Answer:
     account = asked.account
     policy = asked.policy
-    order = asked.engine.submit(account, _read(asked), asked.fate, policy)
+    order = asked.engine.submit(account, read_request(asked.engine, asked.body), asked.fate, policy)
     answer = encode(order_json(order, nested=not policy.leaves_legs_out))
     # Everything that happens to an order happens after its reply, so that the client sees it as accepted.
     if asked.acknowledgement is None:
@@ -36,28 +37,22 @@ def _submit(asked: Asked) -> Answer:
     return 200, answer
 
 
-def _read(asked: Asked) -> OrderRequest:
-    """Read the order, reporting an unknown asset before any other problem with the order.
+def read_request(engine: Engine, body: dict[str, Any]) -> OrderRequest:
+    """Read the body of an order, reporting an unknown asset before any other problem with the order.
 
     Only a field that can't be read at all is reported first, whatever the asset.
     """
-    body = _with_symbol(asked)
+    market = engine.market
+    symbol = body.get("symbol")
+    if isinstance(symbol, str) and symbol not in market.known:
+        # The symbol may be given by the id of the asset.
+        symbol = body["symbol"] = next((name for name in market.symbols if asset_id(name) == symbol), symbol)
     try:
         return read_order(body)
     except Refusal as refusal:
-        symbol = body.get("symbol")
-        if refusal.body.get("code") == UNPROCESSABLE and symbol not in asked.engine.market.known:
+        if refusal.body.get("code") == UNPROCESSABLE and symbol not in market.known:
             raise unprocessable(f'asset "{symbol}" not found') from refusal
         raise
-
-
-def _with_symbol(asked: Asked) -> dict[str, Any]:
-    """Return the body with its symbol, which may be given by the id of the asset."""
-    body = asked.body
-    symbol = body.get("symbol")
-    if isinstance(symbol, str) and symbol not in asked.engine.market.known:
-        body["symbol"] = next((name for name in asked.engine.market.symbols if asset_id(name) == symbol), symbol)
-    return body
 
 
 def _replace(asked: Asked) -> Answer:

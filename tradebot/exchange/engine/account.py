@@ -68,7 +68,7 @@ class Balances(NamedTuple):
 
 @dataclass(slots=True)
 class Configuration:
-    """The settings that an account's owner can change."""
+    """The settings that an account's owner can change, within the margin that was granted: a multiplier."""
 
     fractional_trading: bool = True
     max_margin_multiplier: int = MULTIPLIER
@@ -78,11 +78,12 @@ class Configuration:
     ptp_no_exception_entry: bool = False
     max_options_trading_level: int | None = None
     disable_overnight_trading: bool = False
+    granted: int = MULTIPLIER
 
     @property
     def multiplier(self) -> int:
         """Return the multiplier for the account's buying power."""
-        return min(MULTIPLIER, self.max_margin_multiplier)
+        return min(self.granted, self.max_margin_multiplier)
 
 
 @dataclass(slots=True)
@@ -126,7 +127,8 @@ class Account:
 
     `orders` holds every order by id, oldest first, and `open` those that aren't finished. `activities` is in order of
     time. `closing` is what the account was worth at the last session's close. `reserved` is the buying power that open
-    orders reserve. `version` counts changes of cash and positions.
+    orders reserve. `version` counts changes of cash and positions. `accrued` is the interest by kind that isn't posted
+    yet, in USD times 360.
     """
 
     number: str
@@ -145,6 +147,7 @@ class Account:
     closing: Balances = field(init=False)
     reserved: Decimal = _ZERO
     version: int = 0
+    accrued: dict[str, Decimal] = field(default_factory=dict)
     _working: dict[tuple[str, int], dict[str, Order]] = field(default_factory=dict)
     _claimed: dict[str, Decimal] = field(default_factory=dict)
     _valued: tuple[int, int] = (-1, -1)

@@ -18,8 +18,9 @@ from fractions import Fraction
 
 from tradebot.exchange.engine import expiry, life
 from tradebot.exchange.engine.account import Account, Position
+from tradebot.exchange.engine.entries import Entry, enter
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.holdings import Entry, enter, move, rename
+from tradebot.exchange.engine.holdings import move, rename
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
@@ -33,8 +34,9 @@ _PAID_AT_HOUR = 4
 
 
 def schedule(floor: Floor, action: Action) -> None:
-    """Schedule an action to take effect at its time."""
-    floor.agenda.note(action.at_us, "take_effect", action)
+    """Schedule an action to take effect at its time; those from before the market's first session are over."""
+    if action.ex_date in floor.market.calendar.index_of:
+        floor.agenda.note(action.at_us, "take_effect", action)
 
 
 def take_effect(floor: Floor, announced: Action) -> None:

@@ -12,8 +12,9 @@ from decimal import Decimal
 
 from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account, Activity, Position
+from tradebot.exchange.engine.charges import charge_commission
+from tradebot.exchange.engine.entries import activity_id
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.holdings import activity_id
 from tradebot.exchange.engine.orders import BUST, CORRECT, Amendment, Execution, Fill, Order
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.refusal import not_found, unprocessable
@@ -68,7 +69,9 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
     account.cash -= side * more_usd
     account.version += 1
     _refold(floor, account, execution.fill, (qty, price))
-    for one in _carrying(account, order):
+    carrying = list(_carrying(account, order))
+    filled = carrying[-1].filled_qty, carrying[-1].filled_usd
+    for one in carrying:
         _refill(floor, account, one, more, more_usd)
     made = Amendment(
         id=activity_id(floor, account),
@@ -86,6 +89,7 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
     )
     account.activities.append(made)
     floor.tell_amendment(made, account)
+    charge_commission(floor, carrying[-1], *filled)
     life.withdraw_misfits(floor, account, order.symbol)
     return made
 

@@ -19,7 +19,9 @@ from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.engine.replacing import replaced_request
 from tradebot.exchange.events import Emit, Event
 from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.costs import NO_COSTS, Costs
 from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
+from tradebot.exchange.market.rates import NO_RATES, Rates
 from tradebot.exchange.refusal import unprocessable
 from tradebot.exchange.times import rfc3339
 
@@ -32,9 +34,16 @@ class Engine(Floor):
     """The floor plus the requests it accepts; `identity` determines the numbers of accounts, orders and fills."""
 
     def __init__(
-        self, market: Market, start_us: int, emit: Emit, spec: FillSpec = NEXT_BAR, identity: str = ""
+        self,
+        market: Market,
+        start_us: int,
+        emit: Emit,
+        spec: FillSpec = NEXT_BAR,
+        identity: str = "",
+        costs: Costs = NO_COSTS,
+        rates: Rates = NO_RATES,
     ) -> None:
-        super().__init__(market, start_us, emit, spec)
+        super().__init__(market, start_us, emit, spec, costs, rates)
         self._identity = identity
         self._opened = 0
         self._arrives_us = 0
@@ -110,7 +119,7 @@ class Engine(Floor):
 
     def _fill_now(self, order: Order) -> None:
         request = order.request
-        if not self.model.at_once or order.stop is not None:
+        if not self.model.at_once or order.stop is not None or self._waits_for_auction(request):
             return
         last, cap = self.last_price(order.symbol), self._depth(order.symbol)
         price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)
@@ -118,6 +127,9 @@ class Engine(Floor):
             life.fill(self, order, price, cap)
         if request.time_in_force in _IMMEDIATE:
             life.cancel(self, order)
+
+    def _waits_for_auction(self, request: OrderRequest) -> bool:
+        return self.model.auctions and request.time_in_force in ("opg", "cls")
 
     def _depth(self, symbol: str) -> Decimal:
         bounded = self.model.spec.depth_share is not None

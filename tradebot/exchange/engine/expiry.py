@@ -10,8 +10,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.entries import Entry
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.holdings import Entry, move, rename
+from tradebot.exchange.engine.holdings import move, rename
 from tradebot.exchange.engine.options import SHARES, Contract, contract_of, last_session, underlying, value
 from tradebot.exchange.market.bars import UNITS, usd
 

@@ -14,7 +14,9 @@ from tradebot.exchange.engine.orders import Amendment, Fill, Order
 from tradebot.exchange.events import Emit, Event, Update
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
+from tradebot.exchange.market.costs import NO_COSTS, Costs
 from tradebot.exchange.market.fill import FillSpec
+from tradebot.exchange.market.rates import NO_RATES, Rates
 from tradebot.exchange.times import SECOND
 
 
@@ -49,8 +51,18 @@ class Floor:
     `halted` holds the symbols in which nothing fills, whatever the market does.
     """
 
-    def __init__(self, market: Market, start_us: int, emit: Emit, spec: FillSpec) -> None:
+    def __init__(
+        self,
+        market: Market,
+        start_us: int,
+        emit: Emit,
+        spec: FillSpec,
+        costs: Costs = NO_COSTS,
+        rates: Rates = NO_RATES,
+    ) -> None:
         self.market = market
+        self.costs = costs
+        self.rates = rates
         self.start_us = self.now_us = start_us
         self.model = FillModel(spec)
         self.latency_us = spec.latency_s * SECOND

@@ -10,6 +10,7 @@ from operator import attrgetter
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine import brackets, matching
 from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.charges import charge_commission
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest
 from tradebot.exchange.engine.stops import first_stop
@@ -164,6 +165,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     if not qty:
         cancel(floor, order)
         return qty
+    filled = order.filled_qty, order.filled_usd
     order.filled_qty += qty
     order.filled_usd += qty * usd(price)
     before = account.holding(order.symbol)
@@ -172,6 +174,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held)
     _mark_filled(floor, order, complete)
     _record(floor, order, qty, price, identity, before)
+    charge_commission(floor, order, *filled)
     _after_fill(floor, order, qty)
     return qty
 

@@ -1,10 +1,10 @@
-"""Decide whether, at what price and how much of an order the market fills, under two fill models.
+"""Decide whether, at what price and how much of an order the market fills, under four fill models.
 
-One engine plays both models over minute bars, which are known once their minute is over. Bid and ask are the last price
+One engine plays all models over minute bars, which are known once their minute is over. Bid and ask are the last price
 moved by half the spread on the tick grid (see market.bars.half_spread). Accounts trade only with the market, never with
-each other; there are no fees.
+each other. What trading costs besides is in engine.charges.
 
-Both models, bar by bar, except where `paper` differs below:
+All models, bar by bar, except where a model differs below:
 
 - An order sees only bars that begin at or after the moment it reached the market. That is when it was accepted in a
 session, at the open if it was accepted outside of one, and for a leg when its entry has filled.
@@ -21,8 +21,18 @@ without volume (such as an index's) shows a price but fills nothing, and neither
 the rest is canceled. Bars outside the session fill only limit orders marked for extended hours.
 - A partially filled order waits for later bars; a fok order fills completely or not at all.
 - A minute at whose end its symbol is halted fills nothing, and neither does one that ends with the halt.
+- An order that takes what the market offers pays slippage on top of half the spread, rounded up to a price unit but
+never beyond its limit. So market orders, elected stops and limit orders that are marketable slip; a resting limit order
+that the market comes to fills at its limit and doesn't.
 
 `next-bar` adds nothing: even ioc and fok orders see the first whole minute after them, and are canceled at its end.
+
+`next-open` fills an order completely at a bar's open if it is marketable there, whatever the bar's volume, as long as
+there is any. Other orders get what that leaves of the volume share, if anything.
+
+`close` fills an order completely at once if it is marketable at the quote around the last price when it reaches the
+market, and cancels an ioc or fok order that isn't. Everything else is up to later bars, including opg and cls orders
+and those that were accepted while the market was closed.
 
 `paper` behaves like Alpaca's paper accounts. An order that is marketable when it reaches the market fills at once at
 the quote, whatever its size (or within `depth_share` of the newest bar's volume), and whatever an ioc or fok order
@@ -45,6 +55,7 @@ UNBOUNDED = Decimal("Infinity")
 _ONE = Decimal(1)
 _NINE_PLACES = Decimal("1e-9")
 _HASH = 2**32
+_BPS = 10_000
 
 Priority = tuple[int, int]
 
@@ -54,17 +65,21 @@ class FillModel:
 
     def __init__(self, spec: FillSpec) -> None:
         self.spec = spec
-        self.at_once = spec.model == "paper"
-        self.auctions = not self.at_once
+        self.at_once = spec.model in ("paper", "close")
+        self.auctions = spec.model != "paper"
+        self.collars = spec.model == "paper"
         self.random_parts = spec.partial_rate > 0
+        self._whole_at_open = spec.model == "next-open"
+        self._no_spread = spec.quotes == "last"
+        self._slippage = (spec.slippage_bps / _BPS).as_integer_ratio()
 
     def bid(self, price: int) -> int:
         """Return the best bid around a price, in units."""
-        return bars.bid(price, self.spec.spread_bps)
+        return price if self._no_spread else bars.bid(price, self.spec.spread_bps)
 
     def ask(self, price: int) -> int:
         """Return the best offer around a price, in units."""
-        return bars.ask(price, self.spec.spread_bps)
+        return price if self._no_spread else bars.ask(price, self.spec.spread_bps)
 
     def far_side(self, side: int, price: int) -> int:
         """Return the price a market order gets on its side when the market is at a price."""
@@ -73,19 +88,34 @@ class FillModel:
     def quoted(self, order: Order, price: int) -> int | None:
         """Return the price at which an order fills against the quote around a price; None if its limit forbids it."""
         offered = self.far_side(order.side, price)
-        limit = order.request.limit
-        return offered if limit is None or (limit - offered) * order.side >= 0 else None
+        return self._taken(order, offered) if _is_marketable(order, offered) else None
 
     def traded(self, order: Order, bar: Bar) -> int | None:
         """Return the price at which a bar fills a market or limit order, or None if it doesn't reach the limit."""
         limit, side = order.request.limit, order.side
         offered = self.far_side(side, bar.open)
-        if limit is None:
-            return offered
+        if limit is None or _is_marketable(order, offered):
+            return self._taken(order, offered)
         reached = self.ask(bar.low) <= limit if side > 0 else self.bid(bar.high) >= limit
-        if not reached:
-            return None
-        return min(limit, offered) if side > 0 else max(limit, offered)
+        return limit if reached else None
+
+    def _taken(self, order: Order, offered: int) -> int:
+        """Return the price at which an order takes an offer: worse by the slippage, but within its limit."""
+        part, whole = self._slippage
+        slip = -(-offered * part // whole)
+        limit = order.request.limit
+        if order.side > 0:
+            return offered + slip if limit is None else min(limit, offered + slip)
+        return max(offered - slip, 1 if limit is None else limit)
+
+    def room(self, order: Order, bar: Bar, left: Decimal) -> Decimal:
+        """Return how many shares of a bar an order may take when this much of the volume share is left."""
+        return UNBOUNDED if self._whole_at_open and bar.volume and self._opens_marketable(order, bar) else left
+
+    def _opens_marketable(self, order: Order, bar: Bar) -> bool:
+        if order.stop is not None or order.request.time_in_force == "cls":
+            return False
+        return _is_marketable(order, self.far_side(order.side, bar.open))
 
     def volume_cap(self, bar: Bar) -> Decimal:
         """Return how many shares of a bar all orders together may take."""
@@ -102,6 +132,11 @@ class FillModel:
         if not self.random_parts or qty < 2 or int(identity[:8], 16) >= self.spec.partial_rate * _HASH:
             return qty
         return max(_ONE, Decimal(int(qty) * int(identity[-8:], 16) // _HASH))
+
+
+def _is_marketable(order: Order, offered: int) -> bool:
+    limit = order.request.limit
+    return limit is None or (limit - offered) * order.side >= 0
 
 
 def _share(bar: Bar, share: Decimal | None) -> Decimal:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.exchange.engine import life
+from tradebot.exchange.engine import charges, life
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.matching import Priority, priority
 from tradebot.exchange.engine.orders import Order
@@ -97,6 +97,10 @@ def _reach(floor: Floor, mark: Mark) -> None:
         _expire(floor, floor.market.calendar.next_open(floor.now_us), "gtc")
     else:
         _expire(floor, floor.now_us)
+    if mark.kind == "pre":
+        charges.post(floor)
+    elif mark.kind == "post":
+        charges.accrue(floor)
     if mark.kind == "close":
         for account in floor.accounts.values():
             account.close_day(floor.balances(account))
@@ -150,9 +154,10 @@ def _match(floor: Floor, symbol: str, bar: Bar) -> None:
     left = floor.model.volume_cap(bar)
     for candidate in _candidates(floor, symbol, bar):
         order = candidate.order
+        room = floor.model.room(order, bar, left)
         # An order that filled earlier in this bar may have canceled this one.
-        if left > 0 and order.is_open and _fits(order, left):
-            left -= life.fill(floor, order, candidate.price, left)
+        if room > 0 and order.is_open and _fits(order, room):
+            left -= life.fill(floor, order, candidate.price, room)
 
 
 def _fits(order: Order, left: Decimal) -> bool:

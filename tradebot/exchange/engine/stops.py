@@ -25,7 +25,7 @@ def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
         return None
     assert order.stop is not None
     order.elected = True
-    if model.at_once and order.side > 0 and order.request.type == "stop":
+    if model.collars and order.side > 0 and order.request.type == "stop":
         order.request = order.request._replace(type="stop_limit", limit=collar(order.stop))
     # A bar that opens beyond the stop elects it there; otherwise the market passed through the stop itself.
     at = max(order.stop, bar.open) if order.side > 0 else min(order.stop, bar.open)

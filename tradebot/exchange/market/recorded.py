@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -289,25 +289,18 @@ def keep_bars(path: Path, bars: Bars) -> None:
             writer.writerows((symbol, index, *bar) for bar in session_bars)
 
 
-class KeptBars:
-    """A bar source that reads the kept file."""
+class HeldBars:
+    """A bar source over recorded bars in memory."""
 
-    def __init__(self, path: Path) -> None:
-        gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                for symbol, index, *numbers in csv.reader(file):
-                    gathered[symbol, int(index)].append(Bar(*map(int, numbers)))
-        except (OSError, ValueError, TypeError) as error:
-            raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error
-        self._bars = {key: tuple(bars) for key, bars in gathered.items()}
+    def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
+        self._bars = {key: tuple(minutes) for key, minutes in bars.items()}
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars of a symbol in a session, oldest first."""
         return self._bars.get((symbol, index), ())
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the kept bars before and after a session, oldest first."""
+        """Return the bars before and after a session, oldest first."""
         return self._bars.get((symbol, ~index), ())
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
@@ -321,3 +314,17 @@ class KeptBars:
     def liquid(self, symbol: str) -> bool:
         """Return True: every recorded symbol can be sold short and traded in fractions."""
         return True
+
+
+class KeptBars(HeldBars):
+    """A bar source that reads the kept file."""
+
+    def __init__(self, path: Path) -> None:
+        gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for symbol, index, *numbers in csv.reader(file):
+                    gathered[symbol, int(index)].append(Bar(*map(int, numbers)))
+        except (OSError, ValueError, TypeError) as error:
+            raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error
+        super().__init__(gathered)

@@ -25,6 +25,7 @@ _DATE = attrgetter("date")
 _FOLLOWING_SESSIONS = 10
 _LONGEST_PAUSE = timedelta(days=10)
 _AFTER_LAST_DAY = 12 * HOUR
+_BEFORE_FIRST_OPEN = HOUR // 2
 _POST_MARKET = 4 * HOUR
 _PRE_MARKET_HOUR = 4
 
@@ -64,6 +65,11 @@ class Calendar:
     def place(self, day: str) -> int:
         """Return the index of a date's session among all sessions."""
         return self._places[day]
+
+    @property
+    def start_us(self) -> int:
+        """Return when an exchange begins: half an hour before the market's first open."""
+        return self.market[0].open_us - _BEFORE_FIRST_OPEN
 
     @property
     def last_close_us(self) -> int:
@@ -152,6 +158,12 @@ def full_calendar(calendar: Calendar) -> Calendar:
     after = [session for session in known if session.date > own[-1].date]
     settling = sum(session.date <= last for session in after)
     return Calendar((*before, *own, *after[: settling + 1]), len(before) + calendar.first, len(calendar.market))
+
+
+@lru_cache(maxsize=1)
+def every_session() -> frozenset[str]:
+    """Return the ISO dates of all NYSE sessions that a market can have."""
+    return frozenset(session.date for session in _nyse(FIRST_DAY, LAST_DAY))
 
 
 def _nyse(first: str, last: str) -> tuple[Session, ...]:

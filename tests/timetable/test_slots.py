@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.timetable import CHAIN, due_at, next_slot, slot_at, slots
 from tests.builders import SESSION
 from tradebot.app.settings import load
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import parse
+from tradebot.timetable.slots import CHAIN, due_at, next_slot, slot_at, slots
 
 HALF_DAY = replace(SESSION, close=SESSION.open + timedelta(hours=3, minutes=30))
 TIMETABLE = load(None, {}).settings.timetable

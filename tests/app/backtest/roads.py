@@ -1,0 +1,130 @@
+"""Two roads to one exchange: through its API, answered in this process, and straight to its engine."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+import urllib3
+
+from tests.exchange.worlds import World
+from tradebot.adapters.alpaca import wire
+from tradebot.adapters.alpaca.bars import AlpacaBars
+from tradebot.adapters.alpaca.orders import AlpacaOrders
+from tradebot.adapters.alpaca.reader import AlpacaReader
+from tradebot.adapters.alpaca.venue import AlpacaVenue
+from tradebot.adapters.bars.store import SqliteBars
+from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.flow import unusual_whales
+from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.wire.http import Bounds
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app import sandbox
+from tradebot.exchange.times import to_datetime
+from tradebot.model.order import Order
+from tradebot.model.trading import Mode
+from tradebot.ports.broker import BrokerReader, Market
+
+URL = "http://127.0.0.1:1"
+ANSWERED = frozenset({"created", "request", "ticked"})
+"""Lines of the log that say what was asked of an exchange."""
+
+
+class _InProcess:
+    """Connections that end in an application of this process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.HTTPResponse:
+        parts = urlsplit(url)
+        answer = self._world.ask(method, f"{parts.path}?{parts.query}", body or b"", headers)
+        return urllib3.HTTPResponse(io.BytesIO(answer.body), answer.headers, answer.status, preload_content=False)
+
+
+class Road:
+    """The bot's own adapters on an exchange's API; use it within `road_to`."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.venue = AlpacaVenue(URL, URL, "sandbox", "sandbox", "sandbox", Mode.SANDBOX)
+        self.tally = DriftTally()
+        self.reader = AlpacaReader(self.venue, self.tally)
+        self.orders = AlpacaOrders(self.venue, self.tally)
+        source = AlpacaBars(self.venue, self.tally)
+        at = to_datetime(world.engine.now_us)
+        self.flow = UnusualWhales(
+            URL,
+            "sandbox",
+            now=lambda: to_datetime(world.engine.now_us),
+            told_at=lambda answer: parse_time(answer.headers[sandbox.ANSWER_MADE_AT]),
+        )
+        self.bars = StoredBars(lambda: SqliteBars(folder, MemoryEvents(), at), lambda: source, self.reader.calendar)
+
+
+@contextmanager
+def road_to(world: World, folder: Path) -> Iterator[Road]:
+    """Let every connection that is made within the block end in a world, and yield the adapters for it."""
+
+    def connections(bounds: Bounds) -> _InProcess:
+        return _InProcess(world)
+
+    with patch.object(wire, "BoundedSession", connections), patch.object(unusual_whales, "BoundedSession", connections):
+        yield Road(world, folder)
+
+
+def seen(reader: BrokerReader, market: Market, symbols: tuple[str, ...], which: int | None = None) -> dict[str, Any]:
+    """Return what can be read of an account now, each value with its digits.
+
+    Besides what every pass reads, it is one way of asking, by its number, or all of them.
+    """
+    always: dict[str, Callable[[], object]] = {
+        "view": reader.view,
+        "fills": lambda: list(reader.fills(None)),
+        "quotes": lambda: dict(market.quotes(symbols)),
+        "rejected": lambda: sorted(market.rejected_quotes.items()),
+    }
+    others = _other_ways(reader, market, symbols)
+    chosen = others if which is None else dict([[*others.items()][which % len(others)]])
+    # Equal decimals may have different digits, and what is shown and stored of them would differ.
+    return {name: repr(ask()) for name, ask in (always | chosen).items()}
+
+
+def _other_ways(reader: BrokerReader, market: Market, symbols: tuple[str, ...]) -> dict[str, Callable[[], object]]:
+    now, listed = reader.clock().now, reader.orders_of(symbols)
+    earlier = [now - timedelta(seconds=seconds) for seconds in (0, 60, 86_400)]
+    return {
+        "clock": reader.clock,
+        "account": reader.account,
+        "positions": lambda: [reader.position(symbol) for symbol in symbols],
+        "orders": lambda: listed,
+        "ended": lambda: [reader.ended(at) for at in earlier],
+        "one by one": lambda: [_ways_to(reader, order) for order in listed.orders[:3]],
+        "fills since": lambda: [list(reader.fills(at)) for at in earlier],
+        "unreadable": lambda: reader.unreadable_fills,
+        "activities": lambda: [list(reader.activities(at)) for at in earlier],
+        "again": lambda: dict(market.quotes_again([*market.quotes(symbols)])),
+        "calendar": lambda: _calendars(reader),
+    }
+
+
+def _ways_to(reader: BrokerReader, order: Order) -> object:
+    return reader.order(order.client_order_id), reader.follower(order.venue_id), tuple(reader.legs(order.venue_id))
+
+
+def _calendars(reader: BrokerReader) -> list[object]:
+    """Return the calendar around now, far back, and nowhere."""
+    today = reader.clock().now.date()
+    spans = ((-30, 30), (-3, -1), (0, 0), (-900, -895), (5, 4))
+    return [list(reader.calendar(today + timedelta(first), today + timedelta(last))) for first, last in spans]
+
+
+def lines_of(world: World) -> list[dict[str, Any]]:
+    """Return what an exchange's log says has happened, without its numbers and without the requests."""
+    rows = ({name: value for name, value in row.items() if name != "seq"} for row in world.events())
+    return [row for row in rows if row["event"] not in ANSWERED and not row.get("note")]

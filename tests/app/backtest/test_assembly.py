@@ -1,0 +1,66 @@
+"""An assembled bot: a new sandbox bot's books, rules and strategies, on an engine with the same numbers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.exchange.worlds import World
+from tests.venues import Wanting
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.app.backtest.assembly import Assembled, assemble, loaded_strategies
+from tradebot.app.settings import load
+from tradebot.cycle import ask, evaluate_exits
+from tradebot.errors import OperatorError
+from tradebot.exchange.market.spec import MarketSpec
+from tradebot.model.record import Job
+from tradebot.model.trading import TradingState
+from tradebot.ports.world import Call
+
+SPEC = MarketSpec(symbols=("AAPL", "SPY"), sessions=2, start=date(2025, 3, 3), cash=Decimal(50_000))
+SETTINGS = load(None, {}).settings
+
+
+def assembled() -> Assembled:
+    return assemble(SETTINGS, SPEC, [Wanting()], MemoryFacts())
+
+
+def test_the_account_is_the_one_of_an_exchange_with_the_same_specification(
+    new_world: Callable[[MarketSpec], World],
+) -> None:
+    made, world = assembled(), new_world(SPEC)
+    assert made.ledger.account_number == world.engine.main.number
+    assert made.now() == made.ledger.books_opened_at()
+    assert made.engine.now_us == world.engine.now_us
+    other = assemble(SETTINGS, replace(SPEC, seed=8), [], MemoryFacts())
+    assert other.ledger.account_number != made.ledger.account_number
+
+
+def test_its_books_are_open_and_armed_and_know_the_calendar() -> None:
+    made = assembled()
+    assert made.ledger.opening_cash() == 50_000
+    assert made.ledger.trading_state().state is TradingState.ACTIVE
+    assert [session.date for session in made.sessions] == [date(2025, 3, 3), date(2025, 3, 4)]
+    assert set(made.sessions) <= set(made.ledger.sessions(date(2024, 1, 1), date(2026, 1, 1)))
+
+
+def test_passes_work_on_it_and_time_moves_only_when_told() -> None:
+    made = assembled()
+    made.advance(made.sessions[0].open + timedelta(minutes=31))
+    call = Call(Job.EVALUATE_EXITS, made.sessions[0].date, "open+31m", "test")
+    record = evaluate_exits(made.world, call)
+    assert (record.at, record.candidates, made.now()) == (made.now(), (), made.sessions[0].open + timedelta(minutes=31))
+    assert made.facts.cycles(job=Job.EVALUATE_EXITS) == (record,)
+    assert ask(made.world, made.now()).candidates == ()
+    assert made.world.second_clock() == made.now()
+
+
+def test_strategies_are_loaded_as_for_any_bot(tmp_path: Path) -> None:
+    with loaded_strategies(SETTINGS, tmp_path, {}) as strategies:
+        assert [one.name for one in strategies] == [*SETTINGS.strategies.in_use()]
+    missing = load(None, {}, {"strategies": {"nowhere": {}}}).settings
+    with pytest.raises(OperatorError, match="nowhere"), loaded_strategies(missing, tmp_path, {}):
+        pass

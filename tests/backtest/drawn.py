@@ -1,0 +1,263 @@
+"""Days for a backtest, drawn at random: a market, a strategy of whims, its exits, limits and times."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import Level
+from tradebot.app.backtest.assembly import Assembled, assemble
+from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.app.settings import Settings, load
+from tradebot.backtest.driver import Driver, Terms
+from tradebot.exchange.market.costs import Costs
+from tradebot.exchange.market.fill import NEXT_BAR, PAPER, FillSpec
+from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exits.kinds.drawdown import Drawdown
+from tradebot.exits.kinds.end_of_day import EndOfDay
+from tradebot.exits.kinds.low_movement import LowMovement
+from tradebot.exits.kinds.momentum import Momentum
+from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.exits.kinds.scale_out import Level as OutAt
+from tradebot.exits.kinds.scale_out import ScaleOut
+from tradebot.exits.kinds.signal_decay import SignalDecay
+from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.exits.kinds.time_exit import TimeExit
+from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.exits.lists import Exits
+from tradebot.limits import Protection
+from tradebot.model.candidate import Side
+from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.position import Kept, Key
+from tradebot.model.record import Job, SessionEnd
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.timetable.job_times import parse
+
+START = date(2025, 3, 3)
+SYMBOLS = ("AAPL", "MSFT", "SPY")
+NAME = "whims"
+COSTLESS = Costs()
+COSTLY = Costs(
+    commission_bps=Decimal(2),
+    margin_rate=Decimal("0.08"),
+    cash_rate=Decimal("0.03"),
+    borrow_fee_rate=Decimal("0.02"),
+    short_rebate_rate=Decimal("0.01"),
+)
+FILLS = (
+    NEXT_BAR,
+    NEXT_BAR._replace(latency_s=90),
+    NEXT_BAR._replace(model="next-open", slippage_bps=Decimal(3)),
+    NEXT_BAR._replace(model="close", quotes="last"),
+    PAPER,
+)
+
+
+@dataclass(frozen=True)
+class Whims:
+    """A strategy that trades without a reason: what it wants depends on its number, the symbol and the time alone."""
+
+    number: int
+    rate: float = 0.1
+    times: str = ""
+    targets: bool = False
+    needs: Needs = field(default_factory=lambda: Needs(bars=(BarNeed("5Min", 2),), lots=True))
+    name: str = NAME
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        """Return what comes to mind."""
+        return tuple(want for symbol in view.universe if (want := self._want(symbol, view)) is not None)
+
+    def _want(self, symbol: str, view: StrategyView) -> Want | None:
+        chance = random.Random(f"{self.number} {symbol} {view.now.isoformat()}")  # noqa: S311
+        if chance.random() > self.rate:
+            return None
+        if self.targets:
+            return Target(symbol, weight=Decimal(chance.randint(-2, 3)) / 10)
+        held = view.lots.get(symbol)
+        if held is None:
+            side = chance.choice((Side.BUY, Side.SELL))
+            stop, target = (chance.choice((None, Decimal("0.003"), Decimal("0.01"))) for _ in range(2))
+            score = chance.uniform(0.3, 1) * side.sign
+            return Open(symbol, side, score, 1.0, stop_loss_fraction=stop, profit_target_fraction=target)
+        if chance.random() < 0.5:
+            return Reduce(symbol, max(abs(held.quantity) // 2, Decimal(1)), "half_of_it")
+        return Close(symbol, "enough")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is drawn for one backtest."""
+
+    seed: int
+    sessions: int
+    symbols: tuple[str, ...]
+    strategy: Whims
+    exits: Exits
+    protection: Protection
+    fill: FillSpec
+    halts: dict[str, Decimal]
+    looks: str
+    entries: str
+    comparisons: str
+    actions: bool
+    costs: Costs = COSTLESS
+
+
+@cache
+def settings() -> Settings:
+    """Return settings without a strategy of their own, read once."""
+    return load(None, {}, {"universe": list(SYMBOLS)}).settings
+
+
+@cache
+def market(
+    seed: int, symbols: tuple[str, ...], sessions: int, fill: FillSpec, actions: bool, costs: Costs = COSTLESS
+) -> OpenedMarket:
+    """Return a generated market, which several runs share."""
+    spec = MarketSpec(
+        start=START,
+        symbols=symbols,
+        sessions=sessions,
+        seed=seed,
+        fill=fill,
+        corporate_actions=actions,
+        cash=Decimal(100_000),
+        costs=costs,
+    )
+    return open_market_in_memory(spec)
+
+
+def assembled(drawn: Drawn, level: Level = Level.FULL) -> Assembled:
+    """Return the bot of what was drawn, at the beginning of its market."""
+    opened = market(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions, drawn.costs)
+    made = assemble(settings(), opened.spec, [drawn.strategy], MemoryFacts(level), market=opened)
+    rules = made.world.rules
+    tuned = replace(
+        rules,
+        universe=drawn.symbols,
+        own={},
+        own_exits={NAME: drawn.exits},
+        exits=rules.exits.model_copy(update={"protection": drawn.protection}),
+        halts=rules.halts.model_copy(update=drawn.halts),
+        limits=rules.limits.model_copy(
+            update={"max_daily_loss_fraction": Decimal(1), "target_tolerance_fraction": Decimal("0.002")}
+        ),
+    )
+    return replace(made, world=replace(made.world, rules=tuned))
+
+
+def driver(drawn: Drawn, made: Assembled, *, every_pass: bool) -> Driver:
+    """Return what plays it."""
+    timetable = {
+        Job.FETCH_FLOW: parse("every 5m from open+2m until close"),
+        Job.SCORE: parse("every 15m from open+2m until close"),
+        Job.EVALUATE_EXITS: parse(drawn.looks),
+        Job.TRADE_ONCE: parse(drawn.entries),
+        Job.RECONCILE: parse(drawn.comparisons),
+    }
+    return Driver(made.world, made.advance, made.ahead, Terms(timetable, every_pass=every_pass))
+
+
+@dataclass(frozen=True)
+class Played:
+    """What may not depend on which passes were left out."""
+
+    intents: object
+    orders: object
+    fills: object
+    cash: object
+    state: object
+    halts: object
+    peak: object
+    compared: object
+    kept: list[dict[Key, Kept]]
+    ends: list[SessionEnd]
+
+
+def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
+    """Play what was drawn from beginning to end."""
+    made = assembled(drawn)
+    plays, ledger = driver(drawn, made, every_pass=every_pass), made.ledger
+    plays.begin()
+    ends, kept = list[SessionEnd](), list[dict[Key, Kept]]()
+    for end in plays.play(made.sessions):
+        ends.append(end)
+        kept.append(dict(ledger.kept([position.key for position in ledger.totals().own_positions()])))
+    mark = ledger.last_reconcile()
+    plays.end()
+    return Played(
+        intents=[(record.intent, record.state, record.code) for record in ledger.intents()],
+        orders=ledger.orders(),
+        fills=ledger.fills(),
+        cash=(ledger.cash_movements(), made.engine.main.cash),
+        state=ledger.trading_state(),
+        halts=ledger.halts(),
+        peak=ledger.equity_peak(),
+        compared=mark,
+        kept=kept,
+        ends=ends,
+    ), plays
+
+
+def fractions(low: str, high: str) -> st.SearchStrategy[Decimal]:
+    """Draw fractions to a tenth of a thousandth."""
+    return st.decimals(Decimal(low), Decimal(high), places=4)
+
+
+RULES: dict[str, st.SearchStrategy[Any]] = {
+    "stop": st.builds(StopLoss, fraction=fractions("0.001", "0.02")),
+    "target": st.builds(ProfitTarget, fraction=fractions("0.001", "0.03")),
+    "trail": st.builds(TrailingStop, fraction=fractions("0.001", "0.01"), arm_fraction=fractions("0.001", "0.01")),
+    "drawdown": st.builds(Drawdown, fraction=fractions("0.002", "0.02")),
+    "time": st.builds(TimeExit, after_s=st.integers(300, 20_000)),
+    "day": st.builds(EndOfDay, before_close_s=st.integers(60, 3600)),
+    "movement": st.builds(LowMovement, movement_fraction=fractions("0.001", "0.01"), after_s=st.integers(300, 9000)),
+    "parts": st.builds(
+        ScaleOut,
+        levels=fractions("0.001", "0.004").map(
+            lambda at: (OutAt(fraction=at, share=Decimal("0.3")), OutAt(fraction=at * 2, share=Decimal("0.4")))
+        ),
+    ),
+    "momentum": st.builds(Momentum, adverse_fraction=fractions("0.001", "0.01")),
+    "decay": st.just(SignalDecay(noise_multiple=1.0, recovery_multiple=0.5, confirm_passes=2, min_hold_s=600)),
+}
+"""Rules of exits; the last two look at records of earlier passes."""
+
+
+@st.composite
+def exits(draw: st.DrawFn) -> Exits:
+    """Draw a list of exit rules."""
+    names = draw(st.lists(st.sampled_from(list(RULES)), unique=True, min_size=1, max_size=4))
+    return tuple(draw(RULES[name]) for name in names)
+
+
+def days(seeds: st.SearchStrategy[int], sessions: int = 1) -> st.SearchStrategy[Drawn]:
+    """Draw backtests of a few sessions."""
+    tight = st.fixed_dictionaries(
+        {"daily_loss_fraction": fractions("0.0005", "0.02"), "drawdown_fraction": fractions("0.0005", "0.02")}
+    )
+    own_clock = st.sampled_from(("", "", "every 10m", "at open+30m, at open+2h", "first session of week at open+15m"))
+    return st.builds(
+        Drawn,
+        seed=seeds,
+        sessions=st.just(sessions),
+        symbols=st.sampled_from((SYMBOLS[:1], SYMBOLS)),
+        strategy=st.builds(Whims, st.integers(0, 1000), st.sampled_from((0.1, 0.5)), own_clock, st.booleans()),
+        exits=exits(),
+        protection=st.sampled_from(Protection),
+        fill=st.sampled_from(FILLS),
+        halts=st.just({}) | tight,
+        looks=st.sampled_from(("every 1m from open+1m until close", "every 5m", "every 15m from open+2m, at close-3m")),
+        entries=st.sampled_from(("every 5m from open+2m until close-15m", "every 30m from open+30m", "at open+5m")),
+        comparisons=st.sampled_from(("every 15m from open+1m until close", "every 30m from open+4m", "at open+1m")),
+        actions=st.booleans(),
+        costs=st.sampled_from((COSTLESS, COSTLY)),
+    )

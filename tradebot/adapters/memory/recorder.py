@@ -1,0 +1,241 @@
+"""What passes decided, in memory: all of it, what led to orders, or no more than later passes read back.
+
+Whatever the level, every question of the core gets the same answer, and each session's last look at the account stays
+for the report.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple, TypeVar
+
+from tradebot.adapters.memory.scores import KnownScores
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job, Scored, SessionEnd
+
+T = TypeVar("T")
+SCORING = frozenset({Job.SCORE, Job.TRADE_ONCE})
+RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
+SAME_PASS = timedelta(days=1)
+"""How far from its record the others of a pass's session lie at most."""
+KEPT_SESSIONS = 3
+"""How many sessions' passes are kept to be read back, if not all are."""
+KEPT_SLOTS = 3
+"""How many slots of each strategy's own clock are known by the last pass that judged their candidates."""
+COMPARED = 2
+"""How many passes of a job are kept whatever their age: each pass is compared with the one before it."""
+
+
+class Level(StrEnum):
+    """How much of each pass is kept.
+
+    NONE: what later passes read back. COUNTS: also how many candidates ended for which reason, and the candidates that
+    led to orders. FULL: every candidate with every decision.
+    """
+
+    NONE = "none"
+    COUNTS = "counts"
+    FULL = "full"
+
+
+class _Pass(NamedTuple):
+    """A recorded pass, and the same without its candidates."""
+
+    cycle: CycleRecord
+    head: CycleRecord
+
+    @property
+    def at(self) -> datetime:
+        return self.cycle.at
+
+
+class _End(NamedTuple):
+    """The last pass of a session that read the account's equity, and the last one that saw prices."""
+
+    seen: CycleRecord | None = None
+    marked: CycleRecord | None = None
+
+
+def _at(one: _Pass) -> datetime:
+    return one.cycle.at
+
+
+def _time(cycle: CycleRecord) -> datetime:
+    return cycle.at
+
+
+class Recorder:
+    """The passes of one run, oldest first."""
+
+    def __init__(self, level: Level = Level.FULL) -> None:
+        self.level = level
+        self._known: dict[tuple[str, str], _Pass] = {}
+        self._all: list[_Pass] = []
+        self._jobs: dict[str, list[_Pass]] = defaultdict(list)
+        self._marked: list[CycleRecord] = []
+        self._scores = KnownScores()
+        self._ends: dict[date, _End] = {}
+        self._own_slots: dict[str, dict[tuple[date, str], tuple[str, str]]] = defaultdict(dict)
+        self._counts: dict[date, Counter[Reason | None]] = defaultdict(Counter)
+        self._sent: dict[tuple[str, str], CycleRecord] = {}
+        self._recent: list[date] = []
+
+    def record(self, cycle: CycleRecord) -> None:
+        """Keep one pass of a job, replacing any record with the same id."""
+        self._forget_same(cycle)
+        head = replace(cycle, candidates=()) if cycle.candidates else cycle
+        one = _Pass(cycle, head)
+        self._known[cycle.job, cycle.id] = one
+        insort(self._all, one, key=_at)
+        insort(self._jobs[cycle.job], one, key=_at)
+        if cycle.marks and cycle.job is Job.EVALUATE_EXITS:
+            insort(self._marked, head, key=_time)
+        if cycle.job in SCORING and cycle.job_decision is None:
+            self._scores.add(cycle)
+        self._count(cycle, 1)
+        self._keep_sent(cycle)
+        self._note_slots(cycle)
+        self._note_end(head)
+        if cycle.session not in self._recent:
+            self._begin(cycle)
+
+    def unfinished(self, cycle: CycleRecord) -> bool:
+        """Return True if the stored record of this pass says it was cut short, or if there is no record."""
+        known = self._known.get((cycle.job, cycle.id))
+        end = known.cycle.job_decision if known else None
+        return known is None or (end is not None and end.reason in RESUMABLE)
+
+    def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
+        """Return recorded passes of a job, oldest first: those since a time, or the `last` few."""
+        found = self._jobs.get(job, [])
+        first = bisect_left(found, since, key=_at) if since else 0
+        first = first if last is None else max(first, len(found) - last)
+        return tuple(one.cycle for one in found[first:])
+
+    def passes(self, since: datetime) -> Sequence[CycleRecord]:
+        """Return the passes of all jobs recorded since a time, oldest first, without their candidates."""
+        return tuple(one.head for one in self._all[bisect_left(self._all, since, key=_at) :])
+
+    def scores(
+        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+    ) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        """Return the scores of these strategies and symbols since a time, oldest first: one for each slot."""
+        return self._scores.of(held, since, now)
+
+    def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
+        """Return the prices, by symbol, at which the last pass of exits in this span that saw any could have closed."""
+        place = bisect_right(self._marked, until, key=_time)
+        last = self._marked[place - 1] if place else None
+        return {mark.symbol: mark.price for mark in last.marks} if last and last.at >= since else {}
+
+    def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
+        """Return the account as each session's passes saw it last, between two sessions, both included."""
+        found = ((day, *end) for day, end in sorted(self._ends.items()) if since <= day <= until)
+        return tuple(_session_end(day, seen, marked) for day, seen, marked in found if seen)
+
+    def ended_for(self) -> Mapping[date, Mapping[Reason | None, int]]:
+        """Return by session how many entry candidates ended for each reason; None counts those that were sent."""
+        return {day: dict(+counts) for day, counts in sorted(self._counts.items())}
+
+    def to_save(self) -> Iterator[CycleRecord]:
+        """Yield the passes that a saved run holds, oldest first.
+
+        At FULL that is every pass. Otherwise it is each session's last look at the account, and at COUNTS also the
+        passes that sent orders, with the candidates that led to them.
+        """
+        if self.level is Level.FULL:
+            yield from (one.cycle for one in self._all)
+            return
+        ends = [cycle for end in self._ends.values() for cycle in end if cycle]
+        found = {(str(cycle.job), cycle.id): cycle for cycle in (*ends, *self._sent.values())}
+        yield from sorted(found.values(), key=_time)
+
+    def _forget_same(self, cycle: CycleRecord) -> None:
+        """Forget the record of this pass that is being replaced, if there is one."""
+        before = self._known.pop((cycle.job, cycle.id), None)
+        if before is None:
+            return
+        _remove(self._all, before, _at)
+        _remove(self._jobs[cycle.job], before, _at)
+        if before.head.marks and cycle.job is Job.EVALUATE_EXITS:
+            _remove(self._marked, before.head, _time)
+        self._scores.remove(before.cycle)
+        self._count(before.cycle, -1)
+        if any(before.head is end for end in self._ends.get(before.cycle.session, ())):
+            del self._ends[before.cycle.session]
+            for one in self._all[bisect_left(self._all, before.at - SAME_PASS, key=_at) :]:
+                if one.cycle.session == before.cycle.session:
+                    self._note_end(one.head)
+
+    def _count(self, cycle: CycleRecord, sign: int) -> None:
+        if self.level is Level.NONE or cycle.job is not Job.TRADE_ONCE:
+            return
+        for record in cycle.candidates:
+            end = record.terminal
+            self._counts[cycle.session][end.reason if end else None] += sign
+
+    def _keep_sent(self, cycle: CycleRecord) -> None:
+        """Keep the candidates that led to orders, if not all are kept anyway."""
+        if self.level is not Level.COUNTS:
+            return
+        self._sent.pop((cycle.job, cycle.id), None)
+        sent = tuple(record for record in cycle.candidates if record.client_order_id)
+        if sent:
+            self._sent[cycle.job, cycle.id] = replace(cycle, candidates=sent)
+
+    def _note_slots(self, cycle: CycleRecord) -> None:
+        """Remember the last pass that judged the candidates of each slot of a strategy's own clock."""
+        for candidate in (record.candidate for record in cycle.candidates):
+            if candidate.slot and candidate.slot_session:
+                of_strategy = self._own_slots[candidate.strategy]
+                of_strategy[candidate.slot_session, candidate.slot] = cycle.job, cycle.id
+                for slot in list(of_strategy)[:-KEPT_SLOTS]:
+                    del of_strategy[slot]
+
+    def _note_end(self, head: CycleRecord) -> None:
+        before = after = self._ends.get(head.session, _End())
+        if head.equity is not None and not (before.seen and before.seen.at > head.at):
+            after = after._replace(seen=head)
+        if head.marks and not (before.marked and before.marked.at > head.at):
+            after = after._replace(marked=head)
+        if after is not before:
+            self._ends[head.session] = after
+
+    def _begin(self, cycle: CycleRecord) -> None:
+        """Begin a session: forget the passes that nothing will read back."""
+        self._recent = [*self._recent[-KEPT_SESSIONS + 1 :], cycle.session]
+        self._scores.forget(cycle.at)
+        if self.level is Level.FULL:
+            return
+        slots = {key for of_strategy in self._own_slots.values() for key in of_strategy.values()}
+        newest = {id(one) for of_job in self._jobs.values() for one in of_job[-COMPARED:]}
+        sessions = frozenset(self._recent)
+        self._all = [
+            one
+            for one in self._all
+            if one.cycle.session in sessions or id(one) in newest or (one.cycle.job, one.cycle.id) in slots
+        ]
+        kept = {id(one) for one in self._all}
+        self._jobs = defaultdict(list, {j: [p for p in found if id(p) in kept] for j, found in self._jobs.items()})
+        self._known = {(one.cycle.job, one.cycle.id): one for one in self._all}
+        self._marked = [one.head for one in self._jobs[Job.EVALUATE_EXITS] if one.head.marks]
+
+
+def _remove(found: list[T], one: T, time: Callable[[T], datetime]) -> None:
+    """Remove one object, not an equal one, from a list that is sorted by time."""
+    first = bisect_left(found, time(one), key=time)
+    del found[next(place for place in range(first, len(found)) if found[place] is one)]
+
+
+def _session_end(session: date, seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
+    return SessionEnd(
+        session=session,
+        equity=seen.equity,
+        equity_at=seen.at,
+        marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
+        marked_at=marked.at if marked else None,
+    )

@@ -1,0 +1,166 @@
+"""Put a backtest's world together: the bot's rules and strategies on an engine in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
+from tradebot.app.backtest.ahead import EngineAhead
+from tradebot.app.backtest.bars import EngineBars
+from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.app.backtest.translating import session_of
+from tradebot.app.backtest.venue import EngineVenue, EquityAt
+from tradebot.app.plugin_surroundings import plugin_surroundings
+from tradebot.app.rules import rules_of
+from tradebot.app.stand_ins import NoFlow
+from tradebot.desk.fetching import needed_facts
+from tradebot.exchange.engine.account import Configuration
+from tradebot.exchange.engine.actions import schedule
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.times import from_datetime, to_datetime
+from tradebot.model.trading import Permission
+from tradebot.ports.world import Rules, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tradebot.app.settings import Settings
+    from tradebot.exchange.events import Emit, Event
+    from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.model.bar import Session
+    from tradebot.ports.flow import FlowSource
+    from tradebot.ports.strategy import Strategy
+
+Margin = Literal["reg_t", "free"]
+"""How much may be bought: twice the equity beyond initial margin, as brokers lend, or anything without a limit."""
+FREE_MULTIPLIER = 1_000
+"""A multiplier of the buying power that no order ever reaches."""
+MAIN = "main"
+"""The name of an exchange's first account, from which its number is derived."""
+
+
+def _untold(event: Event) -> None:
+    """Keep no log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A bot on an engine at the beginning of its market, with its books open and armed.
+
+    `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
+    them alone.
+    """
+
+    world: World
+    engine: Engine
+    ledger: MemoryLedger
+    facts: MemoryFacts
+    events: MemoryEvents
+    sessions: tuple[Session, ...]
+    ahead: EngineAhead
+
+    def before_asking(self) -> None:
+        """Let plug-ins that erred in an earlier pass be asked again."""
+        begin_pass(self.world.strategies)
+
+    def now(self) -> datetime:
+        """Return engine time."""
+        return to_datetime(self.engine.now_us)
+
+    def advance(self, to: datetime) -> None:
+        """Let time pass up to and including a moment, with everything that happens until then."""
+        self.engine.advance(from_datetime(to))
+
+
+@contextmanager
+def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Iterator[Sequence[Strategy]]:
+    """Yield the configured strategies; plug-ins run in a process of their own until the end of the block.
+
+    `folder` is kept from plug-ins, as a bot's folder is. Raises OperatorError if a strategy isn't installed.
+    """
+    chosen, surroundings = settings.strategies, plugin_surroundings(settings, folder, environ)
+    in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
+    try:
+        yield in_use
+    finally:
+        close(in_use)
+
+
+def assemble(
+    settings: Settings,
+    spec: MarketSpec,
+    in_use: Sequence[Strategy],
+    recorder: MemoryFacts,
+    *,
+    market: OpenedMarket | None = None,
+    with_flow: bool = False,
+    log: Emit = _untold,
+    equity_at: EquityAt = "market",
+    margin: Margin = "reg_t",
+) -> Assembled:
+    """Return the bot of these settings, with these strategies, on the market of a specification.
+
+    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow. `recorder` keeps what the
+    passes decide, and `log` receives every event of the engine. `equity_at` and `margin` differ only in studies that
+    are to be reproduced. Orders, fills and account have the numbers that an exchange made with the same specification
+    would give them. Raises OperatorError if the market's files can't be used.
+    """
+    opened = market or open_market_in_memory(spec)
+    engine = engine_of(opened, spec, log)
+    account = engine.main
+    if margin == "free":
+        account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
+    venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
+    rules = _rules(settings)
+    ledger, events = MemoryLedger(account.number), MemoryEvents()
+    ledger.open_books(account.cash, to_datetime(engine.now_us))
+    ledger.put_sessions(map(session_of, opened.calendar.all))
+    world = World(
+        rules=rules,
+        permission=Permission(),
+        reader=venue,
+        market=venue,
+        bars=EngineBars(engine, whole_day_first=spec.day_prices == "close"),
+        orders=venue,
+        send_lock=MemorySendLock(),
+        flow=_flow(engine, spec) if with_flow else NoFlow(),
+        ledger=ledger,
+        facts=recorder,
+        events=events,
+        strategies=in_use,
+        second_clock=lambda: to_datetime(engine.now_us),
+        needed_facts=needed_facts(in_use, rules) if with_flow else {},
+    )
+    ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
+    sessions = tuple(map(session_of, opened.calendar.market))
+    return Assembled(world, engine, ledger, recorder, events, sessions, ahead)
+
+
+def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
+    """Return an engine at the beginning of its market, with the account and the actions of a new exchange."""
+    market, start_us = opened.market(), opened.calendar.start_us
+    engine = Engine(market, start_us, log, spec.fill, spec.to_json(), spec.costs, opened.rates)
+    for action in engine.market.actions:
+        schedule(engine, action)
+    engine.open_account(MAIN, MAIN, MAIN, spec.cash)
+    return engine
+
+
+def _flow(engine: Engine, spec: MarketSpec) -> FlowSource:
+    """Return the flow of a market; a run without it doesn't import what makes it."""
+    from tradebot.app.backtest.flow import EngineFlow
+
+    return EngineFlow(engine, spec)
+
+
+def _rules(settings: Settings) -> Rules:
+    """Return the rules that a new bot of these settings has; its configuration counts as accepted."""
+    return replace(rules_of(settings, settings.exits), own_exits=settings.strategies.own_exits())

@@ -1,0 +1,163 @@
+"""Closed bars straight from the engine's market: what the bot's own store of bars would return at that moment.
+
+Each symbol's bars of a timeframe are kept as plain arrays that only grow by what is complete. A request copies the
+bars that it needs and nothing else.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from math import ceil
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradebot.adapters.bars.window import REACHES, REGULAR_SESSION, window_of
+from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line
+from tradebot.app.backtest.steps import Steps
+from tradebot.app.backtest.translating import session_of
+from tradebot.exchange.faces.data.listings import listing
+from tradebot.exchange.times import DAY, HOUR, SECOND, from_datetime
+from tradebot.model.series import DAY as DAYS
+from tradebot.model.series import Series, width_of
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from tradebot.adapters.bars.store import PriceStep
+    from tradebot.exchange.engine.floor import Floor
+    from tradebot.exchange.market.bars import Market
+    from tradebot.model.bar import Session
+    from tradebot.model.needs import BarNeed
+
+_DATE = attrgetter("date")
+
+
+class Span(NamedTuple):
+    """Which bars of a line are meant: the first place and the one after the last, and perhaps a bar beyond them."""
+
+    first: int
+    end: int
+    beyond: Columns | None = None
+
+
+class Kept(NamedTuple):
+    """The series that was returned last, with what it was made of."""
+
+    span: Span
+    steps: Sequence[PriceStep]
+    series: Series
+
+
+class EngineBars:
+    """The port to bars on an engine's market. It never fetches, waits or fails.
+
+    With `whole_day_first`, a day's bar counts as closed after the session's first minute: a day of look-ahead, for
+    reproducing studies that rank by the close at which they fill.
+    """
+
+    def __init__(self, floor: Floor, *, whole_day_first: bool = False) -> None:
+        self._market: Market = floor.market
+        self._whole_day_first = whole_day_first
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._steps: dict[str, Steps] = {}
+        self._kept: dict[tuple[str, str, int, bool], Kept] = {}
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first."""
+        until_us = from_datetime(until)
+        found = {symbol: self._series(need, symbol, until, until_us) for symbol in symbols}
+        return {symbol: series for symbol, series in found.items() if series is not None}
+
+    def _series(self, need: BarNeed, symbol: str, until: datetime, until_us: int) -> Series | None:
+        line = self._line(symbol, need.timeframe)
+        span = self._span(need, symbol, line, until, until_us)
+        if span is None or (span.first >= span.end and span.beyond is None):
+            return None
+        steps = self._steps_of(symbol).at(until_us) if need.adjusted else ()
+        key = (symbol, need.timeframe, need.depth, need.adjusted)
+        kept = self._kept.get(key)
+        if kept is not None and kept.span == span and kept.steps is steps:
+            return kept.series
+        series = _series_of(need, symbol, _cut(line.columns, span), steps)
+        self._kept[key] = Kept(span, steps, series)
+        return series
+
+    def _line(self, symbol: str, timeframe: str) -> Line:
+        line = self._lines.get((symbol, timeframe))
+        if line is None:
+            width = width_of(timeframe)
+            if width is None:
+                line = Daily(self._market, symbol, whole_day_first=self._whole_day_first)
+            else:
+                line = Intraday(self._market, symbol, width)
+            self._lines[symbol, timeframe] = line
+        return line
+
+    def _steps_of(self, symbol: str) -> Steps:
+        steps = self._steps.get(symbol)
+        if steps is None:
+            steps = self._steps[symbol] = Steps(self._market, symbol, partial(self._line, symbol, DAYS))
+        return steps
+
+    def _span(self, need: BarNeed, symbol: str, line: Line, until: datetime, until_us: int) -> Span | None:
+        """Return which bars of a line are the last ones at a moment, or None if the symbol means nothing then."""
+        end, beyond, starts = line.reach(until_us), line.unfinished(until_us), line.columns.starts
+        lowest = 0
+        if symbol not in self._market.known:
+            listed = listing(self._market, symbol, until_us)
+            if listed is None:
+                return None
+            end = min(end, bisect_right(starts, listed.until_us // SECOND))
+            lowest = bisect_left(starts, -(-listed.from_us // SECOND))
+            beyond = beyond if listed.until_us >= until_us else None
+        first = max(end + (beyond is not None) - need.depth, lowest)
+        if first < end and starts[first] * SECOND < until_us - _sure_us(need.timeframe, need.depth):
+            window = window_of(need, until, REACHES[-1], self._sessions)
+            first = end if window is None else max(first, bisect_left(starts, window.first_s))
+        return Span(first, end, beyond)
+
+    def _sessions(self, first: date, last: date) -> Sequence[Session]:
+        """Return the sessions between two dates, inclusive, oldest first."""
+        known = self._market.calendar.all
+        low, high = bisect_left(known, first.isoformat(), key=_DATE), bisect_right(known, last.isoformat(), key=_DATE)
+        return [session_of(session) for session in known[low:high]]
+
+
+@lru_cache(maxsize=1_024)
+def _sure_us(timeframe: str, depth: int) -> int:
+    """Return how far back every window of the bot's store surely reaches; it takes longer to say how far exactly."""
+    width = width_of(timeframe)
+    if width is None:
+        return depth * 3 * DAY // 2
+    # An hour less, because clocks may have changed since the window's first session.
+    return ceil(depth / ceil(REGULAR_SESSION / width)) * DAY - HOUR
+
+
+def _cut(columns: Columns, span: Span) -> Columns:
+    """Return a copy of the bars of a span."""
+    cut = columns.cut(span.first, span.end)
+    if span.beyond is not None:
+        cut.extend(span.beyond)
+    return cut
+
+
+def _series_of(need: BarNeed, symbol: str, bars: Columns, steps: Sequence[PriceStep]) -> Series:
+    if steps and steps[-1].at_s > bars.starts[0]:
+        adjust(bars, steps)
+    return Series(
+        symbol, need.timeframe, need.adjusted, bars.starts, bars.open, bars.high, bars.low, bars.close, bars.volume
+    )
+
+
+def adjust(bars: Columns, steps: Sequence[PriceStep]) -> None:
+    """Multiply bars by the factors of the steps after each of them, in the order in which the bot's store does."""
+    price, volume, end = 1.0, 1.0, len(bars.starts)
+    for step in reversed(steps):
+        first = bisect_left(bars.starts, step.at_s, 0, end)
+        bars.scale(first, end, price, volume)
+        price, volume, end = price * step.price, volume * step.volume, first
+        if not end:
+            return
+    bars.scale(0, end, price, volume)

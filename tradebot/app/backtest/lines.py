@@ -1,0 +1,179 @@
+"""One symbol's raw bars of one timeframe, growing as time passes: never with a bar that isn't complete yet."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tradebot.exchange.market.bars import UNITS
+from tradebot.exchange.times import MINUTE, SECOND, at_new_york
+
+if TYPE_CHECKING:
+    from tradebot.exchange.market.bars import Bar, Day, Market
+    from tradebot.exchange.market.sessions import Session
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Columns:
+    """Bars as plain arrays: starts in seconds since 1970 UTC, prices in USD, volume in shares."""
+
+    __slots__ = ("close", "high", "low", "open", "starts", "volume")
+
+    def __init__(self) -> None:
+        self.starts = array("q")
+        self.open, self.high, self.low, self.close, self.volume = (array("d") for _ in range(5))
+
+    def add(self, start_s: int, opening: int, high: int, low: int, close: int, volume: int) -> None:
+        """Append a bar whose prices are in units."""
+        self.starts.append(start_s)
+        self.open.append(opening / UNITS)
+        self.high.append(high / UNITS)
+        self.low.append(low / UNITS)
+        self.close.append(close / UNITS)
+        self.volume.append(volume)
+
+    def cut(self, first: int, end: int) -> Columns:
+        """Return a copy of some bars."""
+        cut = Columns.__new__(Columns)
+        cut.starts = self.starts[first:end]
+        cut.open, cut.high, cut.low = self.open[first:end], self.high[first:end], self.low[first:end]
+        cut.close, cut.volume = self.close[first:end], self.volume[first:end]
+        return cut
+
+    def extend(self, more: Columns) -> None:
+        """Append other bars."""
+        for name in Columns.__slots__:
+            getattr(self, name).extend(getattr(more, name))
+
+    def scale(self, first: int, end: int, price: float, volume: float) -> None:
+        """Multiply the prices and volumes of some bars."""
+        if first >= end:
+            return
+        if price != 1.0:
+            for column in (self.open, self.high, self.low, self.close):
+                column[first:end] = array("d", [value * price for value in column[first:end]])
+        if volume != 1.0:
+            self.volume[first:end] = array("d", [value * volume for value in self.volume[first:end]])
+
+
+class Line:
+    """The bars so far, and when each of them was complete, in microseconds."""
+
+    def __init__(self, market: Market, symbol: str) -> None:
+        self.columns = Columns()
+        self._market = market
+        self._symbol = symbol
+        self._ends_us = array("q")
+        self._next = 0
+        """The session whose bars come next."""
+
+    def reach(self, until_us: int) -> int:
+        """Add what is complete by a moment, and return how many bars were complete then."""
+        self._grow(until_us)
+        ends = self._ends_us
+        return len(ends) if ends and ends[-1] <= until_us else bisect_right(ends, until_us)
+
+    def unfinished(self, until_us: int) -> Columns | None:
+        """Return the bar that is complete except for its volume, or None."""
+        return None
+
+    def _grow(self, until_us: int) -> None:
+        raise NotImplementedError
+
+
+class Daily(Line):
+    """Daily bars: prices from the regular session, volume from the whole day. Each is complete at its close.
+
+    Trading after hours still adds to the volume, so until it is over the newest bar is an unfinished one. With
+    `whole_day_first`, a day's bar is complete after its first minute, as in a market whose first minute is the day.
+    """
+
+    def __init__(self, market: Market, symbol: str, *, whole_day_first: bool = False) -> None:
+        super().__init__(market, symbol)
+        self._whole_day_first = whole_day_first
+        calendar = market.calendar
+        for place in range(calendar.first):
+            session = calendar.all[place]
+            bar = market.history_day(symbol, calendar.first - place)
+            if bar is not None:
+                self._add(at_new_york(session.date, 0), session.close_us, bar[1:])
+
+    def _grow(self, until_us: int) -> None:
+        sessions = self._market.calendar.market
+        while self._next < len(sessions) and sessions[self._next].post_us <= until_us:
+            session, bar = sessions[self._next], self._market.whole_day(self._symbol, self._next)
+            if bar is not None:
+                self._add(at_new_york(session.date, 0), self._complete_us(session), bar[1:])
+            self._next += 1
+
+    def unfinished(self, until_us: int) -> Columns | None:
+        """Return the newest session's bar while trading after hours goes on, or None."""
+        sessions = self._market.calendar.market
+        if self._next >= len(sessions) or until_us < self._complete_us(sessions[self._next]):
+            return None
+        bar = self._day(self._next, until_us)
+        if bar is None:
+            return None
+        columns = Columns()
+        columns.add(at_new_york(sessions[self._next].date, 0) // SECOND, *bar)
+        return columns
+
+    def _complete_us(self, session: Session) -> int:
+        return session.open_us + MINUTE if self._whole_day_first else session.close_us
+
+    def _day(self, index: int, until_us: int) -> tuple[int, ...] | None:
+        bar = self._market.day(self._symbol, index).until(until_us, 0)
+        if bar is None:
+            return None
+        thin = self._market.extended(self._symbol, index).volume(until_us)
+        return (*bar[1:5], bar.volume + thin)
+
+    def _add(self, start_us: int, end_us: int, bar: Sequence[int]) -> None:
+        self.columns.add(start_us // SECOND, *bar)
+        self._ends_us.append(end_us)
+
+
+class Intraday(Line):
+    """Bars merged from the minutes of regular sessions: the first starts at the open, the last ends at the close."""
+
+    def __init__(self, market: Market, symbol: str, width: timedelta) -> None:
+        super().__init__(market, symbol)
+        self._width_us = width // MICROSECOND
+        self._place = 0
+        """The minute of the next session that comes next."""
+
+    def _grow(self, until_us: int) -> None:
+        sessions, known_us = self._market.calendar.market, until_us // MINUTE * MINUTE
+        while self._next < len(sessions) and sessions[self._next].open_us < known_us:
+            session = sessions[self._next]
+            self._merge(self._market.day(self._symbol, self._next), session.open_us, session.close_us, known_us)
+            if known_us < session.close_us:
+                return
+            self._next, self._place = self._next + 1, 0
+
+    def _merge(self, day: Day, opens_us: int, closes_us: int, known_us: int) -> None:
+        """Add the bars of a session that have ended and aren't there yet."""
+        bars, count, width_us = day.bars, day.complete(known_us), self._width_us
+        while self._place < count:
+            first = bars[self._place]
+            start_us = first.start_us - (first.start_us - opens_us) % width_us
+            end_us = min(start_us + width_us, closes_us)
+            if end_us > known_us:
+                return
+            last = self._place + 1
+            while last < count and bars[last].start_us < end_us:
+                last += 1
+            self.columns.add(start_us // SECOND, *_merged(bars[self._place : last]))
+            self._ends_us.append(end_us)
+            self._place = last
+
+
+def _merged(bars: Sequence[Bar]) -> tuple[int, ...]:
+    if len(bars) == 1:
+        return bars[0][1:]
+    _, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
+    return opens[0], max(highs), min(lows), closes[-1], sum(volumes)

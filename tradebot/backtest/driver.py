@@ -1,0 +1,309 @@
+"""Play sessions: let the market's time pass from slot to slot, and run what is due, as `serve` does on every other day.
+
+A pass is left out only if it would change nothing (see `quiet`). What it would have written besides is made up for: the
+time of the last comparison, and how the account stood at the end of each session.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tradebot.backtest.ahead import Ahead
+from tradebot.backtest.grid import LOOKS, Grid, Grids
+from tradebot.backtest.passes import Passes
+from tradebot.backtest.quiet import Calm, Quiet
+from tradebot.desk.proposals import Proposals
+from tradebot.exits.held import exit_price
+from tradebot.exits.lists import Exits
+from tradebot.model.bar import Session
+from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
+from tradebot.model.trading import ReconcileMark
+from tradebot.ports.world import Call, World
+from tradebot.reconciliation.reconcile import Reconciled
+from tradebot.scoring import mode_of
+from tradebot.timetable.job_times import JobTimes
+
+READ_FROM_SCORES = frozenset({"scores", "noise"})
+"""What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
+ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How sessions are played: when jobs are due, in whose name slots are claimed, and whether no pass is left out.
+
+    `scored` says that the universe is scored even if nothing reads the scores. `before_asking` is called before
+    strategies are asked, so that plug-ins that erred may be asked again.
+    """
+
+    timetable: Mapping[Job, JobTimes]
+    by: str = "backtest"
+    every_pass: bool = False
+    scored: bool = False
+    before_asking: Callable[[], None] = lambda: None
+
+
+@dataclass
+class Count:
+    """How many passes were due, and how many of them ran: the others would have changed nothing."""
+
+    due: int = 0
+    ran: int = 0
+
+
+@dataclass
+class _Day:
+    """One session while it is played: what was made up for, and the last passes that saw the account and its prices."""
+
+    session: Session
+    grid: Grid
+    compared: int = -1
+    seen: CycleRecord | None = None
+    marked: CycleRecord | None = None
+    seen_place: int = -1
+    begun: int = field(default=0)
+
+    def at(self, place: int) -> datetime:
+        """Return the time of the slots at a place."""
+        return self.session.open + self.grid.offsets[place]
+
+    def place_of(self, moment: datetime) -> int:
+        """Return the place of the first slots at or after a moment."""
+        return self.grid.place(moment - self.session.open)
+
+
+State = tuple[Count, datetime | None, object, object]
+"""What a driver knows between two sessions, as plain values."""
+
+
+class Driver:
+    """Plays the sessions of one bot. `advance` lets the market's time pass until a moment."""
+
+    def __init__(self, world: World, advance: Callable[[datetime], None], ahead: Ahead, terms: Terms) -> None:
+        self._world = world
+        self._advance = advance
+        self._ahead = ahead
+        self._terms = terms
+        self._grids = Grids(terms.timetable)
+        self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
+        self._quiet = Quiet(world, ahead)
+        self._always = _always(world, terms)
+        self._calm = Calm(ALWAYS_NOW, settled=False)
+        self._ask_from: datetime | None = None
+        self._compared: object = None
+        self._exited: object = None
+        self.count = Count()
+
+    @property
+    def state(self) -> State:
+        """Return what it knows between two sessions."""
+        return self.count, self._ask_from, self._compared, self._exited
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self.count, self._ask_from, self._compared, self._exited = state
+
+    def begin(self) -> Reconciled:
+        """Compare books and venue before anything else, as `serve` does when it starts."""
+        return self._reconcile()
+
+    def play(self, sessions: Iterable[Session], after: datetime | None = None) -> Iterator[SessionEnd]:
+        """Play sessions, and yield how the account stood at the end of each; to stop, take no more of them.
+
+        What was due up to `after` is left alone.
+        """
+        for session in sessions:
+            yield self._play(session, after)
+
+    def end(self) -> Reconciled:
+        """Compare books and venue once more, at the close of the last session."""
+        return self._reconcile()
+
+    def _play(self, session: Session, after: datetime | None) -> SessionEnd:
+        day = _Day(session, self._grids.of(session))
+        begun = max(session.open, after or session.open)
+        self._advance(begun)
+        place = day.place_of(begun)
+        if after == begun and place < len(day.grid.offsets) and day.at(place) == begun:
+            place += 1
+        day.compared = place - 1
+        self._look_ahead(day, begun)
+        while (place := self._next(day, place)) < len(day.grid.offsets):
+            self._advance(day.at(place))
+            for job, name in day.grid.due[place]:
+                self._fill(day, place, Call(job, session.date, name, self._terms.by))
+            if self._calm.rests and place == day.grid.last_look(day.place_of(self._calm.until)):
+                self._see(day, place)
+            place += 1
+        self._make_up(day, place)
+        self._see(day, day.grid.last_look(place))
+        self._advance(session.close)
+        self.count.due += day.grid.count
+        return _end_of(day)
+
+    def _next(self, day: _Day, place: int) -> int:
+        """Return the place, from this one on, of the next slots of which one has to run."""
+        grid = day.grid
+        if self._terms.every_pass:
+            return place
+        touched = max(place, day.place_of(self._calm.until))
+        if self._calm.rests and (seen := grid.last_look(touched)) >= place:
+            # How a position stood before the venue closed it.
+            touched = seen
+        asked = max(place, day.place_of(self._ask_from)) if self._ask_from else place
+        nexts = [touched, grid.next_of(Job.TRADE_ONCE, asked)]
+        nexts += [grid.next_of(job, place) for job in self._always]
+        if self._compared != self._ahead.stamp:
+            nexts.append(grid.next_of(Job.RECONCILE, place))
+        return min(nexts)
+
+    def _fill(self, day: _Day, place: int, call: Call) -> None:
+        """Run the pass of a slot, or leave it out."""
+        job, now = call.job, day.at(place)
+        quiet = self._is_quiet(day, place, job)
+        if job is Job.RECONCILE:
+            if quiet and self._compared == self._ahead.stamp:
+                return
+            self._make_up(day, place)
+            self._claimed(call, now)
+            self._reconcile()
+            day.compared = place
+        elif job is Job.EVALUATE_EXITS:
+            if quiet:
+                return
+            self._make_up(day, place)
+            if self._claimed(call, now):
+                self._exit(day, place, call)
+        elif job is Job.TRADE_ONCE:
+            self._trade(day, place, call, quiet=quiet)
+        elif self._terms.every_pass or job in self._always:
+            self._claimed(call, now)
+            (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
+
+    def _exit(self, day: _Day, place: int, call: Call) -> None:
+        before = self._ahead.stamp
+        cycle = self._passes.exits(call)
+        # A pass that sends something, such as what is to rest for a new position, is followed by one that looks again.
+        self._exited = before if self._ahead.stamp == before else None
+        self._saw(day, place, cycle)
+
+    def _is_quiet(self, day: _Day, place: int, job: Job) -> bool:
+        """Return True if a pass would change nothing but what is written down right here: new marks, a new peak."""
+        now = day.at(place)
+        if self._terms.every_pass or self._exited != self._ahead.stamp:
+            return False
+        if now >= self._calm.until and self._calm.settled and job in LOOKS:
+            self._calm = self._quiet.noted(now, day.session, marking=job is Job.EVALUATE_EXITS)
+        return now < self._calm.until
+
+    def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
+        now = day.at(place)
+        if quiet and self._ask_from is not None and now < self._ask_from:
+            return
+        proposed = self._passes.ask(now)
+        self._ask_from = _asked_again(self._world, proposed)
+        if quiet and not (_wants(proposed) or self._always):
+            return
+        self._make_up(day, place)
+        if self._claimed(call, now):
+            self._saw(day, place, self._passes.enter(call, proposed))
+
+    def _saw(self, day: _Day, place: int, cycle: CycleRecord) -> None:
+        """Remember a pass that saw the account, and look ahead from there."""
+        day.seen, day.seen_place = cycle, place
+        day.marked = cycle if cycle.marks else day.marked
+        self._look_ahead(day, day.at(place))
+
+    def _look_ahead(self, day: _Day, now: datetime) -> None:
+        """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
+        if not self._terms.every_pass:
+            seen = self._exited == self._ahead.stamp
+            self._calm = self._quiet.calm(now, day.session) if seen else Calm(now, settled=False)
+
+    def _claimed(self, call: Call, now: datetime) -> bool:
+        """Claim a slot; return False if it is taken, as one that was played before."""
+        self.count.ran += 1
+        return self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, now).won
+
+    def _reconcile(self) -> Reconciled:
+        compared = self._passes.reconcile()
+        # A difference is looked at each time: it may be gone.
+        self._compared = None if compared.findings else self._ahead.stamp
+        return compared
+
+    def _make_up(self, day: _Day, place: int) -> None:
+        """Write what the passes before a place that were left out would have: the last comparison, and the last claim.
+
+        A comparison is left out only if neither side has changed since one that found no difference.
+        """
+        compared = day.grid.last_of(Job.RECONCILE, place)
+        if compared > day.compared:
+            self._world.ledger.mark_reconciled(ReconcileMark(day.at(compared), 0, 0))
+            day.compared = compared
+        exits = day.grid.last_of(Job.EVALUATE_EXITS, place)
+        if exits > day.begun:
+            name = day.grid.name(Job.EVALUATE_EXITS, exits)
+            call = Call(Job.EVALUATE_EXITS, day.session.date, name, self._terms.by)
+            self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
+            day.begun = exits
+
+    def _see(self, day: _Day, place: int) -> None:
+        """Record how the last pass at a place would have seen the account, if it was left out."""
+        if place <= day.seen_place:
+            return
+        self._advance(day.at(place))
+        job, name = day.grid.look(place)
+        call = Call(job, day.session.date, name, self._terms.by)
+        held = self._world.ledger.totals().own_positions()
+        quotes = self._world.market.quotes(tuple(dict.fromkeys(p.symbol for p in held))) if held else {}
+        marks = tuple(Mark(p.symbol, exit_price(p, quotes[p.symbol])) for p in held if p.symbol in quotes)
+        cycle = CycleRecord(
+            call.cycle_id,
+            call.job,
+            call.session,
+            call.slot,
+            day.at(place),
+            mode_of(self._world),
+            equity=self._world.reader.account().equity,
+            marks=marks,
+        )
+        self._world.facts.record(cycle)
+        day.seen, day.seen_place = cycle, place
+        day.marked = cycle if marks else day.marked
+
+
+def _always(world: World, terms: Terms) -> frozenset[Job]:
+    """Return the jobs of which no slot may be left out, whatever the account does."""
+    read = {name for exits in _exits_in_use(world) for rule in exits for name in rule.reads}
+    scored = terms.scored or bool(read & READ_FROM_SCORES)
+    fetched = {Job.FETCH_FLOW} if world.needed_facts else set()
+    return frozenset(fetched | ({Job.SCORE} if scored else set()))
+
+
+def _exits_in_use(world: World) -> Iterator[Exits]:
+    for strategy in world.strategies:
+        yield world.rules.exits_of(strategy.name)
+
+
+def _asked_again(world: World, proposed: Proposals) -> datetime | None:
+    """Return when a strategy is due next; None if one may be due in any pass, or if that isn't known."""
+    waiting = {one.strategy: one.next for one in proposed.own.waiting}
+    nexts = [waiting.get(strategy.name) for strategy in world.strategies]
+    starts = [slot.start for slot in nexts if slot is not None]
+    return min(starts) if starts and len(starts) == len(nexts) else None
+
+
+def _wants(proposed: Proposals) -> bool:
+    own = proposed.own
+    return bool(proposed.candidates or proposed.refused or own.asked or own.missed or own.new)
+
+
+def _end_of(day: _Day) -> SessionEnd:
+    seen, marked = day.seen, day.marked
+    return SessionEnd(
+        session=day.session.date,
+        equity=seen.equity if seen else None,
+        equity_at=seen.at if seen else None,
+        marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
+        marked_at=marked.at if marked else None,
+    )

@@ -1,0 +1,93 @@
+"""The slots of all jobs in a session, as offsets from its open: sessions of the same length share them."""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from tradebot.model.bar import Session
+from tradebot.model.record import Job
+from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.slots import CHAIN, slots
+
+LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
+"""The jobs whose passes look at the account's equity and at the prices of its positions."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """When something is due after the open, in order, and which jobs that is, with the names of their slots.
+
+    The jobs of one moment are in the order of the chain.
+    """
+
+    offsets: tuple[timedelta, ...]
+    due: tuple[tuple[tuple[Job, str], ...], ...]
+
+    @cached_property
+    def places(self) -> Mapping[Job, tuple[int, ...]]:
+        """Return the places of each job's slots."""
+        return {job: tuple(n for n, due in enumerate(self.due) if job in dict(due)) for job in CHAIN}
+
+    @cached_property
+    def count(self) -> int:
+        """Return how many slots there are."""
+        return sum(map(len, self.due))
+
+    @cached_property
+    def _looks(self) -> tuple[int, ...]:
+        return tuple(n for n, due in enumerate(self.due) if LOOKS & dict(due).keys())
+
+    def last_look(self, place: int) -> int:
+        """Return the place of the last slot before a place whose pass looks at the account; -1 if there is none."""
+        found = bisect_left(self._looks, place)
+        return self._looks[found - 1] if found else -1
+
+    def look(self, place: int) -> tuple[Job, str]:
+        """Return the last pass at a place that looks at the account, and the name of its slot."""
+        return next(one for one in reversed(self.due[place]) if one[0] in LOOKS)
+
+    def place(self, offset: timedelta) -> int:
+        """Return the place of the first slot at or after an offset from the open."""
+        return bisect_left(self.offsets, offset)
+
+    def next_of(self, job: Job, place: int) -> int:
+        """Return the place of the job's first slot at or after a place; the number of all places if there is none."""
+        own = self.places[job]
+        found = bisect_left(own, place)
+        return own[found] if found < len(own) else len(self.offsets)
+
+    def last_of(self, job: Job, place: int) -> int:
+        """Return the place of the job's last slot before a place; -1 if there is none."""
+        own = self.places[job]
+        found = bisect_left(own, place)
+        return own[found - 1] if found else -1
+
+    def name(self, job: Job, place: int) -> str:
+        """Return the name of a job's slot."""
+        return dict(self.due[place])[job]
+
+
+class Grids:
+    """The grid of each length of session."""
+
+    def __init__(self, timetable: Mapping[Job, JobTimes]) -> None:
+        self._timetable = timetable
+        self._known: dict[timedelta, Grid] = {}
+
+    def of(self, session: Session) -> Grid:
+        """Return the slots of a session."""
+        length = session.close - session.open
+        if length not in self._known:
+            self._known[length] = _grid(self._timetable, session)
+        return self._known[length]
+
+
+def _grid(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
+    by_start: dict[datetime, list[tuple[Job, str]]] = {}
+    for job in CHAIN:
+        for slot in slots(job, timetable[job], session) if job in timetable else ():
+            by_start.setdefault(slot.start, []).append((job, slot.name))
+    starts = sorted(by_start)
+    return Grid(tuple(start - session.open for start in starts), tuple(tuple(by_start[start]) for start in starts))

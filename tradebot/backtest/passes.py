@@ -1,0 +1,64 @@
+"""The jobs of the timetable as their verbs run them, without what only a process needs: locks, files, a trace of kills.
+
+A bug in a pass ends the backtest, where a bot would halt itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from tradebot import cycle
+from tradebot.desk.notable import tell_caught_up
+from tradebot.desk.proposals import Proposals
+from tradebot.model.bar import ClockReading
+from tradebot.model.record import CycleRecord
+from tradebot.ports.world import Call, World
+from tradebot.reconciliation.protection import Watch
+from tradebot.reconciliation.reconcile import Reconciled, reconcile
+from tradebot.scoring import score
+from tradebot.timetable.job_times import JobTimes
+
+
+class Passes:
+    """The jobs of one bot. `before_asking` is called before strategies are asked, as at the beginning of any pass."""
+
+    def __init__(self, world: World, entries: JobTimes, before_asking: Callable[[], None]) -> None:
+        self._asking = world
+        # Only what asks the strategies knows them; a pass of exits, for example, has no use for one that is missing.
+        self._world = replace(world, strategies=())
+        self._entries = entries
+        self._before_asking = before_asking
+        self._watch = Watch(world.market, world.rules.exits_of, world.rules.limits.exit_life_s)
+
+    def fetch(self, call: Call) -> None:
+        """Fetch what is due of the flow."""
+        cycle.fetch_flow(self._world, call, self._clocks())
+
+    def score(self, call: Call) -> None:
+        """Score the universe from the facts known now."""
+        self._before_asking()
+        score(self._asking, call, self._world.reader.clock())
+
+    def exits(self, call: Call) -> CycleRecord:
+        """Close what an exit rule says, and look after working orders."""
+        return cycle.evaluate_exits(self._world, call, {}, self._clocks())
+
+    def ask(self, now: datetime) -> Proposals:
+        """Ask the strategies that are due what they want."""
+        self._before_asking()
+        return cycle.ask(self._asking, now, self._entries)
+
+    def enter(self, call: Call, proposed: Proposals) -> CycleRecord:
+        """Judge what the strategies want, and send what passes."""
+        return cycle.trade_once(self._world, call, proposed, {}, self._clocks())
+
+    def reconcile(self) -> Reconciled:
+        """Compare books and venue."""
+        world = self._world
+        compared = reconcile(world.reader, world.ledger, self._watch)
+        tell_caught_up(world.events, world.ledger, compared.applied, compared.at)
+        return compared
+
+    def _clocks(self) -> ClockReading:
+        stopwatch_s = self._world.stopwatch()
+        return ClockReading(self._world.reader.clock(), self._world.second_clock(), stopwatch_s)

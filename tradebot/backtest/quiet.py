@@ -1,0 +1,257 @@
+"""Until when no pass would change anything, given what the market is going to show.
+
+A pass changes something if an order works or fills, if it marks a new best or worst price of a position or a new
+highest equity, if an exit rule fires, or if a monitor halts the bot. Between such moments a pass of exits finds the
+same books, the same orders and prices that lead to nothing. Whatever isn't understood here counts as a change.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.backtest.ahead import Ahead
+from tradebot.backtest.touching import (
+    FAR,
+    NO_WORTH,
+    SHARES,
+    Band,
+    Rest,
+    Worth,
+    first_touch,
+    units,
+    units_above,
+    units_below,
+)
+from tradebot.desk.peak_equity import remember_explained
+from tradebot.desk.snapshot import worth_of
+from tradebot.desk.watching import marked
+from tradebot.exits.held import Held, exit_price
+from tradebot.exits.kind import ExitRule, PriceRule, Stop, TimeRule
+from tradebot.exits.kinds.end_of_day import EndOfDay
+from tradebot.exits.kinds.low_movement import LowMovement
+from tradebot.exits.levels import levels
+from tradebot.exits.lists import Exits, in_force
+from tradebot.gates.book import explained
+from tradebot.model.account import Account, BrokerView
+from tradebot.model.bar import Quote, Session
+from tradebot.model.order import Order, OrderStatus
+from tradebot.model.position import Kept, Position
+from tradebot.model.trading import TradingState
+from tradebot.ports.world import World
+
+HAIR = Decimal("1e-9")
+"""How much nearer a level counts than it is, as a fraction of it: a rule compares quotients, which are rounded."""
+RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
+
+
+class Calm(NamedTuple):
+    """Until when passes would change nothing, and whether an order rests that may end it by filling.
+
+    If it is `settled`, nothing is on its way, so that only time or a price ends the calm.
+    """
+
+    until: datetime
+    rests: bool = False
+    settled: bool = True
+
+
+class Quiet:
+    """Looks at the account and at what is ahead of it."""
+
+    def __init__(self, world: World, ahead: Ahead) -> None:
+        self._world = world
+        self._ahead = ahead
+
+    def calm(self, now: datetime, session: Session) -> Calm:
+        """Return the first moment at which a pass may change something: `now`, or the close if none in this session."""
+        view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
+        rests = self._rests(view)
+        if rests is None or not self._is_settled(view, positions) or self._arriving(now, positions):
+            return Calm(now, settled=False)
+        quotes = self._quotes(positions)
+        held = self._held(positions, quotes)
+        if held is None:
+            return Calm(now, settled=False)
+        bands, times = list[Band](), [session.close]
+        for one in held:
+            found = self._band(one, quotes[one.position.symbol], now, session)
+            if found is None:
+                return Calm(now)
+            bands.append(found[0])
+            times += found[1]
+        deed = self._ahead.next_deed
+        end = min(*times, deed) if deed else min(times)
+        if end <= now:
+            return Calm(now)
+        return Calm(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end), bool(rests))
+
+    def noted(self, now: datetime, session: Session, *, marking: bool) -> Calm:
+        """Write down the prices and the equity that are new, as a pass would, and return how calm it is then.
+
+        Only a pass of exits marks prices. One that moves what rests at the venue after them has to run.
+        """
+        view, ledger = self._world.reader.view(), self._world.ledger
+        positions = ledger.totals().own_positions()
+        if not self._is_settled(view, positions):
+            return Calm(now, settled=False)
+        quotes = self._quotes(positions)
+        if marking and not self._mark(positions, quotes, resting=bool(view.orders)):
+            return Calm(now)
+        if explained(view.account.equity, worth_of(view, quotes)):
+            remember_explained(ledger, ledger.standing(), view.account.equity)
+        return self.calm(now, session)
+
+    def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote], *, resting: bool) -> bool:
+        """Store the marks that moved; return False instead if a resting order has to follow one of them."""
+        kept = self._world.ledger.kept([position.key for position in positions])
+        moved = {}
+        for position in positions:
+            before = kept.get(position.key, Kept())
+            now = marked(position, quotes.get(position.symbol), before)
+            if before.best is None or (resting and self._levels_move(position, before, now.best)):
+                return False
+            if (before.best, before.worst) != (now.best, now.worst):
+                moved[position.key] = now
+        if moved:
+            self._world.ledger.put_marks(moved)
+        return True
+
+    def _levels_move(self, position: Position, before: Kept, best: Decimal) -> bool:
+        rules = self._rules(position, before)
+        return levels(Held(position, before.best or best, before), rules) != levels(Held(position, best, before), rules)
+
+    def _rules(self, position: Position, kept: Kept) -> Exits:
+        return in_force(self._world.rules.exits_of(position.strategy), kept)
+
+    def _quotes(self, positions: Sequence[Position]) -> Mapping[str, Quote]:
+        symbols = tuple(dict.fromkeys(position.symbol for position in positions))
+        return self._world.market.quotes(symbols) if symbols else {}
+
+    def _arriving(self, now: datetime, positions: Sequence[Position]) -> bool:
+        """Return True while passes still note the price at which an order in a held symbol arrived."""
+        fresh, symbols = timedelta(seconds=self._world.rules.limits.max_quote_age_s), {p.symbol for p in positions}
+        recent = self._world.ledger.recent_orders(now - fresh) if symbols else ()
+        unnoted = (order for order in recent if order.symbol in symbols and order.arrival_mid is None)
+        return any(order.submitted_at and now - order.submitted_at <= fresh for order in unnoted)
+
+    def _is_settled(self, view: BrokerView, positions: Sequence[Position]) -> bool:
+        """Return True if books and venue say the same, and nothing that was asked of the venue lacks its answer."""
+        ledger = self._world.ledger
+        standing, state = ledger.standing(), ledger.trading_state()
+        if standing.opening_cash is None or standing.peak is None or standing.peak.seen_once:
+            return False
+        if view.unreadable or not view.steady or (state.state is TradingState.FLATTEN and positions):
+            return False
+        if ledger.intents(unresolved=True) or ledger.fills_with_others():
+            return False
+        listed = {position.symbol: position.quantity for position in view.positions}
+        return listed == ledger.totals().quantities(ledger.acknowledged())
+
+    def _held(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> Sequence[Held] | None:
+        """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another."""
+        kept = self._world.ledger.kept([position.key for position in positions]) if positions else {}
+        held = list[Held]()
+        for position in positions:
+            marks, quote = kept.get(position.key, Kept()), quotes.get(position.symbol)
+            shown = self._ahead.now(position.symbol)
+            if marks.best is None or marks.worst is None or quote is None or shown is None:
+                return None
+            if (units(quote.bid), units(quote.ask), units(quote.last)) != (shown.bid, shown.ask, shown.last):
+                return None
+            held.append(Held(position, marks.best, marks))
+        return held
+
+    def _rests(self, view: BrokerView) -> Sequence[Rest] | None:
+        """Return the prices of the orders that rest to protect positions; None if anything else works."""
+        working = {order.venue_id: order for order in self._world.ledger.orders(working=True)}
+        if not working and not view.orders:
+            return ()
+        if {order.venue_id for order in view.orders} != working.keys():
+            return None
+        chains, rests = self._world.ledger.order_chains(working), list[Rest]()
+        for order in view.orders:
+            known, shown = working[order.venue_id], self._ahead.now(order.symbol)
+            if order.with_known(known) != known or order.status not in RESTING or shown is None:
+                return None
+            if not self._protects(chains.get(order.venue_id, (order,))):
+                return None
+            rests += [Rest(order.symbol, price, price > shown.last) for price in _prices(order)]
+        return rests
+
+    def _protects(self, chain: Sequence[Order]) -> bool:
+        """Return True if the nearest order of a chain that we promised protects a position."""
+        promised = self._world.ledger.promised([order.client_order_id for order in chain])
+        made = (promised.get(order.client_order_id) for order in chain)
+        return next((record.intent.protects for record in made if record and record.intent.makes_order), False)
+
+    def _band(
+        self, held: Held, quote: Quote, now: datetime, session: Session
+    ) -> tuple[Band, Sequence[datetime]] | None:
+        """Return where a position's price may go, and when rules of time fire; None if a pass has to look now."""
+        worst = held.kept.worst
+        assert worst is not None, "a position without marks is looked at"
+        lows, highs = [units_above(min(worst, held.best))], [units_below(max(worst, held.best))]
+        times = list[datetime]()
+        for rule in self._rules(held.position, held.kept):
+            if isinstance(rule, PriceRule):
+                for low, high in _around(rule.level(held), held.direction):
+                    lows.append(low)
+                    highs.append(high)
+            elif (at := _time(rule, held, now, session)) is not None and at > now:
+                times.append(at)
+            else:
+                return None
+        band = Band(held.position.symbol, held.direction > 0, max(lows), min(highs))
+        return (band, times) if band.low <= units(exit_price(held.position, quote)) <= band.high else None
+
+    def _worth(self, view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
+        """Return how far the positions' value may go until the equity is the highest, or so low that a monitor halts.
+
+        Monitors only halt a bot that is active.
+        """
+        peak, state = self._world.ledger.standing().peak, self._world.ledger.trading_state()
+        if not view.positions or not self._ahead.equity_moves or peak is None:
+            return NO_WORTH
+        shares = {position.symbol: int(position.quantity * SHARES) for position in view.positions}
+        worth = Worth(shares, {symbol: units(quotes[symbol].last) for symbol in shares})
+        equity = view.account.equity
+        floor = self._floor(view.account, peak.highest) if state.state is TradingState.ACTIVE else -abs(equity) * 1000
+        return worth.between(floor - equity, peak.highest - equity)
+
+    def _floor(self, account: Account, peak: Decimal) -> Decimal:
+        """Return the equity in USD down to which no monitor halts the bot."""
+        halts = self._world.rules.halts
+        floors = [peak * (1 - halts.drawdown_fraction), account.last_equity * (1 - halts.daily_loss_fraction)]
+        floors += [halts.min_equity_usd] if halts.min_equity_usd is not None else []
+        return max(floors) * (1 + HAIR)
+
+
+def _prices(order: Order) -> Iterator[int]:
+    for price in (order.limit_price, order.stop_price):
+        if price is not None:
+            yield units(price)
+
+
+def _around(stop: Stop, direction: int) -> Iterator[tuple[int, int]]:
+    """Yield the lowest and the highest price that don't reach a rule's level; a rule that isn't armed has none."""
+    if stop.price is None or not stop.armed:
+        return
+    if stop.ahead is (direction > 0):
+        yield -FAR, units_above(stop.price * (1 - HAIR)) - 1
+    else:
+        yield units_below(stop.price * (1 + HAIR)) + 1, FAR
+
+
+def _time(rule: ExitRule, held: Held, now: datetime, session: Session) -> datetime | None:
+    """Return when a rule that looks at no price closes a position; None if that can't be told beforehand."""
+    if isinstance(rule, TimeRule):
+        return rule.level(held).at
+    if isinstance(rule, EndOfDay):
+        return session.close - timedelta(seconds=rule.before_close_s)
+    if isinstance(rule, LowMovement):
+        old = held.position.opened_at + timedelta(seconds=rule.after_s)
+        moved = abs(held.best - (held.kept.worst or held.best)) / held.position.average_price
+        # The highest and the lowest price only ever move apart.
+        return session.close if old <= now and moved > rule.movement_fraction else old
+    return None

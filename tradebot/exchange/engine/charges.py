@@ -1,0 +1,122 @@
+"""Charge commissions, and let cash and short positions earn and cost interest.
+
+Interest accrues for each calendar day on what an account holds at eight in the evening, when the extended hours end; a
+night before a weekend or holiday counts for all of its days. A day's interest is balance times annual rate / 360, the
+money market's convention (actual/360), which Alpaca's documentation of margin interest and stock borrow fees uses too.
+Proceeds of short sales are collateral: they earn no interest as cash and don't reduce what is borrowed, and only the
+short rebate is paid for them. Trades count from their execution, not from their settlement.
+
+Amounts are posted in whole cents, rounded toward zero, and the rest is carried to the next posting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from typing import NamedTuple
+
+from tradebot.exchange.engine.account import Balances
+from tradebot.exchange.engine.entries import Entry, enter
+from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.market.costs import FUNDS, Costs, Rate
+from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.times import new_york_date
+
+_DAYS_A_YEAR = 360
+_BPS = 10_000
+_CENT = Decimal("0.01")
+_ZERO = Decimal(0)
+
+
+class _Item(NamedTuple):
+    """A kind of interest: Alpaca's code for its activity, its description, and 1 if it is earned or -1 if paid."""
+
+    code: str
+    description: str
+    sign: int
+
+
+_ITEMS = {
+    "margin": _Item("INT", "margin interest", -1),
+    "cash": _Item("INT", "interest on cash", 1),
+    "borrow": _Item("FEE", "stock borrow fee", -1),
+    "rebate": _Item("INT", "short rebate", 1),
+}
+
+
+def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
+    """Return what an order pays in all, in USD to the cent, for fills of this many shares and this value in USD."""
+    if not qty:
+        return _ZERO
+    exact = value * costs.commission_bps / _BPS + qty * costs.commission_per_share_usd
+    return max(exact, costs.commission_min_usd).quantize(_CENT, ROUND_HALF_UP)
+
+
+def charge_commission(floor: Floor, order: Order, qty_before: Decimal, value_before: Decimal) -> None:
+    """Charge what an order's commission has grown by since its fills were these; give back what it has shrunk by."""
+    if not floor.costs.commissions:
+        return
+    paid = commission(floor.costs, qty_before, value_before)
+    due = commission(floor.costs, order.filled_qty, order.filled_usd) - paid
+    if due:
+        word = "commission" if due > 0 else "commission returned"
+        enter(floor, floor.accounts[order.account], Entry("FEE", None, order.symbol, word, net_amount=-due))
+
+
+def accrue(floor: Floor) -> None:
+    """Let every account's balances earn and cost interest from this session's end until the next session."""
+    today = new_york_date(floor.now_us)
+    following = _following(floor, today)
+    if not floor.costs.interest or following is None:
+        return
+    first, nights = date.fromisoformat(today), (date.fromisoformat(following.date) - date.fromisoformat(today)).days
+    days = [(first + timedelta(days=night)).isoformat() for night in range(nights)]
+    for account in floor.accounts.values():
+        for name, balance, rate, spread in _bearing(floor.costs, floor.balances(account)):
+            yearly = sum((_on(floor, rate, spread, day) for day in days), _ZERO)
+            account.accrued[name] = account.accrued.get(name, _ZERO) + balance * yearly
+
+
+def _following(floor: Floor, today: str) -> Session | None:
+    calendar = floor.market.calendar
+    after = calendar.place(today) + 1
+    return calendar.all[after] if after < len(calendar.all) else None
+
+
+def _bearing(costs: Costs, worth: Balances) -> Iterator[tuple[str, Decimal, Rate, Decimal]]:
+    """Yield each balance in USD that bears interest, with its rate and the spread on the funds rate."""
+    free, short = worth.cash + worth.short_value, -worth.short_value
+    if free < 0:
+        yield "margin", -free, costs.margin_rate, costs.margin_spread
+    elif free > 0:
+        yield "cash", free, costs.cash_rate, costs.cash_spread
+    if short:
+        yield "borrow", short, costs.borrow_fee_rate, _ZERO
+        yield "rebate", short, costs.short_rebate_rate, costs.short_rebate_spread
+
+
+def _on(floor: Floor, rate: Rate, spread: Decimal, day: str) -> Decimal:
+    return max(floor.rates.on(day) + spread, _ZERO) if rate == FUNDS else Decimal(rate)
+
+
+def post(floor: Floor) -> None:
+    """Post the interest that has accrued until today, if this session is one before which it is posted."""
+    today = new_york_date(floor.now_us)
+    if not floor.costs.interest or (floor.costs.posted == "month" and not _begins_month(floor, today)):
+        return
+    through = (date.fromisoformat(today) - timedelta(days=1)).isoformat()
+    for account in floor.accounts.values():
+        for name, owed in account.accrued.items():
+            code, description, sign = _ITEMS[name]
+            amount = (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
+            if amount:
+                account.accrued[name] = owed - amount * _DAYS_A_YEAR
+                enter(floor, account, Entry(code, None, None, f"{description} to {through}", net_amount=sign * amount))
+
+
+def _begins_month(floor: Floor, today: str) -> bool:
+    calendar = floor.market.calendar
+    before = calendar.all[max(calendar.place(today) - 1, 0)].date
+    return before[:7] != today[:7]
