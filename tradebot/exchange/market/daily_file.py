@@ -13,7 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.exchange.market.recorded import BadRowError, Skipped
+from tradebot.exchange.market.minute_rows import BadRowError
+from tradebot.exchange.market.recorded import Skipped
 from tradebot.exchange.market.sessions import every_session
 from tradebot.exchange.market.spec import TICKER, MarketError
 from tradebot.exchange.market.unadjusting import Event
