@@ -3,12 +3,16 @@
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
+from typing import Literal
 
-from tests.app.backtest.roads import road_to
+import pytest
+
+from tests.app.backtest.roads import road_to, seen
 from tests.exchange.worlds import World
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.app.backtest.venue import EngineVenue
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.times import rfc3339
 from tradebot.model.needs import BarNeed
@@ -71,6 +75,53 @@ def test_of_a_symbol_that_hardly_trades_no_more_is_returned_than_the_store_looks
             straight = bars.closed(need, ["RARE"], now)
             assert told(straight) == told(road.bars.closed(need, ["RARE"], now)), need
         assert [len(bars.closed(BarNeed("1Min", depth), ["RARE"], now)["RARE"]) for depth in (3, 30)] == [3, 4]
+
+
+DAILY = """date,symbol,open,high,low,close,volume,dividends,stock_splits
+2025-02-27,ETF,40,42,39,41,1000,0,0
+2025-02-28,ETF,41,42.5,40.5,42,1100,0.5,0
+2025-03-03,ETF,42,43,41,42.5,900,0,0
+2025-03-04,ETF,43,44,42,43.5,950,0.25,0
+2025-03-05,ETF,21.5,22,21,21.5,1200,0,2
+2025-03-06,ETF,21.5,23,21,22.5,1300,0,0
+2025-03-03,OTHER,10,10.5,9.5,10.25,500,0,0
+2025-03-05,OTHER,10.25,11,10,10.75,700,0,0
+"""
+
+
+@pytest.mark.filterwarnings("ignore:The 'float_precision'")
+@pytest.mark.parametrize("prices", ["raw", "adjusted"])
+def test_a_market_of_daily_bars_is_the_same_on_both_roads(
+    prices: Literal["raw", "adjusted"], new_world: NewWorld, tmp_path: Path
+) -> None:
+    file = tmp_path / "days.csv"
+    file.write_text(DAILY)
+    spec = MarketSpec(source="daily", path=str(file), start=date(2025, 3, 3), sessions=4, prices=prices)
+    opened, world = open_market_in_memory(spec), new_world(spec)
+    engine = engine_of(opened, spec)
+    bars, venue = EngineBars(engine, opened.days), EngineVenue(engine, engine.main)
+    moments = (
+        "03T13:40",
+        "03T14:35",
+        "03T20:59",
+        "03T21:30",
+        "04T14:35",
+        "05T02:00",
+        "05T14:36",
+        "05T22:10",
+        "06T20:59",
+    )
+    with road_to(world, tmp_path) as road:
+        for now in (datetime.fromisoformat(f"2025-03-{at}Z") for at in moments):
+            engine.advance(int(now.timestamp()) * 1_000_000)
+            world.tick(to=rfc3339(engine.now_us))
+            for need in NEEDS[-2:]:
+                straight = bars.closed(need, ["ETF", "OTHER"], now)
+                assert told(straight) == told(road.bars.closed(need, ["ETF", "OTHER"], now)), (now, need)
+            symbols = ("ETF", "OTHER")
+            assert seen(venue, venue, symbols) == seen(road.reader, road.reader, symbols), now
+    assert len(straight["ETF"]) == 5
+    assert len(straight["OTHER"]) == 2
 
 
 def test_bars_are_adjusted_for_what_has_happened_and_nothing_else() -> None:
