@@ -72,6 +72,10 @@ class _Day:
         return self.grid.place(moment - self.session.open)
 
 
+State = tuple[Count, datetime | None, object, object]
+"""What a driver knows between two sessions, as plain values."""
+
+
 class Driver:
     """Plays the sessions of one bot. `advance` lets the market's time pass until a moment."""
 
@@ -89,6 +93,15 @@ class Driver:
         self._compared: object = None
         self._exited: object = None
         self.count = Count()
+
+    @property
+    def state(self) -> State:
+        """Return what it knows between two sessions."""
+        return self.count, self._ask_from, self._compared, self._exited
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self.count, self._ask_from, self._compared, self._exited = state
 
     def begin(self) -> Reconciled:
         """Compare books and venue before anything else, as `serve` does when it starts."""
