@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.app.backtest.roads import Road, lines_of, road_to, seen
 from tests.exchange.random_commands import Commands
 from tests.exchange.worlds import World
 from tradebot.app.backtest.assembly import engine_of
-from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EngineVenue
 from tradebot.exchange.chance import stream
 from tradebot.exchange.events import Event
@@ -44,12 +45,18 @@ SPECS = (
 NewWorld = Callable[[MarketSpec], World]
 
 
+@cache
+def opened() -> OpenedMarket:
+    """Return the market of all these specifications, which makes its bars once."""
+    return open_market_in_memory(SPEC)
+
+
 class Straight:
     """An engine of a specification in this process, and the bot's ports on it."""
 
     def __init__(self, spec: MarketSpec) -> None:
         self.events: list[Event] = []
-        self.engine = engine_of(open_market_in_memory(spec), spec, self.events.append)
+        self.engine = engine_of(opened()._replace(spec=spec), spec, self.events.append)
         self.venue = EngineVenue(self.engine, self.engine.main)
 
     def lines(self) -> list[dict[str, Any]]:
@@ -174,7 +181,7 @@ def test_the_same_intents_get_the_same_replies_states_and_log(
     with road_to(world, tmp_path) as road:
         sender = Sender(3, straight, road)
         pass_time(straight, world, 31 * 60)
-        for step in range(40):
+        for step in range(36):
             replies = sender.step()
             assert repr(replies[0]) == repr(replies[1])
             if sender.chance.random() < 0.7:
@@ -198,10 +205,10 @@ def test_whatever_happens_on_an_exchange_is_read_the_same(seed: int, new_world: 
     commands.ways = [way for way in commands.ways if way[1] not in barred]
     with road_to(world, tmp_path) as road:
         world.tick(to="open")
-        for step in range(120):
+        for step in range(90):
             commands.step()
-            if step % 6 == 5:
-                equal(straight, straight, road, step // 6)
+            if step % 9 == 8:
+                equal(straight, straight, road, step // 9)
         equal(straight, straight, road, None)
     assert {order.order_class for order in straight.orders_of(SYMBOLS).orders} >= {"unknown", "simple"}
     assert straight.activities(to_datetime(0))
