@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.exchange.jsontext import to_decimal
 from tradebot.exchange.market.costs import RATE_LINES
-from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import MarketError, MarketSpec
+
+if TYPE_CHECKING:
+    from tradebot.exchange.market.sessions import Calendar
 
 _PERCENT = 100
 _LONGEST_GAP = timedelta(days=40)
