@@ -41,14 +41,14 @@ def test_what_the_open_does_not_reach_rests_as_in_the_next_bar_model() -> None:
 
 
 def test_a_whole_fill_at_the_open_takes_from_the_share_of_the_others() -> None:
-    dips = ((100.0, 100.0, 99.0, 99.5), 10_000)
+    dips = ((100.0, 100.0, 99.0, 99.5), 1000)
     pit = Pit({10: dips, 11: dips}, NEXT_OPEN)
-    market, resting = pit.order("buy", 700), pit.order("buy", 600, limit=99.5)
+    market, resting = pit.order("buy", 70), pit.order("buy", 60, limit=99.5)
     pit.pass_minutes(1)
-    assert (market.filled_qty, resting.filled_qty) == (700, 300)
-    another = pit.order("sell", 1000)
+    assert (market.filled_qty, resting.filled_qty) == (70, 30)
+    another = pit.order("buy", 150)
     pit.pass_minutes(1)
-    assert (another.filled_qty, resting.filled_qty) == (1000, 300)
+    assert (another.filled_qty, resting.filled_qty) == (150, 30)
 
 
 def test_a_bar_without_volume_fills_nothing_at_its_open() -> None:
