@@ -234,10 +234,10 @@ def test_what_is_posted_is_what_has_accrued_to_the_cent(
     exact = Fraction(0)
     for session, count in enumerate((1, 3, 1)):
         nights.until(session, 20)
-        worth = min(Fraction(shares), 0) * prices[session]
+        worth = min(Fraction(shares), Fraction(0)) * prices[session]
         free = Fraction(nights.account.cash) + worth
         margin, cash, borrow, rebate = map(Fraction, rates)
-        daily = min(free, 0) * margin + max(free, 0) * cash + worth * borrow - worth * rebate
+        daily = min(free, Fraction(0)) * margin + max(free, Fraction(0)) * cash + worth * borrow - worth * rebate
         exact += daily * count / 360
     rows = nights.until(3)
     left = nights.account.accrued
