@@ -267,7 +267,7 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
     if wish.bars:
         from tradebot.app import sandbox
 
-        source, first, held = sandbox.recorded(wish.bars, wish.bar_stamp)
+        source, first, held = sandbox.recorded(wish.bars, wish.bar_stamp, wish.start)
         start, sessions = start or first.isoformat(), sessions or held
     elif wish.flow_folder and start is None:
         from tradebot.app import sandbox
@@ -294,7 +294,7 @@ def _absolute(path: str | None) -> str | None:
     return str(Path(path).resolve()) if path else None
 
 
-Bars = Annotated[str | None, typer.Option("--bars", help="File of recorded minute bars, CSV or Parquet.")]
+Bars = Annotated[str | None, typer.Option("--bars", help="File of recorded bars, minute or daily, CSV or Parquet.")]
 BarStamp = Annotated[str | None, typer.Option("--bar-stamp", help="Which end of a minute dates its bar: start or end.")]
 Sessions = Annotated[int | None, typer.Option("--sessions", help="Number of sessions in the market.")]
 Start = Annotated[str | None, typer.Option("--start", help="Date of the first session, YYYY-MM-DD.")]

@@ -72,8 +72,8 @@ class Whims:
             score = chance.uniform(0.3, 1) * side.sign
             return Open(symbol, side, score, 1.0, stop_loss_fraction=stop, profit_target_fraction=target)
         if chance.random() < 0.5:
-            return Reduce(symbol, max(abs(held.quantity) // 2, Decimal(1)), "half of it will do")
-        return Close(symbol, "enough of it")
+            return Reduce(symbol, max(abs(held.quantity) // 2, Decimal(1)), "half_of_it")
+        return Close(symbol, "enough")
 
 
 @dataclass(frozen=True)

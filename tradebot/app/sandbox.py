@@ -6,14 +6,15 @@ The exchange is imported only where it is needed, because most verbs on a real a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import datetime
     from decimal import Decimal
 
     from tradebot.app.settings import Settings
@@ -211,7 +212,7 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     with explained():
         spec = read_market(folder).spec
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
-    market = {name: getattr(spec, name) for name in names}
+    market = {name: getattr(spec, name) for name in (*names, "prices", "day_prices")}
     renamed = {"start": spec.start.isoformat(), "flow_folder": spec.uw_folder, "cash_usd": spec.cash}
     parts = {"fill": spec.fill._asdict(), "costs": spec.costs._asdict()}
     return market | renamed | parts, list(spec.symbols)
@@ -244,18 +245,26 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
             costs=Costs(**dict(chosen.costs)),
             corporate_actions=chosen.corporate_actions,
             data_plan=chosen.data_plan,
+            prices=chosen.prices,
+            day_prices=chosen.day_prices,
         )
         process.create(folder, spec)
         return read_market(folder).symbols
 
 
-def recorded(bars: str, bar_stamp: str | None) -> tuple[str, date, int]:
-    """Return a recorded file's source, first session and session count; raise OperatorError if it is unusable."""
-    from tradebot.exchange.creation import recorded_span
+def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> tuple[str, date, int]:
+    """Return a recorded file's source, first session and session count; raise OperatorError if it is unusable.
 
-    source: Literal["csv", "parquet"] = "parquet" if bars.endswith((".parquet", ".pq")) else "csv"
+    Daily bars are counted from `start` on, an ISO date; what is no date is left to those who check the configuration.
+    """
+    from tradebot.exchange.creation import recorded_source, recorded_span
+
+    first = None
+    with suppress(ValueError):
+        first = date.fromisoformat(start) if start is not None else None
     with explained():
-        return source, *recorded_span(source, Path(bars), bar_stamp)
+        source = recorded_source(Path(bars))
+        return source, *recorded_span(source, Path(bars), bar_stamp, first)
 
 
 def captured_session(folder: str) -> date | None:

@@ -106,10 +106,12 @@ class TaxSettings(Frozen):
 class SandboxSettings(Frozen):
     """The embedded exchange's market."""
 
-    source: Literal["generated", "csv", "parquet"]
+    source: Literal["generated", "csv", "parquet", "daily"]
     path: str | None
     bar_stamp: Literal["start", "end"] | None
-    sessions: Annotated[int, Field(ge=1, le=2600)]
+    prices: Literal["raw", "adjusted"]
+    day_prices: Literal["open-and-close", "close"]
+    sessions: Annotated[int, Field(ge=1, le=10_000)]
     start: date
     seed: Annotated[int, Field(ge=0, le=2**31)]
     edge: Annotated[float, Field(ge=0, le=1)]

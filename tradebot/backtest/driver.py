@@ -45,10 +45,10 @@ class Terms:
 
 @dataclass
 class Count:
-    """How many passes ran, and how many were due and were left out, because they would have changed nothing."""
+    """How many passes were due, and how many of them ran: the others would have changed nothing."""
 
+    due: int = 0
     ran: int = 0
-    left_out: int = 0
 
 
 @dataclass
@@ -126,6 +126,7 @@ class Driver:
         self._make_up(day, place)
         self._see(day, day.grid.last_look(place))
         self._advance(session.close)
+        self.count.due += day.grid.count
         return _end_of(day)
 
     def _next(self, day: _Day, place: int) -> int:

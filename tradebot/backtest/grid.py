@@ -31,6 +31,11 @@ class Grid:
         return {job: tuple(n for n, due in enumerate(self.due) if job in dict(due)) for job in CHAIN}
 
     @cached_property
+    def count(self) -> int:
+        """Return how many slots there are."""
+        return sum(map(len, self.due))
+
+    @cached_property
     def _looks(self) -> tuple[int, ...]:
         return tuple(n for n, due in enumerate(self.due) if LOOKS & dict(due).keys())
 

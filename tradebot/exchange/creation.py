@@ -9,7 +9,9 @@ from shutil import rmtree
 
 from tradebot.exchange.exchange import begin_log
 from tradebot.exchange.flow.captured import capture_files, read_folder
-from tradebot.exchange.market.action_sources import beside, read_actions
+from tradebot.exchange.market.action_sources import beside, read_actions, write_actions
+from tradebot.exchange.market.daily import daily_span, keep_days, read_days
+from tradebot.exchange.market.daily_file import is_daily, is_parquet
 from tradebot.exchange.market.rates import rates_of
 from tradebot.exchange.market.recorded import Imported, keep_bars, read_bars, recorded_days
 from tradebot.exchange.market.sessions import Calendar, build_calendar
@@ -20,6 +22,7 @@ from tradebot.exchange.state import (
     ACTIONS_FILE,
     BARS_FILE,
     CAPTURES_FOLDER,
+    DAYS_FILE,
     LOCK_FILE,
     LOG_FILE,
     MARKET_FILE,
@@ -29,8 +32,20 @@ from tradebot.exchange.state import (
 )
 
 
-def recorded_span(source: Source, path: Path, bar_stamp: str | None) -> tuple[date, int]:
-    """Return a recorded file's first session and the number of sessions it spans; raise MarketError if it has none."""
+def recorded_source(path: Path) -> Source:
+    """Return the source that a recorded file is, judging by its columns and then by its name."""
+    if is_daily(path):
+        return "daily"
+    return "parquet" if is_parquet(path) else "csv"
+
+
+def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date | None = None) -> tuple[date, int]:
+    """Return a recorded file's first session and the number of sessions it spans; raise MarketError if it has none.
+
+    Daily bars are counted from `start` on.
+    """
+    if source == "daily":
+        return daily_span(path, start)
     first, last = recorded_days(source, path, bar_stamp)
     calendar = build_calendar(first, (last - first).days + 1)
     held = [session.date for session in calendar.market if session.date <= last.isoformat()]
@@ -47,7 +62,9 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
     state_dir.mkdir(parents=True, exist_ok=True)
     if spec.uw_folder is not None:
         _keep_captures(state_dir, Path(spec.uw_folder))
-    if spec.source != "generated":
+    if spec.source == "daily":
+        imported = _keep_days(state_dir, spec, calendar)
+    elif spec.source != "generated":
         imported = read_bars(spec, calendar)
         keep_bars(state_dir / BARS_FILE, imported.bars)
         _keep_actions(state_dir, spec, calendar, imported.symbols)
@@ -67,7 +84,7 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
 
 def discard(state_dir: Path) -> None:
     """Remove what `build` wrote, and what a server that never answered added."""
-    for name in (MARKET_FILE, LOG_FILE, SNAPSHOT_FILE, ACCOUNTS_FILE, BARS_FILE, ACTIONS_FILE, LOCK_FILE):
+    for name in (MARKET_FILE, LOG_FILE, SNAPSHOT_FILE, ACCOUNTS_FILE, BARS_FILE, DAYS_FILE, ACTIONS_FILE, LOCK_FILE):
         (state_dir / name).unlink(missing_ok=True)
     if (state_dir / CAPTURES_FOLDER).is_dir():
         rmtree(state_dir / CAPTURES_FOLDER)
@@ -80,6 +97,14 @@ def _refuse_orphan(log: Path) -> None:
             f"{log} holds the orders of an exchange whose {MARKET_FILE} is missing",
             f"restore {MARKET_FILE} beside it, or {NEW_EXCHANGE}",
         )
+
+
+def _keep_days(state_dir: Path, spec: MarketSpec, calendar: Calendar) -> Imported:
+    """Keep the daily bars and the corporate actions that were found with them."""
+    imported = read_days(spec, calendar)
+    keep_days(state_dir / DAYS_FILE, imported.days)
+    write_actions(state_dir / ACTIONS_FILE, imported.actions)
+    return Imported({}, imported.symbols, imported.skipped, imported.first_lines)
 
 
 def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from tradebot.exchange.log import FORMAT, Log
 from tradebot.exchange.market.action_sources import generated_actions, read_actions
 from tradebot.exchange.market.actions import Action
 from tradebot.exchange.market.bars import BarSource, Market
+from tradebot.exchange.market.daily import DailyBars, kept_days
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.spec import MarketError
@@ -35,6 +36,7 @@ from tradebot.exchange.state import (
     ACCOUNTS_FILE,
     ACTIONS_FILE,
     BARS_FILE,
+    DAYS_FILE,
     LOG_FILE,
     StoredMarket,
     read_market,
@@ -328,6 +330,8 @@ def open_market(state_dir: Path, stored: StoredMarket) -> Market:
 def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSource:
     if stored.spec.source == "generated":
         return GeneratedBars(stored.spec.seed, calendar)
+    if stored.spec.source == "daily":
+        return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, stored.spec.day_prices)
     from tradebot.exchange.market.recorded import KeptBars
 
     return KeptBars(state_dir / BARS_FILE)
@@ -339,4 +343,5 @@ def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar:
         with_actions = stored.spec.corporate_actions
         return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if with_actions else ()
     kept = state_dir / ACTIONS_FILE
-    return read_actions(kept, calendar, stored.symbols) if kept.is_file() else ()
+    history = stored.spec.source == "daily"
+    return read_actions(kept, calendar, stored.symbols, history=history) if kept.is_file() else ()

@@ -12,6 +12,7 @@ from tradebot.exchange.private_files import write_atomically
 
 MARKET_FILE = "market.json"
 BARS_FILE = "bars.csv"
+DAYS_FILE = "days.jsonl"
 ACTIONS_FILE = "actions.csv"
 CAPTURES_FOLDER = "captured"
 LOG_FILE = "log.jsonl"

@@ -19,9 +19,13 @@ from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.flow import unusual_whales
+from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.wire.http import Bounds
 from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app import sandbox
 from tradebot.exchange.times import to_datetime
 from tradebot.model.order import Order
 from tradebot.model.trading import Mode
@@ -54,6 +58,12 @@ class Road:
         self.orders = AlpacaOrders(self.venue, self.tally)
         source = AlpacaBars(self.venue, self.tally)
         at = to_datetime(world.engine.now_us)
+        self.flow = UnusualWhales(
+            URL,
+            "sandbox",
+            now=lambda: to_datetime(world.engine.now_us),
+            told_at=lambda answer: parse_time(answer.headers[sandbox.ANSWER_MADE_AT]),
+        )
         self.bars = StoredBars(lambda: SqliteBars(folder, MemoryEvents(), at), lambda: source, self.reader.calendar)
 
 
@@ -64,7 +74,7 @@ def road_to(world: World, folder: Path) -> Iterator[Road]:
     def connections(bounds: Bounds) -> _InProcess:
         return _InProcess(world)
 
-    with patch.object(wire, "BoundedSession", connections):
+    with patch.object(wire, "BoundedSession", connections), patch.object(unusual_whales, "BoundedSession", connections):
         yield Road(world, folder)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -95,15 +95,15 @@ def assemble(
     recorder: MemoryFacts,
     *,
     market: OpenedMarket | None = None,
-    flow: Callable[[Engine], FlowSource] | None = None,
+    with_flow: bool = False,
     log: Emit = _untold,
     equity_at: EquityAt = "market",
 ) -> Assembled:
     """Return the bot of these settings, with these strategies, on the market of a specification.
 
-    The market is opened unless `market` is given. `recorder` keeps what the passes decide, and `log` receives every
-    event of the engine. Orders, fills and account have the numbers that an exchange made with the same specification
-    would give them. Raises OperatorError if the market's files can't be used.
+    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow. `recorder` keeps what the
+    passes decide, and `log` receives every event of the engine. Orders, fills and account have the numbers that an
+    exchange made with the same specification would give them. Raises OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     engine = engine_of(opened, spec, log)
@@ -118,16 +118,16 @@ def assemble(
         permission=Permission(),
         reader=venue,
         market=venue,
-        bars=EngineBars(engine),
+        bars=EngineBars(engine, opened.days),
         orders=venue,
         send_lock=MemorySendLock(),
-        flow=flow(engine) if flow else NoFlow(),
+        flow=_flow(engine, spec) if with_flow else NoFlow(),
         ledger=ledger,
         facts=recorder,
         events=events,
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
-        needed_facts=needed_facts(in_use, rules) if flow else {},
+        needed_facts=needed_facts(in_use, rules) if with_flow else {},
     )
     ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
     sessions = tuple(map(session_of, opened.calendar.market))
@@ -142,6 +142,13 @@ def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> En
         schedule(engine, action)
     engine.open_account(MAIN, MAIN, MAIN, spec.cash)
     return engine
+
+
+def _flow(engine: Engine, spec: MarketSpec) -> FlowSource:
+    """Return the flow of a market; a run without it doesn't import what makes it."""
+    from tradebot.app.backtest.flow import EngineFlow
+
+    return EngineFlow(engine, spec)
 
 
 def _rules(settings: Settings) -> Rules:

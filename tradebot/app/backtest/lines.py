@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tradebot.exchange.market.bars import UNITS
@@ -13,6 +14,8 @@ from tradebot.exchange.times import MINUTE, SECOND, at_new_york
 
 if TYPE_CHECKING:
     from tradebot.exchange.market.bars import Bar, Day, Market
+    from tradebot.exchange.market.daily import DailyBars
+    from tradebot.exchange.market.sessions import Calendar
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -102,9 +105,9 @@ class Daily(Line):
     def _grow(self, until_us: int) -> None:
         sessions = self._market.calendar.market
         while self._next < len(sessions) and sessions[self._next].post_us <= until_us:
-            session, bar = sessions[self._next], self._day(self._next, until_us)
+            session, bar = sessions[self._next], self._market.whole_day(self._symbol, self._next)
             if bar is not None:
-                self._add(at_new_york(session.date, 0), session.close_us, bar)
+                self._add(at_new_york(session.date, 0), session.close_us, bar[1:])
             self._next += 1
 
     def unfinished(self, until_us: int) -> Columns | None:
@@ -129,6 +132,34 @@ class Daily(Line):
     def _add(self, start_us: int, end_us: int, bar: Sequence[int]) -> None:
         self.columns.add(start_us // SECOND, *bar)
         self._ends_us.append(end_us)
+
+
+class WholeDays(Line):
+    """Daily bars that a market of daily bars holds already; how many of them were complete is looked up."""
+
+    def __init__(self, market: Market, symbol: str, source: DailyBars) -> None:
+        super().__init__(market, symbol)
+        days = source.days(symbol)
+        if days is None:
+            return
+        starts_s, ends_us = _day_times(market.calendar, source.known_after_us)
+        self.columns.starts = array("q", [starts_s[place] for place in days.places])
+        self._ends_us = array("q", [ends_us[place] for place in days.places])
+        for name in ("open", "high", "low", "close"):
+            setattr(self.columns, name, array("d", [units / UNITS for units in getattr(days, name)]))
+        self.columns.volume = array("d", days.volume)
+
+    def _grow(self, until_us: int) -> None:
+        """Do nothing: all bars are there."""
+
+
+@lru_cache(maxsize=2)
+def _day_times(calendar: Calendar, known_after_us: int | None) -> tuple[list[int], list[int]]:
+    """Return when each session's daily bar starts, in seconds, and when it is known, in microseconds."""
+    starts_s = [at_new_york(session.date, 0) // SECOND for session in calendar.all]
+    if known_after_us is None:
+        return starts_s, [session.close_us for session in calendar.all]
+    return starts_s, [session.open_us + known_after_us for session in calendar.all]
 
 
 class Intraday(Line):

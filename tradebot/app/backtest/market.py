@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tradebot.app.sandbox import explained
 from tradebot.exchange.market.action_sources import beside, generated_actions, read_actions
 from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.daily import DailyBars, read_days
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of
 from tradebot.exchange.market.recorded import HeldBars, read_bars
@@ -30,6 +31,11 @@ class OpenedMarket(NamedTuple):
     actions: tuple[Action, ...]
     rates: Rates = NO_RATES
 
+    @property
+    def days(self) -> DailyBars | None:
+        """Return the source of a market of daily bars."""
+        return self.source if isinstance(self.source, DailyBars) else None
+
     def market(self) -> Market:
         """Return the market as a run begins with it; a run may rename and delist its symbols."""
         market = Market(self.source, self.calendar, self.symbols)
@@ -41,14 +47,25 @@ def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used."""
     with explained():
         calendar = build_calendar(spec.start, spec.sessions)
-        opened = _generated(spec, calendar) if spec.source == "generated" else _recorded(spec, calendar)
-        return opened._replace(rates=rates_of(spec, calendar))
+        return _opened(spec, calendar)._replace(rates=rates_of(spec, calendar))
+
+
+def _opened(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+    if spec.source == "daily":
+        return _daily(spec, calendar)
+    return _generated(spec, calendar) if spec.source == "generated" else _recorded(spec, calendar)
 
 
 def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     source = GeneratedBars(spec.seed, calendar)
     actions = generated_actions(source, calendar, spec.symbols, spec.seed) if spec.corporate_actions else ()
     return OpenedMarket(spec, source, calendar, spec.symbols, tuple(actions))
+
+
+def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+    imported = read_days(spec, calendar)
+    source = DailyBars(imported.days, calendar, spec.day_prices)
+    return OpenedMarket(spec, source, calendar, imported.symbols, imported.actions)
 
 
 def _recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:

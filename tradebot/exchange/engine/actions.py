@@ -34,8 +34,9 @@ _PAID_AT_HOUR = 4
 
 
 def schedule(floor: Floor, action: Action) -> None:
-    """Schedule an action to take effect at its time."""
-    floor.agenda.note(action.at_us, "take_effect", action)
+    """Schedule an action to take effect at its time; those from before the market's first session are over."""
+    if action.ex_date in floor.market.calendar.index_of:
+        floor.agenda.note(action.at_us, "take_effect", action)
 
 
 def take_effect(floor: Floor, announced: Action) -> None:

@@ -98,7 +98,7 @@ class Endpoint:
             body = await _body(scope, receive)
         except ClientDisconnect:
             return
-        reply = self._answer(_call(scope, body))
+        reply = self.answer(_call(scope, body))
         # Alpaca numbers every answer so that its support can find the request.
         headers = {"x-request-id": os.urandom(16).hex(), **reply.headers}
         if reply.body:
@@ -108,7 +108,8 @@ class Endpoint:
         else:
             await _go_on(reply.stream, StreamingResponse(reply.stream, reply.status, headers), scope, receive, send)
 
-    def _answer(self, call: Call) -> Reply:
+    def answer(self, call: Call) -> Reply:
+        """Return the answer to a request, a refusal as what it says."""
         handler = self._handlers.get(call.method) or (self._handlers.get("GET") if call.method == "HEAD" else None)
         if handler is None:
             allowed = dict.fromkeys([*self._handlers, *(["HEAD"] if "GET" in self._handlers else [])])
@@ -120,14 +121,20 @@ class Endpoint:
             return Reply(refusal.status, encode(refusal.body))
 
 
+_compiled = lru_cache(maxsize=1_000)(compile_path)
+
+
 class Route(NamedTuple):
     """What answers a path; the path may have names in braces, which match a part of it."""
 
     path: str
     app: ASGIApp
 
-
-_compiled = lru_cache(maxsize=1_000)(compile_path)
+    def names(self, path: str) -> dict[str, str] | None:
+        """Return what a path has for the names, or None if this isn't its route."""
+        pattern, _, _ = _compiled(self.path)
+        match = pattern.match(path)
+        return match.groupdict() if match else None
 
 
 class Paths:
@@ -150,12 +157,11 @@ class Paths:
 
     def _app_of(self, scope: Scope) -> ASGIApp:
         """Return what answers a path with names, which go into the scope."""
-        for path, app in self._named:
-            pattern, _, _ = _compiled(path)
-            match = pattern.match(scope["path"])
-            if match:
-                scope["path_params"] = match.groupdict()
-                return app
+        for one in self._named:
+            names = one.names(scope["path"])
+            if names is not None:
+                scope["path_params"] = names
+                return one.app
         return self._default
 
 

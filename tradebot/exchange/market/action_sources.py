@@ -2,13 +2,15 @@
 
 The file beside `bars.csv` is `bars.actions.csv`, with the columns type,symbol,date,rate,new_rate,old_rate,payable_date.
 `date` is the first session whose bars show the action (recorded bars are raw, as traded). A cash_dividend uses only
-`rate`; a forward_split or reverse_split uses only the two ratios. Rows for other days or symbols are ignored.
+`rate`; a forward_split or reverse_split uses only the two ratios. Rows for other days or symbols are ignored. A market
+of daily bars knows what came before its first session too.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Container, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -21,6 +23,7 @@ from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.private_files import open_own
 
 _COLUMNS = ("type", "symbol", "date", "rate", "new_rate", "old_rate", "payable_date")
 _HINT = "the columns are " + ",".join(_COLUMNS)
@@ -68,7 +71,7 @@ def _split(bars: GeneratedBars, calendar: Calendar, symbol: str, rng: Random) ->
         return None
     kind = FORWARD_SPLIT if price >= _DEAR else REVERSE_SPLIT
     new, old = _RATIOS[kind][int(chosen * len(_RATIOS[kind]))]
-    return _dated(calendar, kind, symbol, index)._replace(new_rate=Decimal(new), old_rate=Decimal(old))
+    return _at(calendar, kind, symbol, index)._replace(new_rate=Decimal(new), old_rate=Decimal(old))
 
 
 def _dividends(
@@ -77,7 +80,7 @@ def _dividends(
     pays, phase = rng.random() < _PAYERS, int(_often(_QUARTER, calendar, 1) * rng.random())
     part = Decimal(int(10 + 60 * rng.random()))
     for index in range(phase or _QUARTER, len(calendar.market) if pays else 0, _QUARTER):
-        action = _dated(calendar, DIVIDEND, symbol, index)
+        action = _at(calendar, DIVIDEND, symbol, index)
         shares = split.new_rate / split.old_rate if split is not None and split.at_us <= action.at_us else Decimal(1)
         rate = usd(bars.close(symbol, index - 1)) / shares * part / _TEN_THOUSAND
         yield action._replace(rate=max(rate.quantize(_CENT), _CENT))
@@ -87,7 +90,7 @@ def _renamed(calendar: Calendar, symbol: str, last_us: int, taken: set[str], rng
     """Yield a company's name change, which comes after all its other actions."""
     index = int(_often(_SESSIONS_A_RENAME, calendar, 40) * rng.random())
     if 0 < index < len(calendar.market) and calendar.market[index].pre_us > last_us:
-        yield _dated(calendar, NAME_CHANGE, symbol, index)._replace(new_symbol=_new_name(symbol, taken))
+        yield _at(calendar, NAME_CHANGE, symbol, index)._replace(new_symbol=_new_name(symbol, taken))
 
 
 def _new_name(symbol: str, taken: set[str]) -> str:
@@ -97,36 +100,56 @@ def _new_name(symbol: str, taken: set[str]) -> str:
     return name
 
 
-def _dated(calendar: Calendar, kind: str, symbol: str, index: int) -> Action:
-    place = calendar.first + index
+def _at(calendar: Calendar, kind: str, symbol: str, index: int) -> Action:
+    return dated(calendar, kind, symbol, calendar.market[index].date)
+
+
+def dated(calendar: Calendar, kind: str, symbol: str, day: str) -> Action:
+    """Return an action that takes effect in a session of a calendar, declared and paid some sessions around it."""
+    place = calendar.place(day)
     session = calendar.all[place]
     paid = calendar.all[place + min(_PAID_AFTER, 1 + len(calendar.market) // 5)] if kind == DIVIDEND else session
-    declared = calendar.all[place - _DECLARED_BEFORE]
+    declared = calendar.all[max(0, place - _DECLARED_BEFORE)]
     return Action(kind, symbol, session.date, effect_of(session), declared.open_us, paid.date, record_date=session.date)
 
 
-def read_actions(path: Path, calendar: Calendar, symbols: Sequence[str]) -> list[Action]:
-    """Read the file beside recorded bars; raise MarketError naming the first invalid line."""
+def write_actions(path: Path, actions: Sequence[Action]) -> None:
+    """Write dividends and splits into the state folder, in the form in which `read_actions` reads them."""
+    own = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with os.fdopen(own, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for one in actions:
+            numbers = (one.rate, "", "") if one.kind == DIVIDEND else ("", one.new_rate, one.old_rate)
+            writer.writerow((one.kind, one.symbol, one.ex_date, *numbers, one.payable_date))
+
+
+def read_actions(path: Path, calendar: Calendar, symbols: Sequence[str], *, history: bool = False) -> list[Action]:
+    """Read the file beside recorded bars; raise MarketError naming the first invalid line.
+
+    With `history` it includes what came before the market's first session.
+    """
+    sessions = calendar.all[0 if history else calendar.first : calendar.first + len(calendar.market)]
+    dates = frozenset(session.date for session in sessions)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = set(_COLUMNS) - set(reader.fieldnames or ())
             if missing:
                 raise MarketError(f"{path}: no column {', '.join(sorted(missing))}", _HINT)
-            actions = [_read(row, calendar, f"{path} line {reader.line_num}") for row in reader]
+            actions = [_read(row, calendar, dates, f"{path} line {reader.line_num}") for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MarketError(f"{path} can't be read: {error}", _HINT) from error
     return [action for action in actions if action is not None and action.symbol in set(symbols)]
 
 
-def _read(row: dict[str, str], calendar: Calendar, where: str) -> Action | None:
+def _read(row: dict[str, str], calendar: Calendar, dates: Container[str], where: str) -> Action | None:
     kind, day = row["type"], row["date"]
     if kind not in (DIVIDEND, *SPLITS):
         raise MarketError(f"{where}: type {kind!r}", f"use one of {', '.join((DIVIDEND, *SPLITS))}")
-    index = calendar.index_of.get(day)
-    if index is None:
+    if day not in dates:
         return None
-    action = _dated(calendar, kind, row["symbol"], index)._replace(in_bars=True)
+    action = dated(calendar, kind, row["symbol"], day)._replace(in_bars=True)
     if kind == DIVIDEND:
         return action._replace(rate=_positive(row, "rate", where), payable_date=row["payable_date"] or day)
     return action._replace(new_rate=_positive(row, "new_rate", where), old_rate=_positive(row, "old_rate", where))

@@ -160,6 +160,12 @@ def full_calendar(calendar: Calendar) -> Calendar:
     return Calendar((*before, *own, *after[: settling + 1]), len(before) + calendar.first, len(calendar.market))
 
 
+@lru_cache(maxsize=1)
+def every_session() -> frozenset[str]:
+    """Return the ISO dates of all NYSE sessions that a market can have."""
+    return frozenset(session.date for session in _nyse(FIRST_DAY, LAST_DAY))
+
+
 def _nyse(first: str, last: str) -> tuple[Session, ...]:
     """Return the NYSE sessions between two dates from FIRST_DAY on, inclusive."""
     known = _nyse_until(max(last, _ALWAYS_UNTIL))

@@ -12,8 +12,12 @@ from typing import Any, Literal, get_args
 from tradebot.exchange.market.costs import NO_COSTS, Costs, costs_fields, read_costs, wrong_cost
 from tradebot.exchange.market.fill import MODELS, NEXT_BAR, SPECS, FillSpec, Quotes
 
-Source = Literal["generated", "csv", "parquet"]
+Source = Literal["generated", "csv", "parquet", "daily"]
 Stamp = Literal["start", "end"]
+Prices = Literal["raw", "adjusted"]
+"""How a file of adjusted daily prices is played: as raw ones rebuilt with dividends and splits, or as they are."""
+DayPrices = Literal["open-and-close", "close"]
+"""What the minutes of a day show: its open first and the rest at the end, or, with a day of look-ahead, all at once."""
 DataPlan = Literal["free", "paid"]
 """What the data subscription includes: on the free plan the consolidated feed is 15 minutes late."""
 
@@ -25,7 +29,8 @@ _DEFAULT_SYMBOLS = (
 TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 NEW_EXCHANGE = "make another: tradebot init --state-dir NEW"
 """The fallback of each hint, which always works."""
-_MAX_SESSIONS = 2_000
+_MAX_SESSIONS = 10_000
+_DAILY = ("prices", "day_prices")
 _MAX_SYMBOLS = 10_000
 _MAX_CASH = Decimal(10) ** 12
 _SHARES = ("volume_share", "depth_share", "partial_rate")
@@ -33,6 +38,7 @@ _EXACT = (*_SHARES, "slippage_bps")
 _WIDEST_SPREAD_BPS = 1_000
 _LONGEST_LATENCY_S = 3_600
 FIRST_YEAR, LAST_YEAR = 2000, 2100
+_FIRST_DAILY_YEAR = 1972
 _MADE_BY_HAND = "tradebot writes this file: undo the change, or " + NEW_EXCHANGE
 
 
@@ -49,9 +55,9 @@ class MarketError(ValueError):
 class MarketSpec:
     """Where the bars come from, for which sessions, and how well the flow predicts them.
 
-    `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and `bar_stamp`; without `symbols`
-    they play all symbols of the file. With `corporate_actions` a generated market has dividends and splits. Raises
-    MarketError if a value is invalid.
+    `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and, for minutes, `bar_stamp`;
+    without `symbols` they play all symbols of the file. `prices` and `day_prices` are for daily bars. With
+    `corporate_actions` a generated market has dividends and splits. Raises MarketError if a value is invalid.
     """
 
     start: date
@@ -68,6 +74,8 @@ class MarketSpec:
     costs: Costs = NO_COSTS
     corporate_actions: bool = False
     data_plan: DataPlan = "paid"
+    prices: Prices = "raw"
+    day_prices: DayPrices = "open-and-close"
 
     def __post_init__(self) -> None:
         _check_source(self)
@@ -85,8 +93,11 @@ class MarketSpec:
         accounts and orders follow from these fields.
         """
         exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
-        fields = vars(self) | exact | {"costs": costs_fields(self.costs)}
-        return fields if fields["costs"] else {name: value for name, value in fields.items() if name != "costs"}
+        # Other markets keep the identity that they had before there were markets of daily bars.
+        own = {name: value for name, value in vars(self).items() if self.source == "daily" or name not in _DAILY}
+        costs = costs_fields(self.costs)
+        del own["costs"]
+        return own | exact | ({"costs": costs} if costs else {})
 
     def to_json(self) -> str:
         """Return the canonical text of this spec."""
@@ -164,18 +175,30 @@ def _check_fill(fill: FillSpec) -> None:
 
 def _check_source(spec: MarketSpec) -> None:
     if spec.source not in get_args(Source):
-        raise MarketError(f"unknown market source {spec.source!r}", "use generated, csv or parquet")
+        raise MarketError(f"unknown market source {spec.source!r}", "use generated, csv, parquet or daily")
     if spec.data_plan not in get_args(DataPlan):
         raise MarketError(f"unknown data plan {spec.data_plan!r}", "use free or paid")
     if spec.source == "generated":
         return
     if not spec.path:
         raise MarketError(f"a {spec.source} market needs the path of a file", "pass --bars FILE")
+    if spec.source == "daily":
+        _check_daily(spec)
+        return
     if spec.bar_stamp not in get_args(Stamp):
         raise MarketError(
             f"{spec.path}: it isn't clear whether bars are stamped at their start or end",
             "pass --bar-stamp start or --bar-stamp end; a guess would shift every price by a minute",
         )
+
+
+def _check_daily(spec: MarketSpec) -> None:
+    if spec.bar_stamp is not None:
+        raise MarketError(f"{spec.path} holds daily bars, which have no stamp of a minute", "leave out --bar-stamp")
+    if spec.prices not in get_args(Prices):
+        raise MarketError(f"unknown prices {spec.prices!r}", "use raw or adjusted")
+    if spec.day_prices not in get_args(DayPrices):
+        raise MarketError(f"unknown day prices {spec.day_prices!r}", "use open-and-close or close")
 
 
 def _check_symbols(spec: MarketSpec) -> None:
@@ -204,9 +227,10 @@ def _check_ranges(spec: MarketSpec) -> None:
         raise MarketError(
             f"cash must be above 0 and at most {_MAX_CASH}, not {spec.cash}", "set sandbox.cash_usd, such as 100000"
         )
-    if not FIRST_YEAR <= spec.start.year <= LAST_YEAR:
+    first_year = _FIRST_DAILY_YEAR if spec.source == "daily" else FIRST_YEAR
+    if not first_year <= spec.start.year <= LAST_YEAR:
         raise MarketError(
-            f"start must be from {FIRST_YEAR} to {LAST_YEAR}, not {spec.start}",
+            f"start must be from {first_year} to {LAST_YEAR}, not {spec.start}",
             "pass --start with the date of the first session, such as --start 2025-03-03",
         )
 

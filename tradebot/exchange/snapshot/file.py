@@ -17,7 +17,7 @@ import msgpack
 
 from tradebot.exchange.log import Prefix
 from tradebot.exchange.private_files import read_own, write_atomically
-from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, MARKET_FILE, SNAPSHOT_FILE
+from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, MARKET_FILE, SNAPSHOT_FILE
 
 _PROGRAM = Path(__file__).resolve().parents[1]
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -56,7 +56,7 @@ def identity_of(state_dir: Path) -> bytes:
     Bars may be too many to read again, so their file counts as unchanged if its size and modification time are.
     """
     digest = hashlib.sha256(_program() + (state_dir / MARKET_FILE).read_bytes())
-    for path in (state_dir / BARS_FILE, state_dir / ACTIONS_FILE):
+    for path in (state_dir / BARS_FILE, state_dir / DAYS_FILE, state_dir / ACTIONS_FILE):
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
             digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())

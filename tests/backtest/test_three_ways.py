@@ -1,0 +1,76 @@
+"""A backtest of a day is the bot on that day: `demo` and `serve`, over HTTP, do the same to the cent."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.backtest.drawn import Whims
+from tests.backtest.three_ways import Day, Way
+
+SOAK = hypothesis.settings().max_examples > 1000
+CONFIGURATION = """
+universe: [AAPL, MSFT]
+limits: {{cooldown_s: 60}}
+exits:
+  stop_loss_fraction: {stop}
+  trailing_arm_fraction: {trail}
+  trailing_stop_fraction: {trail}
+  protection: {protection}
+sandbox: {{fill: {{model: {model}}}}}
+timetable:
+  fetch-flow: every 10m from open+2m until open+50m
+  score: every 30m from open+2m until open+50m
+  evaluate-exits: {looks}
+  trade-once: {entries}
+  reconcile: every 30m from open+1m until open+60m
+"""
+MODELS = ("next-bar", "paper")
+PROTECTIONS = ("venue", "bot", "both")
+LOOKS = ("every 4m from open+1m until open+60m", "every 7m from open+3m until open+60m", "every 15m from open+1m")
+ENTRIES = ("every 8m from open+2m until open+50m", "every 15m from open+6m until open+45m", "at open+20m, at open+40m")
+CLOCKS = ("", "", "every 15m", "first session of week at open+20m")
+DAYS = range(20 if SOAK else 1)
+
+
+def drawn(number: int, model: str | None = None) -> Day:
+    """Return the day with a number; one of a fill model has each way to protect a position in turn."""
+    chance = random.Random(number)  # noqa: S311
+    traders = Whims(chance.randrange(1000), 0.6, chance.choice(CLOCKS), chance.random() < 0.4)
+    configuration = CONFIGURATION.format(
+        stop=chance.choice(("0.003", "0.01")),
+        trail=chance.choice(("0.002", "0.004")),
+        protection=chance.choice(PROTECTIONS),
+        model=model or chance.choice(MODELS),
+        looks=chance.choice(LOOKS),
+        entries=chance.choice(ENTRIES),
+    )
+    market = ("--sessions", "1", "--start", "2025-03-03", "--seed", str(chance.randrange(50)))
+    return Day(configuration, market, [traders])
+
+
+def without_decisions(way: Way) -> Way:
+    """Return what is the same although passes were left out that would have changed nothing."""
+    return replace(way, decisions=None)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_backtest_a_demo_and_serve_do_the_same_on_the_same_day(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = drawn(5, model)
+    served = day.by_serve(tmp_path / "serve", capsys)
+    assert served.fills, "nothing was traded"
+    assert day.by_backtest(tmp_path / "serve") == served
+    assert day.by_demo(tmp_path / "demo", capsys) == served
+
+
+@pytest.mark.parametrize("number", DAYS)
+def test_a_drawn_day_ends_as_its_demo(number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day = drawn(number)
+    demo = day.by_demo(tmp_path / "demo", capsys)
+    assert day.by_backtest(tmp_path / "demo") == demo
+    quick = day.by_backtest(tmp_path / "demo", every_pass=False)
+    assert without_decisions(quick) == without_decisions(demo)

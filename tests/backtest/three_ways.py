@@ -1,0 +1,139 @@
+"""The same day three ways: a backtest, `demo` and `serve`, the last two over HTTP; and what each leaves to compare."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import PropertyMock, patch
+
+import pytest
+
+from tests.bot import log, typed
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.state.state_folder import open_state
+from tradebot.app.backtest.assembly import Stores, assemble
+from tradebot.app.loading import Options, load_for
+from tradebot.app.wiring import App
+from tradebot.backtest.driver import Driver, Terms
+from tradebot.exchange import process
+from tradebot.exchange.events import Event
+from tradebot.exchange.state import read_market
+from tradebot.exchange.times import rfc3339
+from tradebot.model.record import Job
+from tradebot.ports.stores import Ledger
+from tradebot.ports.strategy import Strategy
+
+FAST = "1000000"
+JUDGED = (Job.EVALUATE_EXITS, Job.TRADE_ONCE)
+TOLD = (
+    "event",
+    "at",
+    "order_id",
+    "client_order_id",
+    "status",
+    "filled_qty",
+    "fill_qty",
+    "price",
+    "cash",
+    "activity_id",
+)
+
+
+@dataclass(frozen=True)
+class Way:
+    """What one way of playing a day leaves: the judge's log, the books, every decision, and the account's equity."""
+
+    log: object
+    intents: object
+    orders: object
+    fills: object
+    state: object
+    peak: object
+    decisions: object
+    ends: object
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day to play: a configuration, the options of `init` and `demo` that say which market, and who trades."""
+
+    configuration: str
+    market: Sequence[str]
+    strategies: Sequence[Strategy]
+
+    @contextmanager
+    def _in_force(self, folder: Path) -> Iterator[None]:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "day.yaml"
+        file.write_text(self.configuration)
+        ours = {"strategies": self.strategies, "needed_facts": {}}
+        with (
+            patch.dict(os.environ, TRADEBOT_CONFIG=str(file)),
+            patch.multiple(App, **{name: PropertyMock(return_value=value) for name, value in ours.items()}),
+        ):
+            yield
+
+    def by_demo(self, folder: Path, capture: pytest.CaptureFixture[str]) -> Way:
+        """Play it with `demo`."""
+        place = ("--state-dir", str(folder / "state"))
+        with self._in_force(folder):
+            said = typed(capture, "demo", *self.market, *place)
+            assert said.code == 0, said.err
+            return _left(folder / "state")
+
+    def by_serve(self, folder: Path, capture: pytest.CaptureFixture[str]) -> Way:
+        """Play it with `serve` on an exchange of the same market."""
+        place = ("--state-dir", str(folder / "state"))
+        with self._in_force(folder):
+            for verb in (("init", *self.market), ("serve", "--speed", FAST), ("reconcile",)):
+                said = typed(capture, *verb, *place)
+                assert said.code == 0, said.err + said.out
+            return _left(folder / "state")
+
+    def by_backtest(self, folder: Path, *, every_pass: bool = True) -> Way:
+        """Play it in this process, on the market and under the settings of a folder that `demo` or `serve` has left."""
+        state, lines = folder / "state", list[Event]()
+        with self._in_force(folder):
+            settings = load_for(open_state(state), Options(str(state)), os.environ).settings
+        facts, spec = MemoryFacts(), read_market(state / "exchange").spec
+        stores = Stores(MemoryLedger, facts, MemoryEvents(), MemorySendLock())
+        made = assemble(settings, spec, self.strategies, stores, log=lines.append)
+        driver = Driver(made.world, made.advance, made.ahead, Terms(settings.timetable, every_pass=every_pass))
+        driver.begin()
+        ends = list(driver.play(made.sessions))
+        driver.end()
+        told = [{"event": line.name, "at": rfc3339(line.at_us), **line.fields} for line in lines]
+        return _way(told, made.ledger, facts, ends)
+
+
+def _left(state: Path) -> Way:
+    """Return what a bot has left in its folder, and stop its exchange."""
+    facts = SqliteFacts(state, MemoryEvents(), datetime.now(UTC))
+    with closing(facts), closing(SqliteLedger.open(state, read_only=True)) as ledger:
+        try:
+            told = log(process.ensure(state / "exchange").url)
+            return _way(told, ledger, facts, facts.session_ends(date.min, date.max))
+        finally:
+            process.stop(state / "exchange")
+
+
+def _way(told: Sequence[Mapping[str, Any]], ledger: Ledger, facts: MemoryFacts | SqliteFacts, ends: object) -> Way:
+    passes = (cycle for job in JUDGED for cycle in facts.cycles(job=job))
+    return Way(
+        log=[tuple(line.get(name) for name in TOLD) for line in told if "order_id" in line or "activity_id" in line],
+        intents=ledger.intents(),
+        orders=ledger.orders(),
+        fills=ledger.fills(),
+        state=ledger.trading_state().state,
+        peak=ledger.equity_peak(),
+        decisions={cycle.id: (cycle.at, cycle.candidates, cycle.equity, cycle.marks) for cycle in passes},
+        ends=ends,
+    )

@@ -1,0 +1,254 @@
+"""Read daily bars from CSV or Parquet, and check every row.
+
+A bad row is skipped and counted by reason. The columns are date,symbol,open,high,low,close,volume and, if prices are
+adjusted, dividends, stock_splits and capital_gains (paid out like dividends).
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tradebot.exchange.market.minute_rows import BadRowError
+from tradebot.exchange.market.recorded import Skipped
+from tradebot.exchange.market.sessions import every_session
+from tradebot.exchange.market.spec import TICKER, MarketError
+from tradebot.exchange.market.unadjusting import Event
+
+COLUMNS = ("date", "symbol", "open", "high", "low", "close", "volume")
+PAID = ("dividends", "capital_gains")
+SPLITS = "stock_splits"
+_PRICES = COLUMNS[2:6]
+_HIGHEST_PRICE, _LOWEST_PRICE = 1e7, 1e-4
+_MOST_SHARES = 1e12
+_LARGEST_RATIO = 1_000.0
+_LONGEST_HEADER = 200
+_EXPECTED = f"daily bars have the columns {','.join(COLUMNS)}"
+_COMPLETE = f"fetch it again; {_EXPECTED}"
+_DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
+
+
+class Rows(NamedTuple):
+    """One symbol's good rows as they are in the file, and its dividends and splits, oldest first."""
+
+    dates: list[str]
+    open: array[float]
+    high: array[float]
+    low: array[float]
+    close: array[float]
+    volume: array[float]
+    events: list[Event]
+
+
+class Daily(NamedTuple):
+    """A file's rows by symbol, and what was skipped.
+
+    `tells_actions` is True if the file has a column of dividends or splits.
+    """
+
+    rows: dict[str, Rows]
+    skipped: Skipped
+    tells_actions: bool
+
+
+def is_parquet(path: Path) -> bool:
+    """Return True if a file's name is that of a Parquet file."""
+    return path.suffix in (".parquet", ".pq")
+
+
+def is_daily(path: Path) -> bool:
+    """Return True if a file's columns are those of daily bars; False too if it can't be read."""
+    try:
+        names = _parquet_names(path) if is_parquet(path) else _csv_names(path)
+    except (MarketError, OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return "date" in names and "ts" not in names
+
+
+def read_daily(path: Path, requested: frozenset[str] = frozenset()) -> Daily:
+    """Read a file of daily bars, or only the requested symbols of it; raise MarketError if it can't be read."""
+    frame = _frame(path)
+    skipped = Skipped("parquet" if is_parquet(path) else "csv")
+    told = [name for name in (*PAID, SPLITS) if name in frame.columns]
+    for name in (*_PRICES, "volume"):
+        frame[name] = _numbers(frame[name])
+    for name in told:
+        frame[name] = _amounts(frame[name])
+    good = _sorted_out(frame, told, requested, skipped)
+    return Daily(dict(_by_symbol(frame[good], told)), skipped, bool(told))
+
+
+def _frame(path: Path) -> Any:
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise MarketError(f"{path}: no such file", "check the path of --bars") from error
+    except OSError as error:
+        hint = "name a file, CSV or Parquet, that you may read"
+        raise MarketError(f"{path} can't be read: {error.strerror}", hint) from error
+    frame = _parquet_frame(path) if is_parquet(path) else _csv_frame(path)
+    for name in ("date", "symbol"):
+        frame[name] = frame[name].astype("category")
+    return frame
+
+
+def _checked(path: Path, names: list[str]) -> list[str]:
+    """Return the columns to read; raise MarketError if one is missing."""
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        found = ", ".join(names)[:_LONGEST_HEADER]
+        raise MarketError(f"{path}: no column {', '.join(missing)} (found {found})", _EXPECTED)
+    return [name for name in names if name in (*COLUMNS, *PAID, SPLITS)]
+
+
+def _csv_names(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return [name.strip().lower() for name in next(csv.reader(file, strict=True), [])]
+
+
+def _csv_frame(path: Path) -> Any:
+    import pandas as pd
+
+    try:
+        names = _csv_names(path)
+        wanted = _checked(path, names)
+        frame = pd.read_csv(
+            path,
+            names=names,
+            header=0,
+            usecols=wanted,
+            dtype={"date": "category", "symbol": "category"},
+            keep_default_na=False,
+            skip_blank_lines=False,
+            low_memory=False,
+            float_precision="round_trip",
+            encoding="utf-8-sig",
+        )
+    except (UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
+        hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
+        raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
+    frame.index += 2
+    if len(frame) and frame.iloc[-1].isna().any():
+        raise MarketError(f"{path}: truncated in line {frame.index[-1]}", "fetch the file again")
+    return frame[frame["symbol"].notna() & (frame["symbol"] != "")]
+
+
+def _duckdb(path: Path) -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MarketError(f"{path}: reading Parquet needs the data extra", "pip install 'tradebot[data]'") from error
+    return duckdb
+
+
+def _parquet_names(path: Path) -> list[str]:
+    duckdb = _duckdb(path)
+    try:
+        with duckdb.connect() as connection:
+            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    except duckdb.Error as error:
+        raise MarketError(f"{path}: not a complete Parquet file: {str(error).splitlines()[0]}", _COMPLETE) from error
+    return [str(name) for name, *_ in described]
+
+
+def _parquet_frame(path: Path) -> Any:
+    duckdb, wanted = _duckdb(path), _checked(path, _parquet_names(path))
+    columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in wanted)
+    try:
+        with duckdb.connect() as connection:
+            # The names are those of our own list.
+            frame = connection.execute(f"SELECT {columns} FROM read_parquet(?)", [str(path)]).df()  # noqa: S608
+    except duckdb.Error as error:
+        raise MarketError(f"{path}: not a complete Parquet file: {str(error).splitlines()[0]}", _COMPLETE) from error
+    frame.index += 1
+    return frame
+
+
+def _numbers(column: Any) -> Any:
+    """Return a column as floats; what is no number becomes NaN."""
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce").astype("float64")
+
+
+def _amounts(column: Any) -> Any:
+    """Return a column of dividends or splits as floats: nothing is 0, and what is no number becomes infinite."""
+    numbers = _numbers(column)
+    empty = column.isna() | (column.astype(str).str.strip() == "") if column.dtype == object else column.isna()
+    return numbers.mask(numbers.isna(), float("inf")).mask(empty, 0.0)
+
+
+def _sorted_out(frame: Any, told: list[str], requested: frozenset[str], skipped: Skipped) -> Any:
+    """Return which rows are good, and count the others by the first thing that is wrong with them."""
+    good = frame["symbol"].notna() | True
+    for reason, bad in _checks(frame, told, requested):
+        failing = good & bad
+        count = int(failing.sum())
+        if count:
+            skipped.counts[reason] += count
+            skipped.first.setdefault(reason, int(failing.idxmax()))
+            good &= ~failing
+    twice = frame.loc[good, ["symbol", "date"]].duplicated()
+    repeated = twice[twice].index
+    for number in repeated[:1]:
+        skipped.add(BadRowError("duplicate"), int(number))
+        skipped.counts["duplicate"] = len(repeated)
+    good.loc[repeated] = False
+    return good
+
+
+def _checks(frame: Any, told: list[str], requested: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """Yield each reason to skip a row, and the rows that it holds for."""
+    sessions, symbols, dates = every_session(), frame["symbol"], frame["date"].astype("object")
+    yield "bad symbol", ~symbols.isin([s for s in symbols.cat.categories if TICKER.fullmatch(str(s))])
+    if requested:
+        yield "symbol not requested", ~symbols.isin(requested)
+    yield "unparsable date", ~dates.isin([text for text in frame["date"].cat.categories if _is_date(text)])
+    yield "not a session", ~dates.isin(sessions)
+    prices = frame[list(_PRICES)]
+    yield "not a number", prices.isna().any(axis=1) | frame["volume"].isna()
+    yield "negative price", (prices < 0).any(axis=1)
+    yield "price zero or out of range", ((prices < _LOWEST_PRICE) | (prices > _HIGHEST_PRICE)).any(axis=1)
+    yield "high below low", frame["high"] < frame["low"]
+    ends = frame[["open", "close"]]
+    outside = ends.lt(frame["low"], axis=0) | ends.gt(frame["high"], axis=0)
+    yield "open or close outside low and high", outside.any(axis=1)
+    yield "negative volume", frame["volume"] < 0
+    yield "volume out of range", frame["volume"] > _MOST_SHARES
+    for name in told:
+        limit = _LARGEST_RATIO if name == SPLITS else _HIGHEST_PRICE
+        yield f"bad {name}", (frame[name] < 0) | (frame[name] > limit)
+
+
+def _is_date(text: object) -> bool:
+    try:
+        return date.fromisoformat(str(text)).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _by_symbol(frame: Any, told: list[str]) -> Iterator[tuple[str, Rows]]:
+    ordered = frame.assign(date=frame["date"].astype("object")).sort_values(["symbol", "date"], kind="stable")
+    for symbol, rows in ordered.groupby("symbol", observed=True, sort=True):
+        columns = {name: _array(rows[name]) for name in (*_PRICES, "volume")}
+        yield str(symbol), Rows(dates=rows["date"].tolist(), events=list(_events(rows, told)), **columns)
+
+
+def _array(column: Any) -> array[float]:
+    numbers = array("d")
+    numbers.frombytes(column.to_numpy().tobytes())
+    return numbers
+
+
+def _events(rows: Any, told: list[str]) -> Iterator[Event]:
+    """Yield a symbol's dividends and splits."""
+    if not told:
+        return
+    actions = rows[told]
+    busy = (actions != 0).any(axis=1)
+    for day, row in zip(rows["date"][busy], actions[busy].to_dict("records"), strict=True):
+        yield Event(day, sum(row.get(name, 0.0) for name in PAID), row.get(SPLITS) or 1.0)
