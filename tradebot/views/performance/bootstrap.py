@@ -193,7 +193,8 @@ class _Sums:
         peaks = np.maximum.accumulate(rows, axis=1)
         np.maximum(peaks, 0.0, out=peaks)
         rows -= peaks
-        return np.expm1(np.minimum(rows.min(axis=1), 0.0))
+        deepest: Numbers = np.expm1(np.minimum(rows.min(axis=1), 0.0))
+        return deepest
 
 
 def _running(values: "Numbers") -> "Numbers":
