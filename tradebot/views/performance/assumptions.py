@@ -56,7 +56,8 @@ def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure 
             f"{benchmark.symbol} is held from the first session on, with dividends, without costs and taxes. At equal "
             "leverage it "
             + (
-                f"is {exposed.gross:.0%} of equity each session, the account's average exposure, and the rest is cash."
+                f"is {exposed.gross:.0%} of equity each session, the account's average exposure, and the rest is "
+                f"{'borrowed' if exposed.gross > 1 else 'cash'}."
                 if exposed
                 else "isn't shown, because the account's average exposure isn't known."
             )

@@ -43,7 +43,8 @@ def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
     count = sum(fall.depth <= -A_FALL for fall in statistics.falls(index))
     if not count:
         return f"{benchmark} never fell by {A_FALL:.0%} in them, so nothing here shows what happens if it does. "
-    return f"{benchmark} fell by {A_FALL:.0%} or more {'once' if count == 1 else f'{count} times'} in them. "
+    often = {1: "once", 2: "twice"}.get(count, f"{count} times")
+    return f"{benchmark} fell by {A_FALL:.0%} or more {often} in them. "
 
 
 def _without_best(returns: Sequence[float]) -> str:

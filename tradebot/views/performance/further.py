@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tradebot.model.evidence import Evidence
-from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import traded_usd
 from tradebot.views.performance.by_year import rolling_figures, year_figures
 from tradebot.views.performance.cautions import cautions
@@ -14,7 +13,7 @@ from tradebot.views.performance.deflated import selected
 from tradebot.views.performance.history import History
 from tradebot.views.performance.measured import Measured
 from tradebot.views.performance.report import CurvePoint, Further, TradeRow
-from tradebot.views.performance.return_figures import A_QUARTER, Returns
+from tradebot.views.performance.return_figures import Returns
 from tradebot.views.performance.sensitivity import played_as, sensitivity
 
 
@@ -38,18 +37,13 @@ def further(history: History, evidence: Evidence, measured: Measured, terms: Fur
         costs=costs_of(kinds, way, traded_usd(history.fills, way)),
         chance=chance(way, rows, _names(terms.benchmark, measured)),
         selected=selected(terms.returns, evidence.trials),
-        sensitivity=sensitivity(played_as(way, _closed(terms.trades), _sharpe(terms.returns)), evidence.variants),
+        sensitivity=sensitivity(played_as(way, _closed(terms.trades)), evidence.variants),
         cautions=tuple(cautions(way.returns, terms.curve, terms.trades, terms.benchmark)),
     )
 
 
 def _closed(trades: Sequence[TradeRow]) -> int:
     return sum(1 for trade in trades if trade.closed_at)
-
-
-def _sharpe(of: Returns) -> float | None:
-    found = statistics.sharpe(of.excess, of.per_year) if len(of.values) >= A_QUARTER else None
-    return found.value if found else None
 
 
 def _names(benchmark: str | None, measured: Measured) -> tuple[str, str]:

@@ -33,7 +33,7 @@ def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
         Block.CHANCE: tuple(_of_chance(of.selected)),
         Block.SENSITIVITY: (
             "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
-            "does: nobody knows the best one before. Sharpe ratios of variants are over cash that earns nothing.",
+            "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
         ),
     }
     return {block: texts for block, texts in every.items() if there[block]}
@@ -42,8 +42,8 @@ def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
 def _of_chance(of: Selected | None) -> Iterator[str]:
     yield (
         "Intervals are from resampled session returns, in blocks that begin anywhere and have random lengths "
-        "(stationary bootstrap; Politis and Romano, 1994). They hold if the future is drawn from the same sessions; what "
-        "never happened in them is in no interval."
+        "(stationary bootstrap; Politis and Romano, 1994). They hold if the future is drawn from the same sessions; "
+        "what never happened in them is in no interval."
     )
     if of is None:
         return

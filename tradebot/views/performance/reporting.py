@@ -19,7 +19,6 @@ from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.further import FurtherTerms, further
 from tradebot.views.performance.further_assumptions import further_assumptions
 from tradebot.views.performance.history import History
-from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.measured import measure
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.report import AccountReport, Block, RefusalsWorth
@@ -104,7 +103,7 @@ def account_report(of: Material) -> AccountReport:
         trades=trades,
         cuts=cuts_of(known, choice),
         refusals=of.refusals,
-        unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades)), *of.unknown),
+        unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades, more.rolling)), *of.unknown),
         assumptions={
             Block.EARNED: (PROFIT, *what_differs(known, choice)),
             **assumptions(way, of.benchmark, rates, measured.exposed),

@@ -18,10 +18,19 @@ AS_PLAYED = "as played"
 def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: int) -> Variant:
     """Return the result of a backtest from its equity in USD: before the first session, then after each.
 
-    Nothing may be moved in or out meanwhile. Cash counts as earning nothing in the Sharpe ratio.
+    Nothing may be moved in or out meanwhile. The Sharpe ratio is over cash that earns nothing.
     """
     returns = [after / before - 1 for before, after in pairwise(equities)]
-    ratio = statistics.sharpe(returns, SESSIONS_PER_YEAR) if len(returns) >= A_QUARTER else None
+    return _variant(kind, name, returns, SESSIONS_PER_YEAR, trades)
+
+
+def played_as(path: Path, trades: int) -> Variant:
+    """Return the result of an account as it was played, to set its variants beside it."""
+    return _variant(VariantKind.OTHER, AS_PLAYED, path.returns, path.per_year, trades)
+
+
+def _variant(kind: VariantKind, name: str, returns: Sequence[float], per_year: float, trades: int) -> Variant:
+    ratio = statistics.sharpe(returns, per_year) if len(returns) >= A_QUARTER else None
     return Variant(
         kind=kind,
         name=name,
@@ -29,23 +38,8 @@ def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: 
         trades=trades,
         total_return=statistics.total_return(returns),
         max_drawdown=statistics.max_drawdown(returns),
-        cagr=statistics.cagr(returns, len(returns) / SESSIONS_PER_YEAR) if len(returns) >= A_YEAR else None,
+        cagr=statistics.cagr(returns, len(returns) / per_year) if len(returns) >= A_YEAR else None,
         sharpe=ratio.value if ratio else None,
-    )
-
-
-def played_as(path: Path, trades: int, sharpe: float | None) -> Variant:
-    """Return the result of an account as it was played, to set its variants beside it."""
-    returns = path.returns
-    return Variant(
-        kind=VariantKind.OTHER,
-        name=AS_PLAYED,
-        sessions=len(returns),
-        trades=trades,
-        total_return=statistics.total_return(returns),
-        max_drawdown=statistics.max_drawdown(returns),
-        cagr=statistics.cagr(returns, path.years) if len(returns) >= A_YEAR else None,
-        sharpe=sharpe,
     )
 
 
