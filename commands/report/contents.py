@@ -85,8 +85,8 @@ def band_words(of: "Sensitivity") -> str:
     if band is None:
         known = sum(each.cagr is not None for each in of.rebalance_days)
         return (
-            f"There are {counted(known, 'rebalance day')} with a year of sessions or more; it takes {of.needed_days} to "
-            "say how far CAGR spreads over them."
+            f"There are {counted(known, 'rebalance day')} with a year of sessions or more; it takes {of.needed_days} "
+            "to say how far CAGR spreads over them."
         )
     quartiles = f"{percent(band.first_quartile, 1)} and {percent(band.third_quartile, 1)}"
     sentence = (

@@ -1,4 +1,4 @@
-"""What a backtest leaves beside its books: how often its strategy was tried, other ways to play it, and rates by date."""
+"""What a backtest leaves beside its books: trials of its strategy, other ways to play it, rates by date."""
 
 from dataclasses import dataclass
 from datetime import date

@@ -74,7 +74,7 @@ def _compound(returns: "pd.Series[float]") -> float | None:
 
 
 def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ...]:
-    """Return figures of all spans of 252 returns; none at all for less than a year, so that short reports stay short."""
+    """Return figures of all spans of 252 returns; none at all below a year, so that short reports stay short."""
     count = len(path.returns)
     if rows is None or count < A_YEAR:
         return ()

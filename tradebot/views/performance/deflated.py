@@ -23,8 +23,8 @@ _NORMAL = NormalDist()
 def best_by_chance(trials: int, deviation: float) -> float:
     """Return the highest Sharpe ratio to expect of so many independent trials whose true ratios are all zero.
 
-    `deviation` is the standard deviation of the trials' ratios, in whose unit the result is: σ ((1 - γ) Z(1 - 1 / N) +
-    γ Z(1 - 1 / (N e))), with the quantiles Z of the normal distribution. Of one trial it is zero.
+    `deviation` is the standard deviation of the trials' ratios, in whose unit the result is: it times (1 - g) Z(1 -
+    1 / N) + g Z(1 - 1 / (N e)), with the quantiles Z of the normal distribution and g = `EULER`. Of one trial it is 0.
     """
     if trials < 2:
         return 0.0

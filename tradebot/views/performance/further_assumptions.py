@@ -27,8 +27,8 @@ def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
         ),
         Block.COSTS: (
             "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
-            "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask when "
-            "the order arrived, a gain negative.",
+            "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
+            "when the order arrived, a gain negative.",
         ),
         Block.CHANCE: tuple(_of_chance(of.selected)),
         Block.SENSITIVITY: (
