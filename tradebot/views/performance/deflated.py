@@ -9,6 +9,7 @@ from math import e, sqrt
 from statistics import NormalDist, stdev
 
 from tradebot.model.evidence import Trials
+from tradebot.text import counted
 from tradebot.views.performance.report import Figure, Selected, Unit
 from tradebot.views.performance.return_figures import A_QUARTER, NO_SPREAD, RETURNS, Returns
 from tradebot.views.performance.statistics import Shape, probabilistic_sharpe, shape, sharpe_error
@@ -50,7 +51,7 @@ def selected(of: Returns, trials: Trials | None) -> Selected | None:
     if moments is not None and deviation is not None:
         by_chance = best_by_chance(trials.count, deviation) * sqrt(of.per_year)
         deflated = deflated_sharpe(moments, trials.count, deviation)
-    note = NO_SPREAD if count >= A_QUARTER and deflated is None else ""
+    note = NO_SPREAD if count >= A_QUARTER and deflated is None else f"the best of {counted(trials.count, 'trial')}"
 
     def figure(name: str, label: str, unit: Unit, value: float | None) -> Figure:
         return Figure(name, label, unit, value, count, A_QUARTER, RETURNS, note=note)
