@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from tradebot.text import counted
+from tradebot.text import counted, noun
 from tradebot.views.performance.deflated import KNOWN
 from tradebot.views.performance.report import Block, Further, Selected
 
@@ -47,13 +47,11 @@ def _of_chance(of: Selected | None) -> Iterator[str]:
     )
     if of is None:
         return
-    spread = (
-        "their Sharpe ratios spread as they did"
-        if of.known >= KNOWN
-        else f"their Sharpe ratios spread as by chance, because only {of.known} of them are known"
-        if of.known
-        else "their Sharpe ratios spread as by chance, because none of them is known"
+    known = (
+        noun(of.known, f"only {of.known} of them is", f"only {of.known} of them are") if of.known else "none of them is"
     )
+    by_chance = f"as by chance, because {known} known"
+    spread = f"their Sharpe ratios spread {'as they did' if of.known >= KNOWN else by_chance}"
     yield (
         f"The deflated ratio takes this as the best of {counted(of.trials, 'trial')} that are independent, and assumes "
         f"that {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
