@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from commands.report.numbers import percent
 from commands.shared.plain import clean
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from tradebot.views.performance.report import AccountReport, Block, Figure, Report, TradeRow
+    from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow
+    from tradebot.views.performance.report_rows import Sensitivity, VariantRow
 
 T = TypeVar("T")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -72,6 +75,61 @@ def assumed(accounts: "Sequence[AccountReport]", block: "Block") -> list[str]:
         for text in chain(*every)
     }
     return [text if len(names) == len(accounts) else f"{names[0]}: {text}" for text, names in owners.items()]
+
+
+def band_words(of: "Sensitivity") -> str:
+    """Return in a sentence how far CAGR spreads over the days of rebalancing; empty if no other day was played."""
+    days, band = len(of.rebalance_days), of.band
+    if not days:
+        return ""
+    if band is None:
+        known = sum(each.cagr is not None for each in of.rebalance_days)
+        return (
+            f"There are {counted(known, 'rebalance day')} with a year of sessions or more; it takes {of.needed_days} "
+            "to say how far CAGR spreads over them."
+        )
+    quartiles = f"{percent(band.first_quartile, 1)} and {percent(band.third_quartile, 1)}"
+    sentence = (
+        f"Over {band.days} possible rebalance days, CAGR is from {percent(band.lowest, 1)} to "
+        f"{percent(band.highest, 1)}, with the median at {percent(band.median, 1)}, and half of them are between "
+        f"{quartiles}."
+    )
+    if band.below_played is None:
+        return sentence
+    return f"{sentence} The day that was played did better than {band.below_played or 'none'} of them."
+
+
+def costs_words(of: "Costs") -> str:
+    """Return in a sentence what all costs took per year; empty for less than a year."""
+    before, after, drag = of.before.value, of.after.value, of.total.drag
+    if before is None or after is None or drag is None:
+        return ""
+    return f"CAGR was {percent(before)} before these costs and {percent(after)} after them."
+
+
+def chance_figures(account: "AccountReport") -> "list[Figure]":
+    """Return the figures about how much may be chance: resampled ones, then those of selection."""
+    chance, selected = account.further.chance, account.further.selected
+    return [
+        *(chance.figures if chance else ()),
+        *((selected.best_by_chance, selected.deflated) if selected else ()),
+    ]
+
+
+def chance_words(account: "AccountReport") -> str:
+    """Return in a sentence how the intervals of chance were made; empty if there are none."""
+    of = account.further.chance
+    if of is None:
+        return ""
+    return (
+        f"{of.level:.0%} intervals from {of.resamples:,} resamples in blocks of {of.mean_block} sessions on average, "
+        f"seed {of.seed}."
+    )
+
+
+def variants_of(of: "Sensitivity") -> "list[VariantRow]":
+    """Return the backtest as it was played, and then its variants without the rebalance days."""
+    return [of.played, *of.rows]
 
 
 def ranked(account: "AccountReport") -> "list[TradeRow]":

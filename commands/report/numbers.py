@@ -37,7 +37,12 @@ def number(value: float, unit: "Unit", name: str = "") -> str:
     return f"{signed(100 * value, 3 if name == 'mean_return' else 2)}%"
 
 
-UNSIGNED = frozenset({"volatility", "psr", "win_rate", "exposure", "max_drawdown"})
+UNSIGNED = frozenset(
+    {
+        *("volatility", "psr", "win_rate", "exposure", "max_drawdown", "deflated_sharpe"),
+        *("rolling_losing", "rolling_behind"),
+    }
+)
 """Figures that only have one sign, so that a plus would say nothing."""
 
 

@@ -11,15 +11,21 @@ from commands.report.contents import (
     MONTHS,
     PARTS,
     assumed,
+    band_words,
     beside,
+    chance_figures,
+    chance_words,
+    costs_words,
     is_recorded,
     leveled,
     outer,
     part,
     parts,
     ranked,
+    variants_of,
     yet,
 )
+from commands.report.further_screen import drag_of
 from commands.report.page_curve import curve
 from commands.report.page_words import belief, headline, lede
 from commands.shared.drawing import signed
@@ -99,6 +105,13 @@ def _filters() -> Mapping[str, Any]:
         "lede": lede,
         "belief": belief,
         "leveled": leveled,
+        "labeled": lambda figures: [(each.label, (each,)) for each in figures],
+        "chance_figures": chance_figures,
+        "chance_words": chance_words,
+        "costs_words": costs_words,
+        "variants": variants_of,
+        "band_words": band_words,
+        "drag": lambda cost: typeset(drag_of(cost)),
         "parts": lambda account: parts(account, ("realized", "open", "fees")),
         "closed": ranked,
         "outer_rows": lambda rows: outer(rows, OUTER_ROWS),

@@ -44,7 +44,9 @@ def _others(account: "AccountReport") -> Iterator[str]:
     if total.benchmark.value is not None:
         yield f"{account.benchmark} returned {value_of(total.benchmark)}"
     if total.benchmark_leveled.value is not None and (name := leveled(account)):
-        yield f"{name} with the rest in cash {value_of(total.benchmark_leveled)}"
+        exposure = next(each.value for each in account.activity if each.name == "exposure")
+        rest = "borrowed" if exposure is not None and exposure > 1 else "in cash"
+        yield f"{name} with the rest {rest} {value_of(total.benchmark_leveled)}"
     if total.cash.value:
         yield f"cash {value_of(total.cash)}"
 

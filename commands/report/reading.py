@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
+    from tradebot.model.evidence import Evidence
     from tradebot.model.series import Series
     from tradebot.ports.world import Progress
     from tradebot.views.performance.curve import Benchmark
@@ -42,6 +43,7 @@ def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tup
     history = read_history(app)
     sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
     refusals, why_not = _refusals(app, history, choice, progress)
+    evidence, unreadable = _evidence(app)
     material = Material(
         label=label,
         history=history,
@@ -52,9 +54,21 @@ def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tup
         days=choice.days,
         strategy=choice.strategy,
         symbol=choice.symbol,
-        unknown=tuple(filter(None, (problem, why_not))),
+        unknown=tuple(filter(None, (problem, why_not, unreadable))),
+        evidence=evidence,
     )
     return account_report(material), history.at
+
+
+def _evidence(app: "App") -> "tuple[Evidence, str]":
+    """Return what a backtest left beside its books, and why that can't be read."""
+    from tradebot.adapters.state.evidence import read_evidence
+    from tradebot.model.evidence import NO_EVIDENCE
+
+    try:
+        return read_evidence(app.folder.path), ""
+    except TradebotError as error:
+        return NO_EVIDENCE, f"Trials, variants and rates aren't shown: {_problem(app, error)}"
 
 
 def _sessions(app: "App", history: "History") -> "Sequence[Session]":

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from commands.report.contents import (
     MONTHS,
     PARTS,
-    assumed,
     beside,
     figures_of,
     is_recorded,
@@ -17,9 +16,17 @@ from commands.report.contents import (
     ranked,
     yet,
 )
-from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
+from commands.report.further_screen import (
+    render_assumptions,
+    render_chance,
+    render_costs,
+    render_rolling,
+    render_sensitivity,
+    render_years,
+    short,
+)
+from commands.report.numbers import basis_of, interval_of, percent, value_of
 from commands.report.plot import Line, Place, drawn
-from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.text import counted
@@ -66,6 +73,10 @@ def _render_head(out: "Console", data: "Report", account: "AccountReport") -> No
         out.print("What can't be said yet:")
     for line in account.unknown:
         out.print(f"  {line}", markup=False)
+    if account.further.cautions:
+        out.print("What the figures can't show:")
+    for line in account.further.cautions:
+        out.print(f"  {line}", markup=False)
 
 
 def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> None:
@@ -79,7 +90,7 @@ def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> 
     of = f" of {part(data)}" if part(data) else ""
     out.print(f"Profit{of} {earned.profit_usd:+,.2f} USD{change}{moved}", markup=False)
     out.print(", ".join(f"{name} {value:+,.2f}" for name, value in parts(account, ("realized", "open"))))
-    _render_assumptions(out, [account], Block.EARNED)
+    render_assumptions(out, [account], Block.EARNED)
 
 
 def _render_curve(out: "Console", data: "Report") -> None:
@@ -91,7 +102,7 @@ def _render_curve(out: "Console", data: "Report") -> None:
         out.print("\nGrowth without transfers")
         for text in drawn(lines, out.width):
             out.print(text, markup=False, soft_wrap=True)
-    _render_assumptions(out, data.accounts, Block.CURVE)
+    render_assumptions(out, data.accounts, Block.CURVE)
 
 
 def _lines(accounts: "Sequence[AccountReport]") -> Iterable[Line]:
@@ -113,19 +124,13 @@ def _place(point: "CurvePoint") -> Place:
     return point.session, not point.is_start
 
 
-def _render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
-    """Print what a block assumes; if accounts differ in a sentence, it says whose it is."""
-    for text in assumed(accounts, block):
-        out.print(f"  {text}", markup=False, style="dim")
-
-
 def _render_figures(out: "Console", data: "Report", title: str, block: "Block") -> None:
     out.print()
     if len(data.accounts) == 1:
         _render_alone(out, data.accounts[0], title, block)
     else:
         _render_beside(out, data.accounts, title, block)
-    _render_assumptions(out, data.accounts, block)
+    render_assumptions(out, data.accounts, block)
 
 
 def _render_alone(out: "Console", account: "AccountReport", title: str, block: "Block") -> None:
@@ -166,16 +171,21 @@ def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> No
     if not alone:
         out.print(f"\n{clean(account.label)}", markup=False)
     _render_months(out, account)
+    render_years(out, account)
     _render_drawdowns(out, account)
+    render_rolling(out, account)
+    render_costs(out, account)
+    render_chance(out, account)
+    render_sensitivity(out, account)
     _render_trades(out, ranked(account))
     for cut in account.cuts:
         _render_cut(out, cut)
-    _render_assumptions(out, [account], Block.ATTRIBUTION)
+    render_assumptions(out, [account], Block.ATTRIBUTION)
     if account.refusals:
         out.print("\nRefusals")
         for each in account.refusals:
             out.print(f"{clean(each.strategy)}: {each.sentence}", markup=False)
-        _render_assumptions(out, [account], Block.REFUSALS)
+        render_assumptions(out, [account], Block.REFUSALS)
 
 
 def _render_months(out: "Console", account: "AccountReport") -> None:
@@ -187,14 +197,10 @@ def _render_months(out: "Console", account: "AccountReport") -> None:
     out.print()
     table = Table("Months, %", *map(number, MONTHS), number("year"), number(account.benchmark or ""))
     for year in account.years:
-        months = ("" if month.value is None else _short(month.value) for month in year.months)
-        table.row(str(year.year), *months, _short(year.value), _short(year.benchmark) if account.benchmark else "")
+        months = ("" if month.value is None else short(month.value) for month in year.months)
+        table.row(str(year.year), *months, short(year.value), short(year.benchmark) if account.benchmark else "")
     out.print(table)
-    _render_assumptions(out, [account], Block.MONTHS)
-
-
-def _short(value: float | None) -> str:
-    return DOT if value is None else signed(100 * value, 1)
+    render_assumptions(out, [account], Block.MONTHS)
 
 
 def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
@@ -209,7 +215,7 @@ def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
         back = str(fall.recovered) if fall.recovered else "not yet"
         table.row(percent(fall.depth), str(fall.from_session), str(fall.trough), back, f"{fall.sessions:,}")
     out.print(table)
-    _render_assumptions(out, [account], Block.DRAWDOWNS)
+    render_assumptions(out, [account], Block.DRAWDOWNS)
 
 
 def _render_trades(out: "Console", closed: "Sequence[TradeRow]") -> None:

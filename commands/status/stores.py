@@ -82,6 +82,7 @@ RETENTIONS = (
         IN_PLACE,
     ),
     Retention("quota", ("flow.quota",), "what is left of the flow source's quota", IN_PLACE),
+    Retention("evidence", ("evidence.json",), "what a backtest knows besides its books", IN_PLACE),
     Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
     Retention(
         "moved aside",

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands.report.contents import is_recorded
-from commands.report.numbers import value_of
+from commands.report.contents import band_words, chance_figures, chance_words, costs_words, is_recorded
+from commands.report.numbers import interval_of, value_of
 from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
-from tests.commands.report.made import account, new_account, report, with_trades
+from tests.commands.report.made import account, long_backtest, new_account, report, with_trades
 from tradebot.text import counted_kind
-from tradebot.views.performance.report import Report
+from tradebot.views.performance.report import Block, Report
 
 STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")
 YEAR, FEW = 300, 3
@@ -75,6 +75,8 @@ REPORTS: dict[str, Any] = {
     "nothing yet": lambda: report(new_account()),
     "two accounts": lambda: report(account(YEAR), account(FEW, 5, "other-state")),
     "two, one of them new": lambda: report(new_account(), account(FEW, 5, "other-state")),
+    "a long backtest": lambda: report(long_backtest()),
+    "a long backtest beside others": lambda: report(account(FEW), long_backtest()),
     "a strategy": lambda: replace(report(account(FEW)), strategy="flow", symbol="AAPL"),
 }
 
@@ -157,6 +159,41 @@ def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> N
     assert "What was refused would have lost 123.40 USD." in text
     for block in of.assumptions.values():
         assert all(" ".join(sentence.split()) in text for sentence in block)
+
+
+def test_a_long_backtest_has_years_costs_chance_and_sensitivity() -> None:
+    of, text = long_backtest(), shown("a long backtest").parsed.text.replace("−", "-")
+    further = of.further
+    assert further.costs is not None
+    assert further.sensitivity is not None
+    assert further.sensitivity.band is not None
+    for year in further.by_year:
+        assert f"{year.year} {100 * (year.value or 0):+.1f} {100 * (year.benchmark or 0):+.1f}" in text
+    for row in (*further.costs.rows, further.costs.total):
+        assert f"{row.label} {row.usd:,.2f} {row.bps:.1f}" in text
+    for figure in (*further.rolling, *chance_figures(of)):
+        assert f"{figure.label} {value_of(figure)} {interval_of(figure)}".strip() in text
+    for variant in further.sensitivity.rows:
+        assert f"{variant.name} {100 * (variant.cagr or 0):+.2f}%" in text
+    for sentence in (*further.cautions, band_words(further.sensitivity), costs_words(further.costs), chance_words(of)):
+        assert sentence in text
+    for block in (Block.YEARS, Block.ROLLING, Block.COSTS, Block.CHANCE, Block.SENSITIVITY):
+        assert of.assumptions[block]
+        assert all(" ".join(sentence.split()) in text for sentence in of.assumptions[block])
+    assert shown("a long backtest").parsed.has("line", **{"class": "played"})
+
+
+def test_a_short_account_has_none_of_it() -> None:
+    text = shown("three sessions").parsed.text
+    for words in (
+        "Spans of a year",
+        "What trading cost",
+        "How much may be chance",
+        "Played again",
+        "can't show",
+        "Years",
+    ):
+        assert words not in text
 
 
 def test_a_position_that_is_held_has_no_result_yet() -> None:
