@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     began = time.perf_counter()
     found = _played(Data(asked.data.resolve()))
-    asked.to.write_text(page(found, asked.data), encoding="utf-8")
+    asked.to.write_text(page(found), encoding="utf-8")
     print(f"wrote {asked.to}: {len(RUNS)} runs in {time.perf_counter() - began:.0f} s")
     return 0
 

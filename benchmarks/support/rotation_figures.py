@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from math import expm1, log1p
+from math import expm1, log1p, sqrt
 from typing import TYPE_CHECKING
 
 from benchmarks.support.rotation_runs import Played
@@ -52,12 +52,12 @@ class Figures:
         fall = statistics.falls(statistics.growth(returns))[0]
         over = None if fall.recovered is None else sessions[fall.recovered]
         deepest = Drawdown(-fall.depth, sessions[fall.peak], sessions[fall.trough], over)
-        deviation = shape.deviation * PER_YEAR**0.5
+        deviation = shape.deviation * sqrt(PER_YEAR)
         return cls(growth, deviation, shape.mean * PER_YEAR / deviation, deepest, sessions, returns)
 
     def sharpe_by(self, per_year: int) -> float:
         """Return the same ratio annualized by another number of returns a year."""
-        return self.sharpe * (per_year / PER_YEAR) ** 0.5
+        return self.sharpe * sqrt(per_year / PER_YEAR)
 
 
 def between(values: Mapping[date, float], first: date, last: date) -> dict[date, float]:

@@ -65,7 +65,7 @@ class Runs:
         return [self.figures(name).growth for name in ("honest", *others)]
 
 
-def page(runs: Runs, folder: Path) -> str:
+def page(runs: Runs) -> str:
     """Return the page."""
     return "\n".join([
         *_beginning(runs), *_reproduced(runs), *_assumptions(runs), *_halts(runs), *_band(runs), *_benchmark(runs),
@@ -74,8 +74,7 @@ def page(runs: Runs, folder: Path) -> str:
 
 
 def _beginning(runs: Runs) -> Iterator[str]:
-    honest = runs.figures("honest")
-    low, high = min(runs.band), max(runs.band)
+    published, honest = runs.figures("stale"), runs.figures("honest")
     yield f"""\
 # The sector rotation, and what its figures are worth
 
@@ -83,13 +82,17 @@ Once a month, the rule ranks eleven sector funds by their return over half a yea
 strongest three at 1.25 times the equity. If none has gained, it holds a fund of long bonds. `tradebot init --profile
 rotation` sets up a bot that follows it. This page says what the rule has earned, and why nobody should expect that.
 
-In short: its published Sharpe ratio of 1.712 is {_ratio(runs.figures("stale").sharpe)}, its published drawdown of 15% was
-{_percent(runs.figures("stale").drawdown.depth, 0)}, and most of its {_percent(CLAIMED[0], 0)} a year was the day of the month on which it happened to
-trade. With honest assumptions it made {_percent(honest.growth)} a year from 2020 to 2024. Had it traded on another session of each month,
-that would have been anything from {_percent(low)} to {_percent(high)}.
+In short:
 
-One command makes this page, from data that is not part of the project (see [the end](#make-this-page-yourself)). Every run takes the live
-bot's own road: its strategy, its gates, sizes, orders and books, on the engine of the embedded exchange.
+* Its published Sharpe ratio of 1.712 is {_ratio(published.sharpe)}, and its published drawdown of 15% was
+  {_percent(published.drawdown.depth, 0)}.
+* With honest assumptions it made {_percent(honest.growth)} a year from 2020 to 2024. On another session of each
+  month, the same rule made anything from {_percent(min(runs.band))} to {_percent(max(runs.band))} a year.
+* Five years can't tell it from an index fund.
+
+One command makes this page, from data that is not part of the project (see [the end](#make-this-page-yourself)). Every
+run takes the live bot's own road: its strategy, its gates, sizes, orders and books, on the engine of the embedded
+exchange.
 """
 
 
@@ -99,9 +102,9 @@ def _reproduced(runs: Runs) -> Iterator[str]:
     yield f"""\
 ## The claim, reproduced
 
-From 2020-01-02 to 2024-12-30, with {CASH:,.0f} USD. On the first session of each month it ranks and trades at that session's
-close, pays 15 bps for each trade, borrows for nothing, and its sizes follow from an account that counts each position at
-the price of its last fill. [config/studies/rotation_published.yaml](../config/studies/rotation_published.yaml) has the
+From 2020-01-02 to 2024-12-30, with {CASH:,.0f} USD. On the first session of each month it ranks and trades at that
+session's close, pays 15 bps for each trade, borrows for nothing, and its sizes follow from an account that counts each
+position at the price of its last fill. [config/studies/rotation_published.yaml](../config/studies/rotation_published.yaml) has the
 settings. Halts and limits are out of the way, and so is the margin that a broker would ask for.
 
 | | claimed | its own result file | here |
@@ -112,9 +115,9 @@ settings. Halts and limits are out of the way, and so is the margin that a broke
 | trades | | 227 | {played.orders} |
 | rebalances, and funds as in [its table](rotation_holdings.csv) | | 60 | {held[1]}, {held[0]} |
 
-The Sharpe ratio is that of daily returns, multiplied by the root of 2,190. That is the number of four-hour bars in a
-year of days and nights; daily returns have 252 a year, and their ratio is {_ratio(found.sharpe)}. The drawdown in the claim is in no
-file.
+The claimed Sharpe ratio is that of daily returns, multiplied by the root of 2,190, the number of four-hour bars in a
+year of days and nights. But daily returns come 252 times a year, so it is {_ratio(found.sharpe)}.
+The claimed drawdown is in no file.
 """
 
 
@@ -136,51 +139,56 @@ Each row changes one thing, and keeps what the rows above it have changed.
         )
         before = found
     honest, played = runs.figures("honest"), runs.played["honest"]
+    dear, later = runs.figures("twice the costs"), runs.figures("a day later")
     paid = -sum(usd for kind, usd in played.booked_usd.items() if kind != "DIV")
     yield f"""
 Growth is compounded from the value after the first session. The Sharpe ratio is by √252, without a rate for cash. The
-last row is [config/studies/rotation_honest.yaml](../config/studies/rotation_honest.yaml); everything below starts from it.
-It trades {turnover(played):.1f} times its value a year, one way, and paid {paid:,.0f} USD of interest in five years.
+last row has the settings of [config/studies/rotation_honest.yaml](../config/studies/rotation_honest.yaml); everything
+below starts from it. It trades {turnover(played):.1f} times its value a year, one way, and paid {paid:,.0f} USD of
+interest in five years.
 
-If each trade costs 10 bps and a loan 3% above the funds rate, {_percent(runs.figures("twice the costs").growth, 2)} a year is left of {_percent(honest.growth, 2)}. If it trades a session
-later, it is {_percent(runs.figures("a day later").growth, 2)}: the delay of a day weighs more than all costs.
+If costs are twice as high, 10 bps for each trade and 3% above the funds rate for the loan,
+{_percent(dear.growth)} a year is left of {_percent(honest.growth)}. If it trades a session later, it makes {_percent(later.growth)}.
 """
 
 
 def _halts(runs: Runs) -> Iterator[str]:
     halted = runs.played["halted"].halted
-    ended = "would not have halted it" if halted is None else f"would have halted it on {halted[0]}: {halted[1]}"
+    ended = "would never have halted it" if halted is None else f"would have halted it on {halted[0]} ({halted[1]})"
     yield f"""\
 ## The shipped halts
 
-No run above halts, because the halts are out of the way. Those of the profile {ended}. A halted bot keeps
-its funds, buys none, and waits for a person. A drawdown of 10% is nothing unusual for this rule: it has had one of
-{_percent(runs.figures("honest").drawdown.depth, 0)} in these five years. Somebody who wants to follow it through such times has to raise `halts.drawdown_fraction`, and should
-ask whether they would.
+No run above halts, because the halts are out of the way. Those of the profile {ended}.
+A halted bot keeps its funds, buys none, and waits for a person. A drawdown of 10% is nothing unusual for this rule: it
+has had one of {_percent(runs.figures("honest").drawdown.depth, 0)} in these five years. Whoever wants to follow it
+through such times has to raise `halts.drawdown_fraction` first.
 """
 
 
 def _band(runs: Runs) -> Iterator[str]:
     growth = runs.band
-    low, middle, high = quantiles(growth, n=4)
+    row = " | ".join(_percent(each) for each in (min(growth), *quantiles(growth, n=4), max(growth), growth[0]))
     yield f"""\
 ## Luck with the day
 
-The rule says the first session of each month. Nothing in its idea does. The same rule, on each of the 21 sessions of the
-month (a shorter month has its last one):
+The rule says the first session of each month. Nothing in its idea does. The same rule, on each of the 21 sessions of
+the month (a shorter month has its last one):
 
 | worst | lowest quarter | median | highest quarter | best | the first session, as published |
 |---|---|---|---|---|---|
-| {_percent(min(growth))} | {_percent(low)} | {_percent(middle)} | {_percent(high)} | {_percent(max(growth))} | {_percent(growth[0])} |
+| {row} |
 
-In the order of the sessions: {", ".join(_percent(each) for each in growth)}. Nobody could have known which of these five-year results they would
-get, so the median of {_percent(median(growth))} says more about the rule than {_percent(growth[0])}.
+In the order of the sessions:
+{", ".join(_percent(each) for each in growth)}.
+
+Nobody could have known which of these results they would get. So the median of {_percent(median(growth))} says more
+about the rule than the {_percent(growth[0])} of the first session.
 """
 
 
 def _benchmark(runs: Runs) -> Iterator[str]:
     honest = runs.figures("honest")
-    rows = [("the rotation", honest, None)]
+    rows: list[tuple[str, Figures, Excess | None]] = [("the rotation", honest, None)]
     for leverage in (1.0, LEVERAGE):
         values = runs.benchmark(leverage, honest.sessions)
         name = "SPY" if leverage == 1 else f"SPY at {leverage:g} times, paying the same interest"
@@ -191,14 +199,14 @@ def _benchmark(runs: Runs) -> Iterator[str]:
 | 2020 to 2024 | growth per year | volatility | drawdown | Sharpe | the rotation above it, per year |
 |---|---|---|---|---|---|"""
     for name, found, above in rows:
+        fall = f"{_percent(found.drawdown.depth)}, {_span(found)}"
         yield (
-            f"| {name} | {_percent(found.growth)} | {_percent(found.volatility)} | {_percent(found.drawdown.depth)}, {_span(found)} | "
-            f"{_ratio(found.sharpe)} | {_above(above)} |"
+            f"| {name} | {_percent(found.growth)} | {_percent(found.volatility)} | {fall} | {_ratio(found.sharpe)} | "
+            f"{_above(above)} |"
         )
     yield """
 The intervals hold 90% of 10,000 resamples of the daily differences in log returns, in blocks of 21 sessions on average
-(Politis and Romano's stationary bootstrap, 1994). Both contain zero by far: five years can't tell this rule from an index
-fund.
+(Politis and Romano's stationary bootstrap, 1994).
 """
 
 
@@ -216,9 +224,10 @@ sector funds; the rule ranks those that have their bars (`min_ranked: 9`).
         found = Figures.of(between(values, first, last))
         plain = Figures.of(runs.benchmark(1.0, found.sessions))
         same = runs.benchmark(LEVERAGE, found.sessions)
+        fall, levered_growth = f"{_percent(found.drawdown.depth)}, {_span(found)}", Figures.of(same).growth
         yield (
-            f"| {name} | {_percent(found.growth)} | {_percent(found.drawdown.depth)}, {_span(found)} | {_percent(plain.growth)} | "
-            f"{_percent(Figures.of(same).growth)} | {_above(excess(found, same))} |"
+            f"| {name} | {_percent(found.growth)} | {fall} | {_percent(plain.growth)} | {_percent(levered_growth)} | "
+            f"{_above(excess(found, same))} |"
         )
     yield ""
 
@@ -227,14 +236,13 @@ def _end() -> Iterator[str]:
     yield """\
 ## What this can't know
 
-* Sixty rebalances are few, and they share one war, one pandemic, one rise of interest rates. The regimes that such a rule
-  would have to survive are not in them.
-* The rule was chosen by somebody who had seen most of these years. How many others were tried and dropped is not known, so
-  no figure here is corrected for that.
+* Sixty rebalances are few, and they saw one pandemic and one rise of interest rates.
+* The rule was chosen by somebody who had seen most of these years. Nobody knows how many others were tried and dropped,
+  so no figure here is corrected for that.
 * The prices are a vendor's, adjusted for dividends up to the day of the download. Another vendor's differ a little, and
   share counts with them. Dividends are paid on the ex-date, because the file doesn't say when they really were.
-* A day has two prices here. What an order of this size would have paid within the first minutes isn't in them; 5 bps are an
-  assumption.
+* A day has two prices here, the open and the close. What an order would really have paid in the first minutes isn't
+  among them, so 5 bps are an assumption.
 * Taxes are left out. Most of these gains are short-term.
 
 ## Make this page yourself
@@ -243,9 +251,9 @@ def _end() -> Iterator[str]:
 .venv/bin/python -m benchmarks.rotation --data FOLDER
 ```
 
-The folder needs two files. `etf_daily_adj.parquet` has the columns date, symbol, open, high, low, close, volume, dividends and
-stock_splits: daily prices of the eleven sector funds, TLT and SPY, adjusted for splits and dividends. `effr_daily.csv` has the
-columns date and effr: the effective federal funds rate, in percent a year.
+The folder needs two files. `etf_daily_adj.parquet` has the columns date, symbol, open, high, low, close, volume,
+dividends and stock_splits: daily prices of the eleven sector funds, TLT and SPY, adjusted for splits and dividends.
+`effr_daily.csv` has the columns date and effr: the effective federal funds rate, in percent a year.
 """
 
 
