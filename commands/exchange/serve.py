@@ -68,8 +68,8 @@ class Serving:
     """Where the exchange answers, which keys it accepts, and the command that advances its clock.
 
     `pace` is `step` if the clock stands still until someone moves it, `real`, or a multiple such as `60x`. `latency` is
-    how long cancels and replacements take. `optimistic` says what is optimistic about how orders fill. `tick` is null once the market has ended (`finished`), because there is
-    nothing left to advance to.
+    how long cancels and replacements take. `optimistic` says what is optimistic about how orders fill. `tick` is null
+    once the market has ended (`finished`), because there is nothing left to advance to.
     """
 
     url: str

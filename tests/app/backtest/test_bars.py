@@ -53,6 +53,26 @@ def test_bars_are_those_of_the_bot_s_own_store(new_world: NewWorld, tmp_path: Pa
     assert compared > 150
 
 
+def test_of_a_symbol_that_hardly_trades_no_more_is_returned_than_the_store_looks_for(
+    new_world: NewWorld, tmp_path: Path
+) -> None:
+    days = [f"2025-03-{day:02}" for day in range(3, 29) if date(2025, 3, day).weekday() < 5]
+    lines = [f"{day} 10:0{minute},RARE,10,11,9,10,5" for day in days for minute in (1, 7)]
+    (tmp_path / "bars.csv").write_text("\n".join(("ts,symbol,open,high,low,close,volume", *lines)))
+    spec = MarketSpec(
+        source="csv", path=str(tmp_path / "bars.csv"), bar_stamp="start", start=date(2025, 3, 3), sessions=len(days)
+    )
+    world = new_world(spec)
+    now = datetime.fromisoformat("2025-03-28T19:00Z")
+    world.tick(to=rfc3339(int(now.timestamp()) * 1_000_000))
+    bars = EngineBars(world.engine)
+    with road_to(world, tmp_path) as road:
+        for need in (BarNeed("1Min", 30), BarNeed("5Min", 9), BarNeed("1Hour", 40), BarNeed("1Day", 12)):
+            straight = bars.closed(need, ["RARE"], now)
+            assert told(straight) == told(road.bars.closed(need, ["RARE"], now)), need
+        assert [len(bars.closed(BarNeed("1Min", depth), ["RARE"], now)["RARE"]) for depth in (3, 30)] == [3, 4]
+
+
 def test_bars_are_adjusted_for_what_has_happened_and_nothing_else() -> None:
     engine = engine_of(open_market_in_memory(SPEC), SPEC)
     bars, (before, after) = EngineBars(engine), (MOMENTS[4], MOMENTS[6])

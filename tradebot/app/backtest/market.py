@@ -31,6 +31,11 @@ class OpenedMarket(NamedTuple):
     actions: tuple[Action, ...]
     rates: Rates = NO_RATES
 
+    @property
+    def days(self) -> DailyBars | None:
+        """Return the source of a market of daily bars."""
+        return self.source if isinstance(self.source, DailyBars) else None
+
     def market(self) -> Market:
         """Return the market as a run begins with it; a run may rename and delist its symbols."""
         market = Market(self.source, self.calendar, self.symbols)
@@ -42,8 +47,13 @@ def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used."""
     with explained():
         calendar = build_calendar(spec.start, spec.sessions)
-        made = {"generated": _generated, "daily": _daily}.get(spec.source, _recorded)
-        return made(spec, calendar)._replace(rates=rates_of(spec, calendar))
+        return _opened(spec, calendar)._replace(rates=rates_of(spec, calendar))
+
+
+def _opened(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+    if spec.source == "daily":
+        return _daily(spec, calendar)
+    return _generated(spec, calendar) if spec.source == "generated" else _recorded(spec, calendar)
 
 
 def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:

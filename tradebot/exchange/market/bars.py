@@ -9,9 +9,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
-from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from tradebot.exchange.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
@@ -72,10 +71,13 @@ class Day:
 
     def __init__(self, bars: Sequence[Bar]) -> None:
         self.bars = bars
-        self._starts = [bar.start_us for bar in bars]
-        self._highs = list(accumulate(map(attrgetter("high"), bars), max))
-        self._lows = list(accumulate(map(attrgetter("low"), bars), min))
-        self._volumes = list(accumulate(map(attrgetter("volume"), bars)))
+        self._starts = [bar[0] for bar in bars]
+
+    @cached_property
+    def _totals(self) -> tuple[list[int], list[int], list[int]]:
+        """Return the highest high, the lowest low and the volume after each bar."""
+        _, _, highs, lows, _, volumes = zip(*self.bars, strict=True)
+        return [*accumulate(highs, max)], [*accumulate(lows, min)], [*accumulate(volumes)]
 
     def complete(self, now_us: int) -> int:
         """Return how many bars are complete at a given time."""
@@ -86,15 +88,8 @@ class Day:
         count = self.complete(now_us)
         if not count:
             return None
-        last = count - 1
-        return Bar(
-            start_us,
-            self.bars[0].open,
-            self._highs[last],
-            self._lows[last],
-            self.bars[last].close,
-            self._volumes[last],
-        )
+        last, (highs, lows, volumes) = count - 1, self._totals
+        return Bar(start_us, self.bars[0].open, highs[last], lows[last], self.bars[last].close, volumes[last])
 
     def last(self, now_us: int) -> Bar | None:
         """Return the newest complete bar at a given time."""
@@ -104,7 +99,7 @@ class Day:
     def volume(self, now_us: int) -> int:
         """Return the shares traded so far."""
         count = self.complete(now_us)
-        return self._volumes[count - 1] if count else 0
+        return self._totals[2][count - 1] if count else 0
 
 
 class Step(NamedTuple):
@@ -136,6 +131,8 @@ class Market:
         self.day = lru_cache(maxsize=kept)(self._day)
         self.extended = lru_cache(maxsize=kept)(self._extended)
         self._steps = lru_cache(maxsize=kept)(self._steps_of)
+        self._splits = lru_cache(maxsize=kept)(self._splits_of)
+        self._changes = lru_cache(maxsize=kept)(self._changes_of)
 
     def liquid(self, symbol: str) -> bool:
         """Return True if a symbol can be sold short and traded in fractions."""
@@ -144,7 +141,7 @@ class Market:
     def announce(self, *actions: Action) -> None:
         """Add corporate actions; bars before their effect don't change."""
         self.actions.add(actions)
-        for cache in (self.day, self.extended, self._steps):
+        for cache in (self.day, self.extended, self._steps, self._splits, self._changes):
             cache.cache_clear()
 
     def relist(self, action: Action) -> None:
@@ -168,11 +165,16 @@ class Market:
 
     def _raw(self, symbol: str, bars: Sequence[Bar]) -> Sequence[Bar]:
         """Apply the actions that the source doesn't know to its bars; return none for a company that was bought."""
-        bought_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
-        if bought_us:
-            bars = [bar for bar in bars if bar.start_us < bought_us[0]]
-        steps = [step for step in self._steps(symbol) if not step.in_bars]
+        bought_us, steps = self._changes(symbol)
+        if bought_us is not None:
+            bars = [bar for bar in bars if bar.start_us < bought_us]
         return _scaled(bars, steps, _to_tick, down=True) if steps else bars
+
+    def _changes_of(self, symbol: str) -> tuple[int | None, Sequence[Step]]:
+        """Return when a company was bought, if it was, and the price steps that the source's bars don't show."""
+        bought_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
+        steps = [step for step in self._steps(symbol) if not step.in_bars]
+        return min(bought_us, default=None), steps
 
     def _steps_of(self, symbol: str) -> tuple[Step, ...]:
         """Return a company's price steps in order of time."""
@@ -186,6 +188,10 @@ class Market:
                 factor = self._dividend_factor(action, steps)
                 steps.append(Step(action.at_us, "dividend", factor, action.in_bars))
         return tuple(steps)
+
+    def _splits_of(self, symbol: str) -> tuple[Step, ...]:
+        """Return those of a company's price steps that change what a share is."""
+        return tuple(step for step in self._steps(symbol) if step.kind == "split")
 
     def _dividend_factor(self, action: Action, before: Sequence[Step]) -> Fraction:
         """Return (close before - rate) / close before, or 1 if no close is known or the rate isn't below it."""
@@ -216,6 +222,20 @@ class Market:
         """
         steps = [step for step in self._steps(symbol) if step.at_us <= now_us and step.kind in kinds]
         return _scaled(bars, steps, int, down=False)
+
+    def whole_day(self, symbol: str, index: int) -> Bar | None:
+        """Return the daily bar of a session whose day is over, stamped at its first minute; None without a trade.
+
+        Prices are those of the regular session, volume that of the whole day.
+        """
+        entity = self.actions.entity(symbol)
+        bars = self._raw(symbol, self._source.bars(entity, index))
+        if not bars:
+            return None
+        thin = self._raw(symbol, self._source.extended(entity, index))
+        start_us, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
+        volume = sum(volumes) + sum(bar.volume for bar in thin)
+        return Bar(start_us[0], opens[0], max(highs), min(lows), closes[-1], volume)
 
     def last_bar(self, symbol: str, now_us: int) -> Bar | None:
         """Return the newest complete bar of a symbol, including extended hours, adjusted for splits up to now."""
@@ -264,7 +284,7 @@ class Market:
 
     def _close_in_shares(self, symbol: str, index: int, now_us: int) -> int | None:
         close = self.close_of(symbol, index)
-        if close is None or not self._steps(symbol):
+        if close is None or not self._splits(symbol):
             return close
         ended_us = self.calendar.all[self.calendar.first + index].close_us
         stamped = Bar(ended_us - MINUTE, close, close, close, close, 0)
@@ -289,14 +309,14 @@ class Market:
     def split_factor(self, symbol: str, after_us: int, until_us: int) -> float:
         """Return what the splits after one moment and up to another multiply a price by."""
         factor = 1.0
-        for step in self._steps(symbol):
-            if step.kind == "split" and after_us < step.at_us <= until_us:
+        for step in self._splits(symbol):
+            if after_us < step.at_us <= until_us:
                 factor *= float(step.price)
         return factor
 
     def _in_shares(self, symbol: str, bar: Bar, now_us: int) -> Bar:
         """Return a bar adjusted for the splits between it and a given time."""
-        steps = [s for s in self._steps(symbol) if s.kind == "split" and bar.start_us < s.at_us <= now_us]
+        steps = [step for step in self._splits(symbol) if bar.start_us < step.at_us <= now_us]
         return _scaled([bar], steps, _to_tick, down=False)[0] if steps else bar
 
 

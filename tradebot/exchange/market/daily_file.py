@@ -13,7 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.exchange.market.recorded import BadRowError, Skipped
+from tradebot.exchange.market.minute_rows import BadRowError
+from tradebot.exchange.market.recorded import Skipped
 from tradebot.exchange.market.sessions import every_session
 from tradebot.exchange.market.spec import TICKER, MarketError
 from tradebot.exchange.market.unadjusting import Event
@@ -233,8 +234,8 @@ def _is_date(text: object) -> bool:
 def _by_symbol(frame: Any, told: list[str]) -> Iterator[tuple[str, Rows]]:
     ordered = frame.assign(date=frame["date"].astype("object")).sort_values(["symbol", "date"], kind="stable")
     for symbol, rows in ordered.groupby("symbol", observed=True, sort=True):
-        columns = [_array(rows[name]) for name in (*_PRICES, "volume")]
-        yield str(symbol), Rows(rows["date"].tolist(), *columns, events=list(_events(rows, told)))
+        columns = {name: _array(rows[name]) for name in (*_PRICES, "volume")}
+        yield str(symbol), Rows(dates=rows["date"].tolist(), events=list(_events(rows, told)), **columns)
 
 
 def _array(column: Any) -> array[float]:

@@ -93,10 +93,11 @@ class MarketSpec:
         accounts and orders follow from these fields.
         """
         exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
-        fields = vars(self) | exact | {"costs": costs_fields(self.costs)}
         # Other markets keep the identity that they had before there were markets of daily bars.
-        left_out = {*(() if fields["costs"] else ("costs",)), *(() if self.source == "daily" else _DAILY)}
-        return {name: value for name, value in fields.items() if name not in left_out}
+        own = {name: value for name, value in vars(self).items() if self.source == "daily" or name not in _DAILY}
+        costs = costs_fields(self.costs)
+        del own["costs"]
+        return own | exact | ({"costs": costs} if costs else {})
 
     def to_json(self) -> str:
         """Return the canonical text of this spec."""
