@@ -1,7 +1,7 @@
 """Port to a strategy."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from tradebot.model.decision import Decision
 from tradebot.model.inputs import ComponentInputs
@@ -40,13 +40,17 @@ class Strategy(Protocol):
         """
 
 
-@runtime_checkable
 class OutsideSource(Protocol):
     """A strategy that passes on what others propose, and names them as the sources of its candidates."""
 
     @property
     def sources(self) -> frozenset[str]:
         """Return the sources that its candidates may name."""
+
+
+def is_outside(strategy: Strategy) -> TypeGuard[OutsideSource]:
+    """Return True if a strategy passes on what others propose; each pass asks, so this has to be quick."""
+    return hasattr(strategy, "sources")
 
 
 @runtime_checkable

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.memory.scores import KnownScores
@@ -115,11 +114,11 @@ class Recorder:
         found = self._jobs.get(job, [])
         first = bisect_left(found, since, key=_at) if since else 0
         first = first if last is None else max(first, len(found) - last)
-        return tuple(one.cycle for one in islice(found, first, None))
+        return tuple(one.cycle for one in found[first:])
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the passes of all jobs recorded since a time, oldest first, without their candidates."""
-        return tuple(one.head for one in islice(self._all, bisect_left(self._all, since, key=_at), None))
+        return tuple(one.head for one in self._all[bisect_left(self._all, since, key=_at) :])
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
@@ -168,7 +167,7 @@ class Recorder:
         self._count(before.cycle, -1)
         if any(before.head is end for end in self._ends.get(before.cycle.session, ())):
             del self._ends[before.cycle.session]
-            for one in islice(self._all, bisect_left(self._all, before.at - SAME_PASS, key=_at), None):
+            for one in self._all[bisect_left(self._all, before.at - SAME_PASS, key=_at) :]:
                 if one.cycle.session == before.cycle.session:
                     self._note_end(one.head)
 
