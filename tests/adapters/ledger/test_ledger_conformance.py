@@ -109,6 +109,24 @@ def test_an_order_is_followed_by_those_that_it_replaced(ledger: Ledger) -> None:
     assert ledger.order_chains(()) == {}
 
 
+def test_a_chain_that_was_told_before_changes_with_its_orders(ledger: Ledger) -> None:
+    ledger.apply_orders([replace(make_order("v1"), replaced_by="v2"), make_order("v2")], NOW)
+    assert [order.status for order in ledger.order_chains(["v2"])["v2"]] == [OrderStatus.NEW, OrderStatus.NEW]
+    ledger.apply_orders([make_order("v2", OrderStatus.FILLED, minutes(1))], minutes(1))
+    assert [order.status for order in ledger.order_chains(["v2"])["v2"]] == [OrderStatus.FILLED, OrderStatus.NEW]
+
+
+def test_an_order_that_ended_long_ago_is_told_only_if_it_was_never_promised(ledger: Ledger) -> None:
+    intent = make_intent()
+    ours = replace(make_order("v1", OrderStatus.FILLED), client_order_id=intent.client_order_id)
+    leg = replace(make_order("v2", OrderStatus.CANCELED), parent="v1")
+    ledger.apply_orders([ours], NOW)
+    assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v1"]
+    ledger.promise(intent, ())
+    ledger.apply_orders([leg, make_order("v3", OrderStatus.CANCELED)], NOW)
+    assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v3"]
+
+
 def test_a_circle_of_replacements_is_followed_once(ledger: Ledger) -> None:
     ledger.apply_orders([replace(make_order(a), replaced_by=b) for a, b in (("v1", "v2"), ("v2", "v1"))], NOW)
     assert [order.venue_id for order in ledger.order_chains({"v1"})["v1"]] == ["v1", "v2"]
@@ -395,6 +413,20 @@ def test_the_best_and_the_worst_price_are_stored_together_and_restated_together(
     assert ledger.book(Booking((Entry("2026::7", "SPLIT", Decimal(0), "SPLIT AAPL"),), restated=(split,)), NOW)
     halves = Kept(best=Decimal(95), worst=Decimal("90.25"))
     assert ledger.kept([apple, cola]) == {**kept, apple: halves}
+
+
+def test_marks_are_told_as_they_are_with_what_the_position_was_opened_for(ledger: Ledger) -> None:
+    intent = replace(make_intent(), stop_loss_fraction=Decimal("0.05"))
+    ledger.promise(intent, ())
+    ledger.apply_orders([replace(make_order("v1"), client_order_id=intent.client_order_id)], NOW)
+    ledger.apply_fills([make_fill("a1")], NOW)
+    opened = Kept(stop_loss_fraction=Decimal("0.05"))
+    held = ("flow", "AAPL", NOW)
+    for best, worst in ((None, None), (190, None), (191, 180)):
+        prices = [None if price is None else Decimal(price) for price in (best, worst)]
+        if prices[0]:
+            ledger.put_marks({held: Marks(prices[0], prices[1])})
+        assert ledger.kept([held]) == {held: replace(opened, best=prices[0], worst=prices[1])}
 
 
 def test_the_best_price_belongs_to_one_position(ledger: Ledger) -> None:
