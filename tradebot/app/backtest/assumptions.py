@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from tradebot.app.backtest.run import Plan
     from tradebot.exchange.market.costs import Costs, Rate
-    from tradebot.exchange.market.fill import FillSpec
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.limits import HaltRules
 
@@ -38,7 +37,8 @@ def assumptions(plan: Plan, *, with_flow: bool) -> tuple[Assumption, ...]:
     """Return what a plan assumes, in the order in which a reader asks."""
     spec = plan.spec
     return (
-        *_fills(spec.fill),
+        *_fills(spec),
+        *_quotes(plan),
         *_prices(spec, with_flow=with_flow),
         *_costs(spec.costs),
         *_account(plan),
@@ -46,8 +46,12 @@ def assumptions(plan: Plan, *, with_flow: bool) -> tuple[Assumption, ...]:
     )
 
 
-def _fills(fill: FillSpec) -> Iterator[Assumption]:
+def _fills(spec: MarketSpec) -> Iterator[Assumption]:
+    fill = spec.fill
     yield Assumption("fill", fill.model, f"optimistic: {OPTIMISM[fill.model]}")
+    if spec.source == "daily" and fill.model in ("next-bar", "next-open"):
+        remark = "a session of daily bars has two minutes, so an order waits until the last one, and may expire"
+        yield Assumption("waiting", "until the next bar", remark, is_loud=True)
     if fill.quotes == "last":
         yield Assumption("spread", FREE, "optimistic: bid and ask are both the last price")
     else:
@@ -112,6 +116,13 @@ def _account(plan: Plan) -> Iterator[Assumption]:
     if plan.equity_at == "last_fill":
         remark = "positions are sized at the prices of their last fills: for reproducing a study"
         yield Assumption("equity", "stale", remark, is_loud=True)
+
+
+def _quotes(plan: Plan) -> Iterator[Assumption]:
+    """Yield how old a quote may be, if that is more than the minutes between two bars explain."""
+    age_s = plan.settings.limits.max_quote_age_s
+    if plan.spec.source == "daily":
+        yield Assumption("quotes", f"up to {age_s:,} s old", "daily bars show a price at the open and one at the close")
 
 
 def _halts(halts: HaltRules) -> Assumption:
