@@ -40,6 +40,7 @@ VERBS: Mapping[str, str] = {
     "pnl": "commands.pnl.verb",
     "events": "commands.events",
     "report": "commands.report.verb",
+    "compare": "commands.compare.verb",
     "adopt": "commands.adopt",
     "flatten": "commands.flatten",
     "backup": "commands.backup",

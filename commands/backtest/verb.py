@@ -34,9 +34,9 @@ def run(wish: Wish, how: "How") -> Report:
     from commands.backtest.screen import render
 
     finished, results = play(wish, how)
+    results.add_trials(trials_of(finished))
     folder = results.save(finished.name, finished.run, document_of(finished))
     results.forget_checkpoint(finished.name)
-    results.add_trials(trials_of(finished))
     checked = _checked(finished, how.cuts) if how.cuts is not None else None
     names = [one.name for one in finished.run.made.world.strategies]
     data = data_of(finished, folder, {name: len(results.trials(name)) for name in names}, checked)

@@ -50,6 +50,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "positions": ("commands.positions:Positions",),
     "orders": ("commands.orders:Orders",),
     "fills": ("commands.fills:Fills",),
+    "compare": ("commands.compare.report:Comparison",),
     "report": ("tradebot.views.performance.report:Report",),
     "trades": ("commands.trades.report:Trades",),
     "pnl": ("commands.pnl.report:ProfitAndLoss",),

@@ -9,9 +9,10 @@ from itertools import pairwise
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.trade import trades
+
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.lots import trades
 from tradebot.views.performance.statistics import falls, sharpe
 
 SESSIONS_PER_YEAR = 252

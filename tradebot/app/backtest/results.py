@@ -6,17 +6,21 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.evidence import write_evidence
 from tradebot.adapters.state.finished import BACKTEST
 from tradebot.adapters.state.plain_files import create_draft, open_plain, read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, RESULT, cannot_write, option, write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.backtest import saving
 from tradebot.errors import OperatorError, word
+from tradebot.exchange.market.costs import FUNDS
+from tradebot.model.evidence import DatedRate, Evidence, Trials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,6 +110,7 @@ class Results:
         try:
             rmtree(draft, ignore_errors=True)
             saving.save(draft, finished, settings, _configuration(run), _BY)
+            write_evidence(draft, self._evidence(run))
             write_durably(draft / RESULT, json.dumps(document, indent=1, sort_keys=True) + "\n")
             if _is_run(place):
                 rmtree(place)
@@ -114,6 +119,18 @@ class Results:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         return place
+
+    def _evidence(self, run: Run) -> Evidence:
+        """Return what a report of the run shows besides its books: the trials so far, and what money cost."""
+        tried = {trial.digest: trial for one in run.made.world.strategies for trial in self.trials(one.name)}
+        sharpes = tuple(trial.sharpe for trial in tried.values() if trial.sharpe is not None)
+        rates, costs = run.market.rates, run.plan.spec.costs
+        dated = zip(rates.days, rates.rates, strict=True)
+        return Evidence(
+            trials=Trials(len(tried), sharpes) if tried else None,
+            cash_rates=tuple(DatedRate(date.fromisoformat(day), float(rate)) for day, rate in dated),
+            borrowing_spread=float(costs.margin_spread) if costs.margin_rate == FUNDS else 0.0,
+        )
 
     def prepare(self) -> None:
         """Create the folder of finished backtests if there is none."""
@@ -125,6 +142,7 @@ class Results:
 
     def add_trials(self, trials: Sequence[Trial]) -> None:
         """Remember what was tried, even if its folder is deleted one day."""
+        self.prepare()
         known = set(self.trials())
         new = [trial for trial in trials if trial not in known]
         if not new:

@@ -40,13 +40,14 @@ class Plan:
 
 @dataclass
 class Run:
-    """A backtest while it is played: the bot, what plays it, and how the account stood at the end of each session.
+    """A backtest while it is played: its market, the bot, what plays it, and how the account stood at the end of each session.
 
     `opening` and `closing` are how many differences the books had from the exchange before the first session and after
     the last one; None until they were compared.
     """
 
     plan: Plan
+    market: OpenedMarket
     made: Assembled
     driver: Driver
     ends: list[SessionEnd] = field(default_factory=list)
@@ -101,7 +102,7 @@ def begin(
         margin=plan.margin,
     )
     terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, before_asking=made.before_asking)
-    return Run(plan, made, Driver(made.world, made.advance, made.ahead, terms))
+    return Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms))
 
 
 def bars_in(market: OpenedMarket, place: int) -> int:
