@@ -63,8 +63,7 @@ def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
     plan, waiting = _ready(wish)
     identity, results = identity_of(plan.plan), Results(plan.folder)
     name = how.name or f"{'-'.join(plan.plan.settings.strategies.in_use())[:40]}-{identity.fingerprint[:FINGERPRINT_CHARACTERS]}"
-    if not how.force:
-        results.refuse_taken(name, or_partial=how.resume)
+    results.refuse_taken(name, force=how.force, resume=how.resume)
     with loaded(plan) as strategies:
         run = begin(plan.plan, strategies, plan.market)
         with_flow = any(strategy.needs.facts for strategy in strategies)

@@ -153,6 +153,6 @@ def _cautions(runs: "Sequence[Run]") -> "Iterator[str]":
         yield "They cover different days, so they saw different markets."
     fewest = min(run.closed_trades for run in runs)
     if fewest < 30:
-        yield f"One of them has only {counted(fewest, 'closed trade')}: a difference may well be chance."
+        yield f"One of them closed only {counted(fewest, 'trade')}: a difference may well be chance."
     if len({run.kind for run in runs}) > 1:
         yield "A backtest and a bot don't differ in the market alone: a backtest's fills are assumed."

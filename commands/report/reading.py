@@ -37,7 +37,8 @@ def read(
 ) -> "tuple[AccountReport, datetime | None]":
     """Read one account's past and report it; the moment is the last one that was recorded.
 
-    What refusals were worth takes the most time, and bars. Raises DamagedBooksError, naming the row, if the books are damaged.
+    What refusals were worth takes the most time, and bars. Raises DamagedBooksError, naming the row, if the books are
+    damaged.
     """
     from commands.shared.history import read_history
     from tradebot.views.performance.reporting import Material, account_report

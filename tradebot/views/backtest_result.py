@@ -11,6 +11,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.record import SessionEnd
 
 from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.text import counted
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.statistics import falls, sharpe
@@ -107,10 +108,10 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
     years, closed = result.sessions / SESSIONS_PER_YEAR, result.trades
     said = []
     if closed < FEW_TRADES:
-        said.append(f"{closed} closed trades are few: with fewer than {FEW_TRADES}, luck explains almost any result.")
+        said.append(f"Only {counted(closed, 'trade')} closed: with fewer than {FEW_TRADES}, luck explains any result.")
     if years < FEW_YEARS:
-        span = f"{years:.1f} years" if years >= 1 else f"{result.sessions} sessions"
-        said.append(f"It is {span} of one market: what comes next may be a kind of market that isn't in them.")
+        span = f"{years:.1f} years" if years >= 1 else "Less than a year"
+        said.append(f"{span} of one market: what comes next may be a kind of market that wasn't among it.")
     said.append("Nobody traded against it: your own orders would have moved the prices that it was filled at.")
     return tuple(said)
 

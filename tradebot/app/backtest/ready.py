@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.translating import session_of
+from tradebot.model.series import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,8 +64,9 @@ def _of(
 
 
 def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool:
-    """Return True if a symbol's bars are all there at the open of a session."""
-    found = bars.closed(need, [symbol], session.open).get(symbol)
+    """Return True if a symbol's bars are all there for decisions of a session; those of its minutes come during it."""
+    until = session.open if need.timeframe == DAY else session.close
+    found = bars.closed(need, [symbol], until).get(symbol)
     return found is not None and len(found.starts) >= need.depth
 
 

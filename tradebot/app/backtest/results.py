@@ -81,16 +81,18 @@ class Results:
         """Forget what was kept of a run that is finished."""
         self.checkpoint(name).unlink(missing_ok=True)
 
-    def refuse_taken(self, name: str, *, or_partial: bool) -> None:
-        """Raise OperatorError if there is a finished run of this name, or anything else in its place.
+    def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
+        """Raise OperatorError if there is a run of this name, or anything else in its place.
 
-        With `or_partial`, a run that was stopped isn't in the way.
+        With `force`, no run is in the way, and with `resume`, one that was stopped isn't.
         """
         place = self.place(name)
-        if not os.path.lexists(place) or (or_partial and self.checkpoint(name).exists()):
+        if not os.path.lexists(place):
             return
         if not _is_run(place):
             raise OperatorError(f"{place} is in the way, and it isn't a backtest", "give another --name")
+        if force or (resume and self.checkpoint(name).exists()):
+            return
         if self.checkpoint(name).exists():
             raise OperatorError(f"{place} holds a run that was stopped", "add --resume to go on, or --force to begin again")
         raise OperatorError(
