@@ -130,8 +130,6 @@ def _lookahead(out: "Console", checked: "Checked") -> None:
     )
     for peek in checked.peeks:
         _peek(out, peek)
-    for name in checked.files:
-        out.print(f"  Opened {clean(name)}: nothing cuts off what a file holds.", markup=False)
     if not checked.peeks:
         out.print("  [green]Nothing differs: no decision knew what came later.[/]")
 

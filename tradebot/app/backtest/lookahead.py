@@ -56,14 +56,13 @@ class Checked:
     """What a check for look-ahead found.
 
     The market was cut off at `cuts` of `of_cuts` possible moments, and so many decisions, orders, fills and ends of
-    sessions were compared. `files` are those that strategies opened while they were asked, which nothing can cut off.
+    sessions were compared.
     """
 
     cuts: int
     of_cuts: int
     compared: int
     peeks: tuple[Peek, ...]
-    files: tuple[str, ...]
 
 
 def moments(run: Run) -> tuple[datetime, ...]:
@@ -96,7 +95,7 @@ def check(run: Run, market: OpenedMarket, strategies: Strategies, cuts: int, wat
             with ExitStack() as stack:
                 with files.noticed("loading"):
                     fresh = stack.enter_context(strategies())
-                again = begin(run.plan, files.watched(fresh), cut(market, from_datetime(at)), flow_from=market)
+                again = begin(run.plan, files.watched(fresh, at), cut(market, from_datetime(at)), flow_from=market)
                 while again.made.now() < at and not again.is_complete:
                     again.step()
             whole, part = _known(run, at), _known(again, at)
@@ -105,7 +104,12 @@ def check(run: Run, market: OpenedMarket, strategies: Strategies, cuts: int, wat
             if whole != part:
                 found.append(_first(whole, part, at))
                 break
-    return Checked(done, len(possible), compared, tuple(found), files.names)
+    began_at = run.made.sessions[0].open
+    found += [
+        Peek(who, f"file {name}", began_at, "it opens the file", "nothing cuts off what a file holds", None)
+        for who, name in files.found
+    ]
+    return Checked(done, len(possible), compared, tuple(found))
 
 
 def _of_the_market(run: Run) -> Iterator[Peek]:
@@ -142,8 +146,9 @@ def _of_pass(cycle: CycleRecord) -> Iterator[tuple[Fact, str]]:
 def _done(run: Run, until: datetime) -> Iterator[tuple[Fact, str]]:
     ledger = run.made.ledger
     for record in ledger.intents():
-        if record.intent.at <= until:
-            yield (record.intent.at, "order", record.intent.client_order_id, record.intent.strategy), repr(record.intent)
+        intent = record.intent
+        if intent.at <= until:
+            yield (intent.at, "order", intent.client_order_id, intent.key.strategy), repr(intent)
     for owned in ledger.fills():
         if owned.fill.at <= until:
             yield (owned.fill.at, "fill", owned.fill.activity_id, owned.strategy), repr(owned.fill)

@@ -12,6 +12,7 @@ from tradebot.adapters.plugins.plugin import PluginStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from tradebot.model.decision import Decision
     from tradebot.model.view import StrategyView
@@ -30,11 +31,11 @@ class OpenedFiles:
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, None] = {}
+        self._found: dict[tuple[str, str], None] = {}
         self._asked = ""
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def found(self) -> tuple[tuple[str, str], ...]:
         """Return who opened which file, in the order in which they were first opened."""
         return tuple(self._found)
 
@@ -48,9 +49,15 @@ class OpenedFiles:
         """Stop noticing files."""
         _watching.remove(self)
 
-    def watched(self, strategies: Sequence[Strategy]) -> Sequence[Strategy]:
-        """Return the strategies such that files are noticed while they are asked; plug-ins stay as they are."""
-        return [one if isinstance(one, PluginStrategy) else cast("Strategy", _Watched(one, self)) for one in strategies]
+    def watched(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
+        """Return the strategies such that files are noticed while they are asked; plug-ins stay as they are.
+
+        Later than `until`, in trading time, they aren't asked anymore.
+        """
+        return [
+            one if isinstance(one, PluginStrategy) else cast("Strategy", _Watched(one, self, until))
+            for one in strategies
+        ]
 
     @contextmanager
     def noticed(self, who: str) -> Iterator[None]:
@@ -66,20 +73,23 @@ class OpenedFiles:
         if self._asked and isinstance(path, str | bytes):
             name = os.fsdecode(path)
             if not name.endswith(_CODE) and not name.startswith(_OF_PROGRAMS):
-                self._found[f"{self._asked}: {name}"] = None
+                self._found[self._asked, name] = None
 
 
 class _Watched:
     """A strategy whose files are noticed; everything else about it stays as it is."""
 
-    def __init__(self, strategy: Strategy, files: OpenedFiles) -> None:
+    def __init__(self, strategy: Strategy, files: OpenedFiles, until: datetime) -> None:
         self._strategy = strategy
         self._files = files
+        self._until = until
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._strategy, name)
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
+        if view.now > self._until:
+            return ()
         with self._files.noticed(self._strategy.name):
             return self._strategy.propose(view)
 
