@@ -38,7 +38,9 @@ class EngineFlow:
         self._engine = engine
         with explained():
             captured = CapturedFlow(Path(spec.uw_folder)) if spec.uw_folder is not None else None
-        self._routes = FlowFace(engine, captured or DerivedFlow(predicted or engine.market, spec.seed, spec.edge)).routes()
+        self._routes = FlowFace(
+            engine, captured or DerivedFlow(predicted or engine.market, spec.seed, spec.edge)
+        ).routes()
         self._found: dict[str, tuple[Endpoint, Mapping[str, str]]] = {}
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
