@@ -53,12 +53,7 @@ OWN_FILES = (
     JOURNAL,
     CHECKED,
     EVENTS,
-    "ARMED",
-    "HALT",
-    SENDING,
-    FLOW_QUOTA,
-    EVIDENCE,
-    "tradebot.yaml",
+    *("ARMED", "HALT", SENDING, FLOW_QUOTA, EVIDENCE, "tradebot.yaml"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")
