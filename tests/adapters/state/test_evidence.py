@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.evidence import read_evidence, write_evidence
+from tradebot.adapters.state.evidence import EVIDENCE, read_evidence, write_evidence
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import NO_EVIDENCE, DatedRate, Evidence, Trials, Variant, VariantKind
 
@@ -26,7 +25,7 @@ def test_evidence_is_read_as_it_was_written(tmp_path: Path, evidence: Evidence) 
     write_evidence(tmp_path, KNOWN)
     write_evidence(tmp_path, evidence)
     assert read_evidence(tmp_path) == evidence
-    assert [file.name for file in tmp_path.iterdir()] == [state_folder.EVIDENCE]
+    assert [file.name for file in tmp_path.iterdir()] == [EVIDENCE]
 
 
 def test_a_folder_without_it_has_none(tmp_path: Path) -> None:
@@ -35,7 +34,7 @@ def test_a_folder_without_it_has_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"trials": {"count": "many"}}', '{"other": 1}'])
 def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, text: str) -> None:
-    (tmp_path / state_folder.EVIDENCE).write_text(text)
+    (tmp_path / EVIDENCE).write_text(text)
     with pytest.raises(OperatorError, match=r"evidence\.json can't be read") as raised:
         read_evidence(tmp_path)
     assert raised.value.hint == "run the backtest again, or remove the file"

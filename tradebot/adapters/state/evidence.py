@@ -3,19 +3,21 @@
 import json
 from pathlib import Path
 
-from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.state_folder import write_durably
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 
+EVIDENCE = "evidence.json"
+
 
 def write_evidence(folder: Path, evidence: Evidence) -> None:
     """Write the evidence into a folder, over what was there; raise OperatorError if that fails."""
-    file = folder / state_folder.EVIDENCE
+    file = folder / EVIDENCE
     try:
-        state_folder.write_durably(file, json.dumps(encode(evidence), indent=1) + "\n")
+        write_durably(file, json.dumps(encode(evidence), indent=1) + "\n")
     except OSError as error:
         raise OperatorError(
             f"{file.name} can't be written: {error.strerror}", "free some space and run it again"
@@ -24,7 +26,7 @@ def write_evidence(folder: Path, evidence: Evidence) -> None:
 
 def read_evidence(folder: Path) -> Evidence:
     """Return the evidence in a folder, or none if it has no such file; raise OperatorError if it can't be read."""
-    file = folder / state_folder.EVIDENCE
+    file = folder / EVIDENCE
     try:
         return decode(Evidence, json.loads(read_plain(file)))
     except FileNotFoundError:

@@ -25,8 +25,6 @@ BARS = "bars.db"
 REPLIES = "replies.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
-EVIDENCE = "evidence.json"
-"""What a backtest knows besides its books: trials, variants, and rates by date."""
 EXCHANGE = "exchange"
 LEDGER_VERSION = 7
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
@@ -43,13 +41,7 @@ OWN_FILES = (
     MARKER,
     LEDGER,
     f"{LEDGER}-journal",
-    FACTS,
-    f"{FACTS}-wal",
-    f"{FACTS}-shm",
-    BARS,
-    f"{BARS}-wal",
-    f"{BARS}-shm",
-    *(f"{REPLIES}{ending}" for ending in ("", "-wal", "-shm")),
+    *(f"{database}{ending}" for database in (FACTS, BARS, REPLIES) for ending in ("", "-wal", "-shm")),
     JOURNAL,
     CHECKED,
     EVENTS,
@@ -57,7 +49,7 @@ OWN_FILES = (
     "HALT",
     SENDING,
     FLOW_QUOTA,
-    EVIDENCE,
+    "evidence.json",
     "tradebot.yaml",
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
