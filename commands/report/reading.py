@@ -1,6 +1,7 @@
 """Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,7 +44,7 @@ def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tup
     history = read_history(app)
     sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
     refusals, why_not = _refusals(app, history, choice, progress)
-    evidence, unreadable = _evidence(app)
+    evidence, unreadable = _evidence(app, history)
     material = Material(
         label=label,
         history=history,
@@ -60,15 +61,17 @@ def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tup
     return account_report(material), history.at
 
 
-def _evidence(app: "App") -> "tuple[Evidence, str]":
+def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
     """Return what a backtest left beside its books, and why that can't be read."""
-    from tradebot.adapters.state.evidence import read_evidence
+    from tradebot.adapters.state.evidence import read_evidence, read_trials
     from tradebot.model.evidence import NO_EVIDENCE
 
+    trials = read_trials(app.folder.path, {owned.strategy for owned in history.fills})
     try:
-        return read_evidence(app.folder.path), ""
+        evidence, why_not = read_evidence(app.folder.path), ""
     except TradebotError as error:
-        return NO_EVIDENCE, f"Trials, variants and rates aren't shown: {_problem(app, error)}"
+        evidence, why_not = NO_EVIDENCE, f"Variants and rates by date aren't shown: {_problem(app, error)}"
+    return replace(evidence, trials=trials or evidence.trials), why_not
 
 
 def _sessions(app: "App", history: "History") -> "Sequence[Session]":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.state.evidence import EVIDENCE, read_evidence, write_evidence
+from tradebot.adapters.state.evidence import EVIDENCE, TRIALS, read_evidence, read_trials, write_evidence
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import NO_EVIDENCE, DatedRate, Evidence, Trials, Variant, VariantKind
 
@@ -43,3 +43,21 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, text: str)
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"evidence\.json can't be written: No such file"):
         write_evidence(tmp_path / "gone", KNOWN)
+
+
+def test_trials_are_settings_of_a_strategy_and_count_once(tmp_path: Path) -> None:
+    lines = (
+        '{"strategy": "rotation", "digest": "a", "name": "x", "sessions": 9, "sharpe": 0.5}',
+        '{"strategy": "rotation", "digest": "b", "name": "y", "sessions": 9, "sharpe": null}',
+        '{"strategy": "rotation", "digest": "a", "name": "z", "sessions": 9, "sharpe": 0.7}',
+        '{"strategy": "flow", "digest": "c", "name": "w", "sessions": 9, "sharpe": 1.5}',
+        '{"strategy": "rotation", "digest": "d", "sharpe": "high"}',
+        "{",
+        "[]",
+    )
+    (tmp_path / TRIALS).write_text("\n".join(lines))
+    folder = tmp_path / "x"
+    assert read_trials(folder, {"rotation"}) == Trials(2, (0.7,))
+    assert read_trials(folder, {"rotation", "flow"}) == Trials(3, (0.7, 1.5))
+    assert read_trials(folder, {"other"}) is None
+    assert read_trials(folder / "deeper", {"rotation"}) is None

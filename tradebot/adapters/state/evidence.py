@@ -1,6 +1,7 @@
 """Keep what a backtest leaves beside its books, in its folder, for the verbs that report it."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from tradebot.adapters.state.plain_files import read_plain
@@ -8,9 +9,11 @@ from tradebot.adapters.state.state_folder import write_durably
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
-from tradebot.model.evidence import NO_EVIDENCE, Evidence
+from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
 
 EVIDENCE = "evidence.json"
+TRIALS = "trials.jsonl"
+"""Beside the folders of backtests: a line for each run that ended, with strategy, digest of its settings, and ratio."""
 
 
 def write_evidence(folder: Path, evidence: Evidence) -> None:
@@ -36,3 +39,26 @@ def read_evidence(folder: Path) -> Evidence:
         raise OperatorError(
             f"{file.name} can't be read: {why}", "run the backtest again, or remove the file"
         ) from error
+
+
+def read_trials(folder: Path, strategies: Collection[str]) -> Trials | None:
+    """Return how many settings of these strategies were tried in the backtests beside a folder; None without a list.
+
+    Runs with the same settings count once, with the ratio of the last. A line that can't be read is left out.
+    """
+    try:
+        lines = read_plain(folder.parent / TRIALS).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    found = dict(filter(None, (_trial(line, strategies) for line in lines)))
+    return Trials(len(found), tuple(ratio for ratio in found.values() if ratio is not None)) if found else None
+
+
+def _trial(line: str, strategies: Collection[str]) -> tuple[str, float | None] | None:
+    """Return the digest and the Sharpe ratio of a line about one of these strategies."""
+    try:
+        fields = json.loads(line)
+        digest, ratio = str(fields["digest"]), fields["sharpe"]
+        return (digest, None if ratio is None else float(ratio)) if fields["strategy"] in strategies else None
+    except (ValueError, KeyError, TypeError):
+        return None
