@@ -156,7 +156,7 @@ class Quiet:
         held = list[Held]()
         for position in positions:
             marks, quote = kept.get(position.key, Kept()), quotes.get(position.symbol)
-            shown = self._ahead.now(position.symbol)
+            shown = self._ahead.shows(position.symbol)
             if marks.best is None or marks.worst is None or quote is None or shown is None:
                 return None
             if (units(quote.bid), units(quote.ask), units(quote.last)) != (shown.bid, shown.ask, shown.last):
@@ -173,7 +173,7 @@ class Quiet:
             return None
         chains, rests = self._world.ledger.order_chains(working), list[Rest]()
         for order in view.orders:
-            known, shown = working[order.venue_id], self._ahead.now(order.symbol)
+            known, shown = working[order.venue_id], self._ahead.shows(order.symbol)
             if order.with_known(known) != known or order.status not in RESTING or shown is None:
                 return None
             if not self._protects(chains.get(order.venue_id, (order,))):
