@@ -160,7 +160,7 @@ BAD_VALUES = [
     ("universe: [aapl]", "universe.0", "must be a symbol in capital letters"),
     ("alpaca: {url: ftp://example.test}", "alpaca.url", "must be an http or https address"),
     ("sandbox: {start: tomorrow}", "sandbox.start", "must be a date, such as"),
-    ("sandbox: {source: kraken}", "sandbox.source", "'generated', 'csv' or 'parquet'"),
+    ("sandbox: {source: kraken}", "sandbox.source", "'generated', 'csv', 'parquet' or 'daily'"),
     ("timetable: {score: every 90s}", "timetable.score", "a multiple of 60s"),
     ("limits: 3", "limits", "must be a section"),
     ("strategies: {flow: {min_cluster: 1.5}}", "strategies.flow.min_cluster", "must be a whole number, not 1.5"),

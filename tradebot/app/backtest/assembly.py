@@ -128,7 +128,7 @@ def assemble(
         permission=Permission(),
         reader=venue,
         market=venue,
-        bars=EngineBars(engine, whole_day_first=spec.day_prices == "close"),
+        bars=EngineBars(engine, opened.days),
         orders=venue,
         send_lock=MemorySendLock(),
         flow=_flow(engine, spec) if with_flow else NoFlow(),

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.bars.window import REACHES, REGULAR_SESSION, window_of
-from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line
+from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line, WholeDays
 from tradebot.app.backtest.steps import Steps
 from tradebot.app.backtest.translating import session_of
 from tradebot.exchange.faces.data.listings import listing
@@ -23,11 +23,12 @@ from tradebot.model.series import DAY as DAYS
 from tradebot.model.series import Series, width_of
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import date, datetime, timedelta
 
     from tradebot.adapters.bars.store import PriceStep
     from tradebot.exchange.engine.floor import Floor
     from tradebot.exchange.market.bars import Market
+    from tradebot.exchange.market.daily import DailyBars
     from tradebot.model.bar import Session
     from tradebot.model.needs import BarNeed
 
@@ -53,13 +54,12 @@ class Kept(NamedTuple):
 class EngineBars:
     """The port to bars on an engine's market. It never fetches, waits or fails.
 
-    With `whole_day_first`, a day's bar counts as closed after the session's first minute: a day of look-ahead, for
-    reproducing studies that rank by the close at which they fill.
+    `days` is the source of a market of daily bars.
     """
 
-    def __init__(self, floor: Floor, *, whole_day_first: bool = False) -> None:
+    def __init__(self, floor: Floor, days: DailyBars | None = None) -> None:
         self._market: Market = floor.market
-        self._whole_day_first = whole_day_first
+        self._days = days
         self._lines: dict[tuple[str, str], Line] = {}
         self._steps: dict[str, Steps] = {}
         self._kept: dict[tuple[str, str, int, bool], Kept] = {}
@@ -87,13 +87,13 @@ class EngineBars:
     def _line(self, symbol: str, timeframe: str) -> Line:
         line = self._lines.get((symbol, timeframe))
         if line is None:
-            width = width_of(timeframe)
-            if width is None:
-                line = Daily(self._market, symbol, whole_day_first=self._whole_day_first)
-            else:
-                line = Intraday(self._market, symbol, width)
-            self._lines[symbol, timeframe] = line
+            line = self._lines[symbol, timeframe] = self._new_line(symbol, width_of(timeframe))
         return line
+
+    def _new_line(self, symbol: str, width: timedelta | None) -> Line:
+        if width is not None:
+            return Intraday(self._market, symbol, width)
+        return Daily(self._market, symbol) if self._days is None else WholeDays(self._market, symbol, self._days)
 
     def _steps_of(self, symbol: str) -> Steps:
         steps = self._steps.get(symbol)

@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tradebot.exchange.market.bars import UNITS
@@ -13,7 +14,8 @@ from tradebot.exchange.times import MINUTE, SECOND, at_new_york
 
 if TYPE_CHECKING:
     from tradebot.exchange.market.bars import Bar, Day, Market
-    from tradebot.exchange.market.sessions import Session
+    from tradebot.exchange.market.daily import DailyBars
+    from tradebot.exchange.market.sessions import Calendar
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -88,13 +90,11 @@ class Line:
 class Daily(Line):
     """Daily bars: prices from the regular session, volume from the whole day. Each is complete at its close.
 
-    Trading after hours still adds to the volume, so until it is over the newest bar is an unfinished one. With
-    `whole_day_first`, a day's bar is complete after its first minute, as in a market whose first minute is the day.
+    Trading after hours still adds to the volume, so until it is over the newest bar is an unfinished one.
     """
 
-    def __init__(self, market: Market, symbol: str, *, whole_day_first: bool = False) -> None:
+    def __init__(self, market: Market, symbol: str) -> None:
         super().__init__(market, symbol)
-        self._whole_day_first = whole_day_first
         calendar = market.calendar
         for place in range(calendar.first):
             session = calendar.all[place]
@@ -107,13 +107,13 @@ class Daily(Line):
         while self._next < len(sessions) and sessions[self._next].post_us <= until_us:
             session, bar = sessions[self._next], self._market.whole_day(self._symbol, self._next)
             if bar is not None:
-                self._add(at_new_york(session.date, 0), self._complete_us(session), bar[1:])
+                self._add(at_new_york(session.date, 0), session.close_us, bar[1:])
             self._next += 1
 
     def unfinished(self, until_us: int) -> Columns | None:
         """Return the newest session's bar while trading after hours goes on, or None."""
         sessions = self._market.calendar.market
-        if self._next >= len(sessions) or until_us < self._complete_us(sessions[self._next]):
+        if self._next >= len(sessions) or until_us < sessions[self._next].close_us:
             return None
         bar = self._day(self._next, until_us)
         if bar is None:
@@ -121,9 +121,6 @@ class Daily(Line):
         columns = Columns()
         columns.add(at_new_york(sessions[self._next].date, 0) // SECOND, *bar)
         return columns
-
-    def _complete_us(self, session: Session) -> int:
-        return session.open_us + MINUTE if self._whole_day_first else session.close_us
 
     def _day(self, index: int, until_us: int) -> tuple[int, ...] | None:
         bar = self._market.day(self._symbol, index).until(until_us, 0)
@@ -135,6 +132,34 @@ class Daily(Line):
     def _add(self, start_us: int, end_us: int, bar: Sequence[int]) -> None:
         self.columns.add(start_us // SECOND, *bar)
         self._ends_us.append(end_us)
+
+
+class WholeDays(Line):
+    """Daily bars that a market of daily bars holds already; how many of them were complete is looked up."""
+
+    def __init__(self, market: Market, symbol: str, source: DailyBars) -> None:
+        super().__init__(market, symbol)
+        days = source.days(symbol)
+        if days is None:
+            return
+        starts_s, ends_us = _day_times(market.calendar, source.known_after_us)
+        self.columns.starts = array("q", [starts_s[place] for place in days.places])
+        self._ends_us = array("q", [ends_us[place] for place in days.places])
+        for name in ("open", "high", "low", "close"):
+            setattr(self.columns, name, array("d", [units / UNITS for units in getattr(days, name)]))
+        self.columns.volume = array("d", days.volume)
+
+    def _grow(self, until_us: int) -> None:
+        """Do nothing: all bars are there."""
+
+
+@lru_cache(maxsize=2)
+def _day_times(calendar: Calendar, known_after_us: int | None) -> tuple[list[int], list[int]]:
+    """Return when each session's daily bar starts, in seconds, and when it is known, in microseconds."""
+    starts_s = [at_new_york(session.date, 0) // SECOND for session in calendar.all]
+    if known_after_us is None:
+        return starts_s, [session.close_us for session in calendar.all]
+    return starts_s, [session.open_us + known_after_us for session in calendar.all]
 
 
 class Intraday(Line):

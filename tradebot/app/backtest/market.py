@@ -31,6 +31,11 @@ class OpenedMarket(NamedTuple):
     actions: tuple[Action, ...]
     rates: Rates = NO_RATES
 
+    @property
+    def days(self) -> DailyBars | None:
+        """Return the source of a market of daily bars."""
+        return self.source if isinstance(self.source, DailyBars) else None
+
     def market(self) -> Market:
         """Return the market as a run begins with it; a run may rename and delist its symbols."""
         market = Market(self.source, self.calendar, self.symbols)

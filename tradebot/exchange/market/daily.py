@@ -187,6 +187,8 @@ class DailyBars:
         self._days = days
         self._calendar = calendar
         self._whole_day_first = day_prices == "close"
+        self.known_after_us = MINUTE if self._whole_day_first else None
+        """How long after its open a session's daily bar is known; None: at its close."""
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minute bars of a symbol in a session of the market, oldest first."""

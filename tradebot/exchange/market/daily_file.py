@@ -13,7 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.exchange.market.recorded import BadRowError, Skipped
+from tradebot.exchange.market.minute_rows import BadRowError
+from tradebot.exchange.market.recorded import Skipped
 from tradebot.exchange.market.sessions import every_session
 from tradebot.exchange.market.spec import TICKER, MarketError
 from tradebot.exchange.market.unadjusting import Event
@@ -26,6 +27,7 @@ _HIGHEST_PRICE, _LOWEST_PRICE = 1e7, 1e-4
 _MOST_SHARES = 1e12
 _LARGEST_RATIO = 1_000.0
 _LONGEST_HEADER = 200
+_LONGEST_LINE = 10_000
 _EXPECTED = f"daily bars have the columns {','.join(COLUMNS)}"
 _COMPLETE = f"fetch it again; {_EXPECTED}"
 _DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
@@ -124,16 +126,23 @@ def _csv_frame(path: Path) -> Any:
             keep_default_na=False,
             skip_blank_lines=False,
             low_memory=False,
-            float_precision="round_trip",
             encoding="utf-8-sig",
         )
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
         hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
         raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
     frame.index += 2
-    if len(frame) and frame.iloc[-1].isna().any():
+    if len(frame) and len(_last_fields(path)) < len(names):
         raise MarketError(f"{path}: truncated in line {frame.index[-1]}", "fetch the file again")
     return frame[frame["symbol"].notna() & (frame["symbol"] != "")]
+
+
+def _last_fields(path: Path) -> list[str]:
+    """Return the fields of a file's last line that isn't blank."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_LINE))
+        lines = file.read().decode(errors="replace").splitlines()
+    return next(csv.reader([line for line in lines if line.strip()][-1:]), [])
 
 
 def _duckdb(path: Path) -> Any:
@@ -233,8 +242,8 @@ def _is_date(text: object) -> bool:
 def _by_symbol(frame: Any, told: list[str]) -> Iterator[tuple[str, Rows]]:
     ordered = frame.assign(date=frame["date"].astype("object")).sort_values(["symbol", "date"], kind="stable")
     for symbol, rows in ordered.groupby("symbol", observed=True, sort=True):
-        columns = [_array(rows[name]) for name in (*_PRICES, "volume")]
-        yield str(symbol), Rows(rows["date"].tolist(), *columns, events=list(_events(rows, told)))
+        columns = {name: _array(rows[name]) for name in (*_PRICES, "volume")}
+        yield str(symbol), Rows(dates=rows["date"].tolist(), events=list(_events(rows, told)), **columns)
 
 
 def _array(column: Any) -> array[float]:

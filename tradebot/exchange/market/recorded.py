@@ -11,23 +11,21 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from tradebot.exchange.jsontext import to_decimal
-from tradebot.exchange.market.bars import UNITS, Bar
+from tradebot.exchange.market.bars import Bar
+from tradebot.exchange.market.minute_rows import COLUMNS, BadRowError, bar_of
 from tradebot.exchange.market.sessions import Calendar
-from tradebot.exchange.market.spec import FIRST_YEAR, LAST_YEAR, NEW_EXCHANGE, TICKER, MarketError, MarketSpec, Source
+from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from tradebot.exchange.private_files import open_own
-from tradebot.exchange.times import MINUTE, NEW_YORK, at_new_york, new_york, parse_time
+from tradebot.exchange.times import MINUTE, new_york
 
-COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")
-_HIGHEST_PRICE = Decimal(10) ** 7
-_MOST_SHARES = 10**12
-_READABLE_TIMES = range(at_new_york(f"{FIRST_YEAR}-01-01", 0), at_new_york(f"{LAST_YEAR}-12-31", 0))
 _LONGEST_HEADER = 200
 _EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
+
+_DAILY = f"if its bars are daily, set sandbox.source to daily; {_EXPECTED}"
 
 Raw = tuple[int, tuple[object, ...]]
 """A row's number in its file, and its fields in the order of COLUMNS: ts as text or engine microseconds; () if fields
@@ -87,10 +85,6 @@ def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int])
     return ", ".join(f"{count} {reason}{places.get(reason, '')}" for reason, count in ranked)
 
 
-class BadRowError(ValueError):
-    """A row that isn't a valid bar; the message is the reason under which it is counted."""
-
-
 def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
     """Read the bars of a recorded market; raise MarketError if the file has none."""
     assert spec.path is not None
@@ -126,7 +120,7 @@ def recorded_days(source: Source, path: Path, bar_stamp: str | None) -> tuple[da
     skipped = Skipped(source)
     for number, fields in _rows(source, path):
         try:
-            start_us = _bar(fields, shift_us)[1].start_us
+            start_us = bar_of(fields, shift_us)[1].start_us
         except BadRowError as reason:
             skipped.add(reason, number)
             continue
@@ -147,84 +141,44 @@ def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tu
     by_session: dict[tuple[str, int], dict[int, Bar]] = defaultdict(dict)
     skipped = Skipped(spec.source)
     shift_us = MINUTE if spec.bar_stamp == "end" else 0
-    requested = frozenset(spec.symbols)
+    requested, sessions = frozenset(spec.symbols), _Sessions(calendar)
     for number, fields in rows:
         try:
-            symbol, bar = _bar(fields, shift_us)
-            index = _session_index(bar, calendar)
+            symbol, bar = bar_of(fields, shift_us)
+            index = sessions.index(bar)
             if requested and symbol not in requested:
                 raise BadRowError("symbol not requested")
-            if bar.start_us in by_session[symbol, index]:
+            minutes = by_session[symbol, index]
+            if bar.start_us in minutes:
                 raise BadRowError("duplicate")
         except BadRowError as reason:
             skipped.add(reason, number)
             continue
-        by_session[symbol, index][bar.start_us] = bar
+        minutes[bar.start_us] = bar
     bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in by_session.items() if minutes}
     return bars, skipped
 
 
-def _bar(fields: tuple[object, ...], shift_us: int) -> tuple[str, Bar]:
-    if len(fields) != len(COLUMNS):
-        raise BadRowError("too few fields")
-    ts, symbol, *prices, volume = fields
-    if not isinstance(symbol, str) or not TICKER.fullmatch(symbol):
-        raise BadRowError("bad symbol")
-    start_us = _time_of(ts) - shift_us
-    if start_us not in _READABLE_TIMES:
-        raise BadRowError("time out of range")
-    if start_us % MINUTE:
-        raise BadRowError("not on a minute")
-    opening, high, low, close = (_units(price) for price in prices)
-    if high < low:
-        raise BadRowError("high below low")
-    if not (low <= opening <= high and low <= close <= high):
-        raise BadRowError("open or close outside low and high")
-    return symbol, Bar(start_us, opening, high, low, close, _shares(volume))
+class _Sessions:
+    """Finds the session of each bar; the next one is nearly always in the same session."""
 
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._index, self._first_us, self._last_us = 0, 0, -1
 
-def _time_of(ts: object) -> int:
-    if isinstance(ts, int):
-        return ts
-    try:
-        return parse_time(str(ts), naive=NEW_YORK)
-    except (ValueError, OverflowError) as error:
-        raise BadRowError("unparsable time") from error
-
-
-def _number(value: object) -> Decimal:
-    text = value if isinstance(value, str) else repr(value)
-    number = to_decimal(text.strip())
-    if number is None:
-        raise BadRowError("not a number")
-    return number
-
-
-def _units(price: object) -> int:
-    units = _number(price) * UNITS
-    if units < 0:
-        raise BadRowError("negative price")
-    if not 1 <= units <= _HIGHEST_PRICE * UNITS:
-        raise BadRowError("price zero or out of range")
-    return round(units)
-
-
-def _shares(volume: object) -> int:
-    number = _number(volume)
-    if number < 0:
-        raise BadRowError("negative volume")
-    if number > _MOST_SHARES:
-        raise BadRowError("volume out of range")
-    return int(number)
-
-
-def _session_index(bar: Bar, calendar: Calendar) -> int:
-    """Return the session of a bar, complemented for a bar before its open or after its close."""
-    index = calendar.reached(bar.start_us)
-    if index < 0 or bar.end_us > calendar.market[index].post_us:
-        raise BadRowError("outside the market's sessions")
-    session = calendar.market[index]
-    return index if session.open_us <= bar.start_us and bar.end_us <= session.close_us else ~index
+    def index(self, bar: Bar) -> int:
+        """Return the session of a bar, complemented for a bar before its open or after its close."""
+        if self._first_us <= bar.start_us <= self._last_us:
+            return self._index
+        index = self._calendar.reached(bar.start_us)
+        if index < 0 or bar.end_us > self._calendar.market[index].post_us:
+            raise BadRowError("outside the market's sessions")
+        session = self._calendar.market[index]
+        first_us, last_us = session.open_us, session.close_us - MINUTE
+        if not first_us <= bar.start_us <= last_us:
+            return ~index
+        self._index, self._first_us, self._last_us = index, first_us, last_us
+        return index
 
 
 def _csv_rows(path: Path) -> Iterator[Raw]:
@@ -243,10 +197,10 @@ def _whole_rows(path: Path, file: TextIO) -> Iterator[Raw]:
     if header is None:
         raise MarketError(f"{path}: the file is empty", _EXPECTED)
     places = _places(path, [name.strip().lower() for name in header])
-    last_is_short = False
+    chosen, last_is_short = itemgetter(*places), False
     for fields in filter(None, reader):
         last_is_short = len(fields) < len(header)
-        yield reader.line_num, () if last_is_short else tuple(fields[place] for place in places)
+        yield reader.line_num, () if last_is_short else chosen(fields)
     if last_is_short:
         raise MarketError(f"{path}: truncated in line {reader.line_num}", "fetch the file again")
 
@@ -255,7 +209,8 @@ def _places(path: Path, header: list[str]) -> list[int]:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise MarketError(
-            f"{path}: no column {', '.join(missing)} (found {', '.join(header)[:_LONGEST_HEADER]})", _EXPECTED
+            f"{path}: no column {', '.join(missing)} (found {', '.join(header)[:_LONGEST_HEADER]})",
+            _DAILY if "date" in header else _EXPECTED,
         )
     return [header.index(name) for name in COLUMNS]
 
