@@ -28,12 +28,15 @@ class Audited:
 
 
 def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
-    """Read the evidence and judge it; `since_s` is in seconds, None for the session."""
+    """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
     from commands.audit.reading import read
+    from tradebot.adapters.state.finished import BACKTEST
     from tradebot.auditing.audit import audit
 
+    finished = app.folder.kind == BACKTEST
+    offline = offline or finished
     evidence = read(app, since_s, offline=offline)
-    result = audit(evidence)
+    result = audit(evidence, finished=finished)
     items = tuple(_printable(item) for item in result.items)
     return Audited(
         as_of=evidence.moment.now,

@@ -52,7 +52,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     from tradebot.app.settings import load
 
     folder, loaded = _loaded(state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file))
-    require_installed(loaded.settings.strategies.in_use())
+    require_installed(loaded.settings.strategies.installed_as())
     shipped = {row.key: row.value for row in values(load(None, {}, {"mode": loaded.settings.mode.value}))}
     every = list(values(loaded))
     changes = tuple(

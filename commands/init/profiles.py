@@ -46,9 +46,9 @@ def require_strategies(profile: str, settings: "Settings") -> None:
     """Raise OperatorError if the profile's strategy isn't installed; then the bot couldn't trade at all."""
     from tradebot.adapters.plugins.plugin import installed
 
-    missing = [name for name in settings.strategies.in_use() if name not in installed()]
+    missing = [name for name in settings.strategies.installed_as().values() if name not in installed()]
     if profile != SHIPPED_PROFILE and missing:
         raise OperatorError(
             f"profile {profile} trades with the strategy {missing[0]}, which isn't installed",
-            f"tradebot strategy new {missing[0]} --kind target, install its package, and run init again",
+            "it is part of this program: install tradebot again, then run init again",
         )

@@ -1,5 +1,6 @@
 """Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
+    from tradebot.model.evidence import Evidence
     from tradebot.model.series import Series
     from tradebot.ports.world import Progress
     from tradebot.views.performance.curve import Benchmark
@@ -41,6 +43,7 @@ def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tup
     history = read_history(app)
     sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
     refusals, why_not = _refusals(app, history, choice, progress)
+    evidence, unreadable = _evidence(app)
     material = Material(
         label=label,
         history=history,
@@ -51,9 +54,21 @@ def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tup
         days=choice.days,
         strategy=choice.strategy,
         symbol=choice.symbol,
-        unknown=tuple(filter(None, (problem, why_not))),
+        unknown=tuple(filter(None, (problem, why_not, unreadable))),
+        evidence=evidence,
     )
     return account_report(material), history.at
+
+
+def _evidence(app: "App") -> "tuple[Evidence, str]":
+    """Return what a backtest left beside its books, and why that can't be read."""
+    from tradebot.adapters.state.evidence import read_evidence
+    from tradebot.model.evidence import NO_EVIDENCE
+
+    try:
+        return read_evidence(app.folder.path), ""
+    except TradebotError as error:
+        return NO_EVIDENCE, f"Trials, variants and rates aren't shown: {_problem(app, error)}"
 
 
 def _sessions(app: "App", history: "History") -> "Sequence[Session]":
@@ -78,11 +93,19 @@ def _priced(app: "App", history: "History") -> Priced:
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
     except TradebotError as error:
-        return Priced(none, f"{BENCHMARK} isn't shown: {error.message}")
+        return Priced(none, f"{BENCHMARK} isn't shown: {_problem(app, error)}")
     if BENCHMARK not in found:
         return Priced(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
     series = found[BENCHMARK]
     return Priced(Benchmark(BENCHMARK, _by_date(series, series.close), _by_date(series, series.open)))
+
+
+def _problem(app: "App", error: TradebotError) -> str:
+    """Return what went wrong, without the place of the bot's folder: a report may be passed on."""
+    message = error.message
+    for place in (app.folder.exchange, app.folder.path):
+        message = message.replace(os.path.abspath(place), "this folder")
+    return message
 
 
 def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
@@ -95,27 +118,26 @@ def _refusals(
     app: "App", history: "History", choice: "Choice", progress: "Progress"
 ) -> "tuple[tuple[RefusalsWorth, ...], str]":
     """Return what the refusals of each strategy's gates were worth, or why that isn't known."""
-    from commands.score.outcomes import measured
+    from commands.score.outcomes import refused_trades
     from tradebot.views.performance.report import RefusalsWorth
 
     if history.at is None:
         return (), ""
     try:
-        found = measured(app, choice.days.first, progress, choice.days.last, history.at)
+        found = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
-        return (), f"What the refusals were worth isn't known: {error.message}"
-    asked = [each for each in found.strategies if choice.strategy in (None, each.strategy)]
-    known = ((each, each.refusals) for each in asked if each.refusals is not None)
+        return (), f"What the refusals were worth isn't known: {_problem(app, error)}"
     return tuple(
         RefusalsWorth(
             strategy=each.strategy,
-            trades=of.trades,
-            sessions=of.sessions,
-            usd=of.usd,
-            low_usd=of.low_usd,
-            high_usd=of.high_usd,
-            stake_usd=of.stake_usd,
-            sentence=found.sentences[each.strategy],
+            trades=each.worth.trades,
+            sessions=each.worth.sessions,
+            usd=each.worth.usd,
+            low_usd=each.worth.low_usd,
+            high_usd=each.worth.high_usd,
+            stake_usd=each.worth.stake_usd,
+            sentence=each.sentence,
         )
-        for each, of in known
+        for each in found
+        if choice.strategy in (None, each.strategy)
     ), ""

@@ -70,7 +70,7 @@ ELSEWHERE = frozenset({"completion", "demo", "init", "strategy new"})
 COMMAND = re.compile(
     r"(?<![\w./-])tradebot ((?:bars |exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"
 )
-QUOTED = frozenset({"by", "details", "reason", "who", "why"})
+QUOTED = frozenset({"by", "details", "note", "reason", "who", "why"})
 """Fields of a document that quote a person or the broker, and so stay unchanged."""
 
 _flag: ContextVar[str] = ContextVar("_flag", default="")

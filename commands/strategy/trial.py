@@ -41,12 +41,6 @@ INTO_SESSION_S = 7200
 
 def run(name: str, symbols: Sequence[str], at: datetime | None, state_dir: str | None, config: str | None) -> Report:
     """Ask an installed strategy; exit 10 if its answer is refused, or changes when it is asked again."""
-    from tradebot.adapters.plugins.plugin import installed
-
-    available = installed()
-    if name not in available:
-        known = f"installed: {', '.join(sorted(available))}"
-        raise OperatorError(f"no strategy named {clean(name)[:40]} is installed", f"{known}; tradebot strategy list")
     with _bot(name, symbols, at, state_dir, config) as (app, seed):
         data = _tried(app, seed, at)
         mode, account = (app.mode_name, app.account_tail) if seed is None else (None, None)
@@ -90,12 +84,22 @@ def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
     own = settings.strategies.model_dump().get(name)
     if own is None:
         own = load(None, {}).settings.strategies.model_dump().get(name) or {}
+    _require_installed(name, own.get("strategy") or name)
     own["allotment_fraction"] = settings.strategies.allotments().get(name, Decimal(1))
     if symbols:
         own["universe"] = None
     strategies = type(settings.strategies).model_validate({"flow": None, name: own})
     universe = list(symbols or settings.universe)
     return replace(loaded, settings=settings.model_copy(update={"strategies": strategies, "universe": universe}))
+
+
+def _require_installed(name: str, installed_as: str) -> None:
+    from tradebot.adapters.plugins.plugin import installed
+
+    available = installed()
+    if installed_as not in available:
+        known = f"installed: {', '.join(sorted(available))}"
+        raise OperatorError(f"no strategy named {clean(name)[:40]} is installed", f"{known}; tradebot strategy list")
 
 
 @contextmanager
@@ -141,7 +145,7 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
 
     world = app.world(dry_run=True, asking=True)
     (strategy,) = world.strategies
-    point = installed()[strategy.name]
+    point = installed()[app.settings.strategies.installed_as()[strategy.name]]
     # It may have been asked what it needs. The cost of a first answer is that of a process which isn't running yet.
     close(world.strategies)
     started = perf_counter()

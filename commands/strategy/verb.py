@@ -169,10 +169,10 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow,
     from tradebot.adapters.plugins.plugin import installed
     from tradebot.app.plugin_surroundings import plugin_surroundings
 
-    found, in_use = installed(), settings.strategies.in_use()
+    found, in_use = installed(), settings.strategies.installed_as()
     surroundings = plugin_surroundings(settings, folder, os.environ)
     names = sorted({*found, *in_use})
-    rows = [_row(name, found.get(name), in_use=name in in_use) for name in names]
+    rows = [_row(name, found.get(in_use.get(name, name)), in_use=name in in_use) for name in names]
     return tuple(_asked(row, settings, surroundings) if ask else row for row in rows)
 
 
@@ -192,7 +192,8 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
     if row.state == MISSING:
         return row
     if row.own_process:
-        row = replace(row, protections=protections_from(row.name, surroundings))
+        installed_as = settings.strategies.installed_as().get(row.name, row.name)
+        row = replace(row, protections=protections_from(installed_as, surroundings))
     return row if row.state == OFF else _asked_once(row, settings, surroundings)
 
 
@@ -202,7 +203,8 @@ def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundi
     from tradebot.app.rules import rules_of
 
     own = rules_of(settings, settings.exits).of(row.name)
-    (strategy,) = asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
+    chosen = settings.strategies
+    (strategy,) = asked = strategies({row.name: chosen.in_use()[row.name]}, surroundings, chosen.installed_as())
     try:
         row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
         refusal = _refusal(strategy, own.universe)
@@ -212,16 +214,19 @@ def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundi
 
 
 def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | None":
-    """Return why an answer without facts is refused, or None if it is valid. Symbols without bars aren't shown."""
+    """Return why an answer without facts is refused, or None if it is valid. Symbols without bars aren't shown.
+
+    A strategy may say that it can't tell without them.
+    """
     from tradebot.desk.answers import checked
-    from tradebot.model.decision import Decision
+    from tradebot.model.decision import Decision, Verdict
     from tradebot.model.view import StrategyView
 
     shown = () if strategy.needs.bars or strategy.needs.quotes else tuple(universe)
     view = StrategyView(datetime.now(UTC), shown)
     answer = strategy.propose(view)
     found = answer if isinstance(answer, Decision) else checked(view, answer)
-    return found if isinstance(found, Decision) else None
+    return found if isinstance(found, Decision) and found.verdict is not Verdict.UNKNOWN else None
 
 
 def _render_list(console: "Console", data: Strategies) -> None:

@@ -445,6 +445,7 @@ def test_a_strategy_without_stops_is_left_out_of_the_sum_and_may_hold_more_than_
     assert min(rotation.max_order_fraction, rotation.max_symbol_fraction, rotation.max_sector_fraction) > D("1.25")
     assert {*settings.universe} <= set(settings.sectors)
     assert len(settings.universe) == 12
+    assert settings.halts.drawdown_fraction == load(None, {}).settings.halts.drawdown_fraction, "as it is shipped"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.settings import Settings, load
 from tradebot.backtest.driver import Driver, Terms
+from tradebot.exchange.market.costs import Costs
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER, FillSpec
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exits.kinds.drawdown import Drawdown
@@ -42,6 +43,21 @@ from tradebot.timetable.job_times import parse
 START = date(2025, 3, 3)
 SYMBOLS = ("AAPL", "MSFT", "SPY")
 NAME = "whims"
+COSTLESS = Costs()
+COSTLY = Costs(
+    commission_bps=Decimal(2),
+    margin_rate=Decimal("0.08"),
+    cash_rate=Decimal("0.03"),
+    borrow_fee_rate=Decimal("0.02"),
+    short_rebate_rate=Decimal("0.01"),
+)
+FILLS = (
+    NEXT_BAR,
+    NEXT_BAR._replace(latency_s=90),
+    NEXT_BAR._replace(model="next-open", slippage_bps=Decimal(3)),
+    NEXT_BAR._replace(model="close", quotes="last"),
+    PAPER,
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,7 @@ class Drawn:
     entries: str
     comparisons: str
     actions: bool
+    costs: Costs = COSTLESS
 
 
 @cache
@@ -101,7 +118,9 @@ def settings() -> Settings:
 
 
 @cache
-def market(seed: int, symbols: tuple[str, ...], sessions: int, fill: FillSpec, actions: bool) -> OpenedMarket:
+def market(
+    seed: int, symbols: tuple[str, ...], sessions: int, fill: FillSpec, actions: bool, costs: Costs = COSTLESS
+) -> OpenedMarket:
     """Return a generated market, which several runs share."""
     spec = MarketSpec(
         start=START,
@@ -111,13 +130,14 @@ def market(seed: int, symbols: tuple[str, ...], sessions: int, fill: FillSpec, a
         fill=fill,
         corporate_actions=actions,
         cash=Decimal(100_000),
+        costs=costs,
     )
     return open_market_in_memory(spec)
 
 
 def assembled(drawn: Drawn, level: Level = Level.FULL) -> Assembled:
     """Return the bot of what was drawn, at the beginning of its market."""
-    opened = market(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions)
+    opened = market(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions, drawn.costs)
     made = assemble(settings(), opened.spec, [drawn.strategy], MemoryFacts(level), market=opened)
     rules = made.world.rules
     tuned = replace(
@@ -233,10 +253,11 @@ def days(seeds: st.SearchStrategy[int], sessions: int = 1) -> st.SearchStrategy[
         strategy=st.builds(Whims, st.integers(0, 1000), st.sampled_from((0.1, 0.5)), own_clock, st.booleans()),
         exits=exits(),
         protection=st.sampled_from(Protection),
-        fill=st.sampled_from((NEXT_BAR, PAPER, NEXT_BAR._replace(latency_s=90))),
+        fill=st.sampled_from(FILLS),
         halts=st.just({}) | tight,
         looks=st.sampled_from(("every 1m from open+1m until close", "every 5m", "every 15m from open+2m, at close-3m")),
         entries=st.sampled_from(("every 5m from open+2m until close-15m", "every 30m from open+30m", "at open+5m")),
         comparisons=st.sampled_from(("every 15m from open+1m until close", "every 30m from open+4m", "at open+1m")),
         actions=st.booleans(),
+        costs=st.sampled_from((COSTLESS, COSTLY)),
     )

@@ -9,6 +9,7 @@ import pytest
 
 from tests.backtest.drawn import Whims
 from tests.backtest.three_ways import Day, Way
+from tradebot.exchange.market.fill import MODELS
 
 SOAK = hypothesis.settings().max_examples > 1000
 CONFIGURATION = """
@@ -19,7 +20,7 @@ exits:
   trailing_arm_fraction: {trail}
   trailing_stop_fraction: {trail}
   protection: {protection}
-sandbox: {{fill: {{model: {model}}}}}
+sandbox: {{fill: {{model: {model}, slippage_bps: {slippage}}}, costs: {{commission_bps: {commission}}}}}
 timetable:
   fetch-flow: every 10m from open+2m until open+50m
   score: every 30m from open+2m until open+50m
@@ -27,7 +28,6 @@ timetable:
   trade-once: {entries}
   reconcile: every 30m from open+1m until open+60m
 """
-MODELS = ("next-bar", "paper")
 PROTECTIONS = ("venue", "bot", "both")
 LOOKS = ("every 4m from open+1m until open+60m", "every 7m from open+3m until open+60m", "every 15m from open+1m")
 ENTRIES = ("every 8m from open+2m until open+50m", "every 15m from open+6m until open+45m", "at open+20m, at open+40m")
@@ -44,6 +44,8 @@ def drawn(number: int, model: str | None = None) -> Day:
         trail=chance.choice(("0.002", "0.004")),
         protection=chance.choice(PROTECTIONS),
         model=model or chance.choice(MODELS),
+        slippage=chance.choice((0, 3)),
+        commission=chance.choice((0, 2)),
         looks=chance.choice(LOOKS),
         entries=chance.choice(ENTRIES),
     )
@@ -64,7 +66,8 @@ def test_a_backtest_a_demo_and_serve_do_the_same_on_the_same_day(
     served = day.by_serve(tmp_path / "serve", capsys)
     assert served.fills, "nothing was traded"
     assert day.by_backtest(tmp_path / "serve") == served
-    assert day.by_demo(tmp_path / "demo", capsys) == served
+    if SOAK or model == MODELS[0]:
+        assert day.by_demo(tmp_path / "demo", capsys) == served
 
 
 @pytest.mark.parametrize("number", DAYS)

@@ -16,10 +16,8 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.state.state_folder import open_state
-from tradebot.app.backtest.assembly import Stores, assemble
+from tradebot.app.backtest.assembly import assemble
 from tradebot.app.loading import Options, load_for
 from tradebot.app.wiring import App
 from tradebot.backtest.driver import Driver, Terms
@@ -104,8 +102,7 @@ class Day:
         with self._in_force(folder):
             settings = load_for(open_state(state), Options(str(state)), os.environ).settings
         facts, spec = MemoryFacts(), read_market(state / "exchange").spec
-        stores = Stores(MemoryLedger, facts, MemoryEvents(), MemorySendLock())
-        made = assemble(settings, spec, self.strategies, stores, log=lines.append)
+        made = assemble(settings, spec, self.strategies, facts, log=lines.append)
         driver = Driver(made.world, made.advance, made.ahead, Terms(settings.timetable, every_pass=every_pass))
         driver.begin()
         ends = list(driver.play(made.sessions))

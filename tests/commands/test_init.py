@@ -185,11 +185,14 @@ def test_a_file_in_the_place_of_the_folder_is_named_by_every_verb(place: Bot, ve
     )
 
 
-def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_next_command(place: Bot) -> None:
+def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_next_command(
+    place: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradebot.adapters.plugins.plugin.installed", dict)
     said = place.says("init", "--profile", "rotation")
     assert said.code == 2
     assert "profile rotation trades with the strategy rotation, which isn't installed" in said.err
-    assert "tradebot strategy new rotation --kind target" in said.err
+    assert "install tradebot again" in said.err
     assert not place.folder.exists()
 
 
@@ -198,7 +201,8 @@ def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_n
     [
         (
             ("--profile", "momentum"),
-            "choose one of conservative_flow, flow, intraday, legacy, opening_sweeps, overnight, rotation",
+            "choose one of conservative_flow, flow, intraday, legacy, opening_sweeps, overnight, rotation, "
+            "rotation_regimes",
         ),
         (("--profile", "rotation", "--symbols", "3"), "profile rotation has symbols of its own"),
         (("--profile", "rotation", "--config", "mine.yaml"), "mine.yaml is a configuration already"),

@@ -277,6 +277,16 @@ def test_a_slot_with_one_pass_is_done_if_its_orders_fill_and_reach_the_targets(
     assert told(entries(scene, strategy)) == []
 
 
+def test_in_shadow_a_slot_is_done_once_what_it_wants_would_have_been_sent() -> None:
+    scene, strategy = a_scene(), Targeting(20)
+    world = replace(scene.world(), orders=None, shadow=True)
+    record = cycle.trade_once(world, call(), asked(scene, strategy))
+    assert [each.terminal.reason for each in record.candidates if each.terminal] == [Reason.SHADOW]
+    later(scene, 10)
+    assert told(entries(scene, strategy)) == []
+    assert sent(scene) == []
+
+
 def test_a_position_that_crosses_over_is_not_done_when_its_first_half_is_closed() -> None:
     scene = a_scene()
     entries(scene, Targeting(20))

@@ -52,7 +52,10 @@ moments = st.builds(
     st.integers(0, 480),
 )
 which = st.sampled_from(
-    ["", "every session ", *(f"{e} session of {p} " for e in ("first", "last") for p in ("week", "month"))]
+    [
+        *("", "every session ", "2nd session of week ", "9th session of month ", "22nd session of month "),
+        *(f"{e} session of {p} " for e in ("first", "last") for p in ("week", "month")),
+    ]
 )
 limits = st.sampled_from(["", " for 10m", " for 1h", " for 1 session", " for 3 sessions", " for 5 sessions"])
 times_of_day = st.one_of(
@@ -95,6 +98,10 @@ def slots_of(times: OwnTimes, known: Stored) -> list[StrategySlot]:
          "first session of month open+5m", "2026-01-06T21:00"),
         ("last session of month at close-30m", "2026-01-30T20:40", "2026-01-30",
          "last session of month close-30m", "2026-01-30T21:00"),
+        ("3rd session of month at open+5m", "2026-01-06T14:40", "2026-01-06",
+         "3rd session of month open+5m", "2026-01-06T21:00"),
+        ("23rd session of month at open+5m", "2026-01-30T14:40", "2026-01-30",
+         "23rd session of month open+5m", "2026-01-30T21:00"),
         ("first session of week at open+5m", "2026-01-20T14:40", "2026-01-20",
          "first session of week open+5m", "2026-01-20T21:00"),
         ("last session of week at close-1h", "2026-04-02T20:10", "2026-04-02",
@@ -117,6 +124,8 @@ def test_a_slot_is_due_from_its_start_to_its_deadline(
         ("first session of month at open+5m for 3 sessions", "2026-01-07T14:40"),
         ("every session at open+5m for 30m", "2026-01-02T15:05"),
         ("last session of month at close-30m", "2025-12-30T20:40"),
+        ("3rd session of month at open+5m", "2026-01-05T14:40"),
+        ("3rd session of month at open+5m", "2026-01-07T14:40"),
         ("first session of week at open+5m", "2026-01-21T14:40"),
         ("every 5m", "2026-01-01T15:00"),
     ],
@@ -136,6 +145,9 @@ def test_outside_of_its_slots_a_strategy_is_not_due(text: str, now: str) -> None
         ("first session of month", "is not a time"),
         ("first session of year at open", "is not a time"),
         ("second session of month at open", "is not a time"),
+        ("1st session of month at open", "a number is from 2nd to 23rd; use first or last"),
+        ("6th session of week at open", "a number is from 2nd to 5th"),
+        ("24th session of month at open", "a number is from 2nd to 23rd"),
         ("at open for", "is not a time"),
         ("at open for 3 days", "is not a time"),
         ("at open, ", "is not a time"),
@@ -183,9 +195,12 @@ def test_slots_never_overlap_and_are_written_as_they_were_read(times: OwnTimes, 
     assert len({(slot.session, slot.name) for slot in slots}) == len(slots)
 
 
-@given(known=calendars, first=st.booleans(), monthly=st.booleans(), minute=st.integers(0, 180))
-def test_each_period_has_exactly_one_slot(known: Stored, first: bool, monthly: bool, minute: int) -> None:
-    text = f"{'first' if first else 'last'} session of {'month' if monthly else 'week'} at open+{minute}m"
+WHICH = {"first": 1, "2nd": 2, "3rd": 3, "5th": 5, "last": 99}
+
+
+@given(known=calendars, which=st.sampled_from(list(WHICH)), monthly=st.booleans(), minute=st.integers(0, 180))
+def test_each_period_has_exactly_one_slot(known: Stored, which: str, monthly: bool, minute: int) -> None:
+    text = f"{which} session of {'month' if monthly else 'week'} at open+{minute}m"
     told = [
         slot.session for slot in slots_of(parse(text), known) if date(2025, 12, 1) <= slot.session <= date(2026, 3, 29)
     ]
@@ -194,9 +209,9 @@ def test_each_period_has_exactly_one_slot(known: Stored, first: bool, monthly: b
         key=lambda day: (day.year, day.month) if monthly else day.isocalendar()[:2],
     )
     periods = [list(days) for _, days in by_period]
-    expected = [days[0] if first else days[-1] for days in periods]
+    expected = [days[: WHICH[which]][-1] for days in periods]
     # The last days end in the middle of a month, so which of its sessions is the last one isn't among them.
-    assert told == (expected if first or not monthly else expected[:-1])
+    assert told == (expected if which != "last" or not monthly else expected[:-1])
 
 
 @given(times=own_times, known=calendars, now=moments)

@@ -1,6 +1,7 @@
 """Find out which flow facts the strategies need, so that nothing else is fetched."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from tradebot.adapters.plugins.plugin import Surroundings, begin_pass, close, installed, strategies
 from tradebot.desk.fetching import needed_facts
@@ -14,10 +15,15 @@ class Readers:
     A strategy that isn't installed is left out, so that it doesn't hold back the flow of the others.
     """
 
-    def __init__(self, in_use: Mapping[str, Mapping[str, object]], surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        in_use: Mapping[str, Mapping[str, object]],
+        surroundings: Surroundings,
+        installed_as: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         available = installed()
-        found = {name: settings for name, settings in in_use.items() if name in available}
-        self._strategies = strategies(found, surroundings)
+        found = {name: settings for name, settings in in_use.items() if installed_as.get(name, name) in available}
+        self._strategies = strategies(found, surroundings, installed_as)
 
     def needed_facts(self, rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
         """Return the kinds of facts that they need, each with its symbols.

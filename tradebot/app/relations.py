@@ -41,6 +41,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from exit_contradictions(settings.exits)
     if settings.strategies.sections():
         yield from _of_strategies(settings)
+        yield from _rotations(settings)
         yield from _displacement(settings)
         yield from _fits_the_timetable(settings, flow_must_fit)
 
@@ -77,6 +78,27 @@ def _traders(settings: Sections) -> Iterator[Trader]:
 def _stop_of(section: CoreSettings, settings: Sections) -> Decimal | None:
     """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
     return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
+
+
+def _rotations(settings: Sections) -> Iterator[str]:
+    """Check the settings of rotations, and that what they want to hold fits into the limits."""
+    strategies = settings.strategies
+    named = [name for name, installed in strategies.installed_as().items() if installed == "rotation"]
+    if not named:
+        return
+    from tradebot.strategies import rotation_limits
+
+    in_use, sections, allotments = strategies.in_use(), strategies.sections(), strategies.allotments()
+    found = [
+        rotation_limits.read(
+            name, in_use[name], allotments[name], sections[name].limits, sections[name].universe or settings.universe
+        )
+        for name in named
+    ]
+    for wrong in found:
+        yield from wrong if isinstance(wrong, list) else ()
+    if rotations := [each for each in found if not isinstance(each, list)]:
+        yield from rotation_limits.problems(rotations, settings.limits)
 
 
 def _displacement(settings: Sections) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
-from tradebot.adapters.state import lock, state_folder
+from tradebot.adapters.state import finished, lock, state_folder
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
@@ -138,7 +138,7 @@ class App:
     @cached_property
     def exchange_url(self) -> str:
         """Return the embedded exchange's address, starting the exchange if it isn't running."""
-        return sandbox.start(self.folder.exchange)
+        return sandbox.start(finished.trading(self.folder).exchange)
 
     @cached_property
     def turns(self) -> Turns:
@@ -258,7 +258,8 @@ class App:
         from tradebot.adapters.plugins.plugin import close, strategies
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        in_use = strategies(self.settings.strategies.in_use(), surroundings)
+        chosen = self.settings.strategies
+        in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
         self._closing.callback(close, in_use)
         return in_use
 
@@ -272,7 +273,8 @@ class App:
         from tradebot.app.readers import Readers
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        return Readers(self.settings.strategies.in_use(), surroundings)
+        chosen = self.settings.strategies
+        return Readers(chosen.in_use(), surroundings, chosen.installed_as())
 
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""

@@ -16,10 +16,23 @@ class Audit:
     findings: tuple[Item, ...]
 
 
-def audit(evidence: Evidence) -> Audit:
-    """Judge everything that was looked at. What was left out on request is UNKNOWN and isn't a finding."""
-    items = tuple(_items(evidence))
+def audit(evidence: Evidence, *, finished: bool = False) -> Audit:
+    """Judge everything that was looked at. What was left out on request is UNKNOWN and isn't a finding.
+
+    Of a `finished` backtest, only the books are judged: nothing runs there anymore.
+    """
+    items = tuple(_books(evidence) if finished else _items(evidence))
     return Audit(items, ranked(items))
+
+
+def _books(evidence: Evidence) -> Iterator[Item]:
+    yield running.configuration(evidence)
+    yield risk.trading_state(evidence)
+    yield risk.positions(evidence)
+    yield books.orders(evidence)
+    yield books.unresolved(evidence)
+    yield books.journal(evidence)
+    yield books.compared(evidence)
 
 
 def _items(evidence: Evidence) -> Iterator[Item]:

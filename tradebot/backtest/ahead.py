@@ -33,8 +33,8 @@ class Ahead(Protocol):
         """Return when the venue does something by itself next, such as paying a dividend; None if nothing is due."""
 
     @property
-    def changes(self) -> tuple[int, int]:
-        """Return how many orders the account has had, and how often its cash or positions have changed."""
+    def stamp(self) -> object:
+        """Return what differs as soon as an order, the cash or a position of the account does."""
 
     @property
     def equity_moves(self) -> bool:

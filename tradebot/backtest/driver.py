@@ -6,10 +6,10 @@ time of the last comparison, and how the account stood at the end of each sessio
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tradebot.backtest.ahead import Ahead
-from tradebot.backtest.grid import Grid, Grids
+from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.desk.proposals import Proposals
@@ -72,6 +72,10 @@ class _Day:
         return self.grid.place(moment - self.session.open)
 
 
+State = tuple[Count, datetime | None, object, object]
+"""What a driver knows between two sessions, as plain values."""
+
+
 class Driver:
     """Plays the sessions of one bot. `advance` lets the market's time pass until a moment."""
 
@@ -84,12 +88,20 @@ class Driver:
         self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
         self._quiet = Quiet(world, ahead)
         self._always = _always(world, terms)
-        self._calm = Calm(ALWAYS_NOW)
-        self._orders = -1
-        self._ordered_at: datetime | None = None
+        self._calm = Calm(ALWAYS_NOW, settled=False)
         self._ask_from: datetime | None = None
-        self._compared: tuple[int, int] | None = None
+        self._compared: object = None
+        self._exited: object = None
         self.count = Count()
+
+    @property
+    def state(self) -> State:
+        """Return what it knows between two sessions."""
+        return self.count, self._ask_from, self._compared, self._exited
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self.count, self._ask_from, self._compared, self._exited = state
 
     def begin(self) -> Reconciled:
         """Compare books and venue before anything else, as `serve` does when it starts."""
@@ -141,16 +153,16 @@ class Driver:
         asked = max(place, day.place_of(self._ask_from)) if self._ask_from else place
         nexts = [touched, grid.next_of(Job.TRADE_ONCE, asked)]
         nexts += [grid.next_of(job, place) for job in self._always]
-        if self._compared != self._ahead.changes:
+        if self._compared != self._ahead.stamp:
             nexts.append(grid.next_of(Job.RECONCILE, place))
         return min(nexts)
 
     def _fill(self, day: _Day, place: int, call: Call) -> None:
         """Run the pass of a slot, or leave it out."""
         job, now = call.job, day.at(place)
-        quiet = not self._terms.every_pass and now < self._calm.until
+        quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
-            if quiet and self._compared == self._ahead.changes:
+            if quiet and self._compared == self._ahead.stamp:
                 return
             self._make_up(day, place)
             self._claimed(call, now)
@@ -161,12 +173,28 @@ class Driver:
                 return
             self._make_up(day, place)
             if self._claimed(call, now):
-                self._saw(day, place, self._passes.exits(call))
+                self._exit(day, place, call)
         elif job is Job.TRADE_ONCE:
             self._trade(day, place, call, quiet=quiet)
         elif self._terms.every_pass or job in self._always:
             self._claimed(call, now)
             (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
+
+    def _exit(self, day: _Day, place: int, call: Call) -> None:
+        before = self._ahead.stamp
+        cycle = self._passes.exits(call)
+        # A pass that sends something, such as what is to rest for a new position, is followed by one that looks again.
+        self._exited = before if self._ahead.stamp == before else None
+        self._saw(day, place, cycle)
+
+    def _is_quiet(self, day: _Day, place: int, job: Job) -> bool:
+        """Return True if a pass would change nothing but what is written down right here: new marks, a new peak."""
+        now = day.at(place)
+        if self._terms.every_pass or self._exited != self._ahead.stamp:
+            return False
+        if now >= self._calm.until and self._calm.settled and job in LOOKS:
+            self._calm = self._quiet.noted(now, day.session, marking=job is Job.EVALUATE_EXITS)
+        return now < self._calm.until
 
     def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
         now = day.at(place)
@@ -187,16 +215,10 @@ class Driver:
         self._look_ahead(day, day.at(place))
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
-        """Find out until when no pass would change anything."""
-        if self._terms.every_pass:
-            return
-        orders = self._ahead.changes[0]
-        if orders != self._orders:
-            self._orders, self._ordered_at = orders, now
-        fresh = timedelta(seconds=self._world.rules.limits.max_quote_age_s)
-        # So long, the books still take down the price at which an order arrived.
-        arriving = self._ordered_at is not None and now - self._ordered_at <= fresh
-        self._calm = Calm(now) if arriving else self._quiet.calm(now, day.session)
+        """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
+        if not self._terms.every_pass:
+            seen = self._exited == self._ahead.stamp
+            self._calm = self._quiet.calm(now, day.session) if seen else Calm(now, settled=False)
 
     def _claimed(self, call: Call, now: datetime) -> bool:
         """Claim a slot; return False if it is taken, as one that was played before."""
@@ -206,7 +228,7 @@ class Driver:
     def _reconcile(self) -> Reconciled:
         compared = self._passes.reconcile()
         # A difference is looked at each time: it may be gone.
-        self._compared = None if compared.findings else self._ahead.changes
+        self._compared = None if compared.findings else self._ahead.stamp
         return compared
 
     def _make_up(self, day: _Day, place: int) -> None:

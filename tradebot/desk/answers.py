@@ -36,13 +36,16 @@ OWN_REASONS = frozenset(
         Reason.CLUSTER_TOO_SMALL,
         Reason.CANDIDATE_STALE,
         Reason.STRATEGY_DECLINED,
+        Reason.RANKED_TOO_FEW,
     }
 )
 """Reasons a strategy may give for refusing its own want; only gates may give the others."""
 
 
 def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE) -> tuple[Want, ...] | Decision:
-    """Return a strategy's wants, or why its whole answer is refused."""
+    """Return a strategy's wants, its own decision to want nothing now, or why its whole answer is refused."""
+    if is_own_refusal(answer):
+        return answer
     if not isinstance(answer, Iterable):
         return _refused(Reason.STRATEGY_INVALID, f"expected a sequence of wants, got {type(answer).__name__}")
     known = frozenset((*view.universe, *view.lots))
@@ -59,6 +62,11 @@ def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SO
             return _refused(Reason.STRATEGY_INVALID, f"{_describe(want)}: {fault}")
         seen.add(want.symbol)
     return wants
+
+
+def is_own_refusal(answer: object) -> TypeGuard[Decision]:
+    """Return True for a decision by which a strategy may say that it can't tell what it wants."""
+    return _is_own_decision(answer) and not answer.passed
 
 
 Rule = tuple[str, Callable[[], bool]]
@@ -197,7 +205,7 @@ def _is_component(item: object) -> bool:
     )
 
 
-def _is_own_decision(item: object) -> bool:
+def _is_own_decision(item: object) -> TypeGuard[Decision]:
     return (
         type(item) is Decision
         and item.gate is Gate.STRATEGY

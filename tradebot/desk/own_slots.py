@@ -18,7 +18,7 @@ from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
 from tradebot.model.slot import StrategySlot, Waiting
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
-from tradebot.ports.strategy import OutsideSource, Strategy
+from tradebot.ports.strategy import Strategy, is_outside
 from tradebot.ports.world import Call, Rules, World
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.own_clock import Standing, standing, usable
@@ -64,7 +64,7 @@ NO_CLOCKS = OwnSlots()
 
 def times_of(strategy: Strategy, rules: Rules) -> str:
     """Return when a strategy is asked, in the configuration's words or else in its own; empty for every pass."""
-    return "" if isinstance(strategy, OutsideSource) else rules.of(strategy.name).times or strategy.times
+    return "" if is_outside(strategy) else rules.of(strategy.name).times or strategy.times
 
 
 def plan(world: World, entries: JobTimes | None, now: datetime) -> Plan:
@@ -237,5 +237,6 @@ def of_slot(slot: StrategySlot, records: Iterable[CandidateRecord]) -> Iterator[
 def _is_judged(record: CandidateRecord) -> bool:
     terminal = record.terminal
     if record.candidate.want is WantKind.TARGET:
-        return terminal is not None and terminal.reason is Reason.TARGET_REACHED
+        # In shadow nothing is sent, so no target is ever reached: what would have been sent is all there is to do.
+        return terminal is not None and terminal.reason in (Reason.TARGET_REACHED, Reason.SHADOW)
     return terminal is None or not (terminal.gate in OF_THE_BOT or terminal.reason in MAKING_ROOM)

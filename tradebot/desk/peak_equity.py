@@ -18,11 +18,17 @@ def remember(ledger: Ledger, standing: Standing, book: Book) -> None:
     A jump must be seen twice, and the lower of the two values counts. Before the first reading, the opening cash is the
     known value.
     """
-    if standing.opening_cash is None or not equity_explained(book):
+    if equity_explained(book):
+        remember_explained(ledger, standing, book.equity)
+
+
+def remember_explained(ledger: Ledger, standing: Standing, equity: Decimal) -> None:
+    """Do so with an equity in USD that cash and positions explain."""
+    if standing.opening_cash is None:
         return
     before = standing.peak or EquityPeak(Decimal(0), Decimal(0))
-    jumped = book.equity > JUMP * (before.highest or standing.opening_cash)
-    believed = min(book.equity, before.seen_once) if jumped else book.equity
-    now = EquityPeak(max(before.highest, believed), book.equity if jumped else Decimal(0))
+    jumped = equity > JUMP * (before.highest or standing.opening_cash)
+    believed = min(equity, before.seen_once) if jumped else equity
+    now = EquityPeak(max(before.highest, believed), equity if jumped else Decimal(0))
     if now != before:
         ledger.put_equity_peak(now)

@@ -16,7 +16,7 @@ from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.slot import StrategySlot
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
-from tradebot.ports.strategy import OutsideSource
+from tradebot.ports.strategy import is_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,7 +94,7 @@ def _slot_of(slot: StrategySlot) -> tuple[str, date | None, str]:
 
 def _sources(strategy: Strategy) -> frozenset[str]:
     """Return the sources a strategy's wants may name. Plug-ins can't name any but 'strategy'."""
-    return strategy.sources if isinstance(strategy, OutsideSource) else OWN_SOURCE
+    return strategy.sources if is_outside(strategy) else OWN_SOURCE
 
 
 def _named(strategy: Strategy, view: StrategyView, slot: StrategySlot | None) -> Callable[..., Candidate]:

@@ -208,7 +208,7 @@ def book(
         gross=sum(exposure.values(), Decimal(0)),
         entries=_entries_of(_submits(books.promised_in(session))),
         peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
-        worth=_worth(view, quotes),
+        worth=worth_of(view, quotes),
         stakes=stakes(view, books, priced, missing),
         spans=_spans(view, priced, orders),
         round_trips=books.round_trips,
@@ -247,7 +247,7 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, 
     return prices
 
 
-def _worth(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
+def worth_of(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
     """Return what cash and positions add up to, so that it can be compared with the equity the venue reports."""
     total, at_cost = view.account.cash, Decimal(0)
     for position in view.positions:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tradebot.desk.outlook import with_outlooks
 from tradebot.exits.held import Held, best_price, worst_price
+from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.position import Kept, Key, Marks, Position
 from tradebot.ports.world import World
@@ -23,9 +24,14 @@ def watch(world: World, desk: Desk) -> Mapping[Key, Held]:
 def _held(desk: Desk, position: Position) -> Held:
     kept = desk.books.kept.get(position.key, Kept())
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
-    best, worst = best_price(position, quote, kept.best), worst_price(position, quote, kept.worst)
-    known = replace(kept, best=best, worst=worst, original_quantity=position.original_quantity)
-    return Held(position, best, known)
+    marks = marked(position, quote, kept)
+    known = replace(kept, best=marks.best, worst=marks.worst, original_quantity=position.original_quantity)
+    return Held(position, marks.best, known)
+
+
+def marked(position: Position, quote: Quote | None, kept: Kept) -> Marks:
+    """Return the best and the worst price that a position has seen, this quote included."""
+    return Marks(best_price(position, quote, kept.best), worst_price(position, quote, kept.worst))
 
 
 def _moved(desk: Desk, held: Held) -> bool:

@@ -140,18 +140,25 @@ def in_force(rules: Exits, kept: Kept) -> Exits:
     Of two stops, and of two targets, only the nearer one is in force: it acts first. A scale-out that it was opened
     with takes the place of its strategy's.
     """
-    stop, target = kept.stop_loss_fraction, kept.profit_target_fraction
-    own = (
-        *(() if stop is None else (StopLoss(fraction=stop),)),
-        *(() if target is None else (ProfitTarget(fraction=target),)),
-        *((ScaleOut(levels=tuple(map(_level, kept.targets))),) if kept.targets else ()),
-    )
+    own = _own_rules(kept.stop_loss_fraction, kept.profit_target_fraction, kept.targets)
     nearer = {type(rule): rule for rule in own}
     for rule in rules:
         other = nearer.get(type(rule))
-        if isinstance(rule, StopLoss | ProfitTarget) and other is not None and rule.fraction <= other.fraction:
+        if not (isinstance(rule, StopLoss | ProfitTarget) and isinstance(other, StopLoss | ProfitTarget)):
+            continue
+        if rule.fraction <= other.fraction:
             del nearer[type(rule)]
     return (*nearer.values(), *(rule for rule in rules if type(rule) not in nearer)) if nearer else rules
+
+
+@lru_cache(maxsize=1024)
+def _own_rules(stop: Decimal | None, target: Decimal | None, targets: tuple[ScaleOutLevel, ...]) -> Exits:
+    """Return the rules that a position was opened with; each pass asks for those of each position."""
+    return (
+        *(() if stop is None else (StopLoss(fraction=stop),)),
+        *(() if target is None else (ProfitTarget(fraction=target),)),
+        *((ScaleOut(levels=tuple(map(_level, targets))),) if targets else ()),
+    )
 
 
 def _level(level: ScaleOutLevel) -> Level:

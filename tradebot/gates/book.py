@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tradebot.gates.common import answer
 from tradebot.limits import HaltRules, Limits
+from tradebot.model.account import Worth
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Span
 from tradebot.model.reasons import Reason
@@ -26,10 +27,12 @@ def equity_explained(book: Book) -> bool:
 
     A position without a market value may be worth up to twice its cost.
     """
-    if book.worth is None:
-        return True
-    total, unsure = book.worth.total, book.worth.at_cost
-    return abs(book.equity - total) <= UNEXPLAINED * max(book.equity, total) + unsure
+    return book.worth is None or explained(book.equity, book.worth)
+
+
+def explained(equity: Decimal, worth: Worth) -> bool:
+    """Return True if what an account is worth by its parts roughly adds up to an equity in USD."""
+    return abs(equity - worth.total) <= UNEXPLAINED * max(equity, worth.total) + worth.at_cost
 
 
 def open_positions(book: Book, limits: Limits, *more: str) -> Decision:

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     CANDIDATE_EXPIRED = auto()
     CLUSTER_TOO_SMALL = auto()
     STRATEGY_DECLINED = auto()
+    RANKED_TOO_FEW = auto()
     BARS_MISSING = auto()
     BARS_STALE = auto()
     BARS_UNAVAILABLE = auto()

@@ -45,6 +45,13 @@ STRATEGY_REASONS: dict[Reason, ReasonRow] = {
         "The strategy looked at the symbol and declined it by its own rule.",
         "Nothing to do; the value it observed is shown beside the reason.",
     ),
+    Reason.RANKED_TOO_FEW: _row(
+        Cause.UNKNOWN,
+        "The strategy compares symbols with each other, and too few of them had their bars. It keeps what it holds.",
+        "Nothing to do: the next pass asks again while its slot is due. tradebot bars check shows what is missing; "
+        "strategies.NAME.min_ranked says how many symbols it takes.",
+        Unit.SYMBOLS,
+    ),
     Reason.BARS_MISSING: _row(
         Cause.UNKNOWN,
         "The symbol has fewer closed bars than the strategy needs, so the strategy wasn't asked about it.",

@@ -22,4 +22,5 @@ class Unit(Enum):
     FINDINGS = ("finding", "findings")
     ALERTS = ("alert", "alerts")
     FAMILIES = ("family", "families")
+    SYMBOLS = ("symbol", "symbols")
     CANDIDATES = ("candidate", "candidates")

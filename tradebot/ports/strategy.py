@@ -1,7 +1,7 @@
 """Port to a strategy."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from tradebot.model.decision import Decision
 from tradebot.model.inputs import ComponentInputs
@@ -34,19 +34,23 @@ class Strategy(Protocol):
         """
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return what it wants, at most one want per symbol.
+        """Return what it wants, at most one want per symbol; or a single decision that says why it can't tell.
 
-        Only what asks a plug-in in its process answers with a Decision instead: it says why there is no answer.
+        Then what it holds stays as it is, and it is asked again in the next pass, or while its slot is due.
         """
 
 
-@runtime_checkable
 class OutsideSource(Protocol):
     """A strategy that passes on what others propose, and names them as the sources of its candidates."""
 
     @property
     def sources(self) -> frozenset[str]:
         """Return the sources that its candidates may name."""
+
+
+def is_outside(strategy: Strategy) -> TypeGuard[OutsideSource]:
+    """Return True if a strategy passes on what others propose; each pass asks, so this has to be quick."""
+    return hasattr(strategy, "sources")
 
 
 @runtime_checkable

@@ -14,17 +14,21 @@ from tradebot.strategies.flow_settings import FlowSettings
 from tradebot.text import SYMBOL_PATTERN, counted
 
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
+BUILT_IN = frozenset({"flow", "rotation"})
+"""The strategies that ship with the bot, and run in its process."""
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 
 
 class CoreSettings(Frozen):
     """What the core reads of every strategy's section; the strategy itself never sees it.
 
-    Without a universe, it is the bot's. Without times, the strategy's own choice counts. Without an allotment, it
-    shares with others that have none what the rest leave. Without exits, it has the account's; an empty list is none.
-    Without rules of displacement, it has the account's.
+    `strategy` is the name of an installed strategy; without it, the section's own name is. Without a universe, it is
+    the bot's. Without times, the strategy's own choice counts. Without an allotment, it shares with others that have
+    none what the rest leave. Without exits, it has the account's; an empty list is none. Without rules of displacement,
+    it has the account's.
     """
 
+    strategy: Annotated[str | None, Tighter.SAME] = None
     universe: Annotated[list[Symbol] | None, Field(min_length=1, max_length=5000), Tighter.FEWER] = None
     times: Annotated[str | None, Tighter.SAME] = None
     # A smaller allotment isn't tighter: strategies without one share what it leaves.
@@ -74,6 +78,10 @@ class StrategySettings(Frozen):
             for name, section in self.sections().items()
         }
 
+    def installed_as(self) -> Mapping[str, str]:
+        """Return the name under which each strategy in use is installed; several may use the same one."""
+        return {name: section.strategy or name for name, section in self.sections().items()}
+
     def allotments(self) -> Mapping[str, Decimal]:
         """Return the share of the account's equity that each strategy in use trades with."""
         given = {name: section.allotment_fraction for name, section in self.sections().items()}
@@ -88,7 +96,7 @@ class StrategySettings(Frozen):
 
     def plugins(self) -> int:
         """Return how many plug-ins are in use; they are asked one after the other."""
-        return len(self.sections().keys() - {"flow"})
+        return sum(installed not in BUILT_IN for installed in self.installed_as().values())
 
     def contradictions(self, universe: Sequence[str]) -> Iterator[str]:
         """Yield a message for each inconsistency between the values."""
@@ -97,6 +105,11 @@ class StrategySettings(Frozen):
         for name in self.__pydantic_extra__:
             if not re.fullmatch(STRATEGY_NAME, name):
                 yield f"strategies.{name}: a name has at most 20 lowercase letters, digits and _"
+        if self.flow and self.flow.strategy not in (None, "flow"):
+            yield "strategies.flow.strategy: this section is the flow strategy's own; put the other one under its name"
+        for name, installed in self.installed_as().items():
+            if installed == "flow" != name:
+                yield f"strategies.{name}.strategy: flow can be used once, as strategies.flow, which the core reads too"
         yield from self._universes(universe)
         yield from self._shares()
 

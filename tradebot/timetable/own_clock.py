@@ -29,7 +29,8 @@ LONGEST_CLOSURE = timedelta(days=7)
 """The most days from one session to the next; a larger distance is a gap in the stored calendar."""
 NEAR = timedelta(days=10)
 _PART = re.compile(
-    r"(?:every session |(?P<days>(?:first|last) session of (?:week|month)) )?(?P<moment>.*?)"
+    r"(?:every session |(?P<days>(?P<which>first|last|\d{1,2}(?:st|nd|rd|th)) session of (?:week|month)) )?"
+    r"(?P<moment>.*?)"
     r"(?: for (?P<limit>\d{1,6}[smh]|\d{1,3} sessions?))?"
 )
 _EXPECTED = (
@@ -40,18 +41,38 @@ _EXPECTED = (
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The first or the last session of every week or month."""
+    """The first, the last or the `number`th session of every week or month.
+
+    If a week or a month has fewer sessions than `number`, it is its last one.
+    """
 
     text: str
     first: bool
     monthly: bool
+    number: int = 1
 
     def hold(self, sessions: Sequence[Session], place: int) -> bool | None:
-        """Return True if the session at this place is one of them; None if its neighbor would have to be known."""
-        day, neighbor = sessions[place].date, place - 1 if self.first else place + 1
+        """Return True if the session at this place is one of them; None if more of those around it had to be known."""
+        if self.number == 1:
+            return self._ends(sessions, place, first=self.first)
+        count = self._count(sessions, place)
+        if count is None or count >= self.number:
+            return None if count is None else count == self.number
+        return self._ends(sessions, place, first=False)
+
+    def _count(self, sessions: Sequence[Session], place: int) -> int | None:
+        """Return which session of its week or month this one is, counted from 1; None if that isn't known."""
+        for start in range(place, -1, -1):
+            if (first := self._ends(sessions, start, first=True)) is not False:
+                return None if first is None else place - start + 1
+        return None
+
+    def _ends(self, sessions: Sequence[Session], place: int, *, first: bool) -> bool | None:
+        """Return True if the session at this place is the first or the last of its week or month, None if unknown."""
+        day, neighbor = sessions[place].date, place - 1 if first else place + 1
         if 0 <= neighbor < len(sessions):
             return self._period(sessions[neighbor].date) != self._period(day)
-        away = -1 if self.first else 1
+        away = -1 if first else 1
         if self._period(day + timedelta(days=away)) != self._period(day):
             return True
         return False if self._period(day + away * LONGEST_CLOSURE) == self._period(day) else None
@@ -167,8 +188,18 @@ def _part(text: str) -> OwnPart:
     if found is None or not job_times.is_time(found["moment"]):
         raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
     days = found["days"]
-    named = Days(days, "first" in days.split(), "month" in days.split()) if days else None
+    named = _days(days, found["which"]) if days else None
     return OwnPart(named, job_times.parse_part(found["moment"]), *_limit(text, found["limit"]))
+
+
+def _days(text: str, which: str) -> Days:
+    if which in ("first", "last"):
+        return Days(text, which == "first", text.endswith("month"))
+    number = int(which[:-2])
+    most = 23 if text.endswith("month") else 5
+    if not 2 <= number <= most:
+        raise ValueError(f"{text!r}: a number is from 2nd to {'23rd' if most == 23 else '5th'}; use first or last")
+    return Days(text, True, text.endswith("month"), number)
 
 
 def _limit(text: str, limit: str | None) -> tuple[timedelta | None, int | None]:

@@ -27,6 +27,7 @@ from tests.adapters.samples import (
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import Level
 from tradebot.model.contract import Breach, CheckedReply, ContractFinding
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -40,10 +41,10 @@ from tradebot.signals.kinds.oi_change import OiFacts
 YESTERDAY = date(2026, 1, 2)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=[*Level, "sqlite"])
 def facts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Facts]:
-    if request.param == "memory":
-        yield MemoryFacts()
+    if request.param != "sqlite":
+        yield MemoryFacts(request.param)
         return
     store = SqliteFacts(tmp_path, MemoryEvents(), NOW)
     yield store
@@ -218,6 +219,18 @@ def test_scores_come_back_for_what_is_asked_oldest_first_and_once_for_each_slot(
         -0.5,
         0.7,
     ]
+
+
+def test_a_pass_that_is_recorded_again_as_refused_leaves_its_slot_to_the_pass_before(facts: Facts) -> None:
+    refused = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED)
+    for slot in (0, 5):
+        facts.record(scored(slot, 0.1))
+        facts.record(replace(scored(slot, 0.2), job_decision=refused, candidates=()))
+    facts.record(scored(5, 0.3, job=Job.SCORE))
+    facts.record(scored(5, 0.4, late_s=2))
+    facts.record(replace(scored(5, 0.4, late_s=3), job_decision=refused, candidates=()))
+    found = facts.scores([("flow", "SYM0")], minutes(0), minutes(60))
+    assert dict(found) == {("flow", "SYM0"): [Scored(minutes(5), 0.3)]}
 
 
 def test_marks_are_those_of_the_last_pass_of_exits_in_the_span_that_saw_prices(facts: Facts) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -403,3 +404,24 @@ def test_fills_are_told_from_a_time_on_in_the_order_of_the_books(books: SqliteLe
     fills = [make_fill("a1", minutes(5)), make_fill("a2", minutes(1)), make_fill("a3", minutes(5)), make_fill("a4")]
     books.apply_fills(fills, NOW)
     assert [owned.fill.activity_id for owned in books.money.fills_since(minutes(1))] == ["a2", "a1", "a3"]
+
+
+def test_many_writes_can_be_one_that_is_durable_at_its_end_or_undone_as_a_whole(tmp_path: Path) -> None:
+    ledger = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    with ledger.file.in_one_write():
+        ledger.open_books(Decimal(1), NOW)
+        ledger.apply_fills([make_fill("a1")], NOW)
+        with closing(SqliteLedger.open(tmp_path, ACCOUNT, read_only=True)) as other:
+            assert other.fills() == ()
+
+    def fail() -> None:
+        with ledger.file.in_one_write():
+            ledger.apply_fills([make_fill("a2")], NOW)
+            ledger.open_books(Decimal(2), NOW)
+
+    with pytest.raises(AssertionError, match="already"):
+        fail()
+    ledger.apply_fills([make_fill("a3")], NOW)
+    ledger.file.check()
+    assert [owned.fill.activity_id for owned in ledger.fills()] == ["a1", "a3"]
+    ledger.close()

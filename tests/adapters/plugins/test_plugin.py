@@ -14,14 +14,15 @@ import pytest
 from tests.builders import NOW
 from tradebot.adapters.plugins.messages import GRACE_S, GROUP, Bounds
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, strategies
-from tradebot.errors import OperatorError
+from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.candidate import Side
-from tradebot.model.decision import Decision
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open
 from tradebot.strategies.flow import FlowStrategy
+from tradebot.strategies.rotation import RotationStrategy
 
 HEAD = """
 import json, os, signal, subprocess, sys, time
@@ -128,6 +129,52 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_refusal(ask: Ask, target: str) -
     found = ask("return []", target=target)
     assert isinstance(found, Decision)
     assert found.reason is Reason.STRATEGY_FAILED
+
+
+def test_a_plug_in_may_say_that_it_cannot_tell_and_its_process_stays(ask: Ask) -> None:
+    told = "Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 8, 11)"
+    body = f"from tradebot.ports import Decision, Gate, Reason, Verdict\nreturn {told}"
+    found = ask(body)
+    assert found == Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 8, 11)
+    with closing(PluginStrategy(EntryPoint("odd", "odd_plugin:Odd", GROUP), {}, SURROUNDINGS)) as plugin:
+        assert plugin.propose(VIEW) == found
+        process = plugin._process
+        assert process is not None
+        assert plugin.propose(VIEW) == found
+        assert plugin._process is process
+
+
+@pytest.mark.parametrize("reason", ["HALTED", "STRATEGY_FAILED"])
+def test_a_plug_in_cannot_decide_for_a_gate(ask: Ask, reason: str) -> None:
+    body = "from tradebot.ports import Decision, Gate, Reason, Verdict\n"
+    found = ask(f"{body}return Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.{reason}, 8, 11)")
+    assert isinstance(found, Decision)
+    assert (found.reason, found.verdict) == (Reason.STRATEGY_INVALID, Verdict.FAIL)
+
+
+def test_a_built_in_may_be_used_under_several_names_each_with_its_own_settings() -> None:
+    sections = {"rotation": {}, "bold": {"ranked": ("AAA", "BBB"), "top": 1, "lookback_sessions": 20}}
+    plain, bold = strategies(sections, SURROUNDINGS, {"bold": "rotation"})
+    assert isinstance(plain, RotationStrategy)
+    assert (plain.name, bold.name, bold.times) == ("rotation", "bold", plain.times)
+    assert [need.depth for one in (plain, bold) for need in one.needs.bars] == [127, 21]
+    with pytest.raises(ConfigurationError, match=r"strategies\.bold\.top"):
+        strategies({"bold": {"top": 0}}, SURROUNDINGS, {"bold": "rotation"})
+
+
+def test_a_plug_in_may_be_used_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\nodd = odd_plugin:Odd\n")
+    (tmp_path / "odd_plugin.py").write_text(f"{HEAD}        return [Open('AAPL', Side.BUY, self.settings['score'])]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (found,) = strategies({"twin": {"score": 0.25}}, SURROUNDINGS, {"twin": "odd"})
+    assert isinstance(found, PluginStrategy)
+    with closing(found):
+        assert (found.name, found.propose(VIEW)) == ("twin", (Open("AAPL", Side.BUY, 0.25),))
+    with pytest.raises(OperatorError, match="no strategy named even is installed"):
+        strategies({"twin": {}}, SURROUNDINGS, {"twin": "even"})
 
 
 def test_the_built_in_comes_through_the_door_and_runs_here() -> None:

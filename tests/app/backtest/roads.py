@@ -108,9 +108,13 @@ def _other_ways(reader: BrokerReader, market: Market, symbols: tuple[str, ...]) 
         "fills since": lambda: [list(reader.fills(at)) for at in earlier],
         "unreadable": lambda: reader.unreadable_fills,
         "activities": lambda: [list(reader.activities(at)) for at in earlier],
-        "again": lambda: dict(market.quotes_again([*market.quotes(symbols)])),
+        "again": lambda: _again(market, [*market.quotes(symbols)]),
         "calendar": lambda: _calendars(reader),
     }
+
+
+def _again(market: Market, quoted: list[str]) -> object:
+    return dict(market.quotes_again(quoted)) if quoted else None
 
 
 def _ways_to(reader: BrokerReader, order: Order) -> object:

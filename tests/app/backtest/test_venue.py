@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from tests.app.backtest.roads import Road, lines_of, road_to, seen
 from tests.exchange.random_commands import Commands
 from tests.exchange.worlds import World
 from tradebot.app.backtest.assembly import engine_of
-from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EngineVenue
 from tradebot.exchange.chance import stream
 from tradebot.exchange.events import Event
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.costs import NO_COSTS, Costs
+from tradebot.exchange.market.fill import CLOSE, NEXT_BAR, NEXT_OPEN, PAPER
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.times import from_datetime, rfc3339, to_datetime
 from tradebot.model.candidate import Side
@@ -31,12 +33,22 @@ SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")
 ASKED = (*SYMBOLS, "NFLXX", "NOPE", "no symbol", "A B")
 SPEC = MarketSpec(symbols=SYMBOLS, sessions=8, start=date(2026, 11, 17), seed=22, corporate_actions=True)
 """With this seed, AAPL pays and NFLX splits on the second day, and NFLX gets another name on the half day."""
+COSTS = Costs(
+    commission_bps=Decimal(10), commission_min_usd=Decimal("0.35"), margin_rate=Decimal("0.06"), posted="session"
+)
 SPECS = (
     replace(SPEC, fill=NEXT_BAR._replace(latency_s=45)),
-    replace(SPEC, fill=PAPER),
+    replace(SPEC, fill=NEXT_OPEN._replace(slippage_bps=Decimal(5)), costs=COSTS),
+    replace(SPEC, fill=CLOSE, costs=COSTS._replace(cash_rate=Decimal("0.01"), borrow_fee_rate=Decimal("0.03"))),
     replace(SPEC, fill=PAPER._replace(latency_s=90)),
 )
 NewWorld = Callable[[MarketSpec], World]
+
+
+@cache
+def opened() -> OpenedMarket:
+    """Return the market of all these specifications, which makes its bars once."""
+    return open_market_in_memory(SPEC)
 
 
 class Straight:
@@ -44,7 +56,7 @@ class Straight:
 
     def __init__(self, spec: MarketSpec) -> None:
         self.events: list[Event] = []
-        self.engine = engine_of(open_market_in_memory(spec), spec, self.events.append)
+        self.engine = engine_of(opened()._replace(spec=spec), spec, self.events.append)
         self.venue = EngineVenue(self.engine, self.engine.main)
 
     def lines(self) -> list[dict[str, Any]]:
@@ -169,33 +181,34 @@ def test_the_same_intents_get_the_same_replies_states_and_log(
     with road_to(world, tmp_path) as road:
         sender = Sender(3, straight, road)
         pass_time(straight, world, 31 * 60)
-        for step in range(50):
+        for step in range(36):
             replies = sender.step()
             assert repr(replies[0]) == repr(replies[1])
             if sender.chance.random() < 0.7:
                 pass_time(straight, world, sender.chance.choice((15, 60, 60, 300, 3_600)))
-            if step % 2:
-                equal(straight.venue, straight.venue, road, step)
+            if step % 3 == 2:
+                equal(straight.venue, straight.venue, road, step // 3)
         equal(straight.venue, straight.venue, road, None)
     assert straight.lines() == lines_of(world)
     assert sender.outcomes >= {"accepted with an order", "accepted", "rejected", "accepted with an order with legs"}
     assert len(straight.venue.fills(None)) > 5
+    assert bool(straight.venue.activities(to_datetime(0))) == (spec.costs != NO_COSTS)
     assert road.tally.counts == {}
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_whatever_happens_on_an_exchange_is_read_the_same(seed: int, new_world: NewWorld, tmp_path: Path) -> None:
-    world = new_world(SPECS[seed % 2])
+    world = new_world(SPECS[seed % 2 * 3])
     straight = EngineVenue(world.engine, world.engine.main)
     commands = Commands(world, seed)
     barred = (commands.arm, commands.reset, commands.open_account, commands.read, commands.clear)
     commands.ways = [way for way in commands.ways if way[1] not in barred]
     with road_to(world, tmp_path) as road:
         world.tick(to="open")
-        for step in range(120):
+        for step in range(90):
             commands.step()
-            if step % 6 == 5:
-                equal(straight, straight, road, step // 6)
+            if step % 9 == 8:
+                equal(straight, straight, road, step // 9)
         equal(straight, straight, road, None)
     assert {order.order_class for order in straight.orders_of(SYMBOLS).orders} >= {"unknown", "simple"}
     assert straight.activities(to_datetime(0))

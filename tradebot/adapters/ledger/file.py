@@ -255,10 +255,11 @@ class LedgerFile:
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
         """Append a record to the journal, after checking that it still belongs to this ledger."""
-        sealed = self.sealed()
-        if self._journal is None:
-            self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
-        self._journal.set_seal(sealed)
+        if self._journal is None or not self._in_one_write:
+            sealed = self.sealed()
+            if self._journal is None:
+                self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
+            self._journal.set_seal(sealed)
         self._journal.append(kind, payload, at)
 
     def sealed(self) -> journal.Head:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
-from itertools import islice
 from typing import NamedTuple
 
 from tradebot.model.contract import CheckedReply
@@ -108,7 +107,7 @@ class FlowFacts:
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of the replies fetched since a time, without their facts."""
-        return tuple(islice(self._intakes, bisect_left(self._intakes, since, key=_at), None))
+        return tuple(self._intakes[bisect_left(self._intakes, since, key=_at) :])
 
     def _until(self, now: datetime) -> int:
         return bisect_right(self._intakes, now, key=_at)

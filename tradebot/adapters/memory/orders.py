@@ -141,6 +141,9 @@ class Orders(Intents):
     def __init__(self) -> None:
         super().__init__()
         self._orders: dict[str, Order] = {}
+        self._alone: dict[str, tuple[Order]] = {}
+        self._lines: dict[str, tuple[Order, ...]] = {}
+        """Chains of orders that were asked for since the last write."""
         self._numbers: dict[str, int] = {}
         self._names: list[str] = []
         self._working: dict[str, None] = {}
@@ -190,9 +193,13 @@ class Orders(Intents):
         A leg's chain goes on with the order that it belongs to, and those that this one replaced. An order that we
         haven't been told about may have replaced known ones; chains without any are left out.
         """
-        lines = {venue_id: lineage(venue_id, self._replaced, self._parents) for venue_id in venue_ids}
-        found = {name: tuple(self._orders[one] for one in line if one in self._orders) for name, line in lines.items()}
-        return {venue_id: line for venue_id, line in found.items() if line}
+        found = {}
+        for venue_id in venue_ids:
+            # Hardly any order was replaced or is a leg, and a pass asks for all orders of the last days.
+            linked = venue_id in self._replaced or venue_id in self._parents
+            if line := self._line(venue_id) if linked else self._alone.get(venue_id):
+                found[venue_id] = line
+        return found
 
     def applied_at(self, venue_id: str) -> datetime:
         """Return when an order was last written."""
@@ -204,8 +211,9 @@ class Orders(Intents):
         if known is not None and not order.supersedes(known):
             return False
         self._answers.clear()
+        self._lines.clear()
         self._link(known, order)
-        self._orders[name] = order
+        self._orders[name], self._alone[name] = order, (order,)
         if order.status.terminal:
             self._working.pop(name, None)
         if known is None:
@@ -222,6 +230,12 @@ class Orders(Intents):
         self._applied_at[name] = at
         insort(self._applied, (at, self._numbers[name]))
         return True
+
+    def _line(self, venue_id: str) -> tuple[Order, ...]:
+        if venue_id not in self._lines:
+            line = lineage(venue_id, self._replaced, self._parents)
+            self._lines[venue_id] = tuple(self._orders[name] for name in line if name in self._orders)
+        return self._lines[venue_id]
 
     def _link(self, known: Order | None, order: Order) -> None:
         """Remember which order this one was replaced by, and which one it is a leg of."""

@@ -11,7 +11,7 @@ from types import FrameType
 from tradebot.adapters.plugins.messages import DECLARATION, GROUP, Declared, Reply, Start, Wants
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
-from tradebot.desk.answers import MAX_TEXT, checked
+from tradebot.desk.answers import MAX_TEXT, checked, is_own_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
@@ -33,6 +33,8 @@ class Answering:
                 return text_of(Reply(declared=_declared(self._strategy)))
             view: StrategyView = pickle.loads(request)  # noqa: S301 - from the bot, by way of the keeper
             wants = checked(view, self._strategy.propose(view))
+            if is_own_refusal(wants):
+                return text_of(Reply(wants=Wants(declined=wants)))
             return text_of(Reply(refusal=wants) if isinstance(wants, Decision) else Reply(wants=Wants.of(wants)))
         except Exception as error:  # noqa: BLE001 - the boundary of a plug-in: whatever it raises costs its pass alone
             return refusal(describe_error(error, self._start.target))

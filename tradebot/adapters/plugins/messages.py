@@ -64,12 +64,13 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Wants:
-    """What a plug-in wants, by kind."""
+    """What a plug-in wants, by kind, or `declined`: why it can't tell."""
 
     opens: tuple[Open, ...] = ()
     targets: tuple[Target, ...] = ()
     reduces: tuple[Reduce, ...] = ()
     closes: tuple[Close, ...] = ()
+    declined: Decision | None = None
 
     @classmethod
     def of(cls, wants: Sequence[Want]) -> "Wants":

@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -65,21 +66,33 @@ def is_built_in(point: EntryPoint) -> bool:
     return package_of(point) == OUR_PACKAGE
 
 
-def strategies(wanted: Mapping[str, Mapping[str, object]], surroundings: Surroundings) -> tuple[Strategy, ...]:
-    """Return the strategies that the configuration names. OperatorError if one is not installed."""
-    available = require_installed(wanted)
-    return tuple(_strategy(available[name], settings, surroundings) for name, settings in wanted.items())
+def strategies(
+    wanted: Mapping[str, Mapping[str, object]],
+    surroundings: Surroundings,
+    installed_as: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Strategy, ...]:
+    """Return the strategies that the configuration names, each with its own settings and name.
+
+    `installed_as` gives the name under which one is installed if that isn't its own; several may share it.
+    OperatorError if one is not installed.
+    """
+    available = require_installed({name: installed_as.get(name, name) for name in wanted})
+    return tuple(
+        _strategy(name, available[installed_as.get(name, name)], settings, surroundings)
+        for name, settings in wanted.items()
+    )
 
 
-def require_installed(wanted: Iterable[str]) -> dict[str, EntryPoint]:
-    """Return the installed strategies by name. OperatorError if a wanted one is not among them."""
+def require_installed(wanted: Mapping[str, str]) -> dict[str, EntryPoint]:
+    """Return the installed strategies by name. OperatorError if one of those that sections want is not among them."""
     available = installed()
-    missing = [name for name in wanted if name not in available]
-    if missing:
-        raise OperatorError(
-            f"strategies.{missing[0]} is configured, but no strategy with this name is installed",
-            f"installed: {', '.join(sorted(available))}; install its package, or set strategies.{missing[0]}: null",
-        )
+    for name, point in wanted.items():
+        if point not in available:
+            by_name = "with this name" if point == name else f"named {point}"
+            raise OperatorError(
+                f"strategies.{name} is configured, but no strategy {by_name} is installed",
+                f"installed: {', '.join(sorted(available))}; install its package, or set strategies.{name}: null",
+            )
     return available
 
 
@@ -90,14 +103,36 @@ def protections_from(name: str, surroundings: Surroundings) -> Protections:
         return plugin.protections()
 
 
-def _strategy(point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> Strategy:
+def _strategy(name: str, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> Strategy:
     if not is_built_in(point):
-        return PluginStrategy(point, settings, surroundings)
+        return PluginStrategy(point, settings, surroundings, name)
     try:
         strategy: Strategy = point.load()(settings)
     except ValidationError as invalid:
-        raise ConfigurationError(_explained(point.name, invalid), "config/base.yaml explains every setting") from None
-    return strategy
+        raise ConfigurationError(_explained(name, invalid), "config/base.yaml explains every setting") from None
+    return strategy if strategy.name == name else Renamed(strategy, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A built-in strategy that a section uses under another name, which its orders and lots carry."""
+
+    strategy: Strategy
+    name: str
+
+    @property
+    def needs(self) -> Needs:
+        """Return what the strategy needs."""
+        return self.strategy.needs
+
+    @property
+    def times(self) -> str:
+        """Return when the strategy wants to be asked."""
+        return self.strategy.times
+
+    def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
+        """Return what the strategy wants."""
+        return self.strategy.propose(view)
 
 
 def _explained(name: str, invalid: ValidationError) -> str:
@@ -114,8 +149,10 @@ class PluginStrategy:
     that first asked it, so one object may only be used in one thread.
     """
 
-    def __init__(self, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> None:
-        self.name = point.name
+    def __init__(
+        self, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings, name: str | None = None
+    ) -> None:
+        self.name = name or point.name
         self._start = Start(point.name, point.value, dict(settings), surroundings.bounds, surroundings.private)
         # The plug-in was found in these folders, so its process, which runs elsewhere, needs their full paths.
         folders = map(os.path.abspath, filter(None, sys.path))
@@ -162,8 +199,11 @@ class PluginStrategy:
             self._declared = None if isinstance(found, Decision) else found
         return self._declared
 
-    def _wants(self, process: PluginProcess, view: StrategyView) -> tuple[Want, ...]:
-        """Return what the plug-in wants; ErredError if the view was made for what another process declared."""
+    def _wants(self, process: PluginProcess, view: StrategyView) -> tuple[Want, ...] | Decision:
+        """Return what the plug-in wants, or why it can't tell.
+
+        Raises ErredError if the view was made for what another process declared.
+        """
         known, self._declared = self._declared, process.declared
         if known not in (None, self._declared):
             raise ErredError(

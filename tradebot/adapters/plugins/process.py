@@ -28,7 +28,7 @@ from tradebot.adapters.plugins.messages import (
 from tradebot.adapters.plugins.pipes import Pipes
 from tradebot.adapters.text.codec import decode
 from tradebot.adapters.text.redaction import hide_in
-from tradebot.desk.answers import MAX_TEXT
+from tradebot.desk.answers import MAX_TEXT, is_own_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.view import StrategyView
@@ -83,10 +83,18 @@ class PluginProcess:
             _fail(str(error)[:MAX_TEXT])
         return declared
 
-    def wants(self, view: StrategyView) -> tuple[Want, ...]:
-        """Return what the plug-in wants, once it has declared what it needs; ErredError if there is no answer."""
+    def wants(self, view: StrategyView) -> tuple[Want, ...] | Decision:
+        """Return what the plug-in wants, once it has declared what it needs; ErredError if there is no answer.
+
+        A plug-in that can't tell says so with a decision, which is no error.
+        """
         request = pickle.dumps(plain(view), pickle.HIGHEST_PROTOCOL)
-        return self._exchange(request, lambda reply: reply.wants, time.monotonic()).all
+        wants = self._exchange(request, lambda reply: reply.wants, time.monotonic())
+        if wants.declined is None:
+            return wants.all
+        if not is_own_refusal(wants.declined):
+            _fail("a decision that isn't the plug-in's to make")
+        return wants.declined
 
     def end(self) -> None:
         """Kill the process and everything it started, and close its pipes."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import lock, state_folder, switch
+from tradebot.adapters.state.finished import trading
 from tradebot.adapters.state.state_folder import REBUILD, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError
 from tradebot.model.event import EventKind
@@ -36,9 +37,9 @@ def hold(
 
     `books` returns the folder's books if they are open, and is asked again at the end: a first pass opens them.
     `first` runs under the lock before the books are checked. If it finds them damaged, the check will say more.
-    `ahead`, `gives_way` and `wait_s` are those of `lock.hold`.
+    `ahead`, `gives_way` and `wait_s` are those of `lock.hold`. OperatorError if the folder holds a finished backtest.
     """
-    with lock.hold(folder.path, verb, wait_s, ahead=ahead, gives_way=gives_way):
+    with lock.hold(trading(folder).path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)
         with suppress(DamagedBooksError):
             first()

@@ -25,6 +25,8 @@ BARS = "bars.db"
 REPLIES = "replies.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
+EVIDENCE = "evidence.json"
+"""What a backtest knows besides its books: trials, variants, and rates by date."""
 EXCHANGE = "exchange"
 LEDGER_VERSION = 7
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
@@ -55,6 +57,7 @@ OWN_FILES = (
     "HALT",
     SENDING,
     FLOW_QUOTA,
+    EVIDENCE,
     "tradebot.yaml",
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
@@ -64,8 +67,6 @@ ASIDE = "aside-"
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
-BACKTEST = "backtest"
-"""The kind of a folder that holds a finished backtest: books to read, without a venue to trade at."""
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
 BACKUPS = "backups"

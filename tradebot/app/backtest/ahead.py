@@ -52,9 +52,11 @@ class EngineAhead:
         return None if at_us is None else to_datetime(at_us)
 
     @property
-    def changes(self) -> tuple[int, int]:
-        """Return how many orders the account has had, and how often its cash or positions have changed."""
-        return len(self._account.orders), self._account.version
+    def stamp(self) -> object:
+        """Return what differs as soon as an order, the cash or a position of the account does."""
+        account = self._account
+        working = tuple((order.id, order.status, order.updated_us) for order in account.open.values())
+        return len(account.orders), account.version, working
 
     def _shown(self, bar: Bar) -> Shown:
         return Shown(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -22,6 +22,7 @@ from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.desk.fetching import needed_facts
+from tradebot.exchange.engine.account import Configuration
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.times import from_datetime, to_datetime
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from tradebot.ports.flow import FlowSource
     from tradebot.ports.strategy import Strategy
 
+Margin = Literal["reg_t", "free"]
+"""How much may be bought: twice the equity beyond initial margin, as brokers lend, or anything without a limit."""
+FREE_MULTIPLIER = 1_000
+"""A multiplier of the buying power that no order ever reaches."""
 MAIN = "main"
 """The name of an exchange's first account, from which its number is derived."""
 
@@ -81,7 +86,8 @@ def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, st
 
     `folder` is kept from plug-ins, as a bot's folder is. Raises OperatorError if a strategy isn't installed.
     """
-    in_use = strategies(settings.strategies.in_use(), plugin_surroundings(settings, folder, environ))
+    chosen, surroundings = settings.strategies, plugin_surroundings(settings, folder, environ)
+    in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
     try:
         yield in_use
     finally:
@@ -98,16 +104,20 @@ def assemble(
     with_flow: bool = False,
     log: Emit = _untold,
     equity_at: EquityAt = "market",
+    margin: Margin = "reg_t",
 ) -> Assembled:
     """Return the bot of these settings, with these strategies, on the market of a specification.
 
     The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow. `recorder` keeps what the
-    passes decide, and `log` receives every event of the engine. Orders, fills and account have the numbers that an
-    exchange made with the same specification would give them. Raises OperatorError if the market's files can't be used.
+    passes decide, and `log` receives every event of the engine. `equity_at` and `margin` differ only in studies that
+    are to be reproduced. Orders, fills and account have the numbers that an exchange made with the same specification
+    would give them. Raises OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     engine = engine_of(opened, spec, log)
     account = engine.main
+    if margin == "free":
+        account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
     rules = _rules(settings)
     ledger, events = MemoryLedger(account.number), MemoryEvents()

@@ -68,7 +68,7 @@ class Balances(NamedTuple):
 
 @dataclass(slots=True)
 class Configuration:
-    """The settings that an account's owner can change."""
+    """The settings that an account's owner can change, within the margin that was granted: a multiplier."""
 
     fractional_trading: bool = True
     max_margin_multiplier: int = MULTIPLIER
@@ -78,11 +78,12 @@ class Configuration:
     ptp_no_exception_entry: bool = False
     max_options_trading_level: int | None = None
     disable_overnight_trading: bool = False
+    granted: int = MULTIPLIER
 
     @property
     def multiplier(self) -> int:
         """Return the multiplier for the account's buying power."""
-        return min(MULTIPLIER, self.max_margin_multiplier)
+        return min(self.granted, self.max_margin_multiplier)
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from tradebot.exchange.engine.matching import Priority, priority
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.engine.stops import stop_price
 from tradebot.exchange.market.bars import Bar
-from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.times import MINUTE
 
 
@@ -57,28 +57,27 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
         return floor.now_us
     if floor.now_us >= to_us:
         return None
-    marks = _marks_between(floor, floor.now_us, to_us)
-    candidates = [to_us, *(mark.at_us for mark in marks[:1])]
-    return min(candidates if deed_us is None else [*candidates, deed_us])
+    times, _ = _all_marks(floor.market.calendar)
+    place = bisect_right(times, floor.now_us)
+    stop_us = min(to_us, times[place]) if place < len(times) else to_us
+    return stop_us if deed_us is None else min(stop_us, deed_us)
 
 
 def _marks_between(floor: Floor, from_us: int, to_us: int) -> list[Mark]:
-    """Return the marks after one moment and up to another, from the first session that has any."""
-    sessions = floor.market.calendar.market
-    first = bisect_right(sessions, from_us, key=_last_mark_us)
-    if first == len(sessions):
-        return []
-    marks = _marks(sessions[first])
-    low = bisect_right(marks, from_us, key=attrgetter("at_us"))
-    return list(marks[low : bisect_right(marks, to_us, key=attrgetter("at_us"))])
+    """Return the marks after one moment and up to another."""
+    times, marks = _all_marks(floor.market.calendar)
+    low = bisect_right(times, from_us)
+    return marks[low : bisect_right(times, to_us, low)]
 
 
-def _last_mark_us(session: Session) -> int:
-    return _marks(session)[-1].at_us
+@lru_cache(maxsize=8)
+def _all_marks(calendar: Calendar) -> tuple[list[int], list[Mark]]:
+    """Return the moments of all marks of a market's sessions, and the marks."""
+    marks = [mark for session in calendar.market for mark in _marks(session)]
+    return [mark.at_us for mark in marks], marks
 
 
-@lru_cache(maxsize=4096)
-def _marks(session: Session) -> tuple[Mark, ...]:
+def _marks(session: Session) -> list[Mark]:
     marks = [
         Mark(session.pre_us, "pre"),
         Mark(session.open_us, "open"),
@@ -87,7 +86,7 @@ def _marks(session: Session) -> tuple[Mark, ...]:
         Mark(life.aged_us(session.date), "aged"),
         Mark(session.post_us, "post"),
     ]
-    return tuple(sorted(marks))
+    return sorted(marks)
 
 
 def _reach(floor: Floor, mark: Mark) -> None:
@@ -138,8 +137,8 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> None:
 
 def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str, Bar]]:
     market, symbols = floor.market, floor.book.symbols()
-    index = market.calendar.reached(to_us)
-    if not symbols or index < 0:
+    index = market.calendar.reached(to_us) if symbols else -1
+    if index < 0:
         return
     session = market.calendar.market[index]
     regular = session.open_us < to_us <= session.close_us

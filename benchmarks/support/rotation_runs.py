@@ -1,0 +1,177 @@
+"""Play the rotation over years of daily prices under different assumptions, on the road that the live bot takes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import Level
+from tradebot.app.backtest.assembly import Assembled, Margin, assemble, loaded_strategies
+from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.app.backtest.venue import EquityAt
+from tradebot.app.settings import Settings, load, shipped
+from tradebot.backtest.driver import Driver
+from tradebot.backtest.driver import Terms as DriverTerms
+from tradebot.exchange.market.costs import FUNDS, Costs
+from tradebot.exchange.market.fill import CLOSE
+from tradebot.exchange.market.rates import rates_of, read_rates
+from tradebot.exchange.market.spec import MarketSpec
+from tradebot.model.trading import TradingState
+
+PRICES, RATES = "etf_daily_adj.parquet", "effr_daily.csv"
+PUBLISHED, HONEST = "studies/rotation_published.yaml", "studies/rotation_honest.yaml"
+SHIPPED = "profiles/rotation.yaml"
+CASH = Decimal(100_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assumptions:
+    """What a run takes for granted. Costs are in basis points of the price, or of the value traded.
+
+    `margin_spread` is what a loan costs above the funds rate, as an annual fraction; without it, borrowing is free and
+    cash earns nothing. `changes` are settings that differ from those of the study.
+    """
+
+    study: str = HONEST
+    first: date = date(2020, 1, 2)
+    last: date = date(2024, 12, 30)
+    prices: Literal["raw", "adjusted"] = "raw"
+    day_prices: Literal["open-and-close", "close"] = "open-and-close"
+    slippage_bps: Decimal = Decimal(5)
+    commission_bps: Decimal = Decimal(0)
+    margin_spread: Decimal | None = Decimal("0.015")
+    equity_at: EquityAt = "market"
+    margin: Margin = "reg_t"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def costs(self) -> Costs:
+        """Return the costs as the exchange charges them."""
+        if self.margin_spread is None:
+            return Costs(commission_bps=self.commission_bps)
+        return Costs(
+            commission_bps=self.commission_bps, margin_rate=FUNDS, margin_spread=self.margin_spread, cash_rate=FUNDS
+        )
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a run did: the account's value after each session, what it held then, its orders, and what it paid.
+
+    `traded_usd` is the value of all fills, and `booked_usd` what was booked besides, by kind of activity. `halted` is
+    the first halt: when, and why.
+    """
+
+    values: Mapping[date, float]
+    held: Mapping[date, tuple[str, ...]]
+    orders: int
+    traded_usd: float
+    booked_usd: Mapping[str, float]
+    halted: tuple[date, str] | None
+    missed: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """The folder with daily prices and the funds rate."""
+
+    folder: Path
+
+    def market(self, assumed: Assumptions) -> tuple[MarketSpec, OpenedMarket]:
+        """Return the market of these assumptions; what was read of the prices is read only once."""
+        spec = MarketSpec(
+            start=assumed.first,
+            source="daily",
+            path=str(self.folder / PRICES),
+            symbols=tuple(_settings(assumed).universe),
+            sessions=_sessions(assumed.first, assumed.last),
+            cash=CASH,
+            prices=assumed.prices,
+            day_prices=assumed.day_prices,
+            fill=CLOSE._replace(quotes="last", slippage_bps=assumed.slippage_bps),
+            costs=assumed.costs._replace(rates_path=str(self.folder / RATES)),
+        )
+        opened = _opened(replace(spec, fill=CLOSE, costs=Costs()))
+        return spec, opened._replace(spec=spec, rates=rates_of(spec, opened.calendar))
+
+
+@cache
+def _opened(spec: MarketSpec) -> OpenedMarket:
+    return open_market_in_memory(spec)
+
+
+@cache
+def _sessions(first: date, last: date) -> int:
+    """Return the number of NYSE sessions from one date to another, inclusive."""
+    import exchange_calendars
+
+    return len(exchange_calendars.get_calendar("XNYS").sessions_in_range(first.isoformat(), last.isoformat()))
+
+
+def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambda session: None) -> Played:
+    """Play a run; `heard` gets each session that is over."""
+    settings = _settings(assumed)
+    spec, opened = data.market(assumed)
+    with loaded_strategies(settings, data.folder, {}) as in_use:
+        recorder = MemoryFacts(Level.COUNTS)
+        made = assemble(
+            settings, spec, in_use, recorder, market=opened, equity_at=assumed.equity_at, margin=assumed.margin
+        )
+        driver = Driver(made.world, made.advance, made.ahead, DriverTerms(settings.timetable))
+        driver.begin()
+        return _watched(driver, made, heard)
+
+
+def _watched(driver: Driver, made: Assembled, heard: Callable[[date], None]) -> Played:
+    """Play all sessions, and look at the account after each, whatever the bot itself takes its equity for."""
+    values, held = dict[date, float](), dict[date, tuple[str, ...]]()
+    halted: tuple[date, str] | None = None
+    for end in driver.play(made.sessions):
+        view = made.world.reader.view()
+        worth = sum((position.market_value or Decimal(0) for position in view.positions), view.account.cash)
+        values[end.session] = float(worth)
+        held[end.session] = tuple(sorted(position.symbol for position in view.positions))
+        state = made.ledger.trading_state()
+        if halted is None and state.state is not TradingState.ACTIVE:
+            halted = end.session, state.why
+        heard(end.session)
+    driver.end()
+    fills = [each.fill for each in made.ledger.fills()]
+    booked = defaultdict[str, float](float)
+    for entry in made.ledger.booked().values():
+        booked[entry.kind] += float(entry.amount)
+    missed = sum(event.event_type.startswith("slot_") for event in made.events.emitted)
+    return Played(
+        values,
+        held,
+        orders=len({fill.venue_order_id for fill in fills}),
+        traded_usd=float(sum(fill.quantity * fill.price for fill in fills)),
+        booked_usd=booked,
+        halted=halted,
+        missed=missed,
+    )
+
+
+def _settings(assumed: Assumptions) -> Settings:
+    """Return the settings of a study with its changes, checked as those of a bot are."""
+    return load(shipped(assumed.study), {}, assumed.changes).settings
+
+
+def closes(data: Data, symbol: str, first: date, last: date) -> dict[date, float]:
+    """Return the adjusted closes of a symbol between two dates, inclusive: dividends count as reinvested."""
+    import duckdb
+
+    query = "SELECT date, close FROM read_parquet(?) WHERE symbol = ? AND date BETWEEN ? AND ? ORDER BY date"
+    rows = duckdb.execute(query, [str(data.folder / PRICES), symbol, first, last]).fetchall()
+    return {moment.date(): close for moment, close in rows}
+
+
+def funds_rates(data: Data, days: Iterable[date]) -> dict[date, float]:
+    """Return the funds rate on each day, as an annual fraction: the newest one that was known."""
+    rates = read_rates(data.folder / RATES)
+    return {day: float(rates.on(day.isoformat())) for day in days}

@@ -1,0 +1,61 @@
+"""A backtest that was stopped between two sessions goes on as if it had never been."""
+
+import os
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from tests.backtest.drawn import assembled, driver
+from tests.backtest.test_driver import FILLED_BEFORE_A_PASS_OF_ENTRIES
+from tradebot.app.backtest.assembly import Assembled
+from tradebot.app.backtest.checkpoint import packed, unpack
+from tradebot.backtest.driver import Driver
+from tradebot.errors import OperatorError
+from tradebot.model.record import Job, SessionEnd
+
+DAYS = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, sessions=2, actions=True, looks="every 15m", entries="every 30m")
+HEADER = packed.__globals__["_HEADER"]
+
+
+def new() -> tuple[Assembled, Driver]:
+    """Return a bot at the beginning of its market, and what plays it."""
+    made = assembled(DAYS)
+    return made, driver(DAYS, made, every_pass=False)
+
+
+def outcome(made: Assembled, plays: Driver, ends: list[SessionEnd]) -> object:
+    """Return all that a run leaves."""
+    ledger, account = made.ledger, made.engine.main
+    books = ledger.intents(), ledger.orders(), ledger.fills(), ledger.standing(), ledger.trading_state()
+    passes = [list(made.facts.cycles(job=job)) for job in Job]
+    return books, passes, account.cash, list(account.orders), made.events.emitted, ends, plays.count
+
+
+def test_it_goes_on_exactly_where_it_stopped() -> None:
+    made, plays = new()
+    plays.begin()
+    ends = list(plays.play(made.sessions[:1]))
+    kept = packed(made, plays, ends, "these days")
+    ends += plays.play(made.sessions[1:])
+    plays.end()
+    again, resumed = new()
+    later = unpack(kept, again, resumed, "these days")
+    later += resumed.play(again.sessions[1:])
+    resumed.end()
+    assert made.ledger.fills(), "nothing was traded"
+    assert outcome(again, resumed, later) == outcome(made, plays, ends)
+
+
+def test_a_checkpoint_of_something_else_is_refused() -> None:
+    made, plays = new()
+    kept = packed(made, plays, [], "these days")
+    for data, identity in ((kept, "other days"), (kept[:-20], "these days"), (b"", "these days"), (HEADER, "")):
+        with pytest.raises(OperatorError) as refused:
+            unpack(data, *new(), identity)
+        assert "from the beginning" in str(refused.value.hint)
+
+
+def test_a_checkpoint_runs_nothing() -> None:
+    with pytest.raises(OperatorError, match="which no checkpoint does"):
+        unpack(HEADER + pickle.dumps((os.getpid, "", [], [], [])), *new(), "")

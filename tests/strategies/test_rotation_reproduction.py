@@ -1,0 +1,109 @@
+"""The published figures of the rotation, computed from prices by an independent oracle, and the funds that it held."""
+
+import csv
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import NOW
+from tests.strategies.rotation_oracle import SECTORS, Outcome, Terms, run
+from tradebot.model.series import Series
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Target
+from tradebot.strategies.rotation import RotationStrategy
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLDINGS = ROOT / "docs" / "rotation_holdings.csv"
+"""The 60 rebalances of the published run: the session, and the funds held from then on."""
+SYMBOLS = (*SECTORS, "TLT", "SPY")
+FIRST, LAST = "2020-01-02", "2024-12-30"
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Adjusted opens and closes, and the funds rate."""
+
+    opens: Any
+    closes: Any
+    rates: Any
+
+    def run(self, terms: Terms) -> Outcome:
+        return run(self.opens, self.closes, self.rates, FIRST, LAST, terms)
+
+
+@pytest.fixture(scope="module")
+def prices() -> Prices:
+    places = (folder / "shared" / "data" / "market" / "etf_daily_adj.parquet" for folder in ROOT.parents[:2])
+    file = next((place for place in places if place.exists()), None)
+    if file is None:
+        pytest.skip("shared/data has no etf_daily_adj.parquet")
+    duckdb = pytest.importorskip("duckdb", reason="needs the data extra to read ../shared/data")
+    import pandas as pd
+
+    names = ", ".join(f"'{symbol}'" for symbol in SYMBOLS)
+    rows = duckdb.sql(f"SELECT date, symbol, open, close FROM '{file}' WHERE symbol IN ({names})").df()  # noqa: S608
+    opens, closes = (rows.pivot(index="date", columns="symbol", values=column) for column in ("open", "close"))
+    rates = pd.read_csv(file.with_name("effr_daily.csv"), parse_dates=["date"]).set_index("date")["effr"] / 100
+    return Prices(opens, closes, rates)
+
+
+def committed() -> Mapping[str, list[str]]:
+    with HOLDINGS.open(encoding="utf-8", newline="") as file:
+        return {row["session"]: row["funds"].split() for row in csv.DictReader(file)}
+
+
+def test_the_table_has_a_row_for_each_month_of_five_years() -> None:
+    table = committed()
+    assert len(table) == 60
+    assert [session[:7] for session in table] == [
+        f"{year}-{month:02}" for year in range(2020, 2025) for month in range(1, 13)
+    ]
+    assert table["2020-01-02"] == ["XLF", "XLK", "XLV"]
+    assert {fund for funds in table.values() for fund in funds} <= {*SECTORS, "TLT"}
+
+
+def test_the_published_run_is_reproduced_and_held_the_funds_of_the_table(prices: Prices) -> None:
+    found = prices.run(Terms())
+    assert {session: sorted(funds) for session, funds in found.holdings.items()} == committed()
+    assert found.trades == 227
+    assert found.growth == pytest.approx((0.1301, 0.1296), abs=0.0001)
+    assert found.drawdown == pytest.approx(0.402, abs=0.001)
+    assert (found.sharpe(2190), found.sharpe(252)) == pytest.approx((1.712, 0.581), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("terms", "growth", "drawdown"),
+    [
+        (Terms(stale=False), 0.1263, 0.387),
+        (Terms(stale=False, margin=0.0), 0.1193, 0.387),
+        (Terms(stale=False, margin=0.015), 0.1151, 0.388),
+        (Terms(stale=False, margin=0.015, fill="next"), 0.1115, 0.388),
+        (Terms(stale=False, margin=0.015, fill="next", commission=0.0), 0.1238, 0.388),
+    ],
+    ids=["marked rightly", "interest", "with a spread", "at the next open", "without commission"],
+)
+def test_each_honest_assumption_costs_what_it_is_said_to(
+    prices: Prices, terms: Terms, growth: float, drawdown: float
+) -> None:
+    found = prices.run(terms)
+    assert found.growth[0] == pytest.approx(growth, abs=0.0002)
+    assert found.drawdown == pytest.approx(drawdown, abs=0.001)
+
+
+def test_the_strategy_chooses_the_same_funds_from_the_same_closes(prices: Prices) -> None:
+    strategy, table = RotationStrategy({}), committed()
+    (need,) = strategy.needs.bars
+    for session, funds in table.items():
+        last = prices.closes.index.get_loc(session)
+        newest = prices.closes.iloc[last + 1 - need.depth : last + 1]
+        columns = {symbol: array("d", newest[symbol]) for symbol in SECTORS}
+        series = [Series(s, "1Day", True, array("q", range(need.depth)), c, c, c, c, c) for s, c in columns.items()]
+        wants = strategy.propose(StrategyView(NOW, (*SECTORS, "TLT"), series={one.key: one for one in series}))
+        assert isinstance(wants, list)
+        weights = {want.symbol: want.weight for want in wants if isinstance(want, Target) and want.weight}
+        assert sorted(weights) == funds, session
+        assert float(sum(weights.values())) == pytest.approx(1.25)

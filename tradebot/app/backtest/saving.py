@@ -1,0 +1,165 @@
+"""Save a finished backtest as an ordinary state folder, for all verbs that only read.
+
+Every record goes through the ledger's own stores, so a row and its line in the journal are what a bot would have
+written; only the commit is one for all of them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from heapq import merge
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.adapters.facts.bulk import write_passes
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.adapters.state.finished import BACKTEST
+from tradebot.adapters.state.state_folder import EVENTS, StateFolder, write_durably
+from tradebot.adapters.text.canonical import time_text
+from tradebot.app.baseline import effective
+from tradebot.app.loading import USER_FILE
+from tradebot.app.settings import Settings
+from tradebot.model.activity import Booking, Entry
+from tradebot.model.baseline import Baseline
+from tradebot.model.event import SystemEvent
+from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.order import Outcome, Reply
+from tradebot.model.origin import Origin
+from tradebot.model.trading import TradingState, TradingStateRecord
+
+CLAIMS_KEPT = timedelta(days=30)
+"""For how long before the end claimed slots are saved: they only say what was late or missed lately."""
+REPLIED = {
+    IntentState.ACKED: Outcome.ACCEPTED,
+    IntentState.REJECTED: Outcome.REJECTED,
+    IntentState.UNKNOWN: Outcome.UNKNOWN,
+}
+
+Write = tuple[datetime, Callable[[], object]]
+"""One write, and when the run made it."""
+
+
+class Run(NamedTuple):
+    """A finished run: its books, what it recorded, its events, and the trading time of its end."""
+
+    ledger: MemoryLedger
+    facts: MemoryFacts
+    events: Sequence[SystemEvent]
+    ended_at: datetime
+
+
+def save(path: Path, run: Run, settings: Settings, configuration: str, by: str) -> StateFolder:
+    """Write a run into a new folder, which is marked last; raise OperatorError if something else is there.
+
+    `configuration` becomes the folder's own tradebot.yaml: with it, the verbs must come to the same `settings`.
+    """
+    state_folder.prepare(path)
+    began_at = run.ledger.books_opened_at() or run.ended_at
+    with closing(SqliteLedger.create(path, run.ledger.account_number, began_at)) as books:
+        with books.file.in_one_write():
+            books.baselines.approve(Baseline(effective(settings), by, began_at.astimezone(UTC)))
+            _write_books(books, run.ledger, run.ended_at)
+        books.keep_totals()
+    write_passes(path, run.facts.to_save())
+    log = JsonlEvents(path / EVENTS)
+    for event in run.events:
+        log.emit(event)
+    _write_switch(path, run.ledger.trading_state(), by, began_at)
+    write_durably(path / USER_FILE, configuration)
+    return state_folder.create(path, settings.mode, run.ledger.account_number, BACKTEST, began_at)
+
+
+def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) -> None:
+    opened_at, mark, peak = ledger.books_opened_at(), ledger.last_reconcile(), ledger.equity_peak()
+    if opened_at is not None:
+        books.open_books(ledger.opening_cash(), opened_at)
+    books.put_sessions(ledger.sessions(date.min, date.max))
+    # Each kind of row is numbered in the order in which it was written, even where its times are not in order.
+    kinds = (_promises, _orders, _fills, _cash, _acknowledged, _notes, _states)
+    late_claims = _claims(books, ledger, ended_at - CLAIMS_KEPT)
+    for _, write in merge(*(kind(books, ledger) for kind in kinds), late_claims, key=itemgetter(0)):
+        write()
+    books.put_marks(ledger.marks_of_positions())
+    if mark is not None:
+        books.mark_reconciled(mark)
+    if peak is not None:
+        books.put_equity_peak(peak)
+
+
+def _promises(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
+    for record in ledger.intents():
+        intent = record.intent
+        yield intent.at, partial(books.promise, intent, ledger.verdicts(intent.client_order_id))
+        yield from _ends(books, record)
+
+
+def _ends(books: SqliteLedger, record: IntentRecord) -> Iterator[Write]:
+    """Yield what became of a promise."""
+    intent, at = record.intent, record.updated_at
+    if record.state in REPLIED:
+        reply = Reply(REPLIED[record.state], None, record.code, record.message)
+        yield intent.at, partial(books.settle, intent.client_order_id, reply, at)
+    elif record.state is IntentState.ABANDONED:
+        yield intent.at, partial(books.abandon, intent.client_order_id, record.message or "", at)
+    elif at != intent.at:
+        yield intent.at, partial(books.retry, intent.client_order_id, at)
+
+
+def _orders(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
+    for order in ledger.orders():
+        at = ledger.applied_at(order.venue_id)
+        yield at, partial(books.apply_orders, (order,), at)
+
+
+def _fills(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
+    for owned, at in ledger.written_fills():
+        yield at, partial(books.apply_fills, (owned,), at)
+
+
+def _cash(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
+    for row in ledger.cash_rows():
+        if row.origin is Origin.ACTIVITY:
+            entry = Entry(row.about, row.kind, row.amount, row.why, row.happened_at, row.symbol)
+            yield row.at, partial(books.book, Booking((entry,)), row.at)
+        else:
+            adjust = partial(books.adjust_cash, origin=row.origin, about=row.about)
+            yield row.at, partial(adjust, row.amount, row.why, row.at)
+
+
+def _acknowledged(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
+    for row in ledger.acknowledged_rows():
+        note = partial(books.acknowledge, origin=row.origin, about=row.about)
+        yield row.at, partial(note, row.symbol, row.quantity, row.why, row.at)
+
+
+def _notes(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
+    for note in ledger.trade_notes().values():
+        yield note.at, partial(books.note_trade, note)
+
+
+def _states(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
+    for state in ledger.trading_states():
+        assert state.at is not None, "states are written with their times"
+        accepted, causes = state.override, state.override.causes if state.override else state.causes
+        record = partial(books.history.record, causes=causes, accepted_at=time_text(accepted.at) if accepted else None)
+        yield state.at, partial(record, state.state, state.who, state.why, state.at)
+
+
+def _claims(books: SqliteLedger, ledger: MemoryLedger, since: datetime) -> Iterator[Write]:
+    for claim in ledger.claims():
+        if claim.at >= since:
+            yield claim.at, partial(books.claim_slot, claim.job, claim.session, claim.slot, claim.by, claim.at)
+
+
+def _write_switch(path: Path, state: TradingStateRecord, by: str, began_at: datetime) -> None:
+    """Write the files that say whether entries are open as the run left them."""
+    if state.state is TradingState.ACTIVE:
+        switch.arm(path, by, state.at or began_at)
+    else:
+        switch.halt(path, state.who, state.why, state.at or began_at, state.state, state.causes)

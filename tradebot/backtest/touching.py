@@ -1,0 +1,135 @@
+"""Find the first moment at which the market touches a price that matters, or makes a sum that matters.
+
+Prices are whole numbers of 1/10,000 USD and shares of 1/10**9, so that every comparison is exact.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from heapq import merge
+from typing import NamedTuple
+
+from tradebot.backtest.ahead import Ahead, Shown
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNITS = Decimal(10_000)
+SHARES = 10**9
+FAR = 1 << 62
+"""A price that no market gets to."""
+
+
+class Band(NamedTuple):
+    """Where the price at which a position could be closed may go without consequence, both ends included."""
+
+    symbol: str
+    long: bool
+    low: int
+    high: int
+
+
+class Rest(NamedTuple):
+    """A price at which an order rests, and whether the market has to rise to get there."""
+
+    symbol: str
+    price: int
+    above: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """How far the value of an account's positions may go without consequence: above `low`, and up to `high`.
+
+    `shares` and `last`, the prices now, are by symbol.
+    """
+
+    shares: Mapping[str, int]
+    last: Mapping[str, int]
+    low: int = -FAR * FAR
+    high: int = FAR * FAR
+
+    @property
+    def now(self) -> int:
+        """Return the value of all positions now."""
+        return sum(shares * self.last[symbol] for symbol, shares in self.shares.items())
+
+    def between(self, low_usd: Decimal, high_usd: Decimal) -> "Worth":
+        """Return the same with bounds that lie this far, in USD, from the value now."""
+        low = (low_usd * UNITS * SHARES).to_integral_value(ROUND_CEILING)
+        high = (high_usd * UNITS * SHARES).to_integral_value(ROUND_FLOOR)
+        return Worth(self.shares, self.last, self.now + int(low), self.now + int(high))
+
+
+NO_WORTH = Worth({}, {})
+
+
+def units(price: Decimal) -> int:
+    """Return a price on the tick in whole units."""
+    return int(price * UNITS)
+
+
+def units_above(price: Decimal) -> int:
+    """Return the lowest whole number of units that isn't below a price."""
+    return int((price * UNITS).to_integral_value(ROUND_CEILING))
+
+
+def units_below(price: Decimal) -> int:
+    """Return the highest whole number of units that isn't above a price."""
+    return int((price * UNITS).to_integral_value(ROUND_FLOOR))
+
+
+def first_touch(
+    ahead: Ahead, bands: Sequence[Band], rests: Sequence[Rest], worth: Worth, now: datetime, end: datetime
+) -> datetime:
+    """Return when the market first leaves a band, gets to an order that rests, or makes the value leave its bounds.
+
+    If it never does, return `end`, which is in the same session.
+    """
+    value, low, high = worth.now, worth.low, worth.high
+    if not low < value <= high:
+        return now
+    symbols = tuple(dict.fromkeys((*worth.shares, *(band.symbol for band in bands), *(rest.symbol for rest in rests))))
+    limits = [_Limits(symbol, bands, rests) for symbol in symbols]
+    held = [worth.shares.get(symbol, 0) for symbol in symbols]
+    last = [worth.last.get(symbol, 0) for symbol in symbols]
+    for shown, place in _merged(ahead, symbols, now, end):
+        if held[place]:
+            value += held[place] * (shown.last - last[place])
+            last[place] = shown.last
+        if limits[place].touched(shown) or not low < value <= high:
+            return EPOCH + timedelta(microseconds=shown.at_us)
+    return end
+
+
+class _Limits:
+    """The prices of one symbol that matter."""
+
+    def __init__(self, symbol: str, bands: Iterable[Band], rests: Iterable[Rest]) -> None:
+        own = [band for band in bands if band.symbol == symbol]
+        longs, shorts = [band for band in own if band.long], [band for band in own if not band.long]
+        self._bid_low, self._bid_high = _narrowest(longs)
+        self._ask_low, self._ask_high = _narrowest(shorts)
+        prices = [rest for rest in rests if rest.symbol == symbol]
+        self._above = min((rest.price for rest in prices if rest.above), default=FAR)
+        self._below = max((rest.price for rest in prices if not rest.above), default=-FAR)
+
+    def touched(self, shown: Shown) -> bool:
+        """Return True if what is shown is beyond one of them."""
+        if not (self._bid_low <= shown.bid <= self._bid_high and self._ask_low <= shown.ask <= self._ask_high):
+            return True
+        return shown.high >= self._above or shown.low <= self._below
+
+
+def _narrowest(bands: Sequence[Band]) -> tuple[int, int]:
+    return max((band.low for band in bands), default=-FAR), min((band.high for band in bands), default=FAR)
+
+
+def _merged(ahead: Ahead, symbols: Sequence[str], now: datetime, end: datetime) -> Iterable[tuple[Shown, int]]:
+    """Return what the symbols show, in order of time, each with the place of its symbol."""
+    streams = [_placed(ahead, symbol, place, now, end) for place, symbol in enumerate(symbols)]
+    return streams[0] if len(streams) == 1 else merge(*streams)
+
+
+def _placed(ahead: Ahead, symbol: str, place: int, now: datetime, end: datetime) -> Iterator[tuple[Shown, int]]:
+    for shown in ahead.shown(symbol, now, end):
+        yield shown, place
