@@ -42,9 +42,9 @@ def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tup
     from tradebot.views.performance.reporting import Material, account_report
 
     history = read_history(app)
-    sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
-    refusals, why_not = _refusals(app, history, choice, progress)
     evidence, unreadable = _evidence(app, history)
+    sessions, (benchmark, problem) = _sessions(app, history), _kept(evidence) or _priced(app, history)
+    refusals, why_not = _refusals(app, history, choice, progress)
     material = Material(
         label=label,
         history=history,
@@ -82,6 +82,15 @@ def _sessions(app: "App", history: "History") -> "Sequence[Session]":
     if history.opened_at is None or history.at is None:
         return ()
     return calendar.sessions(app.ledger_view, exchange_sessions, (history.opened_at - BEFORE).date(), history.at.date())
+
+
+def _kept(evidence: "Evidence") -> Priced | None:
+    """Return the benchmark's prices that a backtest kept; None if it kept none."""
+    from tradebot.views.performance.curve import Benchmark
+
+    closes = {price.day: price.close for price in evidence.benchmark}
+    opens = {price.day: price.open for price in evidence.benchmark}
+    return Priced(Benchmark(BENCHMARK, closes, opens)) if closes else None
 
 
 def _priced(app: "App", history: "History") -> Priced:

@@ -7,7 +7,7 @@ import pytest
 
 from tradebot.adapters.state.evidence import EVIDENCE, TRIALS, read_evidence, read_trials, write_evidence
 from tradebot.errors import OperatorError
-from tradebot.model.evidence import NO_EVIDENCE, DatedRate, Evidence, Trials, Variant, VariantKind
+from tradebot.model.evidence import NO_EVIDENCE, DatedRate, DayPrice, Evidence, Trials, Variant, VariantKind
 
 KNOWN = Evidence(
     trials=Trials(12, (0.4, -0.1)),
@@ -17,6 +17,7 @@ KNOWN = Evidence(
     ),
     cash_rates=(DatedRate(date(2020, 1, 2), 0.0155), DatedRate(date(2020, 3, 16), 0.0025)),
     borrowing_spread=0.015,
+    benchmark=(DayPrice(date(2020, 1, 2), 323.5, 324.25),),
 )
 
 
