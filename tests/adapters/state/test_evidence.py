@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.state.evidence import EVIDENCE, TRIALS, read_evidence, read_trials, write_evidence
+from tradebot.adapters.state.evidence import TRIALS, read_evidence, read_trials, write_evidence
+from tradebot.adapters.state.state_folder import EVIDENCE
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import NO_EVIDENCE, DatedRate, DayPrice, Evidence, Trials, Variant, VariantKind
 

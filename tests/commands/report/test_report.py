@@ -16,7 +16,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
-from tradebot.adapters.state.evidence import EVIDENCE, TRIALS, write_evidence
+from tradebot.adapters.state.evidence import TRIALS, write_evidence
 from tradebot.model.candidate import Side
 from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Variant, VariantKind
 from tradebot.model.record import CycleRecord, Job
@@ -183,7 +183,7 @@ def test_what_a_backtest_left_beside_its_books_is_read(copy: Bot) -> None:
     assert "costs x2 · · +0.01% -1.00% · 3" in said
     assert "Cash earns the rate of each day, from 5.00% to 5.00%" in said
     assert "Return +0.09% +18.00%" in said
-    (copy.folder / EVIDENCE).write_text("{")
+    (copy.folder / state_folder.EVIDENCE).write_text("{")
     damaged = " ".join(copy.says("report").out.split())
     assert "Variants and rates by date aren't shown: evidence.json can't be read: " in damaged
     assert "Deflated Sharpe ratio" in damaged

@@ -5,13 +5,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tradebot.adapters.state.plain_files import read_plain
-from tradebot.adapters.state.state_folder import write_durably
+from tradebot.adapters.state.state_folder import EVIDENCE, write_durably
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
 
-EVIDENCE = "evidence.json"
 TRIALS = "trials.jsonl"
 """Beside the folders of backtests: a line for each run that ended, with strategy, digest of its settings, and ratio."""
 

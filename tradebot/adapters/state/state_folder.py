@@ -25,6 +25,8 @@ BARS = "bars.db"
 REPLIES = "replies.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
+EVIDENCE = "evidence.json"
+"""What a backtest knows besides its books: trials, variants, and rates by date."""
 EXCHANGE = "exchange"
 LEDGER_VERSION = 7
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
@@ -41,7 +43,7 @@ OWN_FILES = (
     MARKER,
     LEDGER,
     f"{LEDGER}-journal",
-    *(f"{database}{ending}" for database in (FACTS, BARS, REPLIES) for ending in ("", "-wal", "-shm")),
+    *(f"{name}{ending}" for name in (FACTS, BARS, REPLIES) for ending in ("", "-wal", "-shm")),
     JOURNAL,
     CHECKED,
     EVENTS,
@@ -49,7 +51,7 @@ OWN_FILES = (
     "HALT",
     SENDING,
     FLOW_QUOTA,
-    "evidence.json",
+    EVIDENCE,
     "tradebot.yaml",
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
