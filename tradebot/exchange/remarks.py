@@ -33,8 +33,10 @@ def remarks(state_dir: Path) -> Remarks:
     stored = read_market(state_dir)
     sentences = []
     if stored.skipped_rows:
-        parquet = is_parquet(Path(stored.spec.path or ""))
-        left_out = reasons("parquet" if parquet else "csv", stored.skipped_rows, stored.first_lines)
+        source = stored.spec.source
+        if source == "daily":
+            source = "parquet" if is_parquet(Path(stored.spec.path or "")) else "csv"
+        left_out = reasons(source, stored.skipped_rows, stored.first_lines)
         sentences.append(f"skipped {_rows(sum(stored.skipped_rows.values()))} of the recorded bars: {left_out}")
     if stored.extended_rows:
         sentences.append(
