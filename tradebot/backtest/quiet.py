@@ -33,6 +33,7 @@ from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.levels import levels
 from tradebot.exits.lists import Exits, in_force
 from tradebot.gates.book import explained
+from tradebot.limits import Protection
 from tradebot.model.account import Account, BrokerView
 from tradebot.model.bar import Quote, Session
 from tradebot.model.order import Order, OrderStatus
@@ -96,15 +97,16 @@ class Quiet:
         if not self._is_settled(view, positions):
             return Calm(now, settled=False)
         quotes = self._quotes(positions)
-        if marking and not self._mark(positions, quotes, resting=bool(view.orders)):
+        if marking and not self._mark(positions, quotes):
             return Calm(now)
         if explained(view.account.equity, worth_of(view, quotes)):
             remember_explained(ledger, ledger.standing(), view.account.equity)
         return self.calm(now, session)
 
-    def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote], *, resting: bool) -> bool:
-        """Store the marks that moved; return False instead if a resting order has to follow one of them."""
+    def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
+        """Store the marks that moved; return False instead if what rests at the venue has to follow one of them."""
         kept = self._world.ledger.kept([position.key for position in positions])
+        resting = self._world.rules.exits.protection is not Protection.BOT
         moved = {}
         for position in positions:
             before = kept.get(position.key, Kept())
