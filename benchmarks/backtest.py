@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from importlib.metadata import EntryPoint
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support import past_prices
-from benchmarks.support.crossing import Crossing, PandasCrossing
+from benchmarks.support.crossing import EXITS, Crossing, PandasCrossing
 from benchmarks.support.figures import Figure, show
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.app.settings import Settings, load, shipped
@@ -69,7 +69,7 @@ def rotation() -> Settings:
 def momentum() -> Settings:
     """Return the rotation's settings with many symbols, of which it holds a tenth."""
     ours = {"ranked": list(MANY), "defensive": None, "top": 50, "leverage": 1, "limits": {"max_open_positions": 100}}
-    limits = {"max_open_positions": 100, "max_orders_per_session": 400, "max_new_entries_per_pass": 100}
+    limits = {"max_open_positions": 100, "max_new_entries": 100}
     changes = {"universe": list(MANY), "sectors": {}, "strategies": {"rotation": ours}, "limits": limits}
     return load(shipped(ROTATION), {}, changes).settings
 
@@ -77,7 +77,7 @@ def momentum() -> Settings:
 def intraday() -> Settings:
     """Return the shipped settings for one symbol; each position is a fifth of the account."""
     limits = {"max_order_fraction": 0.2, "max_symbol_fraction": 0.2, "max_order_notional_usd": 100_000}
-    return load(None, {}, {"universe": [SYMBOL], "strategies": {"flow": None}, "limits": limits}).settings
+    return load(None, {}, {"universe": [SYMBOL], "limits": limits}).settings
 
 
 def _rotation(settings: Settings) -> Sequence["Strategy"]:
@@ -160,10 +160,13 @@ def assembled(case: Case, settings: Settings, market: "OpenedMarket") -> "Assemb
     from tradebot.adapters.memory.recorder import Level
     from tradebot.app.backtest.assembly import assemble
 
-    return assemble(settings, market.spec, case.strategies(settings), MemoryFacts(Level(case.level)), market=market)
+    in_use = case.strategies(settings)
+    made = assemble(settings, market.spec, in_use, MemoryFacts(Level(case.level)), market=market)
+    rules = replace(made.world.rules, own_exits={**made.world.rules.own_exits, "crossing": EXITS})
+    return replace(made, world=replace(made.world, rules=rules))
 
 
-def play(settings: Settings, made: "Assembled", *, every_pass: bool = False) -> dict[str, Any]:
+def play(settings: Settings, made: "Assembled", *, most: int | None, every_pass: bool) -> dict[str, Any]:
     """Play all sessions, and return what was done."""
     from tradebot.backtest.driver import Driver, Terms
 
@@ -171,29 +174,29 @@ def play(settings: Settings, made: "Assembled", *, every_pass: bool = False) -> 
     driver = Driver(made.world, made.advance, made.ahead, terms)
     driver.begin()
     equity = None
-    for end in driver.play(made.sessions):
+    for end in driver.play(made.sessions[:most]):
         equity = end.equity
     driver.end()
     return {
         "ran": driver.count.ran,
         "fills": len(made.ledger.fills()),
         "equity": str(equity),
-        "sessions": len(made.sessions),
+        "due": driver.count.due,
     }
 
 
-def measure_here(case: Case, folder: Path, *, profiled: bool) -> None:
+def measure_here(case: Case, asked: argparse.Namespace) -> None:
     """Print what a run takes, as JSON."""
     # The garbage collector is set as the `tradebot` command sets it.
     gc.set_threshold(UNCOLLECTED)
     settings = case.settings()
     began = time.process_time()
-    market = opened(case, settings, folder)
+    market = opened(case, settings, asked.folder)
     loading_s = time.process_time() - began
     made = assembled(case, settings, market)
-    with _profile() if profiled else _nothing():
+    with _profile() if asked.profile else _nothing():
         wall, processor = time.perf_counter(), time.process_time()
-        done = play(settings, made)
+        done = play(settings, made, most=asked.sessions, every_pass=asked.every_pass)
         wall_s, processor_s = time.perf_counter() - wall, time.process_time() - processor
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MB
     bars = sum(len(made.engine.market.day(settings.universe[0], n).bars) for n in range(len(made.sessions)))
@@ -251,9 +254,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the prices here, and take those that are there")
     parser.add_argument("--here")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--every-pass", action="store_true")
+    parser.add_argument("--sessions", type=int, help="play only so many")
     asked = parser.parse_args()
     if asked.here:
-        measure_here(CASES[asked.here], asked.folder, profiled=asked.profile)
+        measure_here(CASES[asked.here], asked)
         return
     names = asked.cases or list(CASES)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.candidate import Side
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Want
 
 FAST, SLOW = 10, 40
-STOP, TARGET = Decimal("0.01"), Decimal("0.02")
+EXITS = (StopLoss(fraction=Decimal("0.01")), ProfitTarget(fraction=Decimal("0.02")))
+"""What closes its positions besides."""
 
 
 class Crossing:
@@ -30,14 +33,14 @@ class Crossing:
         before, now = self._leads(view, symbol)
         held = symbol in view.lots
         if now > 0 >= before and not held:
-            return (Open(symbol, Side.BUY, 0.9, 1.0, stop_loss_fraction=STOP, profit_target_fraction=TARGET),)
+            return (Open(symbol, Side.BUY, 0.9, 1.0),)
         if now < 0 and held:
             return (Close(symbol, "crossed_down"),)
         return ()
 
     def _leads(self, view: StrategyView, symbol: str) -> tuple[float, float]:
         """Return how far the short average was above the long one a bar ago, and now."""
-        closes = view.bars(symbol).close
+        closes = view.bars(symbol, "5Min").close
         return _lead(closes[:-1]), _lead(closes[1:])
 
 
@@ -47,7 +50,7 @@ class PandasCrossing(Crossing):
     name = "crossing"
 
     def _leads(self, view: StrategyView, symbol: str) -> tuple[float, float]:
-        closes = view.bars(symbol).frame()["close"]
+        closes = view.bars(symbol, "5Min").frame()["close"]
         lead = closes.rolling(FAST).mean() - closes.rolling(SLOW).mean()
         return float(lead.iloc[-2]), float(lead.iloc[-1])
 

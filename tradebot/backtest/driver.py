@@ -25,6 +25,8 @@ from tradebot.timetable.job_times import JobTimes
 
 READ_FROM_SCORES = frozenset({"scores", "noise"})
 """What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
+WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
+"""The jobs that look at no account."""
 ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
 
@@ -131,7 +133,8 @@ class Driver:
         while (place := self._next(day, place)) < len(day.grid.offsets):
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
-                self._fill(day, place, Call(job, session.date, name, self._terms.by))
+                if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
+                    self._fill(day, place, Call(job, session.date, name, self._terms.by))
             ended = self._calm.rests and place == day.grid.last_look(day.place_of(self._calm.until))
             if ended or place == day.grid.end:
                 self._see(day, place)
@@ -162,6 +165,10 @@ class Driver:
     def _fill(self, day: _Day, place: int, call: Call) -> None:
         """Run the pass of a slot, or leave it out."""
         job, now = call.job, day.at(place)
+        if job in WITHOUT_ACCOUNT:
+            self._claimed(call, now)
+            (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
+            return
         quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
             if quiet and self._compared == self._ahead.stamp:
@@ -176,11 +183,8 @@ class Driver:
             self._make_up(day, place)
             if self._claimed(call, now):
                 self._exit(day, place, call)
-        elif job is Job.TRADE_ONCE:
+        else:
             self._trade(day, place, call, quiet=quiet)
-        elif self._terms.every_pass or job in self._always:
-            self._claimed(call, now)
-            (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
 
     def _exit(self, day: _Day, place: int, call: Call) -> None:
         before = self._ahead.stamp

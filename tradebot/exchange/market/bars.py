@@ -363,6 +363,7 @@ def _to_tick(units: int) -> int:
     return (units + step // 2) // step * step
 
 
+@lru_cache(maxsize=65_536)
 def usd(units: int) -> Decimal:
     """Return price units as exact dollars."""
     return Decimal(units).scaleb(-4)
