@@ -69,7 +69,13 @@ def rotation() -> Settings:
 def momentum() -> Settings:
     """Return the rotation's settings with many symbols, of which it holds a tenth."""
     ours = {"ranked": list(MANY), "defensive": None, "top": 50, "leverage": 1, "limits": {"max_open_positions": 100}}
-    limits = {"max_open_positions": 100, "max_new_entries": 100}
+    limits = {
+        "max_open_positions": 100,
+        "max_new_entries": 100,
+        "max_session_entries": 1_000,
+        "max_orders_per_second": 100,
+        "max_orders_per_minute": 1_000,
+    }
     changes = {"universe": list(MANY), "sectors": {}, "strategies": {"rotation": ours}, "limits": limits}
     return load(shipped(ROTATION), {}, changes).settings
 

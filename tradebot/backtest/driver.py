@@ -4,13 +4,16 @@ A pass is left out only if it would change nothing (see `quiet`). What it would 
 time of the last comparison, and how the account stood at the end of each session.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
+from tradebot.backtest.touching import in_us
 from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.held import exit_price
@@ -65,9 +68,19 @@ class _Day:
     seen_place: int = -1
     begun: int = field(default=0)
 
+    @cached_property
+    def exits_us(self) -> Sequence[int]:
+        """Return when the passes of exits are due, in microseconds since 1970."""
+        open_us, close_us = in_us(self.session.open), in_us(self.session.close)
+        return [at for offset in self.grid.exits_us if (at := open_us + offset) < close_us]
+
     def at(self, place: int) -> datetime:
         """Return the time of the slots at a place."""
         return self.session.open + self.grid.offsets[place]
+
+    def exits_before(self, place: int) -> Sequence[int]:
+        """Return when the passes of exits before a place are due, in microseconds since 1970."""
+        return self.exits_us[: bisect_left(self.grid.places[Job.EVALUATE_EXITS], place)]
 
     def place_of(self, moment: datetime) -> int:
         """Return the place of the first slots at or after a moment."""
@@ -173,6 +186,7 @@ class Driver:
         if job is Job.RECONCILE:
             if quiet and self._compared == self._ahead.stamp:
                 return
+            self._write_marks(day, place + 1)
             self._make_up(day, place)
             self._claimed(call, now)
             self._reconcile()
@@ -199,6 +213,7 @@ class Driver:
         if self._terms.every_pass or self._exited != self._ahead.stamp:
             return False
         if now >= self._calm.until and self._calm.settled and job in LOOKS:
+            self._write_marks(day, place)
             self._calm = self._quiet.noted(now, day.session, marking=job is Job.EVALUATE_EXITS)
         return now < self._calm.until
 
@@ -210,6 +225,8 @@ class Driver:
         self._ask_from = _asked_again(self._world, proposed)
         if quiet and not (_wants(proposed) or self._always):
             return
+        # The pass of exits of the same moment comes before this one.
+        self._write_marks(day, place + 1)
         self._make_up(day, place)
         if self._claimed(call, now):
             self._saw(day, place, self._passes.enter(call, proposed))
@@ -223,8 +240,11 @@ class Driver:
     def _look_ahead(self, day: _Day, now: datetime) -> None:
         """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
         if not self._terms.every_pass:
-            seen = self._exited == self._ahead.stamp
-            self._calm = self._quiet.calm(now, day.session) if seen else Calm(now, settled=False)
+            if self._exited == self._ahead.stamp:
+                self._calm = self._quiet.calm(now, day.session)
+            else:
+                self._quiet.forget()
+                self._calm = Calm(now, settled=False)
 
     def _claimed(self, call: Call, now: datetime) -> bool:
         """Claim a slot; return False if it is taken, as one that was played before."""
@@ -242,6 +262,7 @@ class Driver:
 
         A comparison is left out only if neither side has changed since one that found no difference.
         """
+        self._write_marks(day, place)
         compared = day.grid.last_of(Job.RECONCILE, place)
         if compared > day.compared:
             self._world.ledger.mark_reconciled(ReconcileMark(day.at(compared), 0, 0))
@@ -252,6 +273,10 @@ class Driver:
             call = Call(Job.EVALUATE_EXITS, day.session.date, name, self._terms.by)
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
             day.begun = exits
+
+    def _write_marks(self, day: _Day, place: int) -> None:
+        if not self._terms.every_pass:
+            self._quiet.write_marks(day.exits_before(place))
 
     def _see(self, day: _Day, place: int) -> None:
         """Record how the last pass at a place would have seen the account, if it was left out."""

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from tradebot.backtest.ahead import Ahead, Shown
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-UNITS = Decimal(10_000)
+MICROSECOND = timedelta(microseconds=1)
+UNITS_A_USD = 10_000
+UNITS = Decimal(UNITS_A_USD)
 SHARES = 10**9
 FAR = 1 << 62
 """A price that no market gets to."""
@@ -63,6 +65,21 @@ class Worth:
 NO_WORTH = Worth({}, {})
 
 
+def in_us(at: datetime) -> int:
+    """Return a time in microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def moment(at_us: int) -> datetime:
+    """Return the time so many microseconds after 1970 began."""
+    return EPOCH + timedelta(microseconds=at_us)
+
+
+def in_usd(price: int) -> Decimal:
+    """Return a price in units in USD, with the digits of a quote."""
+    return Decimal(repr(price / UNITS_A_USD))
+
+
 def units(price: Decimal) -> int:
     """Return a price on the tick in whole units."""
     return int(price * UNITS)
@@ -97,7 +114,7 @@ def first_touch(
             value += held[place] * (shown.last - last[place])
             last[place] = shown.last
         if limits[place].touched(shown) or not low < value <= high:
-            return EPOCH + timedelta(microseconds=shown.at_us)
+            return moment(shown.at_us)
     return end
 
 
