@@ -76,7 +76,7 @@ def momentum() -> Settings:
         "max_orders_per_second": 100,
         "max_orders_per_minute": 1_000,
     }
-    changes = {"universe": list(MANY), "sectors": {}, "strategies": {"rotation": ours}, "limits": limits}
+    changes = {"universe": list(MANY), "sectors": dict.fromkeys(MANY, "technology"), "strategies": {"rotation": ours}, "limits": limits}
     return load(shipped(ROTATION), {}, changes).settings
 
 
