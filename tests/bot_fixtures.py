@@ -51,13 +51,18 @@ def bot(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
 @pytest.fixture
 def copy(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
     """Return a copy of the module's bot, ACTIVE and without an exchange, to do damage to."""
-    shutil.copytree(folder, tmp_path / "state", ignore=shutil.ignore_patterns("exchange", "HALT"))
+    return Bot(copied_books(folder, tmp_path / "state"), capsys)
+
+
+def copied_books(folder: Path, place: Path) -> Path:
+    """Copy a bot without its exchange, and return the copy's folder, which is ACTIVE."""
+    shutil.copytree(folder, place, ignore=shutil.ignore_patterns("exchange", "HALT"))
     now = datetime.now(UTC)
-    with closing(SqliteLedger.open(tmp_path / "state")) as ledger:
+    with closing(SqliteLedger.open(place)) as ledger:
         if ledger.halts():
             ledger.history.record("ACTIVE", "test", "a copy", now)
-    switch.arm(tmp_path / "state", "test", now)
-    return Bot(tmp_path / "state", capsys)
+    switch.arm(place, "test", now)
+    return place
 
 
 @pytest.fixture

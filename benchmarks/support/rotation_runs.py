@@ -1,7 +1,7 @@
 """Play the rotation over years of daily prices under different assumptions, on the road that the live bot takes."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -19,12 +19,13 @@ from tradebot.backtest.driver import Driver
 from tradebot.backtest.driver import Terms as DriverTerms
 from tradebot.exchange.market.costs import FUNDS, Costs
 from tradebot.exchange.market.fill import CLOSE
-from tradebot.exchange.market.rates import rates_of
+from tradebot.exchange.market.rates import rates_of, read_rates
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.trading import TradingState
 
 PRICES, RATES = "etf_daily_adj.parquet", "effr_daily.csv"
 PUBLISHED, HONEST = "studies/rotation_published.yaml", "studies/rotation_honest.yaml"
+SHIPPED = "profiles/rotation.yaml"
 CASH = Decimal(100_000)
 
 
@@ -109,7 +110,8 @@ def _sessions(first: date, last: date) -> int:
     """Return the number of NYSE sessions from one date to another, inclusive."""
     import exchange_calendars
 
-    return len(exchange_calendars.get_calendar("XNYS").sessions_in_range(first.isoformat(), last.isoformat()))
+    calendar = exchange_calendars.get_calendar("XNYS", start=first.isoformat())
+    return len(calendar.sessions_in_range(first.isoformat(), last.isoformat()))
 
 
 def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambda session: None) -> Played:
@@ -159,3 +161,18 @@ def _watched(driver: Driver, made: Assembled, heard: Callable[[date], None]) -> 
 def _settings(assumed: Assumptions) -> Settings:
     """Return the settings of a study with its changes, checked as those of a bot are."""
     return load(shipped(assumed.study), {}, assumed.changes).settings
+
+
+def closes(data: Data, symbol: str, first: date, last: date) -> dict[date, float]:
+    """Return the adjusted closes of a symbol between two dates, inclusive: dividends count as reinvested."""
+    import duckdb
+
+    query = "SELECT date, close FROM read_parquet(?) WHERE symbol = ? AND date BETWEEN ? AND ? ORDER BY date"
+    rows = duckdb.execute(query, [str(data.folder / PRICES), symbol, first, last]).fetchall()
+    return {moment.date(): close for moment, close in rows}
+
+
+def funds_rates(data: Data, days: Iterable[date]) -> dict[date, float]:
+    """Return the funds rate on each day, as an annual fraction: the newest one that was known."""
+    rates = read_rates(data.folder / RATES)
+    return {day: float(rates.on(day.isoformat())) for day in days}

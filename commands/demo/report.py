@@ -116,7 +116,7 @@ def _exits(app: "App", session: "Session") -> dict[str, int]:
 
     from commands.shared.records import exit_reasons
     from tradebot.exits.why import parse
-    from tradebot.model.trade import trades
+    from tradebot.views.performance.lots import trades
 
     fills = app.ledger.fills()
     filled = {owned.fill.venue_order_id for owned in fills if owned.fill.at >= session.open}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import bar, measured, off_by, usd
+from commands.shared.drawing import bar, gain, measured, off_by, usd
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import stamp, zone
 from commands.why_no_orders.screen import by_strategy
@@ -11,7 +11,6 @@ from tradebot.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from decimal import Decimal
 
     from rich.console import Console
 
@@ -91,18 +90,16 @@ def _positions(console: "Console", data: "DemoData") -> None:
     owners = ["strategy"] if len({row.strategy for row in data.positions}) > 1 else []
     table = Table("symbol", *owners, *(number(name) for name in ("quantity", "entry", "now", "unrealized USD")))
     for row in data.positions:
-        colour = "green" if row.unrealized >= 0 else "red"
         prices = usd(row.average_price), usd(row.mark)
         whose = (row.strategy for _ in owners)
-        table.row(row.symbol, *whose, f"{row.quantity:,f}", *prices, f"[{colour}]{row.unrealized:+,.2f}[/]")
+        table.row(row.symbol, *whose, f"{row.quantity:,f}", *prices, gain(row.unrealized))
     console.print(table)
 
 
 def _money(console: "Console", data: "DemoData") -> None:
     profit = data.profit
-    colour = "green" if profit.total >= 0 else "red"
     console.print(
-        f"Profit    [{colour}]{profit.total:+,.2f} USD[/]: {profit.realized:+,.2f} realized, "
+        f"Profit    {gain(profit.total, ' USD')}: {profit.realized:+,.2f} realized, "
         f"{profit.unrealized:+,.2f} open; cash {profit.cash:,.2f}, equity {profit.equity:,.2f}"
     )
     if not data.differences:
@@ -123,14 +120,10 @@ def _earned(console: "Console", data: "Earned") -> None:
     for name, trade in (("best", data.best), ("worst", data.worst)):
         if trade:
             what = f"{trade.symbol} {trade.side}, {trade.reason}, entered for {trade.component}"
-            console.print(f"  {name:<8}{_signed(trade.net_usd)} USD, {what}")
+            console.print(f"  {name:<8}{gain(trade.net_usd)} USD, {what}")
     console.print(f"By exit   {_rows(data.by_reason)}")
     console.print(f"By entry  {_rows(data.by_component)}")
 
 
 def _rows(rows: "Sequence[Row]") -> str:
-    return ", ".join(f"{row.name} {_signed(row.total_usd)}" for row in rows)
-
-
-def _signed(amount: "Decimal") -> str:
-    return f"[{'green' if amount >= 0 else 'red'}]{amount:+,.2f}[/]"
+    return ", ".join(f"{row.name} {gain(row.total_usd)}" for row in rows)

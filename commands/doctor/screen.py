@@ -26,9 +26,9 @@ def show(console: "Console", data: "Health", mode: str | None, tail: str | None)
     for row in data.rows:
         table.row(f"[{STYLE[row.mark]}]{row.mark}[/]", row.name, _words(row))
     console.print(table)
-    colour = "red" if data.fail else "yellow" if data.warn else "green"
+    color = "red" if data.fail else "yellow" if data.warn else "green"
     console.print(
-        f"[{colour}]{data.ok} ok, {data.warn} {noun(data.warn, 'warning')}, {data.fail} failed[/], {data.skip} skipped"
+        f"[{color}]{data.ok} ok, {data.warn} {noun(data.warn, 'warning')}, {data.fail} failed[/], {data.skip} skipped"
     )
 
 

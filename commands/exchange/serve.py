@@ -68,8 +68,8 @@ class Serving:
     """Where the exchange answers, which keys it accepts, and the command that advances its clock.
 
     `pace` is `step` if the clock stands still until someone moves it, `real`, or a multiple such as `60x`. `latency` is
-    how long cancels and replacements take. `optimistic` says what is optimistic about how orders fill. `tick` is null once the market has ended (`finished`), because there is
-    nothing left to advance to.
+    how long cancels and replacements take. `optimistic` says what is optimistic about how orders fill. `tick` is null
+    once the market has ended (`finished`), because there is nothing left to advance to.
     """
 
     url: str
@@ -370,12 +370,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Serve the embedded exchange to any Alpaca client.
 
-        Runs until Ctrl-C. A folder without a market gets one.
-
-        How orders fill is optimistic in some way, whichever --fill you choose. next-bar: your order doesn't move the
-        price, and its share of a bar's volume trades at one price. next-open: the whole size trades at one print, the
-        open. close: the price that the decision saw is still there, for the whole size. paper: any size fills at once
-        at the quote, and doesn't move it.
+        Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
         """
         from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
         from tradebot.adapters.state import state_folder

@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradebot.errors import ExitCode, OperatorError
+from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
+from tradebot.errors import OperatorError
 from tradebot.views.performance.pnl import IN_TIME
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
 
     from tradebot.views.performance.pnl import Pnl
 
-FORMATS = (".svg", ".png")
-GAIN, LOSS, INK, QUIET = "#1f7a4d", "#c81e1e", "#1f2933", "#7b8794"
 LABELS = 12
 """How many names fit below a chart of days."""
 FEWEST = 5
 """For how many bars there is room at least, so that one day isn't a wall."""
 
 
-def checked(file: Path) -> Path:
-    """Return the path of a picture; raise OperatorError if its name says no format that can be drawn."""
-    if file.suffix.lower() not in FORMATS:
-        raise OperatorError(
-            f"{file} is neither .svg nor .png",
-            "Name the picture after its format: --plot pnl.svg",
-            code=ExitCode.USAGE,
-        )
-    return file
-
-
 def draw(data: Pnl, file: Path) -> None:
     """Draw the rows; raise OperatorError if there are none, or if the file can't be written."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     if not data.rows:
         raise OperatorError("Nothing was earned or lost there, so there is nothing to draw", "tradebot pnl")
     in_time = data.by in IN_TIME
-    # A picture of the same rows is the same file: no time of making, and ids that are counted.
-    with mpl.rc_context({"svg.hashsalt": "tradebot", "font.size": 10, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(9, 4.5 if in_time else 0.34 * len(data.rows) + 1.3), layout="constrained")
+    with picture(file, 9, 4.5 if in_time else 0.34 * len(data.rows) + 1.3) as figure:
         axes = figure.subplots()
         _in_time(axes, data) if in_time else _by_name(axes, data)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        axes.set_title(_title(data), loc="left", color=INK, fontsize=12, fontweight="bold")
-        try:
-            figure.savefig(file, metadata={"Date": None} if file.suffix.lower() == ".svg" else None, dpi=150)
-        except OSError as error:
-            raise OperatorError(f"{file} can't be written: {error.strerror}", "Name another file.") from error
+        axes.spines[["top", "right"]].set_visible(False)
+        title(axes, _title(data))
 
 
 def _title(data: Pnl) -> str:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import bar
+from commands.shared.drawing import bar, gain, tinted, to_cent
 from commands.shared.plain import clean
 from commands.shared.times import when
 from tradebot.text import counted
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 SHOWN = 100
 """How many rows a screen shows; the file of --csv and the JSON document have them all."""
 BAR = 16
-CENT = Decimal("0.01")
 
 
 def show(console: "Console", data: "ProfitAndLoss") -> None:
@@ -66,44 +65,40 @@ def show_rows(console: "Console", by: str, rows: "tuple[Row, ...]", total: "Row 
     most = max((_cents(row) for row in rows), default=0) or 1
     for row in (*rows, *((total,) if total else ())):
         amounts = (row.realized_usd, row.open_usd, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd)
-        drawn = "" if row is total else _colored(row.total_usd, bar(_cents(row), most, BAR))
+        length = bar(_cents(row), most, BAR)
+        drawn = "" if row is total else length if row.total_usd > 0 else loss(length)
         table.row(
             escape(clean(row.name)) + ("*" if row.unpriced else ""),
             *(_amount(amount) for amount in amounts),
-            _colored(row.total_usd, f"{_rounded(row.total_usd):+,.2f}"),
-            drawn,
+            gain(row.total_usd),
+            tinted(row.total_usd, drawn),
             f"{row.trades_closed:,}" if row.trades_closed else "",
             style="bold" if row is total else "",
         )
     console.print(table)
 
 
+def loss(length: str) -> str:
+    """Return a bar as a loss has it, so that it is told from a gain without colors too."""
+    return length.replace("█", "▒")
+
+
 def _cents(row: "Row") -> int:
-    return int(abs(_rounded(row.total_usd)) * 100)
-
-
-def _rounded(amount: Decimal) -> Decimal:
-    """Return an amount to the cent, without the sign of a zero."""
-    return amount.quantize(CENT) + 0
+    return int(abs(to_cent(row.total_usd)) * 100)
 
 
 def _amount(amount: Decimal) -> str:
-    return f"{_rounded(amount):+,.2f}" if amount else ""
-
-
-def _colored(amount: Decimal, text: str) -> str:
-    rounded = _rounded(amount)
-    return f"[{'green' if rounded > 0 else 'red'}]{text}[/]" if rounded and text else text
+    return f"{to_cent(amount):+,.2f}" if amount else ""
 
 
 def _account(found: "Pnl") -> "Iterator[str]":
     if found.before_usd is None or found.after_usd is None:
         return
     change = found.after_usd - found.before_usd
-    moved = f", transfers {_rounded(found.transfers_usd):+,.2f}" if found.transfers_usd else ""
+    moved = f", transfers {to_cent(found.transfers_usd):+,.2f}" if found.transfers_usd else ""
     yield (
         f"Account {found.before_usd:,.2f} USD before, {found.after_usd:,.2f} after: "
-        f"change {_rounded(change):+,.2f}{moved}, profit {_rounded(change - found.transfers_usd):+,.2f}"
+        f"change {to_cent(change):+,.2f}{moved}, profit {to_cent(change - found.transfers_usd):+,.2f}"
     )
     if found.compared:
         yield _broker(found.compared)

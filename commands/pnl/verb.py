@@ -1,6 +1,5 @@
 """`tradebot pnl`: what the account earned, in parts that add up to its change. The broker isn't asked."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +11,6 @@ from commands.shared.surface import Config, Json, Report, StateDir, finish, open
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from commands.pnl.report import ProfitAndLoss
     from tradebot.app.wiring import App
     from tradebot.views.performance.pnl import Choice, Cut
@@ -45,22 +42,13 @@ def run(app: "App", by: "Cut", choice: "Choice") -> Report:
 
 
 def _to_csv(report: Report, file: Path) -> Report:
-    """Write a report's rows to a file, which the report then names, or return a report that is the file's text."""
+    """Write the rows to a file that the report then names; raise typer.Exit after writing them to stdout."""
     from commands.pnl.csv_file import written
-    from commands.trades.csv_file import STDOUT, save
-
-    data: ProfitAndLoss = report.data
-    text = written(data.pnl)
-    if file == STDOUT:
-        return replace(report, render=lambda out: out.out(text, end="", highlight=False))
-    save(text, file)
-    return replace(report, render=lambda out: _name(out, len(data.pnl.rows), file))
-
-
-def _name(console: "Console", rows: int, file: Path) -> None:
+    from commands.shared.files import to_csv
     from tradebot.text import counted
 
-    console.print(f"{counted(rows, 'row')} written to {file}", markup=False)
+    data: ProfitAndLoss = report.data
+    return to_csv(report, written(data.pnl), file, counted(len(data.pnl.rows), "row"))
 
 
 def _cut(by: str) -> "Cut":
@@ -103,12 +91,13 @@ def register(app: typer.Typer) -> None:
         The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
         bot's own books; the broker isn't asked.
         """
+        from commands.shared.pictures import checked
         from tradebot.views.performance.pnl import Choice
 
         if as_json and csv == Path("-"):
             raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
         cut, choice = _cut(by), Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
-        picture = _picture(plot)
+        picture = checked(plot, "pnl.svg")
         with opened(state_dir, config) as bot:
             report = run(bot, cut, choice)
         if picture:
@@ -116,10 +105,3 @@ def register(app: typer.Typer) -> None:
 
             draw(report.data.pnl, picture)
         finish(_to_csv(report, csv) if csv else report, as_json)
-
-
-def _picture(plot: Path | None) -> Path | None:
-    """Return the file to draw, if one is named; raise OperatorError before anything is read if it can't be drawn."""
-    from commands.pnl.chart import checked
-
-    return checked(plot) if plot else None

@@ -12,7 +12,12 @@ DOT = "·"
 
 def value_of(figure: "Figure") -> str:
     """Return a figure's value with its unit, or a dot."""
-    return DOT if figure.value is None else number(figure.value, figure.unit, figure.name)
+    from tradebot.views.performance.report import Unit
+
+    if figure.value is None:
+        return DOT
+    text = number(figure.value, figure.unit, figure.name)
+    return f"{text} USD" if figure.unit is Unit.USD else text
 
 
 def number(value: float, unit: "Unit", name: str = "") -> str:
@@ -32,7 +37,12 @@ def number(value: float, unit: "Unit", name: str = "") -> str:
     return f"{signed(100 * value, 3 if name == 'mean_return' else 2)}%"
 
 
-UNSIGNED = frozenset({"volatility", "psr", "win_rate", "exposure", "max_drawdown"})
+UNSIGNED = frozenset(
+    {
+        *("volatility", "psr", "win_rate", "exposure", "max_drawdown", "deflated_sharpe"),
+        *("rolling_losing", "rolling_behind"),
+    }
+)
 """Figures that only have one sign, so that a plus would say nothing."""
 
 
@@ -45,12 +55,12 @@ def interval_of(figure: "Figure") -> str:
 
 def basis_of(figure: "Figure") -> str:
     """Return what a figure comes from, or what it lacks, or why it has no value."""
-    if figure.lacks:
-        return f"{figure.observations:,} of {figure.needed:,} {figure.of}"
-    if figure.value is None:
-        return figure.note
     from tradebot.text import counted_kind
 
+    if figure.lacks:
+        return f"{figure.observations:,} of {counted_kind(figure.needed, figure.of)}"
+    if figure.value is None:
+        return figure.note
     return f"{counted_kind(figure.observations, figure.of)}{f'; {figure.note}' if figure.note else ''}"
 
 

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from itertools import chain
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from commands.report import numbers
+from commands.report.contents import (
+    MONTHS,
+    PARTS,
+    assumed,
+    band_words,
+    beside,
+    chance_figures,
+    chance_words,
+    costs_words,
+    is_recorded,
+    leveled,
+    outer,
+    part,
+    parts,
+    ranked,
+    variants_of,
+    yet,
+)
+from commands.report.further_screen import drag_of
 from commands.report.page_curve import curve
-from commands.report.page_words import belief, headline, lede, leveled, part
+from commands.report.page_words import belief, headline, lede
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
-from tradebot.errors import OperatorError
 from tradebot.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
-    from pathlib import Path
 
     from jinja2 import Environment
 
-    from tradebot.views.performance.report import AccountReport, Block, Figure, Report, TradeRow
+    from tradebot.views.performance.report import AccountReport, Figure, Report, TradeRow
 
 LAST_TRADES = 100
 """So many trades are listed, the last ones; a file of ten thousand would be too large to keep."""
@@ -35,15 +50,6 @@ OUTER_ROWS = 10
 """So many rows at either end of an attribution are shown."""
 SHADES = 5
 """How many shades of gain, and as many of loss, the table of months has."""
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def write(data: Report, file: Path) -> None:
-    """Write the page; raise OperatorError if that isn't possible."""
-    try:
-        file.write_text(page(data), encoding="utf-8")
-    except OSError as error:
-        raise OperatorError(f"{file} can't be written: {error.strerror}", "Name another file.") from error
 
 
 def page(data: Report) -> str:
@@ -87,8 +93,7 @@ def _filters() -> Mapping[str, Any]:
         "share": lambda down: f"{100 * float(down):.2f}%",
         "shares": lambda quantity: f"{quantity:,f}",
         "price": lambda price: f"{price:,.2f}" if price >= 1 else f"{price:.4f}",
-        "assumed": _assumed,
-        "unknown": _unknown,
+        "assumed": assumed,
         "by_name": _by_name,
         "compared": lambda account: {each.of: each for each in account.comparisons},
         "largest": lambda rows: max(abs(row.total_usd) for row in rows),
@@ -96,11 +101,19 @@ def _filters() -> Mapping[str, Any]:
         "minute": lambda at: stamp(at, MINUTE),
         "when": lambda at: when(at, MINUTE),
         "headline": headline,
+        "is_recorded": is_recorded,
         "lede": lede,
         "belief": belief,
         "leveled": leveled,
-        "parts": _parts,
-        "closed": _closed,
+        "labeled": lambda figures: [(each.label, (each,)) for each in figures],
+        "chance_figures": chance_figures,
+        "chance_words": chance_words,
+        "costs_words": costs_words,
+        "variants": variants_of,
+        "band_words": band_words,
+        "drag": lambda cost: typeset(drag_of(cost)),
+        "parts": lambda account: parts(account, ("realized", "open", "fees")),
+        "closed": ranked,
         "outer_rows": lambda rows: outer(rows, OUTER_ROWS),
         "shades": _shades,
         "columns": _columns,
@@ -116,7 +129,8 @@ def _whole(data: Report) -> Mapping[str, Any]:
         "zone": zone(),
         "curve": curve(data.accounts),
         "part": part(data),
-        "groups": [(block, title, _beside(data.accounts, block)) for block, title in groups],
+        "yet": yet(data),
+        "groups": [(block, title, beside(data.accounts, block)) for block, title in groups],
         "Block": Block,
         "lists": [_trades(account) for account in data.accounts],
     }
@@ -132,45 +146,12 @@ def _usd(amount: Decimal, sign: str = "+") -> str:
     return typeset(f"{amount:{sign if round(amount, 2) else ''},.2f}")
 
 
-def _beside(accounts: Sequence[AccountReport], block: Block) -> list[tuple[str, list[Figure | None]]]:
-    """Return the figures of a block by label, each as all accounts have it; None for one that doesn't."""
-    from tradebot.views.performance.report import Block
-
-    names = {Block.RETURNS: "returns", Block.ACTIVITY: "activity", Block.TRADES: "trade_figures"}
-    columns = [{each.label: each for each in getattr(account, names[block])} for account in accounts]
-    return [(label, [column.get(label) for column in columns]) for label in dict.fromkeys(chain(*columns))]
-
-
-def _parts(account: AccountReport) -> list[tuple[str, Decimal]]:
-    """Return what the profit consists of, by name; parts of zero only where people look for them."""
-    of = account.earned
-    parts = (
-        ("realized", of.realized_usd),
-        ("open", of.open_usd),
-        ("fees", of.fees_usd),
-        ("dividends", of.dividends_usd),
-        ("interest", of.interest_usd),
-        ("other", of.other_usd),
-    )
-    return [(name, amount) for name, amount in parts if amount or name in ("realized", "open", "fees")]
-
-
-def _closed(account: AccountReport) -> list[TradeRow]:
-    return [trade for trade in account.trades if trade.closed_at]
-
-
 def _trades(account: AccountReport) -> Mapping[str, Sequence[TradeRow]]:
     """Return the best and the worst closed trades, the best first, and the last ones, the latest first."""
-    ranked = sorted(_closed(account), key=lambda trade: trade.net_usd, reverse=True)
     latest = sorted(account.trades, key=lambda trade: trade.closed_at or trade.opened_at, reverse=True)
     held = [trade for trade in latest if not trade.closed_at]
     ended = [trade for trade in latest if trade.closed_at]
-    return {"outer": outer(ranked, OUTER_TRADES), "last": (held + ended)[:LAST_TRADES]}
-
-
-def outer(rows: Sequence[Any], each: int) -> Sequence[Any]:
-    """Return so many of the first and of the last rows; all of them if there are no more."""
-    return rows if len(rows) <= 2 * each else [*rows[:each], *rows[-each:]]
+    return {"outer": outer(ranked(account), OUTER_TRADES), "last": (held + ended)[:LAST_TRADES]}
 
 
 def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
@@ -184,27 +165,11 @@ def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
     }
 
 
-def _assumed(accounts: Sequence[AccountReport], block: Block) -> list[str]:
-    """Return what a block assumes, each sentence once; one that isn't said of all accounts names its own."""
-    found = dict.fromkeys(text for account in accounts for text in account.assumptions.get(block, ()))
-    owners = {text: [each.label for each in accounts if text in each.assumptions.get(block, ())] for text in found}
-    return [text if len(names) == len(accounts) else f"{names[0]}: {text}" for text, names in owners.items()]
-
-
-def _unknown(account: AccountReport) -> list[str]:
-    """Return what isn't known, without the place of the bot's folder: a page may be passed on."""
-    folder = PurePath(account.label)
-    if not folder.is_absolute():
-        return list(account.unknown)
-    return [sentence.replace(account.label, folder.name) for sentence in account.unknown]
-
-
 def _by_name(account: AccountReport) -> Mapping[str, Figure]:
     return {each.name: each for each in (*account.returns, *account.activity, *account.trade_figures)}
 
 
 def _columns(account: AccountReport) -> list[tuple[str, str]]:
     """Return the amounts that any row of an attribution has, as field and name."""
-    names = ("realized", "open", "fees", "dividends", "interest", "other")
     rows = [row for cut in account.cuts for row in cut.rows]
-    return [(f"{name}_usd", name) for name in names if any(getattr(row, f"{name}_usd") for row in rows)]
+    return [(f"{name}_usd", name) for name in PARTS if any(getattr(row, f"{name}_usd") for row in rows)]

@@ -11,7 +11,8 @@ from datetime import date, timedelta
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from commands.report.page_words import drawdown_words, leveled, span
+from commands.report.contents import leveled
+from commands.report.page_words import drawdown_words, span
 from commands.shared.drawing import signed
 from tradebot.views.plots import thinned
 
@@ -73,7 +74,7 @@ def curve(accounts: Sequence[AccountReport]) -> Mapping[str, Any] | None:
         "legend": [(line.kind, line.name, signed(100 * _last(line.points), 2)) for line in lines],
         "areas": [(place, _area(account, below)) for place, account in seen],
         "grid": grid(above, GROWTH_LINES),
-        "fall_grid": grid(below, FALL_LINES),
+        "fall_grid": grid(below, FALL_LINES) if lowest else [("0", "0%")],
         "dates": dates(above),
         "words": " ".join(_words(account, alone=len(accounts) == 1) for _, account in seen),
     }

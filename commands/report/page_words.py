@@ -3,16 +3,12 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from commands.report.contents import is_recorded, leveled
 from commands.report.numbers import interval_of, percent, value_of
 from tradebot.text import counted, counted_kind
 
 if TYPE_CHECKING:
-    from tradebot.views.performance.report import AccountReport, Figure, Report
-
-
-def part(data: "Report") -> str:
-    """Return the part of the account that was asked for, "flow in AAPL"; empty for the whole."""
-    return " in ".join(filter(None, (data.strategy, data.symbol)))
+    from tradebot.views.performance.report import AccountReport, Figure
 
 
 def span(account: "AccountReport") -> str:
@@ -22,8 +18,10 @@ def span(account: "AccountReport") -> str:
     return f"{account.from_session} to {account.to_session}"
 
 
-def headline(account: "AccountReport", name: str) -> str:
-    """Return what the account, or the named part of it, earned."""
+def headline(account: "AccountReport", name: str, yet: str) -> str:
+    """Return what the account, or the named part of it, earned; `yet` ends the sentence if nothing is recorded."""
+    if not is_recorded(account):
+        return f"{name} has no records {yet}"
     profit = account.earned.profit_usd
     if not round(profit, 2):
         return f"{name} earned nothing"
@@ -46,21 +44,15 @@ def _others(account: "AccountReport") -> Iterator[str]:
     if total.benchmark.value is not None:
         yield f"{account.benchmark} returned {value_of(total.benchmark)}"
     if total.benchmark_leveled.value is not None and (name := leveled(account)):
-        yield f"{name} with the rest in cash {value_of(total.benchmark_leveled)}"
+        exposure = next(each.value for each in account.activity if each.name == "exposure")
+        rest = "borrowed" if exposure is not None and exposure > 1 else "in cash"
+        yield f"{name} with the rest {rest} {value_of(total.benchmark_leveled)}"
     if total.cash.value:
         yield f"cash {value_of(total.cash)}"
 
 
 def _and(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def leveled(account: "AccountReport") -> str:
-    """Return the name of the benchmark at the account's average exposure, "SPY at 12%"; empty if it isn't known."""
-    exposure = next((figure.value for figure in account.activity if figure.name == "exposure"), None)
-    if account.benchmark is None or exposure is None:
-        return ""
-    return f"{account.benchmark} at {exposure:.0%}"
 
 
 def belief(account: "AccountReport") -> list[str]:

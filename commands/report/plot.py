@@ -5,6 +5,8 @@ from datetime import date
 from itertools import pairwise
 from typing import NamedTuple
 
+from commands.shared.drawing import signed
+
 HEIGHT = 12
 LABEL = 9
 """How wide the labels at the left are, with the axis."""
@@ -51,7 +53,7 @@ def _label(row: int, height: int, low: float, high: float) -> str:
     if row not in (0, height // 2, height - 1):
         return ""
     value = high - (high - low) * row / (height - 1)
-    return f"{100 * (value - 1):+.2f}%"
+    return f"{signed(100 * (value - 1), 2)}%"
 
 
 def _put(field: list[list[str]], line: Line, days: Sequence[Place], reach: tuple[float, float]) -> None:

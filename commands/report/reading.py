@@ -1,5 +1,7 @@
 """Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
 
+import os
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
+    from tradebot.model.evidence import Evidence
     from tradebot.model.series import Series
     from tradebot.ports.world import Progress
     from tradebot.views.performance.curve import Benchmark
@@ -30,17 +33,21 @@ class Priced(NamedTuple):
     problem: str = ""
 
 
-def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tuple[AccountReport, datetime | None]":
+def read(
+    app: "App", label: str, choice: "Choice", progress: "Progress", *, with_refusals: bool = True
+) -> "tuple[AccountReport, datetime | None]":
     """Read one account's past and report it; the moment is the last one that was recorded.
 
-    Raises DamagedBooksError, naming the row, if the books are damaged.
+    What refusals were worth takes the most time, and bars. Raises DamagedBooksError, naming the row, if the books are
+    damaged.
     """
     from commands.shared.history import read_history
     from tradebot.views.performance.reporting import Material, account_report
 
     history = read_history(app)
-    sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
-    refusals, why_not = _refusals(app, history, choice, progress)
+    evidence, unreadable = _evidence(app, history)
+    sessions, (benchmark, problem) = _sessions(app, history), _kept(evidence) or _priced(app, history)
+    refusals, why_not = _refusals(app, history, choice, progress) if with_refusals else ((), "")
     material = Material(
         label=label,
         history=history,
@@ -51,9 +58,23 @@ def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tup
         days=choice.days,
         strategy=choice.strategy,
         symbol=choice.symbol,
-        unknown=tuple(filter(None, (problem, why_not))),
+        unknown=tuple(filter(None, (problem, why_not, unreadable))),
+        evidence=evidence,
     )
     return account_report(material), history.at
+
+
+def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
+    """Return what a backtest left beside its books, and why that can't be read."""
+    from tradebot.adapters.state.evidence import read_evidence, read_trials
+    from tradebot.model.evidence import NO_EVIDENCE
+
+    trials = read_trials(app.folder.path, {owned.strategy for owned in history.fills})
+    try:
+        evidence, why_not = read_evidence(app.folder.path), ""
+    except TradebotError as error:
+        evidence, why_not = NO_EVIDENCE, f"Variants and rates by date aren't shown: {_problem(app, error)}"
+    return replace(evidence, trials=trials or evidence.trials), why_not
 
 
 def _sessions(app: "App", history: "History") -> "Sequence[Session]":
@@ -64,6 +85,15 @@ def _sessions(app: "App", history: "History") -> "Sequence[Session]":
     if history.opened_at is None or history.at is None:
         return ()
     return calendar.sessions(app.ledger_view, exchange_sessions, (history.opened_at - BEFORE).date(), history.at.date())
+
+
+def _kept(evidence: "Evidence") -> Priced | None:
+    """Return the benchmark's prices that a backtest kept; None if it kept none."""
+    from tradebot.views.performance.curve import Benchmark
+
+    closes = {price.day: price.close for price in evidence.benchmark}
+    opens = {price.day: price.open for price in evidence.benchmark}
+    return Priced(Benchmark(BENCHMARK, closes, opens)) if closes else None
 
 
 def _priced(app: "App", history: "History") -> Priced:
@@ -78,11 +108,19 @@ def _priced(app: "App", history: "History") -> Priced:
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
     except TradebotError as error:
-        return Priced(none, f"{BENCHMARK} isn't shown: {error.message}")
+        return Priced(none, f"{BENCHMARK} isn't shown: {_problem(app, error)}")
     if BENCHMARK not in found:
         return Priced(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
     series = found[BENCHMARK]
     return Priced(Benchmark(BENCHMARK, _by_date(series, series.close), _by_date(series, series.open)))
+
+
+def _problem(app: "App", error: TradebotError) -> str:
+    """Return what went wrong, without the place of the bot's folder: a report may be passed on."""
+    message = error.message
+    for place in (app.folder.exchange, app.folder.path):
+        message = message.replace(os.path.abspath(place), "this folder")
+    return message
 
 
 def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
@@ -95,27 +133,26 @@ def _refusals(
     app: "App", history: "History", choice: "Choice", progress: "Progress"
 ) -> "tuple[tuple[RefusalsWorth, ...], str]":
     """Return what the refusals of each strategy's gates were worth, or why that isn't known."""
-    from commands.score.outcomes import measured
+    from commands.score.outcomes import refused_trades
     from tradebot.views.performance.report import RefusalsWorth
 
     if history.at is None:
         return (), ""
     try:
-        found = measured(app, choice.days.first, progress, choice.days.last, history.at)
+        found = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
-        return (), f"What the refusals were worth isn't known: {error.message}"
-    asked = [each for each in found.strategies if choice.strategy in (None, each.strategy)]
-    known = ((each, each.refusals) for each in asked if each.refusals is not None)
+        return (), f"What the refusals were worth isn't known: {_problem(app, error)}"
     return tuple(
         RefusalsWorth(
             strategy=each.strategy,
-            trades=of.trades,
-            sessions=of.sessions,
-            usd=of.usd,
-            low_usd=of.low_usd,
-            high_usd=of.high_usd,
-            stake_usd=of.stake_usd,
-            sentence=found.sentences[each.strategy],
+            trades=each.worth.trades,
+            sessions=each.worth.sessions,
+            usd=each.worth.usd,
+            low_usd=each.worth.low_usd,
+            high_usd=each.worth.high_usd,
+            stake_usd=each.worth.stake_usd,
+            sentence=each.sentence,
         )
-        for each, of in known
+        for each in found
+        if choice.strategy in (None, each.strategy)
     ), ""

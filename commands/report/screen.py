@@ -3,7 +3,29 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
+from commands.report.contents import (
+    MONTHS,
+    PARTS,
+    beside,
+    figures_of,
+    is_recorded,
+    leveled,
+    outer,
+    part,
+    parts,
+    ranked,
+    yet,
+)
+from commands.report.further_screen import (
+    render_assumptions,
+    render_chance,
+    render_costs,
+    render_rolling,
+    render_sensitivity,
+    render_years,
+    short,
+)
+from commands.report.numbers import basis_of, interval_of, percent, value_of
 from commands.report.plot import Line, Place, drawn
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, stamp
@@ -16,7 +38,6 @@ if TYPE_CHECKING:
 
 MARKS = "●○"
 """How the curves of accounts are drawn."""
-NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SHOWN_TRADES = 3
 """So many of the best and of the worst trades are shown."""
 SHOWN_ROWS = 12
@@ -29,7 +50,7 @@ def render(out: "Console", data: "Report") -> None:
 
     for account in data.accounts:
         _render_head(out, data, account)
-    if not any(account.curve or account.trades for account in data.accounts):
+    if not any(is_recorded(account) for account in data.accounts):
         return
     _render_curve(out, data)
     for title, block in (("Returns", Block.RETURNS), ("Trading", Block.ACTIVITY), ("Trades", Block.TRADES)):
@@ -39,38 +60,37 @@ def render(out: "Console", data: "Report") -> None:
 
 
 def _render_head(out: "Console", data: "Report", account: "AccountReport") -> None:
-    from tradebot.views.performance.report import Block
-
-    span = "no session yet"
+    span = f"no session {yet(data)}"
     if account.from_session and account.to_session:
         span = f"{account.from_session} to {account.to_session}, {counted(account.sessions, 'session')}"
     name = "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
     out.print(f"{name}{account.mode} account …{account.account}: {span}", markup=False)
-    earned = account.earned
-    span = ""
-    if earned.start_usd is not None and earned.end_usd is not None:
-        span = f": from {earned.start_usd:,.2f} to {earned.end_usd:,.2f} USD"
-    moved = f", of which {earned.transfers_usd:+,.2f} was moved in or out" if earned.transfers_usd else ""
-    out.print(f"Profit{_part(data)} {earned.profit_usd:+,.2f} USD{span}{moved}", markup=False)
-    parts = (
-        ("realized", earned.realized_usd),
-        ("open", earned.open_usd),
-        ("fees", earned.fees_usd),
-        ("dividends", earned.dividends_usd),
-        ("interest", earned.interest_usd),
-        ("other", earned.other_usd),
-    )
-    out.print(", ".join(f"{name} {value:+,.2f}" for name, value in parts if name in ("realized", "open") or value))
-    _render_assumptions(out, [account], Block.EARNED)
+    if is_recorded(account):
+        _render_earned(out, data, account)
+    else:
+        out.print(f"{part(data) or 'The account'} has no records {yet(data)}", markup=False)
     if account.unknown:
         out.print("What can't be said yet:")
     for line in account.unknown:
         out.print(f"  {line}", markup=False)
+    if account.further.cautions:
+        out.print("What the figures can't show:")
+    for line in account.further.cautions:
+        out.print(f"  {line}", markup=False)
 
 
-def _part(data: "Report") -> str:
-    parts = [clean(part) for part in (data.strategy, data.symbol) if part]
-    return f" of {' in '.join(parts)}" if parts else ""
+def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> None:
+    from tradebot.views.performance.report import Block
+
+    earned = account.earned
+    change = ""
+    if earned.start_usd is not None and earned.end_usd is not None:
+        change = f": from {earned.start_usd:,.2f} to {earned.end_usd:,.2f} USD"
+    moved = f", of which {earned.transfers_usd:+,.2f} was moved in or out" if earned.transfers_usd else ""
+    of = f" of {part(data)}" if part(data) else ""
+    out.print(f"Profit{of} {earned.profit_usd:+,.2f} USD{change}{moved}", markup=False)
+    out.print(", ".join(f"{name} {value:+,.2f}" for name, value in parts(account, ("realized", "open"))))
+    render_assumptions(out, [account], Block.EARNED)
 
 
 def _render_curve(out: "Console", data: "Report") -> None:
@@ -82,7 +102,7 @@ def _render_curve(out: "Console", data: "Report") -> None:
         out.print("\nGrowth without transfers")
         for text in drawn(lines, out.width):
             out.print(text, markup=False, soft_wrap=True)
-    _render_assumptions(out, data.accounts, Block.CURVE)
+    render_assumptions(out, data.accounts, Block.CURVE)
 
 
 def _lines(accounts: "Sequence[AccountReport]") -> Iterable[Line]:
@@ -92,11 +112,10 @@ def _lines(accounts: "Sequence[AccountReport]") -> Iterable[Line]:
     first = accounts[0]
     if not first.benchmark or not first.curve:
         return
-    leverage = next((figure.value for figure in first.activity if figure.name == "exposure"), None)
     held = {_place(point): point.benchmark for point in first.curve if point.benchmark is not None}
-    leveled = {_place(point): each for point in first.curve if (each := point.benchmark_leveled) is not None}
-    if len(leveled) > 1 and leverage is not None:
-        yield Line("+", f"{first.benchmark} at {leverage:.0%}", leveled)
+    at_exposure = {_place(point): each for point in first.curve if (each := point.benchmark_leveled) is not None}
+    if len(at_exposure) > 1 and (name := leveled(first)):
+        yield Line("+", name, at_exposure)
     if len(held) > 1:
         yield Line("-", first.benchmark, held)
 
@@ -105,31 +124,13 @@ def _place(point: "CurvePoint") -> Place:
     return point.session, not point.is_start
 
 
-def _render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
-    """Print what a block assumes; if accounts differ in a sentence, it says whose it is."""
-    every = [account.assumptions.get(block, ()) for account in accounts]
-    for text in dict.fromkeys(text for texts in every for text in texts):
-        whose = [clean(account.label) for account in accounts if text in account.assumptions.get(block, ())]
-        out.print(f"  {text if len(whose) == len(accounts) else f'{whose[0]}: {text}'}", markup=False, style="dim")
-
-
-def _figures(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]":
-    from tradebot.views.performance.report import Block
-
-    return {
-        Block.RETURNS: account.returns,
-        Block.ACTIVITY: account.activity,
-        Block.TRADES: account.trade_figures,
-    }[block]
-
-
 def _render_figures(out: "Console", data: "Report", title: str, block: "Block") -> None:
     out.print()
     if len(data.accounts) == 1:
         _render_alone(out, data.accounts[0], title, block)
     else:
         _render_beside(out, data.accounts, title, block)
-    _render_assumptions(out, data.accounts, block)
+    render_assumptions(out, data.accounts, block)
 
 
 def _render_alone(out: "Console", account: "AccountReport", title: str, block: "Block") -> None:
@@ -137,32 +138,23 @@ def _render_alone(out: "Console", account: "AccountReport", title: str, block: "
     from tradebot.views.performance.report import Block
 
     others = {each.of: each for each in account.comparisons} if block is Block.RETURNS else {}
-    compared = [number(name) for name in (account.benchmark, _leveled(account), "cash") if name] if others else []
-    table = Table(title, number("value"), number("95% interval"), *compared, sentence("from"))
-    for figure in _figures(account, block):
-        beside = others.get(figure.name)
-        columns = () if not beside else (beside.benchmark, beside.benchmark_leveled, beside.cash)
-        shown = [value_of(each) for each in columns][-len(compared) :] if compared else []
-        cells = [*shown, *[""] * (len(compared) - len(shown))]
+    names = (account.benchmark, leveled(account), "cash") if others else ()
+    table = Table(title, number("value"), number("95% interval"), *map(number, filter(None, names)), sentence("from"))
+    for figure in figures_of(account, block):
+        other = others.get(figure.name)
+        columns = (other.benchmark, other.benchmark_leveled, other.cash) if other else (None, None, None)
+        cells = [value_of(each) if each else "" for name, each in zip(names, columns, strict=False) if name]
         table.row(figure.label, value_of(figure), interval_of(figure), *cells, basis_of(figure))
     out.print(table)
-
-
-def _leveled(account: "AccountReport") -> str:
-    leverage = next((figure.value for figure in account.activity if figure.name == "exposure"), None)
-    if account.benchmark is None or leverage is None:
-        return ""
-    return f"{account.benchmark} at {leverage:.0%}"
 
 
 def _render_beside(out: "Console", accounts: "Sequence[AccountReport]", title: str, block: "Block") -> None:
     from commands.shared.tables import Table, number
 
     table = Table(title, *(number(clean(account.label)) for account in accounts))
-    # An account without trades has fewer figures.
-    figures = [{figure.label: figure for figure in _figures(account, block)} for account in accounts]
-    for label in dict.fromkeys(label for found in figures for label in found):
-        table.row(label, *(_cell(found[label]) if label in found else "" for found in figures))
+    for label, figures in beside(accounts, block):
+        # An account without trades has fewer figures.
+        table.row(label, *("" if figure is None else _cell(figure) for figure in figures))
     out.print(table)
 
 
@@ -179,16 +171,21 @@ def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> No
     if not alone:
         out.print(f"\n{clean(account.label)}", markup=False)
     _render_months(out, account)
+    render_years(out, account)
     _render_drawdowns(out, account)
-    _render_trades(out, account.trades)
+    render_rolling(out, account)
+    render_costs(out, account)
+    render_chance(out, account)
+    render_sensitivity(out, account)
+    _render_trades(out, ranked(account))
     for cut in account.cuts:
         _render_cut(out, cut)
-    _render_assumptions(out, [account], Block.ATTRIBUTION)
+    render_assumptions(out, [account], Block.ATTRIBUTION)
     if account.refusals:
         out.print("\nRefusals")
         for each in account.refusals:
             out.print(f"{clean(each.strategy)}: {each.sentence}", markup=False)
-        _render_assumptions(out, [account], Block.REFUSALS)
+        render_assumptions(out, [account], Block.REFUSALS)
 
 
 def _render_months(out: "Console", account: "AccountReport") -> None:
@@ -198,16 +195,12 @@ def _render_months(out: "Console", account: "AccountReport") -> None:
     if not account.years:
         return
     out.print()
-    table = Table("Months, %", *map(number, NAMES), number("year"), number(account.benchmark or ""))
+    table = Table("Months, %", *map(number, MONTHS), number("year"), number(account.benchmark or ""))
     for year in account.years:
-        months = ("" if month.value is None else f"{100 * month.value:+.1f}" for month in year.months)
-        table.row(str(year.year), *months, _short(year.value), _short(year.benchmark) if account.benchmark else "")
+        months = ("" if month.value is None else short(month.value) for month in year.months)
+        table.row(str(year.year), *months, short(year.value), short(year.benchmark) if account.benchmark else "")
     out.print(table)
-    _render_assumptions(out, [account], Block.MONTHS)
-
-
-def _short(value: float | None) -> str:
-    return DOT if value is None else f"{100 * value:+.1f}"
+    render_assumptions(out, [account], Block.MONTHS)
 
 
 def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
@@ -222,20 +215,19 @@ def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
         back = str(fall.recovered) if fall.recovered else "not yet"
         table.row(percent(fall.depth), str(fall.from_session), str(fall.trough), back, f"{fall.sessions:,}")
     out.print(table)
-    _render_assumptions(out, [account], Block.DRAWDOWNS)
+    render_assumptions(out, [account], Block.DRAWDOWNS)
 
 
-def _render_trades(out: "Console", trades: "Sequence[TradeRow]") -> None:
+def _render_trades(out: "Console", closed: "Sequence[TradeRow]") -> None:
     from rich.markup import escape
 
     from commands.shared.tables import Table, number, sentence
 
-    closed = sorted((trade for trade in trades if trade.closed_at), key=lambda trade: trade.net_usd, reverse=True)
     if not closed:
         return
-    few = len(closed) <= 2 * SHOWN_TRADES
-    shown = closed if few else [*closed[:SHOWN_TRADES], *closed[-SHOWN_TRADES:]]
-    out.print(f"\n{'Closed trades' if few else 'Best and worst trades'}, the best first; tradebot trades shows all")
+    shown = outer(closed, SHOWN_TRADES)
+    what = "Closed trades" if shown is closed else "Best and worst trades"
+    out.print(f"\n{what}, the best first; tradebot trades shows all")
     table = Table("symbol", "side", "opened", "closed", *map(number, ("shares", "net USD", "gross %")), sentence("why"))
     for trade in shown:
         table.row(
@@ -259,11 +251,9 @@ def _render_cut(out: "Console", cut: "Cut") -> None:
     if not cut.rows:
         return
     out.print()
-    names = ("trades", "realized", "open", "fees", "dividends", "interest", "other", "total USD")
-    table = Table(f"By {cut.label}", *map(number, names))
-    rows = cut.rows if len(cut.rows) <= SHOWN_ROWS else (*cut.rows[: SHOWN_ROWS // 2], *cut.rows[-SHOWN_ROWS // 2 :])
-    for row in rows:
-        amounts = (row.realized_usd, row.open_usd, row.fees_usd, row.dividends_usd, row.interest_usd, row.other_usd)
+    table = Table(f"By {cut.label}", *map(number, ("trades", *PARTS, "total USD")))
+    for row in outer(cut.rows, SHOWN_ROWS // 2):
+        amounts = (getattr(row, f"{name}_usd") for name in PARTS)
         cells = (f"{amount:+,.2f}" if amount else "" for amount in amounts)
         count = f"{row.trades:,}" if row.trades else ""
         table.row(escape(clean(row.name)), count, *cells, f"{row.total_usd:+,.2f}")

@@ -1,5 +1,6 @@
 """`tradebot report`: what an account earned, how sure that is, and what it is compared with."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -88,19 +89,22 @@ def register(app: typer.Typer) -> None:
         the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report
         says how many it takes. Reads the bot's own books; only missing bars are fetched.
         """
-        from commands.report import chart
+        from commands.shared.pictures import checked
         from tradebot.views.performance.pnl import Choice
 
         choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
-        _refuse_combinations(folders or (), state_dir, config)
-        picture = plot and chart.checked(plot)
+        _refuse_combinations(folders or (), state_dir, config, html)
+        picture = checked(plot, "curve.svg")
         found = run(folders or (), state_dir, config, choice)
         if picture:
-            chart.draw(found.data, picture)
-        if html:
-            from commands.report import page
+            from commands.report.chart import draw
 
-            page.write(found.data, html)
+            draw(found.data, picture)
+        if html:
+            from commands.report.page import page
+            from commands.shared.files import save
+
+            save(page(found.data), html)
         finish(_naming(found, [file for file in (picture, html) if file]), as_json)
 
 
@@ -115,12 +119,16 @@ def _naming(found: Report, files: Sequence[Path]) -> Report:
     return replace(found, render=render)
 
 
-def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:
-    """Raise OperatorError for more than two folders, or for options that belong to one."""
+def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None, html: Path | None) -> None:
+    """Raise OperatorError for folders that can't be compared, options that belong to one, or a page to stdout."""
     if len(folders) > MOST:
-        raise OperatorError("report takes at most two folders", "tradebot report state other-state")
+        raise OperatorError("report takes at most two folders", "name one or two")
     if folders and (state_dir or config):
         raise OperatorError(
             "the folders you name are read with their own configuration",
             "leave out --state-dir and --config",
         )
+    if len({os.path.realpath(folder) for folder in folders}) < len(folders):
+        raise OperatorError("both folders are the same", "name two different ones, or one alone")
+    if html == Path("-"):
+        raise OperatorError("a page can't go to stdout", "name its file: --html report.html")

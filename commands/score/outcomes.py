@@ -1,23 +1,23 @@
 """`score --outcomes`: what followed the recorded candidates, and whether their scores predicted it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
-    from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.app.wiring import App
     from tradebot.auditing.forward_returns import SessionReturns
-    from tradebot.auditing.outcomes import StrategyOutcomes
+    from tradebot.auditing.outcomes import Refusals, StrategyOutcomes
     from tradebot.model.bar import Session
-    from tradebot.model.record import Judged
+    from tradebot.model.record import Judged, Refused
     from tradebot.ports.world import Progress
 
 BENCHMARK = "SPY"
 A_WEEK = timedelta(days=7)
+Found = TypeVar("Found", "Judged", "Refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,10 @@ def measured(
     from tradebot.auditing.outcomes import WORTH_SEEING, Tally
 
     now, tally = at or app.now(), Tally()
-    facts = app.recorded
-    oldest = facts.first_scored() if facts else None
-    first = max(since, oldest.date()) if since and oldest else oldest.date() if oldest else since
+    facts, first = app.recorded, _first(app, since)
     measuring = _Measuring(app, now, first) if first else None
     if facts and measuring:
-        for day, judged in measuring.days(facts, progress, until):
+        for day, judged in measuring.days(facts.judged, progress, until):
             tally.add(day, judged)
     strategies, benchmark = tally.outcomes(), measuring.benchmark if measuring else BENCHMARK
     return Outcomes(
@@ -79,6 +77,41 @@ def measured(
         strategies=strategies,
         sentences={each.strategy: what_refusals_did(each.refusals, benchmark) for each in strategies},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedTrades:
+    """What one strategy's refused trades would have made, and that in a sentence."""
+
+    strategy: str
+    worth: "Refusals"
+    sentence: str
+
+
+def refused_trades(
+    app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
+) -> tuple[RefusedTrades, ...]:
+    """Return the refusals that `measured` returns, by strategy; for these alone, much less has to be read."""
+    from tradebot.auditing.outcome_sentences import what_refusals_did
+    from tradebot.auditing.outcomes import RefusedTally
+
+    facts, first, tally = app.recorded, _first(app, since), RefusedTally()
+    if facts is None or first is None:
+        return ()
+    measuring = _Measuring(app, at, first)
+    for day, refused in measuring.days(facts.refused, progress, until):
+        tally.add(day, refused)
+    return tuple(
+        RefusedTrades(name, worth, what_refusals_did(worth, measuring.benchmark))
+        for name, worth in tally.worth().items()
+    )
+
+
+def _first(app: "App", since: date | None) -> date | None:
+    """Return the first day with recorded candidates, but none before `since`."""
+    facts = app.recorded
+    oldest = facts.first_scored() if facts else None
+    return max(since, oldest.date()) if since and oldest else oldest.date() if oldest else since
 
 
 class _Measuring:
@@ -98,18 +131,21 @@ class _Measuring:
         self.benchmark = BENCHMARK if self._closes[BENCHMARK] else None
 
     def days(
-        self, facts: "SqliteFacts", progress: "Progress", until: date | None
-    ) -> "Iterator[tuple[SessionReturns, Sequence[Judged]]]":
-        """Yield each session up to a date in which candidates would have been entered, with them; the oldest first."""
+        self, read: Callable[[datetime, datetime], Sequence[Found]], progress: "Progress", until: date | None
+    ) -> "Iterator[tuple[SessionReturns, Sequence[Found]]]":
+        """Yield each session up to a date with what is read of it, the oldest first; one without anything is left out.
+
+        `read` returns what was recorded from one moment on and before another.
+        """
         before = datetime.combine(self._first, datetime.min.time(), self._now.tzinfo)
         for place, session in enumerate(self._sessions):
             if until is not None and session.date > until:
                 return
             progress(place, len(self._sessions))
-            judged = facts.judged(before, session.close)
+            found = read(before, session.close)
             before = session.close
-            if judged:
-                yield self._returns(place, list(dict.fromkeys(each.symbol for each in judged))), judged
+            if found:
+                yield self._returns(place, list(dict.fromkeys(each.symbol for each in found))), found
 
     def _returns(self, place: int, symbols: Sequence[str]) -> "SessionReturns":
         from tradebot.auditing.forward_returns import SessionReturns

@@ -71,14 +71,16 @@ def run(app: "App", *, by: str) -> Report:
 
 def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
     """Break one symbol's score down, and draw it if a file is named."""
-    from commands.score import chart
     from commands.score.explained import explained
     from commands.score.explained_screen import render
+    from commands.shared.pictures import checked
 
-    picture = plot and chart.checked(plot)
+    picture = checked(plot, "score.svg")
     data = explained(app, symbol)
     if picture:
-        chart.draw(data, picture)
+        from commands.score.chart import draw
+
+        draw(data, picture)
     return Report("score-explain", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
 
 

@@ -71,6 +71,22 @@ def signed(value: float, places: int) -> str:
     return f"{round(value, places) + 0.0:+.{places}f}"
 
 
+def to_cent(amount: Decimal) -> Decimal:
+    """Return an amount rounded to the cent; one that rounds to zero has no sign."""
+    return round(amount, 2) + 0
+
+
+def gain(amount: Decimal, unit: str = "") -> str:
+    """Return an amount with its sign as markup: green above zero, red below."""
+    return tinted(amount, f"{to_cent(amount):+,.2f}{unit}")
+
+
+def tinted(amount: Decimal, text: str) -> str:
+    """Return a text about an amount as markup, in the amount's color."""
+    cents = to_cent(amount)
+    return f"[{'green' if cents > 0 else 'red'}]{text}[/]" if cents and text else text
+
+
 def measured(value: object, unit: "Unit") -> str:
     """Return a number with its unit; other texts unchanged, empty for None."""
     from tradebot.explain import plain

@@ -1,6 +1,8 @@
 """Read an account's whole past from the bot's own records, for the verbs about what it earned."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -9,8 +11,10 @@ from commands.shared.records import last_passes
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.app.wiring import App
-    from tradebot.model.position import Key, OwnedFill
+    from tradebot.model.filled import Asked, FilledOrder
+    from tradebot.model.position import Kept, Key, Marks, OwnedFill
     from tradebot.model.record import SessionEnd
     from tradebot.model.trade_note import TradeNote
     from tradebot.views.performance.history import History
@@ -24,10 +28,10 @@ def read_history(app: "App") -> "History":
     from tradebot.views.performance.history import History, Sent
 
     ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app)
-    with ledger.file.reading():
+    with _moment(ledger):
         fills, mark, opened_at = ledger.past.fills(), ledger.last_reconcile(), ledger.books_opened_at()
-        sent = ledger.past.behind({owned.fill.venue_order_id for owned in fills} - {""})
-        kept, stops, notes = ledger.kept(list(_opened(fills))), ledger.past.stops(), ledger.trade_notes()
+        sent, stops = ledger.past.behind({owned.fill.venue_order_id for owned in fills} - {""})
+        marks, notes = ledger.past.marks(), ledger.trade_notes()
         cash, opening_cash, acknowledged = ledger.past.cash_movements(), ledger.opening_cash(), ledger.acknowledged()
     times = (*(cycle.at for cycle in passes), *(owned.fill.at for owned in fills[-1:]), mark.at if mark else None)
     return History(
@@ -39,7 +43,7 @@ def read_history(app: "App") -> "History":
         cash=cash,
         ends=ends,
         sent={venue_id: Sent(order, intents) for venue_id, (order, intents) in sent.items()},
-        kept=kept,
+        kept=_kept(fills, sent, marks),
         notes=_under_last_names(notes, fills),
         at=max((at for at in (*times, opened_at) if at is not None), default=None),
         marks=_marks(ends, fills),
@@ -48,8 +52,55 @@ def read_history(app: "App") -> "History":
     )
 
 
+@contextmanager
+def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
+    """Read one moment of the books. If a row has a form that we never write, the check of all rows names its table."""
+    try:
+        with ledger.file.reading():
+            ledger.past.check_others()
+            yield
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        ledger.file.check_pages()
+        # All rows are as they were written, so this is a bug of ours.
+        raise
+
+
 def _ends(facts: "SqliteFacts | None") -> "tuple[SessionEnd, ...]":
     return () if facts is None else tuple(facts.session_ends(date.min, date.max))
+
+
+def _kept(
+    fills: "Sequence[OwnedFill]",
+    sent: "Mapping[str, tuple[FilledOrder, Sequence[Asked]]]",
+    marks: "Mapping[Key, Marks]",
+) -> "dict[Key, Kept]":
+    """Return what the books keep of each position of ours, as `Ledger.kept` does, from what is read already."""
+    from tradebot.model.position import Kept
+
+    entries, found = _entries(fills, sent), dict["Key", "Kept"]()
+    for key in _opened(fills):
+        entry, seen = entries.get(key), marks.get(key)
+        if entry or seen:
+            of_entry = entry or Kept()
+            found[key] = replace(of_entry, best=seen.best, worst=seen.worst) if seen else of_entry
+    return found
+
+
+def _entries(
+    fills: "Sequence[OwnedFill]", sent: "Mapping[str, tuple[FilledOrder, Sequence[Asked]]]"
+) -> "dict[Key, Kept]":
+    """Return what each position was opened for; an order that replaced another was decided on with the first one."""
+    from tradebot.model.trade import renames
+
+    found = dict["Key", "Kept"]()
+    for owned in fills:
+        _, intents = sent.get(owned.fill.venue_order_id, (None, ()))
+        for intent in intents:
+            if intent.entry:
+                found[owned.strategy, owned.fill.symbol, owned.fill.at] = intent.entry
+    for rename in renames(fills):
+        found = {rename.of(key): entry for key, entry in found.items()} | found
+    return found
 
 
 def _opened(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":

@@ -72,7 +72,7 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     """Return the trade of each of our open positions, in the order in which they were opened."""
     from tradebot.model.position import Kept
-    from tradebot.model.trade import trades
+    from tradebot.views.performance.lots import trades
 
     ledger = app.ledger_view
     held = {(p.strategy, p.symbol, p.opened_at): p.quantity for p in totals.own_positions()}

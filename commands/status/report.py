@@ -87,7 +87,7 @@ def status_of(app: "App") -> Status:
 def _today(app: "App", totals: "Totals", as_of: datetime | None) -> "DayProfit | None":
     """Return the profit of the day of the last recorded trading time, read since its positions were opened."""
     from tradebot.views.performance.day import begun, day_profit
-    from tradebot.views.performance.day_ends import day_of
+    from tradebot.views.performance.days import day_of
 
     ledger = app.ledger_view
     if as_of is None or not ledger.books_opened_at():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.drawing import acts_at, duration, sparkline, time_left, usd, way_there
+from commands.shared.drawing import acts_at, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
@@ -48,10 +48,10 @@ def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
 
 
 def _may(console: "Console", data: "Status") -> None:
-    colour = STATE_STYLE[data.trading_state]
+    color = STATE_STYLE[data.trading_state]
     who = f" by {escape(data.trading_who)}" if data.trading_who else ""
     at = f" at {_when(data.trading_at)}" if data.trading_at else ""
-    console.print(f"Trading state [{colour}]{data.trading_state}[/{colour}]{who}{at}: {escape(data.trading_why)}")
+    console.print(f"Trading state [{color}]{data.trading_state}[/{color}]{who}{at}: {escape(data.trading_why)}")
     for cause in data.halted_itself:
         console.print(f"  the bot had also halted itself: {escape(cause)}")
     for door in data.doors:
@@ -104,9 +104,8 @@ def _equity(console: "Console", data: "Status") -> None:
     if seen is None:
         return
     change = seen.last_usd - seen.first_usd
-    colour = "green" if change >= 0 else "red"
     console.print(
-        f"Equity {seen.last_usd:,.2f} USD, [{colour}]{change:+,.2f}[/{colour}] since the first of "
+        f"Equity {seen.last_usd:,.2f} USD, {gain(change)} since the first of "
         f"{counted(seen.passes, 'pass', 'passes')} in session {seen.session}"
     )
     line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
@@ -117,11 +116,10 @@ def _today(console: "Console", data: "Status") -> None:
     """Print the profit of the day, and what was realized since the books began."""
     day = data.today
     if day is not None:
-        colour = "green" if day.total_usd >= 0 else "red"
         other = f", {day.other_usd:+,.2f} dividends, interest and other" if day.other_usd else ""
         unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
         console.print(
-            f"Profit of {day.day} [{colour}]{day.total_usd:+,.2f} USD[/{colour}]: {day.realized_usd:+,.2f} realized, "
+            f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "
             f"{day.open_usd:+,.2f} open, {day.fees_usd:+,.2f} fees{other}; "
             f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
         )

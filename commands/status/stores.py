@@ -45,7 +45,7 @@ RETENTIONS = (
         "facts",
         ("facts.db", "facts.db-*"),
         "answers of flow sources; decisions of passes",
-        f"{FACTS_KEPT.days} days; decisions {DECISIONS_KEPT.days} days; each session's last equity and prices for ever",
+        f"{FACTS_KEPT.days} days; decisions {DECISIONS_KEPT.days} days; each session's last equity and prices forever",
     ),
     Retention(
         "bars",
@@ -82,6 +82,7 @@ RETENTIONS = (
         IN_PLACE,
     ),
     Retention("quota", ("flow.quota",), "what is left of the flow source's quota", IN_PLACE),
+    Retention("evidence", ("evidence.json",), "what a backtest knows besides its books", IN_PLACE),
     Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
     Retention(
         "moved aside",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
 LONGEST = 1_000
+MOST_TAGS = 20
 NAMED = 5
 """How many trades an error names."""
 EXAMPLE = 'tradebot trades note AAPL "bought the open" --tag swing'
@@ -54,16 +55,26 @@ def run(app: "App", name: str, text: str | None, tags: Sequence[str], untag: Seq
     from commands.trades.report import all_rows
     from tradebot.model.trade_note import TradeNote
 
-    added, removed = _tags(tags), _tags(untag)
-    if text is None and not added and not removed:
+    added, removed, written = _tags(tags), _tags(untag), clean(text or "").strip()
+    if not written and not added and not removed:
         raise OperatorError("there is nothing to note: write a text in quotes, or a tag", EXAMPLE)
-    if text is not None and len(text) > LONGEST:
-        raise OperatorError(f"the note has {len(text):,} characters; the most is {LONGEST:,}", "write less")
+    if len(written) > LONGEST:
+        raise OperatorError(f"the note has {len(written):,} characters; the most is {LONGEST:,}", "write less")
     row = found(all_rows(app)[1].trades, name)
-    kept = [tag for tag in dict.fromkeys((*row.tags, *added)) if tag not in removed]
-    note = row.note if text is None else clean(text).strip()
-    app.ledger.note_trade(TradeNote(row.key, tuple(kept), note, caller(), datetime.now(UTC)))
-    data = Noted(row.id, row.strategy, row.symbol, row.opened_at, tuple(kept), note)
+
+    def changed(before: TradeNote | None) -> TradeNote:
+        """Return what stands from now on, from what stands by now; a renamed trade may have its note by an old name."""
+        tags = before.tags if before else row.tags
+        kept = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
+        if len(kept) > MOST_TAGS:
+            raise OperatorError(
+                f"the trade would have {len(kept):,} tags; the most is {MOST_TAGS}", "--untag removes one"
+            )
+        note = written or (before.note if before else row.note)
+        return TradeNote(row.key, tuple(kept), note, caller(), datetime.now(UTC))
+
+    note = app.ledger.change_note(row.key, changed)
+    data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
     return Report("trades-note", data, lambda out: _show(out, row, data), mode=app.mode_name, account=app.account_tail)
 
 
@@ -103,9 +114,12 @@ def _tags(typed: Sequence[str]) -> list[str]:
 
 
 def _show(console: "Console", row: "TradeRow", data: Noted) -> None:
+    from rich.text import Text
+
     which = f"{row.side} {clean(row.symbol)} of {row.strategy}, opened {when(row.opened_at, MINUTE)}"
     console.print(f"Noted on trade {data.id}: {which}, {row.status.value}", markup=False)
     if data.tags:
         console.print(f"Tags: {', '.join(data.tags)}", markup=False)
     if data.note:
-        console.print(f"Note: {data.note}", markup=False)
+        # A person's own words: as a Text, commands and times in them stay as they were typed.
+        console.print(Text(f"Note: {data.note}"))

@@ -1,9 +1,8 @@
 """`trades` for people: a table that fits the terminal, the sums, and what the figures rest on."""
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import duration, signed, slippage_sentence, usd
+from commands.shared.drawing import duration, gain, signed, slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.text import counted
@@ -11,8 +10,11 @@ from tradebot.views.performance.risk import RiskFrom
 from tradebot.views.performance.trade_row import SHORT, Source, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from commands.shared.tables import Column, Table
     from commands.trades.report import Trades
     from tradebot.views.performance.choosing import TradeTotals
     from tradebot.views.performance.risk import Excursion
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN = 200
 """How many rows a screen shows; the file of --csv and the JSON document have them all."""
-STYLES = {1: "green", -1: "red"}
 
 
 def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
@@ -47,83 +48,72 @@ def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
         console.print(line, markup=False, style="dim")
 
 
-def _trades(console: "Console", rows: "tuple[TradeRow, ...]") -> None:
+def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
     from rich.markup import escape
+    from rich.text import Text
 
-    from commands.shared.tables import Column, Table, number, sentence, staying
+    from commands.shared.tables import sentence
 
-    form = _form([row.opened_at.year for row in rows])
-    owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
-    table = Table(
-        Column(f"opened {zone()}", "opened", stays=True),
-        staying("symbol"),
-        *map(number, ("held", "shares", "entry", "exit", "net USD", "open", "R", "best", "worst", "score")),
-        *owners,
-        Column("closed by", "closed by"),
-        Column("from", "from"),
-        Column("id", "id"),
-        sentence("note", "note"),
-    )
+    form, several = _form(rows), len({row.strategy for row in rows}) > 1
+    table = _table("net USD", "open", "R", "best", "worst", "score", last=("from", "id", sentence("note", "note")))
     for row in rows:
         table.row(
-            stamp(row.opened_at, form),
-            escape(clean(row.symbol)),
-            "" if row.held_s is None else duration(row.held_s),
-            _shares(row),
-            usd(row.entry_price),
-            usd(row.exit_price) or "open",
-            _money(row.net_usd) if row.closed_quantity else "",
+            *_first(row, _shares(row), form),
+            gain(row.net_usd) if row.closed_quantity else "",
             _open(row),
             "" if row.r is None else f"{row.r:+.2f}",
             _went(row.best),
             _went(row.worst),
             "" if row.entry_score is None else signed(row.entry_score, 2),
-            *(escape(row.strategy) for _ in owners),
+            escape(row.strategy) if several else "",
             escape(", ".join(map(clean, row.reasons))),
             "" if row.source is Source.BOT else row.source.value,
             row.id,
-            escape(clean(" ".join((*(f"#{tag}" for tag in row.tags), row.note)).strip())),
+            Text(clean(" ".join((*(f"#{tag}" for tag in row.tags), row.note)).strip())),
         )
     console.print(table)
 
 
-def _lots(console: "Console", rows: "tuple[LotRow, ...]") -> None:
+def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
     from rich.markup import escape
 
-    from commands.shared.tables import Column, Table, number, staying
-
-    form = _form([row.opened_at.year for row in rows])
-    owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
-    table = Table(
-        Column(f"opened {zone()}", "opened", stays=True),
-        staying("symbol"),
-        *map(number, ("held", "shares", "entry", "exit", "gross USD", "fees", "net USD", "open")),
-        *owners,
-        Column("closed by", "closed by"),
-        Column("trade", "trade"),
-    )
+    form, several = _form(rows), len({row.strategy for row in rows}) > 1
+    table = _table("gross USD", "fees", "net USD", "open", last=("trade",))
     for lot in rows:
         table.row(
-            stamp(lot.opened_at, form),
-            escape(clean(lot.symbol)),
-            "" if lot.held_s is None else duration(lot.held_s),
-            f"{_sign(lot.side)}{lot.quantity:,f}",
-            usd(lot.entry_price),
-            usd(lot.exit_price) or "open",
+            *_first(lot, f"{_sign(lot.side)}{lot.quantity:,f}", form),
             "" if lot.gross_usd is None else f"{lot.gross_usd:+,.2f}",
             f"{lot.fees_usd:+,.2f}" if lot.fees_usd else "",
-            "" if lot.net_usd is None else _money(lot.net_usd),
-            "" if lot.open_usd is None else _money(lot.open_usd),
-            *(escape(lot.strategy) for _ in owners),
+            "" if lot.net_usd is None else gain(lot.net_usd),
+            "" if lot.open_usd is None else gain(lot.open_usd),
+            escape(lot.strategy) if several else "",
             escape(clean(lot.reason)),
             lot.trade_id,
         )
     console.print(table)
 
 
-def _form(years: list[int]) -> str:
+def _table(*amounts: str, last: "Sequence[Column | str]") -> "Table":
+    """Return an empty table of trades or lots with these amounts and last columns; unused columns aren't shown."""
+    from commands.shared.tables import Column, Table, number, staying
+
+    numbers = map(number, ("held", "shares", "entry", "exit", *amounts))
+    opened = Column(f"opened {zone()}", "opened", stays=True)
+    return Table(opened, staying("symbol"), *numbers, "strategy", "closed by", *last)
+
+
+def _first(row: "TradeRow | LotRow", shares: str, form: str) -> tuple[str, ...]:
+    """Return the cells that a trade and a lot begin with."""
+    from rich.markup import escape
+
+    held = "" if row.held_s is None else duration(row.held_s)
+    prices = usd(row.entry_price), usd(row.exit_price) or "open"
+    return stamp(row.opened_at, form), escape(clean(row.symbol)), held, shares, *prices
+
+
+def _form(rows: "Sequence[TradeRow | LotRow]") -> str:
     """Return how times are written: with the year only if there are several."""
-    return DAY_MINUTE if len(set(years)) == 1 else MINUTE
+    return DAY_MINUTE if len({row.opened_at.year for row in rows}) == 1 else MINUTE
 
 
 def _shares(row: "TradeRow") -> str:
@@ -140,14 +130,7 @@ def _open(row: "TradeRow") -> str:
     """Return the profit of the shares that are still held; a dash if there is no last price."""
     if row.status is Status.CLOSED:
         return ""
-    return "-" if row.open_usd is None else _money(row.open_usd)
-
-
-def _money(amount: Decimal) -> str:
-    """Return an amount as markup: green above zero, red below."""
-    style = STYLES.get((amount > 0) - (amount < 0))
-    text = f"{round(amount, 2) + 0:+,.2f}"
-    return f"[{style}]{text}[/]" if style else text
+    return "-" if row.open_usd is None else gain(row.open_usd)
 
 
 def _went(excursion: "Excursion | None") -> str:

@@ -1,24 +1,18 @@
 """`tradebot trades --tax YEAR`: the sales of a year as the US tax office asks for them, and what they rest on."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from commands.shared.plain import clean, note, say
-from commands.shared.surface import Report
+from commands.shared.files import csv_text
+from commands.shared.plain import clean
 from tradebot.errors import OperatorError
 from tradebot.text import counted
 from tradebot.views.performance.tax import TaxRow, TermTotal
 
 if TYPE_CHECKING:
-    from tradebot.app.wiring import App
     from tradebot.views.performance.history import History
     from tradebot.views.performance.tax import TaxYear
 
@@ -27,18 +21,20 @@ NOT_KNOWN = "not known"
 PUBLICATION = "IRS Publication 550 (2024)"
 HOLDING_PERIOD = (
     "Shares are long-term if they were held for more than one year, counted from the day after the purchase "
-    f"({PUBLICATION}; Rev. Rul. 66-7 for the ends of months)."
+    f"({PUBLICATION}; Rev. Rul. 66-97 for trade dates, 66-7 for the ends of months)."
 )
 SHORT_SALES = (
-    "A short sale counts on the trade date of the purchase that closed it, and is short-term. For a loss, the day of "
-    "delivery would count (Rev. Rul. 2002-44), which may be in the next year; these rows don't consider that."
+    "A short sale counts on the trade date of the purchase that closed it, and is short-term (Treasury Regulation "
+    "1.1233-1(a)). For a loss, the day of delivery would count (Rev. Rul. 2002-44), which may be in the next year; "
+    "these rows don't consider that."
 )
 WASH_SALES = (
     "Wash sales (code W): a loss doesn't count as far as the same shares were bought within 30 days before or after "
     "the sale, by any strategy or by hand. It is added to the basis of these shares, whose holding period includes "
-    "that of the shares sold (Internal Revenue Code section 1091; Treasury Regulations 1.1091-1 and 1.1091-2; "
-    f"{PUBLICATION}). What is left of the purchase that was sold replaces nothing (Rev. Rul. 56-602), nor do shares "
-    "sold again before the loss, or purchases that close a short sale."
+    "that of the shares sold (Internal Revenue Code sections 1091 and 1223(3); Treasury Regulations 1.1091-1 and "
+    f"1.1091-2; {PUBLICATION}). What is left of the purchase that was sold replaces nothing (Rev. Rul. 56-602). No "
+    "source we know covers two more cases: we assume that shares sold again before the loss, and purchases that close "
+    "a short sale, replace nothing either."
 )
 NOT_COVERED = (
     "Not covered: options and other securities that are substantially identical, and other accounts of yours or your "
@@ -89,42 +85,9 @@ COLUMNS = (
 """The columns of the file, those of Form 8949 first. The ids are those of fills."""
 
 
-def run(app: "App", year: int, strategy: str | None = None, symbol: str | None = None) -> Report:
-    """Read the books and return the sales of a year, or those of one strategy's shares or of one symbol."""
-    from commands.shared.history import read_history
-    from commands.trades.tax_screen import render
-
-    data = taxed(read_history(app), year, app.settings.tax.method, strategy, symbol)
-    return Report("trades-tax", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
-
-
-def answer(app: "App", year: int, strategy: str | None, symbol: str | None, file: Path | None) -> Report:
-    """Return the sales of a year, written to a file if one is named.
-
-    For stdout, print only the file there, the notes to stderr, and raise typer.Exit.
-    """
-    from commands.trades.csv_file import STDOUT, save
-    from commands.trades.tax_screen import name_file
-
-    report = run(app, year, strategy, symbol)
-    data: Tax = report.data
-    if file is None:
-        return report
-    text = written(data)
-    if file == STDOUT:
-        say(text.removesuffix("\n"))
-        for line in (*data.notes, NO_ADVICE):
-            note(line)
-        raise typer.Exit
-    save(text, file)
-    return replace(report, render=lambda out: name_file(out, data, file))
-
-
 def written(data: Tax) -> str:
-    """Return the text of the CSV file."""
-    file = io.StringIO(newline="")
-    csv.writer(file, lineterminator="\n").writerows(_file_rows(data))
-    return file.getvalue()
+    """Return the text of the CSV file. Sums are left to its reader."""
+    return csv_text(COLUMNS, map(_file_row, data.rows))
 
 
 def taxed(history: "History", year: int, method: str, strategy: str | None = None, symbol: str | None = None) -> Tax:
@@ -153,30 +116,27 @@ def taxed(history: "History", year: int, method: str, strategy: str | None = Non
     )
 
 
-def _file_rows(data: Tax) -> Iterator[Sequence[str]]:
-    """Yield the lines of the file: its columns, then each lot that was sold. Sums are left to its reader."""
-    yield COLUMNS
-    for row in data.rows:
-        yield (
-            row.description,
-            _text(row.acquired),
-            row.sold.isoformat(),
-            _text(row.proceeds_usd),
-            _text(row.basis_usd),
-            row.code,
-            f"{row.adjustment_usd:f}",
-            _text(row.gain_usd),
-            row.term.value,
-            "" if row.held_from in (None, row.acquired) else row.held_from.isoformat(),
-            row.symbol,
-            "long" if row.side.sign > 0 else "short",
-            f"{row.shares:f}",
-            f"{row.fees_usd:f}",
-            owner(row),
-            row.lot or NOT_KNOWN,
-            row.sale,
-            " ".join(row.replaced_by),
-        )
+def _file_row(row: TaxRow) -> Sequence[str]:
+    return (
+        row.description,
+        _text(row.acquired),
+        row.sold.isoformat(),
+        _text(row.proceeds_usd),
+        _text(row.basis_usd),
+        row.code,
+        f"{row.adjustment_usd:f}",
+        _text(row.gain_usd),
+        row.term.value,
+        "" if row.held_from in (None, row.acquired) else row.held_from.isoformat(),
+        row.symbol,
+        "long" if row.side.sign > 0 else "short",
+        f"{row.shares:f}",
+        f"{row.fees_usd:f}",
+        owner(row),
+        row.lot or NOT_KNOWN,
+        row.sale,
+        " ".join(row.replaced_by),
+    )
 
 
 def owner(row: TaxRow) -> str:
@@ -196,9 +156,9 @@ def _assumptions(method: str) -> tuple[str, ...]:
     from tradebot.views.performance.fees import ASSUMPTION
 
     lots = (
-        f"Lots are matched across the account, {PICKED[method]} (tax.method: {method}), whatever strategy held them. "
-        "Dates are trade dates in New York. Splits and new symbols keep cost and dates, and shares that only change "
-        "their owner in the account aren't sold."
+        f"Lots are matched across the account (Treasury Regulation 1.1012-1(c)), {PICKED[method]} (tax.method: "
+        f"{method}), whatever strategy held them. Dates are trade dates in New York. Splits and new symbols keep cost "
+        "and dates, and shares that only change their owner in the account aren't sold."
     )
     fees = f"The fees of the SEC and FINRA are taken off the proceeds. {ASSUMPTION} Other fees are in no row."
     rounding = "Each row is rounded to the cent, and totals add the rows."
@@ -208,7 +168,8 @@ def _assumptions(method: str) -> tuple[str, ...]:
 def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
     """Yield what is particular to these sales, most important first."""
     if len(found.rows) != len(whole.rows):
-        yield f"Shown are {len(found.rows):,} of {counted(len(whole.rows), 'row')} of {found.year}."
+        shown = f"Shown are {len(found.rows):,} of {counted(len(whole.rows), 'row')} of {found.year}"
+        yield f"{shown}; what is said of disallowed losses is about all of them."
     if found.begun and found.begun.year >= found.year:
         yield f"The books began on {found.begun}. What was sold before isn't known."
     if found.until and found.until.year == found.year:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
     from decimal import Decimal
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -33,12 +32,13 @@ def render(out: "Console", data: "Tax") -> None:
     out.print(f"{counted(len(data.rows), 'row')} of {data.year}, as on Form 8949, {PICKED[data.method]}, in USD")
     if len(data.rows) > SHOWN:
         out.print(f"Showing the last {SHOWN:,}; --csv FILE or --json has all")
-    money = map(number, ("proceeds", "basis", "adjustment", "gain"))
-    table = Table(staying("sold shares"), "acquired", "sold", *money, "code", "term", sentence("strategy", "strategy"))
+    before, after = map(number, ("proceeds", "basis")), map(number, ("adjustment", "gain"))
+    first, last = (staying("sold shares"), "acquired", "sold"), ("term", sentence("strategy", "strategy"))
+    table = Table(*first, *before, "code", *after, *last)
     for row in data.rows[-SHOWN:]:
         table.row(
             escape(clean(row.description)), _day(row.acquired), _day(row.sold), _usd(row.proceeds_usd),
-            _usd(row.basis_usd), _usd(row.adjustment_usd) if row.code else "", _usd(row.gain_usd), row.code,
+            _usd(row.basis_usd), row.code, _usd(row.adjustment_usd) if row.code else "", _usd(row.gain_usd),
             row.term.value, escape(clean(owner(row))),
         )  # fmt: skip
     out.print(table)
@@ -49,11 +49,10 @@ def render(out: "Console", data: "Tax") -> None:
     _sentences(out, data.assumptions)
 
 
-def name_file(out: "Console", data: "Tax", file: "Path") -> None:
-    """Print where the rows are, their totals, and what is particular to them."""
-    out.print(f"{counted(len(data.rows), 'row')} written to {file}", markup=False)
-    _sentences(out, (*map(_total, data.totals), *data.notes))
-    out.print(f"tradebot trades --tax {data.year} names the rules behind them. {NO_ADVICE}", markup=False)
+def summary(data: "Tax") -> list[str]:
+    """Return what the screen says about rows that are written to a file: their totals, and what is particular."""
+    rules = f"tradebot trades --tax {data.year} names the rules behind them. {NO_ADVICE}"
+    return [*map(_total, data.totals), *data.notes, rules]
 
 
 def _sentences(out: "Console", lines: "Iterable[str]") -> None:

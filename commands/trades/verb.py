@@ -9,13 +9,10 @@ import typer
 
 from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
-from commands.shared.plain import say
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from commands.trades.report import Trades
     from tradebot.app.wiring import App
     from tradebot.views.performance.choosing import Choice
@@ -43,6 +40,9 @@ Tax = Annotated[
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="With note: a tag to add; may be repeated.")]
 Untag = Annotated[list[str] | None, typer.Option("--untag", help="With note: a tag to remove; may be repeated.")]
 
+OLDEST_YEAR = 1900
+"""A smaller number is a slip, such as 26."""
+
 
 def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     """Return the chosen trades, as a table of trades or of lots."""
@@ -56,14 +56,28 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
 
 
 def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
-    """Return the sales of a tax year; raise OperatorError if it comes with options that choose among trades."""
-    from commands.trades.tax import answer
+    """Return the sales of a tax year, written to a file if one is named; raise typer.Exit after writing to stdout.
 
+    Raises OperatorError if the year comes with options that choose among trades.
+    """
+    from commands.shared.files import to_csv
+    from commands.shared.history import read_history
+    from commands.trades.tax import NO_ADVICE, taxed, written
+    from commands.trades.tax_screen import render, summary
+    from tradebot.text import counted
+
+    if year < OLDEST_YEAR:
+        raise OperatorError(f"--tax {year} is not a year", "write --tax 2026")
     if replace(choice, strategy=None, symbol=None) != type(choice)() or by_lot:
         raise OperatorError(
             "--tax can only be combined with --strategy, --symbol and --csv", f"tradebot trades --tax {year}"
         )
-    return answer(app, year, choice.strategy, choice.symbol, csv)
+    data = taxed(read_history(app), year, app.settings.tax.method, choice.strategy, choice.symbol)
+    report = Report("trades-tax", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
+    if csv is None:
+        return report
+    rows = counted(len(data.rows), "row")
+    return to_csv(report, written(data), csv, rows, below=summary(data), apart=(*data.notes, NO_ADVICE))
 
 
 def _noted(
@@ -79,24 +93,14 @@ def _noted(
 
 
 def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
-    """Write a report's rows to a file, and return a report that names it; raise typer.Exit after writing to stdout."""
-    from commands.trades.csv_file import STDOUT, save, written
-
-    data: Trades = report.data
-    text = written(data.trades, data.lots if by_lot else None)
-    if file == STDOUT:
-        say(text.removesuffix("\n"))
-        raise typer.Exit
-    save(text, file)
-    count = len(data.lots) if by_lot else len(data.trades)
-    what = "lot" if by_lot else "trade"
-    return replace(report, render=lambda out: _name_file(out, count, what, file))
-
-
-def _name_file(console: "Console", count: int, what: str, file: Path) -> None:
+    """Write the rows to a file that the report then names; raise typer.Exit after writing them to stdout."""
+    from commands.shared.files import to_csv
+    from commands.trades.csv_file import written
     from tradebot.text import counted
 
-    console.print(f"{counted(count, what)} written to {file}", markup=False)
+    data: Trades = report.data
+    what = counted(len(data.lots), "lot") if by_lot else counted(len(data.trades), "trade")
+    return to_csv(report, written(data.trades, data.lots if by_lot else None), file, what)
 
 
 def register(app: typer.Typer) -> None:

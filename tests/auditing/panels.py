@@ -62,10 +62,11 @@ def panel(seed: int, sessions: int, edge: float) -> StrategyOutcomes:
 
     Three components are noise. With an edge, an hour's return leans toward the score by that many standard deviations.
     """
-    return outcomes(*_days(Random(seed), sessions, edge))  # noqa: S311 -- replayable on purpose
+    return outcomes(*days(Random(seed), sessions, edge))  # noqa: S311 -- replayable on purpose
 
 
-def _days(chance: Random, sessions: int, edge: float) -> Iterator[tuple[dict[tuple[str, int], Returns], list[Judged]]]:
+def days(chance: Random, sessions: int, edge: float) -> Iterator[tuple[dict[tuple[str, int], Returns], list[Judged]]]:
+    """Yield what followed the candidates of each session, and the candidates."""
     market = [chance.gauss(0, 0.01) for _ in range(sessions + LONGEST)]
     moves = {s: [beta + chance.gauss(0, DAILY) for beta in market] for s in SYMBOLS}
     views = {symbol: [chance.uniform(-1, 1) for _ in range(4)] for symbol in SYMBOLS}

@@ -1,16 +1,18 @@
 """Outcomes: what counts how often, and finds only where there is something to find."""
 
 from functools import cache
+from random import Random
 
 import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.auditing.panels import judged, outcomes, panel, returns
+from tests.auditing.panels import Told, days, judged, outcomes, panel, returns
 from tradebot.auditing.intervals import LEVEL
-from tradebot.auditing.outcomes import OutcomeRow, StrategyOutcomes
+from tradebot.auditing.outcomes import OutcomeRow, RefusedTally, StrategyOutcomes, Tally
 from tradebot.model.decision import Gate
+from tradebot.model.record import Refused
 
 SOAK = hypothesis.settings().max_examples > 1000
 PANELS = 600 if SOAK else 24
@@ -173,3 +175,17 @@ def test_with_every_sign_turned_around_every_return_is_as_well(seed: int) -> Non
         return [row.mean or 0.0 for row in (found.score[0], found.components[0].horizons[0])]
 
     assert measured(1) == pytest.approx([-each for each in measured(-1)])
+
+
+def test_refusals_alone_add_up_to_the_same() -> None:
+    tally, alone = Tally(), RefusedTally()
+    for told, each in days(Random(5), 12, 0.0):  # noqa: S311 -- replayable on purpose
+        day, first = Told(told), dict[str, Refused]()
+        tally.add(day, each)
+        sent = {one.symbol for one in each if one.gate is None}
+        for one in each:
+            first.setdefault(one.symbol, Refused(one.at, one.strategy, one.symbol, one.side))
+        alone.add(day, [refused for symbol, refused in first.items() if symbol not in sent])
+    (found,) = tally.outcomes()
+    assert found.refusals is not None
+    assert alone.worth() == {"flow": found.refusals}

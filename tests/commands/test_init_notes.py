@@ -18,6 +18,12 @@ BARS = """ts,symbol,open,high,low,close,volume
 2025-03-03 09:31:00,AAPL,100,101,99,100.5,1000
 2025-03-03 09:32:00,AAPL,100,101,99,text,1000
 """
+DAYS = """date,symbol,open,high,low,close,volume
+2025-02-28,AAPL,98,98,96,97,2000
+2025-03-03,AAPL,99.5,101,98.5,99,4000
+2025-03-04,AAPL,101,103,101,102,6000
+2025-03-08,AAPL,101,103,101,102,6000
+"""
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
@@ -58,3 +64,27 @@ def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
     made = said(capsys, "init", "--bars", str(bars), "--bar-stamp", "end", "--state-dir", state)
     process.stop(tmp_path / "state" / "exchange")
     assert made["notes"] == ["skipped 1 row of the recorded bars: 1 not a number (first in line 3)"]
+
+
+def test_daily_bars_are_known_by_their_columns_and_begin_where_they_are_told_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days, state = tmp_path / "days.csv", str(tmp_path / "state")
+    days.write_text(DAYS)
+    flags = ("init", "--bars", str(days), "--state-dir", state)
+    assert main([*flags, "--bar-stamp", "end"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {days} holds daily bars, which have no stamp of a minute\n  next: leave out --bar-stamp\n"
+    )
+    assert main([*flags, "--start", "2026-01-02"]) == 2
+    assert "no usable bar from 2026-01-02 on" in capsys.readouterr().err
+    made = said(capsys, *flags, "--start", "2025-03-01")
+    process.stop(tmp_path / "state" / "exchange")
+    assert (made["now"], made["symbols"]) == ("2025-03-03T14:00:00Z", 1)
+    assert made["notes"] == ["skipped 1 row of the recorded bars: 1 not a session (first in line 5)"]
+    minutes = tmp_path / "tradebot.yaml"
+    minutes.write_text(f"sandbox: {{source: csv, path: {days}, bar_stamp: start}}\n")
+    assert main(["init", "--config", str(minutes), "--state-dir", str(tmp_path / "other")]) == 2
+    refused = capsys.readouterr().err
+    assert "no column ts" in refused
+    assert "next: if its bars are daily, set sandbox.source to daily" in refused

@@ -10,6 +10,7 @@ from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, St
 from tradebot.exchange.engine.policy import USUAL, Policy
 from tradebot.exchange.events import Event
 from tradebot.exchange.market.bars import UNITS, Bar, Market, usd
+from tradebot.exchange.market.costs import NO_COSTS, Costs
 from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.times import MINUTE, at_new_york
@@ -75,10 +76,11 @@ class Pit:
         spec: FillSpec = NEXT_BAR,
         extended: Mapping[int, Quad] | None = None,
         minute: float = 10,
+        costs: Costs = NO_COSTS,
     ) -> None:
         self.events: list[Event] = []
         market = Market(Written(written or {}, extended or {}), CALENDAR, SYMBOLS)
-        self.engine = Engine(market, OPEN - 24 * 60 * MINUTE, self.events.append, spec, "pit")
+        self.engine = Engine(market, OPEN - 24 * 60 * MINUTE, self.events.append, spec, "pit", costs)
         self.account = self.engine.open_account("main", "key", "secret", Decimal(100_000))
         self.engine.advance(OPEN + int(minute * MINUTE))
         self._heard = 0

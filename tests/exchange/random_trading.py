@@ -16,6 +16,7 @@ from tradebot.exchange.engine.holdings import move
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss
 from tradebot.exchange.events import Event
 from tradebot.exchange.market.bars import Bar, Market, usd
+from tradebot.exchange.market.costs import NO_COSTS, Costs
 from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import MINUTE, SECOND
@@ -35,6 +36,7 @@ class Trading(RuleBasedStateMachine):
     """What can be done to an engine, and the laws that hold under any fill model."""
 
     spec: FillSpec = NEXT_BAR
+    costs: Costs = NO_COSTS
 
     @initialize(seed=st.integers(0, 10**6), minute=BEGINNINGS)
     def begin(self, seed: int, minute: int) -> None:
@@ -43,7 +45,7 @@ class Trading(RuleBasedStateMachine):
         self.events: list[Event] = []
         start_us = self.calendar.market[0].open_us + minute * MINUTE
         market = Market(self.source, self.calendar, SYMBOLS)
-        self.engine = Engine(market, start_us, self.events.append, self.spec, "model")
+        self.engine = Engine(market, start_us, self.events.append, self.spec, "model", self.costs)
         self.accounts = {name: self.engine.open_account(name, name, name, cash) for name, cash in CASH.items()}
         self.end_us = self.calendar.last_close_us + 30 * MINUTE
         self.asked: list[Order] = []
@@ -274,7 +276,8 @@ class Trading(RuleBasedStateMachine):
             cash[event.account or ""] += paid
             shares[event.account, event.fields["symbol"]] += moved
             assert Decimal(event.fields["cash"]) == cash[event.account or ""]
-            assert Decimal(event.fields["position"]) == shares[event.account, event.fields["symbol"]]
+            position = event.fields["position"]
+            assert position is None or Decimal(position) == shares[event.account, event.fields["symbol"]]
         for account in self.accounts.values():
             assert account.cash == cash[account.number]
             assert all(account.qty(symbol) == shares[account.number, symbol] for symbol in SYMBOLS)

@@ -22,7 +22,8 @@ from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
 from tradebot.exchange.market.bars import usd
-from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.costs import Costs
+from tradebot.exchange.market.fill import CLOSE, NEXT_BAR, NEXT_OPEN, PAPER
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import SECOND
 
@@ -214,6 +215,31 @@ class OnThinPaper(Trading):
     spec = PAPER._replace(depth_share=Decimal("0.2"), volume_share=None, latency_s=20)
 
 
+CHARGED = Costs(
+    commission_bps=Decimal(10),
+    commission_per_share_usd=Decimal("0.005"),
+    commission_min_usd=Decimal(1),
+    margin_rate=Decimal("0.4"),
+    cash_rate=Decimal("0.3"),
+    borrow_fee_rate=Decimal("0.9"),
+    short_rebate_rate=Decimal("0.2"),
+)
+
+
+class AtTheOpen(Trading):
+    """The whole size at the open, with slippage and all costs."""
+
+    spec = NEXT_OPEN._replace(slippage_bps=Decimal(7), volume_share=None)
+    costs = CHARGED
+
+
+class AtTheClose(Trading):
+    """The whole size at the last close, with all costs and without a spread."""
+
+    spec = CLOSE._replace(quotes="last", volume_share=None)
+    costs = CHARGED
+
+
 class ThroughActions(Trading):
     """Dividends and splits at the second session, which the obvious model does not know either."""
 
@@ -237,7 +263,15 @@ class ThroughActions(Trading):
 
 @pytest.mark.parametrize(
     ("machine", "share"),
-    [(AgainstTheModel, 1.0), (OnTheWay, 3.0), (OnPaper, 0.4), (OnThinPaper, 0.4), (ThroughActions, 0.4)],
+    [
+        (AgainstTheModel, 1.0),
+        (OnTheWay, 3.0),
+        (OnPaper, 0.4),
+        (OnThinPaper, 0.4),
+        (ThroughActions, 0.4),
+        (AtTheOpen, 0.3),
+        (AtTheClose, 0.3),
+    ],
 )
 def test_random_commands_keep_the_laws_and_agree_with_the_model(machine: type[Trading], share: float) -> None:
     profile = settings()

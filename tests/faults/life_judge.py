@@ -16,9 +16,9 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import SessionEnd
-from tradebot.model.trade import trades
-from tradebot.views.performance.day_ends import day_of
+from tradebot.views.performance.days import day_of
 from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Cut, pnl
 

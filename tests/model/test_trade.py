@@ -15,7 +15,8 @@ from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.totals import Totals
-from tradebot.model.trade import Trade, trades
+from tradebot.model.trade import Trade
+from tradebot.views.performance.lots import trades
 
 D = Decimal
 

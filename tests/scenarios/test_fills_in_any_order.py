@@ -15,7 +15,8 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill
 from tradebot.model.totals import Totals
-from tradebot.model.trade import Trade, trades
+from tradebot.model.trade import Trade
+from tradebot.views.performance.lots import trades
 
 FILLS = st.lists(
     st.tuples(

@@ -20,7 +20,8 @@ from tests.bot import KEYS, Bot, log, made, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
 from tradebot.model.lifecycle import Records, State, may_follow
-from tradebot.model.trade import Trade, trades
+from tradebot.model.trade import Trade
+from tradebot.views.performance.lots import trades
 
 SIDES = {"AAPL": "buy", "NVDA": "sell"}
 PATIENT = "exits: {time_exit_s: 604800, stop_loss_fraction: 0.02, profit_target_fraction: 0.5, protection: bot}\n"

@@ -101,7 +101,7 @@ def shown(report: Report, monkeypatch: pytest.MonkeyPatch, width: int | None) ->
 
 def words(text: str) -> set[str]:
     """Return the words and numbers of a screen; bars and lines of heights are neither."""
-    return {word.rstrip(":") for word in text.split() if not set(word) <= set("▁▂▃▄▅▆▇█─")}
+    return {word.rstrip(":") for word in text.split() if not set(word) <= set("▁▂▃▄▅▆▇█▒─")}
 
 
 def too_wide(line: str, width: int) -> bool:

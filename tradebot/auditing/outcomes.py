@@ -10,7 +10,7 @@ from math import isnan, nan
 from tradebot.auditing.forward_returns import CLOSE, HORIZONS, Horizon, Returns, SessionReturns
 from tradebot.auditing.intervals import LEVEL, Estimate, corrected, estimate
 from tradebot.model.candidate import Side
-from tradebot.model.record import Judged
+from tradebot.model.record import Judged, Refused
 
 WORTH_SEEING = 0.001
 """The effect that the number of needed sessions is about: a return of 0.1%, the order of a round trip's costs."""
@@ -130,6 +130,31 @@ def _measured(horizon: Horizon, candidates: int, by_session: Sequence[float]) ->
     )
 
 
+class _Refused:
+    """What one strategy's refused trades would have made until the close, session by session."""
+
+    def __init__(self) -> None:
+        self._usd = list[float]()
+        self._trades = 0
+
+    def add(self, trades: Iterable[tuple[Side, Returns]]) -> None:
+        """Add the trades of one session that were refused; those without a close aren't known."""
+        closes = ((side, returns[HORIZONS.index(CLOSE)]) for side, returns in trades)
+        made = [side.sign * close * STAKE_USD for side, close in closes if close is not None]
+        if made:
+            self._trades += len(made)
+            self._usd.append(sum(made))
+
+    def worth(self) -> Refusals | None:
+        """Return what they add up to, or None if there were none."""
+        if not self._usd:
+            return None
+        count = len(self._usd)
+        found: Estimate = estimate(self._usd, CLOSE.reach, WORTH_SEEING * STAKE_USD)
+        low, high = (None if end is None else end * count for end in (found.low, found.high))
+        return Refusals(self._trades, count, found.mean * count, low, high)
+
+
 class _Strategy:
     """One strategy's candidates, session by session."""
 
@@ -141,8 +166,7 @@ class _Strategy:
         self._scores, self._sessions = array("d"), array("l")
         self._returns = tuple(array("d") for _ in HORIZONS)
         self._unmeasured = 0
-        self._refused_usd = list[float]()
-        self._refused = 0
+        self._refused = _Refused()
 
     def add(self, session: int, day: SessionReturns, judged: Iterable[Judged]) -> None:
         """Add the candidates of one session, oldest first."""
@@ -177,14 +201,10 @@ class _Strategy:
     def _add_refused(self, gated: Mapping[tuple[str, Side, str], Returns]) -> None:
         """Count each trade that was refused all session once, from its first refusal on."""
         sent = {(symbol, side) for symbol, side, gate in gated if gate == SENT}
-        refused = dict[tuple[str, Side], float]()
+        first = dict[tuple[str, Side], Returns]()
         for (symbol, side, _), returns in gated.items():
-            made = returns[HORIZONS.index(CLOSE)]
-            if (symbol, side) not in sent and made is not None:
-                refused.setdefault((symbol, side), side.sign * made * STAKE_USD)
-        if refused:
-            self._refused += len(refused)
-            self._refused_usd.append(sum(refused.values()))
+            first.setdefault((symbol, side), returns)
+        self._refused.add((side, returns) for (symbol, side), returns in first.items() if (symbol, side) not in sent)
 
     def outcomes(self) -> StrategyOutcomes:
         """Return what followed, each table corrected for its number of rows."""
@@ -197,7 +217,7 @@ class _Strategy:
             deciles=_corrected(self._deciles()),
             components=_corrected([OutcomeRow(name, row.measured()) for name, row in self._components.items()]),
             gates=_corrected([OutcomeRow(name, row.measured()) for name, row in sorted(self._gates.items())]),
-            refusals=self._refusals(),
+            refusals=self._refused.worth(),
         )
 
     def _deciles(self) -> list[OutcomeRow]:
@@ -216,14 +236,6 @@ class _Strategy:
             OutcomeRow(str(number), row.measured(), low, high)
             for number, (row, low, high) in enumerate(zip(rows, lowest, highest, strict=True), 1)
         ]
-
-    def _refusals(self) -> Refusals | None:
-        if not self._refused_usd:
-            return None
-        count = len(self._refused_usd)
-        found: Estimate = estimate(self._refused_usd, CLOSE.reach, WORTH_SEEING * STAKE_USD)
-        low, high = (None if end is None else end * count for end in (found.low, found.high))
-        return Refusals(self._refused, count, found.mean * count, low, high)
 
 
 def _corrected(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
@@ -259,3 +271,25 @@ class Tally:
     def outcomes(self) -> tuple[StrategyOutcomes, ...]:
         """Return what followed, by strategy."""
         return tuple(strategy.outcomes() for _, strategy in sorted(self._strategies.items()))
+
+
+class RefusedTally:
+    """Adds up what refused trades would have made, session by session: the refusals of `Tally`, from less."""
+
+    def __init__(self) -> None:
+        self._strategies = defaultdict[str, _Refused](_Refused)
+
+    def add(self, day: SessionReturns, refused: Iterable[Refused]) -> None:
+        """Add the trades that were refused all through the next session."""
+        of = defaultdict[str, list[tuple[Side, Returns]]](list)
+        for each in refused:
+            entry = day.entry(each.symbol, each.at)
+            if entry is not None:
+                of[each.strategy].append((each.side, entry.returns))
+        for strategy, trades in of.items():
+            self._strategies[strategy].add(trades)
+
+    def worth(self) -> Mapping[str, Refusals]:
+        """Return what they add up to by strategy, those without any left out."""
+        found = ((name, refused.worth()) for name, refused in sorted(self._strategies.items()))
+        return {name: worth for name, worth in found if worth is not None}

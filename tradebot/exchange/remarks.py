@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.exchange.flow.captured import Capture, read_folder
+from tradebot.exchange.market.daily_file import is_parquet
 from tradebot.exchange.market.recorded import reasons
 from tradebot.exchange.market.sessions import calendar_from_rows
 from tradebot.exchange.state import CAPTURES_FOLDER, StoredMarket, read_market
@@ -32,7 +33,10 @@ def remarks(state_dir: Path) -> Remarks:
     stored = read_market(state_dir)
     sentences = []
     if stored.skipped_rows:
-        left_out = reasons(stored.spec.source, stored.skipped_rows, stored.first_lines)
+        source = stored.spec.source
+        if source == "daily":
+            source = "parquet" if is_parquet(Path(stored.spec.path or "")) else "csv"
+        left_out = reasons(source, stored.skipped_rows, stored.first_lines)
         sentences.append(f"skipped {_rows(sum(stored.skipped_rows.values()))} of the recorded bars: {left_out}")
     if stored.extended_rows:
         sentences.append(

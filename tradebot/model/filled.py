@@ -4,6 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
+from tradebot.model.position import Kept
+
 
 class OrderFacts(Protocol):
     """What an order that filled tells about its fills; an `Order` has more. Prices are in USD."""
@@ -62,7 +64,7 @@ class FilledOrder(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """An intent as far as figures about fills need it."""
+    """An intent as far as figures about fills need it. `entry` is what an entry was decided on; None for others."""
 
     client_order_id: str
     at: datetime
@@ -71,3 +73,4 @@ class Asked(NamedTuple):
     decision_mid: Decimal | None
     send_mid: Decimal | None
     send_mid_at: datetime | None
+    entry: Kept | None = None

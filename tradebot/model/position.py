@@ -144,6 +144,11 @@ class OwnedFill:
     about: str = ""
 
 
+def to_nine_places(number: Decimal) -> Decimal:
+    """Return a number without the digits that only a division made."""
+    return number.quantize(NINE_PLACES).normalize() + ZERO
+
+
 def unreported_fill(
     owner: str,
     activity_id: str,
@@ -215,7 +220,7 @@ def add(position: Position, owned: OwnedFill) -> Position:
     if after.lots:
         held, holds = abs(position.quantity), abs(after.quantity)
         if of_activity and owned.about != position.entered_by:
-            original = (original * holds / held).quantize(NINE_PLACES).normalize() + ZERO
+            original = to_nine_places(original * holds / held)
         else:
             original += max(holds - held, ZERO)
             cost += (holds - held) * fill.price if of_activity or holds > held else ZERO

@@ -102,6 +102,15 @@ class Judged(NamedTuple):
     was_gated: bool
 
 
+class Refused(NamedTuple):
+    """A trade that gates refused in every pass of a session, and when they did first."""
+
+    at: datetime
+    strategy: str
+    symbol: str
+    side: Side
+
+
 @dataclass(frozen=True, slots=True)
 class StrategyRefusal:
     """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of what it saw.

@@ -1,4 +1,4 @@
-"""Trades: what became of each position from its first fill to its last, as a fold over fills and never from quotes."""
+"""Trades: what became of each position from its first fill to its last; and which fills belong to one position."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 from tradebot.model.candidate import Component, Side
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill, Position, apply_fill
+from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 
-NINE_PLACES = Decimal("1e-9")
-_ZERO = Decimal(0)
 _TOGETHER = frozenset({Origin.ACTIVITY, Origin.PLAN})
 """Origins whose fills belong together if they are about the same thing: several fills restate one position."""
 
@@ -61,15 +59,6 @@ class Trade:
             best=kept.best,
             worst=kept.worst,
         )
-
-
-def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
-    """Return a trade for each position of ours in these fills, in the order in which they were opened.
-
-    The fills must be in the order of the books, and begin where each of these positions was flat.
-    """
-    found = (trade for of_one in by_position(fills).values() for trade in _of_position(of_one))
-    return tuple(sorted(found, key=lambda trade: trade.opened_at))
 
 
 def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
@@ -137,43 +126,6 @@ def _renamed(owned: OwnedFill, by: Rename) -> OwnedFill:
     return replace(owned, fill=replace(fill, symbol=by.new))
 
 
-class _Sums(NamedTuple):
-    """What the fills of one trade add up to so far, unsigned and in today's shares."""
-
-    entered: Decimal = _ZERO
-    paid: Decimal = _ZERO
-    left: Decimal = _ZERO
-    received: Decimal = _ZERO
-    realized: Decimal = _ZERO
-    orders: tuple[str, ...] = ()
-
-
-def _of_position(fills: list[OwnedFill]) -> Iterator[Trade]:
-    """Yield the trades of one strategy in one symbol, oldest first."""
-    position, sums = Position(fills[0].strategy, fills[0].fill.symbol, (), _ZERO), _Sums()
-    for group in together(fills):
-        restating, traded = divided(position.quantity, group)
-        if restating:
-            held = position.quantity
-            for owned in restating:
-                position = apply_fill(position, owned.fill)
-            sums = _restated(sums, position.quantity / held)
-        for owned in traded:
-            before, position = position, apply_fill(position, owned.fill)
-            closing = _closing(before.quantity, owned.fill.signed_quantity)
-            if closing:
-                sums = _closed(sums, owned, closing, position.realized_pnl - before.realized_pnl)
-            if closing and closing == abs(before.quantity):
-                yield _trade(before, sums, owned.fill.at)
-                sums = _Sums()
-            opening = owned.fill.quantity - closing
-            if opening:
-                entered, paid = sums.entered + opening, sums.paid + opening * owned.fill.price
-                sums = _Sums(entered, paid, *sums[2:])
-    if position.quantity:
-        yield _trade(position, sums, None)
-
-
 def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
     """Return the fills of a group that only restate a position of `held` shares, as a split does, and those that trade.
 
@@ -195,41 +147,3 @@ def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], lis
         else:
             traded.append(owned)
     return restating, traded
-
-
-def _restated(sums: _Sums, ratio: Decimal) -> _Sums:
-    entered, left = ((each * ratio).quantize(NINE_PLACES).normalize() + _ZERO for each in (sums.entered, sums.left))
-    return sums._replace(entered=entered, left=left)
-
-
-def _closing(held: Decimal, change: Decimal) -> Decimal:
-    """Return how many shares of a position a change closes, unsigned."""
-    return min(abs(held), abs(change)) if held * change < 0 else _ZERO
-
-
-def _closed(sums: _Sums, owned: OwnedFill, quantity: Decimal, realized: Decimal) -> _Sums:
-    order = owned.fill.venue_order_id
-    return _Sums(
-        sums.entered,
-        sums.paid,
-        sums.left + quantity,
-        sums.received + quantity * owned.fill.price,
-        sums.realized + realized,
-        sums.orders if not order or order in sums.orders else (*sums.orders, order),
-    )
-
-
-def _trade(position: Position, sums: _Sums, closed_at: datetime | None) -> Trade:
-    return Trade(
-        strategy=position.strategy,
-        symbol=position.symbol,
-        side=Side.BUY if position.quantity > 0 else Side.SELL,
-        opened_at=position.opened_at,
-        closed_at=closed_at,
-        quantity=sums.entered,
-        closed_quantity=sums.left,
-        entry_price=sums.paid / sums.entered,
-        exit_price=sums.received / sums.left if sums.left else None,
-        realized_before_fees_usd=sums.realized,
-        exit_orders=sums.orders,
-    )

@@ -1,6 +1,6 @@
 """Ports to the stores: the ledger, the facts, the events."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -141,6 +141,9 @@ class Ledger(Calendar, Protocol):
 
     def note_trade(self, note: TradeNote) -> None:
         """Write the tags and the note of a trade, which replace those written before."""
+
+    def change_note(self, trade: Key, change: Callable[[TradeNote | None], TradeNote]) -> TradeNote:
+        """Write what `change` makes of what stands with a trade by now, and return it; nobody can write in between."""
 
     def trade_notes(self) -> Mapping[Key, TradeNote]:
         """Return the tags and the note that each trade has now, by strategy, symbol and opening time."""

@@ -58,7 +58,12 @@ def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
     """Return the slippage of a fill, side x (price - midpoint) x quantity; None if the midpoint isn't known."""
     if middle is None:
         return None
-    return _of(fill.signed_quantity * (fill.price - middle), fill.quantity * middle)
+    return _of(cost_usd(fill, middle), fill.quantity * middle)
+
+
+def cost_usd(fill: Fill, middle: Decimal) -> Decimal:
+    """Return what a fill cost in USD against a midpoint: side x (price - midpoint) x quantity."""
+    return fill.signed_quantity * (fill.price - middle)
 
 
 def by_fill(

@@ -4,10 +4,16 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.adapters.samples import (
     DAY,
@@ -29,8 +35,9 @@ from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.contract import NullCounts
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
+from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Judged
+from tradebot.model.record import CycleRecord, Job, Judged, Refused
 from tradebot.signals.kinds import iv_rank, market_tide
 
 
@@ -276,6 +283,40 @@ def test_what_was_judged_says_what_the_records_themselves_say(facts: SqliteFacts
     assert [each.gate for each in facts.judged(minutes(1), minutes(2))] == [FAILED.gate, None, None]
     assert facts.judged(minutes(3), minutes(9)) == []
     assert facts.first_scored() == NOW
+
+
+SOMETIMES = st.sampled_from((0, 0, 1, 2, 5))
+LOOKS = st.tuples(
+    st.sampled_from((Job.TRADE_ONCE, Job.TRADE_ONCE, Job.SCORE)),
+    st.lists(st.tuples(st.sampled_from("AB"), SOMETIMES, st.booleans(), st.sampled_from((None, 0.0, 0.4))), max_size=4),
+)
+
+
+@given(st.lists(LOOKS, max_size=5))
+@settings(max_examples=25)
+def test_what_was_refused_all_session_is_what_the_judged_candidates_say(looks: list[Any]) -> None:
+    with TemporaryDirectory() as folder, closing(SqliteFacts(Path(folder), MemoryEvents(), NOW)) as facts:
+        for minute, (job, seen) in enumerate(looks):
+            cycle = make_cycle(f"c{minute}", minutes(minute), job, symbols=len(seen))
+            records = tuple(
+                replace(
+                    record,
+                    candidate=replace(record.candidate, instrument=Instrument(f"S{name}"), side=side, score=score),
+                    decisions=(PASSED, FAILED) if fails else (PASSED,),
+                    client_order_id=None if fails > 1 else "o",
+                )
+                for record, (name, fails, sells, score) in zip(cycle.candidates, seen, strict=True)
+                for side in ((Side.SELL if sells else Side.BUY),)
+            )
+            facts.record(replace(cycle, candidates=records))
+        span = minutes(1), minutes(4)
+        gated = [each for each in facts.judged(*span) if each.was_gated and each.score != 0]
+        sent = {(each.strategy, each.symbol, each.side) for each in gated if each.gate is None}
+        first = dict[tuple[str, str, Side], datetime]()
+        for each in gated:
+            first.setdefault((each.strategy, each.symbol, each.side), each.at)
+        expected = [Refused(at, *trade) for trade, at in first.items() if trade not in sent]
+        assert facts.refused(*span) == sorted(expected)
 
 
 def test_one_pass_comes_back_by_its_id_or_not_at_all(facts: SqliteFacts) -> None:

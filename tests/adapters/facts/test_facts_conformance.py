@@ -221,6 +221,18 @@ def test_scores_come_back_for_what_is_asked_oldest_first_and_once_for_each_slot(
     ]
 
 
+def test_a_pass_that_is_recorded_again_as_refused_leaves_its_slot_to_the_pass_before(facts: Facts) -> None:
+    refused = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED)
+    for slot in (0, 5):
+        facts.record(scored(slot, 0.1))
+        facts.record(replace(scored(slot, 0.2), job_decision=refused, candidates=()))
+    facts.record(scored(5, 0.3, job=Job.SCORE))
+    facts.record(scored(5, 0.4, late_s=2))
+    facts.record(replace(scored(5, 0.4, late_s=3), job_decision=refused, candidates=()))
+    found = facts.scores([("flow", "SYM0")], minutes(0), minutes(60))
+    assert dict(found) == {("flow", "SYM0"): [Scored(minutes(5), 0.3)]}
+
+
 def test_marks_are_those_of_the_last_pass_of_exits_in_the_span_that_saw_prices(facts: Facts) -> None:
     for minute, price in ((1, "10"), (5, "11"), (9, "12")):
         marked = (Mark("AAPL", Decimal(price)),)

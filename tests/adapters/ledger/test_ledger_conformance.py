@@ -109,6 +109,24 @@ def test_an_order_is_followed_by_those_that_it_replaced(ledger: Ledger) -> None:
     assert ledger.order_chains(()) == {}
 
 
+def test_a_chain_that_was_told_before_changes_with_its_orders(ledger: Ledger) -> None:
+    ledger.apply_orders([replace(make_order("v1"), replaced_by="v2"), make_order("v2")], NOW)
+    assert [order.status for order in ledger.order_chains(["v2"])["v2"]] == [OrderStatus.NEW, OrderStatus.NEW]
+    ledger.apply_orders([make_order("v2", OrderStatus.FILLED, minutes(1))], minutes(1))
+    assert [order.status for order in ledger.order_chains(["v2"])["v2"]] == [OrderStatus.FILLED, OrderStatus.NEW]
+
+
+def test_an_order_that_ended_long_ago_is_told_only_if_it_was_never_promised(ledger: Ledger) -> None:
+    intent = make_intent()
+    ours = replace(make_order("v1", OrderStatus.FILLED), client_order_id=intent.client_order_id)
+    leg = replace(make_order("v2", OrderStatus.CANCELED), parent="v1")
+    ledger.apply_orders([ours], NOW)
+    assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v1"]
+    ledger.promise(intent, ())
+    ledger.apply_orders([leg, make_order("v3", OrderStatus.CANCELED)], NOW)
+    assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v3"]
+
+
 def test_a_circle_of_replacements_is_followed_once(ledger: Ledger) -> None:
     ledger.apply_orders([replace(make_order(a), replaced_by=b) for a, b in (("v1", "v2"), ("v2", "v1"))], NOW)
     assert [order.venue_id for order in ledger.order_chains({"v1"})["v1"]] == ["v1", "v2"]
@@ -268,6 +286,22 @@ def test_what_was_written_last_about_a_trade_counts(ledger: Ledger) -> None:
     assert ledger.trade_notes()[trade] == again
 
 
+def test_a_change_starts_from_what_stands_with_the_trade_by_now(ledger: Ledger) -> None:
+    trade = ("flow", "AAPL", NOW)
+    seen = list[TradeNote | None]()
+
+    def with_tag(before: TradeNote | None) -> TradeNote:
+        seen.append(before)
+        tags = before.tags if before else ()
+        return TradeNote(trade, (*tags, f"t{len(seen)}"), "", "ann", minutes(len(seen)))
+
+    ledger.note_trade(TradeNote(("other", "AAPL", NOW), ("no",), "", "bob", NOW))
+    first, second = ledger.change_note(trade, with_tag), ledger.change_note(trade, with_tag)
+    assert seen == [None, first]
+    assert ledger.trade_notes()[trade] == second
+    assert second.tags == ("t1", "t2")
+
+
 def booking(fill: str = "activity:2026::1:0") -> Booking:
     return Booking(
         entries=(
@@ -395,6 +429,20 @@ def test_the_best_and_the_worst_price_are_stored_together_and_restated_together(
     assert ledger.book(Booking((Entry("2026::7", "SPLIT", Decimal(0), "SPLIT AAPL"),), restated=(split,)), NOW)
     halves = Kept(best=Decimal(95), worst=Decimal("90.25"))
     assert ledger.kept([apple, cola]) == {**kept, apple: halves}
+
+
+def test_marks_are_told_as_they_are_with_what_the_position_was_opened_for(ledger: Ledger) -> None:
+    intent = replace(make_intent(), stop_loss_fraction=Decimal("0.05"))
+    ledger.promise(intent, ())
+    ledger.apply_orders([replace(make_order("v1"), client_order_id=intent.client_order_id)], NOW)
+    ledger.apply_fills([make_fill("a1")], NOW)
+    opened = Kept(stop_loss_fraction=Decimal("0.05"))
+    held = ("flow", "AAPL", NOW)
+    for best, worst in ((None, None), (190, None), (191, 180)):
+        prices = [None if price is None else Decimal(price) for price in (best, worst)]
+        if prices[0]:
+            ledger.put_marks({held: Marks(prices[0], prices[1])})
+        assert ledger.kept([held]) == {held: replace(opened, best=prices[0], worst=prices[1])}
 
 
 def test_the_best_price_belongs_to_one_position(ledger: Ledger) -> None:

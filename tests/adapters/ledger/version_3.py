@@ -18,11 +18,16 @@ WRITTEN = Path(__file__).with_name("version_3_state")
 
 def make(path: Path) -> StateFolder:
     """Lay the state down in a folder."""
+    return lay_state(path, WRITTEN, "journal.jsonl", "state.id", "HALT")
+
+
+def lay_state(path: Path, written: Path, *names: str, ledger: Path | None = None) -> StateFolder:
+    """Lay these files of a written state down in a folder, with its ledger or that of another."""
     state_folder.prepare(path)
-    for name in ("journal.jsonl", "state.id", "HALT"):
-        shutil.copyfile(WRITTEN / name, path / name)
+    for name in names:
+        shutil.copyfile(written / name, path / name)
         (path / name).chmod(0o600)
-    lay_ledger(path / LEDGER, WRITTEN / "ledger.sql")
+    lay_ledger(path / LEDGER, (ledger or written) / "ledger.sql")
     return state_folder.open_state(path)
 
 

@@ -72,15 +72,22 @@ def endings(draw: st.DrawFn) -> Act:
 @st.composite
 def reports(draw: st.DrawFn) -> Act:
     """Report an order, ours or another's, perhaps replaced by another, or the leg of one."""
-    name, seen = draw(st.sampled_from(VENUE_IDS)), draw(times)
+    place, seen = draw(places), draw(times)
+    name, intent = VENUE_IDS[place], intent_of(place)
     order = replace(
         make_order(name, draw(st.sampled_from(STATUSES)), seen),
-        client_order_id=draw(st.sampled_from([*names(), f"id-{name}"])),
+        client_order_id=intent.client_order_id,
         replaced_by=draw(st.sampled_from([None, f"v{int(name[1:]) + 1}"])),
         parent=draw(st.sampled_from([None, None, *(other for other in VENUE_IDS if other < name)])),
     )
-    at = draw(times)
-    return lambda ledger: ledger.apply_orders([order], at)
+    at, is_promised = draw(times), draw(st.booleans())
+
+    def act(ledger: Ledger) -> int:
+        if is_promised:
+            ledger.promise(intent, ())
+        return ledger.apply_orders([order], at)
+
+    return act
 
 
 @st.composite
@@ -136,8 +143,9 @@ def notes(draw: st.DrawFn) -> Act:
     return draw(st.sampled_from(acts))
 
 
-def any_act() -> st.SearchStrategy[Act]:
-    return st.one_of(promises(), endings(), reports(), executions(), activities(), notes())
+def many_acts() -> st.SearchStrategy[list[Act]]:
+    one = st.one_of(promises(), endings(), reports(), reports(), executions(), executions(), activities(), notes())
+    return st.lists(one, min_size=6, max_size=24)
 
 
 def money(ledger: Ledger) -> dict[str, object]:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.memory.acts import Act, any_act, read_all
+from tests.adapters.memory.acts import Act, many_acts, read_all
 from tests.adapters.samples import ACCOUNT, NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -23,8 +23,8 @@ def written(acts: list[Act]) -> MemoryLedger:
     return ledger
 
 
-@settings(max_examples=settings().max_examples // 4)
-@given(st.lists(any_act(), max_size=24))
+@settings(max_examples=settings().max_examples // 3)
+@given(many_acts())
 def test_both_ledgers_answer_alike_whatever_was_written(acts: list[Act]) -> None:
     memory = MemoryLedger(ACCOUNT)
     memory.open_books(Decimal(100_000), NOW)
@@ -40,7 +40,7 @@ def test_both_ledgers_answer_alike_whatever_was_written(acts: list[Act]) -> None
 
 
 @settings(max_examples=settings().max_examples // 2)
-@given(st.lists(any_act(), max_size=24), st.integers(0, 24))
+@given(many_acts(), st.integers(0, 24))
 def test_what_was_asked_before_a_write_changes_no_answer_after_it(acts: list[Act], middle: int) -> None:
     asked = written(acts[:middle])
     read_all(asked)
@@ -50,7 +50,7 @@ def test_what_was_asked_before_a_write_changes_no_answer_after_it(acts: list[Act
 
 
 @settings(max_examples=settings().max_examples // 5)
-@given(st.lists(any_act(), max_size=12), st.lists(any_act(), max_size=12))
+@given(many_acts(), many_acts())
 def test_a_copy_goes_on_by_itself(acts: list[Act], more: list[Act]) -> None:
     ledger = written(acts)
     before = read_all(ledger)

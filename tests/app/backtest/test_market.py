@@ -24,6 +24,12 @@ BARS = """ts,symbol,open,high,low,close,volume
 ACTIONS = """type,symbol,date,rate,new_rate,old_rate,payable_date
 forward_split,AAPL,2025-03-04,,2,1,
 """
+DAYS = """date,symbol,open,high,low,close,volume,dividends,stock_splits
+2025-02-27,AAPL,97,102,97,100,1000,0,0
+2025-02-28,AAPL,98,98,96,97,2000,0.3333,0
+2025-03-03,AAPL,99.5,101,98.5,99,4000,1.25,0
+2025-03-04,AAPL,101,103,101,102,6000,0.25,0.2
+"""
 
 
 @pytest.fixture
@@ -33,11 +39,17 @@ def recorded(tmp_path: Path) -> MarketSpec:
     return replace(RECORDED, path=str(tmp_path / "bars.csv"))
 
 
-@pytest.mark.parametrize("generated", [True, False])
+@pytest.fixture
+def daily(tmp_path: Path) -> MarketSpec:
+    (tmp_path / "days.csv").write_text(DAYS)
+    return MarketSpec(source="daily", path=str(tmp_path / "days.csv"), start=date(2025, 3, 3), sessions=2)
+
+
+@pytest.mark.parametrize("source", ["generated", "recorded", "daily"])
 def test_it_is_the_market_of_the_exchange_s_folder(
-    generated: bool, recorded: MarketSpec, new_world: Callable[[MarketSpec], World]
+    source: str, recorded: MarketSpec, daily: MarketSpec, new_world: Callable[[MarketSpec], World]
 ) -> None:
-    spec = GENERATED if generated else recorded
+    spec = {"generated": GENERATED, "recorded": recorded, "daily": daily}[source]
     kept, opened = new_world(spec).exchange.market, open_market_in_memory(spec)
     held = opened.market()
     assert (held.symbols, list(held.actions)) == (kept.symbols, list(kept.actions))
@@ -47,6 +59,7 @@ def test_it_is_the_market_of_the_exchange_s_folder(
         for index in range(spec.sessions):
             assert list(held.day(symbol, index).bars) == list(kept.day(symbol, index).bars)
             assert list(held.extended(symbol, index).bars) == list(kept.extended(symbol, index).bars)
+        assert [held.history_day(symbol, n) for n in (1, 2)] == [kept.history_day(symbol, n) for n in (1, 2)]
 
 
 def test_a_run_that_renames_a_company_leaves_the_market_as_it_was() -> None:

@@ -9,9 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.adapters.memory.acts import Act, any_act, money
+from tests.adapters.memory.acts import Act, many_acts, money
 from tests.adapters.samples import ACCOUNT, DAY, NOW, make_cycle, make_fill, make_intent, make_order, minutes
 from tests.bot import Bot
 from tests.builders import CASH
@@ -50,7 +49,7 @@ def saved(path: Path, ledger: MemoryLedger, facts: MemoryFacts | None = None, *e
 
 
 @settings(max_examples=settings().max_examples // 4)
-@given(st.lists(any_act(), max_size=24))
+@given(many_acts())
 def test_the_saved_books_say_what_the_run_says_and_are_intact(acts: list[Act]) -> None:
     ledger = books(*acts)
     with TemporaryDirectory() as folder:

@@ -70,7 +70,7 @@ def test_another_client_is_served_with_the_keys_told_until_an_interrupt(market: 
 def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
     served = start(serve(market, "--account", "alice=5000", "--rate-limit", "200"))
     assert served.stdout is not None
-    told = [served.stdout.readline().rstrip() for _ in range(9)]
+    told = [served.stdout.readline().rstrip() for _ in range(10)]
     url = told[0].split(" answers at ")[1].split()[0]
     served.send_signal(signal.SIGTERM)
     served.communicate(timeout=120)
@@ -85,8 +85,9 @@ def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
         told[6]
         == "  orders fill at once at the quote, as Alpaca's paper accounts do; 200 requests per minute for each key"
     )
-    assert told[7].endswith("ET; the market is closed until 11-16 09:30 ET")
-    assert told[8].startswith("  its clock stands still until you run: ")
+    assert told[7] == "  optimistic: any size fills at once at the quote, and doesn't move it"
+    assert told[8].endswith("ET; the market is closed until 11-16 09:30 ET")
+    assert told[9].startswith("  its clock stands still until you run: ")
 
 
 def test_a_new_market_that_names_no_symbols_plays_all_well_known_ones(place: Path) -> None:

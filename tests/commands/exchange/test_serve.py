@@ -83,9 +83,9 @@ def test_a_market_that_has_ended_says_so_with_the_command_that_helps(
 
     shown = serve(place)
     assert shown.stdout is not None
-    lines = [shown.stdout.readline().rstrip() for _ in range(8)]
+    lines = [shown.stdout.readline().rstrip() for _ in range(9)]
     end(shown)
-    assert lines[6].endswith("the market has ended (its last session is over)")
+    assert lines[7].endswith("the market has ended (its last session is over)")
     assert lines[7].replace(str(PROGRAM), "tradebot").endswith(helps.removeprefix("tradebot "))
     assert lines[7].startswith("  start another one: ")
     document = serve(place, "--json")
@@ -251,9 +251,9 @@ def test_a_latency_is_said_once_and_holds_until_another_is(place: Path) -> None:
         end(served)
     shown = serve(place, "--latency", "slow")
     assert shown.stdout is not None
-    lines = [shown.stdout.readline().rstrip() for _ in range(7)]
+    lines = [shown.stdout.readline().rstrip() for _ in range(8)]
     end(shown)
-    assert lines[6] == "  cancels and replacements arrive later: latency slow"
+    assert lines[7] == "  cancels and replacements arrive later: latency slow"
 
 
 def test_a_latency_that_is_none_is_refused_with_what_there_is(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

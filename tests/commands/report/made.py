@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
-from tests.views.performance.played import past, sessions, spy
+from tests.views.performance.played import known, past, rotated, sessions, spy
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import AccountReport, RefusalsWorth, Report
 from tradebot.views.performance.reporting import Material, account_report
@@ -17,6 +17,13 @@ def account(count: int, seed: int = 1, label: str = "state") -> AccountReport:
     """Return the report of an account that made a round trip in each of so many sessions."""
     history = past(seed, count)
     return account_report(Material(label, history, sessions(count), spy(2, count), 0.04, REFUSALS))
+
+
+@cache
+def long_backtest(count: int = 530) -> AccountReport:
+    """Return the report of a backtest that rotated with leverage, with everything that is known beside its books."""
+    history = rotated(1, count)
+    return account_report(Material("state", history, sessions(count), spy(2, count), 0.0, evidence=known(count)))
 
 
 def new_account() -> AccountReport:
@@ -39,3 +46,9 @@ def with_trades(account: AccountReport, count: int) -> AccountReport:
     closed = first.closed_at
     trades = (replace(first, id=f"t{at.seconds}", closed_at=closed + at) for at in minutes)
     return replace(account, trades=tuple(trades))
+
+
+def without_exposure(of: AccountReport) -> AccountReport:
+    """Return an account whose average exposure isn't known."""
+    figures = (replace(each, value=None) if each.name == "exposure" else each for each in of.activity)
+    return replace(of, activity=tuple(figures))

@@ -2,19 +2,22 @@
 
 import re
 from dataclasses import replace
+from decimal import Decimal
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from commands.report.numbers import value_of
-from commands.report.page import LAST_TRADES, page, write
+from commands.report.contents import band_words, chance_figures, chance_words, costs_words, is_recorded
+from commands.report.numbers import interval_of, value_of
+from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
-from tests.commands.report.made import account, new_account, report, with_trades
-from tradebot.errors import OperatorError
-from tradebot.views.performance.report import Report
+from tests.commands.report.made import account, long_backtest, new_account, report, with_trades
+from tradebot.text import counted_kind
+from tradebot.views.performance.report import Block, Report
 
 STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")
 YEAR, FEW = 300, 3
@@ -72,20 +75,30 @@ REPORTS: dict[str, Any] = {
     "nothing yet": lambda: report(new_account()),
     "two accounts": lambda: report(account(YEAR), account(FEW, 5, "other-state")),
     "two, one of them new": lambda: report(new_account(), account(FEW, 5, "other-state")),
+    "a long backtest": lambda: report(long_backtest()),
+    "a long backtest beside others": lambda: report(account(FEW), long_backtest()),
     "a strategy": lambda: replace(report(account(FEW)), strategy="flow", symbol="AAPL"),
 }
 
 
-@pytest.fixture(params=REPORTS)
-def data(request: pytest.FixtureRequest) -> Report:
-    """Return a report of each kind."""
-    made: Report = REPORTS[request.param]()
-    return made
+class Shown(NamedTuple):
+    """A report, its page, and the page as it was read."""
+
+    data: Report
+    text: str
+    parsed: Parsed
 
 
-def test_a_page_is_whole_and_needs_nothing_from_elsewhere(data: Report) -> None:
-    text = page(data)
-    parsed = Parsed(text)
+@cache
+def shown(kind: str) -> Shown:
+    """Return a report of a kind with its page, which is made once."""
+    data = REPORTS[kind]()
+    return Shown(data, text := page(data), Parsed(text))
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+def test_a_page_is_whole_and_needs_nothing_from_elsewhere(kind: str) -> None:
+    data, text, parsed = shown(kind)
     levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == len(data.accounts)
@@ -100,35 +113,37 @@ def test_a_page_is_whole_and_needs_nothing_from_elsewhere(data: Report) -> None:
     assert len(text) < 200_000
 
 
-def test_each_figure_is_the_documents(data: Report) -> None:
+@pytest.mark.parametrize("kind", REPORTS)
+def test_each_figure_is_the_documents(kind: str) -> None:
+    data, _, parsed = shown(kind)
     document: Any = jsonable(data)
-    parsed = Parsed(page(data))
     for place, each in enumerate(document["accounts"]):
         for block, rows in (("returns", "returns"), ("activity", "activity"), ("trades", "trade_figures")):
             known = {row["name"]: row["value"] for row in each[rows] if row["value"] is not None}
-            shown = {
+            on_page = {
                 name.rpartition(".")[2]: float(value)
                 for name, (value, _) in parsed.figures.items()
                 if name.startswith(f"{place}.{block}.")
             }
-            assert shown == known
-        assert parsed.figures[f"{place}.earned.profit_usd"][0] == each["earned"]["profit_usd"]
+            assert on_page == known
+        profit, _ = parsed.figures.get(f"{place}.earned.profit_usd", (None, ""))
+        assert profit == (each["earned"]["profit_usd"] if is_recorded(data.accounts[place]) else None)
         for row in (*each["returns"], *each["activity"], *each["trade_figures"]):
             if row["observations"] < row["needed"]:
-                assert f"{row['observations']:,} of {row['needed']:,} {row['of']}" in parsed.text
+                assert f"{row['observations']:,} of {counted_kind(row['needed'], row['of'])}" in parsed.text
 
 
 def test_a_figure_reads_as_on_the_screen() -> None:
-    shown = Parsed(page(report(account(YEAR)))).figures
+    figures = shown("a year").parsed.figures
     for figure in account(YEAR).returns:
-        assert shown[f"0.returns.{figure.name}"][1].replace("−", "-") == value_of(figure)
+        assert figures[f"0.returns.{figure.name}"][1].replace("−", "-") == value_of(figure)
     sharpe = next(each for each in account(YEAR).comparisons if each.of == "sharpe")
-    assert float(shown["0.benchmark.sharpe"][0]) == sharpe.benchmark.value
-    assert float(shown["0.leveled.sharpe"][0]) == sharpe.benchmark_leveled.value
+    assert float(figures["0.benchmark.sharpe"][0]) == sharpe.benchmark.value
+    assert float(figures["0.leveled.sharpe"][0]) == sharpe.benchmark_leveled.value
 
 
 def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> None:
-    text, of = Parsed(page(report(account(YEAR)))).text.replace("−", "-"), account(YEAR)
+    text, of = shown("a year").parsed.text.replace("−", "-"), account(YEAR)
     for year in of.years:
         known = [month.value for month in year.months if month.value is not None]
         assert f"{year.year} {' '.join(f'{100 * value:+.1f}' for value in known)}".replace("-0.0", "+0.0") in text
@@ -146,13 +161,55 @@ def test_the_page_has_months_trades_cuts_and_drawdowns_as_the_report_does() -> N
         assert all(" ".join(sentence.split()) in text for sentence in block)
 
 
+def test_a_long_backtest_has_years_costs_chance_and_sensitivity() -> None:
+    of, text = long_backtest(), shown("a long backtest").parsed.text.replace("−", "-")
+    further = of.further
+    assert further.costs is not None
+    assert further.sensitivity is not None
+    assert further.sensitivity.band is not None
+    for year in further.by_year:
+        assert f"{year.year} {100 * (year.value or 0):+.1f} {100 * (year.benchmark or 0):+.1f}" in text
+    for row in (*further.costs.rows, further.costs.total):
+        assert f"{row.label} {row.usd:,.2f} {row.bps:.1f}" in text
+    for figure in (*further.rolling, *chance_figures(of)):
+        assert f"{figure.label} {value_of(figure)} {interval_of(figure)}".strip() in text
+    for variant in further.sensitivity.rows:
+        assert f"{variant.name} {100 * (variant.cagr or 0):+.2f}%" in text
+    for sentence in (*further.cautions, band_words(further.sensitivity), costs_words(further.costs), chance_words(of)):
+        assert sentence in text
+    for block in (Block.YEARS, Block.ROLLING, Block.COSTS, Block.CHANCE, Block.SENSITIVITY):
+        assert of.assumptions[block]
+        assert all(" ".join(sentence.split()) in text for sentence in of.assumptions[block])
+    assert shown("a long backtest").parsed.has("line", **{"class": "played"})
+
+
+def test_a_short_account_has_none_of_it() -> None:
+    text = shown("three sessions").parsed.text
+    for words in (
+        "Spans of a year",
+        "What trading cost",
+        "How much may be chance",
+        "Played again",
+        "can't show",
+        "Years",
+    ):
+        assert words not in text
+
+
+def test_a_position_that_is_held_has_no_result_yet() -> None:
+    of = account(FEW)
+    held = replace(of.trades[0], closed_at=None, exit_price=None, net_usd=Decimal(0), fraction=None, reasons=())
+    row = page(report(replace(of, trades=(held,)))).split('<table class="stack trades">')[1]
+    assert (">held</td>" in row, 'data-label="net USD"></td>' in row) == (True, True)
+
+
 def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:
-    little = Parsed(page(report(account(FEW)))).text
+    little = shown("three sessions").parsed.text
     assert little.index("It is too early to tell skill from luck. There are 3 session returns") < little.index("Growth")
     assert all(sentence in little for sentence in account(FEW).unknown)
-    nothing = Parsed(page(report(new_account()))).text
+    nothing = shown("nothing yet").parsed.text
     for sentence in (
-        "The account earned nothing.",
+        "The account has no records yet.",
         "No session yet, sandbox account …0001.",
         "No session's equity is known in this span, so there is no curve.",
         "No month has a return yet.",
@@ -165,7 +222,7 @@ def test_a_report_that_knows_little_says_so_first_and_in_each_place() -> None:
 
 
 def test_two_accounts_stand_side_by_side() -> None:
-    parsed = Parsed(page(report(account(YEAR), account(FEW, 5, "other-state"))))
+    parsed = shown("two accounts").parsed
     assert parsed.has("path", **{"class": "line account0"})
     assert parsed.has("path", **{"class": "area account1"})
     assert "figure state other-state" in parsed.text
@@ -177,7 +234,7 @@ def test_one_accounts_folder_is_nobody_elses_business() -> None:
 
 
 def test_what_was_asked_for_is_told_from_the_whole_account() -> None:
-    text = Parsed(page(replace(report(account(FEW)), strategy="flow", symbol="AAPL"))).text
+    text = shown("a strategy").parsed.text
     assert "flow in AAPL earned" in text
     assert "value at the start" not in text
     assert text.count("This is the whole account's, not only that of flow in AAPL.") == 6
@@ -221,7 +278,7 @@ def themes() -> dict[str, dict[str, str]]:
 def test_each_theme_has_every_color() -> None:
     used = set(re.findall(r"var\(--([\w-]+)\)", STYLES))
     assert {name: set(colors) for name, colors in themes().items()} == dict.fromkeys(themes(), used)
-    text = page(report(account(FEW)))
+    text = shown("three sessions").text
     assert "@media (prefers-color-scheme: dark)" in text
     assert '<meta name="color-scheme" content="light dark">' in text
 
@@ -242,10 +299,3 @@ def test_text_can_be_told_from_what_is_behind_it(theme: str, color: str, behind:
     colors = themes()[theme]
     dark, light = sorted((luminance(colors[color]), luminance(colors[behind])))
     assert (light + 0.05) / (dark + 0.05) >= 4.5
-
-
-def test_a_page_that_cant_be_written_says_so(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match="can't be written: No such file or directory"):
-        write(report(new_account()), tmp_path / "nowhere" / "report.html")
-    write(report(new_account()), tmp_path / "report.html")
-    assert Parsed((tmp_path / "report.html").read_text(encoding="utf-8")).text.startswith("What it earned")

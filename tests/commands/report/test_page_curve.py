@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from commands.report.page_curve import BOX, MOST_DATES, MOST_POINTS, Reach, curv
 from tests.commands.report.made import account, new_account
 from tradebot.views.performance.report import AccountReport
 
-LONG = 300
+FEW, LONG = 3, 300
 
 
 def points(path: str) -> list[tuple[int, int]]:
@@ -78,6 +78,13 @@ def test_two_accounts_are_compared_with_one_benchmark() -> None:
     assert "other grew by" in found["words"]
 
 
+def test_without_a_drawdown_only_zero_is_marked_below() -> None:
+    found = curve([account(FEW)])
+    assert found
+    assert all(point.drawdown == 0 for point in account(FEW).curve)
+    assert found["fall_grid"] == [("0", "0%")]
+
+
 def test_without_two_points_there_is_no_picture() -> None:
     assert curve([new_account()]) is None
     found = curve([new_account(), account(3, 5, "other")])
@@ -85,9 +92,18 @@ def test_without_two_points_there_is_no_picture() -> None:
     assert [kind for kind, _ in found["lines"]] == ["cash", "leveled", "benchmark", "account1"]
 
 
-@given(st.floats(-0.99, 0), st.floats(1e-6, 5), st.integers(2, 8))
-def test_the_grid_is_at_different_round_values_from_the_highest_down(low: float, high: float, count: int) -> None:
-    found = grid(Reach(0, 1, low, high), count)
+FALLS = (0.0, -1e-7, *(-digit * 10.0**power for power in range(-6, 0) for digit in (1, 3.3, 9.9)))
+RISES = (*(digit * 10.0**power for power in range(-6, 0) for digit in (1, 3.3, 9.9)), 1.0, 2.1, 5.0)
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+def test_the_grid_is_at_different_round_values_from_the_highest_down(count: int) -> None:
+    for low, high in product(FALLS, RISES):
+        is_at_different_round_values(grid(Reach(0, 1, low, high), count), count)
+
+
+def is_at_different_round_values(found: list[tuple[str, str]], count: int) -> None:
+    """Assert that a grid of about so many lines is labeled and in its place."""
     assert 1 <= len(found) <= 2 * count + 2
     places = [float(down) for down, _ in found]
     labels = [label for _, label in found]

@@ -33,7 +33,9 @@ def with_figures(**values: tuple[float | None, float | None, float | None, str])
 )
 def test_what_was_earned(profit: str, sentence: str) -> None:
     of = account(3)
-    assert headline(replace(of, earned=replace(of.earned, profit_usd=Decimal(profit))), "The account") == sentence
+    assert (
+        headline(replace(of, earned=replace(of.earned, profit_usd=Decimal(profit))), "The account", "yet") == sentence
+    )
 
 
 def test_the_return_stands_beside_what_else_could_have_been_done() -> None:

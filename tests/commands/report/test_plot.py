@@ -32,6 +32,10 @@ def test_what_doesn_t_move_is_in_the_middle() -> None:
     ]
 
 
+def test_next_to_nothing_has_no_minus() -> None:
+    assert drawn([Line("●", "account", places(1.01, 0.99999))], 40, height=3)[2].startswith(" +0.00% ┤")
+
+
 def test_a_line_that_begins_later_is_drawn_where_it_is_known() -> None:
     whole, late = places(1.0, 1.01, 1.02, 1.03), places(1.0, 1.01, 1.02, 1.03)
     late = dict(list(late.items())[2:])

@@ -1,7 +1,8 @@
 """`tradebot report`: the same figures on the screen, in the document and in pictures, from books written for it."""
 
+import re
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import Bot, typed
+from tests.bot_fixtures import copied_books
 from tests.builders import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
+from tradebot.adapters.state.evidence import TRIALS, write_evidence
 from tradebot.model.candidate import Side
+from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Variant, VariantKind
 from tradebot.model.record import CycleRecord, Job
 
 
@@ -22,7 +26,7 @@ def on(day: int, hour: int) -> datetime:
     return datetime(2026, 11, day, hour, tzinfo=UTC)
 
 
-def booked(bot: Bot) -> None:
+def booked(folder: Path) -> None:
     """Write a trade into each of three sessions of a bot's books, and the equity at the end of each."""
     fills, ends = [], []
     equity = Decimal(100_000)
@@ -33,17 +37,25 @@ def booked(bot: Bot) -> None:
         equity += 10 * (Decimal(exit_price) - 100)
         at = on(day, 20)
         ends.append(CycleRecord(f"end-{day}", Job.EVALUATE_EXITS, at.date(), "s", at, "sandbox", equity=equity))
-    with closing(SqliteLedger.open(bot.folder)) as ledger:
+    with closing(SqliteLedger.open(folder)) as ledger:
         ledger.apply_fills(fills, on(18, 20))
-    with closing(SqliteFacts(bot.folder, JsonlEvents(bot.folder / state_folder.EVENTS), on(18, 20))) as facts:
+    with closing(SqliteFacts(folder, JsonlEvents(folder / state_folder.EVENTS), on(18, 20))) as facts:
         for each in ends:
             facts.record(each)
 
 
+@pytest.fixture(scope="module")
+def earner_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bot with these books."""
+    place = copied_books(folder, tmp_path_factory.mktemp("earner") / "state")
+    booked(place)
+    return place
+
+
 @pytest.fixture
-def earner(copy: Bot) -> Bot:
-    booked(copy)
-    return copy
+def earner(earner_folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return a bot that tests only read."""
+    return Bot(earner_folder, capsys)
 
 
 def test_three_trades_say_what_they_earned_and_that_nothing_follows_from_it(earner: Bot) -> None:
@@ -58,6 +70,7 @@ def test_three_trades_say_what_they_earned_and_that_nothing_follows_from_it(earn
     rows = {line.split("  ")[0]: line.split() for line in lines}
     assert rows["Return"][1] == "+0.09%"
     assert rows["Sharpe ratio"][2:] == ["·", "·", "3", "of", "63", "session", "returns"]
+    assert rows["Bought and sold"][3:] == ["6,090.00", "USD", "3", "sessions"]
     assert rows["Win rate"][2:] == ["·", "3", "of", "30", "closed", "trades"]
     assert "-0.05%  2026-11-16  2026-11-17  not yet           2" in said
 
@@ -89,7 +102,7 @@ def test_two_folders_stand_side_by_side(earner: Bot, folder: Path, capsys: pytes
     said = typed(capsys, "report", str(earner.folder), str(folder))
     assert said.code == 0
     rows = {line.split("  ")[0]: line.split() for line in said.out.splitlines()}
-    assert rows["Return"][1:] == ["+0.09%", "0", "of", "1", "session", "returns"]
+    assert rows["Return"][1:] == ["+0.09%", "0", "of", "1", "session", "return"]
     assert rows["Returns"][1:] == [str(earner.folder), str(folder)]
     assert f"● {earner.folder}  ○ {folder}" in said.out
 
@@ -102,12 +115,14 @@ def test_folders_have_their_own_configuration(earner: Bot, folder: Path) -> None
     )
 
 
-@pytest.mark.parametrize("name", ["curve.svg", "curve.png"])
-def test_the_curve_is_drawn(earner: Bot, tmp_path: Path, name: str) -> None:
-    file = tmp_path / name
+def test_the_curve_is_drawn(earner: Bot, tmp_path: Path) -> None:
+    file = tmp_path / "curve.svg"
     assert earner.says("report", "--plot", str(file)).code == 0
-    assert file.stat().st_size > 2000
-    assert name.endswith("png") or "growth, %" in file.read_text()
+    texts = re.findall(r">([^<>]+)</text>", file.read_text())
+    assert {"growth, %", "drawdown, %", "Nov 17", "Nov 18"} <= set(texts)
+    assert not [text for text in texts if ":" in text]
+    falls = texts[texts.index("growth, %") :]
+    assert not [text for text in falls if re.fullmatch(r"0\.\d*[1-9]", text)], "a drawdown is never above zero"
 
 
 def test_a_picture_needs_a_format_and_a_curve(copy: Bot, tmp_path: Path) -> None:
@@ -123,21 +138,78 @@ def test_a_picture_needs_a_format_and_a_curve(copy: Bot, tmp_path: Path) -> None
 def test_new_books_say_that_nothing_is_known(copy: Bot) -> None:
     said = copy.says("report")
     assert said.code == 0
-    assert "no session yet" in said.out
+    assert "no session yet\nThe account has no records yet\n" in said.out
     assert "so there is no curve and no return. Next: tradebot serve" in said.out
     assert "Sharpe ratio " not in said.out
 
 
-def test_a_row_that_was_changed_is_named_and_nothing_is_shown(earner: Bot) -> None:
-    edit(earner.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
-    said = earner.says("report")
+def test_days_without_records_have_no_profit_not_even_none(earner: Bot, tmp_path: Path) -> None:
+    span = ("--from", "2027-01-01", "--html", str(tmp_path / "page.html"))
+    said = earner.says("report", *span)
+    assert "no session in these days\nThe account has no records in these days\n" in said.out
+    assert "Profit" not in said.out
+    page = (tmp_path / "page.html").read_text()
+    assert "<h1>The account has no records in these days.</h1>" in page
+    assert "profit_usd" not in page
+
+
+def test_what_is_held_without_a_price_is_named(copy: Bot) -> None:
+    booked(copy.folder)
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        ledger.apply_fills([fill(9, symbol="NVDA", quantity="1", price="100", at=on(19, 15))], on(19, 20))
+    (copy.folder / "facts.db").unlink()
+    said = " ".join(copy.says("report").out.split())
+    assert "No price of 2026-11-19 was seen for NVDA; the books count the last one before or what was paid." in said
+
+
+def test_the_place_of_a_folder_is_not_told(
+    earner: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(earner.folder.parent)
+    said = typed(capsys, "report", earner.folder.name)
+    assert "SPY isn't shown: no exchange in this folder\n" in said.out
+
+
+def test_what_a_backtest_left_beside_its_books_is_read(copy: Bot) -> None:
+    booked(copy.folder)
+    (copy.folder.parent / TRIALS).write_text('{"strategy": "flow", "digest": "a", "sharpe": 0.5}\n')
+    variant = Variant(VariantKind.COSTS, "costs x2", 3, 3, 0.0001, -0.01)
+    rates = (DatedRate(date(2026, 11, 16), 0.05),)
+    prices = tuple(DayPrice(date(2026, 11, day), 100, 100 + day) for day in (16, 17, 18))
+    write_evidence(copy.folder, Evidence(variants=(variant,), cash_rates=rates, benchmark=prices))
+    said = " ".join(copy.says("report").out.split())
+    assert "Deflated Sharpe ratio · 3 of 63 session returns" in said
+    assert "No other setting was counted as tried" in said
+    assert "costs x2 · · +0.01% -1.00% · 3" in said
+    assert "Cash earns the rate of each day, from 5.00% to 5.00%" in said
+    assert "Return +0.09% +18.00%" in said
+    (copy.folder / state_folder.EVIDENCE).write_text("{")
+    damaged = " ".join(copy.says("report").out.split())
+    assert "Variants and rates by date aren't shown: evidence.json can't be read: " in damaged
+    assert "Deflated Sharpe ratio" in damaged
+
+
+def test_a_row_that_was_changed_is_named_and_nothing_is_shown(copy: Bot) -> None:
+    booked(copy.folder)
+    edit(copy.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
+    said = copy.says("report")
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: The ledger is damaged: row 1 of fills is not as it was written.")
 
 
-def test_more_than_two_folders_are_refused(bot: Bot) -> None:
-    said = bot.says("report", "a", "b", "c")
-    assert (said.code, said.err.splitlines()[0]) == (2, "error: report takes at most two folders")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("a", "b", "c"), "report takes at most two folders"),
+        (("a", "b/../a"), "both folders are the same"),
+        (("--html", "-"), "a page can't go to stdout"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    said = typed(capsys, "report", *words)
+    assert (said.code, said.err.splitlines()[0]) == (2, f"error: {message}")
 
 
 def test_the_page_is_written_beside_the_document(earner: Bot, tmp_path: Path) -> None:
@@ -147,7 +219,7 @@ def test_the_page_is_written_beside_the_document(earner: Bot, tmp_path: Path) ->
     assert "<h1>The account earned 90.00 USD.</h1>" in text
     assert f'<data value="{account["earned"]["profit_usd"]}"' in text
     assert str(earner.folder) not in text
-    assert f"no exchange in {earner.folder.name}/exchange" in text
+    assert "SPY isn&#39;t shown: no exchange in this folder" in text
     assert earner.says("report", "--html", str(file)).out.splitlines()[-1] == f"Written: {file}"
     said = earner.says("report", "--html", str(tmp_path / "nowhere" / "report.html"))
     assert (said.code, "can't be written: No such file or directory" in said.err) == (2, True)

@@ -64,6 +64,9 @@ def test_what_followed_is_what_the_exchanges_bars_say(bot: Bot) -> None:
     refused = [each for gate, made in by_gate.items() if gate != "sent" for each in made]
     assert flow["refusals"]["trades"] == len(refused)
     assert flow["refusals"]["usd"] == pytest.approx(1000 * sum(refused))
+    bot.says("reconcile")
+    (worth,) = bot.json("report")["accounts"][0]["refusals"]
+    assert (worth["trades"], worth["usd"]) == (len(refused), pytest.approx(flow["refusals"]["usd"]))
 
 
 def test_a_person_reads_that_one_session_shows_nothing_and_what_refusals_would_have_made(bot: Bot) -> None:

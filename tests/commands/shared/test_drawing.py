@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.shared.drawing import HEIGHTS, bar, duration, measured, sparkline, usd
+from commands.shared.drawing import HEIGHTS, bar, duration, gain, measured, sparkline, tinted, usd
 from tradebot.model.units import Unit
 from tradebot.text import counted, counted_kind
 from tradebot.views.plots import thinned
@@ -71,6 +71,23 @@ def test_a_number_bears_its_unit_and_words_stay_as_they_are(value: object, unit:
 def test_a_price_is_told_to_the_cent_and_below_a_dollar_to_a_hundredth_of_one() -> None:
     prices = [Decimal("187.2567"), Decimal("0.5"), Decimal(0), None]
     assert [usd(price) for price in prices] == ["187.26", "0.5000", "0.00", ""]
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("1234.5", "[green]+1,234.50 USD[/]"),
+        ("-0.006", "[red]-0.01 USD[/]"),
+        ("0.004", "+0.00 USD"),
+        ("-0.004", "+0.00 USD"),
+        ("0", "+0.00 USD"),
+    ],
+)
+def test_a_gain_is_green_a_loss_red_and_what_rounds_to_nothing_has_neither_sign_nor_color(
+    amount: str, text: str
+) -> None:
+    assert gain(Decimal(amount), " USD") == text
+    assert tinted(Decimal(amount), "") == ""
 
 
 def test_a_noun_is_in_the_number_of_its_count() -> None:

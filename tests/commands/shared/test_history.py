@@ -24,10 +24,10 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, OwnedFill, unreported_fill
-from tradebot.model.trade import trades
 from tradebot.model.trade_note import TradeNote
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import trades
 
 
 def read(bot: Bot) -> History:
@@ -71,6 +71,8 @@ def test_what_was_bought_and_sold_is_there_with_the_orders_behind_it(shared_trad
             assert (sent.intents[0].why, sent.intents[0].protects) == ("closed_by_hand", False)
             assert None not in (sent.intents[0].send_mid, sent.intents[0].send_mid_at)
     assert set(past.sent) == {owned.fill.venue_order_id for owned in past.fills}
+    with opened(str(bot.folder), None) as app:
+        assert past.kept == app.ledger_view.kept(list(past.kept))
 
 
 @pytest.mark.parametrize(
@@ -82,12 +84,24 @@ def test_what_was_bought_and_sold_is_there_with_the_orders_behind_it(shared_trad
         ),
         ("DELETE FROM fills WHERE sequence = 1", "not those written"),
         ("UPDATE fill_seals SET fills = 7", "row 1 of fill_seals"),
+        ("UPDATE book SET opening_cash = '1'", "row 1 of book"),
+        ("UPDATE intents SET intent = '{}' WHERE sequence = 1", "1 of [0-9]+ rows of intents are not"),
+        ("UPDATE high_water SET price = 'none'", "[0-9]+ of [0-9]+ rows of high_water are not"),
     ],
 )
 def test_a_damaged_row_of_money_is_refused_by_name(copy: Bot, shared_trader: Bot, change: str, problem: str) -> None:
     shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
     edit(copy.folder / "ledger.db", change)
     with pytest.raises(DamagedBooksError, match=problem):
+        read(copy)
+
+
+@pytest.mark.parametrize("change", ["UPDATE trade_notes SET note = 'not mine'", "UPDATE trade_notes SET tags = '['"])
+def test_a_note_that_somebody_else_changed_is_refused_by_name(copy: Bot, change: str) -> None:
+    with closing(SqliteLedger.open(copy.folder)) as books:
+        books.note_trade(TradeNote(("flow", "AAPL", NOW), ("kept",), "mine", "ann", NOW))
+    edit(copy.folder / "ledger.db", change)
+    with pytest.raises(DamagedBooksError, match="row 1 of trade_notes is not as it was written"):
         read(copy)
 
 

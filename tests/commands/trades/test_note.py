@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from tests.bot import Bot
-from tests.commands.trades.test_verb import trade, traded
+from tests.commands.trades.test_verb import shared, shared_folder, trade, traded
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
 
-__all__ = ["traded"]
+__all__ = ["shared", "shared_folder", "traded"]
 
 
 def test_a_note_and_tags_stand_with_the_trade_from_then_on(traded: Bot) -> None:
@@ -67,11 +67,26 @@ def test_two_open_trades_in_a_symbol_are_told_apart(traded: Bot) -> None:
         (["note", "ZZZ", "text"], "no trade has the symbol or the id ZZZ", "tradebot trades lists them"),
         (["note", "AAPL", "--tag", "a b"], "a b can't be a tag", "--tag swing"),
         (["note", "AAPL", "x" * 1001], "the note has 1,001 characters; the most is 1,000", "write less"),
+        (["note", "AAPL", "\x01 \x02"], "there is nothing to note", "--tag swing"),
+        (
+            ["note", "AAPL", *(word for number in range(21) for word in ("--tag", f"t{number}"))],
+            "the trade would have 21 tags; the most is 20",
+            "--untag removes one",
+        ),
         (["note", "AAPL", "x", "--open"], "it takes no filters", 'tradebot trades note AAPL "TEXT"'),
     ],
 )
-def test_a_note_that_cannot_be_written_says_why(traded: Bot, words: list[str], message: str, hint: str) -> None:
-    said = traded.says("trades", *words)
+def test_a_note_that_cannot_be_written_says_why(shared: Bot, words: list[str], message: str, hint: str) -> None:
+    said = shared.says("trades", *words)
     assert said.code == 2
     assert message in said.err
     assert hint in said.err
+
+
+def test_a_person_s_words_are_shown_as_they_were_typed(traded: Bot) -> None:
+    # A command that is ready to type has no period after it, and a time has the reader's zone.
+    words = "[red]not[/red] <b> tradebot status. At 2026-11-16 15:00 UTC"
+    assert traded.says("trades", "note", "NVDA", words).out.splitlines()[-1] == f"Note: {words}"
+    assert set(words.split()) <= set(traded.says("trades", "--symbol", "NVDA").out.split())
+    (row,) = traded.json("trades", "--symbol", "NVDA")["trades"]
+    assert row["note"] == words

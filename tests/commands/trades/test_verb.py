@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bot import Bot, Said
+from tests.bot_fixtures import copied_books
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
@@ -75,16 +76,34 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
         ledger.put_marks({("flow", symbol, at): Marks(D(price) * best, D(price) * worst)})
 
 
+@pytest.fixture(scope="module")
+def shared_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bot that traded, for tests that only read."""
+    place = copied_books(folder, tmp_path_factory.mktemp("traded") / "state")
+    bought_and_sold(place)
+    return place
+
+
+@pytest.fixture
+def shared(shared_folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    return Bot(shared_folder, capsys)
+
+
 @pytest.fixture
 def traded(copy: Bot) -> Bot:
-    """Return a bot that bought, sold short, closed in part and closed whole."""
-    with closing(SqliteLedger.open(copy.folder)) as ledger:
+    """Return a bot of one test alone that traded."""
+    bought_and_sold(copy.folder)
+    return copy
+
+
+def bought_and_sold(folder: Path) -> None:
+    """Let a bot buy, sell short, close in part and close whole."""
+    with closing(SqliteLedger.open(folder)) as ledger:
         trade(ledger, 60, "AAPL", Side.BUY, 10, "100")
         trade(ledger, 70, "MSFT", Side.SELL, 20, "50")
         trade(ledger, 90, "AAPL", Side.SELL, 10, "103", "trail_stop(-1.2%)+signal_decay(0.65)")
         trade(ledger, 95, "NVDA", Side.BUY, 10, "200")
         trade(ledger, 150, "NVDA", Side.SELL, 4, "195", "scale_out")
-    return copy
 
 
 def said_at(bot: Bot, width: int, *words: str, monkeypatch: pytest.MonkeyPatch) -> Said:
@@ -124,9 +143,9 @@ def test_a_screen_says_what_each_trade_was_and_what_they_add_up_to(traded: Bot) 
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_it_fits_the_terminal(traded: Bot, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_fits_the_terminal(shared: Bot, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in ((), ("--lots",)):
-        said = said_at(traded, width, *words, monkeypatch=monkeypatch)
+        said = said_at(shared, width, *words, monkeypatch=monkeypatch)
         assert max(map(len, said.out.splitlines())) <= width
         assert all(text in said.out for text in ("AAPL", "103.00", "+30.00", "4/10" if not words else "195.00"))
 
@@ -156,22 +175,22 @@ def test_an_empty_book_says_what_to_do_next(copy: Bot) -> None:
         ("--to 2026-11-15", ""),
     ],
 )
-def test_options_choose_trades(traded: Bot, words: str, symbols: str) -> None:
-    found = traded.json("trades", *words.split())
+def test_options_choose_trades(shared: Bot, words: str, symbols: str) -> None:
+    found = shared.json("trades", *words.split())
     assert [row["symbol"] for row in found["trades"]] == symbols.split()
     assert (found["known"], found["totals"]["trades"]) == (3, len(symbols.split()))
 
 
-def test_a_choice_that_nothing_meets_leads_back(traded: Bot) -> None:
-    said = traded.says("trades", "--strategy", "other", "--from", "2026-11-16")
+def test_a_choice_that_nothing_meets_leads_back(shared: Bot) -> None:
+    said = shared.says("trades", "--strategy", "other", "--from", "2026-11-16")
     assert said.out.splitlines() == [
         "0 of 3 trades from 2026-11-16 at 2026-11-16 11:30:00 ET; the broker was not asked",
         "No trade is like that. Next: tradebot trades shows all of them",
     ]
 
 
-def test_a_csv_file_has_every_column_with_exact_numbers(traded: Bot) -> None:
-    aapl, msft, nvda = csv.DictReader(io.StringIO(traded.says("trades", "--csv", "-").out))
+def test_a_csv_file_has_every_column_with_exact_numbers(shared: Bot) -> None:
+    aapl, msft, nvda = csv.DictReader(io.StringIO(shared.says("trades", "--csv", "-").out))
     assert (aapl["opened_at"], aapl["held_s"]) == ("2026-11-16T15:00:00Z", "1800.0")
     assert (aapl["gross_usd"], aapl["net_usd"], aapl["r"]) == ("30", "30", "1.50")
     assert (aapl["risk_usd"], aapl["risk_from"]) == ("20", "stop asked for at entry")
@@ -188,9 +207,9 @@ def test_a_trade_that_was_closed_for_several_reasons_has_them_all_in_a_csv_file(
     assert (nvda["reasons"], nvda["status"], nvda["gross_usd"]) == ("scale_out; stop_loss", "closed", "-80")
 
 
-def test_a_csv_file_of_lots_has_a_row_for_each_piece(traded: Bot, tmp_path: Path) -> None:
+def test_a_csv_file_of_lots_has_a_row_for_each_piece(shared: Bot, tmp_path: Path) -> None:
     file = tmp_path / "lots.csv"
-    said = traded.says("trades", "--lots", "--csv", str(file))
+    said = shared.says("trades", "--lots", "--csv", str(file))
     assert (said.code, said.out) == (0, f"4 lots written to {file}\n")
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert [(row["symbol"], row["reason"], row["gross_usd"]) for row in rows] == [
@@ -199,7 +218,7 @@ def test_a_csv_file_of_lots_has_a_row_for_each_piece(traded: Bot, tmp_path: Path
         ("MSFT", "", ""),
         ("NVDA", "", ""),
     ]
-    assert [lot["trade_id"] for lot in traded.json("trades", "--lots")["lots"]] == [row["trade_id"] for row in rows]
+    assert [lot["trade_id"] for lot in shared.json("trades", "--lots")["lots"]] == [row["trade_id"] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -212,8 +231,8 @@ def test_a_csv_file_of_lots_has_a_row_for_each_piece(traded: Bot, tmp_path: Path
         ("--from 2026-11-17 --to 2026-11-16", "--from 2026-11-17 is after --to 2026-11-16", "write --from"),
     ],
 )
-def test_what_cannot_be_done_names_the_next_step(traded: Bot, words: str, message: str, hint: str) -> None:
-    said = traded.says("trades", *words.split())
+def test_what_cannot_be_done_names_the_next_step(shared: Bot, words: str, message: str, hint: str) -> None:
+    said = shared.says("trades", *words.split())
     assert said.code != 0
     whole = said.err + said.out
     assert message in whole

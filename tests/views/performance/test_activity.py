@@ -41,7 +41,7 @@ def test_a_position_that_is_held_counts_until_the_end_and_one_before_the_span_fr
 def test_without_a_calendar_or_a_session_it_isn_t_known() -> None:
     history = past(1, 20)
     assert exposure(history.lots, way(history, 20), MarketTime(())) is None
-    assert exposure(Lots((), ()), Path(None, (), (), ()), MarketTime(sessions(20))) is None
+    assert exposure(Lots((), (), (), {}), Path(None, (), (), ()), MarketTime(sessions(20))) is None
     assert average_equity(Path(None, (), (), ())) is None
 
 

@@ -1,11 +1,13 @@
 """The curve beside a benchmark and cash: each begins at 1, and a day without a price is no return of zero."""
 
 from dataclasses import replace
+from datetime import timedelta
 from math import prod
 
 import pytest
 
 from tests.views.performance.played import past, sessions, spy
+from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
 from tradebot.views.performance.returns import Path, path
 
@@ -28,6 +30,24 @@ def test_the_benchmark_is_bought_at_the_first_open_and_leveled_with_cash() -> No
     daily = 1.05 ** (1 / 252) - 1
     assert curve[-1].benchmark_leveled == pytest.approx(prod(1 + 0.25 * each + 0.75 * daily for each in returns))
     assert curve[-1].index == pytest.approx(float(curve[-1].equity_usd / curve[0].equity_usd))
+
+
+def test_cash_earns_the_rate_of_each_day_and_borrowing_costs_more() -> None:
+    change = DAYS[20]
+    rates = Rates(0.99, 1.5, (DatedRate(DAYS[0], 0.01), DatedRate(change, 0.05)), 0.02)
+    assert [rates.on(day) for day in (DAYS[0] - timedelta(1), DAYS[19], change, DAYS[-1])] == [0.01, 0.01, 0.05, 0.05]
+    prices = spy(2, COUNT)
+    curve = points(way(), frame(way(), prices, rates))
+    assert curve[20].cash == pytest.approx(1.01 ** (20 / 252))
+    assert curve[-1].cash == pytest.approx(1.01 ** (20 / 252) * 1.05 ** ((COUNT - 20) / 252))
+    before = [prices.opens[DAYS[0]], *(prices.closes[day] for day in DAYS[:-1])]
+    returns = [prices.closes[day] / price - 1 for day, price in zip(DAYS, before, strict=True)]
+    costs = [(1.03 if day < change else 1.07) ** (1 / 252) - 1 for day in DAYS]
+    leveled = prod(1 + 1.5 * each - 0.5 * cost for each, cost in zip(returns, costs, strict=True))
+    assert curve[-1].benchmark_leveled == pytest.approx(leveled)
+    constant = Rates(0.03, 1.5, (), 0.02)
+    assert constant.borrowed(DAYS[:2]) == pytest.approx(1.05 ** (2 / 252) - 1)
+    assert rates.cash(()) == constant.cash(()) == 0
 
 
 def test_a_day_without_a_price_has_its_return_on_the_next_one() -> None:

@@ -12,8 +12,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN
 from tradebot.model.totals import Totals
 from tradebot.views.performance.day import DayProfit, begun, day_profit
-from tradebot.views.performance.day_ends import day_of
-from tradebot.views.performance.days import Days
+from tradebot.views.performance.days import Days, day_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Choice, Cut, pnl

@@ -3,12 +3,15 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.builders import NOW, ago
+from tests.builders import NOW, ago, fill
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_pnl import history, paid
 from tests.worlds import Scene
+from tradebot.model.candidate import Side
+from tradebot.model.origin import Origin
+from tradebot.model.position import unreported_fill
 from tradebot.model.record import SessionEnd
-from tradebot.views.performance.day_ends import day_ends, former_names, value_at
+from tradebot.views.performance.day_ends import day_ends, value_at
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pieces import Kind, breakdown
 
@@ -34,9 +37,21 @@ def test_a_renamed_position_has_the_price_and_the_dividend_of_its_old_name() -> 
     assert end.held == {("flow", "PEAR")}
     assert not end.unpriced
     assert end.value_usd == past.opening_cash + 2 + 50
-    assert former_names(past) == {("flow", "PEAR"): ("AAPL",)}
+    assert past.former_names == {("flow", "PEAR"): ("AAPL",)}
     found = {piece.kind: (piece.strategy, piece.symbol, piece.usd) for piece in breakdown(past).pieces}
     assert found == {Kind.OPEN: ("flow", "PEAR", D(50)), Kind.DIVIDENDS: ("flow", "PEAR", D(2))}
+
+
+def test_a_new_name_moves_no_cash_to_another_day() -> None:
+    bought = fill(1, "AAPL", Side.BUY, "10", "100", at=NOW - timedelta(days=2))
+    # The books open what was renamed as of its purchase.
+    moved = [
+        unreported_fill("flow", name, name, D(shares), D(100), at, Origin.ACTIVITY, "rename")
+        for name, shares, at in (("AAPL", -10, NOW), ("PEAR", 10, bought.fill.at))
+    ]
+    past = history(bought, *moved)
+    (end,) = day_ends(past)
+    assert (end.day, end.value_usd) == (bought.fill.at.date(), past.opening_cash)
 
 
 def test_a_split_changes_no_money() -> None:

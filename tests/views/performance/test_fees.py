@@ -1,5 +1,6 @@
 """Fees: each is shared among the sales of its day by value, and what no sale explains stays with the account."""
 
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,26 +25,27 @@ def fee(amount: str, at: datetime = NOW) -> CashMovement:
 
 
 def lots_of(fills: Sequence[OwnedFill]) -> list[AnyLot]:
-    closed, held = folded(fills)
+    closed, held, *_ = folded(fills)
     return [*closed, *held]
 
 
-@given(histories(), st.lists(st.tuples(st.integers(-1000, 1000), st.integers(-3, 9)), max_size=4))
-def test_the_shares_and_what_is_left_are_the_fees(fills: list[OwnedFill], charged: list[tuple[int, int]]) -> None:
-    fees = [fee(str(D(cents) / 100), NOW + timedelta(days=days)) for cents, days in charged]
-    found = allotted(fees, lots_of(fills))
+CHARGED = st.lists(st.tuples(st.integers(-1000, 1000), st.integers(-3, 9)), max_size=4)
+
+
+@given(histories(), CHARGED, st.randoms(use_true_random=False))
+def test_the_shares_and_what_is_left_are_the_fees_in_any_order_of_the_lots(
+    fills: list[OwnedFill], charged: list[tuple[int, int]], chance: random.Random
+) -> None:
+    fees, lots = [fee(str(D(cents) / 100), NOW + timedelta(days=days)) for cents, days in charged], lots_of(fills)
+    found = allotted(fees, lots)
     assert sum(found.of_lots) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
     assert sum(share.usd for share in found.shares) == sum(found.of_lots)
     assert all(share.usd == share.usd.quantize(D("1e-9")) for share in found.shares)
-
-
-@given(histories(), st.randoms(use_true_random=False))
-def test_no_order_of_the_lots_changes_their_shares(fills: list[OwnedFill], chance: object) -> None:
-    lots = lots_of(fills)
     mixed = list(range(len(lots)))
-    chance.shuffle(mixed)  # type: ignore[attr-defined]
-    found = allotted([fee("-0.07")], lots).of_lots
-    assert allotted([fee("-0.07")], [lots[number] for number in mixed]).of_lots == tuple(found[n] for n in mixed)
+    chance.shuffle(mixed)
+    for some in (fees, [fee("-0.07")]):
+        usual, other = allotted(some, lots).of_lots, allotted(some, [lots[number] for number in mixed]).of_lots
+        assert other == tuple(usual[number] for number in mixed)
 
 
 def two_sold() -> list[OwnedFill]:

@@ -17,8 +17,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.totals import Totals
-from tradebot.model.trade import trades
-from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of
+from tradebot.views.performance.lots import ClosedLot, OpenLot, lots_of, trades
 
 D = Decimal
 Trip = tuple[str, str, int]
@@ -65,7 +64,7 @@ def test_the_pieces_of_a_position_add_up_to_its_trade(fills: list[OwnedFill]) ->
     adds_up(fills)
     realized = sum((position.realized_pnl for position in Totals.of(fills).positions.values()), D(0))
     assert sum((lot.gross_usd for lot in lots_of(fills).closed), D(0)) == realized
-    assert all(lot.quantity > 0 for lot in either(*lots_of(fills)))
+    assert all(lot.quantity > 0 for lot in either(*lots_of(fills)[:2]))
 
 
 @given(fills=hurried())
@@ -98,7 +97,7 @@ def test_the_oldest_shares_are_closed_first() -> None:
 
 def test_a_fill_that_changes_sides_closes_one_position_and_opens_the_next() -> None:
     fills = [fill(1, side=Side.SELL), fill(2, quantity="15", price="90")]
-    (short,), (long,) = lots_of(fills)
+    (short,), (long,), *_ = lots_of(fills)
     assert (short.side, short.gross_usd, short.trip) == (Side.SELL, D(100), 0)
     assert (short.sold_usd, short.sold_at) == (D(1000), fills[0].fill.at)
     assert (long.side, long.quantity, long.trip, long.opened_at) == (Side.BUY, D(5), 1, fills[1].fill.at)
@@ -146,5 +145,5 @@ def test_a_renamed_piece_is_one_with_the_fill_that_bought_it() -> None:
     )
     fills = scene.ledger.fills()
     adds_up(fills)
-    assert {lot.symbol for lot in either(*lots_of(fills))} == {"PEAR"}
+    assert {lot.symbol for lot in either(*lots_of(fills)[:2])} == {"PEAR"}
     assert [(lot.quantity, lot.entry_fill) for lot in lots_of(fills).held] == [(D(4), "fill-1"), (D(5), "fill-2")]

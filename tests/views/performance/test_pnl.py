@@ -17,11 +17,10 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.day_ends import day_of
-from tradebot.views.performance.days import Days
+from tradebot.views.performance.days import Days, day_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.market_time import MarketTime
-from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pieces import Breakdown, breakdown
 from tradebot.views.performance.pnl import Choice, Cut, Pnl, Row, entry_component, pnl
 from tradebot.views.performance.trades import rows_of
 
@@ -98,6 +97,7 @@ def worth(past: History, last: date) -> Decimal:
 @given(pasts(), st.sampled_from(Cut), st.integers(0, 5), st.integers(0, 9))
 def test_the_rows_of_every_cut_add_up_to_the_change_of_the_account(past: History, by: Cut, lo: int, hi: int) -> None:
     known = breakdown(past)
+    every_cut_is_the_same_whole(known)
     for days in (Days(), Days(on(lo).date(), on(lo + hi).date())):
         found = pnl(known, by, Choice(days))
         for name in ("realized_usd", "open_usd", "fees_usd", "dividends_usd", "interest_usd", "other_usd", "total_usd"):
@@ -121,10 +121,8 @@ def test_the_total_is_what_cash_and_positions_became_worth(past: History, data: 
     assert found.total.total_usd == change - sum(moved, D(0))
 
 
-@LAW
-@given(pasts())
-def test_days_make_weeks_and_months_and_each_strategy_makes_its_symbols(past: History) -> None:
-    known = breakdown(past)
+def every_cut_is_the_same_whole(known: Breakdown) -> None:
+    """Assert that days make weeks and months, and that each strategy makes its symbols."""
     whole = pnl(known, Cut.DAY)
     for by in Cut:
         assert parts(pnl(known, by).total) == parts(whole.total)
@@ -181,8 +179,8 @@ def test_what_is_realized_belongs_to_the_day_of_the_exit_and_what_is_open_to_the
         (Cut.MONTH, {"2026-11": (160, 0, -0.04, 1)}),
         (Cut.STRATEGY, {"flow": (160, 0, -0.04, 1)}),
         (Cut.SYMBOL, {"AAPL": (160, 0, -0.04, 1)}),
-        (Cut.HOUR, {"11:00": (120, 0, 0, 1), "15:00": (40, 0, -0.04, 0), "still held": (0, 0, 0, 0)}),
-        (Cut.REASON, {"unknown": (160, 0, -0.04, 1), "still held": (0, 0, 0, 0)}),
+        (Cut.HOUR, {"11:00": (120, 0, 0, 1), "15:00": (40, 0, -0.04, 0)}),
+        (Cut.REASON, {"unknown": (160, 0, -0.04, 1)}),
         (Cut.COMPONENT, {"sweeps": (160, 0, -0.04, 1)}),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.views.performance.played import past, sessions, spy
+from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.curve import Rates, frame
 from tradebot.views.performance.report import Figure
 from tradebot.views.performance.return_figures import (
@@ -10,6 +11,7 @@ from tradebot.views.performance.return_figures import (
     A_QUARTER,
     A_YEAR,
     Returns,
+    account_returns,
     comparisons,
     return_figures,
     returns_of,
@@ -88,3 +90,20 @@ def test_the_benchmark_and_cash_are_measured_as_the_account_is() -> None:
     assert found["max_drawdown"].cash.value == 0
     assert found["sharpe"].cash.value is None
     assert found["sharpe"].account.observations == found["sharpe"].benchmark.observations == 100
+
+
+def test_ratios_are_above_what_cash_earned_in_each_session() -> None:
+    way, prices = path(past(3, 100), [], sessions(100)), spy(4, 100)
+    dated = Rates(0.0, 1.0, (DatedRate(way.sessions[0], 0.0), DatedRate(way.sessions[50], 0.10)))
+    rows = frame(way, prices, dated)
+    daily = 1.10 ** (1 / 252) - 1
+    of = account_returns(way, rows, dated)
+    assert of.excess == pytest.approx(
+        [value - (daily if place >= 50 else 0) for place, value in enumerate(way.returns)]
+    )
+    found = {each.of: each for each in comparisons(way, rows, dated)}
+    assert found["sharpe"].account == {each.name: each for each in return_figures(of)}["sharpe"]
+    assert found["sharpe"].benchmark.value == pytest.approx(found["sharpe"].benchmark_leveled.value)
+    plain = {each.of: each for each in comparisons(way, frame(way, prices, Rates(0.0, 1.0)), Rates(0.0, 1.0))}
+    assert (found["sharpe"].benchmark.value or 0) < (plain["sharpe"].benchmark.value or 0)
+    assert found["total_return"].account == plain["total_return"].account

@@ -40,8 +40,8 @@ def test_three_trades_know_nothing_and_say_how_much_it_takes() -> None:
     found = figures("10", "-5", "0")
     assert {name: (each.value, each.observations, each.needed, each.note) for name, each in found.items()} == {
         "win_rate": (None, 3, A_SAMPLE, "1 of 3 won"),
-        "payoff": (None, 1, OF_EACH, "1 winners, 1 losers"),
-        "profit_factor": (None, 1, OF_EACH, "1 winners, 1 losers"),
+        "payoff": (None, 1, OF_EACH, "1 winning"),
+        "profit_factor": (None, 1, OF_EACH, "1 winning"),
         "mean_profit": (None, 3, A_SAMPLE, ""),
         "median_holding": (7200.0, 3, 1, ""),
     }

@@ -20,9 +20,9 @@ from tradebot.model.intent import Intent
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.rested_stop import RestedStop
-from tradebot.model.trade import trades
 from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.history import History, Sent
+from tradebot.views.performance.lots import trades
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.performance.trade_row import Source, Status, TradeRow

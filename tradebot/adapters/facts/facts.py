@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradebot.adapters.facts import checked, history
 from tradebot.adapters.facts.history import KnownScores
-from tradebot.adapters.facts.known_facts import KnownFacts
+from tradebot.adapters.facts.known_facts import KnownFacts, answered
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
 from tradebot.adapters.faults.failpoint import around
@@ -22,10 +22,19 @@ from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
 from tradebot.model.contract import CheckedReply, NullCounts
 from tradebot.model.event import EventKind, Severity
-from tradebot.model.flow import FLOW_ALERTS, Intake, RejectedRow
+from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Scored, SessionEnd, SymbolFacts
+from tradebot.model.record import (
+    CandidateRecord,
+    CycleRecord,
+    Job,
+    Judged,
+    Refused,
+    Scored,
+    SessionEnd,
+    SymbolFacts,
+)
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.sectors import SOURCE_SECTORS
 
@@ -103,13 +112,13 @@ class SqliteFacts:
         known = self._known_of(symbols, session, now)
         with self._guard(ValueError):
             answers = self._last_alert_answers(symbols, now)
-        return {symbol: _answered(known[symbol], answers.get(symbol)) for symbol in symbols}
+        return {symbol: answered(known[symbol], answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
         with self._guard(ValueError):
             answers = self._last_alert_answers(symbols, now)
-        return {symbol: _answered(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
+        return {symbol: answered(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
         """Return what was known about the whole market at `now`, by kind."""
@@ -182,6 +191,11 @@ class SqliteFacts:
         with self._guard(ValueError):
             return history.judged(self._database, since, until)
 
+    def refused(self, since: datetime, until: datetime) -> Sequence[Refused]:
+        """Return the trades that gates refused in every pass from `since` on and before `until`, by the first time."""
+        with self._guard(ValueError):
+            return history.refused(self._database, since, until)
+
     def first_scored(self) -> datetime | None:
         """Return when the first recorded pass scored its candidates."""
         jobs = json.dumps([Job.SCORE, Job.TRADE_ONCE])
@@ -236,7 +250,7 @@ class SqliteFacts:
             (time_text(since),),
         )
         with self._guard(ValueError):
-            return tuple(_intake(row) for row in found)
+            return tuple(history.intake(row) for row in found)
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
@@ -377,22 +391,3 @@ class SqliteFacts:
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
         self._events.emit(EventKind.FACTS_BEGUN_ANEW.at(self._opened_at, details, severity=severity))
-
-
-def _answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
-    """Return facts with the time and the counts of the last reply with alerts."""
-    fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
-    return replace(
-        facts,
-        alerts_fetched_at=parse_time(fetched_at) if fetched_at else None,
-        received=received,
-        foreign=foreign,
-        rejected=rejected,
-    )
-
-
-def _intake(row: Sequence[Any]) -> Intake:
-    endpoint, symbol, at, received, foreign, duplicates, rejected = row
-    reasons = tuple(unpack(RejectedRow, item) for item in json.loads(rejected))
-    asked = symbol or None
-    return Intake(endpoint, asked, parse_time(at), received, (), foreign, duplicates, reasons)

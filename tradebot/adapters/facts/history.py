@@ -13,9 +13,10 @@ from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import unpack, unpack_all
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
+from tradebot.model.flow import Intake, RejectedRow
 from tradebot.model.kind import Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Judged, Scored, SessionEnd
+from tradebot.model.record import CycleRecord, Job, Judged, Refused, Scored, SessionEnd
 from tradebot.signals.kinds import kind_of
 
 MOST_SLOTS = 120
@@ -63,6 +64,18 @@ JUDGED = """SELECT job, candidates.at, candidates.symbol,
     WHERE job IN (?3, ?4) AND cycles.at >= ?5 AND cycles.at < ?6 AND candidates.body ->> '$[0][3]' = ?7
     ORDER BY cycles.at, sequence, position"""
 """Select entry candidates with the gate that refused each first; what a shadow didn't send was refused by none."""
+
+REFUSED = """WITH gated AS MATERIALIZED (
+    SELECT candidates.at AS at, candidates.symbol AS symbol, candidates.body ->> '$[0][0]' AS strategy,
+        candidates.body ->> '$[0][2]' AS side,
+        candidates.body ->> '$[2]' IS NULL OR EXISTS (SELECT 1 FROM json_each(candidates.body, '$[1]') AS decision
+            WHERE decision.value ->> 1 != 'PASS' AND coalesce(decision.value ->> 2, '') NOT IN (?1, ?2)) AS is_refused
+    FROM cycles JOIN candidates ON cycle = sequence
+    WHERE job = ?3 AND cycles.at >= ?4 AND cycles.at < ?5 AND candidates.body ->> '$[0][3]' = ?6
+        AND coalesce(candidates.body ->> '$[0][5]', 1) != 0)
+    SELECT min(at), strategy, symbol, side FROM gated GROUP BY strategy, symbol, side HAVING min(is_refused)
+    ORDER BY 1, 2, 3, 4"""
+"""Select what gates refused and no pass sent; a score of zero has no side, and what has no order was refused."""
 
 
 class KnownScores:
@@ -148,6 +161,15 @@ def judged(database: sqlite3.Connection, since: datetime, until: datetime) -> Se
     ]
 
 
+def refused(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[Refused]:
+    """Return the trades that were refused in every pass from `since` on and before `until`."""
+    asked = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
+    return [
+        Refused(parse_time(at), strategy, symbol, Side(side))
+        for at, strategy, symbol, side in database.execute(REFUSED, asked)
+    ]
+
+
 def _judged(job: Job, at: datetime, symbol: str, about: Sequence[Any], gate: str | None) -> Judged:
     strategy, side, score, components = about
     return Judged(
@@ -174,3 +196,11 @@ def stored(
     for (symbol, _), body in newest.items():
         found[symbol].append(unpack(kind_of(kind).fact, json.loads(body)))
     return found
+
+
+def intake(row: Sequence[Any]) -> Intake:
+    """Return the counts of one reply as they were stored."""
+    endpoint, symbol, at, received, foreign, duplicates, rejected = row
+    reasons = tuple(unpack(RejectedRow, item) for item in json.loads(rejected))
+    asked = symbol or None
+    return Intake(endpoint, asked, parse_time(at), received, (), foreign, duplicates, reasons)

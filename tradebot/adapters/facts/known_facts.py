@@ -3,8 +3,10 @@
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import unpack
@@ -52,3 +54,15 @@ class KnownFacts:
         for (sequence, symbol, identity, known_at, _), body in zip(rows, bodies, strict=True):
             self._facts.add(kind, symbol, identity, _known_at(known_at), unpack(kind.fact, body))
             self._cursors[kind.name] = sequence
+
+
+def answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
+    """Return facts with the time and the counts of the last reply with alerts."""
+    fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
+    return replace(
+        facts,
+        alerts_fetched_at=parse_time(fetched_at) if fetched_at else None,
+        received=received,
+        foreign=foreign,
+        rejected=rejected,
+    )

@@ -97,7 +97,7 @@ class SqliteLedger:
         """Offer what performance is computed from."""
         self.past = past
         self.cash_movements = past.cash_movements
-        self.note_trade = notes.note_trade
+        self.note_trade, self.change_note = notes.note_trade, notes.change_note
         self.trade_notes = notes.trade_notes
 
     @classmethod

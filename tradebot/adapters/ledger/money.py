@@ -7,19 +7,17 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.adapters.ledger.bodies import names, owned_fill
+from tradebot.adapters.ledger.bodies import kept_of, names, owned_fill
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.foreign import Foreign
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
-from tradebot.adapters.text.codec import decode, encode
+from tradebot.adapters.text.codec import encode
 from tradebot.errors import OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.books import Standing
-from tradebot.model.candidate import Component
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Key, Marks, OwnedFill
-from tradebot.model.scale_out import ScaleOutLevel
 from tradebot.model.trading import ReconcileMark
 
 FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
@@ -303,14 +301,7 @@ class Money:
 def _kept(
     stop: str | None, target: str | None, score: float | None, components: str | None, targets: str | None
 ) -> Kept:
-    """Return what an intent says of the position that it opened; one of an earlier version says less."""
-    return Kept(
-        stop_loss_fraction=_number(stop),
-        profit_target_fraction=_number(target),
-        entry_score=score,
-        components=tuple(decode(Component, one) for one in json.loads(components)) if components else (),
-        targets=tuple(decode(ScaleOutLevel, one) for one in json.loads(targets)) if targets else (),
-    )
+    return kept_of(stop, target, score, json.loads(components or "[]"), json.loads(targets or "[]"))
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -1,11 +1,10 @@
 """The whole past of an account: every fill and movement of cash, checked row by row, and the orders behind fills."""
 
-import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from tradebot.adapters.ledger.bodies import names, proven_fill
+from tradebot.adapters.ledger.bodies import kept_of, parsed, proven_fill
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.ledger.sums import as_written, combined
@@ -15,9 +14,10 @@ from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.filled import Asked, FilledOrder
+from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import lineage
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, Key, Marks, OwnedFill
 from tradebot.model.rested_stop import RestedStop
 
 FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills
@@ -26,19 +26,33 @@ SEAL = f"SELECT 1, {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seal
 CASH = f"""SELECT sequence, {as_written("cash_adjustments", TABLES)},
     coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, '')
     FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
+OTHERS = {
+    table: f"SELECT {number}, {as_written(table, TABLES)} FROM {table} WHERE account = ?"  # noqa: S608 - as above
+    for table, number in (("book", "1"), ("acknowledged", "sequence"), ("trade_notes", "sequence"))
+}
+"""The short tables that others read: the opening cash, what was acknowledged, and what people wrote."""
 ORDERS = """SELECT sequence, text IS NOT NULL, venue_id, client_order_id, replaced_by, text ->> '$.parent',
     text ->> '$.stop_price', text ->> '$.arrival_mid'
     FROM (SELECT *, iif(json_valid(body), body, NULL) AS text FROM orders WHERE account = ?) ORDER BY sequence"""
-INTENTS = """SELECT sequence, said IS NOT NULL, client_order_id, said FROM (
-    SELECT sequence, client_order_id, iif(json_valid(intent), json_extract(intent, '$.at', '$.why', '$.purpose',
-    '$.decision_mid', '$.send_mid', '$.send_mid_at'), NULL) AS said
-    FROM intents WHERE account = ?1 AND client_order_id IN (SELECT value FROM json_each(?2)) LIMIT -1 OFFSET 0)"""
-"""Select what intents say, in one pass over all: almost every one is asked for. SQLite evaluates a subquery with an
-offset on its own, so `said` is extracted only once."""
-STOPS = """SELECT intent ->> '$.key.strategy', intent ->> '$.instrument.symbol', intent ->> '$.side', intent ->> '$.at',
-    intent ->> '$.stop_price' FROM intents WHERE account = ? AND state = 'acked' AND intent ->> '$.purpose' = 'protect'
-    AND intent ->> '$.operation' != 'cancel' AND intent ->> '$.stop_price' IS NOT NULL
-    ORDER BY intent ->> '$.at', sequence"""
+INTENTS = """SELECT sequence, said IS NOT NULL, client_order_id, state, said FROM (
+    SELECT sequence, client_order_id, state, iif(json_valid(intent), json_extract(intent, '$.at', '$.why', '$.purpose',
+    '$.decision_mid', '$.send_mid', '$.send_mid_at', '$.operation', '$.key.strategy', '$.instrument.symbol', '$.side',
+    '$.stop_price', '$.stop_loss_fraction', '$.profit_target_fraction', '$.score', '$.components', '$.targets'), NULL)
+    AS said FROM intents WHERE account = ? ORDER BY sequence LIMIT -1 OFFSET 0)"""
+"""Select what all intents say in one pass: almost every one is asked for, and passing again costs as much. SQLite
+evaluates a subquery with an offset on its own, so `said` is extracted only once."""
+MARKS = "SELECT strategy, symbol, opened_at, price, worst FROM high_water WHERE account = ?"
+
+
+class Behind(NamedTuple):
+    """What is behind an account's fills.
+
+    `sent` are the known orders by the venue's id, each with the intents that it came from, the nearest first. `stops`
+    are those that the broker accepted to protect a position, in the order in which they were sent.
+    """
+
+    sent: Mapping[str, tuple[FilledOrder, tuple[Asked, ...]]]
+    stops: tuple[RestedStop, ...]
 
 
 class Past:
@@ -71,8 +85,14 @@ class Past:
             for at, amount, kind, origin, about, why, symbol in self._checked("cash_adjustments", CASH)
         )
 
-    def behind(self, venue_ids: Collection[str]) -> dict[str, tuple[FilledOrder, tuple[Asked, ...]]]:
-        """Return the known orders of these ids, each with the intents that it came from, the nearest first.
+    def check_others(self) -> None:
+        """Compare the opening cash, what was acknowledged and the notes with their rows' sums."""
+        for table, query in OTHERS.items():
+            for _ in self._checked(table, query):
+                pass
+
+    def behind(self, venue_ids: Collection[str]) -> Behind:
+        """Return the known orders of these ids with the intents behind them, and every stop that rested.
 
         An intent is behind an order if it made that, or one that it replaced, or the one that it is a leg of.
         """
@@ -84,37 +104,35 @@ class Past:
             if parent:
                 parents[venue_id] = parent
         lines = {venue_id: lineage(venue_id, before, parents) for venue_id in venue_ids if venue_id in orders}
-        asked = self._asked({orders[one].client_order_id for line in lines.values() for one in line if one in orders})
-        return {
+        asked, stops = self._asked(
+            {orders[one].client_order_id for line in lines.values() for one in line if one in orders}
+        )
+        sent = {
             venue_id: (
                 orders[venue_id],
                 tuple(asked[name] for one in line if one in orders and (name := orders[one].client_order_id) in asked),
             )
             for venue_id, line in lines.items()
         }
+        return Behind(sent, stops)
 
-    def _asked(self, client_order_ids: Collection[str]) -> dict[str, Asked]:
-        """Return those of these intents that were ever promised, by client order id."""
+    def _asked(self, client_order_ids: Collection[str]) -> tuple[dict[str, Asked], tuple[RestedStop, ...]]:
+        """Return those of these intents that were ever promised, by client order id, and the stops of all intents."""
+        asked, stops = dict[str, Asked](), list[RestedStop]()
+        for name, state, text in self._checked("intents", INTENTS):
+            said = _Said(*parsed(text))
+            if name in client_order_ids:
+                asked[name] = said.asked(name)
+            if state == IntentState.ACKED and said.is_stop:
+                stops.append(said.stop())
+        return asked, tuple(sorted(stops, key=lambda stop: stop.at))
+
+    def marks(self) -> dict[Key, Marks]:
+        """Return the best and the worst price of each position that passes have seen, open or closed."""
         return {
-            name: Asked(
-                name,
-                parse_time(at),
-                why or "",
-                purpose == Purpose.PROTECT.value,
-                _number(decision_mid),
-                _number(send_mid),
-                parse_time(send_mid_at) if send_mid_at else None,
-            )
-            for name, said in self._checked("intents", INTENTS, names(client_order_ids))
-            for at, why, purpose, decision_mid, send_mid, send_mid_at in (json.loads(said),)
+            (strategy, symbol, parse_time(at)): Marks(Decimal(best), _number(worst))
+            for strategy, symbol, at, best, worst in self._file.streamed(MARKS)
         }
-
-    def stops(self) -> tuple[RestedStop, ...]:
-        """Return every stop that the broker accepted to protect a position, in the order in which they were sent."""
-        return tuple(
-            RestedStop(strategy, symbol, Side(side), parse_time(at), Decimal(price))
-            for strategy, symbol, side, at, price in self._file.streamed(STOPS)
-        )
 
     def _checked(self, table: str, query: str, *values: str) -> Iterator[Any]:
         """Yield the rows of a query without its first two columns: a row's number, and whether it is as written."""
@@ -123,6 +141,56 @@ class Past:
                 what = f"row {number} of {table} is not as it was written"
                 raise DamagedBooksError(f"The ledger is damaged: {what}.", REBUILD)
             yield row
+
+
+class _Said(NamedTuple):
+    """What an intent says, in the order of INTENTS."""
+
+    at: str
+    why: str | None
+    purpose: str
+    decision_mid: str | None
+    send_mid: str | None
+    send_mid_at: str | None
+    operation: str
+    strategy: str
+    symbol: str
+    side: str
+    stop_price: str | None
+    stop_loss_fraction: str | None
+    profit_target_fraction: str | None
+    score: float | None
+    components: Sequence[Any] | None
+    targets: Sequence[Any] | None
+
+    @property
+    def is_stop(self) -> bool:
+        """Return True if its order was a stop that protects."""
+        return self.stop_price is not None and self.purpose == _PROTECT and self.operation != _CANCEL
+
+    def asked(self, client_order_id: str) -> Asked:
+        """Return what figures about fills need of it."""
+        return Asked(
+            client_order_id,
+            parse_time(self.at),
+            self.why or "",
+            self.purpose == _PROTECT,
+            _number(self.decision_mid),
+            _number(self.send_mid),
+            parse_time(self.send_mid_at) if self.send_mid_at else None,
+            self._entry() if self.purpose == _OPEN else None,
+        )
+
+    def _entry(self) -> Kept:
+        return kept_of(self.stop_loss_fraction, self.profit_target_fraction, self.score, self.components, self.targets)
+
+    def stop(self) -> RestedStop:
+        """Return the stop that it asked for."""
+        assert self.stop_price is not None, "not a stop"
+        return RestedStop(self.strategy, self.symbol, Side(self.side), parse_time(self.at), Decimal(self.stop_price))
+
+
+_OPEN, _PROTECT, _CANCEL = Purpose.OPEN.value, Purpose.PROTECT.value, Operation.CANCEL.value
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -1,6 +1,6 @@
 """Money in memory besides fills: the opening balance, cash, activities, marks, and positions that aren't ours."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.candidate import Purpose
 from tradebot.model.cash import CashMovement
+from tradebot.model.intent import Intent
 from tradebot.model.origin import Origin
 from tradebot.model.position import Kept, Key, Marks
 from tradebot.model.trade_note import TradeNote
@@ -103,6 +104,11 @@ class Money(Fills, Orders):
     def note_trade(self, note: TradeNote) -> None:
         """Write the tags and the note of a trade, which replace those written before."""
         self._notes.append(note)
+
+    def change_note(self, trade: Key, change: Callable[[TradeNote | None], TradeNote]) -> TradeNote:
+        """Write what `change` makes of what stands with a trade, and return it."""
+        self.note_trade(note := change(self.trade_notes().get(trade)))
+        return note
 
     def trade_notes(self) -> Mapping[Key, TradeNote]:
         """Return the tags and the note that each trade has now, by strategy, symbol and opening time."""
@@ -202,17 +208,33 @@ class Money(Fills, Orders):
         return found
 
     def _opened_for(self, held: Key) -> tuple[Kept, bool]:
-        """Return what the intent behind a position's first fill says, and whether nothing can change that anymore."""
-        for fill in self._opened(*held, set()):
-            chain = self.order_chains([fill.venue_order_id]).get(fill.venue_order_id, ())
-            for record in (self._intents.get(order.client_order_id) for order in chain):
-                if record and record.intent.purpose is Purpose.OPEN:
-                    kept = Kept(
-                        stop_loss_fraction=record.intent.stop_loss_fraction,
-                        profit_target_fraction=record.intent.profit_target_fraction,
-                        entry_score=record.intent.score,
-                        components=record.intent.components,
-                        targets=record.intent.targets,
-                    )
-                    return kept if kept != NOTHING else NOTHING, chain[0].venue_id == fill.venue_order_id
-        return NOTHING, False
+        """Return what the intent behind a position's first fills says, and whether nothing can change that anymore.
+
+        It is the first intent of the order that filled, before anything replaced it.
+        """
+        filled = list(dict.fromkeys(f.venue_order_id for f in self._opened(*held, set()) if f.venue_order_id))
+        behind, kept = list(filled), NOTHING
+        for venue_id in behind:
+            intent = self._entry(venue_id)
+            kept = _kept_of(intent) if intent else kept
+            before = self._replaced.get(venue_id)
+            if before is not None and before not in behind:
+                behind.append(before)
+        return kept, kept is not NOTHING and all(venue_id in self._orders for venue_id in filled)
+
+    def _entry(self, venue_id: str) -> Intent | None:
+        """Return the intent that made an order, if that is one that opens a position."""
+        order = self._orders.get(venue_id)
+        record = self._intents.get(order.client_order_id) if order else None
+        return record.intent if record and record.intent.purpose is Purpose.OPEN else None
+
+
+def _kept_of(intent: Intent) -> Kept:
+    kept = Kept(
+        stop_loss_fraction=intent.stop_loss_fraction,
+        profit_target_fraction=intent.profit_target_fraction,
+        entry_score=intent.score,
+        components=intent.components,
+        targets=intent.targets,
+    )
+    return kept if kept != NOTHING else NOTHING

@@ -142,6 +142,8 @@ class Orders(Intents):
         super().__init__()
         self._orders: dict[str, Order] = {}
         self._alone: dict[str, tuple[Order]] = {}
+        self._lines: dict[str, tuple[Order, ...]] = {}
+        """Chains of orders that were asked for since the last write."""
         self._numbers: dict[str, int] = {}
         self._names: list[str] = []
         self._working: dict[str, None] = {}
@@ -209,6 +211,7 @@ class Orders(Intents):
         if known is not None and not order.supersedes(known):
             return False
         self._answers.clear()
+        self._lines.clear()
         self._link(known, order)
         self._orders[name], self._alone[name] = order, (order,)
         if order.status.terminal:
@@ -229,8 +232,10 @@ class Orders(Intents):
         return True
 
     def _line(self, venue_id: str) -> tuple[Order, ...]:
-        line = lineage(venue_id, self._replaced, self._parents)
-        return tuple(self._orders[name] for name in line if name in self._orders)
+        if venue_id not in self._lines:
+            line = lineage(venue_id, self._replaced, self._parents)
+            self._lines[venue_id] = tuple(self._orders[name] for name in line if name in self._orders)
+        return self._lines[venue_id]
 
     def _link(self, known: Order | None, order: Order) -> None:
         """Remember which order this one was replaced by, and which one it is a leg of."""

@@ -163,13 +163,24 @@ class Recorder:
         _remove(self._jobs[cycle.job], before, _at)
         if before.head.marks and cycle.job is Job.EVALUATE_EXITS:
             _remove(self._marked, before.head, _time)
-        self._scores.remove(before.cycle)
+        self._forget_scores(before.cycle)
         self._count(before.cycle, -1)
         if any(before.head is end for end in self._ends.get(before.cycle.session, ())):
             del self._ends[before.cycle.session]
             for one in self._all[bisect_left(self._all, before.at - SAME_PASS, key=_at) :]:
                 if one.cycle.session == before.cycle.session:
                     self._note_end(one.head)
+
+    def _forget_scores(self, cycle: CycleRecord) -> None:
+        """Forget the scores of a pass; another pass of its slot may count instead."""
+        if cycle.job not in SCORING or cycle.job_decision is not None:
+            return
+        self._scores.remove(cycle)
+        for job in SCORING:
+            for one in self._jobs[job][bisect_left(self._jobs[job], cycle.at - SAME_PASS, key=_at) :]:
+                same = (one.cycle.session, one.cycle.slot) == (cycle.session, cycle.slot)
+                if same and one.cycle.job_decision is None:
+                    self._scores.add(one.cycle)
 
     def _count(self, cycle: CycleRecord, sign: int) -> None:
         if self.level is Level.NONE or cycle.job is not Job.TRADE_ONCE:

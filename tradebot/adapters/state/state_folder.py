@@ -25,6 +25,8 @@ BARS = "bars.db"
 REPLIES = "replies.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
+EVIDENCE = "evidence.json"
+"""What a backtest knows besides its books: trials, variants, and rates by date."""
 EXCHANGE = "exchange"
 LEDGER_VERSION = 7
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
@@ -41,13 +43,7 @@ OWN_FILES = (
     MARKER,
     LEDGER,
     f"{LEDGER}-journal",
-    FACTS,
-    f"{FACTS}-wal",
-    f"{FACTS}-shm",
-    BARS,
-    f"{BARS}-wal",
-    f"{BARS}-shm",
-    *(f"{REPLIES}{ending}" for ending in ("", "-wal", "-shm")),
+    *(f"{name}{ending}" for name in (FACTS, BARS, REPLIES) for ending in ("", "-wal", "-shm")),
     JOURNAL,
     CHECKED,
     EVENTS,
@@ -55,6 +51,7 @@ OWN_FILES = (
     "HALT",
     SENDING,
     FLOW_QUOTA,
+    EVIDENCE,
     "tradebot.yaml",
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
@@ -63,6 +60,8 @@ ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
+RESULT = "result.json"
+"""What a finished backtest was made from and what it earned."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
@@ -73,6 +72,8 @@ BARS_FOLDER = "bars"
 REBUILDING = "rebuilding"
 """The folder in which new books are made before they replace the damaged ones."""
 FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER)
+BACKTESTS = "backtests"
+"""The folder of finished backtests, each of which is a state folder of its own; nothing ever clears it away."""
 
 
 class StateFolder(NamedTuple):
@@ -161,7 +162,7 @@ def require_closed(path: Path, look: Callable[[Path], doors.Door | None] = open_
 def _belongs_here(entry: Path) -> bool:
     """Return True if a state folder may contain this: our own files, hidden ones, and other states."""
     name = entry.name
-    if name in (*OWN_FILES, *LOCKS, *FOLDERS) or name.startswith((".", ASIDE, *COMPANIONS)):
+    if name in (*OWN_FILES, *LOCKS, *FOLDERS, BACKTESTS, RESULT) or name.startswith((".", ASIDE, *COMPANIONS)):
         return True
     return name.endswith(".new") or os.path.isfile(entry / MARKER) or os.path.isdir(entry / EXCHANGE)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tradebot.exchange.engine.engine import Engine
+    from tradebot.exchange.market.bars import Market
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.kind import AnyKind
 
@@ -28,13 +29,18 @@ _HEADERS = {"authorization": "Bearer backtest"}
 
 
 class EngineFlow:
-    """The flow feed of a market at engine time. It has no limits and never fails."""
+    """The flow feed of a market at engine time; what is generated predicts the market's prices, or `predicted`'s.
 
-    def __init__(self, engine: Engine, spec: MarketSpec) -> None:
+    It has no limits and never fails.
+    """
+
+    def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:
         self._engine = engine
         with explained():
             captured = CapturedFlow(Path(spec.uw_folder)) if spec.uw_folder is not None else None
-        self._routes = FlowFace(engine, captured or DerivedFlow(engine.market, spec.seed, spec.edge)).routes()
+        self._routes = FlowFace(
+            engine, captured or DerivedFlow(predicted or engine.market, spec.seed, spec.edge)
+        ).routes()
         self._found: dict[str, tuple[Endpoint, Mapping[str, str]]] = {}
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:

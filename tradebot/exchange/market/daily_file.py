@@ -27,6 +27,7 @@ _HIGHEST_PRICE, _LOWEST_PRICE = 1e7, 1e-4
 _MOST_SHARES = 1e12
 _LARGEST_RATIO = 1_000.0
 _LONGEST_HEADER = 200
+_LONGEST_LINE = 10_000
 _EXPECTED = f"daily bars have the columns {','.join(COLUMNS)}"
 _COMPLETE = f"fetch it again; {_EXPECTED}"
 _DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
@@ -125,16 +126,23 @@ def _csv_frame(path: Path) -> Any:
             keep_default_na=False,
             skip_blank_lines=False,
             low_memory=False,
-            float_precision="round_trip",
             encoding="utf-8-sig",
         )
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
         hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
         raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
     frame.index += 2
-    if len(frame) and frame.iloc[-1].isna().any():
+    if len(frame) and len(_last_fields(path)) < len(names):
         raise MarketError(f"{path}: truncated in line {frame.index[-1]}", "fetch the file again")
     return frame[frame["symbol"].notna() & (frame["symbol"] != "")]
+
+
+def _last_fields(path: Path) -> list[str]:
+    """Return the fields of a file's last line that isn't blank."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_LINE))
+        lines = file.read().decode(errors="replace").splitlines()
+    return next(csv.reader([line for line in lines if line.strip()][-1:]), [])
 
 
 def _duckdb(path: Path) -> Any:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.exchange.jsontext import to_decimal
 from tradebot.exchange.market.costs import RATE_LINES
-from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import MarketError, MarketSpec
+
+if TYPE_CHECKING:
+    from tradebot.exchange.market.sessions import Calendar
 
 _PERCENT = 100
 _LONGEST_GAP = timedelta(days=40)
@@ -79,11 +81,11 @@ def read_rates(path: Path) -> Rates:
 def _rows(path: Path, rows: Iterator[list[str]]) -> Iterator[tuple[str, Decimal]]:
     next(rows, None)
     for number, row in enumerate(rows, start=2):
-        if len(row) > 1 and row[1] in ("", "."):
+        if not row or row[1:2] in ([""], ["."]):
             continue
         percent = to_decimal(row[1].strip()) if len(row) > 1 else None
         try:
-            day = date.fromisoformat(row[0].strip()) if row else None
+            day = date.fromisoformat(row[0].strip())
         except ValueError:
             day = None
         if day is None or percent is None or abs(percent) > _PERCENT:

@@ -25,6 +25,8 @@ from tradebot.exchange.times import MINUTE, new_york
 _LONGEST_HEADER = 200
 _EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
 
+_DAILY = f"if its bars are daily, set sandbox.source to daily; {_EXPECTED}"
+
 Raw = tuple[int, tuple[object, ...]]
 """A row's number in its file, and its fields in the order of COLUMNS: ts as text or engine microseconds; () if fields
 are missing.
@@ -207,7 +209,8 @@ def _places(path: Path, header: list[str]) -> list[int]:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise MarketError(
-            f"{path}: no column {', '.join(missing)} (found {', '.join(header)[:_LONGEST_HEADER]})", _EXPECTED
+            f"{path}: no column {', '.join(missing)} (found {', '.join(header)[:_LONGEST_HEADER]})",
+            _DAILY if "date" in header else _EXPECTED,
         )
     return [header.index(name) for name in COLUMNS]
 

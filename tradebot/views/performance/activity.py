@@ -1,6 +1,6 @@
 """How much an account was invested and traded, and what that cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -35,6 +35,11 @@ class Exposure(NamedTuple):
 
 def exposure(lots: Lots, path: Path, market: MarketTime) -> Exposure | None:
     """Return our average exposure along a path; None if there is no equity, no open time, or an unknown session."""
+    return exposure_of(tuple(held_pieces(lots, path.steps[-1].after.at)), path, market) if path.steps else None
+
+
+def exposure_of(pieces: Iterable[Held], path: Path, market: MarketTime) -> Exposure | None:
+    """Return the average exposure of pieces of positions along a path, as `exposure` does."""
     average = average_equity(path)
     if path.start is None or not path.steps or average is None:
         return None
@@ -43,7 +48,7 @@ def exposure(lots: Lots, path: Path, market: MarketTime) -> Exposure | None:
     if not whole:
         return None
     gross = net = 0.0
-    for piece in _pieces(lots, end):
+    for piece in pieces:
         first, last = max(piece.start, start), min(piece.end, end)
         weighted = piece.cost_usd * (market.between_s(first, last) or 0.0) if first < last else 0.0
         gross, net = gross + abs(weighted), net + weighted
@@ -57,7 +62,8 @@ def average_equity(path: Path) -> float | None:
     return average if average > 0 else None
 
 
-def _pieces(lots: Lots, end: datetime) -> Iterator[Held]:
+def held_pieces(lots: Lots, end: datetime) -> Iterator[Held]:
+    """Yield the pieces of our positions; what is held still is held until the end."""
     for lot in lots.closed:
         if lot.strategy != NOT_OURS:
             yield Held(float(lot.quantity * lot.entry_price) * lot.side.sign, lot.opened_at, lot.closed_at)

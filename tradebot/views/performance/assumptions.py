@@ -56,15 +56,28 @@ def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure 
             f"{benchmark.symbol} is held from the first session on, with dividends, without costs and taxes. At equal "
             "leverage it "
             + (
-                f"is {exposed.gross:.0%} of equity each session, the account's average exposure, and the rest is cash."
+                f"is {exposed.gross:.0%} of equity each session, the account's average exposure, and the rest is "
+                f"{'borrowed' if exposed.gross > 1 else 'cash'}."
                 if exposed
                 else "isn't shown, because the account's average exposure isn't known."
             )
         )
+    yield _of_cash(path, rates)
+    if benchmark.closes and exposed and exposed.gross > 1:
+        spread = f" and {rates.borrowing_spread:.2%} a year" if rates.borrowing_spread else ""
+        yield f"What {benchmark.symbol} at equal leverage borrows costs what cash earns{spread}."
+
+
+def _of_cash(path: Path, rates: Rates) -> str:
+    if rates.dated and path.sessions:
+        yearly = [rates.on(day) for day in path.sessions]
+        return (
+            f"Cash earns the rate of each day, from {min(yearly):.2%} to {max(yearly):.2%} per year in this span, as "
+            "the backtest was given it."
+        )
     if rates.cash_yearly:
-        yield f"Cash earns {rates.cash_yearly:.2%} per year, as report.cash_rate says."
-    else:
-        yield "Cash earns nothing, because report.cash_rate isn't set."
+        return f"Cash earns {rates.cash_yearly:.2%} per year, as report.cash_rate says."
+    return "Cash earns nothing, because report.cash_rate isn't set."
 
 
 def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
@@ -73,7 +86,8 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
             f"Figures per year count the returns that there are: {counted(len(path.steps), 'return')} in "
             f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of 252 sessions."
         )
-    above = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
+    constant = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
+    above = "what cash earned meanwhile" if rates.dated else constant
     yield (
         f"Sharpe and Sortino ratios are of returns above {above}. PSR is the chance that the true Sharpe ratio is "
         "above 0, and MinTRL how many sessions like these it takes to show that (Bailey and López de Prado, 2012)."

@@ -6,8 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradebot.exits.why import parse
-from tradebot.model.kind import NEW_YORK
-from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.days import EVER, Days, day_of
 from tradebot.views.performance.trade_row import LotRow, Status, TradeRow
 
 _ZERO = Decimal(0)
@@ -101,7 +100,7 @@ def _has(choice: Choice, strategy: str, symbol: str) -> bool:
 
 
 def _in_days(days: Days, opened_at: datetime, closed_at: datetime | None) -> bool:
-    return not days.is_after(opened_at.astimezone(NEW_YORK).date()) if closed_at is None else days.has(closed_at)
+    return not days.is_after(day_of(opened_at)) if closed_at is None else days.has(closed_at)
 
 
 def _says(reason: str, wanted: str) -> bool:

@@ -1,12 +1,16 @@
 """The curve of an account beside a benchmark and cash, and its months and years."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
+from math import prod
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.report import CurvePoint, Drawdown, Month, Year
 from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path, Seen
 from tradebot.views.performance.statistics import below_peak, falls, growth
@@ -33,18 +37,37 @@ class Benchmark:
 
 
 class Rates(NamedTuple):
-    """What money earns besides the account: `cash_yearly` is a fraction per year of 252 sessions.
+    """What money earns besides the account, as fractions per year of 252 sessions.
 
-    `leverage` is the share of equity that the leveled benchmark holds; None if it isn't known.
+    `dated` are rates from their days on, oldest first; without any, `cash_yearly` is earned all the time. What is
+    borrowed costs the same and `borrowing_spread`. `leverage` is the share of equity that the leveled benchmark holds;
+    None if it isn't known.
     """
 
     cash_yearly: float = 0.0
     leverage: float | None = None
+    dated: tuple[DatedRate, ...] = ()
+    borrowing_spread: float = 0.0
 
-    def cash(self, sessions: int) -> float:
+    def cash(self, days: Sequence[date]) -> float:
         """Return what cash earns over some sessions, as a fraction."""
-        grown: float = (1 + self.cash_yearly) ** (sessions / SESSIONS_PER_YEAR)
-        return grown - 1
+        return self._grown(days, 0.0)
+
+    def borrowed(self, days: Sequence[date]) -> float:
+        """Return what borrowed cash costs over some sessions, as a fraction."""
+        return self._grown(days, self.borrowing_spread)
+
+    def on(self, day: date) -> float:
+        """Return the rate per year on a day; before the first one that is known, it is that one."""
+        if not self.dated:
+            return self.cash_yearly
+        return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
+
+    def _grown(self, days: Sequence[date], above: float) -> float:
+        if not self.dated:
+            grown: float = (1 + self.cash_yearly + above) ** (len(days) / SESSIONS_PER_YEAR)
+            return grown - 1
+        return prod(float((1 + self.on(day) + above) ** (1 / SESSIONS_PER_YEAR)) for day in days) - 1
 
 
 def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
@@ -62,11 +85,13 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates) -> "pd.DataFrame":
     rows["value"] = [float("nan"), *(_number(step.value) for step in path.steps)]
     rows["price"] = [_number(benchmark.price(each, path.sessions)) for each in seen]
     reached = [_reached(each, path) for each in seen]
-    rows["cash"] = [float("nan"), *(rates.cash(now - then) for then, now in pairwise(reached))]
+    passed = [path.sessions[then:now] for then, now in pairwise(reached)]
+    rows["cash"] = [float("nan"), *map(rates.cash, passed)]
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
     leverage = float("nan") if rates.leverage is None else rates.leverage
-    rows["leveled"] = leverage * rows["benchmark"] + (1 - leverage) * rows["cash"]
+    rest = rows["cash"] if leverage <= 1 else pd.Series([float("nan"), *map(rates.borrowed, passed)])
+    rows["leveled"] = leverage * rows["benchmark"] + (1 - leverage) * rest
     return rows
 
 
@@ -76,7 +101,7 @@ def _number(value: float | None) -> float:
 
 def _reached(seen: Seen, path: Path) -> int:
     """Return how many sessions of a path were over when the account was seen."""
-    return 0 if seen.is_start else sum(1 for day in path.sessions if day <= seen.session)
+    return 0 if seen.is_start else bisect_right(path.sessions, seen.session)
 
 
 def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:

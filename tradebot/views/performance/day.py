@@ -9,9 +9,9 @@ from tradebot.model.cash import CashMovement
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.totals import Totals
-from tradebot.views.performance.day_ends import Owner, day_of
-from tradebot.views.performance.days import Days
+from tradebot.views.performance.days import Days, day_of
 from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import Owner
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Choice, Cut, pnl
 

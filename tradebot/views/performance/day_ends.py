@@ -1,19 +1,19 @@
 """The account at the end of each day: its cash, what it held, and what that had gained by then."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
 from tradebot.model.candidate import Side
-from tradebot.model.kind import NEW_YORK
-from tradebot.model.position import Key, OwnedFill, Position, apply_fill
+from tradebot.model.position import Key
+from tradebot.views.performance.days import day_of
 from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import Owner, Step
 
 _ZERO = Decimal(0)
-
-Owner = tuple[str, str]
-"""Whose position it is, and its symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,50 +42,45 @@ class DayEnd:
     unpriced: frozenset[str]
 
 
-def day_of(at: datetime) -> date:
-    """Return the New York date of a moment."""
-    return at.astimezone(NEW_YORK).date()
-
-
 def day_ends(history: History) -> tuple[DayEnd, ...]:
     """Return the end of each day on which something was traded, paid or seen, oldest first.
 
     A position is valued at the last price that was seen in the day's session. A renamed position is counted under its
     last symbol.
     """
-    fills = history.in_turn
-    account = _Account(history.opening_cash, _names(history, fills))
+    account, cash = _Account(history.opening_cash, history.former_names), dict[date, Decimal]()
+    for at, amount in _cash(history):
+        day = day_of(at)
+        cash[day] = cash.get(day, _ZERO) + amount
+    traded = defaultdict[date, dict[Owner, Step]](dict)
+    for owner, steps in history.lots.steps.items():
+        for step in steps:
+            # The last step of a day counts, and where it is among those of others.
+            traded[day_of(step.at)][owner] = step
     seen = {end.session: end.marks for end in history.ends}
-    on_day = dict[date, list[OwnedFill]]()
-    for owned in fills:
-        on_day.setdefault(day_of(owned.fill.at), []).append(owned)
-    paid = dict[date, Decimal]()
-    for one in history.cash:
-        paid[day_of(one.at)] = paid.get(day_of(one.at), _ZERO) + one.amount_usd
-    days = sorted({*on_day, *paid, *seen})
-    return tuple(account.end(day, on_day.get(day, ()), paid.get(day, _ZERO), seen.get(day)) for day in days)
+    days = sorted({*traded, *cash, *seen})
+    return tuple(account.end(day, traded.get(day, {}), cash.get(day, _ZERO), seen.get(day)) for day in days)
 
 
 def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
     """Return the account at a moment; a symbol without a price counts at its cost."""
-    fills = [owned for owned in history.in_turn if owned.fill.at <= moment]
-    account = _Account(history.opening_cash, _names(history, fills))
-    paid = sum((one.amount_usd for one in history.cash if one.at <= moment), _ZERO)
-    return account.end(day_of(moment), fills, paid, marks)
+    account = _Account(history.opening_cash, history.former_names)
+    cash = sum((amount for at, amount in _cash(history) if at <= moment), _ZERO)
+    reached = {
+        owner: steps[place - 1]
+        for owner, steps in history.lots.steps.items()
+        if (place := bisect_right(steps, moment, key=lambda step: step.at))
+    }
+    return account.end(day_of(moment), reached, cash, marks)
 
 
-def former_names(history: History) -> Mapping[Owner, Sequence[str]]:
-    """Return the symbols that each renamed position had before its last one, the newest first."""
-    return _names(history, history.in_turn)
-
-
-def _names(history: History, fills: Iterable[OwnedFill]) -> Mapping[Owner, Sequence[str]]:
-    raw, names = {owned.fill.activity_id: owned.fill.symbol for owned in history.fills}, dict[Owner, dict[str, None]]()
-    for owned in fills:
-        owner, before = (owned.strategy, owned.fill.symbol), raw[owned.fill.activity_id]
-        if before != owner[1]:
-            names.setdefault(owner, {})[before] = None
-    return {owner: tuple(reversed(before)) for owner, before in names.items()}
+def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
+    """Yield each change of cash, what was paid for shares or received for them first."""
+    for steps in history.lots.steps.values():
+        for step in steps:
+            yield step.at, step.cash_usd
+    for movement in history.cash:
+        yield movement.at, movement.amount_usd
 
 
 @dataclass(slots=True)
@@ -94,42 +89,37 @@ class _Account:
 
     cash: Decimal
     names: Mapping[Owner, Sequence[str]]
-    open: dict[Owner, Position] = field(default_factory=dict)
+    open: dict[Owner, Step] = field(default_factory=dict)
     marked: dict[Owner, tuple[date, Decimal]] = field(default_factory=dict)
 
-    def end(self, day: date, fills: Sequence[OwnedFill], paid: Decimal, marks: Mapping[str, Decimal] | None) -> DayEnd:
-        """Let a day pass, and return its end."""
-        self.cash += paid
-        traded = {self._apply(owned) for owned in fills}
+    def end(
+        self, day: date, traded: Mapping[Owner, Step], cash: Decimal, marks: Mapping[str, Decimal] | None
+    ) -> DayEnd:
+        """Let a day pass, and return its end; `traded` are positions that changed, and `cash` is by how much it did."""
+        self.cash += cash
+        for owner, step in traded.items():
+            self.open.pop(owner, None)
+            if step.held:
+                self.open[owner] = step
         gains = tuple(self._gains(day, marks or {}))
-        cost = sum((position.cost for position in self.open.values()), _ZERO)
+        cost = sum((lot.cost_usd * lot.side.sign for step in self.open.values() for lot in step.held), _ZERO)
         late = (owner for owner in self.open if self.marked.get(owner, (None,))[0] != day)
         unpriced = frozenset(owner[1] for owner in late if marks is not None or owner in traded)
         value = self.cash + cost + sum((gain.usd for gain in gains), _ZERO)
         return DayEnd(day, value, gains, frozenset({*self.open, *traded}), unpriced)
 
-    def _apply(self, owned: OwnedFill) -> Owner:
-        owner = owned.strategy, owned.fill.symbol
-        before = self.open.pop(owner) if owner in self.open else Position(*owner, (), _ZERO)
-        after = apply_fill(before, owned.fill)
-        self.cash -= owned.fill.signed_quantity * owned.fill.price
-        if after.lots:
-            self.open[owner] = after
-        return owner
-
     def _gains(self, day: date, marks: Mapping[str, Decimal]) -> Iterator[Gain]:
-        for owner, position in self.open.items():
+        for owner, step in self.open.items():
             names = owner[1], *self.names.get(owner, ())
             price = next((marks[name] for name in names if name in marks), None)
             if price is not None:
                 self.marked[owner] = day, price
-            side = Side.BUY if position.quantity > 0 else Side.SELL
-            yield Gain(owner, position.key, side, self._gain(owner, position))
+            yield Gain(owner, step.held[0].trade, step.held[0].side, self._gain(owner, step))
 
-    def _gain(self, owner: Owner, position: Position) -> Decimal:
+    def _gain(self, owner: Owner, step: Step) -> Decimal:
         """Return what the lots have gained that were there when the position's price was last seen."""
-        if owner not in self.marked:
+        day, price = self.marked.get(owner, (None, _ZERO))
+        if day is None or (step.restated_at and day_of(step.restated_at) > day):
             return _ZERO
-        day, price = self.marked[owner]
-        there = (lot for lot in position.lots if day_of(lot.at) <= day)
-        return sum((lot.quantity * (price - lot.price) for lot in there), _ZERO)
+        there = (lot for lot in step.held if day_of(lot.opened_at) <= day)
+        return sum((lot.side.sign * lot.quantity * (price - lot.entry_price) for lot in there), _ZERO)

@@ -1,9 +1,18 @@
 """A span of days in New York, both ends included."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from tradebot.model.kind import NEW_YORK
+
+BEHIND_UTC_H = 5
+"""By how many hours New York is behind UTC at most."""
+
+
+def day_of(at: datetime) -> date:
+    """Return the New York date of a moment."""
+    # New York is four or five hours behind: later in the day, which is when there is trading, it has the date of UTC.
+    return at.date() if at.tzinfo is UTC and at.hour >= BEHIND_UTC_H else at.astimezone(NEW_YORK).date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +26,7 @@ class Days:
         """Return True if a moment lies in these days."""
         if self.first is None and self.last is None:
             return True
-        return self.includes(at.astimezone(NEW_YORK).date())
+        return self.includes(day_of(at))
 
     def includes(self, day: date) -> bool:
         """Return True if a day is one of these."""

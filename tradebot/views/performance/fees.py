@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.position import NINE_PLACES
+from tradebot.views.performance.days import day_of
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 
 LATEST = timedelta(days=4)
@@ -51,8 +51,9 @@ def allotted(fees: Iterable[CashMovement], lots: Sequence[AnyLot]) -> Allotted:
     the broker books some fees in the morning after. Shares are exact to nine decimals, and add up to the fee. An open
     lot counts if it was sold short, at its entry; a lot that isn't sold yet takes no part.
     """
-    sales, shares, left = _sales(lots), list[FeeShare](), list[CashMovement]()
-    for fee in fees:
+    charged, shares, left = list(fees), list[FeeShare](), list[CashMovement]()
+    sales = _sales(lots) if charged else {}
+    for fee in charged:
         of_day = sales.get(_day_of_sales(fee, sales), ())
         shares += _divided(fee, of_day, lots)
         left += [] if of_day else [fee]
@@ -70,7 +71,7 @@ def sold(lot: AnyLot) -> tuple[date, Decimal] | None:
         at, usd = lot.opened_at, lot.cost_usd
     else:
         return None
-    return at.astimezone(NEW_YORK).date(), usd
+    return day_of(at), usd
 
 
 def _sales(lots: Sequence[AnyLot]) -> Mapping[date, Sequence[int]]:
@@ -90,7 +91,7 @@ def _name(lot: AnyLot) -> tuple[str, str, str, str, Decimal]:
 
 def _day_of_sales(fee: CashMovement, sales: Mapping[date, object]) -> date:
     """Return the last day with sales up to a fee's day; the fee's own day if there is none that is near enough."""
-    booked = fee.at.astimezone(NEW_YORK).date()
+    booked = day_of(fee.at)
     days = (booked - timedelta(days=back) for back in range(LATEST.days + 1))
     return next((day for day in days if day in sales), booked)
 

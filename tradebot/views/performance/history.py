@@ -6,14 +6,16 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
-from tradebot.model.cash import CashMovement
+from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.filled import IntentFacts, OrderFacts
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.rested_stop import RestedStop
-from tradebot.model.trade import by_position
+from tradebot.model.trade import by_position, renames
 from tradebot.model.trade_note import TradeNote
-from tradebot.views.performance.lots import Lots, lots_of
+from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.fees import Allotted, allotted
+from tradebot.views.performance.lots import Lots, Owner, lots_of
 
 NOT_OURS = "not the bot's"
 """The owner of what other people, or other programs, trade in the account."""
@@ -59,10 +61,24 @@ class History:
         return lots_of(self._of_all_owners)
 
     @cached_property
-    def in_turn(self) -> Sequence[OwnedFill]:
-        """Return the fills of all owners, oldest first, under the last symbols of their positions."""
-        fills = [owned for of_one in by_position(self._of_all_owners).values() for owned in of_one]
-        return sorted(fills, key=lambda owned: owned.fill.at)
+    def fees(self) -> Allotted:
+        """Return each closed piece's share of the fees, then that of each held one; of all owners, as in `lots`."""
+        charged = (movement for movement in self.cash if cash_kind(movement) is CashKind.FEE)
+        return allotted(charged, (*self.lots.closed, *self.lots.held))
+
+    @cached_property
+    def former_names(self) -> Mapping[Owner, Sequence[str]]:
+        """Return the symbols that each renamed position had before its last one, the newest first."""
+        fills = self._of_all_owners
+        if not renames(fills):
+            return {}
+        raw, names = {owned.fill.activity_id: owned.fill.symbol for owned in fills}, dict[Owner, dict[str, None]]()
+        for owner, of_one in by_position(fills).items():
+            for owned in sorted(of_one, key=lambda owned: owned.fill.at):
+                before = raw[owned.fill.activity_id]
+                if before != owner[1]:
+                    names.setdefault(owner, {})[before] = None
+        return {owner: tuple(reversed(before)) for owner, before in names.items()}
 
     @cached_property
     def _of_all_owners(self) -> tuple[OwnedFill, ...]:

@@ -1,21 +1,20 @@
-"""Lots: the pieces in which positions were bought and closed, first in, first out, with the fills of both ends."""
+"""Lots and trades: what became of each position, piece by piece, as one fold over fills and never from quotes."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
-from tradebot.model.position import Key, OwnedFill
-from tradebot.model.trade import by_position, divided, together
+from tradebot.model.position import Key, OwnedFill, to_nine_places
+from tradebot.model.trade import Trade, by_position, divided, together
 
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLot:
+class OpenLot(NamedTuple):
     """A piece of a position that is still held: `quantity` is unsigned, and prices are in USD per share.
 
     A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay.
@@ -41,9 +40,10 @@ class OpenLot:
         return self.quantity * self.entry_price
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedLot:
-    """A piece of a position that one fill closed; see OpenLot. An order's id is empty if no order made the fill.
+class ClosedLot(NamedTuple):
+    """A piece of a position that one fill closed: what an OpenLot has, then its end.
+
+    An order's id is empty if no order made the fill.
 
     Quantity and prices are in the shares of its last day: a later split doesn't restate them.
     """
@@ -81,11 +81,33 @@ class ClosedLot:
         return self.closed_at if self.side is Side.BUY else self.opened_at
 
 
+Owner = tuple[str, str]
+"""Whose position it is, and its symbol."""
+
+
+class Step(NamedTuple):
+    """What was held of a position after a fill, and what that fill brought in USD, below zero for a purchase.
+
+    `restated_at` is when the shares last became others, as by a split.
+    """
+
+    at: datetime
+    held: Sequence[OpenLot]
+    cash_usd: Decimal
+    restated_at: datetime | None
+
+
 class Lots(NamedTuple):
-    """The pieces of positions that were closed, and those that are still held, each the oldest first."""
+    """The pieces of positions that were closed, those that are still held, and the trades that they make up.
+
+    Each is the oldest first: by its exit if it is closed, otherwise, as trades are, by its entry. `steps` are what was
+    held of each position after each of its fills, under its last symbol.
+    """
 
     closed: tuple[ClosedLot, ...]
     held: tuple[OpenLot, ...]
+    trades: tuple[Trade, ...]
+    steps: Mapping[Owner, Sequence[Step]]
 
 
 def lots_of(fills: Iterable[OwnedFill]) -> Lots:
@@ -94,58 +116,153 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
     The fills must be in the order of the books, and begin where each of these positions was flat. The gross of the
     closed pieces of one position is its `Trade.realized_before_fees_usd`.
     """
-    closed, held = list[ClosedLot](), list[OpenLot]()
-    for of_one in by_position(fills).values():
-        ended, left = _fold(of_one)
-        closed += ended
-        held += left
+    closed, held, made, steps = list[ClosedLot](), list[OpenLot](), list[Trade](), dict[Owner, Sequence[Step]]()
+    for owner, of_one in by_position(fills).items():
+        fold = _Fold()
+        for group in together(of_one):
+            fold.add(group)
+        closed += fold.closed
+        held += fold.lots
+        made += fold.trades()
+        steps[owner] = fold.steps
     return Lots(
-        tuple(sorted(closed, key=lambda lot: lot.closed_at)), tuple(sorted(held, key=lambda lot: lot.opened_at))
+        tuple(sorted(closed, key=lambda lot: lot.closed_at)),
+        tuple(sorted(held, key=lambda lot: lot.opened_at)),
+        tuple(sorted(made, key=lambda trade: trade.opened_at)),
+        steps,
     )
 
 
-def _fold(fills: Sequence[OwnedFill]) -> tuple[list[ClosedLot], list[OpenLot]]:
-    """Return the closed and the open pieces of one strategy in one symbol."""
-    closed, lots, trips = list[ClosedLot](), list[OpenLot](), 0
-    for group in together(fills):
+def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
+    """Return a trade for each position of ours in these fills, in the order in which they were opened.
+
+    The fills must be as for `lots_of`.
+    """
+    return lots_of(fills).trades
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What the fills of one trade add up to so far, unsigned and in today's shares."""
+
+    entered: Decimal = _ZERO
+    paid: Decimal = _ZERO
+    left: Decimal = _ZERO
+    received: Decimal = _ZERO
+    realized: Decimal = _ZERO
+    orders: list[str] = field(default_factory=list)
+
+    def close(self, pieces: Sequence[ClosedLot]) -> Decimal:
+        """Count the pieces that one fill closed, and return how many shares these are."""
+        closed = _ZERO
+        for piece in pieces:
+            closed += piece.quantity
+            self.received += piece.quantity * piece.exit_price
+            self.realized += piece.gross_usd
+        self.left += closed
+        if pieces[0].exit_order and pieces[0].exit_order not in self.orders:
+            self.orders.append(pieces[0].exit_order)
+        return closed
+
+    def restate(self, ratio: Decimal) -> None:
+        """Count today's shares after a split."""
+        self.entered, self.left = (to_nine_places(each * ratio) for each in (self.entered, self.left))
+
+    def trade(self, piece: OpenLot | ClosedLot, closed_at: datetime | None) -> Trade:
+        """Return the trade, given a piece of it."""
+        return Trade(
+            strategy=piece.strategy,
+            symbol=piece.symbol,
+            side=piece.side,
+            opened_at=piece.trade[2],
+            closed_at=closed_at,
+            quantity=self.entered,
+            closed_quantity=self.left,
+            entry_price=self.paid / self.entered,
+            exit_price=self.received / self.left if self.left else None,
+            realized_before_fees_usd=self.realized,
+            exit_orders=tuple(self.orders),
+        )
+
+
+class _Fold:
+    """What the fills of one strategy in one symbol made so far: its closed and its open pieces, and its trades."""
+
+    def __init__(self) -> None:
+        self.closed = list[ClosedLot]()
+        self.lots = list[OpenLot]()
+        self.steps = list[Step]()
+        self._restated_at: datetime | None = None
+        self._ended = list[Trade]()
+        self._sums = _Sums()
+
+    def trades(self) -> list[Trade]:
+        """Return the trades, with the open one last."""
+        return [*self._ended, self._sums.trade(self.lots[0], None)] if self.lots else self._ended
+
+    def add(self, group: list[OwnedFill]) -> None:
+        """Add fills that have their effect together."""
         # A fill alone never restates.
-        restating, traded = divided(_held(lots), group) if len(group) > 1 else ([], group)
+        restating, traded = divided(_held(self.lots), group) if len(group) > 1 else ([], group)
         if restating:
-            lots = _restated(lots, restating)
+            before = _held(self.lots)
+            self.lots = _restated(self.lots, restating)
+            self._sums.restate(_held(self.lots) / before)
+            self._restated_at = restating[-1].fill.at
+            cash_usd = sum(map(_cash_usd, restating), _ZERO)
+            self.steps.append(Step(self._restated_at, self.lots, cash_usd, self._restated_at))
         for owned in traded:
-            gone, lots = _after(lots, owned, trips)
-            closed += [_closed(lot, owned) for lot in gone]
-            # All that is held at one time is of one trip.
-            trips = max(trips, lots[0].trip + 1) if lots else trips
-    return closed, lots
+            self._add(owned)
+
+    def _add(self, owned: OwnedFill) -> None:
+        fill = owned.fill
+        gone, self.lots = _after(self.lots, owned, len(self._ended) + bool(self.lots))
+        opened = fill.quantity
+        if gone:
+            pieces = [_closed(lot, owned) for lot in gone]
+            self.closed += pieces
+            opened -= self._sums.close(pieces)
+            if not self.lots or self.lots[0].side is fill.side:
+                self._ended.append(self._sums.trade(pieces[0], fill.at))
+                self._sums = _Sums()
+        if opened:
+            self._sums.entered += opened
+            self._sums.paid += opened * fill.price
+        self.steps.append(Step(fill.at, self.lots, _cash_usd(owned), self._restated_at))
+
+
+def _cash_usd(owned: OwnedFill) -> Decimal:
+    return -owned.fill.signed_quantity * owned.fill.price
 
 
 def _held(lots: Sequence[OpenLot]) -> Decimal:
     return sum((lot.quantity * lot.side.sign for lot in lots), _ZERO)
 
 
-def _after(lots: Sequence[OpenLot], owned: OwnedFill, trips: int) -> tuple[list[OpenLot], list[OpenLot]]:
+def _after(lots: list[OpenLot], owned: OwnedFill, trips: int) -> tuple[list[OpenLot], list[OpenLot]]:
     """Return the pieces that one fill closes, and those that are held after it."""
-    fill, gone, kept = owned.fill, list[OpenLot](), list(lots)
+    fill, gone, left = owned.fill, list[OpenLot](), owned.fill.quantity
     if lots and lots[0].side is not fill.side:
-        gone, kept = _taken(lots, fill.quantity)
-    rest = fill.quantity - sum((lot.quantity for lot in gone), _ZERO)
-    if rest:
-        trade, trip = (kept[0].trade, kept[0].trip) if kept else ((owned.strategy, fill.symbol, fill.at), trips)
-        kept.append(_opened(owned, rest, trade, trip))
-    return gone, kept
+        gone, lots = _taken(lots, left)
+        left -= sum((lot.quantity for lot in gone), _ZERO)
+    if left:
+        trade, trip = (lots[0].trade, lots[0].trip) if lots else ((owned.strategy, fill.symbol, fill.at), trips)
+        lots = [*lots, _opened(owned, left, trade, trip)]
+    return gone, lots
 
 
-def _taken(lots: Sequence[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[OpenLot]]:
+def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[OpenLot]]:
     """Return the oldest pieces of `quantity` shares together, and the others."""
+    if lots[0].quantity == quantity:
+        return lots[:1], lots[1:]
     taken, others = list[OpenLot](), list[OpenLot]()
     for lot in lots:
         part = min(lot.quantity, quantity)
         quantity -= part
         if part:
-            taken.append(lot if part == lot.quantity else replace(lot, quantity=part))
+            taken.append(lot if part == lot.quantity else lot._replace(quantity=part))
         if part < lot.quantity:
-            others.append(replace(lot, quantity=lot.quantity - part) if part else lot)
+            others.append(lot._replace(quantity=lot.quantity - part) if part else lot)
     return taken, others
 
 
@@ -168,29 +285,12 @@ def _opened(owned: OwnedFill, quantity: Decimal, trade: Key, trip: int) -> OpenL
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
     fill = owned.fill
-    return ClosedLot(
-        lot.strategy,
-        lot.symbol,
-        lot.side,
-        lot.quantity,
-        lot.opened_at,
-        lot.entry_price,
-        lot.entry_fill,
-        lot.entry_order,
-        lot.entry_origin,
-        lot.trade,
-        lot.trip,
-        fill.at,
-        fill.price,
-        fill.activity_id,
-        fill.venue_order_id,
-        owned.origin,
-    )
+    return ClosedLot(*lot, fill.at, fill.price, fill.activity_id, fill.venue_order_id, owned.origin)
 
 
-def _restated(lots: Sequence[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
+def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
     """Return the pieces after a split: the new shares and prices, each with the entry of the piece that it was."""
-    after = list(lots)
+    after = lots
     for owned in restating:
         after = _after(after, owned, 0)[1]
     before, held = sum((lot.quantity for lot in lots), _ZERO), sum((lot.quantity for lot in after), _ZERO)
@@ -198,7 +298,7 @@ def _restated(lots: Sequence[OpenLot], restating: Sequence[OwnedFill]) -> list[O
     for lot in after:
         # The middle of a piece lies in the piece that it was, even where shares were rounded.
         was = _at(lots, (done + lot.quantity / 2) * before / held)
-        restated.append(replace(was, quantity=lot.quantity, entry_price=lot.entry_price))
+        restated.append(was._replace(quantity=lot.quantity, entry_price=lot.entry_price))
         done += lot.quantity
     return restated
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import Key
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends, day_of, former_names
-from tradebot.views.performance.fees import AnyLot, allotted
+from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends
+from tradebot.views.performance.days import day_of
+from tradebot.views.performance.fees import Allotted, AnyLot
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 
@@ -40,8 +42,7 @@ _CASH = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A piece of profit in signed USD.
 
     `trade` names the position behind it, and `lot` is what was closed; None if there is none. `ended` is True for the
@@ -70,14 +71,13 @@ class Breakdown:
 
 def breakdown(history: History) -> Breakdown:
     """Take an account's profit apart."""
-    ends, (closed, held) = day_ends(history), history.lots
+    ends, (closed, held, *_) = day_ends(history), history.lots
     kinds = [(one, cash_kind(one)) for one in history.cash]
-    fees = [one for one, kind in kinds if kind is CashKind.FEE]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
     pieces = (
         *_realized(closed, held),
         *_open(ends),
-        *_fees(fees, (*closed, *held)),
+        *_fees(history.fees, (*closed, *held)),
         *_paid(others, ends, history),
     )
     return Breakdown(history, ends, pieces)
@@ -117,9 +117,8 @@ def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
         before = now
 
 
-def _fees(fees: Sequence[CashMovement], lots: Sequence[AnyLot]) -> Iterator[Piece]:
+def _fees(found: Allotted, lots: Sequence[AnyLot]) -> Iterator[Piece]:
     """Yield each lot's share of each fee, on the day of the fee, and the fees that no sale explains."""
-    found = allotted(fees, lots)
     for share in found.shares:
         lot = lots[share.lot]
         closed = lot if isinstance(lot, ClosedLot) else None
@@ -131,7 +130,7 @@ def _fees(fees: Sequence[CashMovement], lots: Sequence[AnyLot]) -> Iterator[Piec
 def _paid(movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd], history: History) -> Iterator[Piece]:
     """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""
     held = {end.day: end.held for end in ends}
-    names = former_names(history) if any(one.symbol for one, _ in movements) else {}
+    names = history.former_names if any(one.symbol for one, _ in movements) else {}
     for one, kind in movements:
         day = day_of(one.at)
         owners = [owner for owner in held[day] if one.symbol in (owner[1], *names.get(owner, ()))]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -132,7 +132,8 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL, *, compares: bool = Tru
     for piece in profit:
         rows.setdefault(name_of(piece), []).append(piece)
     unpriced = _unpriced(by, ends, choice)
-    found = [_row(name, pieces, unpriced.get(name, ())) for name, pieces in rows.items()]
+    made = (_row(name, pieces, unpriced.get(name, ())) for name, pieces in rows.items())
+    found = [row for row in made if row.name != HELD or row.open_usd or row.total_usd]
     before, after = _values(known, ends) if choice.whole else (None, None)
     return Pnl(
         by=by.value,
@@ -223,12 +224,13 @@ def _day_names(by: Cut) -> "Callable[[Piece | DayEnd], str]":
 
 
 class _Namer:
-    """Names the row of each piece; what is behind an order or a position is looked up once."""
+    """Names the row of each piece; what takes long to find out is found out once."""
 
     def __init__(self, known: Breakdown) -> None:
         self._history = known.history
-        self._reasons: dict[str, str] = {}
+        self._rules: dict[str, str] = {}
         self._components: dict[object, str] = {}
+        self._hours: dict[tuple[date, int], str] = {}
 
     def of(self, by: Cut) -> Callable[[Piece], str]:
         """Return what names a piece's row."""
@@ -244,16 +246,22 @@ class _Namer:
     def _hour(self, piece: Piece) -> str:
         if piece.lot is None:
             return ACCOUNT if piece.trade is None else HELD
-        return f"{piece.lot.closed_at.astimezone(NEW_YORK):%H}:00"
+        at = piece.lot.closed_at.astimezone(UTC)
+        hour = at.date(), at.hour
+        known = self._hours.get(hour)
+        if known is None:
+            known = self._hours[hour] = f"{at.astimezone(NEW_YORK):%H}:00"
+        return known
 
     def _reason(self, piece: Piece) -> str:
         if piece.strategy == NOT_OURS:
             return NOT_OURS
         if piece.lot is None:
             return ACCOUNT if piece.trade is None else HELD
-        known = self._reasons.get(piece.lot.exit_fill)
+        reason = why_closed(piece.lot, self._history.sent)
+        known = self._rules.get(reason)
         if known is None:
-            known = self._reasons[piece.lot.exit_fill] = rule_of(why_closed(piece.lot, self._history.sent))
+            known = self._rules[reason] = rule_of(reason)
         return known
 
     def _component(self, piece: Piece) -> str:

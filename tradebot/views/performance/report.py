@@ -6,6 +6,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from tradebot.views.performance.report_rows import Cost, Sensitivity, YearFigures
+
 
 class Block(StrEnum):
     """A part of the report, which has assumptions of its own."""
@@ -14,7 +16,12 @@ class Block(StrEnum):
     CURVE = "curve"
     RETURNS = "returns"
     MONTHS = "months"
+    YEARS = "years"
     DRAWDOWNS = "drawdowns"
+    ROLLING = "rolling"
+    COSTS = "costs"
+    CHANCE = "chance"
+    SENSITIVITY = "sensitivity"
     ACTIVITY = "activity"
     TRADES = "trades"
     ATTRIBUTION = "attribution"
@@ -113,6 +120,44 @@ class Year:
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """What trading cost, by kind. `before` and `after` are CAGR without and with all of them, None below a year."""
+
+    rows: tuple[Cost, ...]
+    total: Cost
+    before: Figure
+    after: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Figures with intervals from so many resamples of the session returns, in blocks of `mean_block` on average.
+
+    `level` is the share of the resamples within an interval, and `seed` that of the draw.
+    """
+
+    resamples: int
+    mean_block: int
+    seed: int
+    level: float
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What is left of the Sharpe ratio if this strategy is the best of so many trials.
+
+    The Sharpe ratios of `known` trials are known. `best_by_chance` is the ratio per year to expect of the best trial
+    without any skill, and `deflated` the chance that the true ratio is above that.
+    """
+
+    trials: int
+    known: int
+    best_by_chance: Figure
+    deflated: Figure
+
+
+@dataclass(frozen=True, slots=True)
 class Drawdown:
     """A fall from a highest equity to a lowest, without transfers; `depth` is a fraction below zero.
 
@@ -194,7 +239,8 @@ class RefusalsWorth:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+# Making a frozen row takes three times as long, and there are as many as trades.
+@dataclass(slots=True)
 class TradeRow:
     """One round trip, or a position that is still open (`closed_at` is None and the amounts are of what is closed).
 
@@ -222,6 +268,23 @@ class TradeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Further:
+    """What only longer accounts and backtests have to say; each part is empty or None if there is nothing.
+
+    `rolling` are figures of all spans of a year, and `cautions` say in sentences what no figure shows, such as how few
+    trades there are.
+    """
+
+    by_year: tuple[YearFigures, ...]
+    rolling: tuple[Figure, ...]
+    costs: Costs | None
+    chance: Chance | None
+    selected: Selected | None
+    sensitivity: Sensitivity | None
+    cautions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AccountReport:
     """The performance of one account's books.
 
@@ -245,6 +308,7 @@ class AccountReport:
     comparisons: tuple[Comparison, ...]
     years: tuple[Year, ...]
     drawdowns: tuple[Drawdown, ...]
+    further: Further
     activity: tuple[Figure, ...]
     trade_figures: tuple[Figure, ...]
     trades: tuple[TradeRow, ...]

@@ -54,8 +54,12 @@ def _row(row: pnl.Row) -> CutRow:
 
 def what_differs(known: Breakdown, choice: pnl.Choice) -> Iterator[str]:
     """Yield in sentences how the books' value differs from the broker's last equity, and what has no price."""
-    compared = pnl.pnl(known, pnl.Cut.STRATEGY, choice).compared
+    found = pnl.pnl(known, pnl.Cut.STRATEGY, choice)
+    compared = found.compared
     if compared is None:
+        if found.total.unpriced:
+            unseen = f"No price of {found.last} was seen for {', '.join(found.total.unpriced)}"
+            yield f"{unseen}; the books count the last one before or what was paid."
         return
     if compared.difference_usd:
         side = "above" if compared.difference_usd > 0 else "below"

@@ -6,22 +6,25 @@ from itertools import chain
 
 from tradebot.model.bar import Session
 from tradebot.model.cash import CashKind
+from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.origin import Origin
 from tradebot.views.performance import pnl
-from tradebot.views.performance.activity import exposure, traded_usd
+from tradebot.views.performance.activity import traded_usd
 from tradebot.views.performance.activity_figures import activity_figures
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.choosing import Choice, chosen
-from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
+from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, points, years
 from tradebot.views.performance.days import EVER, Days
+from tradebot.views.performance.further import FurtherTerms, further
+from tradebot.views.performance.further_assumptions import further_assumptions
 from tradebot.views.performance.history import History
-from tradebot.views.performance.market_time import MarketTime
+from tradebot.views.performance.measured import measure
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.report import AccountReport, Block, RefusalsWorth
 from tradebot.views.performance.report_profit import PROFIT, cuts_of, earned_in, what_differs
 from tradebot.views.performance.report_trades import report_trade, slippage_of
-from tradebot.views.performance.return_figures import comparisons, return_figures, returns_of
+from tradebot.views.performance.return_figures import account_returns, comparisons, return_figures
 from tradebot.views.performance.returns import Path, Transfer, path
 from tradebot.views.performance.trade_figures import trade_figures
 from tradebot.views.performance.trades import rows_of
@@ -35,7 +38,7 @@ class Material:
     """What a report of one account is made from, besides its past.
 
     `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is what cash earns as a fraction
-    per year. `unknown` says in sentences what couldn't be read.
+    per year, if `evidence` has no rates by date. `unknown` says in sentences what couldn't be read.
     """
 
     label: str
@@ -48,6 +51,7 @@ class Material:
     strategy: str | None = None
     symbol: str | None = None
     unknown: tuple[str, ...] = field(default=())
+    evidence: Evidence = NO_EVIDENCE
 
 
 def transfers(history: History) -> list[Transfer]:
@@ -64,20 +68,20 @@ def transfers(history: History) -> list[Transfer]:
 
 def account_report(of: Material) -> AccountReport:
     """Return the report of one account."""
-    market = MarketTime(of.sessions)
-    trips = chosen(rows_of(of.history, market).trades, Choice(of.days, of.strategy, of.symbol))
+    way = path(of.history, transfers(of.history), of.sessions, of.days)
+    measured = measure(of.history, way, of.sessions, of.benchmark, _rates(of))
+    rows, rates = measured.rows, measured.rates
+    trips = chosen(rows_of(of.history, measured.market).trades, Choice(of.days, of.strategy, of.symbol))
     known, choice = breakdown(of.history), pnl.Choice(of.days, of.strategy, of.symbol)
     trades = tuple(map(report_trade, trips))
-    way = path(of.history, transfers(of.history), of.sessions, of.days)
-    exposed = exposure(of.history.lots, way, market)
-    rates = Rates(of.cash_yearly, exposed.gross if exposed else None)
-    rows = frame(way, of.benchmark, rates) if way.steps else None
     curve = points(way, rows) if rows is not None else ()
-    returns = return_figures(returns_of(way.returns, way, rates))
+    own = account_returns(way, rows, rates)
+    returns = return_figures(own)
     fees_usd = -earned_in(known, pnl.Choice(of.days)).fees_usd
     traded = traded_usd(of.history.fills, way)
-    activity = activity_figures(way, exposed, traded, fees_usd, slippage_of(trips))
     of_trades = trade_figures(trades)
+    benchmark = of.benchmark.symbol if of.benchmark.closes else None
+    more = further(of.history, of.evidence, measured, FurtherTerms(own, curve, trades, benchmark))
     return AccountReport(
         label=of.label,
         account=of.history.account,
@@ -86,24 +90,30 @@ def account_report(of: Material) -> AccountReport:
         to_session=way.sessions[-1] if way.sessions else None,
         sessions=len(way.sessions),
         missing=way.missing,
-        benchmark=of.benchmark.symbol if of.benchmark.closes else None,
+        benchmark=benchmark,
         earned=earned_in(known, choice),
         curve=curve,
         returns=returns,
         comparisons=comparisons(way, rows, rates),
         years=years(way, rows) if rows is not None else (),
         drawdowns=drawdowns(curve, DEEPEST),
-        activity=activity,
+        further=more,
+        activity=activity_figures(way, measured.exposed, traded, fees_usd, slippage_of(trips)),
         trade_figures=of_trades,
         trades=trades,
         cuts=cuts_of(known, choice),
         refusals=of.refusals,
-        unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades)), *of.unknown),
+        unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades, more.rolling)), *of.unknown),
         assumptions={
             Block.EARNED: (PROFIT, *what_differs(known, choice)),
-            **assumptions(way, of.benchmark, rates, exposed),
+            **assumptions(way, of.benchmark, rates, measured.exposed),
+            **further_assumptions(more),
         },
     )
+
+
+def _rates(of: Material) -> Rates:
+    return Rates(of.cash_yearly, None, of.evidence.cash_rates, of.evidence.borrowing_spread)
 
 
 def _unseen(way: Path) -> tuple[str, ...]:

@@ -26,11 +26,15 @@ Value = Interval | float | None
 
 @dataclass(frozen=True, slots=True)
 class Returns:
-    """Returns of one thing, oldest first, with how many of them a year has, and what cash earns over one of them."""
+    """Returns of one thing, oldest first, with how many of them a year has, and what cash earns over one of them.
+
+    `cash` is what it earns on average. `cash_of_each` is what it earned over each return, if that is known.
+    """
 
     values: Sequence[float]
     per_year: float
     cash: float
+    cash_of_each: Sequence[float] = ()
 
     @property
     def years(self) -> float:
@@ -40,12 +44,19 @@ class Returns:
     @property
     def excess(self) -> list[float]:
         """Return the returns above those of cash."""
+        if self.cash_of_each:
+            return [value - cash for value, cash in zip(self.values, self.cash_of_each, strict=True)]
         return statistics.excess(self.values, self.cash)
 
 
-def returns_of(values: Sequence[float], path: Path, rates: Rates) -> Returns:
+def returns_of(values: Sequence[float], path: Path, rates: Rates, cash_of_each: Sequence[float] = ()) -> Returns:
     """Return the returns of something that was seen as often as the account."""
-    return Returns(values, path.per_year, (1 + rates.cash_yearly) ** (1 / path.per_year) - 1)
+    return Returns(values, path.per_year, (1 + rates.cash_yearly) ** (1 / path.per_year) - 1, cash_of_each)
+
+
+def account_returns(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Returns:
+    """Return the account's returns, from a path and its frame, if there is one."""
+    return returns_of(path.returns, path, rates, _cash_beside(rows, "value", rates))
 
 
 def return_figures(of: Returns) -> tuple[Figure, ...]:
@@ -136,13 +147,20 @@ def _calmar(of: Returns) -> Value:
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
     """Return some figures of the account beside those of the benchmark and of cash, from a path and its frame."""
     columns = ("benchmark", "leveled", "cash")
-    found = {name: _known(rows, name) for name in columns}
-    account, *others = (
-        {figure.name: figure for figure in return_figures(returns_of(values, path, rates))}
-        for values in (path.returns, *(found[name] for name in columns))
+    every = (
+        account_returns(path, rows, rates),
+        *(returns_of(_known(rows, name), path, rates, _cash_beside(rows, name, rates)) for name in columns),
     )
+    account, *others = ({figure.name: figure for figure in return_figures(each)} for each in every)
     return tuple(Comparison(name, account[name], *(other[name] for other in others)) for name in COMPARED)
 
 
 def _known(rows: "pd.DataFrame | None", name: str) -> list[float]:
     return [] if rows is None else [float(value) for value in rows[name].dropna()]
+
+
+def _cash_beside(rows: "pd.DataFrame | None", name: str, rates: Rates) -> list[float]:
+    """Return what cash earned over each known return of a column, if its rate changes."""
+    if rows is None or not rates.dated:
+        return []
+    return [float(value) for value in rows.loc[rows[name].notna(), "cash"]]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.candidate import Side
-from tradebot.model.position import NINE_PLACES
+from tradebot.model.position import to_nine_places
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import Trade
 
@@ -77,18 +77,21 @@ class Stops:
     """The stops that rested, found by the trade that they protected."""
 
     def __init__(self, stops: Iterable[RestedStop]) -> None:
-        self._of: dict[tuple[str, str, Side], list[RestedStop]] = {}
+        self._of: dict[tuple[str, str, Side], tuple[list[datetime], list[RestedStop]]] = {}
         for stop in stops:
-            self._of.setdefault((stop.strategy, stop.symbol, stop.side), []).append(stop)
+            times, of_one = self._of.setdefault((stop.strategy, stop.symbol, stop.side), ([], []))
+            times.append(stop.at)
+            of_one.append(stop)
 
     def first_of(self, trade: Trade, names: Iterable[str]) -> RestedStop | None:
         """Return the first stop that protected a trade, under any of the symbols that it has had."""
         against = Side.SELL if trade.side is Side.BUY else Side.BUY
         found = list[RestedStop]()
         for name in names:
-            stops = self._of.get((trade.strategy, name, against), [])
-            place = bisect_left(stops, trade.opened_at, key=lambda stop: stop.at)
-            found += stops[place : place + 1]
+            if known := self._of.get((trade.strategy, name, against)):
+                times, stops = known
+                place = bisect_left(times, trade.opened_at)
+                found += stops[place : place + 1]
         first = min(found, key=lambda stop: stop.at, default=None)
         return first if first and (trade.closed_at is None or first.at <= trade.closed_at) else None
 
@@ -100,11 +103,6 @@ def excursion(trade: Trade, price: Decimal | None, risk: Risk | None) -> Excursi
     gain = trade.side.sign * (price - trade.entry_price)
     usd = to_nine_places(gain * trade.quantity)
     return Excursion(price, (gain / trade.entry_price).quantize(_SIX_PLACES), usd, in_risks(usd, risk))
-
-
-def to_nine_places(number: Decimal) -> Decimal:
-    """Return an average, or what comes from one, without the digits that only its division made."""
-    return number.quantize(NINE_PLACES).normalize() + _ZERO
 
 
 def in_risks(usd: Decimal, risk: Risk | None) -> Decimal | None:

@@ -63,8 +63,9 @@ def shape(returns: Sequence[float]) -> Shape | None:
 def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
     """Return the standard deviation of returns (of a sample) per year; None if there is none.
 
-    The interval is by the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale:
-    Kendall and Stuart, The Advanced Theory of Statistics, volume 1, chapter 10.
+    The interval is by the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale. It
+    follows to the first order from the variance of a sample's variance: Kenney and Keeping, Mathematics of Statistics,
+    part 2, second edition, 1951, page 164.
     """
     found = shape(returns)
     if found is None:
@@ -154,7 +155,7 @@ def max_drawdown(returns: Iterable[float]) -> float:
 def calmar(returns: Sequence[float], years: float) -> float | None:
     """Return the compound annual growth rate over the maximum drawdown; None without a drawdown.
 
-    Young, "Calmar Ratio: A Smoother Tool", Futures 20, 1991; here over the whole span, not over 36 months.
+    Young, "Calmar Ratio: A Smoother Tool", Futures, October 1991; here over the whole span, not over 36 months.
     """
     rate, deepest = cagr(returns, years), max_drawdown(returns)
     return rate / -deepest if rate is not None and deepest < 0 else None

@@ -1,4 +1,7 @@
-"""Tax lots: which shares a sale closes, across the account, and how long they were held. US rules, for individuals."""
+"""Tax lots: which shares a sale closes, across the account, and how long they were held. US rules, for individuals.
+
+Source: Treasury Regulation 1.1012-1(c), the earliest lot unless other shares are identified in time.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -116,8 +119,9 @@ def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[li
 def is_long_term(held_from: date, sold: date) -> bool:
     """Return True if shares were held for more than one year: counted from the day after they were bought.
 
-    Sources: IRS Publication 550 (2024), "Holding Period"; Rev. Rul. 66-7 for the ends of months. So shares bought on
-    2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01 on.
+    Sources: IRS Publication 550 (2024), "Holding Period"; Rev. Rul. 66-97 for trade dates; Rev. Rul. 66-7 for the ends
+    of months. So shares bought on 2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01
+    on.
     """
     first = held_from + _ONE_DAY
     leap_day = (first.month, first.day) == (2, 29)

@@ -56,12 +56,11 @@ def _win_rate(wins: int, count: int) -> Figure:
 
 def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[float], *, means: bool) -> Figure:
     """Return the ratio of winners to losers, by their means or by their sums."""
-    fewer = min(len(wins), len(losses))
+    of, others = ("winning", "losing") if len(wins) < len(losses) else ("losing", "winning")
+    fewer, more = sorted((len(wins), len(losses)))
     combined = fmean if means else sum
     value = combined(wins) / combined(losses) if fewer >= OF_EACH else None
-    of = "winning trades" if len(wins) < len(losses) else "losing trades"
-    note = f"{len(wins):,} winners, {len(losses):,} losers"
-    return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, of, note=note)
+    return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=f"{more:,} {others}")
 
 
 def _mean_profit(made: Sequence[float]) -> Figure:

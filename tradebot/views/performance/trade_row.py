@@ -62,7 +62,8 @@ class LotRow:
     net_usd: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Making a frozen row takes three times as long, and there are as many as trades.
+@dataclass(slots=True)
 class TradeRow:
     """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
 

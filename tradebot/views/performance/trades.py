@@ -9,14 +9,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradebot.model.candidate import Side
-from tradebot.model.cash import CashKind
 from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, Kept, OwnedFill
-from tradebot.model.trade import Trade, trades
+from tradebot.model.position import ADOPTED, Kept, OwnedFill, to_nine_places
+from tradebot.model.trade import Trade
 from tradebot.model.trade_note import TradeNote
-from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.fees import allotted
-from tradebot.views.performance.history import History
+from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.reasons import why_closed
@@ -27,7 +24,6 @@ from tradebot.views.performance.risk import (
     excursion,
     in_risks,
     initial_risk,
-    to_nine_places,
 )
 from tradebot.views.performance.trade_row import LONG, SHORT, LotRow, Rows, Source, Status, TradeRow
 from tradebot.views.slippage import FillSlippage, of_order, totals
@@ -78,7 +74,9 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
     pieces = _pieces(history)
     making = _Rows(history, market, pieces)
     counts, found, lots = defaultdict[tuple[str, str], int](int), list[TradeRow](), list[LotRow]()
-    for trade in trades(history.fills):
+    for trade in history.lots.trades:
+        if trade.strategy == NOT_OURS:
+            continue
         strategy, symbol = place = (trade.strategy, trade.symbol)
         trip = pieces[strategy, symbol, counts[place]]
         counts[place] += 1
@@ -89,9 +87,8 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
 
 def _pieces(history: History) -> Mapping[Place, _Trip]:
     """Return the pieces of each trade; what others sold takes its share of the fees, too."""
-    closed, held = history.lots
-    charged = (movement for movement in history.cash if cash_kind(movement) is CashKind.FEE)
-    of_lots = allotted(charged, (*closed, *held)).of_lots
+    closed, held, *_ = history.lots
+    of_lots = history.fees.of_lots
     found = defaultdict[Place, _Trip](_Trip)
     for lot, fees in zip(closed, of_lots, strict=False):
         trip = found[lot.strategy, lot.symbol, lot.trip]
@@ -184,6 +181,8 @@ class _Rows:
 
     def _names(self, trade: Trade, trip: _Trip) -> dict[str, None]:
         """Return the symbols that a trade has had."""
+        if (trade.strategy, trade.symbol) not in self.history.former_names:
+            return {trade.symbol: None}
         if not trip.names:
             entries = (self.fills[lot.entry_fill].fill.symbol for lot in trip.lots)
             trip.names = dict.fromkeys((trade.symbol, *entries))
@@ -211,6 +210,8 @@ class _Rows:
 
     def _extremes(self, trade: Trade, trip: _Trip, kept: Kept) -> tuple[Decimal | None, Decimal | None]:
         """Return the best and the worst price that passes saw; what it was closed at was seen, too."""
+        if kept.best is None and kept.worst is None:
+            return None, None
         names = self._names(trade, trip)
         exits = [lot.exit_price for lot, _ in trip.closed] if self._restated_at(trade, names) is None else []
         best, worst = (max, min) if trade.side is Side.BUY else (min, max)

@@ -1,10 +1,12 @@
 """Wash sales: losses that the US tax law defers, because the same shares were bought again within 30 days.
 
-Sources: Internal Revenue Code section 1091, Treasury Regulations 1.1091-1 and 1.1091-2, IRS Publication 550 (2024),
-"Wash Sales", and Rev. Rul. 56-602 for shares of the purchase that was sold. A loss doesn't count as far as the same
-shares are bought within 30 days before or after the sale. It is added to the basis of these shares, whose holding
-period then includes that of the shares sold. Losses are matched in the order of the sales, and purchases in the order
-in which they were made; each share bought stands for one share sold. The same holds for short sales, section 1091(e).
+Sources: Internal Revenue Code sections 1091 and 1223(3), Treasury Regulations 1.1091-1 and 1.1091-2, IRS Publication
+550 (2024), "Wash Sales", and Rev. Rul. 56-602 for shares of the purchase that was sold. A loss doesn't count as far as
+the same shares are bought within 30 days before or after the sale. It is added to the basis of these shares, whose
+holding period then includes that of the shares sold. Losses are matched in the order of the sales, and purchases in the
+order in which they were made; each share bought stands for one share sold. The same holds for short sales, section
+1091(e). No source we know covers two more cases: we assume that shares sold again before the loss, and purchases that
+close a short sale, replace nothing.
 """
 
 from collections.abc import Iterable, Sequence

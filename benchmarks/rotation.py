@@ -1,0 +1,105 @@
+"""Play the published rotation and what is left of it, and write docs/ROTATION.md: python -m benchmarks.rotation
+
+The data is a folder with daily prices and the funds rate, as described in docs/ROTATION.md. Every run takes the live
+bot's own road: its strategy, gates, sizes and orders, on the engine of the embedded exchange.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from benchmarks.support.rotation_page import Runs, page
+from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, Assumptions, Data, Played, play
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "ROTATION.md"
+SEVERAL = ("first", "2nd", "3rd", *(f"{number}th" for number in range(4, 21)), "21st")
+STALE = Assumptions(
+    study=PUBLISHED,
+    prices="adjusted",
+    day_prices="close",
+    commission_bps=Decimal(10),
+    margin_spread=None,
+    equity_at="last_fill",
+    margin="free",
+)
+MARKED = replace(STALE, equity_at="market")
+PAYING = replace(MARKED, margin_spread=Decimal(0))
+DEARLY = replace(PAYING, margin_spread=Decimal("0.015"))
+HONEST = Assumptions()
+
+
+def times(session: str, lasting: str = "3 sessions") -> Mapping[str, object]:
+    """Return the settings by which the rotation trades in another session of the month."""
+    return {"strategies": {"rotation": {"times": f"{session} session of month at open+5m for {lasting}"}}}
+
+
+NEXT_OPEN = replace(DEARLY, day_prices="open-and-close", changes=times("2nd", "1m"))
+RUNS: Mapping[str, Assumptions] = {
+    "stale": STALE,
+    "marked": MARKED,
+    "paying": PAYING,
+    "dearly": DEARLY,
+    "next open": NEXT_OPEN,
+    "cheaply": replace(NEXT_OPEN, commission_bps=Decimal(0)),
+    "honest": HONEST,
+    "twice the costs": replace(HONEST, slippage_bps=Decimal(10), margin_spread=Decimal("0.03")),
+    "a day later": replace(HONEST, changes=times("2nd")),
+    "halted": replace(HONEST, study=SHIPPED, changes={"limits": {"max_quote_age_s": 86_400}}),
+    "long": replace(
+        HONEST,
+        first=date(2003, 1, 2),
+        last=date(2025, 12, 23),
+        changes={"strategies": {"rotation": {"min_ranked": 9}}},
+    ),
+    **{f"{name} session": replace(HONEST, changes=times(name)) for name in SEVERAL[1:]},
+}
+"""Every run that the page tells of, by its name; the first session of the month is the honest one."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play all runs, on all processors, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "market", metavar="FOLDER")
+    parser.add_argument("--to", type=Path, default=PAGE, metavar="FILE")
+    asked = parser.parse_args(arguments)
+    lacking = [name for name in (PRICES, RATES) if not (asked.data / name).is_file()]
+    if lacking:
+        print(f"{asked.data} has no {lacking[0]}: name the folder with --data", file=sys.stderr)
+        return 2
+    began = time.perf_counter()
+    found = _played(Data(asked.data.resolve()))
+    asked.to.write_text(page(found), encoding="utf-8")
+    print(f"wrote {asked.to}: {len(RUNS)} runs in {time.perf_counter() - began:.0f} s")
+    return 0
+
+
+def _played(data: Data) -> Runs:
+    """Play the longest run first, and show how many are done."""
+    from rich.console import Console
+    from rich.progress import track
+
+    ordered = sorted(RUNS, key=lambda name: RUNS[name].first)
+    found = dict[str, Played]()
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(RUNS))) as pool:
+        names = {pool.submit(play, data, RUNS[name]): name for name in ordered}
+        console = Console(stderr=True)
+        try:
+            for done in track(
+                as_completed(names), "runs", len(names), console=console, disable=not console.is_terminal
+            ):
+                found[names[done]] = done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return Runs(found, data)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,123 @@
+"""Figures of one run of the rotation, and how they compare with SPY. Rates are fractions a year."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from math import expm1, log1p, sqrt
+from typing import TYPE_CHECKING
+
+from benchmarks.support.rotation_runs import Played
+from tradebot.views.performance import statistics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PER_YEAR = 252
+BLOCK, RESAMPLES, SEED = 21, 10_000, 7
+"""Sessions in a block of the bootstrap on average, how often it draws, and the seed it draws from."""
+
+
+@dataclass(frozen=True)
+class Drawdown:
+    """The deepest fall, as a fraction, with its dates; `over` is None if the peak wasn't reached again."""
+
+    depth: float
+    peak: date
+    trough: date
+    over: date | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a series of values made; `sharpe` is by the root of 252, and without a rate for cash."""
+
+    growth: float
+    volatility: float
+    sharpe: float
+    drawdown: Drawdown
+    sessions: Sequence[date]
+    returns: Sequence[float]
+
+    @classmethod
+    def of(cls, values: Mapping[date, float]) -> "Figures":
+        """Return the figures of the values after each session; the first one is where the growth begins."""
+        sessions, worth = list(values), list(values.values())
+        returns = [later / earlier - 1 for earlier, later in pairwise(worth)]
+        shape = statistics.shape(returns)
+        growth = statistics.cagr(returns, (sessions[-1] - sessions[0]).days / 365.25)
+        assert shape is not None
+        assert growth is not None
+        fall = statistics.falls(statistics.growth(returns))[0]
+        over = None if fall.recovered is None else sessions[fall.recovered]
+        deepest = Drawdown(-fall.depth, sessions[fall.peak], sessions[fall.trough], over)
+        deviation = shape.deviation * sqrt(PER_YEAR)
+        return cls(growth, deviation, shape.mean * PER_YEAR / deviation, deepest, sessions, returns)
+
+    def sharpe_by(self, per_year: int) -> float:
+        """Return the same ratio annualized by another number of returns a year."""
+        return self.sharpe * sqrt(per_year / PER_YEAR)
+
+
+def between(values: Mapping[date, float], first: date, last: date) -> dict[date, float]:
+    """Return the values of a part of the sessions, from the last one before it on."""
+    before = max((session for session in values if session < first), default=first)
+    return {session: value for session, value in values.items() if before <= session <= last}
+
+
+def turnover(played: Played) -> float:
+    """Return how much is traded in a year, one way, as a multiple of the account's average value."""
+    worth = list(played.values.values())
+    years = len(worth) / PER_YEAR
+    return played.traded_usd / 2 / (sum(worth) / len(worth)) / years
+
+
+def levered(values: Mapping[date, float], leverage: float, rates: Mapping[date, float]) -> dict[date, float]:
+    """Return the values of a fund held at a leverage that is restored daily; `rates` is what a loan costs that day."""
+    worth, made = 1.0, dict[date, float]()
+    for (earlier, before), (later, now) in pairwise(values.items()):
+        made.setdefault(earlier, worth)
+        interest = rates[earlier] * (later - earlier).days / 360
+        worth *= 1 + leverage * (now / before - 1) - (leverage - 1) * interest
+        made[later] = worth
+    return made
+
+
+@dataclass(frozen=True)
+class Excess:
+    """The yearly growth above a benchmark's, in logs turned back into a rate, and the 90% interval of a bootstrap."""
+
+    value: float
+    low: float
+    high: float
+
+
+def excess(of: Figures, benchmark: Mapping[date, float]) -> Excess:
+    """Compare two series by a stationary bootstrap of their daily differences in log returns.
+
+    Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association 89, 1994.
+    """
+    import numpy as np
+
+    others = [benchmark[later] / benchmark[earlier] for earlier, later in pairwise(of.sessions)]
+    logs = np.array([log1p(own) - float(np.log(other)) for own, other in zip(of.returns, others, strict=True)])
+    means = np.sort(logs[_drawn(len(logs))].mean(axis=0) * PER_YEAR)
+    low, high = (float(means[int(RESAMPLES * share)]) for share in (0.05, 0.95))
+    return Excess(expm1(float(logs.mean()) * PER_YEAR), expm1(low), expm1(high))
+
+
+def _drawn(count: int) -> "NDArray[np.int64]":
+    """Return places of a series, one column for each resample: blocks of geometric length, wrapping at the end."""
+    import numpy as np
+
+    draw = np.random.default_rng(SEED)
+    begins = draw.random((count, RESAMPLES)) < 1 / BLOCK
+    begins[0] = True
+    fresh = draw.integers(count, size=(count, RESAMPLES))
+    places = np.empty((count, RESAMPLES), dtype=np.int64)
+    current = fresh[0]
+    for row in range(count):
+        current = np.where(begins[row], fresh[row], (current + 1) % count)
+        places[row] = current
+    return places

@@ -1,0 +1,286 @@
+"""Write docs/ROTATION.md: what was claimed, what is reproduced, and what is left of it."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from statistics import median, quantiles
+
+from benchmarks.support.rotation_figures import Excess, Figures, between, excess, levered, turnover
+from benchmarks.support.rotation_runs import CASH, Data, Played, closes, funds_rates
+
+HOLDINGS = Path(__file__).parents[2] / "docs" / "rotation_holdings.csv"
+LEVERAGE, SPREAD = 1.25, 0.015
+CLAIMED = (0.1301, 1.712, 0.152)
+"""What was published: growth, Sharpe ratio and drawdown."""
+LINES = (
+    ("stale", "As published, with its mistake: sizes follow from an account valued at the prices of its last fills"),
+    ("marked", "The account is valued at the market when it sizes"),
+    ("paying", "It pays the funds rate for what it borrows, and earns it on cash"),
+    ("dearly", "A loan costs 1.5% more than the funds rate, as at a cheap broker"),
+    ("next open", "It trades at the next open, not at the close that it ranks by"),
+    ("cheaply", "Trading costs 5 bps instead of 15"),
+    (
+        "honest",
+        "As the bot trades: the first session's open, ranked at the close before; raw prices, dividends in cash",
+    ),
+)
+"""One assumption after the other; each row keeps those above it."""
+PERIODS = (
+    ("2003 to 2019", date(2003, 1, 2), date(2019, 12, 31)),
+    ("2020 to 2024", date(2020, 1, 1), date(2024, 12, 31)),
+    ("2025", date(2025, 1, 1), date(2025, 12, 23)),
+)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs by name, and the data they were played on."""
+
+    played: Mapping[str, Played]
+    data: Data
+
+    def figures(self, name: str) -> Figures:
+        """Return what a run made."""
+        return Figures.of(self.played[name].values)
+
+    @cached_property
+    def spy(self) -> Mapping[date, float]:
+        """Return SPY's adjusted closes over the longest run."""
+        sessions = list(self.played["long"].values)
+        return closes(self.data, "SPY", sessions[0], sessions[-1])
+
+    def benchmark(self, leverage: float, sessions: Iterable[date]) -> Mapping[date, float]:
+        """Return SPY at a leverage, paying what the rotation pays for its loan."""
+        held = {session: self.spy[session] for session in sessions}
+        rates = {day: rate + SPREAD for day, rate in funds_rates(self.data, held).items()}
+        return levered(held, leverage, rates)
+
+    @property
+    def band(self) -> Sequence[float]:
+        """Return the growth for each session of the month in which it could trade, the first session first."""
+        others = [name for name in self.played if name.endswith(" session")]
+        return [self.figures(name).growth for name in ("honest", *others)]
+
+
+def page(runs: Runs) -> str:
+    """Return the page."""
+    return "\n".join([
+        *_beginning(runs), *_reproduced(runs), *_assumptions(runs), *_halts(runs), *_band(runs), *_benchmark(runs),
+        *_periods(runs), *_end(),
+    ])  # fmt: skip
+
+
+def _beginning(runs: Runs) -> Iterator[str]:
+    published, honest = runs.figures("stale"), runs.figures("honest")
+    yield f"""\
+# The sector rotation, and what its figures are worth
+
+Once a month, the rule ranks eleven sector funds by their return over half a year, dividends included, and holds the
+strongest three at 1.25 times the equity. If none has gained, it holds a fund of long bonds. `tradebot init --profile
+rotation` sets up a bot that follows it. This page says what the rule has earned, and why nobody should expect that.
+
+In short:
+
+* Its published Sharpe ratio of 1.712 is {_ratio(published.sharpe)}, and its published drawdown of 15% was
+  {_percent(published.drawdown.depth, 0)}.
+* With honest assumptions it made {_percent(honest.growth)} a year from 2020 to 2024. On another session of each
+  month, the same rule made anything from {_percent(min(runs.band))} to {_percent(max(runs.band))} a year.
+* Five years can't tell it from an index fund.
+
+One command makes this page, from data that is not part of the project (see [the end](#make-this-page-yourself)). Every
+run takes the live bot's own road: its strategy, its gates, sizes, orders and books, on the engine of the embedded
+exchange.
+"""
+
+
+def _reproduced(runs: Runs) -> Iterator[str]:
+    found, played = runs.figures("stale"), runs.played["stale"]
+    held = _agreeing(played)
+    yield f"""\
+## The claim, reproduced
+
+From 2020-01-02 to 2024-12-30, with {CASH:,.0f} USD. On the first session of each month it ranks and trades at that
+session's close, pays 15 bps for each trade, borrows for nothing, and its sizes follow from an account that counts each
+position at the price of its last fill. The settings are those of
+[config/studies/rotation_published.yaml](../config/studies/rotation_published.yaml). Halts and limits are out of the
+way, and so is the margin that a broker would ask for.
+
+| | claimed | its own result file | here |
+|---|---|---|---|
+| growth per year | 13.01% | 13.01% | {_percent(found.growth, 2)} |
+| Sharpe ratio | 1.712 | 1.712 | {_ratio(found.sharpe_by(2190))} by √2190, {_ratio(found.sharpe)} by √252 |
+| maximum drawdown | 15.2% | 40.2% | {_percent(found.drawdown.depth)}, {_span(found)} |
+| trades | | 227 | {played.orders} |
+| rebalances, and funds as in [its table](rotation_holdings.csv) | | 60 | {held[1]}, {held[0]} |
+
+The claimed Sharpe ratio is that of daily returns, multiplied by the root of 2,190, the number of four-hour bars in a
+year of days and nights. But daily returns come 252 times a year, so it is {_ratio(found.sharpe)}.
+The claimed drawdown is in no file.
+"""
+
+
+def _assumptions(runs: Runs) -> Iterator[str]:
+    yield """\
+## What each assumption is worth
+
+Each row changes one thing, and keeps what the rows above it have changed.
+
+| assumption | growth per year | worth | drawdown | Sharpe | orders |
+|---|---|---|---|---|---|"""
+    before: Figures | None = None
+    for name, words in LINES:
+        found = runs.figures(name)
+        worth = "" if before is None else f"{100 * (found.growth - before.growth):+.2f}"
+        yield (
+            f"| {words} | {_percent(found.growth, 2)} | {worth} | {_percent(found.drawdown.depth)} | "
+            f"{_ratio(found.sharpe)} | {runs.played[name].orders} |"
+        )
+        before = found
+    honest, played = runs.figures("honest"), runs.played["honest"]
+    dear, later = runs.figures("twice the costs"), runs.figures("a day later")
+    paid = -sum(usd for kind, usd in played.booked_usd.items() if kind != "DIV")
+    yield f"""
+Growth is compounded from the value after the first session. The Sharpe ratio is by √252, without a rate for cash. The
+last row has the settings of [config/studies/rotation_honest.yaml](../config/studies/rotation_honest.yaml); everything
+below starts from it. It trades {turnover(played):.1f} times its value a year, one way, and paid {paid:,.0f} USD of
+interest in five years.
+
+If costs are twice as high, 10 bps for each trade and 3% above the funds rate for the loan,
+{_percent(dear.growth)} a year is left of {_percent(honest.growth)}. If it trades a session later, it makes
+{_percent(later.growth)}.
+"""
+
+
+def _halts(runs: Runs) -> Iterator[str]:
+    halted = runs.played["halted"].halted
+    ended = "would never have halted it" if halted is None else f"would have halted it on {halted[0]} ({halted[1]})"
+    yield f"""\
+## The shipped halts
+
+No run above halts, because the halts are out of the way. Those of the profile {ended}.
+A halted bot keeps its funds, buys none, and waits for a person. A drawdown of 10% is nothing unusual for this rule: it
+has had one of {_percent(runs.figures("honest").drawdown.depth, 0)} in these five years. Whoever wants to follow it
+through such times has to raise `halts.drawdown_fraction` first.
+"""
+
+
+def _band(runs: Runs) -> Iterator[str]:
+    growth = runs.band
+    row = " | ".join(_percent(each) for each in (min(growth), *quantiles(growth, n=4), max(growth), growth[0]))
+    yield f"""\
+## Luck with the day
+
+The rule says the first session of each month. Nothing in its idea does. The same rule, on each of the 21 sessions of
+the month (a shorter month has its last one):
+
+| worst | lowest quarter | median | highest quarter | best | the first session, as published |
+|---|---|---|---|---|---|
+| {row} |
+
+In the order of the sessions:
+{", ".join(_percent(each) for each in growth)}.
+
+Nobody could have known which of these results they would get. So the median of {_percent(median(growth))} says more
+about the rule than the {_percent(growth[0])} of the first session.
+"""
+
+
+def _benchmark(runs: Runs) -> Iterator[str]:
+    honest = runs.figures("honest")
+    rows: list[tuple[str, Figures, Excess | None]] = [("the rotation", honest, None)]
+    for leverage in (1.0, LEVERAGE):
+        values = runs.benchmark(leverage, honest.sessions)
+        name = "SPY" if leverage == 1 else f"SPY at {leverage:g} times, paying the same interest"
+        rows.append((name, Figures.of(values), excess(honest, values)))
+    yield """\
+## Against SPY
+
+| 2020 to 2024 | growth per year | volatility | drawdown | Sharpe | the rotation above it, per year |
+|---|---|---|---|---|---|"""
+    for name, found, above in rows:
+        fall = f"{_percent(found.drawdown.depth)}, {_span(found)}"
+        yield (
+            f"| {name} | {_percent(found.growth)} | {_percent(found.volatility)} | {fall} | {_ratio(found.sharpe)} | "
+            f"{_above(above)} |"
+        )
+    yield """
+The intervals hold 90% of 10,000 resamples of the daily differences in log returns, in blocks of 21 sessions on average
+(Politis and Romano's stationary bootstrap, 1994).
+"""
+
+
+def _periods(runs: Runs) -> Iterator[str]:
+    values = runs.played["long"].values
+    yield """\
+## Before 2020 and after
+
+One run from 2003, the first year in which the bond fund has half a year of prices. Until 2018 there were nine or ten
+sector funds; the rule ranks those that have their bars (`min_ranked: 9`).
+
+| | growth per year | drawdown | SPY | SPY at 1.25 times | the rotation above that, per year |
+|---|---|---|---|---|---|"""
+    for name, first, last in (("2003 to 2025", PERIODS[0][1], PERIODS[-1][2]), *PERIODS):
+        found = Figures.of(between(values, first, last))
+        plain = Figures.of(runs.benchmark(1.0, found.sessions))
+        same = runs.benchmark(LEVERAGE, found.sessions)
+        fall, levered_growth = f"{_percent(found.drawdown.depth)}, {_span(found)}", Figures.of(same).growth
+        yield (
+            f"| {name} | {_percent(found.growth)} | {fall} | {_percent(plain.growth)} | {_percent(levered_growth)} | "
+            f"{_above(excess(found, same))} |"
+        )
+    yield ""
+
+
+def _end() -> Iterator[str]:
+    yield """\
+## What this can't know
+
+* Sixty rebalances are few, and they saw one pandemic and one rise of interest rates.
+* The rule was chosen by somebody who had seen most of these years. Nobody knows how many others were tried and dropped,
+  so no figure here is corrected for that.
+* The prices are a vendor's, adjusted for dividends up to the day of the download. Another vendor's differ a little, and
+  share counts with them. Dividends are paid on the ex-date, because the file doesn't say when they really were.
+* A day has two prices here, the open and the close. What an order would really have paid in the first minutes isn't
+  among them, so 5 bps are an assumption.
+* Taxes are left out. Most of these gains are short-term.
+
+## Make this page yourself
+
+```sh
+.venv/bin/python -m benchmarks.rotation --data FOLDER
+```
+
+The folder needs two files. `etf_daily_adj.parquet` has the columns date, symbol, open, high, low, close, volume,
+dividends and stock_splits: daily prices of the eleven sector funds, TLT and SPY, adjusted for splits and dividends.
+`effr_daily.csv` has the columns date and effr: the effective federal funds rate, in percent a year.
+"""
+
+
+def _agreeing(played: Played) -> tuple[str, int]:
+    """Return how many rebalances hold the funds of the committed table, and how many there are."""
+    with HOLDINGS.open(encoding="utf-8", newline="") as file:
+        table = {date.fromisoformat(row["session"]): tuple(row["funds"].split()) for row in csv.DictReader(file)}
+    same = sum(played.held.get(session) == funds for session, funds in table.items())
+    return "all of them" if same == len(table) else f"{same} of them", len(table)
+
+
+def _percent(value: float, places: int = 1) -> str:
+    return f"{100 * value:.{places}f}%"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}" if value > 1 else f"{value:.2f}"
+
+
+def _span(found: Figures) -> str:
+    fall = found.drawdown
+    return f"{fall.peak} to {fall.trough}"
+
+
+def _above(found: Excess | None) -> str:
+    if found is None:
+        return ""
+    return f"{100 * found.value:+.1f}% ({100 * found.low:+.1f} to {100 * found.high:+.1f})"

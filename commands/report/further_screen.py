@@ -1,0 +1,141 @@
+"""Show what only longer accounts and backtests have to say: years, spans, costs, chance and sensitivity."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from commands.report.contents import (
+    assumed,
+    band_words,
+    chance_figures,
+    chance_words,
+    costs_words,
+    leveled,
+    variants_of,
+)
+from commands.report.numbers import DOT, basis_of, interval_of, percent, value_of
+from commands.shared.drawing import signed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.views.performance.report import AccountReport, Block
+    from tradebot.views.performance.report_rows import Cost
+
+
+def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
+    """Print what a block assumes; if accounts differ in a sentence, it says whose it is."""
+    for text in assumed(accounts, block):
+        out.print(f"  {text}", markup=False, style="dim")
+
+
+def short(value: float | None) -> str:
+    """Return a fraction as a bare percentage, or a dot."""
+    return DOT if value is None else signed(100 * value, 1)
+
+
+def _plain(value: float | None, places: int = 1) -> str:
+    return DOT if value is None else f"{100 * value:.{places}f}"
+
+
+def render_years(out: "Console", account: "AccountReport") -> None:
+    """Print a row for each calendar year; a single year says nothing that the figures don't."""
+    from commands.shared.tables import Table, number
+    from tradebot.views.performance.report import Block
+
+    if len(account.further.by_year) < 2:
+        return
+    out.print()
+    others = [name for name in (account.benchmark, leveled(account)) if name]
+    names = ("return", *others, "cash", "volatility", "drawdown", "exposure", "turnover", "costs USD")
+    table = Table("Years, %", *map(number, names))
+    for each in account.further.by_year:
+        beside = (each.benchmark, each.benchmark_leveled)[: len(others)]
+        turnover = DOT if each.turnover is None else f"{each.turnover:.1f}x"
+        cells = (*map(short, (each.value, *beside, each.cash)), _plain(each.volatility), short(each.max_drawdown))
+        table.row(str(each.year), *cells, _plain(each.exposure, 0), turnover, f"{each.costs_usd:,.2f}")
+    out.print(table)
+    render_assumptions(out, [account], Block.YEARS)
+
+
+def render_rolling(out: "Console", account: "AccountReport") -> None:
+    """Print the figures of all spans of a year."""
+    from commands.shared.tables import Table, number, sentence
+    from tradebot.views.performance.report import Block
+
+    if not account.further.rolling:
+        return
+    out.print()
+    table = Table("Spans of a year", number("value"), sentence("from"))
+    for figure in account.further.rolling:
+        table.row(figure.label, value_of(figure), basis_of(figure))
+    out.print(table)
+    render_assumptions(out, [account], Block.ROLLING)
+
+
+def render_costs(out: "Console", account: "AccountReport") -> None:
+    """Print what trading cost, by kind."""
+    from commands.shared.tables import Table, number, sentence
+    from tradebot.views.performance.report import Block
+
+    costs = account.further.costs
+    if costs is None:
+        return
+    out.print()
+    table = Table("Costs", number("USD"), number("bps of trades"), number("drag a year"), sentence("note"))
+    for each in (*costs.rows, *((costs.total,) if len(costs.rows) > 1 else ())):
+        table.row(each.label, f"{each.usd:,.2f}", _bps(each), drag_of(each), each.note)
+    out.print(table)
+    if words := costs_words(costs):
+        out.print(words, markup=False)
+    render_assumptions(out, [account], Block.COSTS)
+
+
+def drag_of(of: "Cost") -> str:
+    """Return what a cost took from the growth per year, without a plus that would read as a gain."""
+    return DOT if of.drag is None else f"{100 * round(of.drag, 4) + 0.0:.2f}%"
+
+
+def _bps(of: "Cost") -> str:
+    return DOT if of.bps is None else f"{of.bps:.1f}"
+
+
+def render_chance(out: "Console", account: "AccountReport") -> None:
+    """Print how far the figures could have differed by chance, and what is left of the Sharpe ratio after selection."""
+    from commands.shared.tables import Table, number, sentence
+    from tradebot.views.performance.report import Block
+
+    figures = chance_figures(account)
+    if not figures:
+        return
+    out.print()
+    table = Table("Chance", number("value"), number("interval"), sentence("from"))
+    for figure in figures:
+        table.row(figure.label, value_of(figure), interval_of(figure), basis_of(figure))
+    out.print(table)
+    if words := chance_words(account):
+        out.print(words, markup=False)
+    render_assumptions(out, [account], Block.CHANCE)
+
+
+def render_sensitivity(out: "Console", account: "AccountReport") -> None:
+    """Print the backtest beside its variants, and the band over the days of rebalancing."""
+    from rich.markup import escape
+
+    from commands.shared.plain import clean
+    from commands.shared.tables import Table, number
+    from tradebot.views.performance.report import Block
+
+    of = account.further.sensitivity
+    if of is None:
+        return
+    out.print()
+    table = Table("Played again", *map(number, ("CAGR", "change", "return", "drawdown", "Sharpe", "trades")))
+    for each in variants_of(of):
+        sharpe = DOT if each.sharpe is None else f"{each.sharpe:.2f}"
+        change = "" if each is of.played else percent(each.cagr_change)
+        cells = (percent(each.cagr), change, percent(each.total_return), percent(each.max_drawdown), sharpe)
+        table.row(escape(clean(each.name)), *cells, f"{each.trades:,}")
+    out.print(table)
+    if words := band_words(of):
+        out.print(words, markup=False)
+    render_assumptions(out, [account], Block.SENSITIVITY)

@@ -1,0 +1,68 @@
+"""The screen of what only longer accounts and backtests have to say."""
+
+from dataclasses import replace
+
+import pytest
+
+from commands.report.contents import band_words, costs_words
+from commands.report.further_screen import drag_of, short
+from commands.report.screen import render
+from commands.shared.surface import console
+from tests.commands.report.made import account, long_backtest, report, without_exposure
+from tradebot.views.performance.report import AccountReport
+from tradebot.views.performance.report_rows import Cost
+
+
+def screen(*of: AccountReport) -> list[str]:
+    shown = console()
+    with shown.capture() as captured:
+        render(shown, report(*of))
+    return captured.get().splitlines()
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+def test_a_long_backtest_shows_every_part() -> None:
+    of, lines = long_backtest(), screen(long_backtest())
+    further = of.further
+    rows = {line.split("  ")[0]: line.split() for line in lines}
+    assert [line.split()[1] for line in lines if line.startswith("2025 ")][-1] == short(further.by_year[0].value)
+    (table,) = (line for line in lines if line.startswith("Years, %"))
+    assert table.split()[2:7] == ["return", "SPY", "SPY", "at", "126%"]
+    assert further.costs is not None
+    assert rows["All together"][2] == f"{further.costs.total.usd:,.2f}"
+    assert rows["Deflated Sharpe ratio"][-4:] == ["best", "of", "12", "trials"]
+    assert rows["costs x2"][2] == "+8.50%"
+    assert further.sensitivity is not None
+    for sentence in (*further.cautions, band_words(further.sensitivity), costs_words(further.costs)):
+        assert any(sentence in line for line in lines)
+
+
+def test_a_short_account_shows_none_of_it() -> None:
+    text = "\n".join(screen(account(3)))
+    for words in ("Years, %", "Spans of a year", "drag a year", "Chance ", "Played again", "can't show"):
+        assert words not in text
+
+
+def test_columns_that_are_not_known_are_left_out() -> None:
+    (table,) = (line for line in screen(without_exposure(long_backtest())) if line.startswith("Years, %"))
+    assert table.split()[2:5] == ["return", "SPY", "cash"]
+    (table,) = (line for line in screen(replace(long_backtest(), benchmark=None)) if line.startswith("Years, %"))
+    assert table.split()[2:4] == ["return", "cash"]
+
+
+def test_a_drag_has_no_plus() -> None:
+    assert [drag_of(Cost("x", "X", 1.0, None, drag)) for drag in (0.0266, -0.001, None)] == ["2.66%", "-0.10%", "·"]
+
+
+def test_words_say_what_is_lacking() -> None:
+    of = long_backtest().further
+    assert of.sensitivity is not None
+    assert of.costs is not None
+    few = replace(of.sensitivity, band=None, rebalance_days=of.sensitivity.rebalance_days[:3])
+    assert band_words(few).startswith("There are 3 rebalance days with a year of sessions or more; it takes 5")
+    assert band_words(replace(few, rebalance_days=())) == ""
+    assert costs_words(replace(of.costs, total=replace(of.costs.total, drag=None))) == ""

@@ -1,0 +1,95 @@
+"""Files that a person names: what is in them, what the screen says of them, and what happens if they can't be."""
+
+import errno
+import os
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import typer
+
+from commands.shared.files import cell, csv_text, replacing, save, to_csv
+from commands.shared.surface import Report, show
+from tradebot.adapters.state.state_folder import MARKER
+from tradebot.errors import OperatorError
+
+REPORT = Report("trades", None, lambda out: out.print("a table"))
+LONG = "4 lots " + "of all that the bot ever held " * 5 + "at 2026-11-16T15:00:00Z; next: tradebot trades\n"
+"""A text that a screen would change: it is too long for a line, and it has a time and a command."""
+
+
+def test_a_file_has_the_text_byte_for_byte(tmp_path: Path) -> None:
+    save("−1\r\n2\n", tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_bytes() == "−1\r\n2\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("none/a.csv", "No such file or directory"), (".", "Is a directory"), ("file/a.csv", "Not a directory")],
+)
+def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OperatorError, match=why) as refused:
+        save("text", tmp_path / name)
+    assert (refused.value.message.startswith(str(tmp_path)), refused.value.hint) == (True, "name another file")
+
+
+def _fill_the_disk(file: Path) -> None:
+    with replacing(file) as part:
+        part.write_text("half of the new")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_file_keeps_its_old_text_and_its_mode_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    file, link = tmp_path / "a.csv", tmp_path / "link.csv"
+    save("old", file)
+    file.chmod(0o600)
+    link.symlink_to(file)
+    with pytest.raises(OperatorError, match="No space left on device"):
+        _fill_the_disk(link)
+    assert (file.read_text(), sorted(tmp_path.iterdir())) == ("old", [file, link])
+    save("new", link)
+    assert (file.read_text(), file.stat().st_mode & 0o777, link.is_symlink()) == ("new", 0o600, True)
+
+
+def test_a_device_is_written_to_and_not_replaced() -> None:
+    save("text", Path(os.devnull))
+    assert not Path(os.devnull).is_file()
+
+
+def test_no_file_of_a_bot_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / MARKER).touch()
+    save("mine", tmp_path / "trades.csv")
+    with pytest.raises(OperatorError, match="is in a bot's folder"):
+        save("mine", tmp_path / "ledger.db")
+
+
+def test_cells_are_quoted_where_they_must_be() -> None:
+    assert csv_text(("name", "usd"), [("a,b", "1"), ('say "no"', "-2")]) == 'name,usd\n"a,b",1\n"say ""no""",-2\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (Decimal("1E+2"), "100"),
+        (datetime(2026, 11, 16, 15, tzinfo=UTC), "2026-11-16T15:00:00Z"),
+        (("AAPL", "MSFT"), "AAPL MSFT"),
+        (0, "0"),
+    ],
+)
+def test_a_cell_is_written_as_json_writes_it(value: object, text: str) -> None:
+    assert cell(value) == text
+
+
+def test_the_screen_names_the_file_instead_of_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show(to_csv(REPORT, LONG, tmp_path / "a.csv", "4 lots", below=("gain 3 [USD]",), apart=("only on stderr",)))
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == LONG
+    assert capsys.readouterr() == (f"4 lots written to {tmp_path / 'a.csv'}\ngain 3 [USD]\n", "")
+
+
+def test_stdout_has_the_text_as_it_is_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        to_csv(REPORT, LONG, Path("-"), "4 lots", below=("only on the screen",), apart=("no advice",))
+    assert capsys.readouterr() == (LONG, "no advice\n")

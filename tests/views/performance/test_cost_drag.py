@@ -1,0 +1,123 @@
+"""What trading cost: each kind from the books, and by how much it slowed the account."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.views.performance.played import CASH, past, rotated, sessions
+from tradebot.model.cash import CashMovement
+from tradebot.model.origin import Origin
+from tradebot.views.performance import statistics
+from tradebot.views.performance.activity import traded_usd
+from tradebot.views.performance.cost_drag import Charge, Kind, cost_kinds, costs_of, paid_usd
+from tradebot.views.performance.history import History
+from tradebot.views.performance.report import Costs
+from tradebot.views.performance.returns import Path, path
+
+YEAR = 252
+
+
+def costs(history: History, count: int) -> Costs | None:
+    way = path(history, [], sessions(count))
+    return costs_of(cost_kinds(history), way, traded_usd(history.fills, way))
+
+
+def paid(history: History, kind: str, usd: str, words: str, session: int = 5) -> History:
+    """Return a past with one more movement of cash, in which equity is as it was."""
+    at = sessions(10)[session].open
+    movement = CashMovement(at, Decimal(usd), kind, Origin.ACTIVITY, f"{kind}-{usd}", words)
+    return replace(history, cash=(*history.cash, movement))
+
+
+def test_each_movement_of_cash_is_its_kind_of_cost() -> None:
+    history = past(1, 10)
+    for kind, usd, words in (
+        ("FEE", "-10", "commission"),
+        ("FEE", "2", "commission returned"),
+        ("FEE", "-3", "REG fee for proceeds"),
+        ("FEE", "-4", "stock borrow fee to 2025-01-07"),
+        ("INT", "-5", "margin interest to 2025-01-07"),
+        ("INT", "100", "interest on cash to 2025-01-07"),
+        ("DIV", "50", "a dividend"),
+        ("CSD", "1000", "a deposit"),
+    ):
+        history = paid(history, kind, usd, words)
+    found = costs(history, 10)
+    assert found is not None
+    assert {row.name: row.usd for row in found.rows} == {"commission": 8, "fees": 3, "borrow": 4, "interest": 5}
+    assert (found.total.usd, found.total.drag, found.before.value, found.before.lacks) == (20, None, None, 242)
+    traded = float(sum(owned.fill.quantity * owned.fill.price for owned in history.fills))
+    assert found.total.bps == pytest.approx(20 / traded * 10_000)
+
+
+def test_without_a_cost_there_is_no_table() -> None:
+    assert costs(past(1, 10), 10) is None
+    assert (
+        costs_of([Kind("fees", "Other fees", (Charge(sessions(1)[1].open, 1.0),))], Path(None, (), (), ()), Decimal(1))
+        is None
+    )
+
+
+def test_a_cost_before_or_after_the_span_does_not_count() -> None:
+    way = path(past(1, 10), [], sessions(10))
+    assert way.start is not None
+    kind = Kind(
+        "fees",
+        "Other fees",
+        tuple(
+            Charge(at, 1.0)
+            for at in (
+                way.start.at,
+                way.start.at + timedelta(seconds=1),
+                way.steps[-1].after.at,
+                way.steps[-1].after.at + timedelta(1),
+            )
+        ),
+    )
+    assert paid_usd([kind], way) == 2
+
+
+def test_drag_is_the_growth_that_a_cost_took() -> None:
+    # The equity of each session is what it was, and 100 USD more if the fee of that session hadn't been paid.
+    history = past(1, YEAR)
+    days = sessions(YEAR)
+    for place in (10, 200):
+        at = days[place].open
+        history = replace(
+            history,
+            cash=(*history.cash, CashMovement(at, Decimal(-100), "FEE", Origin.ACTIVITY, f"{place}", "commission")),
+        )
+    found = costs(history, YEAR)
+    way = path(history, [], days)
+    without = [
+        step.value + (100 / float(step.before.equity_usd) if place in (9, 199) else 0)
+        for place, step in enumerate(way.steps)
+        if step.value is not None
+    ]
+    assert found is not None
+    assert found.after.value == pytest.approx(statistics.cagr(way.returns, 1))
+    assert found.before.value == pytest.approx(statistics.cagr(without, 1))
+    assert found.rows[0].drag == found.total.drag == pytest.approx((found.before.value or 0) - (found.after.value or 0))
+
+
+def test_an_account_that_never_pays_grows_as_fast_as_before_its_costs() -> None:
+    # Borrowing and commissions are given back to the equity of each session, with the same shares.
+    history, days = rotated(1, YEAR), sessions(YEAR)
+    found = costs(history, YEAR)
+    back, ends = Decimal(0), []
+    left = list(history.cash)
+    for end in history.ends:
+        assert end.equity_at is not None
+        assert end.equity is not None
+        while left and left[0].at <= end.equity_at:
+            back -= left.pop(0).amount_usd
+        ends.append(replace(end, equity=end.equity + back))
+    free = path(replace(history, ends=tuple(ends)), [], days)
+    assert found is not None
+    assert found.before.value == pytest.approx(statistics.cagr(free.returns, 1), abs=0.005)
+    assert {row.name for row in found.rows} == {"commission", "interest"}
+    assert sum(row.drag or 0 for row in found.rows) == pytest.approx(found.total.drag, rel=0.02)
+    assert float(ends[-1].equity or 0) - float(history.ends[-1].equity or 0) == pytest.approx(found.total.usd)
+    assert CASH

@@ -1,0 +1,77 @@
+"""A backtest beside its variants: hand-worked results, and the band over days of rebalancing."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.views.performance.played import past, sessions
+from tradebot.model.evidence import Variant, VariantKind
+from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR
+from tradebot.views.performance.returns import path
+from tradebot.views.performance.sensitivity import FEWEST, played_as, sensitivity, variant_of
+
+PLAYED = Variant(VariantKind.OTHER, "as played", 1257, 60, 0.8, -0.3, 0.12, 0.6)
+
+
+def day(number: int, cagr: float | None) -> Variant:
+    return Variant(VariantKind.REBALANCE_DAY, f"day {number}", 1257, 60, 0.5, -0.3, cagr)
+
+
+def test_a_result_is_that_of_its_equities() -> None:
+    found = variant_of(VariantKind.DELAY, "a day later", [100.0, 110.0, 99.0, 108.9], 2)
+    assert (found.sessions, found.trades, found.cagr, found.sharpe) == (3, 2, None, None)
+    assert found.total_return == pytest.approx(0.089)
+    assert found.max_drawdown == pytest.approx(-0.1)
+
+
+def test_a_year_has_its_growth_and_a_quarter_its_ratio() -> None:
+    equities = [100 * 1.001**number * (1.01 if number % 2 else 1.0) for number in range(A_YEAR + 1)]
+    whole, short, quarter = (
+        variant_of(VariantKind.COSTS, "x", some, 0) for some in (equities, equities[:-1], equities[: A_QUARTER + 1])
+    )
+    assert whole.cagr == pytest.approx(equities[-1] / 100 - 1)
+    assert (short.cagr, short.sharpe is not None, quarter.sharpe is not None) == (None, True, True)
+    assert variant_of(VariantKind.COSTS, "x", equities[:A_QUARTER], 0).sharpe is None
+
+
+def test_the_account_as_it_was_played_is_measured_alike() -> None:
+    history = past(1, A_YEAR)
+    way = path(history, [], sessions(A_YEAR))
+    equities = [float(step.before.equity_usd) for step in way.steps] + [float(way.steps[-1].after.equity_usd)]
+    found, expected = played_as(way, 7), variant_of(VariantKind.OTHER, "as played", equities, 7)
+    assert (found.name, found.sessions, found.trades) == (expected.name, A_YEAR, 7)
+    for name in ("total_return", "max_drawdown", "cagr", "sharpe"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name))
+
+
+def test_variants_stand_beside_the_backtest_with_what_changed() -> None:
+    costly = Variant(VariantKind.COSTS, "costs x2", 1257, 60, 0.6, -0.35, 0.10, 0.5)
+    found = sensitivity(PLAYED, [costly, day(1, 0.05)])
+    assert found is not None
+    assert (found.played.name, found.played.cagr_change) == ("as played", 0.0)
+    assert [(row.name, row.kind) for row in found.rows] == [("costs x2", "costs")]
+    assert found.rows[0].cagr_change == pytest.approx(-0.02)
+    assert ([row.name for row in found.rebalance_days], found.band) == (["day 1"], None)
+    assert sensitivity(PLAYED, []) is None
+
+
+def test_the_band_has_quartiles_and_where_the_backtest_stands() -> None:
+    found = sensitivity(PLAYED, [day(number, number / 100) for number in (5, 1, 4, 2, 3, 30, 40, 12, 13)])
+    assert found is not None
+    assert found.band is not None
+    # Sorted: 1 2 3 4 5 12 13 30 40 percent.
+    assert found.band.days == 9
+    assert [found.band.lowest, found.band.first_quartile, found.band.median] == pytest.approx([0.01, 0.03, 0.05])
+    assert [found.band.third_quartile, found.band.highest] == pytest.approx([0.13, 0.40])
+    assert found.band.below_played == 5
+
+
+def test_too_few_days_have_no_band_and_say_how_many_it_takes() -> None:
+    few = [day(number, 0.1) for number in range(FEWEST - 1)]
+    found = sensitivity(PLAYED, [*few, day(9, None)])
+    assert found is not None
+    assert (found.band, found.needed_days, len(found.rebalance_days)) == (None, FEWEST, FEWEST)
+    enough = sensitivity(replace(PLAYED, cagr=None), [*few, day(9, 0.2)])
+    assert enough is not None
+    assert enough.band is not None
+    assert enough.band.below_played is None

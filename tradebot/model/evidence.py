@@ -1,0 +1,78 @@
+"""What a backtest leaves beside its books: trials of its strategy, other ways to play it, rates by date."""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+
+class VariantKind(StrEnum):
+    """What was changed to play a backtest again."""
+
+    COSTS = "costs"
+    DELAY = "delay"
+    REBALANCE_DAY = "rebalance day"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The result of a backtest that was played again with one thing changed; `name` says what, such as "costs x2".
+
+    `total_return` and `max_drawdown` are fractions, the latter zero or below. `cagr` is a fraction per year and
+    `sharpe` per year too; they are None if there are too few sessions.
+    """
+
+    kind: VariantKind
+    name: str
+    sessions: int
+    trades: int
+    total_return: float
+    max_drawdown: float
+    cagr: float | None = None
+    sharpe: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """How many different settings of a strategy were played, this one included.
+
+    `sharpes` are their Sharpe ratios per year, as far as they are known.
+    """
+
+    count: int
+    sharpes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatedRate:
+    """What money costs from a day on, as a fraction per year: 0.05 is five percent."""
+
+    day: date
+    yearly: float
+
+
+@dataclass(frozen=True, slots=True)
+class DayPrice:
+    """The open and the close of a session in USD, adjusted for splits and dividends."""
+
+    day: date
+    open: float
+    close: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known about a backtest besides its books.
+
+    `cash_rates` are sorted by date. `borrowing_spread` is what borrowed cash costs above them, as a fraction per year.
+    `benchmark` are the prices of SPY in the market that was played, because nothing serves that market afterwards.
+    """
+
+    trials: Trials | None = None
+    variants: tuple[Variant, ...] = ()
+    cash_rates: tuple[DatedRate, ...] = ()
+    borrowing_spread: float = 0.0
+    benchmark: tuple[DayPrice, ...] = ()
+
+
+NO_EVIDENCE = Evidence()

@@ -1,0 +1,159 @@
+"""What trading cost by kind, and how much faster the account would have grown without it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from itertools import chain
+from typing import NamedTuple
+
+from tradebot.model.cash import CashKind, CashMovement
+from tradebot.views.performance import statistics
+from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.history import History
+from tradebot.views.performance.report import Costs, Figure, Unit
+from tradebot.views.performance.report_rows import Cost
+from tradebot.views.performance.return_figures import A_YEAR, RETURNS
+from tradebot.views.performance.returns import Path
+from tradebot.views.slippage import cost_usd
+
+
+class Fee(StrEnum):
+    """Which fee the broker charged."""
+
+    COMMISSION = "commission"
+    BORROW = "borrow"
+    OTHER = "other"
+
+
+FEES = {Fee.COMMISSION: "commission", Fee.BORROW: "stock borrow fee"}
+"""How the descriptions of these fees begin."""
+BPS = 10_000
+INSIDE = "it is inside the prices of fills"
+
+
+class Charge(NamedTuple):
+    """An amount in USD that was paid (positive) or given back."""
+
+    at: datetime
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of cost with its charges, oldest first."""
+
+    name: str
+    label: str
+    charges: tuple[Charge, ...]
+    note: str = ""
+
+
+def cost_kinds(history: History) -> tuple[Kind, ...]:
+    """Return what the account paid for trading, borrowing cash and shorting, and what its fills cost against the quote.
+
+    Interest that was earned is no cost.
+    """
+    return (
+        Kind("commission", "Commissions", _charged(history, lambda each: _fee(each) is Fee.COMMISSION)),
+        Kind("fees", "Other fees", _charged(history, lambda each: _fee(each) is Fee.OTHER)),
+        Kind("interest", "Interest on borrowed cash", _charged(history, _is_paid_interest)),
+        Kind("borrow", "Stock borrow fees", _charged(history, lambda each: _fee(each) is Fee.BORROW)),
+        Kind("slippage", "Slippage at arrival", tuple(_slippage(history)), INSIDE),
+    )
+
+
+def _charged(history: History, counts: Callable[[CashMovement], bool]) -> tuple[Charge, ...]:
+    return tuple(Charge(each.at, -float(each.amount_usd)) for each in history.cash if counts(each))
+
+
+def _fee(movement: CashMovement) -> Fee | None:
+    """Return which fee a movement is; None for anything else. The broker says so only in its description."""
+    if cash_kind(movement) is not CashKind.FEE:
+        return None
+    words = movement.words.lower()
+    return next((fee for fee, begins in FEES.items() if words.startswith(begins)), Fee.OTHER)
+
+
+def _is_paid_interest(movement: CashMovement) -> bool:
+    return cash_kind(movement) is CashKind.INTEREST and movement.amount_usd < 0
+
+
+def _slippage(history: History) -> Iterator[Charge]:
+    """Yield what each fill of ours cost against the midpoint of bid and ask when its order arrived, where it is known.
+
+    A stop or target that rested has none: its price was waited for.
+    """
+    for fill in (owned.fill for owned in history.fills):
+        sent = history.sent.get(fill.venue_order_id)
+        own = sent.intents[0] if sent and sent.intents else None
+        if sent is None or own is None or own.protects or own.client_order_id != sent.order.client_order_id:
+            continue
+        if (middle := sent.order.arrival_mid) is not None:
+            yield Charge(fill.at, float(cost_usd(fill, middle)))
+
+
+def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | None:
+    """Return what each kind cost along a path; None if nothing was seen or paid.
+
+    A cost is given back to the return of the session in which it was paid, as a share of the equity before it. Sizes
+    and trades stay as they were.
+    """
+    within = [(kind, _within(kind.charges, path)) for kind in kinds]
+    paid = [(kind, charges) for kind, charges in within if charges]
+    if not path.steps or not paid:
+        return None
+    growth, traded = _Growth(path), float(traded_usd)
+
+    def row(name: str, label: str, charges: Sequence[Charge], note: str) -> Cost:
+        usd, without = sum(each.usd for each in charges), growth.without(charges)
+        drag = None if without is None or growth.after is None else without - growth.after
+        return Cost(name, label, usd, BPS * usd / traded if traded else None, drag, note)
+
+    every = list(chain.from_iterable(charges for _, charges in paid))
+    return Costs(
+        rows=tuple(row(kind.name, kind.label, charges, kind.note) for kind, charges in paid),
+        total=row("all", "All together", every, ""),
+        before=_figure("cagr_before_costs", "CAGR before costs", growth.without(every), path),
+        after=_figure("cagr_after_costs", "CAGR after costs", growth.after, path),
+    )
+
+
+def _within(charges: Iterable[Charge], path: Path) -> list[Charge]:
+    if path.start is None or not path.steps:
+        return []
+    return [each for each in charges if path.start.at < each.at <= path.steps[-1].after.at]
+
+
+def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
+    """Return what all kinds cost along a path, in USD."""
+    return sum(each.usd for kind in kinds for each in _within(kind.charges, path))
+
+
+class _Growth:
+    """The account's growth per year along a path, as it was and without some charges."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.after = self.without(())
+
+    def without(self, charges: Iterable[Charge]) -> float | None:
+        """Return CAGR with charges given back; None for less than a year, or if everything was lost."""
+        returns, left = list[float](), sorted(charges)
+        place = 0
+        for step in self._path.steps:
+            back = 0.0
+            while place < len(left) and left[place].at <= step.after.at:
+                back, place = back + left[place].usd, place + 1
+            if step.value is not None:
+                returns.append(step.value + back / float(step.before.equity_usd))
+        if len(returns) < A_YEAR:
+            return None
+        return statistics.cagr(returns, len(returns) / self._path.per_year)
+
+
+def _figure(name: str, label: str, value: float | None, path: Path) -> Figure:
+    count = len(path.returns)
+    note = "everything was lost" if value is None and count >= A_YEAR else ""
+    return Figure(name, label, Unit.YEARLY, value, count, A_YEAR, RETURNS, note=note)

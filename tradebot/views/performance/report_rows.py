@@ -1,0 +1,79 @@
+"""Rows of a report's tables about years, costs, and backtests that were played again."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class YearFigures:
+    """One calendar year of the account, as far as the span reaches into it; fractions, and USD.
+
+    Benchmarks are as in `CurvePoint`. `max_drawdown` counts from the year's own peaks. A value is None if it isn't
+    known, or if there are too few sessions for it.
+    """
+
+    year: int
+    sessions: int
+    value: float | None
+    benchmark: float | None
+    benchmark_leveled: float | None
+    cash: float
+    volatility: float | None
+    max_drawdown: float | None
+    exposure: float | None
+    turnover: float | None
+    costs_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one kind of cost took, in USD, and as basis points of what was bought and sold.
+
+    `drag` is by how much the growth per year would have been higher without it, as a fraction; None for less than a
+    year. `note` says what it rests on.
+    """
+
+    name: str
+    label: str
+    usd: float
+    bps: float | None
+    drag: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRow:
+    """A backtest that was played again with one thing changed; `cagr_change` is against the backtest as played."""
+
+    kind: str
+    name: str
+    sessions: int
+    trades: int
+    total_return: float
+    cagr: float | None
+    cagr_change: float | None
+    max_drawdown: float
+    sharpe: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The spread of CAGR over so many days of rebalancing; `below_played` of them did worse than the one played."""
+
+    days: int
+    lowest: float
+    first_quartile: float
+    median: float
+    third_quartile: float
+    highest: float
+    below_played: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The backtest as it was played, its variants, and the band over days of rebalancing if there are enough."""
+
+    played: VariantRow
+    rows: tuple[VariantRow, ...]
+    rebalance_days: tuple[VariantRow, ...]
+    band: Band | None
+    needed_days: int
