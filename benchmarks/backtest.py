@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -76,7 +76,12 @@ def momentum() -> Settings:
         "max_orders_per_second": 100,
         "max_orders_per_minute": 1_000,
     }
-    changes = {"universe": list(MANY), "sectors": dict.fromkeys(MANY, "technology"), "strategies": {"rotation": ours}, "limits": limits}
+    changes = {
+        "universe": list(MANY),
+        "sectors": dict.fromkeys(MANY, "technology"),
+        "strategies": {"rotation": ours},
+        "limits": limits,
+    }
     return load(shipped(ROTATION), {}, changes).settings
 
 
@@ -101,9 +106,7 @@ def _plugin(settings: Settings) -> Sequence["Strategy"]:
 
 
 CASES: Mapping[str, Case] = {
-    "rotation": Case(
-        f"rotation, 12 funds, {YEARS_20:,} days", "funds.csv", rotation, _rotation, YEARS_20, bound_s=0.8
-    ),
+    "rotation": Case(f"rotation, 12 funds, {YEARS_20:,} days", "funds.csv", rotation, _rotation, YEARS_20, bound_s=0.8),
     "minutes": Case(
         "a million minutes, plain arrays", "minutes.csv", intraday, lambda _: [Crossing({})], level="counts", bound_s=20
     ),
@@ -144,9 +147,7 @@ def opened(case: Case, settings: Settings, folder: Path) -> "OpenedMarket":
     symbols = tuple(settings.universe)
     if not case.sessions:
         count = int((folder / "sessions").read_text())
-        spec = MarketSpec(
-            start=LATER, source="csv", bar_stamp="start", path=path, symbols=symbols, sessions=count
-        )
+        spec = MarketSpec(start=LATER, source="csv", bar_stamp="start", path=path, symbols=symbols, sessions=count)
     else:
         first = past_prices.sessions(FIRST if case.file == "funds.csv" else LATER, LOOKBACK + 1)[-1]
         spec = MarketSpec(

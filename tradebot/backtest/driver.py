@@ -13,8 +13,8 @@ from functools import cached_property
 from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
-from tradebot.backtest.touching import in_us
 from tradebot.backtest.quiet import Calm, Quiet
+from tradebot.backtest.touching import in_us
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.held import exit_price
 from tradebot.exits.lists import Exits
