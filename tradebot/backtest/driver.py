@@ -4,14 +4,17 @@ A pass is left out only if it would change nothing (see `quiet`). What it would 
 time of the last comparison, and how the account stood at the end of each session.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
+from tradebot.backtest.touching import in_us
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.held import exit_price
 from tradebot.exits.lists import Exits
@@ -25,6 +28,8 @@ from tradebot.timetable.job_times import JobTimes
 
 READ_FROM_SCORES = frozenset({"scores", "noise"})
 """What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
+WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
+"""The jobs that look at no account."""
 ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
 
@@ -63,9 +68,19 @@ class _Day:
     seen_place: int = -1
     begun: int = field(default=0)
 
+    @cached_property
+    def exits_us(self) -> Sequence[int]:
+        """Return when the passes of exits are due, in microseconds since 1970."""
+        open_us, close_us = in_us(self.session.open), in_us(self.session.close)
+        return [at for offset in self.grid.exits_us if (at := open_us + offset) < close_us]
+
     def at(self, place: int) -> datetime:
         """Return the time of the slots at a place."""
         return self.session.open + self.grid.offsets[place]
+
+    def exits_before(self, place: int) -> Sequence[int]:
+        """Return when the passes of exits before a place are due, in microseconds since 1970."""
+        return self.exits_us[: bisect_left(self.grid.places[Job.EVALUATE_EXITS], place)]
 
     def place_of(self, moment: datetime) -> int:
         """Return the place of the first slots at or after a moment."""
@@ -131,7 +146,8 @@ class Driver:
         while (place := self._next(day, place)) < len(day.grid.offsets):
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
-                self._fill(day, place, Call(job, session.date, name, self._terms.by))
+                if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
+                    self._fill(day, place, Call(job, session.date, name, self._terms.by))
             ended = self._calm.rests and place == day.grid.last_look(day.place_of(self._calm.until))
             if ended or place == day.grid.end:
                 self._see(day, place)
@@ -162,10 +178,15 @@ class Driver:
     def _fill(self, day: _Day, place: int, call: Call) -> None:
         """Run the pass of a slot, or leave it out."""
         job, now = call.job, day.at(place)
+        if job in WITHOUT_ACCOUNT:
+            self._claimed(call, now)
+            (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
+            return
         quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
             if quiet and self._compared == self._ahead.stamp:
                 return
+            self._write_marks(day, place + 1)
             self._make_up(day, place)
             self._claimed(call, now)
             self._reconcile()
@@ -176,11 +197,8 @@ class Driver:
             self._make_up(day, place)
             if self._claimed(call, now):
                 self._exit(day, place, call)
-        elif job is Job.TRADE_ONCE:
+        else:
             self._trade(day, place, call, quiet=quiet)
-        elif self._terms.every_pass or job in self._always:
-            self._claimed(call, now)
-            (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
 
     def _exit(self, day: _Day, place: int, call: Call) -> None:
         before = self._ahead.stamp
@@ -195,6 +213,7 @@ class Driver:
         if self._terms.every_pass or self._exited != self._ahead.stamp:
             return False
         if now >= self._calm.until and self._calm.settled and job in LOOKS:
+            self._write_marks(day, place)
             self._calm = self._quiet.noted(now, day.session, marking=job is Job.EVALUATE_EXITS)
         return now < self._calm.until
 
@@ -206,6 +225,8 @@ class Driver:
         self._ask_from = _asked_again(self._world, proposed)
         if quiet and not (_wants(proposed) or self._always):
             return
+        # The pass of exits of the same moment comes before this one.
+        self._write_marks(day, place + 1)
         self._make_up(day, place)
         if self._claimed(call, now):
             self._saw(day, place, self._passes.enter(call, proposed))
@@ -219,8 +240,11 @@ class Driver:
     def _look_ahead(self, day: _Day, now: datetime) -> None:
         """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
         if not self._terms.every_pass:
-            seen = self._exited == self._ahead.stamp
-            self._calm = self._quiet.calm(now, day.session) if seen else Calm(now, settled=False)
+            if self._exited == self._ahead.stamp:
+                self._calm = self._quiet.calm(now, day.session)
+            else:
+                self._quiet.forget()
+                self._calm = Calm(now, settled=False)
 
     def _claimed(self, call: Call, now: datetime) -> bool:
         """Claim a slot; return False if it is taken, as one that was played before."""
@@ -238,6 +262,7 @@ class Driver:
 
         A comparison is left out only if neither side has changed since one that found no difference.
         """
+        self._write_marks(day, place)
         compared = day.grid.last_of(Job.RECONCILE, place)
         if compared > day.compared:
             self._world.ledger.mark_reconciled(ReconcileMark(day.at(compared), 0, 0))
@@ -248,6 +273,10 @@ class Driver:
             call = Call(Job.EVALUATE_EXITS, day.session.date, name, self._terms.by)
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
             day.begun = exits
+
+    def _write_marks(self, day: _Day, place: int) -> None:
+        if not self._terms.every_pass:
+            self._quiet.write_marks(day.exits_before(place))
 
     def _see(self, day: _Day, place: int) -> None:
         """Record how the last pass at a place would have seen the account, if it was left out."""

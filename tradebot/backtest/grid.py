@@ -11,6 +11,7 @@ from tradebot.model.record import Job
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.slots import CHAIN, slots
 
+MICROSECOND = timedelta(microseconds=1)
 LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """The jobs whose passes look at the account's equity and at the prices of its positions."""
 
@@ -68,6 +69,11 @@ class Grid:
         own = self.places[job]
         found = bisect_left(own, place)
         return own[found - 1] if found else -1
+
+    @cached_property
+    def exits_us(self) -> tuple[int, ...]:
+        """Return when the passes of exits are due, in microseconds after the open."""
+        return tuple(self.offsets[place] // MICROSECOND for place in self.places[Job.EVALUATE_EXITS])
 
     def name(self, job: Job, place: int) -> str:
         """Return the name of a job's slot."""

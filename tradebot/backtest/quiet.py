@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.backtest.ahead import Ahead
+from tradebot.backtest.marking import Marking, is_blind
 from tradebot.backtest.touching import (
     FAR,
     NO_WORTH,
@@ -19,6 +20,7 @@ from tradebot.backtest.touching import (
     Rest,
     Worth,
     first_touch,
+    moment,
     units,
     units_above,
     units_below,
@@ -63,9 +65,22 @@ class Quiet:
     def __init__(self, world: World, ahead: Ahead) -> None:
         self._world = world
         self._ahead = ahead
+        self._marking = Marking(world.ledger, ahead)
+
+    def write_marks(self, slots_us: Sequence[int]) -> None:
+        """Write down what passes of exits that were left out at these times would have left: prices, best and worst."""
+        self._marking.write(slots_us)
+
+    def forget(self) -> None:
+        """Follow no position: a pass is going to look at each."""
+        self._marking.follow(moment(0), (), {})
 
     def calm(self, now: datetime, session: Session) -> Calm:
-        """Return the first moment at which a pass may change something: `now`, or the close if none in this session."""
+        """Return the first moment at which a pass may change something: `now`, or the close if none in this session.
+
+        New prices of positions whose rules don't look at the best and the worst count as nothing: see `write_marks`.
+        """
+        self.forget()
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
         if not self._is_settled(view, positions) or self._arriving(now, positions):
             return Calm(now, settled=False)
@@ -107,6 +122,7 @@ class Quiet:
                 return Calm(now)
             bands.append(found[0])
             times += found[1]
+        self._marking.follow(now, (one for one in held if self._is_blind(one.position, one.kept)), quotes)
         deed = self._ahead.next_deed
         end = min(*times, deed) if deed else min(times)
         if end <= now:
@@ -121,7 +137,10 @@ class Quiet:
         for position in positions:
             before = kept.get(position.key, Kept())
             now = marked(position, quotes.get(position.symbol), before)
-            if before.best is None or (resting and self._levels_move(position, before, now.best)):
+            if before.best is None:
+                return False
+            follows = resting and not self._is_blind(position, before)
+            if follows and self._levels_move(position, before, now.best):
                 return False
             if (before.best, before.worst) != (now.best, now.worst):
                 moved[position.key] = now
@@ -135,6 +154,9 @@ class Quiet:
 
     def _rules(self, position: Position, kept: Kept) -> Exits:
         return in_force(self._world.rules.exits_of(position.strategy), kept)
+
+    def _is_blind(self, position: Position, kept: Kept) -> bool:
+        return is_blind(self._rules(position, kept))
 
     def _quotes(self, positions: Sequence[Position]) -> Mapping[str, Quote]:
         symbols = tuple(dict.fromkeys(position.symbol for position in positions))
@@ -203,9 +225,11 @@ class Quiet:
         """Return where a position's price may go, and when rules of time fire; None if a pass has to look now."""
         worst = held.kept.worst
         assert worst is not None, "a position without marks is looked at"
-        lows, highs = [units_above(min(worst, held.best))], [units_below(max(worst, held.best))]
-        times = list[datetime]()
-        for rule in self._rules(held.position, held.kept):
+        rules, times = self._rules(held.position, held.kept), list[datetime]()
+        lows, highs = [-FAR], [FAR]
+        if not is_blind(rules):
+            lows, highs = [units_above(min(worst, held.best))], [units_below(max(worst, held.best))]
+        for rule in rules:
             if isinstance(rule, PriceRule):
                 for low, high in _around(rule.level(held), held.direction):
                     lows.append(low)

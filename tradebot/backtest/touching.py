@@ -13,7 +13,9 @@ from typing import NamedTuple
 from tradebot.backtest.ahead import Ahead, Shown
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-UNITS = Decimal(10_000)
+MICROSECOND = timedelta(microseconds=1)
+UNITS_A_USD = 10_000
+UNITS = Decimal(UNITS_A_USD)
 SHARES = 10**9
 FAR = 1 << 62
 """A price that no market gets to."""
@@ -63,6 +65,21 @@ class Worth:
 NO_WORTH = Worth({}, {})
 
 
+def in_us(at: datetime) -> int:
+    """Return a time in microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def moment(at_us: int) -> datetime:
+    """Return the time so many microseconds after 1970 began."""
+    return EPOCH + timedelta(microseconds=at_us)
+
+
+def in_usd(price: int) -> Decimal:
+    """Return a price in units in USD, with the digits of a quote."""
+    return Decimal(repr(price / UNITS_A_USD))
+
+
 def units(price: Decimal) -> int:
     """Return a price on the tick in whole units."""
     return int(price * UNITS)
@@ -89,35 +106,44 @@ def first_touch(
     if not low < value <= high:
         return now
     symbols = tuple(dict.fromkeys((*worth.shares, *(band.symbol for band in bands), *(rest.symbol for rest in rests))))
-    limits = [_Limits(symbol, bands, rests) for symbol in symbols]
+    limits = _limits(symbols, bands, rests)
     held = [worth.shares.get(symbol, 0) for symbol in symbols]
     last = [worth.last.get(symbol, 0) for symbol in symbols]
     for shown, place in _merged(ahead, symbols, now, end):
         if held[place]:
             value += held[place] * (shown.last - last[place])
             last[place] = shown.last
-        if limits[place].touched(shown) or not low < value <= high:
-            return EPOCH + timedelta(microseconds=shown.at_us)
+        limit = limits[place]
+        if not low < value <= high or (limit is not None and limit.touched(shown)):
+            return moment(shown.at_us)
     return end
 
 
 class _Limits:
     """The prices of one symbol that matter."""
 
-    def __init__(self, symbol: str, bands: Iterable[Band], rests: Iterable[Rest]) -> None:
-        own = [band for band in bands if band.symbol == symbol]
-        longs, shorts = [band for band in own if band.long], [band for band in own if not band.long]
-        self._bid_low, self._bid_high = _narrowest(longs)
-        self._ask_low, self._ask_high = _narrowest(shorts)
-        prices = [rest for rest in rests if rest.symbol == symbol]
-        self._above = min((rest.price for rest in prices if rest.above), default=FAR)
-        self._below = max((rest.price for rest in prices if not rest.above), default=-FAR)
+    def __init__(self, bands: Sequence[Band], rests: Sequence[Rest]) -> None:
+        self._bid_low, self._bid_high = _narrowest([band for band in bands if band.long])
+        self._ask_low, self._ask_high = _narrowest([band for band in bands if not band.long])
+        self._above = min((rest.price for rest in rests if rest.above), default=FAR)
+        self._below = max((rest.price for rest in rests if not rest.above), default=-FAR)
 
     def touched(self, shown: Shown) -> bool:
         """Return True if what is shown is beyond one of them."""
         if not (self._bid_low <= shown.bid <= self._bid_high and self._ask_low <= shown.ask <= self._ask_high):
             return True
         return shown.high >= self._above or shown.low <= self._below
+
+
+def _limits(symbols: Sequence[str], bands: Iterable[Band], rests: Iterable[Rest]) -> list[_Limits | None]:
+    """Return the limits of each symbol; None if none of its prices matters."""
+    by_symbol: dict[str, tuple[list[Band], list[Rest]]] = {}
+    for band in bands:
+        if (band.low, band.high) != (-FAR, FAR):
+            by_symbol.setdefault(band.symbol, ([], []))[0].append(band)
+    for rest in rests:
+        by_symbol.setdefault(rest.symbol, ([], []))[1].append(rest)
+    return [_Limits(*by_symbol[symbol]) if symbol in by_symbol else None for symbol in symbols]
 
 
 def _narrowest(bands: Sequence[Band]) -> tuple[int, int]:

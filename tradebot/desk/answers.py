@@ -52,6 +52,8 @@ def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SO
     limit = len(known)
     # The answer may be endless, so read only one want past the limit.
     wants = tuple(islice(answer, limit + 1))
+    if not wants:
+        return wants
     if len(wants) > limit:
         observed = len(answer) if isinstance(answer, Sized) else len(wants)
         return _refused(Reason.STRATEGY_TOO_MANY, observed, limit)

@@ -67,7 +67,7 @@ def new_york_date(us: int) -> str:
     return new_york(us).date().isoformat()
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=32_768)
 def at_new_york(day: str, hour: int, minute: int = 0) -> int:
     """Return the engine time of a New York wall-clock time on an ISO date."""
     return from_datetime(datetime.combine(date.fromisoformat(day), time(hour, minute), tzinfo=NEW_YORK))

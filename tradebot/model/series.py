@@ -68,6 +68,8 @@ class Series:
     def last(self, count: int) -> "Series":
         """Return the newest `count` bars."""
         first = max(len(self) - count, 0)
+        if not first:
+            return self
         prices = (column[first:] for column in (self.open, self.high, self.low, self.close, self.volume))
         return Series(self.symbol, self.timeframe, self.adjusted, self.starts[first:], *prices)
 

@@ -26,7 +26,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
 from tradebot.orders.exiting import tell_earlier_gap
-from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_key
+from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
 from tradebot.orders.ways import TIGHTENS, class_to_try
 from tradebot.orders.working_orders import AGAIN, cancel_order
 from tradebot.ports.world import Call, World
@@ -221,10 +221,7 @@ def _submit(
     Its `why` names the rule of its target, if it has one, and then the rule of its stop.
     """
     assert asked.quantity is not None, "what protects knows its shares"
-    key = submit_key(call, desk, asked)
-    legs = [replace(key, leg=number) for number in range(MOST_LEGS)]
-    promised = world.ledger.promised([leg.client_order_id() for leg in legs])
-    key = next((leg for leg in legs if leg.client_order_id() not in promised), legs[-1])
+    key = free_leg(world, submit_key(call, desk, asked))
     pair = kind is OrderClass.OCO
     return Intent(
         key=key,

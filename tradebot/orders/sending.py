@@ -65,9 +65,16 @@ def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> In
     key = submit_key(call, desk, candidate)
     if candidate.want is not WantKind.TARGET or candidate.slot_session is None:
         return key
-    legs = [replace(key, leg=number) for number in range(MOST_LEGS)]
-    promised = world.ledger.promised([leg.client_order_id() for leg in legs])
-    return next((leg for leg in legs if leg.client_order_id() not in promised), legs[-1])
+    return free_leg(world, key)
+
+
+def free_leg(world: World, key: IntentKey) -> IntentKey:
+    """Return the key of the first leg that was never promised; once all are used, the last one again."""
+    for number in range(MOST_LEGS):
+        leg = replace(key, leg=number)
+        if not world.ledger.promised([leg.client_order_id()]):
+            break
+    return leg
 
 
 def submit_intent(

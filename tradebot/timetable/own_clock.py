@@ -161,6 +161,7 @@ def _problems(times: OwnTimes, entries: JobTimes) -> Iterator[str]:
             yield f"{times}: the slot {name} would be over before a pass of entries starts (trade-once: {entries})"
 
 
+@lru_cache(maxsize=64)
 def usable(text: str, entries: JobTimes) -> OwnTimes:
     """Parse a strategy's times; ValueError if they can't be read, or don't fit the times at which entries are made."""
     times = parse(text)

@@ -70,6 +70,7 @@ class EngineVenue:
         self._clock = VenueClock(moment(0), False, moment(0), moment(0))
         self._clock_us = self._turned_us = self._turns_us = -1
         self._figures: tuple[object, ...] = ()
+        self._closing: tuple[object, Decimal] | None = None
         self._shown: Account | None = None
         self._looked: tuple[int, int, int] | None = None
         self._view: BrokerView | None = None
@@ -137,10 +138,17 @@ class EngineVenue:
             status="ACTIVE",
             cash=exact(account.cash),
             equity=exact(self._stale_equity() if self._stale else engine.balances(account).equity),
-            last_equity=exact(account.closing.equity),
+            last_equity=self._last_equity(),
             buying_power=exact(engine.buying_power(account)),
             blocked=("trade_suspended_by_user",) if account.configuration.suspend_trade else (),
         )
+
+    def _last_equity(self) -> Decimal:
+        """Return the equity at the last close, translated once for each of them."""
+        closing = self._account.closing
+        if self._closing is None or self._closing[0] is not closing:
+            self._closing = closing, exact(closing.equity)
+        return self._closing[1]
 
     def _stale_equity(self) -> Decimal:
         """Return cash plus each position at the price of its last fill, in today's shares."""

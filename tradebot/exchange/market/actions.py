@@ -60,6 +60,8 @@ class ActionBook:
         self._all: list[Action] = []
         self._of: dict[str, list[Action]] = {}
         self._entities: dict[str, str] = {}
+        self.renaming: list[Action] = []
+        """The changes of names, in the order in which they were added."""
 
     def __iter__(self) -> Iterator[Action]:
         """Iterate over all actions in order of effect."""
@@ -75,6 +77,7 @@ class ActionBook:
         entity = self.entity(action.symbol)
         if action.kind == NAME_CHANGE:
             self._entities[action.new_symbol] = entity
+            self.renaming.append(action)
         self._all.append(action)
         self._of.setdefault(entity, []).append(action)
         return entity

@@ -180,7 +180,8 @@ class Market:
     def _changes_of(self, symbol: str) -> tuple[int | None, Sequence[Step]]:
         """Return when a company was bought, if it was, and the price steps that the source's bars don't show."""
         bought_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
-        steps = [step for step in self._steps(symbol) if not step.in_bars]
+        unseen = any(not action.in_bars for action in self.actions.of(symbol))
+        steps = [step for step in self._steps(symbol) if not step.in_bars] if unseen else []
         return min(bought_us, default=None), steps
 
     def _steps_of(self, symbol: str) -> tuple[Step, ...]:
@@ -198,7 +199,9 @@ class Market:
 
     def _splits_of(self, symbol: str) -> tuple[Step, ...]:
         """Return those of a company's price steps that change what a share is."""
-        return tuple(step for step in self._steps(symbol) if step.kind == "split")
+        # Dividends take long to compute.
+        split = any(action.kind in SPLITS for action in self.actions.of(symbol))
+        return tuple(step for step in self._steps(symbol) if step.kind == "split") if split else ()
 
     def _dividend_factor(self, action: Action, before: Sequence[Step]) -> Fraction:
         """Return (close before - rate) / close before, or 1 if no close is known or the rate isn't below it."""
@@ -370,6 +373,7 @@ def _to_tick(units: int) -> int:
     return (units + step // 2) // step * step
 
 
+@lru_cache(maxsize=65_536)
 def usd(units: int) -> Decimal:
     """Return price units as exact dollars."""
     return Decimal(units).scaleb(-4)

@@ -29,7 +29,9 @@ def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
     """
     if symbol not in market.known and not any(_delists(action, symbol) for action in market.actions):
         return None
-    named = [action for action in market.actions if action.kind == NAME_CHANGE]
+    named = market.actions.renaming
+    if not named and asof_us is not None:
+        return Listing(symbol)
     began = max((_day_of(action) for action in named if action.new_symbol == symbol), default=_NEVER)
     ended = min((_day_of(action) for action in named if action.symbol == symbol), default=_FOR_EVER)
     if asof_us is not None and began <= asof_us < ended:

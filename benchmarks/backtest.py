@@ -1,0 +1,279 @@
+"""Measure backtests from their first session to their last: reading prices and imports stand apart.
+
+Each run has a process of its own. What counts is the processor's time, because another program can only delay a run;
+for the plug-in, whose process works too, it is the wall time. Name cases to measure only those.
+"""
+
+import argparse
+import gc
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.support import past_prices
+from benchmarks.support.crossing import EXITS, Crossing, PandasCrossing
+from benchmarks.support.figures import Figure, show
+from tradebot.__main__ import UNCOLLECTED
+from tradebot.app.settings import Settings, load, shipped
+
+if TYPE_CHECKING:
+    from tradebot.app.backtest.assembly import Assembled
+    from tradebot.app.backtest.market import OpenedMarket
+    from tradebot.ports.strategy import Strategy
+
+RUNS = 3
+STATE = Path(__file__).parents[1] / "state"
+ROTATION = "studies/rotation_honest.yaml"
+FUNDS = ("XLK", "XLF", "XLE", "XLV", "XLI", "XLP", "XLU", "XLY", "XLC", "XLB", "XLRE", "TLT")
+YEARS_20, YEARS_10, LOOKBACK = 5_040, 2_520, 200
+MANY = tuple(f"{a}{b}{c}{d}" for a in "Q" for b in "ABCDEFGHIJ" for c in "ABCDEFGHIJ" for d in "ABCDE")
+MINUTES = 1_000_000
+SYMBOL = "SPY"
+FIRST = date(2004, 1, 2)
+LATER = date(2014, 1, 2)
+MB = 1024
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one measurement plays: which file, which settings, and who trades; `bound_s` is in seconds."""
+
+    title: str
+    file: str
+    settings: Callable[[], Settings]
+    strategies: Callable[[Settings], Sequence["Strategy"]]
+    sessions: int = 0
+    level: str = "full"
+    bound_s: float | None = None
+    waits: bool = False
+
+
+def rotation() -> Settings:
+    """Return the settings of the honest study of the rotation."""
+    return load(shipped(ROTATION), {}).settings
+
+
+def momentum() -> Settings:
+    """Return the rotation's settings with many symbols, of which it holds a tenth."""
+    ours = {"ranked": list(MANY), "defensive": None, "top": 50, "leverage": 1, "limits": {"max_open_positions": 100}}
+    limits = {
+        "max_open_positions": 100,
+        "max_new_entries": 100,
+        "max_session_entries": 1_000,
+        "max_orders_per_second": 100,
+        "max_orders_per_minute": 1_000,
+    }
+    changes = {
+        "universe": list(MANY),
+        "sectors": dict.fromkeys(MANY, "technology"),
+        "strategies": {"rotation": ours},
+        "limits": limits,
+    }
+    return load(shipped(ROTATION), {}, changes).settings
+
+
+def intraday() -> Settings:
+    """Return the shipped settings for one symbol; each position is a fifth of the account."""
+    limits = {"max_order_fraction": 0.2, "max_symbol_fraction": 0.2, "max_order_notional_usd": 100_000}
+    return load(None, {}, {"universe": [SYMBOL], "limits": limits}).settings
+
+
+def _rotation(settings: Settings) -> Sequence["Strategy"]:
+    from tradebot.strategies.rotation import RotationStrategy
+
+    return [RotationStrategy(settings.strategies.in_use()["rotation"])]
+
+
+def _plugin(settings: Settings) -> Sequence["Strategy"]:
+    from tradebot.adapters.plugins.messages import GROUP, Bounds
+    from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings
+
+    point = EntryPoint("crossing", "benchmarks.support.crossing:Crossing", GROUP)
+    return [PluginStrategy(point, {}, Surroundings(Bounds(30.0, 2**31), os.environ, ()), "crossing")]
+
+
+CASES: Mapping[str, Case] = {
+    "rotation": Case(f"rotation, 12 funds, {YEARS_20:,} days", "funds.csv", rotation, _rotation, YEARS_20, bound_s=0.8),
+    "minutes": Case(
+        "a million minutes, plain arrays", "minutes.csv", intraday, lambda _: [Crossing({})], level="counts", bound_s=20
+    ),
+    "pandas": Case(
+        "the same on a pandas frame", "minutes.csv", intraday, lambda _: [PandasCrossing({})], level="counts"
+    ),
+    "plugin": Case("the same as a plug-in", "minutes.csv", intraday, _plugin, level="counts", waits=True),
+    "momentum": Case(
+        f"momentum, 500 symbols, {YEARS_10:,} days",
+        "many.csv",
+        momentum,
+        _rotation,
+        YEARS_10,
+        level="counts",
+        bound_s=30,
+    ),
+}
+
+
+def write(folder: Path, files: Sequence[str]) -> None:
+    """Write the files of prices that the cases need."""
+    if "funds.csv" in files:
+        past_prices.daily(folder / "funds.csv", FUNDS, past_prices.sessions(FIRST, YEARS_20 + LOOKBACK))
+    if "many.csv" in files:
+        past_prices.daily(folder / "many.csv", MANY, past_prices.sessions(LATER, YEARS_10 + LOOKBACK))
+    if "minutes.csv" in files:
+        count = past_prices.minutes(folder / "minutes.csv", SYMBOL, LATER, MINUTES)
+        (folder / "sessions").write_text(str(count))
+
+
+def opened(case: Case, settings: Settings, folder: Path) -> "OpenedMarket":
+    """Read a case's prices."""
+    from tradebot.app.backtest.market import open_market_in_memory
+    from tradebot.exchange.market.fill import CLOSE
+    from tradebot.exchange.market.spec import MarketSpec
+
+    path = str(folder / case.file)
+    symbols = tuple(settings.universe)
+    if not case.sessions:
+        count = int((folder / "sessions").read_text())
+        spec = MarketSpec(start=LATER, source="csv", bar_stamp="start", path=path, symbols=symbols, sessions=count)
+    else:
+        first = past_prices.sessions(FIRST if case.file == "funds.csv" else LATER, LOOKBACK + 1)[-1]
+        spec = MarketSpec(
+            start=first,
+            source="daily",
+            path=path,
+            symbols=symbols,
+            sessions=case.sessions,
+            fill=CLOSE._replace(quotes="last", slippage_bps=Decimal(5)),
+        )
+    return open_market_in_memory(spec)
+
+
+def assembled(case: Case, settings: Settings, market: "OpenedMarket") -> "Assembled":
+    """Return the bot at the beginning of its market."""
+    from tradebot.adapters.memory.facts import MemoryFacts
+    from tradebot.adapters.memory.recorder import Level
+    from tradebot.app.backtest.assembly import assemble
+
+    in_use = case.strategies(settings)
+    made = assemble(settings, market.spec, in_use, MemoryFacts(Level(case.level)), market=market)
+    rules = replace(made.world.rules, own_exits={**made.world.rules.own_exits, "crossing": EXITS})
+    return replace(made, world=replace(made.world, rules=rules))
+
+
+def play(settings: Settings, made: "Assembled", *, most: int | None, every_pass: bool) -> dict[str, Any]:
+    """Play all sessions, and return what was done."""
+    from tradebot.backtest.driver import Driver, Terms
+
+    terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
+    driver = Driver(made.world, made.advance, made.ahead, terms)
+    driver.begin()
+    equity = None
+    for end in driver.play(made.sessions[:most]):
+        equity = end.equity
+    driver.end()
+    return {
+        "ran": driver.count.ran,
+        "fills": len(made.ledger.fills()),
+        "equity": str(equity),
+        "due": driver.count.due,
+    }
+
+
+def measure_here(case: Case, asked: argparse.Namespace) -> None:
+    """Print what a run takes, as JSON."""
+    # The garbage collector is set as the `tradebot` command sets it.
+    gc.set_threshold(UNCOLLECTED)
+    settings = case.settings()
+    began = time.process_time()
+    market = opened(case, settings, asked.folder)
+    loading_s = time.process_time() - began
+    made = assembled(case, settings, market)
+    with _profile() if asked.profile else _nothing():
+        wall, processor = time.perf_counter(), time.process_time()
+        done = play(settings, made, most=asked.sessions, every_pass=asked.every_pass)
+        wall_s, processor_s = time.perf_counter() - wall, time.process_time() - processor
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MB
+    bars = sum(len(made.engine.market.day(settings.universe[0], n).bars) for n in range(len(made.sessions)))
+    whole = bars if not case.sessions else case.sessions * len(settings.universe)
+    took = {"wall_s": wall_s, "processor_s": processor_s, "loading_s": loading_s, "peak_mb": peak_mb, "bars": whole}
+    print(json.dumps(done | took))
+    from tradebot.adapters.plugins.plugin import close
+
+    close(made.world.strategies)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _profile() -> Iterator[None]:
+    import cProfile
+    import pstats
+
+    profile = cProfile.Profile()
+    profile.enable()
+    yield
+    profile.disable()
+    pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(60)
+    pstats.Stats(profile, stream=sys.stderr).sort_stats("cumtime").print_stats(90)
+
+
+def run(name: str, folder: Path) -> dict[str, Any]:
+    """Run a case in a process of its own."""
+    command = [sys.executable, __file__, "--here", name, "--folder", str(folder)]
+    found = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    result: dict[str, Any] = json.loads(found.stdout)
+    return result
+
+
+def figure(name: str, folder: Path, runs: int) -> Figure:
+    """Return the median of some runs of a case."""
+    case, found = CASES[name], [run(name, folder) for _ in range(runs)]
+    middle = {key: statistics.median(one[key] for one in found) for key in ("wall_s", "processor_s", "loading_s")}
+    taken_s, one = middle["wall_s" if case.waits else "processor_s"], found[0]
+    measured = (
+        f"{one['bars'] / taken_s:,.0f} bars/s, {one['fills']:,} fills, wall {middle['wall_s']:.1f}, "
+        f"loading {middle['loading_s']:.1f}, {max(each['peak_mb'] for each in found):,.0f} MB"
+    )
+    return Figure(case.title, measured, taken_s, "s", case.bound_s)
+
+
+def main() -> None:
+    """Measure, or run one case here."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--folder", type=Path, help="keep the prices here, and take those that are there")
+    parser.add_argument("--here")
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--every-pass", action="store_true")
+    parser.add_argument("--sessions", type=int, help="play only so many")
+    asked = parser.parse_args()
+    if asked.here:
+        measure_here(CASES[asked.here], asked)
+        return
+    names = asked.cases or list(CASES)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
+        folder = asked.folder or Path(place)
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder, [f for f in {CASES[name].file for name in names} if not (folder / f).exists()])
+        show("backtests", [figure(name, folder, asked.runs) for name in names])
+
+
+if __name__ == "__main__":
+    main()

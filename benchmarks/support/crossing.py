@@ -1,0 +1,59 @@
+"""A strategy for measurements: every five minutes it looks where two averages of five-minute closes cross."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.model.candidate import Side
+from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Close, Open, Want
+
+FAST, SLOW = 10, 40
+EXITS = (StopLoss(fraction=Decimal("0.01")), ProfitTarget(fraction=Decimal("0.02")))
+"""What closes its positions besides."""
+
+
+class Crossing:
+    """Buys where the short average crosses the long one upward, with a stop and a target, and sells where it falls."""
+
+    name = "crossing"
+    needs = Needs(bars=(BarNeed("5Min", SLOW + 1),), lots=True)
+    times = ""
+
+    def __init__(self, settings: Mapping[str, object]) -> None:
+        assert not settings
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        """Return what to buy or to sell."""
+        return [want for symbol in view.universe for want in self._wants(view, symbol)]
+
+    def _wants(self, view: StrategyView, symbol: str) -> Sequence[Want]:
+        before, now = self._leads(view, symbol)
+        held = symbol in view.lots
+        if now > 0 >= before and not held:
+            return (Open(symbol, Side.BUY, 0.9, 1.0),)
+        if now < 0 and held:
+            return (Close(symbol, "crossed_down"),)
+        return ()
+
+    def _leads(self, view: StrategyView, symbol: str) -> tuple[float, float]:
+        """Return how far the short average was above the long one a bar ago, and now."""
+        closes = view.bars(symbol, "5Min").close
+        return _lead(closes[:-1]), _lead(closes[1:])
+
+
+class PandasCrossing(Crossing):
+    """The same on a pandas frame."""
+
+    name = "crossing"
+
+    def _leads(self, view: StrategyView, symbol: str) -> tuple[float, float]:
+        closes = view.bars(symbol, "5Min").frame()["close"]
+        lead = closes.rolling(FAST).mean() - closes.rolling(SLOW).mean()
+        return float(lead.iloc[-2]), float(lead.iloc[-1])
+
+
+def _lead(closes: Sequence[float]) -> float:
+    return sum(closes[-FAST:]) / FAST - sum(closes) / len(closes)

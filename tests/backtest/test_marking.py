@@ -1,0 +1,82 @@
+"""Marks written at once, against those that a pass at each of its times would leave."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.backtest.test_touching import MINUTES, OPEN, Drawn
+from tests.builders import quote
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.backtest.marking import Marking, is_blind
+from tradebot.backtest.touching import in_us, in_usd
+from tradebot.desk.watching import marked
+from tradebot.exits.held import Held
+from tradebot.exits.kinds.profit_target import ProfitTarget
+from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.model.bar import Quote
+from tradebot.model.position import Kept, Lot, Marks, Position
+
+STOP, TARGET = StopLoss(fraction=Decimal("0.01")), ProfitTarget(fraction=Decimal("0.01"))
+TRAIL = TrailingStop(fraction=Decimal("0.01"), arm_fraction=Decimal("0.01"))
+walks = st.lists(st.integers(990_000, 1_010_000), min_size=MINUTES + 1, max_size=MINUTES + 1)
+minutes = st.lists(st.integers(1, MINUTES), unique=True).map(sorted)
+
+
+def shown(market: Drawn, minute: int) -> Quote:
+    """Return the quote after some minutes."""
+    seen = market.at("AAPL", minute)
+    return quote("AAPL", str(in_usd(seen.bid)), str(in_usd(seen.ask)))
+
+
+def one_by_one(position: Position, market: Drawn, slots: Sequence[int], marks: Marks) -> Marks:
+    """Return what passes of exits at these minutes leave."""
+    for minute in slots:
+        marks = marked(position, shown(market, minute), Kept(best=marks.best, worst=marks.worst))
+    return marks
+
+
+@given(walks, minutes, minutes, st.sampled_from((-5, 5)))
+def test_marks_are_those_of_every_pass(walk: list[int], first: list[int], second: list[int], quantity: int) -> None:
+    market, ledger = Drawn({"AAPL": walk}), MemoryLedger("A1")
+    position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
+    begun = marked(position, shown(market, 0), Kept())
+    ledger.put_marks({position.key: begun})
+    market_ahead: Any = market
+    marking = Marking(ledger, market_ahead)
+    kept = Kept(best=begun.best, worst=begun.worst)
+    marking.follow(OPEN, [Held(position, begun.best, kept)], {"AAPL": shown(market, 0)})
+    for slots in (first, sorted({*first, *second})):
+        marking.write([in_us(OPEN + timedelta(minutes=minute)) for minute in slots])
+    # What is later than one that was written already is all that a second look may add.
+    last = max(first, default=0)
+    seen = [*first, *(minute for minute in sorted({*second}) if minute > last)]
+    assert ledger.marks_of_positions()[position.key] == one_by_one(position, market, seen, begun)
+
+
+def test_only_rules_without_a_look_at_the_best_price_are_blind() -> None:
+    assert is_blind((STOP, TARGET))
+    assert is_blind(())
+    assert not is_blind((STOP, TRAIL))
+
+
+def of_nothing() -> Iterator[Held]:
+    """Yield no position."""
+    yield from ()
+
+
+def test_nothing_is_written_of_positions_that_are_followed_no_more() -> None:
+    ledger, market = MemoryLedger("A1"), Drawn({"AAPL": list(range(1_000_000, 1_000_000 + MINUTES + 1))})
+    position = Position("flow", "AAPL", (Lot(Decimal(5), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
+    market_ahead: Any = market
+    marking = Marking(ledger, market_ahead)
+    begun = Marks(Decimal(100), Decimal(100))
+    held = Held(position, begun.best, Kept(best=begun.best, worst=begun.worst))
+    marking.follow(OPEN, [held], {"AAPL": shown(market, 0)})
+    marking.follow(OPEN, of_nothing(), {})
+    marking.write([in_us(OPEN + timedelta(minutes=5))])
+    assert not ledger.marks_of_positions()
