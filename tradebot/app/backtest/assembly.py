@@ -28,6 +28,7 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.trading import Permission
 from tradebot.ports.world import Rules, World
+from tradebot.signals.rereading import Rereading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,6 +139,7 @@ def assemble(
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
         needed_facts=needed_facts(in_use, rules) if with_flow else {},
+        reading=Rereading() if with_flow else None,
     )
     ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
     sessions = tuple(map(session_of, opened.calendar.market))
