@@ -85,11 +85,11 @@ limits: {cooldown_s: 60}
 strategies: {flow: {limits: {min_score: 0.01, min_coverage: 0.1, max_symbol_fraction: 0.3}}}
 exits: {stop_loss_fraction: 0.004, trailing_arm_fraction: 0.002, trailing_stop_fraction: 0.002}
 timetable:
-  fetch-flow: every 10m from open+2m until open+110m
-  score: every 30m from open+2m until open+110m
-  evaluate-exits: every 4m from open+1m until open+110m
-  trade-once: every 10m from open+2m until open+110m
-  reconcile: every 30m from open+1m until open+110m
+  fetch-flow: every 10m from open+2m until open+70m
+  score: every 30m from open+2m until open+70m
+  evaluate-exits: every 4m from open+1m until open+70m
+  trade-once: every 10m from open+2m until open+70m
+  reconcile: every 30m from open+1m until open+70m
 """
 
 
