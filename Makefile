@@ -33,7 +33,8 @@ soak: $(VENV)/.dev  ## hours of random campaigns: kills, power losses, troubles,
 		tests/exchange/test_data_openapi.py tests/exchange/test_schemathesis.py tests/exchange/test_snapshot_laws.py tests/exchange/test_snapshot_keeper.py tests/faults --ignore=tests/faults/listed tests/adapters/ledger/test_sums.py tests/adapters/text/test_redaction.py tests/scenarios/test_terminal_escapes.py \
 		tests/test_coherence.py tests/scenarios/test_each_position_is_sold_once.py tests/gates/test_rates.py \
 		tests/scenarios/test_configurations_run.py tests/auditing/test_outcomes.py \
-		tests/scenarios/test_scores_predict_only_with_an_edge.py $(ARGS)
+		tests/scenarios/test_scores_predict_only_with_an_edge.py \
+		tests/backtest/test_driver.py tests/backtest/test_driver_three_ways.py $(ARGS)
 
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/internals/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)

@@ -91,8 +91,13 @@ def _played(data: Data) -> Runs:
     with ProcessPoolExecutor(min(os.cpu_count() or 1, len(RUNS))) as pool:
         names = {pool.submit(play, data, RUNS[name]): name for name in ordered}
         console = Console(stderr=True)
-        for done in track(as_completed(names), "runs", len(names), console=console, disable=not console.is_terminal):
-            found[names[done]] = done.result()
+        try:
+            for done in track(
+                as_completed(names), "runs", len(names), console=console, disable=not console.is_terminal
+            ):
+                found[names[done]] = done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
     return Runs(found, data)
 
 

@@ -104,8 +104,9 @@ def _reproduced(runs: Runs) -> Iterator[str]:
 
 From 2020-01-02 to 2024-12-30, with {CASH:,.0f} USD. On the first session of each month it ranks and trades at that
 session's close, pays 15 bps for each trade, borrows for nothing, and its sizes follow from an account that counts each
-position at the price of its last fill. [config/studies/rotation_published.yaml](../config/studies/rotation_published.yaml) has the
-settings. Halts and limits are out of the way, and so is the margin that a broker would ask for.
+position at the price of its last fill. The settings are those of
+[config/studies/rotation_published.yaml](../config/studies/rotation_published.yaml). Halts and limits are out of the
+way, and so is the margin that a broker would ask for.
 
 | | claimed | its own result file | here |
 |---|---|---|---|
@@ -148,7 +149,8 @@ below starts from it. It trades {turnover(played):.1f} times its value a year, o
 interest in five years.
 
 If costs are twice as high, 10 bps for each trade and 3% above the funds rate for the loan,
-{_percent(dear.growth)} a year is left of {_percent(honest.growth)}. If it trades a session later, it makes {_percent(later.growth)}.
+{_percent(dear.growth)} a year is left of {_percent(honest.growth)}. If it trades a session later, it makes
+{_percent(later.growth)}.
 """
 
 

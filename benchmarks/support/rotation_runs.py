@@ -110,7 +110,8 @@ def _sessions(first: date, last: date) -> int:
     """Return the number of NYSE sessions from one date to another, inclusive."""
     import exchange_calendars
 
-    return len(exchange_calendars.get_calendar("XNYS").sessions_in_range(first.isoformat(), last.isoformat()))
+    calendar = exchange_calendars.get_calendar("XNYS", start=first.isoformat())
+    return len(calendar.sessions_in_range(first.isoformat(), last.isoformat()))
 
 
 def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambda session: None) -> Played:

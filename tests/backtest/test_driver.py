@@ -6,11 +6,12 @@ import hypothesis
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.backtest.drawn import SYMBOLS, Drawn, Whims, days, played
-from tradebot.exchange.market.fill import NEXT_BAR
+from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Whims, days, played
+from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.limits import Protection
 
 SOAK = hypothesis.settings().max_examples > 1000
@@ -38,10 +39,27 @@ FILLED_BEFORE_A_PASS_OF_ENTRIES = Drawn(
     actions=False,
 )
 """Entries take down a partial exit's fill, and only the next pass of exits puts the rest's stop at the venue."""
+STOP_THAT_A_NEW_PRICE_ARMS = Drawn(
+    seed=0,
+    sessions=1,
+    symbols=SYMBOLS,
+    strategy=Whims(41, 0.5, targets=True),
+    exits=(TrailingStop(fraction=Decimal("0.0038"), arm_fraction=Decimal("0.0034")),),
+    protection=Protection.VENUE,
+    fill=PAPER,
+    halts={},
+    looks="every 5m",
+    entries="every 5m from open+2m until close-15m",
+    comparisons="every 15m from open+1m until close",
+    actions=False,
+    costs=COSTLY,
+)
+"""A new best price gives a position a stop, which the next pass of exits rests at the venue."""
 
 
 @given(days(st.integers(0, 50 if SOAK else 2), 3 if SOAK else 1))
 @example(FILLED_BEFORE_A_PASS_OF_ENTRIES)
+@example(STOP_THAT_A_NEW_PRICE_ARMS)
 @hypothesis.settings(max_examples=50 if SOAK else 6)
 def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> None:
     quick, driver = played(drawn, every_pass=False)

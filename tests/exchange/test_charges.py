@@ -15,6 +15,7 @@ from tradebot.exchange.engine.amending import bust, correct
 from tradebot.exchange.engine.charges import commission
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event
+from tradebot.exchange.faces.activity_event import activity_event_json
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.costs import FUNDS, Costs
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
@@ -92,6 +93,20 @@ def test_an_order_pays_its_commission_with_each_fill() -> None:
         ("FEE", "-105.01", "AAA"),
         ("FEE", "-52.51", "AAA"),
     ]
+
+
+def test_the_stream_says_what_a_fee_is_for() -> None:
+    pit = Pit(spec=WHOLE, costs=TEN_BPS)
+    pit.order("buy", 10)
+    fill, fee = pit.account.activities
+    told = activity_event_json(pit.engine, pit.account, 1, "event")
+    assert (told["activity_type"], told["net_amount"]) == ("FEE", "-1")
+    assert told["details"]["parent_id"] == fill.id.rpartition("::")[2] != fee.id.rpartition("::")[2]
+    nights = Nights(Costs(borrow_fee_rate=Decimal("0.1"), cash_rate=Decimal("0.1")), "-100")
+    nights.until(1)
+    interest, borrow = [activity_event_json(nights.engine, nights.account, place, "event") for place in (0, 1)]
+    assert interest["details"] == {"system_date": "2025-02-28"}
+    assert borrow["details"]["parent_id"] == borrow["ref_id"]
 
 
 def test_the_smallest_commission_is_paid_once_by_an_order_that_fills_and_by_no_other() -> None:

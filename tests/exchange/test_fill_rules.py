@@ -1,6 +1,7 @@
 """The fill models beside next-bar and paper, and slippage, by hand and as laws."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ def test_each_model_says_what_is_optimistic_about_it() -> None:
     assert set(OPTIMISM) == set(SPECS) == set(MODELS)
     assert all(SPECS[model].model == model for model in MODELS)
     assert len(set(OPTIMISM.values())) == len(MODELS)
+    page = (Path(__file__).parents[2] / "docs" / "EXCHANGE.md").read_text()
+    assert [model for model, said in OPTIMISM.items() if f"| `{model}` | {said} |" not in page] == []
 
 
 def test_at_the_next_open_the_whole_size_fills_whatever_the_volume() -> None:
@@ -106,6 +109,13 @@ def test_at_the_close_an_order_from_before_the_open_waits_for_a_bar(tif: str, mi
     assert order.filled_qty == 0
     pit.pass_minutes(1)
     assert order.filled_usd == 10 * Decimal(str(price))
+
+
+def test_at_the_close_an_elected_buy_stop_has_no_limit() -> None:
+    pit = Pit({10: ((100.0, 120.0, 100.0, 120.0), 100), 11: (120.0, 10_000)}, CLOSE)
+    stop = pit.order("buy", 20, stop=101)
+    pit.pass_minutes(2)
+    assert stop.filled_usd == 10 * Decimal("101.01") + 10 * Decimal("120.01")
 
 
 def test_at_the_close_an_order_for_the_closing_auction_never_fills_at_once() -> None:

@@ -41,6 +41,7 @@ EXCEPTIONS = {
     "tradebot/exits/why.py": "the grammar of composed exit reasons, which is written and read in this one place",
     "tradebot/gates/permission.py": "the dotted name of a setting",
     "tradebot/app/sandbox.py": "addresses and file names",
+    "tradebot/app/backtest/checkpoint.py": "the head of a file, and dotted names of parts and modules",
     "tradebot/app/backtest/quotes.py:_last_known": "which names may be symbols, as the reader of the API has it",
     "tradebot/signals/kinds/oi_change.py": "the venue's symbols of options",
     "tradebot/signals/kinds/congress.py": "the source's words for a trade, and its ranges of amounts",

@@ -3,12 +3,15 @@
 import csv
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.rotation import STALE
+from benchmarks.support.rotation_runs import Data, play
 from tests.builders import NOW
 from tests.strategies.rotation_oracle import SECTORS, Outcome, Terms, run
 from tradebot.model.series import Series
@@ -25,8 +28,9 @@ FIRST, LAST = "2020-01-02", "2024-12-30"
 
 @dataclass(frozen=True)
 class Prices:
-    """Adjusted opens and closes, and the funds rate."""
+    """Adjusted opens and closes, the funds rate, and the folder that all of it is from."""
 
+    folder: Path
     opens: Any
     closes: Any
     rates: Any
@@ -48,7 +52,7 @@ def prices() -> Prices:
     rows = duckdb.sql(f"SELECT date, symbol, open, close FROM '{file}' WHERE symbol IN ({names})").df()  # noqa: S608
     opens, closes = (rows.pivot(index="date", columns="symbol", values=column) for column in ("open", "close"))
     rates = pd.read_csv(file.with_name("effr_daily.csv"), parse_dates=["date"]).set_index("date")["effr"] / 100
-    return Prices(opens, closes, rates)
+    return Prices(file.parent, opens, closes, rates)
 
 
 def committed() -> Mapping[str, list[str]]:
@@ -92,6 +96,17 @@ def test_each_honest_assumption_costs_what_it_is_said_to(
     found = prices.run(terms)
     assert found.growth[0] == pytest.approx(growth, abs=0.0002)
     assert found.drawdown == pytest.approx(drawdown, abs=0.001)
+
+
+def test_the_bot_itself_trades_as_the_published_run_did(prices: Prices) -> None:
+    expected, last = prices.run(Terms()), date(2020, 4, 30)
+    played = play(Data(prices.folder), replace(STALE, last=last))
+    values = {moment.date(): value for moment, value in expected.values.items() if moment.date() <= last}
+    assert list(played.values) == list(values)
+    assert list(played.values.values()) == pytest.approx(list(values.values()), rel=0.0005)
+    months = {session: funds for session, funds in committed().items() if session <= last.isoformat()}
+    assert {session: list(played.held[date.fromisoformat(session)]) for session in months} == months
+    assert (len(months), played.missed, played.halted) == (4, 0, None)
 
 
 def test_the_strategy_chooses_the_same_funds_from_the_same_closes(prices: Prices) -> None:

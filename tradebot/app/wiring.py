@@ -258,8 +258,7 @@ class App:
         from tradebot.adapters.plugins.plugin import close, strategies
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        chosen = self.settings.strategies
-        in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
+        in_use = strategies(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
         self._closing.callback(close, in_use)
         return in_use
 
@@ -273,8 +272,7 @@ class App:
         from tradebot.app.readers import Readers
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        chosen = self.settings.strategies
-        return Readers(chosen.in_use(), surroundings, chosen.installed_as())
+        return Readers(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
 
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""

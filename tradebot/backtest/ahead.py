@@ -25,7 +25,7 @@ class Ahead(Protocol):
     def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
         """Yield what a symbol shows after a moment and up to another of the same session, oldest first."""
 
-    def now(self, symbol: str) -> Shown | None:
+    def shows(self, symbol: str) -> Shown | None:
         """Return what a symbol shows now, or None if it has no price."""
 
     @property

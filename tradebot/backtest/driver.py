@@ -132,11 +132,11 @@ class Driver:
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
                 self._fill(day, place, Call(job, session.date, name, self._terms.by))
-            if self._calm.rests and place == day.grid.last_look(day.place_of(self._calm.until)):
+            ended = self._calm.rests and place == day.grid.last_look(day.place_of(self._calm.until))
+            if ended or place == day.grid.end:
                 self._see(day, place)
             place += 1
         self._make_up(day, place)
-        self._see(day, day.grid.last_look(place))
         self._advance(session.close)
         self.count.due += day.grid.count
         return _end_of(day)
@@ -155,6 +155,8 @@ class Driver:
         nexts += [grid.next_of(job, place) for job in self._always]
         if self._compared != self._ahead.stamp:
             nexts.append(grid.next_of(Job.RECONCILE, place))
+        if grid.end >= place:
+            nexts.append(grid.end)
         return min(nexts)
 
     def _fill(self, day: _Day, place: int, call: Call) -> None:
@@ -251,7 +253,6 @@ class Driver:
         """Record how the last pass at a place would have seen the account, if it was left out."""
         if place <= day.seen_place:
             return
-        self._advance(day.at(place))
         job, name = day.grid.look(place)
         call = Call(job, day.session.date, name, self._terms.by)
         held = self._world.ledger.totals().own_positions()

@@ -44,6 +44,11 @@ class Grid:
         found = bisect_left(self._looks, place)
         return self._looks[found - 1] if found else -1
 
+    @cached_property
+    def end(self) -> int:
+        """Return the place of the last look of all; -1 if there is none."""
+        return self.last_look(len(self.offsets))
+
     def look(self, place: int) -> tuple[Job, str]:
         """Return the last pass at a place that looks at the account, and the name of its slot."""
         return next(one for one in reversed(self.due[place]) if one[0] in LOOKS)

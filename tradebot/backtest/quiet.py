@@ -33,6 +33,7 @@ from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.levels import levels
 from tradebot.exits.lists import Exits, in_force
 from tradebot.gates.book import explained
+from tradebot.limits import Protection
 from tradebot.model.account import Account, BrokerView
 from tradebot.model.bar import Quote, Session
 from tradebot.model.order import Order, OrderStatus
@@ -66,12 +67,38 @@ class Quiet:
     def calm(self, now: datetime, session: Session) -> Calm:
         """Return the first moment at which a pass may change something: `now`, or the close if none in this session."""
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
-        rests = self._rests(view)
-        if rests is None or not self._is_settled(view, positions) or self._arriving(now, positions):
+        if not self._is_settled(view, positions) or self._arriving(now, positions):
             return Calm(now, settled=False)
+        return self._calm(view, positions, self._quotes(positions), now, session)
+
+    def noted(self, now: datetime, session: Session, *, marking: bool) -> Calm:
+        """Write down the prices and the equity that are new, as a pass would, and return how calm it is then.
+
+        Nothing but time and prices may have moved since it was calm and settled. Only a pass of exits marks prices. One
+        that moves what rests at the venue after them has to run.
+        """
+        view, ledger = self._world.reader.view(), self._world.ledger
+        positions = ledger.totals().own_positions()
         quotes = self._quotes(positions)
-        held = self._held(positions, quotes)
-        if held is None:
+        if marking and not self._mark(positions, quotes):
+            return Calm(now)
+        if explained(view.account.equity, worth_of(view, quotes)):
+            remember_explained(ledger, ledger.standing(), view.account.equity)
+        peak = ledger.standing().peak
+        if peak is None or peak.seen_once:
+            return Calm(now, settled=False)
+        return self._calm(view, positions, quotes, now, session)
+
+    def _calm(
+        self,
+        view: BrokerView,
+        positions: Sequence[Position],
+        quotes: Mapping[str, Quote],
+        now: datetime,
+        session: Session,
+    ) -> Calm:
+        rests, held = self._rests(view), self._held(positions, quotes)
+        if rests is None or held is None:
             return Calm(now, settled=False)
         bands, times = list[Band](), [session.close]
         for one in held:
@@ -86,25 +113,10 @@ class Quiet:
             return Calm(now)
         return Calm(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end), bool(rests))
 
-    def noted(self, now: datetime, session: Session, *, marking: bool) -> Calm:
-        """Write down the prices and the equity that are new, as a pass would, and return how calm it is then.
-
-        Only a pass of exits marks prices. One that moves what rests at the venue after them has to run.
-        """
-        view, ledger = self._world.reader.view(), self._world.ledger
-        positions = ledger.totals().own_positions()
-        if not self._is_settled(view, positions):
-            return Calm(now, settled=False)
-        quotes = self._quotes(positions)
-        if marking and not self._mark(positions, quotes, resting=bool(view.orders)):
-            return Calm(now)
-        if explained(view.account.equity, worth_of(view, quotes)):
-            remember_explained(ledger, ledger.standing(), view.account.equity)
-        return self.calm(now, session)
-
-    def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote], *, resting: bool) -> bool:
-        """Store the marks that moved; return False instead if a resting order has to follow one of them."""
+    def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
+        """Store the marks that moved; return False instead if what rests at the venue has to follow one of them."""
         kept = self._world.ledger.kept([position.key for position in positions])
+        resting = self._world.rules.exits.protection is not Protection.BOT
         moved = {}
         for position in positions:
             before = kept.get(position.key, Kept())
@@ -154,7 +166,7 @@ class Quiet:
         held = list[Held]()
         for position in positions:
             marks, quote = kept.get(position.key, Kept()), quotes.get(position.symbol)
-            shown = self._ahead.now(position.symbol)
+            shown = self._ahead.shows(position.symbol)
             if marks.best is None or marks.worst is None or quote is None or shown is None:
                 return None
             if (units(quote.bid), units(quote.ask), units(quote.last)) != (shown.bid, shown.ask, shown.last):
@@ -171,7 +183,7 @@ class Quiet:
             return None
         chains, rests = self._world.ledger.order_chains(working), list[Rest]()
         for order in view.orders:
-            known, shown = working[order.venue_id], self._ahead.now(order.symbol)
+            known, shown = working[order.venue_id], self._ahead.shows(order.symbol)
             if order.with_known(known) != known or order.status not in RESTING or shown is None:
                 return None
             if not self._protects(chains.get(order.venue_id, (order,))):

@@ -11,7 +11,7 @@ import pytest
 from tests.exchange.worlds import World
 from tests.venues import Wanting
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.app.backtest.assembly import Assembled, assemble, loaded_strategies
+from tradebot.app.backtest.assembly import Assembled, Margin, assemble, loaded_strategies
 from tradebot.app.settings import load
 from tradebot.cycle import ask, evaluate_exits
 from tradebot.errors import OperatorError
@@ -64,3 +64,11 @@ def test_strategies_are_loaded_as_for_any_bot(tmp_path: Path) -> None:
     missing = load(None, {}, {"strategies": {"nowhere": {}}}).settings
     with pytest.raises(OperatorError, match="nowhere"), loaded_strategies(missing, tmp_path, {}):
         pass
+
+
+@pytest.mark.parametrize(("margin", "buying_power"), [("reg_t", 100_000), ("free", 50_000_000)])
+def test_an_account_may_buy_twice_its_equity_unless_a_study_had_leverage_for_free(
+    margin: Margin, buying_power: int
+) -> None:
+    made = assemble(SETTINGS, SPEC, [], MemoryFacts(), margin=margin)
+    assert made.world.reader.account().buying_power == buying_power

@@ -40,7 +40,7 @@ class EngineAhead:
         for place in range(day.complete(after_us), day.complete(until_us)):
             yield self._shown(day.bars[place])
 
-    def now(self, symbol: str) -> Shown | None:
+    def shows(self, symbol: str) -> Shown | None:
         """Return what a symbol shows now, or None if it has no price."""
         bar = self._engine.market.last_bar(symbol, self._engine.now_us)
         return None if bar is None else self._shown(bar)

@@ -21,12 +21,16 @@ _OF_AN_ORDER = ("order_id", "side", "symbol", "leaves_qty", "cum_qty", "order_st
 
 
 class Entered(NamedTuple):
-    """An activity other than a fill, the corporate action behind it, and the shares held before it."""
+    """An activity other than a fill, the corporate action behind it, the shares held before it, and what came before.
+
+    `before` is the id of the account's preceding activity, or its own if it is the first.
+    """
 
     activity: Activity
     account: Account
     action: Action | None
     held: Decimal
+    before: str
 
 
 def activity_event_json(engine: Engine, account: Account, place: int, event_id: str) -> dict[str, Any]:
@@ -47,7 +51,8 @@ def activity_event_json(engine: Engine, account: Account, place: int, event_id: 
     fields = activity_json(activity)
     amounts = {name: fields[name] for name in _SHOWN if name in fields}
     subtype = {} if activity.sub_type is None else {"activity_subtype": activity.sub_type}
-    entered = Entered(activity, account, _action_of(engine, activity), _held_before(account, activity.symbol, place))
+    held, before = _held_before(account, activity.symbol, place), account.activities[max(place - 1, 0)].id
+    entered = Entered(activity, account, _action_of(engine, activity), held, before)
     details = {"system_date": date, **_DETAILS.get(activity.kind, _grouped)(entered)}
     return event | {"activity_type": activity.kind} | subtype | amounts | {"details": details}
 
@@ -169,6 +174,17 @@ def _journal(entered: Entered) -> dict[str, Any]:
     return {"journal_id": entered.activity.id.rpartition("::")[2]} | ({} if symbol is None else {"symbol": symbol})
 
 
+def _fee(entered: Entered) -> dict[str, Any]:
+    """Return the transaction that the fee is for: the fill before it if it is a commission, else the fee itself."""
+    parent = entered.activity.id if entered.activity.symbol is None else entered.before
+    return {"parent_id": parent.rpartition("::")[2]}
+
+
+def _interest(entered: Entered) -> dict[str, Any]:
+    """Return nothing: the documentation describes no details of interest."""
+    return {}
+
+
 def _grouped(entered: Entered) -> dict[str, Any]:
     """Return the id that links the entries made by the end of one option."""
     return {"group_id": uuid_of("group", entered.account.number, entered.activity.at_us)}
@@ -181,4 +197,6 @@ _DETAILS: Mapping[str, Callable[[Entered], dict[str, Any]]] = {
     "MA": _merger,
     "JNLC": _journal,
     "JNLS": _journal,
+    "FEE": _fee,
+    "INT": _interest,
 }

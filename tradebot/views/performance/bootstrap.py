@@ -103,8 +103,9 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
     probability, because how long a block goes on doesn't depend on how long it is already.
     """
     import numpy as np
+    from numpy.random import PCG64, Generator
 
-    drawn, left = np.random.default_rng(how.seed), how.resamples
+    drawn, left = Generator(PCG64(how.seed)), how.resamples
     while left:
         resamples = min(left, max(AT_ONCE // count, 1))
         left -= resamples

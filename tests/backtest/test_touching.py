@@ -1,0 +1,83 @@
+"""The first moment at which the market touches what matters, against a look at every moment."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradebot.backtest.ahead import Shown
+from tradebot.backtest.touching import EPOCH, FAR, Band, Rest, Worth, first_touch
+
+OPEN = datetime(2025, 3, 3, 14, 30, tzinfo=UTC)
+SYMBOLS = ("AAPL", "SPY")
+MINUTES = 12
+
+
+class Drawn:
+    """A market of drawn prices, one a minute, whose bid and ask are a unit away."""
+
+    stamp = next_deed = None
+    equity_moves = True
+
+    def __init__(self, prices: dict[str, list[int]]) -> None:
+        self.prices = prices
+
+    def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
+        """Yield the minutes of a span."""
+        for minute in range(1, MINUTES + 1):
+            if after < OPEN + timedelta(minutes=minute) <= until:
+                yield self.at(symbol, minute)
+
+    def shows(self, symbol: str) -> Shown:
+        """Return what was shown at the open."""
+        return self.at(symbol, 0)
+
+    def at(self, symbol: str, minute: int) -> Shown:
+        """Return what a symbol shows after some minutes; the market went three units beyond."""
+        price, at = self.prices[symbol][minute], OPEN + timedelta(minutes=minute)
+        at_us = (at - EPOCH) // timedelta(microseconds=1)
+        return Shown(at_us, price, price - 1, price + 1, price - 3, price + 3)
+
+
+PRICES = st.lists(st.integers(90, 110), min_size=MINUTES + 1, max_size=MINUTES + 1)
+BANDS = st.builds(Band, st.sampled_from(SYMBOLS), st.booleans(), st.integers(85, 95), st.integers(105, 115))
+RESTS = st.builds(Rest, st.sampled_from(SYMBOLS), st.integers(100, 115), st.just(True)) | st.builds(
+    Rest, st.sampled_from(SYMBOLS), st.integers(85, 100), st.just(False)
+)
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(SYMBOLS, PRICES)),
+    st.lists(BANDS, max_size=3),
+    st.lists(RESTS, max_size=2),
+    st.sampled_from(({}, {"AAPL": 3}, {"AAPL": 3, "SPY": -2})),
+)
+def test_it_is_the_first_minute_at_which_anything_is_touched(
+    prices: dict[str, list[int]], bands: list[Band], rests: list[Rest], shares: dict[str, int]
+) -> None:
+    market, worth = Drawn(prices), Worth(shares, {symbol: prices[symbol][0] for symbol in SYMBOLS}, -1, 310)
+
+    def touched(minute: int) -> bool:
+        shown = {symbol: market.at(symbol, minute) for symbol in SYMBOLS}
+        left = any(not b.low <= (shown[b.symbol].bid if b.long else shown[b.symbol].ask) <= b.high for b in bands)
+        met = any(shown[r.symbol].high >= r.price if r.above else shown[r.symbol].low <= r.price for r in rests)
+        return left or met or not -1 < sum(held * shown[symbol].last for symbol, held in shares.items()) <= 310
+
+    end = OPEN + timedelta(minutes=MINUTES)
+    expected = next((OPEN + timedelta(minutes=n) for n in range(1, MINUTES + 1) if touched(n)), end)
+    found = first_touch(market, bands, rests, worth, OPEN, end)
+    if not -1 < worth.now <= 310:
+        assert found == OPEN
+    elif len(shares) < len(SYMBOLS):
+        assert found == expected
+    else:
+        # With one symbol of a minute counted and the other not yet, a sum may look too large: never too late.
+        assert found <= expected
+
+
+def test_without_anything_to_touch_it_is_the_end() -> None:
+    market = Drawn({symbol: [100] * (MINUTES + 1) for symbol in SYMBOLS})
+    end = OPEN + timedelta(minutes=MINUTES)
+    wide = Band("AAPL", True, -FAR, FAR)
+    assert first_touch(market, [wide], [], Worth({"AAPL": 1}, {"AAPL": 100}), OPEN, end) == end
