@@ -18,6 +18,7 @@ from tradebot.errors import ExitCode, OperatorError
 VERBS: Mapping[str, str] = {
     "init": "commands.init.verb",
     "demo": "commands.demo.verb",
+    "backtest": "commands.backtest.verb",
     "serve": "commands.serve.verb",
     "schedule": "commands.schedule",
     "fetch-flow": "commands.fetch_flow.verb",
@@ -39,6 +40,7 @@ VERBS: Mapping[str, str] = {
     "pnl": "commands.pnl.verb",
     "events": "commands.events",
     "report": "commands.report.verb",
+    "compare": "commands.compare.verb",
     "adopt": "commands.adopt",
     "flatten": "commands.flatten",
     "backup": "commands.backup",

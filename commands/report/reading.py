@@ -32,17 +32,20 @@ class Priced(NamedTuple):
     problem: str = ""
 
 
-def read(app: "App", label: str, choice: "Choice", progress: "Progress") -> "tuple[AccountReport, datetime | None]":
+def read(
+    app: "App", label: str, choice: "Choice", progress: "Progress", *, with_refusals: bool = True
+) -> "tuple[AccountReport, datetime | None]":
     """Read one account's past and report it; the moment is the last one that was recorded.
 
-    Raises DamagedBooksError, naming the row, if the books are damaged.
+    What refusals were worth takes the most time, and bars. Raises DamagedBooksError, naming the row, if the books are
+    damaged.
     """
     from commands.shared.history import read_history
     from tradebot.views.performance.reporting import Material, account_report
 
     history = read_history(app)
     sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
-    refusals, why_not = _refusals(app, history, choice, progress)
+    refusals, why_not = _refusals(app, history, choice, progress) if with_refusals else ((), "")
     evidence, unreadable = _evidence(app)
     material = Material(
         label=label,

@@ -225,3 +225,10 @@ def _findings(path: Path) -> list[tuple[str, str]]:
         return [(str(finding["kind"]), str(finding["subject"])) for finding in plan["findings"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def runs(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the finished backtests in the bot's folder."""
+    home = _folder(context) / "backtests"
+    names = [path.name for path in home.iterdir() if (path / "result.json").exists()] if home.is_dir() else []
+    return _matching(sorted(names), incomplete)

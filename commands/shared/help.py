@@ -10,11 +10,11 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 PURPOSES: Mapping[str, tuple[str, ...]] = {
-    "Try": ("demo", "init"),
+    "Try": ("demo", "backtest", "init"),
     "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
     "Look": (
-        "why-no-orders", "status", "positions", "orders", "fills", "trades", "pnl", "report", "events", "schedule",
-        "signals", "audit",
+        "why-no-orders", "status", "positions", "orders", "fills", "trades", "pnl", "report", "compare", "events",
+        "schedule", "signals", "audit",
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (

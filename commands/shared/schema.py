@@ -23,6 +23,7 @@ PASS = "commands.shared.passes:PassData"
 DATA: Mapping[str, tuple[str, ...]] = {
     "init": ("commands.init.verb:Made",),
     "demo": ("commands.demo.report:DemoData",),
+    "backtest": ("commands.backtest.report:BacktestData",),
     "serve": ("jobs.runner:Line",),
     "schedule": ("commands.schedule:Schedule",),
     "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
@@ -49,6 +50,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "positions": ("commands.positions:Positions",),
     "orders": ("commands.orders:Orders",),
     "fills": ("commands.fills:Fills",),
+    "compare": ("commands.compare.report:Comparison",),
     "report": ("tradebot.views.performance.report:Report",),
     "trades": ("commands.trades.report:Trades",),
     "pnl": ("commands.pnl.report:ProfitAndLoss",),

@@ -23,7 +23,7 @@ _ABSENT = object()
 def effective(settings: Frozen) -> dict[str, Any]:
     """Return all values of the settings in the form in which a baseline stores them."""
     # A setting that may be left out, and is, has no value.
-    values: dict[str, Any] = _plain(settings.model_dump(exclude_unset=True))
+    values: dict[str, Any] = plain(settings.model_dump(exclude_unset=True))
     return values
 
 
@@ -175,14 +175,14 @@ def _leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
     return {inner: leaf for key, item in value.items() for inner, leaf in _leaves(item, (*path, str(key))).items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value in the form JSON stores it; equal numbers get equal text."""
     if type(value) is str:
         return value
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
     if isinstance(value, float) and not math.isfinite(value):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from tradebot.app.settings import Settings
+    from tradebot.exchange.market.spec import MarketSpec
 
 ANSWER_TOOK = "x-exchange-answer-took"
 ANSWER_MADE_AT = "x-exchange-time"
@@ -224,13 +225,22 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
     Raises OperatorError if its files can't be used or the folder already holds another market.
     """
     from tradebot.exchange import process
+    from tradebot.exchange.state import read_market
+
+    spec = market_spec(settings, every_symbol=every_symbol)
+    with explained():
+        process.create(folder, spec)
+        return read_market(folder).symbols
+
+
+def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec:
+    """Return the specification of the configured market; raise OperatorError if it contradicts itself."""
     from tradebot.exchange.market.costs import Costs
     from tradebot.exchange.market.spec import MarketSpec, fill_spec
-    from tradebot.exchange.state import read_market
 
     chosen = settings.sandbox
     with explained():
-        spec = MarketSpec(
+        return MarketSpec(
             source=chosen.source,
             symbols=() if every_symbol else tuple(settings.universe),
             sessions=chosen.sessions,
@@ -248,8 +258,6 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
             prices=chosen.prices,
             day_prices=chosen.day_prices,
         )
-        process.create(folder, spec)
-        return read_market(folder).symbols
 
 
 def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> tuple[str, date, int]:

@@ -60,6 +60,8 @@ ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
+RESULT = "result.json"
+"""What a finished backtest was made from and what it earned."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
@@ -70,6 +72,8 @@ BARS_FOLDER = "bars"
 REBUILDING = "rebuilding"
 """The folder in which new books are made before they replace the damaged ones."""
 FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER)
+BACKTESTS = "backtests"
+"""The folder of finished backtests, each of which is a state folder of its own; nothing ever clears it away."""
 
 
 class StateFolder(NamedTuple):
@@ -158,7 +162,7 @@ def require_closed(path: Path, look: Callable[[Path], doors.Door | None] = open_
 def _belongs_here(entry: Path) -> bool:
     """Return True if a state folder may contain this: our own files, hidden ones, and other states."""
     name = entry.name
-    if name in (*OWN_FILES, *LOCKS, *FOLDERS) or name.startswith((".", ASIDE, *COMPANIONS)):
+    if name in (*OWN_FILES, *LOCKS, *FOLDERS, BACKTESTS, RESULT) or name.startswith((".", ASIDE, *COMPANIONS)):
         return True
     return name.endswith(".new") or os.path.isfile(entry / MARKER) or os.path.isdir(entry / EXCHANGE)
 

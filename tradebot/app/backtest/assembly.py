@@ -103,16 +103,18 @@ def assemble(
     *,
     market: OpenedMarket | None = None,
     with_flow: bool = False,
+    flow_from: OpenedMarket | None = None,
     log: Emit = _untold,
     equity_at: EquityAt = "market",
     margin: Margin = "reg_t",
 ) -> Assembled:
     """Return the bot of these settings, with these strategies, on the market of a specification.
 
-    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow. `recorder` keeps what the
-    passes decide, and `log` receives every event of the engine. `equity_at` and `margin` differ only in studies that
-    are to be reproduced. Orders, fills and account have the numbers that an exchange made with the same specification
-    would give them. Raises OperatorError if the market's files can't be used.
+    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; generated flow predicts the
+    prices of `flow_from` instead of the market's own, if it is given. `recorder` keeps what the
+    passes decide, and `log` receives every event of the engine. Orders, fills and account have the numbers that an
+    exchange made with the same specification would give them. `equity_at` and `margin` differ from the sandbox's only
+    in studies that are to be reproduced. Raises OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     engine = engine_of(opened, spec, log)
@@ -132,7 +134,7 @@ def assemble(
         bars=EngineBars(engine, opened.days),
         orders=venue,
         send_lock=MemorySendLock(),
-        flow=_flow(engine, spec) if with_flow else NoFlow(),
+        flow=_flow(engine, spec, flow_from) if with_flow else NoFlow(),
         ledger=ledger,
         facts=recorder,
         events=events,
@@ -156,11 +158,11 @@ def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> En
     return engine
 
 
-def _flow(engine: Engine, spec: MarketSpec) -> FlowSource:
+def _flow(engine: Engine, spec: MarketSpec, predicted: OpenedMarket | None) -> FlowSource:
     """Return the flow of a market; a run without it doesn't import what makes it."""
     from tradebot.app.backtest.flow import EngineFlow
 
-    return EngineFlow(engine, spec)
+    return EngineFlow(engine, spec, predicted.market() if predicted else None)
 
 
 def _rules(settings: Settings) -> Rules:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tradebot.exchange.engine.engine import Engine
     from tradebot.exchange.flow.rows import Row
+    from tradebot.exchange.market.bars import Market
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.kind import AnyKind
 
@@ -38,16 +39,18 @@ class _Question(NamedTuple):
 
 
 class EngineFlow:
-    """The flow feed of a market at engine time. It has no limits and never fails.
+    """The flow feed of a market at engine time; what is generated predicts the market's prices, or `predicted`'s.
 
-    A row of a reply that the last reply about the same kind and symbol held too is the same object.
+    It has no limits and never fails. A row of a reply that the last reply about the same kind and symbol held too is the
+    same object.
     """
 
-    def __init__(self, engine: Engine, spec: MarketSpec) -> None:
+    def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:
         self._engine = engine
         with explained():
             captured = CapturedFlow(Path(spec.uw_folder)) if spec.uw_folder is not None else None
-        self._face = FlowFace(engine, captured or DerivedFlow(engine.market, spec.seed, spec.edge))
+        derived = DerivedFlow(predicted or engine.market, spec.seed, spec.edge)
+        self._face = FlowFace(engine, captured or derived)
         self._asks = self._face.asks()
         self._session: date | None = None
         self._questions: dict[tuple[str, str | None], _Question] = {}

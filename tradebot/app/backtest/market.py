@@ -47,8 +47,13 @@ def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used."""
     with explained():
         calendar = build_calendar(spec.start, spec.sessions)
-        made = {"generated": _generated, "daily": _daily}.get(spec.source, _recorded)
-        return made(spec, calendar)._replace(rates=rates_of(spec, calendar))
+        return _opened(spec, calendar)._replace(rates=rates_of(spec, calendar))
+
+
+def _opened(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+    if spec.source == "daily":
+        return _daily(spec, calendar)
+    return _generated(spec, calendar) if spec.source == "generated" else _recorded(spec, calendar)
 
 
 def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:

@@ -93,9 +93,10 @@ class MarketSpec:
         accounts and orders follow from these fields.
         """
         exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
-        fields = vars(self) | exact | {"costs": costs_fields(self.costs)}
+        left_out = set() if self.costs != NO_COSTS else {"costs"}
         # Other markets keep the identity that they had before there were markets of daily bars.
-        left_out = {*(() if fields["costs"] else ("costs",)), *(() if self.source == "daily" else _DAILY)}
+        left_out |= set() if self.source == "daily" else set(_DAILY)
+        fields = vars(self) | exact | {"costs": costs_fields(self.costs)}
         return {name: value for name, value in fields.items() if name not in left_out}
 
     def to_json(self) -> str:

@@ -1,0 +1,220 @@
+"""What the options of `tradebot backtest` ask for: settings, a market, and how it is played."""
+
+import os
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
+from commands.shared.plain import clean
+from tradebot.errors import OperatorError, word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tradebot.app.backtest.market import OpenedMarket
+    from tradebot.app.backtest.run import Plan
+    from tradebot.app.settings import Loaded
+
+SLIPPAGE = "slippage_bps"
+SESSION_S = 86_400
+OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate", "latency_s", "quotes")
+"""What `--cost` may name besides the settings under sandbox.costs."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The options as they were typed; None and empty come from the configuration."""
+
+    state_dir: str | None = None
+    config: str | None = None
+    profile: str | None = None
+    bars: str | None = None
+    bar_stamp: str | None = None
+    first: date | None = None
+    last: date | None = None
+    sessions: int | None = None
+    seed: int | None = None
+    edge: float | None = None
+    flow_folder: str | None = None
+    corporate_actions: bool | None = None
+    symbols: str | None = None
+    cash: float | None = None
+    fill: str | None = None
+    costs: "Sequence[str]" = ()
+    prices: str | None = None
+    day_prices: str | None = None
+    recorder: str = "full"
+    every_pass: bool = False
+    equity_at: str = "market"
+    margin: str = "reg_t"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, its market, and the layers of configuration that it comes from."""
+
+    plan: "Plan"
+    market: "OpenedMarket"
+    folder: Path
+    configuration: str
+
+
+def planned(wish: Wish) -> Planned:
+    """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
+    from tradebot.adapters.memory.recorder import Level
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.backtest.market import open_market_in_memory
+    from tradebot.app.backtest.run import Plan
+    from tradebot.app.sandbox import market_spec
+
+    folder = state_folder.resolve(wish.state_dir, os.environ)
+    flags = _flags(wish)
+    file, loaded = _loaded(wish, folder, flags)
+    settings = loaded.settings
+    recorded = settings.sandbox.source != "generated"
+    # Without a universe of one's own, a file is played with all of its symbols, as a new bot would.
+    every_symbol = recorded and loaded.origins.get("universe") == "base.yaml"
+    market = open_market_in_memory(market_spec(settings, every_symbol=every_symbol))
+    settings = settings.model_copy(update={"universe": list(market.symbols)}) if every_symbol else settings
+    options = {"level": Level(_one_of("--recorder", wish.recorder, list(Level))), "every_pass": wish.every_pass}
+    study: dict[str, Any] = {
+        "equity_at": _one_of("--equity-at", wish.equity_at, ["market", "last_fill"]),
+        "margin": _one_of("--margin", wish.margin, ["reg_t", "free"]),
+    }
+    plan = Plan(settings, market.spec, **options, **study)
+    return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(file or "as shipped"))
+
+
+def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:
+    if value not in allowed:
+        names = " or ".join(allowed)
+        raise OperatorError(f"{option} {word(value)} isn't one of {names}", f"write {option} {allowed[0]}")
+    return value
+
+
+def _flags(wish: Wish) -> dict[str, Any]:
+    """Return the layer of the configuration that the options make, but for the number of sessions."""
+    market = MarketWish(
+        start=wish.first.isoformat() if wish.first else None,
+        seed=wish.seed,
+        edge=wish.edge,
+        flow_folder=wish.flow_folder,
+        fill=wish.fill,
+        corporate_actions=wish.corporate_actions,
+    )
+    more = {
+        "path": str(Path(wish.bars).resolve()) if wish.bars else None,
+        "bar_stamp": wish.bar_stamp,
+        "sessions": wish.sessions,
+        "cash_usd": wish.cash,
+        "prices": wish.prices,
+        "day_prices": wish.day_prices,
+    }
+    sandbox = market_flags(market) | {name: value for name, value in more.items() if value is not None}
+    for option in wish.costs:
+        section, name, value = _cost(option)
+        sandbox.setdefault(section, {})[name] = value
+    if wish.bars:
+        sandbox |= _of_file(wish, wish.bars)
+    return flags_of("sandbox", sandbox, symbol_flags(wish.symbols)) | {"shadow": False}
+
+
+def _of_file(wish: Wish, bars: str) -> dict[str, Any]:
+    """Return the source of a file of bars, and its sessions within --from and --to."""
+    from tradebot.adapters.time.calendar import exchange_sessions
+    from tradebot.app import sandbox
+
+    source, first, held = sandbox.recorded(bars, wish.bar_stamp)
+    days = [session.date for session in exchange_sessions(first, first + timedelta(days=2 * held + 10))][:held]
+    wrong = _outside(days[0], days[-1], wish.first, wish.last)
+    if wrong:
+        raise OperatorError(f"{clean(bars)} has bars from {days[0]} to {days[-1]}", wrong)
+    asked = [day for day in days if (wish.first or day) <= day <= (wish.last or day)]
+    if not asked:
+        raise OperatorError(f"the exchange is closed from {wish.first} to {wish.last}", "give a longer span")
+    return {"source": source, "start": asked[0].isoformat(), "sessions": min(len(asked), wish.sessions or len(asked))}
+
+
+def _outside(begins: date, ends: date, first: date | None, last: date | None) -> str:
+    """Return what to write instead of dates that a file doesn't have; empty if it has them."""
+    parts = (
+        f"--from {begins}" if first is not None and not begins <= first <= ends else "",
+        f"--to {ends}" if last is not None and not begins <= last <= ends else "",
+    )
+    return " ".join(filter(None, ("write" if any(parts) else "", *parts)))
+
+
+def _cost(option: str) -> tuple[str, str, object]:
+    """Return the section, the name and the value of one `--cost NAME=VALUE`."""
+    from tradebot.app.sections import CostSettings
+
+    name, equals, text = option.partition("=")
+    known = (*CostSettings.model_fields, *OF_FILLS)
+    if not equals or name not in known:
+        raise OperatorError(
+            f"--cost {word(option)} names no cost",
+            f"write --cost NAME=VALUE with one of {', '.join(known)}",
+        )
+    try:
+        value: object = Decimal(text)
+    except InvalidOperation:
+        value = str(Path(text).resolve()) if name == "rates_path" else text
+    return ("fill" if name in OF_FILLS else "costs"), name, value
+
+
+def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | None, Loaded]":
+    """Return the bot's configuration, or that of a profile, with the options over it, and its file."""
+    from commands.init.profiles import profile_file, require_strategies
+    from tradebot.app.loading import Options, user_file
+    from tradebot.app.settings import load
+
+    file = user_file(Options(wish.state_dir, wish.config), folder, os.environ)
+    if wish.profile is not None:
+        own = Path(wish.config) if wish.config else None
+        # The profile is what is asked for; the file of a bot that happens to be here isn't.
+        file = profile_file(wish.profile, own, {name: flags[name] for name in flags if name == "universe"})
+    loaded = load(file, os.environ, _spanned(wish, file, flags))
+    if loaded.settings.sandbox.source == "daily":
+        for section, name, value in _of_days(loaded):
+            _section(flags, section)[name] = value
+        loaded = load(file, os.environ, _spanned(wish, file, flags))
+    require_strategies(wish.profile or "", loaded.settings)
+    return file, loaded
+
+
+def _of_days(loaded: "Loaded") -> "Iterator[tuple[str, str, object]]":
+    """Yield what daily bars take, unless a person has set it.
+
+    A session of daily bars shows two prices, at its open and at its close. An order that waits for the next one has
+    expired by then, and every quote but those two is hours old.
+    """
+    defaults = (("sandbox.fill", "model", "close"), ("limits", "max_quote_age_s", SESSION_S))
+    for section, name, value in defaults:
+        if loaded.origins.get(f"{section}.{name}") == "base.yaml":
+            yield section, name, value
+
+
+def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:
+    """Return a section of the flags by its dotted name, which is made if it isn't there."""
+    for name in dotted.split("."):
+        flags = flags.setdefault(name, {})
+    return flags
+
+
+def _spanned(wish: Wish, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags with the number of sessions until --to; those of a file are known already."""
+    from tradebot.adapters.time.calendar import exchange_sessions
+    from tradebot.app.settings import load
+
+    if wish.last is None or wish.bars:
+        return flags
+    start = load(file, os.environ, flags).settings.sandbox.start
+    if start > wish.last:
+        raise OperatorError(f"the market begins on {start}, after --to {wish.last}", "give --from an earlier date")
+    days = exchange_sessions(start, wish.last)
+    if not days:
+        raise OperatorError(f"the exchange is closed from {start} to {wish.last}", "give a longer span")
+    return {**flags, "sandbox": {**flags.get("sandbox", {}), "sessions": len(days)}}

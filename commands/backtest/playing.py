@@ -1,0 +1,164 @@
+"""Play a backtest to its end, or keep what is done when someone stops it."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from commands.backtest.options import Planned, Wish, planned
+from commands.backtest.progress import progress
+from commands.backtest.report import Finished, document_of
+from commands.shared.boundary import TerminatedError
+from commands.shared.plain import note
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tradebot.app.backtest.identity import Identity
+    from tradebot.app.backtest.ready import Waits
+    from tradebot.app.backtest.results import Results
+    from tradebot.app.backtest.run import Run
+    from tradebot.ports.strategy import Strategy
+
+CHECKPOINT_S = 15.0
+"""How often an unfinished run is kept, in case the process is killed."""
+MOST_SHARE = 0.1
+"""The part of the time that may go into keeping unfinished runs."""
+
+
+@dataclass(frozen=True)
+class How:
+    """What happens to a run besides being played: its name, and what to do about an earlier one."""
+
+    name: str | None = None
+    resume: bool = False
+    force: bool = False
+    cuts: int | None = None
+
+
+@contextmanager
+def loaded(planned: Planned) -> "Iterator[Sequence[Strategy]]":
+    """Yield the strategies of a plan, loaded anew."""
+    from tradebot.app.backtest.assembly import loaded_strategies
+
+    with loaded_strategies(planned.plan.settings, planned.folder, os.environ) as strategies:
+        yield strategies
+
+
+def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
+    """Play what the options ask for, and return it with where it belongs.
+
+    Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept.
+    """
+    from tradebot.app.backtest.assumptions import assumptions
+    from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, identity_of
+    from tradebot.app.backtest.results import Results
+    from tradebot.app.backtest.run import begin
+
+    plan, waiting = _ready(wish)
+    identity, results = identity_of(plan.plan), Results(plan.folder)
+    name = how.name or f"{'-'.join(plan.plan.settings.strategies.in_use())[:40]}-{identity.fingerprint[:FINGERPRINT_CHARACTERS]}"
+    results.refuse_taken(name, force=how.force, resume=how.resume)
+    with loaded(plan) as strategies:
+        run = begin(plan.plan, strategies, plan.market)
+        with_flow = any(strategy.needs.facts for strategy in strategies)
+        said = assumptions(plan.plan, with_flow=with_flow)
+        before = _taken_up(run, results.checkpoint(name), identity, how)
+        started = time.monotonic()
+        finished = Finished(name, plan, run, identity, said, waiting, before, 0.0)
+        try:
+            _to_the_end(finished, results)
+        except (KeyboardInterrupt, TerminatedError) as signalled:
+            raise _stopped(finished, results, signalled) from signalled
+        return replace(finished, elapsed_s=time.monotonic() - started), results
+
+
+def _ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
+    """Return what to play; without --from, it begins where some symbol of each strategy has the bars that it needs."""
+    from tradebot.app.backtest.ready import waits
+
+    plan = planned(wish)
+    with loaded(plan) as strategies:
+        waiting = waits(plan.plan.settings, strategies, plan.market)
+    late = [one for one in waiting if one.symbol is None]
+    if not late:
+        return plan, waiting
+    since = [one.since for one in late]
+    days = [day for day in since if day is not None]
+    last, worst = max(days, default=None), late[since.index(None)] if None in since else late[0]
+    if last is None or None in since or wish.first is not None:
+        raise _too_short(worst, last if None not in since else None)
+    return _ready(replace(wish, first=last))
+
+
+def _too_short(one: "Waits", since: date | None) -> OperatorError:
+    needs = f"{one.strategy} needs {one.depth:,} closed bars of {one.timeframe} before its first decision"
+    if since is None:
+        return OperatorError(f"{needs}, and the data never has as many", "give a file that begins earlier or ends later")
+    return OperatorError(f"{needs}, and there are as many from {since} on", f"--from {since}, or leave out --from")
+
+
+def _taken_up(run: "Run", checkpoint: "Path", identity: "Identity", how: How) -> int:
+    """Bring a run to where it was stopped, if that is asked for; return how many sessions were done already."""
+    from tradebot.app.backtest.checkpoint import unpack
+
+    if not how.resume:
+        return 0
+    try:
+        kept = checkpoint.read_bytes()
+    except FileNotFoundError:
+        note(f"note: nothing is kept of {checkpoint.stem}, so it is played from the beginning")
+        return 0
+    run.take_up(unpack(kept, run.made, run.driver, identity.fingerprint))
+    return len(run.ends)
+
+
+def _to_the_end(finished: Finished, results: "Results") -> None:
+    """Play session by session. A signal is held back until the session is over, so that what is kept is whole."""
+    from tradebot.adapters.ledger.interruption import Holding
+    from tradebot.app.backtest.run import bars_in
+
+    run, market = finished.run, finished.planned.market
+    bars = sum(bars_in(market, place) for place in range(len(run.ends)))
+    kept_at, took_s = time.monotonic(), 0.0
+    with progress("playing", finished.done_before, bars) as tell:
+        while not run.is_complete:
+            with Holding():
+                run.step()
+            bars += bars_in(market, len(run.ends) - 1)
+            tell(len(run.ends), run.total, bars)
+            if time.monotonic() - kept_at > max(CHECKPOINT_S, took_s / MOST_SHARE) and not run.is_complete:
+                begun = time.monotonic()
+                with Holding():
+                    keep(finished, results)
+                kept_at = time.monotonic()
+                took_s = kept_at - begun
+
+
+def keep(finished: Finished, results: "Results") -> None:
+    """Keep an unfinished run, so that it can go on later."""
+    from tradebot.app.backtest.checkpoint import packed
+
+    run = finished.run
+    results.keep(finished.name, packed(run.made, run.driver, run.ends, finished.identity.fingerprint))
+
+
+def _stopped(finished: Finished, results: "Results", signalled: BaseException) -> TradebotError:
+    """Keep what is done of a run; return what to tell about it."""
+    run, code = finished.run, ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+    if not run.ends or run.is_complete:
+        return TradebotError("Stopped before the first session was over", "run the same command again", code=code)
+    keep(finished, results)
+    results.save(finished.name, run, document_of(finished))
+    done = f"{len(run.ends):,} of {counted(run.total, 'session')}, until {run.ends[-1].session}"
+    return TradebotError(
+        f"Stopped after {done}. What is done is kept.",
+        "to go on: the same command with --resume. "
+        f"To look at it: tradebot report --state-dir {results.place(finished.name)}",
+        code=code,
+    )

@@ -1,0 +1,175 @@
+"""The data of `tradebot backtest`: what was played, what it assumes, what came of it, and what it can't know."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from commands.shared.surface import jsonable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from commands.backtest.options import Planned
+    from tradebot.app.backtest.assumptions import Assumption
+    from tradebot.app.backtest.identity import DataFile, Identity
+    from tradebot.app.backtest.lookahead import Checked
+    from tradebot.app.backtest.ready import Waits
+    from tradebot.app.backtest.results import Trial
+    from tradebot.app.backtest.run import Run
+    from tradebot.ports.strategy import Strategy
+    from tradebot.views.backtest_result import BacktestResult
+
+SCHEMA = 1
+"""The version of result.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What was played: sessions, bars (minute bars, or daily ones from a daily file), symbols and strategies.
+
+    `is_complete` is False if the run was stopped before its last session, `of_sessions` is how many it has in all.
+    """
+
+    first: date
+    last: date
+    sessions: int
+    of_sessions: int
+    is_complete: bool
+    bars: int
+    symbols: tuple[str, ...]
+    strategies: tuple[str, ...]
+    configuration: str
+    data: "tuple[DataFile, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How many sessions this process played, for how long, and how many of the due passes ran.
+
+    The other passes would have changed nothing.
+    """
+
+    sessions: int
+    elapsed_s: float
+    passes_due: int
+    passes_ran: int
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestData:
+    """One backtest. `differences` counts what books and exchange disagreed about in the end; None if it was stopped.
+
+    `trials` counts by strategy with how many different settings it has been tried so far, this run included.
+    """
+
+    name: str
+    folder: str
+    fingerprint: str
+    played: Played
+    assumptions: "tuple[Assumption, ...]"
+    waits: "tuple[Waits, ...]"
+    result: "BacktestResult"
+    differences: int | None
+    cannot_know: tuple[str, ...]
+    trials: dict[str, int]
+    lookahead: "Checked | None"
+    speed: Speed
+    next_commands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has ended or was stopped, what it was made from, and how many sessions an earlier process played."""
+
+    name: str
+    planned: "Planned"
+    run: "Run"
+    identity: "Identity"
+    assumptions: "tuple[Assumption, ...]"
+    waits: "tuple[Waits, ...]"
+    done_before: int
+    elapsed_s: float
+
+
+def result_of(run: "Run") -> "BacktestResult":
+    """Return what a run has earned so far."""
+    from tradebot.views.backtest_result import backtest_result
+
+    ledger = run.made.ledger
+    return backtest_result(
+        ledger.opening_cash(), run.ends, ledger.fills(), ledger.cash_movements(), ledger.trading_states()
+    )
+
+
+def document_of(finished: Finished) -> dict[str, Any]:
+    """Return what is kept beside a run's books: the same for the same inputs, byte for byte."""
+    from dataclasses import asdict
+
+    from tradebot.app.baseline import plain
+
+    return {
+        "schema": SCHEMA,
+        "identity": plain(asdict(finished.identity)),
+        "complete": finished.run.is_complete,
+        "assumptions": jsonable(finished.assumptions),
+        "result": jsonable(result_of(finished.run)),
+    }
+
+
+def trials_of(finished: Finished) -> "Sequence[Trial]":
+    """Return what a complete run has tried; a trial has to have been seen to its end."""
+    from tradebot.app.backtest.results import Trial
+
+    if not finished.run.is_complete:
+        return ()
+    result, digest = result_of(finished.run), finished.identity.trial
+    strategies = finished.run.made.world.strategies
+    return [Trial(one.name, digest, finished.name, result.sessions, result.sharpe) for one in strategies]
+
+
+def data_of(finished: Finished, folder: "Path", trials: dict[str, int], checked: "Checked | None") -> BacktestData:
+    """Return the data of a finished run that is kept in a folder."""
+    from tradebot.adapters.state.state_folder import option
+    from tradebot.views.backtest_result import what_it_cannot_know
+
+    run, result = finished.run, result_of(finished.run)
+    place = option(folder)
+    return BacktestData(
+        name=finished.name,
+        folder=str(folder),
+        fingerprint=finished.identity.fingerprint,
+        played=_played(finished),
+        assumptions=finished.assumptions,
+        waits=finished.waits,
+        result=result,
+        differences=run.closing,
+        cannot_know=what_it_cannot_know(result),
+        trials=trials,
+        lookahead=checked,
+        speed=Speed(len(run.ends) - finished.done_before, finished.elapsed_s, run.driver.count.due, run.driver.count.ran),
+        next_commands=(
+            f"tradebot report {place}",
+            f"tradebot trades {place}",
+            f"tradebot compare {folder} OTHER",
+        ),
+    )
+
+
+def _played(finished: Finished) -> Played:
+    from tradebot.app.backtest.run import bars_in
+
+    run, market = finished.run, finished.planned.market
+    strategies: Sequence[Strategy] = run.made.world.strategies
+    return Played(
+        first=run.ends[0].session,
+        last=run.ends[-1].session,
+        sessions=len(run.ends),
+        of_sessions=run.total,
+        is_complete=run.is_complete,
+        bars=sum(bars_in(market, place) for place in range(len(run.ends))),
+        symbols=market.symbols,
+        strategies=tuple(one.name for one in strategies),
+        configuration=finished.planned.configuration,
+        data=finished.identity.data,
+    )

@@ -1,0 +1,158 @@
+"""The data of `tradebot compare`: runs side by side, after what is different about them."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from commands.shared.surface import opened
+from tradebot.errors import OperatorError
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tradebot.app.wiring import App
+    from tradebot.views.performance.report import AccountReport, Figure
+
+SHOWN = (
+    "total_return",
+    "cagr",
+    "volatility",
+    "sharpe",
+    "max_drawdown",
+    "calmar",
+    "exposure",
+    "turnover",
+    "fees",
+    "win_rate",
+    "mean_profit",
+)
+"""The figures that are compared, by name, as far as the reports have them."""
+FEWEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of the runs, or a bot: its folder, what kind it is, its span, and how many trades it closed."""
+
+    folder: str
+    kind: str
+    first: date | None
+    last: date | None
+    sessions: int
+    closed_trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that isn't the same in all runs: its dotted name, and its value in each, as text; None if it has none.
+
+    It is one of the configuration, of the market (`market.`), of the run (`run.`) or a version (`version.`).
+    """
+
+    name: str
+    values: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of each run."""
+
+    name: str
+    figures: "tuple[Figure, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs side by side: what differs about them first, then their figures; `cautions` say what not to conclude."""
+
+    runs: tuple[Run, ...]
+    settings: tuple[Setting, ...]
+    rows: tuple[Row, ...]
+    cautions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read of one folder."""
+
+    run: Run
+    settings: "Mapping[str, str]"
+    report: "AccountReport"
+
+
+def compared(folders: "Sequence[str]") -> Comparison:
+    """Return runs or bots side by side; raise OperatorError if there is only one, or if a folder can't be read."""
+    if len(folders) < FEWEST:
+        raise OperatorError(
+            f"compare takes at least two folders, not {len(folders)}", "tradebot compare FOLDER OTHER_FOLDER"
+        )
+    read = [_read(folder) for folder in folders]
+    return Comparison(
+        runs=tuple(one.run for one in read),
+        settings=tuple(_differing([one.settings for one in read])),
+        rows=tuple(_rows([one.report for one in read])),
+        cautions=tuple(_cautions([one.run for one in read])),
+    )
+
+
+def _read(folder: str) -> _Read:
+    from commands.report.reading import read
+    from tradebot.views.performance.pnl import Choice
+
+    with opened(folder, None) as bot:
+        report, _ = read(bot, folder, Choice(), lambda done, total: None, with_refusals=False)
+        closed = sum(trade.closed_at is not None for trade in report.trades)
+        run = Run(folder, bot.folder.kind, report.from_session, report.to_session, report.sessions, closed)
+        return _Read(run, dict(_settings(bot)), report)
+
+
+def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
+    """Yield everything that a run was made from, or the settings of a bot, by dotted names."""
+    from tradebot.app.backtest.results import read_result
+    from tradebot.app.baseline import effective
+
+    result = read_result(bot.folder.path)
+    if result is None:
+        yield from _leaves("", effective(bot.settings))
+        return
+    identity = result["identity"]
+    yield from _leaves("", {name: value for name, value in identity["settings"].items() if name != "sandbox"})
+    yield from _leaves("market", identity["market"])
+    yield from _leaves("run", identity["options"])
+    yield from _leaves("version", identity["versions"])
+    yield from ((f"data.{one['name']}", one["sha256"][:8]) for one in identity["data"])
+
+
+def _leaves(name: str, value: Any) -> "Iterator[tuple[str, str]]":
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(f"{name}.{key}" if name else str(key), inner)
+    elif value is not None:
+        yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _differing(found: "Sequence[Mapping[str, str]]") -> "Iterator[Setting]":
+    names = dict.fromkeys(name for one in found for name in one)
+    for name in names:
+        values = tuple(one.get(name) for one in found)
+        if len(set(values)) > 1:
+            yield Setting(name, values)
+
+
+def _rows(reports: "Sequence[AccountReport]") -> "Iterator[Row]":
+    by_name = [{one.name: one for one in (*of.returns, *of.activity, *of.trade_figures)} for of in reports]
+    for name in SHOWN:
+        if all(name in figures for figures in by_name):
+            yield Row(name, tuple(figures[name] for figures in by_name))
+
+
+def _cautions(runs: "Sequence[Run]") -> "Iterator[str]":
+    spans = {(run.first, run.last) for run in runs}
+    if len(spans) > 1:
+        yield "They cover different days, so they saw different markets."
+    fewest = min(run.closed_trades for run in runs)
+    if fewest < 30:
+        yield f"One of them closed only {counted(fewest, 'trade')}: a difference may well be chance."
+    if len({run.kind for run in runs}) > 1:
+        yield "A backtest and a bot don't differ in the market alone: a backtest's fills are assumed."

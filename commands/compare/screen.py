@@ -1,0 +1,51 @@
+"""The screen of a comparison: what differs about the runs, then their figures side by side."""
+
+from typing import TYPE_CHECKING
+
+from commands.report.numbers import basis_of, interval_of, value_of
+from commands.shared.plain import clean
+from commands.shared.tables import Table, number, staying
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.compare.report import Comparison
+
+LONGEST = 40
+"""So many characters of a setting are shown; the JSON document has all."""
+
+
+def render(out: "Console", data: "Comparison") -> None:
+    """Print the whole screen."""
+    letters = [chr(ord("A") + place) for place in range(len(data.runs))]
+    for letter, run in zip(letters, data.runs, strict=True):
+        span = f"{run.first} to {run.last}, {counted(run.sessions, 'session')}" if run.first else "no session"
+        trades = counted(run.closed_trades, "closed trade")
+        out.print(f"{letter}  {clean(run.folder)} ({run.kind}): {span}, {trades}", markup=False)
+    out.print()
+    if data.settings:
+        out.print("What is different about them")
+        table = Table(staying("setting"), *letters)
+        for setting in data.settings:
+            table.row(f"  {clean(setting.name)}", *(_shown(value) for value in setting.values))
+        out.print(table)
+    else:
+        out.print("Their settings, markets and versions are the same.")
+    out.print("\nWhat came of it")
+    table = Table(staying("figure"), *map(number, letters))
+    for row in data.rows:
+        table.row(f"  {row.figures[0].label}", *(value_of(figure) for figure in row.figures))
+        if any(map(interval_of, row.figures)):
+            table.row("    95% interval", *(interval_of(figure) for figure in row.figures))
+    out.print(table)
+    lacking = {f"{row.figures[0].label}: {basis_of(one)}": None for row in data.rows for one in row.figures if one.lacks}
+    for line in lacking:
+        out.print(f"  {line}", markup=False)
+    for line in data.cautions:
+        out.print(line, markup=False)
+
+
+def _shown(value: str | None) -> str:
+    text = clean(value if value is not None else "-")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,49 @@
+"""`tradebot compare`: two or more backtests or bots side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.shared.completing import runs
+from commands.shared.surface import Json, Report, StateDir, finish
+
+
+def run(folders: list[str]) -> Report:
+    """Compare what is in these folders."""
+    from commands.compare.report import compared
+    from commands.compare.screen import render
+
+    data = compared(folders)
+    return Report("compare", data, lambda out: render(out, data))
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command("compare", epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast")
+    def compare(
+        folders: Annotated[
+            list[str],
+            typer.Argument(metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=runs),
+        ],
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Compare backtests, or bots, side by side.
+
+        Shows first which settings, markets and versions differ, then return, risk, exposure, turnover, costs and
+        trades of each, with 95% intervals. A name is looked up in STATE/backtests.
+        """
+        import os
+
+        from tradebot.adapters.state import state_folder
+        from tradebot.app.backtest.results import Results
+
+        results = Results(state_folder.resolve(state_dir, os.environ))
+        finish(run([_folder(results.folder, one) for one in folders]), as_json)
+
+
+def _folder(home: Path, named: str) -> str:
+    """Return the folder that is meant: a path, or the name of a run."""
+    return named if Path(named).exists() or not (home / named).exists() else str(home / named)

@@ -1,0 +1,125 @@
+"""`tradebot backtest`: what it plays, says and keeps, and what it refuses."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.backtest.playing import configured, traded_by
+from tests.bot import Said, typed
+from tradebot.errors import ExitCode
+
+MARKET = ("--sessions", "2", "--from", "2025-03-03", "--seed", "5")
+
+
+class Player:
+    """Types `tradebot backtest` in a folder of its own."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.state = folder / "state"
+        self._file = configured(folder)
+        self._capture = capture
+
+    def plays(self, *words: str, market: tuple[str, ...] = MARKET) -> Said:
+        return self.says("backtest", *market, "--config", str(self._file), *words)
+
+    def says(self, *words: str) -> Said:
+        return typed(self._capture, *words, "--state-dir", str(self.state))
+
+    def result(self, name: str) -> bytes:
+        return (self.state / "backtests" / name / "result.json").read_bytes()
+
+
+@pytest.fixture
+def player(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Player:
+    return Player(tmp_path, capsys)
+
+
+def test_it_says_what_was_played_what_it_assumes_and_what_it_cannot_know(player: Player) -> None:
+    with traded_by():
+        said = player.plays("--name", "first", "--cost", "commission_bps=10", "--cost", "slippage_bps=5")
+    assert said.code == 0, said.err + said.out
+    lines = said.out.splitlines()
+    assert lines[0] == "Backtest first: 2025-03-03 to 2025-03-04, 2 sessions, 1,560 bars of 2 symbols"
+    assert lines[1].startswith("Traded by whims; settings: ")
+    assert re.match(r"Took [\d.]+ s: [\d,.]+ sessions/s, [\d,]+ bars/s; \d+ of [\d,]+ passes ran", lines[2])
+    flat = " ".join(said.out.split())
+    for part in (
+        "fill next-bar optimistic:",
+        "slippage 5 bps for orders that don't wait at their limit",
+        "commission 10 bps",
+        "they are made up: nothing follows about real markets",
+        "halts drawdown 10%, daily loss 4%",
+        "the ledger and the exchange's account agree to the cent",
+        "What it cannot know Only",
+        "fees -",
+    ):
+        assert part in flat, part
+    assert f"tradebot report --state-dir {player.state}/backtests/first" in flat
+    assert player.says("report").code == ExitCode.USAGE, "the bot's own folder isn't one"
+
+
+def test_what_it_keeps_is_an_ordinary_folder_and_the_same_each_time(player: Player) -> None:
+    with traded_by():
+        assert player.plays("--name", "one").code == 0
+        assert player.plays("--name", "other", "--every-pass").code == 0
+    assert player.result("one") == player.result("other")
+    folders = [player.state / "backtests" / name for name in ("one", "other")]
+    journals = [(folder / "journal.jsonl").read_bytes() for folder in folders]
+    assert journals[0] == journals[1]
+    document = json.loads(player.result("one"))
+    assert document["complete"]
+    trials = (player.state / "backtests" / "trials.jsonl").read_text().splitlines()
+    assert len(trials) == 2
+    with traded_by():
+        data = player.plays("--name", "third", "--json").data
+    assert data["trials"] == {"whims": 1}, "the same settings are one trial, however often they are played"
+
+
+def test_a_run_is_not_replaced_unless_that_is_asked_for(player: Player) -> None:
+    with traded_by():
+        assert player.plays("--name", "one").code == 0
+        again = player.plays("--name", "one")
+        assert again.code == ExitCode.USAGE
+        assert "holds this run already" in again.err
+        assert "--force" in again.err
+        assert player.plays("--name", "one", "--force").code == 0
+    (player.state / "backtests" / "mine").mkdir()
+    with traded_by():
+        assert "isn't a backtest" in player.plays("--name", "mine", "--force").err
+
+
+def test_without_a_name_the_same_inputs_have_the_same_name(player: Player) -> None:
+    with traded_by():
+        first, again = player.plays("--json"), player.plays("--json")
+        other = player.plays("--seed", "6", "--json", market=MARKET[:4])
+    assert first.data["name"].startswith("flow-")
+    assert "holds this run already" in again.out
+    assert other.data["name"] != first.data["name"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("--cost", "luck=1"), "--cost luck=1 names no cost", "commission_bps"),
+        (("--cost", "commission_bps=-1"), "commission_bps", ""),
+        (("--fill", "magic"), "sandbox.fill.model", "next-open"),
+        (("--recorder", "some"), "--recorder some isn't one of none or counts or full", "--recorder none"),
+        (("--equity-at", "dawn"), "--equity-at dawn isn't one of", "--equity-at market"),
+        (("--to", "2025-03-02"), "--from 2025-03-03 is after --to 2025-03-02", "--from 2025-03-02"),
+        (("--from", "yesterday"), "--from yesterday is not a date", "write --from"),
+        (("--bars", "nowhere.csv", "--bar-stamp", "start"), "nowhere.csv: no such file", "--bars"),
+        (("--name", "../up"), "a run can't be called ../up", "use letters"),
+        (("--profile", "magic"), "there is no profile 'magic'", "choose one of"),
+        (("--check-lookahead", "--recorder", "none"), "compares every decision", "leave out --recorder"),
+    ],
+)
+def test_wrong_options_are_refused_with_what_to_write_instead(
+    player: Player, words: tuple[str, ...], message: str, hint: str
+) -> None:
+    said = player.plays(*words)
+    assert said.code == ExitCode.USAGE
+    assert message in said.err.replace("\n", " ")
+    assert hint in said.err
+    assert not (player.state / "backtests").exists()

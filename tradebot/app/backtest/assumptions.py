@@ -1,0 +1,142 @@
+"""Everything that a backtest assumes, with its value, and what is optimistic about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradebot.exchange.market.costs import NO_COSTS
+from tradebot.exchange.market.fill import OPTIMISM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from decimal import Decimal
+
+    from tradebot.app.backtest.run import Plan
+    from tradebot.exchange.market.costs import Costs, Rate
+    from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.limits import HaltRules
+
+FREE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One assumption: a short name for programs, its value, and what to think of it, perhaps nothing.
+
+    With `is_loud`, the result can't be taken for what trading would have earned.
+    """
+
+    name: str
+    value: str
+    remark: str = ""
+    is_loud: bool = False
+
+
+def assumptions(plan: Plan, *, with_flow: bool) -> tuple[Assumption, ...]:
+    """Return what a plan assumes, in the order in which a reader asks."""
+    spec = plan.spec
+    return (
+        *_fills(spec),
+        *_quotes(plan),
+        *_prices(spec, with_flow=with_flow),
+        *_costs(spec.costs),
+        *_account(plan),
+        _halts(plan.settings.halts),
+    )
+
+
+def _fills(spec: MarketSpec) -> Iterator[Assumption]:
+    fill = spec.fill
+    yield Assumption("fill", fill.model, f"optimistic: {OPTIMISM[fill.model]}")
+    if spec.source == "daily" and fill.model in ("next-bar", "next-open"):
+        remark = "a session of daily bars has two minutes, so an order waits until the last one, and may expire"
+        yield Assumption("waiting", "until the next bar", remark, is_loud=True)
+    if fill.quotes == "last":
+        yield Assumption("spread", FREE, "optimistic: bid and ask are both the last price")
+    else:
+        yield Assumption("spread", f"{fill.spread_bps} bps, at least a tick to either side of the last price")
+    slippage = f"{fill.slippage_bps} bps for orders that don't wait at their limit"
+    yield Assumption("slippage", slippage if fill.slippage_bps else FREE, "" if fill.slippage_bps else "optimistic")
+    if fill.volume_share is not None:
+        yield Assumption("volume", f"at most {_percent(fill.volume_share)} of a bar's volume")
+
+
+def _prices(spec: MarketSpec, *, with_flow: bool) -> Iterator[Assumption]:
+    if spec.source == "generated":
+        yield Assumption("prices", "generated", "they are made up: nothing follows about real markets", is_loud=True)
+    elif spec.source == "daily":
+        words = {
+            "raw": "raw, rebuilt from dividends and splits, which are paid and applied on their ex-dates",
+            "adjusted": "adjusted as in the file, and no dividends paid",
+        }
+        remark = "a later dividend changes an earlier price, and so its size: look-ahead"
+        adjusted = spec.prices == "adjusted"
+        yield Assumption("prices", words[spec.prices], remark if adjusted else "", is_loud=adjusted)
+    else:
+        yield Assumption("prices", "as in the file of minute bars")
+    if spec.source == "daily" and spec.day_prices == "close":
+        remark = "a day of look-ahead: what is decided after the open knows the close, and gets it"
+        yield Assumption("day_prices", "close", remark, is_loud=True)
+    if with_flow and spec.uw_folder is None and spec.edge:
+        remark = "it is made from later prices, so any profit from it is made up"
+        yield Assumption("flow", f"generated, and predicts prices with an edge of {spec.edge:g}", remark, is_loud=True)
+    elif with_flow:
+        yield Assumption("flow", "captured" if spec.uw_folder else "generated noise, without an edge")
+
+
+def _costs(costs: Costs) -> Iterator[Assumption]:
+    parts = [
+        f"{_plain(costs.commission_bps)} bps" if costs.commission_bps else "",
+        f"{_plain(costs.commission_per_share_usd)} USD a share" if costs.commission_per_share_usd else "",
+        f"at least {_plain(costs.commission_min_usd)} USD an order" if costs.commission_min_usd else "",
+    ]
+    yield Assumption("commission", " and ".join(filter(None, parts)) or FREE)
+    yield _rate("margin_interest", costs.margin_rate, costs.margin_spread, "optimistic: borrowing is free")
+    yield _rate("cash_interest", costs.cash_rate, costs.cash_spread, "pessimistic: cash earns nothing")
+    fee = costs.borrow_fee_rate
+    yield Assumption("borrow_fee", f"{_percent(fee)} a year" if fee else FREE, "" if fee else "optimistic for shorts")
+    if costs.short_rebate_rate != NO_COSTS.short_rebate_rate:
+        yield _rate("short_rebate", costs.short_rebate_rate, costs.short_rebate_spread, "")
+
+
+def _rate(name: str, rate: Rate, spread: Decimal, remark: str) -> Assumption:
+    if rate == "funds":
+        more = f"{spread * 100:+.2f} points" if spread else ""
+        return Assumption(name, f"the federal funds rate of each day {more}".strip())
+    return Assumption(name, f"{_percent(rate)} a year" if rate else FREE, "" if rate else remark)
+
+
+def _account(plan: Plan) -> Iterator[Assumption]:
+    yield Assumption("cash", f"{plan.spec.cash:,.2f} USD")
+    if plan.margin == "free":
+        yield Assumption("leverage", "without a limit", "no broker lends like this: for reproducing a study", is_loud=True)
+    else:
+        yield Assumption("leverage", "as a broker lends: twice the equity, with maintenance margin")
+    if plan.equity_at == "last_fill":
+        remark = "positions are sized at the prices of their last fills: for reproducing a study"
+        yield Assumption("equity", "stale", remark, is_loud=True)
+
+
+def _quotes(plan: Plan) -> Iterator[Assumption]:
+    """Yield how old a quote may be, if that is more than the minutes between two bars explain."""
+    age_s = plan.settings.limits.max_quote_age_s
+    if plan.spec.source == "daily":
+        yield Assumption("quotes", f"up to {age_s:,} s old", "daily bars show a price at the open and one at the close")
+
+
+def _halts(halts: HaltRules) -> Assumption:
+    parts = [
+        f"drawdown {_percent(halts.drawdown_fraction)}",
+        f"daily loss {_percent(halts.daily_loss_fraction)}",
+        f"equity below {halts.min_equity_usd:,.0f} USD" if halts.min_equity_usd is not None else "",
+    ]
+    return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries; nobody is there to end it")
+
+
+def _percent(fraction: Decimal) -> str:
+    return f"{_plain(fraction * 100)}%"
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"

@@ -1,0 +1,104 @@
+"""What determines a backtest: settings, market, data and versions, and the fingerprint of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradebot import __version__
+from tradebot.adapters.plugins.plugin import installed, package_of
+from tradebot.adapters.text.canonical import json_text
+from tradebot.app.baseline import effective
+from tradebot.exchange.market.action_sources import beside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tradebot.app.backtest.run import Plan
+    from tradebot.exchange.market.spec import MarketSpec
+
+FINGERPRINT_CHARACTERS = 8
+_OF_THE_MARKET = frozenset({"sandbox", "report", "tax", "serve"})
+"""Sections of the settings that don't belong to what a strategy was tried with."""
+_PATHS = ("path", "uw_folder")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file that the market is made from: its name, its size in bytes, and the SHA-256 of its content."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Everything that a run's result depends on; equal identities have equal results, byte for byte.
+
+    `versions` are those of this program and of each strategy's package. `trial` is the fingerprint of the settings
+    alone: what was tried, whatever it was tried on.
+    """
+
+    settings: Mapping[str, Any]
+    market: Mapping[str, Any]
+    options: Mapping[str, Any]
+    versions: Mapping[str, str]
+    data: tuple[DataFile, ...]
+    fingerprint: str
+    trial: str
+
+
+def identity_of(plan: Plan) -> Identity:
+    """Return the identity of what a plan is about to play; its files are read whole."""
+    settings, market = effective(plan.settings), plan.spec.to_fields()
+    options = {"recorder": plan.level.value, "equity_at": plan.equity_at, "margin": plan.margin}
+    versions = dict(_versions(plan))
+    data = tuple(_data(plan.spec))
+    # Where the files are doesn't matter, only what is in them.
+    placeless = {name: value for name, value in market.items() if name not in _PATHS}
+    files = [(one.name, one.sha256) for one in data]
+    tried = {name: value for name, value in settings.items() if name not in _OF_THE_MARKET}
+    return Identity(
+        settings=settings,
+        market=market,
+        options=options,
+        versions=versions,
+        data=data,
+        fingerprint=_digest([tried, _without_paths(placeless), options, versions, files]),
+        trial=_digest(tried),
+    )
+
+
+def _versions(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield the version of this program, and of the package of each strategy that isn't part of it."""
+    yield "tradebot", __version__
+    points = installed()
+    for name, point_name in plan.settings.strategies.installed_as().items():
+        point = points.get(point_name)
+        if point is not None and point.dist is not None:
+            yield f"{name} ({package_of(point)})", point.dist.version
+
+
+def _data(spec: MarketSpec) -> Iterator[DataFile]:
+    """Yield the files of a market, those in a folder in the order of their names."""
+    named = [Path(path) for path in (spec.path, spec.costs.rates_path) if path is not None]
+    if spec.path is not None:
+        named.append(beside(Path(spec.path)))
+    if spec.uw_folder is not None:
+        named += sorted(path for path in Path(spec.uw_folder).rglob("*") if path.is_file())
+    for path in named:
+        if path.is_file():
+            with path.open("rb") as file:
+                yield DataFile(path.name, path.stat().st_size, file_digest(file, "sha256").hexdigest())
+
+
+def _without_paths(market: Mapping[str, Any]) -> dict[str, Any]:
+    costs = {name: value for name, value in market.get("costs", {}).items() if name != "rates_path"}
+    return {**market, "costs": costs}
+
+
+def _digest(value: object) -> str:
+    return sha256(json_text(value).encode()).hexdigest()

@@ -1,0 +1,75 @@
+"""Find out from which session on strategies have the bars that they need."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradebot.app.backtest.assembly import engine_of
+from tradebot.app.backtest.bars import EngineBars
+from tradebot.app.backtest.translating import session_of
+from tradebot.model.series import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from tradebot.app.backtest.market import OpenedMarket
+    from tradebot.app.settings import Settings
+    from tradebot.model.bar import Session
+    from tradebot.model.needs import BarNeed
+    from tradebot.ports.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Bars that a strategy needs and doesn't have in the first session.
+
+    `since` is the first session in which it has them, None if it never does. Without a `symbol`, none of its symbols
+    has them before.
+    """
+
+    strategy: str
+    symbol: str | None
+    depth: int
+    timeframe: str
+    since: date | None
+
+
+def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[Waits, ...]:
+    """Return which bars are missing in a market's first session, and when they are there."""
+    bars, sessions = EngineBars(engine_of(market, market.spec), market.days), [*map(session_of, market.calendar.market)]
+    return tuple(one for strategy in strategies for one in _of(strategy, _universe(settings, strategy), bars, sessions))
+
+
+def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
+    section = settings.strategies.sections().get(strategy.name)
+    return (section.universe if section else None) or settings.universe
+
+
+def _of(
+    strategy: Strategy, universe: Sequence[str], bars: EngineBars, sessions: Sequence[Session]
+) -> Iterator[Waits]:
+    """Yield what a strategy waits for: one line for each symbol, or one alone if no symbol is ready at first."""
+    for need in strategy.needs.bars:
+        symbols = need.symbols or tuple(universe)
+        late = [symbol for symbol in symbols if not _has(bars, need, symbol, sessions[0])]
+        since = {symbol: _first(bars, need, symbol, sessions) for symbol in late}
+        if len(late) == len(symbols):
+            days = [day for day in since.values() if day]
+            yield Waits(strategy.name, None, need.depth, need.timeframe, min(days, default=None))
+        for symbol in late if len(symbols) > 1 else ():
+            yield Waits(strategy.name, symbol, need.depth, need.timeframe, since[symbol])
+
+
+def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool:
+    """Return True if a symbol's bars are all there for decisions of a session; those of its minutes come during it."""
+    until = session.open if need.timeframe == DAY else session.close
+    found = bars.closed(need, [symbol], until).get(symbol)
+    return found is not None and len(found.starts) >= need.depth
+
+
+def _first(bars: EngineBars, need: BarNeed, symbol: str, sessions: Sequence[Session]) -> date | None:
+    place = bisect_left(sessions, True, key=lambda session: _has(bars, need, symbol, session))
+    return sessions[place].date if place < len(sessions) else None

@@ -1,0 +1,203 @@
+"""The folder of finished backtests: a state folder for each, and beside them the list of everything that was tried."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
+
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.evidence import write_evidence
+from tradebot.adapters.state.finished import BACKTEST
+from tradebot.adapters.state.plain_files import create_draft, open_plain, read_plain
+from tradebot.adapters.state.state_folder import BACKTESTS, RESULT, cannot_write, option, write_durably
+from tradebot.adapters.text.canonical import json_text
+from tradebot.app.backtest import saving
+from tradebot.errors import OperatorError, word
+from tradebot.exchange.market.costs import FUNDS
+from tradebot.model.evidence import DatedRate, Evidence, Trials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tradebot.app.backtest.run import Run
+
+TRIALS = "trials.jsonl"
+CHECKPOINT = ".checkpoint"
+DRAFT = ".draft"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+_BY = "backtest"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One set of settings that a strategy was tried with: the run's name, how long it was, and its Sharpe ratio.
+
+    The ratio is annualized with the root of 252; None if the run's equity didn't move. `digest` tells trials apart.
+    """
+
+    strategy: str
+    digest: str
+    name: str
+    sessions: int
+    sharpe: float | None
+
+
+class Results:
+    """The finished backtests of a state folder, which needn't hold a bot."""
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / BACKTESTS
+
+    def place(self, name: str) -> Path:
+        """Return the folder of a run; raise OperatorError if it can't be called that."""
+        if not NAME.fullmatch(name) or name.endswith((CHECKPOINT, DRAFT)) or name == TRIALS:
+            raise OperatorError(
+                f"a run can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
+            )
+        return self.folder / name
+
+    def checkpoint(self, name: str) -> Path:
+        """Return where an unfinished run is kept."""
+        return self.folder / f"{name}{CHECKPOINT}"
+
+    def keep(self, name: str, checkpoint: bytes) -> None:
+        """Keep an unfinished run."""
+        self.prepare()
+        try:
+            draft, descriptor = create_draft(self.checkpoint(name))
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(checkpoint)
+            draft.replace(self.checkpoint(name))
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
+    def forget_checkpoint(self, name: str) -> None:
+        """Forget what was kept of a run that is finished."""
+        self.checkpoint(name).unlink(missing_ok=True)
+
+    def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
+        """Raise OperatorError if there is a run of this name, or anything else in its place.
+
+        With `force`, no run is in the way, and with `resume`, one that was stopped isn't.
+        """
+        place = self.place(name)
+        if not os.path.lexists(place):
+            return
+        if not _is_run(place):
+            raise OperatorError(f"{place} is in the way, and it isn't a backtest", "give another --name")
+        if force or (resume and self.checkpoint(name).exists()):
+            return
+        if self.checkpoint(name).exists():
+            raise OperatorError(f"{place} holds a run that was stopped", "add --resume to go on, or --force to begin again")
+        raise OperatorError(
+            f"{place} holds this run already",
+            f"tradebot report {option(place)}, or add --force to play it again, or give another --name",
+        )
+
+    def save(self, name: str, run: Run, document: Mapping[str, Any]) -> Path:
+        """Write a run into its folder, replacing an earlier run of the same name; return the folder.
+
+        `document` says what the run was made from and what it did. The folder is complete or it isn't there.
+        """
+        place, draft = self.place(name), self.folder / f"{name}{DRAFT}"
+        self.prepare()
+        made, settings = run.made, run.plan.settings
+        finished = saving.Run(made.ledger, made.facts, made.events.emitted, made.now())
+        try:
+            rmtree(draft, ignore_errors=True)
+            saving.save(draft, finished, settings, _configuration(run), _BY)
+            write_evidence(draft, self._evidence(run))
+            write_durably(draft / RESULT, json.dumps(document, indent=1, sort_keys=True) + "\n")
+            if _is_run(place):
+                rmtree(place)
+            draft.rename(place)
+            state_folder.sync_folder(self.folder)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        return place
+
+    def _evidence(self, run: Run) -> Evidence:
+        """Return what a report of the run shows besides its books: the trials so far, and what money cost."""
+        tried = {trial.digest: trial for one in run.made.world.strategies for trial in self.trials(one.name)}
+        sharpes = tuple(trial.sharpe for trial in tried.values() if trial.sharpe is not None)
+        rates, costs = run.market.rates, run.plan.spec.costs
+        dated = zip(rates.days, rates.rates, strict=True)
+        return Evidence(
+            trials=Trials(len(tried), sharpes) if tried else None,
+            cash_rates=tuple(DatedRate(date.fromisoformat(day), float(rate)) for day, rate in dated),
+            borrowing_spread=float(costs.margin_spread) if costs.margin_rate == FUNDS else 0.0,
+        )
+
+    def prepare(self) -> None:
+        """Create the folder of finished backtests if there is none."""
+        try:
+            if not self.folder.is_dir():
+                state_folder.make_folder(self.folder)
+        except OSError as error:
+            raise cannot_write(self.folder.parent, error) from error
+
+    def add_trials(self, trials: Sequence[Trial]) -> None:
+        """Remember what was tried, even if its folder is deleted one day."""
+        self.prepare()
+        known = set(self.trials())
+        new = [trial for trial in trials if trial not in known]
+        if not new:
+            return
+        lines = "".join(json_text({name: getattr(one, name) for name in Trial.__slots__}) + "\n" for one in new)
+        descriptor = open_plain(self.folder / TRIALS, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(lines)
+
+    def trials(self, strategy: str | None = None) -> Sequence[Trial]:
+        """Return the last run of each trial, of one strategy or of all; a line that can't be read is left out."""
+        found: dict[tuple[str, str], Trial] = {}
+        try:
+            lines = read_plain(self.folder / TRIALS).decode().splitlines()
+        except FileNotFoundError:
+            return ()
+        for line in lines:
+            trial = _trial(line)
+            if trial is not None and strategy in (None, trial.strategy):
+                found[trial.strategy, trial.digest] = trial
+        return tuple(found.values())
+
+
+def read_result(folder: Path) -> Mapping[str, Any] | None:
+    """Return what a finished backtest was made from and what it did; None for any other folder."""
+    try:
+        document = json.loads(read_plain(folder / RESULT))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise OperatorError(f"{folder / RESULT} can't be read: {error}", "play the backtest again") from error
+    return document if isinstance(document, dict) else None
+
+
+def _trial(line: str) -> Trial | None:
+    try:
+        fields = json.loads(line)
+        return Trial(**{name: fields[name] for name in Trial.__slots__})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_run(place: Path) -> bool:
+    """Return True if a folder holds a finished backtest."""
+    return state_folder.marked(place) and state_folder.read_marker(place).kind == BACKTEST
+
+
+def _configuration(run: Run) -> str:
+    """Return the settings of a run as a configuration file of its own, complete but for what is null."""
+    import yaml
+
+    from tradebot.app.baseline import effective
+
+    settings = {name: value for name, value in effective(run.plan.settings).items() if name != "mode"}
+    text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120)
+    return f"# The complete settings of this backtest.\n{text}"

@@ -1,0 +1,114 @@
+"""Play a backtest from its plan to its end, session by session, so that it can be watched and stopped in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import Level
+from tradebot.app.backtest.assembly import assemble
+from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.backtest.driver import Driver, Terms
+from tradebot.exchange.times import MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.app.backtest.assembly import Assembled, Margin
+    from tradebot.app.backtest.market import OpenedMarket
+    from tradebot.app.backtest.venue import EquityAt
+    from tradebot.app.settings import Settings
+    from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.model.record import SessionEnd
+    from tradebot.ports.strategy import Strategy
+
+@dataclass(frozen=True)
+class Plan:
+    """What is played: the bot's settings, the market, and how much is recorded.
+
+    `equity_at` and `margin` differ from their defaults only in studies that are to be reproduced.
+    """
+
+    settings: Settings
+    spec: MarketSpec
+    level: Level = Level.FULL
+    every_pass: bool = False
+    equity_at: EquityAt = "market"
+    margin: Margin = "reg_t"
+
+
+@dataclass
+class Run:
+    """A backtest while it is played: its market, the bot, what plays it, and how the account stood at the end of each session.
+
+    `opening` and `closing` are how many differences the books had from the exchange before the first session and after
+    the last one; None until they were compared.
+    """
+
+    plan: Plan
+    market: OpenedMarket
+    made: Assembled
+    driver: Driver
+    ends: list[SessionEnd] = field(default_factory=list)
+    opening: int | None = None
+    closing: int | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Return True if every session was played."""
+        return self.closing is not None
+
+    @property
+    def total(self) -> int:
+        """Return how many sessions there are."""
+        return len(self.made.sessions)
+
+    def take_up(self, ends: Sequence[SessionEnd]) -> None:
+        """Go on after these sessions, to whose end the bot was brought already."""
+        self.ends, self.opening = [*ends], 0
+
+    def step(self) -> None:
+        """Play the next session; before the first one and after the last one, compare books and exchange."""
+        if self.opening is None:
+            self.opening = len(self.driver.begin().findings)
+        self.ends += self.driver.play([self.made.sessions[len(self.ends)]])
+        if len(self.ends) == self.total:
+            self.closing = len(self.driver.end().findings)
+
+
+def begin(
+    plan: Plan,
+    strategies: Sequence[Strategy],
+    market: OpenedMarket | None = None,
+    *,
+    flow_from: OpenedMarket | None = None,
+) -> Run:
+    """Return a run at the beginning of its market, which is opened unless it is given.
+
+    Generated flow predicts the prices of `flow_from`, or else those of the market.
+    Raises OperatorError if the market's files can't be used.
+    """
+    opened = market or open_market_in_memory(plan.spec)
+    made = assemble(
+        plan.settings,
+        plan.spec,
+        strategies,
+        MemoryFacts(plan.level),
+        market=opened,
+        with_flow=any(strategy.needs.facts for strategy in strategies),
+        flow_from=flow_from,
+        equity_at=plan.equity_at,
+        margin=plan.margin,
+    )
+    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, before_asking=made.before_asking)
+    return Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms))
+
+
+def bars_in(market: OpenedMarket, place: int) -> int:
+    """Return how many bars all symbols have in one of a market's sessions: minute bars, or daily ones."""
+    session, symbols = market.calendar.market[place], market.symbols
+    if market.spec.source == "generated":
+        return len(symbols) * (session.close_us - session.open_us) // MINUTE
+    counts = (len(market.source.bars(symbol, place)) for symbol in symbols)
+    return sum(map(bool, counts) if market.days else counts)

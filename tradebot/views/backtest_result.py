@@ -1,0 +1,147 @@
+"""What a backtest earned, and what ended it: a fold over its books."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import pairwise
+
+from tradebot.model.cash import CashKind, CashMovement
+from tradebot.model.position import OwnedFill
+from tradebot.model.record import SessionEnd
+
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.text import counted
+from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.lots import trades
+from tradebot.views.performance.statistics import falls, sharpe
+
+SESSIONS_PER_YEAR = 252
+FEW_TRADES = 30
+"""With fewer closed trades, a backtest says next to nothing about the next one."""
+FEW_YEARS = 10
+"""In fewer years there are hardly several kinds of market."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """The deepest fall of equity at the ends of sessions, as a fraction below zero, and when it was made up for."""
+
+    depth: float
+    from_session: date
+    low_session: date
+    recovered: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltSeen:
+    """A halt that the bot set itself, in trading time, with its causes."""
+
+    at: datetime
+    state: TradingState
+    why: str
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestResult:
+    """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
+
+    `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all sessions, annualized with the
+    root of 252, cash earning nothing; None if equity didn't move.
+    """
+
+    first_session: date
+    last_session: date
+    sessions: int
+    start_usd: Decimal
+    end_usd: Decimal
+    total_return: float
+    yearly_return: float | None
+    sharpe: float | None
+    max_drawdown: Fall | None
+    trades: int
+    still_open: int
+    fills: int
+    traded_usd: Decimal
+    fees_usd: Decimal
+    interest_usd: Decimal
+    dividends_usd: Decimal
+    halts: tuple[HaltSeen, ...]
+
+
+def backtest_result(
+    opening_usd: Decimal,
+    ends: Sequence[SessionEnd],
+    fills: Sequence[OwnedFill],
+    cash: Iterable[CashMovement],
+    states: Iterable[TradingStateRecord],
+) -> BacktestResult:
+    """Return what the sessions of `ends` earned; there must be one."""
+    equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
+    returns = [float(after / before - 1) for before, after in pairwise(equities) if before]
+    ratio = sharpe(returns, SESSIONS_PER_YEAR)
+    made, moved = trades(fills), _moved(cash)
+    return BacktestResult(
+        first_session=ends[0].session,
+        last_session=ends[-1].session,
+        sessions=len(ends),
+        start_usd=opening_usd,
+        end_usd=equities[-1],
+        total_return=float(equities[-1] / opening_usd - 1),
+        yearly_return=_yearly(float(equities[-1] / opening_usd), len(ends)),
+        sharpe=ratio.value if ratio else None,
+        max_drawdown=_deepest(opening_usd, ends),
+        trades=sum(trade.closed_at is not None for trade in made),
+        still_open=sum(trade.closed_at is None for trade in made),
+        fills=len(fills),
+        traded_usd=sum((owned.fill.quantity * owned.fill.price for owned in fills), Decimal(0)),
+        fees_usd=moved.get(CashKind.FEE, Decimal(0)),
+        interest_usd=moved.get(CashKind.INTEREST, Decimal(0)),
+        dividends_usd=moved.get(CashKind.DIVIDEND, Decimal(0)),
+        halts=tuple(_halts(states)),
+    )
+
+
+def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
+    """Return in sentences what a run can't say, however good it looks."""
+    years, closed = result.sessions / SESSIONS_PER_YEAR, result.trades
+    said = []
+    if closed < FEW_TRADES:
+        said.append(f"Only {counted(closed, 'trade')} closed: with fewer than {FEW_TRADES}, luck explains any result.")
+    if years < FEW_YEARS:
+        span = f"{years:.1f} years" if years >= 1 else "Less than a year"
+        said.append(f"{span} of one market: what comes next may be a kind of market that wasn't among it.")
+    said.append("Nobody traded against it: your own orders would have moved the prices that it was filled at.")
+    return tuple(said)
+
+
+def _yearly(grown: float, sessions: int) -> float | None:
+    if sessions < SESSIONS_PER_YEAR or grown <= 0:
+        return None
+    return float(grown ** (SESSIONS_PER_YEAR / sessions) - 1)
+
+
+def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
+    known = [(end.session, float(end.equity)) for end in ends if end.equity is not None]
+    index = [float(opening_usd), *(equity for _, equity in known)]
+    days = [ends[0].session, *(day for day, _ in known)]
+    deepest = next(iter(falls(index)), None)
+    if deepest is None:
+        return None
+    recovered = None if deepest.recovered is None else days[deepest.recovered]
+    return Fall(deepest.depth, days[deepest.peak], days[deepest.trough], recovered)
+
+
+def _moved(cash: Iterable[CashMovement]) -> Mapping[CashKind, Decimal]:
+    moved: dict[CashKind, Decimal] = {}
+    for movement in cash:
+        kind = cash_kind(movement)
+        moved[kind] = moved.get(kind, Decimal(0)) + movement.amount_usd
+    return moved
+
+
+def _halts(states: Iterable[TradingStateRecord]) -> Iterable[HaltSeen]:
+    for one in states:
+        if one.state is not TradingState.ACTIVE and one.at is not None:
+            yield HaltSeen(one.at, one.state, one.why, tuple(sorted(map(str, one.causes))))
