@@ -100,5 +100,7 @@ def test_a_day_of_flow_is_the_same_three_ways(tmp_path: Path, capsys: pytest.Cap
     assert day.by_backtest(tmp_path / "demo") == demo
     quick = day.by_backtest(tmp_path / "demo", every_pass=False)
     assert without_decisions(quick) == without_decisions(demo)
+    again = day.by_backtest(tmp_path / "demo", again=True)
+    assert again == demo, "what was fetched then leads to the same as if it is fetched again"
     if SOAK:
         assert day.by_serve(tmp_path / "serve", capsys) == demo

@@ -18,6 +18,7 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.state.state_folder import open_state
 from tradebot.app.backtest.assembly import assemble, loaded_strategies
+from tradebot.app.backtest.past_flow import PastFlow
 from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
@@ -110,14 +111,19 @@ class Day:
             with loaded_strategies(settings, state, os.environ) as configured:
                 yield configured
 
-    def by_backtest(self, folder: Path, *, every_pass: bool = True) -> Way:
-        """Play it in this process, on the market and under the settings of a folder that `demo` or `serve` has left."""
+    def by_backtest(self, folder: Path, *, every_pass: bool = True, again: bool = False) -> Way:
+        """Play it in this process, on the market and under the settings of a folder that `demo` or `serve` has left.
+
+        With `again`, nothing is fetched: what was known then is what was fetched then.
+        """
         state, lines = folder / "state", list[Event]()
         with self._in_force(folder):
             settings = load_for(open_state(state), Options(str(state)), os.environ).settings
         facts, spec = MemoryFacts(), read_market(state / "exchange").spec
         with self._traders(settings, state) as traders:
-            made = assemble(settings, spec, traders, facts, with_flow=not self.strategies, log=lines.append)
+            flow = PastFlow(state) if again else None
+            with_flow = not self.strategies
+            made = assemble(settings, spec, traders, facts, with_flow=with_flow, flow_from=flow, log=lines.append)
             terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
             driver = Driver(made.world, made.advance, made.ahead, terms)
             driver.begin()
