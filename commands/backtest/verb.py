@@ -85,6 +85,9 @@ def register(app: typer.Typer) -> None:
         seed: Seed = None,
         edge: Edge = None,
         corporate_actions: Actions = None,
+        flow: Annotated[
+            str | None, typer.Option("--flow", metavar="FOLDER", help="Play the flow that the bot of this folder has fetched.")
+        ] = None,
         flow_folder: FlowFolder = None,
         symbols: Symbols = None,
         profile: Annotated[
@@ -134,7 +137,7 @@ def register(app: typer.Typer) -> None:
         wish = Wish(
             state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,
             corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
-            equity_at, margin,
+            equity_at, margin, flow,
         )  # fmt: skip
         report = run(wish, How(name, resume, force, cuts if check_lookahead else None))
         finish(_drawn(report, plot, html), as_json)
