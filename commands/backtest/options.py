@@ -81,13 +81,14 @@ def planned(wish: Wish) -> Planned:
     every_symbol = recorded and loaded.origins.get("universe") == "base.yaml"
     market = open_market_in_memory(market_spec(settings, every_symbol=every_symbol))
     settings = settings.model_copy(update={"universe": list(market.symbols)}) if every_symbol else settings
-    options = {"level": Level(_one_of("--recorder", wish.recorder, list(Level))), "every_pass": wish.every_pass}
-    study: dict[str, Any] = {
+    options: dict[str, Any] = {
+        "level": Level(_one_of("--recorder", wish.recorder, list(Level))),
+        "every_pass": wish.every_pass,
         "equity_at": _one_of("--equity-at", wish.equity_at, ["market", "last_fill"]),
         "margin": _one_of("--margin", wish.margin, ["reg_t", "free"]),
     }
     past = PastFlow(Path(wish.past_flow)) if wish.past_flow else None
-    plan = Plan(settings, market.spec, **options, **study, past_flow=past)
+    plan = Plan(settings, market.spec, **options, past_flow=past)
     return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(file or "as shipped"))
 
 

@@ -62,7 +62,10 @@ def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
 
     plan, waiting = _ready(wish)
     identity, results = identity_of(plan.plan), Results(plan.folder)
-    name = how.name or f"{'-'.join(plan.plan.settings.strategies.in_use())[:40]}-{identity.fingerprint[:FINGERPRINT_CHARACTERS]}"
+    name = (
+        how.name
+        or f"{'-'.join(plan.plan.settings.strategies.in_use())[:40]}-{identity.fingerprint[:FINGERPRINT_CHARACTERS]}"
+    )
     results.refuse_taken(name, force=how.force, resume=how.resume)
     with loaded(plan) as strategies:
         run = begin(plan.plan, strategies, plan.market)
@@ -99,7 +102,9 @@ def _ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
 def _too_short(one: "Waits", since: date | None) -> OperatorError:
     needs = f"{one.strategy} needs {one.depth:,} closed bars of {one.timeframe} before its first decision"
     if since is None:
-        return OperatorError(f"{needs}, and the data never has as many", "give a file that begins earlier or ends later")
+        return OperatorError(
+            f"{needs}, and the data never has as many", "give a file that begins earlier or ends later"
+        )
     return OperatorError(f"{needs}, and there are as many from {since} on", f"--from {since}, or leave out --from")
 
 

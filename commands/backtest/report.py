@@ -1,7 +1,7 @@
 """The data of `tradebot backtest`: what was played, what it assumes, what came of it, and what it can't know."""
 
+from collections import Counter
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from commands.shared.surface import jsonable
@@ -22,20 +22,17 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """The version of result.json."""
+SENT = "SENT"
+"""How an entry ended that was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What was played: sessions, bars (minute bars, or daily ones from a daily file), symbols and strategies.
+    """What was played: so many bars (minute bars, or daily ones from a daily file) of which symbols, by whom.
 
-    `is_complete` is False if the run was stopped before its last session, `of_sessions` is how many it has in all.
+    `configuration` says where the settings come from, and `data` which files the market was made from.
     """
 
-    first: date
-    last: date
-    sessions: int
-    of_sessions: int
-    is_complete: bool
     bars: int
     symbols: tuple[str, ...]
     strategies: tuple[str, ...]
@@ -58,9 +55,11 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class BacktestData:
-    """One backtest. `differences` counts what books and exchange disagreed about in the end; None if it was stopped.
+    """One backtest. `differences` counts what books and exchange disagreed about in the end.
 
-    `trials` counts by strategy with how many different settings it has been tried so far, this run included.
+    `ended` counts entry candidates by what refused them, the most frequent first; those of SENT led to orders. Nothing
+    is counted by a recorder of none. `trials` counts by strategy with how many different settings it has been tried so
+    far, this run included.
     """
 
     name: str
@@ -70,7 +69,8 @@ class BacktestData:
     assumptions: "tuple[Assumption, ...]"
     waits: "tuple[Waits, ...]"
     result: "BacktestResult"
-    differences: int | None
+    ended: dict[str, int]
+    differences: int
     cannot_know: tuple[str, ...]
     trials: dict[str, int]
     lookahead: "Checked | None"
@@ -143,11 +143,14 @@ def data_of(finished: Finished, folder: "Path", trials: dict[str, int], checked:
         assumptions=finished.assumptions,
         waits=finished.waits,
         result=result,
-        differences=run.closing,
+        ended=_ended(run),
+        differences=run.closing or 0,
         cannot_know=what_it_cannot_know(result),
         trials=trials,
         lookahead=checked,
-        speed=Speed(len(run.ends) - finished.done_before, finished.elapsed_s, run.driver.count.due, run.driver.count.ran),
+        speed=Speed(
+            len(run.ends) - finished.done_before, finished.elapsed_s, run.driver.count.due, run.driver.count.ran
+        ),
         next_commands=(
             f"tradebot report {place}",
             f"tradebot trades {place}",
@@ -156,17 +159,20 @@ def data_of(finished: Finished, folder: "Path", trials: dict[str, int], checked:
     )
 
 
+def _ended(run: "Run") -> dict[str, int]:
+    """Return how many entry candidates ended for each reason, over all sessions."""
+    counts: Counter[str] = Counter()
+    for of_session in run.made.facts.ended_for().values():
+        counts.update({str(reason or SENT): count for reason, count in of_session.items()})
+    return dict(counts.most_common())
+
+
 def _played(finished: Finished) -> Played:
     from tradebot.app.backtest.run import bars_in
 
     run, market = finished.run, finished.planned.market
     strategies: Sequence[Strategy] = run.made.world.strategies
     return Played(
-        first=run.ends[0].session,
-        last=run.ends[-1].session,
-        sessions=len(run.ends),
-        of_sessions=run.total,
-        is_complete=run.is_complete,
         bars=sum(bars_in(market, place) for place in range(len(run.ends))),
         symbols=market.symbols,
         strategies=tuple(one.name for one in strategies),

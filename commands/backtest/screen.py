@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from commands.backtest.progress import rate_of
+from commands.backtest.report import SENT
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.tables import Table, sentence, staying
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tradebot.views.backtest_result import BacktestResult, HaltSeen
 
 SHOWN_HALTS = 3
+SHOWN_REASONS = 3
 SHOWN_WAITS = 5
 LONGEST = 400
 """So many characters of a decision are shown."""
@@ -35,8 +37,8 @@ def render(out: "Console", data: "BacktestData") -> None:
         remark = f"[bold red]{one.remark}[/]" if one.is_loud else one.remark
         table.row(f"  {one.name.replace('_', ' ')}", one.value, remark)
     out.print(table)
-    out.print(f"\nResult{'' if data.played.is_complete else ' so far'}")
-    for line in _result(data.result):
+    out.print("\nResult")
+    for line in (*_result(data.result), *_ended(data.ended)):
         out.print(f"  {line}", markup=False)
     out.print(f"  Books     {_books(data.differences)}")
     out.print("\n[bold]What it cannot know[/]")
@@ -50,16 +52,16 @@ def render(out: "Console", data: "BacktestData") -> None:
 
 
 def _head(out: "Console", data: "BacktestData") -> None:
-    played, speed = data.played, data.speed
-    span = counted(played.sessions, "session")
+    played, result, speed = data.played, data.result, data.speed
     out.print(
-        f"Backtest {data.name}: {played.first} to {played.last}, {span}, {played.bars:,} bars of "
+        f"Backtest {data.name}: {result.first_session} to {result.last_session}, "
+        f"{counted(result.sessions, 'session')}, {played.bars:,} bars of "
         f"{counted(len(played.symbols), 'symbol')}",
         markup=False,
     )
     out.print(f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}", markup=False)
     share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran, the others would have changed nothing"
-    bars = played.bars * speed.sessions // max(played.sessions, 1)
+    bars = played.bars * speed.sessions // max(result.sessions, 1)
     rate = rate_of(speed.sessions, bars, speed.elapsed_s)
     out.print(f"Took {speed.elapsed_s:,.1f} s: {rate}; {share}", markup=False)
     for line in _waits(data.waits):
@@ -67,9 +69,9 @@ def _head(out: "Console", data: "BacktestData") -> None:
 
 
 def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
-    by_need = {(one.strategy, one.depth, one.timeframe): [] for one in waits}  # type: dict[tuple[str, int, str], list[Waits]]
+    by_need: dict[tuple[str, int, str], list[Waits]] = {}
     for one in waits:
-        by_need[one.strategy, one.depth, one.timeframe].append(one)
+        by_need.setdefault((one.strategy, one.depth, one.timeframe), []).append(one)
     for (strategy, depth, timeframe), late in by_need.items():
         named = [f"{one.symbol} from {one.since}" if one.since else f"{one.symbol} never" for one in late if one.symbol]
         more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
@@ -102,9 +104,15 @@ def _halt(halt: "HaltSeen") -> str:
     return f"{when(halt.at)}: {halt.why}"
 
 
-def _books(differences: int | None) -> str:
-    if differences is None:
-        return "not compared yet, because the run was stopped"
+def _ended(ended: "dict[str, int]") -> "Iterator[str]":
+    if not ended:
+        return
+    refused = [f"{count:,} {reason}" for reason, count in ended.items() if reason != SENT]
+    most = f"; refused most often: {', '.join(refused[:SHOWN_REASONS])}" if refused else ""
+    yield f"Entries   {sum(ended.values()):,} candidates, {ended.get(SENT, 0):,} sent{most}"
+
+
+def _books(differences: int) -> str:
     if differences:
         return f"[bold red]the books and the exchange disagree about {counted(differences, 'thing')}[/]"
     return "[green]the ledger and the exchange's account agree to the cent[/]"
@@ -124,8 +132,7 @@ def _lookahead(out: "Console", checked: "Checked") -> None:
     out.print("\nLook-ahead")
     out.print(
         f"  Played again without what came later at {checked.cuts:,} of {checked.of_cuts:,} moments; "
-        f"{counted(checked.compared, 'decision, order, fill or end of a session', 'decisions, orders, fills and ends')} "
-        "compared.",
+        f"{checked.compared:,} decisions, orders, fills and ends of sessions compared.",
         markup=False,
     )
     for peek in checked.peeks:

@@ -51,9 +51,7 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
     from tradebot.app.backtest.lookahead import check
 
     with progress_bar("looking for look-ahead") as tell:
-        return check(
-            finished.run, finished.planned.market, lambda: loaded(finished.planned), cuts or MOST_CUTS, tell
-        )
+        return check(finished.run, finished.planned.market, lambda: loaded(finished.planned), cuts or MOST_CUTS, tell)
 
 
 def register(app: typer.Typer) -> None:
@@ -67,13 +65,16 @@ def register(app: typer.Typer) -> None:
     )
     def backtest(
         bars: Annotated[
-            str | None, typer.Option("--bars", help="File of minute or daily bars, CSV or Parquet [a generated market].")
+            str | None,
+            typer.Option("--bars", help="File of minute or daily bars, CSV or Parquet [a generated market]."),
         ] = None,
         bar_stamp: BarStamp = None,
         first: From = None,
         last: To = None,
         sessions: Sessions = None,
-        cash: Annotated[float | None, typer.Option("--cash", min=1, help="USD to begin with [sandbox.cash_usd].")] = None,
+        cash: Annotated[
+            float | None, typer.Option("--cash", min=1, help="USD to begin with [sandbox.cash_usd].")
+        ] = None,
         fill: Fill = None,
         cost: Cost = None,
         prices: Annotated[
@@ -99,7 +100,9 @@ def register(app: typer.Typer) -> None:
         margin: Annotated[
             str, typer.Option("--margin", help="reg_t, or free to reproduce a study without a broker.")
         ] = "reg_t",
-        recorder: Annotated[str, typer.Option("--recorder", help="What to keep of passes: none, counts or full.")] = "full",
+        recorder: Annotated[
+            str, typer.Option("--recorder", help="What to keep of passes: none, counts or full.")
+        ] = "full",
         every_pass: Annotated[
             bool, typer.Option("--every-pass", help="Also run passes that would change nothing.")
         ] = False,
@@ -130,7 +133,9 @@ def register(app: typer.Typer) -> None:
         the same result. Ctrl-C keeps what is done. Exits with code 10 if --check-lookahead finds anything.
         """
         from commands.backtest.playing import How
+        from commands.shared.pictures import checked
 
+        picture = checked(plot, "curve.svg")
         days = days_of(first, last)
         if check_lookahead and recorder != "full":
             raise OperatorError("--check-lookahead compares every decision", "leave out --recorder")
@@ -140,24 +145,27 @@ def register(app: typer.Typer) -> None:
             equity_at, margin, flow,
         )  # fmt: skip
         report = run(wish, How(name, resume, force, cuts if check_lookahead else None))
-        finish(_drawn(report, plot, html), as_json)
+        finish(_drawn(report, picture, html), as_json)
 
 
-def _drawn(report: Report, plot: Path | None, html: Path | None) -> Report:
+def _drawn(report: Report, picture: Path | None, html: Path | None) -> Report:
     """Write the pictures of a run that are asked for, and name them in its report."""
-    from commands.report import chart, page
     from commands.report import verb as account
     from tradebot.views.performance.pnl import Choice
 
-    if plot is None and html is None:
+    files = [file for file in (picture, html) if file]
+    if not files:
         return report
-    picture = plot and chart.checked(plot)
     found = account.run([report.data.folder], None, None, Choice())
     if picture:
-        chart.draw(found.data, picture)
+        from commands.report.chart import draw
+
+        draw(found.data, picture)
     if html:
-        page.write(found.data, html)
-    files = [file for file in (picture, html) if file]
+        from commands.report.page import page
+        from commands.shared.files import save
+
+        save(page(found.data), html)
 
     def render(out: "Console") -> None:
         report.render(out)

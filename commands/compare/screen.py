@@ -39,7 +39,9 @@ def render(out: "Console", data: "Comparison") -> None:
         if any(map(interval_of, row.figures)):
             table.row("    95% interval", *(interval_of(figure) for figure in row.figures))
     out.print(table)
-    lacking = {f"{row.figures[0].label}: {basis_of(one)}": None for row in data.rows for one in row.figures if one.lacks}
+    lacking = {
+        f"{row.figures[0].label}: {basis_of(one)}": None for row in data.rows for one in row.figures if one.lacks
+    }
     for line in lacking:
         out.print(f"  {line}", markup=False)
     for line in data.cautions:

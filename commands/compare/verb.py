@@ -21,11 +21,15 @@ def run(folders: list[str]) -> Report:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("compare", epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast")
+    @app.command(
+        "compare", epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast"
+    )
     def compare(
         folders: Annotated[
             list[str],
-            typer.Argument(metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=runs),
+            typer.Argument(
+                metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=runs
+            ),
         ],
         state_dir: StateDir = None,
         as_json: Json = False,

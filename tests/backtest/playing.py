@@ -20,11 +20,13 @@ timetable:
 """
 TRADER = Whims(5, 0.7)
 
+
 def configured(folder: Path, more: str = "") -> Path:
     """Write a configuration, and return its path."""
     file = folder / "quick.yaml"
     file.write_text(CONFIGURATION + more)
     return file
+
 
 @contextmanager
 def traded_by(strategies: Callable[[], Sequence[Strategy]] = lambda: [TRADER]) -> Iterator[None]:

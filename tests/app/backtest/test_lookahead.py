@@ -18,7 +18,7 @@ from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import Settings, load
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.market.spec import DayPrices, MarketSpec
 from tradebot.exchange.times import from_datetime
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.view import StrategyView
@@ -137,7 +137,7 @@ def test_who_reads_a_file_is_named_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("shown", "peeks"), [("open-and-close", []), ("close", [MARKET])])
 def test_a_market_that_shows_the_close_at_the_open_looks_ahead_itself(
-    shown: str, peeks: list[str], tmp_path: Path
+    shown: DayPrices, peeks: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "days.csv"
     rows = [f"2025-03-{day:02},AAPL,{100 + day},{103 + day},{99 + day},{101 + day},1000000" for day in range(3, 8)]

@@ -16,6 +16,7 @@ from jsonschema_rs import Draft202012Validator, meta
 
 from commands.app import program
 from commands.shared.schema import DATA, FURTHER
+from tests.backtest.playing import configured, traded_by
 from tests.bot import Bot, Said, made, order_by_hand, second_session
 from tests.forked import start
 from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
@@ -99,6 +100,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
             keep(kept, line, program.stdout.readline())
     for line in ("completion bash", "completion nonsense", f"strategy new mine --path {place / 'mine'}"):
         keep(kept, line, said(line))
+    backtests(kept, place)
     for verb in ("init", "demo --minutes 1"):
         state = place / verb.split()[0]
         line = f"{verb} --state-dir {state} {SMALL}"
@@ -107,6 +109,17 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         finally:
             process.stop(state / "exchange")
     return kept
+
+
+def backtests(kept: list[Printed], place: Path) -> None:
+    """Play a backtest twice, compare, and look for look-ahead; a name that is taken is refused."""
+    file, at = configured(place), f"--state-dir {place / 'backtests'}"
+    play = f"backtest --sessions 1 --config {file} {at}"
+    with traded_by():
+        for more in ("--name one --check-lookahead --cuts 1", "--name two --seed 8", "--name two"):
+            line = f"{play} {more}"
+            keep(kept, line, said(line))
+    keep(kept, f"compare one two {at}", said(f"compare one two {at}"))
 
 
 def said(line: str) -> str:

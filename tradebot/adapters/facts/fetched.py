@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tradebot.adapters.facts import history
 from tradebot.adapters.facts.schema import FILE
@@ -47,7 +48,7 @@ def fetched(folder: Path) -> Sequence[Intake]:
         raise OperatorError(f"The facts {path} are damaged: {error}.", "give the folder of another bot") from error
 
 
-def _intake(row: Sequence[str], facts: list[Fact]) -> Intake:
+def _intake(row: Sequence[Any], facts: list[Fact]) -> Intake:
     counts, found, nulls = history.intake(row[:7]), row[7], row[8]
     # Two replies of one moment share what became known then.
     mine, facts[:] = tuple(facts), []

@@ -119,7 +119,9 @@ def _rate(name: str, rate: Rate, spread: Decimal, remark: str) -> Assumption:
 def _account(plan: Plan) -> Iterator[Assumption]:
     yield Assumption("cash", f"{plan.spec.cash:,.2f} USD")
     if plan.margin == "free":
-        yield Assumption("leverage", "without a limit", "no broker lends like this: for reproducing a study", is_loud=True)
+        yield Assumption(
+            "leverage", "without a limit", "no broker lends like this: for reproducing a study", is_loud=True
+        )
     else:
         yield Assumption("leverage", "as a broker lends: twice the equity, with maintenance margin")
     if plan.equity_at == "last_fill":

@@ -23,12 +23,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tradebot.app.backtest.market import OpenedMarket
-    from tradebot.app.backtest.run import Plan, Run
+    from tradebot.app.backtest.run import Run
     from tradebot.model.record import CycleRecord, SessionEnd
     from tradebot.ports.strategy import Strategy
 
-USUAL_CUTS = 20
-"""At how many moments a market is cut off, unless someone says otherwise."""
 MARKET = "the market"
 
 Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
@@ -81,7 +79,9 @@ def spread(found: Sequence[datetime], count: int) -> Sequence[datetime]:
     return [found[(place + 1) * len(found) // count - 1] for place in range(count)]
 
 
-def check(run: Run, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]) -> Checked:
+def check(
+    run: Run, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]
+) -> Checked:
     """Return what differs in a market that is cut off, at the first moment at which anything does.
 
     The run has to be complete, and to have recorded every decision.

@@ -48,9 +48,7 @@ def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
     return (section.universe if section else None) or settings.universe
 
 
-def _of(
-    strategy: Strategy, universe: Sequence[str], bars: EngineBars, sessions: Sequence[Session]
-) -> Iterator[Waits]:
+def _of(strategy: Strategy, universe: Sequence[str], bars: EngineBars, sessions: Sequence[Session]) -> Iterator[Waits]:
     """Yield what a strategy waits for: one line for each symbol, or one alone if no symbol is ready at first."""
     for need in strategy.needs.bars:
         symbols = need.symbols or tuple(universe)

@@ -94,7 +94,9 @@ class Results:
         if force or (resume and self.checkpoint(name).exists()):
             return
         if self.checkpoint(name).exists():
-            raise OperatorError(f"{place} holds a run that was stopped", "add --resume to go on, or --force to begin again")
+            raise OperatorError(
+                f"{place} holds a run that was stopped", "add --resume to go on, or --force to begin again"
+            )
         raise OperatorError(
             f"{place} holds this run already",
             f"tradebot report {option(place)}, or add --force to play it again, or give another --name",

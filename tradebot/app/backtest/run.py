@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tradebot.model.record import SessionEnd
     from tradebot.ports.strategy import Strategy
 
+
 @dataclass(frozen=True)
 class Plan:
     """What is played: the bot's settings, the market, and how much is recorded.
@@ -43,7 +44,7 @@ class Plan:
 
 @dataclass
 class Run:
-    """A backtest while it is played: its market, the bot, what plays it, and how the account stood at the end of each session.
+    """A backtest while it is played: its market, the bot, what plays it, and each session's end so far.
 
     `opening` and `closing` are how many differences the books had from the exchange before the first session and after
     the last one; None until they were compared.

@@ -1,0 +1,41 @@
+"""`tradebot compare`: what differs about runs first, then their figures side by side."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.backtest.playing import configured, traded_by
+from tests.bot import typed
+from tradebot.errors import ExitCode
+
+
+def test_runs_stand_side_by_side_after_what_differs_about_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ("--state-dir", str(tmp_path / "state"))
+    play = ("backtest", "--sessions", "1", "--from", "2025-03-03", "--config", str(configured(tmp_path)), *place)
+    with traded_by():
+        assert typed(capsys, *play, "--name", "cheap").code == 0
+        assert typed(capsys, *play, "--name", "dear", "--cost", "commission_bps=20").code == 0
+    said = typed(capsys, "compare", "cheap", "dear", *place)
+    assert said.code == 0
+    lines = [line.rstrip() for line in said.out.splitlines()]
+    assert lines[0].startswith("A  ")
+    assert lines[0].endswith("closed trades") or lines[0].endswith("closed trade")
+    assert "cheap (backtest): 2025-03-03 to 2025-03-03, 1 session" in lines[0]
+    assert "What is different about them" in lines
+    assert "  market.costs.commission_bps  -  20" in lines
+    data = typed(capsys, "compare", "cheap", "dear", *place, "--json").data
+    assert [setting["name"] for setting in data["settings"]] == ["market.costs.commission_bps"]
+    fees = next(row["figures"] for row in data["rows"] if row["name"] == "fees")
+    assert fees[0]["value"] == 0
+    assert fees[1]["value"] > 0
+    assert any("may well be chance" in line for line in data["cautions"])
+    same = typed(capsys, "compare", "cheap", str(tmp_path / "state" / "backtests" / "cheap"), *place)
+    assert "Their settings, markets and versions are the same." in same.out
+
+
+def test_one_folder_has_nothing_to_be_compared_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = typed(capsys, "compare", str(tmp_path))
+    assert said.code == ExitCode.USAGE
+    assert "compare takes at least two folders, not 1" in said.err
