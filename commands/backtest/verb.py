@@ -87,7 +87,8 @@ def register(app: typer.Typer) -> None:
         edge: Edge = None,
         corporate_actions: Actions = None,
         flow: Annotated[
-            str | None, typer.Option("--flow", metavar="FOLDER", help="Play the flow that the bot of this folder has fetched.")
+            str | None,
+            typer.Option("--flow", metavar="FOLDER", help="Play the flow that the bot of this folder has fetched."),
         ] = None,
         flow_folder: FlowFolder = None,
         symbols: Symbols = None,

@@ -109,8 +109,8 @@ class World:
 
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
     with its symbols. Only a pass that fetches flow has them. `keep_reply` keeps a reply of the flow source as it came,
-    with the session it was asked about and when it came; it never raises. `reading` reads a reply that came at a time as
-    `signals.normalize` does; it may remember the rows of earlier ones.
+    with the session it was asked about and when it came; it never raises. `reading` reads a reply that came at a time,
+    as `signals.normalize` does; it may remember the rows of earlier ones.
     """
 
     rules: Rules

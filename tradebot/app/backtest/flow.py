@@ -41,8 +41,8 @@ class _Question(NamedTuple):
 class EngineFlow:
     """The flow feed of a market at engine time; what is generated predicts the market's prices, or `predicted`'s.
 
-    It has no limits and never fails. A row of a reply that the last reply about the same kind and symbol held too is the
-    same object.
+    It has no limits and never fails. A row that the last reply about the same kind and symbol held too is the same
+    object in the next one.
     """
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:

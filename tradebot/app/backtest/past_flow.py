@@ -39,7 +39,9 @@ class PastFlow:
         for reply in _kept(folder):
             known.setdefault((reply.endpoint, reply.symbol, reply.at), reply)
         if not known:
-            raise OperatorError(f"{folder} holds no flow that was fetched", "give the folder of a bot that fetches flow")
+            raise OperatorError(
+                f"{folder} holds no flow that was fetched", "give the folder of a bot that fetches flow"
+            )
         self.folder = folder
         self.replies: Sequence[Intake] = sorted(known.values(), key=_AT)
 
@@ -55,7 +57,8 @@ class PastFlow:
         if begin == end:
             first, last = self.days
             raise OperatorError(
-                f"{self.folder} has flow of {first} to {last}, and none of what is played", f"--from {first} --to {last}"
+                f"{self.folder} has flow of {first} to {last}, and none of what is played",
+                f"--from {first} --to {last}",
             )
 
     def arriving(self, facts: MemoryFacts) -> Arriving:

@@ -218,7 +218,7 @@ def _page(rows: Sequence[Row], endpoint: Endpoint, params: Params) -> Sequence[R
     return rows[page * limit : (page + 1) * limit]
 
 
-def refused(refusal: Refusal, headers: dict[str, str]) -> Reply:
+def refused(refusal: Refusal, headers: Mapping[str, str]) -> Reply:
     """Return the answer to a request that was counted and refused."""
     return Reply(refusal.status, encode(refusal.body), headers)
 
