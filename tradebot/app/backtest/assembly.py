@@ -125,12 +125,11 @@ def assemble(
     if margin == "free":
         account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
-    rules = _rules(settings)
     ledger, events = MemoryLedger(account.number), MemoryEvents()
     ledger.open_books(account.cash, to_datetime(engine.now_us))
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
-        rules=rules,
+        rules=_rules(settings),
         permission=Permission(),
         reader=venue,
         market=venue,
