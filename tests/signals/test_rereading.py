@@ -8,9 +8,8 @@ import pytest
 from tests.builders import NOW
 from tests.signals.source_rows import JUNK, NO_QUOTA, row, seeded
 from tradebot.model.flow import FlowPage
-from tradebot.signals import rereading
 from tradebot.signals.kinds import kind_of, kinds
-from tradebot.signals.normalize import normalize
+from tradebot.signals.normalize import normalize, read_one
 from tradebot.signals.rereading import Rereading
 
 LASTING = sorted(name for name, kind in kinds().items() if not kind.changes)
@@ -48,7 +47,7 @@ def test_it_reads_as_normalizing_does(name: str, seed: int) -> None:
 def test_a_row_that_came_before_is_not_read_again() -> None:
     kind, reading = kind_of("flow_alerts"), Rereading()
     rows = [row(kind, seeded(number)) | {"ticker": "AAPL"} for number in range(8)]
-    with patch.object(rereading, "read_one", wraps=rereading.read_one) as read:
+    with patch("tradebot.signals.rereading.read_one", wraps=read_one) as read:
         first = reading(kind, page(kind.name, "AAPL", *rows[1:]), NOW)
         begun = read.call_count
         second = reading(kind, page(kind.name, "AAPL", *rows), NOW + timedelta(minutes=5))

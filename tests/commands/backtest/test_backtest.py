@@ -112,7 +112,9 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
     assert said.code == 0, said.err + said.out
     told = {one["name"]: one for one in said.data["assumptions"]}
     assert told["flow"]["value"] == "as a bot fetched it from 2025-03-03 to 2025-03-03, known from when it came"
-    other = player.plays("--flow", str(tmp_path), "--symbols", "AAPL", market=("--sessions", "1", "--from", "2025-03-10"))
+    other = player.plays(
+        "--flow", str(tmp_path), "--symbols", "AAPL", market=("--sessions", "1", "--from", "2025-03-10")
+    )
     assert "has flow of 2025-03-03 to 2025-03-03, and none of what is played" in " ".join(other.err.split())
 
 
