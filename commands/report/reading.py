@@ -1,6 +1,7 @@
 """Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,9 +45,9 @@ def read(
     from tradebot.views.performance.reporting import Material, account_report
 
     history = read_history(app)
-    sessions, (benchmark, problem) = _sessions(app, history), _priced(app, history)
+    evidence, unreadable = _evidence(app, history)
+    sessions, (benchmark, problem) = _sessions(app, history), _kept(evidence) or _priced(app, history)
     refusals, why_not = _refusals(app, history, choice, progress) if with_refusals else ((), "")
-    evidence, unreadable = _evidence(app)
     material = Material(
         label=label,
         history=history,
@@ -63,15 +64,17 @@ def read(
     return account_report(material), history.at
 
 
-def _evidence(app: "App") -> "tuple[Evidence, str]":
+def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
     """Return what a backtest left beside its books, and why that can't be read."""
-    from tradebot.adapters.state.evidence import read_evidence
+    from tradebot.adapters.state.evidence import read_evidence, read_trials
     from tradebot.model.evidence import NO_EVIDENCE
 
+    trials = read_trials(app.folder.path, {owned.strategy for owned in history.fills})
     try:
-        return read_evidence(app.folder.path), ""
+        evidence, why_not = read_evidence(app.folder.path), ""
     except TradebotError as error:
-        return NO_EVIDENCE, f"Trials, variants and rates aren't shown: {_problem(app, error)}"
+        evidence, why_not = NO_EVIDENCE, f"Variants and rates by date aren't shown: {_problem(app, error)}"
+    return replace(evidence, trials=trials or evidence.trials), why_not
 
 
 def _sessions(app: "App", history: "History") -> "Sequence[Session]":
@@ -82,6 +85,15 @@ def _sessions(app: "App", history: "History") -> "Sequence[Session]":
     if history.opened_at is None or history.at is None:
         return ()
     return calendar.sessions(app.ledger_view, exchange_sessions, (history.opened_at - BEFORE).date(), history.at.date())
+
+
+def _kept(evidence: "Evidence") -> Priced | None:
+    """Return the benchmark's prices that a backtest kept; None if it kept none."""
+    from tradebot.views.performance.curve import Benchmark
+
+    closes = {price.day: price.close for price in evidence.benchmark}
+    opens = {price.day: price.open for price in evidence.benchmark}
+    return Priced(Benchmark(BENCHMARK, closes, opens)) if closes else None
 
 
 def _priced(app: "App", history: "History") -> Priced:

@@ -52,16 +52,27 @@ class DatedRate:
 
 
 @dataclass(frozen=True, slots=True)
+class DayPrice:
+    """The open and the close of a session in USD, adjusted for splits and dividends."""
+
+    day: date
+    open: float
+    close: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known about a backtest besides its books.
 
     `cash_rates` are sorted by date. `borrowing_spread` is what borrowed cash costs above them, as a fraction per year.
+    `benchmark` are the prices of SPY in the market that was played, because nothing serves that market afterwards.
     """
 
     trials: Trials | None = None
     variants: tuple[Variant, ...] = ()
     cash_rates: tuple[DatedRate, ...] = ()
     borrowing_spread: float = 0.0
+    benchmark: tuple[DayPrice, ...] = ()
 
 
 NO_EVIDENCE = Evidence()

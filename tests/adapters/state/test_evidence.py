@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.evidence import read_evidence, write_evidence
+from tradebot.adapters.state.evidence import TRIALS, read_evidence, read_trials, write_evidence
+from tradebot.adapters.state.state_folder import EVIDENCE
 from tradebot.errors import OperatorError
-from tradebot.model.evidence import NO_EVIDENCE, DatedRate, Evidence, Trials, Variant, VariantKind
+from tradebot.model.evidence import NO_EVIDENCE, DatedRate, DayPrice, Evidence, Trials, Variant, VariantKind
 
 KNOWN = Evidence(
     trials=Trials(12, (0.4, -0.1)),
@@ -18,6 +18,7 @@ KNOWN = Evidence(
     ),
     cash_rates=(DatedRate(date(2020, 1, 2), 0.0155), DatedRate(date(2020, 3, 16), 0.0025)),
     borrowing_spread=0.015,
+    benchmark=(DayPrice(date(2020, 1, 2), 323.5, 324.25),),
 )
 
 
@@ -26,7 +27,7 @@ def test_evidence_is_read_as_it_was_written(tmp_path: Path, evidence: Evidence) 
     write_evidence(tmp_path, KNOWN)
     write_evidence(tmp_path, evidence)
     assert read_evidence(tmp_path) == evidence
-    assert [file.name for file in tmp_path.iterdir()] == [state_folder.EVIDENCE]
+    assert [file.name for file in tmp_path.iterdir()] == [EVIDENCE]
 
 
 def test_a_folder_without_it_has_none(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_a_folder_without_it_has_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"trials": {"count": "many"}}', '{"other": 1}'])
 def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, text: str) -> None:
-    (tmp_path / state_folder.EVIDENCE).write_text(text)
+    (tmp_path / EVIDENCE).write_text(text)
     with pytest.raises(OperatorError, match=r"evidence\.json can't be read") as raised:
         read_evidence(tmp_path)
     assert raised.value.hint == "run the backtest again, or remove the file"
@@ -44,3 +45,21 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, text: str)
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"evidence\.json can't be written: No such file"):
         write_evidence(tmp_path / "gone", KNOWN)
+
+
+def test_trials_are_settings_of_a_strategy_and_count_once(tmp_path: Path) -> None:
+    lines = (
+        '{"strategy": "rotation", "digest": "a", "name": "x", "sessions": 9, "sharpe": 0.5}',
+        '{"strategy": "rotation", "digest": "b", "name": "y", "sessions": 9, "sharpe": null}',
+        '{"strategy": "rotation", "digest": "a", "name": "z", "sessions": 9, "sharpe": 0.7}',
+        '{"strategy": "flow", "digest": "c", "name": "w", "sessions": 9, "sharpe": 1.5}',
+        '{"strategy": "rotation", "digest": "d", "sharpe": "high"}',
+        "{",
+        "[]",
+    )
+    (tmp_path / TRIALS).write_text("\n".join(lines))
+    folder = tmp_path / "x"
+    assert read_trials(folder, {"rotation"}) == Trials(2, (0.7,))
+    assert read_trials(folder, {"rotation", "flow"}) == Trials(3, (0.7, 1.5))
+    assert read_trials(folder, {"other"}) is None
+    assert read_trials(folder / "deeper", {"rotation"}) is None

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
+from tradebot.adapters.state.evidence import TRIALS, write_evidence
 from tradebot.model.candidate import Side
+from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Variant, VariantKind
 from tradebot.model.record import CycleRecord, Job
 
 
@@ -166,6 +168,25 @@ def test_the_place_of_a_folder_is_not_told(
     monkeypatch.chdir(earner.folder.parent)
     said = typed(capsys, "report", earner.folder.name)
     assert "SPY isn't shown: no exchange in this folder\n" in said.out
+
+
+def test_what_a_backtest_left_beside_its_books_is_read(copy: Bot) -> None:
+    booked(copy.folder)
+    (copy.folder.parent / TRIALS).write_text('{"strategy": "flow", "digest": "a", "sharpe": 0.5}\n')
+    variant = Variant(VariantKind.COSTS, "costs x2", 3, 3, 0.0001, -0.01)
+    rates = (DatedRate(date(2026, 11, 16), 0.05),)
+    prices = tuple(DayPrice(date(2026, 11, day), 100, 100 + day) for day in (16, 17, 18))
+    write_evidence(copy.folder, Evidence(variants=(variant,), cash_rates=rates, benchmark=prices))
+    said = " ".join(copy.says("report").out.split())
+    assert "Deflated Sharpe ratio · 3 of 63 session returns" in said
+    assert "No other setting was counted as tried" in said
+    assert "costs x2 · · +0.01% -1.00% · 3" in said
+    assert "Cash earns the rate of each day, from 5.00% to 5.00%" in said
+    assert "Return +0.09% +18.00%" in said
+    (copy.folder / state_folder.EVIDENCE).write_text("{")
+    damaged = " ".join(copy.says("report").out.split())
+    assert "Variants and rates by date aren't shown: evidence.json can't be read: " in damaged
+    assert "Deflated Sharpe ratio" in damaged
 
 
 def test_a_row_that_was_changed_is_named_and_nothing_is_shown(copy: Bot) -> None:

@@ -40,6 +40,10 @@ def test_less_than_a_year_says_nothing() -> None:
     assert len(said([0.01] * A_YEAR, [1.0])) == 3
 
 
+def test_an_account_that_never_moved_has_no_best_sessions() -> None:
+    assert len(said([0.0] * A_YEAR, [1.0])) == 2
+
+
 def test_few_trades_are_counted() -> None:
     assert said([0.0] * A_YEAR, [])[0] == (
         "This rests on 0 closed trades. That is few: one more or one less could change it."

@@ -63,3 +63,12 @@ def test_after_a_total_loss_it_says_why_there_is_no_interval() -> None:
     assert of is not None
     assert {(each.low, each.note) for each in of.figures} == {(None, "everything was lost")}
     assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown"]
+
+
+def test_returns_that_do_not_vary_have_no_ratio_and_say_so() -> None:
+    history = past(1, A_YEAR)
+    ends = tuple(replace(end, equity=history.opening_cash) for end in history.ends)
+    way = path(replace(history, ends=ends), [], sessions(A_YEAR))
+    of = chance(way, frame(way, spy(2, A_YEAR), Rates()), ("", ""), HOW)
+    assert of is not None
+    assert [(each.value, each.note) for each in of.figures] == [(0, ""), (None, "the returns don't vary"), (0, "")]

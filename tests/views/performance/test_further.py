@@ -45,7 +45,7 @@ def test_short_backtests_say_how_many_sessions_their_selection_takes() -> None:
     assert found.further.selected is not None
     assert found.further.selected.deflated.lacks == 60
     assert found.further.chance is None
-    assert "the best of 5 trials" in found.assumptions[Block.CHANCE][1]
+    assert "the best of 5 independent trials" in found.assumptions[Block.CHANCE][0]
 
 
 def test_spans_that_are_too_few_are_named_among_what_is_not_known() -> None:

@@ -25,8 +25,14 @@ def test_how_the_trials_spread_is_said(sharpes: tuple[float, ...], words: str) -
     of = Further((), (), None, None, selected(RETURNS, Trials(7, sharpes)), None, ())
     found = further_assumptions(of)
     assert found.keys() == {Block.CHANCE}
-    assert words in found[Block.CHANCE][1]
-    assert "the best of 7 trials" in found[Block.CHANCE][1]
+    (only,) = found[Block.CHANCE]
+    assert words in only
+    assert "the best of 7 independent trials" in only
+
+
+def test_one_trial_is_no_selection() -> None:
+    (only,) = further_assumptions(Further((), (), None, None, selected(RETURNS, Trials(1)), None, ()))[Block.CHANCE]
+    assert only.startswith("No other setting was counted as tried")
 
 
 def test_without_trials_nothing_is_said_of_them() -> None:

@@ -64,7 +64,7 @@ class EngineVenue:
         self._account = account
         self._stale = equity_at == "last_fill"
         self._quotes = EngineQuotes(engine, feed)
-        self._orders = EngineOrders(engine, account, self.order)
+        requests = EngineOrders(engine, account, self.order)
         self._history = History(account)
         self._told = 0
         self._clock = VenueClock(moment(0), False, moment(0), moment(0))
@@ -78,9 +78,9 @@ class EngineVenue:
         self._log, engine.emit = engine.emit, self._hear
         self.quotes = self._quotes.quotes
         self.quotes_again = self._quotes.quotes_again
-        self.submit = self._orders.submit
-        self.replace = self._orders.replace
-        self.cancel = self._orders.cancel
+        self.submit = requests.submit
+        self.replace = requests.replace
+        self.cancel = requests.cancel
 
     def _hear(self, event: Event) -> None:
         """Note that something has changed: no change of an account or of its orders goes without an event."""

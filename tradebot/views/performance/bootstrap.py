@@ -6,6 +6,8 @@ block, so its length is geometric, and the series goes on at its beginning after
 returns, this keeps the dependence between sessions that lie within a block.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log1p
@@ -15,6 +17,7 @@ from tradebot.views.performance.statistics import CONFIDENCE
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.float64]
@@ -39,9 +42,9 @@ class Blocks(NamedTuple):
     `rows` says with which block each resample begins. A block may go on past the series' end, at its beginning.
     """
 
-    first: "Places"
-    lengths: "Places"
-    rows: "Places"
+    first: Places
+    lengths: Places
+    rows: Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
 
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
         return None
-    sums, found = _Sums.of(of), dict[str, list["Numbers"]]()
+    sums, found = _Sums.of(of), dict[str, "list[Numbers]"]()
     for blocks in resampled(len(of.values), how):
         for name, values in sums.figures(blocks).items():
             found.setdefault(name, []).append(values)
@@ -103,9 +106,9 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
     probability, because how long a block goes on doesn't depend on how long it is already.
     """
     import numpy as np
-    from numpy.random import PCG64, Generator
+    from numpy.random import default_rng
 
-    drawn, left = Generator(PCG64(how.seed)), how.resamples
+    drawn, left = default_rng(how.seed), how.resamples
     while left:
         resamples = min(left, max(AT_ONCE // count, 1))
         left -= resamples
@@ -115,7 +118,7 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
         yield Blocks(drawn.integers(0, count, len(starts)), lengths, np.searchsorted(starts, begins))
 
 
-def _ends(drawn: "np.random.Generator", whole: int, mean_block: int) -> "Places":
+def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
     """Return where blocks end within a row of returns."""
     import numpy as np
 
@@ -133,13 +136,13 @@ class _Sums:
     count: int
     per_year: float
     mean_excess: float
-    logs: "Numbers"
-    others: "dict[str, Numbers]"
-    excesses: "Numbers"
-    squares: "Numbers"
+    logs: Numbers
+    others: dict[str, Numbers]
+    excesses: Numbers
+    squares: Numbers
 
     @classmethod
-    def of(cls, series: Series) -> "_Sums":
+    def of(cls, series: Series) -> _Sums:
         import numpy as np
 
         values = np.asarray(series.values)
@@ -155,7 +158,7 @@ class _Sums:
             squares=_running((excesses - mean) ** 2),
         )
 
-    def figures(self, blocks: Blocks) -> "dict[str, Numbers]":
+    def figures(self, blocks: Blocks) -> dict[str, Numbers]:
         """Return each figure of each resample."""
         import numpy as np
 
@@ -171,13 +174,13 @@ class _Sums:
             **{name: (grown - self._mean(each, blocks)) * self.per_year for name, each in self.others.items()},
         }
 
-    def _mean(self, running: "Numbers", blocks: Blocks) -> "Numbers":
+    def _mean(self, running: Numbers, blocks: Blocks) -> Numbers:
         import numpy as np
 
         of_blocks = running[blocks.first + blocks.lengths] - running[blocks.first]
         return np.add.reduceat(of_blocks, blocks.rows) / self.count
 
-    def _deepest(self, blocks: Blocks) -> "Numbers":
+    def _deepest(self, blocks: Blocks) -> Numbers:
         """Return the maximum drawdown of each resample, as a fraction from -1 to 0."""
         import numpy as np
 
@@ -198,7 +201,7 @@ class _Sums:
         return deepest
 
 
-def _running(values: "Numbers") -> "Numbers":
+def _running(values: Numbers) -> Numbers:
     import numpy as np
 
     return np.concatenate(([0.0], np.cumsum(np.concatenate((values, values)))))

@@ -33,7 +33,8 @@ def cautions(
             f"These {years:.1f} years are one stretch of history. {_falls(curve, benchmark)}Rates, volatility and "
             "trends of other times may suit the strategy less."
         )
-    yield _without_best(returns)
+    if any(returns):
+        yield _without_best(returns)
 
 
 def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tradebot.views.performance import statistics
 from tradebot.views.performance.bootstrap import DEFAULT, Resampling, Series, Span, intervals, yearly_excess
 from tradebot.views.performance.report import Chance, Figure, Unit
-from tradebot.views.performance.return_figures import A_YEAR, RETURNS
+from tradebot.views.performance.return_figures import A_YEAR, NO_SPREAD, RETURNS
 from tradebot.views.performance.returns import Path
 
 if TYPE_CHECKING:
@@ -51,5 +51,5 @@ def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Spa
 
 def _figure(name: str, label: str, unit: Unit, value: float | None, count: int, span: Span | None) -> Figure:
     low, high = (span.low, span.high) if span and value is not None else (None, None)
-    note = LOST if span is None else ""
+    note = LOST if span is None else NO_SPREAD if value is None else ""
     return Figure(name, label, unit, value, count, A_YEAR, RETURNS, low, high, note)

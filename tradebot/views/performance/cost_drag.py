@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,7 +18,16 @@ from tradebot.views.performance.return_figures import A_YEAR, RETURNS
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import cost_usd
 
-COMMISSION, BORROW = "commission", "stock borrow fee"
+
+class Fee(StrEnum):
+    """Which fee the broker charged."""
+
+    COMMISSION = "commission"
+    BORROW = "borrow"
+    OTHER = "other"
+
+
+FEES = {Fee.COMMISSION: "commission", Fee.BORROW: "stock borrow fee"}
 """How the descriptions of these fees begin."""
 BPS = 10_000
 INSIDE = "it is inside the prices of fills"
@@ -46,10 +56,10 @@ def cost_kinds(history: History) -> tuple[Kind, ...]:
     Interest that was earned is no cost.
     """
     return (
-        Kind("commission", "Commissions", _charged(history, lambda each: _is_fee(each, COMMISSION))),
-        Kind("fees", "Other fees", _charged(history, _is_other_fee)),
+        Kind("commission", "Commissions", _charged(history, lambda each: _fee(each) is Fee.COMMISSION)),
+        Kind("fees", "Other fees", _charged(history, lambda each: _fee(each) is Fee.OTHER)),
         Kind("interest", "Interest on borrowed cash", _charged(history, _is_paid_interest)),
-        Kind("borrow", "Stock borrow fees", _charged(history, lambda each: _is_fee(each, BORROW))),
+        Kind("borrow", "Stock borrow fees", _charged(history, lambda each: _fee(each) is Fee.BORROW)),
         Kind("slippage", "Slippage at arrival", tuple(_slippage(history)), INSIDE),
     )
 
@@ -58,12 +68,12 @@ def _charged(history: History, counts: Callable[[CashMovement], bool]) -> tuple[
     return tuple(Charge(each.at, -float(each.amount_usd)) for each in history.cash if counts(each))
 
 
-def _is_fee(movement: CashMovement, word: str) -> bool:
-    return cash_kind(movement) is CashKind.FEE and movement.words.lower().startswith(word)
-
-
-def _is_other_fee(movement: CashMovement) -> bool:
-    return cash_kind(movement) is CashKind.FEE and not movement.words.lower().startswith((COMMISSION, BORROW))
+def _fee(movement: CashMovement) -> Fee | None:
+    """Return which fee a movement is; None for anything else. The broker says so only in its description."""
+    if cash_kind(movement) is not CashKind.FEE:
+        return None
+    words = movement.words.lower()
+    return next((fee for fee, begins in FEES.items() if words.startswith(begins)), Fee.OTHER)
 
 
 def _is_paid_interest(movement: CashMovement) -> bool:

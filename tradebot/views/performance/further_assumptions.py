@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from tradebot.text import counted, noun
+from tradebot.text import noun
 from tradebot.views.performance.deflated import KNOWN
 from tradebot.views.performance.report import Block, Further, Selected
 
@@ -30,7 +30,7 @@ def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
             "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
             "when the order arrived, a gain negative.",
         ),
-        Block.CHANCE: tuple(_of_chance(of.selected)),
+        Block.CHANCE: tuple(_of_chance(of)),
         Block.SENSITIVITY: (
             "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
             "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
@@ -39,20 +39,28 @@ def further_assumptions(of: Further) -> Mapping[Block, tuple[str, ...]]:
     return {block: texts for block, texts in every.items() if there[block]}
 
 
-def _of_chance(of: Selected | None) -> Iterator[str]:
-    yield (
-        "Intervals are from resampled session returns, in blocks that begin anywhere and have random lengths "
-        "(stationary bootstrap; Politis and Romano, 1994). They hold if the future is drawn from the same sessions; "
-        "what never happened in them is in no interval."
-    )
-    if of is None:
-        return
-    known = (
+def _of_chance(of: Further) -> Iterator[str]:
+    if of.chance:
+        yield (
+            "Intervals are from resampled session returns, in blocks that begin anywhere and have random lengths "
+            "(stationary bootstrap; Politis and Romano, 1994). They hold if the future is drawn from the same "
+            "sessions; what never happened in them is in no interval."
+        )
+    if of.selected:
+        yield _of_selection(of.selected)
+
+
+def _of_selection(of: Selected) -> str:
+    if of.trials == 1:
+        return (
+            "No other setting was counted as tried, so the deflated ratio is the PSR. Trials that nobody counted make "
+            "it too high."
+        )
+    few = (
         noun(of.known, f"only {of.known} of them is", f"only {of.known} of them are") if of.known else "none of them is"
     )
-    by_chance = f"as by chance, because {known} known"
-    spread = f"their Sharpe ratios spread {'as they did' if of.known >= KNOWN else by_chance}"
-    yield (
-        f"The deflated ratio takes this as the best of {counted(of.trials, 'trial')} that are independent, and assumes "
-        f"that {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
+    spread = "as they did" if of.known >= KNOWN else f"as by chance, because {few} known"
+    return (
+        f"The deflated ratio takes this as the best of {of.trials:,} independent trials, and assumes that their Sharpe "
+        f"ratios spread {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
     )
