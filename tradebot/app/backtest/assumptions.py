@@ -130,10 +130,10 @@ def _account(plan: Plan) -> Iterator[Assumption]:
 
 
 def _quotes(plan: Plan) -> Iterator[Assumption]:
-    """Yield how old a quote may be, if that is more than the minutes between two bars explain."""
-    age_s = plan.settings.limits.max_quote_age_s
     if plan.spec.source == "daily":
-        yield Assumption("quotes", f"up to {age_s:,} s old", "daily bars show a price at the open and one at the close")
+        yield Assumption(
+            "quotes", "stand from the open to the last minute", "optimistic: the price of the open is still there"
+        )
 
 
 def _halts(halts: HaltRules) -> Assumption:
