@@ -69,6 +69,7 @@ def planned(wish: Wish) -> Planned:
     from tradebot.app.backtest.market import open_market_in_memory
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
+    from tradebot.app.backtest.translating import session_of
     from tradebot.app.sandbox import market_spec
 
     folder = state_folder.resolve(wish.state_dir, os.environ)
@@ -87,6 +88,8 @@ def planned(wish: Wish) -> Planned:
         "margin": _one_of("--margin", wish.margin, ["reg_t", "free"]),
     }
     past = PastFlow(Path(wish.past_flow)) if wish.past_flow else None
+    if past:
+        past.require([*map(session_of, market.calendar.market)])
     plan = Plan(settings, market.spec, **options, past_flow=past)
     return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(file or "as shipped"))
 

@@ -165,7 +165,6 @@ def _with_flow(made: Assembled, spec: MarketSpec, source: OpenedMarket | PastFlo
     from tradebot.app.backtest.past_flow import PastFlow
 
     if isinstance(source, PastFlow):
-        source.require(made.sessions)
         return replace(made, arriving=source.arriving(made.facts))
     flow, world = EngineFlow(made.engine, spec, source.market() if source else None), made.world
     needed = needed_facts(world.strategies, world.rules)
