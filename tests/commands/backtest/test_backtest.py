@@ -112,6 +112,10 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
     assert said.code == 0, said.err + said.out
     told = {one["name"]: one for one in said.data["assumptions"]}
     assert told["flow"]["value"] == "as a bot fetched it from 2025-03-03 to 2025-03-03, known from when it came"
+    cut = player.plays(
+        "--flow", str(tmp_path), "--symbols", "AAPL", "--check-lookahead", "--cuts", "2", "--force", "--every-pass"
+    )
+    assert cut.code == 0, cut.err + cut.out
     other = player.plays(
         "--flow", str(tmp_path), "--symbols", "AAPL", market=("--sessions", "1", "--from", "2025-03-10")
     )
