@@ -49,6 +49,7 @@ class Wish:
     every_pass: bool = False
     equity_at: str = "market"
     margin: str = "reg_t"
+    past_flow: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def planned(wish: Wish) -> Planned:
     from tradebot.adapters.memory.recorder import Level
     from tradebot.adapters.state import state_folder
     from tradebot.app.backtest.market import open_market_in_memory
+    from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
+    from tradebot.app.backtest.translating import session_of
     from tradebot.app.sandbox import market_spec
 
     folder = state_folder.resolve(wish.state_dir, os.environ)
@@ -84,7 +87,10 @@ def planned(wish: Wish) -> Planned:
         "equity_at": _one_of("--equity-at", wish.equity_at, ["market", "last_fill"]),
         "margin": _one_of("--margin", wish.margin, ["reg_t", "free"]),
     }
-    plan = Plan(settings, market.spec, **options)
+    past = PastFlow(Path(wish.past_flow)) if wish.past_flow else None
+    if past:
+        past.require([*map(session_of, market.calendar.market)])
+    plan = Plan(settings, market.spec, **options, past_flow=past)
     return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(file or "as shipped"))
 
 

@@ -36,6 +36,9 @@ Prices = Annotated[str | None, typer.Option("--prices", help="Daily bars: raw (r
 DayPrices = Annotated[
     str | None, typer.Option("--day-prices", help="Daily bars: open-and-close, or close (a day of look-ahead).")
 ]
+Flow = Annotated[
+    str | None, typer.Option("--flow", metavar="FOLDER", help="Play the flow that the bot of this folder has fetched.")
+]
 Profile = Annotated[
     str | None, typer.Option("--profile", help="Play this shipped profile instead.", autocompletion=profiles)
 ]

@@ -17,6 +17,7 @@ from commands.backtest.parameters import (
     DayPrices,
     EquityAt,
     EveryPass,
+    Flow,
     Force,
     How,
     Html,
@@ -86,6 +87,7 @@ def backtest(
     seed: Seed = None,
     edge: Edge = None,
     corporate_actions: Actions = None,
+    flow: Flow = None,
     flow_folder: FlowFolder = None,
     symbols: Symbols = None,
     profile: Profile = None,
@@ -115,7 +117,7 @@ def backtest(
     wish = Wish(
         state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,
         corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
-        equity_at, margin,
+        equity_at, margin, flow,
     )  # fmt: skip
     asked = How(name, resume, force, _cuts(cuts, recorder) if check_lookahead else None)
     picture = checked(plot, "curve.svg")
