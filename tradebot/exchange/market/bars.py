@@ -198,8 +198,7 @@ class Market:
         return tuple(steps)
 
     def _splits_of(self, symbol: str) -> tuple[Step, ...]:
-        """Return those of a company's price steps that change what a share is."""
-        # Dividends take long to compute.
+        """Return those of a company's price steps that change what a share is; its dividends take long to compute."""
         split = any(action.kind in SPLITS for action in self.actions.of(symbol))
         return tuple(step for step in self._steps(symbol) if step.kind == "split") if split else ()
 
@@ -234,10 +233,7 @@ class Market:
         return _scaled(bars, steps, int, down=False)
 
     def whole_day(self, symbol: str, index: int) -> Bar | None:
-        """Return the daily bar of a session whose day is over, stamped at its first minute; None without a trade.
-
-        Prices are those of the regular session, volume that of the whole day.
-        """
+        """Return a session's bar with the volume of the whole day, once that is over; None without a regular trade."""
         entity = self.actions.entity(symbol)
         bars = self._raw(symbol, self._source.bars(entity, index))
         if not bars:
