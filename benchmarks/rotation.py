@@ -52,7 +52,7 @@ RUNS: Mapping[str, Assumptions] = {
     "honest": HONEST,
     "twice the costs": replace(HONEST, slippage_bps=Decimal(10), margin_spread=Decimal("0.03")),
     "a day later": replace(HONEST, changes=times("2nd")),
-    "halted": replace(HONEST, study=SHIPPED, changes={"limits": {"max_quote_age_s": 86_400}}),
+    "halted": replace(HONEST, study=SHIPPED),
     "long": replace(
         HONEST,
         first=date(2003, 1, 2),

@@ -12,14 +12,13 @@ from commands.shared.plain import clean
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Plan
     from tradebot.app.settings import Loaded
 
 SLIPPAGE = "slippage_bps"
-SESSION_S = 86_400
 OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate", "latency_s", "quotes")
 """What `--cost` may name besides the settings under sandbox.costs."""
 
@@ -50,6 +49,7 @@ class Wish:
     every_pass: bool = False
     equity_at: str = "market"
     margin: str = "reg_t"
+    past_flow: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ def planned(wish: Wish) -> Planned:
     from tradebot.adapters.memory.recorder import Level
     from tradebot.adapters.state import state_folder
     from tradebot.app.backtest.market import open_market_in_memory
+    from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
+    from tradebot.app.backtest.translating import session_of
     from tradebot.app.sandbox import market_spec
 
     folder = state_folder.resolve(wish.state_dir, os.environ)
@@ -85,7 +87,10 @@ def planned(wish: Wish) -> Planned:
         "equity_at": _one_of("--equity-at", wish.equity_at, ["market", "last_fill"]),
         "margin": _one_of("--margin", wish.margin, ["reg_t", "free"]),
     }
-    plan = Plan(settings, market.spec, **options)
+    past = PastFlow(Path(wish.past_flow)) if wish.past_flow else None
+    if past:
+        past.require([*map(session_of, market.calendar.market)])
+    plan = Plan(settings, market.spec, **options, past_flow=past)
     return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(file or "as shipped"))
 
 
@@ -179,23 +184,12 @@ def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | No
         file = profile_file(wish.profile, own, {name: flags[name] for name in flags if name == "universe"})
     loaded = load(file, os.environ, _spanned(wish, file, flags))
     if loaded.settings.sandbox.source == "daily":
-        for section, name, value in _of_days(loaded):
-            _section(flags, section)[name] = value
+        if loaded.origins.get("sandbox.fill.model") == "base.yaml":
+            # An order that waits for the next of a day's two prices has expired by then.
+            _section(flags, "sandbox.fill")["model"] = "close"
         loaded = load(file, os.environ, _spanned(wish, file, flags))
     require_strategies(wish.profile or "", loaded.settings)
     return file, loaded
-
-
-def _of_days(loaded: "Loaded") -> "Iterator[tuple[str, str, object]]":
-    """Yield what daily bars take, unless a person has set it.
-
-    A session of daily bars shows two prices, at its open and at its close. An order that waits for the next one has
-    expired by then, and every quote but those two is hours old.
-    """
-    defaults = (("sandbox.fill", "model", "close"), ("limits", "max_quote_age_s", SESSION_S))
-    for section, name, value in defaults:
-        if loaded.origins.get(f"{section}.{name}") == "base.yaml":
-            yield section, name, value
 
 
 def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from commands.backtest.options import Planned, Wish, planned
+from commands.backtest.parameters import How
 from commands.backtest.progress import progress
 from commands.backtest.report import Finished, document_of
 from commands.shared.boundary import TerminatedError
@@ -29,16 +30,6 @@ CHECKPOINT_S = 15.0
 """How often an unfinished run is kept, in case the process is killed."""
 MOST_SHARE = 0.1
 """The part of the time that may go into keeping unfinished runs."""
-
-
-@dataclass(frozen=True)
-class How:
-    """What happens to a run besides being played: its name, and what to do about an earlier one."""
-
-    name: str | None = None
-    resume: bool = False
-    force: bool = False
-    cuts: int | None = None
 
 
 @contextmanager

@@ -77,3 +77,30 @@ def test_a_drawn_day_ends_as_its_demo(number: int, tmp_path: Path, capsys: pytes
     assert day.by_backtest(tmp_path / "demo") == demo
     quick = day.by_backtest(tmp_path / "demo", every_pass=False)
     assert without_decisions(quick) == without_decisions(demo)
+
+
+FLOW = """
+universe: [AAPL, MSFT, NVDA]
+limits: {cooldown_s: 60}
+strategies: {flow: {limits: {min_score: 0.01, min_coverage: 0.1, max_symbol_fraction: 0.3}}}
+exits: {stop_loss_fraction: 0.004, trailing_arm_fraction: 0.002, trailing_stop_fraction: 0.002}
+timetable:
+  fetch-flow: every 10m from open+2m until open+70m
+  score: every 30m from open+2m until open+70m
+  evaluate-exits: every 4m from open+1m until open+70m
+  trade-once: every 10m from open+2m until open+70m
+  reconcile: every 30m from open+1m until open+70m
+"""
+
+
+def test_a_day_of_flow_is_the_same_three_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day = Day(FLOW, ("--sessions", "1", "--start", "2025-03-03", "--seed", "5"))
+    demo = day.by_demo(tmp_path / "demo", capsys)
+    assert demo.fills, "nothing was traded"
+    assert day.by_backtest(tmp_path / "demo") == demo
+    quick = day.by_backtest(tmp_path / "demo", every_pass=False)
+    assert without_decisions(quick) == without_decisions(demo)
+    again = day.by_backtest(tmp_path / "demo", again=True)
+    assert again == demo, "what was fetched then leads to the same as if it is fetched again"
+    if SOAK:
+        assert day.by_serve(tmp_path / "serve", capsys) == demo

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.state.state_folder import open_state
-from tradebot.app.backtest.assembly import assemble
+from tradebot.app.backtest.assembly import assemble, loaded_strategies
+from tradebot.app.backtest.past_flow import PastFlow
 from tradebot.app.loading import Options, load_for
+from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.backtest.driver import Driver, Terms
 from tradebot.exchange import process
@@ -57,15 +59,19 @@ class Way:
     peak: object
     decisions: object
     ends: object
+    flow: object
 
 
 @dataclass(frozen=True)
 class Day:
-    """A day to play: a configuration, the options of `init` and `demo` that say which market, and who trades."""
+    """A day to play: a configuration, the options of `init` and `demo` that say which market, and who trades.
+
+    Without strategies of its own it is traded by those that are configured, with the flow that they need.
+    """
 
     configuration: str
     market: Sequence[str]
-    strategies: Sequence[Strategy]
+    strategies: Sequence[Strategy] = ()
 
     @contextmanager
     def _in_force(self, folder: Path) -> Iterator[None]:
@@ -73,9 +79,10 @@ class Day:
         file = folder / "day.yaml"
         file.write_text(self.configuration)
         ours = {"strategies": self.strategies, "needed_facts": {}}
+        replaced = {name: PropertyMock(return_value=value) for name, value in ours.items()}
         with (
             patch.dict(os.environ, TRADEBOT_CONFIG=str(file)),
-            patch.multiple(App, **{name: PropertyMock(return_value=value) for name, value in ours.items()}),
+            patch.multiple(App, **replaced) if self.strategies else nullcontext(),
         ):
             yield
 
@@ -96,17 +103,32 @@ class Day:
                 assert said.code == 0, said.err + said.out
             return _left(folder / "state")
 
-    def by_backtest(self, folder: Path, *, every_pass: bool = True) -> Way:
-        """Play it in this process, on the market and under the settings of a folder that `demo` or `serve` has left."""
+    @contextmanager
+    def _traders(self, settings: Settings, state: Path) -> Iterator[Sequence[Strategy]]:
+        if self.strategies:
+            yield self.strategies
+        else:
+            with loaded_strategies(settings, state, os.environ) as configured:
+                yield configured
+
+    def by_backtest(self, folder: Path, *, every_pass: bool = True, again: bool = False) -> Way:
+        """Play it in this process, on the market and under the settings of a folder that `demo` or `serve` has left.
+
+        With `again`, nothing is fetched: what was known then is what was fetched then.
+        """
         state, lines = folder / "state", list[Event]()
         with self._in_force(folder):
             settings = load_for(open_state(state), Options(str(state)), os.environ).settings
         facts, spec = MemoryFacts(), read_market(state / "exchange").spec
-        made = assemble(settings, spec, self.strategies, facts, log=lines.append)
-        driver = Driver(made.world, made.advance, made.ahead, Terms(settings.timetable, every_pass=every_pass))
-        driver.begin()
-        ends = list(driver.play(made.sessions))
-        driver.end()
+        with self._traders(settings, state) as traders:
+            flow = PastFlow(state) if again else None
+            with_flow = not self.strategies
+            made = assemble(settings, spec, traders, facts, with_flow=with_flow, flow_from=flow, log=lines.append)
+            terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
+            driver = Driver(made.world, made.advance, made.ahead, terms)
+            driver.begin()
+            ends = list(driver.play(made.sessions))
+            driver.end()
         told = [{"event": line.name, "at": rfc3339(line.at_us), **line.fields} for line in lines]
         return _way(told, made.ledger, facts, ends)
 
@@ -133,4 +155,5 @@ def _way(told: Sequence[Mapping[str, Any]], ledger: Ledger, facts: MemoryFacts |
         peak=ledger.equity_peak(),
         decisions={cycle.id: (cycle.at, cycle.candidates, cycle.equity, cycle.marks) for cycle in passes},
         ends=ends,
+        flow=[replace(one, findings=(), nulls=None) for one in facts.intakes(datetime.min.replace(tzinfo=UTC))],
     )

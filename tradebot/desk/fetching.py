@@ -164,4 +164,4 @@ def _ask(
     at = page.told_at or clocks.now + timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
     if not world.dry_run:
         world.keep_reply(page, session, at)
-    return normalize(kind, page, at), page.quota
+    return (world.reading or normalize)(kind, page, at), page.quota

@@ -322,7 +322,7 @@ def open_market(state_dir: Path, stored: StoredMarket) -> Market:
     """Return the market that a folder keeps."""
     calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
     source = _source(state_dir, stored, calendar)
-    market = Market(source, calendar, stored.symbols)
+    market = Market(source, calendar, stored.symbols, stands=stored.spec.source == "daily")
     market.announce(*_actions(state_dir, stored, source, calendar))
     return market
 

@@ -62,6 +62,7 @@ def new_york(us: int) -> datetime:
     return to_datetime(us).astimezone(NEW_YORK)
 
 
+@lru_cache(maxsize=64)
 def new_york_date(us: int) -> str:
     """Return the ISO date in New York at an engine time."""
     return new_york(us).date().isoformat()

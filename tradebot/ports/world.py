@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
 from tradebot.model.execution import MARKETABLE, Execution
-from tradebot.model.flow import Allowance, FlowPage, FlowWindow
+from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -109,7 +109,8 @@ class World:
 
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
     with its symbols. Only a pass that fetches flow has them. `keep_reply` keeps a reply of the flow source as it came,
-    with the session it was asked about and when it came; it never raises.
+    with the session it was asked about and when it came; it never raises. `reading` reads a reply that came at a time,
+    as `signals.normalize` does; it may remember the rows of earlier ones.
     """
 
     rules: Rules
@@ -132,6 +133,7 @@ class World:
     undisturbed: Undisturbed = nullcontext
     needed_facts: Mapping[AnyKind, Sequence[str]] = field(default_factory=dict)
     keep_reply: Callable[[FlowPage, date, datetime], None] = lambda page, session, at: None
+    reading: Callable[[AnyKind, FlowPage, datetime], Intake] | None = None
 
     @property
     def dry_run(self) -> bool:

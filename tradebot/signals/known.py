@@ -26,6 +26,7 @@ class SessionFacts:
         self._versions: dict[str, dict[str, dict[str, Version]]] = defaultdict(dict)
         self._newest: dict[str, datetime] = {}
         self._condensed: dict[str, SymbolFacts] = {}
+        self._values: dict[tuple[str, str], object] = {}
 
     def add(self, kind: AnyKind, symbol: str, identity: str, known_at: datetime, fact: Any) -> None:
         """Add a fact, or a new version of one, of a day that counts in this session."""
@@ -33,6 +34,7 @@ class SessionFacts:
         versions[identity] = Version(known_at, kind.lean(fact), versions.get(identity))
         self._newest[symbol] = max(known_at, self._newest.get(symbol, known_at))
         self._condensed.pop(symbol, None)
+        self._values.pop((symbol, kind.name), None)
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
         """Return what was known about one symbol at `now`; it is condensed again only if that has changed."""
@@ -40,12 +42,20 @@ class SessionFacts:
         everything = newest is None or newest <= now
         if everything and symbol in self._condensed:
             return self._condensed[symbol]
-        facts = SymbolFacts(symbol, dict(self._condense(symbol, now)))
-        if everything:
-            self._condensed[symbol] = facts
+        if not everything:
+            return SymbolFacts(symbol, dict(self._as_of(symbol, now)))
+        facts = self._condensed[symbol] = SymbolFacts(symbol, dict(self._newest_of(symbol)))
         return facts
 
-    def _condense(self, symbol: str, now: datetime) -> Iterator[tuple[str, object]]:
+    def _newest_of(self, symbol: str) -> Iterator[tuple[str, object]]:
+        """Yield what all of the newest versions come to, by kind: only what has changed is summed up again."""
+        for name, versions in self._versions.get(symbol, {}).items():
+            if (symbol, name) not in self._values:
+                known = [version.fact for version in versions.values()]
+                self._values[symbol, name] = kinds()[name].condense(known)
+            yield name, self._values[symbol, name]
+
+    def _as_of(self, symbol: str, now: datetime) -> Iterator[tuple[str, object]]:
         for name, versions in self._versions.get(symbol, {}).items():
             known = [version.fact for newest in versions.values() if (version := _version_at(newest, now))]
             if known:

@@ -26,7 +26,7 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True
     ticker = source_ticker(symbol).upper()
     own, foreign = list[object](), list[object]()
     for row in page.rows:
-        (foreign if page.symbol is not None and _is_foreign(row, ticker) else own).append(row)
+        (foreign if page.symbol is not None and is_foreign(row, ticker) else own).append(row)
     found = columns(page.rows)
     facts, rejected = _read(kind, own, None if foreign else found, symbol, at)
     by_id = {fact.id: fact for fact in facts}
@@ -56,14 +56,24 @@ def _read(
             pass
     facts, rejected = list[Fact](), list[RejectedRow]()
     for row in rows:
-        try:
-            facts.append(kind.parse(_object(row), symbol, at))
-        except BadRowError as bad:
-            rejected.append(RejectedRow(str(bad), _excerpt(row)))
+        read = read_one(kind, row, symbol, at)
+        if isinstance(read, RejectedRow):
+            rejected.append(read)
+        else:
+            facts.append(read)
     return facts, rejected
 
 
-def _is_foreign(row: object, ticker: str) -> bool:
+def read_one(kind: AnyKind, row: object, symbol: str, at: datetime) -> Fact | RejectedRow:
+    """Return the fact of one row about a symbol, or why it is none."""
+    try:
+        fact: Fact = kind.parse(_object(row), symbol, at)
+    except BadRowError as bad:
+        return RejectedRow(str(bad), _excerpt(row))
+    return fact
+
+
+def is_foreign(row: object, ticker: str) -> bool:
     """Return True if the row belongs to a ticker other than the one asked for."""
     if not isinstance(row, dict) or row.get("ticker") == ticker:
         return False

@@ -2,13 +2,18 @@
 
 import json
 import re
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.backtest.playing import configured, traded_by
 from tests.bot import Said, typed
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import ExitCode
+from tradebot.model.flow import Intake
 
 MARKET = ("--sessions", "2", "--from", "2025-03-03", "--seed", "5")
 
@@ -99,6 +104,24 @@ def test_without_a_name_the_same_inputs_have_the_same_name(player: Player) -> No
     assert other.data["name"] != first.data["name"]
 
 
+def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) -> None:
+    at = datetime(2025, 3, 3, 15, tzinfo=UTC)
+    with closing(SqliteFacts(tmp_path, MemoryEvents(), at)) as bot:
+        bot.store(Intake("flow_alerts", "AAPL", at, 0, (), 0, 0, ()))
+    said = player.plays("--flow", str(tmp_path), "--symbols", "AAPL", "--json")
+    assert said.code == 0, said.err + said.out
+    told = {one["name"]: one for one in said.data["assumptions"]}
+    assert told["flow"]["value"] == "as a bot fetched it from 2025-03-03 to 2025-03-03, known from when it came"
+    cut = player.plays(
+        "--flow", str(tmp_path), "--symbols", "AAPL", "--check-lookahead", "--cuts", "2", "--force", "--every-pass"
+    )
+    assert cut.code == 0, cut.err + cut.out
+    other = player.plays(
+        "--flow", str(tmp_path), "--symbols", "AAPL", market=("--sessions", "1", "--from", "2025-03-10")
+    )
+    assert "has flow of 2025-03-03 to 2025-03-03, and none of what is played" in " ".join(other.err.split())
+
+
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
@@ -110,6 +133,7 @@ def test_without_a_name_the_same_inputs_have_the_same_name(player: Player) -> No
         (("--to", "2025-03-02"), "--from 2025-03-03 is after --to 2025-03-02", "--from 2025-03-02"),
         (("--from", "yesterday"), "--from yesterday is not a date", "write --from"),
         (("--bars", "nowhere.csv", "--bar-stamp", "start"), "nowhere.csv: no such file", "--bars"),
+        (("--flow", "nowhere"), "nowhere holds no flow that was fetched", "give the folder of a bot that fetches flow"),
         (("--name", "../up"), "a run can't be called ../up", "use letters"),
         (("--profile", "magic"), "there is no profile 'magic'", "choose one of"),
         (("--check-lookahead", "--recorder", "none"), "compares every decision", "leave out --recorder"),

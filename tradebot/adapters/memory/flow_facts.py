@@ -47,12 +47,17 @@ class FlowFacts:
 
     def store(self, intake: Intake) -> int:
         """Store one reply's facts and counts; return how many facts were new."""
-        counts = replace(intake, facts=())
+        counts = _without_facts(intake)
         insort(self._intakes, counts, key=_at)
         insort(self._of[intake.endpoint, intake.symbol], counts, key=_at)
         if intake.findings:
             insort(self._with_findings, intake.at)
-        return sum(self._store_one(kind_of(intake.endpoint), intake, fact) for fact in intake.facts)
+        kind, symbol = kind_of(intake.endpoint), intake.symbol or NO_SYMBOL
+        newest = self._newest_facts[kind.name, symbol]
+        new = [f for f in intake.facts if f.id not in newest or (kind.changes and newest[f.id] != f)]
+        for fact in new:
+            self._store_one(kind, symbol, fact, intake.at)
+        return len(new)
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         """Return what was known about each symbol at `now`."""
@@ -112,18 +117,13 @@ class FlowFacts:
     def _until(self, now: datetime) -> int:
         return bisect_right(self._intakes, now, key=_at)
 
-    def _store_one(self, kind: AnyKind, intake: Intake, fact: Fact) -> bool:
-        symbol = intake.symbol or NO_SYMBOL
-        newest = self._newest_facts[kind.name, symbol]
-        if fact.id in newest and (not kind.changes or newest[fact.id] == fact):
-            return False
-        newest[fact.id] = fact
+    def _store_one(self, kind: AnyKind, symbol: str, fact: Fact, at: datetime) -> None:
+        self._newest_facts[kind.name, symbol][fact.id] = fact
         day = kind.day(fact)
         self._versions += 1
-        self._rows[kind.name, symbol][day].append(_Row(self._versions, intake.at, fact))
+        self._rows[kind.name, symbol][day].append(_Row(self._versions, at, fact))
         if _counts(kind, day, self._of_session.session):
-            self._of_session.add(kind, symbol, fact.id, intake.at, fact)
-        return True
+            self._of_session.add(kind, symbol, fact.id, at, fact)
 
     def _known_of(self, symbol: str, session: date, now: datetime) -> SymbolFacts:
         """Return what was known about one symbol, without kinds of which we have heard nothing for too long."""
@@ -165,6 +165,22 @@ class FlowFacts:
         replies = self._of.get((endpoint, symbol), [])
         place = bisect_right(replies, now, key=_at)
         return replies[place - 1] if place else None
+
+
+def _without_facts(intake: Intake) -> Intake:
+    """Return the counts of a reply; `dataclasses.replace` would take several times as long."""
+    return Intake(
+        intake.endpoint,
+        intake.symbol,
+        intake.at,
+        intake.received,
+        (),
+        intake.foreign,
+        intake.duplicates,
+        intake.rejected,
+        intake.findings,
+        intake.nulls,
+    )
 
 
 def _counts(kind: AnyKind, day: date, session: date) -> bool:

@@ -47,12 +47,7 @@ OWN_FILES = (
     JOURNAL,
     CHECKED,
     EVENTS,
-    "ARMED",
-    "HALT",
-    SENDING,
-    FLOW_QUOTA,
-    EVIDENCE,
-    "tradebot.yaml",
+    *("ARMED", "HALT", SENDING, FLOW_QUOTA, EVIDENCE, "tradebot.yaml"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")
@@ -60,8 +55,6 @@ ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
-RESULT = "result.json"
-"""What a finished backtest was made from and what it earned."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
@@ -162,7 +155,7 @@ def require_closed(path: Path, look: Callable[[Path], doors.Door | None] = open_
 def _belongs_here(entry: Path) -> bool:
     """Return True if a state folder may contain this: our own files, hidden ones, and other states."""
     name = entry.name
-    if name in (*OWN_FILES, *LOCKS, *FOLDERS, BACKTESTS, RESULT) or name.startswith((".", ASIDE, *COMPANIONS)):
+    if name in (*OWN_FILES, *LOCKS, *FOLDERS, BACKTESTS) or name.startswith((".", ASIDE, *COMPANIONS)):
         return True
     return name.endswith(".new") or os.path.isfile(entry / MARKER) or os.path.isdir(entry / EXCHANGE)
 

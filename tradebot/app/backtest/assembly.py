@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,15 +28,16 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.trading import Permission
 from tradebot.ports.world import Rules, World
+from tradebot.signals.rereading import Rereading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.settings import Settings
     from tradebot.exchange.events import Emit, Event
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.bar import Session
-    from tradebot.ports.flow import FlowSource
     from tradebot.ports.strategy import Strategy
 
 Margin = Literal["reg_t", "free"]
@@ -56,7 +57,7 @@ class Assembled:
     """A bot on an engine at the beginning of its market, with its books open and armed.
 
     `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
-    them alone.
+    them alone. `arriving` stores what comes from elsewhere by a moment.
     """
 
     world: World
@@ -66,6 +67,7 @@ class Assembled:
     events: MemoryEvents
     sessions: tuple[Session, ...]
     ahead: EngineAhead
+    arriving: Callable[[datetime], None] = lambda now: None
 
     def before_asking(self) -> None:
         """Let plug-ins that erred in an earlier pass be asked again."""
@@ -78,6 +80,7 @@ class Assembled:
     def advance(self, to: datetime) -> None:
         """Let time pass up to and including a moment, with everything that happens until then."""
         self.engine.advance(from_datetime(to))
+        self.arriving(to)
 
 
 @contextmanager
@@ -102,18 +105,19 @@ def assemble(
     *,
     market: OpenedMarket | None = None,
     with_flow: bool = False,
-    flow_from: OpenedMarket | None = None,
+    flow_from: OpenedMarket | PastFlow | None = None,
     log: Emit = _untold,
     equity_at: EquityAt = "market",
     margin: Margin = "reg_t",
 ) -> Assembled:
     """Return the bot of these settings, with these strategies, on the market of a specification.
 
-    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; generated flow predicts the
-    prices of `flow_from` instead of the market's own, if it is given. `recorder` keeps what the
-    passes decide, and `log` receives every event of the engine. Orders, fills and account have the numbers that an
-    exchange made with the same specification would give them. `equity_at` and `margin` differ from the sandbox's only
-    in studies that are to be reproduced. Raises OperatorError if the market's files can't be used.
+    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; what is generated predicts the
+    prices of `flow_from` instead of the market's own, if it is given. If that is flow of the past, nothing is fetched,
+    and each reply is known from when it came. `recorder` keeps what the passes decide, and `log` receives every event
+    of the engine. Orders, fills and account have the numbers that an exchange made with the same specification would
+    give them. `equity_at` and `margin` differ from the sandbox's only in studies that are to be reproduced. Raises
+    OperatorError if the files of the market or of the flow can't be used.
     """
     opened = market or open_market_in_memory(spec)
     engine = engine_of(opened, spec, log)
@@ -121,29 +125,28 @@ def assemble(
     if margin == "free":
         account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
-    rules = _rules(settings)
     ledger, events = MemoryLedger(account.number), MemoryEvents()
     ledger.open_books(account.cash, to_datetime(engine.now_us))
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
-        rules=rules,
+        rules=_rules(settings),
         permission=Permission(),
         reader=venue,
         market=venue,
         bars=EngineBars(engine, opened.days),
         orders=venue,
         send_lock=MemorySendLock(),
-        flow=_flow(engine, spec, flow_from) if with_flow else NoFlow(),
+        flow=NoFlow(),
         ledger=ledger,
         facts=recorder,
         events=events,
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
-        needed_facts=needed_facts(in_use, rules) if with_flow else {},
     )
     ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
     sessions = tuple(map(session_of, opened.calendar.market))
-    return Assembled(world, engine, ledger, recorder, events, sessions, ahead)
+    made = Assembled(world, engine, ledger, recorder, events, sessions, ahead)
+    return _with_flow(made, spec, flow_from) if with_flow else made
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
@@ -156,11 +159,16 @@ def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> En
     return engine
 
 
-def _flow(engine: Engine, spec: MarketSpec, predicted: OpenedMarket | None) -> FlowSource:
-    """Return the flow of a market; a run without it doesn't import what makes it."""
+def _with_flow(made: Assembled, spec: MarketSpec, source: OpenedMarket | PastFlow | None) -> Assembled:
+    """Return a bot that knows flow; a run without it doesn't import what makes it."""
     from tradebot.app.backtest.flow import EngineFlow
+    from tradebot.app.backtest.past_flow import PastFlow
 
-    return EngineFlow(engine, spec, predicted.market() if predicted else None)
+    if isinstance(source, PastFlow):
+        return replace(made, arriving=source.arriving(made.facts))
+    flow, world = EngineFlow(made.engine, spec, source.market() if source else None), made.world
+    needed = needed_facts(world.strategies, world.rules)
+    return replace(made, world=replace(world, flow=flow, needed_facts=needed, reading=Rereading()))
 
 
 def _rules(settings: Settings) -> Rules:

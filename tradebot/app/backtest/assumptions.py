@@ -39,7 +39,8 @@ def assumptions(plan: Plan, *, with_flow: bool) -> tuple[Assumption, ...]:
     return (
         *_fills(spec),
         *_quotes(plan),
-        *_prices(spec, with_flow=with_flow),
+        *_prices(spec),
+        *(_flow(plan) if with_flow else ()),
         *_costs(spec.costs),
         *_account(plan),
         _halts(plan.settings.halts),
@@ -62,7 +63,7 @@ def _fills(spec: MarketSpec) -> Iterator[Assumption]:
         yield Assumption("volume", f"at most {_percent(fill.volume_share)} of a bar's volume")
 
 
-def _prices(spec: MarketSpec, *, with_flow: bool) -> Iterator[Assumption]:
+def _prices(spec: MarketSpec) -> Iterator[Assumption]:
     if spec.source == "generated":
         yield Assumption("prices", "generated", "they are made up: nothing follows about real markets", is_loud=True)
     elif spec.source == "daily":
@@ -78,10 +79,18 @@ def _prices(spec: MarketSpec, *, with_flow: bool) -> Iterator[Assumption]:
     if spec.source == "daily" and spec.day_prices == "close":
         remark = "a day of look-ahead: what is decided after the open knows the close, and gets it"
         yield Assumption("day_prices", "close", remark, is_loud=True)
-    if with_flow and spec.uw_folder is None and spec.edge:
+
+
+def _flow(plan: Plan) -> Iterator[Assumption]:
+    spec = plan.spec
+    if plan.past_flow is not None:
+        first, last = plan.past_flow.days
+        value = f"as a bot fetched it from {first} to {last}, known from when it came"
+        yield Assumption("flow", value, "a session that wasn't fetched has no flow, and no entries")
+    elif spec.uw_folder is None and spec.edge:
         remark = "it is made from later prices, so any profit from it is made up"
         yield Assumption("flow", f"generated, and predicts prices with an edge of {spec.edge:g}", remark, is_loud=True)
-    elif with_flow:
+    else:
         yield Assumption("flow", "captured" if spec.uw_folder else "generated noise, without an edge")
 
 
@@ -121,10 +130,10 @@ def _account(plan: Plan) -> Iterator[Assumption]:
 
 
 def _quotes(plan: Plan) -> Iterator[Assumption]:
-    """Yield how old a quote may be, if that is more than the minutes between two bars explain."""
-    age_s = plan.settings.limits.max_quote_age_s
     if plan.spec.source == "daily":
-        yield Assumption("quotes", f"up to {age_s:,} s old", "daily bars show a price at the open and one at the close")
+        yield Assumption(
+            "quotes", "stand from the open to the last minute", "optimistic: the price of the open is still there"
+        )
 
 
 def _halts(halts: HaltRules) -> Assumption:

@@ -3,71 +3,105 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlencode
 
 from tradebot.adapters.flow.unusual_whales import quota_of, request_of, rows_of
-from tradebot.adapters.wire.http import Answer
+from tradebot.adapters.wire.http import Answer, decode
 from tradebot.app.sandbox import explained
-from tradebot.exchange.faces.flow import FlowFace
-from tradebot.exchange.faces.web import Call, Endpoint, Route
+from tradebot.exchange.faces.flow import Ask, FlowFace, refused
+from tradebot.exchange.faces.web import Call, route
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.flow.derived import DerivedFlow
+from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import to_datetime
 from tradebot.model.flow import FlowPage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from tradebot.exchange.engine.engine import Engine
+    from tradebot.exchange.flow.rows import Row
     from tradebot.exchange.market.bars import Market
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.kind import AnyKind
 
 _HEADERS = {"authorization": "Bearer backtest"}
+_OK = 200
+
+
+class _Question(NamedTuple):
+    """One request, as the feed takes it, and what finds its answer."""
+
+    call: Call
+    ask: Ask
 
 
 class EngineFlow:
     """The flow feed of a market at engine time; what is generated predicts the market's prices, or `predicted`'s.
 
-    It has no limits and never fails.
+    It has no limits and never fails. A row that the last reply about the same kind and symbol held too is the same
+    object in the next one.
     """
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:
         self._engine = engine
         with explained():
             captured = CapturedFlow(Path(spec.uw_folder)) if spec.uw_folder is not None else None
-        self._routes = FlowFace(
-            engine, captured or DerivedFlow(predicted or engine.market, spec.seed, spec.edge)
-        ).routes()
-        self._found: dict[str, tuple[Endpoint, Mapping[str, str]]] = {}
+        derived = DerivedFlow(predicted or engine.market, spec.seed, spec.edge)
+        self._face = FlowFace(engine, captured or derived)
+        self._asks = self._face.asks()
+        self._session: date | None = None
+        self._questions: dict[tuple[str, str | None], _Question] = {}
+        self._rows: dict[tuple[str, str | None], Mapping[bytes, object]] = {}
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Return the feed's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""
-        request = request_of(kind, symbol, session)
-        endpoint, names = self._endpoint(request.path)
-        reply = endpoint.answer(Call("GET", request.path, urlencode(request.params), names, _HEADERS, ""))
-        answer = Answer(reply.status, reply.headers, reply.body)
-        rows = rows_of(request.path, answer, single=kind.single)
-        now = to_datetime(self._engine.now_us)
-        return FlowPage(kind.name, symbol, rows, quota_of(reply.headers), now, reply.status, reply.body)
+        call, ask = self._question(kind, symbol, session)
+        headers, found = self._face.counted(call, ask)
+        quota, now = quota_of(headers), to_datetime(self._engine.now_us)
+        if not isinstance(found, Refusal) and (kind.single or not found.single):
+            return FlowPage(kind.name, symbol, self._decoded((kind.name, symbol), found.rows), quota, now, _OK)
+        status, body, _, _ = refused(found, {}) if isinstance(found, Refusal) else (_OK, found.encoded(), None, None)
+        rows = rows_of(call.raw_path, Answer(status, headers, body), single=kind.single)
+        return FlowPage(kind.name, symbol, rows, quota, now, status)
 
     def calls_left(self) -> int | None:
         """Return None: there is no limit."""
         return None
 
-    def _endpoint(self, path: str) -> tuple[Endpoint, Mapping[str, str]]:
-        """Return what answers a path, and what the path has for the names of its route."""
-        if path not in self._found:
-            self._found[path] = _route_of(self._routes, unquote(path))
-        return self._found[path]
+    def _question(self, kind: AnyKind, symbol: str | None, session: date) -> _Question:
+        """Return the request about one kind and symbol, which is the same throughout a session."""
+        if session != self._session:
+            self._session, self._questions = session, {}
+        key = kind.name, symbol
+        if key not in self._questions:
+            request = request_of(kind, symbol, session)
+            ask, names = _ask_of(self._asks, unquote(request.path))
+            call = Call("GET", request.path, urlencode(request.params), names, _HEADERS, "")
+            self._questions[key] = _Question(call, ask)
+        return self._questions[key]
+
+    def _decoded(self, key: tuple[str, str | None], rows: Sequence[Row]) -> tuple[object, ...]:
+        """Return rows as they are read from an answer's body."""
+        before = self._rows.get(key, {})
+        new = [one.encoded for one in rows if one.encoded not in before]
+        read = dict(zip(new, _read(new), strict=True)) if new else {}
+        known = self._rows[key] = {one: before[one] if one in before else read[one] for _, _, one in rows}
+        return tuple([known[one] for _, _, one in rows])
 
 
-def _route_of(routes: list[Route], path: str) -> tuple[Endpoint, Mapping[str, str]]:
-    """Return the first route that matches a path; one without names comes before the others."""
-    for one in sorted(routes, key=lambda one: "{" in one.path):
-        names = one.names(path)
-        if names is not None and isinstance(one.app, Endpoint):
-            return one.app, names
+def _read(encoded: Sequence[bytes]) -> Sequence[object]:
+    found = decode(b"[" + b",".join(encoded) + b"]")
+    assert isinstance(found, list), "rows of the feed are JSON"
+    return found
+
+
+def _ask_of(asks: Mapping[str, Ask], path: str) -> tuple[Ask, Mapping[str, str]]:
+    """Return what answers a path, and what it has for the names there; a path without names comes before the others."""
+    for one in sorted(asks, key=lambda one: "{" in one):
+        names = route(one).names(path)
+        if names is not None:
+            return asks[one], names
     raise AssertionError(f"the feed has no {path}")

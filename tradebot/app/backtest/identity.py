@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradebot import __version__
 from tradebot.adapters.plugins.plugin import installed, package_of
+from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.baseline import effective
 from tradebot.exchange.market.action_sources import beside
@@ -16,6 +17,7 @@ from tradebot.exchange.market.action_sources import beside
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
     from tradebot.exchange.market.spec import MarketSpec
 
@@ -56,7 +58,7 @@ def identity_of(plan: Plan) -> Identity:
     settings, market = effective(plan.settings), plan.spec.to_fields()
     options = {"recorder": plan.level.value, "equity_at": plan.equity_at, "margin": plan.margin}
     versions = dict(_versions(plan))
-    data = tuple(_data(plan.spec))
+    data = (*_data(plan.spec), *_past_flow(plan.past_flow))
     # Where the files are doesn't matter, only what is in them.
     placeless = {name: value for name, value in market.items() if name not in _PATHS}
     files = [(one.name, one.sha256) for one in data]
@@ -93,6 +95,13 @@ def _data(spec: MarketSpec) -> Iterator[DataFile]:
         if path.is_file():
             with path.open("rb") as file:
                 yield DataFile(path.name, path.stat().st_size, file_digest(file, "sha256").hexdigest())
+
+
+def _past_flow(past: PastFlow | None) -> Iterator[DataFile]:
+    """Yield what a bot has fetched, whose file goes on growing, as a file of what was read."""
+    if past is not None:
+        content = repr(past.replies).encode()
+        yield DataFile(FACTS, len(content), sha256(content).hexdigest())
 
 
 def _without_paths(market: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class OpenedMarket(NamedTuple):
 
     def market(self) -> Market:
         """Return the market as a run begins with it; a run may rename and delist its symbols."""
-        market = Market(self.source, self.calendar, self.symbols)
+        market = Market(self.source, self.calendar, self.symbols, stands=self.spec.source == "daily")
         market.announce(*self.actions)
         return market
 

@@ -84,7 +84,7 @@ class EngineQuotes:
         previous = self._previous_close(symbol, now_us)
         return Quote(
             symbol,
-            moment(quote.at_us),
+            moment(self._floor.market.quoted_us(bar, now_us)),
             shown_price(quote.bid),
             shown_price(quote.ask),
             shown_price(bar.close),

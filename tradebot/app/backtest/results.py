@@ -15,7 +15,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.evidence import write_evidence
 from tradebot.adapters.state.finished import BACKTEST
 from tradebot.adapters.state.plain_files import create_draft, open_plain, read_plain
-from tradebot.adapters.state.state_folder import BACKTESTS, RESULT, cannot_write, option, write_durably
+from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, option, write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.backtest import saving
 from tradebot.errors import OperatorError, word
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.backtest.run import Run
 
+RESULT = "result.json"
 TRIALS = "trials.jsonl"
 CHECKPOINT = ".checkpoint"
 DRAFT = ".draft"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.backtest.assembly import Assembled, Margin
     from tradebot.app.backtest.market import OpenedMarket
+    from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.venue import EquityAt
     from tradebot.app.settings import Settings
     from tradebot.exchange.market.spec import MarketSpec
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Plan:
     """What is played: the bot's settings, the market, and how much is recorded.
 
-    `equity_at` and `margin` differ from their defaults only in studies that are to be reproduced.
+    `past_flow` is what is known of flow instead of what the market has. `equity_at` and `margin` differ from their
+    defaults only in studies that are to be reproduced.
     """
 
     settings: Settings
@@ -37,6 +39,7 @@ class Plan:
     every_pass: bool = False
     equity_at: EquityAt = "market"
     margin: Margin = "reg_t"
+    past_flow: PastFlow | None = None
 
 
 @dataclass
@@ -98,7 +101,7 @@ def begin(
         MemoryFacts(plan.level),
         market=opened,
         with_flow=any(strategy.needs.facts for strategy in strategies),
-        flow_from=flow_from,
+        flow_from=plan.past_flow or flow_from,
         equity_at=plan.equity_at,
         margin=plan.margin,
     )

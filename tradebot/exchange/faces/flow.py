@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import islice
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, route
@@ -65,6 +65,24 @@ class FlowSource(Protocol):
         ...
 
 
+class Found(NamedTuple):
+    """What answers a question: rows, and what their envelope says besides; a single one stands there by itself."""
+
+    rows: Sequence[Row]
+    others: Mapping[str, Any] = {}
+    single: bool = False
+
+    def encoded(self) -> bytes:
+        """Return the body of the answer."""
+        if self.single and self.rows:
+            return b'{"data":' + self.rows[0].encoded + b"}"
+        return envelope(self.rows, **self.others)
+
+
+Ask = Callable[[Call, Params], Found]
+"""Finds what answers a request; raises a Refusal."""
+
+
 class FlowFace:
     """Handlers of the flow API; without `limits`, any number of requests is answered."""
 
@@ -73,32 +91,41 @@ class FlowFace:
         self._source = source
         self._limits = limits or FlowLimits(None, None)
 
+    def asks(self) -> Mapping[str, Ask]:
+        """Return what finds the answers of each path, busiest first."""
+        return {
+            "/api/option-trades/flow-alerts": self._alerts,
+            "/api/darkpool/{ticker}": self._prints,
+            "/api/market/market-tide": self._tide,
+            "/api/stock/{ticker}/greek-exposure": self._greeks,
+            "/api/stock/{ticker}/iv-rank": self._iv_ranks,
+            "/api/stock/{ticker}/oi-change": self._oi_changes,
+            **{one.path: self._further(one) for one in ENDPOINTS},
+        }
+
     def routes(self) -> list[Route]:
         """Return the routes, busiest first."""
-        return [
-            route("/api/option-trades/flow-alerts", GET=self._counted(self._alerts)),
-            route("/api/darkpool/{ticker}", GET=self._counted(self._prints)),
-            route("/api/market/market-tide", GET=self._counted(self._tide)),
-            route("/api/stock/{ticker}/greek-exposure", GET=self._counted(self._greeks)),
-            route("/api/stock/{ticker}/iv-rank", GET=self._counted(self._iv_ranks)),
-            route("/api/stock/{ticker}/oi-change", GET=self._counted(self._oi_changes)),
-            *(route(one.path, GET=self._counted(self._further(one))) for one in ENDPOINTS),
-        ]
+        return [route(path, GET=self._counted(ask)) for path, ask in self.asks().items()]
 
-    def _counted(self, handler: Callable[[Call, Params], bytes]) -> Handler:
+    def counted(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], Found | Refusal]:
+        """Count a request; return what its answer's headers say, and what answers it. Raise a Refusal of a bad key."""
+        key = call.headers.get("authorization", "")
+        if not _BEARER.fullmatch(key):
+            raise Refusal(401, {"message": "unauthorized"})
+        now_us = self._engine.now_us
+        counted, refused_for_now = self._limits.count(key, now_us)
+        headers = {**counted, MADE_AT: rfc3339(now_us)}
+        if refused_for_now:
+            return headers, _TOO_MANY
+        try:
+            return headers, ask(call, _params(call))
+        except Refusal as refusal:
+            return headers, refusal
+
+    def _counted(self, ask: Ask) -> Handler:
         def answer(call: Call) -> Reply:
-            key = call.headers.get("authorization", "")
-            if not _BEARER.fullmatch(key):
-                raise Refusal(401, {"message": "unauthorized"})
-            now_us = self._engine.now_us
-            counted, refused_for_now = self._limits.count(key, now_us)
-            headers = {**counted, MADE_AT: rfc3339(now_us)}
-            if refused_for_now:
-                return refused(_TOO_MANY, headers)
-            try:
-                return Reply(200, handler(call, _params(call)), headers)
-            except Refusal as refusal:
-                return refused(refusal, headers)
+            headers, found = self.counted(call, ask)
+            return refused(found, headers) if isinstance(found, Refusal) else Reply(200, found.encoded(), headers)
 
         return answer
 
@@ -106,7 +133,7 @@ class FlowFace:
         """Return the engine time whose data is shown, which a fault script may have moved back."""
         return shown_us(call.effects, self._engine.now_us)
 
-    def _alerts(self, call: Call, params: Params) -> bytes:
+    def _alerts(self, call: Call, params: Params) -> Found:
         now = self._now_us(call)
         newer = _cursor(params, "newer_than", call)
         older = _cursor(params, "older_than", call)
@@ -118,9 +145,9 @@ class FlowFace:
             self._source.alerts([feed_ticker(word) for word in params.words("ticker_symbol")], now), newer, older
         )
         page = islice((one for one in rows if matches(one.fields)), limit)
-        return envelope(page, newer_than=rfc3339(newer), older_than=rfc3339(older))
+        return Found(tuple(page), {"newer_than": rfc3339(newer), "older_than": rfc3339(older)})
 
-    def _prints(self, call: Call, params: Params) -> bytes:
+    def _prints(self, call: Call, params: Params) -> Found:
         limit = params.count("limit", 500, 500)
         order = params.choice("order_by", _PRINT_ORDERS)
         ascending = params.choice("order", ("desc", "asc")) == "asc"
@@ -133,40 +160,40 @@ class FlowFace:
             chosen.sort(key=lambda one: _size_of(one, order), reverse=True)
         if ascending:
             chosen.reverse()
-        return envelope(chosen[:limit])
+        return Found(chosen[:limit])
 
-    def _tide(self, call: Call, params: Params) -> bytes:
+    def _tide(self, call: Call, params: Params) -> Found:
         every_5m = params.flag("interval_5m", True)
         params.flag("otm_only", False)
         day, rows = self._source.tide(_day(params, call), every_5m, self._now_us(call))
-        return envelope(rows, date=day)
+        return Found(rows, {"date": day})
 
-    def _greeks(self, call: Call, params: Params) -> bytes:
+    def _greeks(self, call: Call, params: Params) -> Found:
         ticker, day = _ticker(call), _day(params, call)
         rows = self._source.greeks(ticker, self._now_us(call))
-        return envelope(one for one in rows if _is_by(one, day))
+        return Found([one for one in rows if _is_by(one, day)])
 
-    def _iv_ranks(self, call: Call, params: Params) -> bytes:
+    def _iv_ranks(self, call: Call, params: Params) -> Found:
         ticker, day = _ticker(call), _day(params, call)
         rows = self._source.iv_ranks(ticker, self._now_us(call))
         kept = [one for one in rows if _is_by(one, day)]
-        return envelope(kept if params.text("timespan") else kept[-_DEFAULT_IV_DAYS:])
+        return Found(kept if params.text("timespan") else kept[-_DEFAULT_IV_DAYS:])
 
-    def _oi_changes(self, call: Call, params: Params) -> bytes:
+    def _oi_changes(self, call: Call, params: Params) -> Found:
         limit, page = params.count("limit", 50, 200), params.count("page", 1, 10_000)
         rows = list(self._source.oi_changes(_ticker(call), _day(params, call), self._now_us(call)))
         if params.choice("order", ("desc", "asc")) == "asc":
             rows.reverse()
-        return envelope(rows[(page - 1) * limit : page * limit])
+        return Found(rows[(page - 1) * limit : page * limit])
 
-    def _further(self, endpoint: Endpoint) -> Callable[[Call, Params], bytes]:
-        def answer(call: Call, params: Params) -> bytes:
+    def _further(self, endpoint: Endpoint) -> Ask:
+        def answer(call: Call, params: Params) -> Found:
             lists = {name: call.values(name) for name in _LISTS}
             question = Question(endpoint, call.raw_path, _about(call), _day(params, call), params, lists)
             answered = self._source.answer(question, self._now_us(call))
             if endpoint.single and answered.rows:
-                return b'{"data":' + answered.rows[0].encoded + b"}"
-            return envelope(_page(answered.rows, endpoint, params), **answered.others)
+                return Found(answered.rows[:1], single=True)
+            return Found(_page(answered.rows, endpoint, params), answered.others)
 
         return answer
 
@@ -191,7 +218,7 @@ def _page(rows: Sequence[Row], endpoint: Endpoint, params: Params) -> Sequence[R
     return rows[page * limit : (page + 1) * limit]
 
 
-def refused(refusal: Refusal, headers: dict[str, str]) -> Reply:
+def refused(refusal: Refusal, headers: Mapping[str, str]) -> Reply:
     """Return the answer to a request that was counted and refused."""
     return Reply(refusal.status, encode(refusal.body), headers)
 

@@ -118,11 +118,13 @@ class Step(NamedTuple):
 class Market:
     """All symbols' bars in all sessions, generated or read on first use.
 
-    Bars are raw, as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now.
+    Bars are raw, as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If
+    it `stands`, which is for sessions of just a few bars, the last quote counts until the next bar or the close.
     """
 
-    def __init__(self, source: BarSource, calendar: Calendar, symbols: Sequence[str]) -> None:
+    def __init__(self, source: BarSource, calendar: Calendar, symbols: Sequence[str], *, stands: bool = False) -> None:
         self.calendar = calendar
+        self._stands = stands
         self.symbols = tuple(symbols)
         self.known = frozenset(symbols)
         self.actions = ActionBook()
@@ -143,6 +145,11 @@ class Market:
         self.actions.add(actions)
         for cache in (self.day, self.extended, self._steps, self._splits, self._changes):
             cache.cache_clear()
+
+    def quoted_us(self, bar: Bar, now_us: int) -> int:
+        """Return when the quote after the newest bar was last given: at the bar's end, or now if it still stands."""
+        closes_us = self.calendar.market[self.calendar.reached(bar.start_us)].close_us if self._stands else 0
+        return max(bar.end_us, min(now_us, closes_us))
 
     def relist(self, action: Action) -> None:
         """List a company under its new name, or delist one that was bought."""

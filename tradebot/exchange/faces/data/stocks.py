@@ -166,7 +166,8 @@ class Stocks:
         return self.history.day(symbol, last, known_us), self.history.day(symbol, last - 1, known_us)
 
     def _quote(self, symbol: str, bar: Bar, feed: Feed) -> Row:
-        return quote_json(symbol, last_quote(bar, self._around), feed.name)
+        quote = last_quote(bar, self._around)
+        return quote_json(symbol, quote._replace(at_us=self._market.quoted_us(bar, feed.known_us)), feed.name)
 
     def _trade(self, symbol: str, bar: Bar, feed: Feed) -> Row:
         return trade_json(symbol, last_trade(bar), feed.name, self.history.is_extended(bar))

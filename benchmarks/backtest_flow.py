@@ -1,0 +1,68 @@
+"""Measure a backtest of the flow strategy: 20 symbols, 20 sessions of minutes, every fetch of the shipped timetable."""
+
+import argparse
+import cProfile
+import pstats
+import time
+from datetime import date
+from pathlib import Path
+
+from benchmarks.support.figures import Figure, show
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import Level
+from tradebot.app.backtest.assembly import Assembled, assemble, loaded_strategies
+from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.app.settings import load
+from tradebot.backtest.driver import Driver, Terms
+from tradebot.exchange.market.spec import MarketSpec
+
+SESSIONS, SYMBOLS = 20, 20
+BOUND_S = 20.0
+MODES = {"mode": "sandbox"}
+
+
+def main() -> None:
+    """Play the sessions once, and print what each took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=SESSIONS)
+    parser.add_argument("--recorder", type=Level, default=Level.COUNTS, choices=list(Level))
+    parser.add_argument("--profile", type=int, metavar="LINES", help="show where the time goes")
+    asked = parser.parse_args()
+    settings = load(None, {}, dict(MODES)).settings
+    symbols = tuple(settings.universe)[:SYMBOLS]
+    spec = MarketSpec(symbols=symbols, sessions=asked.sessions, start=date(2025, 3, 3))
+    began = time.perf_counter()
+    market = open_market_in_memory(spec)
+    opened_s = time.perf_counter() - began
+    profile = cProfile.Profile()
+    with loaded_strategies(settings, Path.cwd(), {}) as strategies:
+        made = assemble(settings, spec, strategies, MemoryFacts(asked.recorder), market=market, with_flow=True)
+        driver = Driver(made.world, made.advance, made.ahead, Terms(settings.timetable))
+        if asked.profile:
+            profile.enable()
+        began, cpu = time.perf_counter(), time.process_time()
+        driver.begin()
+        ends = list(driver.play(made.sessions))
+        driver.end()
+        profile.disable()
+    played_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+    if asked.profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(asked.profile)
+    rate = f"{len(symbols)} symbols, {len(ends)} sessions, {len(made.ledger.fills())} fills, {_replies(made):,} replies"
+    show(
+        "a backtest with flow",
+        [
+            Figure("opening the market", "", opened_s, "s"),
+            Figure("playing", rate, played_s, "s", BOUND_S * len(ends) / SESSIONS),
+            Figure("playing, of the processor", "", cpu_s, "s"),
+            Figure("a session", "", cpu_s / len(ends), "s"),
+        ],
+    )
+
+
+def _replies(made: Assembled) -> int:
+    return len(made.facts.intakes(made.sessions[0].open.replace(year=2000)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Every assumption is named with its value, and what is optimistic about it."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+from tradebot.app.backtest.assumptions import Assumption, assumptions
+from tradebot.app.backtest.run import Plan
+from tradebot.app.settings import load
+from tradebot.exchange.market.costs import Costs
+from tradebot.exchange.market.fill import OPTIMISM, SPECS
+from tradebot.exchange.market.spec import MarketSpec
+
+SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))
+DAILY = replace(SPEC, source="daily", path="days.csv")
+PLAN = Plan(load(None, {}).settings, SPEC)
+
+
+def said(plan: Plan, *, with_flow: bool = False) -> dict[str, Assumption]:
+    return {one.name: one for one in assumptions(plan, with_flow=with_flow)}
+
+
+def test_each_fill_model_says_what_is_optimistic_about_it() -> None:
+    for model, spec in SPECS.items():
+        assert said(replace(PLAN, spec=replace(SPEC, fill=spec)))["fill"].remark == f"optimistic: {OPTIMISM[model]}"
+
+
+def test_costs_are_told_with_their_values_and_missing_ones_as_none() -> None:
+    free = said(PLAN)
+    assert [free[name].value for name in ("commission", "slippage", "margin_interest", "cash_interest")] == ["none"] * 4
+    costs = Costs(
+        commission_bps=Decimal(10), commission_min_usd=Decimal(1), margin_rate="funds", margin_spread=Decimal("0.015"),
+        cash_rate=Decimal("0.02"), borrow_fee_rate=Decimal("0.003"), rates_path="rates.csv",
+    )  # fmt: skip
+    dear = said(replace(PLAN, spec=replace(SPEC, costs=costs)))
+    assert dear["commission"].value == "10 bps and at least 1 USD an order"
+    assert dear["margin_interest"].value == "the federal funds rate of each day +1.50 points"
+    assert dear["cash_interest"].value == "2% a year"
+    assert dear["borrow_fee"].value == "0.3% a year"
+
+
+def test_what_makes_a_result_unreal_is_loud() -> None:
+    def loud(plan: Plan, *, with_flow: bool = False) -> list[str]:
+        return [one.name for one in assumptions(plan, with_flow=with_flow) if one.is_loud]
+
+    assert loud(PLAN) == ["prices"]
+    assert loud(replace(PLAN, spec=replace(SPEC, edge=0.3)), with_flow=True) == ["prices", "flow"]
+    assert loud(replace(PLAN, spec=replace(DAILY, fill=SPECS["close"]))) == []
+    looking = replace(DAILY, fill=SPECS["close"], prices="adjusted", day_prices="close")
+    study = replace(PLAN, spec=looking, equity_at="last_fill", margin="free")
+    assert loud(study) == ["prices", "day_prices", "leverage", "equity"]
+    assert loud(replace(PLAN, spec=DAILY)) == ["waiting"]

@@ -1,0 +1,55 @@
+"""The identity of a run: all that its result depends on, and nothing else."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from shutil import copy
+
+from tradebot.adapters.memory.recorder import Level
+from tradebot.app.backtest.identity import identity_of
+from tradebot.app.backtest.run import Plan
+from tradebot.app.settings import load
+from tradebot.exchange.market.spec import MarketSpec
+
+SETTINGS = load(None, {}).settings
+SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))
+PLAN = Plan(SETTINGS, SPEC)
+
+
+def test_whatever_changes_the_result_changes_the_fingerprint() -> None:
+    other = load(None, {}, {"limits": {"cooldown_s": 61}}).settings
+    plans = (
+        PLAN,
+        replace(PLAN, settings=other),
+        replace(PLAN, spec=replace(SPEC, seed=8)),
+        replace(PLAN, spec=replace(SPEC, cash=Decimal(5))),
+        replace(PLAN, level=Level.NONE),
+        replace(PLAN, equity_at="last_fill"),
+        replace(PLAN, margin="free"),
+    )
+    assert len({identity_of(plan).fingerprint for plan in plans}) == len(plans)
+    assert identity_of(replace(PLAN, every_pass=True)) == identity_of(PLAN)
+
+
+def test_a_trial_is_what_was_tried_whatever_it_was_tried_on() -> None:
+    elsewhere = load(None, {}, {"sandbox": {"seed": 99}}).settings
+    other = load(None, {}, {"limits": {"cooldown_s": 61}}).settings
+    assert identity_of(replace(PLAN, settings=elsewhere, spec=replace(SPEC, seed=99))).trial == identity_of(PLAN).trial
+    assert identity_of(replace(PLAN, settings=other)).trial != identity_of(PLAN).trial
+
+
+def test_files_count_by_what_is_in_them_and_not_by_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    file = tmp_path / "bars.csv"
+    file.write_text("one")
+    moved = copy(file, tmp_path / "other" / "bars.csv")
+    found = [
+        identity_of(replace(PLAN, spec=replace(SPEC, source="csv", bar_stamp="start", path=str(path))))
+        for path in (file, moved)
+    ]
+    assert found[0].fingerprint == found[1].fingerprint
+    assert [one.name for one in found[0].data] == ["bars.csv"]
+    file.write_text("two")
+    again = identity_of(replace(PLAN, spec=replace(SPEC, source="csv", bar_stamp="start", path=str(file))))
+    assert again.fingerprint != found[0].fingerprint

@@ -1,0 +1,35 @@
+"""The folder of finished backtests: names, trials, and what is in the way."""
+
+from pathlib import Path
+
+import pytest
+
+from tradebot.app.backtest.results import Results, Trial, read_result
+from tradebot.errors import OperatorError
+
+
+def test_a_trial_counts_once_and_its_last_run_counts(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    assert results.trials() == ()
+    one, again = Trial("slow", "a1", "first", 10, 0.5), Trial("slow", "a1", "second", 20, None)
+    results.add_trials([one, Trial("slow", "b2", "third", 10, 1.0), Trial("fast", "a1", "fourth", 10, 1.0)])
+    results.add_trials([again])
+    results.add_trials([again])
+    assert results.trials("slow") == (again, Trial("slow", "b2", "third", 10, 1.0))
+    assert len((results.folder / "trials.jsonl").read_text().splitlines()) == 4
+    with (results.folder / "trials.jsonl").open("a") as file:
+        file.write("torn{")
+    assert len(results.trials()) == 3
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-x", "x" * 61, "trials.jsonl", "one.checkpoint", "one.draft"])
+def test_some_names_are_no_names_of_runs(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="a run can't be called"):
+        Results(tmp_path).place(name)
+
+
+def test_a_folder_without_a_result_is_no_run_and_a_broken_one_is_said(tmp_path: Path) -> None:
+    assert read_result(tmp_path) is None
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(OperatorError, match=r"result\.json can't be read"):
+        read_result(tmp_path)

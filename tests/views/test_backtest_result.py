@@ -1,0 +1,76 @@
+"""What a backtest earned, worked out by hand."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import fill
+from tradebot.model.candidate import Side
+from tradebot.model.cash import CashMovement
+from tradebot.model.origin import Origin
+from tradebot.model.reasons import Reason
+from tradebot.model.record import SessionEnd
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.views.backtest_result import BacktestResult, Fall, backtest_result, what_it_cannot_know
+
+
+def at(day: int, hour: int = 15) -> datetime:
+    return datetime(2025, 3, day, hour, tzinfo=UTC)
+
+
+def ended(*equities: str) -> list[SessionEnd]:
+    return [
+        SessionEnd(date(2025, 3, 3 + place), Decimal(equity), at(3 + place, 20), {}, None)
+        for place, equity in enumerate(equities)
+    ]
+
+
+def result(*equities: str) -> BacktestResult:
+    fills = [
+        fill(0, quantity="10", price="100", at=at(3)),
+        fill(1, side=Side.SELL, quantity="10", price="110", at=at(4)),
+        fill(2, symbol="MSFT", quantity="1", price="50", at=at(4)),
+    ]
+    cash = [
+        CashMovement(at(3), Decimal(amount), kind, Origin.ACTIVITY, "", "")
+        for kind, amount in (("FEE", "-1.50"), ("INT", "-0.25"), ("DIV", "2"), ("FEE", "-0.50"))
+    ]
+    halt = TradingStateRecord(TradingState.REDUCE_ONLY, "bot", "too deep", at(4), frozenset({Reason.DRAWDOWN_REACHED}))
+    back = TradingStateRecord(TradingState.ACTIVE, "me", "fine", at(5))
+    return backtest_result(Decimal(1000), ended(*equities), fills, cash, [halt, back])
+
+
+def test_everything_is_summed_from_the_books() -> None:
+    found = result("1100", "990", "1210")
+    assert (found.first_session, found.last_session, found.sessions) == (date(2025, 3, 3), date(2025, 3, 5), 3)
+    assert found.total_return == pytest.approx(0.21)
+    assert found.max_drawdown is not None
+    assert found.max_drawdown.depth == pytest.approx(-0.1)
+    dates = replace(found.max_drawdown, depth=0.0)
+    assert dates == Fall(0.0, date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5))
+    assert (found.trades, found.still_open, found.fills) == (1, 1, 3)
+    assert found.traded_usd == 2150
+    assert [found.fees_usd, found.interest_usd, found.dividends_usd] == [Decimal(-2), Decimal("-0.25"), Decimal(2)]
+    assert [(halt.at, halt.causes) for halt in found.halts] == [(at(4), ("DRAWDOWN_REACHED",))]
+    assert found.yearly_return is None, "three sessions say nothing about a year"
+
+
+def test_a_rise_without_a_fall_has_no_drawdown() -> None:
+    assert result("1001", "1002").max_drawdown is None
+
+
+def test_a_year_of_sessions_has_a_yearly_return() -> None:
+    ends = [
+        SessionEnd(date.fromordinal(738000 + place), Decimal(1000 + place), at(3), {}, None) for place in range(504)
+    ]
+    found = backtest_result(Decimal(1000), ends, (), (), ())
+    assert found.yearly_return == pytest.approx(1.503**0.5 - 1)
+
+
+def test_what_it_cannot_know_is_said_where_it_applies() -> None:
+    said = what_it_cannot_know(result("1100"))
+    assert said[0].startswith("Only 1 trade closed")
+    assert said[1].startswith("Less than a year of one market")
+    assert said[-1].startswith("Nobody traded against it")

@@ -1,0 +1,98 @@
+"""Read replies that repeat most of their rows, each row once."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from tradebot.model.flow import FlowPage, Intake, RejectedRow
+from tradebot.model.kind import AnyKind, Fact
+from tradebot.signals.contracts import check
+from tradebot.signals.normalize import is_foreign, normalize, read_one, source_ticker
+
+Nulls = tuple[str, ...]
+"""Which fields of a row are null."""
+
+
+class _Read(NamedTuple):
+    """A row that was read; it is kept so that no other object can take its place."""
+
+    row: object
+    fact: Fact
+    nulls: Nulls
+
+
+class Rereading:
+    """Returns what `normalize` does, if a row object is never changed and time never goes back.
+
+    What doesn't change is the same fact whenever it is read, so a row that the last reply about the same kind and
+    symbol held too isn't read again, unless it was rejected: a row of the future may be one of the past by now.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str | None], dict[int, _Read]] = {}
+        self._shapes: dict[tuple[object, ...], Nulls | None] = {}
+
+    def __call__(self, kind: AnyKind, page: FlowPage, at: datetime) -> Intake:
+        """Return the page's facts and counts of dropped rows; rows later than `at` (trading time) are rejected."""
+        if kind.changes or not page.rows:
+            return normalize(kind, page, at)
+        key = page.endpoint, page.symbol
+        before, read = self._last.get(key, {}), dict[int, _Read]()
+        rejected, nulls = list[RejectedRow](), list[Nulls]()
+        facts = list[Fact]()
+        for row in page.rows:
+            one = before.get(id(row)) or self._read(kind, page.symbol, row, at)
+            if one is None:
+                # Foreign rows, and what isn't as documented, are rare; what to say of them takes all rows.
+                return normalize(kind, page, at)
+            if isinstance(one, _Read):
+                read[id(row)] = one
+                facts.append(one.fact)
+                nulls.append(one.nulls)
+            else:
+                rejected.append(one[0])
+                nulls.append(one[1])
+        self._last[key] = read
+        by_id = {fact.id: fact for fact in facts}
+        return Intake(
+            page.endpoint,
+            page.symbol,
+            at,
+            len(page.rows),
+            tuple(by_id.values()),
+            0,
+            len(facts) - len(by_id),
+            tuple(rejected),
+            (),
+            _counted(nulls),
+        )
+
+    def _read(
+        self, kind: AnyKind, symbol: str | None, row: object, at: datetime
+    ) -> _Read | tuple[RejectedRow, Nulls] | None:
+        """Return what one row says, or why it is rejected; None for one of another ticker or not as documented."""
+        if not isinstance(row, dict) or (symbol is not None and is_foreign(row, source_ticker(symbol).upper())):
+            return None
+        nulls = self._nulls(kind, row)
+        if nulls is None:
+            return None
+        fact = read_one(kind, row, symbol or "", at)
+        return (fact, nulls) if isinstance(fact, RejectedRow) else _Read(row, fact, nulls)
+
+    def _nulls(self, kind: AnyKind, row: Mapping[str, object]) -> Nulls | None:
+        """Return which fields of a row are null; None if it isn't as documented. Rows of one shape have the same."""
+        shape = (kind.name, *row, *map(type, row.values()))
+        if shape not in self._shapes:
+            checked = check(kind.fields, [row])
+            self._shapes[shape] = None if checked.findings else tuple(checked.nulls)
+        return self._shapes[shape]
+
+
+def _counted(nulls: list[Nulls]) -> Mapping[str, int]:
+    """Return how many rows have each field null."""
+    found: dict[str, int] = {}
+    for names in set(nulls):
+        times = nulls.count(names)
+        for name in names:
+            found[name] = found.get(name, 0) + times
+    return found
