@@ -92,8 +92,6 @@ def _widened(one: Followed, low: int, high: int) -> Marks:
     assert known.worst is not None, "a position without marks is not followed"
     better = best > known.best * UNITS if one.long else best < known.best * UNITS
     worse = worst < known.worst * UNITS if one.long else worst > known.worst * UNITS
-    return (
-        Marks(in_usd(best) if better else known.best, in_usd(worst) if worse else known.worst)
-        if (better or worse)
-        else known
-    )
+    if not (better or worse):
+        return known
+    return Marks(in_usd(best) if better else known.best, in_usd(worst) if worse else known.worst)
