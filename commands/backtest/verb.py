@@ -106,7 +106,7 @@ def backtest(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Play your bot on other days, and say what it would have done.
+    """Play other days, and say what your bot would have done.
 
     It is the bot itself: the same strategies, gates, sizing, exits and orders, on the embedded exchange, with your
     configuration or a profile. No account, no keys, no network. Every assumption is shown with what is optimistic

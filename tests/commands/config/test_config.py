@@ -70,7 +70,7 @@ def test_a_file_is_told_by_what_it_changes(bot: Bot, tmp_path: Path) -> None:
         ("limits: {max_open_positionz: 3}", "did you mean max_open_positions?"),
         ("limits: {max_order_fraction: 0.5}", "is above"),
         ("limits: [1", "line 1"),
-        ("strategies: {gone: {}}", "installed: flow; install its package, or set strategies.gone: null"),
+        ("strategies: {gone: {}}", "installed: flow, rotation; install its package, or set strategies.gone: null"),
     ],
 )
 def test_a_file_that_would_be_refused_says_why_and_changes_nothing(

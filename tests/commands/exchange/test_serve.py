@@ -86,8 +86,8 @@ def test_a_market_that_has_ended_says_so_with_the_command_that_helps(
     lines = [shown.stdout.readline().rstrip() for _ in range(9)]
     end(shown)
     assert lines[7].endswith("the market has ended (its last session is over)")
-    assert lines[7].replace(str(PROGRAM), "tradebot").endswith(helps.removeprefix("tradebot "))
-    assert lines[7].startswith("  start another one: ")
+    assert lines[8].replace(str(PROGRAM), "tradebot").endswith(helps.removeprefix("tradebot "))
+    assert lines[8].startswith("  start another one: ")
     document = serve(place, "--json")
     data = told(document)
     end(document)
