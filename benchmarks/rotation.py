@@ -17,10 +17,12 @@ from pathlib import Path
 
 from benchmarks.support.rotation_page import Runs, page
 from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, Assumptions, Data, Played, play
+from tradebot.strategies.rotation import RotationStrategy
+from tradebot.timetable.moving import SESSIONS_OF_MONTH, in_session_of_month
+from tradebot.timetable.own_clock import parse
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "ROTATION.md"
-SEVERAL = ("first", "2nd", "3rd", *(f"{number}th" for number in range(4, 21)), "21st")
 STALE = Assumptions(
     study=PUBLISHED,
     prices="adjusted",
@@ -38,7 +40,8 @@ HONEST = Assumptions()
 
 def times(session: str, lasting: str = "3 sessions") -> Mapping[str, object]:
     """Return the settings by which the rotation trades in another session of the month."""
-    return {"strategies": {"rotation": {"times": f"{session} session of month at open+5m for {lasting}"}}}
+    usual = RotationStrategy.times.partition(" for ")[0]
+    return {"strategies": {"rotation": {"times": in_session_of_month(parse(f"{usual} for {lasting}"), session)}}}
 
 
 NEXT_OPEN = replace(DEARLY, day_prices="open-and-close", changes=times("2nd", "1m"))
@@ -59,7 +62,7 @@ RUNS: Mapping[str, Assumptions] = {
         last=date(2025, 12, 23),
         changes={"strategies": {"rotation": {"min_ranked": 9}}},
     ),
-    **{f"{name} session": replace(HONEST, changes=times(name)) for name in SEVERAL[1:]},
+    **{f"{name} session": replace(HONEST, changes=times(name)) for name in SESSIONS_OF_MONTH[1:]},
 }
 """Every run that the page tells of, by its name; the first session of the month is the honest one."""
 

@@ -4,19 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from math import expm1, log1p, sqrt
-from typing import TYPE_CHECKING
+from math import expm1, sqrt
 
 from benchmarks.support.rotation_runs import Played
-from tradebot.views.performance import statistics
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from tradebot.views.performance import bootstrap, statistics
 
 PER_YEAR = 252
-BLOCK, RESAMPLES, SEED = 21, 10_000, 7
-"""Sessions in a block of the bootstrap on average, how often it draws, and the seed it draws from."""
+BENCHMARK = "benchmark"
+BY_CHANCE = bootstrap.Resampling(level=0.9)
+"""How intervals are drawn; each holds the results of nine resamples in ten."""
 
 
 @dataclass(frozen=True)
@@ -94,30 +90,10 @@ class Excess:
 
 
 def excess(of: Figures, benchmark: Mapping[date, float]) -> Excess:
-    """Compare two series by a stationary bootstrap of their daily differences in log returns.
-
-    Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association 89, 1994.
-    """
-    import numpy as np
-
-    others = [benchmark[later] / benchmark[earlier] for earlier, later in pairwise(of.sessions)]
-    logs = np.array([log1p(own) - float(np.log(other)) for own, other in zip(of.returns, others, strict=True)])
-    means = np.sort(logs[_drawn(len(logs))].mean(axis=0) * PER_YEAR)
-    low, high = (float(means[int(RESAMPLES * share)]) for share in (0.05, 0.95))
-    return Excess(expm1(float(logs.mean()) * PER_YEAR), expm1(low), expm1(high))
-
-
-def _drawn(count: int) -> "NDArray[np.int64]":
-    """Return places of a series, one column for each resample: blocks of geometric length, wrapping at the end."""
-    import numpy as np
-
-    draw = np.random.default_rng(SEED)
-    begins = draw.random((count, RESAMPLES)) < 1 / BLOCK
-    begins[0] = True
-    fresh = draw.integers(count, size=(count, RESAMPLES))
-    places = np.empty((count, RESAMPLES), dtype=np.int64)
-    current = fresh[0]
-    for row in range(count):
-        current = np.where(begins[row], fresh[row], (current + 1) % count)
-        places[row] = current
-    return places
+    """Compare two series by a block bootstrap of their daily differences in log returns, as the bot's report does."""
+    others = [benchmark[later] / benchmark[earlier] - 1 for earlier, later in pairwise(of.sessions)]
+    series = bootstrap.Series(of.returns, [0.0] * len(others), PER_YEAR, {BENCHMARK: others})
+    found = bootstrap.intervals(series, BY_CHANCE)
+    assert found is not None, "nothing was ever lost whole"
+    ends, value = found[BENCHMARK], bootstrap.yearly_excess(of.returns, others, PER_YEAR)
+    return Excess(expm1(value), expm1(ends.low), expm1(ends.high))

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median, quantiles
 
-from benchmarks.support.rotation_figures import Excess, Figures, between, excess, levered, turnover
+from benchmarks.support.rotation_figures import BY_CHANCE, Excess, Figures, between, excess, levered, turnover
 from benchmarks.support.rotation_runs import CASH, Data, Played, closes, funds_rates
+from tradebot.timetable.moving import SESSIONS_OF_MONTH
 
 HOLDINGS = Path(__file__).parents[2] / "docs" / "rotation_holdings.csv"
 LEVERAGE, SPREAD = 1.25, 0.015
@@ -61,7 +62,7 @@ class Runs:
     @property
     def band(self) -> Sequence[float]:
         """Return the growth for each session of the month in which it could trade, the first session first."""
-        others = [name for name in self.played if name.endswith(" session")]
+        others = (f"{name} session" for name in SESSIONS_OF_MONTH[1:])
         return [self.figures(name).growth for name in ("honest", *others)]
 
 
@@ -206,9 +207,10 @@ def _benchmark(runs: Runs) -> Iterator[str]:
             f"| {name} | {_percent(found.growth)} | {_percent(found.volatility)} | {fall} | {_ratio(found.sharpe)} | "
             f"{_above(above)} |"
         )
-    yield """
-The intervals hold 90% of 10,000 resamples of the daily differences in log returns, in blocks of 21 sessions on average
-(Politis and Romano's stationary bootstrap, 1994).
+    yield f"""
+The intervals hold {_percent(BY_CHANCE.level, 0)} of {BY_CHANCE.resamples:,} resamples of the daily differences in log
+returns, in blocks of {BY_CHANCE.mean_block} sessions on average (Politis and Romano's stationary bootstrap, 1994), as
+in the report of any backtest.
 """
 
 

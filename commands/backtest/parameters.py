@@ -16,12 +16,14 @@ class How:
     """What happens to a run besides being played: its name, and what to do about an earlier one.
 
     `cuts` is at how many moments to look for look-ahead, 0 for all; None not to look.
+    With `sensitivity`, the run is played again with other costs and times.
     """
 
     name: str | None = None
     resume: bool = False
     force: bool = False
     cuts: int | None = None
+    sensitivity: bool = False
 
 
 Bars = Annotated[
@@ -51,6 +53,9 @@ EveryPass = Annotated[bool, typer.Option("--every-pass", help="Also run passes t
 CheckLookahead = Annotated[bool, typer.Option("--check-lookahead", help="Play again without the future, and compare.")]
 Cuts = Annotated[
     int, typer.Option("--cuts", min=0, max=MOST_CUTS, help="At how many moments to cut the future off; 0: all.")
+]
+Again = Annotated[
+    bool, typer.Option("--sensitivity", help="Play again with costs x2, a day later, in other sessions of the month.")
 ]
 Name = Annotated[str | None, typer.Option("--name", help="What to call the run [from its fingerprint].")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]

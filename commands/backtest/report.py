@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from commands.backtest.options import Planned
+    from commands.backtest.sensitivity import Varied
     from tradebot.app.backtest.assumptions import Assumption
     from tradebot.app.backtest.identity import DataFile, Identity
     from tradebot.app.backtest.lookahead import Checked
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.run import Run
     from tradebot.ports.strategy import Strategy
     from tradebot.views.backtest_result import BacktestResult
+    from tradebot.views.performance.report_rows import Sensitivity
 
 SCHEMA = 1
 """The version of result.json."""
@@ -59,7 +61,8 @@ class BacktestData:
 
     `ended` counts entry candidates by what refused them, the most frequent first; those of SENT led to orders. Nothing
     is counted by a recorder of none. `trials` counts by strategy with how many different settings it has been tried so
-    far, this run included.
+    far, this run included. `sensitivity` sets the run beside its variants, if that was asked for, and `not_varied`
+    says in sentences which weren't played.
     """
 
     name: str
@@ -74,6 +77,8 @@ class BacktestData:
     cannot_know: tuple[str, ...]
     trials: dict[str, int]
     lookahead: "Checked | None"
+    sensitivity: "Sensitivity | None"
+    not_varied: tuple[str, ...]
     speed: Speed
     next_commands: tuple[str, ...]
 
@@ -128,7 +133,9 @@ def trials_of(finished: Finished) -> "Sequence[Trial]":
     return [Trial(one.name, digest, finished.name, result.sessions, result.sharpe) for one in strategies]
 
 
-def data_of(finished: Finished, folder: "Path", trials: dict[str, int], checked: "Checked | None") -> BacktestData:
+def data_of(
+    finished: Finished, folder: "Path", trials: dict[str, int], checked: "Checked | None", varied: "Varied | None"
+) -> BacktestData:
     """Return the data of a finished run that is kept in a folder."""
     from tradebot.adapters.state.state_folder import option
     from tradebot.views.backtest_result import what_it_cannot_know
@@ -148,6 +155,8 @@ def data_of(finished: Finished, folder: "Path", trials: dict[str, int], checked:
         cannot_know=what_it_cannot_know(result),
         trials=trials,
         lookahead=checked,
+        sensitivity=varied.table if varied else None,
+        not_varied=varied.left_out if varied else (),
         speed=Speed(
             len(run.ends) - finished.done_before, finished.elapsed_s, run.driver.count.due, run.driver.count.ran
         ),

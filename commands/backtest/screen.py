@@ -41,6 +41,7 @@ def render(out: "Console", data: "BacktestData") -> None:
     for line in (*_result(data.result), *_ended(data.ended)):
         out.print(f"  {line}", markup=False)
     out.print(f"  Books     {_books(data.differences)}")
+    _sensitivity(out, data)
     out.print("\n[bold]What it cannot know[/]")
     for line in (*data.cannot_know, *_trials(data.trials)):
         out.print(f"  {line}", markup=False)
@@ -49,6 +50,19 @@ def render(out: "Console", data: "BacktestData") -> None:
     out.print("\nTry next")
     for command in data.next_commands:
         out.print(f"  {command}", markup=False)
+
+
+def _sensitivity(out: "Console", data: "BacktestData") -> None:
+    """Print the variants that were asked for, and which weren't played."""
+    from commands.report.further_screen import render_variants
+
+    if not data.sensitivity and not data.not_varied:
+        return
+    out.print()
+    if data.sensitivity:
+        render_variants(out, data.sensitivity)
+    for line in data.not_varied:
+        out.print(line, markup=False)
 
 
 def _head(out: "Console", data: "BacktestData") -> None:

@@ -9,6 +9,7 @@ import typer
 from commands.backtest.options import Wish
 from commands.backtest.parameters import (
     MOST_CUTS,
+    Again,
     Bars,
     Cash,
     CheckLookahead,
@@ -51,14 +52,16 @@ def run(wish: Wish, how: "How") -> Report:
     from commands.backtest.playing import play
     from commands.backtest.report import data_of, document_of, trials_of
     from commands.backtest.screen import render
+    from commands.backtest.sensitivity import vary
 
     finished, results = play(wish, how)
     results.add_trials(trials_of(finished))
     folder = results.save(finished.name, finished.run, document_of(finished))
     results.forget_checkpoint(finished.name)
     checked = _checked(finished, how.cuts) if how.cuts is not None else None
+    varied = vary(finished, results) if how.sensitivity else None
     names = [one.name for one in finished.run.made.world.strategies]
-    data = data_of(finished, folder, {name: len(results.trials(name)) for name in names}, checked)
+    data = data_of(finished, folder, {name: len(results.trials(name)) for name in names}, checked, varied)
     code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
     return Report("backtest", data, lambda out: render(out, data), code, mode="sandbox")
 
@@ -97,6 +100,7 @@ def backtest(
     every_pass: EveryPass = False,
     check_lookahead: CheckLookahead = False,
     cuts: Cuts = 20,
+    sensitivity: Again = False,
     name: Name = None,
     resume: Resume = False,
     force: Force = False,
@@ -119,7 +123,7 @@ def backtest(
         corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
         equity_at, margin, flow,
     )  # fmt: skip
-    asked = How(name, resume, force, _cuts(cuts, recorder) if check_lookahead else None)
+    asked = How(name, resume, force, _cuts(cuts, recorder) if check_lookahead else None, sensitivity)
     picture = checked(plot, "curve.svg")
     finish(_drawn(run(wish, asked), picture, html), as_json)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.views.performance.report import AccountReport, Block
-    from tradebot.views.performance.report_rows import Cost
+    from tradebot.views.performance.report_rows import Cost, Sensitivity
 
 
 def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
@@ -119,16 +119,21 @@ def render_chance(out: "Console", account: "AccountReport") -> None:
 
 def render_sensitivity(out: "Console", account: "AccountReport") -> None:
     """Print the backtest beside its variants, and the band over the days of rebalancing."""
+    from tradebot.views.performance.report import Block
+
+    if account.further.sensitivity:
+        out.print()
+        render_variants(out, account.further.sensitivity)
+        render_assumptions(out, [account], Block.SENSITIVITY)
+
+
+def render_variants(out: "Console", of: "Sensitivity") -> None:
+    """Print a row for the backtest and for each variant, and the band in a sentence."""
     from rich.markup import escape
 
     from commands.shared.plain import clean
     from commands.shared.tables import Table, number
-    from tradebot.views.performance.report import Block
 
-    of = account.further.sensitivity
-    if of is None:
-        return
-    out.print()
     table = Table("Played again", *map(number, ("CAGR", "change", "return", "drawdown", "Sharpe", "trades")))
     for each in variants_of(of):
         sharpe = DOT if each.sharpe is None else f"{each.sharpe:.2f}"
@@ -138,4 +143,3 @@ def render_sensitivity(out: "Console", account: "AccountReport") -> None:
     out.print(table)
     if words := band_words(of):
         out.print(words, markup=False)
-    render_assumptions(out, [account], Block.SENSITIVITY)

@@ -88,12 +88,13 @@ def _sessions(app: "App", history: "History") -> "Sequence[Session]":
 
 
 def _kept(evidence: "Evidence") -> Priced | None:
-    """Return the benchmark's prices that a backtest kept; None if it kept none."""
+    """Return the benchmark's prices that a backtest kept, or why it kept none; None of any other account."""
     from tradebot.views.performance.curve import Benchmark
 
     closes = {price.day: price.close for price in evidence.benchmark}
     opens = {price.day: price.open for price in evidence.benchmark}
-    return Priced(Benchmark(BENCHMARK, closes, opens)) if closes else None
+    kept = bool(closes or evidence.no_benchmark)
+    return Priced(Benchmark(BENCHMARK, closes, opens), evidence.no_benchmark) if kept else None
 
 
 def _priced(app: "App", history: "History") -> Priced:

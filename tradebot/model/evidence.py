@@ -65,7 +65,8 @@ class Evidence:
     """What is known about a backtest besides its books.
 
     `cash_rates` are sorted by date. `borrowing_spread` is what borrowed cash costs above them, as a fraction per year.
-    `benchmark` are the prices of SPY in the market that was played, because nothing serves that market afterwards.
+    `benchmark` are the prices of SPY in the market that was played, because nothing serves that market afterwards;
+    without any, `no_benchmark` says why in a sentence.
     """
 
     trials: Trials | None = None
@@ -73,6 +74,7 @@ class Evidence:
     cash_rates: tuple[DatedRate, ...] = ()
     borrowing_spread: float = 0.0
     benchmark: tuple[DayPrice, ...] = ()
+    no_benchmark: str = ""
 
 
 NO_EVIDENCE = Evidence()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.evidence import write_evidence
+from tradebot.adapters.state.evidence import read_evidence, write_evidence
 from tradebot.adapters.state.finished import BACKTEST
 from tradebot.adapters.state.plain_files import create_draft, open_plain, read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, option, write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.backtest import saving
+from tradebot.app.backtest.benchmark import benchmark_of
 from tradebot.errors import OperatorError, word
 from tradebot.exchange.market.costs import FUNDS
 from tradebot.model.evidence import DatedRate, Evidence, Trials
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tradebot.app.backtest.run import Run
+    from tradebot.model.evidence import Variant
 
 RESULT = "result.json"
 TRIALS = "trials.jsonl"
@@ -131,11 +133,19 @@ class Results:
         sharpes = tuple(trial.sharpe for trial in tried.values() if trial.sharpe is not None)
         rates, costs = run.market.rates, run.plan.spec.costs
         dated = zip(rates.days, rates.rates, strict=True)
+        benchmark = benchmark_of(run)
         return Evidence(
             trials=Trials(len(tried), sharpes) if tried else None,
             cash_rates=tuple(DatedRate(date.fromisoformat(day), float(rate)) for day, rate in dated),
             borrowing_spread=float(costs.margin_spread) if costs.margin_rate == FUNDS else 0.0,
+            benchmark=benchmark.prices,
+            no_benchmark=benchmark.problem,
         )
+
+    def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
+        """Keep the variants of a finished run that were played so far."""
+        place = self.place(name)
+        write_evidence(place, replace(read_evidence(place), variants=tuple(variants)))
 
     def prepare(self) -> None:
         """Create the folder of finished backtests if there is none."""

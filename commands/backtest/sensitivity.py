@@ -1,0 +1,69 @@
+"""Play a finished backtest again with one thing changed each time, and keep what is done when someone stops it."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from commands.backtest import playing
+from commands.backtest.report import Finished
+from commands.shared.boundary import TerminatedError
+from commands.shared.surface import progress_bar
+from tradebot.errors import ExitCode, TradebotError
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from tradebot.app.backtest.results import Results
+    from tradebot.app.backtest.run import Plan
+    from tradebot.app.backtest.variants import Change
+    from tradebot.model.evidence import Variant
+    from tradebot.views.performance.report_rows import Sensitivity
+
+
+@dataclass(frozen=True)
+class Varied:
+    """A backtest beside its variants, and in sentences which of them weren't played; no table without any."""
+
+    table: "Sensitivity | None"
+    left_out: tuple[str, ...]
+
+
+def vary(finished: Finished, results: "Results") -> Varied:
+    """Play all variants of a backtest, and keep each beside its books as soon as it is done.
+
+    Raises TradebotError with the code of the signal if it was stopped.
+    """
+    from tradebot.app.backtest.variants import changes_of, variant
+    from tradebot.views.performance.sensitivity import sensitivity
+
+    run = finished.run
+    asked = changes_of(run.plan, run.made.world.strategies)
+    variants: list[Variant] = []
+    try:
+        _play(finished, asked.changes, variants, results)
+    except (KeyboardInterrupt, TerminatedError) as signalled:
+        code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+        raise TradebotError(
+            f"Stopped after {len(variants)} of {counted(len(asked.changes), 'variant')}. The backtest is kept, and "
+            "these are",
+            f"to look at them: tradebot report --state-dir {results.place(finished.name)}. "
+            "To play all of them: the same command with --force",
+            code=code,
+        ) from signalled
+    return Varied(sensitivity(variant(run), variants), asked.left_out)
+
+
+def _play(finished: Finished, changes: "tuple[Change, ...]", variants: "list[Variant]", results: "Results") -> None:
+    """Play the variants one after the other, but none twice."""
+    from tradebot.app.backtest.variants import play
+
+    known: list[tuple[Plan, Variant]] = []
+    with progress_bar("playing variants") as tell:
+        for place, change in enumerate(changes):
+            tell(place, len(changes))
+            found = next((done for plan, done in known if plan == change.plan), None)
+            if found is None:
+                with playing.loaded(replace(finished.planned, plan=change.plan)) as strategies:
+                    found = play(change, strategies, finished.planned.market)
+                known.append((change.plan, found))
+            variants.append(replace(found, kind=change.kind, name=change.name))
+            results.add_variants(finished.name, variants)
+        tell(len(changes), len(changes))
