@@ -12,8 +12,7 @@ from tradebot.text import counted
 
 if TYPE_CHECKING:
     from tradebot.app.backtest.results import Results
-    from tradebot.app.backtest.run import Plan
-    from tradebot.app.backtest.variants import Change
+    from tradebot.app.backtest.variants import Changes
     from tradebot.model.evidence import Variant
     from tradebot.views.performance.report_rows import Sensitivity
 
@@ -38,7 +37,7 @@ def vary(finished: Finished, results: "Results") -> Varied:
     asked = changes_of(run.plan, run.made.world.strategies)
     variants: list[Variant] = []
     try:
-        _play(finished, asked.changes, variants, results)
+        _play(finished, asked, variants, results)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         raise TradebotError(
@@ -51,14 +50,14 @@ def vary(finished: Finished, results: "Results") -> Varied:
     return Varied(sensitivity(variant(run), variants), asked.left_out)
 
 
-def _play(finished: Finished, changes: "tuple[Change, ...]", variants: "list[Variant]", results: "Results") -> None:
-    """Play the variants one after the other, but none twice."""
-    from tradebot.app.backtest.variants import play
+def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", results: "Results") -> None:
+    """Play the variants one after the other; one that is the backtest itself or an earlier variant isn't played."""
+    from tradebot.app.backtest.variants import play, variant
 
-    known: list[tuple[Plan, Variant]] = []
+    known = [(asked.played, variant(finished.run))]
     with progress_bar("playing variants") as tell:
-        for place, change in enumerate(changes):
-            tell(place, len(changes))
+        for place, change in enumerate(asked.changes):
+            tell(place, len(asked.changes))
             found = next((done for plan, done in known if plan == change.plan), None)
             if found is None:
                 with playing.loaded(replace(finished.planned, plan=change.plan)) as strategies:
@@ -66,4 +65,3 @@ def _play(finished: Finished, changes: "tuple[Change, ...]", variants: "list[Var
                 known.append((change.plan, found))
             variants.append(replace(found, kind=change.kind, name=change.name))
             results.add_variants(finished.name, variants)
-        tell(len(changes), len(changes))

@@ -112,11 +112,11 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
 
 
 def backtests(kept: list[Printed], place: Path) -> None:
-    """Play a backtest twice, compare, and look for look-ahead; a name that is taken is refused."""
+    """Play a backtest twice and a variant, compare, and look for look-ahead; a name that is taken is refused."""
     file, at = configured(place), f"--state-dir {place / 'backtests'}"
     play = f"backtest --sessions 1 --config {file} {at}"
     with traded_by():
-        for more in ("--name one --check-lookahead --cuts 1", "--name two --seed 8", "--name two"):
+        for more in ("--name one --check-lookahead --cuts 1 --sensitivity", "--name two --seed 8", "--name two"):
             line = f"{play} {more}"
             keep(kept, line, said(line))
     keep(kept, f"compare one two {at}", said(f"compare one two {at}"))

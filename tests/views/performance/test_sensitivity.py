@@ -6,9 +6,9 @@ import pytest
 
 from tests.views.performance.played import past, sessions
 from tradebot.model.evidence import Variant, VariantKind
-from tradebot.views.performance.return_figures import A_YEAR
+from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR
 from tradebot.views.performance.returns import path
-from tradebot.views.performance.sensitivity import FEWEST, played_as, sensitivity
+from tradebot.views.performance.sensitivity import FEWEST, played_as, sensitivity, variant_of
 
 PLAYED = Variant(VariantKind.OTHER, "as played", 1257, 60, 0.8, -0.3, 0.12, 0.6)
 
@@ -17,17 +17,31 @@ def day(number: int, cagr: float | None) -> Variant:
     return Variant(VariantKind.REBALANCE_DAY, f"day {number}", 1257, 60, 0.5, -0.3, cagr)
 
 
+def test_a_result_is_that_of_its_equities() -> None:
+    found = variant_of(VariantKind.DELAY, "a day later", [100.0, 110.0, 99.0, 108.9], 2)
+    assert (found.sessions, found.trades, found.cagr, found.sharpe) == (3, 2, None, None)
+    assert found.total_return == pytest.approx(0.089)
+    assert found.max_drawdown == pytest.approx(-0.1)
+
+
+def test_a_year_has_its_growth_and_a_quarter_its_ratio() -> None:
+    equities = [100 * 1.001**number * (1.01 if number % 2 else 1.0) for number in range(A_YEAR + 1)]
+    whole, short, quarter = (
+        variant_of(VariantKind.COSTS, "x", some, 0) for some in (equities, equities[:-1], equities[: A_QUARTER + 1])
+    )
+    assert whole.cagr == pytest.approx(equities[-1] / 100 - 1)
+    assert (short.cagr, short.sharpe is not None, quarter.sharpe is not None) == (None, True, True)
+    assert variant_of(VariantKind.COSTS, "x", equities[:A_QUARTER], 0).sharpe is None
+
+
 def test_the_account_as_it_was_played_is_measured_alike() -> None:
     history = past(1, A_YEAR)
     way = path(history, [], sessions(A_YEAR))
     equities = [float(step.before.equity_usd) for step in way.steps] + [float(way.steps[-1].after.equity_usd)]
-    found = played_as(way, 7)
-    assert (found.name, found.sessions, found.trades) == ("as played", A_YEAR, 7)
-    assert found.total_return == pytest.approx(equities[-1] / equities[0] - 1)
-    assert found.cagr == pytest.approx(found.total_return)
-    assert found.max_drawdown == pytest.approx(
-        min(now / max(equities[: place + 1]) - 1 for place, now in enumerate(equities))
-    )
+    found, expected = played_as(way, 7), variant_of(VariantKind.OTHER, "as played", equities, 7)
+    assert (found.name, found.sessions, found.trades) == (expected.name, A_YEAR, 7)
+    for name in ("total_return", "max_drawdown", "cagr", "sharpe"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name))
 
 
 def test_variants_stand_beside_the_backtest_with_what_changed() -> None:

@@ -38,10 +38,10 @@ def benchmark_of(run: Run) -> KeptBenchmark:
     """
     try:
         bars = run.made.world.bars if BENCHMARK in run.market.symbols else _elsewhere(run.plan.spec)
-    except OperatorError as error:
-        return KeptBenchmark((), f"{BENCHMARK} isn't shown: {error.message}")
+    except OperatorError:
+        return KeptBenchmark((), f"{BENCHMARK} isn't shown: the file that was played has no bars of it.")
     if bars is None:
-        return KeptBenchmark((), f"{BENCHMARK} isn't shown, because it wasn't played: add it to the universe.")
+        return KeptBenchmark((), f"{BENCHMARK} isn't shown: it isn't in the universe that was played.")
     return _read(bars, run)
 
 

@@ -40,8 +40,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The ways to play a backtest again, and in sentences why others are left out."""
+    """The ways to play a backtest again, and in sentences why others are left out.
 
+    `played` is the plan of the backtest itself, which records as little as those of its variants.
+    """
+
+    played: Plan
     changes: tuple[Change, ...]
     left_out: tuple[str, ...]
 
@@ -54,7 +58,7 @@ def changes_of(plan: Plan, strategies: Sequence[Strategy]) -> Changes:
     quiet, times = replace(plan, level=Level.NONE), _times(plan.settings, strategies)
     parts = (_costs(quiet), _delay(quiet, times), _sessions(quiet, times))
     changes = tuple(one for part in parts if not isinstance(part, str) for one in part)
-    return Changes(changes, tuple(part for part in parts if isinstance(part, str)))
+    return Changes(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 
 def play(change: Change, strategies: Sequence[Strategy], market: OpenedMarket) -> Variant:
@@ -129,20 +133,20 @@ def _delay(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ..
 def _sessions(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
     """Return the variants in which the strategies trade in each session of the month, or why there are none."""
     known = {name: own for name, own in times.items() if own is not None}
-    named = {name: session_of_month(own) for name, own in known.items()}
-    if len(known) < len(times) or len(set(named.values())) != 1 or None in named.values():
+    named = {session_of_month(own) for own in known.values()}
+    if len(known) < len(times) or len(named) != 1 or None in named:
         return (
             "Other sessions of the month aren't played: that takes strategies whose times all name the same one, such "
             "as 'first session of month at open+5m'."
         )
-    return tuple(
-        Change(
-            VariantKind.REBALANCE_DAY,
-            f"{which} session of month",
-            _moved(plan, {name: in_session_of_month(own, which) for name, own in known.items()}),
-        )
-        for which in SESSIONS_OF_MONTH
-    )
+    return tuple(_in_session(plan, known, which) for which in SESSIONS_OF_MONTH)
+
+
+def _in_session(plan: Plan, times: Mapping[str, OwnTimes], which: str) -> Change:
+    """Return the variant in which the strategies trade in one session of the month, which may be theirs already."""
+    texts = {name: in_session_of_month(own, which) for name, own in times.items()}
+    new = {name: text for name, text in texts.items() if text != times[name].text}
+    return Change(VariantKind.REBALANCE_DAY, f"{which} session of month", _moved(plan, new))
 
 
 def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, OwnTimes | None]:
@@ -153,7 +157,7 @@ def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, O
 
 
 def _moved(plan: Plan, times: Mapping[str, str]) -> Plan:
-    """Return a plan whose strategies have these times, written out in its settings."""
+    """Return a plan whose strategies have these times, written out in its settings where they are new."""
     strategies = plan.settings.strategies
     sections = {
         name: section.model_copy(update={"times": times[name]})

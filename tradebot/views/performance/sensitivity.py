@@ -1,17 +1,27 @@
 """How much a backtest's result depends on what nobody can choose: costs, a day's delay, the day of the rebalance."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import quantiles
 
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.views.performance import statistics
 from tradebot.views.performance.report_rows import Band, Sensitivity, VariantRow
 from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR
-from tradebot.views.performance.returns import Path
+from tradebot.views.performance.returns import SESSIONS_PER_YEAR, Path
 
 FEWEST = 5
 """So many days of rebalancing it takes for quartiles."""
 AS_PLAYED = "as played"
+
+
+def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: int) -> Variant:
+    """Return the result of a backtest from its equity in USD: before the first session, then after each.
+
+    Nothing may be moved in or out meanwhile. The Sharpe ratio is over cash that earns nothing.
+    """
+    returns = [after / before - 1 for before, after in pairwise(equities)]
+    return _variant(kind, name, returns, SESSIONS_PER_YEAR, trades)
 
 
 def played_as(path: Path, trades: int) -> Variant:
