@@ -1,0 +1,79 @@
+"""`tradebot backtest --sensitivity`: what it plays again, what it says, and what an interrupt leaves."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from commands.backtest import playing
+from commands.backtest.options import Planned
+from tests.backtest.playing import configured, traded_by
+from tests.backtest.rotating import rotation
+from tests.bot import typed
+from tradebot.adapters.state.evidence import read_evidence
+from tradebot.errors import ExitCode
+from tradebot.ports.strategy import Strategy
+
+
+@contextmanager
+def interrupted_before(play: int) -> Iterator[None]:
+    """Interrupt as soon as strategies are loaded for this play; those of the run itself are loaded for two."""
+    usual, loads = playing.loaded, 0
+
+    @contextmanager
+    def loaded(planned: Planned) -> Iterator[Sequence[Strategy]]:
+        nonlocal loads
+        loads += 1
+        if loads == play:
+            raise KeyboardInterrupt
+        with usual(planned) as strategies:
+            yield strategies
+
+    with patch.object(playing, "loaded", loaded):
+        yield
+
+
+def test_a_rotation_is_played_dearer_later_and_in_every_session_of_the_month(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, words = ("--state-dir", str(tmp_path / "state")), rotation(tmp_path)
+    said = typed(capsys, "backtest", *words, "--name", "r", "--cost", "commission_bps=10", "--sensitivity", *place)
+    assert said.code == 0, said.err + said.out
+    assert "Played again" in said.out
+    assert "isn't played" not in said.out
+    folder = tmp_path / "state" / "backtests" / "r"
+    kept = read_evidence(folder)
+    found = {one.name: one for one in kept.variants}
+    assert list(found)[:3] == ["costs x2", "a session later", "first session of month"]
+    assert [one.sessions for one in kept.variants] == [8] * 23
+    first, later = found["first session of month"].total_return, found["a session later"].total_return
+    assert found["costs x2"].total_return < first
+    assert later == found["2nd session of month"].total_return != first
+    assert found["21st session of month"].total_return == found["19th session of month"].total_return
+    report = typed(capsys, "report", "--state-dir", str(folder))
+    assert "costs x2" in report.out
+    assert "SPY" in report.out.split("Returns")[1].splitlines()[0]
+
+
+def test_an_interrupt_keeps_the_variants_that_are_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place, words = ("--state-dir", str(tmp_path / "state")), rotation(tmp_path)
+    with interrupted_before(5):
+        said = typed(capsys, "backtest", *words, "--name", "r", "--sensitivity", *place)
+    assert said.code == ExitCode.INTERRUPTED
+    # The first session is the run itself, and the second one is the session later.
+    assert "Stopped after 4 of 23 variants. The backtest is kept, and these are" in " ".join(said.err.split())
+    names = [one.name for one in read_evidence(tmp_path / "state" / "backtests" / "r").variants]
+    assert names == ["costs x2", "a session later", "first session of month", "2nd session of month"]
+
+
+def test_what_cannot_be_played_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--sessions", "1", "--seed", "5", "--config", str(configured(tmp_path)), "--sensitivity")
+    with traded_by():
+        said = typed(capsys, "backtest", *words, "--state-dir", str(tmp_path / "state"))
+    assert said.code == 0, said.err
+    flat = " ".join(said.out.split())
+    assert "A day's delay isn't played: whims may trade in every session." in flat
+    assert "Other sessions of the month aren't played" in flat
+    assert "costs x2" in flat
