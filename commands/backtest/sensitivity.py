@@ -41,8 +41,8 @@ def vary(finished: Finished, results: "Results") -> Varied:
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         raise TradebotError(
-            f"Stopped after {len(variants)} of {counted(len(asked.changes), 'variant')}. The backtest is kept, and "
-            "these are",
+            f"Stopped after {len(variants)} of {counted(len(asked.changes), 'variant')}. The backtest and "
+            "these variants are kept.",
             f"to look at them: tradebot report --state-dir {results.place(finished.name)}. "
             "To play all of them: the same command with --force",
             code=code,
@@ -52,6 +52,7 @@ def vary(finished: Finished, results: "Results") -> Varied:
 
 def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", results: "Results") -> None:
     """Play the variants one after the other; one that is the backtest itself or an earlier variant isn't played."""
+    from tradebot.adapters.ledger.interruption import Holding
     from tradebot.app.backtest.variants import play, variant
 
     known = [(asked.played, variant(finished.run))]
@@ -64,4 +65,5 @@ def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", resul
                     found = play(change, strategies, finished.planned.market)
                 known.append((change.plan, found))
             variants.append(replace(found, kind=change.kind, name=change.name))
-            results.add_variants(finished.name, variants)
+            with Holding():
+                results.add_variants(finished.name, variants)

@@ -63,7 +63,7 @@ def test_an_interrupt_keeps_the_variants_that_are_done(tmp_path: Path, capsys: p
         said = typed(capsys, "backtest", *words, "--name", "r", "--sensitivity", *place)
     assert said.code == ExitCode.INTERRUPTED
     # The first session is the run itself, and the second one is the session later.
-    assert "Stopped after 4 of 23 variants. The backtest is kept, and these are" in " ".join(said.err.split())
+    assert "Stopped after 4 of 23 variants. The backtest and these variants are kept." in " ".join(said.err.split())
     names = [one.name for one in read_evidence(tmp_path / "state" / "backtests" / "r").variants]
     assert names == ["costs x2", "a session later", "first session of month", "2nd session of month"]
 

@@ -153,7 +153,15 @@ def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, O
     """Return the times of each strategy; None if it is called in every pass, or isn't one of the settings."""
     sections = settings.strategies.sections()
     texts = {one.name: (sections[one.name].times or one.times) if one.name in sections else "" for one in strategies}
-    return {name: parse(text) if text else None for name, text in texts.items()}
+    return {name: _parsed(text) for name, text in texts.items()}
+
+
+def _parsed(text: str) -> OwnTimes | None:
+    """Return times; None if there are none, or if they are a plug-in's own and can't be read."""
+    try:
+        return parse(text) if text else None
+    except ValueError:
+        return None
 
 
 def _moved(plan: Plan, times: Mapping[str, str]) -> Plan:
