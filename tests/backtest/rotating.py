@@ -28,8 +28,8 @@ limits:
   max_gross_fraction: 1.40
 timetable:
   trade-once: every 5m from open+5m until open+30m
-  evaluate-exits: every 60m from open+1m until close
-  reconcile: every 60m from open+1m until close
+  evaluate-exits: every 15m from open+1m until close
+  reconcile: every 30m from open+1m until close
 """
 
 
