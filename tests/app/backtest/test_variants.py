@@ -58,7 +58,7 @@ def test_costs_are_doubled_and_what_is_earned_is_not() -> None:
     spec = replace(SPEC, fill=NEXT_BAR._replace(slippage_bps=Decimal(5)), costs=rates)
     (dear, *_) = changes_of(replace(PLAN, spec=spec), [Named("rotation")]).changes
     assert (dear.kind, dear.name) == (VariantKind.COSTS, "costs x2")
-    assert (dear.plan.spec.fill.slippage_bps, dear.plan.spec.fill.spread_bps) == (10, 4)
+    assert (dear.plan.spec.fill.slippage_bps, dear.plan.spec.fill.spread_bps) == (Decimal(10), 4)
     assert dear.plan.spec.costs == rates._replace(
         commission_bps=Decimal(20), commission_per_share_usd=Decimal("0.01"), commission_min_usd=Decimal(2),
         margin_spread=Decimal("0.03"), cash_spread=Decimal("-0.01"), borrow_fee_rate=Decimal("0.006"),
