@@ -75,7 +75,7 @@ def test_a_session_opens_in_its_first_minute_and_shows_the_rest_in_its_last(tmp_
 
 def test_the_quote_around_the_open_stands_until_the_last_minute_and_that_until_the_close(tmp_path: Path) -> None:
     market = made(tmp_path, spec_of(tmp_path))
-    session, (opening, last) = market.calendar.market[0], market.day("AAA", 0).bars
+    session, (opening, last) = market.calendar.market[0], market.day("AAPL", 0).bars
     noon_us, night_us = session.open_us + 150 * MINUTE, session.close_us + 60 * MINUTE
     assert market.quoted_us(opening, opening.end_us) == opening.end_us
     assert market.quoted_us(opening, noon_us) == noon_us

@@ -16,7 +16,7 @@ from tradebot.reconciliation.read_books import read_books
 from tradebot.timetable.sessions import session_date
 
 WRITES = frozenset(
-    name for name in vars(MemoryLedger) if name.partition("_")[0] in {"apply", "put", "set", "mark", "keep", "open"}
+    name for name in dir(MemoryLedger) if name.partition("_")[0] in {"apply", "put", "set", "mark", "keep", "open"}
 ) | {"promise", "settle", "abandon", "retry", "book", "claim_slot", "acknowledge", "adjust_cash"}
 SNAPSHOT, QUIET_CATCH_UP = 12, 10
 """The most reads that each may take."""

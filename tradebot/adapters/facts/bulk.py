@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tradebot.adapters.facts.schema import FILE
+from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, time_text
 from tradebot.adapters.text.codec import pack
@@ -31,5 +32,6 @@ def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> int:
                     for position, record in enumerate(cycle.candidates)
                 ],
             )
-        database.execute("COMMIT")
+        with around("bulk.commit"):
+            database.execute("COMMIT")
     return count

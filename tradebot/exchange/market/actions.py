@@ -60,8 +60,11 @@ class ActionBook:
         self._all: list[Action] = []
         self._of: dict[str, list[Action]] = {}
         self._entities: dict[str, str] = {}
-        self.renaming: list[Action] = []
-        """The changes of names, in the order in which they were added."""
+
+    @property
+    def renaming(self) -> Sequence[Action]:
+        """Return the changes of names, in order of effect."""
+        return [action for action in self._all if action.kind == NAME_CHANGE] if self._entities else ()
 
     def __iter__(self) -> Iterator[Action]:
         """Iterate over all actions in order of effect."""
@@ -77,7 +80,6 @@ class ActionBook:
         entity = self.entity(action.symbol)
         if action.kind == NAME_CHANGE:
             self._entities[action.new_symbol] = entity
-            self.renaming.append(action)
         self._all.append(action)
         self._of.setdefault(entity, []).append(action)
         return entity
