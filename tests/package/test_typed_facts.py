@@ -32,6 +32,7 @@ STORES = (
 EXCEPTIONS = {
     "tradebot/model/intent.py:mark_of": "the mark in a venue's client order id is all that a venue keeps for us",
     "tradebot/timetable/job_times.py": "times as people write them in the configuration",
+    "tradebot/timetable/moving.py": "times as people write them in the configuration",
     "tradebot/timetable/own_clock.py": "times as people write them in the configuration",
     "tradebot/limits.py": "numbers as people write them in the configuration",
     "tradebot/app/settings.py": "the configuration: names in the environment, lists as people write them",
