@@ -15,6 +15,7 @@ SENDERS = frozenset({"request", "send", "_read_body"})
 WRITES = ("COMMIT", "VACUUM")
 """How the statements of SQLite begin that make something durable."""
 OFF_THE_ROAD = {
+    "bulk.commit": "a backtest that is saved; a draft that is cut short is made again",
     "journal.undo": "a write of the journal that fails",
     "state_folder.drop_draft": "a write of a small file that fails",
     "switch.put_back": "a second halt that comes while one is being ended",
