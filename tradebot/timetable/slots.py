@@ -17,9 +17,12 @@ FETCHING = (Job.FETCH_FLOW, Job.SCORE)
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One due time of a job; `name` is its offset from the open or close, and it may run any time before `end`."""
+    """One due time of a job or a chore; it may run any time before `end`.
 
-    job: Job
+    The name of a job's slot is its offset from the open or close. `session` is the day of a chore without sessions.
+    """
+
+    job: str
     session: date
     name: str
     start: datetime
