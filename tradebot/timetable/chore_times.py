@@ -133,7 +133,9 @@ def parse(text: str) -> ChoreTimes:
 @lru_cache(maxsize=128)
 def least_gap_s(times: ChoreTimes) -> int | None:
     """Return the fewest seconds between two times of a chore in usual weeks; None if it only comes once in months."""
-    days = [job_times.WHOLE_DAY.date + timedelta(days=count) for count in range(_USUAL_DAYS if times.names_sessions else 15)]
+    days = [
+        job_times.WHOLE_DAY.date + timedelta(days=count) for count in range(_USUAL_DAYS if times.names_sessions else 15)
+    ]
     sessions = [_usual_session(day) for day in days if day.weekday() < 5]
     starts = sorted(start for day in days for _, start in times.starts(day, sessions))
     return min((int((later - earlier).total_seconds()) for earlier, later in pairwise(starts)), default=None)

@@ -8,7 +8,9 @@ from functools import lru_cache
 
 from tradebot.model.kind import NEW_YORK
 
-WEEKDAYS: Mapping[str, int] = {name: place for place, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))}
+WEEKDAYS: Mapping[str, int] = {
+    name: place for place, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+}
 MONTHS: Mapping[str, int] = {
     name: place
     for place, name in enumerate(
@@ -38,7 +40,8 @@ class Cron:
     def starts(self, day: date) -> Iterator[tuple[str, datetime]]:
         """Yield the name and the moment of each time on one day in New York, in order.
 
-        A time that the clocks skip in spring comes an hour later. One that they show twice in fall comes the first time.
+        A time that the clocks skip in spring comes an hour later. One that they show twice in fall comes once, the
+        first time.
         """
         if not self._holds(day):
             return
@@ -66,8 +69,8 @@ def parse(text: str) -> Cron:
     minute, hour, day, month, weekday = fields
     if any(character.isdigit() for character in weekday.partition("/")[0]):
         raise ValueError(
-            f"{text!r}: write weekdays by name, such as Mon-Fri: schedulers number them differently, so 1 is Monday for "
-            "some and Tuesday for others"
+            f"{text!r}: write weekdays by name, such as Mon-Fri: schedulers number them differently, so 1 is Monday "
+            "for some and Tuesday for others"
         )
     found = Cron(
         text,

@@ -19,9 +19,9 @@ from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.slots import FETCHING, Slot, slots
 
 CHORES = frozenset({
-    "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check", "doctor", "events",
-    "fetch-flow", "fills", "journal verify", "orders", "pnl", "positions", "reconcile", "report", "schedule", "score",
-    "signals", "status", "strategy list", "trades", "why-no-orders",
+    "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check", "doctor",
+    "events", "fetch-flow", "fills", "journal verify", "orders", "pnl", "positions", "reconcile", "report", "schedule",
+    "score", "signals", "status", "strategy list", "trades", "why-no-orders",
 })  # fmt: skip
 """The verbs that a chore can run: those that send nothing and open nothing that only a person may open."""
 SESSION = "{session}"
@@ -88,6 +88,11 @@ class Line:
         return self.lane is Lane.UPKEEP
 
     @property
+    def names_sessions(self) -> bool:
+        """Return True if its times name sessions of a week or month, so that those around a day must be known."""
+        return isinstance(self.times, ChoreTimes) and self.times.names_sessions
+
+    @property
     def reach(self) -> timedelta:
         """Return how long after its beginning a slot may still be due."""
         return (self.late.until or timedelta(days=1)) if self.is_chore else timedelta(days=1)
@@ -110,9 +115,9 @@ class Line:
             needs = sorted(self.needs - _always_needed(self.job))
             return {"when": str(self.times), "needs": needs} if needs else str(self.times)
         verb = " ".join((self.verb, *self.options))
-        needs = {"needs": sorted(self.needs)} if self.needs else {}
-        limit = f"{(self.limit_s or 0) // 60}m"
-        return {"verb": verb, "when": str(self.times), "late": self.late.text, "limit": limit, **needs}
+        limit = f"{(self.limit_s or 0) // job_times.MINUTE_S}m"
+        said: dict[str, object] = {"verb": verb, "when": str(self.times), "late": self.late.text, "limit": limit}
+        return {**said, "needs": sorted(self.needs)} if self.needs else said
 
 
 class Timetable(Mapping[Job, JobTimes]):
@@ -268,7 +273,7 @@ def _needs(value: object) -> frozenset[Need]:
     unknown = [each for each in named if each not in set(Need)]
     if unknown:
         raise ValueError(f"needs {unknown[0]!r}; it can need {' and '.join(Need)}")
-    return frozenset(Need(each) for each in named)
+    return frozenset(Need(str(each)) for each in named)
 
 
 def _fits(line: Line) -> None:
@@ -279,13 +284,13 @@ def _fits(line: Line) -> None:
         return
     if line.limit_s is not None and line.limit_s >= gap_s:
         raise ValueError(
-            f"limit {line.limit_s} s is not below the {gap_s} s between two of its slots ({line.times}): one would still "
-            "run when the next is due"
+            f"limit {line.limit_s} s is not below the {gap_s} s between two of its slots ({line.times}): one would "
+            "still run when the next is due"
         )
     if line.late.until is not None and line.late is not UNTIL_NEXT and line.late.until.total_seconds() > gap_s:
         raise ValueError(
-            f"late {line.late.text!r} reaches beyond the {gap_s} s between two of its slots ({line.times}): write 'always' "
-            "to run it until the next one begins"
+            f"late {line.late.text!r} reaches beyond the {gap_s} s between two of its slots ({line.times}): write "
+            "'always' to run it until the next one begins"
         )
     if SESSION in " ".join(line.options) and not line.times.needs_sessions:
         raise ValueError(f"{SESSION} stands for the slot's session, but {line.times} names days without one")

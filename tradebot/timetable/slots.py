@@ -28,6 +28,11 @@ class Slot:
     start: datetime
     end: datetime
 
+    @property
+    def key(self) -> tuple[str, date, str]:
+        """Return what identifies the slot in the ledger: job, session and name."""
+        return self.job, self.session, self.name
+
 
 @lru_cache(maxsize=2 * len(Job))
 def slots(job: Job, times: JobTimes, session: Session) -> tuple[Slot, ...]:
