@@ -20,7 +20,8 @@ DAY = timedelta(days=1)
 class Planned:
     """Reads the slots of some lines from the stored calendar.
 
-    A slot that was over before the books were opened, or before its line had its times, is nobody's.
+    A slot that was over before the books were opened, or before its line had its times, is nobody's. So is a chore's
+    that began before, because some of them may begin for days.
     """
 
     def __init__(self, ledger: Ledger, lines: Sequence[Line], grace_s: int) -> None:
@@ -82,7 +83,8 @@ class Planned:
         for line in lines:
             for day in days:
                 slots = line.slots(day, _near(sessions, day, line), self._grace_s)
-                yield from (slot for slot in slots if slot.end > self._since[line.job])
+                since = self._since[line.job]
+                yield from (slot for slot in slots if (slot.start if line.is_chore else slot.end) > since)
 
     def _left_open(self, day: date, now: datetime) -> Sequence[Slot]:
         """Return the slots of a past day that are over and that nobody has claimed."""

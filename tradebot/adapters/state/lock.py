@@ -1,9 +1,9 @@
 """Allow one writer per state folder, and one fetcher: advisory locks, each held for one pass.
 
 Whoever needs several takes them in the order of `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`. Exit
-passes go ahead of all others: an exit pass that waits for the folder's lock holds a second one meanwhile, on the folder's marker. While
-that one is held, nobody else takes the folder's lock, and whoever holds it gives way at the next request to the broker
-(`turns.py`). The marker is always there, so this needs no further file and works on a full disk.
+passes go ahead of all others: an exit pass that waits for the folder's lock holds a second one meanwhile, on the
+folder's marker. While that one is held, nobody else takes the folder's lock, and whoever holds it gives way at the next
+request to the broker (`turns.py`). The marker is always there, so this needs no further file and works on a full disk.
 """
 
 import fcntl
