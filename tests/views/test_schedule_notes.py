@@ -42,8 +42,8 @@ def test_a_half_day_says_when_it_closes_and_what_does_not_come() -> None:
 def test_the_clocks_change_with_what_that_means_for_a_session(day: date, way: str, opens: str, before: str) -> None:
     (change,) = said(day, day)
     assert change == (
-        f"On {day:%a %Y-%m-%d} the clocks in New York go {way} an hour: sessions open at {opens} UTC from then on, not at "
-        f"{before} UTC."
+        f"On {day:%a %Y-%m-%d} the clocks in New York go {way} an hour: sessions open at {opens} UTC from then on, "
+        f"not at {before} UTC."
     )
 
 

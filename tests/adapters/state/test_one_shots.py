@@ -1,6 +1,5 @@
 """A verb in a process of its own: its exit code and last output, and its end when it is over its limit or stopped."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,25 +12,17 @@ from tradebot.adapters.state.one_shots import KEPT, OneShots
 
 TALKS = "import sys; print('x' * 9_000_000); print('the end', flush=True); sys.exit(7)"
 HANGS = "import time; print('begun', flush=True); time.sleep(60)"
-WON_T_END = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
-)
-
-
-def program(code: str, tmp_path: Path) -> str:
-    """Return an interpreter that runs this code whatever its arguments are."""
-    path = tmp_path / "program"
-    path.write_text(f'#!/bin/sh\nexec {sys.executable} -c "$CODE"\n')
-    path.chmod(0o755)
-    os.environ["CODE"] = code
-    return str(path)
+DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {HANGS}"
 
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneShots:
-    monkeypatch.setenv("CODE", "")
+    """Run the code that is in the environment, whatever the verb is."""
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "$CODE"\n')
+    program.chmod(0o755)
     monkeypatch.setattr(one_shots, "PATIENCE_S", 0.5)
-    monkeypatch.setattr(sys, "executable", program("", tmp_path))
+    monkeypatch.setattr(sys, "executable", str(program))
     return OneShots(tmp_path)
 
 
@@ -49,7 +40,7 @@ def test_only_the_last_output_is_kept(runs: OneShots, monkeypatch: pytest.Monkey
     assert (ended.code, ended.why, len(ended.output) <= KEPT, ended.output[-7:]) == (7, None, True, "the end")
 
 
-@pytest.mark.parametrize(("code", "signal"), [(HANGS, 15), (WON_T_END, 9)])
+@pytest.mark.parametrize(("code", "signal"), [(HANGS, 15), (DEAF, 9)])
 def test_a_verb_that_is_over_its_limit_is_ended_even_if_it_does_not_listen(
     runs: OneShots, monkeypatch: pytest.MonkeyPatch, code: str, signal: int
 ) -> None:
