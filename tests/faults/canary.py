@@ -267,17 +267,8 @@ def _look(life: Life) -> None:
         *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "live status"),
         *("trades", "trades --tax 2026", "pnl", "report"),
         *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),
-        *(
-            "config show",
-            "config check",
-            "schedule",
-            "schedule check",
-            "strategy list",
-            "bars list",
-            "adopt AAPL",
-            "journal verify",
-        ),
-        "backup --list",
+        *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
+        *("journal verify", "backup --list"),
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     ):
         life.says(*line.split(), "--json")
