@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
+IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
+"""The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """Jobs that record their pass before it begins; without such a record, a claimed slot has done nothing yet."""
 SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
@@ -87,7 +89,7 @@ def begin(
         call = _refused(app, job, call.decision, by, clocks.now)
     if not isinstance(call, Refused):
         app.turns.keep(call)
-    if not (dry_run or force):
+    if not (dry_run or force) and job in IN_NO_HURRY:
         account_for_missed(app, by, clocks.now)
     return call, clocks
 
