@@ -24,8 +24,8 @@ FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origi
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names
 SEAL = f"SELECT 1, {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seals WHERE account = ?"  # noqa: S608 - as above
 CASH = f"""SELECT sequence, {as_written("cash_adjustments", TABLES)},
-    coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, '')
-    FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
+    coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, ''),
+    coalesce(sub_kind, '') FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
 OTHERS = {
     table: f"SELECT {number}, {as_written(table, TABLES)} FROM {table} WHERE account = ?"  # noqa: S608 - as above
     for table, number in (("book", "1"), ("acknowledged", "sequence"), ("trade_notes", "sequence"))
@@ -81,8 +81,8 @@ class Past:
         Its time is the broker's if that is known, otherwise when it was booked.
         """
         return tuple(
-            CashMovement(parse_time(at), Decimal(amount), kind, Origin(origin), about, why, symbol)
-            for at, amount, kind, origin, about, why, symbol in self._checked("cash_adjustments", CASH)
+            CashMovement(parse_time(at), Decimal(amount), kind, Origin(origin), *rest)
+            for at, amount, kind, origin, *rest in self._checked("cash_adjustments", CASH)
         )
 
     def check_others(self) -> None:

@@ -31,19 +31,23 @@ _ZERO = Decimal(0)
 
 
 class _Item(NamedTuple):
-    """A kind of interest: Alpaca's code for its activity, its description, and 1 if it is earned or -1 if paid."""
+    """A kind of interest: its activity's type and sub-type, its description, and 1 if it is earned or -1 if paid."""
 
     code: str
+    sub_type: str
     description: str
     sign: int
 
 
 _ITEMS = {
-    "margin": _Item("INT", "margin interest", -1),
-    "cash": _Item("INT", "interest on cash", 1),
-    "borrow": _Item("FEE", "stock borrow fee", -1),
-    "rebate": _Item("INT", "short rebate", 1),
+    "margin": _Item("INT", "MGN", "margin interest", -1),
+    "cash": _Item("INT", "CDT", "interest on cash", 1),
+    "borrow": _Item("FEE", "BRW", "stock borrow fee", -1),
+    "rebate": _Item("INT", "CDT", "short rebate", 1),
 }
+"""The types and sub-types are those of Alpaca's Trading API, except for BRW, which is ours: Alpaca documents none for
+stock borrow fees. It documents none for rebates either; they are interest that is credited, as CDT says."""
+_COMMISSION = "COM"
 
 
 def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
@@ -62,7 +66,7 @@ def charge_commission(floor: Floor, order: Order, qty_before: Decimal, value_bef
     due = commission(floor.costs, order.filled_qty, order.filled_usd) - paid
     if due:
         word = "commission" if due > 0 else "commission returned"
-        enter(floor, floor.accounts[order.account], Entry("FEE", None, order.symbol, word, net_amount=-due))
+        enter(floor, floor.accounts[order.account], Entry("FEE", _COMMISSION, order.symbol, word, net_amount=-due))
 
 
 def accrue(floor: Floor) -> None:
@@ -109,11 +113,12 @@ def post(floor: Floor) -> None:
     through = (date.fromisoformat(today) - timedelta(days=1)).isoformat()
     for account in floor.accounts.values():
         for name, owed in account.accrued.items():
-            code, description, sign = _ITEMS[name]
+            item = _ITEMS[name]
             amount = (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
             if amount:
                 account.accrued[name] = owed - amount * _DAYS_A_YEAR
-                enter(floor, account, Entry(code, None, None, f"{description} to {through}", net_amount=sign * amount))
+                words = f"{item.description} to {through}"
+                enter(floor, account, Entry(item.code, item.sub_type, None, words, net_amount=item.sign * amount))
 
 
 def _begins_month(floor: Floor, today: str) -> bool:
