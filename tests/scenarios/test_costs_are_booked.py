@@ -72,3 +72,5 @@ def test_the_commission_of_a_fill_is_booked_as_a_fee_and_nothing_differs(bot: Bo
     ours = bot.json("pnl")["pnl"]["total"]
     assert Decimal(ours["interest_usd"]) > 20
     assert Decimal(cash) == 100_000 + received + Decimal(ours["fees_usd"]) + Decimal(ours["interest_usd"])
+    costs = bot.json("report")["accounts"][0]["further"]["costs"]["rows"]
+    assert {row["name"]: row["usd"] for row in costs if row["name"] != "slippage"} == {"commission": -float(fee)}
