@@ -73,7 +73,10 @@ class Nights:
         self.engine.advance(at_new_york(CALENDAR.market[session].date, hour))
         rows = [one for one in self.account.activities if isinstance(one, Activity)]
         assert self.account.cash == self.began + sum(one.net_amount for one in rows)
-        return [(rfc3339(one.at_us)[5:16], f"{one.kind}/{one.sub_type} {one.description}", str(one.net_amount)) for one in rows]
+        return [
+            (rfc3339(one.at_us)[5:16], f"{one.kind}/{one.sub_type} {one.description}", str(one.net_amount))
+            for one in rows
+        ]
 
 
 def posted(pit: Pit) -> list[tuple[str, str | None, Decimal]]:

@@ -1,4 +1,4 @@
-"""A ledger of version 7 becomes one of version 8: movements of cash stay as they are, without the broker's sub-types."""
+"""A ledger of version 7 becomes one of version 8: its movements of cash stay, and have no sub-types."""
 
 from contextlib import closing
 from decimal import Decimal

@@ -100,7 +100,14 @@ class Money(Fills, Orders):
         """
         return tuple(
             CashMovement(
-                row.happened_at or row.at, row.amount, row.kind, row.origin, row.about, row.why, row.symbol, row.sub_kind
+                row.happened_at or row.at,
+                row.amount,
+                row.kind,
+                row.origin,
+                row.about,
+                row.why,
+                row.symbol,
+                row.sub_kind,
             )
             for row in self._cash
         )

@@ -17,7 +17,6 @@ from tradebot.views.performance.return_figures import A_YEAR, RETURNS
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import cost_usd
 
-
 BPS = 10_000
 INSIDE = "it is inside the prices of fills"
 

@@ -8,13 +8,14 @@ from functools import cached_property
 
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.filled import IntentFacts, OrderFacts
+from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import by_position, renames
 from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.fees import Allotted, allotted
+from tradebot.views.performance.fees import Allotted, allotted, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of
 
 NOT_OURS = "not the bot's"
@@ -64,7 +65,9 @@ class History:
     def fees(self) -> Allotted:
         """Return each closed piece's share of the fees, then that of each held one; of all owners, as in `lots`."""
         charged = (movement for movement in self.cash if cash_kind(movement) is CashKind.FEE)
-        return allotted(charged, (*self.lots.closed, *self.lots.held))
+        made = (one.fill for one in self.fills if one.origin is Origin.VENUE)
+        fills = moments((fill.activity_id, fill.symbol, fill.at) for fill in made)
+        return allotted(charged, (*self.lots.closed, *self.lots.held), fills)
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:
