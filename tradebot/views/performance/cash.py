@@ -27,8 +27,8 @@ _KINDS = {
 it, makes the dividend smaller. A pass-through charge is a fee, and a rebate of one gives a fee back. Shares that came
 in without a trade are transfers too: the books buy them at their price with cash that this movement puts back."""
 _FEES = {"COM": Fee.COMMISSION, "NRC": Fee.COMMISSION, "BRW": Fee.BORROW}
-"""Alpaca's `ActivitySubType`s of the type FEE, as above, and BRW for stock borrow fees. Alpaca documents none for these:
-only the embedded exchange uses it."""
+"""Alpaca's `ActivitySubType`s of the type FEE, as above, and BRW for stock borrow fees. Alpaca documents none for
+these, so only the embedded exchange uses it."""
 _KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words}
 
 
