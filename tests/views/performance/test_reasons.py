@@ -58,6 +58,7 @@ def test_what_no_order_closed_names_what_did(origin: Origin, reason: str) -> Non
         ("displaced_by_XYZ", "displaced_by"),
         ("unknown", "unknown"),
         ("The month is over", "The month is over"),
+        ("over ", "over "),
     ],
 )
 def test_a_reason_is_counted_by_its_first_rule(reason: str, rule: str) -> None:

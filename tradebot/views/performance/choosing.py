@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.exits.why import parse
 from tradebot.views.performance.days import EVER, Days, day_of
+from tradebot.views.performance.reasons import rules_of
 from tradebot.views.performance.trade_row import LotRow, Status, TradeRow
 
 _ZERO = Decimal(0)
@@ -105,9 +105,4 @@ def _in_days(days: Days, opened_at: datetime, closed_at: datetime | None) -> boo
 
 def _says(reason: str, wanted: str) -> bool:
     """Return True if a reason is the wanted one, or names that rule."""
-    if reason == wanted:
-        return True
-    try:
-        return wanted in {part.name for part in parse(reason)}
-    except ValueError:
-        return False
+    return reason == wanted or wanted in rules_of(reason)
