@@ -30,7 +30,10 @@ class Player:
         return self.says("backtest", *market, "--config", str(self._file), *words)
 
     def says(self, *words: str) -> Said:
-        return typed(self._capture, *words, "--state-dir", str(self.state))
+        return self.types(*words, "--state-dir", str(self.state))
+
+    def types(self, *words: str) -> Said:
+        return typed(self._capture, *words)
 
     def result(self, name: str) -> bytes:
         return (self.state / "backtests" / name / "result.json").read_bytes()
@@ -80,6 +83,25 @@ def test_what_it_keeps_is_an_ordinary_folder_and_the_same_each_time(player: Play
     with traded_by():
         data = player.plays("--name", "third", "--json").data
     assert data["trials"] == {"whims": 1}, "the same settings are one trial, however often they are played"
+
+
+@pytest.mark.parametrize("level", ["counts", "none"])
+def test_why_no_orders_says_what_was_not_recorded(player: Player, level: str) -> None:
+    with traded_by():
+        ended = player.plays("--name", "one", "--recorder", level, "--json").data["ended"]
+    place = ("--state-dir", str(player.state / "backtests" / "one"))
+    said, of_symbol = player.types("why-no-orders", *place), player.types("why-no-orders", "AAPL", *place)
+    of_reason = player.types("why-no-orders", "--reason", "SLOT_TAKEN", *place)
+    assert (said.code, of_reason.code) == (0 if level == "counts" else 10, ExitCode.USAGE)
+    what = "This backtest recorded no candidates (--recorder none)."
+    if level == "counts":
+        refused = ", ".join(f"{count:,} {reason}" for reason, count in ended.items() if reason != "SENT")
+        count = sum(ended.values()) - ended["SENT"]
+        what = "This backtest recorded only candidates that were sent (--recorder counts). "
+        what += f"{count:,} others were refused in all: {refused}."
+        assert "Left out: This backtest recorded" in said.out
+    for one in (said.out, of_symbol.out, of_reason.err):
+        assert what in " ".join(one.split())
 
 
 def test_a_run_is_not_replaced_unless_that_is_asked_for(player: Player) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
+from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.evidence import read_evidence, write_evidence
 from tradebot.adapters.state.finished import BACKTEST
@@ -21,7 +23,8 @@ from tradebot.app.backtest import saving
 from tradebot.app.backtest.benchmark import benchmark_of
 from tradebot.errors import OperatorError, word
 from tradebot.exchange.market.costs import FUNDS
-from tradebot.model.evidence import DatedRate, Evidence, Trials
+from tradebot.model.evidence import DatedRate, Evidence, Refused, Trials, Unrecorded
+from tradebot.model.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,6 +143,7 @@ class Results:
             borrowing_spread=float(costs.margin_spread) if costs.margin_rate == FUNDS else 0.0,
             benchmark=benchmark.prices,
             no_benchmark=benchmark.problem,
+            unrecorded=_unrecorded(run),
         )
 
     def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
@@ -179,6 +183,15 @@ class Results:
             if trial is not None and strategy in (None, trial.strategy):
                 found[trial.strategy, trial.digest] = trial
         return tuple(found.values())
+
+
+def _unrecorded(run: Run) -> Unrecorded | None:
+    """Return what a run's recorder left out of its records."""
+    if run.plan.level is Level.FULL:
+        return None
+    counts = sum(map(Counter, run.made.facts.ended_for().values()), Counter[Reason | None]())
+    refused = ((reason, count) for reason, count in counts.most_common() if reason is not None)
+    return Unrecorded(run.plan.level.value, tuple(Refused(reason.value, count) for reason, count in refused))
 
 
 def read_result(folder: Path) -> Mapping[str, Any] | None:
