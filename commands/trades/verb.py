@@ -116,8 +116,7 @@ def register(app: typer.Typer) -> None:
     @app.command(
         "trades",
         epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
-        "tradebot trades --lots --csv lots.csv\n"
-        "tradebot trades --tax 2026 --csv form-8949.csv\n"
+        "tradebot trades --lots --csv lots.csv\ntradebot trades --tax 2026 --csv form-8949.csv\n"
         'tradebot trades note AAPL "bought the open" --tag swing\n'
         "tradebot trades note AAPL --remove",
     )
