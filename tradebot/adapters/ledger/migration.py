@@ -23,7 +23,7 @@ from tradebot.errors import DamagedBooksError
 
 Facts = Callable[[Mapping[str, Any]], dict[str, Any]]
 VERSION = LEDGER_VERSION
-BEFORE_FACTS, BEFORE_CHECKPOINTS, BEFORE_WORST, BEFORE_DAYS, BEFORE_SUB_KINDS = 3, 4, 5, 6, 7
+BEFORE_FACTS, BEFORE_CHECKPOINTS, BEFORE_WORST, BEFORE_DAYS = 3, 4, 5, 6
 MOST_COPIES = 9
 """The most copies of one version to keep; after that, the last one is overwritten."""
 IN_SENTENCES = (
