@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from commands.backtest.finished import Finished, document_of
 from commands.backtest.options import Planned, Wish, planned
 from commands.backtest.parameters import How
 from commands.backtest.progress import progress
-from commands.backtest.report import Finished, document_of
 from commands.shared.boundary import TerminatedError
 from commands.shared.plain import note
 from tradebot.errors import ExitCode, OperatorError, TradebotError

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from commands.backtest import playing
-from commands.backtest.report import Finished
+from commands.backtest.finished import Finished
 from commands.shared.boundary import TerminatedError
 from commands.shared.surface import progress_bar
 from tradebot.errors import ExitCode, TradebotError

@@ -39,7 +39,7 @@ from tradebot.errors import ExitCode, OperatorError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.backtest.report import Finished
+    from commands.backtest.finished import Finished
     from tradebot.app.backtest.lookahead import Checked
 
 EXAMPLES = """tradebot backtest --sessions 20
@@ -49,8 +49,9 @@ tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-
 
 def run(wish: Wish, how: "How") -> Report:
     """Play what the options ask for, keep it in a folder, and report it."""
+    from commands.backtest.finished import document_of, trials_of
     from commands.backtest.playing import play
-    from commands.backtest.report import data_of, document_of, trials_of
+    from commands.backtest.report import data_of
     from commands.backtest.screen import render
     from commands.backtest.sensitivity import vary
 
