@@ -26,7 +26,7 @@ class Varied:
 
 
 def vary(finished: Finished, results: "Results") -> Varied:
-    """Play all variants of a backtest, and keep each beside its books as soon as it is done.
+    """Play the variants of a backtest that aren't played yet, and keep each beside its books as soon as it is done.
 
     Raises TradebotError with the code of the signal if it was stopped.
     """
@@ -35,7 +35,7 @@ def vary(finished: Finished, results: "Results") -> Varied:
 
     run = finished.run
     asked = changes_of(run.plan, run.made.world.strategies)
-    variants: list[Variant] = []
+    variants = [*results.variants(finished.name, finished.identity.fingerprint)]
     try:
         _play(finished, asked, variants, results)
     except (KeyboardInterrupt, TerminatedError) as signalled:
@@ -43,21 +43,23 @@ def vary(finished: Finished, results: "Results") -> Varied:
         raise TradebotError(
             f"Stopped after {len(variants)} of {counted(len(asked.changes), 'variant')}. The backtest and "
             "these variants are kept.",
-            f"to look at them: tradebot report --state-dir {results.place(finished.name)}. "
-            "To play all of them: the same command with --force",
+            "to go on: the same command with --resume. "
+            f"To look at them: tradebot report --state-dir {results.place(finished.name)}",
             code=code,
         ) from signalled
+    results.forget_checkpoint(finished.name)
     return Varied(sensitivity(variant(run), variants), asked.left_out)
 
 
 def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", results: "Results") -> None:
-    """Play the variants one after the other; one that is the backtest itself or an earlier variant isn't played."""
+    """Play the other variants one by one; one that is the backtest itself or an earlier variant isn't played."""
     from tradebot.adapters.ledger.interruption import Holding
     from tradebot.app.backtest.variants import play, variant
 
-    known = [(asked.played, variant(finished.run))]
+    played = [change.plan for change in asked.changes[: len(variants)]]
+    known = [(asked.played, variant(finished.run)), *zip(played, variants, strict=True)]
     with progress_bar("playing variants") as tell:
-        for place, change in enumerate(asked.changes):
+        for place, change in enumerate(asked.changes[len(variants) :], len(variants)):
             tell(place, len(asked.changes))
             found = next((done for plan, done in known if plan == change.plan), None)
             if found is None:

@@ -48,21 +48,19 @@ tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-
 
 
 def run(wish: Wish, how: "How") -> Report:
-    """Play what the options ask for, keep it in a folder, and report it."""
-    from commands.backtest.finished import document_of, trials_of
+    """Play what the options ask for, and report it."""
     from commands.backtest.playing import play
     from commands.backtest.report import data_of
     from commands.backtest.screen import render
     from commands.backtest.sensitivity import vary
 
     finished, results = play(wish, how)
-    results.add_trials(trials_of(finished))
-    folder = results.save(finished.name, finished.run, document_of(finished))
-    results.forget_checkpoint(finished.name)
     checked = _checked(finished, how.cuts) if how.cuts is not None else None
     varied = vary(finished, results) if how.sensitivity else None
     names = [one.name for one in finished.run.made.world.strategies]
-    data = data_of(finished, folder, {name: len(results.trials(name)) for name in names}, checked, varied)
+    data = data_of(
+        finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
+    )
     code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
     return Report("backtest", data, lambda out: render(out, data), code, mode="sandbox")
 
