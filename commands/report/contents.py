@@ -50,6 +50,16 @@ def leveled(account: "AccountReport") -> str:
     return f"{account.benchmark} at {exposure:.0%}"
 
 
+def leveled_line(accounts: "Sequence[AccountReport]") -> str:
+    """Return the name of the benchmark at the account's exposure; empty if several accounts each have their own."""
+    return leveled(accounts[0]) if len(accounts) == 1 else ""
+
+
+def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
+    """Return the account with the longest curve, beside which the benchmark and cash are drawn."""
+    return max(accounts, key=lambda account: len(account.curve))
+
+
 def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]":
     """Return the figures of a block: returns, activity or trades."""
     from tradebot.views.performance.report import Block
