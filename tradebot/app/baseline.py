@@ -15,7 +15,7 @@ from tradebot.limits import ExitRules, Frozen, Tighter
 from tradebot.model.baseline import Baseline, Difference
 
 Keys = tuple[str, ...]
-SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml"})
+SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})
 """The configuration files that ship with a release."""
 _ABSENT = object()
 

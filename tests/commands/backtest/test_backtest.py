@@ -55,6 +55,9 @@ def test_it_says_what_was_played_what_it_assumes_and_what_it_cannot_know(player:
         "slippage 5 bps for orders that don't wait at their limit",
         "commission 10 bps",
         "they are made up: nothing follows about real markets",
+        "margin interest 7% a year",
+        "borrow fee 0.3% a year",
+        "cash interest none pessimistic: cash earns nothing",
         "halts drawdown 10%, daily loss 4%",
         "the ledger and the exchange's account agree to the cent",
         "What it cannot know Only",
@@ -147,3 +150,15 @@ def test_wrong_options_are_refused_with_what_to_write_instead(
     assert message in said.err.replace("\n", " ")
     assert hint in said.err
     assert not (player.state / "backtests").exists()
+
+
+def test_what_a_person_has_set_counts_more_than_what_a_backtest_would_assume(player: Player, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("sandbox: {costs: {margin_rate: 0.04}}\n")
+    with traded_by():
+        said = player.says(
+            "backtest", *MARKET, "--symbols", "AAPL", "--config", str(own), "--cost", "borrow_fee_rate=0"
+        )
+    flat = " ".join(said.out.split())
+    assert "margin interest 4% a year" in flat, said.err + said.out
+    assert "borrow fee none optimistic for shorts" in flat
