@@ -1,18 +1,22 @@
 """Play a finished backtest again with one thing changed each time, and keep what is done when someone stops it."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from commands.backtest import playing
 from commands.backtest.finished import Finished
+from commands.backtest.progress import progress
 from commands.shared.boundary import TerminatedError
-from commands.shared.surface import progress_bar
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from tradebot.app.backtest.results import Results
-    from tradebot.app.backtest.variants import Changes
+    from tradebot.app.backtest.run import Plan
+    from tradebot.app.backtest.variants import Change, Changes
     from tradebot.model.evidence import Variant
     from tradebot.views.performance.report_rows import Sensitivity
 
@@ -56,16 +60,43 @@ def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", resul
     from tradebot.adapters.ledger.interruption import Holding
     from tradebot.app.backtest.variants import play, variant
 
-    played = [change.plan for change in asked.changes[: len(variants)]]
-    known = [(asked.played, variant(finished.run)), *zip(played, variants, strict=True)]
-    with progress_bar("playing variants") as tell:
-        for place, change in enumerate(asked.changes[len(variants) :], len(variants)):
-            tell(place, len(asked.changes))
+    plans = [change.plan for change in asked.changes[: len(variants)]]
+    known = [(asked.played, variant(finished.run)), *zip(plans, variants, strict=True)]
+    left = asked.changes[len(variants) :]
+    with _watched(finished, _count(known, left)) as watch:
+        for change in left:
             found = next((done for plan, done in known if plan == change.plan), None)
             if found is None:
                 with playing.loaded(replace(finished.planned, plan=change.plan)) as strategies:
-                    found = play(change, strategies, finished.planned.market)
+                    found = play(change, strategies, finished.planned.market, watch)
                 known.append((change.plan, found))
             variants.append(replace(found, kind=change.kind, name=change.name))
             with Holding():
                 results.add_variants(finished.name, variants)
+
+
+def _count(known: "Sequence[tuple[Plan, Variant]]", left: "Sequence[Change]") -> int:
+    """Return how many plays it takes for those that are left."""
+    plans = [plan for plan, _ in known]
+    for change in left:
+        if change.plan not in plans:
+            plans.append(change.plan)
+    return len(plans) - len(known)
+
+
+@contextmanager
+def _watched(finished: Finished, plays: int) -> "Iterator[Callable[[int], None]]":
+    """Yield what is told how many sessions of a play are done, and draws the progress of all plays."""
+    from tradebot.app.backtest.run import bars_in
+
+    sessions, done, bars = finished.run.total, 0, 0
+    with progress(f"playing {counted(plays, 'variant')}", 0, 0) as tell:
+        tell(0, plays * sessions, 0)
+
+        def watch(place: int) -> None:
+            nonlocal done, bars
+            done += 1
+            bars += bars_in(finished.planned.market, place - 1)
+            tell(done, plays * sessions, bars)
+
+        yield watch

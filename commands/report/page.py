@@ -34,9 +34,14 @@ SHADES = 5
 """How many shades of gain, and as many of loss, the table of months has."""
 
 
-def page(data: Report) -> str:
-    """Return the page of a report of one account, or of two side by side."""
-    return rendered("page.html", data=data, accounts=data.accounts, alone=len(data.accounts) == 1, **_whole(data))
+def page(data: Report, results: Sequence[Mapping[str, Any] | None] = ()) -> str:
+    """Return the page of a report of one account, or of two side by side.
+
+    `results` are what was kept of each one's backtest, with its assumptions and halts; None for any other account.
+    """
+    backtests = results or [None] * len(data.accounts)
+    alone = len(data.accounts) == 1
+    return rendered("page.html", data=data, accounts=data.accounts, alone=alone, backtests=backtests, **_whole(data))
 
 
 def rendered(template: str, **values: object) -> str:

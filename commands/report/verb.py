@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -97,8 +98,10 @@ def register(app: typer.Typer) -> None:
 def with_files(shown: Report, data: "Data", files: Files) -> Report:
     """Write the picture and the page of a report that are asked for, and name them below what is shown."""
     from commands.report.page import page
+    from tradebot.app.backtest.results import read_result
 
-    return written(shown, files, data.accounts, lambda: page(data))
+    results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
+    return written(shown, files, data.accounts, lambda: page(data, results))
 
 
 def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:
