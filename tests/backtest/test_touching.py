@@ -35,7 +35,7 @@ class Drawn:
 
     def close(self, after_us: int) -> int:
         """Return the close, which is after all minutes."""
-        return (OPEN - EPOCH) // MICROSECOND + DAY_US
+        return (OPEN - EPOCH) // timedelta(microseconds=1) + 10**11
 
     def at(self, symbol: str, minute: int) -> Shown:
         """Return what a symbol shows after some minutes; the market went three units beyond."""

@@ -15,7 +15,7 @@ from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
-from tradebot.backtest.touching import in_us
+from tradebot.backtest.touching import MICROSECOND, in_us
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.held import exit_price
 from tradebot.exits.lists import Exits
@@ -146,7 +146,8 @@ class Driver:
             place += 1
         day.compared = place - 1
         if not self._is_calm(begun):
-            self._look_ahead(day, begun)
+            # From just before, because the passes of this moment are yet to come.
+            self._look_ahead(day, begun - MICROSECOND)
             if place == 0 and self._is_still(day):
                 return self._pass_by(day)
         while (place := self._next(day, place)) < len(day.grid.offsets):
