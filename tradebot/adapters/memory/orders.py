@@ -252,8 +252,8 @@ class Orders(Intents):
             order.parent in self._orders and order.parent not in self._unpromised
         )
 
-    def _applied_since(self, since: datetime) -> Iterator[int]:
-        return (number for _, number in self._applied[bisect_left(self._applied, (since, BEFORE_ALL)) :])
+    def _applied_since(self, since: datetime) -> Sequence[int]:
+        return [number for _, number in self._applied[bisect_left(self._applied, (since, BEFORE_ALL)) :]]
 
     def _listed(self, numbers: Iterable[int]) -> tuple[Order, ...]:
-        return tuple(self._orders[self._names[number]] for number in sorted(numbers))
+        return tuple([self._orders[self._names[number]] for number in sorted(numbers)])
