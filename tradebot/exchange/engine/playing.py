@@ -166,8 +166,11 @@ def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str,
 
 
 def _match(floor: Floor, symbol: str, bar: Bar) -> None:
+    candidates = _candidates(floor, symbol, bar)
+    if not candidates:
+        return
     left = floor.model.volume_cap(bar)
-    for candidate in _candidates(floor, symbol, bar):
+    for candidate in candidates:
         order = candidate.order
         room = floor.model.room(order, bar, left)
         # An order that filled earlier in this bar may have canceled this one.
