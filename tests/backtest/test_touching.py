@@ -18,7 +18,7 @@ class Drawn:
     """A market of drawn prices, one a minute, whose bid and ask are a unit away."""
 
     stamp = next_deed = None
-    equity_moves = True
+    equity_moves, still = True, False
 
     def __init__(self, prices: dict[str, list[int]]) -> None:
         self.prices = prices
@@ -32,6 +32,10 @@ class Drawn:
     def shows(self, symbol: str) -> Shown:
         """Return what was shown at the open."""
         return self.at(symbol, 0)
+
+    def close(self, after_us: int) -> int:
+        """Return the close, which is after all minutes."""
+        return (OPEN - EPOCH) // timedelta(microseconds=1) + 10**11
 
     def at(self, symbol: str, minute: int) -> Shown:
         """Return what a symbol shows after some minutes; the market went three units beyond."""

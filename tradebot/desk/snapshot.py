@@ -40,7 +40,8 @@ def take(
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
     now, second = clocks.now, clocks.second
-    session, today = session_of(world.ledger, now), session_date(world.ledger, now)
+    session = session_of(world.ledger, now)
+    today = session.date if session else now.date()
     # Never give up an order because its day is over unless both clocks say so.
     begun = min(today, session_date(world.ledger, second)) if second else today
     reading = read_venue(world, now, begun, closing=not with_flow)
@@ -225,7 +226,8 @@ def _foreign(view: BrokerView, books: Books, held: Collection[str]) -> frozenset
 
 def _at_collars(view: BrokerView, books: Books) -> BrokerView:
     """Return the view with each passive entry at the highest price that it may still step to."""
-    return replace(view, orders=tuple(_at_collar(order, books.intent_behind(order)) for order in view.orders))
+    orders = tuple([_at_collar(order, books.intent_behind(order)) for order in view.orders])
+    return view if orders == view.orders else replace(view, orders=orders)
 
 
 def _at_collar(order: Order, record: IntentRecord | None) -> Order:

@@ -108,10 +108,11 @@ class Results:
             f"tradebot report {option(place)}, or add --force to play it again, or give another --name",
         )
 
-    def save(self, name: str, run: Run, document: Mapping[str, Any]) -> Path:
+    def save(self, name: str, run: Run, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
         """Write a run into its folder, replacing an earlier run of the same name; return the folder.
 
-        `document` says what the run was made from and what it did. The folder is complete or it isn't there.
+        `document` says what the run was made from and what it did, and `variants` are those that were played of it.
+        The folder is complete or it isn't there.
         """
         place, draft = self.place(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
@@ -120,7 +121,7 @@ class Results:
         try:
             rmtree(draft, ignore_errors=True)
             saving.save(draft, finished, settings, _configuration(run), _BY)
-            write_evidence(draft, self._evidence(run))
+            write_evidence(draft, replace(self._evidence(run), variants=tuple(variants)))
             write_durably(draft / RESULT, json.dumps(document, indent=1, sort_keys=True) + "\n")
             if _is_run(place):
                 rmtree(place)
@@ -145,6 +146,12 @@ class Results:
             no_benchmark=benchmark.problem,
             unrecorded=_unrecorded(run),
         )
+
+    def variants(self, name: str, fingerprint: str) -> Sequence[Variant]:
+        """Return the variants of a run that were played so far; none if another run has this name."""
+        place = self.place(name)
+        result = read_result(place) or {}
+        return read_evidence(place).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
 
     def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
         """Keep the variants of a finished run that were played so far."""
