@@ -83,9 +83,18 @@ def take(
 
 def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:
     rules, books = world.rules, reading.books
-    worst = book(reading.view, books, rules.sectors, reading.missing, quotes, session=today)
+    worst = book(
+        reading.view,
+        books,
+        rules.sectors,
+        reading.missing,
+        quotes,
+        session=today,
+        themes=rules.themes,
+        betas=rules.betas,
+    )
     own_orders = _own_orders(books, _trading(books, reading.orders))
-    return replace(worst, own_orders=own_orders, themes=rules.themes, betas=rules.betas)
+    return worst if own_orders == worst.own_orders else replace(worst, own_orders=own_orders)
 
 
 def _read_clocks(world: World) -> ClockReading:
@@ -178,6 +187,8 @@ def book(
     quotes: Mapping[str, Quote] = MappingProxyType({}),
     *,
     session: date,
+    themes: Mapping[str, str | None] = MappingProxyType({}),
+    betas: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> Book:
     """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
@@ -214,6 +225,8 @@ def book(
         spans=_spans(view, priced, orders),
         round_trips=books.round_trips,
         day_results=day_results(books, quotes, session),
+        themes=themes,
+        betas=betas,
         lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},
     )
 
