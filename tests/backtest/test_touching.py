@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,11 @@ class Drawn:
             if after < OPEN + timedelta(minutes=minute) <= until:
                 yield self.at(symbol, minute)
 
-    def shows(self, symbol: str) -> Shown:
+    def equity(self, at: datetime) -> Decimal:
+        """Return what nobody asks for here."""
+        raise NotImplementedError
+
+    def shows(self, symbol: str, at: datetime | None = None) -> Shown:
         """Return what was shown at the open."""
         return self.at(symbol, 0)
 
