@@ -36,7 +36,7 @@ class Ahead(Protocol):
         """Return the account's equity in USD at a moment before the next deed, if nothing is traded until then."""
 
     def close(self, after_us: int) -> int:
-        """Return the first close at or after a moment, both in microseconds since 1970; the last one if there is none."""
+        """Return the first close at or after a moment, or else the last one; both in microseconds since 1970."""
 
     @property
     def still(self) -> bool:
@@ -44,10 +44,7 @@ class Ahead(Protocol):
 
     @property
     def next_deed(self) -> datetime | None:
-        """Return when the venue next does something to the account or its prices by itself, such as a split or dividend.
-
-        None if nothing is due.
-        """
+        """Return when the venue next does something to the account or its prices by itself; None if nothing is due."""
 
     @property
     def stamp(self) -> object:

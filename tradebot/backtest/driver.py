@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cached_property
 
 from tradebot.backtest.ahead import Ahead
@@ -17,10 +16,9 @@ from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.backtest.touching import MICROSECOND, in_us
 from tradebot.desk.proposals import Proposals
-from tradebot.exits.held import exit_price
 from tradebot.exits.lists import Exits
 from tradebot.model.bar import Session
-from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
+from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.reconcile import Reconciled
@@ -177,8 +175,7 @@ class Driver:
 
     def _pass_by(self, day: _Day) -> SessionEnd:
         """Leave what the passes of a still session leave, without stopping at any of their times."""
-        end = day.grid.end
-        self._record(day, end, *self._quiet.look(day.at(end)))
+        self._see(day, day.grid.end)
         self._make_up(day, len(day.grid.offsets))
         self._advance(day.session.close)
         self.count.due += day.grid.count
@@ -313,15 +310,10 @@ class Driver:
         """Record how the last pass at a place would have seen the account, if it was left out."""
         if place <= day.seen_place:
             return
-        held = self._world.ledger.totals().own_positions()
-        quotes = self._world.market.quotes(tuple(dict.fromkeys(p.symbol for p in held))) if held else {}
-        marks = tuple(Mark(p.symbol, exit_price(p, quotes[p.symbol])) for p in held if p.symbol in quotes)
-        self._record(day, place, self._world.reader.account().equity, marks)
-
-    def _record(self, day: _Day, place: int, equity: Decimal, marks: tuple[Mark, ...]) -> None:
         job, name = day.grid.look(place)
         call = Call(job, day.session.date, name, self._terms.by)
         at, mode = day.at(place), mode_of(self._world)
+        equity, marks = self._quiet.look(at)
         cycle = CycleRecord(call.cycle_id, job, call.session, name, at, mode, equity=equity, marks=marks)
         self._world.facts.record(cycle)
         day.seen, day.seen_place = cycle, place

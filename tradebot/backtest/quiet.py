@@ -82,11 +82,8 @@ class Quiet:
         self._marking.follow(moment(0), (), {})
 
     def look(self, at: datetime) -> tuple[Decimal, tuple[Mark, ...]]:
-        """Return the equity and the prices that a pass at a later moment of a calm time would see."""
-        if self._ahead.equity_moves:
-            equity = self._ahead.equity(at)
-        else:
-            equity = self._world.reader.account().equity
+        """Return the equity and the prices that a pass would see now, or at a later moment of a calm time."""
+        equity = self._ahead.equity(at) if self._ahead.equity_moves else self._world.reader.account().equity
         held = self._world.ledger.totals().own_positions()
         shown = {symbol: self._ahead.shows(symbol, at) for symbol in dict.fromkeys(p.symbol for p in held)}
         marks = ((p, seen) for p in held if (seen := shown[p.symbol]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from heapq import merge
+from itertools import chain
 from typing import NamedTuple
 
 from tradebot.backtest.ahead import Ahead, Shown
@@ -173,7 +174,10 @@ def _narrowest(bands: Sequence[Band]) -> tuple[int, int]:
 def _merged(ahead: Ahead, symbols: Sequence[str], now: datetime, end: datetime) -> Iterable[tuple[Shown, int]]:
     """Return what the symbols show, in order of time, each with the place of its symbol."""
     streams = [_placed(ahead, symbol, place, now, end) for place, symbol in enumerate(symbols)]
-    return streams[0] if len(streams) == 1 else merge(*streams)
+    if len(streams) == 1:
+        return streams[0]
+    # Of days, so few prices are shown that sorting them all takes less time than taking one after the other.
+    return sorted(chain(*streams)) if ahead.still else merge(*streams)
 
 
 def _placed(ahead: Ahead, symbol: str, place: int, now: datetime, end: datetime) -> Iterator[tuple[Shown, int]]:

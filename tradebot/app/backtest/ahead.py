@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tradebot.app.backtest.translating import exact
@@ -44,22 +45,21 @@ class EngineAhead:
         self._closes_us = [session.close_us for session in engine.market.calendar.market]
         self._bid = lru_cache(KEPT_PRICES)(engine.model.bid)
         self._ask = lru_cache(KEPT_PRICES)(engine.model.ask)
+        self._span = lru_cache(KEPT_CHUNKS)(self._new_span)
         self._chunk = lru_cache(KEPT_CHUNKS)(self._new_chunk)
         self.equity_moves = equity_moves
 
     def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
         """Yield what a symbol shows after a moment and up to another, oldest first."""
-        after_us, until_us = from_datetime(after), from_datetime(until)
-        market = self._engine.market
-        last = market.calendar.reached(until_us)
+        after_us, until_us, chunks = self._span(after, until)
         if not self._daily:
-            day = market.day(symbol, last)
-            for place in range(day.complete(after_us), day.complete(until_us)):
-                yield self._shown(day.bars[place])
-            return
-        for number in range(max(market.calendar.reached(after_us), 0) // CHUNK, last // CHUNK + 1):
-            times, chunk = self._chunk(symbol, number)
-            yield from chunk[bisect_right(times, after_us) : bisect_right(times, until_us)]
+            market = self._engine.market
+            day = market.day(symbol, market.calendar.reached(until_us))
+            return map(self._shown, day.bars[day.complete(after_us) : day.complete(until_us)])
+        parts = [self._chunk(symbol, number) for number in chunks]
+        return chain.from_iterable(
+            shown[bisect_right(times, after_us) : bisect_right(times, until_us)] for times, shown in parts
+        )
 
     def shows(self, symbol: str, at: datetime | None = None) -> Shown | None:
         """Return what a symbol shows now, or at a later moment before the next deed; None if it has no price."""
@@ -113,6 +113,12 @@ class EngineAhead:
         account = self._account
         working = tuple((order.id, order.status, order.updated_us) for order in account.open.values())
         return len(account.orders), account.version, working
+
+    def _new_span(self, after: datetime, until: datetime) -> tuple[int, int, range]:
+        """Return two moments in engine time, and which chunks of sessions lie between them."""
+        after_us, until_us, calendar = from_datetime(after), from_datetime(until), self._engine.market.calendar
+        first, last = max(calendar.reached(after_us), 0), calendar.reached(until_us)
+        return after_us, until_us, range(first // CHUNK, last // CHUNK + 1)
 
     def _new_chunk(self, symbol: str, number: int) -> tuple[Sequence[int], Sequence[Shown]]:
         """Return what a symbol shows in a number of sessions, and when."""

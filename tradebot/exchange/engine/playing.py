@@ -22,7 +22,6 @@ from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.times import MINUTE
 
-
 CLOSES = frozenset({"close"})
 WITHOUT_ORDERS = CLOSES | {"pre", "post"}
 ALL = WITHOUT_ORDERS | {"open", "opened", "aged"}
