@@ -14,7 +14,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.views.performance.fees import Allotted, AnyLot, allotted
+from tradebot.views.performance.fees import Allotted, allotted
+from tradebot.views.performance.lots import AnyLot
 from tradebot.views.performance.lots import lots_of as folded
 
 D = Decimal
@@ -38,14 +39,13 @@ def test_the_shares_and_what_is_left_are_the_fees_in_any_order_of_the_lots(
 ) -> None:
     fees, lots = [fee(str(D(cents) / 100), NOW + timedelta(days=days)) for cents, days in charged], lots_of(fills)
     found = allotted(fees, lots)
-    assert sum(found.of_lots) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
-    assert sum(share.usd for share in found.shares) == sum(found.of_lots)
+    assert sum(map(found.of, lots)) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
+    assert sum(share.usd for share in found.shares) == sum(map(found.of, lots))
     assert all(share.usd == share.usd.quantize(D("1e-9")) for share in found.shares)
-    mixed = list(range(len(lots)))
-    chance.shuffle(mixed)
+    mixed = chance.sample(lots, len(lots))
     for some in (fees, [fee("-0.07")]):
-        usual, other = allotted(some, lots).of_lots, allotted(some, [lots[number] for number in mixed]).of_lots
-        assert other == tuple(usual[number] for number in mixed)
+        usual, other = allotted(some, lots), allotted(some, mixed)
+        assert [other.of(lot) for lot in lots] == [usual.of(lot) for lot in lots]
 
 
 def two_sold() -> list[OwnedFill]:
@@ -59,7 +59,7 @@ def two_sold() -> list[OwnedFill]:
 
 
 def shares_by_symbol(found: Allotted, lots: Sequence[AnyLot]) -> dict[str, Decimal]:
-    return {lot.symbol: usd for lot, usd in zip(lots, found.of_lots, strict=True)}
+    return {lot.symbol: found.of(lot) for lot in lots}
 
 
 def test_a_sale_pays_by_what_it_was_sold_for_and_a_purchase_nothing() -> None:
@@ -96,4 +96,12 @@ def test_days_are_those_of_new_york() -> None:
 
 def test_what_is_finer_than_nine_places_is_not_lost() -> None:
     lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM"))])
-    assert sum(allotted([fee("-0.0100000000012")], lots).of_lots) == D("-0.0100000000012")
+    found = allotted([fee("-0.0100000000012")], lots)
+    assert sum(map(found.of, lots)) == D("-0.0100000000012")
+
+
+def test_equal_pieces_pay_each() -> None:
+    (lot,) = lots_of([fill(1, "AAPL", Side.SELL, "1", "100")])
+    pieces = (lot, lot._replace())
+    found = allotted([fee("-0.04")], pieces)
+    assert [found.of(piece) for piece in pieces] == [D("-0.02"), D("-0.02")]

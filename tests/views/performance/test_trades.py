@@ -26,7 +26,8 @@ from tradebot.views.performance.lots import trades
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.performance.trade_row import Source, Status, TradeRow
-from tradebot.views.performance.trades import LETTERS, rows_of
+from tradebot.views.performance.trades import rows_of
+from tradebot.views.performance.trip_facts import LETTERS
 
 D = Decimal
 MARKET = MarketTime([SESSION])

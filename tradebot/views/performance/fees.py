@@ -1,5 +1,6 @@
 """Share the account's fees among the sales that they were charged for."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -9,7 +10,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.position import NINE_PLACES
 from tradebot.views.performance.days import day_of
-from tradebot.views.performance.lots import ClosedLot, OpenLot
+from tradebot.views.performance.lots import AnyLot, ClosedLot
 
 LATEST = timedelta(days=4)
 """How long after a sale its fee may be booked: on Tuesday after a long weekend for a sale on Friday."""
@@ -20,15 +21,15 @@ ASSUMPTION = (
 )
 """What a trade's fees rest on; it is shown wherever they are."""
 
-AnyLot = ClosedLot | OpenLot
+_ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class FeeShare:
-    """What one fee took from one lot, in signed USD: a charge is negative. `lot` counts the lots that were given."""
+    """What one fee took from one lot, in signed USD: a charge is negative."""
 
     fee: CashMovement
-    lot: int
+    lot: AnyLot
     usd: Decimal
 
 
@@ -36,15 +37,19 @@ class FeeShare:
 class Allotted:
     """Each lot's share of each fee, and the fees that no sale explains; together they are the fees.
 
-    `of_lots` is what all fees took from each lot, in signed USD, in the order of the lots.
+    `by_lot` is what all fees took from a lot, by the lot's `id`: two pieces of one purchase can be equal.
     """
 
     shares: tuple[FeeShare, ...]
     left: tuple[CashMovement, ...]
-    of_lots: tuple[Decimal, ...]
+    by_lot: Mapping[int, Decimal]
+
+    def of(self, lot: AnyLot) -> Decimal:
+        """Return what all fees took from one of the lots that were given, in signed USD."""
+        return self.by_lot.get(id(lot), _ZERO)
 
 
-def allotted(fees: Iterable[CashMovement], lots: Sequence[AnyLot]) -> Allotted:
+def allotted(fees: Iterable[CashMovement], lots: Iterable[AnyLot]) -> Allotted:
     """Share each fee among the lots that were sold on its day in New York, by the value they were sold for.
 
     If nothing was sold that day, the fee belongs to the last day with sales before it, but at most `LATEST` earlier:
@@ -55,12 +60,12 @@ def allotted(fees: Iterable[CashMovement], lots: Sequence[AnyLot]) -> Allotted:
     sales = _sales(lots) if charged else {}
     for fee in charged:
         of_day = sales.get(_day_of_sales(fee, sales), ())
-        shares += _divided(fee, of_day, lots)
+        shares += _divided(fee, of_day)
         left += [] if of_day else [fee]
-    of_lots = [Decimal(0)] * len(lots)
+    by_lot = defaultdict[int, Decimal](Decimal)
     for share in shares:
-        of_lots[share.lot] += share.usd
-    return Allotted(tuple(shares), tuple(left), tuple(of_lots))
+        by_lot[id(share.lot)] += share.usd
+    return Allotted(tuple(shares), tuple(left), by_lot)
 
 
 def sold(lot: AnyLot) -> tuple[date, Decimal] | None:
@@ -74,14 +79,14 @@ def sold(lot: AnyLot) -> tuple[date, Decimal] | None:
     return day_of(at), usd
 
 
-def _sales(lots: Sequence[AnyLot]) -> Mapping[date, Sequence[int]]:
-    """Return the numbers of the lots that were sold on each day, in an order that no order of the lots changes."""
-    found: dict[date, list[int]] = {}
-    for number, lot in enumerate(lots):
+def _sales(lots: Iterable[AnyLot]) -> Mapping[date, Sequence[AnyLot]]:
+    """Return the lots that were sold on each day, in an order that no order of the lots changes."""
+    found: dict[date, list[AnyLot]] = {}
+    for lot in lots:
         sale = sold(lot)
         if sale is not None and sale[1]:
-            found.setdefault(sale[0], []).append(number)
-    return {day: sorted(numbers, key=lambda number: _name(lots[number])) for day, numbers in found.items()}
+            found.setdefault(sale[0], []).append(lot)
+    return {day: sorted(of_day, key=_name) for day, of_day in found.items()}
 
 
 def _name(lot: AnyLot) -> tuple[str, str, str, str, Decimal]:
@@ -96,12 +101,12 @@ def _day_of_sales(fee: CashMovement, sales: Mapping[date, object]) -> date:
     return next((day for day in days if day in sales), booked)
 
 
-def _divided(fee: CashMovement, numbers: Sequence[int], lots: Sequence[AnyLot]) -> Iterator[FeeShare]:
+def _divided(fee: CashMovement, lots: Sequence[AnyLot]) -> Iterator[FeeShare]:
     """Yield the shares of one fee: each is what the fee has reached after its lot, less what it had reached before."""
-    values = [sale[1] for number in numbers if (sale := sold(lots[number]))]
-    whole, reached, given = sum(values, Decimal(0)), Decimal(0), Decimal(0)
-    for number, value in zip(numbers, values, strict=True):
+    values = [sale[1] for lot in lots if (sale := sold(lot))]
+    whole, reached, given = sum(values, _ZERO), _ZERO, _ZERO
+    for lot, value in zip(lots, values, strict=True):
         reached += value
-        up_to = fee.amount_usd if number == numbers[-1] else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
-        yield FeeShare(fee, number, up_to - given)
+        up_to = fee.amount_usd if lot is lots[-1] else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
+        yield FeeShare(fee, lot, up_to - given)
         given = up_to

@@ -28,6 +28,14 @@ class Sent:
     order: OrderFacts
     intents: tuple[IntentFacts, ...] = ()
 
+    @property
+    def traded_by(self) -> IntentFacts | None:
+        """Return the intent that made the order, unless it made it rest to protect: its price was waited for."""
+        own = self.intents[0] if self.intents else None
+        if own is None or own.protects or own.client_order_id != self.order.client_order_id:
+            return None
+        return own
+
 
 @dataclass(frozen=True)
 class History:
@@ -62,7 +70,7 @@ class History:
 
     @cached_property
     def fees(self) -> Allotted:
-        """Return each closed piece's share of the fees, then that of each held one; of all owners, as in `lots`."""
+        """Return each piece's share of the fees; of all owners, as in `lots`."""
         charged = (movement for movement in self.cash if cash_kind(movement) is CashKind.FEE)
         return allotted(charged, (*self.lots.closed, *self.lots.held))
 

@@ -140,8 +140,8 @@ def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade]) -> Mappi
     """Return each sale's part of the fees that are charged for sales, unsigned USD by fill id."""
     sales = [_as_lot(trade, trade.price) for trade in trades if trade.quantity < 0 and trade.price is not None]
     fees = [movement for movement in cash if movement.kind == CHARGED_ON_SALES]
-    of_sales = zip(sales, allotted(fees, sales).of_lots, strict=True)
-    return {sale.entry_fill: -Fraction(usd) for sale, usd in of_sales}
+    shared = allotted(fees, sales)
+    return {sale.entry_fill: -Fraction(shared.of(sale)) for sale in sales}
 
 
 def _as_lot(trade: AccountTrade, price: Fraction) -> OpenLot:
@@ -157,7 +157,6 @@ def _as_lot(trade: AccountTrade, price: Fraction) -> OpenLot:
         entry_order=trade.order_id,
         entry_origin=trade.origin,
         trade=(trade.strategy, trade.symbol, trade.at),
-        trip=0,
     )
 
 
