@@ -22,7 +22,7 @@ from tradebot.views.performance.history import History
 from tradebot.views.performance.measured import measure
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.report import AccountReport, Block, RefusalsWorth
-from tradebot.views.performance.report_profit import PROFIT, cuts_of, earned_in, what_differs
+from tradebot.views.performance.report_profit import PROFIT, cuts_of, earned, what_differs
 from tradebot.views.performance.report_trades import report_trades
 from tradebot.views.performance.return_figures import account_returns, comparisons, return_figures
 from tradebot.views.performance.returns import Path, Transfer, path
@@ -71,11 +71,12 @@ def account_report(of: Material) -> AccountReport:
     measured = measure(of.history, way, of.sessions, of.benchmark, _rates(of))
     rows, rates = measured.rows, measured.rates
     trades, slippage = report_trades(of.history, Choice(of.days, of.strategy, of.symbol))
-    known, choice = breakdown(of.history), pnl.Choice(of.days, of.strategy, of.symbol)
+    known = breakdown(of.history)
+    profit = pnl.Profit(known, pnl.Choice(of.days, of.strategy, of.symbol))
     curve = points(way, rows) if rows is not None else ()
     own = account_returns(way, rows, rates)
     returns = return_figures(own)
-    fees_usd = -earned_in(known, pnl.Choice(of.days)).fees_usd
+    fees_usd = -pnl.Profit(known, pnl.Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)
     of_trades = trade_figures(trades)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
@@ -89,7 +90,7 @@ def account_report(of: Material) -> AccountReport:
         sessions=len(way.sessions),
         missing=way.missing,
         benchmark=benchmark,
-        earned=earned_in(known, choice),
+        earned=earned(profit),
         curve=curve,
         returns=returns,
         comparisons=comparisons(way, rows, rates),
@@ -99,11 +100,11 @@ def account_report(of: Material) -> AccountReport:
         activity=activity_figures(way, measured.exposed, traded, fees_usd, slippage),
         trade_figures=of_trades,
         trades=trades,
-        cuts=cuts_of(known, choice),
+        cuts=cuts_of(profit),
         refusals=of.refusals,
         unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades, more.rolling)), *of.unknown),
         assumptions={
-            Block.EARNED: (PROFIT, *what_differs(known, choice)),
+            Block.EARNED: (PROFIT, *what_differs(profit)),
             **assumptions(way, of.benchmark, rates, measured.exposed),
             **further_assumptions(more),
         },
