@@ -27,7 +27,7 @@ from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.performance.trade_row import Source, Status, TradeRow
 from tradebot.views.performance.trades import rows_of
-from tradebot.views.performance.trip_facts import LETTERS
+from tradebot.views.performance.trip_facts import PLACES
 
 D = Decimal
 MARKET = MarketTime([SESSION])
@@ -80,7 +80,7 @@ def test_a_closed_trade_has_all_that_is_known_of_it() -> None:
     assert row.best == Excursion(D(105), D("0.05"), D(50), D("2.5"))
     assert row.worst == Excursion(D(98), D("-0.02"), D(-20), D(-1))
     assert (row.entry_score, row.components, row.tags, row.note) == (0.42, (flow,), ("swing",), "the open")
-    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, LETTERS)
+    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, len(PLACES))
     assert row.key == KEY
 
 

@@ -24,8 +24,8 @@ def report_trades(history: History, choice: Choice) -> ReportTrades:
     """Return what a report says of an account's trades."""
     trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS and choice.covers(trip.trade)]
     facts = TripFacts(history)
-    slippages = [each for trip in trips for each in facts.slippages(trip)]
-    return ReportTrades(tuple([_row(trip, facts) for trip in trips]), totals(slippages) if trips else ())
+    made = [one for trip in trips for one in facts.made(trip)]
+    return ReportTrades(tuple([_row(trip, facts) for trip in trips]), totals(made) if trips else ())
 
 
 def _row(trip: Trip, facts: TripFacts) -> TradeRow:

@@ -87,7 +87,7 @@ class _Rows:
             r=in_risks(gross + fees, risk) if trade.closed_at else None,
             best=excursion(trade, best, risk),
             worst=excursion(trade, worst, risk),
-            slippage=totals(list(facts.slippages(trip))),
+            slippage=totals(list(facts.made(trip))),
             tags=note.tags if note else (),
             note=note.note if note else "",
         )

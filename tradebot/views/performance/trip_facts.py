@@ -1,7 +1,6 @@
 """What is known of a position besides its pieces: why it ended, what it risked, and what its fills cost."""
 
 import hashlib
-from base64 import b32encode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -14,12 +13,11 @@ from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.reasons import why_closed
 from tradebot.views.performance.risk import Entered, Risk, Stops, initial_risk
-from tradebot.views.slippage import FillSlippage, of_order
+from tradebot.views.slippage import Made
 
-LETTERS = 7
-"""How long the id of a trade is."""
-BYTES = 5
-"""How many bytes of a digest it takes: they have 8 letters."""
+BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+PLACES = (35, 30, 25, 20, 15, 10, 5)
+"""Where the letters of an id begin in the 40 bits of a digest that it takes: each has 5."""
 _ZERO = Decimal(0)
 
 
@@ -38,7 +36,8 @@ class TripFacts:
     def name(self, trip: Trip) -> str:
         """Return the id of a trade: letters made from its first fill, which stays its first whatever follows."""
         digest = hashlib.sha256(trip.first.entry_fill.encode()).digest()
-        return b32encode(digest[:BYTES]).decode().lower()[:LETTERS]
+        number = int.from_bytes(digest[:5], "big")
+        return "".join([BASE32[number >> shift & 31] for shift in PLACES])
 
     def names(self, trip: Trip) -> Mapping[str, None]:
         """Return the symbols that a trade has had."""
@@ -77,19 +76,20 @@ class TripFacts:
         end = trade.closed_at
         return min((at for at in times if trade.opened_at < at and (end is None or at <= end)), default=None)
 
-    def slippages(self, trip: Trip) -> Iterator[FillSlippage]:
-        """Yield the slippage of each fill of a trade that an order of ours made; a fill of two trades is divided."""
-        parts: dict[str, Decimal] = defaultdict(Decimal)
+    def made(self, trip: Trip) -> Iterator[Made]:
+        """Yield each fill of a trade that an order of ours made; a fill of two trades is divided."""
+        parts = dict[str, Decimal]()
         for lot in trip.closed:
-            parts[lot.exit_fill] += lot.quantity
+            parts[lot.exit_fill] = parts.get(lot.exit_fill, _ZERO) + lot.quantity
         for owned in self._entered(trip):
-            parts[owned.fill.activity_id] += owned.fill.quantity
+            name = owned.fill.activity_id
+            parts[name] = parts.get(name, _ZERO) + owned.fill.quantity
         for name, part in parts.items():
             fill = self._fills[name].fill
             sent = self._history.sent.get(fill.venue_order_id)
             own = sent.traded_by if sent else None
             if sent and own:
-                yield of_order(fill if part == fill.quantity else replace(fill, quantity=part), sent.order, own)
+                yield Made(fill if part == fill.quantity else replace(fill, quantity=part), sent.order, own)
 
     def _entered(self, trip: Trip) -> list[OwnedFill]:
         """Return the fills that opened a trade, as they happened, without what they closed of the one before."""
