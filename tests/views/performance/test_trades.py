@@ -16,12 +16,13 @@ from tests.model.test_trade import histories, mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_fees import fee
 from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.filled import Sent
 from tradebot.model.intent import Intent
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade_note import TradeNote
-from tradebot.views.performance.history import History, Sent
+from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.risk import Excursion, RiskFrom

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from tradebot.model.cash import CashKind, CashMovement
-from tradebot.model.filled import IntentFacts, OrderFacts
+from tradebot.model.filled import Sent
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.rested_stop import RestedStop
@@ -19,22 +19,6 @@ from tradebot.views.performance.lots import Lots, Owner, lots_of
 
 NOT_OURS = "not the bot's"
 """The owner of what other people, or other programs, trade in the account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """An order that filled, and the intents behind it, the nearest first; none if the bot didn't send it."""
-
-    order: OrderFacts
-    intents: tuple[IntentFacts, ...] = ()
-
-    @property
-    def traded_by(self) -> IntentFacts | None:
-        """Return the intent that made the order, unless it made it rest to protect: its price was waited for."""
-        own = self.intents[0] if self.intents else None
-        if own is None or own.protects or own.client_order_id != self.order.client_order_id:
-            return None
-        return own
 
 
 @dataclass(frozen=True)
