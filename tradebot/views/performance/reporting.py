@@ -80,7 +80,7 @@ def account_report(of: Material) -> AccountReport:
     traded = traded_usd(of.history.fills, way)
     of_trades = trade_figures(trades)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
-    more = further(of.history, of.evidence, measured, FurtherTerms(own, curve, trades, benchmark))
+    more = further(of.history, of.evidence, measured, FurtherTerms(own, curve, trades, traded, benchmark))
     return AccountReport(
         label=of.label,
         account=of.history.account,
