@@ -16,8 +16,9 @@ from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.views.performance.fees import Allotted, AnyLot, Moments, allotted, moments
+from tradebot.views.performance.fees import Allotted, Moments, allotted, moments
 from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import AnyLot
 from tradebot.views.performance.lots import lots_of as folded
 
 D = Decimal
@@ -47,16 +48,14 @@ def test_the_shares_and_what_is_left_are_the_fees_in_any_order_of_the_lots(
     made = moments_of(fills)
     fees += [commission(owned, "-1.01") for owned in fills[::2]]
     found = allotted(fees, lots, made)
-    assert sum(found.of_lots) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
-    assert sum(share.usd for share in found.shares) == sum(found.of_lots)
+    assert sum(map(found.of, lots)) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
+    assert sum(share.usd for share in found.shares) == sum(map(found.of, lots))
     assert all(share.usd == share.usd.quantize(D("1e-9")) for share in found.shares)
-    mixed = list(range(len(lots)))
-    chance.shuffle(mixed)
+    mixed = chance.sample(lots, len(lots))
     chance.shuffle(fills)
     for some in (fees, [fee("-0.07")]):
-        usual = allotted(some, lots, made).of_lots
-        other = allotted(some, [lots[number] for number in mixed], moments_of(fills)).of_lots
-        assert other == tuple(usual[number] for number in mixed)
+        usual, other = allotted(some, lots, made), allotted(some, mixed, moments_of(fills))
+        assert [other.of(lot) for lot in lots] == [usual.of(lot) for lot in lots]
 
 
 def two_sold() -> list[OwnedFill]:
@@ -70,7 +69,7 @@ def two_sold() -> list[OwnedFill]:
 
 
 def shares_by_symbol(found: Allotted, lots: Sequence[AnyLot]) -> dict[str, Decimal]:
-    return {lot.symbol: usd for lot, usd in zip(lots, found.of_lots, strict=True)}
+    return {lot.symbol: found.of(lot) for lot in lots}
 
 
 def test_a_sale_pays_by_what_it_was_sold_for_and_a_purchase_nothing() -> None:
@@ -107,16 +106,30 @@ def test_days_are_those_of_new_york() -> None:
 
 def test_what_is_finer_than_nine_places_is_not_lost() -> None:
     lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM"))])
-    assert sum(allotted([fee("-0.0100000000012")], lots, {}).of_lots) == D("-0.0100000000012")
+    found = allotted([fee("-0.0100000000012")], lots, {})
+    assert sum(map(found.of, lots)) == D("-0.0100000000012")
+
+
+def test_equal_pieces_pay_each() -> None:
+    (lot,) = lots_of([fill(1, "AAPL", Side.SELL, "1", "100")])
+    pieces = (lot, lot._replace())
+    found = allotted([fee("-0.04")], pieces, {})
+    assert [found.of(piece) for piece in pieces] == [D("-0.02"), D("-0.02")]
 
 
 def of_symbols(history: History) -> dict[str, Decimal]:
     """Return what the fees took from the lots of each symbol."""
     lots: Sequence[AnyLot] = (*history.lots.closed, *history.lots.held)
     found = dict[str, Decimal]()
-    for lot, usd in zip(lots, history.fees.of_lots, strict=True):
-        found[lot.symbol] = found.get(lot.symbol, D(0)) + usd
+    for lot in lots:
+        found[lot.symbol] = found.get(lot.symbol, D(0)) + history.fees.of(lot)
     return found
+
+
+def of_lots(history: History) -> tuple[Decimal, ...]:
+    """Return what the fees took from each closed lot, then from each held one."""
+    lots: Sequence[AnyLot] = (*history.lots.closed, *history.lots.held)
+    return tuple(map(history.fees.of, lots))
 
 
 def test_a_commission_belongs_to_its_fill_and_not_to_the_sales_of_its_day() -> None:
@@ -125,7 +138,7 @@ def test_a_commission_belongs_to_its_fill_and_not_to_the_sales_of_its_day() -> N
     fills = [*two_sold()[:3], bought, fill(5, "JPM", Side.SELL, "4", "500", at=later + timedelta(minutes=1))]
     history = past(fills, commission(bought, "-5.00"), fee("-0.06"))
     assert of_symbols(history) == {"AAPL": D("-0.01"), "MSFT": D("-0.03"), "JPM": D("-5.02")}
-    assert history.fees.of_lots[1:] == (D("-2.02"), D("-0.03"), D("-3")), "of the four that were sold and the six held"
+    assert of_lots(history)[1:] == (D("-2.02"), D("-0.03"), D("-3")), "of the four that were sold and the six held"
 
 
 def test_a_fee_of_another_time_or_symbol_is_shared_as_ever() -> None:
@@ -141,7 +154,7 @@ def test_a_fee_of_another_time_or_symbol_is_shared_as_ever() -> None:
 
 def test_fills_of_one_moment_share_a_commission_by_their_values() -> None:
     fills = [fill(1, quantity="10", at=NOW), fill(2, quantity="30", strategy="momentum", at=NOW)]
-    assert past(fills, commission(fills[0], "-0.04")).fees.of_lots == (D("-0.01"), D("-0.03"))
+    assert of_lots(past(fills, commission(fills[0], "-0.04"))) == (D("-0.01"), D("-0.03"))
 
 
 def test_what_borrowing_stock_cost_is_for_no_sale() -> None:

@@ -61,16 +61,11 @@ def _is_paid_interest(movement: CashMovement) -> bool:
 
 
 def _slippage(history: History) -> Iterator[Charge]:
-    """Yield what each fill of ours cost against the midpoint of bid and ask when its order arrived, where it is known.
-
-    A stop or target that rested has none: its price was waited for.
-    """
+    """Yield what each fill of ours cost against the midpoint when its order arrived, where it is known."""
     for fill in (owned.fill for owned in history.fills):
         sent = history.sent.get(fill.venue_order_id)
-        own = sent.intents[0] if sent and sent.intents else None
-        if sent is None or own is None or own.protects or own.client_order_id != sent.order.client_order_id:
-            continue
-        if (middle := sent.order.arrival_mid) is not None:
+        middle = sent.order.arrival_mid if sent and sent.traded_by else None
+        if middle is not None:
             yield Charge(fill.at, float(cost_usd(fill, middle)))
 
 

@@ -11,7 +11,7 @@ from tradebot.model.cash import CashMovement
 from tradebot.model.position import NINE_PLACES
 from tradebot.views.performance.cash import Fee, fee_of
 from tradebot.views.performance.days import day_of
-from tradebot.views.performance.lots import ClosedLot, OpenLot
+from tradebot.views.performance.lots import AnyLot, ClosedLot
 
 LATEST = timedelta(days=4)
 """How long after a sale its fee may be booked: on Tuesday after a long weekend for a sale on Friday."""
@@ -22,19 +22,19 @@ ASSUMPTION = (
 )
 """What a trade's fees rest on; it is shown wherever they are."""
 
-AnyLot = ClosedLot | OpenLot
+_ZERO = Decimal(0)
 Moments = Mapping[tuple[str, datetime], Collection[str]]
 """The ids of the fills that the broker made in a symbol, as it was called then, at a moment."""
-_Part = tuple[int, Decimal]
-"""The number of a lot, and its value in USD by which it takes part in a fee."""
+_Part = tuple[AnyLot, Decimal]
+"""A lot, and its value in USD by which it takes part in a fee."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeeShare:
-    """What one fee took from one lot, in signed USD: a charge is negative. `lot` counts the lots that were given."""
+    """What one fee took from one lot, in signed USD: a charge is negative."""
 
     fee: CashMovement
-    lot: int
+    lot: AnyLot
     usd: Decimal
 
 
@@ -42,15 +42,19 @@ class FeeShare:
 class Allotted:
     """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees.
 
-    `of_lots` is what all fees took from each lot, in signed USD, in the order of the lots.
+    `by_lot` is what all fees took from a lot, by the lot's `id`: two pieces of one purchase can be equal.
     """
 
     shares: tuple[FeeShare, ...]
     left: tuple[CashMovement, ...]
-    of_lots: tuple[Decimal, ...]
+    by_lot: Mapping[int, Decimal]
+
+    def of(self, lot: AnyLot) -> Decimal:
+        """Return what all fees took from one of the lots that were given, in signed USD."""
+        return self.by_lot.get(id(lot), _ZERO)
 
 
-def allotted(fees: Iterable[CashMovement], lots: Sequence[AnyLot], fills: Moments) -> Allotted:
+def allotted(fees: Iterable[CashMovement], lots: Iterable[AnyLot], fills: Moments) -> Allotted:
     """Give each fee to the fills of its symbol and time, or else share it among the lots that were sold on its day.
 
     A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
@@ -61,7 +65,7 @@ def allotted(fees: Iterable[CashMovement], lots: Sequence[AnyLot], fills: Moment
     """
     charged, shares, left = list(fees), list[FeeShare](), list[CashMovement]()
     # In an order that neither that of the lots nor that of the fills of one moment changes.
-    ordered = sorted(enumerate(lots), key=lambda each: _name(each[1])) if charged else []
+    ordered = sorted(lots, key=_name) if charged else []
     sales, of_fills = _sales(ordered), _of_fills(ordered)
     for fee in charged:
         named = sorted(fills.get((fee.symbol, fee.at), ()))
@@ -70,10 +74,10 @@ def allotted(fees: Iterable[CashMovement], lots: Sequence[AnyLot], fills: Moment
             among = sales.get(_day_of_sales(fee, sales), [])
         shares += _divided(fee, among)
         left += [] if among else [fee]
-    of_lots = [Decimal(0)] * len(lots)
+    by_lot = defaultdict[int, Decimal](Decimal)
     for share in shares:
-        of_lots[share.lot] += share.usd
-    return Allotted(tuple(shares), tuple(left), tuple(of_lots))
+        by_lot[id(share.lot)] += share.usd
+    return Allotted(tuple(shares), tuple(left), by_lot)
 
 
 def sold(lot: AnyLot) -> tuple[date, Decimal] | None:
@@ -95,25 +99,25 @@ def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
     return found
 
 
-def _sales(lots: Iterable[tuple[int, AnyLot]]) -> Mapping[date, list[_Part]]:
+def _sales(lots: Iterable[AnyLot]) -> Mapping[date, list[_Part]]:
     """Return the lots that were sold on each day, by what they were sold for."""
     found = defaultdict[date, list[_Part]](list)
-    for number, lot in lots:
+    for lot in lots:
         sale = sold(lot)
         if sale is not None and sale[1]:
-            found[sale[0]].append((number, sale[1]))
+            found[sale[0]].append((lot, sale[1]))
     return found
 
 
-def _of_fills(lots: Iterable[tuple[int, AnyLot]]) -> Mapping[str, list[_Part]]:
+def _of_fills(lots: Iterable[AnyLot]) -> Mapping[str, list[_Part]]:
     """Return the lots that each fill opened or closed, by what was paid or received for them."""
     found = defaultdict[str, list[_Part]](list)
-    for number, lot in lots:
+    for lot in lots:
         ends = [(lot.entry_fill, lot.entry_price)]
         ends += [(lot.exit_fill, lot.exit_price)] if isinstance(lot, ClosedLot) else []
         for name, price in ends:
             if price:
-                found[name].append((number, lot.quantity * price))
+                found[name].append((lot, lot.quantity * price))
     return found
 
 
@@ -131,9 +135,9 @@ def _day_of_sales(fee: CashMovement, sales: Mapping[date, object]) -> date:
 
 def _divided(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
     """Yield the shares of one fee: each is what the fee has reached after its lot, less what it had reached before."""
-    whole, reached, given = sum((value for _, value in among), Decimal(0)), Decimal(0), Decimal(0)
-    for place, (number, value) in enumerate(among, 1):
+    whole, reached, given = sum((value for _, value in among), _ZERO), _ZERO, _ZERO
+    for place, (lot, value) in enumerate(among, 1):
         reached += value
         up_to = fee.amount_usd if place == len(among) else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
-        yield FeeShare(fee, number, up_to - given)
+        yield FeeShare(fee, lot, up_to - given)
         given = up_to

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from tradebot.model.cash import CashKind, CashMovement
-from tradebot.model.filled import IntentFacts, OrderFacts
+from tradebot.model.filled import Sent
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
@@ -20,14 +20,6 @@ from tradebot.views.performance.lots import Lots, Owner, lots_of
 
 NOT_OURS = "not the bot's"
 """The owner of what other people, or other programs, trade in the account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """An order that filled, and the intents behind it, the nearest first; none if the bot didn't send it."""
-
-    order: OrderFacts
-    intents: tuple[IntentFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +55,7 @@ class History:
 
     @cached_property
     def fees(self) -> Allotted:
-        """Return each closed piece's share of the fees, then that of each held one; of all owners, as in `lots`."""
+        """Return each piece's share of the fees; of all owners, as in `lots`."""
         charged = (movement for movement in self.cash if cash_kind(movement) is CashKind.FEE)
         made = (one.fill for one in self.fills if one.origin is Origin.VENUE)
         fills = moments((fill.activity_id, fill.symbol, fill.at) for fill in made)

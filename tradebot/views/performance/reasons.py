@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from tradebot.exits.why import UNKNOWN, parse
-from tradebot.model.filled import IntentFacts, OrderFacts
+from tradebot.model.filled import IntentFacts, OrderFacts, Sent
 from tradebot.model.origin import Origin
-from tradebot.views.performance.history import Sent
 from tradebot.views.performance.lots import ClosedLot
 
 WITHOUT_ORDER: Mapping[Origin, str] = {

@@ -145,8 +145,8 @@ def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade]) -> Mappi
     lots = [_as_lot(trade, trade.price) for trade in priced if trade.price is not None]
     fees = [one for one in cash if one.kind == CHARGED_ON_TRADES and fee_of(one) is not Fee.BORROW]
     fills = moments((one.fill_id, one.symbol_then, one.at) for one in priced if one.origin is Origin.VENUE)
-    of_lots = zip(lots, allotted(fees, lots, fills).of_lots, strict=True)
-    return {lot.entry_fill: -Fraction(usd) for lot, usd in of_lots}
+    shared = allotted(fees, lots, fills)
+    return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}
 
 
 def _as_lot(trade: AccountTrade, price: Fraction) -> OpenLot:
@@ -162,7 +162,6 @@ def _as_lot(trade: AccountTrade, price: Fraction) -> OpenLot:
         entry_order=trade.order_id,
         entry_origin=trade.origin,
         trade=(trade.strategy, trade.symbol, trade.at),
-        trip=0,
     )
 
 
