@@ -159,8 +159,6 @@ class Market:
 
     def listed_name(self, symbol: str) -> str | None:
         """Return the symbol under which a company is listed now, or None if it was delisted."""
-        if symbol in self.known:
-            return symbol
         entity = self.actions.entity(symbol)
         return next((name for name in self.symbols if self.actions.entity(name) == entity), None)
 
