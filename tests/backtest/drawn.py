@@ -54,6 +54,8 @@ COSTLY = Costs(
     borrow_fee_rate=Decimal("0.02"),
     short_rebate_rate=Decimal("0.01"),
 )
+LENT = COSTLESS._replace(margin_rate=Decimal("0.08"), borrow_fee_rate=Decimal("0.02"))
+"""What only costs an account that has borrowed."""
 FILLS = (
     NEXT_BAR,
     NEXT_BAR._replace(latency_s=90),
@@ -356,6 +358,6 @@ def many_days(seeds: st.SearchStrategy[int], sessions: int) -> st.SearchStrategy
         entries=st.sampled_from(("every 5m from open+5m until open+30m", "at open+5m")),
         comparisons=st.sampled_from(("every 60m from open+1m until close", "at open+1m")),
         actions=st.booleans(),
-        costs=st.sampled_from((COSTLESS, COSTLESS, COSTLY, COSTLY._replace(posted="month"))),
+        costs=st.sampled_from((COSTLESS, LENT, LENT, COSTLY, COSTLY._replace(posted="month"))),
         daily=st.just(True),
     )

@@ -1,12 +1,15 @@
 """What an engine is going to show, over nights too, against what it shows when the time has come."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backtest.drawn import COSTLESS, COSTLY, SYMBOLS, Drawn, Whims, assembled
+from tests.backtest.drawn import COSTLESS, COSTLY, LENT, SYMBOLS, Drawn, Whims, assembled
 from tradebot.app.backtest.assembly import Assembled
 from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.limits import Protection
@@ -65,5 +68,20 @@ def test_nothing_happens_to_an_account_before_the_next_deed(symbol: str) -> None
 
 def test_nights_are_still_only_between_days_without_interest() -> None:
     assert assembled(DAYS).ahead.still
-    assert not assembled(Drawn(**{**vars(DAYS), "costs": COSTLY})).ahead.still
-    assert not assembled(Drawn(**{**vars(DAYS), "sessions": 1, "daily": False, "costs": COSTLESS})).ahead.still
+    assert not assembled(replace(DAYS, costs=COSTLY)).ahead.still
+    assert not assembled(replace(DAYS, sessions=1, daily=False, costs=COSTLESS)).ahead.still
+
+
+@pytest.mark.parametrize("posted", ["session", "month"])
+def test_nights_are_still_for_who_has_borrowed_nothing_and_owes_nothing(posted: Literal["session", "month"]) -> None:
+    made = holding("AAPL", replace(DAYS, costs=LENT._replace(posted=posted)))
+    seen = [made.ahead.still]
+    made.engine.main.cash = Decimal(-100_000)
+    seen.append(made.ahead.still)
+    made.advance(made.sessions[1].close)
+    made.engine.main.cash = Decimal(100_000)
+    seen.append(made.ahead.still)
+    made.engine.main.apply("MSFT", Decimal(-1), 1_000_000)
+    seen.append(made.ahead.still)
+    # A night's interest is owed until it is posted.
+    assert seen == [True, False, posted == "session", False]

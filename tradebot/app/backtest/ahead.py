@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.app.backtest.translating import exact
 from tradebot.backtest.ahead import Shown
+from tradebot.exchange.engine import charges
 from tradebot.exchange.engine.options import shares_of
 from tradebot.exchange.market.actions import DIVIDEND
 from tradebot.exchange.market.bars import usd
@@ -90,7 +91,7 @@ class EngineAhead:
     @property
     def still(self) -> bool:
         """Return True if no price and no cash moves between two sessions, except by a deed."""
-        return self._daily and not self._engine.costs.interest
+        return self._daily and charges.are_still(self._engine, self._account)
 
     @property
     def next_deed(self) -> datetime | None:

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from tradebot.exchange.engine.account import Balances
+from tradebot.exchange.engine.account import Account, Balances
 from tradebot.exchange.engine.entries import Entry, enter
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import Order
@@ -83,6 +83,22 @@ def accrue(floor: Floor) -> None:
             account.accrued[name] = account.accrued.get(name, _ZERO) + balance * yearly
 
 
+def are_still(floor: Floor, account: Account) -> bool:
+    """Return True if an account gets and pays no interest as long as neither its cash nor its shares change."""
+    if not floor.costs.interest:
+        return True
+    worth = floor.balances(account)
+    # What shorts are worth moves with the prices, and with it what is borrowed.
+    if worth.short_value or any(_posted(owed) for owed in account.accrued.values()):
+        return False
+    return not any(rate for _, _, rate, _ in _bearing(floor.costs, worth))
+
+
+def _posted(owed: Decimal) -> Decimal:
+    """Return what is posted of interest that has accrued, in USD."""
+    return (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
+
+
 def _following(floor: Floor, today: str) -> Session | None:
     calendar = floor.market.calendar
     after = calendar.place(today) + 1
@@ -114,7 +130,7 @@ def post(floor: Floor) -> None:
     for account in floor.accounts.values():
         for name, owed in account.accrued.items():
             item = _ITEMS[name]
-            amount = (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
+            amount = _posted(owed)
             if amount:
                 account.accrued[name] = owed - amount * _DAYS_A_YEAR
                 words = f"{item.description} to {through}"
