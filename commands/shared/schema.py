@@ -25,11 +25,14 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "demo": ("commands.demo.report:DemoData",),
     "backtest": ("commands.backtest.report:BacktestData",),
     "serve": ("jobs.runner:Line",),
-    "schedule": ("commands.schedule:Schedule",),
+    "schedule": ("commands.schedule.rows:Schedule",),
+    "schedule-check": ("commands.schedule.check:ScheduleChecked",),
+    "schedule-run": ("commands.schedule.chore:ChoreRun",),
     "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
     "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
     "score": (PASS,),
     "score-from": ("commands.score.past:ScoredAgain",),
+    "score-parity": ("commands.score.parity:Parity",),
     "score-explain": ("commands.score.explained:Explained",),
     "score-outcomes": ("commands.score.outcomes:Outcomes",),
     "score-diff": ("tradebot.views.score_diff:Moved",),
@@ -87,7 +90,8 @@ DATA: Mapping[str, tuple[str, ...]] = {
 
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
-    "score": ("score-explain", "score-outcomes", "score-diff", "score-from"),
+    "schedule": ("schedule-check", "schedule-run"),
+    "score": ("score-explain", "score-outcomes", "score-diff", "score-from", "score-parity"),
     "trades": ("trades-note", "trades-tax"),
 }
 """Verbs that print another document with some option."""

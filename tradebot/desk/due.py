@@ -89,7 +89,8 @@ class _Look:
 
     @cached_property
     def _starts(self) -> Sequence[datetime]:
-        return sorted(c.at for c in self.world.ledger.slot_claims(self.session) if c.job == Job.FETCH_FLOW)
+        claims = self.world.ledger.slot_claims(self.session)
+        return sorted(claim.at for claim in claims if claim.job == Job.FETCH_FLOW and not claim.missed)
 
     @cached_property
     def _last(self) -> Mapping[tuple[str, str | None], datetime | None]:

@@ -12,6 +12,7 @@ from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.slot import Waiting
+from tradebot.views.missed import MissedSlots
 
 NOTHING = "none"
 """The recorder that keeps no candidates."""
@@ -24,6 +25,7 @@ class Why:
 
     `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
     `left_out` says in a sentence what a backtest didn't record.
+    `missed` are the slots that nobody ran in the sessions of these passes.
     """
 
     explanation: Explanation
@@ -33,6 +35,7 @@ class Why:
     now: str | None
     waiting: tuple[Waiting, ...] = ()
     left_out: str | None = None
+    missed: tuple[MissedSlots, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""`tradebot schedule run CHORE`: run a chore whose slot is due, unless somebody has."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from commands.shared.plain import clean, did_you_mean
+from commands.shared.surface import Report
+from tradebot.errors import ExitCode, OperatorError, word
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.timetable.lines import Line
+    from tradebot.timetable.slots import Slot
+
+DAYS = 8
+"""How many days are searched for who ran the last slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoreRun:
+    """How a chore ended, or why it wasn't run; `slot` is None if none is due."""
+
+    chore: str
+    slot: str | None
+    said: str
+
+
+def run(app: "App", name: str, by: str, config: str | None) -> Report:
+    """Run a chore in its slot and return its exit code. OperatorError for an unknown name.
+
+    It raises TradebotError if the chore failed, or if another process is running a chore.
+    """
+    from commands.shared.chores import run_chore
+    from tradebot.adapters.state.one_shots import OneShots
+
+    line, now = _line(app, name), app.now()
+    slot, code = _due(app, line, now), ExitCode.DONE
+    if slot is None:
+        said = f"no slot is due now{_last(app, line, now)}; tradebot schedule shows the next one"
+    else:
+        ended = run_chore(app, by, OneShots(app.folder.path, config), lambda: False, slot)
+        said, code = ended.said, ended.exit_code
+    data = ChoreRun(name, slot.name if slot else None, said)
+    return Report("schedule-run", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
+
+
+def _line(app: "App", name: str) -> "Line":
+    chores = {line.job: line for line in app.settings.timetable.chores}
+    if name not in chores:
+        meant = did_you_mean(name, tuple(chores))
+        raise OperatorError(f"no chore is named {word(name)}", f"{meant} chores: {', '.join(chores)}".strip())
+    return chores[name]
+
+
+def _due(app: "App", line: "Line", now: datetime) -> "Slot | None":
+    """Return the latest slot of a chore that has begun, if it may still begin and nobody has run it."""
+    from jobs.chores import unfinished
+    from jobs.duty import Duty
+
+    grace_s = app.settings.serve.grace_s
+    duty = Duty(app.ledger, [line], grace_s, app.ensure_calendar, lambda slot, now: unfinished(app.ledger, slot))
+    return next(iter(duty.look(now).run), None)
+
+
+def _last(app: "App", line: "Line", now: datetime) -> str:
+    """Return who ran its last slot, if that was in the last days."""
+    days = (now.date() - timedelta(days=count) for count in range(DAYS))
+    claims = [claim for day in days for claim in app.ledger.slot_claims(day) if claim.job == line.job]
+    last = next((claim for claim in claims if not claim.missed), None)
+    return f": {last.slot} of {last.session} was run by {last.by}" if last else ""
+
+
+def _render(out: "Console", data: ChoreRun) -> None:
+    out.print(f"{data.chore}: {clean(data.said)}", markup=False)
