@@ -54,9 +54,24 @@ class UnusualWhalesSettings(Frozen):
 
 
 class ServeSettings(Frozen):
-    """How `serve` treats a slot it is late for."""
+    """How `serve` treats a slot it is late for, and its own bounds."""
 
     grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
+    stop_s: Annotated[int, Field(ge=1, le=600), Tighter.ALWAYS]
+    stall_s: Annotated[int, Field(ge=10, le=3600), Tighter.ALWAYS]
+    stall_end_s: Annotated[int, Field(ge=10, le=7200), Tighter.ALWAYS]
+    max_memory_mb: Annotated[int, Field(ge=100, le=1_000_000), Tighter.ALWAYS]
+    max_descriptors: Annotated[int, Field(ge=50, le=1_000_000), Tighter.ALWAYS]
+    retry_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    retry_most_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    log_mb: Annotated[int, Field(ge=1, le=10_000), Tighter.ALWAYS]
+    log_files: Annotated[int, Field(ge=1, le=100), Tighter.ALWAYS]
+
+
+class StorageSettings(Frozen):
+    """How much room the state folder has to have, and how long what it holds is kept."""
+
+    min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
 
 
 Share = Annotated[Decimal, Field(gt=0, le=1)]
@@ -151,6 +166,7 @@ class Sections(Frozen):
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
     serve: ServeSettings
+    storage: StorageSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]
     tax: TaxSettings
