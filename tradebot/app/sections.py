@@ -58,8 +58,8 @@ class ServeSettings(Frozen):
 
     grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
     stop_s: Annotated[int, Field(ge=1, le=600), Tighter.ALWAYS]
-    stall_s: Annotated[int, Field(ge=10, le=3600), Tighter.ALWAYS]
-    stall_end_s: Annotated[int, Field(ge=10, le=7200), Tighter.ALWAYS]
+    stall_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    stall_end_s: Annotated[int, Field(ge=1, le=7200), Tighter.ALWAYS]
     max_memory_mb: Annotated[int, Field(ge=100, le=1_000_000), Tighter.ALWAYS]
     max_descriptors: Annotated[int, Field(ge=50, le=1_000_000), Tighter.ALWAYS]
     retry_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
