@@ -16,6 +16,7 @@ from tradebot.views.health.evidence import Budgets, Evidence, Passes, Signals, U
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.ledger.ledger import SqliteLedger
+    from tradebot.app.settings import Settings
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
     from tradebot.model.record import CycleRecord
@@ -43,17 +44,15 @@ class Past:
 def evidence_of(app: "App") -> Evidence:
     """Look at everything once. What can't be read says why; everything else is looked at all the same."""
     at, settings = datetime.now(UTC), app.settings
-    ledger, facts = _attempt(lambda: app.ledger_view), _attempt(lambda: app.recorded)
-    now = ledger if isinstance(ledger, Unread) else _attempt(lambda: _now(app, facts))
-    past = now if now is None or isinstance(now, Unread) else _attempt(lambda: _past(app, facts, now))
+    ledger, facts = attempt(lambda: app.ledger_view), attempt(lambda: app.recorded)
+    now = ledger if isinstance(ledger, Unread) else attempt(lambda: _now(app, facts))
+    past = now if now is None or isinstance(now, Unread) else attempt(lambda: _past(app, facts, now))
     known = past if isinstance(past, Past) else None
-    budgets = Budgets(
-        settings.health.slot_s, settings.health.note_s, settings.health.lane_s, settings.health.backup_s, _least_days()
-    )
+    budgets = budgets_of(settings)
     parts: dict[str, Any] = {
-        "serve": _attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
-        "disk": _attempt(lambda: disk_of(app.folder.path, settings.health.min_free_mb)),
-        "stream": _attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
+        "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
+        "disk": attempt(lambda: disk_of(app.folder.path, settings.health.min_free_mb)),
+        "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
         "backup": _of(past, lambda found: backups_of(app, found.sessions, found.now)),
         "schedule": _of(past, lambda found: passes.schedule_of(found.due, found.claims, found.cycles, found.now)),
         **_of_passes(app, past, facts),
@@ -86,7 +85,7 @@ def _job(job: Job, past: Past) -> Passes:
 def _of_books(app: "App", ledger: "SqliteLedger | Unread", past: "Past | Unread | None") -> Mapping[str, Any]:
     if isinstance(ledger, Unread):
         return dict.fromkeys(("books", "orders", "ledger", "journal", "halts", "calendar"), ledger)
-    found = {name: _attempt(read) for name, read in books_of(ledger, app.folder.path).items()}
+    found = {name: attempt(read) for name, read in books_of(ledger, app.folder.path).items()}
     return found | {"calendar": _of(past, lambda known: _calendar(ledger, known))}
 
 
@@ -138,18 +137,21 @@ def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
     return Calendar(len(ahead), ahead[-1].date, passes.calendar_differs(past.cycles)) if ahead else None
 
 
-def _least_days() -> int:
+def budgets_of(settings: "Settings") -> Budgets:
+    """Return how late each part may be."""
     from tradebot.app.calendar import LEAST
 
-    return LEAST.days
+    health = settings.health
+    return Budgets(health.slot_s, health.note_s, health.lane_s, health.backup_s, LEAST.days)
 
 
 def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:
     """Return what is read from something, or why that couldn't be looked at."""
-    return found if found is None or isinstance(found, Unread) else _attempt(lambda: read(found))
+    return found if found is None or isinstance(found, Unread) else attempt(lambda: read(found))
 
 
-def _attempt(read: Callable[[], T]) -> T | Unread:
+def attempt(read: Callable[[], T]) -> T | Unread:
+    """Return what is read, or why it can't be."""
     try:
         return read()
     except TradebotError as failed:

@@ -54,22 +54,21 @@ JUDGES: Mapping[str, Judge] = {
 
 def health(evidence: Evidence) -> tuple[Finding, ...]:
     """Return a finding about each part; about the stream only if alerts come over one."""
-    return tuple(
-        _finding(name, judge, evidence) for name, judge in JUDGES.items() if name != "stream" or evidence.streams
-    )
+    return tuple(judged(name, evidence) for name in JUDGES if name != "stream" or evidence.streams)
 
 
-def _finding(name: str, judge: Judge, evidence: Evidence) -> Finding:
+def judged(name: str, evidence: Evidence) -> Finding:
+    """Return the finding about one part."""
     part = getattr(evidence, name)
     if part is None:
         return Finding(name, State.UNKNOWN, None, 0, None, None, None, "there is nothing to look at", "tradebot doctor")
     if isinstance(part, Unread):
         state = State.FAILED if name in STORES else State.UNKNOWN
         return Finding(name, state, None, 0, None, None, None, part.why, part.next)
-    judged = judge(evidence, part)
-    state, fresh, found = judged.state, judged.fresh, judged.found
+    verdict = JUDGES[name](evidence, part)
+    state, fresh, found = verdict.state, verdict.fresh, verdict.found
     if fresh.overdue:
         state, found = State.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
-    following = "" if state is State.OK else judged.next
+    following = "" if state is State.OK else verdict.next
     at, age_s, late_s, budget_s = fresh
-    return Finding(name, state, at, judged.count, age_s, late_s, budget_s, found, following)
+    return Finding(name, state, at, verdict.count, age_s, late_s, budget_s, found, following)
