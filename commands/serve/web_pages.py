@@ -23,6 +23,7 @@ PATIENCE_S = 5.0
 """How long an answer waits for another one that is being made, such as one that waits for locked books."""
 LONGEST_QUERY, MOST_PARAMETERS = 500, 10
 SEARCHED, MOST_EVENTS, USUAL_EVENTS = 5_000, 500, 50
+HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{1,5})?", re.ASCII)
 SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./-]{0,20}", re.ASCII)
 HEADERS = [
     ("Cache-Control", "no-store"),
@@ -127,8 +128,9 @@ class Pages:
 
 
 def _name(host: str) -> str:
-    """Return a Host header's name, without the port."""
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
+    """Return a Host header's name, without the port; empty if it isn't written as one."""
+    found = HOST.fullmatch(host.lower())
+    return (found[1] or found[2]) if found else ""
 
 
 def _parameters(query: str, known: tuple[str, ...]) -> dict[str, str]:

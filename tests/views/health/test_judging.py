@@ -152,11 +152,10 @@ def test_every_part_but_facts_flow_and_scores_has_a_way_to_fail_of_its_own() -> 
 
 
 def test_nothing_grows_old_while_no_slot_begins() -> None:
-    night = timedelta(hours=15)
-    evidence = replace(at(NOW), now=NOW + night, at=NOW + night)
-    fresh = {"serve": seen.Serve(True, note(NOW + night), 30, "serve 7"), "stream": seen.Stream(NOW + night)}
-    found = states(replace(evidence, **fresh, backup=seen.Backups(3, NOW.date(), NOW, NOW.date(), NOW)))
-    assert found == ALL_OK
+    night = NOW + timedelta(hours=15)
+    by_day = seen.Backups(3, NOW.date(), NOW, NOW.date(), NOW)
+    serve, stream = seen.Serve(True, note(night), 30, "serve 7"), seen.Stream(night)
+    assert states(replace(at(NOW, backup=by_day, serve=serve, stream=stream), now=night, at=night)) == ALL_OK
 
 
 def test_yesterdays_evidence_fails_soon_after_the_next_open_however_short_the_session_is_yet() -> None:
