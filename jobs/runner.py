@@ -20,6 +20,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from jobs.backoff import Backoff
 from jobs.duty import ENTRIES, Duty
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
@@ -134,12 +135,14 @@ class Runner:
         reconciled: bool = False,
         facts: Looking | None = None,
         exits: Comparing | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self._station = station
         self._duty = duty
         self._pace = pace
         self._facts = facts
         self._exits = exits
+        self._backoff = backoff or Backoff(0, 0, station.events)
         self._tried: dict[tuple[Job, str | None], datetime] = {}
         self._running: Job | None = None
         self._faults = 0
@@ -244,7 +247,7 @@ class Runner:
     def _may_try(self, job: Job, slot: str | None, now: datetime) -> bool:
         """Return False for a while after an attempt that left the slot unclaimed, because the broker didn't answer."""
         tried_at = self._tried.get((job, slot))
-        return tried_at is None or now - tried_at >= TRY_AGAIN
+        return (tried_at is None or now - tried_at >= TRY_AGAIN) and self._backoff.may_try(job, now)
 
     def _run(self, job: Job, slot: str | None, now: datetime, *, at_start: bool = False) -> bool:
         """Run a verb and report how it ended; a failing verb costs only its own pass."""
@@ -257,6 +260,8 @@ class Runner:
         except TradebotError as failed:
             if at_start and isinstance(failed, OperatorError):
                 raise
+            if isinstance(failed, TemporaryError):
+                self._backoff.failed(job, now)
             self._emit(now, EventKind.JOB_FAILED, job, failed.message)
             self._ended(now, Kind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
             return False
@@ -269,6 +274,7 @@ class Runner:
         finally:
             self._running = before
         self._faults = 0
+        self._backoff.answered(job, now)
         self._ended(now, Kind.RAN, job, slot, done, began)
         return True
 

@@ -51,7 +51,7 @@ def evidence_of(app: "App") -> Evidence:
     budgets = budgets_of(settings)
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
-        "disk": attempt(lambda: disk_of(app.folder.path, settings.health.min_free_mb)),
+        "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb)),
         "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
         "backup": _of(past, lambda found: backups_of(app, found.sessions, found.now)),
         "schedule": _of(past, lambda found: passes.schedule_of(found.due, found.claims, found.cycles, found.now)),

@@ -15,6 +15,7 @@ from commands.score import verb as score
 from commands.serve.screen import done
 from commands.shared.passes import unfinished
 from commands.trade_once import verb as trade_once
+from jobs.backoff import Backoff
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Pace, Runner, Station
 from tradebot.adapters.time.pace import RealTime
@@ -37,11 +38,17 @@ EXITS = tuple(job for job in Job if job not in (*FETCHING, *ENTERING))
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What all lanes share: who started them, where lines go, and what a long fetch asks between two calls."""
+    """What all lanes share: who started them, where lines go, and what a long fetch asks between two calls.
+
+    `backoff` is what they find out about the broker and the flow source, and `stopping` says whether the passes at work
+    should send no further order.
+    """
 
     by: str
     tell: Callable[[Line], None]
     between_calls: Progress
+    backoff: Backoff | None = None
+    stopping: Callable[[], bool] = lambda: False
 
     def duty(self, app: "App", jobs: Collection[Job] = tuple(Job)) -> Duty:
         """Return the duty for these jobs."""
@@ -139,7 +146,9 @@ class JobLane:
         bot, shift = self._bot, self._shift
         pace: Pace = RealTime(bot.now, bot.settings.limits.max_clock_disagreement_s)
         duty, station = shift.duty(bot, self._jobs), shift.station(bot, self._jobs)
-        runner = Runner(station, duty, pace, reconciled=self._reconciled, facts=self._facts, exits=self._exits)
+        after = {"facts": self._facts, "exits": self._exits}
+        runner = Runner(station, duty, pace, reconciled=self._reconciled, backoff=shift.backoff, **after)
+        bot.turns.ends = shift.stopping
         return exits_first(bot, runner)
 
 

@@ -55,9 +55,24 @@ class UnusualWhalesSettings(Frozen):
 
 
 class ServeSettings(Frozen):
-    """How `serve` treats a slot it is late for."""
+    """How `serve` treats a slot it is late for, and its own bounds."""
 
     grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
+    stop_s: Annotated[int, Field(ge=1, le=600), Tighter.ALWAYS]
+    stall_s: Annotated[int, Field(ge=10, le=3600), Tighter.ALWAYS]
+    stall_end_s: Annotated[int, Field(ge=10, le=7200), Tighter.ALWAYS]
+    max_memory_mb: Annotated[int, Field(ge=100, le=1_000_000), Tighter.ALWAYS]
+    max_descriptors: Annotated[int, Field(ge=50, le=1_000_000), Tighter.ALWAYS]
+    retry_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    retry_most_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    log_mb: Annotated[int, Field(ge=1, le=10_000), Tighter.ALWAYS]
+    log_files: Annotated[int, Field(ge=1, le=100), Tighter.ALWAYS]
+
+
+class StorageSettings(Frozen):
+    """How much room the state folder has to have, and how long what it holds is kept."""
+
+    min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
 
 
 class HealthSettings(Frozen):
@@ -67,7 +82,6 @@ class HealthSettings(Frozen):
     note_s: Seconds
     lane_s: Seconds
     backup_s: Seconds
-    min_free_mb: Annotated[int, Field(ge=1, le=1_000_000)]
     ports: Annotated[list[Annotated[int, Field(ge=1024, le=65_535)]], Field(max_length=4)]
     hosts: Annotated[list[HostName], Field(max_length=20)]
 
@@ -166,6 +180,7 @@ class Sections(Frozen):
     serve: ServeSettings
     # It changes what is said about the bot, and nothing that it does.
     health: Annotated[HealthSettings, Tighter.ALWAYS]
+    storage: StorageSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]
     tax: TaxSettings
