@@ -52,7 +52,8 @@ def serve(evidence: Evidence, seen: Serve) -> Judged:
     restart, claims = "tradebot serve", counted(seen.claims, "claimed slot")
     if seen.running:
         return Judged(State.UNKNOWN, "it runs, but left no note", "tradebot status", 0, UNKNOWABLE)
-    if note is not None:
+    if note is not None and note.lanes:
+        # Its last note at an end that was asked for names no lanes.
         found = f"process {note.pid} ended without a word; it wrote last at {note.at:%Y-%m-%d %H:%M:%S} UTC"
         return Judged(State.FAILED, found, restart, 1, by_clock(evidence, note.at))
     fresh = just_now(evidence)
@@ -68,8 +69,10 @@ def _running(evidence: Evidence, seen: Serve) -> Judged:
     assert note is not None, "it left a note"
     wrote = by_clock(evidence, note.at, budgets.note_s)
     who = f"process {note.pid}, since {note.since:%Y-%m-%d %H:%M:%S} UTC"
-    if wrote.overdue or not note.lanes:
-        return Judged(State.FAILED, f"{who}; it hangs or is stopped", "tradebot events; restart it", 1, wrote)
+    if wrote.overdue:
+        return Judged(State.FAILED, f"{who}; it hangs or is stopped", "tradebot events, then restart it", 1, wrote)
+    if not note.lanes:
+        return Judged(State.DEGRADED, f"{who}; it is starting or ending", "tradebot events", 1, wrote)
     slowest = min(note.lanes, key=lambda name: note.lanes[name])
     fresh = by_clock(evidence, note.lanes[slowest], budgets.lane_s)
     lanes = f"{who}; {counted(len(note.lanes), 'lane')}, and {slowest} looked last {fresh.age_s:,.0f} s ago"
@@ -79,7 +82,7 @@ def _running(evidence: Evidence, seen: Serve) -> Judged:
     if note.ready_at is None:
         said = f"{lanes}; books and broker aren't compared yet"
         return Judged(State.DEGRADED, said, "tradebot reconcile", len(note.lanes), fresh)
-    return Judged(State.OK, lanes, "tradebot events; restart it", len(note.lanes), fresh)
+    return Judged(State.OK, lanes, "tradebot events, then restart it", len(note.lanes), fresh)
 
 
 def signals(evidence: Evidence, seen: Signals) -> Judged:
