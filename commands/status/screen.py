@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from commands.health.screen import colored
 from commands.shared.drawing import acts_at, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.model.trading import Mode, mode_name
 from tradebot.text import counted
+from tradebot.views.health.finding import State, overall
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from tradebot.views.holdings import Holding
     from tradebot.views.status import OpenOrder, Status
 
-HEALTH_STYLE = {"ok": "green", "warn": "yellow", "unknown": "magenta"}
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
@@ -70,12 +71,19 @@ def _may(console: "Console", data: "Status") -> None:
 
 
 def _health(console: "Console", data: "Status") -> None:
-    """Return one line: the worst problem, and how much was checked."""
-    bad = [check for check in data.health if check.state != "ok"]
-    worst = "warn" if any(check.state == "warn" for check in bad) else "unknown" if bad else "ok"
-    style = HEALTH_STYLE[worst]
-    words = "; ".join(f"{check.name} {check.found}" for check in bad or data.health)
-    console.print(f"Health [{style}]{worst}[/{style}], {counted(len(data.health), 'check')}: {escape(words)}")
+    """Print whether `serve` runs, and one line: the worst state of any part, what is wrong, and what isn't known."""
+    served = next(finding for finding in data.health if finding.subsystem == "serve")
+    console.print(f"serve {colored(served.state)}: {escape(clean(served.found))}")
+    others = [finding for finding in data.health if finding is not served]
+    wrong = [finding for finding in others if finding.state in (State.FAILED, State.DEGRADED)]
+    wrong.sort(key=lambda finding: finding.state is not State.FAILED)
+    unknown = [finding.subsystem for finding in others if finding.state is State.UNKNOWN]
+    words = [f"{finding.subsystem} {finding.state}: {clean(finding.found)}" for finding in wrong]
+    words += [f"no evidence about {', '.join(unknown)}"] if unknown else []
+    good = sum(finding.state is State.OK for finding in data.health)
+    found = f"{good} of {counted(len(data.health), 'part')} OK" + (f"; {'; '.join(words)}" if words else "")
+    following = "" if good == len(data.health) else ". Next: tradebot health"
+    console.print(f"Health {colored(overall(data.health))}, {escape(found)}{following}")
     if data.quota is not None:
         quota = data.quota
         left = "" if quota.left_today is None else f" of {quota.daily_limit:,}, {quota.left_today:,} left"

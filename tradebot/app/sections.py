@@ -30,6 +30,7 @@ from tradebot.timetable.job_times import JobTimes, parse
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
 Beta = Annotated[Decimal, Field(ge=-10, le=10)]
+HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -72,6 +73,17 @@ class StorageSettings(Frozen):
     """How much room the state folder has to have, and how long what it holds is kept."""
 
     min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
+
+
+class HealthSettings(Frozen):
+    """How late each part of the bot may be before its health is FAILED, and where health is served."""
+
+    slot_s: dict[Job, Seconds]
+    note_s: Seconds
+    lane_s: Seconds
+    backup_s: Seconds
+    ports: Annotated[list[Annotated[int, Field(ge=1024, le=65_535)]], Field(max_length=4)]
+    hosts: Annotated[list[HostName], Field(max_length=20)]
 
 
 Share = Annotated[Decimal, Field(gt=0, le=1)]
@@ -166,6 +178,8 @@ class Sections(Frozen):
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
     serve: ServeSettings
+    # It changes what is said about the bot, and nothing that it does.
+    health: Annotated[HealthSettings, Tighter.ALWAYS]
     storage: StorageSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]
