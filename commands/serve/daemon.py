@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from commands.serve import web
 from commands.serve.lanes import Shift, exits_first, lanes
 from commands.serve.reloading import Reloading
 from commands.serve.stop import Stop
@@ -38,7 +39,8 @@ LOCK_STEP = "lock-step"
 class Daemon:
     """Runs the jobs of one bot until a signal, or in the sandbox until its market ends.
 
-    `load` reads the configuration again, and `by` is who started it.
+    `config` is the configuration file that a person named, `load` reads the configuration again, and `by` is who
+    started it.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Daemon:
         by: str,
         speed: float | None,
         tell: Callable[[Line], None],
+        config: str | None,
         load: "Callable[[], Loaded]",
     ) -> None:
         self._app = app
         self._by = by
         self._speed = speed
         self._tell_line = tell
+        self._config = config
         self._began = datetime.now(UTC)
         self._starts = 0
         self._stop = Stop()
@@ -64,7 +68,8 @@ class Daemon:
 
     def run(self) -> ExitCode:
         """Run, and return the exit code; an error of a person's is raised."""
-        with self._stop.listening(), self._watch.running():
+        ports = self._app.settings.health.ports
+        with self._stop.listening(), self._watch.running(), web.serving(self._app, ports):
             self._note_start()
             try:
                 code = self._run_turns()
@@ -87,13 +92,14 @@ class Daemon:
     def _turn(self, app: "App", *, first: bool = False) -> ExitCode:
         settings = app.settings.serve
         backoff = Backoff(settings.retry_s, settings.retry_most_s, app.events)
-        shift = Shift(self._by, self._tell, self._between_calls, backoff, lambda: self._stop.asked)
+        ends = lambda: self._stop.asked  # noqa: E731
+        shift = Shift(self._by, self._tell, self._between_calls, self._config, self._stopping, ends, backoff)
         duty = shift.duty(app)
         pace = self._pace(app, duty)
         if pace is None:
             return ExitCode.DONE
         runner = exits_first(app, Runner(shift.station(app), duty, pace, backoff=backoff))
-        self._stop.ask, app.turns.ends = partial(setattr, runner, "stopping", True), shift.stopping
+        self._stop.ask, app.turns.ends = partial(setattr, runner, "stopping", True), shift.ends
         if first:
             self._note(app, pace.now, f"started by {self._by}; Ctrl-C stops it after the current pass")
             self._halt_if_it_loops(app, pace.now)
@@ -124,7 +130,7 @@ class Daemon:
 
     def _in_lanes(self, app: "App", shift: Shift, *, reconciled: bool) -> ExitCode:
         """Run the jobs in real time, each lane in a thread of its own; return the exit code."""
-        working, upkeep = lanes(app, shift, reconciled=reconciled)
+        working = lanes(app, shift, reconciled=reconciled)
 
         def ask() -> None:
             for lane in working.values():
@@ -133,7 +139,7 @@ class Daemon:
         self._stop.ask = ask
         self._watch.is_ready = lambda: working["exits"].reconciled
         over = lambda: self._stop.ending or any(lane.over for lane in working.values())  # noqa: E731
-        every: dict[str, Lane] = {**working, "upkeep": upkeep}
+        every: dict[str, Lane] = dict(working)
         if app.settings.unusual_whales.stream:
             every["stream"] = StreamLane(app.twin(), self._tell)
         with self._watch.lanes(*every):
@@ -177,6 +183,11 @@ class Daemon:
     def _between_calls(self, done: int, total: int) -> None:
         self._watch.progressed()
         self._stop.between_calls(done, total)
+
+    def _stopping(self) -> bool:
+        """Tell a chore that runs whether it should end; that it asks is progress."""
+        self._watch.progressed()
+        return self._stop.ending
 
     def _note(self, app: "App", at: datetime, message: str) -> None:
         """Print a message about the whole run, and record it as an event."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradebot.ports.stores import Events
 
 SUBSYSTEM = "config"
-AT_START = ("mode", "serve.log", "serve.http")
+AT_START = ("mode", "serve.log", "health")
 """Settings that a running `serve` can't change; the others are read anew by each lane."""
 LONGEST = 80
 MOST = 20

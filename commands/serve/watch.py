@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 """Real seconds between two looks."""
 NOTE_S = 5.0
-"""The least seconds between two notes; resources are looked at as often."""
+"""Seconds between two notes if there is no news; resources are looked at as often."""
+LONG_AGO_S = float("-inf")
 MB = 1_000_000
 
 
@@ -138,6 +139,7 @@ class Watch:
 
     def trouble(self, subsystem: str, problem: str | None) -> None:
         """Say in the note that something is wrong, or with None that it isn't any more."""
+        self._noted_s = LONG_AGO_S
         if problem is None:
             self._troubles.pop(subsystem, None)
         else:
@@ -159,7 +161,7 @@ class Watch:
         if self._ready_at is None and self.is_ready():
             self.ready()
         self.on_look()
-        if not any(lane.stalled for lane in self._lanes.values()):
+        if self._ready_at is not None and not any(lane.stalled for lane in self._lanes.values()):
             self._supervisor.tell(WATCHDOG="1")
         if now_s - self._noted_s >= NOTE_S:
             self._noted_s = now_s
@@ -167,7 +169,7 @@ class Watch:
 
     def ready(self) -> None:
         """Say that books and broker have been compared, so that jobs may run."""
-        self._ready_at = self._ready_at or datetime.now(UTC)
+        self._ready_at, self._noted_s = self._ready_at or datetime.now(UTC), LONG_AGO_S
         self._supervisor.tell(READY="1", STATUS=self._status())
 
     def _watch(self) -> None:

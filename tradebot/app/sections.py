@@ -1,10 +1,12 @@
 """The sections of the configuration, and what each value may be by itself."""
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tradebot.limits import (
     DisplacementRules,
@@ -25,13 +27,34 @@ from tradebot.strategies import execution_settings
 from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
 from tradebot.text import URL_PATTERN
-from tradebot.timetable.job_times import JobTimes, parse
+from tradebot.timetable.lines import Line, Timetable, parse
 
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
 Beta = Annotated[Decimal, Field(ge=-10, le=10)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
+
+
+def _timetable(value: object) -> Timetable:
+    """Parse the lines of the timetable; the errors name each line that can't be read."""
+    if isinstance(value, Timetable):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("use a line for each job, such as trade-once: every 5m from open+2m until close-15m")
+    lines: dict[str, Line | None] = {}
+    wrong: list[InitErrorDetails] = []
+    for job, line in value.items():
+        try:
+            lines[job] = parse(job, line)
+        except ValueError as error:
+            problem = PydanticCustomError("value_error", "{said}", {"said": str(error)})
+            wrong.append(InitErrorDetails(type=problem, loc=(job,), input=line))
+    if wrong:
+        raise ValidationError.from_exception_data("timetable", wrong)
+    return Timetable(filter(None, lines.values()), (job for job, line in lines.items() if line is None))
+
+
+Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetable.written, return_type=dict)]
 
 
 class AlpacaSettings(Frozen):
@@ -59,8 +82,8 @@ class ServeSettings(Frozen):
 
     grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
     stop_s: Annotated[int, Field(ge=1, le=600), Tighter.ALWAYS]
-    stall_s: Annotated[int, Field(ge=10, le=3600), Tighter.ALWAYS]
-    stall_end_s: Annotated[int, Field(ge=10, le=7200), Tighter.ALWAYS]
+    stall_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    stall_end_s: Annotated[int, Field(ge=1, le=7200), Tighter.ALWAYS]
     max_memory_mb: Annotated[int, Field(ge=100, le=1_000_000), Tighter.ALWAYS]
     max_descriptors: Annotated[int, Field(ge=50, le=1_000_000), Tighter.ALWAYS]
     retry_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
@@ -176,7 +199,7 @@ class Sections(Frozen):
     execution: ExecutionSettings
     # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
     exits: Annotated[ExitRules, Tighter.SAME]
-    timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
+    timetable: Annotated[Lines, Tighter.SAME]
     serve: ServeSettings
     # It changes what is said about the bot, and nothing that it does.
     health: Annotated[HealthSettings, Tighter.ALWAYS]

@@ -107,6 +107,10 @@ def test_a_lane_that_stands_still_is_told_once_with_a_trace_and_again_when_it_go
 
 def test_the_manager_is_kept_waiting_from_the_moment_on_when_a_lane_stands_still(scene: Scene) -> None:
     with scene.watch.lanes("exits"):
+        scene.pass_s(10)
+        assert scene.manager.count("WATCHDOG") == 0, "it isn't ready"
+        scene.watch.ready()
+        WatchedLane(scene.watch, "exits", Idle()).tick()
         scene.pass_s(30)
         assert scene.manager.count("WATCHDOG") == 30
         scene.pass_s(20)
