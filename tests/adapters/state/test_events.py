@@ -94,7 +94,7 @@ def test_lines_that_are_no_events_are_counted_and_left_out(tmp_path: Path) -> No
 
 def test_a_tail_tells_what_comes_after_it_once_and_across_a_rotation(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    events = JsonlEvents(path, max_bytes=400)
+    events = JsonlEvents(path, max_bytes=600)
     events.emit(make_event(0))
     tail = Tail(path)
     told: list[int] = []
