@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.model.event import Severity
+from tradebot.model.event import HEALINGS, Severity
 from tradebot.timetable.sessions import last_session
-from tradebot.views.health.figures import BAD, Figures, fetch_latency_ms, last_error, success_rate
+from tradebot.views.health.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -22,7 +22,7 @@ def figures_of(app: "App", now: datetime | None) -> Figures:
     since = at - DAY
     cycles = facts.passes(since) if facts is not None else ()
     intents, mark = ledger.recent_intents(since.date()), ledger.last_reconcile()
-    _, events = worth_seeing(app.folder.path / EVENTS, sorted({(since, at), (clock - DAY, clock)}))
+    _, events = worth_seeing(app.folder.path / EVENTS, sorted({(since, at), (clock - DAY, clock)}), HEALINGS)
     return Figures(
         total_cycles=len(cycles),
         last_cycle_at=max((cycle.at for cycle in cycles), default=None),
@@ -31,6 +31,7 @@ def figures_of(app: "App", now: datetime | None) -> Figures:
         position_mismatches=mark.findings if mark else None,
         errors=sum(event.severity in BAD for event in events),
         warnings=sum(event.severity is Severity.WARN for event in events),
+        healings=healings(events),
         last_error=last_error(events),
         models=tuple(app.settings.strategies.in_use()),
         regime=_regime(app, at),

@@ -54,7 +54,7 @@ def evidence_of(app: "App") -> Evidence:
         "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb)),
         "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
         "backup": _of(past, lambda found: backups_of(app, found.sessions, found.now)),
-        "schedule": _of(past, lambda found: passes.schedule_of(found.due, found.claims, found.cycles, found.now)),
+        "schedule": _of(past, lambda found: passes.schedule_of(found.due, found.claims, found.now)),
         **_of_passes(app, past, facts),
         **_of_books(app, ledger, past),
     }
@@ -104,14 +104,15 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     from tradebot.timetable.slots import slots
 
     ledger = app.ledger_view
-    begun = [each for each in ledger.sessions(now.date() - REACH, now.date()) if each.open <= now][-2:]
-    sessions = [each for each in begun[:-1] if now - begun[-1].open < AS_BEFORE] + begun[-1:]
+    last = [each for each in ledger.sessions(now.date() - REACH, now.date()) if each.open <= now][-2:]
+    sessions = [each for each in last[:-1] if now - last[-1].open < AS_BEFORE] + last[-1:]
     since = ledger.books_opened_at() or now
-    due = {
-        job: tuple(slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now)
+    claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
+    begun_slots = {
+        job: [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now]
         for job, times in app.settings.timetable.items()
     }
-    claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
+    due = {job: passes.came(begun, claims) for job, begun in begun_slots.items()}
     recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
     cycles = facts.passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
     return Past(now, sessions, due, claims, cycles)

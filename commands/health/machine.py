@@ -29,8 +29,9 @@ STAMP = "%Y%m%dT%H%M%SZ"
 def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
     """Return whether `serve` holds its lock, its last note, and who has claimed slots of late."""
     running, note = serving.is_running(folder), serving.read_serving(folder)
-    last = max(claims, key=lambda claim: claim.at, default=None)
-    return Serve(running, note, len(claims), last.by if last else "")
+    run = [claim for claim in claims if claim.missed is None]
+    last = max(run, key=lambda claim: claim.at, default=None)
+    return Serve(running, note, len(run), last.by if last else "")
 
 
 def disk_of(folder: Path, needed_mb: int) -> Disk | Unread:

@@ -32,6 +32,7 @@ OF_FIGURES: Mapping[str, tuple[str, str]] = {
     "tradebot_data_fetch_latency_ms": ("data_fetch_latency_ms", "How long the last fetch of flow took."),
     "tradebot_position_mismatches": ("position_mismatches", "Differences that the last comparison of books found."),
     "tradebot_errors": ("errors", "Events of the last day with severity ERROR or CRITICAL."),
+    "tradebot_healings": ("healings", "Repairs of the last day that the bot made by itself."),
     "tradebot_warnings": ("warnings", "Events of the last day with severity WARN."),
 }
 

@@ -1,6 +1,6 @@
 """The screen of `tradebot status`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,25 +27,38 @@ STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
-    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
-    console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
-    if mode in IN_SANDBOX:
-        served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
-        console.print(f"  embedded exchange {served}")
-    _may(console, data)
-    _health(console, data)
-    _passes(console, data)
-    _equity(console, data)
-    _positions(console, data)
-    _orders(console, "working order", "working orders", data.orders)
-    _orders(console, "order with an unknown outcome", "orders with an unknown outcome", data.unresolved)
-    _today(console, data)
+    for draw in sections(data, mode, tail).values():
+        draw(console)
     seen = data.looked_at
     console.print(
         f"Looked at {counted(seen.fills, 'fill')}, {counted(seen.intents, 'intent')}, "
         f"{counted(seen.orders, 'working order')} and the last pass of {counted(seen.passes, 'job')}",
         style="dim",
     )
+
+
+def sections(data: "Status", mode: str, tail: str) -> "Mapping[str, Callable[[Console], None]]":
+    """Return what draws each part of the screen, by name and in their order."""
+    one, many = "order with an unknown outcome", "orders with an unknown outcome"
+    return {
+        "bot": lambda console: _bot(console, data, mode, tail),
+        "may": lambda console: _may(console, data),
+        "health": lambda console: _health(console, data),
+        "passes": lambda console: _passes(console, data),
+        "equity": lambda console: _equity(console, data),
+        "positions": lambda console: _positions(console, data),
+        "orders": lambda console: _orders(console, "working order", "working orders", data.orders),
+        "unresolved": lambda console: _orders(console, one, many, data.unresolved),
+        "today": lambda console: _today(console, data),
+    }
+
+
+def _bot(console: "Console", data: "Status", mode: str, tail: str) -> None:
+    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
+    console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
+    if mode in IN_SANDBOX:
+        served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
+        console.print(f"  embedded exchange {served}")
 
 
 def _may(console: "Console", data: "Status") -> None:

@@ -19,7 +19,7 @@ from tradebot.views.health.evidence import Serve, Unread
 from tradebot.views.health.figures import Figures
 from tradebot.views.health.judging import JUDGES, health, judged
 
-FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, "venue position_differs AAPL", ("flow",), "mixed")
+FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", ("flow",), "mixed")
 
 
 def looked(**changes: Any) -> Looked:
@@ -78,6 +78,7 @@ def test_a_bot_that_is_well_is_healthy_ready_and_alive(log: Path) -> None:
         "last_cycle_ago_seconds": 30.0,
         "errors": 1,
         "warnings": 3,
+        "healings": 4,
         "last_error": "venue position_differs AAPL",
         "issues": [],
         "models": ["flow"],
