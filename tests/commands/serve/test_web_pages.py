@@ -123,11 +123,11 @@ def test_it_isn_t_ready_out_of_session_or_without_permission(
 @pytest.mark.parametrize(
     ("serve", "status"),
     [
-        (Serve(True, note(), 3, ""), 200),
-        (Serve(True, note(troubles={"config": "bad"}), 3, ""), 200),
-        (Serve(True, note(lanes={"exits": ago(301)}), 3, ""), 503),
-        (Serve(True, note(ago(31)), 3, ""), 503),
-        (Serve(False, note(), 3, ""), 503),
+        (Serve(True, note(), 3, "", False), 200),
+        (Serve(True, note(troubles={"config": "bad"}), 3, "", False), 200),
+        (Serve(True, note(lanes={"exits": ago(301)}), 3, "", False), 503),
+        (Serve(True, note(ago(31)), 3, "", False), 503),
+        (Serve(False, note(), 3, "", False), 503),
         (None, 503),
     ],
 )
