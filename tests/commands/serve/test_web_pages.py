@@ -74,7 +74,6 @@ def test_a_bot_that_is_well_is_healthy_ready_and_alive(log: Path) -> None:
         "timestamp": "2026-11-16T15:00:00Z",
         "uptime_seconds": 1800.0,
         "total_cycles": 40,
-        "last_cycle_at": "2026-11-16T14:59:30Z",
         "last_cycle_ago_seconds": 30.0,
         "errors": 1,
         "warnings": 3,

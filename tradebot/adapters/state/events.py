@@ -16,6 +16,7 @@ from tradebot.model.event import EventKind, Severity, SystemEvent
 
 MAX_BYTES = 5_000_000
 KEPT = 5
+MOST_FILES = 100
 _STAMP = slice(len('{"timestamp":"'), len('{"timestamp":"') + len("2026-11-16T14:30:00.000000Z"))
 _DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
@@ -24,9 +25,13 @@ class JsonlEvents:
     """Writes one line per event; if the disk fails, events are lost but no pass is. `also` hears each event too."""
 
     def __init__(
-        self, path: Path, max_bytes: int = MAX_BYTES, also: Callable[[SystemEvent], None] = lambda event: None
+        self,
+        path: Path,
+        max_bytes: int = MAX_BYTES,
+        kept: int = KEPT,
+        also: Callable[[SystemEvent], None] = lambda event: None,
     ) -> None:
-        self._lines = RotatedLines(path, max_bytes, KEPT)
+        self._lines = RotatedLines(path, max_bytes, kept)
         self._name = path.name
         self._also = also
 
@@ -58,8 +63,8 @@ def read_through(path: Path) -> tuple[int, int]:
 def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
     """Return the last `count` events, oldest first, including rotated files, and how many lines can't be read."""
     lines: list[bytes] = []
-    for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT + 1))):
-        if len(lines) >= count:
+    for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, MOST_FILES))):
+        if len(lines) >= count or not (place.is_file() or place == path):
             break
         lines = _lines(place) + lines
     read = [_event(line) for line in lines[-count:]]

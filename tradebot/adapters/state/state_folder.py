@@ -59,7 +59,16 @@ OWN_FILES = (
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
-COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
+COMPANIONS = (
+    f"{LEDGER}-",
+    f"{FACTS}.",
+    f"{BARS}.",
+    f"{REPLIES}.",
+    f"{JOURNAL}.",
+    f"{EVENTS}.",
+    "serve.log",
+    "journal.torn-",
+)
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
