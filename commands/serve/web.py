@@ -30,8 +30,8 @@ LAST_ANSWERS_S = 1.0
 
 def process(app: "App") -> "Finding":
     """Judge `serve` by its lock and its note alone: this waits for nothing, whatever its lanes do."""
-    from commands.health.gather import budgets_of
-    from commands.health.machine import serve_of
+    from commands.shared.evidence.gather import budgets_of
+    from commands.shared.evidence.machine import serve_of
     from tradebot.views.health.evidence import Evidence
     from tradebot.views.health.judging import judged
 
@@ -41,8 +41,8 @@ def process(app: "App") -> "Finding":
 
 def look(app: "App") -> Looked:
     """Look at everything once, through a bot that is opened for it and closed again."""
-    from commands.health.figures import figures_of
-    from commands.health.gather import attempt, evidence_of
+    from commands.shared.evidence.figures import figures_of
+    from commands.shared.evidence.gather import attempt, evidence_of
     from tradebot.views.health.judging import health
 
     with closing(app.twin()) as bot:

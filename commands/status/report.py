@@ -34,7 +34,7 @@ REACH = timedelta(days=7)
 
 def status_of(app: "App") -> Status:
     """Read the ledger, the recorded passes and the switch; always exit 0."""
-    from commands.health.gather import evidence_of
+    from commands.shared.evidence.gather import evidence_of
     from commands.shared.notes import why_in_state
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox

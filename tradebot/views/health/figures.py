@@ -55,9 +55,9 @@ def healings(events: Iterable[SystemEvent]) -> int:
 
 
 def last_error(events: Sequence[SystemEvent]) -> str | None:
-    """Return the newest of these events that is an error, in one line; None if there is none."""
+    """Return the newest of these events that is an error, as a sentence; None if there is none."""
     bad = next((event for event in reversed(events) if event.severity in BAD), None)
     if bad is None:
         return None
     details = ", ".join(f"{name} {text}" for name, text in bad.details.items() if text)
-    return " ".join(f"{bad.subsystem} {bad.event_type} {bad.symbol or ''} {details}".split())
+    return " ".join(filter(None, (bad.subsystem, bad.event_type, bad.symbol, details)))

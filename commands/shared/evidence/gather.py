@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from commands.health.books import books_of
-from commands.health.machine import backups_of, disk_of, serve_of, stream_of
+from commands.shared.evidence.books import books_of
+from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stream_of
 from tradebot.errors import TradebotError
 from tradebot.model.record import Job
 from tradebot.views.health import passes

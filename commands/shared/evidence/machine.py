@@ -31,7 +31,8 @@ def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
     running, note = serving.is_running(folder), serving.read_serving(folder)
     run = [claim for claim in claims if claim.missed is None]
     last = max(run, key=lambda claim: claim.at, default=None)
-    return Serve(running, note, len(run), last.by if last else "")
+    by = last.by if last else ""
+    return Serve(running, note, len(run), by, was_last=by.startswith(f"{serving.SERVE} "))
 
 
 def disk_of(folder: Path, needed_mb: int) -> Disk | Unread:
