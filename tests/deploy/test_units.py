@@ -189,7 +189,7 @@ def test_serve_is_started_again_but_not_where_a_person_is_needed() -> None:
     assert service["Restart"] == "on-failure"
     needs_a_person = (ExitCode.USAGE, ExitCode.REFUSED, ExitCode.AUTHENTICATION, ExitCode.ANOTHER_INSTANCE)
     assert service["RestartPreventExitStatus"] == " ".join(str(int(code)) for code in needs_a_person)
-    assert commands(DEPLOY / "systemd" / "tradebot.service") == [f"{INSTALLED}/tradebot serve --json"]
+    assert commands(DEPLOY / "systemd" / "tradebot.service") == [f"{INSTALLED}/tradebot serve --log -"]
 
 
 @pytest.mark.parametrize("path", [p for p in UNITS if p.suffix == ".timer"], ids=lambda path: str(path.name))
