@@ -102,7 +102,7 @@ def _too_long(line: Line, slots: "Sequence[Slot]") -> Iterator[Problem]:
     if slot is not None and line.limit_s is not None and line.limit_s >= least_s:
         yield Problem(
             line.job,
-            f"its limit of {line.limit_s} s isn't below the {least_s} s from {slot.name} of {slot.session} to its next slot",
+            f"its limit of {line.limit_s} s isn't below the {least_s} s from {slot.name} on {slot.session} to the next",
             "lower its limit, or let it come less often",
         )
 

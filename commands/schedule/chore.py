@@ -32,7 +32,7 @@ def run(app: "App", name: str, by: str, config: str | None) -> Report:
     It raises TradebotError if the chore failed, or if another process is running a chore.
     """
     from commands.shared.chores import run_chore
-    from jobs.chores import OneShots
+    from tradebot.adapters.state.one_shots import OneShots
 
     line, at = _line(app, name), app.now()
     app.ensure_calendar(at)
