@@ -8,7 +8,7 @@ import typer
 
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
-from tradebot.errors import ExitCode, TradebotError
+from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.text import counted
 
 if TYPE_CHECKING:
@@ -72,6 +72,34 @@ def run(app: "App", *, only_list: bool = False) -> Report:
     return Report("backup", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
+def run_session(app: "App") -> Report:
+    """Back up the session that ended, once, and delete old facts; exit 10 if a backup is damaged.
+
+    Raises TradebotError if the session's backup couldn't be made.
+    """
+    from contextlib import suppress
+    from datetime import timedelta
+
+    from tradebot.adapters.recovery import backups
+    from tradebot.adapters.recovery.backup_parts import Hashed
+
+    now = datetime.now(UTC)
+    with suppress(TradebotError):
+        # A broker that doesn't answer mustn't keep the books from being copied.
+        now = app.now()
+    app.ensure_calendar(now)
+    with app.pass_lock("backup"):
+        of_ended_session(app, now)
+    ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
+    began, kept = app.ledger.books_opened_at(), [path.name for path in backups.places(app.folder.path)]
+    if ended and began and began < ended[-1].close and not any(name.endswith(f"{ended[-1].date}") for name in kept):
+        raise TradebotError(f"the backup of session {ended[-1].date} couldn't be made", "tradebot events")
+    broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, Hashed()))
+    data = Backups(None, tuple(kept), broken)
+    code = ExitCode.FINDINGS if broken else ExitCode.DONE
+    return Report("backup", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
 def of_ended_session(app: "App", now: datetime) -> bool:
     """Copy the books and delete old facts, once after each session they have seen; the caller holds the pass lock.
 
@@ -130,9 +158,12 @@ def _render(console: "Console", data: Backups) -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("backup", epilog="tradebot backup\ntradebot backup --list")
+    @app.command("backup", epilog="tradebot backup\ntradebot backup --list\ntradebot backup --session")
     def backup(
         only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,
+        session: Annotated[
+            bool, typer.Option("--session", help="Only back up the session that ended, once; delete old facts.")
+        ] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -141,6 +172,8 @@ def register(app: typer.Typer) -> None:
 
         A backup is also made whenever a session ends.
         """
+        if only_list and session:
+            raise OperatorError("--list makes no backup, --session makes one", "use one of them")
         with opened(state_dir, config) as bot:
-            report = run(bot, only_list=only_list)
+            report = run_session(bot) if session else run(bot, only_list=only_list)
         finish(report, as_json)

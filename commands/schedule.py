@@ -168,7 +168,7 @@ def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
 
 
 def _planned(slot: "Slot", taken: Mapping[tuple[str, str], str]) -> Planned:
-    return Planned(slot.job.value, slot.name, taken.get((slot.job, slot.name)))
+    return Planned(slot.job, slot.name, taken.get((slot.job, slot.name)))
 
 
 def _render(console: "Console", data: Schedule) -> None:

@@ -1,31 +1,50 @@
-"""Find out what is due now: slots that have started and that nobody has claimed yet."""
+"""Find out what is due now: slots that have begun and that nobody has claimed yet, and slots that nobody will run."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from jobs.planned import Planned
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import SlotClaim, as_missed
 from tradebot.ports.stores import Ledger
-from tradebot.timetable.job_times import JobTimes
-from tradebot.timetable.sessions import session_of
-from tradebot.timetable.slots import CHAIN, Slot, slots
+from tradebot.timetable.lines import Line
+from tradebot.timetable.slots import CHAIN, Slot
 
 ENTRIES = Job.TRADE_ONCE
 """The job that opens positions. If it is late, its slot is missed; the other jobs may run late."""
+ASLEEP_S = 60
+"""A tick comes each second. After a longer pause without work, the machine slept or the process was stopped."""
+DAY = timedelta(days=1)
+
+Claims = Mapping[tuple[str, date, str], SlotClaim]
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A slot that nobody ran, and why."""
+
+    slot: Slot
+    reason: Reason
+
+    @property
+    def key(self) -> tuple[str, date, str]:
+        """Return what identifies the slot in the ledger."""
+        return self.slot.key
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is due: the slots to run, in the order of the chain, and the entry slots that are too late to run."""
+    """What is due: the slots to run, in the order of the chain, and the slots that nobody will run any more."""
 
     run: tuple[Slot, ...]
-    missed: tuple[Slot, ...]
+    missed: tuple[Missed, ...]
 
 
 class Duty:
-    """Tracks the session's slots that this process still has to run; the ledger says which of them are taken.
+    """Tracks the slots that this process still has to run; the ledger says which of them are taken.
 
     A claimed slot whose pass is `unfinished` is due again, except for entries. The verb, which holds the pass lock,
     finds out whether the pass was cut short or is still running.
@@ -34,44 +53,54 @@ class Duty:
     def __init__(
         self,
         ledger: Ledger,
-        timetable: Mapping[Job, JobTimes],
+        lines: Sequence[Line],
         grace_s: int,
         new_day: Callable[[datetime], None],
         unfinished: Callable[[Slot, datetime], bool],
     ) -> None:
         self._ledger = ledger
-        self._timetable = timetable
+        self._planned = Planned(ledger, lines, grace_s)
         self._grace = timedelta(seconds=grace_s)
         self._new_day = new_day
         self._unfinished = unfinished
+        jobs = [line.job for line in lines]
+        self._order = {job: place for place, job in enumerate(sorted(jobs, key=_place))}
         self._day: date | None = None
         self._ahead: list[Slot] = []
+        self._failed: dict[tuple[str, date, str], Reason] = {}
+        self._idle_since: datetime | None = None
 
     def look(self, now: datetime) -> Due:
-        """Return what is due at `now`. A slot to run is returned until it is taken or over, a missed slot only once.
+        """Return what is due at `now`. A slot to run is returned until it is taken or over.
 
-        If several slots have passed, those for entries are missed; any other job runs once, for its latest slot.
+        If several slots of a job have passed, it runs once, for the latest slot, unless that is an entry that is late.
+        A missed slot is returned until it is written.
         """
         if now.date() != self._day:
             self._begin_day(now)
         begun = [slot for slot in self._ahead if slot.start <= now]
+        if begun and self._planned.changed:
+            self._begin_day(now)
+            begun = [slot for slot in self._ahead if slot.start <= now]
+        known = {slot.key for slot in begun}
+        past = [Missed(*each) for each in self._planned.of_a_past_day(now) if each[0].key not in known]
         if not begun:
-            return Due((), ())
-        claimed = {(claim.job, claim.slot) for claim in self._ledger.slot_claims(begun[0].session)}
-        missed = tuple(
-            slot
-            for slot in begun
-            if slot.job is ENTRIES and (slot.job, slot.name) not in claimed and self.is_late(slot, now)
-        )
-        latest = {slot.job: slot for slot in begun if now < slot.end and slot not in missed}
-        to_run = [slot for slot in latest.values() if not self._is_taken(slot, claimed, now)]
-        self._ahead = [*to_run, *(slot for slot in self._ahead if slot.start > now)]
-        return Due(tuple(sorted(to_run, key=lambda slot: CHAIN.index(slot.job))), missed)
+            return Due((), tuple(past))
+        claims = self._claims(begun)
+        latest = {slot.job: slot for slot in begun if self._planned.has(slot) and self._may_begin(slot, now)}
+        to_run = [slot for slot in latest.values() if not self._is_taken(slot, claims, now)]
+        left = [slot for slot in begun if slot.key not in claims and latest.get(slot.job) is not slot]
+        self._ahead = [*left, *to_run, *(slot for slot in self._ahead if slot.start > now)]
+        missed = (Missed(slot, self._why(slot, latest, now)) for slot in left)
+        return Due(tuple(sorted(to_run, key=lambda slot: self._order[slot.job])), (*past, *missed))
 
-    def _is_taken(self, slot: Slot, claimed: Set[tuple[str, str]], now: datetime) -> bool:
-        if (slot.job, slot.name) not in claimed:
-            return False
-        return slot.job is ENTRIES or not self._unfinished(slot, now)
+    def rest(self, now: datetime) -> None:
+        """Note that everything due has been looked at and run by `now`."""
+        self._idle_since = now
+
+    def failed(self, slot: Slot, reason: Reason) -> None:
+        """Note why a slot couldn't be run this time; if it is missed in the end, that is why."""
+        self._failed[slot.key] = reason
 
     def is_late(self, slot: Slot, now: datetime) -> bool:
         """Return True if an entry in this slot would come after the grace period or the slot's end."""
@@ -83,32 +112,77 @@ class Duty:
 
     def latest(self, job: Job, now: datetime) -> Slot | None:
         """Return the job's slot that has begun and isn't known to be taken, without asking the ledger."""
-        begun = [slot for slot in self._ahead if slot.job is job and slot.start <= now < slot.end]
+        begun = [slot for slot in self._ahead if slot.job == job and slot.start <= now < slot.end]
         return begun[-1] if begun else None
 
     def next_start(self, now: datetime) -> datetime | None:
-        """Return when the next slot of the day starts, or None if there are no more."""
+        """Return when the next slot of the day or the day after starts, or None if there are no more."""
         if now.date() != self._day:
             self._begin_day(now)
         return min((slot.start for slot in self._ahead if slot.start > now), default=None)
 
-    def write_missed(self, slot: Slot, now: datetime, by: str, mode: str) -> CycleRecord | None:
-        """Claim a missed slot and return its record, or None if someone has claimed it after all."""
-        claim = self._ledger.claim_slot(slot.job, slot.session, slot.name, f"{by}, as missed", now)
-        if not claim.won:
+    def write(self, missed: Iterable[Missed], now: datetime, by: str) -> Sequence[Missed]:
+        """Claim missed slots, all at once; return those that nobody else has claimed after all."""
+        won: list[Missed] = []
+        for reason in dict.fromkeys(each.reason for each in missed):
+            of_it = {each.key: each for each in missed if each.reason is reason}
+            claims = self._ledger.miss_slots(of_it, as_missed(by, reason), now)
+            won += [each for each, claim in zip(of_it.values(), claims, strict=True) if claim.won]
+        written = {each.slot for each in missed}
+        self._ahead = [slot for slot in self._ahead if slot not in written]
+        self._planned.wrote()
+        return won
+
+    def record(self, missed: Missed, now: datetime, mode: str) -> CycleRecord | None:
+        """Return the record of a missed slot for entries, as `why-no-orders` shows it; None for any other slot.
+
+        One of an earlier session needs no record: its claim counts it.
+        """
+        slot = missed.slot
+        if slot.job != ENTRIES or now - slot.start > DAY:
             return None
         late_s, grace_s = int((now - slot.start).total_seconds()), int(self._grace.total_seconds())
-        decision = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s)
+        decision = Decision(Gate.JOB, Verdict.FAIL, missed.reason, late_s, grace_s)
         identity = f"{slot.job}.{slot.session.isoformat()}.{slot.name}"
-        return CycleRecord(identity, slot.job, slot.session, slot.name, now, mode, (), decision)
+        return CycleRecord(identity, ENTRIES, slot.session, slot.name, now, mode, (), decision)
+
+    def _claims(self, slots: Iterable[Slot]) -> Claims:
+        days = dict.fromkeys(slot.session for slot in slots)
+        claims = (claim for day in days for claim in self._ledger.slot_claims(day))
+        return {(claim.job, claim.session, claim.slot): claim for claim in claims}
+
+    def _may_begin(self, slot: Slot, now: datetime) -> bool:
+        return not self.is_late(slot, now) if slot.job == ENTRIES else now < slot.end
+
+    def _is_taken(self, slot: Slot, claims: Claims, now: datetime) -> bool:
+        claim = claims.get(slot.key)
+        if claim is None:
+            return False
+        return slot.job == ENTRIES or claim.missed is not None or not self._unfinished(slot, now)
+
+    def _why(self, slot: Slot, latest: Mapping[str, Slot], now: datetime) -> Reason:
+        """Return why nobody ran a slot that has begun."""
+        if not self._planned.has(slot):
+            return Reason.CLOSED_EARLY
+        if slot.key in self._failed:
+            return self._failed[slot.key]
+        if self._idle_since is None:
+            # This process wasn't there when it began. It is there now, but an entry is too late.
+            return Reason.SLOT_MISSED if now < slot.end and slot.job not in latest else Reason.NOT_RUNNING
+        if slot.start > self._idle_since and (now - self._idle_since).total_seconds() > ASLEEP_S:
+            return Reason.ASLEEP
+        later = latest.get(slot.job)
+        return Reason.SLOT_SUPERSEDED if later and later.start > slot.start else Reason.SLOT_MISSED
 
     def _begin_day(self, now: datetime) -> None:
-        """Read the session of a new day, ignoring slots that ended before the books were opened."""
+        """Read the slots around a new day, keeping those that are still to be run or written."""
         self._new_day(now)
-        session, opened_at = session_of(self._ledger, now), self._ledger.books_opened_at()
-        jobs = [job for job in CHAIN if job in self._timetable] if session else []
-        all_slots = [slot for job in jobs for slot in slots(job, self._timetable[job], session)] if session else []
-        self._ahead = sorted(
-            (slot for slot in all_slots if opened_at is None or slot.end > opened_at), key=lambda slot: slot.start
-        )
+        slots = {slot.key: slot for slot in (*self._ahead, *self._planned.around(now, self._idle_since))}
+        self._ahead = sorted(slots.values(), key=lambda slot: slot.start)
+        day = now.date() - 2 * DAY
+        self._failed = {key: reason for key, reason in self._failed.items() if key[1] >= day}
         self._day = now.date()
+
+
+def _place(job: str) -> int:
+    return CHAIN.index(Job(job)) if job in set(Job) else len(CHAIN)

@@ -8,9 +8,8 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_REMOVED, JobExecutionEvent
@@ -21,11 +20,15 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.duty import ENTRIES, Duty
+from jobs.missing import tell_missed
+from jobs.station import Done, Kind, Line, Station
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
-from tradebot.model.record import CycleRecord, Job
-from tradebot.ports.stores import Events
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
 from tradebot.timetable.slots import FETCHING, Slot
+
+__all__ = ["Done", "Kind", "Line", "Runner", "Station", "tick_lanes", "tick_until"]
 
 TICK_S = 1.0
 """Real seconds between two ticks, and the longest that a signal waits to be seen."""
@@ -34,53 +37,7 @@ MAX_FAULTS = 3
 TRY_AGAIN = timedelta(seconds=15)
 TRACE_LINES = 12
 EARLIER = datetime.min.replace(tzinfo=UTC)
-
-
-class Kind(StrEnum):
-    """The kind of a line that `serve` prints."""
-
-    NOTE = "note"
-    RAN = "ran"
-    MISSED = "missed"
-    FAILED = "failed"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a verb ended, in one sentence."""
-
-    said: str
-    exit_code: ExitCode
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing that happened, at trading time; `took_s` is in real seconds."""
-
-    at: datetime
-    kind: Kind
-    job: Job | None
-    slot: str | None
-    said: str
-    exit_code: ExitCode
-    took_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """What a runner works with: the verb of each job, its own name, and where records, events and lines go.
-
-    `stopwatch` returns real seconds since an arbitrary start.
-    """
-
-    verbs: Mapping[Job, Callable[[], Done]]
-    by: str
-    mode: str
-    record: Callable[[CycleRecord], None]
-    events: Events
-    tell: Callable[[Line], None]
-    stopwatch: Callable[[], float]
+JOBS = frozenset(Job)
 
 
 class Pace(Protocol):
@@ -140,8 +97,8 @@ class Runner:
         self._pace = pace
         self._facts = facts
         self._exits = exits
-        self._tried: dict[tuple[Job, str | None], datetime] = {}
-        self._running: Job | None = None
+        self._tried: dict[tuple[str, str | None], datetime] = {}
+        self._running: str | None = None
         self._faults = 0
         self.reconciled = reconciled
         self.looked_at: datetime | None = None
@@ -191,19 +148,21 @@ class Runner:
     def tick(self) -> None:
         """Check for due slots: once with a real broker, at each moment of the tick in the sandbox."""
         for now in self._pace.moments():
-            self._look(now)
+            if self._look(now):
+                self._duty.rest(self._pace.now)
             self.looked_at = now
             if self.over:
                 return
 
-    def _look(self, now: datetime, besides: Collection[Job] = ()) -> None:
+    def _look(self, now: datetime, besides: Collection[Job] = ()) -> bool:
+        """Run what is due; return False if that couldn't be found out."""
         try:
             due = self._duty.look(now)
         except TemporaryError as busy:
             self._tell(Line(now, Kind.FAILED, None, None, busy.message, busy.code))
-            return
-        for slot in due.missed if self._pace.believed else ():
-            self._miss(slot, now)
+            return False
+        if due.missed and self._pace.believed:
+            tell_missed(self._duty, self._station, due.missed, now)
         if not self.reconciled and Job.RECONCILE in self._station.verbs:
             self._reconcile(now)
         for slot in due.run:
@@ -211,25 +170,34 @@ class Runner:
             ran_meanwhile = self._tried.get((slot.job, slot.name), EARLIER) >= now
             if slot.job not in besides and not (self.over or ran_meanwhile) and self._pace.now < slot.end:
                 self._fill(slot)
+        return True
 
     def _reconcile(self, now: datetime, *, at_start: bool = False) -> None:
         """Compare books and broker whatever the timetable says; entries wait until this has succeeded."""
         if self._may_try(Job.RECONCILE, None, now):
-            self.reconciled = self._run(Job.RECONCILE, None, now, at_start=at_start)
+            self.reconciled = self._run(Job.RECONCILE, None, now, self._station.verbs[Job.RECONCILE], at_start=at_start)
 
     def _fill(self, slot: Slot) -> None:
         """Run a slot's job, unless it has to wait: entries for the first comparison, any job after a failed attempt.
 
         Entries also wait for the facts and the exits that are due at the same time, but no longer than for half of
-        their grace.
+        their grace. Whatever needs a stage that failed waits for it until its slot is over.
         """
         now = self._pace.now
-        if slot.job is ENTRIES and (not self._compared or self._duty.is_late(slot, now)):
+        if slot.job == ENTRIES and self._duty.is_late(slot, now):
             return
-        if slot.job is ENTRIES and self._comes_after_others(slot) and self._duty.may_wait(slot, now):
+        if slot.job == ENTRIES and not self._compared:
+            self._duty.failed(slot, Reason.STAGE_FAILED)
+            return
+        if slot.job == ENTRIES and self._comes_after_others(slot) and self._duty.may_wait(slot, now):
+            return
+        if self._station.unmet(slot) is not None:
+            self._duty.failed(slot, Reason.STAGE_FAILED)
             return
         if self._may_try(slot.job, slot.name, now):
-            self._run(slot.job, slot.name, now)
+            verb = self._station.verbs[Job(slot.job)] if slot.job in JOBS else partial(self._station.chore, slot)
+            if not self._run(slot.job, slot.name, now, verb):
+                self._duty.failed(slot, Reason.PASS_FAILED)
 
     @property
     def _compared(self) -> bool:
@@ -241,19 +209,21 @@ class Runner:
         to_come = any(lane.looked_at is None or lane.looked_at < slot.start for lane in others)
         return to_come or self._running in FETCHING
 
-    def _may_try(self, job: Job, slot: str | None, now: datetime) -> bool:
+    def _may_try(self, job: str, slot: str | None, now: datetime) -> bool:
         """Return False for a while after an attempt that left the slot unclaimed, because the broker didn't answer."""
         tried_at = self._tried.get((job, slot))
         return tried_at is None or now - tried_at >= TRY_AGAIN
 
-    def _run(self, job: Job, slot: str | None, now: datetime, *, at_start: bool = False) -> bool:
+    def _run(
+        self, job: str, slot: str | None, now: datetime, verb: Callable[[], Done], *, at_start: bool = False
+    ) -> bool:
         """Run a verb and report how it ended; a failing verb costs only its own pass."""
         began, before = self._station.stopwatch(), self._running
         # Keep one entry per job: the first attempt at a new slot replaces the entry of the old one.
-        self._tried = {key: at for key, at in self._tried.items() if key[0] is not job} | {(job, slot): now}
+        self._tried = {key: at for key, at in self._tried.items() if key[0] != job} | {(job, slot): now}
         self._running = job
         try:
-            done = self._station.verbs[job]()
+            done = verb()
         except TradebotError as failed:
             if at_start and isinstance(failed, OperatorError):
                 raise
@@ -272,21 +242,11 @@ class Runner:
         self._ended(now, Kind.RAN, job, slot, done, began)
         return True
 
-    def _miss(self, slot: Slot, now: datetime) -> None:
-        record = self._duty.write_missed(slot, now, self._station.by, self._station.mode)
-        if record is None:
-            return
-        self._station.record(record)
-        late_s = int((now - slot.start).total_seconds())
-        self._emit(now, EventKind.SLOT_MISSED, slot.job, f"{slot.name}, {late_s} s ago")
-        message = f"missed: it was due {late_s} s ago, and missed entries are not made up later"
-        self._tell(Line(now, Kind.MISSED, slot.job, slot.name, message, ExitCode.DONE))
-
-    def _emit(self, now: datetime, kind: EventKind, job: Job, message: str) -> None:
-        details = {"job": job.value, "message": message}
+    def _emit(self, now: datetime, kind: EventKind, job: str, message: str) -> None:
+        details = {"job": str(job), "message": message}
         self._station.events.emit(kind.at(now, details))
 
-    def _ended(self, now: datetime, kind: Kind, job: Job, slot: str | None, done: Done, began: float) -> None:
+    def _ended(self, now: datetime, kind: Kind, job: str, slot: str | None, done: Done, began: float) -> None:
         took_s = round(self._station.stopwatch() - began, 3)
         self._tell(Line(now, kind, job, slot, done.said, done.exit_code, took_s))
 

@@ -230,7 +230,8 @@ def _over(job: Job, times: "JobTimes", session: "Session", now: datetime) -> lis
 def _last_claims(ledger: "SqliteLedger", moment: Moment) -> "dict[str, SlotClaim]":
     """Return the last claim of each job, of this session or of an earlier one."""
     near = ledger.sessions((moment.now - BACK).date(), moment.now.date())
-    return {claim.job: claim for session in near for claim in ledger.slot_claims(session.date)}
+    claims = (claim for session in near for claim in ledger.slot_claims(session.date))
+    return {claim.job: claim for claim in claims if not claim.missed}
 
 
 def _answers(app: "App", moment: Moment) -> Iterator[Answers]:

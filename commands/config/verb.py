@@ -117,7 +117,11 @@ def values(loaded: "Loaded") -> Iterator[Value]:
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     from pydantic import BaseModel
 
+    from tradebot.timetable.lines import Timetable
+
     items: Any = value.items() if isinstance(value, Mapping) else None
+    if isinstance(value, Timetable):
+        items = value.written().items()
     if isinstance(value, BaseModel):
         # A setting that may be left out, and is, has no value.
         items = [(key, item) for key, item in value if key in value.model_fields_set]

@@ -62,6 +62,6 @@ class Day:
         for slot in due_at(self._app.settings.timetable, self._session, minute):
             if slot.job in jobs and slot not in self._begun and self._now < slot.end:
                 self._begun.add(slot)
-                before, self._running = self._running, slot.job
-                VERBS[slot.job](self._app, by="demo")
+                before, self._running = self._running, Job(slot.job)
+                VERBS[Job(slot.job)](self._app, by="demo")
                 self._running = before

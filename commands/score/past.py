@@ -41,7 +41,7 @@ def run(app: "App", session: str, at: str | None, progress: "Progress") -> Repor
     from tradebot.desk.proposals import propose
     from tradebot.model.record import CandidateRecord, CycleRecord, Job
 
-    day = _day(session)
+    day = day_of(session)
     with past_of(app, day, _moment(day, at), progress) as past:
         proposed = propose(past.world, past.at)
     records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
@@ -53,7 +53,8 @@ def run(app: "App", session: str, at: str | None, progress: "Progress") -> Repor
     )
 
 
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """Return the date of a session as a person typed it; OperatorError if it is none."""
     try:
         return date.fromisoformat(text)
     except ValueError:

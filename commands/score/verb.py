@@ -49,6 +49,10 @@ At = Annotated[
     str | None,
     typer.Option("--at", metavar="TIME", help="The time of that session, such as 10:30; by default, its last reply."),
 ]
+Parity = Annotated[
+    bool,
+    typer.Option("--parity", help="With --from: compare the last recorded scores with the same ones, scored again."),
+]
 
 
 def run(app: "App", *, by: str) -> Report:
@@ -94,7 +98,9 @@ def _outcomes(app: "App", since: str | None) -> Report:
     return Report("score-outcomes", data, lambda out: render(out, data), mode=app.mode_name, account=app.account_tail)
 
 
-def _refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None) -> None:
+def _refuse_combinations(
+    chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None, *, parity: bool
+) -> None:
     """Raise OperatorError unless at most one of --explain, --outcomes, --diff and --from is given, with its options."""
     explain, outcomes, _, session = chosen
     if plot and not explain:
@@ -103,6 +109,11 @@ def _refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str
         raise OperatorError("--since belongs to --outcomes", f"tradebot score --outcomes --since {since}")
     if at and not session:
         raise OperatorError("--at needs the session that it belongs to", "tradebot score --from SESSION --at 10:30")
+    if parity and (at or not session):
+        raise OperatorError(
+            "--parity compares the last scores of the session that --from names",
+            "tradebot score --from SESSION --parity",
+        )
     if sum(map(bool, chosen)) > 1:
         raise OperatorError("--explain, --outcomes, --diff and --from can't be combined", "use one of them")
 
@@ -114,7 +125,7 @@ def register(app: typer.Typer) -> None:
         "score",
         epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
         "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last\n"
-        "tradebot score --from 2026-11-16 --at 10:30",
+        "tradebot score --from 2026-11-16 --at 10:30\ntradebot score --from 2026-11-16 --parity",
     )
     def score(
         explain: Explain = None,
@@ -124,6 +135,7 @@ def register(app: typer.Typer) -> None:
         diff: Diff = None,
         session: From = None,
         at: At = None,
+        parity: Parity = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -133,7 +145,7 @@ def register(app: typer.Typer) -> None:
         With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
         and its components predicted it, and what the refusals cost or saved.
         """
-        _refuse_combinations((explain, outcomes, diff, session), plot, since, at)
+        _refuse_combinations((explain, outcomes, diff, session), plot, since, at, parity=parity)
         with opened(state_dir, config) as bot:
             if outcomes:
                 report = _outcomes(bot, since)
@@ -141,6 +153,11 @@ def register(app: typer.Typer) -> None:
                 from commands.score.diff import run as run_diff
 
                 report = run_diff(bot, *diff)
+            elif session and parity:
+                from commands.score.parity import run as run_parity
+
+                with progress_bar("reading the kept replies") as progress:
+                    report = run_parity(bot, session, progress)
             elif session:
                 from commands.score.past import run as run_past
 

@@ -1,38 +1,37 @@
-"""The lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot that is opened in it."""
+"""The lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot that is opened in it.
+
+Upkeep runs the chores of the timetable, each as a process of its own.
+"""
 
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from commands.backup import of_ended_session
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.fetch_flow import verb as fetch_flow
 from commands.reconcile import verb as reconcile
 from commands.score import verb as score
 from commands.serve.screen import done
+from commands.shared.chores import run_chore, unmet
 from commands.shared.passes import unfinished
 from commands.trade_once import verb as trade_once
+from jobs.chores import OneShots
+from jobs.chores import unfinished as cut_short
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Pace, Runner, Station
 from tradebot.adapters.time.pace import RealTime
-from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
+from tradebot.errors import ExitCode, TemporaryError, one_line
 from tradebot.model.record import Job
 from tradebot.ports.world import Call, Progress
-from tradebot.timetable.sessions import session_of
-from tradebot.timetable.slots import FETCHING, Slot
+from tradebot.timetable.lines import Lane
+from tradebot.timetable.slots import Slot
 
 if TYPE_CHECKING:
     from commands.shared.surface import Report
     from tradebot.app.wiring import App
-
-TRY_AGAIN_S = 60.0
-"""How often upkeep looks whether there is something to do, in real seconds."""
-ENTERING = (Job.TRADE_ONCE,)
-"""Strategies are asked for entries, which may take long, so exits have another thread."""
-EXITS = tuple(job for job in Job if job not in (*FETCHING, *ENTERING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +41,37 @@ class Shift:
     by: str
     tell: Callable[[Line], None]
     between_calls: Progress
+    config: str | None = None
+    """The configuration file that the chores are given too, as a person named it."""
+    stopping: Callable[[], bool] = lambda: False
+    """What a chore asks while it runs."""
 
-    def duty(self, app: "App", jobs: Collection[Job] = tuple(Job)) -> Duty:
-        """Return the duty for these jobs."""
+    def duty(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Duty:
+        """Return the duty for the lines of these lanes."""
         settings = app.settings
-        timetable = {job: times for job, times in settings.timetable.items() if job in jobs}
-        return Duty(app.ledger, timetable, settings.serve.grace_s, app.ensure_calendar, partial(self._cut_short, app))
+        lines = settings.timetable.of(lanes)
+        return Duty(app.ledger, lines, settings.serve.grace_s, app.ensure_calendar, partial(self._cut_short, app))
 
-    def station(self, app: "App", jobs: Collection[Job] = tuple(Job)) -> Station:
-        """Return what a runner of these jobs works with."""
+    def station(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Station:
+        """Return what a runner of these lanes works with."""
+        jobs = {line.job for line in app.settings.timetable.of(lanes)}
         verbs = {job: verb for job, verb in self._verbs(app).items() if job in jobs}
-        return Station(verbs, self.by, app.mode_name, app.facts.record, app.events, self.tell, time.monotonic)
+        return Station(
+            verbs,
+            self.by,
+            app.mode_name,
+            app.facts.record,
+            app.events,
+            self.tell,
+            time.monotonic,
+            partial(run_chore, app, self.by, OneShots(app.folder.path, self.config), self.stopping),
+            partial(unmet, app),
+        )
 
     def _cut_short(self, app: "App", slot: Slot, now: datetime) -> bool:
-        return unfinished(app, Call(slot.job, slot.session, slot.name, self.by), now)
+        if slot.job not in set(Job):
+            return cut_short(app.ledger, slot)
+        return unfinished(app, Call(Job(slot.job), slot.session, slot.name, self.by), now)
 
     def _verbs(self, app: "App") -> Mapping[Job, Callable[[], Done]]:
         by = self.by
@@ -76,13 +92,13 @@ def exits_first(app: "App", runner: Runner) -> Runner:
 
 
 class JobLane:
-    """Runs some of the jobs. `facts` and `exits` are the lanes that the entries of this one come after."""
+    """Runs the lines of one lane. `facts` and `exits` are the lanes that the entries of this one come after."""
 
     def __init__(
         self,
         bot: "App",
         shift: Shift,
-        jobs: Collection[Job],
+        lane: Lane,
         *,
         reconciled: bool,
         facts: "JobLane | None" = None,
@@ -90,7 +106,7 @@ class JobLane:
     ) -> None:
         self._bot = bot
         self._shift = shift
-        self._jobs = jobs
+        self._lane = lane
         self._facts = facts
         self._exits = exits
         self._reconciled = reconciled
@@ -138,49 +154,15 @@ class JobLane:
     def _opened(self) -> Runner:
         bot, shift = self._bot, self._shift
         pace: Pace = RealTime(bot.now, bot.settings.limits.max_clock_disagreement_s)
-        duty, station = shift.duty(bot, self._jobs), shift.station(bot, self._jobs)
+        duty, station = shift.duty(bot, [self._lane]), shift.station(bot, [self._lane])
         runner = Runner(station, duty, pace, reconciled=self._reconciled, facts=self._facts, exits=self._exits)
         return exits_first(bot, runner)
 
 
-class UpkeepLane:
-    """Does after each session what isn't urgent: back up the books and delete old facts."""
-
-    def __init__(self, bot: "App", shift: Shift) -> None:
-        self._bot = bot
-        self._shift = shift
-        self._pace: RealTime | None = None
-        self._done: date | None = None
-        self._tried_s = -TRY_AGAIN_S
-
-    def tick(self) -> None:
-        """Do it once after the close; while a session is open or after a failure, try again later."""
-        bot = self._bot
-        if time.monotonic() - self._tried_s < TRY_AGAIN_S:
-            return
-        self._tried_s = time.monotonic()
-        try:
-            self._pace = self._pace or RealTime(bot.now)
-            for now in self._pace.moments():
-                session = session_of(bot.ledger, now)
-                if now.date() == self._done or (session and now < session.close):
-                    continue
-                with bot.pass_lock("upkeep"):
-                    of_ended_session(bot, now)
-                self._done = now.date()
-        except TradebotError as failed:
-            self._shift.tell(
-                Line(datetime.now(UTC), Kind.FAILED, None, None, f"upkeep: {one_line(failed)}", failed.code)
-            )
-
-    def close(self) -> None:
-        """Close the bot in the thread that opened it."""
-        self._bot.close()
-
-
-def lanes(app: "App", shift: Shift, *, reconciled: bool) -> tuple[Mapping[str, JobLane], UpkeepLane]:
-    """Return the lanes of a bot: those of the jobs by name, and upkeep."""
-    exits = JobLane(app.twin(), shift, EXITS, reconciled=reconciled)
-    fetching = JobLane(app.twin(), shift, FETCHING, reconciled=reconciled)
-    entries = JobLane(app.twin(), shift, ENTERING, reconciled=reconciled, facts=fetching, exits=exits)
-    return {"exits": exits, "entries": entries, "fetching": fetching}, UpkeepLane(app.twin(), shift)
+def lanes(app: "App", shift: Shift, *, reconciled: bool) -> Mapping[str, JobLane]:
+    """Return the lanes of a bot by name."""
+    exits = JobLane(app.twin(), shift, Lane.EXITS, reconciled=reconciled)
+    fetching = JobLane(app.twin(), shift, Lane.FETCHING, reconciled=reconciled)
+    entries = JobLane(app.twin(), shift, Lane.ENTRIES, reconciled=reconciled, facts=fetching, exits=exits)
+    upkeep = JobLane(app.twin(), shift, Lane.UPKEEP, reconciled=reconciled)
+    return {"exits": exits, "entries": entries, "fetching": fetching, "upkeep": upkeep}

@@ -29,7 +29,9 @@ SPEED = 60.0
 """Engine seconds to a real second on the embedded exchange: a session takes six and a half minutes."""
 
 
-def run(app: "App", *, by: str, speed: float | None, tell: "Callable[[Line], None]") -> ExitCode:
+def run(
+    app: "App", *, by: str, speed: float | None, tell: "Callable[[Line], None]", config: str | None = None
+) -> ExitCode:
     """Run what is due until a signal, or in the sandbox until its market ends, and return the exit code.
 
     Raises TradebotError, exit 6, if another `serve` is running on this folder.
@@ -37,10 +39,10 @@ def run(app: "App", *, by: str, speed: float | None, tell: "Callable[[Line], Non
     from tradebot.adapters.state import lock
 
     with lock.hold(app.folder.path, "serve", wait_s=0.0, name=lock.SERVE_LOCK):
-        return _serve(app, f"serve {by}", speed, tell)
+        return _serve(app, f"serve {by}", speed, tell, config)
 
 
-def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], None]") -> ExitCode:
+def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], None]", config: str | None) -> ExitCode:
     from functools import partial
 
     from commands.serve.lanes import Shift, exits_first
@@ -48,7 +50,7 @@ def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], Non
     from tradebot.adapters.time.pace import EngineTime
 
     stop = Stop()
-    shift = Shift(by, tell, stop.between_calls)
+    shift = Shift(by, tell, stop.between_calls, config, lambda: stop.asked)
     duty = shift.duty(app)
     pace = _pace(app, duty, speed, tell)
     runner = exits_first(app, Runner(shift.station(app), duty, pace))
@@ -92,7 +94,7 @@ def _in_lanes(app: "App", shift: "Shift", stop: "Stop", *, reconciled: bool) -> 
     from commands.serve.streaming import StreamLane
     from jobs.runner import tick_lanes
 
-    working, upkeep = lanes(app, shift, reconciled=reconciled)
+    working = lanes(app, shift, reconciled=reconciled)
 
     def ask() -> None:
         for lane in working.values():
@@ -100,7 +102,7 @@ def _in_lanes(app: "App", shift: "Shift", stop: "Stop", *, reconciled: bool) -> 
 
     stop.ask = ask
     over = lambda: stop.asked or any(lane.over for lane in working.values())  # noqa: E731
-    extra: dict[str, Lane] = {"upkeep": upkeep}
+    extra: dict[str, Lane] = {}
     if app.settings.unusual_whales.stream:
         extra["stream"] = StreamLane(app.twin(), shift.tell)
     tick_lanes({**working, **extra}, over)
@@ -219,5 +221,5 @@ def register(app: typer.Typer) -> None:
         The jobs are fetching flow, scoring, exits, entries and reconciling.
         """
         with opened_to_leave(state_dir, config) as bot:
-            code = run(bot, by=caller(), speed=speed, tell=_teller(bot, as_json))
+            code = run(bot, by=caller(), speed=speed, tell=_teller(bot, as_json), config=config)
         raise typer.Exit(int(code))

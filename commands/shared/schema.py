@@ -30,6 +30,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
     "score": (PASS,),
     "score-from": ("commands.score.past:ScoredAgain",),
+    "score-parity": ("commands.score.parity:Parity",),
     "score-explain": ("commands.score.explained:Explained",),
     "score-outcomes": ("commands.score.outcomes:Outcomes",),
     "score-diff": ("tradebot.views.score_diff:Moved",),
@@ -87,7 +88,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
-    "score": ("score-explain", "score-outcomes", "score-diff", "score-from"),
+    "score": ("score-explain", "score-outcomes", "score-diff", "score-from", "score-parity"),
     "trades": ("trades-note", "trades-tax"),
 }
 """Verbs that print another document with some option."""

@@ -1,17 +1,22 @@
 """Who is due now: one claim for each slot whoever comes, late entries missed, everything else run once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.duty import Duty
+from jobs.duty import Due, Duty
 from tests.builders import ACCOUNT, CASH, SESSION
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.timetable.job_times import parse
+from tradebot.timetable import lines
+from tradebot.timetable.job_times import JobTimes, parse
+from tradebot.timetable.lines import of_jobs
 from tradebot.timetable.slots import slots
 
 TIMETABLE = {
@@ -27,19 +32,29 @@ GRACE_S = 90
 def duty(ledger: MemoryLedger, opened_at: datetime = SESSION.open, *, unfinished: Sequence[Job] = ()) -> Duty:
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, opened_at)
-    return Duty(ledger, TIMETABLE, GRACE_S, lambda now: None, lambda slot, now: slot.job in unfinished)
+    return another(ledger, unfinished=unfinished)
+
+
+def another(
+    ledger: MemoryLedger, timetable: Mapping[Job, JobTimes] = TIMETABLE, *, unfinished: Sequence[Job] = ()
+) -> Duty:
+    return Duty(ledger, of_jobs(timetable).lines, GRACE_S, lambda now: None, lambda slot, now: slot.job in unfinished)
 
 
 def at(minute: float) -> datetime:
     return SESSION.open + timedelta(minutes=minute)
 
 
+def names(due: Due, job: Job) -> list[tuple[str, Reason]]:
+    return [(missed.slot.name, missed.reason) for missed in due.missed if missed.slot.job == job]
+
+
 def claim_all(ledger: MemoryLedger, found: Duty, now: datetime) -> list[tuple[Job, str]]:
     due = found.look(now)
     for slot in due.run:
         ledger.claim_slot(slot.job, slot.session, slot.name, "serve", now)
-    for slot in due.missed:
-        assert found.write_missed(slot, now, "serve", "sandbox")
+    assert list(found.write(due.missed, now, "serve")) == list(due.missed)
+    found.rest(now)
     return [(slot.job, slot.name) for slot in due.run]
 
 
@@ -88,7 +103,13 @@ def test_after_a_sleep_each_job_runs_once_for_its_latest_slot_and_entries_are_mi
         (Job.EVALUATE_EXITS, "open+62m"),
         (Job.RECONCILE, "open+1m"),
     ]
-    assert [slot.name for slot in due.missed] == [f"open+{n}m" for n in range(2, 63, 10)]
+    assert names(due, Job.TRADE_ONCE) == [(f"open+{n}m", Reason.NOT_RUNNING) for n in range(2, 62, 10)] + [
+        ("open+62m", Reason.SLOT_MISSED)
+    ]
+    assert names(due, Job.EVALUATE_EXITS) == [(f"open+{n}m", Reason.NOT_RUNNING) for n in range(2, 62, 5)]
+    assert names(due, Job.RECONCILE) == []
+    assert found.look(at(64)).missed == due.missed, "what isn't written yet is told again"
+    found.write(due.missed, at(64), "serve")
     assert found.look(at(64)).missed == ()
 
 
@@ -100,14 +121,14 @@ def test_an_entry_within_the_grace_is_run_and_one_beyond_it_is_missed() -> None:
 
 def test_slots_from_before_there_were_books_are_nobodys() -> None:
     due = duty(MemoryLedger(ACCOUNT), opened_at=at(45)).look(at(58))
-    assert [slot.name for slot in due.missed] == ["open+42m", "open+52m"]
+    assert names(due, Job.TRADE_ONCE) == [("open+42m", Reason.NOT_RUNNING), ("open+52m", Reason.SLOT_MISSED)]
 
 
 def test_a_missed_slot_is_claimed_and_recorded_with_how_late_it_was() -> None:
     ledger = MemoryLedger(ACCOUNT)
     found = duty(ledger)
-    slot = found.look(at(5)).missed[0]
-    record = found.write_missed(slot, at(5), "serve me/1", "sandbox")
+    (missed,) = found.look(at(5)).missed
+    record = found.record(missed, at(5), "sandbox")
     assert record is not None
     assert record.job_decision is not None
     assert (record.job_decision.reason, record.job_decision.observed, record.job_decision.limit) == (
@@ -115,8 +136,10 @@ def test_a_missed_slot_is_claimed_and_recorded_with_how_late_it_was() -> None:
         180,
         GRACE_S,
     )
-    assert ledger.slot_claims(SESSION.date)[0].by == "serve me/1, as missed"
-    assert found.write_missed(slot, at(5), "serve me/1", "sandbox") is None
+    assert found.write([missed], at(5), "serve me/1") == [missed]
+    (claim,) = ledger.slot_claims(SESSION.date)
+    assert (claim.by, claim.missed) == ("serve me/1, as missed: SLOT_MISSED", Reason.SLOT_MISSED)
+    assert found.write([missed], at(5), "serve me/1") == []
 
 
 @given(looks=st.lists(st.integers(0, 400 * 60), min_size=1, max_size=40))
@@ -134,8 +157,123 @@ def test_however_the_looks_fall_no_slot_runs_twice_and_no_entry_outside_its_time
             if key[0] is Job.TRADE_ONCE:
                 assert now - planned[key].start <= timedelta(seconds=GRACE_S)
     assert len(ran) == len(set(ran))
-    claims = ledger.slot_claims(SESSION.date)
-    entries = [claim for claim in claims if claim.job == Job.TRADE_ONCE]
     last = SESSION.open + timedelta(seconds=max(looks))
-    # A slot just begun within its grace was run; each one before the last look was run or missed, none forgotten.
-    assert len(entries) == sum(slot.start <= last for (job, _), slot in planned.items() if job is Job.TRADE_ONCE)
+    # Each slot that had begun at the last look was run or missed, none was forgotten.
+    claims = [(claim.job, claim.slot) for claim in ledger.slot_claims(SESSION.date)]
+    assert sorted(claims) == sorted(key for key, slot in planned.items() if slot.start <= last)
+
+
+def test_each_reason_for_a_slot_that_nobody_ran() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    found = duty(ledger)
+    claim_all(ledger, found, at(2))
+    # A pass took from the second minute to the fourteenth, so the exits of the seventh have a later slot already.
+    found.rest(at(14))
+    assert names(found.look(at(14)), Job.EVALUATE_EXITS) == [("open+7m", Reason.SLOT_SUPERSEDED)]
+    claim_all(ledger, found, at(14))
+    # Nothing looked for twenty minutes, although nothing was running.
+    assert names(found.look(at(34)), Job.EVALUATE_EXITS) == [
+        ("open+17m", Reason.ASLEEP),
+        ("open+22m", Reason.ASLEEP),
+        ("open+27m", Reason.ASLEEP),
+    ]
+    # What was tried in vain says why.
+    (entry,) = [slot for slot in found.look(at(32)).run if slot.job == Job.TRADE_ONCE]
+    found.failed(entry, Reason.STAGE_FAILED)
+    assert (entry.name, Reason.STAGE_FAILED) in names(found.look(at(34)), Job.TRADE_ONCE)
+
+
+def test_a_session_that_closes_suddenly_loses_its_later_slots_with_that_reason_and_a_late_open_gains_new_ones() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    found = duty(ledger)
+    claim_all(ledger, found, at(52))
+    ledger.put_sessions([replace(SESSION, close=at(60))])
+    due = found.look(at(62))
+    assert due.run == ()
+    assert {missed.reason for missed in due.missed if missed.slot.start >= at(60)} == {Reason.CLOSED_EARLY}
+    assert names(due, Job.TRADE_ONCE) == [("open+62m", Reason.CLOSED_EARLY)]
+
+
+def test_what_slept_through_days_is_accounted_for_one_day_at_a_look_and_only_once() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    days = [SESSION.date + timedelta(days=count) for count in range(12)]
+    shifted = [(day, day - SESSION.date) for day in days if day.weekday() < 5]
+    sessions = [Session(day, SESSION.open + by, SESSION.close + by) for day, by in shifted]
+    found = duty(ledger)
+    ledger.put_sessions(sessions)
+    claim_all(ledger, found, at(1))
+    last = sessions[-1].open
+    for again in (found, another(ledger)):
+        looks = [claim_all(ledger, again, last + timedelta(seconds=second)) for second in range(20)]
+        assert not any(looks[1:])
+    planned = {(job.value, session.date, slot.name) for session in sessions[:-1] for job in TIMETABLE
+               for slot in slots(job, TIMETABLE[job], session)}  # fmt: skip
+    claims = [claim for session in sessions[:-1] for claim in ledger.slot_claims(session.date)]
+    assert {(claim.job, claim.session, claim.slot) for claim in claims} == planned
+    slept = [claim.missed for claim in claims if claim.session > SESSION.date + timedelta(days=1)]
+    assert set(slept) == {Reason.ASLEEP}
+
+
+def test_who_comes_after_days_without_anyone_accounts_for_them_back_to_the_day_that_is_complete() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    sessions = [Session(SESSION.date + timedelta(days=n), at(1440 * n), at(1440 * n + 390)) for n in range(4)]
+    ledger.put_sessions(sessions)
+    first = duty(ledger)
+    claim_all(ledger, first, at(1))
+    second = another(ledger)
+    for minute in range(1440 * 3, 1440 * 3 + 5):
+        claim_all(ledger, second, at(minute))
+    for session in sessions[:-1]:
+        planned = {(job.value, slot.name) for job in TIMETABLE for slot in slots(job, TIMETABLE[job], session)}
+        claims = ledger.slot_claims(session.date)
+        assert {(claim.job, claim.slot) for claim in claims} == planned
+        assert {claim.missed for claim in claims} <= {None, Reason.NOT_RUNNING}
+
+
+def test_a_line_that_is_new_or_was_changed_has_missed_nothing_before() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    claim_all(ledger, duty(ledger), at(12))
+    slower = {**TIMETABLE, Job.EVALUATE_EXITS: parse("every 6m from open+3m")}
+    for _ in range(2):
+        due = another(ledger, slower).look(at(28))
+        assert names(due, Job.EVALUATE_EXITS) == []
+        assert names(due, Job.TRADE_ONCE) == [("open+22m", Reason.SLOT_MISSED)]
+
+
+@pytest.mark.parametrize(
+    ("late", "minutes", "ran"),
+    [
+        ("skip", 1, True),
+        ("skip", 2, False),
+        ("once until 2h", 119, True),
+        ("once until 2h", 120, False),
+        ("always", 1200, True),
+        ("always", 3 * 1440, True),
+    ],
+)
+def test_a_chore_outside_the_session_is_due_for_as_long_as_its_line_says(late: str, minutes: int, ran: bool) -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    line = lines.parse("audit", {"when": "close+10m", "late": late})
+    assert line is not None
+    ledger.put_sessions([SESSION])
+    ledger.open_books(CASH, SESSION.open)
+    found = Duty(ledger, [line], GRACE_S, lambda now: None, lambda slot, now: False)
+    assert found.look(SESSION.close) == Due((), ())
+    found.rest(SESSION.close)
+    assert found.next_start(SESSION.close) == SESSION.close + timedelta(minutes=10)
+    due = found.look(SESSION.close + timedelta(minutes=10 + minutes))
+    assert ([slot.name for slot in due.run], [missed.slot.name for missed in due.missed]) == (
+        (["close+10m"], []) if ran else ([], ["close+10m"])
+    )
+
+
+def test_of_two_slots_of_a_chore_that_both_may_still_begin_only_the_later_one_runs() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    line = lines.parse("audit", {"when": "open-30m, close+10m", "late": "always"})
+    assert line is not None
+    ledger.put_sessions([SESSION])
+    ledger.open_books(CASH, SESSION.open - timedelta(days=1))
+    found = Duty(ledger, [line], GRACE_S, lambda now: None, lambda slot, now: False)
+    due = found.look(SESSION.close + timedelta(hours=1))
+    assert [slot.name for slot in due.run] == ["close+10m"]
+    assert [(missed.slot.name, missed.reason) for missed in due.missed] == [("open-30m", Reason.NOT_RUNNING)]

@@ -14,7 +14,10 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.timetable.lines import Need, of_jobs
+from tradebot.timetable.slots import Slot
 
 
 @dataclass
@@ -53,16 +56,24 @@ class Bench:
     fails: dict[Job, Exception] = field(default_factory=dict)
     during: Callable[[Job], None] = lambda job: None
     exits: ExitsLane | None = None
+    unmet: Callable[[Slot], Need | None] = lambda slot: None
 
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
         self.ledger.open_books(CASH, SESSION.open)
-        self.duty = Duty(self.ledger, TIMETABLE, GRACE_S, lambda now: None, lambda slot, now: False)
+        self.duty = Duty(self.ledger, of_jobs(TIMETABLE).lines, GRACE_S, lambda now: None, lambda slot, now: False)
         # The verbs look for themselves, as a one-shot does.
-        self.shots = Duty(self.ledger, TIMETABLE, GRACE_S, lambda now: None, lambda slot, now: False)
+        self.shots = Duty(self.ledger, of_jobs(TIMETABLE).lines, GRACE_S, lambda now: None, lambda slot, now: False)
         verbs = {job: self._verb(job) for job in Job}
         station = Station(
-            verbs, "serve me/1", "sandbox", self.facts.record, self.events, self.lines.append, lambda: 0.0
+            verbs,
+            "serve me/1",
+            "sandbox",
+            self.facts.record,
+            self.events,
+            self.lines.append,
+            lambda: 0.0,
+            unmet=self.unmet,
         )
         self.runner = Runner(station, self.duty, self.pace, exits=self.exits)
 
@@ -78,7 +89,7 @@ class Bench:
 
         return run
 
-    def tick(self, minute: float) -> list[tuple[Kind, Job | None]]:
+    def tick(self, minute: float) -> list[tuple[Kind, str | None]]:
         """Tick at a minute of the session and return the new lines."""
         before = len(self.lines)
         self.pace.at = SESSION.open + timedelta(minutes=minute)
@@ -157,7 +168,11 @@ def test_a_late_entry_is_recorded_as_missed_and_the_rest_runs_once() -> None:
     bench = Bench()
     bench.runner.begin()
     found = bench.tick(25)
-    assert found.count((Kind.MISSED, Job.TRADE_ONCE)) == 3
+    assert [line.said for line in bench.lines if (line.kind, line.job) == (Kind.MISSED, Job.TRADE_ONCE)] == [
+        "missed 2 slots, open+2m to open+12m: NOT_RUNNING. Nothing was running during this slot. Missed entries are not "
+        "made up later.",
+        "missed: it was due 180 s ago: SLOT_MISSED. Nothing was done in this slot. Missed entries are not made up later.",
+    ]
     assert (RAN, Job.TRADE_ONCE) not in found
     assert found.count((RAN, Job.EVALUATE_EXITS)) == 1
     missed = bench.facts.cycles(job=Job.TRADE_ONCE)
@@ -175,6 +190,31 @@ def test_an_entry_whose_grace_is_used_up_by_the_jobs_before_it_is_missed() -> No
     bench.during = slow
     assert (RAN, Job.TRADE_ONCE) not in bench.tick(2)
     assert (Kind.MISSED, Job.TRADE_ONCE) in bench.tick(4)
+
+
+def test_a_stage_that_lacks_what_it_needs_waits_and_then_is_missed_and_all_others_run() -> None:
+    lacking = [Need.FLOW]
+    bench = Bench(unmet=lambda slot: next(iter(lacking), None) if slot.job == Job.TRADE_ONCE else None)
+    bench.runner.begin()
+    assert bench.tick(2) == [
+        (RAN, Job.FETCH_FLOW), (RAN, Job.SCORE), (RAN, Job.EVALUATE_EXITS), (RAN, Job.RECONCILE),
+    ]  # fmt: skip
+    assert bench.tick(2.5) == []
+    assert bench.tick(4) == [(Kind.MISSED, Job.TRADE_ONCE)]
+    assert "STAGE_FAILED" in bench.lines[-1].said
+    bench.tick(12)
+    lacking.clear()
+    assert bench.tick(12.5) == [(RAN, Job.TRADE_ONCE)], "the stage succeeded while the slot was open"
+
+
+def test_a_slot_whose_pass_never_got_through_is_missed_for_that_reason() -> None:
+    bench = Bench(fails={Job.TRADE_ONCE: TemporaryError("no answer")})
+    bench.runner.begin()
+    bench.tick(2)
+    bench.tick(4)
+    assert "PASS_FAILED" in bench.lines[-1].said
+    (claim,) = [claim for claim in bench.ledger.slot_claims(SESSION.date) if claim.job == Job.TRADE_ONCE]
+    assert claim.missed is Reason.PASS_FAILED
 
 
 def test_asked_to_stop_it_ends_the_pass_at_work_and_begins_no_other() -> None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tradebot.exits.lists import Exits, parse
 from tradebot.limits import ExitRules, Frozen, Tighter
 from tradebot.model.baseline import Baseline, Difference
+from tradebot.model.record import Job
 
 Keys = tuple[str, ...]
 SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})
@@ -65,7 +66,12 @@ def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[
 
 
 def declared(model: type[Frozen], path: Keys) -> Tighter | None:
-    """Return the direction that a setting or an enclosing section declares, or None."""
+    """Return the direction that a setting or an enclosing section declares, or None.
+
+    Any change of a chore is as safe as none: the verbs that it can run send nothing.
+    """
+    if path[:1] == ("timetable",) and path[1:2] and path[1] not in set(Job):
+        return Tighter.ALWAYS
     direction, section = _declaration(model, path[0]) if path else (None, None)
     if direction is None and isinstance(section, type) and issubclass(section, Frozen):
         return declared(section, path[1:])

@@ -1,10 +1,12 @@
 """The sections of the configuration, and what each value may be by itself."""
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tradebot.limits import (
     DisplacementRules,
@@ -18,19 +20,39 @@ from tradebot.limits import (
     tightest,
 )
 from tradebot.model.execution import Execution
-from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
 from tradebot.strategies import execution_settings
 from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
 from tradebot.text import URL_PATTERN
-from tradebot.timetable.job_times import JobTimes, parse
+from tradebot.timetable.lines import Line, Timetable, parse
 
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
 Beta = Annotated[Decimal, Field(ge=-10, le=10)]
-DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
+
+
+def _timetable(value: object) -> Timetable:
+    """Parse the lines of the timetable; the errors name each line that can't be read."""
+    if isinstance(value, Timetable):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("use a line for each job, such as trade-once: every 5m from open+2m until close-15m")
+    lines: dict[str, Line | None] = {}
+    wrong: list[InitErrorDetails] = []
+    for job, line in value.items():
+        try:
+            lines[job] = parse(job, line)
+        except ValueError as error:
+            problem = PydanticCustomError("value_error", "{said}", {"said": str(error)})
+            wrong.append(InitErrorDetails(type=problem, loc=(job,), input=line))
+    if wrong:
+        raise ValidationError.from_exception_data("timetable", wrong)
+    return Timetable(filter(None, lines.values()), (job for job, line in lines.items() if line is None))
+
+
+Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetable.written, return_type=dict)]
 
 
 class AlpacaSettings(Frozen):
@@ -149,7 +171,7 @@ class Sections(Frozen):
     execution: ExecutionSettings
     # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
     exits: Annotated[ExitRules, Tighter.SAME]
-    timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
+    timetable: Annotated[Lines, Tighter.SAME]
     serve: ServeSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]

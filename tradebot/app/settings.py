@@ -240,6 +240,10 @@ def _merge(
         name = key if key in into or key.replace("_", "-") not in into else key.replace("_", "-")
         path = f"{prefix}{name}"
         held = into.get(name)
+        if prefix == "timetable." and isinstance(held, dict) and isinstance(value, str):
+            # The times alone: the rest of the line stays as it is.
+            _merge(into, {name: {"when": value}}, source, origins, prefix)
+            continue
         if isinstance(value, Mapping) and isinstance(held, dict | None):
             nested: dict[str, object] = dict(held or {})
             _merge(nested, value, source, origins, f"{path}.")

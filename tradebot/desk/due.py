@@ -88,7 +88,8 @@ class _Look:
 
     @cached_property
     def _starts(self) -> Sequence[datetime]:
-        return [claim.at for claim in self.world.ledger.slot_claims(self.session) if claim.job == Job.FETCH_FLOW]
+        claims = self.world.ledger.slot_claims(self.session)
+        return [claim.at for claim in claims if claim.job == Job.FETCH_FLOW and not claim.missed]
 
     @cached_property
     def _last(self) -> Mapping[tuple[str, str | None], datetime | None]:

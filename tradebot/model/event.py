@@ -186,7 +186,7 @@ class EventKind(Enum):
         "serve",
         "slot_missed",
         Severity.WARN,
-        "`serve` was too late for an entry, which isn't made up later.",
+        "Nobody ran these slots of the timetable, for the reason shown. Entries aren't made up later.",
     )
     JOB_FAILED = (
         "serve",
@@ -195,6 +195,18 @@ class EventKind(Enum):
         "A job of `serve` ended with an error that a later run may not meet again.",
     )
     JOB_FAULT = ("serve", "job_fault", Severity.ERROR, "A job of `serve` hit a bug in the bot itself.")
+    CHORE_RAN = (
+        "serve",
+        "chore_ran",
+        Severity.INFO,
+        "A chore of the timetable did its work; its last output is shown.",
+    )
+    CHORE_FAILED = (
+        "serve",
+        "chore_failed",
+        Severity.WARN,
+        "A chore of the timetable failed, or was ended after its limit; its last output is shown. It isn't run again.",
+    )
     SERVE_NOTE = ("serve", "note", Severity.INFO, "`serve` began, ended, or has something to say about its whole run.")
     CONFIG_ACCEPTED = ("permission", "config_accepted", Severity.WARN, "A person accepted a configuration.")
     LIVE_ARMED = ("permission", "live_armed", Severity.WARN, "A person armed live trading.")

@@ -58,6 +58,35 @@ REASONS: dict[Reason, ReasonRow] = {
         "write a longer deadline into the strategy's times, such as for 3 sessions.",
         Unit.SECONDS,
     ),
+    Reason.SLOT_SUPERSEDED: _row(
+        Cause.BROKEN,
+        "A later slot of the same job began before anything ran in this one.",
+        "Nothing to do. If it happens often, the job takes longer than its slots allow: tradebot events",
+    ),
+    Reason.NOT_RUNNING: _row(
+        Cause.BROKEN,
+        "Nothing was running during this slot. Missed entries are not made up later.",
+        "Keep tradebot serve running, or start the verbs by cron or systemd: see deploy/.",
+        Unit.SECONDS,
+    ),
+    Reason.ASLEEP: _row(
+        Cause.BROKEN,
+        "The machine slept, or the process was stopped, during this slot. Missed entries are not made up later.",
+        "Turn off the machine's sleep while it trades.",
+        Unit.SECONDS,
+    ),
+    Reason.STAGE_FAILED: _row(
+        Cause.BROKEN,
+        "What the timetable says this job needs had failed, and didn't succeed while the slot was open.",
+        "Run tradebot events to see what failed.",
+        Unit.SECONDS,
+    ),
+    Reason.CLOSED_EARLY: _row(
+        Cause.IDLE,
+        "The session closed earlier than planned, or didn't take place, so this slot never came.",
+        "Nothing to do.",
+        Unit.SECONDS,
+    ),
     Reason.GAVE_WAY: _row(
         Cause.BROKEN,
         "The pass gave way to exit passes so often that it ended before it was done. Its promised orders are in the "

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from tradebot.model.reasons import Reason
 
+AS_MISSED = ", as missed"
+"""What the holder of a slot that nobody ran ends with, before the reason."""
+
 
 class Mode(StrEnum):
     """Where orders go. (In shadow, the bot decides on orders and records them but sends none.)"""
@@ -103,7 +106,7 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class SlotClaim:
-    """Who holds a slot; `won` is True if this claim took it."""
+    """Who holds a slot; `won` is True if this claim took it. A slot that nobody ran is held too, as missed."""
 
     job: str
     session: date
@@ -111,6 +114,20 @@ class SlotClaim:
     by: str
     at: datetime
     won: bool
+
+    @property
+    def missed(self) -> Reason | None:
+        """Return why nothing ran in the slot; None if this is the claim of a pass."""
+        _, mark, reason = self.by.partition(AS_MISSED)
+        if not mark:
+            return None
+        # Earlier versions wrote no reason: all they missed were entries that came too late.
+        return Reason(reason.removeprefix(": ")) if reason else Reason.SLOT_MISSED
+
+
+def as_missed(by: str, reason: Reason) -> str:
+    """Return the holder of a slot in which nothing ran: who noticed, and why nothing ran."""
+    return f"{by}{AS_MISSED}: {reason}"
 
 
 @dataclass(frozen=True, slots=True)

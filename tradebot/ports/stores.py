@@ -157,6 +157,9 @@ class Ledger(Calendar, Protocol):
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable; the first claim wins and is permanent."""
 
+    def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
+        """Claim slots that nobody ran, by job, session and name, all at once; return who holds each of them."""
+
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:
         """Return the claimed slots of one session, in the order they were claimed."""
 

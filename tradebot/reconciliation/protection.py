@@ -86,8 +86,8 @@ def last_exit_pass(ledger: Ledger, now: datetime) -> datetime:
     session = session_of(ledger, now)
     if session is None:
         return now
-    claims = (claim.at for claim in ledger.slot_claims(session.date) if claim.job == Job.EVALUATE_EXITS)
-    return max(claims, default=session.open)
+    claims = (claim for claim in ledger.slot_claims(session.date) if claim.job == Job.EVALUATE_EXITS)
+    return max((claim.at for claim in claims if not claim.missed), default=session.open)
 
 
 def _describe(decision: Decision) -> str:

@@ -76,7 +76,8 @@ def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime) -> bool:
     if session is None:
         return False
     # A strategy's slot may end in a later session.
-    looks = [claim.at for claim in ledger.slot_claims(session.date) if session.contains(claim.at)]
+    claims = (claim for claim in ledger.slot_claims(session.date) if not claim.missed)
+    looks = [claim.at for claim in claims if session.contains(claim.at)]
     looks += [record.intent.at for record in ledger.intents(session=session.date)]
     mark = ledger.standing().reconciled
     looks += [mark.at] if mark and session.contains(mark.at) else []

@@ -19,7 +19,7 @@ _DURATION = r"\d{1,6}[smh]"
 _EDGE = rf"open(?:\+{_DURATION})?|close(?:-{_DURATION})?"
 _EVERY = re.compile(rf"every ({_DURATION})(?: while open|(?: from ({_EDGE}))?(?: until ({_EDGE}))?)")
 _AT = re.compile(rf"(?:at )?({_EDGE})")
-_EXPECTED = "'every 5m from open+2m until close-15m', 'every 60s while open' or 'at close-10m', separated by commas"
+EXPECTED = "'every 5m from open+2m until close-15m', 'every 60s while open' or 'at close-10m', separated by commas"
 _OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
 WHOLE_DAY = Session(_OPEN.date(), _OPEN, _OPEN + timedelta(minutes=390))
 """A session of the usual length. Times, and how they fit together, are checked against it at load."""
@@ -86,7 +86,7 @@ def parse(text: object) -> JobTimes:
     if isinstance(text, JobTimes):
         return text
     if not isinstance(text, str):
-        raise ValueError(f"use times such as {_EXPECTED}")
+        raise ValueError(f"use times such as {EXPECTED}")
     plain = " ".join(text.split())
     words = [part.strip() for part in plain.split(",")]
     if len(words) > MOST_PARTS:
@@ -125,7 +125,7 @@ def parse_part(text: str) -> Part:
     elif every:
         part = Part(_edge(every[2] or "open"), _edge(every[3] or "close"), seconds(every[1]))
     else:
-        raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
+        raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
     if part.every_s == 0:
         raise ValueError(f"{text!r}: an interval of zero would be due all the time")
     if not next(dues(part, WHOLE_DAY), None):

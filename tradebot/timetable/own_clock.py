@@ -184,12 +184,20 @@ def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTim
     return Standing(due.slot if due else None, next(following, None), over)
 
 
-def _part(text: str) -> OwnPart:
+def in_days(text: str) -> tuple[Days | None, str]:
+    """Split times into the sessions that they name, None for every session, and the rest; ValueError as for all."""
     found = _PART.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
+    named = _days(found["days"], found["which"]) if found["days"] else None
+    return named, text[found.start("moment") :]
+
+
+def _part(text: str) -> OwnPart:
+    named, rest = in_days(text)
+    found = _PART.fullmatch(rest)
     if found is None or not job_times.is_time(found["moment"]):
         raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
-    days = found["days"]
-    named = _days(days, found["which"]) if days else None
     return OwnPart(named, job_times.parse_part(found["moment"]), *_limit(text, found["limit"]))
 
 

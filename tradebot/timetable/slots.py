@@ -17,13 +17,21 @@ FETCHING = (Job.FETCH_FLOW, Job.SCORE)
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One due time of a job; `name` is its offset from the open or close, and it may run any time before `end`."""
+    """One due time of a job or a chore; it may run any time before `end`.
 
-    job: Job
+    The name of a job's slot is its offset from the open or close. `session` is the day of a chore without sessions.
+    """
+
+    job: str
     session: date
     name: str
     start: datetime
     end: datetime
+
+    @property
+    def key(self) -> tuple[str, date, str]:
+        """Return what identifies the slot in the ledger: job, session and name."""
+        return self.job, self.session, self.name
 
 
 @lru_cache(maxsize=2 * len(Job))

@@ -156,10 +156,10 @@ def test_exits_are_on_time_in_real_time_beside_a_strategy_that_takes_its_time(
 def in_lanes(app: App, done: Callable[[list[Line]], bool]) -> list[Line]:
     """Run the bot in its lanes until it is done, at most 90 s; return the lines that it said."""
     lines, stop = list[Line](), threading.Event()
-    working, upkeep = lanes(app, Shift("serve test/1", lines.append, lambda done, total: None), reconciled=True)
+    working = lanes(app, Shift("serve test/1", lines.append, lambda done, total: None), reconciled=True)
     ending = threading.Timer(90, stop.set)
     ending.start()
-    tick_lanes({**working, "upkeep": upkeep}, lambda: stop.is_set() or done(lines), every_s=0.2)
+    tick_lanes(working, lambda: stop.is_set() or done(lines), every_s=0.2)
     ending.cancel()
     assert not stop.is_set(), lines
     return lines

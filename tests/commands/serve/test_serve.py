@@ -24,6 +24,9 @@ from tradebot.model.trading import Mode
 
 HOURLY = """
 timetable:
+  outcomes: null
+  parity: null
+  summary: null
   fetch-flow: every 1h from open+2m until close
   score: at open+2m
   evaluate-exits: every 15m from open+2m until close
@@ -101,7 +104,14 @@ def test_days_around_a_holiday_with_one_shots_between_run_each_slot_once_and_no_
     passes = Counter((line["data"]["at"][:10], line["data"]["job"], line["data"]["slot"]) for line in told)
     assert [key for key, count in passes.items() if key[2] and count > 1] == []
     assert passes[("2026-11-27", "reconcile", "close-1m")] == 1
+    chores = [(line["data"]["job"], line["data"]["slot"], line["data"]["exit_code"]) for line in told if chore(line)]
+    assert [(job, slot) for job, slot, _ in chores] == [("backup", "close+5m"), ("audit", "close+10m")]
+    assert chores[0][2] == 0
     judge(log(holiday.url))
+
+
+def chore(line: dict[str, Any]) -> bool:
+    return line["data"]["job"] in ("backup", "audit")
 
 
 def judge(events: list[dict[str, Any]]) -> None:
@@ -147,6 +157,7 @@ def test_it_begins_amid_a_session_with_what_was_missed_said_and_recorded(day: Bo
     said = [json.loads(line)["data"] for line in day.says("serve", "--speed", "1000000", "--json").out.splitlines()]
     assert [(line["kind"], line["job"], line["slot"]) for line in said if line["job"]] == [
         ("ran", "reconcile", None),
+        ("missed", "evaluate-exits", "open+2m"),
         ("missed", "trade-once", "open+2m"),
         ("ran", "fetch-flow", "open+2m"),
         ("ran", "score", "open+2m"),

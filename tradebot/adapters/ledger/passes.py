@@ -18,15 +18,23 @@ class Passes:
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable and return who has it; the first claim wins, forever."""
         with self._file.write():
-            won = self._file.execute(
-                "INSERT INTO slots (account, job, session, slot, holder, at) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (self._file.account_number, job, session.isoformat(), slot, by, time_text(at)),
-            )
-            ((holder, since),) = self._file.rows(
-                "SELECT holder, at FROM slots WHERE account = ? AND job = ? AND session = ? AND slot = ?",
-                (job, session.isoformat(), slot),
-            )
+            return self._claimed(job, session, slot, by, at)
+
+    def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
+        """Claim slots that nobody ran, by job, session and name, all at once; return who holds each of them."""
+        with self._file.write():
+            return [self._claimed(job, session, slot, by, at) for job, session, slot in slots]
+
+    def _claimed(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+        won = self._file.execute(
+            "INSERT INTO slots (account, job, session, slot, holder, at) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (self._file.account_number, job, session.isoformat(), slot, by, time_text(at)),
+        )
+        ((holder, since),) = self._file.rows(
+            "SELECT holder, at FROM slots WHERE account = ? AND job = ? AND session = ? AND slot = ?",
+            (job, session.isoformat(), slot),
+        )
         return SlotClaim(job, session, slot, holder, parse_time(since), bool(won))
 
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:

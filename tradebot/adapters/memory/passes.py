@@ -34,6 +34,10 @@ class Passes:
         claims[job, slot] = SlotClaim(job, session, slot, by, at, won=False)
         return replace(claims[job, slot], won=True)
 
+    def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
+        """Claim slots that nobody ran, by job, session and name, all at once; return who holds each of them."""
+        return [self.claim_slot(job, session, slot, by, at) for job, session, slot in slots]
+
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:
         """Return the claimed slots of one session, in the order they were claimed."""
         return tuple(self._slots.get(session, {}).values())

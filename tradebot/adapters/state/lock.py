@@ -1,9 +1,9 @@
 """Allow one writer per state folder, and one fetcher: advisory locks, each held for one pass.
 
-Whoever needs several takes them in the order of `SERVE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`. Exit passes go ahead
-of all others: an exit pass that waits for the folder's lock holds a second one meanwhile, on the folder's marker. While
-that one is held, nobody else takes the folder's lock, and whoever holds it gives way at the next request to the broker
-(`turns.py`). The marker is always there, so this needs no further file and works on a full disk.
+Whoever needs several takes them in the order of `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`. Exit
+passes go ahead of all others: an exit pass that waits for the folder's lock holds a second one meanwhile, on the
+folder's marker. While that one is held, nobody else takes the folder's lock, and whoever holds it gives way at the next
+request to the broker (`turns.py`). The marker is always there, so this needs no further file and works on a full disk.
 """
 
 import fcntl
@@ -27,6 +27,8 @@ FETCH_LOCK = "fetch.lock"
 """Held while the flow source is asked, which may take minutes and must not delay an exit."""
 STREAM_LOCK = "stream.lock"
 """Held while alerts come over the flow source's websocket."""
+CHORE_LOCK = "chores.lock"
+"""Held while a chore of the timetable runs; it is taken before the locks that the chore itself takes."""
 SETUP_LOCK = "setup.lock"
 """Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
 POLL_S = 0.02

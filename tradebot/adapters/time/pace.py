@@ -138,10 +138,13 @@ class EngineTime:
         return min((moment - status.now).total_seconds() for moment in moments if moment is not None)
 
     def _pass_the_night(self, status: EngineStatus) -> EngineStatus:
-        """Jump to the next open, because nothing is due while the session is closed."""
+        """Jump to the next open, or to what is due before it while the session is closed."""
         if status.finished:
             self.finished = True
             return status
+        due = self._next_due(status.now)
+        if due is not None and status.next_open is not None and due < status.next_open:
+            return self._engine.tick_to(due)
         if status.next_open is not None:
             self._report(status.now, f"the session is closed; the next one opens {status.next_open:%Y-%m-%d %H:%M} UTC")
         return self._engine.tick_to("next_open")

@@ -1,0 +1,62 @@
+"""What a runner works with, and the lines in which it tells what happened."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from tradebot.errors import ExitCode
+from tradebot.model.record import CycleRecord, Job
+from tradebot.ports.stores import Events
+from tradebot.timetable.lines import Need
+from tradebot.timetable.slots import Slot
+
+
+class Kind(StrEnum):
+    """The kind of a line that `serve` prints."""
+
+    NOTE = "note"
+    RAN = "ran"
+    MISSED = "missed"
+    FAILED = "failed"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a verb ended, in one sentence."""
+
+    said: str
+    exit_code: ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that happened, at trading time; `took_s` is in real seconds."""
+
+    at: datetime
+    kind: Kind
+    job: str | None
+    slot: str | None
+    said: str
+    exit_code: ExitCode
+    took_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What a runner works with: the verb of each job, its own name, and where records, events and lines go.
+
+    `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names what a
+    slot needs besides the first comparison and doesn't have at the moment; None if it has everything.
+    """
+
+    verbs: Mapping[Job, Callable[[], Done]]
+    by: str
+    mode: str
+    record: Callable[[CycleRecord], None]
+    events: Events
+    tell: Callable[[Line], None]
+    stopwatch: Callable[[], float]
+    chore: Callable[[Slot], Done] = lambda slot: Done("there are no chores here", ExitCode.DONE)
+    unmet: Callable[[Slot], Need | None] = lambda slot: None

@@ -1,0 +1,169 @@
+"""The times of a chore: all that a job's and a strategy's times can say, and times outside the session.
+
+    every 30m while open, at close-10m, close+5m, open-30m, pre-market 08:00,
+    first session of month at open+5m, cron "30 18 * * Mon-Fri"
+
+The times of cron are New York's and come on every day that they name; all others only come on days with a session.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import pairwise
+
+from tradebot.model.bar import Session
+from tradebot.timetable import cron, job_times
+from tradebot.timetable.cron import Cron, in_new_york
+from tradebot.timetable.job_times import MINUTE_S, MOST_PARTS, Part
+from tradebot.timetable.own_clock import Days, in_days
+
+MOST_BESIDE_S = 8 * 3600
+"""How far before the open or after the close a time can be, so that it belongs to that session alone."""
+FIRST_PRE_MARKET, OPENS = time(4), time(9, 30)
+_BESIDE = re.compile(r"(?:at )?(open-|close\+)(\d{1,6}[smh])")
+_PRE_MARKET = re.compile(r"(?:at )?pre-market (\d\d):(\d\d)")
+_CRON = re.compile(r"cron (['\"]?)(.*)\1")
+_COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+"""A comma between two times, not one within a quoted text."""
+EXPECTED = (
+    "'close+5m', 'open-30m', 'pre-market 08:00', 'every 30m while open', 'first session of month at open+5m' or "
+    f"{cron.EXPECTED}"
+)
+_USUAL_DAYS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A time outside the session: so many seconds before its open, or after its close."""
+
+    before_open: bool
+    offset_s: int
+
+    def start(self, session: Session) -> datetime:
+        """Return the moment beside one session."""
+        offset = timedelta(seconds=self.offset_s)
+        return session.open - offset if self.before_open else session.close + offset
+
+    def __str__(self) -> str:
+        """Write the time as the configuration does."""
+        return f"{'open-' if self.before_open else 'close+'}{self.offset_s // MINUTE_S}m"
+
+
+@dataclass(frozen=True, slots=True)
+class PreMarket:
+    """A time of day in New York before the open of a session."""
+
+    at: time
+
+    def start(self, session: Session) -> datetime:
+        """Return the moment on the day of one session."""
+        return in_new_york(session.date, self.at)
+
+    def __str__(self) -> str:
+        """Write the time as the configuration does."""
+        return f"pre-market {self.at:%H:%M}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChorePart:
+    """A time, or a series of times, in some sessions or in all of them if `days` is None."""
+
+    days: Days | None
+    times: Part | Beside | PreMarket | Cron
+
+    def starts(self, day: date, sessions: Sequence[Session]) -> Iterator[tuple[str, datetime]]:
+        """Yield the name and the moment of each time that belongs to a day, given the sessions around it."""
+        if isinstance(self.times, Cron):
+            yield from self.times.starts(day)
+            return
+        place = next((place for place, session in enumerate(sessions) if session.date == day), None)
+        if place is None or (self.days and not self.days.hold(sessions, place)):
+            return
+        session = sessions[place]
+        if isinstance(self.times, Part):
+            found = [(due.name, due.start) for due in job_times.dues(self.times, session)]
+        else:
+            found = [(str(self.times), self.times.start(session))]
+        for name, start in found:
+            yield (f"{self.days.text} {name}" if self.days else name), start
+
+
+@dataclass(frozen=True, slots=True)
+class ChoreTimes:
+    """All times of a chore, with the text they were parsed from."""
+
+    text: str
+    parts: tuple[ChorePart, ...]
+
+    def starts(self, day: date, sessions: Sequence[Session]) -> list[tuple[str, datetime]]:
+        """Return the name and the moment of each time that belongs to a day, in order; never two at one moment."""
+        by_start: dict[datetime, str] = {}
+        for part in self.parts:
+            for name, start in part.starts(day, sessions):
+                by_start.setdefault(start, name)
+        return [(by_start[start], start) for start in sorted(by_start)]
+
+    @property
+    def names_sessions(self) -> bool:
+        """Return True if it says which sessions of a week or month it means, so that those around must be known."""
+        return any(part.days for part in self.parts)
+
+    @property
+    def needs_sessions(self) -> bool:
+        """Return True if any of its times only comes on days with a session."""
+        return any(not isinstance(part.times, Cron) for part in self.parts)
+
+    def __str__(self) -> str:
+        """Write the times as the configuration does."""
+        return self.text
+
+
+@lru_cache(maxsize=128)
+def parse(text: str) -> ChoreTimes:
+    """Parse a chore's times; raise ValueError saying what is expected, or which part is never due."""
+    plain = " ".join(text.split())
+    words = [part.strip() for part in _COMMA.split(plain)]
+    if len(words) > MOST_PARTS:
+        raise ValueError(f"at most {MOST_PARTS} parts are allowed")
+    return ChoreTimes(plain, tuple(map(_part, words)))
+
+
+@lru_cache(maxsize=128)
+def least_gap_s(times: ChoreTimes) -> int | None:
+    """Return the fewest seconds between two times of a chore in usual weeks; None if it only comes once in months."""
+    days = [
+        job_times.WHOLE_DAY.date + timedelta(days=count) for count in range(_USUAL_DAYS if times.names_sessions else 15)
+    ]
+    sessions = [_usual_session(day) for day in days if day.weekday() < 5]
+    starts = sorted(start for day in days for _, start in times.starts(day, sessions))
+    return min((int((later - earlier).total_seconds()) for earlier, later in pairwise(starts)), default=None)
+
+
+def _usual_session(day: date) -> Session:
+    moved = day - job_times.WHOLE_DAY.date
+    return Session(day, job_times.WHOLE_DAY.open + moved, job_times.WHOLE_DAY.close + moved)
+
+
+def _part(text: str) -> ChorePart:
+    if found := _CRON.fullmatch(text):
+        return ChorePart(None, cron.parse(found[2]))
+    days, moment = in_days(text)
+    if found := _BESIDE.fullmatch(moment):
+        offset_s = job_times.seconds(found[2])
+        if not 0 < offset_s <= MOST_BESIDE_S:
+            raise ValueError(f"{text!r}: a time outside the session is at most {MOST_BESIDE_S // 3600}h away from it")
+        return ChorePart(days, Beside(found[1] == "open-", offset_s))
+    if found := _PRE_MARKET.fullmatch(moment):
+        return ChorePart(days, PreMarket(_before_the_open(text, int(found[1]), int(found[2]))))
+    if not job_times.is_time(moment):
+        raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
+    return ChorePart(days, job_times.parse_part(moment))
+
+
+def _before_the_open(text: str, hour: int, minute: int) -> time:
+    at = time(hour, minute) if hour < 24 and minute < 60 else OPENS
+    if not FIRST_PRE_MARKET <= at < OPENS:
+        raise ValueError(f"{text!r} is not before the open: pre-market is from 04:00 to 09:29 in New York")
+    return at

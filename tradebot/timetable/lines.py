@@ -1,0 +1,296 @@
+"""The lines of the timetable: what runs, when, what becomes of it when it is late, what it needs, and for how long.
+
+The five jobs that trade are passes inside `serve`. Every other line is a chore: a verb that runs as a process of its
+own in the upkeep lane, and is ended after its time limit.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from tradebot.model.bar import Session
+from tradebot.model.record import Job
+from tradebot.timetable import chore_times, job_times
+from tradebot.timetable.chore_times import ChoreTimes
+from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.slots import FETCHING, Slot, slots
+
+CHORES = frozenset({
+    "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check", "doctor",
+    "events", "fetch-flow", "fills", "journal verify", "orders", "pnl", "positions", "reconcile", "report", "schedule",
+    "score", "signals", "status", "strategy list", "trades", "why-no-orders",
+})  # fmt: skip
+"""The verbs that a chore can run: those that send nothing and open nothing that only a person may open."""
+SESSION = "{session}"
+"""What stands for the date of the slot's session in a chore's options."""
+LONGEST_UNTIL = timedelta(days=7)
+ALWAYS = timedelta(days=35)
+"""How long a chore that always runs is looked for: longer than the time between two of its slots, once a month."""
+LONGEST_LIMIT_S = 6 * 3600
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
+_DURATION = re.compile(r"(\d{1,6})([smh])")
+_ONCE = re.compile(r"once until (\d{1,6}[smh])")
+_DEFAULTS: Mapping[str, object] = {"late": "once until 12h", "limit": "10m"}
+
+
+class Need(StrEnum):
+    """What a line can need: facts that were fetched for its moment, or a comparison of books and broker."""
+
+    FLOW = "flow"
+    RECONCILED = "reconciled"
+
+
+PROVIDERS: Mapping[Need, Job] = {Need.FLOW: Job.FETCH_FLOW, Need.RECONCILED: Job.RECONCILE}
+
+
+class Lane(StrEnum):
+    """The lanes of `serve`: each has a thread in real time."""
+
+    EXITS = "exits"
+    ENTRIES = "entries"
+    FETCHING = "fetching"
+    UPKEEP = "upkeep"
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What becomes of a slot that nothing ran at its time: it may begin for so long, or only within the grace.
+
+    `text` is how the configuration says it: skip, once until 2h, or always (until the next slot begins).
+    """
+
+    text: str
+    until: timedelta | None
+
+
+SKIP, UNTIL_NEXT = Late("skip", None), Late("always", ALWAYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the timetable. `limit_s` is None for a pass inside `serve`, which nothing ends."""
+
+    job: str
+    verb: str
+    options: tuple[str, ...]
+    times: JobTimes | ChoreTimes
+    late: Late
+    needs: frozenset[Need]
+    limit_s: int | None
+    lane: Lane
+
+    @property
+    def is_chore(self) -> bool:
+        """Return True if it runs as a process of its own."""
+        return self.lane is Lane.UPKEEP
+
+    @property
+    def names_sessions(self) -> bool:
+        """Return True if its times name sessions of a week or month, so that those around a day must be known."""
+        return isinstance(self.times, ChoreTimes) and self.times.names_sessions
+
+    @property
+    def reach(self) -> timedelta:
+        """Return how long after its beginning a slot may still be due."""
+        return (self.late.until or timedelta(days=1)) if self.is_chore else timedelta(days=1)
+
+    def slots(self, day: date, sessions: Sequence[Session], grace_s: int) -> Sequence[Slot]:
+        """Return the slots that belong to a day, in order, given the sessions around it."""
+        if isinstance(self.times, JobTimes):
+            session = next((session for session in sessions if session.date == day), None)
+            return slots(Job(self.job), self.times, session) if session else ()
+        until = timedelta(seconds=grace_s) if self.late.until is None else self.late.until
+        return [Slot(self.job, day, name, start, start + until) for name, start in self.times.starts(day, sessions)]
+
+    def command(self, session: date) -> tuple[str, ...]:
+        """Return the words of a chore's command line for a slot of one session."""
+        return (*self.verb.split(), *(option.replace(SESSION, session.isoformat()) for option in self.options))
+
+    def written(self) -> str | dict[str, object]:
+        """Return the line as the configuration says it."""
+        if not self.is_chore:
+            needs = sorted(self.needs - _always_needed(self.job))
+            return {"when": str(self.times), "needs": needs} if needs else str(self.times)
+        verb = " ".join((self.verb, *self.options))
+        limit = f"{(self.limit_s or 0) // job_times.MINUTE_S}m"
+        said: dict[str, object] = {"verb": verb, "when": str(self.times), "late": self.late.text, "limit": limit}
+        return {**said, "needs": sorted(self.needs)} if self.needs else said
+
+
+class Timetable(Mapping[Job, JobTimes]):
+    """All lines in their order: the times of each job that trades, by job; `lines` has the chores too."""
+
+    def __init__(self, lines: Iterable[Line], off: Iterable[str] = ()) -> None:
+        self.lines = tuple(lines)
+        self.off = tuple(off)
+        """The chores that are switched off."""
+        self._jobs = MappingProxyType({
+            Job(line.job): line.times for line in self.lines if isinstance(line.times, JobTimes)
+        })  # fmt: skip
+
+    @property
+    def chores(self) -> Sequence[Line]:
+        """Return the lines that run as processes of their own."""
+        return tuple(line for line in self.lines if line.is_chore)
+
+    def of(self, lanes: Iterable[Lane]) -> Sequence[Line]:
+        """Return the lines of some lanes."""
+        wanted = frozenset(lanes)
+        return tuple(line for line in self.lines if line.lane in wanted)
+
+    def written(self) -> dict[str, str | dict[str, object] | None]:
+        """Return all lines as the configuration says them."""
+        return {**{line.job: line.written() for line in self.lines}, **dict.fromkeys(self.off)}
+
+    def __getitem__(self, job: Job) -> JobTimes:
+        """Return the times of a job that trades."""
+        return self._jobs[job]
+
+    def __iter__(self) -> Iterator[Job]:
+        """Return the jobs that trade."""
+        return iter(self._jobs)
+
+    def __len__(self) -> int:
+        """Return how many jobs trade."""
+        return len(self._jobs)
+
+    def __eq__(self, other: object) -> bool:
+        """Return True if all lines are the same."""
+        return isinstance(other, Timetable) and (self.lines, self.off) == (other.lines, other.off)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def parse(job: str, value: object) -> Line | None:
+    """Parse one line, which is a text with its times or a mapping; None if it is switched off.
+
+    Raises ValueError saying what is expected.
+    """
+    if job in set(Job):
+        return _job(Job(job), value)
+    if not _NAME.fullmatch(job):
+        raise ValueError("use a name of small letters, digits and dashes, such as nightly-report")
+    if value is None:
+        return None
+    given = _parts(job, value, {"verb", "when", "late", "needs", "limit"})
+    verb, *options = _words(given.get("verb", job))
+    times = chore_times.parse(_text(given.get("when"), "when", "close+5m"))
+    late, limit_s = _late(given["late"]), _limit(given["limit"])
+    line = Line(job, verb, tuple(options), times, late, _needs(given.get("needs")), limit_s, Lane.UPKEEP)
+    _fits(line)
+    return line
+
+
+def of_jobs(timetable: Mapping[Job, JobTimes]) -> Timetable:
+    """Return a timetable of these jobs alone, each with what it always needs."""
+    return Timetable(_line(job, times, frozenset()) for job, times in timetable.items())
+
+
+def _job(job: Job, value: object) -> Line:
+    if not isinstance(value, Mapping):
+        return _line(job, job_times.parse(value), frozenset())
+    given = _parts(job, value, {"when", "needs"})
+    return _line(job, job_times.parse(given.get("when")), _needs(given.get("needs")))
+
+
+def _line(job: Job, times: JobTimes, needs: frozenset[Need]) -> Line:
+    allowed = {Job.SCORE: {Need.FLOW}, Job.TRADE_ONCE: {Need.FLOW, Need.RECONCILED}}.get(job, set())
+    if needs - allowed:
+        raise ValueError(
+            f"{job} can't be made to need {', '.join(sorted(needs - allowed))}: fetching, exits and reconciling always "
+            "run, and a score needs nothing but flow"
+        )
+    late = SKIP if job is Job.TRADE_ONCE else UNTIL_NEXT
+    return Line(job.value, job.value, (), times, late, needs | _always_needed(job), None, _lane(job))
+
+
+def _always_needed(job: str) -> frozenset[Need]:
+    return frozenset({Need.RECONCILED}) if job == Job.TRADE_ONCE else frozenset()
+
+
+def _lane(job: Job) -> Lane:
+    if job in FETCHING:
+        return Lane.FETCHING
+    return Lane.ENTRIES if job is Job.TRADE_ONCE else Lane.EXITS
+
+
+def _parts(job: str, value: object, known: set[str]) -> dict[str, object]:
+    given = dict(value) if isinstance(value, Mapping) else {"when": value}
+    unknown = sorted(str(key) for key in given.keys() - known)
+    if unknown:
+        times = job_times.EXPECTED if job in set(Job) else chore_times.EXPECTED
+        raise ValueError(
+            f"it has {', '.join(sorted(known))}, but no {', '.join(unknown)}; or write just its times: {times}"
+        )
+    return {**_DEFAULTS, **given}
+
+
+def _words(value: object) -> list[str]:
+    """Return a verb, which may be two words, and its options."""
+    words = _text(value, "verb", "score --outcomes").split()
+    for length in (2, 1):
+        verb = " ".join(words[:length])
+        if verb in CHORES:
+            return [verb, *words[length:]]
+    jobs = ", ".join(repr(job.value) for job in Job)
+    raise ValueError(
+        f"{' '.join(words)!r} is neither a job ({jobs}) nor a verb that a chore can run ({', '.join(sorted(CHORES))})"
+    )
+
+
+def _text(value: object, what: str, example: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{what} has to be a text, such as {example!r}")
+    return value
+
+
+def _late(value: object) -> Late:
+    text = " ".join(_text(value, "late", "once until 2h").split())
+    if text in (SKIP.text, UNTIL_NEXT.text):
+        return SKIP if text == SKIP.text else UNTIL_NEXT
+    found = _ONCE.fullmatch(text)
+    if not found:
+        raise ValueError(f"late is {text!r}; use 'skip', 'once until 2h' or 'always'")
+    until = timedelta(seconds=job_times.seconds(found[1]))
+    if not timedelta(0) < until <= LONGEST_UNTIL:
+        raise ValueError(f"late is {text!r}; a deadline is from 1m to {LONGEST_UNTIL.days * 24}h")
+    return Late(text, until)
+
+
+def _limit(value: object) -> int:
+    text = _text(value, "limit", "10m")
+    found_s = job_times.seconds(text) if _DURATION.fullmatch(text) else 0
+    if not 0 < found_s <= LONGEST_LIMIT_S:
+        raise ValueError(f"limit is {text!r}; use a time from 1m to {LONGEST_LIMIT_S // 3600}h, such as 10m")
+    return found_s
+
+
+def _needs(value: object) -> frozenset[Need]:
+    named = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    unknown = [each for each in named if each not in set(Need)]
+    if unknown:
+        raise ValueError(f"needs {unknown[0]!r}; it can need {' and '.join(Need)}")
+    return frozenset(Need(str(each)) for each in named)
+
+
+def _fits(line: Line) -> None:
+    """Raise ValueError if a chore would still be due, or running, when its next slot begins."""
+    assert isinstance(line.times, ChoreTimes)
+    gap_s = chore_times.least_gap_s(line.times)
+    if gap_s is None:
+        return
+    if line.limit_s is not None and line.limit_s >= gap_s:
+        raise ValueError(
+            f"limit {line.limit_s} s is not below the {gap_s} s between two of its slots ({line.times}): one would "
+            "still run when the next is due"
+        )
+    if line.late.until is not None and line.late is not UNTIL_NEXT and line.late.until.total_seconds() > gap_s:
+        raise ValueError(
+            f"late {line.late.text!r} reaches beyond the {gap_s} s between two of its slots ({line.times}): write "
+            "'always' to run it until the next one begins"
+        )
+    if SESSION in " ".join(line.options) and not line.times.needs_sessions:
+        raise ValueError(f"{SESSION} stands for the slot's session, but {line.times} names days without one")
