@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from jobs.backoff import Backoff
 from jobs.duty import ENTRIES, Duty
 from jobs.missing import tell_missed
 from jobs.station import Done, Kind, Line, Station
@@ -91,12 +92,14 @@ class Runner:
         reconciled: bool = False,
         facts: Looking | None = None,
         exits: Comparing | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self._station = station
         self._duty = duty
         self._pace = pace
         self._facts = facts
         self._exits = exits
+        self._backoff = backoff or Backoff(0, 0, station.events)
         self._tried: dict[tuple[str, str | None], datetime] = {}
         self._running: str | None = None
         self._faults = 0
@@ -212,7 +215,7 @@ class Runner:
     def _may_try(self, job: str, slot: str | None, now: datetime) -> bool:
         """Return False for a while after an attempt that left the slot unclaimed, because the broker didn't answer."""
         tried_at = self._tried.get((job, slot))
-        return tried_at is None or now - tried_at >= TRY_AGAIN
+        return (tried_at is None or now - tried_at >= TRY_AGAIN) and self._backoff.may_try(job, now)
 
     def _run(
         self, job: str, slot: str | None, now: datetime, verb: Callable[[], Done], *, at_start: bool = False
@@ -227,6 +230,8 @@ class Runner:
         except TradebotError as failed:
             if at_start and isinstance(failed, OperatorError):
                 raise
+            if isinstance(failed, TemporaryError):
+                self._backoff.failed(job, now)
             self._emit(now, EventKind.JOB_FAILED, job, failed.message)
             self._ended(now, Kind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
             return False
@@ -239,6 +244,7 @@ class Runner:
         finally:
             self._running = before
         self._faults = 0
+        self._backoff.answered(job, now)
         self._ended(now, Kind.RAN, job, slot, done, began)
         return True
 

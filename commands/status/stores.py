@@ -77,7 +77,7 @@ RETENTIONS = (
     Retention("latch", ("ARMED", "HALT"), "whether entries are allowed", "until unhalt or halt"),
     Retention(
         "marks",
-        ("state.id", "books.checked", "sending", "lock", "*.lock"),
+        ("state.id", "books.checked", "sending", "serve.json", "serve.starts", "serve.trace", "lock", "*.lock"),
         "whose folder this is, and who works on it",
         IN_PLACE,
     ),

@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import pytest
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
-from commands.serve.verb import Stop
+from commands.serve.stop import Stop
 from tests.accepting import accept
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
 from tests.bot import made

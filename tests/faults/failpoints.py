@@ -42,6 +42,8 @@ OFF_THE_ROAD = {
     "backups.forget_scratch": "a backup beside what a killed reader left",
     "backups.drop_damaged": "a backup with a damaged part",
     "backup_parts.name": "a backup",
+    "serving.replace": "a serve that runs",
+    "serving.drop_draft": "a serve on a disk that fails",
     "plugin_worker.forget_leftover": "what a killed keeper of a plug-in left behind an hour ago",
     "plugin_worker.forget_shut": "a folder that a plug-in shut before its keeper was killed",
     "joining.take_ledger": "books that are rebuilt from a backup",

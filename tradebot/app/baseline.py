@@ -28,6 +28,11 @@ def effective(settings: Frozen) -> dict[str, Any]:
     return values
 
 
+def values_of(settings: Frozen) -> dict[str, Any]:
+    """Return each value of the settings by its dotted name."""
+    return {".".join(path): value for path, value in _leaves(effective(settings)).items()}
+
+
 def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:
     """Return each setting whose value differs from the approved one, in the order of the configuration."""
     now, approved = effective(settings), baseline.values

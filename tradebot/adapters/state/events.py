@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.plain_files import NotPlainError, open_plain, require_plain
+from tradebot.adapters.state.json_lines import RotatedLines
+from tradebot.adapters.state.plain_files import NotPlainError, require_plain
 from tradebot.adapters.text.canonical import CodecError, json_text, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.adapters.text.redaction import hide
@@ -21,39 +21,18 @@ _DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
 
 class JsonlEvents:
-    """Writes one line per event; if the disk fails, events are lost but no pass is."""
+    """Writes one line per event; if the disk fails, events are lost but no pass is. `also` hears each event too."""
 
-    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
+    def __init__(
+        self, path: Path, max_bytes: int = MAX_BYTES, also: Callable[[SystemEvent], None] = lambda event: None
+    ) -> None:
+        self._lines = RotatedLines(path, max_bytes, KEPT)
+        self._also = also
 
     def emit(self, event: SystemEvent) -> None:
         """Append one event; errors of the disk are ignored, because there is nowhere left to report them."""
-        line = hide(json_text(encode(event))).encode() + b"\n"
-        try:
-            self._rotate(len(line))
-            descriptor = open_plain(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            try:
-                os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            return
-
-    def _rotate(self, coming: int) -> None:
-        """Renumber full files; the oldest one is overwritten."""
-        if not self._path.exists() or self._path.stat().st_size + coming <= self._max_bytes:
-            return
-        for number in range(KEPT - 1, 0, -1):
-            older = self._numbered(number)
-            if older.exists():
-                with around("events.rotate"):
-                    older.replace(self._numbered(number + 1))
-        with around("events.begin_anew"):
-            self._path.replace(self._numbered(1))
-
-    def _numbered(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")
+        self._lines.append(hide(json_text(encode(event))))
+        self._also(event)
 
 
 def require_file(path: Path) -> None:

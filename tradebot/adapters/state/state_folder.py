@@ -35,6 +35,12 @@ CHECKED = "books.checked"
 PLANS = "plans"
 SENDING = "sending"
 """Which order is being sent; this only counts while the send lock is held."""
+SERVING = "serve.json"
+"""What a running `serve` says about itself."""
+STARTS = "serve.starts"
+"""When `serve` was started in the last minutes, without having ended well."""
+STALL_TRACE = "serve.trace"
+"""What each thread of `serve` was doing when a lane last stood still."""
 FLOW_QUOTA = "flow.quota"
 """What is left of the flow source's quota."""
 ENVIRONMENT = "TRADEBOT_STATE"
@@ -47,7 +53,7 @@ OWN_FILES = (
     JOURNAL,
     CHECKED,
     EVENTS,
-    *("ARMED", "HALT", SENDING, FLOW_QUOTA, EVIDENCE, "tradebot.yaml"),
+    *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, EVIDENCE, "tradebot.yaml"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")

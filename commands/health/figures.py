@@ -1,0 +1,47 @@
+"""Gather the figures that monitoring asks for, from the bot's own records."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.model.event import Severity
+from tradebot.timetable.sessions import last_session
+from tradebot.views.health.figures import BAD, Figures, fetch_latency_ms, last_error, success_rate
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+DAY = timedelta(days=1)
+
+
+def figures_of(app: "App", now: datetime | None) -> Figures:
+    """Return the figures as of a trading time; TradebotError if the books or the facts can't be read."""
+    facts, ledger, clock = app.recorded, app.ledger_view, datetime.now(UTC)
+    at = now or clock
+    since = at - DAY
+    cycles = facts.passes(since) if facts is not None else ()
+    intents, mark = ledger.recent_intents(since.date()), ledger.last_reconcile()
+    _, events = worth_seeing(app.folder.path / EVENTS, sorted({(since, at), (clock - DAY, clock)}))
+    return Figures(
+        total_cycles=len(cycles),
+        last_cycle_at=max((cycle.at for cycle in cycles), default=None),
+        order_success_rate=success_rate(intents),
+        data_fetch_latency_ms=fetch_latency_ms(cycles, facts.intakes(since) if facts is not None else ()),
+        position_mismatches=mark.findings if mark else None,
+        errors=sum(event.severity in BAD for event in events),
+        warnings=sum(event.severity is Severity.WARN for event in events),
+        last_error=last_error(events),
+        models=tuple(app.settings.strategies.in_use()),
+        regime=_regime(app, at),
+    )
+
+
+def _regime(app: "App", now: datetime) -> str | None:
+    """Return the market's regime by the facts that are stored; None unless all that it is read from is known."""
+    from tradebot.signals.regime import market_state, regime
+
+    if app.recorded is None:
+        return None
+    state = market_state(app.recorded.market(last_session(app.ledger_view, now), now), now)
+    return regime(state) if state else None
