@@ -16,7 +16,7 @@ from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
 from tradebot.exchange import process
 from tradebot.model.record import Job
-from tradebot.timetable.lines import Lane
+from tradebot.timetable.lines import of_jobs
 from tradebot.timetable.sessions import session_of
 from tradebot.timetable.slots import slots
 
@@ -35,9 +35,8 @@ def prepare(app: App) -> Runner:
         for slot in slots(job, times, session):
             if slot.start <= NOON + timedelta(hours=1):
                 app.ledger.claim_slot(job, slot.session, slot.name, "bench", NOON)
-    duty = Duty(
-        app.ledger, app.settings.timetable.of(Lane), app.settings.serve.grace_s, app.ensure_calendar, lambda slot, now: False
-    )
+    lines = of_jobs(app.settings.timetable).lines
+    duty = Duty(app.ledger, lines, app.settings.serve.grace_s, app.ensure_calendar, lambda slot, now: False)
     verbs = {job: lambda: Done("nothing", ExitCode.DONE) for job in Job}
     station = Station(verbs, "bench", app.mode, app.facts.record, app.events, lambda line: None, time.monotonic)
     runner = Runner(station, duty, RealTime(lambda: NOON))

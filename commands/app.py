@@ -20,7 +20,7 @@ VERBS: Mapping[str, str] = {
     "demo": "commands.demo.verb",
     "backtest": "commands.backtest.verb",
     "serve": "commands.serve.verb",
-    "schedule": "commands.schedule",
+    "schedule": "commands.schedule.verb",
     "fetch-flow": "commands.fetch_flow.verb",
     "score": "commands.score.verb",
     "trade-once": "commands.trade_once.verb",

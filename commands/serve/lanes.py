@@ -19,10 +19,10 @@ from commands.shared.chores import run_chore, unmet
 from commands.shared.passes import unfinished
 from commands.trade_once import verb as trade_once
 from jobs.backoff import Backoff
-from jobs.chores import OneShots
 from jobs.chores import unfinished as cut_short
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Pace, Runner, Station
+from tradebot.adapters.state.one_shots import OneShots
 from tradebot.adapters.time.pace import RealTime
 from tradebot.errors import ExitCode, TemporaryError, one_line
 from tradebot.model.record import Job

@@ -42,6 +42,15 @@ def accounts(context: typer.Context, incomplete: str) -> list[str]:
     return _matching(_strings(_exchange_file(context, "accounts.json").get("accounts")), incomplete)
 
 
+def schedule_words(context: typer.Context, incomplete: str) -> list[str]:
+    """Return what `schedule` can do besides its list, or the chores that it can run."""
+    if context.params.get("what") != "run":
+        return _matching(("check", "run"), incomplete)
+    layers = [layer.get("timetable") for layer in _layers(context)]
+    lines = {str(name): line for layer in reversed(layers) if isinstance(layer, dict) for name, line in layer.items()}
+    return _matching([name for name, line in lines.items() if isinstance(line, dict) and "verb" in line], incomplete)
+
+
 def fault_actions(incomplete: str) -> list[str]:
     """Return the actions on faults."""
     return _matching(("list", "add", "clear", "show", "ready"), incomplete)

@@ -54,6 +54,7 @@ def begin(
     They are read unless they are given, and read again after work that takes long.
     """
     from commands.backup import of_ended_session
+    from commands.shared.missed import account_for_missed
     from jobs.claims import Refused, claim
     from tradebot.gates.common import clocks_agree
 
@@ -85,6 +86,8 @@ def begin(
         app.facts.record(replace(_begun(app, outside, clocks.now), job_decision=call.decision))
     if not isinstance(call, Refused):
         app.turns.keep(call)
+    if not (dry_run or force):
+        account_for_missed(app, by, clocks.now)
     return call, clocks
 
 

@@ -25,7 +25,9 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "demo": ("commands.demo.report:DemoData",),
     "backtest": ("commands.backtest.report:BacktestData",),
     "serve": ("jobs.runner:Line",),
-    "schedule": ("commands.schedule:Schedule",),
+    "schedule": ("commands.schedule.rows:Schedule",),
+    "schedule-check": ("commands.schedule.check:ScheduleChecked",),
+    "schedule-run": ("commands.schedule.chore:ChoreRun",),
     "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
     "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
     "score": (PASS,),
@@ -89,6 +91,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
+    "schedule": ("schedule-check", "schedule-run"),
     "score": ("score-explain", "score-outcomes", "score-diff", "score-from", "score-parity"),
     "trades": ("trades-note", "trades-tax"),
 }

@@ -1,7 +1,7 @@
 """Explain from the records why the bot did or didn't buy; no gate is asked again."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence, Set
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from commands.shared.plain import clean, did_you_mean
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.explain import Explanation, Way
     from tradebot.model.record import CycleRecord
+    from tradebot.views.missed import MissedSlots
     from tradebot.views.why_no_orders import SymbolWhy, Why
 
 
@@ -76,7 +77,16 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
         last_slot=last.slot if last else None,
         now=_changed_since(app, last),
         waiting=last.waiting if last else (),
+        missed=_missed(app, {cycle.session for cycle in cycles}),
     )
+
+
+def _missed(app: "App", sessions: "Set[date]") -> "tuple[MissedSlots, ...]":
+    """Return the slots that nobody ran in these sessions."""
+    from tradebot.views.missed import missed_slots
+
+    claims = app.ledger_view.slot_claims
+    return missed_slots(claim for session in sorted(sessions) for claim in claims(session))
 
 
 def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":

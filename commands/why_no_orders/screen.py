@@ -55,8 +55,17 @@ def show(console: "Console", data: "Why") -> None:
         console.print(f"\nLooked at: {span}", markup=False)
     for waiting in data.waiting:
         console.print(not_due(waiting), markup=False)
+    _missed(console, data)
     if answer.funnel.passes:
         _funnel(console, answer.funnel)
+
+
+def _missed(console: "Console", data: "Why") -> None:
+    """Print the slots that nobody ran, a line for each job and reason."""
+    for row in data.missed:
+        until = f" to {row.last}" if row.count > 1 else ""
+        slots = f"{counted(row.count, 'slot')} of {row.job} in session {row.session}, {row.first}{until}"
+        console.print(f"Nobody ran {slots}: {row.reason}. {row.meaning}", markup=False)
 
 
 def _funnel(console: "Console", seen: Funnel) -> None:

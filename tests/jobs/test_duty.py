@@ -49,7 +49,7 @@ def names(due: Due, job: Job) -> list[tuple[str, Reason]]:
     return [(missed.slot.name, missed.reason) for missed in due.missed if missed.slot.job == job]
 
 
-def claim_all(ledger: MemoryLedger, found: Duty, now: datetime) -> list[tuple[Job, str]]:
+def claim_all(ledger: MemoryLedger, found: Duty, now: datetime) -> list[tuple[str, str]]:
     due = found.look(now)
     for slot in due.run:
         ledger.claim_slot(slot.job, slot.session, slot.name, "serve", now)
@@ -147,7 +147,7 @@ def test_however_the_looks_fall_no_slot_runs_twice_and_no_entry_outside_its_time
     ledger = MemoryLedger(ACCOUNT)
     found, ran = duty(ledger), []
     planned = {
-        (job, slot.name): slot for job in TIMETABLE for slot in slots(job, TIMETABLE[job], SESSION)
+        (slot.job, slot.name): slot for job in TIMETABLE for slot in slots(job, TIMETABLE[job], SESSION)
     }  # fmt: skip
     for second in sorted(looks):
         now = SESSION.open + timedelta(seconds=second)

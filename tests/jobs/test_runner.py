@@ -14,7 +14,7 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.model.reasons import Reason
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.timetable.lines import Need, of_jobs
 from tradebot.timetable.slots import Slot
@@ -169,9 +169,8 @@ def test_a_late_entry_is_recorded_as_missed_and_the_rest_runs_once() -> None:
     bench.runner.begin()
     found = bench.tick(25)
     assert [line.said for line in bench.lines if (line.kind, line.job) == (Kind.MISSED, Job.TRADE_ONCE)] == [
-        "missed 2 slots, open+2m to open+12m: NOT_RUNNING. Nothing was running during this slot. Missed entries are not "
-        "made up later.",
-        "missed: it was due 180 s ago: SLOT_MISSED. Nothing was done in this slot. Missed entries are not made up later.",
+        f"missed 2 slots, open+2m to open+12m: NOT_RUNNING. {REASONS[Reason.NOT_RUNNING].meaning}",
+        f"missed: it was due 180 s ago: SLOT_MISSED. {REASONS[Reason.SLOT_MISSED].meaning}",
     ]
     assert (RAN, Job.TRADE_ONCE) not in found
     assert found.count((RAN, Job.EVALUATE_EXITS)) == 1

@@ -11,6 +11,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.slot import Waiting
+from tradebot.views.missed import MissedSlots
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Why:
     """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
 
     `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
+    `missed` are the slots that nobody ran in the sessions of these passes.
     """
 
     explanation: Explanation
@@ -26,6 +28,7 @@ class Why:
     last_slot: str | None
     now: str | None
     waiting: tuple[Waiting, ...] = ()
+    missed: tuple[MissedSlots, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

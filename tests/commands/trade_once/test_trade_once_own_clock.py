@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands import schedule
+from commands.schedule import verb as schedule
 from commands.shared.console import Screen
 from commands.shared.surface import Report
 from commands.trade_once import verb as trade_once

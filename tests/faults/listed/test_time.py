@@ -34,6 +34,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 from tradebot.timetable.job_times import parse
+from tradebot.timetable.lines import of_jobs
 from tradebot.timetable.slots import slot_at, slots
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -56,9 +57,9 @@ class Hours:
         self.ledger = MemoryLedger(ACCOUNT)
         self.ledger.put_sessions(sessions)
         self.ledger.open_books(CASH, sessions[0].open)
-        self.duty = Duty(self.ledger, TIMETABLE, 90, lambda now: None, lambda slot, now: False)
-        self.ran = Counter[tuple[date, Job, str]]()
-        self.missed = Counter[tuple[date, Job, str]]()
+        self.duty = Duty(self.ledger, of_jobs(TIMETABLE).lines, 90, lambda now: None, lambda slot, now: False)
+        self.ran = Counter[tuple[date, str, str]]()
+        self.missed = Counter[tuple[date, str, str]]()
 
     def look(self, now: datetime) -> list[str]:
         """Fill what is due at a moment, and return the names of the slots of entries among it."""
@@ -66,10 +67,10 @@ class Hours:
         for slot in due.run:
             self.ledger.claim_slot(slot.job, slot.session, slot.name, "serve", now)
             self.ran[slot.session, slot.job, slot.name] += 1
-        for slot in due.missed:
-            if self.duty.write_missed(slot, now, "serve", "sandbox"):
-                self.missed[slot.session, slot.job, slot.name] += 1
-        return [slot.name for slot in due.run if slot.job is Job.TRADE_ONCE]
+        for missed in self.duty.write(due.missed, now, "serve"):
+            self.missed[missed.slot.session, missed.slot.job, missed.slot.name] += 1
+        self.duty.rest(now)
+        return [slot.name for slot in due.run if slot.job == Job.TRADE_ONCE]
 
     def pass_days(self, first: datetime, last: datetime) -> None:
         """Look each minute of a span, nights included."""
@@ -275,7 +276,8 @@ def test_fault_112_suspended_for_8_hours_across_the_open(monkeypatch: pytest.Mon
     hours = Hours([SESSION])
     hours.look(SESSION.open - timedelta(hours=4))
     assert hours.look(SESSION.open + timedelta(hours=4)) == []
-    assert {job for _, job, _ in hours.missed} == {Job.TRADE_ONCE}
+    assert {job for _, job, _ in hours.missed} == set(TIMETABLE) - {Job.RECONCILE}
+    assert {claim.missed for claim in hours.ledger.slot_claims(SESSION.date)} == {None, Reason.ASLEEP}
     assert Counter(job for _, job, _ in hours.ran) == dict.fromkeys(set(TIMETABLE) - {Job.TRADE_ONCE}, 1)
     assert _ends_after(8 * 3600, is_open=True) is Reason.DESK_STALE
 

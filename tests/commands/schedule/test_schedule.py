@@ -1,6 +1,16 @@
 """`tradebot schedule`: what comes next, on whole and half days, and what is taken."""
 
+from contextlib import closing
+from datetime import date
+
+import pytest
+
 from tests.bot import Bot
+from tests.builders import NOW
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+from tradebot.model.trading import as_missed
 
 TIMES = """The times come from timetable: in the configuration:
   fetch-flow      every 5m from open+2m until close
@@ -8,6 +18,11 @@ TIMES = """The times come from timetable: in the configuration:
   evaluate-exits  every 1m from open+1m until close
   trade-once      every 5m from open+2m until close-15m
   reconcile       every 15m from open+1m until close
+  backup          close+5m: backup --session
+  audit           close+10m: audit
+  parity          close+15m: score --from {session} --parity
+  outcomes        close+20m: score --outcomes
+  summary         close+25m: report
 An entry more than 90 s late is recorded as missed; the other jobs run once for the latest slot."""
 
 
@@ -24,7 +39,9 @@ def test_a_half_day_ends_its_slots_early_and_the_next_session_follows(bot: Bot) 
     moments = bot.json("schedule", "--next", "220", "--at", "2026-11-26")["moments"]
     half = [row for row in moments if row["session"] == "2026-11-27"]
     assert {row["half_day"] for row in half} == {True}
-    assert (half[0]["at"], half[-1]["at"]) == ("2026-11-27T14:31:00Z", "2026-11-27T17:59:00Z")
+    at = [row["at"] for row in half if row["jobs"][0]["job"] in set(Job)]
+    assert (at[0], at[-1]) == ("2026-11-27T14:31:00Z", "2026-11-27T17:59:00Z")
+    assert half[-1]["at"] == "2026-11-27T18:25:00Z", "chores come after the early close"
     entries = [row["at"] for row in half if "trade-once" in [job["job"] for job in row["jobs"]]]
     assert entries[-1] == "2026-11-27T17:42:00Z"
     assert moments[len(half)]["session"] == "2026-11-30"
@@ -50,3 +67,37 @@ def test_a_taken_slot_names_who_took_it(bot: Bot) -> None:
 def test_what_is_no_date_is_refused_with_how_to_write_one(bot: Bot) -> None:
     said = bot.says("schedule", "--at", "friday")
     assert (said.code, said.err) == (2, "error: can't read 'friday' as a date\n  next: write it as 2026-11-27\n")
+
+
+def test_unusual_days_are_explained_beside_their_rows(bot: Bot) -> None:
+    notes = bot.json("schedule", "--next", "460", "--at", "2026-11-26")["notes"]
+    assert [note["said"] for note in notes] == [
+        "Thu 2026-11-26 is a holiday: there is no session, so nothing comes that is counted from one.",
+        "Fri 2026-11-27 is a half day: the session closes at 13:00 in New York, so times counted from the close come 3 "
+        "hours earlier.",
+    ]
+    shown = bot.shown("schedule", "--next", "1", "--at", "2026-11-26").splitlines()
+    assert shown[0].startswith("Thu 2026-11-26 is a holiday")
+    assert shown[-1].startswith("An entry more than 90 s late")
+
+
+def test_a_slot_that_nobody_ran_says_why(trader: Bot) -> None:
+    with closing(SqliteLedger.open(trader.folder)) as ledger:
+        ledger.miss_slots([("reconcile", date(2026, 11, 16), "open+1m")], as_missed("serve", Reason.ASLEEP), NOW)
+    shown = trader.shown("schedule", "--next", "1", "--at", "2026-11-16")
+    assert "open+1m  evaluate-exits > reconcile (missed: ASLEEP)" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("chek",), "schedule can't chek"),
+        (("run",), "run needs the name of one chore"),
+        (("check", "audit"), "run needs the name of one chore"),
+        (("check", "--next", "3"), "--next and --at belong to the list"),
+        (("run", "adit"), "did you mean audit"),
+    ],
+)
+def test_what_it_can_t_do_is_refused_with_a_next_step(bot: Bot, arguments: tuple[str, ...], message: str) -> None:
+    said = bot.says("schedule", *arguments)
+    assert (said.code, message in said.err) == (2, True)

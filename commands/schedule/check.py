@@ -1,0 +1,148 @@
+"""`tradebot schedule check`: find what can't work in the timetable, beyond what the configuration refuses at load."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from commands.shared.surface import Report
+from tradebot.errors import ExitCode
+from tradebot.text import counted
+from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+    from tradebot.timetable.slots import Slot
+
+DAYS = 365
+"""How far ahead slots are looked at: every half day, holiday and change of the clocks comes once a year."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What can't work about a line, and how to fix it."""
+
+    line: str
+    problem: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleChecked:
+    """What can't work, after looking at so many lines and their slots in so many sessions to come."""
+
+    problems: tuple[Problem, ...]
+    lines: int
+    slots: int
+    sessions: int
+
+
+def run(app: "App") -> Report:
+    """Check the timetable over the year to come; exit 2 if anything in it can't work."""
+    from commands.schedule.verb import now
+    from tradebot.adapters.time.calendar import exchange_sessions
+
+    first = now(app).date()
+    sessions = exchange_sessions(first - timedelta(days=41), first + timedelta(days=DAYS))
+    data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
+    code = ExitCode.USAGE if data.problems else ExitCode.DONE
+    return Report("schedule-check", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
+
+
+def checked(timetable: Timetable, sessions: "Sequence[Session]", grace_s: int) -> ScheduleChecked:
+    """Look at all lines over these sessions."""
+    slots = {line.job: _slots(line, sessions, grace_s) for line in timetable.lines}
+    problems = [problem for line in timetable.lines for problem in _problems(line, timetable, slots)]
+    return ScheduleChecked(tuple(problems), len(slots), sum(map(len, slots.values())), len(sessions))
+
+
+def _slots(line: Line, sessions: "Sequence[Session]", grace_s: int) -> "list[Slot]":
+    first, last = sessions[0].date, sessions[-1].date
+    days = (first + timedelta(days=count) for count in range((last - first).days + 1))
+    by_day = {session.date: (session,) for session in sessions}
+    near = (sessions if line.names_sessions else by_day.get(day, ()) for day in days)
+    starts = (first + timedelta(days=count) for count in range((last - first).days + 1))
+    return [slot for day, around in zip(starts, near, strict=True) for slot in line.slots(day, around, grace_s)]
+
+
+def _problems(line: Line, timetable: Timetable, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
+    own = slots[line.job]
+    if not own:
+        yield Problem(line.job, f"it is never due in the year to come ({line.times})", "give it other times")
+        return
+    if line.is_chore:
+        yield from _wrong_words(line, own[0])
+        yield from _too_long(line, own)
+        yield from _kept_waiting(line, timetable, slots)
+    for need in sorted(line.needs):
+        yield from _not_provided(line, need, slots)
+
+
+def _wrong_words(line: Line, slot: "Slot") -> Iterator[Problem]:
+    """Yield a problem if the program can't read a chore's command line; nothing is run."""
+    import typer
+
+    from commands.app import program
+    from commands.shared.help import leaves
+
+    words, given = line.command(slot.session), len(line.verb.split())
+    try:
+        dict(leaves(program(words[0])))[line.verb].make_context(line.verb, list(words[given:]))
+    except typer.TyperException as wrong:
+        yield Problem(line.job, f"tradebot {' '.join(words)}: {wrong.format_message()}", f"tradebot {line.verb} --help")
+
+
+def _too_long(line: Line, slots: "Sequence[Slot]") -> Iterator[Problem]:
+    gaps = [(int((later.start - earlier.start).total_seconds()), earlier) for earlier, later in pairwise(slots)]
+    least_s, slot = min(gaps, default=(0, None), key=lambda gap: gap[0])
+    if slot is not None and line.limit_s is not None and line.limit_s >= least_s:
+        yield Problem(
+            line.job,
+            f"its limit of {line.limit_s} s isn't below the {least_s} s from {slot.name} on {slot.session} to the next",
+            "lower its limit, or let it come less often",
+        )
+
+
+def _kept_waiting(line: Line, timetable: Timetable, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
+    """Yield a problem if a chore that skips when late can be kept waiting by the one before it: chores run in turn."""
+    if line.late is not SKIP:
+        return
+    others = [other for other in timetable.chores if other.job != line.job and other.limit_s]
+    for other in others:
+        starts = {slot.start for slot in slots[other.job]}
+        reach = timedelta(seconds=other.limit_s or 0)
+        if any(slot.start - reach < start <= slot.start for slot in slots[line.job][-50:] for start in starts):
+            yield Problem(
+                line.job,
+                f"it skips slots for which it is late, and {other.job} may still run then, up to {other.limit_s} s",
+                f"write late: once until 1h, or move it away from {other.job}",
+            )
+
+
+def _not_provided(line: Line, need: Need, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
+    provider = PROVIDERS[need].value
+    first = min((slot.start for slot in slots.get(provider, ())), default=None)
+    days = {slot.session: slot.start for slot in reversed(slots.get(provider, ()))}
+    without = [slot for slot in slots[line.job] if line.is_chore and days.get(slot.session, slot.end) > slot.start]
+    if first is None or without:
+        at = f" before its slot {without[0].name} of {without[0].session}" if without else ""
+        yield Problem(
+            line.job,
+            f"it needs {need}, which {provider} doesn't provide{at}",
+            f"let it come after {provider}, or drop needs",
+        )
+
+
+def _render(out: "Console", data: ScheduleChecked) -> None:
+    looked = f"{counted(data.lines, 'line')}, {counted(data.slots, 'slot')} in {counted(data.sessions, 'session')}"
+    if not data.problems:
+        out.print(f"The timetable can work: looked at {looked}.")
+        return
+    out.print(f"{counted(len(data.problems), 'problem')} in the timetable ({looked}):")
+    for problem in data.problems:
+        out.print(f"  timetable.{problem.line}: {problem.problem}", markup=False)
+        out.print(f"    next: {problem.fix}", markup=False)

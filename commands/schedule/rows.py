@@ -1,0 +1,188 @@
+"""What `tradebot schedule` shows: which jobs, chores and strategies are due next, and which slots are already taken."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby, islice
+from typing import TYPE_CHECKING
+
+from tradebot.errors import OperatorError
+from tradebot.model.reasons import Reason
+from tradebot.views.schedule_notes import Note, is_half, notes
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+    from tradebot.model.slot import StrategySlot
+    from tradebot.model.trading import SlotClaim
+    from tradebot.ports.strategy import Strategy
+    from tradebot.timetable.lines import Line
+    from tradebot.timetable.slots import Slot
+
+REACH = timedelta(days=30)
+BEHIND = timedelta(days=41)
+"""How far back sessions are needed to know which one of its month a session is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One slot of a job or a chore; `taken_by` is None until it is claimed, and `missed` says why nobody ran it."""
+
+    job: str
+    slot: str
+    taken_by: str | None
+    missed: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Jobs and chores that start at the same time, in the order in which they run; `session` is their day."""
+
+    at: datetime
+    session: date
+    half_day: bool
+    jobs: tuple[Planned, ...]
+    has_session: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSchedule:
+    """A strategy with times of its own: the slot that is due, if it isn't done yet, and the next one.
+
+    `unusable` says what is wrong with its times; then it is never asked.
+    """
+
+    strategy: str
+    times: str
+    due: "StrategySlot | None"
+    next: "StrategySlot | None"
+    unusable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What is due from `since` (trading time) on; `timetable` is the configuration behind it.
+
+    `strategies` are those with times of their own. The others are asked in every pass of entries. `notes` explain half
+    days, holidays and changes of the clocks among the days shown.
+    """
+
+    since: datetime
+    timetable: dict[str, str]
+    grace_s: int
+    moments: tuple[Moment, ...]
+    strategies: tuple[OwnSchedule, ...]
+    notes: tuple[Note, ...] = ()
+
+
+def schedule_of(app: "App", count: int, since: datetime) -> Schedule:
+    """Return the next moments from `since` on at which something is due, and what is unusual about their days."""
+    timetable = app.settings.timetable
+    moments = tuple(islice(_moments(app, since, count), count))
+    return Schedule(
+        since=since,
+        timetable={line.job: _times(line) for line in timetable.lines},
+        grace_s=app.settings.serve.grace_s,
+        moments=moments,
+        strategies=tuple(_own_schedules(app, since)),
+        notes=tuple(_notes(app, since, moments)),
+    )
+
+
+def _times(line: "Line") -> str:
+    return f"{line.times}: {' '.join((line.verb, *line.options))}" if line.is_chore else str(line.times)
+
+
+def _notes(app: "App", since: datetime, moments: Sequence[Moment]) -> Sequence[Note]:
+    if not moments:
+        return ()
+    first, last = min(since.date(), moments[0].session), moments[-1].session
+    return notes(first, last, _Calendar(app).sessions(first, last), app.settings.timetable.lines)
+
+
+def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:
+    """Yield moments from as many days as needed; a timetable may be due only once per session."""
+    first, last = since.date() - timedelta(days=1), since.date() + REACH + timedelta(days=count)
+    sessions = _Calendar(app).sessions(first, last)
+    behind = _Calendar(app).sessions(first - BEHIND, first) if _names_sessions(app) else ()
+    by_day = {session.date: session for session in sessions}
+    for day in (first + timedelta(days=number) for number in range((last - first).days)):
+        slots = _slots(app, day, by_day.get(day), (*behind, *sessions))
+        if not any(slot.start >= since for slot in slots):
+            continue
+        taken = {(claim.job, claim.slot): claim for claim in app.ledger_view.slot_claims(day)}
+        half, session = by_day.get(day) is not None and is_half(by_day[day]), day in by_day
+        for at, together in groupby(slots, key=lambda slot: slot.start):
+            if at >= since:
+                yield Moment(at, day, half, tuple(_planned(slot, taken) for slot in together), session)
+
+
+def _names_sessions(app: "App") -> bool:
+    return any(line.names_sessions for line in app.settings.timetable.lines)
+
+
+def _slots(app: "App", day: date, session: "Session | None", sessions: "Sequence[Session]") -> "list[Slot]":
+    """Return all slots of a day in order; at one moment, jobs come in the order of the chain and chores after them."""
+    from tradebot.timetable.slots import CHAIN
+
+    lines = {line.job: line for line in app.settings.timetable.lines}
+    order = [*CHAIN, *(job for job in lines if job not in set(CHAIN))]
+    own = (session,) if session else ()
+    found = [
+        slot
+        for job in order
+        if job in lines
+        for slot in lines[job].slots(day, sessions if lines[job].names_sessions else own, app.settings.serve.grace_s)
+    ]
+    return sorted(found, key=lambda slot: slot.start)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calendar:
+    """The stored calendar if it covers the first `least` of what is asked for; the full one takes a second to load."""
+
+    app: "App"
+    least: timedelta = REACH / 2
+
+    def sessions(self, start: date, end: date) -> "Sequence[Session]":
+        """Return the sessions from `start` through `end`, or as many of them as are stored."""
+        held = self.app.ledger_view.sessions(start, end)
+        if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + self.least:
+            return held
+        from tradebot.adapters.time.calendar import exchange_sessions
+
+        return exchange_sessions(start, end)
+
+
+def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
+    """Yield the strategies that have times of their own; only a plug-in without times in the configuration is asked.
+
+    If one isn't installed, none are shown: `strategy list` says what is wrong.
+    """
+    from tradebot.desk.own_slots import Claims, times_of
+    from tradebot.model.record import Job
+    from tradebot.timetable.own_clock import standing, usable
+
+    entries, rules = app.settings.timetable[Job.TRADE_ONCE], app.rules
+    strategies: Sequence[Strategy] = ()
+    with suppress(OperatorError):
+        strategies = app.strategies
+    for strategy in strategies:
+        text = times_of(strategy, rules)
+        if not text:
+            continue
+        try:
+            times = usable(text, entries)
+        except ValueError as unusable:
+            yield OwnSchedule(strategy.name, text, None, None, str(unusable))
+            continue
+        calendar = _Calendar(app, 2 * times.reach - timedelta(days=4))
+        stands = standing(strategy.name, times, calendar, entries, since)
+        due = stands.current if stands.current and not Claims(app.ledger_view).ended(stands.current) else None
+        yield OwnSchedule(strategy.name, text, due, stands.next)
+
+
+def _planned(slot: "Slot", taken: "Mapping[tuple[str, str], SlotClaim]") -> Planned:
+    claim = taken.get((slot.job, slot.name))
+    return Planned(slot.job, slot.name, claim.by, claim.missed) if claim else Planned(slot.job, slot.name, None)

@@ -1,0 +1,101 @@
+"""`tradebot schedule`: show what is due next and what is taken; check the timetable; run a chore."""
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completing import schedule_words
+from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from tradebot.errors import OperatorError, word
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+NEXT = 20
+MOST = 2000
+CHECK, RUN = "check", "run"
+
+
+def run(app: "App", count: int, day: str | None) -> Report:
+    """Return the next moments at which something is due; raise OperatorError for an invalid date."""
+    from commands.schedule.rows import schedule_of
+    from commands.schedule.screen import show
+
+    data = schedule_of(app, count, _day(day) if day else now(app))
+    mode, tail = app.mode_name, app.account_tail
+    return Report("schedule", data, lambda console: show(console, data), mode=mode, account=tail)
+
+
+def now(app: "App") -> datetime:
+    """Return trading time without asking a broker: the embedded exchange's time, otherwise this machine's."""
+    from tradebot.model.trading import Mode
+
+    return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
+
+
+def _day(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise OperatorError(f"can't read {text[:20]!r} as a date", "write it as 2026-11-27") from None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _refuse_combinations(what: str | None, chore: str | None, count: int | None, day: str | None) -> None:
+    """Raise OperatorError for an unknown word, a chore that isn't to run, or options that the action doesn't have."""
+    if what not in (None, CHECK, RUN):
+        raise OperatorError(
+            f"schedule can't {word(what)}", "use tradebot schedule, schedule check or schedule run CHORE"
+        )
+    if (chore is not None) != (what == RUN):
+        raise OperatorError("run needs the name of one chore, and nothing else does", "tradebot schedule run audit")
+    if what is not None and (count is not None or day is not None):
+        raise OperatorError("--next and --at belong to the list of what is due", "tradebot schedule --next 20")
+
+
+def register(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command(
+        "schedule",
+        epilog="tradebot schedule\ntradebot schedule --next 20 --at 2026-11-27\n"
+        "tradebot schedule check\ntradebot schedule run audit",
+    )
+    def schedule(
+        what: Annotated[
+            str | None,
+            typer.Argument(
+                metavar="[check|run]", help="Check the timetable, or run a chore.", autocompletion=schedule_words
+            ),
+        ] = None,
+        chore: Annotated[
+            str | None,
+            typer.Argument(metavar="[CHORE]", help="The chore to run.", autocompletion=schedule_words),
+        ] = None,
+        count: Annotated[
+            int | None, typer.Option("--next", min=1, max=MOST, help=f"Number of runs to show [{NEXT}].")
+        ] = None,
+        day: Annotated[str | None, typer.Option("--at", help="First date to show, such as 2026-11-27.")] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Show which jobs run next, and when each strategy is due.
+
+        `check` looks for what can't work in the timetable. `run CHORE` runs a chore if its slot is due and nobody has
+        run it yet, so that cron and systemd can start chores too.
+        """
+        _refuse_combinations(what, chore, count, day)
+        with opened(state_dir, config) as bot:
+            if what == CHECK:
+                from commands.schedule.check import run as run_check
+
+                report = run_check(bot)
+            elif chore is not None:
+                from commands.schedule.chore import run as run_chore
+
+                report = run_chore(bot, chore, caller(), config)
+            else:
+                report = run(bot, count or NEXT, day)
+        finish(report, as_json)

@@ -1,0 +1,63 @@
+"""`tradebot schedule check`: what can't work, with what to do about it, and nothing else."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from commands.schedule.check import checked
+from tests.accepting import accept
+from tests.bot import Bot
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.app.settings import load
+from tradebot.timetable.job_times import WHOLE_DAY
+
+SESSIONS = exchange_sessions(WHOLE_DAY.date, WHOLE_DAY.date + timedelta(days=120))
+
+
+def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:
+    (file := tmp_path / "mine.yaml").write_text(f"timetable:\n  {lines}\n")
+    found = checked(load(file, {}).settings.timetable, SESSIONS, 90)
+    return [(each.line, each.problem, each.fix) for each in found.problems]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem", "fix"),
+    [
+        ("summary: {verb: report --foo, when: close+25m}", "tradebot report --foo: No such option", "report --help"),
+        ('mine: {verb: trades, when: cron "0 9 29 Feb *"}', "it is never due in the year to come", "other times"),
+        (
+            "audit: {when: open-30m, needs: [reconciled]}",
+            "needs reconciled, which reconcile doesn't provide before",
+            "drop",
+        ),
+        ("audit: {when: close+10m, late: skip}", "backup may still run then, up to 1800 s", "late: once until 1h"),
+    ],
+)
+def test_what_cannot_work_is_named_with_its_remedy(tmp_path: Path, lines: str, problem: str, fix: str) -> None:
+    ((_, said, remedy),) = problems(tmp_path, lines)
+    assert (problem in said, fix in remedy) == (True, True), (said, remedy)
+
+
+def test_a_limit_that_only_a_half_day_exceeds_is_found(tmp_path: Path) -> None:
+    ((line, problem, _),) = problems(tmp_path, "audit: {when: 'open+3h, close+10m', limit: 1h, late: always}")
+    assert (line, problem) == (
+        "audit",
+        "its limit of 3600 s isn't below the 2400 s from open+180m on 2026-11-27 to the next",
+    )
+
+
+def test_the_shipped_timetable_can_work_and_says_how_much_was_looked_at(bot: Bot) -> None:
+    said = bot.says("schedule", "check")
+    assert said.code == 0
+    assert said.out.startswith("The timetable can work: looked at 10 lines, ")
+
+
+def test_problems_end_with_2_and_each_has_its_next_step(bot: Bot) -> None:
+    with (bot.folder / "tradebot.yaml").open("a") as file:
+        file.write("timetable: {summary: {verb: report --foo}}\n")
+    accept(bot.folder)
+    said = bot.says("schedule", "check")
+    assert said.code == 2
+    assert "1 problem in the timetable" in said.out
+    assert "timetable.summary: tradebot report --foo: No such option: --foo" in said.out

@@ -1,0 +1,25 @@
+"""`tradebot schedule run`: a chore in its slot, once, whoever starts it."""
+
+from tests.bot import Bot, second_session
+
+
+def test_a_chore_is_run_once_in_its_slot_and_not_outside(bot: Bot) -> None:
+    assert "no slot is due now" in bot.shown("schedule", "run", "audit")
+    assert bot.says("reconcile").code == 0
+    second_session(bot)
+    first = bot.json("schedule", "run", "backup")
+    assert (first["slot"], first["said"]) == ("close+5m", "tradebot backup --session: exit 0")
+    assert bot.json("schedule", "run", "backup")["said"].startswith("close+5m was run by ")
+    (event,) = [event for event in bot.json("events")["events"] if event["event_type"] == "chore_ran"]
+    assert event["details"]["outcome"] == "exit 0"
+    assert "Backups kept: 1" in event["details"]["output"]
+
+
+def test_a_chore_that_fails_ends_with_its_exit_code_and_isn_t_run_again(bot: Bot) -> None:
+    assert bot.says("reconcile").code == 0
+    second_session(bot)
+    with (bot.folder / "tradebot.yaml").open("a") as file:
+        file.write("timetable: {broken: {verb: report --foo, when: close+1m, late: always}}\n")
+    said = bot.says("schedule", "run", "broken")
+    assert (said.code, "tradebot report --foo: exit 2" in said.err) == (2, True)
+    assert "was run by" in bot.shown("schedule", "run", "broken")

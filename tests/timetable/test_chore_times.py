@@ -1,0 +1,94 @@
+"""The times of chores: all that jobs and strategies can say, and times outside the session, on whole and half days."""
+
+import re
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from tests.timetable.test_job_times import HALF_DAY
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.timetable.chore_times import least_gap_s, parse
+from tradebot.timetable.job_times import WHOLE_DAY
+
+AUTUMN = exchange_sessions(date(2026, 9, 1), date(2026, 12, 31))
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "half"),
+    [
+        ("close+5m", [("close+5m", 395)], [("close+5m", 215)]),
+        ("at close+2h", [("close+120m", 510)], [("close+120m", 330)]),
+        ("open-30m", [("open-30m", -30)], [("open-30m", -30)]),
+        ("pre-market 08:00", [("pre-market 08:00", -90)], [("pre-market 08:00", -90)]),
+        ("at close-10m, open-1m", [("open-1m", -1), ("close-10m", 380)], [("open-1m", -1), ("close-10m", 200)]),
+        ("open+5h", [("open+300m", 300)], []),
+        ('cron "0,30 18 * * Mon,Fri", close+1h', [("close+60m", 450), ("18:00 ET", 510), ("18:30 ET", 540)],
+         [("close+60m", 270), ("18:00 ET", 510), ("18:30 ET", 540)]),
+    ],
+)  # fmt: skip
+def test_times_stand_beside_and_in_whole_and_half_sessions(
+    text: str, whole: list[tuple[str, int]], half: list[tuple[str, int]]
+) -> None:
+    for session, expected in ((WHOLE_DAY, whole), (HALF_DAY, half)):
+        found = parse(text).starts(session.date, [session])
+        assert [(name, (start - session.open) // timedelta(minutes=1)) for name, start in found] == expected
+
+
+def test_a_day_without_a_session_has_the_times_of_cron_alone() -> None:
+    times = parse('close+5m, pre-market 08:00, every 1h, cron "0 12 * * *"')
+    assert [name for name, _ in times.starts(WHOLE_DAY.date, [])] == ["12:00 ET"]
+
+
+def test_the_first_session_of_a_month_is_found_and_not_guessed() -> None:
+    times = parse("first session of month close+5m")
+    days = [session.date for session in AUTUMN if times.starts(session.date, AUTUMN)]
+    assert days == [date(2026, 9, 1), date(2026, 10, 1), date(2026, 11, 2), date(2026, 12, 1)]
+    assert times.starts(date(2026, 11, 2), AUTUMN)[0][0] == "first session of month close+5m"
+    (alone,) = [session for session in AUTUMN if session.date == date(2026, 11, 10)]
+    assert times.starts(alone.date, [alone]) == []
+
+
+def test_two_times_at_one_moment_are_one() -> None:
+    assert [name for name, _ in parse("close+5m, at close+300s").starts(WHOLE_DAY.date, [WHOLE_DAY])] == ["close+5m"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("close+9h", "at most 8h away"),
+        ("close+0m", "at most 8h away"),
+        ("close+90s", "multiple of 60s"),
+        ("open-5", "is not a time; use 'close+5m'"),
+        ("pre-market 09:30", "is not before the open"),
+        ("pre-market 25:99", "is not before the open"),
+        ("first session of month", "is not a time"),
+        ('cron "30 18 * * 1-5"', "by name"),
+        ("at close", "never due"),
+        (", ".join(["close+5m"] * 21), "at most 20 parts"),
+    ],
+)
+def test_what_is_no_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "gap_s"),
+    [
+        ("close+5m", 86400),
+        ("open-30m, pre-market 08:00", 3600),
+        ("every 30m while open", 1800),
+        ('cron "0 12 * * Sat"', 7 * 86400),
+        ("first session of month close+5m", 31 * 86400),
+        ('cron "0 12 1 Jan *"', None),
+    ],
+)
+def test_the_least_time_between_two_slots(text: str, gap_s: int | None) -> None:
+    assert least_gap_s(parse(text)) == gap_s
+
+
+def test_a_moved_open_moves_what_is_counted_from_it() -> None:
+    late = replace(WHOLE_DAY, open=WHOLE_DAY.open + timedelta(hours=2))
+    found = parse("open-30m, close+5m").starts(late.date, [late])
+    assert [start for _, start in found] == [late.open - timedelta(minutes=30), late.close + timedelta(minutes=5)]

@@ -1,0 +1,102 @@
+"""Explain the days of a schedule: half days, holidays, and the nights in which New York's clocks change."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from tradebot.model.bar import Session
+from tradebot.model.kind import NEW_YORK
+from tradebot.timetable.chore_times import ChoreTimes
+from tradebot.timetable.cron import Cron, in_new_york
+from tradebot.timetable.job_times import WHOLE_DAY
+from tradebot.timetable.lines import Line
+
+DAY = timedelta(days=1)
+SATURDAY = 5
+WHOLE = WHOLE_DAY.close - WHOLE_DAY.open
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is unusual about a day, in one sentence."""
+
+    day: date
+    said: str
+
+
+def notes(first: date, last: date, sessions: Sequence[Session], lines: Sequence[Line]) -> Sequence[Note]:
+    """Return what is unusual about the days from `first` through `last`, in order."""
+    by_day = {session.date: session for session in sessions}
+    days = (first + count * DAY for count in range((last - first).days + 1))
+    return [Note(day, said) for day in days for said in _of_day(day, by_day.get(day), sessions, lines)]
+
+
+def is_half(session: Session) -> bool:
+    """Return True if a session is shorter than a usual one."""
+    return session.close - session.open < WHOLE
+
+
+def _of_day(day: date, session: Session | None, sessions: Sequence[Session], lines: Sequence[Line]) -> Iterator[str]:
+    if session is None and day.weekday() < SATURDAY:
+        yield f"{day:%a %Y-%m-%d} is a holiday: there is no session, so nothing comes that is counted from one."
+    if session is not None and is_half(session):
+        yield _half_day(session, sessions, lines)
+    yield from _clocks(day, lines)
+
+
+def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[Line]) -> str:
+    close = session.close.astimezone(NEW_YORK)
+    earlier = duration(WHOLE - (session.close - session.open))
+    lost = [line.job for line in lines if _comes(line, WHOLE_DAY, [WHOLE_DAY]) and not _comes(line, session, sessions)]
+    missing = f" {', '.join(lost)} {'does' if len(lost) == 1 else 'do'}n't come at all." if lost else ""
+    return (
+        f"{session.date:%a %Y-%m-%d} is a half day: the session closes at {close:%H:%M} in New York, so times counted "
+        f"from the close come {earlier} earlier.{missing}"
+    )
+
+
+def _comes(line: Line, session: Session, sessions: Sequence[Session]) -> bool:
+    if isinstance(line.times, ChoreTimes) and line.times.names_sessions:
+        # Which session of the month it is doesn't matter here.
+        return True
+    return bool(line.slots(session.date, sessions, 0))
+
+
+def _clocks(day: date, lines: Sequence[Line]) -> Iterator[str]:
+    """Yield what happens in a night in which New York's clocks change."""
+    before, after = (in_new_york(each, WHOLE_DAY.open.astimezone(NEW_YORK).time()) for each in (day - DAY, day))
+    change = after - before - DAY
+    if not change:
+        return
+    way = "back" if change > timedelta(0) else "forward"
+    yield (
+        f"On {day:%a %Y-%m-%d} the clocks in New York go {way} {duration(abs(change))}: sessions open at {after:%H:%M} "
+        f"UTC from then on, not at {before:%H:%M} UTC."
+    )
+    for line in lines:
+        for at in _cron_times(line, day):
+            shifted = in_new_york(day, at).astimezone(NEW_YORK).time()
+            if shifted != at:
+                yield f"{line.job} comes at {shifted:%H:%M} that day: the clocks skip {at:%H:%M}."
+            elif _is_shown_twice(day, at):
+                yield f"{line.job} comes once that day, although the clocks show {at:%H:%M} twice."
+
+
+def _cron_times(line: Line, day: date) -> Iterator[time]:
+    if isinstance(line.times, ChoreTimes):
+        for part in line.times.parts:
+            if isinstance(part.times, Cron):
+                yield from (time(int(name[:2]), int(name[3:5])) for name, _ in part.times.starts(day))
+
+
+def _is_shown_twice(day: date, at: time) -> bool:
+    offsets = {datetime.combine(day, at.replace(fold=fold), NEW_YORK).utcoffset() for fold in (0, 1)}
+    return len(offsets) == 2
+
+
+def duration(span: timedelta) -> str:
+    """Return hours and minutes in words: an hour, 3 hours, 2 h 30 min."""
+    hours, minutes = divmod(int(span.total_seconds()) // 60, 60)
+    if minutes:
+        return f"{hours} h {minutes} min"
+    return "an hour" if hours == 1 else f"{hours} hours"
