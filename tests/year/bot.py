@@ -182,7 +182,12 @@ class Bot:
         return self._pass(job)
 
     def _runner(
-        self, lanes: Sequence[Lane], *, reconciled: bool = False, facts: Runner | None = None, exits: Runner | None = None
+        self,
+        lanes: Sequence[Lane],
+        *,
+        reconciled: bool = False,
+        facts: Runner | None = None,
+        exits: Runner | None = None,
     ) -> Runner:
         lines = self._timetable.of(lanes)
         duty = Duty(self._books, lines, GRACE_S, lambda now: None, self._cut_short)  # type: ignore[arg-type]
