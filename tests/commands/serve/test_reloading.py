@@ -10,7 +10,6 @@ from tests.commands.serve.test_watch import Scene
 from tradebot.adapters.state.serving import read_serving
 from tradebot.app.settings import Loaded, load
 
-
 PLAIN = "shadow: false"
 
 
