@@ -64,7 +64,7 @@ def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
     if isinstance(found, Unread):
         return
     fetch, mismatches = found.data_fetch_latency_ms, found.position_mismatches
-    yield "tradebot_total_cycles", "Passes of all jobs in the last day.", found.total_cycles
+    yield "tradebot_total_cycles", "Passes of all jobs in the last session.", found.total_cycles
     yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", found.order_success_rate
     yield "tradebot_data_fetch_latency_ms", "How long the last fetch of flow took.", fetch
     yield "tradebot_position_mismatches", "Differences that the last comparison of books found.", mismatches

@@ -48,7 +48,7 @@ def asking(events: Path, look: Callable[[], Looked] = looked, hosts: tuple[str, 
     def ask(path: str, query: str = "", method: str = "GET", host: str = "127.0.0.1:8081", **environ: str) -> Reply:
         said: list[Any] = []
         asked = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, "HTTP_HOST": host, **environ}
-        body = b"".join(pages(asked, lambda status, headers, exc_info=None: said.extend((status, headers))))  # type: ignore[arg-type]
+        body = b"".join(pages(asked, lambda status, headers, exc_info=None: said.extend((status, headers))))
         return Reply(int(said[0][:3]), dict(said[1]), body)
 
     return ask

@@ -14,7 +14,7 @@ BAD = (Severity.ERROR, Severity.CRITICAL)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures of the last session, or since the day before; None for what nothing is known of.
+    """Passes of the last session, and orders and events of the last day; None for what nothing is known of.
 
     `order_success_rate` is the share of orders that the broker accepted, of those that it answered. A fetch took
     `data_fetch_latency_ms` from its first request to its last answer. `position_mismatches` are the differences that

@@ -84,7 +84,9 @@ def strategies_of(names: Sequence[str], cycles: Sequence[CycleRecord]) -> Strate
     return Strategies(tuple(names), last.at if last else None, broken)
 
 
-def schedule_of(slots: Mapping[Job, Sequence[Slot]], claims: Sequence[SlotClaim], now: datetime) -> Schedule:
+def schedule_of(
+    slots: Mapping[Job, Sequence[Slot]], chores: Collection[str], claims: Sequence[SlotClaim], now: datetime
+) -> Schedule:
     """Return the slots that nobody ran: those that are accounted for, and those that are over and that nobody claimed.
 
     A slot that never came, because the session closed early, wasn't missed.
@@ -102,8 +104,7 @@ def schedule_of(slots: Mapping[Job, Sequence[Slot]], claims: Sequence[SlotClaim]
         if slot.end <= now and slot.key not in reasons
     ]
     found = tuple(each for _, each in sorted(missed, key=lambda pair: pair[0]))
-    chores = sum(claim.job not in set(Job) for claim in claims)
-    return Schedule(sum(len(due) for due in slots.values()) + chores, found)
+    return Schedule(sum(len(due) for due in slots.values()) + sum(claim.job in chores for claim in claims), found)
 
 
 def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
