@@ -1,10 +1,12 @@
 """The runner: order, waiting for the first comparison, failures that cost one pass, faults that end the process."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
@@ -16,6 +18,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
+from tradebot.timetable import cron
 from tradebot.timetable.lines import Need, of_jobs
 from tradebot.timetable.slots import Slot
 
@@ -256,3 +259,31 @@ def test_entries_of_a_lane_of_their_own_come_after_its_comparison_and_its_exits_
     assert entered in bench.tick(2.1)
     assert entered not in bench.tick(12.02)
     assert entered in bench.tick(12 + (GRACE_S / 2 + 1) / 60), "exits that never come don't keep entries"
+
+
+def test_the_scheduler_below_numbers_weekdays_from_monday_so_that_a_crontab_would_skip_mondays_and_we_do_not() -> None:
+    """The habit that costs a session: APScheduler takes 1-5 for Tuesday to Saturday. Our lines take names only."""
+    theirs = CronTrigger.from_crontab("35 9 * * 1-5", timezone=UTC)
+    sunday = datetime(2026, 11, 15, tzinfo=UTC)
+    first = theirs.get_next_fire_time(None, sunday)
+    assert first is not None
+    assert f"{first:%a}" == "Tue"
+    with pytest.raises(ValueError, match="write weekdays by name"):
+        cron.parse("35 9 * * 1-5")
+    named = cron.parse("35 9 * * Mon-Fri")
+    days = [sunday.date() + timedelta(days=count) for count in range(7)]
+    assert [f"{day:%a}" for day in days if list(named.starts(day))] == ["Mon", "Tue", "Wed", "Thu", "Fri"]
+
+
+def test_ticks_that_a_long_pass_covers_are_one_tick_after_it_and_none_is_dropped_as_a_misfire() -> None:
+    """The other habit: by default a job that is a second late is dropped, and what piled up is run at once."""
+    began, ticked = time.monotonic(), list[float]()
+
+    def tick() -> None:
+        ticked.append(time.monotonic() - began)
+        if len(ticked) == 1:
+            time.sleep(1.6)
+
+    tick_until(tick, lambda: len(ticked) == 3, every_s=0.05)
+    assert ticked[1] - ticked[0] >= 1.6
+    assert len(ticked) == 3
