@@ -254,7 +254,7 @@ def _second_session(life: Life) -> None:
     own = ("--state-dir", str(life.sandbox))
     for step in ("close", "next_open", "30m"):
         life.says("exchange", "tick", step, *own)
-    for line in ("fetch-flow", "trade-once", "status --json", "backup", "exchange status"):
+    for line in ("fetch-flow", "trade-once", "status --json", "backup", "schedule run backup", "exchange status"):
         life.says(*line.split(), *own)
 
 
@@ -280,8 +280,8 @@ def _look(life: Life) -> None:
         *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "live status"),
         *("health", "health --probe", "trades", "trades --tax 2026", "pnl", "report"),
         *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),
-        *("config show", "config check", "schedule", "strategy list", "bars list", "adopt AAPL", "journal verify"),
-        "backup --list",
+        *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
+        *("journal verify", "backup --list"),
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     ):
         life.says(*line.split(), "--json")

@@ -10,7 +10,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
-from tests.builders import ACCOUNT, CASH, SESSION
+from tests.builders import ACCOUNT, CASH, SESSION, lines_of
 from tests.jobs.test_duty import GRACE_S, TIMETABLE
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -19,7 +19,7 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.timetable import cron
-from tradebot.timetable.lines import Need, of_jobs
+from tradebot.timetable.lines import Need
 from tradebot.timetable.slots import Slot
 
 
@@ -64,9 +64,9 @@ class Bench:
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
         self.ledger.open_books(CASH, SESSION.open)
-        self.duty = Duty(self.ledger, of_jobs(TIMETABLE).lines, GRACE_S, lambda now: None, lambda slot, now: False)
+        self.duty = Duty(self.ledger, lines_of(TIMETABLE), GRACE_S, lambda now: None, lambda slot, now: False)
         # The verbs look for themselves, as a one-shot does.
-        self.shots = Duty(self.ledger, of_jobs(TIMETABLE).lines, GRACE_S, lambda now: None, lambda slot, now: False)
+        self.shots = Duty(self.ledger, lines_of(TIMETABLE), GRACE_S, lambda now: None, lambda slot, now: False)
         verbs = {job: self._verb(job) for job in Job}
         station = Station(
             verbs,
