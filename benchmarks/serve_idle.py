@@ -13,10 +13,8 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, show
 from commands.init import verb as init
 from commands.serve.daemon import Daemon
-from jobs.duty import Duty
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.serving import read_serving
-from tradebot.adapters.time.pace import RealTime
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -31,8 +29,8 @@ PROGRAM = Path(sys.executable).with_name("tradebot")
 class InRealTime(Daemon):
     """A `serve` whose exchange moves by itself, so that it runs in the lanes that a broker's bot has."""
 
-    def _pace(self, app: App, duty: Duty) -> RealTime:
-        return RealTime(app.now)
+    def _moved_by_itself(self, app: App) -> bool:
+        return True
 
 
 def ready_s(state: Path) -> float:

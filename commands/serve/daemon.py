@@ -12,7 +12,7 @@ from commands.serve.lanes import Shift, exits_first, lanes
 from commands.serve.reloading import Reloading
 from commands.serve.stop import Stop
 from commands.serve.watch import Watch, WatchedLane
-from jobs.backoff import Backoff
+from jobs.backoff import BROKER, Backoff
 from jobs.runner import TICK_S, Kind, Line, Runner, tick_lanes, tick_until
 from tradebot.adapters.state import starts
 from tradebot.adapters.time.pace import EngineTime, RealTime
@@ -112,6 +112,8 @@ class Daemon:
         runner.begin()
         if runner.reconciled:
             self._watch.ready()
+        if not first:
+            self._watch.reloaded()
         if isinstance(pace, EngineTime):
             code = self._in_lock_step(app, runner, pace)
         else:
@@ -164,20 +166,28 @@ class Daemon:
 
         That is the broker's clock, which is waited for, or the embedded exchange's, which this process moves.
         """
-        if app.mode is Mode.SANDBOX:
+        if not self._moved_by_itself(app):
             share_s = (self._speed or SPEED) * TICK_S
             return EngineTime(app.engine, share_s, duty.next_start, partial(self._note, app))
         wait_s = app.settings.serve.retry_s
         while not self._stop.asked:
             try:
-                return RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
+                pace = self._clock(app)
+                self._watch.trouble(BROKER, None)
+                return pace
             except TemporaryError as away:
                 message = f"{one_line(away)}; trying again in {wait_s} s"
                 self._tell(Line(datetime.now(UTC), Kind.FAILED, None, None, message, away.code))
-                self._watch.trouble("broker", away.message)
+                self._watch.trouble(BROKER, away.message)
             self._wait(wait_s)
             wait_s = min(2 * wait_s, app.settings.serve.retry_most_s)
         return None
+
+    def _moved_by_itself(self, app: "App") -> bool:
+        return app.mode is not Mode.SANDBOX
+
+    def _clock(self, app: "App") -> RealTime:
+        return RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
 
     def _wait(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds

@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
+from jobs.backoff import Backoff
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
 from tests.builders import ACCOUNT, CASH, SESSION, lines_of
@@ -60,6 +62,7 @@ class Bench:
     during: Callable[[Job], None] = lambda job: None
     exits: ExitsLane | None = None
     unmet: Callable[[Slot], Need | None] = lambda slot: None
+    retry_s: float = 0
 
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
@@ -78,7 +81,8 @@ class Bench:
             lambda: 0.0,
             unmet=self.unmet,
         )
-        self.runner = Runner(station, self.duty, self.pace, exits=self.exits)
+        backoff = Backoff(self.retry_s, 20 * self.retry_s, self.events)
+        self.runner = Runner(station, self.duty, self.pace, exits=self.exits, backoff=backoff)
 
     def _verb(self, job: Job) -> Callable[[], Done]:
         def run() -> Done:
@@ -120,6 +124,22 @@ def test_entries_wait_for_the_first_comparison_and_exits_do_not() -> None:
     assert (Job.EVALUATE_EXITS in jobs, Job.TRADE_ONCE in jobs) == (True, False)
     del bench.fails[Job.RECONCILE]
     assert (RAN, Job.TRADE_ONCE) in bench.tick(3)
+
+
+def test_jobs_wait_longer_and_longer_for_a_broker_that_is_away_and_exits_keep_asking() -> None:
+    bench = Bench(fails=dict.fromkeys(Job, TemporaryError("away")), retry_s=15)
+    asked = [
+        (round(60 * minute), job) for minute in (step / 12 for step in range(12, 72)) for _, job in bench.tick(minute)
+    ]
+    exits = [second for second, job in asked if job == Job.EVALUATE_EXITS]
+    compared = [second for second, job in asked if job == Job.RECONCILE]
+    assert max(later - earlier for earlier, later in pairwise(exits)) <= 60
+    assert [later - earlier for earlier, later in pairwise(compared)][:3] == [15, 30, 60]
+    assert len(exits) > 2 * len(compared)
+    bench.fails.clear()
+    ran = bench.tick(6)
+    assert (RAN, Job.EVALUATE_EXITS) in ran
+    assert (RAN, Job.RECONCILE) in [*ran, *bench.tick(6.1)]
 
 
 def test_a_person_who_starts_it_hears_at_once_what_only_a_person_can_mend() -> None:

@@ -109,7 +109,6 @@ class HealthSettings(Frozen):
 
     slot_s: dict[Job, Seconds]
     note_s: Seconds
-    lane_s: Seconds
     backup_s: Seconds
     ports: Annotated[list[Annotated[int, Field(ge=1024, le=65_535)]], Field(max_length=4)]
     hosts: Annotated[list[HostName], Field(max_length=20)]

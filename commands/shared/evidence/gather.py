@@ -55,12 +55,13 @@ def evidence_of(app: "App", past: Past | Unread | None) -> Evidence:
     """Look at everything once. What can't be read says why; everything else is looked at all the same."""
     settings, facts = app.settings, attempt(lambda: app.recorded)
     known = past if isinstance(past, Past) else None
+    chores = {line.job for line in settings.timetable.chores}
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
         "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb)),
         "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
         "backup": _of(past, lambda found: backups_of(app, found.sessions, found.now)),
-        "schedule": _of(past, lambda found: passes.schedule_of(found.due, found.claims, found.now)),
+        "schedule": _of(past, lambda found: passes.schedule_of(found.due, chores, found.claims, found.now)),
         **_of_passes(app, past, facts),
         **_of_books(app, past),
     }
@@ -153,7 +154,7 @@ def budgets_of(settings: "Settings") -> Budgets:
     from tradebot.app.calendar import LEAST
 
     health = settings.health
-    return Budgets(health.slot_s, health.note_s, health.lane_s, health.backup_s, LEAST.days)
+    return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, LEAST.days)
 
 
 def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:

@@ -117,7 +117,9 @@ def test_a_slot_is_missed_if_it_is_accounted_for_as_missed_or_is_over_and_nobody
     entries = [slot(Job.TRADE_ONCE, "open+20m", 600, 300), slot(Job.TRADE_ONCE, "open+30m", 0, 300)]
     asleep = replace(claim(Job.TRADE_ONCE, "open+20m", 200), by=as_missed("serve 7", Reason.ASLEEP))
     claims = [asleep, claim(Job.EVALUATE_EXITS, "open+28m"), replace(asleep, job="audit", slot="close+10m")]
-    found = schedule_of({Job.TRADE_ONCE: entries, Job.EVALUATE_EXITS: exits}, claims, NOW)
+    claims.append(replace(asleep, job="own flow"))
+    ended = SlotClaim("audit ended", DAY, "close+10m", "well, 2.0 s", NOW, won=False)
+    found = schedule_of({Job.TRADE_ONCE: entries, Job.EVALUATE_EXITS: exits}, {"audit"}, [*claims, ended], NOW)
     assert found.slots == 5
     assert set(found.missed) == {
         Missed("trade-once", "open+20m", "ASLEEP"),
@@ -132,7 +134,7 @@ def test_a_slot_that_never_came_is_neither_due_nor_missed() -> None:
     early = replace(claim(Job.TRADE_ONCE, "open+20m"), by=as_missed("serve 7", Reason.CLOSED_EARLY))
     assert came(slots, [early]) == ()
     assert came(slots, []) == tuple(slots)
-    assert schedule_of({Job.TRADE_ONCE: []}, [early], NOW).missed == ()
+    assert schedule_of({Job.TRADE_ONCE: []}, (), [early], NOW).missed == ()
 
 
 def test_the_facts_are_as_new_as_the_last_pass_of_any_kind() -> None:

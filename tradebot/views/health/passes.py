@@ -84,26 +84,29 @@ def strategies_of(names: Sequence[str], cycles: Sequence[CycleRecord]) -> Strate
     return Strategies(tuple(names), last.at if last else None, broken)
 
 
-def schedule_of(slots: Mapping[Job, Sequence[Slot]], claims: Sequence[SlotClaim], now: datetime) -> Schedule:
+def schedule_of(
+    slots: Mapping[Job, Sequence[Slot]], chores: Collection[str], claims: Sequence[SlotClaim], now: datetime
+) -> Schedule:
     """Return the slots that nobody ran: those that are accounted for, and those that are over and that nobody claimed.
 
-    A slot that never came, because the session closed early, wasn't missed.
+    A slot that never came, because the session closed early, wasn't missed. Slots of a strategy's own clock are told of
+    by its passes.
     """
-    reasons = {_key(claim): claim.missed for claim in claims}
+    ours = [claim for claim in claims if claim.job in slots or claim.job in chores]
+    claimed = {_key(claim) for claim in ours}
     missed = [
         (claim.at, Missed(claim.job, claim.slot, str(claim.missed)))
-        for claim in claims
+        for claim in ours
         if claim.missed not in (None, Reason.CLOSED_EARLY)
     ]
     missed += [
         (slot.end, Missed(slot.job, slot.name, "nobody ran it"))
         for due in slots.values()
         for slot in due
-        if slot.end <= now and slot.key not in reasons
+        if slot.end <= now and slot.key not in claimed
     ]
     found = tuple(each for _, each in sorted(missed, key=lambda pair: pair[0]))
-    chores = sum(claim.job not in set(Job) for claim in claims)
-    return Schedule(sum(len(due) for due in slots.values()) + chores, found)
+    return Schedule(sum(len(due) for due in slots.values()) + sum(claim.job in chores for claim in ours), found)
 
 
 def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
