@@ -5,24 +5,33 @@ from typing import Annotated
 
 import typer
 
+from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, written
 from commands.shared.completing import runs
 from commands.shared.surface import Json, Report, StateDir, finish
+from tradebot.errors import OperatorError
 
 
-def run(folders: list[str]) -> Report:
-    """Compare what is in these folders."""
-    from commands.compare.report import compared
+def run(folders: list[str], files: Files) -> Report:
+    """Compare what is in these folders, and write the files that are asked for."""
+    from commands.compare.page import page
+    from commands.compare.report import compared, read_all
     from commands.compare.screen import render
 
-    data = compared(folders)
-    return Report("compare", data, lambda out: render(out, data))
+    if files and len(folders) > MOST_CURVES:
+        raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(folders)}", "name fewer runs")
+    read = read_all(folders)
+    data, accounts = compared(read), [one.account for one in read]
+    report = Report("compare", data, lambda out: render(out, data))
+    return written(report, files, accounts, lambda: page(data, accounts))
 
 
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command(
-        "compare", epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast"
+        "compare",
+        epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast\n"
+        "tradebot compare slow fast --plot curves.svg --html compared.html",
     )
     def compare(
         folders: Annotated[
@@ -31,6 +40,8 @@ def register(app: typer.Typer) -> None:
                 metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=runs
             ),
         ],
+        plot: Plot = None,
+        html: Html = None,
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
@@ -45,7 +56,7 @@ def register(app: typer.Typer) -> None:
         from tradebot.app.backtest.results import Results
 
         results = Results(state_folder.resolve(state_dir, os.environ))
-        finish(run([_folder(results.folder, one) for one in folders]), as_json)
+        finish(run([_folder(results.folder, one) for one in folders], files_of(plot, html)), as_json)
 
 
 def _folder(home: Path, named: str) -> str:

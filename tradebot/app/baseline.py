@@ -16,7 +16,7 @@ from tradebot.model.baseline import Baseline, Difference
 from tradebot.model.record import Job
 
 Keys = tuple[str, ...]
-SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml"})
+SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})
 """The configuration files that ship with a release."""
 _ABSENT = object()
 

@@ -143,7 +143,7 @@ def assemble(
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
     )
-    ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
+    ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     sessions = tuple(map(session_of, opened.calendar.market))
     made = Assembled(world, engine, ledger, recorder, events, sessions, ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made

@@ -9,15 +9,19 @@ from tradebot.exchange.market.costs import NO_COSTS
 from tradebot.exchange.market.fill import OPTIMISM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
     from tradebot.app.backtest.run import Plan
-    from tradebot.exchange.market.costs import Costs, Rate
+    from tradebot.exchange.market.costs import Costs, Posted, Rate
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.limits import HaltRules
 
 FREE = "none"
+_POSTED: Mapping[Posted, tuple[str, str]] = {
+    "session": ("before each session", "that of the last night isn't in the result"),
+    "month": ("before the first session of each month", "what accrued since the last one isn't in the result"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ def _costs(costs: Costs) -> Iterator[Assumption]:
     yield Assumption("borrow_fee", f"{_percent(fee)} a year" if fee else FREE, "" if fee else "optimistic for shorts")
     if costs.short_rebate_rate != NO_COSTS.short_rebate_rate:
         yield _rate("short_rebate", costs.short_rebate_rate, costs.short_rebate_spread, "")
+    if costs.interest:
+        yield Assumption("interest_posted", *_POSTED[costs.posted])
 
 
 def _rate(name: str, rate: Rate, spread: Decimal, remark: str) -> Assumption:

@@ -1,0 +1,65 @@
+"""What must hold for every slot of a year, whatever happened in it."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from tests.year.bot import JOBS, Act
+from tests.year.plan import GRACE_S, Key
+from tests.year.year import Year, days
+from tradebot.model.record import Job
+from tradebot.model.trading import SlotClaim
+
+EXTRA = (" ended", "times of ")
+
+
+def judge(year: Year) -> None:
+    """Check all that must hold; AssertionError names the slots for which it doesn't."""
+    claims = _claims(year)
+    acts: defaultdict[Key, list[Act]] = defaultdict(list)
+    for act in year.outside.acts:
+        acts[act.key].append(act)
+    silent = sorted(year.planned.keys() - claims.keys(), key=str)
+    assert not silent, f"{len(silent)} slots were silently missed, such as {silent[:5]}"
+    unplanned = sorted(claims.keys() - year.planned.keys() - year.dropped, key=str)
+    assert not unplanned, f"{len(unplanned)} slots that nobody planned were claimed, such as {unplanned[:5]}"
+    _each_at_most_once(acts, claims)
+    _each_in_its_time(year, acts)
+
+
+def _claims(year: Year) -> Mapping[Key, SlotClaim]:
+    every = [claim for day in days(year) for claim in year.outside.ledger.slot_claims(day)]
+    own = [claim for claim in every if not any(extra in claim.job for extra in EXTRA)]
+    # A second run of what only looks or compares, and a comparison outside the timetable, have slots of their own.
+    own = [claim for claim in own if "#" not in claim.slot and not claim.slot.startswith("at ")]
+    return {(claim.job, claim.session, claim.slot): claim for claim in own}
+
+
+def _each_at_most_once(acts: Mapping[Key, list[Act]], claims: Mapping[Key, SlotClaim]) -> None:
+    for key, done in acts.items():
+        # A chore that was killed with its process begins anew; nothing else is done twice.
+        again = [second for first, second in zip(done, done[1:], strict=False) if first.kills == second.kills]
+        assert not again, f"{key} was acted on {len(done)} times: {done}"
+        assert len(done) == 1 or key[0] not in JOBS, f"{key} was acted on {len(done)} times: {done}"
+        if key in claims:
+            missed = claims[key].missed
+            assert missed is None, f"{key} was acted on at {done[0].at}, and is written as missed: {missed}"
+
+
+def _each_in_its_time(year: Year, acts: Mapping[Key, list[Act]]) -> None:
+    sessions = {session.date: session for session in year.sessions}
+    for key, done in acts.items():
+        job, day, slot = key
+        if key not in year.planned:
+            continue
+        late = done[0].at - year.planned[key].start
+        assert late >= timedelta(0), f"{key} was acted on {-late} early"
+        if job == Job.TRADE_ONCE and done[0].by.startswith("serve"):
+            # One that a person or cron starts may come at any time in its slot; its prices are fresh then too.
+            assert late <= timedelta(seconds=GRACE_S), f"the entry of {key} came {late} late"
+        if job in JOBS and not slot.startswith("at "):
+            assert _open(sessions[day].open, done[0].at, sessions[day].close), f"{key} was acted on outside its session"
+
+
+def _open(opens: datetime, at: datetime, closes: datetime) -> bool:
+    return opens <= at < closes
