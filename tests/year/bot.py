@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from jobs.chores import Chores, Ended
+from jobs.chores import Chores
 from jobs.chores import unfinished as cut_short
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
@@ -15,11 +15,13 @@ from tests.year.plan import GRACE_S, Key, timetable
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session
+from tradebot.model.chore import Ended
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
 from tradebot.timetable.lines import Lane
+from tradebot.timetable.lines import Line as TimetableLine
 from tradebot.timetable.slots import Slot
 
 JOBS = frozenset(job.value for job in Job)
@@ -177,15 +179,28 @@ class Bot:
         ahead = [duty.next_start(self.outside.now) for duty in self._duties]
         return min((moment for moment in ahead if moment is not None), default=None)
 
-    def one_shot(self, job: Job) -> Done:
-        """Run one verb by itself, as cron does."""
-        return self._pass(job)
+    def one_shot(self, job: Job, *, alone: bool) -> Done:
+        """Run one verb by itself, as cron does; without a `serve`, it also accounts for what nobody ran."""
+        done, now = self._pass(job), self.outside.now
+        if alone:
+            duty = self._duty(self._timetable.lines)
+            over = [missed for missed in duty.look(now).missed if missed.slot.end <= now]
+            duty.write(over, now, self.name)
+        return done
+
+    def _duty(self, lines: Sequence[TimetableLine]) -> Duty:
+        return Duty(self._books, lines, GRACE_S, lambda now: None, self._cut_short)  # type: ignore[arg-type]
 
     def _runner(
-        self, lanes: Sequence[Lane], *, reconciled: bool = False, facts: Runner | None = None, exits: Runner | None = None
+        self,
+        lanes: Sequence[Lane],
+        *,
+        reconciled: bool = False,
+        facts: Runner | None = None,
+        exits: Runner | None = None,
     ) -> Runner:
         lines = self._timetable.of(lanes)
-        duty = Duty(self._books, lines, GRACE_S, lambda now: None, self._cut_short)  # type: ignore[arg-type]
+        duty = self._duty(lines)
         self._duties.append(duty)
         verbs = {Job(line.job): partial(self._pass, Job(line.job)) for line in lines if not line.is_chore}
         chores = Chores(
@@ -224,7 +239,7 @@ class Bot:
             self._note((call.job.value, call.session, call.slot))
 
     def _unfinished(self, call: Call) -> bool:
-        return call.job in RECORDED and self.outside.begun.get(call.cycle_id) is False
+        return call.job in RECORDED and not self.outside.begun.get(call.cycle_id, False)
 
     def _cut_short(self, slot: Slot, now: datetime) -> bool:
         if slot.job not in JOBS:
