@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.chore import Ended
+from tradebot.model.pause import Pause
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
@@ -25,6 +26,7 @@ from tradebot.timetable.lines import Line as TimetableLine
 from tradebot.timetable.slots import Slot
 
 JOBS = frozenset(job.value for job in Job)
+NEVER = datetime.min.replace(tzinfo=UTC)
 RECORDED = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """The jobs whose record begins before they act, so that one that was cut short can be told."""
 
@@ -60,6 +62,7 @@ class Outside:
     effects: set[str] = field(default_factory=set)
     records: list[CycleRecord] = field(default_factory=list)
     events: MemoryEvents = field(default_factory=MemoryEvents)
+    slept: tuple[datetime, datetime] = (NEVER, NEVER)
     writes: int = 0
     killed: int = 0
 
@@ -133,9 +136,20 @@ class Pace:
         """Return the world's time."""
         return self.outside.now
 
+    rested: datetime | None = None
+
     def moments(self) -> Iterator[datetime]:
         """Yield the time of this tick."""
         yield self.now
+
+    def rest(self) -> None:
+        """Note when nothing was left to do."""
+        self.rested = self.now
+
+    def pause(self) -> Pause | None:
+        """Return the machine's sleep since then."""
+        began, ended = self.outside.slept
+        return Pause(began, ended, 0) if self.rested is not None and self.rested <= began < ended <= self.now else None
 
 
 class Bot:
@@ -144,7 +158,6 @@ class Bot:
     def __init__(self, outside: Outside, name: str, *, lanes: bool) -> None:
         self.outside = outside
         self.name = name
-        self.pace = Pace(outside)
         self.lines: list[Line] = []
         self.fails: dict[str, Exception] = {}
         self.takes: dict[Job, timedelta] = {}
@@ -214,7 +227,7 @@ class Bot:
             verbs, self.name, "year", self.outside.records.append, self.outside.events, self.lines.append, lambda: 0.0,
             lambda slot: self._chore(chores, slot),
         )  # fmt: skip
-        return Runner(station, duty, self.pace, reconciled=reconciled, facts=facts, exits=exits)
+        return Runner(station, duty, Pace(self.outside), reconciled=reconciled, facts=facts, exits=exits)
 
     def _pass(self, job: Job) -> Done:
         """Do what a verb does: claim, record that it begins, act under an id that follows from the slot, and record."""

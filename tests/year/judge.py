@@ -22,6 +22,7 @@ WHY: Mapping[Trouble, set[Reason]] = {
     Trouble.OPENS_LATE: {Reason.CLOSED_EARLY},
 }
 KILLED = {Reason.NOT_RUNNING, Reason.SLOT_MISSED}
+TRADING = {Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE}
 EXTRA = (" ended", "times of ")
 
 
@@ -38,6 +39,7 @@ def judge(year: Year) -> None:
     _each_at_most_once(acts, claims)
     _each_in_its_time(year, acts)
     _reasons(year, claims)
+    _compared_first(year)
 
 
 def _claims(year: Year) -> Mapping[Key, SlotClaim]:
@@ -83,6 +85,17 @@ def _reasons(year: Year, claims: Mapping[Key, SlotClaim]) -> None:
         near = {event.trouble for event in year.events if event.at <= start <= event.until + LATEST}
         possible = {reason for trouble in near for reason in WHY[trouble]} | (KILLED if year.outside.killed else set())
         assert claim.missed in possible, f"{key} is written as {claim.missed}, but there was {near or 'no trouble'}"
+
+
+def _compared_first(year: Year) -> None:
+    """After a sleep, `serve` compares books and broker before it trades."""
+    for event in year.events:
+        if event.trouble is not Trouble.ASLEEP:
+            continue
+        passes = (act for act in year.outside.acts if act.key[0] in TRADING and act.by.startswith("serve"))
+        first = next((act for act in passes if act.at >= event.until), None)
+        # Two daemons that compare in the same second outside a session share the name of that comparison.
+        assert first is None or first.key[0] == Job.RECONCILE, f"{first} came first after the sleep until {event.until}"
 
 
 def _open(opens: datetime, at: datetime, closes: datetime) -> bool:

@@ -161,6 +161,7 @@ class Player:
         now = self.outside.now
         if now < self._asleep_until:
             # The whole machine sleeps, cron included.
+            self.outside.slept = now, self._asleep_until
             self.outside.now = self._asleep_until
             self._crontab = [moment for moment in self._crontab if moment >= self._asleep_until]
         everyone = [*self._names, CRON] if cron else [*self._names]
