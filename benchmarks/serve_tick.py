@@ -20,7 +20,7 @@ from tradebot.timetable.sessions import session_of
 from tradebot.timetable.slots import slots
 
 TICKS = 2000
-BOUND_MS = 5
+BOUND_MS = 1
 NOON = datetime(2026, 11, 16, 17, 0, 20, tzinfo=UTC)
 STATE = Path(__file__).parents[1] / "state"
 

@@ -28,6 +28,7 @@ VERBS: Mapping[str, str] = {
     "reconcile": "commands.reconcile.verb",
     "why-no-orders": "commands.why_no_orders.verb",
     "status": "commands.status.verb",
+    "health": "commands.health.verb",
     "doctor": "commands.doctor.verb",
     "signals": "commands.signals.verb",
     "audit": "commands.audit.verb",

@@ -119,11 +119,12 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
     """Yield the conditions of file, environment and ledger; an expired arming is open for exits only."""
-    from tradebot.gates.permission import configuration, doors
+    from tradebot.gates.permission import configuration, doors, storage
 
     told, ended = app.permission_inputs, _ended(app.permission, now)
-    accepted = _condition(configuration(told), app.mode)
-    yield accepted if accepted.state == OPEN else replace(accepted, state=ENTRIES)
+    for door in (configuration(told), storage(told)):
+        found = _condition(door, app.mode)
+        yield found if found.state == OPEN else replace(found, state=ENTRIES)
     for door in doors(told):
         if door.name == ARMING and door.open and ended is not None:
             yield _by_reason(door.name, *ended, state=ENTRIES)

@@ -89,8 +89,11 @@ class Planned:
     def _left_open(self, day: date, now: datetime) -> Sequence[Slot]:
         """Return the slots of a past day that are over and that nobody has claimed."""
         taken = {(claim.job, claim.session, claim.slot) for claim in self._ledger.slot_claims(day)}
-        over = (slot for slot in self._slots(self._lines, [day]) if slot.end <= now and slot.key not in self._known)
-        return [slot for slot in over if slot.key not in taken]
+        return [slot for slot in self._over(day, now) if slot.key not in taken]
+
+    def _over(self, day: date, now: datetime) -> Iterator[Slot]:
+        """Yield the slots of a past day that can't begin any more."""
+        return (slot for slot in self._slots(self._lines, [day]) if slot.end <= now and slot.key not in self._known)
 
     def _unaccounted(self, now: datetime, idle_since: datetime | None) -> Iterator[tuple[date, Reason]]:
         """Yield the past days with slots that nobody claimed, the latest first, back to a day without any."""
@@ -98,8 +101,8 @@ class Planned:
         since = min(self._since.values(), default=now) if idle_since is None else idle_since
         day, last = now.date() - 2 * DAY, max(since.date(), now.date() - MOST_DAYS * DAY)
         while day >= last:
-            any_slot = next(iter(self._slots(self._lines, [day])), None)
-            if any_slot is not None:
+            # A day whose slots may all still begin says nothing about the days before it.
+            if any(True for _ in self._over(day, now)):
                 if idle_since is None and not self._left_open(day, now):
                     return
                 yield day, reason

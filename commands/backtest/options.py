@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.run import Plan
     from tradebot.app.settings import Loaded
 
+DEFAULTS = "backtest.yaml"
+"""The shipped file of what a backtest assumes where nobody has set anything else."""
 SLIPPAGE = "slippage_bps"
 OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate", "latency_s", "quotes")
 """What `--cost` may name besides the settings under sandbox.costs."""
@@ -182,12 +184,12 @@ def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | No
         own = Path(wish.config) if wish.config else None
         # The profile is what is asked for; the file of a bot that happens to be here isn't.
         file = profile_file(wish.profile, own, {name: flags[name] for name in flags if name == "universe"})
-    loaded = load(file, os.environ, _spanned(wish, file, flags))
+    loaded = load(file, os.environ, _spanned(wish, file, flags), verb=DEFAULTS)
     if loaded.settings.sandbox.source == "daily":
         if loaded.origins.get("sandbox.fill.model") == "base.yaml":
             # An order that waits for the next of a day's two prices has expired by then.
             _section(flags, "sandbox.fill")["model"] = "close"
-        loaded = load(file, os.environ, _spanned(wish, file, flags))
+        loaded = load(file, os.environ, _spanned(wish, file, flags), verb=DEFAULTS)
     require_strategies(wish.profile or "", loaded.settings)
     return file, loaded
 

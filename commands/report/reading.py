@@ -135,10 +135,13 @@ def _refusals(
 ) -> "tuple[tuple[RefusalsWorth, ...], str]":
     """Return what the refusals of each strategy's gates were worth, or why that isn't known."""
     from commands.score.outcomes import refused_trades
+    from tradebot.adapters.state.finished import BACKTEST
     from tradebot.views.performance.report import RefusalsWorth
 
     if history.at is None:
         return (), ""
+    if app.folder.kind == BACKTEST:
+        return (), "What the refusals were worth isn't measured: a backtest keeps no bars after it has ended."
     try:
         found = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:

@@ -18,6 +18,7 @@ from commands.serve.screen import done
 from commands.shared.chores import run_chore, unmet
 from commands.shared.passes import unfinished
 from commands.trade_once import verb as trade_once
+from jobs.backoff import Backoff
 from jobs.chores import unfinished as cut_short
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Pace, Runner, Station
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What all lanes share: who started them, where lines go, and what a long fetch asks between two calls."""
+    """What all lanes share: who started them, where lines go, and what a long fetch asks between two calls.
+
+    `ends` says whether the passes at work should send no further order, and `backoff` is what they find out about the
+    broker and the flow source.
+    """
 
     by: str
     tell: Callable[[Line], None]
@@ -45,6 +50,8 @@ class Shift:
     """The configuration file that the chores are given too, as a person named it."""
     stopping: Callable[[], bool] = lambda: False
     """What a chore asks while it runs."""
+    ends: Callable[[], bool] = lambda: False
+    backoff: Backoff | None = None
 
     def duty(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Duty:
         """Return the duty for the lines of these lanes."""
@@ -111,6 +118,7 @@ class JobLane:
         self._exits = exits
         self._reconciled = reconciled
         self._runner: Runner | None = None
+        self._open_at_s = 0.0
 
     @property
     def looked_at(self) -> datetime | None:
@@ -140,9 +148,12 @@ class JobLane:
     def tick(self) -> None:
         """Run what is due; the first tick opens the bot, once the broker says what time it is."""
         if self._runner is None:
+            if time.monotonic() < self._open_at_s:
+                return
             try:
                 self._runner = self._opened()
             except TemporaryError as away:
+                self._open_at_s = time.monotonic() + self._bot.settings.serve.retry_s
                 self._shift.tell(Line(datetime.now(UTC), Kind.FAILED, None, None, one_line(away), away.code))
                 return
         self._runner.tick()
@@ -155,7 +166,9 @@ class JobLane:
         bot, shift = self._bot, self._shift
         pace: Pace = RealTime(bot.now, bot.settings.limits.max_clock_disagreement_s)
         duty, station = shift.duty(bot, [self._lane]), shift.station(bot, [self._lane])
-        runner = Runner(station, duty, pace, reconciled=self._reconciled, facts=self._facts, exits=self._exits)
+        after = {"facts": self._facts, "exits": self._exits}
+        runner = Runner(station, duty, pace, reconciled=self._reconciled, backoff=shift.backoff, **after)
+        bot.turns.ends = shift.ends
         return exits_first(bot, runner)
 
 

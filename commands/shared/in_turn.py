@@ -30,6 +30,9 @@ def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
             with app.pass_lock(verb, gives_way=True, wait_s=wait_s), app.turns.attempt(call):
                 return work()
         except GaveWay:
+            if app.turns.ends():
+                # Nothing is lost: what was promised is in the ledger, and is looked up after the next start.
+                raise TradebotError(f"{verb} was stopped by a signal before it was done", "tradebot serve") from None
             call = app.turns.call
             _note_given_way(app, verb)
             if app.turns.due():

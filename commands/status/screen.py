@@ -1,17 +1,18 @@
 """The screen of `tradebot status`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.drawing import acts_at, duration, gain, sparkline, time_left, usd, way_there
+from commands.shared.drawing import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.model.trading import Mode, mode_name
 from tradebot.text import counted
+from tradebot.views.health.finding import State, overall
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,32 +20,44 @@ if TYPE_CHECKING:
     from tradebot.views.holdings import Holding
     from tradebot.views.status import OpenOrder, Status
 
-HEALTH_STYLE = {"ok": "green", "warn": "yellow", "unknown": "magenta"}
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 
 def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
-    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
-    console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
-    if mode in IN_SANDBOX:
-        served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
-        console.print(f"  embedded exchange {served}")
-    _may(console, data)
-    _health(console, data)
-    _passes(console, data)
-    _equity(console, data)
-    _positions(console, data)
-    _orders(console, "working order", "working orders", data.orders)
-    _orders(console, "order with an unknown outcome", "orders with an unknown outcome", data.unresolved)
-    _today(console, data)
+    for draw in sections(data, mode, tail).values():
+        draw(console)
     seen = data.looked_at
     console.print(
         f"Looked at {counted(seen.fills, 'fill')}, {counted(seen.intents, 'intent')}, "
         f"{counted(seen.orders, 'working order')} and the last pass of {counted(seen.passes, 'job')}",
         style="dim",
     )
+
+
+def sections(data: "Status", mode: str, tail: str) -> "Mapping[str, Callable[[Console], None]]":
+    """Return what draws each part of the screen, by name and in their order."""
+    one, many = "order with an unknown outcome", "orders with an unknown outcome"
+    return {
+        "bot": lambda console: _bot(console, data, mode, tail),
+        "may": lambda console: _may(console, data),
+        "health": lambda console: _health(console, data),
+        "passes": lambda console: _passes(console, data),
+        "equity": lambda console: _equity(console, data),
+        "positions": lambda console: _positions(console, data),
+        "orders": lambda console: _orders(console, "working order", "working orders", data.orders),
+        "unresolved": lambda console: _orders(console, one, many, data.unresolved),
+        "today": lambda console: _today(console, data),
+    }
+
+
+def _bot(console: "Console", data: "Status", mode: str, tail: str) -> None:
+    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
+    console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
+    if mode in IN_SANDBOX:
+        served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
+        console.print(f"  embedded exchange {served}")
 
 
 def _may(console: "Console", data: "Status") -> None:
@@ -70,12 +83,19 @@ def _may(console: "Console", data: "Status") -> None:
 
 
 def _health(console: "Console", data: "Status") -> None:
-    """Return one line: the worst problem, and how much was checked."""
-    bad = [check for check in data.health if check.state != "ok"]
-    worst = "warn" if any(check.state == "warn" for check in bad) else "unknown" if bad else "ok"
-    style = HEALTH_STYLE[worst]
-    words = "; ".join(f"{check.name} {check.found}" for check in bad or data.health)
-    console.print(f"Health [{style}]{worst}[/{style}], {counted(len(data.health), 'check')}: {escape(words)}")
+    """Print whether `serve` runs, and one line: the worst state of any part, what is wrong, and what isn't known."""
+    served = next(finding for finding in data.health if finding.subsystem == "serve")
+    console.print(f"serve {colored(served.state)}: {escape(clean(served.found))}")
+    others = [finding for finding in data.health if finding is not served]
+    wrong = [finding for finding in others if finding.state in (State.FAILED, State.DEGRADED)]
+    wrong.sort(key=lambda finding: finding.state is not State.FAILED)
+    unknown = [finding.subsystem for finding in others if finding.state is State.UNKNOWN]
+    words = [f"{finding.subsystem} {finding.state}: {clean(finding.found)}" for finding in wrong]
+    words += [f"no evidence about {', '.join(unknown)}"] if unknown else []
+    good = sum(finding.state is State.OK for finding in data.health)
+    found = f"{good} of {counted(len(data.health), 'part')} OK" + (f"; {'; '.join(words)}" if words else "")
+    following = "" if good == len(data.health) else ". Next: tradebot health"
+    console.print(f"Health {colored(overall(data.health))}, {escape(found)}{following}")
     if data.quota is not None:
         quota = data.quota
         left = "" if quota.left_today is None else f" of {quota.daily_limit:,}, {quota.left_today:,} left"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -30,11 +31,12 @@ def run_stores(app: "App") -> Report:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("status", epilog="tradebot status\ntradebot status --stores\ntradebot status --json")
+    @app.command("status", epilog="tradebot status\ntradebot status --watch\ntradebot status --stores")
     def status(
         stores: Annotated[
             bool, typer.Option("--stores", help="Show what is stored, for how long, and how large it is.")
         ] = False,
+        watch: Annotated[bool, typer.Option("--watch", help="Show it again every five seconds, until q.")] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -43,6 +45,15 @@ def register(app: typer.Typer) -> None:
 
         Reads the bot's own books; the broker isn't asked.
         """
+        if watch and (as_json or stores):
+            raise OperatorError(
+                "--watch draws one screen for people, and no document or stores", "tradebot status --json"
+            )
         with opened(state_dir, config) as bot:
+            if watch:
+                from commands.status.watch import follow
+
+                follow(bot)
+                return
             report = run_stores(bot) if stores else run(bot)
         finish(report, as_json)

@@ -189,7 +189,15 @@ def test_serve_is_started_again_but_not_where_a_person_is_needed() -> None:
     assert service["Restart"] == "on-failure"
     needs_a_person = (ExitCode.USAGE, ExitCode.REFUSED, ExitCode.AUTHENTICATION, ExitCode.ANOTHER_INSTANCE)
     assert service["RestartPreventExitStatus"] == " ".join(str(int(code)) for code in needs_a_person)
-    assert commands(DEPLOY / "systemd" / "tradebot.service") == [f"{INSTALLED}/tradebot serve --json"]
+    assert commands(DEPLOY / "systemd" / "tradebot.service") == [f"{INSTALLED}/tradebot serve --log -"]
+
+
+def test_serve_reports_to_its_manager_and_is_given_time_to_end() -> None:
+    service, bounds = unit(DEPLOY / "systemd" / "tradebot.service")["Service"], load(None, {}).settings.serve
+    assert (service["Type"], service["ExecReload"]) == ("notify", "/bin/kill -HUP $MAINPID")
+    assert int(service["TimeoutStopSec"]) > bounds.stop_s
+    assert service["TimeoutStartSec"] == "infinity", "a broker that is away would end it"
+    assert int(service["WatchdogSec"]) > 10, "one look that takes long would end it"
 
 
 @pytest.mark.parametrize("path", [p for p in UNITS if p.suffix == ".timer"], ids=lambda path: str(path.name))

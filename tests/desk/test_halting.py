@@ -10,7 +10,7 @@ from tests.builders import CASH, HALTS, NOW, limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
-from tradebot.desk.halting import accept_causes, halt_for, remaining_causes
+from tradebot.desk.halting import accept_causes, halt_for, halt_for_crash_loop, remaining_causes
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError
 from tradebot.model.account import Account, BrokerView
@@ -284,6 +284,17 @@ def test_a_fault_halts_and_keeps_the_reason_of_a_halt_that_is_in_force() -> None
     halt_for(scene.ledger, scene.events, KeyError("later"), NOW)
     assert why(scene) == "PASS_FAULT: ZeroDivisionError: in a gate"
     assert len(scene.events.emitted) == 1
+    unhalt(scene)
+
+
+def test_a_crash_loop_halts_until_a_person_has_looked() -> None:
+    scene = Scene()
+    halt_for_crash_loop(scene.ledger, scene.events, 6, 5, NOW)
+    halt_for_crash_loop(scene.ledger, scene.events, 6, 5, NOW)
+    assert why(scene) == "CRASH_LOOP: 6 against 5"
+    assert len(scene.events.emitted) == 1
+    record = trade_once(scene.world(wanted("AAPL")), call())
+    assert ends(record) == [Reason.HALTED]
     unhalt(scene)
 
 

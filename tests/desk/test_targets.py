@@ -73,6 +73,7 @@ def test_a_weight_becomes_the_next_order_toward_it(
     found = change_to(target(weight), seen(*([held(has)] if has else [])), OWN)
     assert (found.side, found.purpose, found.quantity) == (side, purpose, Decimal(shares))
     assert (decided(found).verdict, decided(found).observed) == (Verdict.PASS, has)
+    assert found.why == ("" if purpose is Purpose.OPEN else "rebalance")
 
 
 def test_a_quantity_is_taken_to_the_share() -> None:

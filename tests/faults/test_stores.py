@@ -20,7 +20,7 @@ SEEDS = range(1, 22) if SOAK else range(1, 2)
 FOLDERS = 47 if SOAK else 18
 """47 folders are over seven thousand kills; those take the time of a soak."""
 KILLS = 105 * FOLDERS
-STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "events.", "cache_database.create")
+STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "json_lines.", "cache_database.create")
 
 pytestmark = pytest.mark.timeout(0 if SOAK else 600)
 

@@ -78,7 +78,7 @@ def test_every_cause_has_a_way_to_be_cleared_and_every_rule_is_a_cause() -> None
     )
     causes = {cause.reason for cause in failing_rules(worst, HALTS)}
     assert len(causes) == len(monitors(worst, HALTS))
-    assert {*causes, Reason.PASS_FAULT} == set(CLEARED_BY)
+    assert {*causes, Reason.PASS_FAULT, Reason.CRASH_LOOP} == set(CLEARED_BY)
 
 
 def test_what_cannot_be_told_is_no_cause() -> None:

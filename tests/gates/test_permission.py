@@ -128,6 +128,22 @@ def test_a_state_on_a_network_keeps_back_what_a_broker_would_get_and_leaves_a_sa
     assert [door.name for mode in Mode for door in doors(far[mode])].count(PLACE) == 2
 
 
+@pytest.mark.parametrize(
+    ("free_mb", "least", "found"),
+    [
+        (199, 200, "199 MB are free, and 200 MB have to be free"),
+        (None, 200, "how much is free can't be told, and 200 MB have to be free"),
+        (200, 200, None),
+        (0, 0, None),
+        (None, 0, None),
+    ],
+)
+def test_a_full_disk_closes_entries_and_nothing_else(free_mb: int | None, least: int, found: str | None) -> None:
+    allowed = permission_of(PermissionInputs(Mode.PAPER, "", NUMBER, {}, None, free_mb=free_mb, min_free_mb=least))
+    assert allowed.open
+    assert allowed.entries_closed == (((Reason.DISK_LOW, found),) if found else ())
+
+
 def test_no_evidence_shows_what_somebody_put_in_the_place_of_a_word() -> None:
     secret = "s3cret" * 3
     told = replace(EVERY, environment=dict.fromkeys(NAMES, secret))

@@ -16,7 +16,7 @@ from tradebot.model.baseline import Baseline, Difference
 from tradebot.model.record import Job
 
 Keys = tuple[str, ...]
-SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml"})
+SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})
 """The configuration files that ship with a release."""
 _ABSENT = object()
 
@@ -26,6 +26,11 @@ def effective(settings: Frozen) -> dict[str, Any]:
     # A setting that may be left out, and is, has no value.
     values: dict[str, Any] = plain(settings.model_dump(exclude_unset=True))
     return values
+
+
+def values_of(settings: Frozen) -> dict[str, Any]:
+    """Return each value of the settings by its dotted name."""
+    return {".".join(path): value for path, value in _leaves(effective(settings)).items()}
 
 
 def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tradebot.adapters.state.env_file import describe_sources, read_env_file
 from tradebot.adapters.state.file_systems import network_kind
+from tradebot.adapters.state.resources import free_bytes
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.app.baseline import differences
 from tradebot.app.keys import load_gates
@@ -15,6 +16,7 @@ from tradebot.model.baseline import Baseline
 from tradebot.model.trading import Arming, Mode
 
 ENV_FILE = Path(".env")
+MB = 1_000_000
 
 
 def refuse_other_mode(folder: StateFolder, environ: Mapping[str, str], file: Path | None) -> None:
@@ -55,4 +57,7 @@ def permission_inputs_of(
     read = describe_sources(file) if file else None
     unconfigured = loaded.unread.message if loaded.unread else None
     number = folder.account_number
-    return PermissionInputs(mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
+    free, least = free_bytes(folder.path), loaded.settings.storage.min_free_mb
+    free_mb = None if free is None else free // MB
+    said = (mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
+    return PermissionInputs(*said, free_mb, least)

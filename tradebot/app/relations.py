@@ -19,7 +19,7 @@ from tradebot.timetable.job_times import left_after_last_s, longest_wait_s
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tradebot.app.sections import Sections
+    from tradebot.app.sections import Sections, ServeSettings
     from tradebot.exits.lists import Exits
     from tradebot.limits import DisplacementRules
     from tradebot.strategies.settings import CoreSettings
@@ -39,11 +39,25 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from _names(settings)
     yield from contradictions(settings.limits)
     yield from exit_contradictions(settings.exits)
+    yield from _of_serve(settings.serve)
     if settings.strategies.sections():
         yield from _of_strategies(settings)
         yield from _rotations(settings)
         yield from _displacement(settings)
         yield from _fits_the_timetable(settings, flow_must_fit)
+
+
+def _of_serve(serve: ServeSettings) -> Iterator[str]:
+    if serve.stall_end_s < serve.stall_s:
+        yield (
+            f"serve.stall_end_s {serve.stall_end_s} is below serve.stall_s {serve.stall_s}: serve would end before "
+            "anybody is told that a lane stands still"
+        )
+    if serve.retry_most_s < serve.retry_s:
+        yield (
+            f"serve.retry_most_s {serve.retry_most_s} is below serve.retry_s {serve.retry_s}: what doesn't answer "
+            "would be asked again sooner each time"
+        )
 
 
 def overridden(settings: Sections) -> Iterator[str]:

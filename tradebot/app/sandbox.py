@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from tradebot.exchange.market.spec import MarketSpec
 
 ANSWER_TOOK = "x-exchange-answer-took"
-ANSWER_MADE_AT = "x-exchange-time"
 """The header in which the exchange says how many engine seconds an answer took."""
+ANSWER_MADE_AT = "x-exchange-time"
 
 
 @contextmanager
@@ -43,6 +44,12 @@ def _invalid_flags(hint: str) -> Iterator[None]:
         yield
     except ValueError as bad:
         raise OperatorError(str(bad), hint) from bad
+
+
+def told_at(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer with these headers came, in the exchange's time; None if they don't tell."""
+    made_at = headers.get(ANSWER_MADE_AT)
+    return parse_time(made_at) + timedelta(seconds=float(headers.get(ANSWER_TOOK, 0))) if made_at else None
 
 
 def start(folder: Path) -> str:

@@ -20,6 +20,7 @@ from tradebot.limits import (
     tightest,
 )
 from tradebot.model.execution import Execution
+from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
 from tradebot.strategies import execution_settings
@@ -31,6 +32,7 @@ from tradebot.timetable.lines import Line, Timetable, parse
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
 Beta = Annotated[Decimal, Field(ge=-10, le=10)]
+HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 
 
 def _timetable(value: object) -> Timetable:
@@ -76,9 +78,40 @@ class UnusualWhalesSettings(Frozen):
 
 
 class ServeSettings(Frozen):
-    """How `serve` treats a slot it is late for."""
+    """How `serve` treats a slot it is late for, and its own bounds."""
 
     grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
+    stop_s: Annotated[int, Field(ge=1, le=600), Tighter.ALWAYS]
+    stall_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    stall_end_s: Annotated[int, Field(ge=1, le=7200), Tighter.ALWAYS]
+    max_memory_mb: Annotated[int, Field(ge=100, le=1_000_000), Tighter.ALWAYS]
+    max_descriptors: Annotated[int, Field(ge=50, le=1_000_000), Tighter.ALWAYS]
+    retry_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    retry_most_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    log_mb: Annotated[int, Field(ge=1, le=10_000), Tighter.ALWAYS]
+    log_files: Annotated[int, Field(ge=1, le=100), Tighter.ALWAYS]
+
+
+class StorageSettings(Frozen):
+    """How much room the state folder has to have, and how long what it holds is kept."""
+
+    min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
+    facts_days: Annotated[int, Field(ge=20, le=3650), Tighter.ALWAYS]
+    decisions_days: Annotated[int, Field(ge=31, le=3650), Tighter.ALWAYS]
+    backups: Annotated[int, Field(ge=2, le=1000), Tighter.ALWAYS]
+    plans: Annotated[int, Field(ge=10, le=10_000), Tighter.ALWAYS]
+    events_mb: Annotated[int, Field(ge=1, le=1000), Tighter.ALWAYS]
+    events_files: Annotated[int, Field(ge=1, le=99), Tighter.ALWAYS]
+
+
+class HealthSettings(Frozen):
+    """How late each part of the bot may be before its health is FAILED, and where health is served."""
+
+    slot_s: dict[Job, Seconds]
+    note_s: Seconds
+    backup_s: Seconds
+    ports: Annotated[list[Annotated[int, Field(ge=1024, le=65_535)]], Field(max_length=4)]
+    hosts: Annotated[list[HostName], Field(max_length=20)]
 
 
 Share = Annotated[Decimal, Field(gt=0, le=1)]
@@ -173,6 +206,9 @@ class Sections(Frozen):
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[Lines, Tighter.SAME]
     serve: ServeSettings
+    # It changes what is said about the bot, and nothing that it does.
+    health: Annotated[HealthSettings, Tighter.ALWAYS]
+    storage: StorageSettings
     # It changes what is said about the past, and nothing that is sent.
     report: Annotated[ReportSettings, Tighter.ALWAYS]
     tax: TaxSettings

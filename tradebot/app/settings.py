@@ -89,10 +89,13 @@ def load(
     environ: Mapping[str, str],
     flags: Mapping[str, object] | None = None,
     purpose: object = None,
+    *,
+    verb: str | None = None,
 ) -> Loaded:
     """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name.
 
-    With the purpose of PLANNING, flow that can't be fetched in time is no error.
+    With the purpose of PLANNING, flow that can't be fetched in time is no error. A verb with defaults of its own names
+    the shipped file that holds them.
     """
     base = load_yaml(shipped("base.yaml"), shipped=True)
     user = load_yaml(user_file) if user_file else {}
@@ -100,7 +103,7 @@ def load(
     mode = _mode(base, user, over, flags or {})
     layers = [
         ("base.yaml", base),
-        (f"{mode}.yaml", load_yaml(shipped(f"{mode}.yaml"), shipped=True)),
+        *((name, load_yaml(shipped(name), shipped=True)) for name in (f"{mode}.yaml", verb) if name),
         (str(user_file), user),
         (ENVIRONMENT, over),
         ("flag", dict(flags or {})),

@@ -16,7 +16,6 @@ from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
-from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
@@ -46,12 +45,14 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.readers import Readers
     from tradebot.model.baseline import Baseline
+    from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules, World
 
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
+Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "KeptReplies", "StoredBars")
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 
 
@@ -60,6 +61,7 @@ class App:
 
     An App belongs to the thread that uses it: SQLite's connections do, and plug-ins end when their thread does.
     `let_pass` lets engine seconds pass that an answer took, in the sandbox; `serve` and the demo run what is due then.
+    `hear` is told each event from the time on when the first one is written.
     """
 
     def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
@@ -67,6 +69,7 @@ class App:
         self.loaded = loaded
         self._environ = environ
         self._closing = ExitStack()
+        self.hear: Callable[[SystemEvent], None] = lambda event: None
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
         self._rules: tuple[Baseline | None, Rules] | None = None
@@ -163,12 +166,10 @@ class App:
         """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
         from tradebot.app.bars import stored_bars
 
-        bars = stored_bars(
+        return self._kept(stored_bars(
             self.folder.path, self.events, lambda: self.venue, self.drift,
             lambda first, last: calendar.sessions(self.books, self.reader.calendar, first, last),
-        )  # fmt: skip
-        self._closing.callback(bars.close)
-        return bars
+        ))  # fmt: skip
 
     @cached_property
     def orders(self) -> AlpacaOrders:
@@ -195,9 +196,7 @@ class App:
         """Return the kept replies of the flow source; their file is opened when it is needed."""
         from tradebot.adapters.flow.kept_replies import KeptReplies
 
-        replies = KeptReplies(self.folder.path, self.events, self.settings.unusual_whales.keep_raw_sessions)
-        self._closing.callback(replies.close)
-        return replies
+        return self._kept(KeptReplies(self.folder.path, self.events, self.settings.unusual_whales.keep_raw_sessions))
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -213,27 +212,21 @@ class App:
         """Return the ledger, open for writing."""
         from tradebot.adapters.ledger.ledger import SqliteLedger
 
-        ledger = SqliteLedger.open(self.folder.path, self.folder.account_number)
-        self._closing.callback(ledger.close)
-        return ledger
+        return self._kept(SqliteLedger.open(self.folder.path, self.folder.account_number))
 
     @cached_property
     def ledger_view(self) -> SqliteLedger:
         """Return the ledger opened read-only; this changes nothing in the folder."""
         from tradebot.adapters.ledger.ledger import SqliteLedger
 
-        ledger = SqliteLedger.open(self.folder.path, self.folder.account_number, read_only=True)
-        self._closing.callback(ledger.close)
-        return ledger
+        return self._kept(SqliteLedger.open(self.folder.path, self.folder.account_number, read_only=True))
 
     @cached_property
     def facts(self) -> SqliteFacts:
         """Return the store of facts and decisions, creating it if it is missing."""
         from tradebot.adapters.facts.facts import SqliteFacts
 
-        facts = SqliteFacts(self.folder.path, self.events, datetime.now(UTC))
-        self._closing.callback(facts.close)
-        return facts
+        return self._kept(SqliteFacts(self.folder.path, self.events, datetime.now(UTC)))
 
     @property
     def books(self) -> SqliteLedger:
@@ -250,7 +243,8 @@ class App:
         """Return the log of operational events."""
         from tradebot.adapters.state.events import JsonlEvents
 
-        return JsonlEvents(self.folder.path / state_folder.EVENTS)
+        kept = self.settings.storage
+        return JsonlEvents(self.folder.path / state_folder.EVENTS, kept.events_mb * 10**6, kept.events_files, self.hear)
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
@@ -274,9 +268,11 @@ class App:
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
         return Readers(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
 
-    def twin(self) -> App:
-        """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
-        return App(self.folder, self.loaded, self._environ)
+    def twin(self, loaded: Loaded | None = None) -> App:
+        """Return the same bot opened anew, for another thread (SQLite connections belong to one) or other settings."""
+        twin = App(self.folder, loaded or self.loaded, self._environ)
+        twin.hear = self.hear
+        return twin
 
     def _heard(self, answer: Answer) -> None:
         """Let the time pass that an answer of the embedded exchange took, and keep the time it tells."""
@@ -287,9 +283,7 @@ class App:
 
     def _told_at(self, answer: Answer) -> datetime | None:
         """Return when an answer of the embedded exchange came, in its time; None from any other service."""
-        made_at = answer.headers.get(sandbox.ANSWER_MADE_AT) if self.mode is Mode.SANDBOX else None
-        took = timedelta(seconds=float(answer.headers.get(sandbox.ANSWER_TOOK, 0)))
-        return parse_time(made_at) + took if made_at else None
+        return sandbox.told_at(answer.headers) if self.mode is Mode.SANDBOX else None
 
     def now(self) -> datetime:
         """Return trading time, which is the venue's clock."""
@@ -377,6 +371,11 @@ class App:
     def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST) -> None:
         """Store the exchange's sessions around `now` unless the ledger's calendar already reaches `ahead`."""
         calendar.ensure(self.ledger, now, ahead)
+
+    def _kept(self, store: Kept) -> Kept:
+        """Return a store that is closed with this bot."""
+        self._closing.callback(store.close)
+        return store
 
     def close(self) -> None:
         """Close everything that was opened."""

@@ -77,6 +77,12 @@ def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> 
         _halt(ledger, events, why, frozenset({Reason.PASS_FAULT}), at)
 
 
+def halt_for_crash_loop(ledger: Ledger, events: Events, starts: int, most: int, at: datetime) -> None:
+    """Halt because `serve` was started more often than `most` times within minutes, so something ends it each time."""
+    if ledger.trading_state().state is TradingState.ACTIVE:
+        _halt(ledger, events, f"{Reason.CRASH_LOOP}: {starts} against {most}", frozenset({Reason.CRASH_LOOP}), at)
+
+
 def _take_over(world: World, desk: Desk) -> None:
     """Record a halt that only exists as a person's HALT file, so that deleting the file does not end it.
 

@@ -11,6 +11,8 @@ from tradebot.model.reasons import Reason
 from tradebot.ports.world import OwnRules
 
 NONE = Decimal(0)
+REBALANCE = "rebalance"
+"""Why shares are closed that a target has no place for, in the grammar of `exits.why`."""
 
 
 def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
@@ -36,7 +38,9 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     decision = Decision(Gate.TARGET, Verdict.PASS, None, held, wanted)
     if purpose is Purpose.OPEN and candidate.symbol not in own.universe:
         decision = Decision(Gate.TARGET, Verdict.FAIL, Reason.OUTSIDE_UNIVERSE, held, wanted)
-    return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=(*candidate.decisions, decision))
+    why = candidate.why if purpose is Purpose.OPEN else REBALANCE
+    decisions = (*candidate.decisions, decision)
+    return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=decisions, why=why)
 
 
 def held_by(desk: Desk, strategy: str, symbol: str) -> Decimal:

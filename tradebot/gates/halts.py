@@ -32,6 +32,7 @@ CLEARED_BY = {
     Reason.BOOKS_OLD: "which needs reconcile --apply PLAN to take those orders over",
     Reason.VENUE_DRIFT: "which clears when the broker's replies can be read again",
     Reason.PASS_FAULT: "which needs a person to read the error",
+    Reason.CRASH_LOOP: "which needs a person to see why serve ended",
 }
 """What clears each cause of a halt. None needs an entry, which a halted bot can't send."""
 

@@ -17,6 +17,7 @@ from tradebot.text import in_yaml
 PLACE = "state folder"
 CONFIGURATION = "configuration"
 SHADOW = "shadow"
+DISK = "disk"
 NAMED = 5
 """How many looser settings a door names; `tradebot config check` names them all."""
 LONGEST = 80
@@ -57,6 +58,9 @@ class PermissionInputs:
     differences: tuple[Difference, ...] | None = ()
     unconfigured: str | None = None
     """Why the file and environment don't make valid settings, in which case exits follow the accepted ones."""
+    free_mb: int | None = None
+    """What this user may still write on the state folder's disk; None if that can't be told."""
+    min_free_mb: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,8 @@ def permission_of(inputs: PermissionInputs) -> Permission:
     """Return the permission: the closed doors, those closed to entries only, and when entries end."""
     closed = tuple((door.reason, door.found) for door in doors(inputs) if not door.open)
     armed = inputs.arming if inputs.mode is Mode.LIVE else None
-    accepted = configuration(inputs)
-    loosened = () if accepted.open else ((accepted.reason, accepted.found),)
-    return Permission(closed, armed.until if armed else None, loosened)
+    to_entries = tuple((door.reason, door.found) for door in (configuration(inputs), storage(inputs)) if not door.open)
+    return Permission(closed, armed.until if armed else None, to_entries)
 
 
 def configuration(inputs: PermissionInputs) -> Door:
@@ -98,6 +101,18 @@ def configuration(inputs: PermissionInputs) -> Door:
         if any(map(is_about_exits, looser)):
             found += "; exits go by the accepted rules"
     return Door(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, found)
+
+
+def storage(inputs: PermissionInputs) -> Door:
+    """Compare the free space on the state folder's disk with the least. If this door is closed, it stops only entries.
+
+    What is left is for exits: each order is written down before it is sent.
+    """
+    least = f"{inputs.min_free_mb:,} MB have to be free"
+    if inputs.free_mb is None:
+        return Door(DISK, Reason.DISK_LOW, not inputs.min_free_mb, f"how much is free can't be told, and {least}")
+    enough = inputs.free_mb >= inputs.min_free_mb
+    return Door(DISK, Reason.DISK_LOW, enough, f"{inputs.free_mb:,} MB are free, and {least}")
 
 
 def is_about_exits(difference: Difference) -> bool:

@@ -188,6 +188,13 @@ class EventKind(Enum):
         Severity.WARN,
         "Nobody ran these slots of the timetable, for the reason shown. Entries aren't made up later.",
     )
+    SLEPT = (
+        "serve",
+        "slept",
+        Severity.WARN,
+        "The machine slept, or the process of `serve` was stopped, for the time shown. Books and broker are compared "
+        "before anything else, and entries that were due meanwhile are missed.",
+    )
     JOB_FAILED = (
         "serve",
         "job_failed",
@@ -208,6 +215,41 @@ class EventKind(Enum):
         "A chore of the timetable failed, or was ended after its limit; its last output is shown. It isn't run again.",
     )
     SERVE_NOTE = ("serve", "note", Severity.INFO, "`serve` began, ended, or has something to say about its whole run.")
+    LANE_STALLED = (
+        "serve",
+        "lane_stalled",
+        Severity.ERROR,
+        "A lane of `serve` made no progress for `serve.stall_s`. `serve.trace` in the state folder says what each of "
+        "its threads was doing. It is told once, until the lane goes on.",
+    )
+    LANE_RECOVERED = ("serve", "lane_recovered", Severity.INFO, "A lane of `serve` that stood still goes on.")
+    CEILING_REACHED = (
+        "serve",
+        "ceiling_reached",
+        Severity.ERROR,
+        "`serve` has more memory or more open files than it may, so it ends and its supervisor starts it again.",
+    )
+    CONFIG_RELOADED = (
+        "serve",
+        "config_reloaded",
+        Severity.WARN,
+        "A running `serve` took over a changed configuration.",
+    )
+    CONFIG_NOT_RELOADED = (
+        "serve",
+        "config_not_reloaded",
+        Severity.ERROR,
+        "A running `serve` was asked to reload its configuration, which isn't valid, so it keeps the one that it had.",
+    )
+    DEPENDENCY_AWAY = (
+        "serve",
+        "dependency_away",
+        Severity.WARN,
+        "Something that the jobs of `serve` depend on failed twice in a row, so they ask it less and less often. Exits "
+        "go on. It is told once, until it answers.",
+    )
+    DEPENDENCY_BACK = ("serve", "dependency_back", Severity.INFO, "Something that was away answers again.")
+    FILE_ROTATED = ("health", "file_rotated", Severity.INFO, "A full file of events was put away and a new one begun.")
     CONFIG_ACCEPTED = ("permission", "config_accepted", Severity.WARN, "A person accepted a configuration.")
     LIVE_ARMED = ("permission", "live_armed", Severity.WARN, "A person armed live trading.")
     BACKUP_MADE = ("backup", "made", Severity.INFO, "The session's backup was made.")
@@ -246,3 +288,21 @@ class EventKind(Enum):
     ) -> SystemEvent:
         """Return an event of this kind, with the kind's severity unless another is given."""
         return SystemEvent(timestamp, self.subsystem, self.event_type, severity or self.severity, symbol, details)
+
+
+HEALINGS = frozenset(
+    {
+        EventKind.STREAM_JOINED,
+        EventKind.STREAM_INCOMPLETE,
+        EventKind.STREAM_FELL_BEHIND,
+        EventKind.PRICE_JUMPED,
+        EventKind.DEPENDENCY_BACK,
+        EventKind.LANE_RECOVERED,
+        EventKind.FILE_ROTATED,
+        EventKind.FACTS_BEGUN_ANEW,
+        EventKind.BARS_BEGUN_ANEW,
+        EventKind.REPLIES_BEGUN_ANEW,
+    }
+)
+"""The events by which the bot tells that it repaired something by itself: it connected again, asked again, put a full
+file away, or began a store anew that can be filled again. Everything else waits for a person."""

@@ -95,8 +95,8 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.CALENDAR_DISAGREES: _row(
         Cause.BROKEN,
-        "The broker's clock and our calendar disagree about the session.",
-        "Compare tradebot status with the broker's calendar. Entries stay closed until they agree.",
+        "The broker's clock and our calendar disagree about the session. Exits go by the broker's.",
+        "tradebot doctor compares both calendars. Entries stay closed until they agree.",
     ),
     Reason.CLOCKS_DISAGREE: _row(
         Cause.BROKEN,
@@ -162,6 +162,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot config check to see what is wrong, and fix it. Restart serve afterward: it keeps the "
         "configuration it started with.",
     ),
+    Reason.DISK_LOW: _row(
+        Cause.BLOCKED,
+        "The disk of the state folder is nearly full: entries are closed, exits continue.",
+        "Free space, but never delete the journal or quarantine: tradebot status --stores shows what takes it.",
+    ),
     Reason.DRY_RUN: _row(Cause.IDLE, "A dry run sends nothing.", "Run the verb without --dry-run."),
     Reason.SHADOW: _row(
         Cause.IDLE,
@@ -187,6 +192,11 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BROKEN,
         "A pass hit a bug in the bot itself (perhaps in a gate), which halted the bot.",
         "Run tradebot --debug VERB to see the error and report it, then run tradebot unhalt.",
+    ),
+    Reason.CRASH_LOOP: _row(
+        Cause.BROKEN,
+        "serve was started again and again within minutes without ending well, which halted the bot. Exits continue.",
+        "Run tradebot events to see why it ended, then run tradebot unhalt.",
     ),
     Reason.NOT_RECONCILED: _row(
         Cause.BLOCKED,

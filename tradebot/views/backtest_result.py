@@ -106,8 +106,11 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
     """Return in sentences what a run can't say, however good it looks."""
     years, closed = result.sessions / SESSIONS_PER_YEAR, result.trades
     said = []
+    if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):
+        said.append("The account was worth less than nothing: a broker would have closed its positions long before.")
     if closed < FEW_TRADES:
-        said.append(f"Only {counted(closed, 'trade')} closed: with fewer than {FEW_TRADES}, luck explains any result.")
+        few = f"Only {counted(closed, 'trade')}" if closed else "No trade"
+        said.append(f"{few} closed: with fewer than {FEW_TRADES}, luck explains any result.")
     if years < FEW_YEARS:
         span = f"{years:.1f} years" if years >= 1 else "Less than a year"
         said.append(f"{span} of one market: what comes next may be a kind of market that wasn't among it.")

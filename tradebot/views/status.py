@@ -13,7 +13,8 @@ from tradebot.model.order import Order
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, ReconcileMark
 from tradebot.text import counted
-from tradebot.views.health import Check, Equity, FlowQuota
+from tradebot.views.health.finding import Finding
+from tradebot.views.health.records import Equity, FlowQuota
 from tradebot.views.holdings import Holding
 from tradebot.views.performance.day import DayProfit
 
@@ -165,7 +166,7 @@ class Status:
     halted_itself: tuple[str, ...]
     doors: tuple[Door, ...]
     reconcile: Compared | None
-    health: tuple[Check, ...]
+    health: tuple[Finding, ...]
     passes: tuple[LastPass, ...]
     now: datetime | None
     next_slots: tuple[NextSlot, ...]

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from commands.serve.verb import _pace
+from commands.serve.verb import run
 from tests.accepting import accept
 from tests.bot import Bot, blank, log, made
 from tradebot.app.wiring import App
@@ -43,7 +43,7 @@ CLOSES = {"2026-11-25": timedelta(hours=21), "2026-11-27": timedelta(hours=18)}
 """The sessions around Thanksgiving and their closes in UTC: the Thursday is a holiday, the Friday half a day."""
 QUIT = """
 import os, signal, sys, time
-from commands.serve.verb import Stop
+from commands.serve.stop import Stop
 stop = Stop()
 with stop.listening():
     os.kill(os.getpid(), signal.SIGTERM)
@@ -187,4 +187,4 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
 def test_a_real_venue_has_no_speed() -> None:
     app = cast(App, SimpleNamespace(mode=Mode.PAPER))
     with pytest.raises(OperatorError, match="trades in real time"):
-        _pace(app, cast(Any, None), 5.0, lambda line: None)
+        run(app, by="test", speed=5.0, tell=lambda line: None)

@@ -16,7 +16,9 @@ def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
         "Trading state ACTIVE by user WHO at WHEN: armed\n"
         "Permission open\n"
         "Books never compared with the broker's. Next: tradebot reconcile\n"
-        "Health unknown, 3 checks: books never checked; flow not checked in the last day\n"
+        "serve UNKNOWN: it isn't running, and no slot was claimed\n"
+        "Health UNKNOWN, 5 of 20 parts OK; no evidence about exits, entries, flow, scores, signals, prices, broker, "
+        "books, facts, calendar, clock, strategies, backup, schedule. Next: tradebot health\n"
         "0 positions\n"
         "0 working orders\n"
         "0 orders with an unknown outcome\n"
@@ -68,12 +70,9 @@ def test_what_comes_next_stands_beside_what_was_done_last(bot: Bot) -> None:
 
 def test_health_quota_and_equity_are_those_that_were_recorded(bot: Bot) -> None:
     found = bot.json("status")
-    assert {check["name"]: check["state"] for check in found["health"]} == {
-        "books": "ok",
-        "flow": "ok",
-        "exits": "ok",
-        "orders": "ok",
-    }
+    # It was run by hand now and then, so slots were missed; all that ran has left its evidence.
+    not_ok = {part["subsystem"]: part["state"] for part in found["health"] if part["state"] != "OK"}
+    assert not_ok == {"schedule": "DEGRADED"}
     quota, equity = found["quota"], found["equity"]
     assert quota["left_today"] == quota["daily_limit"] - quota["used_today"] > 0
     theirs = requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=60).json()

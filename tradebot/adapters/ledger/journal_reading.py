@@ -167,13 +167,23 @@ def rebuilds(path: Path) -> Iterator[Record]:
 
 def last_hash(path: Path) -> str | None:
     """Return the hash written in the last complete line, without reading the others; None if there is none."""
+    line = _last_line(path)
+    return _carried(line) if line else None
+
+
+def last_record(path: Path) -> Record | None:
+    """Return the record of the last complete line, without reading the others; None if it is damaged or missing."""
+    line = _last_line(path)
+    return journal.read_line(line) if line else None
+
+
+def _last_line(path: Path) -> bytes:
     try:
         with opened_plain(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 2 * journal.LONGEST_LINE))
-            complete = file.read().rpartition(b"\n")[0]
+            return file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
     except OSError:
-        return None
-    return _carried(complete.rpartition(b"\n")[2]) if complete else None
+        return b""
 
 
 def _carried(text: bytes) -> str:

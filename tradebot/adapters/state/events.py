@@ -2,58 +2,47 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.plain_files import NotPlainError, open_plain, require_plain
+from tradebot.adapters.state.json_lines import RotatedLines
+from tradebot.adapters.state.plain_files import NotPlainError, require_plain
 from tradebot.adapters.text.canonical import CodecError, json_text, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import OperatorError
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, Severity, SystemEvent
 
 MAX_BYTES = 5_000_000
 KEPT = 5
+MOST_FILES = 100
 _STAMP = slice(len('{"timestamp":"'), len('{"timestamp":"') + len("2026-11-16T14:30:00.000000Z"))
 _DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
 
 class JsonlEvents:
-    """Writes one line per event; if the disk fails, events are lost but no pass is."""
+    """Writes one line per event; if the disk fails, events are lost but no pass is. `also` hears each event too."""
 
-    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
+    def __init__(
+        self,
+        path: Path,
+        max_bytes: int = MAX_BYTES,
+        kept: int = KEPT,
+        also: Callable[[SystemEvent], None] = lambda event: None,
+    ) -> None:
+        self._lines = RotatedLines(path, max_bytes, kept)
+        self._name = path.name
+        self._also = also
 
     def emit(self, event: SystemEvent) -> None:
         """Append one event; errors of the disk are ignored, because there is nowhere left to report them."""
-        line = hide(json_text(encode(event))).encode() + b"\n"
-        try:
-            self._rotate(len(line))
-            descriptor = open_plain(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            try:
-                os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            return
+        if self._append(event):
+            self._append(EventKind.FILE_ROTATED.at(event.timestamp, {"file": self._name}))
+        self._also(event)
 
-    def _rotate(self, coming: int) -> None:
-        """Renumber full files; the oldest one is overwritten."""
-        if not self._path.exists() or self._path.stat().st_size + coming <= self._max_bytes:
-            return
-        for number in range(KEPT - 1, 0, -1):
-            older = self._numbered(number)
-            if older.exists():
-                with around("events.rotate"):
-                    older.replace(self._numbered(number + 1))
-        with around("events.begin_anew"):
-            self._path.replace(self._numbered(1))
-
-    def _numbered(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")
+    def _append(self, event: SystemEvent) -> bool:
+        return self._lines.append(hide(json_text(encode(event))))
 
 
 def require_file(path: Path) -> None:
@@ -74,8 +63,8 @@ def read_through(path: Path) -> tuple[int, int]:
 def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
     """Return the last `count` events, oldest first, including rotated files, and how many lines can't be read."""
     lines: list[bytes] = []
-    for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT + 1))):
-        if len(lines) >= count:
+    for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, MOST_FILES))):
+        if len(lines) >= count or not (place.is_file() or place == path):
             break
         lines = _lines(place) + lines
     read = [_event(line) for line in lines[-count:]]
@@ -83,15 +72,18 @@ def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
     return events, len(read) - len(events)
 
 
-def worth_seeing(path: Path, spans: Sequence[tuple[datetime, datetime]]) -> tuple[int, Sequence[SystemEvent]]:
-    """Return how many events lie within the time spans, and those of them that need attention.
+def worth_seeing(
+    path: Path, spans: Sequence[tuple[datetime, datetime]], also: Collection[EventKind] = ()
+) -> tuple[int, Sequence[SystemEvent]]:
+    """Return how many events lie within the time spans, and those of them that need attention or are among `also`.
 
     Routine events are counted without decoding them. Only the current file and the last full one are read.
     """
     texts = [(time_text(first).encode(), time_text(last).encode()) for first, last in spans]
     lines = [*_lines(path.with_name(f"{path.name}.1")), *_lines(path)]
     within = [line for line in lines if any(first <= line[_STAMP] <= last for first, last in texts)]
-    read = (_event(line) for line in within if _DAILY not in line)
+    marks = [f'"event_type":"{kind.event_type}"'.encode() for kind in also]
+    read = (_event(line) for line in within if _DAILY not in line or any(mark in line for mark in marks))
     return len(within), tuple(event for event in read if event is not None)
 
 

@@ -38,6 +38,8 @@ EXIT_WAIT_S = 60.0
 """How long an exit pass waits for one that gives way: it may be in the middle of a request, and of the look at what
 became of it. Each of them ends after 25 s (`Bounds`: total_s and read_s), besides the lookup of the broker's name."""
 LONGEST_HOLDER = 4096
+NO_NAME = "it left no name"
+"""What is known of a holder that couldn't write who it is, because the disk was full."""
 
 
 @contextmanager
@@ -218,4 +220,4 @@ def _holder(path: Path) -> str:
     try:
         return "{verb}, process {pid}, since {since}".format_map(_note(path))
     except KeyError:
-        return "it left no name"
+        return NO_NAME

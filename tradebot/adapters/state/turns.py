@@ -24,8 +24,8 @@ MOST_WAYS = 5
 class Turns:
     """Tells the pass of this process when an exit pass is waiting.
 
-    `call` is that of the last pass that could give way. `due` says whether this process has exits to run itself, and
-    `run_due` runs them; both are set by `serve`.
+    `call` is that of the last pass that could give way. `due` says whether this process has exits to run itself,
+    `run_due` runs them, and `ends` says whether the process was asked to end; all three are set by `serve`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,6 +34,7 @@ class Turns:
         self.call: Call | None = None
         self.due: Callable[[], bool] = lambda: False
         self.run_due: Callable[[], None] = lambda: None
+        self.ends: Callable[[], bool] = lambda: False
 
     @contextmanager
     def attempt(self, call: Call | None) -> Iterator[None]:
@@ -55,8 +56,8 @@ class Turns:
             self.call = call
 
     def give_way(self) -> None:
-        """Raise GaveWay if this pass gives way and an exit pass is waiting."""
-        if self._gives_way and (self.due() or lock.exit_waits(self._folder)):
+        """Raise GaveWay if this pass gives way, and an exit pass is waiting or the process was asked to end."""
+        if self._gives_way and (self.ends() or self.due() or lock.exit_waits(self._folder)):
             raise GaveWay
 
     @contextmanager

@@ -81,8 +81,8 @@ def _encoder(kind: Any, packed: bool) -> Step:
         return _union_encoder(arguments, packed)
     if origin is tuple and arguments[1:] == (...,):
         return _tuple_encoder(_encoder(arguments[0], packed))
-    if origin in (dict, Mapping) and arguments == (str, str):
-        return dict
+    if origin in (dict, Mapping) and arguments[0] is str:
+        return _map_encoder(_encoder(arguments[1], packed))
     raise TypeError(f"the codec does not know {kind}")
 
 
@@ -106,6 +106,10 @@ def _dataclass_encoder(kind: Any, packed: bool) -> Step:
     if packed:
         return as_list
     return lambda value: dict(zip(names, as_list(value), strict=True))
+
+
+def _map_encoder(step: Step) -> Step:
+    return dict if step is _unchanged else lambda value: {name: step(item) for name, item in value.items()}
 
 
 def _present(hint: Any) -> Any:
@@ -166,8 +170,8 @@ def _decoder(kind: Any, packed: bool) -> Step:
         return _union_decoder(arguments, packed)
     if origin is tuple and arguments[1:] == (...,):
         return _tuple_decoder(_decoder(arguments[0], packed))
-    if origin in (dict, Mapping) and arguments == (str, str):
-        return _text_map
+    if origin in (dict, Mapping) and arguments[0] is str:
+        return _map_decoder(_exactly(str) if arguments[1] is str else _decoder(arguments[1], packed))
     raise TypeError(f"the codec does not know {kind}")
 
 
@@ -269,9 +273,11 @@ def _float(value: Any) -> float:
     return value if type(value) is float else float(_checked(value, (int,)))
 
 
-def _text_map(value: Any) -> dict[str, str]:
-    text = _exactly(str)
-    return {name: text(item) for name, item in _checked(value, (dict,)).items()}
+def _map_decoder(step: Step) -> Step:
+    def from_object(value: Any) -> dict[str, Any]:
+        return {name: step(item) for name, item in _checked(value, (dict,)).items()}
+
+    return from_object
 
 
 _DECODERS: dict[Any, Step] = {

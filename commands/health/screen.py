@@ -1,0 +1,31 @@
+"""The screen of `tradebot health`."""
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from commands.shared.drawing import colored, duration
+from commands.shared.plain import clean
+from commands.shared.tables import Table, number, sentence, staying
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.health.verb import Health
+    from tradebot.views.health.finding import Finding
+
+
+def show(console: "Console", data: "Health", mode: str, tail: str) -> None:
+    """Print a row for each part: its state, how much was looked at, how old that is, and what was found."""
+    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}; the broker was not asked")
+    table = Table(staying("part"), "state", number("looked at"), number("age"), sentence("found"))
+    for finding in data.findings:
+        age = "" if finding.age_s is None else duration(finding.age_s)
+        table.row(finding.subsystem, colored(finding.state), f"{finding.count:,}", age, _words(finding))
+    console.print(table)
+    console.print(f"Health {colored(data.state)}: {data.summary}")
+
+
+def _words(finding: "Finding") -> str:
+    following = f"\n[bold]next:[/bold] {escape(clean(finding.next))}" if finding.next else ""
+    return f"{escape(clean(finding.found))}{following}"

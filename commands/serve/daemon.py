@@ -1,0 +1,261 @@
+"""The life of a running `serve`: its start, its lanes, other settings, and its end."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from commands.serve.lanes import Shift, exits_first, lanes
+from commands.serve.reloading import Reloading
+from commands.serve.stop import Stop
+from commands.serve.watch import Watch, WatchedLane
+from jobs.backoff import BROKER, Backoff
+from jobs.runner import TICK_S, Kind, Line, Runner, tick_lanes, tick_until
+from tradebot.adapters.state import starts
+from tradebot.adapters.time.pace import EngineTime, RealTime
+from tradebot.adapters.wire.supervisor import Supervisor
+from tradebot.desk.halting import halt_for_crash_loop
+from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
+from tradebot.model.event import EventKind
+from tradebot.model.trading import Mode
+
+if TYPE_CHECKING:
+    from jobs.duty import Duty
+    from jobs.runner import Lane, Pace
+    from tradebot.app.settings import Loaded
+    from tradebot.app.wiring import App
+
+SPEED = 60.0
+"""Engine seconds to a real second on the embedded exchange: a session takes six and a half minutes."""
+LOCK_STEP = "lock-step"
+"""The one lane of a sandbox."""
+
+
+class Daemon:
+    """Runs the jobs of one bot until a signal, or in the sandbox until its market ends.
+
+    `config` is the configuration file that a person named, `load` reads the configuration again, and `by` is who
+    started it.
+    """
+
+    def __init__(
+        self,
+        app: "App",
+        by: str,
+        speed: float | None,
+        tell: Callable[[Line], None],
+        config: str | None,
+        load: "Callable[[], Loaded]",
+    ) -> None:
+        self._app = app
+        self._by = by
+        self._speed = speed
+        self._tell_line = tell
+        self._config = config
+        self._began = datetime.now(UTC)
+        self._starts = 0
+        self._stop = Stop()
+        self._watch = Watch(
+            app.folder.path, app.settings.serve, self._stop, Supervisor(os.environ), app.events, self._end_at_once
+        )
+        self._reloading = Reloading(load, app.loaded, self._stop, self._watch, app.events)
+        self._watch.on_look = self._reloading.look
+
+    def run(self) -> ExitCode:
+        """Run, and return the exit code; an error of a person's is raised."""
+        with self._stop.listening(), self._watch.running(), self._asked_about():
+            self._note_start()
+            try:
+                code = self._run_turns()
+            except TradebotError:
+                self._end_well()
+                raise
+            if code is ExitCode.DONE:
+                self._end_well()
+            return code
+
+    def _asked_about(self) -> AbstractContextManager[object]:
+        """Return what answers questions about health over HTTP, if the configuration names a port for it."""
+        ports = self._app.settings.health.ports
+        if not ports:
+            return nullcontext()
+        from commands.serve.web import serving
+
+        return serving(self._app, ports)
+
+    def _run_turns(self) -> ExitCode:
+        """Run with the settings that there are, and again with other ones as often as they are reloaded."""
+        code = self._turn(self._app, first=True)
+        while (loaded := self._reloading.take()) is not None:
+            self._watch.settings = loaded.settings.serve
+            with closing(self._app.twin(loaded)) as again:
+                code = self._turn(again)
+        return max(code, self._stop.code)
+
+    def _turn(self, app: "App", *, first: bool = False) -> ExitCode:
+        settings = app.settings.serve
+        backoff = Backoff(settings.retry_s, settings.retry_most_s, app.events)
+        ends = lambda: self._stop.asked  # noqa: E731
+        shift = Shift(self._by, self._tell, self._between_calls, self._config, self._stopping, ends, backoff)
+        duty = shift.duty(app)
+        pace = self._pace(app, duty)
+        if pace is None:
+            return ExitCode.DONE
+        runner = exits_first(app, Runner(shift.station(app), duty, pace, backoff=backoff))
+        self._stop.ask, app.turns.ends = partial(setattr, runner, "stopping", True), shift.ends
+        if first:
+            self._note(app, pace.now, f"started by {self._by}; Ctrl-C stops it after the current pass")
+            self._halt_if_it_loops(app, pace.now)
+        runner.begin()
+        if runner.reconciled:
+            self._watch.ready()
+        if not first:
+            self._watch.reloaded()
+        if isinstance(pace, EngineTime):
+            code = self._in_lock_step(app, runner, pace)
+        else:
+            code = self._in_lanes(app, shift, reconciled=runner.reconciled)
+        if not self._stop.reloading:
+            self._note(app, pace.now, self._ending(finished=pace.finished))
+        return code
+
+    def _in_lock_step(self, app: "App", runner: Runner, pace: EngineTime) -> ExitCode:
+        """Run the jobs in this thread, which moves the embedded exchange's time."""
+        # While an answer of the flow source takes its time, what is due for trading runs.
+        app.let_pass = lambda seconds: runner.meanwhile(pace.passing(seconds))
+        with self._watch.lanes(LOCK_STEP), _streaming(app, self._tell, runner.tick) as tick:
+
+            def watched() -> None:
+                with self._watch.progress_of(LOCK_STEP):
+                    tick()
+
+            self._catch_up()
+            tick_until(watched, lambda: runner.over)
+        return runner.exit_code
+
+    def _in_lanes(self, app: "App", shift: Shift, *, reconciled: bool) -> ExitCode:
+        """Run the jobs in real time, each lane in a thread of its own; return the exit code."""
+        working = lanes(app, shift, reconciled=reconciled)
+
+        def ask() -> None:
+            for lane in working.values():
+                lane.stop()
+
+        self._stop.ask = ask
+        self._watch.is_ready = lambda: working["exits"].reconciled
+        over = lambda: self._stop.ending or any(lane.over for lane in working.values())  # noqa: E731
+        every: dict[str, Lane] = dict(working)
+        if app.settings.unusual_whales.stream:
+            from commands.serve.streaming import StreamLane
+
+            every["stream"] = StreamLane(app.twin(), self._tell)
+        with self._watch.lanes(*every):
+            tick_lanes({name: WatchedLane(self._watch, name, lane) for name, lane in every.items()}, over)
+        return max(lane.exit_code for lane in working.values())
+
+    def _catch_up(self) -> None:
+        """Ask again for an end that was asked for while nothing could be asked."""
+        if self._stop.ending:
+            self._stop.ask()
+
+    def _pace(self, app: "App", duty: "Duty") -> "Pace | None":
+        """Return the source of trading time; None if a signal came before the broker said what time it is.
+
+        That is the broker's clock, which is waited for, or the embedded exchange's, which this process moves.
+        """
+        if not self._moved_by_itself(app):
+            share_s = (self._speed or SPEED) * TICK_S
+            return EngineTime(app.engine, share_s, duty.next_start, partial(self._note, app))
+        wait_s = app.settings.serve.retry_s
+        while not self._stop.asked:
+            try:
+                pace = self._clock(app)
+                self._watch.trouble(BROKER, None)
+                return pace
+            except TemporaryError as away:
+                message = f"{one_line(away)}; trying again in {wait_s} s"
+                self._tell(Line(datetime.now(UTC), Kind.FAILED, None, None, message, away.code))
+                self._watch.trouble(BROKER, away.message)
+            self._wait(wait_s)
+            wait_s = min(2 * wait_s, app.settings.serve.retry_most_s)
+        return None
+
+    def _moved_by_itself(self, app: "App") -> bool:
+        return app.mode is not Mode.SANDBOX
+
+    def _clock(self, app: "App") -> RealTime:
+        return RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
+
+    def _wait(self, seconds: float) -> None:
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s and not self._stop.asked:
+            time.sleep(0.2)
+
+    def _tell(self, line: Line) -> None:
+        self._watch.progressed()
+        self._tell_line(line)
+
+    def _between_calls(self, done: int, total: int) -> None:
+        self._watch.progressed()
+        self._stop.between_calls(done, total)
+
+    def _stopping(self) -> bool:
+        """Tell a chore that runs whether it should end; that it asks is progress."""
+        self._watch.progressed()
+        return self._stop.ending
+
+    def _note(self, app: "App", at: datetime, message: str) -> None:
+        """Print a message about the whole run, and record it as an event."""
+        app.events.emit(EventKind.SERVE_NOTE.at(at, {"message": message}))
+        self._tell(Line(at, Kind.NOTE, None, None, message, ExitCode.DONE))
+
+    def _ending(self, *, finished: bool) -> str:
+        if finished:
+            return "the market has ended: its last session is over. Next: tradebot init --state-dir NEW"
+        if self._stop.asked and self._stop.code:
+            return "ended to be started again; every order sent is recorded in the ledger. Next: tradebot events"
+        if self._stop.asked:
+            return "stopped by a signal; every order sent is recorded in the ledger"
+        return "ended after too many bugs in a row. Next: tradebot events"
+
+    def _note_start(self) -> None:
+        """Count this start durably. Where that fails, the disk is full, and then no entry is sent anyway."""
+        try:
+            self._starts = starts.note_start(self._app.folder.path, self._began)
+        except OSError as error:
+            self._watch.trouble("starts", f"this start can't be counted: {error.strerror}")
+
+    def _halt_if_it_loops(self, app: "App", now: datetime) -> None:
+        """Halt, with exits going on, if something ends this process again and again."""
+        if self._starts > starts.MOST:
+            halt_for_crash_loop(app.ledger, app.events, self._starts, starts.MOST, now)
+
+    def _end_well(self) -> None:
+        with suppress(OSError):
+            starts.forget_start(self._app.folder.path, self._began)
+
+    def _end_at_once(self, code: int) -> None:
+        """End the process although a pass is at work: it goes on from what is in the ledger, as after a kill."""
+        if code == ExitCode.DONE:
+            self._end_well()
+        os._exit(code)
+
+
+@contextmanager
+def _streaming(app: "App", tell: Callable[[Line], None], tick: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Yield a tick that also follows the flow source's stream, if the configuration says so."""
+    if not app.settings.unusual_whales.stream:
+        yield tick
+        return
+    from commands.serve.streaming import StreamLane
+
+    with closing(StreamLane(app.twin(), tell)) as stream:
+
+        def both() -> None:
+            tick()
+            stream.tick()
+
+        yield both

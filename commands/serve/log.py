@@ -1,0 +1,122 @@
+"""The log of `serve` for programs: JSON lines that always have the same fields, with no prose to parse."""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.runner import Kind
+from tradebot.adapters.state.json_lines import RotatedLines
+from tradebot.adapters.text.canonical import time_text
+from tradebot.adapters.text.redaction import hide
+from tradebot.model.event import EventKind, Severity
+
+if TYPE_CHECKING:
+    from jobs.runner import Line
+    from tradebot.app.sections import ServeSettings
+    from tradebot.model.event import SystemEvent
+
+STDERR = "-"
+"""The name of a log that goes to stderr."""
+SEVERITY = {
+    Kind.NOTE: Severity.INFO,
+    Kind.RAN: Severity.INFO,
+    Kind.MISSED: Severity.WARN,
+    Kind.FAILED: Severity.WARN,
+    Kind.FAULT: Severity.ERROR,
+}
+SAID_BY_LINES = frozenset({EventKind.SERVE_NOTE, EventKind.JOB_FAILED, EventKind.JOB_FAULT, EventKind.SLOT_MISSED})
+"""Events that `serve` also says as lines, which have more fields."""
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Writes a line for everything that `serve` says and for each event of its passes.
+
+    `timestamp` is this machine's clock; `trading_time` is the broker's or the embedded exchange's.
+    """
+
+    append: Callable[[str], None]
+    mode: str
+    account: str
+
+    def line(self, line: "Line") -> None:
+        """Write what happened to a job, or to the whole run."""
+        self._write(
+            SEVERITY[line.kind],
+            "serve",
+            line.kind.value,
+            {"message": line.said},
+            job=line.job and str(line.job),
+            slot=line.slot,
+            trading_time=time_text(line.at),
+            exit_code=int(line.exit_code),
+            took_s=line.took_s,
+        )
+
+    def event(self, event: "SystemEvent") -> None:
+        """Write an event of a pass, unless `serve` says it as a line."""
+        if all((event.subsystem, event.event_type) != (kind.subsystem, kind.event_type) for kind in SAID_BY_LINES):
+            at = time_text(event.timestamp)
+            about = (event.severity, event.subsystem, event.event_type, event.details)
+            self._write(*about, symbol=event.symbol, trading_time=at)
+
+    def _write(
+        self,
+        severity: Severity,
+        subsystem: str,
+        event_type: str,
+        details: Mapping[str, str],
+        *,
+        trading_time: str,
+        job: str | None = None,
+        slot: str | None = None,
+        symbol: str | None = None,
+        exit_code: int | None = None,
+        took_s: float | None = None,
+    ) -> None:
+        fields = {
+            "timestamp": time_text(datetime.now(UTC)),
+            "severity": severity,
+            "subsystem": subsystem,
+            "event_type": event_type,
+            "mode": self.mode,
+            "account": self.account,
+            "pid": os.getpid(),
+            "thread": threading.current_thread().name,
+            "trading_time": trading_time,
+            "job": job,
+            "slot": slot,
+            "symbol": symbol,
+            "exit_code": exit_code,
+            "took_s": took_s,
+            "details": dict(details),
+        }
+        self.append(hide(json.dumps(fields, allow_nan=False)))
+
+
+def log_to(place: str, settings: "ServeSettings", mode: str, account: str) -> Log:
+    """Return the log to a file, which is rotated by size, or to stderr if the place is `-`."""
+    lock = threading.Lock()
+    write = (
+        _to_stderr if place == STDERR else RotatedLines(Path(place), settings.log_mb * MB, settings.log_files).append
+    )
+
+    def one_at_a_time(text: str) -> None:
+        with lock:
+            write(text)
+
+    return Log(one_at_a_time, mode, account)
+
+
+def _to_stderr(text: str) -> None:
+    """Print a line; a reader who is gone costs the line and nothing else."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)

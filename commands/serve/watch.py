@@ -1,0 +1,250 @@
+"""Watch a running `serve` from a thread that does nothing else: its lanes, its resources, its note, its supervisor."""
+
+import faulthandler
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot import __version__
+from tradebot.adapters.state import resources
+from tradebot.adapters.state.plain_files import written_plain
+from tradebot.adapters.state.serving import write_serving
+from tradebot.adapters.state.state_folder import STALL_TRACE
+from tradebot.errors import ExitCode
+from tradebot.model.event import EventKind
+from tradebot.model.serving import Serving
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from commands.serve.stop import Stop
+    from jobs.runner import Lane
+    from tradebot.adapters.wire.supervisor import Supervisor
+    from tradebot.app.sections import ServeSettings
+    from tradebot.ports.stores import Events
+
+LOOK_S = 1.0
+"""Real seconds between two looks."""
+NOTE_S = 5.0
+"""Seconds between two notes if there is no news; resources are looked at as often."""
+LONG_AGO_S = float("-inf")
+MB = 1_000_000
+
+
+@dataclass(slots=True)
+class Progress:
+    """A lane's last progress, for how long it has made none, and whether that was told."""
+
+    at: datetime
+    still_s: float = 0.0
+    stalled: bool = False
+
+
+class WatchedLane:
+    """A lane whose ticks count as progress."""
+
+    def __init__(self, watch: "Watch", name: str, lane: "Lane") -> None:
+        self._watch = watch
+        self._name = name
+        self._lane = lane
+
+    def tick(self) -> None:
+        """Run what is due."""
+        with self._watch.progress_of(self._name):
+            self._lane.tick()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        with self._watch.progress_of(self._name):
+            self._lane.close()
+
+
+class Watch:
+    """Looks at the lanes every second, and ends the process if one of them stands still for too long.
+
+    Time counts against a lane only while this thread runs too, so a machine that sleeps stalls nothing. `on_look` is
+    called at each look, and `end` ends the process at once, which is safe: everything is in the ledger.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: "ServeSettings",
+        stop: "Stop",
+        supervisor: "Supervisor",
+        events: "Events",
+        end: Callable[[int], object] = os._exit,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.on_look: Callable[[], None] = lambda: None
+        self.is_ready: Callable[[], bool] = lambda: False
+        self._folder = folder
+        self._stop = stop
+        self._supervisor = supervisor
+        self._events = events
+        self._end = end
+        self._lanes: dict[str, Progress] = {}
+        self._here = threading.local()
+        self._over = threading.Event()
+        self._since = datetime.now(UTC)
+        self._ready_at: datetime | None = None
+        self._troubles: dict[str, str] = {}
+        self._clock_s = clock_s
+        self._looked_s = self._noted_s = clock_s()
+        self._asked_s: float | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Watch inside the block."""
+        thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._note()
+        thread.start()
+        try:
+            yield
+        finally:
+            self._supervisor.tell(STOPPING="1", STATUS="ending")
+            self._over.set()
+            thread.join()
+            self._note()
+
+    @contextmanager
+    def lanes(self, *names: str) -> Iterator[None]:
+        """Look at lanes of these names inside the block."""
+        self._lanes = {name: Progress(datetime.now(UTC)) for name in names}
+        try:
+            yield
+        finally:
+            self._lanes = {}
+
+    @contextmanager
+    def progress_of(self, name: str) -> Iterator[None]:
+        """Count what this thread does inside the block as the progress of a lane, and the end of the block itself."""
+        self._here.lane = name
+        try:
+            yield
+        finally:
+            self.progressed()
+
+    def progressed(self) -> None:
+        """Note that the lane of this thread goes on: it finished a look, a pass, or one call of a long fetch."""
+        lane = self._lanes.get(getattr(self._here, "lane", ""))
+        if lane is not None:
+            lane.at, lane.still_s = datetime.now(UTC), 0.0
+
+    def trouble(self, subsystem: str, problem: str | None) -> None:
+        """Say in the note that something is wrong, or with None that it isn't any more."""
+        self._noted_s = LONG_AGO_S
+        if problem is None:
+            self._troubles.pop(subsystem, None)
+        else:
+            self._troubles[subsystem] = problem
+
+    def look(self) -> None:
+        """Look once at everything."""
+        now_s = self._clock_s()
+        # More than that has passed only if the process was stopped or the machine slept.
+        passed_s, self._looked_s = min(now_s - self._looked_s, 2 * LOOK_S), now_s
+        if self._stop.asked:
+            self._asked_s = now_s if self._asked_s is None else self._asked_s
+            if now_s - self._asked_s >= self.settings.stop_s:
+                self._note()
+                self._end(int(self._stop.code))
+        for name, lane in self._lanes.items():
+            lane.still_s += passed_s
+            self._judge(name, lane)
+        if self._ready_at is None and self.is_ready():
+            self.ready()
+        self.on_look()
+        if self._ready_at is not None and not any(lane.stalled for lane in self._lanes.values()):
+            self._supervisor.tell(WATCHDOG="1")
+        if now_s - self._noted_s >= NOTE_S:
+            self._noted_s = now_s
+            self._note()
+
+    def ready(self) -> None:
+        """Say that books and broker have been compared, so that jobs may run."""
+        self._ready_at, self._noted_s = self._ready_at or datetime.now(UTC), LONG_AGO_S
+        self._supervisor.tell(READY="1", STATUS=self._status())
+
+    def reloading(self) -> None:
+        """Tell the service manager that the configuration is read again; it waits until that is over."""
+        if self._ready_at is not None:
+            # CLOCK_MONOTONIC, by which the manager knows which of its requests this is about.
+            self._supervisor.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+
+    def reloaded(self) -> None:
+        """Tell the service manager that the configuration has been read, whatever came of it."""
+        if self._ready_at is not None:
+            self._supervisor.tell(READY="1", STATUS=self._status())
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK_S):
+            self.look()
+
+    def _judge(self, name: str, lane: Progress) -> None:
+        stalled = lane.still_s > self.settings.stall_s
+        if stalled and not lane.stalled:
+            self._trace()
+            self._tell_of(EventKind.LANE_STALLED, name, f"no progress since {lane.at:%H:%M:%S} UTC")
+            self.trouble(f"lane {name}", f"no progress for {lane.still_s:.0f} s")
+        elif lane.stalled and not stalled:
+            self._tell_of(EventKind.LANE_RECOVERED, name, "it goes on")
+            self.trouble(f"lane {name}", None)
+        lane.stalled = stalled
+        if lane.still_s > self.settings.stall_end_s:
+            self._note()
+            self._end(int(ExitCode.ERROR))
+
+    def _tell_of(self, kind: EventKind, lane: str, message: str) -> None:
+        self._events.emit(kind.at(datetime.now(UTC), {"lane": lane, "message": message}))
+
+    def _trace(self) -> None:
+        """Write what each thread is doing, as file, line and function, without any values."""
+        with suppress(OSError), written_plain(self._folder / STALL_TRACE) as file:
+            faulthandler.dump_traceback(file)
+
+    def _note(self) -> None:
+        memory, descriptors = resources.memory_bytes(), resources.open_descriptors()
+        self._weigh(memory, descriptors)
+        noted = Serving(
+            pid=os.getpid(),
+            since=self._since,
+            lanes={name: lane.at for name, lane in self._lanes.items()},
+            at=datetime.now(UTC),
+            version=__version__,
+            started_ticks=resources.started_ticks(),
+            boot_id=resources.boot_id(),
+            ready_at=self._ready_at,
+            troubles=dict(self._troubles),
+            memory_bytes=memory,
+            descriptors=descriptors,
+        )
+        write_serving(self._folder, noted)
+        if self._ready_at is not None:
+            self._supervisor.tell(STATUS=self._status())
+
+    def _weigh(self, memory: int | None, descriptors: int | None) -> None:
+        """Ask for a restart if the process has grown beyond its ceilings."""
+        limits = self.settings
+        over = []
+        if memory is not None and memory > limits.max_memory_mb * MB:
+            over.append(f"{memory / MB:,.0f} MB of memory, at most {limits.max_memory_mb:,}")
+        if descriptors is not None and descriptors > limits.max_descriptors:
+            over.append(f"{counted(descriptors, 'open file')}, at most {limits.max_descriptors:,}")
+        if over and not self._stop.asked:
+            details = {"message": "; ".join(over)}
+            self._events.emit(EventKind.CEILING_REACHED.at(datetime.now(UTC), details))
+            self.trouble("ceilings", details["message"])
+            self._stop.end(ExitCode.ERROR)
+
+    def _status(self) -> str:
+        troubles = [f"{subsystem}: {problem}" for subsystem, problem in sorted(self._troubles.items())]
+        slowest_s = max((lane.still_s for lane in self._lanes.values()), default=0.0)
+        lanes = f"{counted(len(self._lanes), 'lane')}, the slowest made progress {slowest_s:.0f} s ago"
+        return "; ".join([lanes, *troubles])

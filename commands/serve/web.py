@@ -1,0 +1,143 @@
+"""Answer questions about the bot's health over HTTP, on this machine alone, while `serve` runs."""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from commands.serve.web_answers import Looked
+from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from commands.shared.evidence.gather import Past
+    from tradebot.app.wiring import App
+    from tradebot.views.health.evidence import Unread
+    from tradebot.views.health.figures import Figures
+    from tradebot.views.health.finding import Finding
+
+HOST = "127.0.0.1"
+BACKLOG, MOST_CONNECTIONS = 16, 40
+THREADS = 4
+"""Some may wait for locked books; another one still answers whether the process lives."""
+LONGEST_BODY, LONGEST_HEAD = 1_024, 16_384
+SILENT_S, SWEEP_S = 10, 2
+"""How long a connection may be silent, and how often that is checked."""
+LAST_ANSWERS_S = 1.0
+"""How long a stop waits for answers that are being made."""
+
+
+def process(app: "App") -> "Finding":
+    """Judge `serve` by its lock and its note alone: this waits for nothing, whatever its lanes do."""
+    from commands.shared.evidence.gather import budgets_of
+    from commands.shared.evidence.machine import serve_of
+    from tradebot.views.health.evidence import Evidence
+    from tradebot.views.health.judging import judged
+
+    evidence = Evidence(datetime.now(UTC), None, budgets_of(app.settings), serve=serve_of(app.folder.path, ()))
+    return judged("serve", evidence)
+
+
+def look(app: "App") -> Looked:
+    """Look at everything once, through a bot that is opened for it and closed again."""
+    from commands.shared.evidence.gather import attempt, evidence_of, past_of
+    from tradebot.views.health.judging import health
+
+    with closing(app.twin()) as bot:
+        past = past_of(bot)
+        evidence = evidence_of(bot, past)
+        closed = bot.permission.closed_to_entries(evidence.at)
+        return Looked(
+            evidence,
+            health(evidence),
+            _figures(bot, past),
+            is_open=attempt(lambda: _is_open(bot, evidence.now)) is True,
+            closed=tuple(f"{reason}: {found}" for reason, found in closed),
+        )
+
+
+def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
+    from commands.shared.evidence.figures import figures_of
+    from commands.shared.evidence.gather import Past, attempt
+    from tradebot.views.health.evidence import Unread
+
+    if isinstance(past, Past):
+        return attempt(lambda: figures_of(app, past))
+    return past or Unread("nothing was recorded yet", "tradebot reconcile")
+
+
+def _is_open(app: "App", now: datetime | None) -> bool:
+    from tradebot.timetable.sessions import session_of
+
+    session = session_of(app.ledger_view, now) if now else None
+    return session is not None and now is not None and session.contains(now)
+
+
+@contextmanager
+def serving(
+    app: "App", ports: Sequence[int], evidence: Callable[[], Looked] | None = None
+) -> Iterator[tuple[int, ...]]:
+    """Answer on these ports of 127.0.0.1 inside the block, from threads of their own; yield the ports.
+
+    Port 0 stands for a free one. Without ports nothing listens. Raises OperatorError if a port can't be used.
+    """
+    if not ports:
+        yield ()
+        return
+    from commands.serve.web_pages import Pages
+
+    pages = Pages(
+        app.folder.path / EVENTS, app.settings.health.hosts, partial(process, app), evidence or partial(look, app)
+    )
+    with ExitStack() as open_sockets:
+        listeners = [open_sockets.enter_context(_listening(port)) for port in ports]
+        with _answering(pages, listeners):
+            yield tuple(listener.getsockname()[1] for listener in listeners)
+
+
+@contextmanager
+def _answering(pages: Any, listeners: Sequence[socket.socket]) -> Iterator[None]:
+    from waitress import wasyncore
+    from waitress.server import TcpWSGIServer, create_server
+
+    logging.getLogger("waitress").addHandler(logging.NullHandler())
+    channels: dict[int, Any] = {}
+    server = create_server(
+        pages,
+        map=channels,
+        sockets=list(listeners),
+        threads=THREADS,
+        ident=None,
+        max_request_body_size=LONGEST_BODY,
+        max_request_header_size=LONGEST_HEAD,
+        connection_limit=MOST_CONNECTIONS,
+        channel_timeout=SILENT_S,
+        cleanup_interval=SWEEP_S,
+    )
+    trigger = next(each.trigger for each in channels.values() if isinstance(each, TcpWSGIServer))
+    thread = threading.Thread(target=server.run, name="health", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.task_dispatcher.shutdown(timeout=LAST_ANSWERS_S)
+        # What the loop polls is closed in its own thread, which thereby ends.
+        trigger.pull_trigger(partial(wasyncore.close_all, channels))
+        thread.join(LAST_ANSWERS_S)
+
+
+def _listening(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        found = f"health can't be served on {HOST}:{port}: {error.strerror}"
+        raise OperatorError(found, "set another one under health.ports: tradebot config show health") from error
+    return listener

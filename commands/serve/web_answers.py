@@ -1,0 +1,125 @@
+"""What is answered to questions about the bot's health: documents made of what was looked at."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from commands.shared.surface import jsonable
+from tradebot.adapters.text.redaction import hide
+from tradebot.views.health.evidence import Evidence, Serve, Unread
+from tradebot.views.health.figures import Figures
+from tradebot.views.health.finding import Finding, State, overall
+
+JSON = "application/json"
+TRADING = ("serve", "exits", "broker", "books", "ledger", "journal", "calendar", "clock", "disk", "halts")
+"""The parts without which nothing may be traded now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of trading now, whether it holds, and by what."""
+
+    name: str
+    holds: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Everything that was looked at for one answer; `closed` are the closed doors of permission."""
+
+    evidence: Evidence
+    findings: tuple[Finding, ...]
+    figures: Figures | Unread
+    is_open: bool
+    closed: tuple[str, ...]
+
+
+class Answer(NamedTuple):
+    """One answer: its status, its kind and its text."""
+
+    status: int
+    kind: str
+    text: str
+
+
+def document(status: int, fields: Mapping[str, Any]) -> Answer:
+    """Return a JSON document, without anything secret."""
+    return Answer(status, JSON, hide(json.dumps(jsonable(fields), allow_nan=False)) + "\n")
+
+
+def healthz(process: Finding, at: datetime) -> Answer:
+    """Tell whether the process works: whether its lanes have looked of late."""
+    status = 200 if process.state in (State.OK, State.DEGRADED) else 503
+    return document(status, {"status": process.state, "timestamp": at, "found": process.found, "age_s": process.age_s})
+
+
+def readyz(looked: Looked) -> Answer:
+    """Tell whether the bot may trade now, and each condition of that."""
+    conditions = tuple(_conditions(looked))
+    ready = all(condition.holds for condition in conditions)
+    found = {"ready": ready, "timestamp": looked.evidence.at, "conditions": [asdict(each) for each in conditions]}
+    return document(200 if ready else 503, found)
+
+
+def _conditions(looked: Looked) -> Sequence[Condition]:
+    found = {finding.subsystem: finding for finding in looked.findings}
+    doors = "; ".join(looked.closed) or "open"
+    return (
+        Condition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
+        Condition("permission", not looked.closed, doors),
+        *(Condition(name, found[name].state is State.OK, found[name].found) for name in TRADING),
+    )
+
+
+def health(looked: Looked) -> Answer:
+    """Tell how each part is; anything but OK has status 503. Fields are named as those of the earlier bots."""
+    evidence, state = looked.evidence, overall(looked.findings)
+    wrong = [finding for finding in looked.findings if finding.state is not State.OK]
+    fields = {
+        "status": state,
+        "timestamp": evidence.at,
+        "uptime_seconds": uptime_s(evidence),
+        **_figures(looked),
+        "issues": [f"{finding.subsystem} {finding.state}: {finding.found}" for finding in wrong],
+        "alpaca_connected": any(each.subsystem == "broker" and each.state is State.OK for each in looked.findings),
+        "subsystems": looked.findings,
+    }
+    return document(200 if state is State.OK else 503, fields)
+
+
+def _figures(looked: Looked) -> Mapping[str, Any]:
+    """Return the figures by name; None for each if they can't be read."""
+    figures = looked.figures
+    found = None if isinstance(figures, Unread) else figures
+    return {
+        "total_cycles": found and found.total_cycles,
+        "last_cycle_ago_seconds": last_cycle_age_s(looked),
+        "order_success_rate": found and found.order_success_rate,
+        "data_fetch_latency_ms": found and found.data_fetch_latency_ms,
+        "position_mismatches": found and found.position_mismatches,
+        "errors": found and found.errors,
+        "warnings": found and found.warnings,
+        "healings": found and found.healings,
+        "last_error": figures.why if isinstance(figures, Unread) else figures.last_error,
+        "models": found and found.models,
+        "regime": found and found.regime,
+    }
+
+
+def uptime_s(evidence: Evidence) -> float | None:
+    """Return for how long `serve` has been running; None if it isn't."""
+    serve = evidence.serve
+    if not isinstance(serve, Serve) or serve.note is None or not serve.running:
+        return None
+    return max((evidence.at - serve.note.since).total_seconds(), 0.0)
+
+
+def last_cycle_age_s(looked: Looked) -> float | None:
+    """Return the seconds of trading time since the last pass; None if there is none."""
+    figures, now = looked.figures, looked.evidence.now
+    if isinstance(figures, Unread) or figures.last_cycle_at is None or now is None:
+        return None
+    return max((now - figures.last_cycle_at).total_seconds(), 0.0)

@@ -1,0 +1,83 @@
+"""The figures of `/metrics`, as Prometheus or OpenMetrics has them: ages and counts, from which alarms are made."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from commands.serve.web_answers import Answer, Looked, last_cycle_age_s, uptime_s
+from tradebot import __version__
+from tradebot.adapters.text.redaction import hide
+from tradebot.views.health.evidence import Disk, Evidence, Orders, Schedule, Unread
+from tradebot.views.health.finding import State
+
+OF_PARTS: Mapping[str, tuple[str, str]] = {
+    "tradebot_evidence_age_seconds": ("age_s", "Age of the newest evidence about a part."),
+    "tradebot_evidence_late_seconds": ("late_s", "For how long newer evidence about a part has been due."),
+    "tradebot_evidence_budget_seconds": (
+        "budget_s",
+        "For how long newer evidence may be due before a part has failed.",
+    ),
+    "tradebot_evidence_count": ("count", "How many pieces of evidence about a part were looked at."),
+}
+
+
+def metrics(looked: Looked, accept: str) -> Answer:
+    """Return all figures in the format that the reader accepts."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(looked))
+    encoder, kind = choose_encoder(accept)
+    return Answer(200, kind, hide(encoder(registry).decode("utf-8")))
+
+
+class _Figures(Collector):
+    """What was looked at for one answer, as metrics. What isn't known is left out."""
+
+    def __init__(self, looked: Looked) -> None:
+        self._looked = looked
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        looked = self._looked
+        yield InfoMetricFamily("tradebot", "The version of the bot.", {"version": __version__})
+        for name, (field, meaning) in OF_PARTS.items():
+            family = GaugeMetricFamily(name, meaning, labels=["part"])
+            for finding in looked.findings:
+                value = getattr(finding, field)
+                if value is not None:
+                    family.add_metric([finding.subsystem], float(value))
+            yield family
+        states = GaugeMetricFamily("tradebot_parts", "How many parts are in each state.", labels=["state"])
+        for state in State:
+            states.add_metric([state.value], sum(finding.state is state for finding in looked.findings))
+        yield states
+        for name, meaning, value in (*_of_figures(looked), *_of_evidence(looked.evidence)):
+            if value is not None:
+                yield GaugeMetricFamily(name, meaning, float(value))
+
+
+def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
+    found = looked.figures
+    yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", last_cycle_age_s(looked)
+    if isinstance(found, Unread):
+        return
+    fetch, mismatches = found.data_fetch_latency_ms, found.position_mismatches
+    yield "tradebot_total_cycles", "Passes of all jobs in the last session.", found.total_cycles
+    yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", found.order_success_rate
+    yield "tradebot_data_fetch_latency_ms", "How long the last fetch of flow took.", fetch
+    yield "tradebot_position_mismatches", "Differences that the last comparison of books found.", mismatches
+    yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", found.errors
+    yield "tradebot_warnings", "Events of the last day with severity WARN.", found.warnings
+    yield "tradebot_healings", "Repairs of the last day that the bot made by itself.", found.healings
+
+
+def _of_evidence(evidence: Evidence) -> Iterator[tuple[str, str, float | None]]:
+    yield "tradebot_uptime_seconds", "For how long serve has been running.", uptime_s(evidence)
+    if isinstance(evidence.disk, Disk):
+        yield "tradebot_disk_free_bytes", "Free space on the disk of the state folder.", evidence.disk.free_bytes
+    if isinstance(evidence.schedule, Schedule):
+        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(evidence.schedule.missed)
+    if isinstance(evidence.orders, Orders):
+        yield "tradebot_orders_unresolved", "Orders whose outcome is unknown.", evidence.orders.unresolved

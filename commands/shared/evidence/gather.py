@@ -1,0 +1,170 @@
+"""Gather the evidence that health is judged by. Nothing is asked of the broker, and nothing is changed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from commands.shared.evidence.books import books_of
+from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stream_of
+from tradebot.errors import TradebotError
+from tradebot.model.record import Job
+from tradebot.views.health import passes
+from tradebot.views.health.evidence import Budgets, Evidence, Passes, Signals, Unread
+
+if TYPE_CHECKING:
+    from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.adapters.ledger.ledger import SqliteLedger
+    from tradebot.app.settings import Settings
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+    from tradebot.model.record import CycleRecord
+    from tradebot.model.trading import SlotClaim
+    from tradebot.timetable.slots import Slot
+
+T = TypeVar("T")
+REACH = timedelta(days=8)
+AS_BEFORE = timedelta(hours=1)
+"""For so long after the open, what the session before left is evidence too."""
+JOBS = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FETCH_FLOW, "scores": Job.SCORE}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was due, claimed and recorded in the last session, and in the one before while it has only begun."""
+
+    now: datetime
+    sessions: "Sequence[Session]"
+    due: "Mapping[Job, Sequence[Slot]]"
+    claims: "Sequence[SlotClaim]"
+    cycles: "Sequence[CycleRecord]"
+
+
+def past_of(app: "App", now: datetime | None = None) -> Past | Unread | None:
+    """Return what the last session left, as of a trading time; without one, as of the time of the last record.
+
+    None if nothing was ever recorded.
+    """
+    facts = attempt(lambda: app.recorded)
+    at = now or attempt(lambda: _now(app, facts))
+    return at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
+
+
+def evidence_of(app: "App", past: Past | Unread | None) -> Evidence:
+    """Look at everything once. What can't be read says why; everything else is looked at all the same."""
+    settings, facts = app.settings, attempt(lambda: app.recorded)
+    known = past if isinstance(past, Past) else None
+    chores = {line.job for line in settings.timetable.chores}
+    parts: dict[str, Any] = {
+        "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
+        "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb)),
+        "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
+        "backup": _of(past, lambda found: backups_of(app, found.sessions, found.now)),
+        "schedule": _of(past, lambda found: passes.schedule_of(found.due, chores, found.claims, found.now)),
+        **_of_passes(app, past, facts),
+        **_of_books(app, past),
+    }
+    due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
+    now, streams = known.now if known else None, settings.unusual_whales.stream
+    return Evidence(datetime.now(UTC), now, budgets_of(settings), due, streams, **parts)
+
+
+def _of_passes(app: "App", past: "Past | Unread | None", facts: "SqliteFacts | Unread | None") -> Mapping[str, Any]:
+    """Return the parts whose evidence are recorded passes; all are unread if the facts are."""
+    source = facts if isinstance(facts, Unread) else past
+    jobs = {name: _of(source, partial(_job, job)) for name, job in JOBS.items()}
+    names = tuple(app.settings.strategies.in_use())
+    return jobs | {
+        "facts": _of(source, lambda found: passes.facts_of(found.cycles)),
+        "clock": _of(source, lambda found: passes.clocks_of(found.cycles)),
+        "strategies": _of(source, lambda found: passes.strategies_of(names, found.cycles)),
+        "signals": _of(source, lambda found: _signals(app, found)),
+        "prices": _of(source, lambda found: passes.prices_of(found.cycles, app.ledger_view.totals().own_positions())),
+        "broker": _of(source, lambda found: passes.broker_of(found.cycles, app.ledger_view.last_reconcile())),
+    }
+
+
+def _job(job: Job, past: Past) -> Passes:
+    return passes.passes_of(job, past.cycles, past.due[job], past.claims)
+
+
+def _of_books(app: "App", past: "Past | Unread | None") -> Mapping[str, Any]:
+    ledger = attempt(lambda: app.ledger_view)
+    if isinstance(ledger, Unread):
+        return dict.fromkeys(("books", "orders", "ledger", "journal", "halts", "calendar"), ledger)
+    found = {name: attempt(read) for name, read in books_of(ledger, app.folder.path).items()}
+    return found | {"calendar": _of(past, lambda known: _calendar(ledger, known))}
+
+
+def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
+    """Return trading time; in the sandbox, whose time stands still, that of the last record."""
+    from commands.shared.records import trading_now
+    from tradebot.model.trading import Mode
+
+    if app.mode is not Mode.SANDBOX:
+        return trading_now(app, ())
+    mark = app.ledger_view.last_reconcile()
+    times = [mark.at] if mark else []
+    if facts is not None and not isinstance(facts, Unread):
+        times += [cycle.at for job in Job for cycle in facts.cycles(job=job, last=1)]
+    return trading_now(app, times)
+
+
+def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Past:
+    from tradebot.timetable.slots import slots
+
+    ledger = app.ledger_view
+    last = [each for each in ledger.sessions(now.date() - REACH, now.date()) if each.open <= now][-2:]
+    sessions = [each for each in last[:-1] if now - last[-1].open < AS_BEFORE] + last[-1:]
+    since = ledger.books_opened_at() or now
+    claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
+    begun_slots = {
+        job: [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now]
+        for job, times in app.settings.timetable.items()
+    }
+    due = {job: passes.came(begun, claims) for job, begun in begun_slots.items()}
+    recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
+    cycles = facts.passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
+    return Past(now, sessions, due, claims, cycles)
+
+
+def _signals(app: "App", past: Past) -> Signals | None:
+    """Return how many replies of the flow source were checked, and what differs in too many of their rows."""
+    from tradebot.signals.contracts import broken, drifts
+
+    if app.recorded is None or not past.sessions:
+        return None
+    replies = app.recorded.checked_replies(past.sessions[0].open, past.now)
+    if not replies:
+        return None
+    found = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
+    return Signals(len(replies), max(reply.at for reply in replies), str(found[0]) if found else "")
+
+
+def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
+    from tradebot.views.health.evidence import Calendar
+
+    ahead = ledger.sessions(past.now.date(), past.now.date() + timedelta(days=400))
+    return Calendar(len(ahead), ahead[-1].date, passes.calendar_differs(past.cycles)) if ahead else None
+
+
+def budgets_of(settings: "Settings") -> Budgets:
+    """Return how late each part may be."""
+    from tradebot.app.calendar import LEAST
+
+    health = settings.health
+    return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, LEAST.days)
+
+
+def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:
+    """Return what is read from something, or why that couldn't be looked at."""
+    return found if found is None or isinstance(found, Unread) else attempt(lambda: read(found))
+
+
+def attempt(read: Callable[[], T]) -> T | Unread:
+    """Return what is read, or why it can't be."""
+    try:
+        return read()
+    except TradebotError as failed:
+        return Unread(failed.message, failed.hint)

@@ -1,0 +1,96 @@
+"""What the machine and the state folder are evidence of: `serve`, its stream, the disk and the backups."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.state import events, serving
+from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, option
+from tradebot.model.event import EventKind
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode
+from tradebot.views.health.evidence import Backups, Disk, Serve, Stream, Unread
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+    from tradebot.model.trading import SlotClaim
+
+MB = 1_000_000
+LAST_EVENTS = 500
+"""How many events are searched for the last word about the stream."""
+STREAM = "stream"
+SESSION = "session-"
+STAMP = "%Y%m%dT%H%M%SZ"
+
+
+def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
+    """Return whether `serve` holds its lock, its last note, and who has claimed slots of late."""
+    running, note = serving.is_running(folder), serving.read_serving(folder)
+    jobs = set(Job)
+    run = [claim for claim in claims if claim.missed is None and claim.job in jobs]
+    last = max(run, key=lambda claim: claim.at, default=None)
+    by = last.by if last else ""
+    return Serve(running, note, len(run), by, was_last=by.startswith(f"{serving.SERVE} "))
+
+
+def disk_of(folder: Path, needed_mb: int) -> Disk | Unread:
+    """Return what is left on the disk of the folder."""
+    try:
+        usage, entries = shutil.disk_usage(folder), os.statvfs(folder)
+    except OSError as error:
+        return Unread(f"{folder} can't be looked at: {error.strerror}", f"ls -ld {folder}")
+    inodes = entries.f_favail if entries.f_files else None
+    return Disk(usage.free, usage.total, needed_mb * MB, inodes)
+
+
+def stream_of(folder: Path) -> Stream | None:
+    """Return when the stream's lane looked last, and whether the last event about the stream is its loss."""
+    note = serving.read_serving(folder)
+    looked_at = note.lanes.get(STREAM) if note else None
+    if looked_at is None:
+        return None
+    kinds = {kind.event_type: kind for kind in (EventKind.STREAM_JOINED, EventKind.STREAM_LOST)}
+    found, _ = events.last_events(folder / EVENTS, LAST_EVENTS)
+    last = next((event for event in reversed(found) if event.event_type in kinds), None)
+    lost = last is not None and last.event_type == EventKind.STREAM_LOST.event_type
+    return Stream(looked_at, "lost; alerts are fetched on schedule meanwhile" if lost else "")
+
+
+def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> Backups | Unread:
+    """Return the newest backup, and the session that has ended and should have one by now."""
+    from tradebot.adapters.recovery.backups import places
+
+    try:
+        names = [place.name for place in places(app.folder.path)]
+    except OSError as error:
+        found = f"{app.folder.path / BACKUPS} can't be read: {error.strerror}"
+        return Unread(found, f"tradebot backup {option(app.folder.path)}")
+    began = app.ledger_view.books_opened_at()
+    ended = [each for each in sessions if each.close <= now and began is not None and began < each.close]
+    made_at = [at for name in names if (at := _stamped(name)) is not None]
+    newest, due = max(made_at, default=None), ended[-1] if ended else None
+    if due is not None and newest is not None and app.mode is not Mode.SANDBOX and newest >= due.close:
+        # Whatever it is called, it was made after the close, and holds the whole session.
+        due = None
+    of_sessions = (day for name in names if (day := _session_in(name)) is not None)
+    last = max(of_sessions, default=None)
+    return Backups(len(names), last, newest, due.date if due else None, due.close if due else None)
+
+
+def _stamped(name: str) -> datetime | None:
+    """Return when the backup of this name was made, by this machine's clock; None for a name of somebody else's."""
+    try:
+        return datetime.strptime(name[:16], STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _session_in(name: str) -> date | None:
+    try:
+        return date.fromisoformat(name.partition(SESSION)[2][:10])
+    except ValueError:
+        return None

@@ -1,0 +1,110 @@
+"""`tradebot status --watch`: the status on a screen of its own, drawn again every five seconds."""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.text import Text
+
+from commands.shared.console import Screen
+from commands.shared.surface import console
+from commands.shared.times import when
+from commands.status.report import status_of
+from commands.status.screen import sections
+from tradebot.errors import OperatorError, TradebotError, one_line
+from tradebot.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+
+EVERY_S = 5.0
+MOST_KEYS = 100
+ORDER = ("bot", "may", "health", "today", "positions", "orders", "unresolved", "passes", "equity")
+"""What a small terminal may cut off comes last."""
+QUIT = b"qQ\x03\x04"
+"""The keys that end it: q, Ctrl-C and Ctrl-D."""
+
+
+def follow(app: "App") -> None:
+    """Draw the status until q or Ctrl-C is pressed; OperatorError if there is no terminal to draw on."""
+    if not sys.stdout.isatty():
+        raise OperatorError("--watch needs a terminal to draw on", "tradebot status")
+    alone = Live(console=Screen(), screen=True, auto_refresh=False)
+    with suppress(KeyboardInterrupt), _keys() as pressed, alone as live:
+        while True:
+            live.update(drawn(app), refresh=True)
+            if _quits(pressed):
+                return
+
+
+def drawn(app: "App") -> Text:
+    """Return the status now, in as many lines as the terminal has; while it can't be read, the error."""
+    screen = console()
+    width, height = screen.size
+    room = height - 1
+    try:
+        with closing(app.twin()) as bot:
+            data = status_of(bot)
+        draws = sections(data, app.mode_name, app.account_tail)
+        parts = [_text(screen, draws[name]) for name in ORDER]
+    except TradebotError as failed:
+        parts = [Text(one_line(failed), "red")]
+    lines = [line for part in parts for line in part.wrap(screen, width)]
+    left = max(len(lines) - room, 0)
+    more = f"; {counted(left, 'more line')}: tradebot status" if left else ""
+    foot = Text(
+        f"{when(datetime.now(UTC))}, every {EVERY_S:.0f} s; q quits{more}", "reverse", no_wrap=True, overflow="crop"
+    )
+    return Text("\n").join([*lines[:room], foot])
+
+
+def _text(screen: "Console", draw: "Callable[[Console], None]") -> Text:
+    with screen.capture() as shown:
+        draw(screen)
+    return Text.from_ansi(shown.get().removesuffix("\n"))
+
+
+def _quits(pressed: Callable[[float], bytes]) -> bool:
+    """Wait until it is time to draw again; return True if a key that quits is pressed before."""
+    until_s = time.monotonic() + EVERY_S
+    while (left_s := until_s - time.monotonic()) > 0:
+        if any(key in QUIT for key in pressed(left_s)):
+            return True
+    return False
+
+
+def _sleep(seconds: float) -> bytes:
+    time.sleep(seconds)
+    return b""
+
+
+@contextmanager
+def _keys() -> Iterator[Callable[[float], bytes]]:
+    """Yield what waits for keys for so many seconds, without echoing them and without waiting for a line."""
+    if not sys.stdin.isatty():
+        yield _sleep
+        return
+    import termios
+    import tty
+
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+
+    def pressed(seconds: float) -> bytes:
+        ready, _, _ = select.select([descriptor], [], [], seconds)
+        # A terminal that is gone is always ready, and has nothing.
+        return (os.read(descriptor, MOST_KEYS) or _sleep(seconds)) if ready else b""
+
+    try:
+        tty.setcbreak(descriptor)
+        yield pressed
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -1,0 +1,72 @@
+"""Ask what doesn't answer less and less often, while exits go on."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tradebot.model.event import EventKind
+from tradebot.model.record import Job
+from tradebot.ports.stores import Events
+
+BROKER, FLOW = "broker", "flow source"
+DEPENDS_ON: Mapping[str, str] = {job: FLOW if job is Job.FETCH_FLOW else BROKER for job in Job}
+"""What a job can't do without. Chores are processes of their own, and wait for nothing here."""
+NEVER_WAITS = Job.EVALUATE_EXITS
+"""Positions are looked after whatever fails; these passes also find out that the broker answers again."""
+TOLD_AFTER = 2
+"""How many failures in a row are told as one event; a single one is a job that failed."""
+
+
+@dataclass(slots=True)
+class Away:
+    """Something that doesn't answer: since when, how often it was asked in vain, and when it is asked again."""
+
+    since: datetime
+    failures: int
+    until: datetime
+
+
+class Backoff:
+    """Says which jobs should wait for what they depend on; all lanes share it. Times are trading times."""
+
+    def __init__(self, first_s: float, most_s: float, events: Events) -> None:
+        self._first = timedelta(seconds=first_s)
+        self._most = timedelta(seconds=most_s)
+        self._events = events
+        self._away: dict[str, Away] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def may_try(self, job: str, now: datetime) -> bool:
+        """Return False while a job should wait for what it depends on."""
+        away = self._away.get(DEPENDS_ON.get(job, ""))
+        return job == NEVER_WAITS or away is None or now >= away.until
+
+    def failed(self, job: str, now: datetime) -> None:
+        """Note that what a job depends on didn't answer. Failures before the time to ask again count once."""
+        dependency = DEPENDS_ON.get(job)
+        if dependency is None:
+            return
+        with self._one_at_a_time:
+            away = self._away.setdefault(dependency, Away(now, 0, now))
+            if now < away.until:
+                return
+            away.failures += 1
+            # A power that exceeds any ceiling is large enough.
+            away.until = now + min(self._first * 2 ** min(away.failures - 1, 30), self._most)
+            failures, since = away.failures, away.since
+        if failures == TOLD_AFTER:
+            details = {"dependency": dependency, "message": f"it hasn't answered since {since:%Y-%m-%d %H:%M:%S} UTC"}
+            self._events.emit(EventKind.DEPENDENCY_AWAY.at(now, details))
+
+    def answered(self, job: str, now: datetime) -> None:
+        """Note that what a job depends on answers."""
+        dependency = DEPENDS_ON.get(job)
+        if dependency not in self._away:
+            return
+        with self._one_at_a_time:
+            away = self._away.pop(dependency, None)
+        if away is not None and away.failures >= TOLD_AFTER:
+            away_s = (now - away.since).total_seconds()
+            details = {"dependency": dependency, "message": f"it answers again after {away_s:,.0f} s"}
+            self._events.emit(EventKind.DEPENDENCY_BACK.at(now, details))

@@ -1,0 +1,51 @@
+"""What a process has in use is what the system says, and what isn't known is None instead of zero."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tradebot.adapters.state import resources
+
+
+def test_memory_grows_by_what_is_allocated() -> None:
+    before = resources.memory_bytes()
+    held = bytearray(b"x" * 64_000_000)
+    after = resources.memory_bytes()
+    assert before
+    assert after
+    assert 50_000_000 < after - before < 100_000_000
+    assert held
+
+
+def test_an_open_file_counts_as_one_descriptor(tmp_path: Path) -> None:
+    before = resources.open_descriptors()
+    with (tmp_path / "file").open("w"):
+        during = resources.open_descriptors()
+    assert before is not None
+    assert (during, resources.open_descriptors()) == (before + 1, before)
+
+
+def test_the_start_of_a_process_is_its_own() -> None:
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, str(resources.started_ticks()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    mine, its = resources.started_ticks(), int(os.read(read, 64))
+    os.close(read)
+    os.close(write)
+    assert mine is not None
+    assert mine <= its
+    assert resources.started_ticks() == mine
+    assert len(resources.boot_id()) == 36
+
+
+def test_what_the_system_does_not_report_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = resources.free_bytes(tmp_path)
+    assert free
+    assert free > 0
+    assert resources.free_bytes(tmp_path / "none") is None
+    monkeypatch.setattr(resources, "_read", lambda path: "")
+    assert (resources.memory_bytes(), resources.started_ticks(), resources.boot_id()) == (None, None, "")

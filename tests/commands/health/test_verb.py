@@ -1,0 +1,174 @@
+"""`tradebot health`: a bot that works is OK by what it leaves behind, and whatever ends it or is taken away shows."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from commands.serve import watch
+from tests import forked
+from tests.bot import Bot, second_session
+from tradebot.adapters.state.serving import is_running
+from tradebot.exchange import process
+
+LONGEST_S = 60
+PASSES = ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile")
+
+
+def states(bot: Bot) -> dict[str, str]:
+    return {part["subsystem"]: part["state"] for part in bot.json("health")["findings"]}
+
+
+def not_ok(bot: Bot) -> dict[str, str]:
+    return {part: state for part, state in states(bot).items() if state != "OK"}
+
+
+def found(bot: Bot, part: str) -> Any:
+    return next(each for each in bot.json("health")["findings"] if each["subsystem"] == part)
+
+
+def wait_for(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LONGEST_S
+    while not true():
+        assert time.monotonic() < deadline, "it didn't come"
+        time.sleep(0.05)
+
+
+def test_a_new_bot_is_not_green_and_a_probe_says_so_in_one_line(bot: Bot) -> None:
+    assert bot.says("health").code == 0
+    said = bot.says("health", "--probe")
+    assert (said.code, said.err) == (10, "")
+    assert said.out == (
+        "UNKNOWN: 5 of 20 parts are OK; UNKNOWN serve, exits, entries, flow, scores, signals, prices, broker, books,"
+        " facts, calendar, clock, strategies, backup, schedule\n"
+    )
+    assert bot.says("health", "--probe", "--json").code == 10
+
+
+def test_a_bot_that_worked_is_ok_but_for_the_slots_that_nobody_ran(bot: Bot) -> None:
+    second_session(bot)
+    for verb in PASSES:
+        bot.says(verb)
+    bot.says("backup")
+    assert not_ok(bot) == {"schedule": "DEGRADED"}
+    shown = bot.says("health").out
+    assert "books and broker agree" in shown
+    assert "Health DEGRADED: 19 of 20 parts are OK; DEGRADED schedule" in shown
+    assert "tradebot why-no-orders" in shown
+
+
+def test_without_the_facts_nothing_that_they_prove_is_ok(bot: Bot, copy: Bot) -> None:
+    (copy.folder / "facts.db").unlink()
+    slots_but_no_pass, unknown = ("exits", "entries", "flow", "scores"), ("signals", "prices", "facts", "clock")
+    expected = dict.fromkeys(slots_but_no_pass, "FAILED") | dict.fromkeys(unknown, "UNKNOWN")
+    assert not_ok(copy) == expected | {"strategies": "FAILED", "schedule": "DEGRADED"}
+
+
+def test_a_session_that_ended_without_a_backup_shows(bot: Bot, copy: Bot) -> None:
+    (copy.folder / "backups").rename(copy.folder / "aside-backups")
+    assert not_ok(copy) == {"backup": "FAILED", "schedule": "DEGRADED"}
+
+
+def test_damaged_books_are_failed_and_nothing_that_they_prove_is_ok(bot: Bot, copy: Bot) -> None:
+    (copy.folder / "ledger.db").write_bytes(b"not a database")
+    found = states(copy)
+    assert {part for part, state in found.items() if state == "FAILED"} == {"ledger", "journal", "facts"}
+    assert {part for part, state in found.items() if state == "OK"} == {"disk"}
+    assert copy.says("health", "--probe").code == 10
+
+
+def test_a_journal_that_is_shorter_than_the_ledger_knows_has_failed(bot: Bot, copy: Bot) -> None:
+    path = copy.folder / "journal.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+    assert not_ok(copy) == {"journal": "FAILED", "schedule": "DEGRADED"}
+
+
+def test_a_halt_shows_with_its_reason(bot: Bot, copy: Bot) -> None:
+    copy.says("halt", "--reason", "lunch")
+    assert found(copy, "halts")["state"] == "DEGRADED"
+    assert "lunch" in found(copy, "halts")["found"]
+
+
+def test_a_disk_with_too_little_room_has_failed(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEBOT_STORAGE__MIN_FREE_MB", "1000000")
+    assert found(bot, "disk")["state"] == "FAILED"
+    assert "disk FAILED" in bot.says("status").out
+
+
+def serve_says(bot: Bot) -> tuple[str, str]:
+    part = found(bot, "serve")
+    return part["state"], part["found"]
+
+
+def often() -> None:
+    """Let `serve` write its note more often than every five seconds."""
+    watch.NOTE_S = 0.2
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def healthz(port: int) -> int:
+    return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=LONGEST_S).status_code
+
+
+def test_serve_leaves_green_when_a_lane_hangs_when_it_is_stopped_and_when_it_is_killed(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange, port = process.running(bot.folder / "exchange"), free_port()
+    assert exchange is not None
+    monkeypatch.setenv("TRADEBOT_HEALTH__PORTS", f"[{port}]")
+    monkeypatch.setenv("TRADEBOT_SERVE__STALL_S", "2")
+    with forked.start(["serve", "--speed", "1", "--state-dir", str(bot.folder)], first=often) as serve:
+        try:
+            wait_for(lambda: "lock-step looked last" in serve_says(bot)[1])
+            wait_for(lambda: "serve OK: process" in bot.says("status").out)
+            wait_for(lambda: healthz(port) == 200)
+            with stopped(exchange.pid):
+                wait_for(lambda: serve_says(bot)[0] == "FAILED")
+                assert "lock-step looked last" in serve_says(bot)[1]
+                # It answers while its only lane hangs.
+                wait_for(lambda: healthz(port) == 503)
+            wait_for(lambda: serve_says(bot)[0] == "OK")
+            monkeypatch.setenv("TRADEBOT_HEALTH__NOTE_S", "1")
+            with stopped(serve.pid):
+                wait_for(lambda: "hangs or is stopped" in serve_says(bot)[1])
+                assert (serve_says(bot)[0], is_running(bot.folder)) == ("FAILED", True), "it still holds its lock"
+            wait_for(lambda: serve_says(bot)[0] == "OK")
+        finally:
+            serve.kill()
+            serve.communicate(timeout=LONGEST_S)
+    state, said = serve_says(bot)
+    assert (state, f"process {serve.pid} ended without a word" in said) == ("FAILED", True)
+    assert "serve FAILED: process" in bot.says("status").out
+    assert bot.says("health", "--probe").out.startswith("FAILED: ")
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_looking_changes_nothing(bot: Bot, copy: Bot) -> None:
+    def files() -> dict[Path, bytes]:
+        of_sqlite = ("-shm", "-wal")
+        every = (path for path in copy.folder.rglob("*") if path.is_file() and not path.name.endswith(of_sqlite))
+        return {path: path.read_bytes() for path in every}
+
+    before = files()
+    copy.says("health")
+    assert files() == before

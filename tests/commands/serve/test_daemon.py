@@ -1,0 +1,216 @@
+"""The life of a real `serve`: signals, other settings, its manager, its log, a venue that hangs, and a crash loop."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.bot import Bot, log
+from tradebot.adapters.state.serving import is_running, read_serving
+from tradebot.adapters.state.starts import MOST, note_start
+from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
+
+LONGEST_S = 60.0
+HANGING_ORDER = "- {name: hanging-order, when: {request: submit, at_most: 1}, what: {hang: 30s}}"
+SLOW_ORDER = "- {name: slow-order, when: {request: submit, at_most: 1}, what: {hang: 4s, then: answer}}"
+HANGING_PRICES = "- {name: hanging-prices, when: {request: positions}, what: {hang: 30s}}"
+
+
+def until(true: Callable[[], object]) -> None:
+    ends_s = time.monotonic() + LONGEST_S
+    while not true():
+        assert time.monotonic() < ends_s, "it never happened"
+        time.sleep(0.05)
+
+
+@contextmanager
+def serving(bot: Bot, *options: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run `serve` a minute a second in a process of its own, once it is ready."""
+    process = bot.process("serve", "--speed", "60", *options)
+    try:
+        until(lambda: process.poll() is not None or (is_running(bot.folder) and ready(bot)))
+        assert process.poll() is None, process.communicate()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ready(bot: Bot) -> bool:
+    noted = read_serving(bot.folder)
+    return noted is not None and noted.ready_at is not None
+
+
+def arm(bot: Bot, script: str) -> None:
+    assert requests.post(f"{bot.url}/exchange/v1/faults", data=script, timeout=30).status_code == 200
+
+
+def fired(bot: Bot) -> bool:
+    return any(event["event"] == "fault_fired" for event in log(bot.url))
+
+
+def events(bot: Bot, kind: str) -> list[dict[str, Any]]:
+    lines = (bot.folder / "system_events.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["event_type"] == kind]
+
+
+def trouble(bot: Bot, subsystem: str) -> str | None:
+    noted = read_serving(bot.folder)
+    return noted.troubles.get(subsystem) if noted else None
+
+
+def test_a_signal_leaves_an_order_without_an_answer_to_the_next_start_once_its_budget_is_over(
+    trader: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEBOT_SERVE__STOP_S", "1")
+    arm(trader, HANGING_ORDER)
+    with serving(trader) as process:
+        until(lambda: fired(trader))
+        asked_s = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_S) == 0
+        assert time.monotonic() - asked_s < 10, "it waited for the venue"
+    assert json.loads((trader.folder / STARTS).read_text()) == []
+    promised = [event for event in log(trader.url) if event["event"] == "request" and event["method"] == "POST"]
+    assert trader.says("reconcile").code == 0
+    assert trader.json("status")["unresolved"] == []
+    accepted = [event["client_order_id"] for event in log(trader.url) if event["event"] == "order_accepted"]
+    assert len(accepted) == len(set(accepted)) == 1
+    assert [event for event in log(trader.url) if event["event"] == "request" and event["method"] == "POST"] == promised
+
+
+def test_a_signal_lets_the_order_in_flight_end(trader: Bot) -> None:
+    arm(trader, SLOW_ORDER)
+    with serving(trader) as process:
+        until(lambda: fired(trader))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_S) == 0
+    assert len([event for event in log(trader.url) if event["event"] == "order_accepted"]) == 1
+    assert trader.json("status")["unresolved"] == []
+
+
+def test_a_lane_that_hangs_ends_the_process_with_a_trace_so_that_it_is_started_again(
+    trader: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEBOT_SERVE__STALL_S", "2")
+    monkeypatch.setenv("TRADEBOT_SERVE__STALL_END_S", "4")
+    with serving(trader) as process:
+        arm(trader, HANGING_PRICES)
+        assert process.wait(LONGEST_S) == 1
+    assert trouble(trader, "lane lock-step")
+    assert {event["details"]["lane"] for event in events(trader, "lane_stalled")} == {"lock-step"}
+    assert "http" in (trader.folder / STALL_TRACE).read_text()
+    assert len(json.loads((trader.folder / STARTS).read_text())) == 1
+
+
+def test_a_crash_loop_closes_entries_and_exits_go_on(trader: Bot) -> None:
+    for _ in range(MOST):
+        note_start(trader.folder, datetime.now(UTC))
+    with serving(trader) as process:
+        until(lambda: len(log(trader.url)) and exits(trader) > 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_S) == 0
+    status = trader.json("status")
+    assert (status["trading_state"], status["trading_why"]) == ("REDUCE_ONLY", f"CRASH_LOOP: {MOST + 1} against {MOST}")
+    assert not [event for event in log(trader.url) if event["event"] == "order_accepted"]
+    assert trader.says("unhalt", "--reason", "seen", "--confirm", trader.tail()).code == 0
+
+
+def exits(bot: Bot) -> int:
+    slots = {row["job"]: row["slot"] for row in bot.json("status")["passes"]}
+    return int((slots.get("evaluate-exits") or "open+0m")[5:-1]) - 30
+
+
+def test_a_start_that_is_killed_counts_and_one_that_is_ended_does_not(trader: Bot) -> None:
+    with serving(trader) as process:
+        process.kill()
+        process.wait()
+    assert not is_running(trader.folder)
+    with serving(trader) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LONGEST_S) == 0
+    assert len(json.loads((trader.folder / STARTS).read_text())) == 1
+
+
+def test_a_changed_configuration_is_taken_over_and_an_invalid_one_is_not(trader: Bot) -> None:
+    file = trader.folder / "tradebot.yaml"
+    valid = file.read_text()
+    with serving(trader) as process:
+        file.write_text(f"{valid}\nserve: {{stall_s: many}}\n")
+        process.send_signal(signal.SIGHUP)
+        until(lambda: trouble(trader, "config"))
+        assert "serve.stall_s" in str(trouble(trader, "config"))
+        file.write_text(f"{valid}\nserve: {{stall_s: 200, log_mb: 3}}\n")
+        process.send_signal(signal.SIGHUP)
+        until(lambda: events(trader, "config_reloaded"))
+        before = trader.json("status")["as_of"]
+        until(lambda: trader.json("status")["as_of"] > before)
+        until(lambda: trouble(trader, "config") is None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_S) == 0
+    (invalid,) = events(trader, "config_not_reloaded")
+    assert "must be a whole number" in invalid["details"]["message"]
+    (reloaded,) = events(trader, "config_reloaded")
+    assert reloaded["details"]["message"] == (
+        "the configuration was reloaded: serve.stall_s from 300 to 200, serve.log_mb from 10 to 3; "
+        "restart serve for serve.log_mb"
+    )
+
+
+def test_its_manager_hears_that_it_is_ready_that_it_goes_on_and_that_it_ends(
+    trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(LONGEST_S)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with serving(trader) as process:
+            heard = [manager.recv(4096).decode() for _ in range(4)]
+            assert heard[0].startswith("READY=1\nSTATUS=")
+            assert "WATCHDOG=1" in heard
+            with (trader.folder / "tradebot.yaml").open("a") as file:
+                file.write("serve: {stall_s: 200}\n")
+            process.send_signal(signal.SIGHUP)
+            while not heard[-1].startswith("RELOADING=1\nMONOTONIC_USEC="):
+                heard.append(manager.recv(4096).decode())
+            while not heard[-1].startswith("READY=1"):
+                heard.append(manager.recv(4096).decode())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(LONGEST_S) == 0
+        manager.setblocking(False)
+        while "STOPPING=1" not in heard[-1]:
+            heard.append(manager.recv(4096).decode())
+
+
+def test_its_log_has_the_same_fields_in_each_line_and_the_terminal_gets_no_rows(trader: Bot) -> None:
+    file = trader.folder.parent / "serve.log"
+    with serving(trader, "--log", str(file)) as process:
+        until(lambda: '"job": "trade-once"' in file.read_text())
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=LONGEST_S)
+    assert (process.returncode, out, errors) == (0, "", "")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len({tuple(line) for line in lines}) == 1
+    assert {line["severity"] for line in lines} <= {"INFO", "WARN", "ERROR", "CRITICAL"}
+    assert {"note", "ran"} <= {line["event_type"] for line in lines}
+    passes = [line for line in lines if line["event_type"] == "ran"]
+    assert all(line["took_s"] >= 0 and line["exit_code"] == 0 and line["job"] for line in passes)
+    assert os.stat(file).st_mode & 0o077 == 0
+
+
+def test_its_log_may_go_to_stderr(trader: Bot) -> None:
+    with serving(trader, "--log", "-") as process:
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=LONGEST_S)
+    assert (process.returncode, out) == (0, "")
+    assert json.loads(errors.splitlines()[0])["details"]["message"].startswith("started by serve")

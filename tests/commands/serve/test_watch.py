@@ -1,0 +1,205 @@
+"""What watches `serve`: lanes that stand still, ceilings, the note for others, and what the service manager hears."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.serve.stop import Stop
+from commands.serve.watch import Watch, WatchedLane
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.state.serving import read_serving
+from tradebot.adapters.state.state_folder import STALL_TRACE
+from tradebot.app.sections import ServeSettings
+from tradebot.errors import ExitCode
+
+SETTINGS = ServeSettings(
+    grace_s=90,
+    stop_s=10,
+    stall_s=30,
+    stall_end_s=60,
+    max_memory_mb=100_000,
+    max_descriptors=1_000,
+    retry_s=15,
+    retry_most_s=300,
+    log_mb=1,
+    log_files=1,
+)
+
+
+class Manager:
+    """A service manager that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, str]] = []
+
+    def tell(self, **state: str) -> None:
+        self.heard.append(state)
+
+    def count(self, name: str) -> int:
+        return sum(name in state for state in self.heard)
+
+
+class Ended(Exception):  # noqa: N818 - it stands for the end of the process
+    """Raised where the process would end."""
+
+
+class Scene:
+    """A watch, looked through by hand while a clock of ours is moved."""
+
+    def __init__(self, folder: Path, settings: ServeSettings = SETTINGS) -> None:
+        self.now_s = 1000.0
+        self.folder, self.stop, self.manager, self.events = folder, Stop(), Manager(), MemoryEvents()
+        outside: Any = (self.stop, self.manager, self.events, self.end, lambda: self.now_s)
+        self.watch = Watch(folder, settings, *outside)
+
+    def end(self, code: int) -> None:
+        raise Ended(code)
+
+    def pass_s(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now_s += 1
+            self.watch.look()
+
+    def types(self) -> list[str]:
+        return [event.event_type for event in self.events.emitted]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+class Idle:
+    """A lane with nothing to do."""
+
+    def tick(self) -> None:
+        """Find nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def test_a_lane_that_stands_still_is_told_once_with_a_trace_and_again_when_it_goes_on(scene: Scene) -> None:
+    with scene.watch.lanes("exits", "entries"):
+        exits, entries = (WatchedLane(scene.watch, name, Idle()) for name in ("exits", "entries"))
+        for _ in range(40):
+            exits.tick()
+            scene.pass_s(1)
+        assert scene.types() == ["lane_stalled"]
+        assert scene.events.emitted[0].details["lane"] == "entries"
+        assert "test_watch.py" in (scene.folder / STALL_TRACE).read_text()
+        serving = read_serving(scene.folder)
+        assert serving is not None
+        assert serving.troubles.keys() == {"lane entries"}
+        assert serving.lanes["exits"] > serving.lanes["entries"]
+        entries.tick()
+        scene.pass_s(5)
+        assert scene.types() == ["lane_stalled", "lane_recovered"]
+        serving = read_serving(scene.folder)
+        assert serving is not None
+        assert serving.troubles == {}
+
+
+def test_the_manager_is_kept_waiting_from_the_moment_on_when_a_lane_stands_still(scene: Scene) -> None:
+    with scene.watch.lanes("exits"):
+        scene.pass_s(10)
+        assert scene.manager.count("WATCHDOG") == 0, "it isn't ready"
+        scene.watch.ready()
+        WatchedLane(scene.watch, "exits", Idle()).tick()
+        scene.pass_s(30)
+        assert scene.manager.count("WATCHDOG") == 30
+        scene.pass_s(20)
+        assert scene.manager.count("WATCHDOG") == 30
+
+
+def test_a_lane_that_never_goes_on_ends_the_process_so_that_it_is_started_again(scene: Scene) -> None:
+    with scene.watch.lanes("exits"):
+        scene.pass_s(60)
+        with pytest.raises(Ended) as ended:
+            scene.pass_s(1)
+    assert ended.value.args == (ExitCode.ERROR,)
+
+
+def test_a_call_of_a_long_fetch_is_progress_and_so_is_a_line_of_the_lane(scene: Scene) -> None:
+    with scene.watch.lanes("fetching"):
+        for _ in range(10):
+            with scene.watch.progress_of("fetching"):
+                scene.pass_s(25)
+                scene.watch.progressed()
+                scene.pass_s(25)
+    assert scene.types() == []
+
+
+def test_the_progress_of_one_thread_is_none_of_another_lane(scene: Scene) -> None:
+    with scene.watch.lanes("exits", "entries"):
+        scene.pass_s(31)
+        other = threading.Thread(target=WatchedLane(scene.watch, "entries", Idle()).tick)
+        other.start()
+        other.join()
+        scene.pass_s(1)
+    assert scene.types() == ["lane_stalled", "lane_stalled", "lane_recovered"]
+    assert scene.events.emitted[-1].details["lane"] == "entries"
+
+
+def test_a_machine_that_sleeps_stalls_nothing(scene: Scene) -> None:
+    with scene.watch.lanes("exits"):
+        scene.now_s += 8 * 3600
+        scene.pass_s(20)
+    assert scene.types() == []
+
+
+@pytest.mark.parametrize("code", [ExitCode.DONE, ExitCode.ERROR])
+def test_passes_that_do_not_end_within_their_budget_are_left_to_the_ledger(scene: Scene, code: ExitCode) -> None:
+    scene.stop.end(code)
+    scene.pass_s(10)
+    with pytest.raises(Ended) as ended:
+        scene.pass_s(1)
+    assert ended.value.args == (code,)
+
+
+@pytest.mark.parametrize("ceiling", [{"max_memory_mb": 1}, {"max_descriptors": 1}])
+def test_beyond_a_ceiling_it_ends_after_its_passes_to_be_started_again(tmp_path: Path, ceiling: dict[str, int]) -> None:
+    scene = Scene(tmp_path, SETTINGS.model_copy(update=ceiling))
+    asked = list[str]()
+    scene.stop.ask = lambda: asked.append("asked")
+    scene.pass_s(10)
+    assert (scene.types(), asked, scene.stop.code) == (["ceiling_reached"], ["asked"], ExitCode.ERROR)
+    serving = read_serving(tmp_path)
+    assert serving is not None
+    assert serving.troubles.keys() == {"ceilings"}
+
+
+def test_it_is_ready_once_the_books_were_compared_and_says_so_once(scene: Scene) -> None:
+    compared = list[bool]()
+    scene.watch.is_ready = lambda: bool(compared)
+    scene.pass_s(5)
+    first = read_serving(scene.folder)
+    compared.append(True)
+    scene.pass_s(10)
+    second = read_serving(scene.folder)
+    assert first is not None
+    assert second is not None
+    assert (first.ready_at, scene.manager.count("READY")) == (None, 1)
+    assert second.ready_at is not None
+    assert second.at > second.ready_at
+    assert second.pid == first.pid
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[Watch, Manager]]:
+    manager, stop = Manager(), Stop()
+    watch = Watch(tmp_path, SETTINGS, stop, manager, MemoryEvents())  # type: ignore[arg-type]
+    with watch.running():
+        yield watch, manager
+
+
+def test_its_thread_looks_until_the_end_and_leaves_a_last_note(tmp_path: Path, running: tuple[Watch, Manager]) -> None:
+    watch, manager = running
+    looked = threading.Event()
+    watch.on_look = looked.set
+    assert looked.wait(20)
+    assert read_serving(tmp_path) is not None
+    assert manager.count("STOPPING") == 0

@@ -1,0 +1,136 @@
+"""Health over HTTP on real sockets: bounded, on loopback only, and alive while the rest of the process hangs."""
+
+import http.client
+import socket
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from commands.serve import web, web_pages
+from commands.serve.web import serving
+from commands.serve.web_answers import Looked
+from tests.builders import SHIPPED
+from tests.commands.serve.test_web_pages import looked
+from tradebot.adapters.state import serving as notes
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
+
+LONGEST_S = 10
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    """Return as much of a bot as the pages need: a folder and settings."""
+    return cast("App", SimpleNamespace(folder=SimpleNamespace(path=tmp_path), settings=SHIPPED))
+
+
+def get(port: int, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONGEST_S)
+    try:
+        connection.request(method, path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def raw(port: int, sent: bytes) -> bytes:
+    """Send bytes, and return everything until the other side closes."""
+    with socket.create_connection(("127.0.0.1", port), LONGEST_S) as connection:
+        connection.sendall(sent)
+        parts = []
+        while part := connection.recv(65_536):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def test_both_ports_of_the_earlier_bots_can_be_served_and_nothing_is_left_behind(app: App) -> None:
+    with serving(app, [0, 0], looked) as ports:
+        assert [get(port, "/health")[0] for port in ports] == [200, 200]
+        assert get(ports[0], "/health", "HEAD") == (200, b"")
+        assert get(ports[0], "/health", "POST")[0] == 405
+        assert get(ports[0], "/health", headers={"Host": "evil.example"})[0] == 421
+    assert "health" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises(ConnectionRefusedError):
+        get(ports[0], "/health")
+
+
+def test_without_ports_nothing_listens(app: App) -> None:
+    before = threading.active_count()
+    with serving(app, [], looked) as ports:
+        assert (ports, threading.active_count()) == ((), before)
+
+
+def test_a_port_that_is_taken_is_named(app: App) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        with (
+            pytest.raises(OperatorError, match=rf"127\.0\.0\.1:{taken}: Address already in use") as refused,
+            serving(app, [taken], looked),
+        ):
+            pass
+    assert "health.ports" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 1_000 + b"\r\n\r\n", b"431"),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n", b"413"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /health HTTP/1.0\r\n\r\n", b"421"),
+    ],
+)
+def test_what_is_too_long_or_not_http_is_refused(
+    app: App, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
+) -> None:
+    monkeypatch.setattr(web, "LONGEST_HEAD", 1_000)
+    with serving(app, [0], looked) as (port,):
+        assert raw(port, sent).split()[1] == status
+        assert get(port, "/health")[0] == 200
+
+
+def test_a_connection_that_says_nothing_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "SILENT_S", 1)
+    monkeypatch.setattr(web, "SWEEP_S", 1)
+    with serving(app, [0], looked) as (port,):
+        assert raw(port, b"GET /health HT") == b""
+
+
+def test_the_process_answers_for_itself_while_everything_else_hangs(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_pages, "PATIENCE_S", 0.05)
+    go_on, hangs = threading.Event(), threading.Event()
+
+    def hung() -> Looked:
+        hangs.set()
+        go_on.wait(LONGEST_S)
+        return looked()
+
+    with serving(app, [0], hung) as (port,):
+        first = threading.Thread(target=get, args=(port, "/health"))
+        first.start()
+        assert hangs.wait(LONGEST_S)
+        status, body = get(port, "/readyz")
+        assert (status, b"can't be read in time" in body) == (503, True)
+        # No serve holds this folder's lock, and none has left a note.
+        status, body = get(port, "/healthz")
+        assert (status, b"UNKNOWN" in body) == (503, True)
+        go_on.set()
+        first.join(LONGEST_S)
+        assert get(port, "/readyz")[0] == 200
+
+
+def test_a_bug_in_an_answer_is_an_error_and_not_an_ok(app: App) -> None:
+    def broken() -> Looked:
+        raise ZeroDivisionError
+
+    with serving(app, [0], broken) as (port,):
+        status, body = get(port, "/health")
+        assert (status, b"ZeroDivision" in body) == (500, False)
+        assert get(port, "/healthz")[0] == 503
+    assert notes.read_serving(app.folder.path) is None

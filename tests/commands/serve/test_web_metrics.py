@@ -1,0 +1,57 @@
+"""`/metrics`: both formats are read back by the client library's own parsers, and hold ages and counts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from commands.serve.web_metrics import metrics
+from tests.builders import NOW, ago
+from tests.commands.serve.test_web_pages import looked
+from tradebot.views.health.evidence import Passes, Unread
+from tradebot.views.health.judging import JUDGES
+
+OPEN = "application/openmetrics-text; version=1.0.0"
+PARSERS = {OPEN: openmetrics.text_string_to_metric_families, "": text_string_to_metric_families}
+
+
+def read(accept: str, text: str) -> Mapping[tuple[str, ...], float]:
+    """Return the value of every sample, by its name and its labels' values."""
+    samples = [sample for family in PARSERS[accept](text) for sample in family.samples]
+    return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+
+
+@pytest.mark.parametrize("accept", PARSERS)
+def test_what_was_looked_at_can_be_read_back(accept: str) -> None:
+    answer = metrics(looked(exits=Passes(30, ago(90), 31, 30)), accept)
+    found = read(accept, answer.text)
+    assert answer.kind.startswith(accept.partition(";")[0] or "text/plain")
+    assert {labels[0] for name, *labels in found if name == "tradebot_evidence_count"} == JUDGES.keys()
+    assert found["tradebot_evidence_age_seconds", "exits"] == 90
+    assert found["tradebot_evidence_late_seconds", "exits"] == 60
+    assert found["tradebot_evidence_budget_seconds", "exits"] == 300
+    assert found["tradebot_parts", "OK"] == len(JUDGES)
+    assert found["tradebot_order_success_rate",] == 0.98
+    assert found["tradebot_data_fetch_latency_ms",] == 812.5
+    assert found["tradebot_position_mismatches",] == 2
+    assert found["tradebot_healings",] == 4
+    assert found["tradebot_last_cycle_age_seconds",] == 30
+    assert all(math.isfinite(value) for value in found.values())
+
+
+@pytest.mark.parametrize("accept", PARSERS)
+def test_what_is_not_known_is_left_out_instead_of_zero(accept: str) -> None:
+    nothing = dict.fromkeys(JUDGES)
+    answer = metrics(replace(looked(**nothing), figures=Unread("locked", "")), accept)
+    found = read(accept, answer.text)
+    assert found["tradebot_parts", "UNKNOWN"] == len(JUDGES)
+    assert {name for name, *_ in found} == {"tradebot_info", "tradebot_evidence_count", "tradebot_parts"}
+
+
+def test_ages_are_shown_and_no_part_is_a_yes_or_no() -> None:
+    found = read("", metrics(looked(), "").text)
+    assert {name for name, *_ in found if "up" in name.split("_") or "ok" in name.split("_")} == set()
+    assert NOW.isoformat() not in metrics(looked(), "").text

@@ -1,0 +1,246 @@
+"""What is answered about health over HTTP, without a socket: conditions, status codes, parameters, and refusals."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from commands.serve.web_answers import TRADING, Looked
+from commands.serve.web_pages import MOST_EVENTS, Pages
+from tests.builders import NOW, ago
+from tests.views.health.samples import at, note
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.adapters.text import redaction
+from tradebot.model.event import EventKind
+from tradebot.views.health.evidence import Serve, Unread
+from tradebot.views.health.figures import Figures
+from tradebot.views.health.judging import JUDGES, health, judged
+
+FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", ("flow",), "mixed")
+
+
+def looked(**changes: Any) -> Looked:
+    """Return what was looked at of a bot that is well but for these parts of the evidence."""
+    evidence = at(NOW, **changes)
+    return Looked(evidence, health(evidence), FIGURES, True, ())
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.body)
+
+
+Ask = Callable[..., Reply]
+
+
+def asking(events: Path, look: Callable[[], Looked] = looked, hosts: tuple[str, ...] = ("localhost",)) -> Ask:
+    """Return what asks a question of pages over evidence that is given."""
+    pages = Pages(events, hosts, lambda: judged("serve", look().evidence), look)
+
+    def ask(path: str, query: str = "", method: str = "GET", host: str = "127.0.0.1:8081", **environ: str) -> Reply:
+        said: list[Any] = []
+        asked = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, "HTTP_HOST": host, **environ}
+        body = b"".join(pages(asked, lambda status, headers, exc_info=None: said.extend((status, headers))))
+        return Reply(int(said[0][:3]), dict(said[1]), body)
+
+    return ask
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    events = JsonlEvents(tmp_path / "events.jsonl")
+    events.emit(EventKind.POSITION_DIFFERS.at(ago(60), {"books": "3"}, "AAPL"))
+    events.emit(EventKind.FETCH_FAILED.at(ago(30), {"message": "timed out"}, "MSFT"))
+    events.emit(EventKind.STREAM_LOST.at(NOW, {}))
+    return tmp_path / "events.jsonl"
+
+
+def test_a_bot_that_is_well_is_healthy_ready_and_alive(log: Path) -> None:
+    ask = asking(log)
+    assert [ask(path).status for path in ("/healthz", "/readyz", "/health", "/metrics")] == [200] * 4
+    found = ask("/health").data
+    assert len(found["subsystems"]) == len(JUDGES)
+    fields = {name: value for name, value in found.items() if name != "subsystems"}
+    assert fields == {
+        "status": "OK",
+        "timestamp": "2026-11-16T15:00:00Z",
+        "uptime_seconds": 1800.0,
+        "total_cycles": 40,
+        "last_cycle_ago_seconds": 30.0,
+        "errors": 1,
+        "warnings": 3,
+        "healings": 4,
+        "last_error": "venue position_differs AAPL",
+        "issues": [],
+        "models": ["flow"],
+        "regime": "mixed",
+        "alpaca_connected": True,
+        "order_success_rate": 0.98,
+        "data_fetch_latency_ms": 812.5,
+        "position_mismatches": 2,
+    }
+
+
+@pytest.mark.parametrize("part", JUDGES)
+def test_health_is_503_while_any_part_is_unknown_and_names_it(log: Path, part: str) -> None:
+    reply = asking(log, lambda: looked(**{part: None}))("/health")
+    assert (reply.status, reply.data["status"]) == (503, "UNKNOWN")
+    assert [issue.split()[0] for issue in reply.data["issues"]] == [part]
+    assert reply.data["alpaca_connected"] is (part != "broker")
+
+
+@pytest.mark.parametrize("part", JUDGES)
+def test_it_isn_t_ready_while_a_part_that_trading_needs_is_unknown(log: Path, part: str) -> None:
+    reply = asking(log, lambda: looked(**{part: None}))("/readyz")
+    closed = [condition["name"] for condition in reply.data["conditions"] if not condition["holds"]]
+    assert closed == ([part] if part in TRADING else [])
+    assert (reply.status, reply.data["ready"]) == ((503, False) if closed else (200, True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "condition", "said"),
+    [({"is_open": False}, "session", "no session is open"), ({"closed": ("KEYS_REFUSED: 401",)}, "permission", "401")],
+)
+def test_it_isn_t_ready_out_of_session_or_without_permission(
+    log: Path, changes: dict[str, Any], condition: str, said: str
+) -> None:
+    reply = asking(log, lambda: replace(looked(), **changes))("/readyz")
+    closed = {each["name"]: each["found"] for each in reply.data["conditions"] if not each["holds"]}
+    assert reply.status == 503
+    assert list(closed) == [condition]
+    assert said in closed[condition]
+
+
+@pytest.mark.parametrize(
+    ("serve", "status"),
+    [
+        (Serve(True, note(), 3, "", False), 200),
+        (Serve(True, note(troubles={"config": "bad"}), 3, "", False), 200),
+        (Serve(True, note(lanes={"exits": ago(301)}), 3, "", False), 503),
+        (Serve(True, note(ago(31)), 3, "", False), 503),
+        (Serve(False, note(), 3, "", False), 503),
+        (None, 503),
+    ],
+)
+def test_a_process_is_alive_while_its_lanes_look(log: Path, serve: Serve | None, status: int) -> None:
+    assert asking(log, lambda: looked(serve=serve))("/healthz").status == status
+
+
+def test_figures_that_cannot_be_read_are_null_and_the_error_says_why(log: Path) -> None:
+    reply = asking(log, lambda: replace(looked(), figures=Unread("the ledger is locked", "")))
+    found = reply("/health").data
+    assert (found["total_cycles"], found["last_cycle_ago_seconds"], found["models"]) == (None, None, None)
+    assert found["last_error"] == "the ledger is locked"
+    assert reply("/metrics").status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "types"),
+    [
+        ("", ["position_differs", "fetch_failed", "stream_lost"]),
+        ("last=2", ["fetch_failed", "stream_lost"]),
+        ("subsystem=flow", ["fetch_failed", "stream_lost"]),
+        ("severity=error", ["position_differs"]),
+        ("symbol=MSFT&subsystem=flow", ["fetch_failed"]),
+        ("symbol=NVDA", []),
+    ],
+)
+def test_events_are_chosen_by_subsystem_severity_and_symbol(log: Path, query: str, types: list[str]) -> None:
+    reply = asking(log)("/system-events", query)
+    assert [event["event_type"] for event in reply.data["events"]] == types
+    assert (reply.status, reply.data["looked_at"], reply.data["unreadable"]) == (200, 3, 0)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "last=0",
+        f"last={MOST_EVENTS + 1}",
+        "last=1e2",
+        "last=٣",
+        "severity=LOUD",
+        "subsystem=nothing",
+        "symbol=../../etc/passwd",
+        "symbol=",
+        "symbol=AAPL&symbol=MSFT",
+        "nonsense=1",
+        "nonsense",
+        "last=2" + "&a=1" * 20,
+        "last=" + "2" * 600,
+    ],
+)
+def test_a_parameter_that_is_not_known_or_not_right_is_refused(log: Path, query: str) -> None:
+    reply = asking(log)("/system-events", query)
+    assert reply.status == 400
+    assert "events" not in reply.data
+    assert reply.data["error"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/health", "/metrics"])
+def test_the_other_questions_have_no_parameters(log: Path, path: str) -> None:
+    assert asking(log)(path, "a=1").status == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8081", 200),
+        ("localhost", 200),
+        ("LOCALHOST:8081", 200),
+        ("[::1]:8081", 200),
+        ("bot.example:80", 421),
+        ("", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("evil.example:127.0.0.1", 421),
+        ("[::1", 421),
+        ("[::1]evil.example", 421),
+        ("127.0.0.1:8081@evil.example", 421),
+    ],
+)
+def test_only_known_names_of_this_machine_are_answered(log: Path, host: str, status: int) -> None:
+    assert asking(log)("/health", host=host).status == status
+    assert asking(log, hosts=("bot.example",))("/health", host="bot.example").status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_nothing_can_be_changed(log: Path, method: str) -> None:
+    reply = asking(log)("/health", method=method)
+    assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_a_head_has_the_same_headers_and_no_body(log: Path) -> None:
+    ask = asking(log)
+    head, whole = ask("/health", method="HEAD"), ask("/health")
+    assert (head.status, head.headers, head.body) == (whole.status, whole.headers, b"")
+    assert whole.headers["Content-Length"] == str(len(whole.body))
+    assert (whole.headers["X-Content-Type-Options"], whole.headers["Cache-Control"]) == ("nosniff", "no-store")
+
+
+@pytest.mark.parametrize("environ", [{"CONTENT_LENGTH": "5"}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
+def test_a_question_has_no_body(log: Path, environ: dict[str, str]) -> None:
+    assert asking(log)("/health", **environ).status == 413
+
+
+def test_an_unknown_place_names_those_that_there_are(log: Path) -> None:
+    reply = asking(log)("/nope")
+    assert reply.status == 404
+    assert "/system-events" in reply.data["error"]
+
+
+def test_no_answer_shows_a_key(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "K3y" * 9
+    monkeypatch.setattr(redaction, "_forms", {key: key.encode()})
+    JsonlEvents(log).emit(EventKind.FETCH_FAILED.at(NOW, {"message": "refused"}))
+    log.write_text(log.read_text().replace("refused", key))
+    ask = asking(log, lambda: looked(serve=Unread(f"refused {key}", "")))
+    answers = [ask(path).body for path in ("/healthz", "/readyz", "/health", "/metrics", "/system-events")]
+    assert [key.encode() in body for body in answers] == [False] * 5
+    assert sum(b"refused" in body for body in answers) >= 3

@@ -1,0 +1,193 @@
+"""The truth table of health: each part that freezes, fails or is missing leaves OK within its budget, and no other."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOW, ago
+from tests.views.health.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, made_at, note
+from tradebot.model.record import Job
+from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord
+from tradebot.views.health import evidence as seen
+from tradebot.views.health.finding import State, overall
+from tradebot.views.health.judging import JUDGES, STORES, health
+
+ALL_OK = dict.fromkeys(JUDGES, State.OK)
+
+
+def states(evidence: seen.Evidence) -> dict[str, State]:
+    return {finding.subsystem: finding.state for finding in health(evidence)}
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def by_slots(job: Job) -> float:
+    """Return by when a part must have failed whose evidence each pass of a job renews."""
+    return EVERY_S[job] + BUDGETS.slot_s[job]
+
+
+FREEZES: dict[str, float] = {
+    "serve": BUDGETS.note_s,
+    "exits": by_slots(Job.EVALUATE_EXITS),
+    "entries": by_slots(Job.TRADE_ONCE),
+    "flow": by_slots(Job.FETCH_FLOW),
+    "scores": by_slots(Job.SCORE),
+    "signals": by_slots(Job.FETCH_FLOW),
+    "prices": by_slots(Job.EVALUATE_EXITS),
+    "broker": by_slots(Job.EVALUATE_EXITS),
+    "books": by_slots(Job.RECONCILE),
+    "facts": by_slots(Job.EVALUATE_EXITS),
+    "clock": by_slots(Job.EVALUATE_EXITS),
+    "strategies": by_slots(Job.TRADE_ONCE),
+    "stream": BUDGETS.lane_s,
+}
+"""The parts whose evidence grows old, each with the seconds within which that shows once nothing renews it.
+
+What is left out is read anew whenever somebody asks: it can't freeze, only fail or be unreadable, as the tables below.
+"""
+READ_ANEW = {"orders", "ledger", "journal", "calendar", "disk", "backup", "schedule", "halts"}
+
+
+def test_a_bot_of_which_all_is_well_is_ok_and_says_how_much_was_looked_at() -> None:
+    found = health(at(NOW))
+    assert states(at(NOW)) == ALL_OK
+    assert [finding.subsystem for finding in found if not finding.count or finding.next] == []
+    assert overall(found) is State.OK
+
+
+@pytest.mark.parametrize(("part", "within_s"), FREEZES.items())
+def test_a_part_that_freezes_fails_within_its_budget_and_no_other_does(part: str, within_s: float) -> None:
+    frozen = {part: made_at(NOW)[part]}
+    assert states(at(after(within_s), **frozen)) == ALL_OK
+    assert states(at(after(within_s + 1), **frozen)) == ALL_OK | {part: State.FAILED}
+
+
+def test_every_part_freezes_or_is_read_anew() -> None:
+    assert FREEZES.keys() | READ_ANEW == JUDGES.keys()
+    assert not FREEZES.keys() & READ_ANEW
+
+
+@pytest.mark.parametrize("part", JUDGES)
+def test_a_part_without_evidence_is_unknown_and_no_other_is(part: str) -> None:
+    found = {finding.subsystem: finding for finding in health(at(NOW, **{part: None}))}
+    assert {name: finding.state for name, finding in found.items()} == ALL_OK | {part: State.UNKNOWN}
+    assert found[part].count == 0
+    assert found[part].next
+
+
+@pytest.mark.parametrize("part", JUDGES)
+def test_a_part_that_cannot_be_read_leaves_ok_and_says_why(part: str) -> None:
+    unread = seen.Unread("the disk can't be read", "tradebot doctor")
+    found = {finding.subsystem: finding for finding in health(at(NOW, **{part: unread}))}
+    expected = State.FAILED if part in STORES else State.UNKNOWN
+    assert {name: finding.state for name, finding in found.items()} == ALL_OK | {part: expected}
+    assert (found[part].found, found[part].next) == ("the disk can't be read", "tradebot doctor")
+
+
+REDUCE = TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", NOW)
+LOST = TradingStateRecord(TradingState.REDUCE_ONLY, "", "lost", None)
+FAILURES: list[tuple[str, Any, State, str]] = [
+    ("serve", seen.Serve(False, note(), 30, "serve 7", True), State.FAILED, "ended without a word"),
+    ("serve", seen.Serve(False, None, 30, "serve 7", True), State.DEGRADED, "stopped"),
+    ("serve", seen.Serve(False, None, 30, "cron 9", False), State.OK, "not in use"),
+    ("serve", seen.Serve(False, None, 0, "", False), State.UNKNOWN, "no slot was claimed"),
+    ("serve", seen.Serve(True, None, 30, "serve 7", True), State.UNKNOWN, "left no note"),
+    ("serve", seen.Serve(True, note(ago(31)), 30, "serve 7", True), State.FAILED, "hangs or is stopped"),
+    ("serve", seen.Serve(True, note(lanes={}), 30, "serve 7", True), State.DEGRADED, "starting or ending"),
+    ("serve", seen.Serve(False, note(lanes={}), 30, "serve 7", True), State.DEGRADED, "it was stopped"),
+    ("serve", seen.Serve(False, note(lanes={}), 30, "cron 9", False), State.OK, "not in use"),
+    (
+        "serve",
+        seen.Serve(True, note(lanes={"exits": ago(301), "flow": NOW}), 3, "", False),
+        State.FAILED,
+        "exits looked last",
+    ),
+    ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7", True), State.DEGRADED, "aren't compared yet"),
+    ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), State.DEGRADED, "config: bad"),
+    ("exits", seen.Passes(0, None, 31, 31), State.FAILED, "0 passes finished"),
+    ("entries", seen.Passes(0, None, 7, 7), State.FAILED, "0 passes finished"),
+    ("signals", seen.Signals(60, NOW, "premium is text"), State.DEGRADED, "premium is text"),
+    ("prices", seen.Prices(30, NOW, 2, ("AAPL",)), State.DEGRADED, "none for AAPL"),
+    ("broker", seen.Broker(36, ago(60), ago(60), "timed out"), State.FAILED, "timed out"),
+    ("broker", seen.Broker(36, NOW, ago(60), "timed out"), State.OK, "36 answers"),
+    ("books", ReconcileMark(NOW, 1, 2), State.DEGRADED, "2 findings, 1 keeps entries closed"),
+    ("orders", seen.Orders(90, 1, NOW), State.DEGRADED, "1 order with an unknown outcome"),
+    ("orders", seen.Orders(90, 1, ago(601)), State.FAILED, "1 order with an unknown outcome"),
+    ("ledger", 0, State.UNKNOWN, "0 records"),
+    ("journal", seen.Journal(89, 90, False), State.FAILED, "the ledger knows of 90"),
+    ("journal", seen.Journal(90, 90, False), State.FAILED, "the ledger knows of 90"),
+    ("journal", seen.Journal(91, 90, False), State.OK, "its last record is 91"),
+    ("calendar", seen.Calendar(4, NOW.date() + timedelta(days=6)), State.DEGRADED, "until 2026-11-22"),
+    ("calendar", seen.Calendar(40, NOW.date() + timedelta(days=40), "broker closed"), State.FAILED, "broker closed"),
+    ("clock", seen.Clocks(30, NOW, "two clocks are 12.0 s apart"), State.FAILED, "12.0 s apart"),
+    ("disk", seen.Disk(199 * MB, 90_000 * MB, 200 * MB, 1_000_000), State.FAILED, "199 of 90,000 MB free"),
+    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 999), State.FAILED, "999 inodes"),
+    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, None), State.OK, "9,000 of 90,000 MB free"),
+    ("strategies", seen.Strategies((), NOW), State.UNKNOWN, "none is in use"),
+    ("strategies", seen.Strategies(("flow",), None), State.FAILED, "not asked yet"),
+    ("strategies", seen.Strategies(("flow",), NOW, ("flow is BROKEN (X)",)), State.DEGRADED, "flow is BROKEN"),
+    ("backup", seen.Backups(0, None, None, None, None), State.UNKNOWN, "there is none yet"),
+    ("backup", seen.Backups(3, YESTERDAY, ago(90_000), NOW.date(), ago(7201)), State.FAILED, "the last of session"),
+    ("backup", seen.Backups(3, YESTERDAY, ago(90_000), NOW.date(), ago(7200)), State.OK, "the last of session"),
+    ("backup", seen.Backups(3, YESTERDAY, ago(90_000), YESTERDAY, ago(60_000)), State.OK, "the last of session"),
+    ("schedule", seen.Schedule(0), State.UNKNOWN, "no slot was due yet"),
+    ("schedule", seen.Schedule(9, (seen.Missed("trade-once", "open+7m", "late"),)), State.DEGRADED, "open+7m: late"),
+    ("stream", seen.Stream(NOW, "lost"), State.DEGRADED, "lost"),
+    ("halts", seen.Halts(REDUCE, "lunch"), State.DEGRADED, "by ann: lunch"),
+    ("halts", seen.Halts(LOST, "lost"), State.FAILED, "lost"),
+    ("halts", seen.Halts(REDUCE, "lunch", ("drawdown",)), State.FAILED, "halted itself: drawdown"),
+]
+
+
+@pytest.mark.parametrize(("part", "evidence", "state", "said"), FAILURES)
+def test_each_way_to_fail_shows_in_its_part_alone(part: str, evidence: Any, state: State, said: str) -> None:
+    found = {finding.subsystem: finding for finding in health(at(NOW, **{part: evidence}))}
+    assert {name: finding.state for name, finding in found.items()} == ALL_OK | {part: state}
+    assert said in found[part].found
+    assert bool(found[part].next) is (state is not State.OK)
+
+
+def test_every_part_but_facts_flow_and_scores_has_a_way_to_fail_of_its_own() -> None:
+    assert JUDGES.keys() - {part for part, *_ in FAILURES} == {"facts", "flow", "scores"}, "these only freeze"
+
+
+def test_nothing_grows_old_while_no_slot_begins() -> None:
+    night = NOW + timedelta(hours=15)
+    by_day = seen.Backups(3, NOW.date(), NOW, NOW.date(), NOW)
+    serve, stream = seen.Serve(True, note(night), 30, "serve 7", True), seen.Stream(night)
+    assert states(replace(at(NOW, backup=by_day, serve=serve, stream=stream), now=night, at=night)) == ALL_OK
+
+
+def test_yesterdays_evidence_fails_soon_after_the_next_open_however_short_the_session_is_yet() -> None:
+    dead_since, opened = NOW - timedelta(hours=20), NOW
+    evidence = at(NOW + timedelta(seconds=400), exits=seen.Passes(9, dead_since, 9, 9))
+    evidence = replace(
+        evidence, due={job: tuple(slot for slot in due if slot >= opened) for job, due in evidence.due.items()}
+    )
+    assert states(evidence)["exits"] is State.FAILED
+
+
+@given(
+    st.sampled_from(sorted(FREEZES)),
+    st.floats(min_value=0, max_value=100_000),
+    st.floats(min_value=0, max_value=100_000),
+)
+def test_a_part_that_has_failed_by_age_stays_failed_until_it_is_renewed(part: str, first: float, more: float) -> None:
+    frozen = {part: made_at(NOW)[part]}
+    if states(at(after(first), **frozen))[part] is State.FAILED:
+        assert states(at(after(first + more), **frozen))[part] is State.FAILED
+
+
+@given(st.lists(st.sampled_from(list(State))))
+def test_all_together_are_as_the_worst_of_them(found: list[State]) -> None:
+    one: Callable[[State], Any] = lambda state: replace(health(at(NOW))[0], state=state)  # noqa: E731 - a builder
+    together = overall([one(state) for state in found])
+    assert (together is State.OK) == (bool(found) and set(found) == {State.OK})
+    assert State.FAILED not in found or together is State.FAILED

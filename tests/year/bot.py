@@ -1,0 +1,276 @@
+"""A bot whose verbs only note what they did: the real duty, runner, claims and chores around them, and a mortal body."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from jobs.chores import Chores
+from jobs.chores import unfinished as cut_short
+from jobs.claims import Refused, claim
+from jobs.duty import Duty
+from jobs.runner import Done, Line, Runner, Station
+from tests.year.plan import GRACE_S, Key, timetable
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.errors import ExitCode, TemporaryError
+from tradebot.model.bar import Session
+from tradebot.model.chore import Ended
+from tradebot.model.pause import Pause
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import SlotClaim
+from tradebot.ports.stores import Ledger
+from tradebot.ports.world import Call
+from tradebot.timetable.lines import Lane
+from tradebot.timetable.lines import Line as TimetableLine
+from tradebot.timetable.slots import Slot
+
+JOBS = frozenset(job.value for job in Job)
+NEVER = datetime.min.replace(tzinfo=UTC)
+RECORDED = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
+"""The jobs whose record begins before they act, so that one that was cut short can be told."""
+
+
+class KilledError(BaseException):
+    """The process was killed: nothing in it catches this."""
+
+
+class Act(NamedTuple):
+    """What a verb did to the world, for which slot, when, in whose process, and after how many kills."""
+
+    key: Key
+    at: datetime
+    by: str
+    kills: int
+
+
+@dataclass
+class Outside:
+    """What no kill erases: the books, what was recorded, and what was done; and what will happen to the processes.
+
+    A process is killed before the write of a number in `kills`, or after it if the number is negative. At the claims
+    of `races` a rival is first.
+    """
+
+    ledger: Ledger
+    now: datetime
+    kills: frozenset[int] = frozenset()
+    races: frozenset[int] = frozenset()
+    rival: Callable[[Job], object] | None = None
+    acts: list[Act] = field(default_factory=list)
+    begun: dict[str, bool] = field(default_factory=dict)
+    effects: set[str] = field(default_factory=set)
+    records: list[CycleRecord] = field(default_factory=list)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
+    slept: tuple[datetime, datetime] = (NEVER, NEVER)
+    writes: int = 0
+    killed: int = 0
+
+    def write(self, change: Callable[[], object]) -> None:
+        """Make one change that lasts, unless the process is killed before; it may also be killed right after."""
+        self.writes += 1
+        number = self.writes
+        if number in self.kills:
+            self._kill()
+        change()
+        if -number in self.kills:
+            self._kill()
+
+    def overtake(self, job: str) -> None:
+        """Let the rival run a job first, if this is a moment for it."""
+        rival = self.rival
+        if rival is not None and job in JOBS and self.writes in self.races:
+            self.rival = None
+            rival(Job(job))
+            self.rival = rival
+
+    def _kill(self) -> None:
+        self.killed += 1
+        raise KilledError
+
+
+class Books:
+    """The ledger as one process uses it: each of its writes may be its last."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+        """Claim a slot."""
+        found: list[SlotClaim] = []
+        ledger = self._outside.ledger
+        self._outside.overtake(job)
+        self._outside.write(lambda: found.append(ledger.claim_slot(job, session, slot, by, at)))
+        return found[0]
+
+    def miss_slots(self, slots: Iterable[Key], by: str, at: datetime) -> Sequence[SlotClaim]:
+        """Claim slots that nobody ran."""
+        found: list[SlotClaim] = []
+        ledger, slots = self._outside.ledger, list(slots)
+        self._outside.write(lambda: found.extend(ledger.miss_slots(slots, by, at)))
+        return found
+
+    def slot_claims(self, session: date) -> Sequence[SlotClaim]:
+        """Return the claims of a session."""
+        return self._outside.ledger.slot_claims(session)
+
+    def sessions(self, start: date, end: date) -> Sequence[Session]:
+        """Return stored sessions."""
+        return self._outside.ledger.sessions(start, end)
+
+    def books_opened_at(self) -> datetime | None:
+        """Return when the books were opened."""
+        return self._outside.ledger.books_opened_at()
+
+
+@dataclass
+class Pace:
+    """Trading time as the world has it."""
+
+    outside: Outside
+    believed: bool = True
+    finished: bool = False
+
+    @property
+    def now(self) -> datetime:
+        """Return the world's time."""
+        return self.outside.now
+
+    rested: datetime | None = None
+
+    def moments(self) -> Iterator[datetime]:
+        """Yield the time of this tick."""
+        yield self.now
+
+    def rest(self) -> None:
+        """Note when nothing was left to do."""
+        self.rested = self.now
+
+    def pause(self) -> Pause | None:
+        """Return the machine's sleep since then."""
+        began, ended = self.outside.slept
+        return Pause(began, ended, 0) if self.rested is not None and self.rested <= began < ended <= self.now else None
+
+
+class Bot:
+    """One process of `serve`, its lanes ticked one after the other; or the verbs that cron starts, one at a time."""
+
+    def __init__(self, outside: Outside, name: str, *, lanes: bool) -> None:
+        self.outside = outside
+        self.name = name
+        self.lines: list[Line] = []
+        self.fails: dict[str, Exception] = {}
+        self.takes: dict[Job, timedelta] = {}
+        self._books = Books(outside)
+        self._timetable = timetable()
+        self._runners: list[Runner] = []
+        self._duties: list[Duty] = []
+        self._lanes = lanes
+
+    def start(self) -> None:
+        """Begin as `serve` does: compare first, then look for what is due."""
+        if not self._lanes:
+            self._runners = [self._runner(tuple(Lane))]
+            self._runners[0].begin()
+            return
+        first = self._runner(tuple(Lane))
+        first.begin()
+        self._runners, self._duties = [], []
+        fetching = self._runner([Lane.FETCHING], reconciled=first.reconciled)
+        exits = self._runner([Lane.EXITS], reconciled=first.reconciled)
+        entries = self._runner([Lane.ENTRIES], reconciled=first.reconciled, facts=fetching, exits=exits)
+        upkeep = self._runner([Lane.UPKEEP], reconciled=first.reconciled)
+        self._runners = [fetching, exits, entries, upkeep]
+
+    def tick(self) -> None:
+        """Let each lane look once."""
+        for runner in self._runners:
+            runner.tick()
+
+    def next_due(self) -> datetime | None:
+        """Return when the next slot begins, as this process knows it."""
+        ahead = [duty.next_start(self.outside.now) for duty in self._duties]
+        return min((moment for moment in ahead if moment is not None), default=None)
+
+    def one_shot(self, job: Job, *, alone: bool) -> Done:
+        """Run one verb by itself, as cron does; without a `serve`, it also accounts for what nobody ran."""
+        done, now = self._pass(job), self.outside.now
+        if alone:
+            duty = self._duty(self._timetable.lines)
+            over = [missed for missed in duty.look(now).missed if missed.slot.end <= now]
+            duty.write(over, now, self.name)
+        return done
+
+    def _duty(self, lines: Sequence[TimetableLine]) -> Duty:
+        return Duty(self._books, lines, GRACE_S, lambda now: None, self._cut_short)  # type: ignore[arg-type]
+
+    def _runner(
+        self,
+        lanes: Sequence[Lane],
+        *,
+        reconciled: bool = False,
+        facts: Runner | None = None,
+        exits: Runner | None = None,
+    ) -> Runner:
+        lines = self._timetable.of(lanes)
+        duty = self._duty(lines)
+        self._duties.append(duty)
+        verbs = {Job(line.job): partial(self._pass, Job(line.job)) for line in lines if not line.is_chore}
+        chores = Chores(
+            self._books,  # type: ignore[arg-type]
+            {line.job: line for line in self._timetable.chores},
+            self.outside.events,
+            self.name,
+            self._run_chore,
+        )
+        station = Station(
+            verbs, self.name, "year", self.outside.records.append, self.outside.events, self.lines.append, lambda: 0.0,
+            lambda slot: self._chore(chores, slot),
+        )  # fmt: skip
+        return Runner(station, duty, Pace(self.outside), reconciled=reconciled, facts=facts, exits=exits)
+
+    def _pass(self, job: Job) -> Done:
+        """Do what a verb does: claim, record that it begins, act under an id that follows from the slot, and record."""
+        outside = self.outside
+        if job.value in self.fails:
+            raise self.fails[job.value]
+        outside.now += self.takes.get(job, timedelta(0))
+        call = claim(self._books, self._timetable, job, outside.now, self.name, unfinished=self._unfinished)  # type: ignore[arg-type]
+        if isinstance(call, Refused):
+            return Done(str(call.decision.reason), ExitCode.DONE)
+        if job in RECORDED:
+            outside.write(lambda: outside.begun.setdefault(call.cycle_id, False))
+        outside.write(partial(self._act, call))
+        if job in RECORDED:
+            outside.write(lambda: outside.begun.update({call.cycle_id: True}))
+        return Done(f"{call.slot} done", ExitCode.DONE)
+
+    def _act(self, call: Call) -> None:
+        """Send what this slot sends: an id that the venue knows already changes nothing."""
+        if call.cycle_id not in self.outside.effects:
+            self.outside.effects.add(call.cycle_id)
+            self._note((call.job.value, call.session, call.slot))
+
+    def _unfinished(self, call: Call) -> bool:
+        return call.job in RECORDED and not self.outside.begun.get(call.cycle_id, False)
+
+    def _cut_short(self, slot: Slot, now: datetime) -> bool:
+        if slot.job not in JOBS:
+            return cut_short(self._books, slot)  # type: ignore[arg-type]
+        return self._unfinished(Call(Job(slot.job), slot.session, slot.name, self.name))
+
+    def _chore(self, chores: Chores, slot: Slot) -> Done:
+        if slot.job in self.fails:
+            raise self.fails[slot.job]
+        self._slot = slot
+        return chores(slot, self.outside.now)
+
+    def _run_chore(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
+        self.outside.write(lambda: self._note(self._slot.key))
+        return Ended(0, None, 1.0, "done")
+
+    def _note(self, key: Key) -> None:
+        self.outside.acts.append(Act(key, self.outside.now, self.name, self.outside.killed))
+
+
+AWAY = TemporaryError("the broker doesn't answer")

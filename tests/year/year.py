@@ -1,0 +1,271 @@
+"""A year of slots: every session of the calendar, with closures, sleeps, kills, a second daemon and cron, from a seed."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+
+from tests.builders import ACCOUNT, CASH
+from tests.year.bot import AWAY, JOBS, Bot, KilledError, Outside
+from tests.year.plan import DAY, MINUTE, Key, Planned, slots_of
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.model.bar import Session
+from tradebot.model.record import Job
+from tradebot.ports.stores import Ledger
+
+CRON = "cron"
+SECOND = timedelta(seconds=1)
+RESTART = timedelta(seconds=2)
+"""How long a supervisor takes to start a killed process again."""
+AGAIN = timedelta(seconds=16)
+"""When lanes look again after a due moment: what waited or failed is tried then."""
+
+
+class Trouble(StrEnum):
+    """What happens to the bot in this year."""
+
+    DOWN = "down"
+    ASLEEP = "asleep"
+    BROKER_AWAY = "broker away"
+    CLOSES_EARLY = "closes early"
+    OPENS_LATE = "opens late"
+    SLOW_FETCH = "slow fetch"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One trouble: when it begins, and when it ends. A changed session becomes known when it begins."""
+
+    at: datetime
+    until: datetime
+    trouble: Trouble
+
+
+@dataclass
+class Year:
+    """What is to happen, and what came of it."""
+
+    sessions: Sequence[Session]
+    events: Sequence[Event]
+    lanes: bool
+    second_daemon: bool
+    cron: bool
+    outside: Outside
+    planned: dict[Key, Planned] = field(default_factory=dict)
+    dropped: set[Key] = field(default_factory=set)
+    """Slots that a changed session doesn't have any more; they may have been accounted for before."""
+    restarts: int = 0
+
+
+def drawn(
+    seed: int,
+    first: date,
+    last: date,
+    *,
+    kills: int = 0,
+    races: int = 0,
+    troubles: int = 0,
+    lanes: bool = True,
+    second_daemon: bool = False,
+    cron: bool = False,
+    ledger: Ledger | None = None,
+) -> Year:
+    """Return what is to happen in the sessions between two dates."""
+    chance = random.Random(seed)
+    sessions = exchange_sessions(first, last)
+    ledger = ledger or MemoryLedger(ACCOUNT)
+    ledger.put_sessions(exchange_sessions(first - 50 * DAY, last + 10 * DAY))
+    begin = sessions[0].open - 12 * 60 * MINUTE
+    ledger.open_books(CASH, begin)
+    writes = 3 * len(list(slots_of(sessions)))
+    fated = [chance.choice((-1, 1)) * chance.randrange(20, max(writes, 21)) for _ in range(kills)]
+    outside = Outside(ledger, begin, frozenset(fated), frozenset(chance.sample(range(writes), races)))
+    events = sorted(_troubles(chance, sessions, troubles), key=lambda event: event.at)
+    return Year(sessions, events, lanes, second_daemon, cron, outside)
+
+
+def _troubles(chance: random.Random, sessions: Sequence[Session], count: int) -> Iterator[Event]:
+    """Yield troubles, each in a session of its own, none of them lasting to the next one."""
+    days = chance.sample(range(len(sessions) - 1), min(count, len(sessions) - 1))
+    lengths = {
+        Trouble.DOWN: (2, 4 * 1440),
+        Trouble.ASLEEP: (2, 3 * 1440),
+        Trouble.BROKER_AWAY: (1, 90),
+        Trouble.SLOW_FETCH: (1, 60),
+        Trouble.CLOSES_EARLY: (0, 0),
+        Trouble.OPENS_LATE: (0, 0),
+    }
+    ended = sessions[0].open - DAY
+    for place in sorted(days):
+        session, trouble = sessions[place], chance.choice(list(Trouble))
+        at = session.open + chance.randrange(-60, 400) * MINUTE + chance.randrange(60) * SECOND
+        if trouble is Trouble.OPENS_LATE:
+            at = session.open - chance.randrange(1, 40) * MINUTE
+        until = at + chance.randrange(*lengths[trouble]) * MINUTE if lengths[trouble][1] else at
+        if at > ended:
+            ended = until
+            yield Event(at, until, trouble)
+
+
+class Player:
+    """Plays a year: from one due moment to the next."""
+
+    def __init__(self, year: Year) -> None:
+        self.year = year
+        self.outside = year.outside
+        self._names = ["serve a/1", "serve b/2"] if year.second_daemon else ["serve a/1"]
+        self._bots: dict[str, Bot | None] = dict.fromkeys(self._names)
+        self._cron = Bot(self.outside, CRON, lanes=False)
+        self.outside.rival = partial(self._cron.one_shot, alone=False) if year.cron else None
+        self._starts_at: dict[str, datetime] = dict.fromkeys(self._names, self.outside.now)
+        self._chance = random.Random(len(year.events))
+        self._events = list(year.events)
+        self._asleep_until = self.outside.now
+        self._down_until = self.outside.now
+        self.away_until = self.slow_until = self.outside.now
+        year.planned = {planned.key: planned for planned in slots_of(year.sessions)}
+        self._crontab = sorted({p.start for p in year.planned.values() if p.key[0] in JOBS}) if year.cron else []
+        self._by_start = _by_start(year.planned.values()) if year.cron else {}
+
+    def play(self) -> Year:
+        """Play until after the last session, by when every slot of it is over."""
+        end = self.year.sessions[-1].close + 2 * DAY
+        while self.outside.now < end:
+            self._tick_all()
+            self._step(self._next_moment(end))
+        return self.year
+
+    def _next_moment(self, end: datetime) -> datetime:
+        now = self.outside.now
+        moments = [end, _midnight(now)]
+        moments += [due for bot in self._bots.values() if bot for due in (bot.next_due(),) if due]
+        moments += [self._starts_at[name] for name, bot in self._bots.items() if bot is None]
+        moments += [event.at for event in self._events[:1]]
+        moments += self._crontab[:1]
+        return min(moment for moment in moments if moment > now)
+
+    def _step(self, to: datetime) -> None:
+        """Let time pass: look shortly after this moment and just before the next, as something that ticks would."""
+        for moment in (self.outside.now + AGAIN, to - SECOND):
+            if self.outside.now < moment < to:
+                self.outside.now = moment
+                self._tick_all(cron=False)
+        self.outside.now = max(to, self.outside.now)
+        self._begin_events()
+
+    def _tick_all(self, *, cron: bool = True) -> None:
+        now = self.outside.now
+        if now < self._asleep_until:
+            # The whole machine sleeps, cron included.
+            self.outside.slept = now, self._asleep_until
+            self.outside.now = self._asleep_until
+            self._crontab = [moment for moment in self._crontab if moment >= self._asleep_until]
+        everyone = [*self._names, CRON] if cron else [*self._names]
+        self._chance.shuffle(everyone)
+        for name in everyone:
+            if name == CRON:
+                self._run_cron()
+            else:
+                self._tick(name)
+
+    def _tick(self, name: str) -> None:
+        bot, now = self._bots[name], self.outside.now
+        try:
+            if bot is None:
+                if now < max(self._starts_at[name], self._down_until):
+                    self._starts_at[name] = max(self._starts_at[name], self._down_until)
+                    return
+                bot = self._bots[name] = Bot(self.outside, name, lanes=self.year.lanes)
+                self._fit(bot)
+                bot.start()
+                self.year.restarts += 1
+            self._fit(bot)
+            bot.tick()
+        except KilledError:
+            self._bots[name], self._starts_at[name] = None, self.outside.now + RESTART
+
+    def _fit(self, bot: Bot) -> None:
+        """Let the broker be away, or the fetches slow, for as long as they are."""
+        away = self.outside.now < self.away_until
+        bot.fails = dict.fromkeys(JOBS, AWAY) if away else {}
+        # Where others would look meanwhile, a pass that lets time pass would look like a sleep to them.
+        slow = self.outside.now < self.slow_until and not (self.year.lanes or self.year.second_daemon)
+        bot.takes = {Job.FETCH_FLOW: 11 * MINUTE} if slow else {}
+
+    def _run_cron(self) -> None:
+        while self._crontab and self._crontab[0] <= self.outside.now:
+            for job in self._by_start[self._crontab.pop(0)]:
+                if self.outside.now < self.away_until:
+                    continue
+                try:
+                    self._cron.one_shot(job, alone=not any(self._bots.values()))
+                except KilledError:
+                    continue
+
+    def _begin_events(self) -> None:
+        while self._events and self._events[0].at <= self.outside.now:
+            event = self._events.pop(0)
+            match event.trouble:
+                case Trouble.ASLEEP:
+                    self._asleep_until = event.until
+                case Trouble.DOWN:
+                    self._down_until = event.until
+                    self._bots = dict.fromkeys(self._names)
+                    self._starts_at = dict.fromkeys(self._names, event.until)
+                case Trouble.BROKER_AWAY:
+                    self.away_until = event.until
+                case Trouble.SLOW_FETCH:
+                    self.slow_until = event.until
+                case Trouble.CLOSES_EARLY | Trouble.OPENS_LATE:
+                    self._change_session(event)
+
+    def _change_session(self, event: Event) -> None:
+        """Change today's session, as the broker tells of it: it closes now, or opens an hour late."""
+        now, year = self.outside.now, self.year
+        day = event.at.date()
+        place, session = next((p, s) for p, s in enumerate(year.sessions) if s.date == day)
+        if event.trouble is Trouble.OPENS_LATE:
+            changed = replace(session, open=session.open + 60 * MINUTE)
+        elif now > session.open + 5 * MINUTE and now < session.close:
+            changed = replace(session, close=now)
+        else:
+            return
+        self.outside.ledger.put_sessions([changed])
+        year.sessions = [*year.sessions[:place], changed, *year.sessions[place + 1 :]]
+        kept = {planned.key: planned for planned in slots_of(year.sessions)}
+        year.dropped |= year.planned.keys() - kept.keys()
+        year.planned = kept
+
+
+def _by_start(planned: "Sequence[Planned] | object") -> dict[datetime, list[Job]]:
+    found: dict[datetime, list[Job]] = {}
+    for each in planned:  # type: ignore[attr-defined]
+        if each.key[0] in JOBS:
+            found.setdefault(each.start, []).append(Job(each.key[0]))
+    return found
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+
+
+def table(year: Year) -> Counter[str]:
+    """Return what became of the slots of a year, by what happened."""
+    claims = [claim for day in days(year) for claim in year.outside.ledger.slot_claims(day)]
+    own = [claim for claim in claims if (claim.job, claim.session, claim.slot) in year.planned]
+    counts = Counter(str(claim.missed) if claim.missed else f"run by {claim.by.split()[0]}" for claim in own)
+    counts["sessions"], counts["slots"] = len(year.sessions), len(year.planned)
+    counts["kills"], counts["starts of serve"] = year.outside.killed, year.restarts
+    return counts
+
+
+def days(year: Year) -> Iterator[date]:
+    """Yield every day from the first session to the last one."""
+    day = year.sessions[0].date
+    while day <= year.sessions[-1].date:
+        yield day
+        day += DAY

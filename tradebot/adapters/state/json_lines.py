@@ -1,0 +1,49 @@
+"""Append lines to a file that is rotated by size, so that it never grows without bound."""
+
+import os
+from pathlib import Path
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.plain_files import open_plain
+
+
+class RotatedLines:
+    """Appends lines to a file; full files are numbered, `kept` of them, and the oldest is overwritten.
+
+    If the disk fails, lines are lost but no pass is, because there is nowhere left to report it.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, kept: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._kept = kept
+
+    def append(self, text: str) -> bool:
+        """Append one line, without its end; return True if a new file was begun for it."""
+        line, rotated = text.encode() + b"\n", False
+        try:
+            rotated = self._rotate(len(line))
+            descriptor = open_plain(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return False
+        return rotated
+
+    def _rotate(self, coming: int) -> bool:
+        """Renumber full files, of which the oldest one is overwritten; return False if there is room for a line."""
+        if not self._path.exists() or self._path.stat().st_size + coming <= self._max_bytes:
+            return False
+        for number in range(self._kept - 1, 0, -1):
+            older = self._numbered(number)
+            if older.exists():
+                with around("json_lines.rotate"):
+                    older.replace(self._numbered(number + 1))
+        with around("json_lines.begin_anew"):
+            self._path.replace(self._numbered(1))
+        return True
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")

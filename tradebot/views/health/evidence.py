@@ -1,0 +1,233 @@
+"""The evidence that health is judged by, gathered from records: nothing in it was written to say that all is well.
+
+A part is None if there was nothing to look at, and `Unread` if it couldn't be looked at. Times of passes are trading
+time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from tradebot.model.record import Job
+from tradebot.model.serving import Serving
+from tradebot.model.trading import ReconcileMark, TradingStateRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a part couldn't be looked at, and what to do about it."""
+
+    why: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, and who claimed the last.
+
+    `was_last` is True if a `serve` did.
+    """
+
+    running: bool
+    note: Serving | None
+    claims: int
+    last_by: str
+    was_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The passes of a job: how many finished, and the last one. `slots` were due in the last session of any."""
+
+    finished: int
+    finished_at: datetime | None
+    slots: int
+    claimed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """How many passes read the account and when the last did; and the last time it didn't answer, and why."""
+
+    answers: int
+    answered_at: datetime
+    failed_at: datetime | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """How many passes read prices and when the last did, and which positions it had no price for."""
+
+    passes: int
+    at: datetime
+    positions: int
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """How many passes compared the broker's clock with another, when the last did, and what was wrong with it."""
+
+    passes: int
+    at: datetime
+    apart: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How many records of the books were looked through, and the orders whose outcome is unknown."""
+
+    records: int
+    unresolved: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The last record of the journal, and the one up to which the ledger knows that it was written."""
+
+    last: int
+    sealed: int
+    same_hash: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """How many passes are recorded of late, and the last of them."""
+
+    passes: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The stored sessions from today on, the last of them, and whether the broker's calendar differs."""
+
+    sessions: int
+    until: date
+    differs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What is left on the disk of the state folder, and how much of that is needed to go on."""
+
+    free_bytes: int
+    total_bytes: int
+    needed_bytes: int
+    free_inodes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Strategies:
+    """The strategies in use, when they were last asked, and those whose answer was refused."""
+
+    names: tuple[str, ...]
+    asked_at: datetime | None
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """How many backups there are, and the last one; `due` is the session that should have one by now."""
+
+    kept: int
+    newest: date | None
+    newest_at: datetime | None
+    due: date | None
+    due_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A slot that nobody ran in time, and why."""
+
+    job: str
+    slot: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The slots that were due in the last session, and those that nobody ran."""
+
+    slots: int
+    missed: tuple[Missed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """When the stream was last seen connected or lost, and whether it is lost."""
+
+    at: datetime
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Halts:
+    """The trading state in force and why, and why the bot would be halted even without it."""
+
+    state: TradingStateRecord
+    why: str
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """How many replies of the flow source were checked, the last time, and what has changed in too many rows."""
+
+    replies: int
+    at: datetime
+    broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """How late each part may be, in seconds."""
+
+    slot_s: Mapping[Job, int]
+    note_s: int
+    lane_s: int
+    backup_s: int
+    calendar_days: int
+
+
+Part = Unread | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that health is judged by; `now` is trading time, None if nothing was ever recorded.
+
+    `due` has, by job, the starts of the slots that were due so far, in this session and the one before. `streams` is
+    True if alerts come over a stream.
+    """
+
+    at: datetime
+    now: datetime | None
+    budgets: Budgets
+    due: Mapping[Job, tuple[datetime, ...]] = field(default_factory=dict)
+    streams: bool = False
+    serve: Serve | Part = None
+    exits: Passes | Part = None
+    entries: Passes | Part = None
+    flow: Passes | Part = None
+    scores: Passes | Part = None
+    broker: Broker | Part = None
+    prices: Prices | Part = None
+    books: ReconcileMark | Part = None
+    orders: Orders | Part = None
+    ledger: int | Part = None
+    """How many records the ledger holds."""
+    journal: Journal | Part = None
+    facts: Facts | Part = None
+    calendar: Calendar | Part = None
+    clock: Clocks | Part = None
+    disk: Disk | Part = None
+    strategies: Strategies | Part = None
+    signals: Signals | Part = None
+    backup: Backups | Part = None
+    schedule: Schedule | Part = None
+    stream: Stream | Part = None
+    halts: Halts | Part = None
