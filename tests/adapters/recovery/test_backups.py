@@ -130,9 +130,7 @@ def test_a_backup_that_was_cut_short_does_not_count_and_is_made_again(
     assert backups.of_session(folder, DAY, NOW, kept=30) is not None
 
 
-def test_a_session_is_copied_once_and_the_oldest_copies_of_sessions_are_let_go(
-    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_session_is_copied_once_and_the_oldest_copies_of_sessions_are_let_go(folder: StateFolder) -> None:
     by_hand = backups.make(folder, "by-hand", NOW - timedelta(days=9))
     days = [date(2026, 1, day) for day in (5, 6, 7)]
     for number, day in enumerate(days):
