@@ -25,6 +25,7 @@ from jobs.missing import tell_missed
 from jobs.station import Done, Kind, Line, Station
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
+from tradebot.model.pause import Pause
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.timetable.slots import FETCHING, Slot
@@ -58,6 +59,12 @@ class Pace(Protocol):
 
     def moments(self) -> Iterator[datetime]:
         """Yield the trading times at which to check for due slots during one tick."""
+
+    def rest(self) -> None:
+        """Note that everything due has been run."""
+
+    def pause(self) -> Pause | None:
+        """Return the time since then, if nothing looked for much longer than a tick takes."""
 
 
 class Looking(Protocol):
@@ -103,6 +110,7 @@ class Runner:
         self._tried: dict[tuple[str, str | None], datetime] = {}
         self._running: str | None = None
         self._faults = 0
+        self._woke = EARLIER
         self.reconciled = reconciled
         self.looked_at: datetime | None = None
         """The trading time up to which everything that was due has been run."""
@@ -151,11 +159,24 @@ class Runner:
     def tick(self) -> None:
         """Check for due slots: once with a real broker, at each moment of the tick in the sandbox."""
         for now in self._pace.moments():
+            self._wake(now)
             if self._look(now):
                 self._duty.rest(self._pace.now)
+                self._pace.rest()
             self.looked_at = now
             if self.over:
                 return
+
+    def _wake(self, now: datetime) -> None:
+        """After a time in which nothing looked, make sure that books and broker are compared before anything else."""
+        pause = self._pace.pause()
+        if pause is None:
+            return
+        self._pace.rest()
+        self.reconciled, self._woke = False, now
+        if Job.RECONCILE in self._station.verbs:
+            self._station.events.emit(EventKind.SLEPT.at(now, {"message": str(pause)}))
+            self._tell(Line(now, Kind.NOTE, None, None, str(pause), ExitCode.DONE))
 
     def _look(self, now: datetime, besides: Collection[Job] = ()) -> bool:
         """Run what is due; return False if that couldn't be found out."""
@@ -204,7 +225,10 @@ class Runner:
 
     @property
     def _compared(self) -> bool:
-        return self.reconciled or (self._exits is not None and self._exits.reconciled)
+        if self.reconciled or self._exits is None:
+            return self.reconciled
+        looked = self._exits.looked_at
+        return self._exits.reconciled and (self._woke is EARLIER or (looked is not None and looked >= self._woke))
 
     def _comes_after_others(self, slot: Slot) -> bool:
         """Return True if facts or exits that are due at the start of a slot are still to come."""

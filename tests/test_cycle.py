@@ -243,14 +243,15 @@ def test_a_dry_run_walks_the_same_path_and_leaves_no_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_open", "at", "reason"),
+    ("story", "is_open", "at", "reason"),
     [
-        (False, SESSION.close, Reason.MARKET_CLOSED),
-        (True, SESSION.close, Reason.CALENDAR_DISAGREES),
-        (False, NOW, Reason.CALENDAR_DISAGREES),
+        (trade_once, False, SESSION.close, Reason.MARKET_CLOSED),
+        (evaluate_exits, False, SESSION.close, Reason.MARKET_CLOSED),
+        (trade_once, False, NOW, Reason.CALENDAR_DISAGREES),
+        (evaluate_exits, False, NOW, Reason.CALENDAR_DISAGREES),
+        (trade_once, True, SESSION.close, Reason.CALENDAR_DISAGREES),
     ],
 )
-@pytest.mark.parametrize("story", [trade_once, evaluate_exits])
 def test_outside_of_the_session_the_pass_itself_is_refused(
     story: object, is_open: bool, at: object, reason: Reason
 ) -> None:
@@ -263,6 +264,23 @@ def test_outside_of_the_session_the_pass_itself_is_refused(
     assert record.candidates == ()
     assert (record.job_decision.gate, record.job_decision.reason) == (Gate.JOB, reason)
     assert len(scene.venue.submitted) == told
+
+
+@pytest.mark.parametrize("hours", [-3, 0, 3])
+def test_a_session_that_the_broker_ends_at_another_time_than_our_calendar_has_exits_and_no_entries(hours: int) -> None:
+    """A half day that only one of them knows; beyond the calendar's close, the venue's word is enough to leave."""
+    scene = Scene()
+    bought(scene)
+    scene.price("AAPL", "90")
+    scene.venue.session = replace(SESSION, close=SESSION.close + timedelta(hours=hours))
+    scene.venue.now = scene.venue.session.close - timedelta(minutes=20)
+    entries = trade_once(scene.world(wanted("JPM")), call(slot="late"))
+    refused = entries.job_decision.reason if entries.job_decision else None
+    assert refused is (Reason.CALENDAR_DISAGREES if hours else None)
+    sent = [(i.instrument.symbol, i.purpose) for i in scene.venue.submitted[1:] if i.purpose is Purpose.OPEN]
+    assert not (hours and sent)
+    evaluate_exits(scene.world(), EXIT_CALL)
+    assert [i.purpose for i in scene.venue.submitted if i.instrument.symbol == "AAPL"][-1] is Purpose.CLOSE
 
 
 @pytest.mark.parametrize("days", range(-7, 8))

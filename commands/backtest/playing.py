@@ -63,7 +63,7 @@ def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
     with loaded(plan) as strategies:
         run = begin(plan.plan, strategies, plan.market)
         with_flow = any(strategy.needs.facts for strategy in strategies)
-        said = assumptions(plan.plan, with_flow=with_flow)
+        said = assumptions(plan.plan, with_flow=with_flow, unused=plan.market.unused)
         before = _taken_up(run, results.checkpoint(name), identity, how)
         started = time.monotonic()
         finished = Finished(name, plan, run, identity, said, waiting, before, 0.0)

@@ -8,18 +8,21 @@ import typer
 from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, written
 from commands.shared.completing import runs
 from commands.shared.surface import Json, Report, StateDir, finish
-from tradebot.errors import OperatorError
+from tradebot.errors import OperatorError, word
+
+MOST_NAMED = 5
+"""So many runs are named to someone who asked for one that isn't there."""
 
 
-def run(folders: list[str], files: Files) -> Report:
-    """Compare what is in these folders, and write the files that are asked for."""
+def run(named: list[str], home: Path, files: Files) -> Report:
+    """Compare folders, or runs in `home` by their names, and write the files that are asked for."""
     from commands.compare.page import page
     from commands.compare.report import compared, read_all
     from commands.compare.screen import render
 
-    if files and len(folders) > MOST_CURVES:
-        raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(folders)}", "name fewer runs")
-    read = read_all(folders)
+    if files and len(named) > MOST_CURVES:
+        raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
+    read = read_all([_folder(home, one) for one in named])
     data, accounts = compared(read), [one.account for one in read]
     report = Report("compare", data, lambda out: render(out, data))
     return written(report, files, accounts, lambda: page(data, accounts))
@@ -56,9 +59,17 @@ def register(app: typer.Typer) -> None:
         from tradebot.app.backtest.results import Results
 
         results = Results(state_folder.resolve(state_dir, os.environ))
-        finish(run([_folder(results.folder, one) for one in folders], files_of(plot, html)), as_json)
+        finish(run(folders, results.folder, files_of(plot, html)), as_json)
 
 
 def _folder(home: Path, named: str) -> str:
-    """Return the folder that is meant: a path, or the name of a run."""
-    return named if Path(named).exists() or not (home / named).exists() else str(home / named)
+    """Return the folder that is meant: a path, or the name of a run; raise OperatorError if there is neither."""
+    if Path(named).exists():
+        return named
+    if (home / named).exists():
+        return str(home / named)
+    known = ", ".join(sorted(path.parent.name for path in home.glob("*/result.json"))[:MOST_NAMED])
+    raise OperatorError(
+        f"there is no folder {word(named)}, and no run of that name in {home}",
+        f"name one of {known}" if known else "tradebot backtest --name NAME",
+    )

@@ -41,6 +41,9 @@ def files_of(plot: Path | None, html: Path | None) -> Files:
 
     if html == Path("-"):
         raise OperatorError("a page can't go to stdout", "name its file: --html report.html")
+    for file in filter(None, (plot, html)):
+        if file.is_dir():
+            raise OperatorError(f"{file} is a folder", "name a file in it")
     return Files(checked(plot, "curve.svg"), html)
 
 

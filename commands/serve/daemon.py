@@ -112,6 +112,8 @@ class Daemon:
         runner.begin()
         if runner.reconciled:
             self._watch.ready()
+        if not first:
+            self._watch.reloaded()
         if isinstance(pace, EngineTime):
             code = self._in_lock_step(app, runner, pace)
         else:

@@ -329,7 +329,7 @@ def _die(life: Life) -> None:
             raise RuntimeError(f"sent {CANARIES}")
 
     life.ends["killed"] = [life.dies(killed, "trade-once", "--force-slot"), life.dies(aborted, "reconcile")]
-    life.ends["serve"] = [life.dies(stopped, "serve", *flags) for flags in ((), ("--json",))]
+    life.ends["serve"] = [life.dies(stopped, "serve", *flags) for flags in ((), ("--json",), ("--log", "serve.log"))]
     for words in (["--debug", "reconcile"], ["reconcile", "--json"], ["fetch-flow", "--force-slot"]):
         life.ends.setdefault("failed", []).append(life.dies(failed, *words))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -124,6 +125,8 @@ REFUSALS: list[Row] = [
      FAIL, "broker open, calendar closed", None),
     (Gate.SESSION, Reason.CALENDAR_DISAGREES, on_desk(clock=CLOSED),
      FAIL, "broker closed, calendar open", None),
+    (Gate.SESSION, Reason.CALENDAR_DISAGREES, on_desk(session=replace(SESSION, close=SESSION.close - timedelta(hours=3))),
+     FAIL, "broker closes 2026-11-16T21:00Z, calendar 2026-11-16T18:00Z", None),
     (Gate.SESSION, Reason.CLOCKS_DISAGREE, on_desk(clock_ahead_s=61.0), FAIL, 61.0, 60),
     (Gate.SESSION, Reason.CLOCKS_DISAGREE, on_desk(clock_ahead_s=-61.0), FAIL, -61.0, 60),
     (Gate.RECONCILED, Reason.NOT_RECONCILED, on_desk(reconcile=None), UNKNOWN, None, None),

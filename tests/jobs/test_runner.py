@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
+from jobs.backoff import Backoff
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
 from tests.builders import ACCOUNT, CASH, SESSION, lines_of
@@ -16,6 +18,7 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.pause import Pause
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.timetable import cron
@@ -30,10 +33,17 @@ class Moments:
     at: datetime = SESSION.open
     finished: bool = False
     believed: bool = True
+    slept: Pause | None = None
 
     @property
     def now(self) -> datetime:
         return self.at
+
+    def rest(self) -> None:
+        self.slept = None
+
+    def pause(self) -> Pause | None:
+        return self.slept
 
     def moments(self) -> Iterator[datetime]:
         yield self.at
@@ -60,6 +70,7 @@ class Bench:
     during: Callable[[Job], None] = lambda job: None
     exits: ExitsLane | None = None
     unmet: Callable[[Slot], Need | None] = lambda slot: None
+    retry_s: float = 0
 
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
@@ -78,7 +89,8 @@ class Bench:
             lambda: 0.0,
             unmet=self.unmet,
         )
-        self.runner = Runner(station, self.duty, self.pace, exits=self.exits)
+        backoff = Backoff(self.retry_s, 20 * self.retry_s, self.events)
+        self.runner = Runner(station, self.duty, self.pace, exits=self.exits, backoff=backoff)
 
     def _verb(self, job: Job) -> Callable[[], Done]:
         def run() -> Done:
@@ -120,6 +132,22 @@ def test_entries_wait_for_the_first_comparison_and_exits_do_not() -> None:
     assert (Job.EVALUATE_EXITS in jobs, Job.TRADE_ONCE in jobs) == (True, False)
     del bench.fails[Job.RECONCILE]
     assert (RAN, Job.TRADE_ONCE) in bench.tick(3)
+
+
+def test_jobs_wait_longer_and_longer_for_a_broker_that_is_away_and_exits_keep_asking() -> None:
+    bench = Bench(fails=dict.fromkeys(Job, TemporaryError("away")), retry_s=15)
+    asked = [
+        (round(60 * minute), job) for minute in (step / 12 for step in range(12, 72)) for _, job in bench.tick(minute)
+    ]
+    exits = [second for second, job in asked if job == Job.EVALUATE_EXITS]
+    compared = [second for second, job in asked if job == Job.RECONCILE]
+    assert max(later - earlier for earlier, later in pairwise(exits)) <= 60
+    assert [later - earlier for earlier, later in pairwise(compared)][:3] == [15, 30, 60]
+    assert len(exits) > 2 * len(compared)
+    bench.fails.clear()
+    ran = bench.tick(6)
+    assert (RAN, Job.EVALUATE_EXITS) in ran
+    assert (RAN, Job.RECONCILE) in [*ran, *bench.tick(6.1)]
 
 
 def test_a_person_who_starts_it_hears_at_once_what_only_a_person_can_mend() -> None:
@@ -287,3 +315,34 @@ def test_ticks_that_a_long_pass_covers_are_one_tick_after_it_and_none_is_dropped
     tick_until(tick, lambda: len(ticked) == 3, every_s=0.05)
     assert ticked[1] - ticked[0] >= 1.6
     assert len(ticked) == 3
+
+
+def test_after_a_sleep_books_are_compared_before_anything_else_and_a_sentence_tells_of_it() -> None:
+    bench = Bench()
+    bench.runner.begin()
+    bench.tick(2)
+    bench.pace.slept = Pause(SESSION.open + timedelta(minutes=2), SESSION.open + timedelta(minutes=40), 2280)
+    found = bench.tick(40)
+    ran = [job for kind, job in found if kind is RAN]
+    assert ran == [Job.RECONCILE, Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS]
+    notes = [line.said for line in bench.lines if line.kind is Kind.NOTE]
+    assert notes == [
+        "the machine slept for 38 minutes, from 2026-11-16 14:32:00 to 2026-11-16 15:10:00 UTC: comparing books and "
+        "broker first"
+    ]
+    assert [event.event_type for event in bench.events.emitted].count("slept") == 1
+    missed = {claim.slot: claim.missed for claim in bench.ledger.slot_claims(SESSION.date) if claim.job == "trade-once"}
+    assert missed == {"open+2m": None, "open+12m": Reason.ASLEEP, "open+22m": Reason.ASLEEP, "open+32m": Reason.ASLEEP}
+
+
+def test_after_a_sleep_entries_of_a_lane_of_their_own_wait_for_a_comparison_that_came_after_it() -> None:
+    exits = ExitsLane(reconciled=True, looked_at=SESSION.open + timedelta(minutes=2))
+    bench = Bench(exits=exits)
+    bench.runner.begin()
+    bench.fails[Job.RECONCILE] = TemporaryError("away")
+    entered = (Kind.RAN, Job.TRADE_ONCE)
+    assert entered in bench.tick(2)
+    bench.pace.slept = Pause(SESSION.open + timedelta(minutes=2), SESSION.open + timedelta(minutes=12), 0)
+    assert entered not in bench.tick(12), "the other lane hasn't woken up yet"
+    exits.looked_at = SESSION.open + timedelta(minutes=12)
+    assert entered in bench.tick(12.1)

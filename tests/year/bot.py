@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from jobs.chores import Chores, Ended
+from jobs.chores import Chores
 from jobs.chores import unfinished as cut_short
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
@@ -15,14 +15,18 @@ from tests.year.plan import GRACE_S, Key, timetable
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session
+from tradebot.model.chore import Ended
+from tradebot.model.pause import Pause
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
 from tradebot.timetable.lines import Lane
+from tradebot.timetable.lines import Line as TimetableLine
 from tradebot.timetable.slots import Slot
 
 JOBS = frozenset(job.value for job in Job)
+NEVER = datetime.min.replace(tzinfo=UTC)
 RECORDED = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """The jobs whose record begins before they act, so that one that was cut short can be told."""
 
@@ -58,6 +62,7 @@ class Outside:
     effects: set[str] = field(default_factory=set)
     records: list[CycleRecord] = field(default_factory=list)
     events: MemoryEvents = field(default_factory=MemoryEvents)
+    slept: tuple[datetime, datetime] = (NEVER, NEVER)
     writes: int = 0
     killed: int = 0
 
@@ -131,9 +136,20 @@ class Pace:
         """Return the world's time."""
         return self.outside.now
 
+    rested: datetime | None = None
+
     def moments(self) -> Iterator[datetime]:
         """Yield the time of this tick."""
         yield self.now
+
+    def rest(self) -> None:
+        """Note when nothing was left to do."""
+        self.rested = self.now
+
+    def pause(self) -> Pause | None:
+        """Return the machine's sleep since then."""
+        began, ended = self.outside.slept
+        return Pause(began, ended, 0) if self.rested is not None and self.rested <= began < ended <= self.now else None
 
 
 class Bot:
@@ -142,7 +158,6 @@ class Bot:
     def __init__(self, outside: Outside, name: str, *, lanes: bool) -> None:
         self.outside = outside
         self.name = name
-        self.pace = Pace(outside)
         self.lines: list[Line] = []
         self.fails: dict[str, Exception] = {}
         self.takes: dict[Job, timedelta] = {}
@@ -177,9 +192,17 @@ class Bot:
         ahead = [duty.next_start(self.outside.now) for duty in self._duties]
         return min((moment for moment in ahead if moment is not None), default=None)
 
-    def one_shot(self, job: Job) -> Done:
-        """Run one verb by itself, as cron does."""
-        return self._pass(job)
+    def one_shot(self, job: Job, *, alone: bool) -> Done:
+        """Run one verb by itself, as cron does; without a `serve`, it also accounts for what nobody ran."""
+        done, now = self._pass(job), self.outside.now
+        if alone:
+            duty = self._duty(self._timetable.lines)
+            over = [missed for missed in duty.look(now).missed if missed.slot.end <= now]
+            duty.write(over, now, self.name)
+        return done
+
+    def _duty(self, lines: Sequence[TimetableLine]) -> Duty:
+        return Duty(self._books, lines, GRACE_S, lambda now: None, self._cut_short)  # type: ignore[arg-type]
 
     def _runner(
         self,
@@ -190,7 +213,7 @@ class Bot:
         exits: Runner | None = None,
     ) -> Runner:
         lines = self._timetable.of(lanes)
-        duty = Duty(self._books, lines, GRACE_S, lambda now: None, self._cut_short)  # type: ignore[arg-type]
+        duty = self._duty(lines)
         self._duties.append(duty)
         verbs = {Job(line.job): partial(self._pass, Job(line.job)) for line in lines if not line.is_chore}
         chores = Chores(
@@ -204,7 +227,7 @@ class Bot:
             verbs, self.name, "year", self.outside.records.append, self.outside.events, self.lines.append, lambda: 0.0,
             lambda slot: self._chore(chores, slot),
         )  # fmt: skip
-        return Runner(station, duty, self.pace, reconciled=reconciled, facts=facts, exits=exits)
+        return Runner(station, duty, Pace(self.outside), reconciled=reconciled, facts=facts, exits=exits)
 
     def _pass(self, job: Job) -> Done:
         """Do what a verb does: claim, record that it begins, act under an id that follows from the slot, and record."""
@@ -229,7 +252,7 @@ class Bot:
             self._note((call.job.value, call.session, call.slot))
 
     def _unfinished(self, call: Call) -> bool:
-        return call.job in RECORDED and self.outside.begun.get(call.cycle_id) is False
+        return call.job in RECORDED and not self.outside.begun.get(call.cycle_id, False)
 
     def _cut_short(self, slot: Slot, now: datetime) -> bool:
         if slot.job not in JOBS:

@@ -6,10 +6,23 @@ from datetime import datetime, timedelta
 
 from tests.year.bot import JOBS, Act
 from tests.year.plan import GRACE_S, Key
-from tests.year.year import Year, days
+from tests.year.year import Trouble, Year, days
+from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 
+LATEST = timedelta(minutes=31)
+"""How long after a trouble a slot may still suffer from it: its job comes every half hour."""
+WHY: Mapping[Trouble, set[Reason]] = {
+    Trouble.DOWN: {Reason.NOT_RUNNING, Reason.SLOT_MISSED},
+    Trouble.ASLEEP: {Reason.ASLEEP, Reason.SLOT_MISSED},
+    Trouble.BROKER_AWAY: {Reason.PASS_FAILED, Reason.STAGE_FAILED, Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED},
+    Trouble.SLOW_FETCH: {Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED, Reason.PASS_FAILED},
+    Trouble.CLOSES_EARLY: {Reason.CLOSED_EARLY},
+    Trouble.OPENS_LATE: {Reason.CLOSED_EARLY},
+}
+KILLED = {Reason.NOT_RUNNING, Reason.SLOT_MISSED}
+TRADING = {Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE}
 EXTRA = (" ended", "times of ")
 
 
@@ -25,6 +38,8 @@ def judge(year: Year) -> None:
     assert not unplanned, f"{len(unplanned)} slots that nobody planned were claimed, such as {unplanned[:5]}"
     _each_at_most_once(acts, claims)
     _each_in_its_time(year, acts)
+    _reasons(year, claims)
+    _compared_first(year)
 
 
 def _claims(year: Year) -> Mapping[Key, SlotClaim]:
@@ -59,6 +74,28 @@ def _each_in_its_time(year: Year, acts: Mapping[Key, list[Act]]) -> None:
             assert late <= timedelta(seconds=GRACE_S), f"the entry of {key} came {late} late"
         if job in JOBS and not slot.startswith("at "):
             assert _open(sessions[day].open, done[0].at, sessions[day].close), f"{key} was acted on outside its session"
+
+
+def _reasons(year: Year, claims: Mapping[Key, SlotClaim]) -> None:
+    """Compare why a slot was missed with what happened when it began."""
+    for key, claim in claims.items():
+        if claim.missed is None or key not in year.planned:
+            continue
+        start = year.planned[key].start
+        near = {event.trouble for event in year.events if event.at <= start <= event.until + LATEST}
+        possible = {reason for trouble in near for reason in WHY[trouble]} | (KILLED if year.outside.killed else set())
+        assert claim.missed in possible, f"{key} is written as {claim.missed}, but there was {near or 'no trouble'}"
+
+
+def _compared_first(year: Year) -> None:
+    """After a sleep, `serve` compares books and broker before it trades."""
+    for event in year.events:
+        if event.trouble is not Trouble.ASLEEP:
+            continue
+        passes = (act for act in year.outside.acts if act.key[0] in TRADING and act.by.startswith("serve"))
+        first = next((act for act in passes if act.at >= event.until), None)
+        # Two daemons that compare in the same second outside a session share the name of that comparison.
+        assert first is None or first.key[0] == Job.RECONCILE, f"{first} came first after the sleep until {event.until}"
 
 
 def _open(opens: datetime, at: datetime, closes: datetime) -> bool:

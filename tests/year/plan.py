@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 from tradebot.timetable import lines
@@ -44,7 +45,9 @@ def timetable() -> Timetable:
 
 def slots_of(sessions: Sequence[Session]) -> Iterator[Planned]:
     """Yield every slot of these sessions and of the days between them."""
-    months: set[tuple[int, int]] = set()
+    first = sessions[0].date
+    begun = first.day > 1 and exchange_sessions(first.replace(day=1), first - DAY)
+    months = {(first.year, first.month)} if begun else set()
     for session in sessions:
         for job in Job:
             last = session.close - BEFORE_CLOSE_M.get(job, 0) * MINUTE

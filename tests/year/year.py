@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from tests.builders import ACCOUNT, CASH
 from tests.year.bot import AWAY, JOBS, Bot, KilledError, Outside
@@ -119,7 +120,7 @@ class Player:
         self._names = ["serve a/1", "serve b/2"] if year.second_daemon else ["serve a/1"]
         self._bots: dict[str, Bot | None] = dict.fromkeys(self._names)
         self._cron = Bot(self.outside, CRON, lanes=False)
-        self.outside.rival = self._cron.one_shot if year.cron else None
+        self.outside.rival = partial(self._cron.one_shot, alone=False) if year.cron else None
         self._starts_at: dict[str, datetime] = dict.fromkeys(self._names, self.outside.now)
         self._chance = random.Random(len(year.events))
         self._events = list(year.events)
@@ -160,6 +161,7 @@ class Player:
         now = self.outside.now
         if now < self._asleep_until:
             # The whole machine sleeps, cron included.
+            self.outside.slept = now, self._asleep_until
             self.outside.now = self._asleep_until
             self._crontab = [moment for moment in self._crontab if moment >= self._asleep_until]
         everyone = [*self._names, CRON] if cron else [*self._names]
@@ -190,7 +192,9 @@ class Player:
         """Let the broker be away, or the fetches slow, for as long as they are."""
         away = self.outside.now < self.away_until
         bot.fails = dict.fromkeys(JOBS, AWAY) if away else {}
-        bot.takes = {Job.FETCH_FLOW: 11 * MINUTE} if self.outside.now < self.slow_until else {}
+        # Where others would look meanwhile, a pass that lets time pass would look like a sleep to them.
+        slow = self.outside.now < self.slow_until and not (self.year.lanes or self.year.second_daemon)
+        bot.takes = {Job.FETCH_FLOW: 11 * MINUTE} if slow else {}
 
     def _run_cron(self) -> None:
         while self._crontab and self._crontab[0] <= self.outside.now:
@@ -198,7 +202,7 @@ class Player:
                 if self.outside.now < self.away_until:
                     continue
                 try:
-                    self._cron.one_shot(job)
+                    self._cron.one_shot(job, alone=not any(self._bots.values()))
                 except KilledError:
                     continue
 

@@ -55,24 +55,29 @@ def trading_state(desk: Desk) -> Decision:
 
 
 def session_open(desk: Desk) -> Decision:
-    """Pass if the venue's clock and the stored calendar both say open; report any disagreement as a fault."""
-    if desk.session_open:
-        return Decision(Gate.SESSION, Verdict.PASS)
+    """Pass if the venue's clock and the stored calendar both say open, until the same time; a fault if they don't."""
     by_calendar = desk.session is not None and desk.session.contains(desk.now)
     if by_calendar != desk.clock.is_open:
         found = f"broker {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
         return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
-    return _closed(desk)
+    if desk.session is None or not by_calendar:
+        return _closed(desk)
+    # A half day that only one of the two knows: the broker's clock says what its calendar has.
+    if desk.clock.next_close != desk.session.close:
+        found = f"broker closes {desk.clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {desk.session.close:%Y-%m-%dT%H:%MZ}"
+        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
+    return Decision(Gate.SESSION, Verdict.PASS)
 
 
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
-    """Check the session for an order that only reduces risk. While two clocks disagree, the venue's word is enough.
+    """Check the session for an order that only reduces risk: if the venue says open, its word is enough.
 
-    In that case we don't know which date to look up in the calendar, and a wrong date must not hold back a stop.
+    A wrong date or calendar of ours must not hold back a stop. While two clocks disagree, we don't know which date to
+    look up, so a closed session is nobody's fault.
     """
-    if clocks_agree(desk.clock_ahead_s, limits).passed:
-        return session_open(desk)
-    return Decision(Gate.SESSION, Verdict.PASS) if desk.clock.is_open else _closed(desk)
+    if desk.clock.is_open:
+        return Decision(Gate.SESSION, Verdict.PASS)
+    return session_open(desk) if clocks_agree(desk.clock_ahead_s, limits).passed else _closed(desk)
 
 
 def _closed(desk: Desk) -> Decision:

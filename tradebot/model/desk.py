@@ -265,8 +265,3 @@ class Desk:
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
         """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""
         return replace(self, net={**self.net, symbol: self.net.get(symbol, Decimal(0)) + change})
-
-    @property
-    def session_open(self) -> bool:
-        """Return True if the venue and the stored calendar both say the session is open."""
-        return self.clock.is_open and self.session is not None and self.session.contains(self.now)

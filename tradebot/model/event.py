@@ -188,6 +188,13 @@ class EventKind(Enum):
         Severity.WARN,
         "Nobody ran these slots of the timetable, for the reason shown. Entries aren't made up later.",
     )
+    SLEPT = (
+        "serve",
+        "slept",
+        Severity.WARN,
+        "The machine slept, or the process of `serve` was stopped, for the time shown. Books and broker are compared "
+        "before anything else, and entries that were due meanwhile are missed.",
+    )
     JOB_FAILED = (
         "serve",
         "job_failed",

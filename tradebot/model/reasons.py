@@ -95,8 +95,8 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.CALENDAR_DISAGREES: _row(
         Cause.BROKEN,
-        "The broker's clock and our calendar disagree about the session.",
-        "Compare tradebot status with the broker's calendar. Entries stay closed until they agree.",
+        "The broker's clock and our calendar disagree about the session. Exits go by the broker's.",
+        "tradebot doctor compares both calendars. Entries stay closed until they agree.",
     ),
     Reason.CLOCKS_DISAGREE: _row(
         Cause.BROKEN,

@@ -1,11 +1,13 @@
 """Trading time: a real venue's follows our corrected clock, the embedded exchange's is driven from slot to slot."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.builders import SESSION
+from tradebot.adapters.time import stopwatch
 from tradebot.adapters.time.clock import EngineStatus
 from tradebot.adapters.time.pace import EngineTime, RealTime
 from tradebot.errors import TemporaryError
@@ -103,3 +105,26 @@ def test_real_time_begins_only_where_the_venue_answers_and_serves_on_where_it_is
     assert len(list(times.moments())) == 1
     with pytest.raises(TemporaryError, match="away"):
         RealTime(ask)
+
+
+@pytest.mark.parametrize(
+    ("counted_s", "awake_s", "told"),
+    [
+        (1, 1, None),
+        (60, 0, None),
+        (3600, 2, "the machine slept for 60 minutes, from 2026-11-16 14:29:59 to 2026-11-16 15:29:59 UTC"),
+        (3600, 3600, "this process was stopped for 60 minutes, from 2026-11-16 14:29:59 to 2026-11-16 15:29:59 UTC"),
+    ],
+)
+def test_two_clocks_tell_a_sleep_of_the_machine_from_a_stopped_process(
+    monkeypatch: pytest.MonkeyPatch, counted_s: float, awake_s: float, told: str | None
+) -> None:
+    passed = {time.CLOCK_MONOTONIC: 0.0, stopwatch.CLOCK: 0.0}
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: passed[clock])
+    times = RealTime(lambda: SESSION.open)
+    assert times.pause() is None
+    times.rest()
+    passed |= {stopwatch.CLOCK: counted_s, time.CLOCK_MONOTONIC: awake_s}
+    assert (str(times.pause()).rpartition(":")[0] if told else times.pause()) == told
+    times.rest()
+    assert times.pause() is None

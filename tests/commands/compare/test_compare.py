@@ -54,7 +54,9 @@ def test_one_folder_has_nothing_to_be_compared_with(tmp_path: Path, capsys: pyte
     assert "compare takes at least two folders, not 1" in said.err
 
 
-def test_more_curves_than_colors_and_a_page_to_stdout_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_curves_than_colors_and_a_page_to_no_file_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = typed(capsys, "compare", *"abcdefg", "--html", "page.html")
     assert (said.code, said.err) == (
         ExitCode.USAGE,
@@ -62,3 +64,15 @@ def test_more_curves_than_colors_and_a_page_to_stdout_are_refused(capsys: pytest
     )
     said = typed(capsys, "compare", "a", "b", "--html", "-")
     assert (said.code, said.err.splitlines()[0]) == (ExitCode.USAGE, "error: a page can't go to stdout")
+    said = typed(capsys, "compare", "a", "b", "--html", str(tmp_path))
+    assert (said.code, said.err.splitlines()[0]) == (ExitCode.USAGE, f"error: {tmp_path} is a folder")
+
+
+def test_a_run_that_is_not_there_is_named_with_those_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "backtests" / "slow").mkdir(parents=True)
+    (tmp_path / "backtests" / "slow" / "result.json").touch()
+    said = typed(capsys, "compare", "slow", "slwo", "--state-dir", str(tmp_path))
+    lacking = f"error: there is no folder slwo, and no run of that name in {tmp_path}/backtests"
+    assert (said.code, said.err.splitlines()) == (ExitCode.USAGE, [lacking, "  next: name one of slow"])

@@ -178,6 +178,13 @@ def test_its_manager_hears_that_it_is_ready_that_it_goes_on_and_that_it_ends(
             heard = [manager.recv(4096).decode() for _ in range(4)]
             assert heard[0].startswith("READY=1\nSTATUS=")
             assert "WATCHDOG=1" in heard
+            with (trader.folder / "tradebot.yaml").open("a") as file:
+                file.write("serve: {stall_s: 200}\n")
+            process.send_signal(signal.SIGHUP)
+            while not heard[-1].startswith("RELOADING=1\nMONOTONIC_USEC="):
+                heard.append(manager.recv(4096).decode())
+            while not heard[-1].startswith("READY=1"):
+                heard.append(manager.recv(4096).decode())
             process.send_signal(signal.SIGTERM)
             assert process.wait(LONGEST_S) == 0
         manager.setblocking(False)

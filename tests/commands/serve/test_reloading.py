@@ -74,6 +74,21 @@ def test_an_invalid_one_keeps_what_there_is_until_a_valid_one_comes(desk: Desk, 
     assert desk.asked == []
 
 
+def test_the_service_manager_hears_when_it_begins_and_when_it_is_over(desk: Desk) -> None:
+    heard = desk.scene.manager.heard
+    desk.rewrite(PLAIN)
+    assert heard == [], "it isn't ready yet"
+    desk.scene.watch.ready()
+    for text in (PLAIN, "nonsense: 1"):
+        heard.clear()
+        desk.rewrite(text)
+        assert [("RELOADING" in state, "READY" in state) for state in heard] == [(True, False), (False, True)]
+        assert int(heard[0]["MONOTONIC_USEC"]) > 0
+    heard.clear()
+    desk.rewrite("limits: {max_open_positions: 7}")
+    assert ["RELOADING" in state for state in heard] == [True], "it is over once the lanes have begun again"
+
+
 def test_an_end_that_was_asked_for_meanwhile_counts(desk: Desk) -> None:
     desk.rewrite("limits: {max_open_positions: 7}")
     desk.stop.end()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from commands.shared.chores import run_chore, unmet
+from commands.shared.missed import lacks_flow
 from tests.builders import ACCOUNT, CASH, SESSION
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -72,6 +73,14 @@ def test_entries_that_need_flow_wait_for_the_fetch_of_their_own_slot(app: Any) -
     assert unmet(app, entry) is None
     app.recorded = None
     assert unmet(app, entry) is Need.FLOW
+
+
+def test_entries_by_hand_lack_flow_only_in_a_slot_whose_fetch_did_not_end_well(app: Any) -> None:
+    assert not lacks_flow(app, Job.TRADE_ONCE, at(1)), "there is no slot yet"
+    assert lacks_flow(app, Job.TRADE_ONCE, at(8))
+    assert not lacks_flow(app, Job.SCORE, at(8))
+    fetched(app, 7.5)
+    assert not lacks_flow(app, Job.TRADE_ONCE, at(8))
 
 
 def test_a_line_that_needs_nothing_has_it(app: Any) -> None:

@@ -1,4 +1,4 @@
-"""A pass at work when its process is asked to end sends nothing further, and never leaves what it is in the middle of."""
+"""A pass at work when its process is asked to end sends nothing further, but ends what it is in the middle of."""
 
 from contextlib import nullcontext
 from pathlib import Path

@@ -134,13 +134,16 @@ def test_fault_108_unscheduled_closure() -> None:
 
 
 def test_fault_109_list_of_holidays_ends() -> None:
-    """The calendar is read with its bounds, years ahead; on a day it doesn't cover, nothing is due or sent."""
+    """The calendar is read with its bounds, years ahead; on a day it doesn't cover, nothing is due and no entry sent."""
     assert len(exchange_sessions(date(2029, 7, 2), date(2029, 7, 6))) == 4
     before = timedelta(days=3)
     hours = Hours([Session(SESSION.date - before, SESSION.open - before, SESSION.close - before)])
     hours.pass_days(SESSION.open, SESSION.open + timedelta(hours=2))
     assert not hours.ran
-    assert _refused(Scene(ledger=Uncharted(ACCOUNT))) == (Reason.CALENDAR_DISAGREES, Reason.CALENDAR_DISAGREES)
+    scene = Scene(ledger=Uncharted(ACCOUNT))
+    refused = trade_once(scene.world(wanted("AAPL")), call(slot="late")).job_decision
+    assert refused is not None
+    assert (refused.reason, scene.venue.submitted) == (Reason.CALENDAR_DISAGREES, [])
 
 
 class Uncharted(MemoryLedger):

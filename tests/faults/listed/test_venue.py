@@ -32,7 +32,7 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.exchange.faults import library
 from tradebot.gates.decide import decide
 from tradebot.model.activity import Activity
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.order import OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.position import FOREIGN
@@ -341,18 +341,22 @@ def test_fault_083_trade_that_was_busted(wire: Wire, word: str) -> None:
 
 @pytest.mark.parametrize(("says_open", "stored"), [(True, False), (False, True)], ids=["clock", "calendar"])
 def test_fault_084_clock_and_calendar_disagree(says_open: bool, stored: bool) -> None:
-    """Nothing is sent, neither entries nor exits, and the reason names both."""
+    """No entry is sent, and the reason names both. An exit is, if the venue says that it is open."""
     scene = holding()
     scene.venue.is_open = says_open
     if not stored:
         scene.venue.now = scene.venue.session.close + timedelta(hours=1)
+        scene.venue.session = replace(scene.venue.session, close=scene.venue.now + timedelta(hours=1))
     before = list(scene.venue.submitted)
-    refused = leaving(scene).job_decision
+    refused = trade_once(scene.world(wanted("JPM")), call(slot="open+32m")).job_decision
     assert refused is not None
     said = f"broker {'open' if says_open else 'closed'}, calendar {'open' if stored else 'closed'}"
     assert (refused.reason, refused.observed) == (Reason.CALENDAR_DISAGREES, said)
-    trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))
     assert scene.venue.submitted == before
+    left = leaving(scene).job_decision
+    assert (left.reason if left else None) is (None if says_open else Reason.CALENDAR_DISAGREES)
+    sent = scene.venue.submitted[len(before) :]
+    assert [intent.purpose for intent in sent] == ([Purpose.CLOSE] if says_open else [])
 
 
 @pytest.mark.parametrize("minutes", [3, -3])

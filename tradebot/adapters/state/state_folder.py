@@ -35,12 +35,8 @@ CHECKED = "books.checked"
 PLANS = "plans"
 SENDING = "sending"
 """Which order is being sent; this only counts while the send lock is held."""
-SERVING = "serve.json"
-"""What a running `serve` says about itself."""
-STARTS = "serve.starts"
-"""When `serve` was started in the last minutes, without having ended well."""
-STALL_TRACE = "serve.trace"
-"""What each thread of `serve` was doing when a lane last stood still."""
+SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
+"""What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
 FLOW_QUOTA = "flow.quota"
 """What is left of the flow source's quota."""
 ENVIRONMENT = "TRADEBOT_STATE"
@@ -61,11 +57,7 @@ ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (
     f"{LEDGER}-",
-    f"{FACTS}.",
-    f"{BARS}.",
-    f"{REPLIES}.",
-    f"{JOURNAL}.",
-    f"{EVENTS}.",
+    *(f"{name}." for name in (FACTS, BARS, REPLIES, JOURNAL, EVENTS)),
     "serve.log",
     "journal.torn-",
 )

@@ -6,13 +6,16 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from tradebot.adapters.time.clock import EngineStatus
-from tradebot.adapters.time.stopwatch import stopwatch
+from tradebot.adapters.time.stopwatch import awake, stopwatch
 from tradebot.errors import TemporaryError
+from tradebot.model.pause import Pause
 
 BEHIND = timedelta(seconds=1)
 ASK_AGAIN = timedelta(minutes=5)
 JUMP_S = 2.0
 """Two measurements of the same time span that differ by more seconds than this are more than drift."""
+PAUSE_S = 60.0
+"""A tick comes each second. If the next one comes this much later, the machine slept or the process was stopped."""
 
 
 class RealTime:
@@ -27,6 +30,7 @@ class RealTime:
     def __init__(self, ask: Callable[[], datetime], apart_s: float = 60) -> None:
         self._ask = ask
         self._apart_s = apart_s
+        self._rested: tuple[float, float, datetime] | None = None
         self._ask_venue()
 
     @property
@@ -48,6 +52,18 @@ class RealTime:
                 # Keep using the last answer: clocks drift slowly, and the passes report that the venue is away.
                 self._keep(self._last_time + self._since)
         yield self.now
+
+    def rest(self) -> None:
+        """Note that nothing is left to do now."""
+        self._rested = stopwatch(), awake(), self.now
+
+    def pause(self) -> Pause | None:
+        """Return the time in which nothing looked since then, if it was longer than it takes to the next tick."""
+        if self._rested is None:
+            return None
+        counted_s, awake_s, began = self._rested
+        passed_s = stopwatch() - counted_s
+        return Pause(began, self.now, passed_s - (awake() - awake_s)) if passed_s > PAUSE_S else None
 
     @property
     def _since(self) -> timedelta:
@@ -104,6 +120,12 @@ class EngineTime:
     def now(self) -> datetime:
         """Return the engine's last known time."""
         return self._status.now
+
+    def rest(self) -> None:
+        """Note that nothing is left to do now: engine time doesn't go on meanwhile."""
+
+    def pause(self) -> None:
+        """Return None: while nothing looks, engine time stands still."""
 
     def moments(self) -> Iterator[datetime]:
         """Yield each moment at which something is due within one tick's share of engine time."""

@@ -8,3 +8,8 @@ CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def stopwatch() -> float:
     """Return seconds from an arbitrary start; only differences mean anything."""
     return time.clock_gettime(CLOCK)
+
+
+def awake() -> float:
+    """Return seconds from an arbitrary start that don't count while the machine sleeps, where the system can tell."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -37,13 +37,14 @@ class Assumption:
     is_loud: bool = False
 
 
-def assumptions(plan: Plan, *, with_flow: bool) -> tuple[Assumption, ...]:
-    """Return what a plan assumes, in the order in which a reader asks."""
+def assumptions(plan: Plan, *, with_flow: bool, unused: str = "") -> tuple[Assumption, ...]:
+    """Return what a plan assumes, in the order in which a reader asks. `unused` says which rows of its file are bad."""
     spec = plan.spec
     return (
         *_fills(spec),
         *_quotes(plan),
         *_prices(spec),
+        *([Assumption("rows left out", unused, "their minutes or days are missing", is_loud=True)] if unused else ()),
         *(_flow(plan) if with_flow else ()),
         *_costs(spec.costs),
         *_account(plan),

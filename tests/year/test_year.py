@@ -1,0 +1,161 @@
+"""A simulated year of slots: whatever happens, each is acted on at most once, and none is missed without a reason."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import ACCOUNT, NOW
+from tests.year.bot import Act
+from tests.year.judge import judge
+from tests.year.plan import DAY, MINUTE, Key
+from tests.year.year import Player, Trouble, Year, drawn, table
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+from tradebot.model.trading import SlotClaim
+
+FIRST, LAST = date(2026, 1, 2), date(2026, 12, 31)
+HALF_DAY = date(2026, 11, 27)
+SEED = 2026
+
+
+def test_in_a_quiet_year_every_slot_of_every_session_is_run_once() -> None:
+    year = Player(drawn(SEED, FIRST, LAST)).play()
+    judge(year)
+    counts = table(year)
+    assert counts["run by serve"] == counts["slots"] == sum(act.key in year.planned for act in year.outside.acts)
+    assert (counts["sessions"], counts["starts of serve"]) == (251, 1)
+    hours = Counter((session.close - session.open) // MINUTE for session in year.sessions)
+    assert hours == {390: 249, 210: 2}, "half days"
+    assert {session.open.hour for session in year.sessions} == {13, 14}, "both sides of daylight saving"
+    sundays = {name: [act.at for act in year.outside.acts if act.key[0] == name] for name in ("spring", "fall")}
+    assert date(2026, 3, 8) in {at.date() for at in sundays["spring"]}, "02:30 didn't come in New York, the chore did"
+    assert [at.hour for at in sundays["fall"] if at.date() == date(2026, 11, 1)] == [5], "01:30 came twice, it didn't"
+
+
+def test_in_a_year_of_troubles_no_slot_is_acted_on_twice_or_silently_missed() -> None:
+    year = Player(drawn(SEED, FIRST, LAST, kills=250, troubles=150)).play()
+    judge(year)
+    counts = table(year)
+    assert {event.trouble for event in year.events} == set(Trouble)
+    assert counts["kills"] > 100
+    assert {str(Reason.ASLEEP), str(Reason.NOT_RUNNING), str(Reason.PASS_FAILED)} <= counts.keys()
+
+
+def test_two_daemons_and_cron_together_act_on_each_slot_once() -> None:
+    first, last = date(2026, 3, 2), date(2026, 3, 20)
+    many = {"kills": 20, "races": 60, "troubles": 5}
+    year = Player(drawn(SEED, first, last, second_daemon=True, cron=True, **many)).play()
+    judge(year)
+    counts = table(year)
+    assert min(counts["run by serve"], counts["run by cron"]) > 200
+
+
+@settings(max_examples=2)
+@given(
+    seed=st.integers(0, 2**32),
+    first=st.dates(date(2026, 1, 2), date(2027, 11, 1)),
+    lanes=st.booleans(),
+    second=st.booleans(),
+    cron=st.booleans(),
+)
+def test_whatever_happens_in_a_week_each_slot_is_accounted_for(
+    seed: int, first: date, lanes: bool, second: bool, cron: bool
+) -> None:
+    judge(
+        Player(
+            drawn(
+                seed, first, first + 6 * DAY,
+                kills=6, races=15, troubles=4, lanes=lanes, second_daemon=second, cron=cron,
+            )
+        ).play()
+    )  # fmt: skip
+
+
+def test_after_each_kill_the_end_is_the_same() -> None:
+    """Kill `serve` before and after each write of a half day: only an entry that had begun stays without its order."""
+    quiet = _half_day(kills=())
+    for number in range(1, quiet.outside.writes + 1):
+        for kill in (number, -number):
+            killed = _half_day(kills=(kill,))
+            judge(killed)
+            assert killed.outside.killed == 1
+            assert _claimed(killed) == _claimed(quiet), f"killed at {kill}"
+            lost = {act.key for act in quiet.outside.acts} - {act.key for act in killed.outside.acts}
+            assert len(lost) <= 1, f"killed at {kill}: {lost}"
+            assert {key[0] for key in lost} <= {Job.TRADE_ONCE, *ONLY_LOOK}, f"killed at {kill}: {lost}"
+
+
+ONLY_LOOK = {Job.FETCH_FLOW, Job.SCORE, Job.RECONCILE}
+"""A comparison also runs at each start, and facts that weren't fetched are old, which gates see."""
+
+
+def _half_day(kills: Iterable[int]) -> Year:
+    year = drawn(SEED, HALF_DAY, HALF_DAY, lanes=True)
+    year.outside.kills = frozenset(kills)
+    return Player(year).play()
+
+
+def _claimed(year: Year) -> set[tuple[Key, Reason | None]]:
+    claims = year.outside.ledger.slot_claims(HALF_DAY)
+    return {
+        ((claim.job, claim.session, claim.slot), claim.missed)
+        for claim in claims
+        # A comparison at the start has no slot, or an extra one.
+        if "#" not in claim.slot and not claim.slot.startswith("at ")
+    }
+
+
+def test_the_real_books_do_the_same_as_those_in_memory(tmp_path: Path) -> None:
+    first, last = date(2026, 3, 5), date(2026, 3, 10)
+    tables = []
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
+        for ledger in (MemoryLedger(ACCOUNT), books):
+            year = drawn(7, first, last, kills=10, troubles=3, cron=True, ledger=ledger)
+            judge(Player(year).play())
+            tables.append(table(year))
+    assert tables[0] == tables[1]
+
+
+class ForgetfulBooks(MemoryLedger):
+    """Books in which nothing is written about slots that nobody ran."""
+
+    def miss_slots(self, slots: Iterable[Key], by: str, at: datetime) -> Sequence[SlotClaim]:
+        return [SlotClaim(*key, by, at, won=False) for key in slots]
+
+
+def test_books_that_forget_what_nobody_ran_are_found_out() -> None:
+    year = drawn(5, date(2026, 3, 2), date(2026, 3, 13), troubles=6, ledger=ForgetfulBooks(ACCOUNT))
+    with pytest.raises(AssertionError, match="silently missed"):
+        judge(Player(year).play())
+
+
+@pytest.mark.parametrize(
+    ("forge", "what"),
+    [
+        (lambda act: act, "acted on 2 times"),
+        (lambda act: act._replace(kills=1), "acted on 2 times"),
+    ],
+)
+def test_an_act_too_many_is_found_out(forge: Callable[[Act], Act], what: str) -> None:
+    year = _half_day(kills=())
+    entry = next(act for act in year.outside.acts if act.key[0] == Job.TRADE_ONCE)
+    year.outside.acts.append(forge(entry))
+    with pytest.raises(AssertionError, match=what):
+        judge(year)
+
+
+def test_an_entry_that_comes_late_or_outside_its_session_is_found_out() -> None:
+    for late, what in ((2 * MINUTE, "late"), (-1 * MINUTE, "early"), (8 * 60 * MINUTE, "late")):
+        year = _half_day(kills=())
+        acts = year.outside.acts
+        acts[:] = [act._replace(at=act.at + late) if act.key[0] == Job.TRADE_ONCE else act for act in acts]
+        with pytest.raises(AssertionError, match=what):
+            judge(year)

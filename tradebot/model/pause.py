@@ -1,0 +1,24 @@
+"""A time in which nothing looked for due slots although time went on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tradebot.text import counted
+
+MINUTE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """When it began and ended, and how many seconds of it the machine slept, by two clocks: one of them slept too."""
+
+    began: datetime
+    ended: datetime
+    slept_s: float
+
+    def __str__(self) -> str:
+        """Tell what happened, in a sentence."""
+        seconds = (self.ended - self.began).total_seconds()
+        what = "the machine slept" if self.slept_s > seconds / 2 else "this process was stopped"
+        span = f"from {self.began:%Y-%m-%d %H:%M:%S} to {self.ended:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{what} for {counted(round(seconds / MINUTE_S), 'minute')}, {span}: comparing books and broker first"
