@@ -41,18 +41,17 @@ def test_in_a_quiet_year_every_slot_of_every_session_is_run_once() -> None:
 
 
 def test_in_a_year_of_troubles_no_slot_is_acted_on_twice_or_silently_missed() -> None:
-    year = Player(drawn(SEED, FIRST, LAST, kills=250, troubles=150)).play()
+    year = Player(drawn(SEED, FIRST, LAST, kills=150, troubles=150)).play()
     judge(year)
     counts = table(year)
     assert {event.trouble for event in year.events} == set(Trouble)
-    assert counts["kills"] > 100
+    assert counts["kills"] > 60
     assert {str(Reason.ASLEEP), str(Reason.NOT_RUNNING), str(Reason.PASS_FAILED)} <= counts.keys()
 
 
 def test_two_daemons_and_cron_together_act_on_each_slot_once() -> None:
     first, last = date(2026, 3, 2), date(2026, 3, 20)
-    many = {"kills": 20, "races": 60, "troubles": 5}
-    year = Player(drawn(SEED, first, last, second_daemon=True, cron=True, **many)).play()
+    year = Player(drawn(SEED, first, last, kills=20, races=60, troubles=5, second_daemon=True, cron=True)).play()
     judge(year)
     counts = table(year)
     assert min(counts["run by serve"], counts["run by cron"]) > 200
@@ -80,17 +79,18 @@ def test_whatever_happens_in_a_week_each_slot_is_accounted_for(
 
 
 def test_after_each_kill_the_end_is_the_same() -> None:
-    """Kill `serve` before and after each write of a half day: only an entry that had begun stays without its order."""
+    """Kill `serve` before or after each write of a half day: only an entry that had begun stays without its order."""
     quiet = _half_day(kills=())
     for number in range(1, quiet.outside.writes + 1):
-        for kill in (number, -number):
-            killed = _half_day(kills=(kill,))
-            judge(killed)
-            assert killed.outside.killed == 1
-            assert _claimed(killed) == _claimed(quiet), f"killed at {kill}"
-            lost = {act.key for act in quiet.outside.acts} - {act.key for act in killed.outside.acts}
-            assert len(lost) <= 1, f"killed at {kill}: {lost}"
-            assert {key[0] for key in lost} <= {Job.TRADE_ONCE, *ONLY_LOOK}, f"killed at {kill}: {lost}"
+        # After a write is before the next one, except that time may pass between two.
+        kill = number if number % 2 else -number
+        killed = _half_day(kills=(kill,))
+        judge(killed)
+        assert killed.outside.killed == 1
+        assert _claimed(killed) == _claimed(quiet), f"killed at {kill}"
+        lost = {act.key for act in quiet.outside.acts} - {act.key for act in killed.outside.acts}
+        assert len(lost) <= 1, f"killed at {kill}: {lost}"
+        assert {key[0] for key in lost} <= {Job.TRADE_ONCE, *ONLY_LOOK}, f"killed at {kill}: {lost}"
 
 
 ONLY_LOOK = {Job.FETCH_FLOW, Job.SCORE, Job.RECONCILE}
