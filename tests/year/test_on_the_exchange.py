@@ -1,4 +1,4 @@
-"""Chosen sessions by `serve` on the embedded exchange: half days, clock changes, ends of months; all years in a soak."""
+"""Chosen sessions by `serve` on the embedded exchange: half days, clock changes, ends of months; in a soak, all."""
 
 import json
 from collections import Counter
