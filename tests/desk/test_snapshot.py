@@ -170,11 +170,11 @@ def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:
     assert set(take(scene.world(), with_flow=True).quotes) == set(NAMES)
 
 
-def test_without_a_stored_calendar_the_desk_has_no_session_and_is_not_open() -> None:
+def test_without_a_stored_calendar_the_desk_has_no_session() -> None:
     ledger = MemoryLedger(ACCOUNT)
     ledger.open_books(CASH, ago(600))
     desk = take(replace(Scene().world(), ledger=ledger), with_flow=False)
-    assert (desk.session, desk.session_open) == (None, False)
+    assert desk.session is None
 
 
 def at(hour: int, minute: int = 0, *, days: int = 0) -> datetime:

@@ -108,6 +108,7 @@ def D(text: str) -> Decimal:  # noqa: N802 - a table of figures reads better so
 NOT_ARMED = Permission(((Reason.LIVE_NOT_ARMED, "live"),))
 OPENS = "opens 2026-11-17T14:30Z"
 CLOSED = venue_clock(is_open=False)
+HALF = replace(SESSION, close=SESSION.close - timedelta(hours=3))
 TORN = PositionDifference("X", Decimal(9), Decimal(0))
 SEEN = "X: broker 0, books 9"
 REFUSALS: list[Row] = [
@@ -125,7 +126,7 @@ REFUSALS: list[Row] = [
      FAIL, "broker open, calendar closed", None),
     (Gate.SESSION, Reason.CALENDAR_DISAGREES, on_desk(clock=CLOSED),
      FAIL, "broker closed, calendar open", None),
-    (Gate.SESSION, Reason.CALENDAR_DISAGREES, on_desk(session=replace(SESSION, close=SESSION.close - timedelta(hours=3))),
+    (Gate.SESSION, Reason.CALENDAR_DISAGREES, on_desk(session=HALF),
      FAIL, "broker closes 2026-11-16T21:00Z, calendar 2026-11-16T18:00Z", None),
     (Gate.SESSION, Reason.CLOCKS_DISAGREE, on_desk(clock_ahead_s=61.0), FAIL, 61.0, 60),
     (Gate.SESSION, Reason.CLOCKS_DISAGREE, on_desk(clock_ahead_s=-61.0), FAIL, -61.0, 60),

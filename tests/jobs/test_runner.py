@@ -1,14 +1,17 @@
 """The runner: order, waiting for the first comparison, failures that cost one pass, faults that end the process."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
+from jobs import runner
 from jobs.backoff import Backoff
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
@@ -263,6 +266,36 @@ def test_ticks_go_on_in_this_thread_until_it_is_over() -> None:
     ticked: list[int] = []
     tick_until(lambda: ticked.append(1), lambda: len(ticked) == 2, every_s=0.01)
     assert ticked == [1, 1]
+
+
+def test_of_the_scheduler_only_an_interval_is_used_so_its_weekdays_and_its_clock_changes_cant_hurt() -> None:
+    """APScheduler counts weekdays from Monday as 0, and runs 01:30 twice in fall; we ask it for neither."""
+    taken = {
+        name: member
+        for name, member in vars(runner).items()
+        if getattr(member, "__module__", "").startswith("apscheduler")
+    }
+    assert sorted(taken) == [
+        "BackgroundScheduler", "BlockingScheduler", "DebugExecutor", "IntervalTrigger", "JobExecutionEvent",
+        "ThreadPoolExecutor",
+    ]  # fmt: skip
+    source = Path(runner.__file__).read_text()
+    added = re.findall(r"scheduler\.add_job\(.*", source)
+    assert added
+    for call in added:
+        assert "misfire_grace_time=None" in call, "a tick is never dropped because it is late"
+
+
+def test_a_tick_that_took_long_is_followed_by_one_tick_and_not_by_all_that_it_missed() -> None:
+    ticked: list[float] = []
+
+    def tick() -> None:
+        ticked.append(time.monotonic())
+        if len(ticked) == 1:
+            time.sleep(0.2)
+
+    tick_until(tick, lambda: len(ticked) == 3, every_s=0.02)
+    assert ticked[2] - ticked[1] > 0.005, "the nine ticks of the long one aren't made up"
 
 
 def test_what_a_tick_raises_is_raised_to_the_caller() -> None:

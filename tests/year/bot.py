@@ -1,4 +1,4 @@
-"""A bot whose verbs only note what they did: the real duty, runner, claims and chores around them, and a mortal body."""
+"""A bot whose verbs only note what they did, with the real duty, runner, claims and chores, in a mortal body."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

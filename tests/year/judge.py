@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from tests.year.bot import JOBS, Act
 from tests.year.plan import GRACE_S, Key
@@ -53,7 +54,7 @@ def _claims(year: Year) -> Mapping[Key, SlotClaim]:
 def _each_at_most_once(acts: Mapping[Key, list[Act]], claims: Mapping[Key, SlotClaim]) -> None:
     for key, done in acts.items():
         # A chore that was killed with its process begins anew; nothing else is done twice.
-        again = [second for first, second in zip(done, done[1:], strict=False) if first.kills == second.kills]
+        again = [second for first, second in pairwise(done) if first.kills == second.kills]
         assert not again, f"{key} was acted on {len(done)} times: {done}"
         assert len(done) == 1 or key[0] not in JOBS, f"{key} was acted on {len(done)} times: {done}"
         if key in claims:

@@ -51,8 +51,7 @@ def test_in_a_year_of_troubles_no_slot_is_acted_on_twice_or_silently_missed() ->
 
 def test_two_daemons_and_cron_together_act_on_each_slot_once() -> None:
     first, last = date(2026, 3, 2), date(2026, 3, 20)
-    many = {"kills": 20, "races": 60, "troubles": 5}
-    year = Player(drawn(SEED, first, last, second_daemon=True, cron=True, **many)).play()
+    year = Player(drawn(SEED, first, last, kills=20, races=60, troubles=5, second_daemon=True, cron=True)).play()
     judge(year)
     counts = table(year)
     assert min(counts["run by serve"], counts["run by cron"]) > 200

@@ -1,8 +1,8 @@
-"""A year of slots: every session of the calendar, with closures, sleeps, kills, a second daemon and cron, from a seed."""
+"""A year of slots from a seed: all sessions, with closures, sleeps, kills, a second daemon, and cron."""
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -75,7 +75,7 @@ def drawn(
     ledger: Ledger | None = None,
 ) -> Year:
     """Return what is to happen in the sessions between two dates."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - troubles, not secrets
     sessions = exchange_sessions(first, last)
     ledger = ledger or MemoryLedger(ACCOUNT)
     ledger.put_sessions(exchange_sessions(first - 50 * DAY, last + 10 * DAY))
@@ -122,7 +122,7 @@ class Player:
         self._cron = Bot(self.outside, CRON, lanes=False)
         self.outside.rival = partial(self._cron.one_shot, alone=False) if year.cron else None
         self._starts_at: dict[str, datetime] = dict.fromkeys(self._names, self.outside.now)
-        self._chance = random.Random(len(year.events))
+        self._chance = random.Random(len(year.events))  # noqa: S311 - an order, no secret
         self._events = list(year.events)
         self._asleep_until = self.outside.now
         self._down_until = self.outside.now
@@ -241,9 +241,9 @@ class Player:
         year.planned = kept
 
 
-def _by_start(planned: "Sequence[Planned] | object") -> dict[datetime, list[Job]]:
+def _by_start(planned: Iterable[Planned]) -> dict[datetime, list[Job]]:
     found: dict[datetime, list[Job]] = {}
-    for each in planned:  # type: ignore[attr-defined]
+    for each in planned:
         if each.key[0] in JOBS:
             found.setdefault(each.start, []).append(Job(each.key[0]))
     return found

@@ -134,7 +134,7 @@ def test_fault_108_unscheduled_closure() -> None:
 
 
 def test_fault_109_list_of_holidays_ends() -> None:
-    """The calendar is read with its bounds, years ahead; on a day it doesn't cover, nothing is due and no entry sent."""
+    """The calendar is read with its bounds, years ahead; where it ends, nothing is due and no entry sent."""
     assert len(exchange_sessions(date(2029, 7, 2), date(2029, 7, 6))) == 4
     before = timedelta(days=3)
     hours = Hours([Session(SESSION.date - before, SESSION.open - before, SESSION.close - before)])
