@@ -1,4 +1,4 @@
-"""One session by `serve`, and by one-shots, some of them real processes: equal decisions and equal exchange logs."""
+"""One session by `serve`, and by one-shots, some of them real processes: equal decisions, equal orders."""
 
 import json
 import os
