@@ -38,7 +38,9 @@ class Planned(NamedTuple):
 
 def timetable() -> Timetable:
     """Return the timetable of the year, parsed as the configuration is."""
-    jobs: dict[str, object] = {job: f"every {EVERY_M[job]}m from open+{FIRST_M[job]}m until {_until(job)}" for job in Job}
+    jobs: dict[str, object] = {
+        job: f"every {EVERY_M[job]}m from open+{FIRST_M[job]}m until {_until(job)}" for job in Job
+    }
     parsed = [lines.parse(name, value) for name, value in {**jobs, **CHORES}.items()]
     return Timetable(line for line in parsed if line is not None)
 
