@@ -34,7 +34,7 @@ soak: $(VENV)/.dev  ## hours of random campaigns: kills, power losses, troubles,
 		tests/test_coherence.py tests/scenarios/test_each_position_is_sold_once.py tests/gates/test_rates.py \
 		tests/scenarios/test_configurations_run.py tests/auditing/test_outcomes.py \
 		tests/scenarios/test_scores_predict_only_with_an_edge.py \
-		tests/backtest/test_driver.py tests/backtest/test_driver_three_ways.py $(ARGS)
+		tests/backtest/test_driver.py tests/backtest/test_driver_three_ways.py tests/year $(ARGS)
 
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/internals/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)

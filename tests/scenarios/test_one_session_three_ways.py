@@ -1,4 +1,4 @@
-"""One session by `serve`, and by one-shots, some of them real processes: equal decisions, equal orders."""
+"""One session by `serve`, and by one-shots, some of them processes: equal decisions, equal orders at the exchange."""
 
 import json
 import os

@@ -45,11 +45,12 @@ def timetable() -> Timetable:
     return Timetable(line for line in parsed if line is not None)
 
 
-def slots_of(sessions: Sequence[Session]) -> Iterator[Planned]:
-    """Yield every slot of these sessions and of the days between them."""
+def slots_of(sessions: Sequence[Session], before: Session | None = None) -> Iterator[Planned]:
+    """Yield every slot of these sessions and of the days between them; `before` is the session before the first."""
     first = sessions[0].date
-    begun = first.day > 1 and exchange_sessions(first.replace(day=1), first - DAY)
-    months = {(first.year, first.month)} if begun else set()
+    if before is None and first.day > 1:
+        before = next(iter(exchange_sessions(first.replace(day=1), first - DAY)), None)
+    months = {(before.date.year, before.date.month)} if before else set()
     for session in sessions:
         for job in Job:
             last = session.close - BEFORE_CLOSE_M.get(job, 0) * MINUTE

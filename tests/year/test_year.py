@@ -57,7 +57,7 @@ def test_two_daemons_and_cron_together_act_on_each_slot_once() -> None:
     assert min(counts["run by serve"], counts["run by cron"]) > 200
 
 
-@settings(max_examples=2)
+@settings(max_examples=settings().max_examples // 25)
 @given(
     seed=st.integers(0, 2**32),
     first=st.dates(date(2026, 1, 2), date(2027, 11, 1)),

@@ -236,9 +236,10 @@ class Player:
             return
         self.outside.ledger.put_sessions([changed])
         year.sessions = [*year.sessions[:place], changed, *year.sessions[place + 1 :]]
-        kept = {planned.key: planned for planned in slots_of(year.sessions)}
-        year.dropped |= year.planned.keys() - kept.keys()
-        year.planned = kept
+        kept = {planned.key: planned for planned in slots_of([changed], year.sessions[place - 1] if place else None)}
+        before = {key for key in year.planned if key[1] == day}
+        year.dropped |= before - kept.keys()
+        year.planned = {key: one for key, one in year.planned.items() if key not in before} | kept
 
 
 def _by_start(planned: Iterable[Planned]) -> dict[datetime, list[Job]]:

@@ -1,4 +1,4 @@
-"""Chosen sessions by `serve` on the embedded exchange: half days, clock changes, ends of months; in a soak, all."""
+"""Chosen sessions by `serve` on the exchange: half days, clock changes, ends of months; in a soak, a whole year."""
 
 import json
 from collections import Counter
