@@ -4,7 +4,6 @@ It is weighed at the same place of the second and of the fourth session: a sessi
 """
 
 import gc
-import os
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -13,6 +12,7 @@ from benchmarks.support.figures import Figure, show
 from commands.init import verb as init
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
+from tradebot.adapters.state import resources
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.exchange import process
@@ -37,21 +37,17 @@ class Gauge:
         self.passes = 0
         self.traced: list[int] = []
         self.resident: list[int] = []
+        self.descriptors: list[int] = []
 
     def __call__(self, line: Line) -> None:
         self.passes += line.kind is Kind.RAN
         if line.kind is Kind.RAN and self.passes in (WARM_UP, WARM_UP + PASSES):
             gc.collect()
             self.traced.append(tracemalloc.get_traced_memory()[0])
-            self.resident.append(resident())
+            self.resident.append(resources.memory_bytes() or 0)
+            self.descriptors.append(resources.open_descriptors() or 0)
             if len(self.traced) == 2:
                 raise EnoughError
-
-
-def resident() -> int:
-    """Return this process's resident memory in bytes."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:
@@ -74,6 +70,8 @@ def main() -> None:
         [
             Figure("by tracemalloc", f"{gauge.traced[1] / 2**20:.1f} MB", traced_kb, "KB", 256),
             Figure("resident", f"{gauge.resident[1] / 2**20:.1f} MB", resident_kb, "KB", 4096),
+            Figure("resident in the end", "", gauge.resident[1] / 1e6, "MB", 200),
+            Figure("descriptors", str(gauge.descriptors[1]), gauge.descriptors[1] - gauge.descriptors[0], "", 0),
         ],
     )
 

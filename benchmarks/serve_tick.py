@@ -16,12 +16,11 @@ from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
 from tradebot.exchange import process
 from tradebot.model.record import Job
-from tradebot.timetable.lines import of_jobs
 from tradebot.timetable.sessions import session_of
 from tradebot.timetable.slots import slots
 
 TICKS = 2000
-BOUND_MS = 5
+BOUND_MS = 1
 NOON = datetime(2026, 11, 16, 17, 0, 20, tzinfo=UTC)
 STATE = Path(__file__).parents[1] / "state"
 
@@ -35,7 +34,7 @@ def prepare(app: App) -> Runner:
         for slot in slots(job, times, session):
             if slot.start <= NOON + timedelta(hours=1):
                 app.ledger.claim_slot(job, slot.session, slot.name, "bench", NOON)
-    lines = of_jobs(app.settings.timetable).lines
+    lines = [line for line in app.settings.timetable.lines if not line.is_chore]
     duty = Duty(app.ledger, lines, app.settings.serve.grace_s, app.ensure_calendar, lambda slot, now: False)
     verbs = {job: lambda: Done("nothing", ExitCode.DONE) for job in Job}
     station = Station(verbs, "bench", app.mode, app.facts.record, app.events, lambda line: None, time.monotonic)

@@ -117,9 +117,9 @@ def of_ended_session(app: "App", now: datetime) -> bool:
     began = app.ledger.books_opened_at()
     if not ended or began is None or began >= ended[-1].close:
         return False
-    session, hashed = ended[-1].date, Hashed()
+    session, hashed, storage = ended[-1].date, Hashed(), app.settings.storage
     try:
-        made = backups.of_session(app.folder, session, datetime.now(UTC), hashed)
+        made = backups.of_session(app.folder, session, datetime.now(UTC), hashed, kept=storage.backups)
     except TradebotError as failed:
         if failed.code is ExitCode.ANOTHER_INSTANCE:
             return False
@@ -133,7 +133,7 @@ def of_ended_session(app: "App", now: datetime) -> bool:
             app.events.emit(EventKind.BACKUP_DAMAGED.at(now, {"name": name, "found": why}))
         # Damaged facts write an event of their own, and no money depends on them.
         with suppress(TradebotError):
-            app.facts.prune(now)
+            app.facts.prune(now, timedelta(days=storage.facts_days), timedelta(days=storage.decisions_days))
     return made is not None
 
 

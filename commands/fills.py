@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from commands.shared.spans import Span
     from tradebot.app.wiring import App
     from tradebot.model.position import OwnedFill
-    from tradebot.views.slippage import FillSlippage, TotalSlippage
+    from tradebot.views.slippage import FillSlippage, Made, TotalSlippage
 
 SOURCES = {Origin.GIVEN_BACK: "given back", Origin.TAKEN_OVER: "taken over"}
 """How origins of two words are shown. Fills that don't come from the broker only move shares between owners and are not
@@ -68,21 +68,21 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
     from tradebot.views.slippage import totals
 
     every = app.ledger_view.fills()
-    chosen = (owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol))
-    costs = _slippage(app, every)
-    rows = tuple(_row(owned, costs.get(owned.fill.activity_id)) for owned in chosen)
+    chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]
+    made = _made(app, every)
+    rows = tuple(_row(owned, made.get(owned.fill.activity_id)) for owned in chosen)
     traded = [row.cash_usd for row in rows if row.source == Origin.VENUE]
     data = Fills(
         fills=rows,
         bought_usd=-sum((usd for usd in traded if usd < 0), Decimal(0)),
         sold_usd=sum((usd for usd in traded if usd > 0), Decimal(0)),
         known=len(every),
-        slippage=totals([row.slippage for row in rows if row.slippage]),
+        slippage=totals([made[owned.fill.activity_id] for owned in chosen if owned.fill.activity_id in made]),
     )
     return Report("fills", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
 
 
-def _slippage(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillSlippage]":
+def _made(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, Made]":
     from tradebot.views.slippage import by_fill
 
     ledger = app.ledger_view
@@ -110,8 +110,9 @@ def _session_open(app: "App", at: datetime) -> datetime:
     return session.open if session else at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _row(owned: "OwnedFill", slippage: "FillSlippage | None") -> FillRow:
+def _row(owned: "OwnedFill", made: "Made | None") -> FillRow:
     from tradebot.views.holdings import FOREIGN_OWNER
+    from tradebot.views.slippage import slippage_of
 
     fill = owned.fill
     return FillRow(
@@ -124,7 +125,7 @@ def _row(owned: "OwnedFill", slippage: "FillSlippage | None") -> FillRow:
         strategy=owned.strategy or FOREIGN_OWNER,
         source=SOURCES.get(owned.origin, owned.origin.value),
         id=clean(fill.activity_id),
-        slippage=slippage,
+        slippage=slippage_of(made) if made else None,
     )
 
 

@@ -115,8 +115,9 @@ class Planned:
         last = max(seen, key=lambda claim: claim.at, default=None)
         if last is not None and last.slot.partition(" ")[2] == times:
             return last.at
-        # A line seen for the first time had its times all day; one that was changed has them from now on.
-        midnight = datetime.combine(now.date(), time(), UTC)
+        # A line seen for the first time had its times all day, a chore since yesterday: it may be run a day late. One
+        # that was changed has them from now on.
+        midnight = datetime.combine(now.date() - DAY if line.is_chore else now.date(), time(), UTC)
         opened = self._ledger.books_opened_at()
         since = now if last else max(midnight, opened) if opened else midnight
         self._ledger.claim_slot(job, FIRST_SEEN, f"{now:%Y-%m-%dT%H:%M:%S.%fZ} {times}", "the timetable", since)

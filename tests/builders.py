@@ -21,13 +21,16 @@ from tradebot.model.instrument import Instrument, Right
 from tradebot.model.kind import AnyKind
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, Lot, OwnedFill, Position
-from tradebot.model.record import SymbolFacts
+from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import OwnRules
 from tradebot.signals.kinds.dark_pool import DarkPoolPrint
 from tradebot.signals.scoring import Known
+from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.lines import Line
+from tradebot.timetable.lines import parse as parse_line
 
 ACCOUNT = "TEST00001"
 DAY = date(2026, 11, 16)
@@ -239,3 +242,8 @@ def fill(
     when = at if at is not None else NOW + timedelta(seconds=number)
     told = Fill(f"fill-{number}", f"venue-{number}", symbol, side, Decimal(quantity), Decimal(price), when)
     return OwnedFill(strategy, told)
+
+
+def lines_of(timetable: Mapping[Job, JobTimes]) -> tuple[Line, ...]:
+    """Return the lines of these jobs."""
+    return tuple(filter(None, (parse_line(job.value, str(times)) for job, times in timetable.items())))

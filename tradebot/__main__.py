@@ -17,6 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(UNCOLLECTED)
     # Pydantic would search all installed packages for plug-ins of its own, which takes as long as starting Python.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if "TRADEBOT_HANDED_OVER" in os.environ:
+        from tradebot.adapters.state.one_shots import take_over
+
+        take_over(os.environ)
     try:
         return _bounded(sys.argv[1:])
     finally:

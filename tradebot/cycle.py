@@ -101,7 +101,8 @@ def trade_once(
     proposed = begun(world, call, proposed, desk.now)
     intents = [record.intent for record in desk.books.intents]
     promised = frozenset(intent.client_order_id for intent in intents)
-    book = replace(desk.book, new_entries=_entered_before(call, intents))
+    entered = _entered_before(call, intents)
+    book = replace(desk.book, new_entries=entered) if entered else desk.book
     account = AccountAsk(desk, book, world.rules.limits, world.rules.halts)
     records = list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
@@ -118,7 +119,8 @@ def trade_once(
 def _take_for_entries(world: World, proposed: Proposals, clocks: ClockReading | None) -> Desk:
     """Return the desk, with what is wrong with the core signals that the strategies read."""
     desk = take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed))
-    return replace(desk, core_drifts=worst_core_drifts(world, proposed.reads, desk.now))
+    drifts = worst_core_drifts(world, proposed.reads, desk.now)
+    return replace(desk, core_drifts=drifts) if drifts else desk
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:

@@ -121,6 +121,7 @@ class Limits(Frozen):
     max_clock_disagreement_s: Annotated[Seconds, Tighter.LOWER]
     max_flow_age_s: Annotated[Seconds, Tighter.LOWER]
     max_candidate_age_s: Annotated[Seconds, Tighter.LOWER]
+    max_decision_s: Annotated[Seconds, Tighter.LOWER]
     max_reconcile_age_s: Annotated[Seconds, Tighter.LOWER]
     max_foreign_share: Annotated[Fraction, Tighter.LOWER]
     min_score: Annotated[float, Field(gt=0, le=1), Tighter.HIGHER]
@@ -143,6 +144,7 @@ class Limits(Frozen):
 OF_THE_ACCOUNT = frozenset(
     {
         "price_jump_fraction",
+        "max_decision_s",
         "entry_life_s",
         "exit_life_s",
         "max_drawdown_fraction",

@@ -7,6 +7,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 from statistics import median, quantiles
+from textwrap import fill
 
 from benchmarks.support.rotation_figures import BY_CHANCE, Excess, Figures, between, excess, levered, turnover
 from benchmarks.support.rotation_runs import CASH, Data, Played, closes, funds_rates
@@ -170,19 +171,19 @@ through such times has to raise `halts.drawdown_fraction` first.
 
 def _band(runs: Runs) -> Iterator[str]:
     growth = runs.band
+    by_session = [f"{name} {_percent(each)}" for name, each in zip(SESSIONS_OF_MONTH, growth, strict=True)]
     row = " | ".join(_percent(each) for each in (min(growth), *quantiles(growth, n=4), max(growth), growth[0]))
     yield f"""\
 ## Luck with the day
 
-The rule says the first session of each month. Nothing in its idea does. The same rule, on each of the 21 sessions of
-the month (a shorter month has its last one):
+The rule says the first session of each month. Nothing in its idea does. This is what the same rule makes a year on the
+n-th session of each month, for n from 1 to 21. In a month with fewer sessions, it trades on the last one.
 
 | worst | lowest quarter | median | highest quarter | best | the first session, as published |
 |---|---|---|---|---|---|
 | {row} |
 
-In the order of the sessions:
-{", ".join(_percent(each) for each in growth)}.
+{fill(f"By session: {', '.join(by_session)}.", 120)}
 
 Nobody could have known which of these results they would get. So the median of {_percent(median(growth))} says more
 about the rule than the {_percent(growth[0])} of the first session.

@@ -168,8 +168,12 @@ def _broker(
     return Broker(
         clock=venue.clock,
         view=view,
-        book=replace(
-            book(view, books, app.settings.sectors, quotes=quotes, session=session_date(ledger, venue.clock.now)),
+        book=book(
+            view,
+            books,
+            app.settings.sectors,
+            quotes=quotes,
+            session=session_date(ledger, venue.clock.now),
             themes=app.settings.themes,
             betas=app.settings.betas,
         ),

@@ -1,7 +1,6 @@
 """The options of `tradebot backtest` that no other verb has."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,5 +59,3 @@ Again = Annotated[
 Name = Annotated[str | None, typer.Option("--name", help="What to call the run [from its fingerprint].")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a finished run of the same name.")]
-Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the curve: FILE.svg or FILE.png.")]
-Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as a web page.")]

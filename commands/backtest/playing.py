@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from commands.backtest.finished import Finished, document_of, trials_of
 from commands.backtest.options import Planned, Wish, planned
 from commands.backtest.parameters import How
 from commands.backtest.progress import progress
-from commands.backtest.report import Finished, document_of
 from commands.shared.boundary import TerminatedError
 from commands.shared.plain import note
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -42,10 +42,12 @@ def loaded(planned: Planned) -> "Iterator[Sequence[Strategy]]":
 
 
 def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
-    """Play what the options ask for, and return it with where it belongs.
+    """Play what the options ask for, keep it, and return it with where it belongs.
 
-    Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept.
+    Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept. A run whose
+    variants are still to be played can be taken up at its end.
     """
+    from tradebot.adapters.ledger.interruption import Holding
     from tradebot.app.backtest.assumptions import assumptions
     from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, identity_of
     from tradebot.app.backtest.results import Results
@@ -61,7 +63,7 @@ def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
     with loaded(plan) as strategies:
         run = begin(plan.plan, strategies, plan.market)
         with_flow = any(strategy.needs.facts for strategy in strategies)
-        said = assumptions(plan.plan, with_flow=with_flow)
+        said = assumptions(plan.plan, with_flow=with_flow, unused=plan.market.unused)
         before = _taken_up(run, results.checkpoint(name), identity, how)
         started = time.monotonic()
         finished = Finished(name, plan, run, identity, said, waiting, before, 0.0)
@@ -69,7 +71,10 @@ def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
             _to_the_end(finished, results)
         except (KeyboardInterrupt, TerminatedError) as signalled:
             raise _stopped(finished, results, signalled) from signalled
-        return replace(finished, elapsed_s=time.monotonic() - started), results
+        finished = replace(finished, elapsed_s=time.monotonic() - started)
+        with Holding():
+            _save(finished, results, how)
+    return finished, results
 
 
 def _ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
@@ -123,20 +128,36 @@ def _to_the_end(finished: Finished, results: "Results") -> None:
     bars = sum(bars_in(market, place) for place in range(len(run.ends)))
     kept_at, took_s = time.monotonic(), 0.0
     with progress("playing", finished.done_before, bars) as tell:
-        while not run.is_complete:
+        while not run.is_played:
             with Holding():
                 run.step()
             bars += bars_in(market, len(run.ends) - 1)
             tell(len(run.ends), run.total, bars)
-            if time.monotonic() - kept_at > max(CHECKPOINT_S, took_s / MOST_SHARE) and not run.is_complete:
+            if time.monotonic() - kept_at > max(CHECKPOINT_S, took_s / MOST_SHARE):
                 begun = time.monotonic()
                 with Holding():
-                    keep(finished, results)
+                    _keep(finished, results)
                 kept_at = time.monotonic()
                 took_s = kept_at - begun
 
 
-def keep(finished: Finished, results: "Results") -> None:
+def _save(finished: Finished, results: "Results", how: How) -> None:
+    """Compare books and exchange for the last time, and save a run, with the variants that an earlier process played.
+
+    Until its own variants are played, it is also kept as it was before that comparison.
+    """
+    name, run = finished.name, finished.run
+    if how.sensitivity:
+        _keep(finished, results)
+    run.step()
+    variants = results.variants(name, finished.identity.fingerprint) if how.resume else ()
+    results.add_trials(trials_of(finished))
+    results.save(name, run, document_of(finished), variants)
+    if not how.sensitivity:
+        results.forget_checkpoint(name)
+
+
+def _keep(finished: Finished, results: "Results") -> None:
     """Keep an unfinished run, so that it can go on later."""
     from tradebot.app.backtest.checkpoint import packed
 
@@ -147,9 +168,9 @@ def keep(finished: Finished, results: "Results") -> None:
 def _stopped(finished: Finished, results: "Results", signalled: BaseException) -> TradebotError:
     """Keep what is done of a run; return what to tell about it."""
     run, code = finished.run, ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
-    if not run.ends or run.is_complete:
+    if not run.ends:
         return TradebotError("Stopped before the first session was over", "run the same command again", code=code)
-    keep(finished, results)
+    _keep(finished, results)
     results.save(finished.name, run, document_of(finished))
     done = f"{len(run.ends):,} of {counted(run.total, 'session')}, until {run.ends[-1].session}"
     return TradebotError(

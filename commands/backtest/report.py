@@ -2,28 +2,25 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from commands.shared.surface import jsonable
+from commands.backtest.finished import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from commands.backtest.options import Planned
+    from commands.backtest.finished import Finished
     from commands.backtest.sensitivity import Varied
     from tradebot.app.backtest.assumptions import Assumption
-    from tradebot.app.backtest.identity import DataFile, Identity
+    from tradebot.app.backtest.identity import DataFile
     from tradebot.app.backtest.lookahead import Checked
     from tradebot.app.backtest.ready import Waits
-    from tradebot.app.backtest.results import Trial
     from tradebot.app.backtest.run import Run
     from tradebot.ports.strategy import Strategy
     from tradebot.views.backtest_result import BacktestResult
     from tradebot.views.performance.report_rows import Sensitivity
 
-SCHEMA = 1
-"""The version of result.json."""
 SENT = "SENT"
 """How an entry ended that was sent."""
 
@@ -83,58 +80,8 @@ class BacktestData:
     next_commands: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A run that has ended or was stopped, what it was made from, and how many sessions an earlier process played."""
-
-    name: str
-    planned: "Planned"
-    run: "Run"
-    identity: "Identity"
-    assumptions: "tuple[Assumption, ...]"
-    waits: "tuple[Waits, ...]"
-    done_before: int
-    elapsed_s: float
-
-
-def result_of(run: "Run") -> "BacktestResult":
-    """Return what a run has earned so far."""
-    from tradebot.views.backtest_result import backtest_result
-
-    ledger = run.made.ledger
-    return backtest_result(
-        ledger.opening_cash(), run.ends, ledger.fills(), ledger.cash_movements(), ledger.trading_states()
-    )
-
-
-def document_of(finished: Finished) -> dict[str, Any]:
-    """Return what is kept beside a run's books: the same for the same inputs, byte for byte."""
-    from dataclasses import asdict
-
-    from tradebot.app.baseline import plain
-
-    return {
-        "schema": SCHEMA,
-        "identity": plain(asdict(finished.identity)),
-        "complete": finished.run.is_complete,
-        "assumptions": jsonable(finished.assumptions),
-        "result": jsonable(result_of(finished.run)),
-    }
-
-
-def trials_of(finished: Finished) -> "Sequence[Trial]":
-    """Return what a complete run has tried; a trial has to have been seen to its end."""
-    from tradebot.app.backtest.results import Trial
-
-    if not finished.run.is_complete:
-        return ()
-    result, digest = result_of(finished.run), finished.identity.trial
-    strategies = finished.run.made.world.strategies
-    return [Trial(one.name, digest, finished.name, result.sessions, result.sharpe) for one in strategies]
-
-
 def data_of(
-    finished: Finished, folder: "Path", trials: dict[str, int], checked: "Checked | None", varied: "Varied | None"
+    finished: "Finished", folder: "Path", trials: dict[str, int], checked: "Checked | None", varied: "Varied | None"
 ) -> BacktestData:
     """Return the data of a finished run that is kept in a folder."""
     from tradebot.adapters.state.state_folder import option
@@ -176,7 +123,7 @@ def _ended(run: "Run") -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _played(finished: Finished) -> Played:
+def _played(finished: "Finished") -> Played:
     from tradebot.app.backtest.run import bars_in
 
     run, market = finished.run, finished.planned.market

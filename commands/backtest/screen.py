@@ -76,8 +76,8 @@ def _head(out: "Console", data: "BacktestData") -> None:
     out.print(f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}", markup=False)
     share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran, the others would have changed nothing"
     bars = played.bars * speed.sessions // max(result.sessions, 1)
-    rate = rate_of(speed.sessions, bars, speed.elapsed_s)
-    out.print(f"Took {speed.elapsed_s:,.1f} s: {rate}; {share}", markup=False)
+    rate = f"Took {speed.elapsed_s:,.1f} s: {rate_of(speed.sessions, bars, speed.elapsed_s)}"
+    out.print(f"{rate if speed.sessions else 'Was played before'}; {share}", markup=False)
     for line in _waits(data.waits):
         out.print(f"Note: {line}", markup=False)
 

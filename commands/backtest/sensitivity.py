@@ -1,18 +1,22 @@
 """Play a finished backtest again with one thing changed each time, and keep what is done when someone stops it."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from commands.backtest import playing
-from commands.backtest.report import Finished
+from commands.backtest.finished import Finished
+from commands.backtest.progress import progress
 from commands.shared.boundary import TerminatedError
-from commands.shared.surface import progress_bar
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from tradebot.app.backtest.results import Results
-    from tradebot.app.backtest.variants import Changes
+    from tradebot.app.backtest.run import Plan
+    from tradebot.app.backtest.variants import Change, Changes
     from tradebot.model.evidence import Variant
     from tradebot.views.performance.report_rows import Sensitivity
 
@@ -26,7 +30,7 @@ class Varied:
 
 
 def vary(finished: Finished, results: "Results") -> Varied:
-    """Play all variants of a backtest, and keep each beside its books as soon as it is done.
+    """Play the variants of a backtest that aren't played yet, and keep each beside its books as soon as it is done.
 
     Raises TradebotError with the code of the signal if it was stopped.
     """
@@ -35,7 +39,7 @@ def vary(finished: Finished, results: "Results") -> Varied:
 
     run = finished.run
     asked = changes_of(run.plan, run.made.world.strategies)
-    variants: list[Variant] = []
+    variants = [*results.variants(finished.name, finished.identity.fingerprint)]
     try:
         _play(finished, asked, variants, results)
     except (KeyboardInterrupt, TerminatedError) as signalled:
@@ -43,27 +47,56 @@ def vary(finished: Finished, results: "Results") -> Varied:
         raise TradebotError(
             f"Stopped after {len(variants)} of {counted(len(asked.changes), 'variant')}. The backtest and "
             "these variants are kept.",
-            f"to look at them: tradebot report --state-dir {results.place(finished.name)}. "
-            "To play all of them: the same command with --force",
+            "to go on: the same command with --resume. "
+            f"To look at them: tradebot report --state-dir {results.place(finished.name)}",
             code=code,
         ) from signalled
+    results.forget_checkpoint(finished.name)
     return Varied(sensitivity(variant(run), variants), asked.left_out)
 
 
 def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", results: "Results") -> None:
-    """Play the variants one after the other; one that is the backtest itself or an earlier variant isn't played."""
+    """Play the other variants one by one; one that is the backtest itself or an earlier variant isn't played."""
     from tradebot.adapters.ledger.interruption import Holding
     from tradebot.app.backtest.variants import play, variant
 
-    known = [(asked.played, variant(finished.run))]
-    with progress_bar("playing variants") as tell:
-        for place, change in enumerate(asked.changes):
-            tell(place, len(asked.changes))
+    plans = [change.plan for change in asked.changes[: len(variants)]]
+    known = [(asked.played, variant(finished.run)), *zip(plans, variants, strict=True)]
+    left = asked.changes[len(variants) :]
+    with _watched(finished, _count(known, left)) as watch:
+        for change in left:
             found = next((done for plan, done in known if plan == change.plan), None)
             if found is None:
                 with playing.loaded(replace(finished.planned, plan=change.plan)) as strategies:
-                    found = play(change, strategies, finished.planned.market)
+                    found = play(change, strategies, finished.planned.market, watch)
                 known.append((change.plan, found))
             variants.append(replace(found, kind=change.kind, name=change.name))
             with Holding():
                 results.add_variants(finished.name, variants)
+
+
+def _count(known: "Sequence[tuple[Plan, Variant]]", left: "Sequence[Change]") -> int:
+    """Return how many plays it takes for those that are left."""
+    plans = [plan for plan, _ in known]
+    for change in left:
+        if change.plan not in plans:
+            plans.append(change.plan)
+    return len(plans) - len(known)
+
+
+@contextmanager
+def _watched(finished: Finished, plays: int) -> "Iterator[Callable[[int], None]]":
+    """Yield what is told how many sessions of a play are done, and draws the progress of all plays."""
+    from tradebot.app.backtest.run import bars_in
+
+    sessions, done, bars = finished.run.total, 0, 0
+    with progress(f"playing {counted(plays, 'variant')}", 0, 0) as tell:
+        tell(0, plays * sessions, 0)
+
+        def watch(place: int) -> None:
+            nonlocal done, bars
+            done += 1
+            bars += bars_in(finished.planned.market, place - 1)
+            tell(done, plays * sessions, bars)
+
+        yield watch

@@ -1,7 +1,5 @@
 """`tradebot backtest`: play the bot on other days, with its own passes, and keep what came of it."""
 
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,25 +19,21 @@ from commands.backtest.parameters import (
     Flow,
     Force,
     How,
-    Html,
     Margin,
     Name,
-    Plot,
     Prices,
     Profile,
     Recorder,
     Resume,
 )
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
+from commands.report.files import Files, Html, Plot, files_of
 from commands.shared.days import From, To, days_of
-from commands.shared.pictures import checked
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from commands.backtest.report import Finished
+    from commands.backtest.finished import Finished
     from tradebot.app.backtest.lookahead import Checked
 
 EXAMPLES = """tradebot backtest --sessions 20
@@ -48,20 +42,19 @@ tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-
 
 
 def run(wish: Wish, how: "How") -> Report:
-    """Play what the options ask for, keep it in a folder, and report it."""
+    """Play what the options ask for, and report it."""
     from commands.backtest.playing import play
-    from commands.backtest.report import data_of, document_of, trials_of
+    from commands.backtest.report import data_of
     from commands.backtest.screen import render
     from commands.backtest.sensitivity import vary
 
     finished, results = play(wish, how)
-    results.add_trials(trials_of(finished))
-    folder = results.save(finished.name, finished.run, document_of(finished))
-    results.forget_checkpoint(finished.name)
     checked = _checked(finished, how.cuts) if how.cuts is not None else None
     varied = vary(finished, results) if how.sensitivity else None
     names = [one.name for one in finished.run.made.world.strategies]
-    data = data_of(finished, folder, {name: len(results.trials(name)) for name in names}, checked, varied)
+    data = data_of(
+        finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
+    )
     code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
     return Report("backtest", data, lambda out: render(out, data), code, mode="sandbox")
 
@@ -124,8 +117,8 @@ def backtest(
         equity_at, margin, flow,
     )  # fmt: skip
     asked = How(name, resume, force, _cuts(cuts, recorder) if check_lookahead else None, sensitivity)
-    picture = checked(plot, "curve.svg")
-    finish(_drawn(run(wish, asked), picture, html), as_json)
+    files = files_of(plot, html)
+    finish(_drawn(run(wish, asked), files), as_json)
 
 
 def _cuts(cuts: int, recorder: str) -> int:
@@ -140,28 +133,10 @@ def register(app: typer.Typer) -> None:
     app.command("backtest", epilog=EXAMPLES)(backtest)
 
 
-def _drawn(report: Report, picture: Path | None, html: Path | None) -> Report:
+def _drawn(report: Report, files: Files) -> Report:
     """Write the pictures of a run that are asked for, and name them in its report."""
-    from commands.report import verb as account
+    from commands.report.verb import run as account
+    from commands.report.verb import with_files
     from tradebot.views.performance.pnl import Choice
 
-    files = [file for file in (picture, html) if file]
-    if not files:
-        return report
-    found = account.run([report.data.folder], None, None, Choice())
-    if picture:
-        from commands.report.chart import draw
-
-        draw(found.data, picture)
-    if html:
-        from commands.report.page import page
-        from commands.shared.files import save
-
-        save(page(found.data), html)
-
-    def render(out: "Console") -> None:
-        report.render(out)
-        for file in files:
-            out.print(f"Written: {file}", markup=False)
-
-    return replace(report, render=render)
+    return with_files(report, account([report.data.folder], None, None, Choice()).data, files) if files else report

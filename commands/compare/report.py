@@ -1,9 +1,11 @@
 """The data of `tradebot compare`: runs side by side, after what is different about them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commands.shared.plain import clean
 from commands.shared.surface import opened
 from tradebot.errors import OperatorError
 from tradebot.text import counted
@@ -29,6 +31,8 @@ SHOWN = (
 )
 """The figures that are compared, by name, as far as the reports have them."""
 FEWEST = 2
+PLACES = frozenset({"market.path", "market.uw_folder", "market.costs.rates_path"})
+"""Where files are doesn't matter; what is in them is compared as `data.NAME`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,38 +77,48 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """What was read of one folder."""
+class Read:
+    """What was read of one folder; the account is labeled with the run's letter and the folder's name."""
 
     run: Run
     settings: "Mapping[str, str]"
-    report: "AccountReport"
+    account: "AccountReport"
 
 
-def compared(folders: "Sequence[str]") -> Comparison:
-    """Return runs or bots side by side; raise OperatorError if there is only one, or if a folder can't be read."""
+def read_all(folders: "Sequence[str]") -> "Sequence[Read]":
+    """Read runs or bots; raise OperatorError if there is only one, or if a folder can't be read."""
     if len(folders) < FEWEST:
         raise OperatorError(
             f"compare takes at least two folders, not {len(folders)}", "tradebot compare FOLDER OTHER_FOLDER"
         )
-    read = [_read(folder) for folder in folders]
+    return [_read(letter, folder) for letter, folder in zip(letters(folders), folders, strict=True)]
+
+
+def letters(of: "Sequence[object]") -> list[str]:
+    """Return a letter for each run, by which columns and curves name it."""
+    return [chr(ord("A") + place) for place in range(len(of))]
+
+
+def compared(read: "Sequence[Read]") -> Comparison:
+    """Return what was read side by side."""
     return Comparison(
         runs=tuple(one.run for one in read),
         settings=tuple(_differing([one.settings for one in read])),
-        rows=tuple(_rows([one.report for one in read])),
+        rows=tuple(_rows([one.account for one in read])),
         cautions=tuple(_cautions([one.run for one in read])),
     )
 
 
-def _read(folder: str) -> _Read:
+def _read(letter: str, folder: str) -> Read:
     from commands.report.reading import read
     from tradebot.views.performance.pnl import Choice
 
     with opened(folder, None) as bot:
-        report, _ = read(bot, folder, Choice(), lambda done, total: None, with_refusals=False)
-        closed = sum(trade.closed_at is not None for trade in report.trades)
-        run = Run(folder, bot.folder.kind, report.from_session, report.to_session, report.sessions, closed)
-        return _Read(run, dict(_settings(bot)), report)
+        account, _ = read(bot, folder, Choice(), lambda done, total: None, with_refusals=False)
+        closed = sum(trade.closed_at is not None for trade in account.trades)
+        run = Run(folder, bot.folder.kind, account.from_session, account.to_session, account.sessions, closed)
+        label = f"{letter} {clean(Path(folder).resolve().name)}"
+        return Read(run, dict(_settings(bot)), replace(account, label=label))
 
 
 def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
@@ -118,7 +132,7 @@ def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
         return
     identity = result["identity"]
     yield from _leaves("", {name: value for name, value in identity["settings"].items() if name != "sandbox"})
-    yield from _leaves("market", identity["market"])
+    yield from ((name, value) for name, value in _leaves("market", identity["market"]) if name not in PLACES)
     yield from _leaves("run", identity["options"])
     yield from _leaves("version", identity["versions"])
     yield from ((f"data.{one['name']}", one["sha256"][:8]) for one in identity["data"])

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from commands.compare.report import letters
 from commands.report.numbers import basis_of, interval_of, value_of
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, staying
@@ -10,7 +11,7 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.compare.report import Comparison
+    from commands.compare.report import Comparison, Run
 
 LONGEST = 40
 """So many characters of a setting are shown; the JSON document has all."""
@@ -18,22 +19,20 @@ LONGEST = 40
 
 def render(out: "Console", data: "Comparison") -> None:
     """Print the whole screen."""
-    letters = [chr(ord("A") + place) for place in range(len(data.runs))]
-    for letter, run in zip(letters, data.runs, strict=True):
-        span = f"{run.first} to {run.last}, {counted(run.sessions, 'session')}" if run.first else "no session"
-        trades = counted(run.closed_trades, "closed trade")
-        out.print(f"{letter}  {clean(run.folder)} ({run.kind}): {span}, {trades}", markup=False)
+    names = letters(data.runs)
+    for letter, run in zip(names, data.runs, strict=True):
+        out.print(f"{letter}  {clean(run.folder)} {run_words(run)}", markup=False)
     out.print()
     if data.settings:
         out.print("What is different about them")
-        table = Table(staying("setting"), *letters)
+        table = Table(staying("setting"), *names)
         for setting in data.settings:
             table.row(f"  {clean(setting.name)}", *(_shown(value) for value in setting.values))
         out.print(table)
     else:
         out.print("Their settings, markets and versions are the same.")
     out.print("\nWhat came of it")
-    table = Table(staying("figure"), *map(number, letters))
+    table = Table(staying("figure"), *map(number, names))
     for row in data.rows:
         table.row(f"  {row.figures[0].label}", *(value_of(figure) for figure in row.figures))
         if any(map(interval_of, row.figures)):
@@ -46,6 +45,12 @@ def render(out: "Console", data: "Comparison") -> None:
         out.print(f"  {line}", markup=False)
     for line in data.cautions:
         out.print(line, markup=False)
+
+
+def run_words(run: "Run") -> str:
+    """Return what kind a run is, its span, and how many trades it closed."""
+    span = f"{run.first} to {run.last}, {counted(run.sessions, 'session')}" if run.first else "no session"
+    return f"({run.kind}): {span}, {counted(run.closed_trades, 'closed trade')}"
 
 
 def _shown(value: str | None) -> str:

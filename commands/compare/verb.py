@@ -5,24 +5,36 @@ from typing import Annotated
 
 import typer
 
+from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, written
 from commands.shared.completing import runs
 from commands.shared.surface import Json, Report, StateDir, finish
+from tradebot.errors import OperatorError, word
+
+MOST_NAMED = 5
+"""So many runs are named to someone who asked for one that isn't there."""
 
 
-def run(folders: list[str]) -> Report:
-    """Compare what is in these folders."""
-    from commands.compare.report import compared
+def run(named: list[str], home: Path, files: Files) -> Report:
+    """Compare folders, or runs in `home` by their names, and write the files that are asked for."""
+    from commands.compare.page import page
+    from commands.compare.report import compared, read_all
     from commands.compare.screen import render
 
-    data = compared(folders)
-    return Report("compare", data, lambda out: render(out, data))
+    if files and len(named) > MOST_CURVES:
+        raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
+    read = read_all([_folder(home, one) for one in named])
+    data, accounts = compared(read), [one.account for one in read]
+    report = Report("compare", data, lambda out: render(out, data))
+    return written(report, files, accounts, lambda: page(data, accounts))
 
 
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command(
-        "compare", epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast"
+        "compare",
+        epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast\n"
+        "tradebot compare slow fast --plot curves.svg --html compared.html",
     )
     def compare(
         folders: Annotated[
@@ -31,6 +43,8 @@ def register(app: typer.Typer) -> None:
                 metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=runs
             ),
         ],
+        plot: Plot = None,
+        html: Html = None,
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
@@ -45,9 +59,17 @@ def register(app: typer.Typer) -> None:
         from tradebot.app.backtest.results import Results
 
         results = Results(state_folder.resolve(state_dir, os.environ))
-        finish(run([_folder(results.folder, one) for one in folders]), as_json)
+        finish(run(folders, results.folder, files_of(plot, html)), as_json)
 
 
 def _folder(home: Path, named: str) -> str:
-    """Return the folder that is meant: a path, or the name of a run."""
-    return named if Path(named).exists() or not (home / named).exists() else str(home / named)
+    """Return the folder that is meant: a path, or the name of a run; raise OperatorError if there is neither."""
+    if Path(named).exists():
+        return named
+    if (home / named).exists():
+        return str(home / named)
+    known = ", ".join(sorted(path.parent.name for path in home.glob("*/result.json"))[:MOST_NAMED])
+    raise OperatorError(
+        f"there is no folder {word(named)}, and no run of that name in {home}",
+        f"name one of {known}" if known else "tradebot backtest --name NAME",
+    )

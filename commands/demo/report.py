@@ -115,15 +115,15 @@ def _exits(app: "App", session: "Session") -> dict[str, int]:
     from collections import Counter
 
     from commands.shared.records import exit_reasons
-    from tradebot.exits.why import parse
     from tradebot.views.performance.lots import trades
+    from tradebot.views.performance.reasons import rules_of
 
     fills = app.ledger.fills()
     filled = {owned.fill.venue_order_id for owned in fills if owned.fill.at >= session.open}
     closing = [filled.intersection(trade.exit_orders) for trade in trades(fills)]
     reasons = exit_reasons(app, set().union(*closing))
     of_trades = (
-        {part.name for order in orders if (reason := reasons[order]) for part in parse(reason)} for orders in closing
+        {rule for order in orders if (reason := reasons[order]) for rule in rules_of(reason)} for orders in closing
     )
     return dict(Counter(reason for of_one in of_trades for reason in sorted(of_one)).most_common())
 

@@ -130,7 +130,7 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
 
 def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
     """Return the requests to make; raise OperatorError for an unknown endpoint or symbol."""
-    from commands.shared.passes import in_universe
+    from commands.shared.universe import in_universe
     from tradebot.desk.fetching import Wanted
 
     names = frozenset(_endpoint(app, name) for name in endpoints)

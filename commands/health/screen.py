@@ -4,22 +4,15 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.drawing import duration
+from commands.shared.drawing import colored, duration
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
-from tradebot.views.health.finding import Finding, State
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.health.verb import Health
-
-STYLE = {State.OK: "green", State.DEGRADED: "yellow", State.UNKNOWN: "magenta", State.FAILED: "red"}
-
-
-def colored(state: State) -> str:
-    """Return a state as markup in its color."""
-    return f"[{STYLE[state]}]{state}[/{STYLE[state]}]"
+    from tradebot.views.health.finding import Finding
 
 
 def show(console: "Console", data: "Health", mode: str, tail: str) -> None:
@@ -33,6 +26,6 @@ def show(console: "Console", data: "Health", mode: str, tail: str) -> None:
     console.print(f"Health {colored(data.state)}: {data.summary}")
 
 
-def _words(finding: Finding) -> str:
+def _words(finding: "Finding") -> str:
     following = f"\n[bold]next:[/bold] {escape(clean(finding.next))}" if finding.next else ""
     return f"{escape(clean(finding.found))}{following}"

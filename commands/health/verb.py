@@ -28,11 +28,11 @@ class Health:
 
 def run(app: "App", *, probe: bool = False) -> Report:
     """Judge every part by the bot's own records; a probe exits with 10 unless all of them are OK."""
-    from commands.health.gather import evidence_of
     from commands.health.screen import show
+    from commands.shared.evidence.gather import evidence_of, past_of
     from tradebot.views.health.judging import health
 
-    findings = health(evidence_of(app))
+    findings = health(evidence_of(app, past_of(app)))
     state, mode, tail = overall(findings), app.mode_name, app.account_tail
     data = Health(str(app.folder.path), state, summary(findings), findings)
 

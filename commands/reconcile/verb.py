@@ -88,7 +88,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
 
     def work() -> "tuple[Reconciled, Path | None]":
         result = compare(app, by, plan)
-        return result, plans.write(app.folder, result.plan) if result.plan else None
+        return result, plans.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
 
     result, kept = in_turn(app, "reconcile", work)
     data = Compared(

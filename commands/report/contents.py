@@ -50,6 +50,16 @@ def leveled(account: "AccountReport") -> str:
     return f"{account.benchmark} at {exposure:.0%}"
 
 
+def leveled_line(accounts: "Sequence[AccountReport]") -> str:
+    """Return the name of the benchmark at the account's exposure; empty if several accounts each have their own."""
+    return leveled(accounts[0]) if len(accounts) == 1 else ""
+
+
+def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
+    """Return the account with the longest curve, beside which the benchmark and cash are drawn."""
+    return max(accounts, key=lambda account: len(account.curve))
+
+
 def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]":
     """Return the figures of a block: returns, activity or trades."""
     from tradebot.views.performance.report import Block
@@ -84,15 +94,16 @@ def band_words(of: "Sensitivity") -> str:
         return ""
     if band is None:
         known = sum(each.cagr is not None for each in of.rebalance_days)
+        some = counted(known, "rebalance day") if known else "no rebalance days"
         return (
-            f"There are {counted(known, 'rebalance day')} with a year of sessions or more; it takes {of.needed_days} "
-            "to say how far CAGR spreads over them."
+            f"There are {some} with a year of sessions or more; it takes {of.needed_days} to say how far CAGR spreads "
+            "over them."
         )
     quartiles = f"{percent(band.first_quartile, 1)} and {percent(band.third_quartile, 1)}"
+    ends = f"{percent(band.lowest, 1)} to {percent(band.highest, 1)}"
     sentence = (
-        f"Over {band.days} possible rebalance days, CAGR is from {percent(band.lowest, 1)} to "
-        f"{percent(band.highest, 1)}, with the median at {percent(band.median, 1)}, and half of them are between "
-        f"{quartiles}."
+        f"Over {band.days} possible rebalance days, each the n-th session of its month, CAGR is from {ends}, with the "
+        f"median at {percent(band.median, 1)}, and half of them are between {quartiles}."
     )
     if band.below_played is None:
         return sentence

@@ -6,25 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from commands.report import numbers
-from commands.report.contents import (
-    MONTHS,
-    PARTS,
-    assumed,
-    band_words,
-    beside,
-    chance_figures,
-    chance_words,
-    costs_words,
-    is_recorded,
-    leveled,
-    outer,
-    part,
-    parts,
-    ranked,
-    variants_of,
-    yet,
-)
+from commands.report import contents, numbers
 from commands.report.further_screen import drag_of
 from commands.report.page_curve import curve
 from commands.report.page_words import belief, headline, lede
@@ -52,25 +34,34 @@ SHADES = 5
 """How many shades of gain, and as many of loss, the table of months has."""
 
 
-def page(data: Report) -> str:
-    """Return the page of a report of one account, or of two side by side."""
-    template = _environment().get_template("page.html")
-    return hide(template.render(data=data, accounts=data.accounts, alone=len(data.accounts) == 1, **_whole(data)))
+def page(data: Report, results: Sequence[Mapping[str, Any] | None] = ()) -> str:
+    """Return the page of a report of one account, or of two side by side.
+
+    `results` are what was kept of each one's backtest, with its assumptions and halts; None for any other account.
+    """
+    backtests = results or [None] * len(data.accounts)
+    alone = len(data.accounts) == 1
+    return rendered("page.html", data=data, accounts=data.accounts, alone=alone, backtests=backtests, **_whole(data))
+
+
+def rendered(template: str, **values: object) -> str:
+    """Return a page made from one of our templates, without secrets."""
+    return hide(_environment().get_template(template).render(zone=zone(), **values))
 
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     found = Environment(
-        loader=PackageLoader("commands.report"),
+        loader=ChoiceLoader([PackageLoader("commands.report"), PackageLoader("commands.compare")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_readable,
     )
-    found.globals["MONTHS"] = MONTHS
+    found.globals["MONTHS"] = contents.MONTHS
     found.filters |= _filters()
     return found
 
@@ -93,7 +84,7 @@ def _filters() -> Mapping[str, Any]:
         "share": lambda down: f"{100 * float(down):.2f}%",
         "shares": lambda quantity: f"{quantity:,f}",
         "price": lambda price: f"{price:,.2f}" if price >= 1 else f"{price:.4f}",
-        "assumed": assumed,
+        "assumed": contents.assumed,
         "by_name": _by_name,
         "compared": lambda account: {each.of: each for each in account.comparisons},
         "largest": lambda rows: max(abs(row.total_usd) for row in rows),
@@ -101,20 +92,20 @@ def _filters() -> Mapping[str, Any]:
         "minute": lambda at: stamp(at, MINUTE),
         "when": lambda at: when(at, MINUTE),
         "headline": headline,
-        "is_recorded": is_recorded,
+        "is_recorded": contents.is_recorded,
         "lede": lede,
         "belief": belief,
-        "leveled": leveled,
+        "leveled": contents.leveled,
         "labeled": lambda figures: [(each.label, (each,)) for each in figures],
-        "chance_figures": chance_figures,
-        "chance_words": chance_words,
-        "costs_words": costs_words,
-        "variants": variants_of,
-        "band_words": band_words,
+        "chance_figures": contents.chance_figures,
+        "chance_words": contents.chance_words,
+        "costs_words": contents.costs_words,
+        "variants": contents.variants_of,
+        "band_words": contents.band_words,
         "drag": lambda cost: typeset(drag_of(cost)),
-        "parts": lambda account: parts(account, ("realized", "open", "fees")),
-        "closed": ranked,
-        "outer_rows": lambda rows: outer(rows, OUTER_ROWS),
+        "parts": lambda account: contents.parts(account, ("realized", "open", "fees")),
+        "closed": contents.ranked,
+        "outer_rows": lambda rows: contents.outer(rows, OUTER_ROWS),
         "shades": _shades,
         "columns": _columns,
     }
@@ -126,11 +117,10 @@ def _whole(data: Report) -> Mapping[str, Any]:
 
     groups = ((Block.RETURNS, "Returns"), (Block.ACTIVITY, "Trading"), (Block.TRADES, "Trades"))
     return {
-        "zone": zone(),
         "curve": curve(data.accounts),
-        "part": part(data),
-        "yet": yet(data),
-        "groups": [(block, title, beside(data.accounts, block)) for block, title in groups],
+        "part": contents.part(data),
+        "yet": contents.yet(data),
+        "groups": [(block, title, contents.beside(data.accounts, block)) for block, title in groups],
         "Block": Block,
         "lists": [_trades(account) for account in data.accounts],
     }
@@ -151,7 +141,7 @@ def _trades(account: AccountReport) -> Mapping[str, Sequence[TradeRow]]:
     latest = sorted(account.trades, key=lambda trade: trade.closed_at or trade.opened_at, reverse=True)
     held = [trade for trade in latest if not trade.closed_at]
     ended = [trade for trade in latest if trade.closed_at]
-    return {"outer": outer(ranked(account), OUTER_TRADES), "last": (held + ended)[:LAST_TRADES]}
+    return {"outer": contents.outer(contents.ranked(account), OUTER_TRADES), "last": (held + ended)[:LAST_TRADES]}
 
 
 def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
@@ -172,4 +162,4 @@ def _by_name(account: AccountReport) -> Mapping[str, Figure]:
 def _columns(account: AccountReport) -> list[tuple[str, str]]:
     """Return the amounts that any row of an attribution has, as field and name."""
     rows = [row for cut in account.cuts for row in cut.rows]
-    return [(f"{name}_usd", name) for name in PARTS if any(getattr(row, f"{name}_usd") for row in rows)]
+    return [(f"{name}_usd", name) for name in contents.PARTS if any(getattr(row, f"{name}_usd") for row in rows)]

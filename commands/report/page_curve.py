@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from commands.report.contents import leveled
+from commands.report.contents import leveled_line, longest
 from commands.report.page_words import drawdown_words, span
 from commands.shared.drawing import signed
 from tradebot.views.plots import thinned
@@ -63,7 +63,7 @@ def curve(accounts: Sequence[AccountReport]) -> Mapping[str, Any] | None:
     if not seen:
         return None
     lines = [_account_line(place, account, alone=len(accounts) == 1) for place, account in seen]
-    lines += _others(seen[0][1])
+    lines += _others(longest(accounts), leveled_line(accounts))
     values = [value - 1 for line in lines for _, value in line.points if value is not None]
     places = [_place(point) for _, account in seen for point in account.curve]
     lowest = min(point.drawdown for _, account in seen for point in account.curve)
@@ -85,12 +85,12 @@ def _account_line(number: int, account: AccountReport, *, alone: bool) -> Line:
     return Line(f"account{number}", name, [(_place(point), point.index) for point in _fewer(account.curve)])
 
 
-def _others(account: AccountReport) -> list[Line]:
+def _others(account: AccountReport, leveled: str) -> list[Line]:
     """Return what an account is compared with, as far as it is known."""
     rows = _fewer(account.curve)
     others = (
         Line("benchmark", account.benchmark or "", [(_place(p), p.benchmark) for p in rows]),
-        Line("leveled", leveled(account), [(_place(p), p.benchmark_leveled) for p in rows]),
+        Line("leveled", leveled, [(_place(p), p.benchmark_leveled) for p in rows]),
         Line("cash", "cash", [(_place(p), p.cash) for p in rows]),
     )
     return [each for each in others if each.name and sum(value is not None for _, value in each.points) > 1]

@@ -10,6 +10,7 @@ from commands.report.contents import (
     figures_of,
     is_recorded,
     leveled,
+    leveled_line,
     outer,
     part,
     parts,
@@ -114,7 +115,7 @@ def _lines(accounts: "Sequence[AccountReport]") -> Iterable[Line]:
         return
     held = {_place(point): point.benchmark for point in first.curve if point.benchmark is not None}
     at_exposure = {_place(point): each for point in first.curve if (each := point.benchmark_leveled) is not None}
-    if len(at_exposure) > 1 and (name := leveled(first)):
+    if len(at_exposure) > 1 and (name := leveled_line(accounts)):
         yield Line("+", name, at_exposure)
     if len(held) > 1:
         yield Line("-", first.benchmark, held)

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.report.files import Files, Html, Plot, files_of, written
 from commands.shared.completing import strategies, symbols
 from commands.shared.days import From, To, days_of
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
@@ -16,11 +16,10 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from rich.console import Console
-
     from tradebot.ports.world import Progress
     from tradebot.views.performance.pnl import Choice
     from tradebot.views.performance.report import AccountReport
+    from tradebot.views.performance.report import Report as Data
 
 MOST = 2
 Folders = Annotated[
@@ -34,8 +33,6 @@ Strategy = Annotated[
 Symbol = Annotated[
     str | None, typer.Option("--symbol", help="Only profit and trades in this symbol.", autocompletion=symbols)
 ]
-Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the curve: FILE.svg or FILE.png.")]
-Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as a web page.")]
 
 
 def run(folders: Sequence[str], state_dir: str | None, config: str | None, choice: "Choice") -> Report:
@@ -89,38 +86,26 @@ def register(app: typer.Typer) -> None:
         the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report
         says how many it takes. Reads the bot's own books; only missing bars are fetched.
         """
-        from commands.shared.pictures import checked
         from tradebot.views.performance.pnl import Choice
 
         choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
-        _refuse_combinations(folders or (), state_dir, config, html)
-        picture = checked(plot, "curve.svg")
+        _refuse_combinations(folders or (), state_dir, config)
+        files = files_of(plot, html)
         found = run(folders or (), state_dir, config, choice)
-        if picture:
-            from commands.report.chart import draw
-
-            draw(found.data, picture)
-        if html:
-            from commands.report.page import page
-            from commands.shared.files import save
-
-            save(page(found.data), html)
-        finish(_naming(found, [file for file in (picture, html) if file]), as_json)
+        finish(with_files(found, found.data, files), as_json)
 
 
-def _naming(found: Report, files: Sequence[Path]) -> Report:
-    """Return the report with the files that were written named below it."""
+def with_files(shown: Report, data: "Data", files: Files) -> Report:
+    """Write the picture and the page of a report that are asked for, and name them below what is shown."""
+    from commands.report.page import page
+    from tradebot.app.backtest.results import read_result
 
-    def render(out: "Console") -> None:
-        found.render(out)
-        for file in files:
-            out.print(f"Written: {file}", markup=False)
-
-    return replace(found, render=render)
+    results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
+    return written(shown, files, data.accounts, lambda: page(data, results))
 
 
-def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None, html: Path | None) -> None:
-    """Raise OperatorError for folders that can't be compared, options that belong to one, or a page to stdout."""
+def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:
+    """Raise OperatorError for folders that can't be compared, or options that belong to one."""
     if len(folders) > MOST:
         raise OperatorError("report takes at most two folders", "name one or two")
     if folders and (state_dir or config):
@@ -130,5 +115,3 @@ def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: 
         )
     if len({os.path.realpath(folder) for folder in folders}) < len(folders):
         raise OperatorError("both folders are the same", "name two different ones, or one alone")
-    if html == Path("-"):
-        raise OperatorError("a page can't go to stdout", "name its file: --html report.html")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.timetable.lines import Line
     from tradebot.timetable.slots import Slot
+
+DAYS = 8
+"""How many days are searched for who ran the last slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,11 @@ def run(app: "App", name: str, by: str, config: str | None) -> Report:
     from commands.shared.chores import run_chore
     from tradebot.adapters.state.one_shots import OneShots
 
-    line, at = _line(app, name), app.now()
-    app.ensure_calendar(at)
-    slot, code = _due(app, line, at), ExitCode.DONE
-    said = "no slot is due now; tradebot schedule shows the next one"
-    if slot is not None:
+    line, now = _line(app, name), app.now()
+    slot, code = _due(app, line, now), ExitCode.DONE
+    if slot is None:
+        said = f"no slot is due now{_last(app, line, now)}; tradebot schedule shows the next one"
+    else:
         ended = run_chore(app, by, OneShots(app.folder.path, config), lambda: False, slot)
         said, code = ended.said, ended.exit_code
     data = ChoreRun(name, slot.name if slot else None, said)
@@ -54,13 +56,21 @@ def _line(app: "App", name: str) -> "Line":
 
 
 def _due(app: "App", line: "Line", now: datetime) -> "Slot | None":
-    """Return the latest slot of a chore that has begun, if it may still begin."""
-    first, last = (now - line.reach).date() - timedelta(days=1), now.date() + timedelta(days=1)
-    sessions = app.ledger.sessions(first - CALENDAR_KNOWN, last + CALENDAR_KNOWN)
-    days = (first + timedelta(days=count) for count in range((last - first).days + 1))
-    slots = [slot for day in days for slot in line.slots(day, sessions, app.settings.serve.grace_s)]
-    begun = [slot for slot in slots if slot.start <= now]
-    return begun[-1] if begun and now < begun[-1].end else None
+    """Return the latest slot of a chore that has begun, if it may still begin and nobody has run it."""
+    from jobs.chores import unfinished
+    from jobs.duty import Duty
+
+    grace_s = app.settings.serve.grace_s
+    duty = Duty(app.ledger, [line], grace_s, app.ensure_calendar, lambda slot, now: unfinished(app.ledger, slot))
+    return next(iter(duty.look(now).run), None)
+
+
+def _last(app: "App", line: "Line", now: datetime) -> str:
+    """Return who ran its last slot, if that was in the last days."""
+    days = (now.date() - timedelta(days=count) for count in range(DAYS))
+    claims = [claim for day in days for claim in app.ledger.slot_claims(day) if claim.job == line.job]
+    last = next((claim for claim in claims if not claim.missed), None)
+    return f": {last.slot} of {last.session} was run by {last.by}" if last else ""
 
 
 def _render(out: "Console", data: ChoreRun) -> None:

@@ -121,7 +121,7 @@ class Explained:
 
 def explained(app: "App", symbol: str) -> Explained:
     """Score the universe as `score` does, record nothing, and break one symbol's score down."""
-    from commands.shared.passes import in_universe
+    from commands.shared.universe import in_universe
     from tradebot.desk.views import Sights
 
     symbol = in_universe(app, symbol)

@@ -3,18 +3,16 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from commands.serve import web
 from commands.serve.lanes import Shift, exits_first, lanes
 from commands.serve.reloading import Reloading
 from commands.serve.stop import Stop
-from commands.serve.streaming import StreamLane
 from commands.serve.watch import Watch, WatchedLane
-from jobs.backoff import Backoff
+from jobs.backoff import BROKER, Backoff
 from jobs.runner import TICK_S, Kind, Line, Runner, tick_lanes, tick_until
 from tradebot.adapters.state import starts
 from tradebot.adapters.time.pace import EngineTime, RealTime
@@ -68,8 +66,7 @@ class Daemon:
 
     def run(self) -> ExitCode:
         """Run, and return the exit code; an error of a person's is raised."""
-        ports = self._app.settings.health.ports
-        with self._stop.listening(), self._watch.running(), web.serving(self._app, ports):
+        with self._stop.listening(), self._watch.running(), self._asked_about():
             self._note_start()
             try:
                 code = self._run_turns()
@@ -79,6 +76,15 @@ class Daemon:
             if code is ExitCode.DONE:
                 self._end_well()
             return code
+
+    def _asked_about(self) -> AbstractContextManager[object]:
+        """Return what answers questions about health over HTTP, if the configuration names a port for it."""
+        ports = self._app.settings.health.ports
+        if not ports:
+            return nullcontext()
+        from commands.serve.web import serving
+
+        return serving(self._app, ports)
 
     def _run_turns(self) -> ExitCode:
         """Run with the settings that there are, and again with other ones as often as they are reloaded."""
@@ -106,6 +112,8 @@ class Daemon:
         runner.begin()
         if runner.reconciled:
             self._watch.ready()
+        if not first:
+            self._watch.reloaded()
         if isinstance(pace, EngineTime):
             code = self._in_lock_step(app, runner, pace)
         else:
@@ -141,6 +149,8 @@ class Daemon:
         over = lambda: self._stop.ending or any(lane.over for lane in working.values())  # noqa: E731
         every: dict[str, Lane] = dict(working)
         if app.settings.unusual_whales.stream:
+            from commands.serve.streaming import StreamLane
+
             every["stream"] = StreamLane(app.twin(), self._tell)
         with self._watch.lanes(*every):
             tick_lanes({name: WatchedLane(self._watch, name, lane) for name, lane in every.items()}, over)
@@ -156,20 +166,28 @@ class Daemon:
 
         That is the broker's clock, which is waited for, or the embedded exchange's, which this process moves.
         """
-        if app.mode is Mode.SANDBOX:
+        if not self._moved_by_itself(app):
             share_s = (self._speed or SPEED) * TICK_S
             return EngineTime(app.engine, share_s, duty.next_start, partial(self._note, app))
         wait_s = app.settings.serve.retry_s
         while not self._stop.asked:
             try:
-                return RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
+                pace = self._clock(app)
+                self._watch.trouble(BROKER, None)
+                return pace
             except TemporaryError as away:
                 message = f"{one_line(away)}; trying again in {wait_s} s"
                 self._tell(Line(datetime.now(UTC), Kind.FAILED, None, None, message, away.code))
-                self._watch.trouble("broker", away.message)
+                self._watch.trouble(BROKER, away.message)
             self._wait(wait_s)
             wait_s = min(2 * wait_s, app.settings.serve.retry_most_s)
         return None
+
+    def _moved_by_itself(self, app: "App") -> bool:
+        return app.mode is not Mode.SANDBOX
+
+    def _clock(self, app: "App") -> RealTime:
+        return RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
 
     def _wait(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds
@@ -232,6 +250,8 @@ def _streaming(app: "App", tell: Callable[[Line], None], tick: Callable[[], None
     if not app.settings.unusual_whales.stream:
         yield tick
         return
+    from commands.serve.streaming import StreamLane
+
     with closing(StreamLane(app.twin(), tell)) as stream:
 
         def both() -> None:

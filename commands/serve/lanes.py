@@ -118,6 +118,7 @@ class JobLane:
         self._exits = exits
         self._reconciled = reconciled
         self._runner: Runner | None = None
+        self._open_at_s = 0.0
 
     @property
     def looked_at(self) -> datetime | None:
@@ -147,9 +148,12 @@ class JobLane:
     def tick(self) -> None:
         """Run what is due; the first tick opens the bot, once the broker says what time it is."""
         if self._runner is None:
+            if time.monotonic() < self._open_at_s:
+                return
             try:
                 self._runner = self._opened()
             except TemporaryError as away:
+                self._open_at_s = time.monotonic() + self._bot.settings.serve.retry_s
                 self._shift.tell(Line(datetime.now(UTC), Kind.FAILED, None, None, one_line(away), away.code))
                 return
         self._runner.tick()

@@ -39,12 +39,14 @@ class Reloading:
         if not self.stop.reload_asked or self.stop.ending:
             return
         self.stop.reload_asked = False
+        self.watch.reloading()
         try:
             loaded = self.load()
         except TradebotError as invalid:
             problem = f"the configuration wasn't reloaded: {one_line(invalid)}"
             self._tell(EventKind.CONFIG_NOT_RELOADED, problem)
             self.watch.trouble(SUBSYSTEM, problem)
+            self.watch.reloaded()
             return
         self.watch.trouble(SUBSYSTEM, None)
         changed = changes(self.now.settings, loaded.settings)
@@ -52,6 +54,8 @@ class Reloading:
         if changed:
             self.taken = loaded
             self.stop.reload()
+        else:
+            self.watch.reloaded()
 
     def take(self) -> "Loaded | None":
         """Return what the lanes should go on with, once; None if they should end."""

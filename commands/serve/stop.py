@@ -1,4 +1,7 @@
-"""Hear the signals: SIGTERM and SIGINT end `serve`, SIGHUP lets it read its configuration again."""
+"""Hear the signals: SIGTERM and SIGINT end `serve`, SIGHUP lets it read its configuration again.
+
+A terminal that is closed sends SIGHUP too. Whoever started `serve` there doesn't expect it to go on without it.
+"""
 
 import os
 import signal
@@ -7,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from tradebot.errors import ExitCode, TradebotError
+
+STDOUT = 1
 
 
 class Stop:
@@ -23,10 +28,12 @@ class Stop:
         self.reload_asked = False
         self.reloading = False
         """Whether the passes end only to go on with another configuration."""
+        self._at_a_terminal = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Handle the signals inside the block."""
+        self._at_a_terminal = os.isatty(STDOUT)
         handlers = {signal.SIGTERM: self._heard, signal.SIGINT: self._heard, signal.SIGHUP: self._heard_reload}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
@@ -58,6 +65,8 @@ class Stop:
         self.end()
 
     def _heard_reload(self, number: int, frame: FrameType | None) -> None:
+        if self._at_a_terminal and not os.isatty(STDOUT):
+            self.end()
         self.reload_asked = True
 
     def between_calls(self, done: int, total: int) -> None:

@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.plain import document, say
+from commands.shared.plain import OutputError, document, say
 from commands.shared.surface import Config, Json, StateDir, caller, console, jsonable, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError
 
@@ -59,7 +60,7 @@ def _number(speed: float | None) -> float | None:
 def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[Line], None]":
     """Return what prints one line: a document for programs, a row for people, and a line of the log.
 
-    With a log, rows are only printed on a terminal.
+    With a log, rows are only printed on a terminal. Output that can't be written is lost, and ends nothing.
     """
     from commands.serve.screen import row
 
@@ -69,7 +70,7 @@ def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[Line], N
     def tell(line: "Line") -> None:
         if log is not None:
             log.line(line)
-        with one_at_a_time:
+        with one_at_a_time, suppress(OSError, OutputError):
             if as_json:
                 found = document("serve", app.mode_name, app.account_tail, line.exit_code, jsonable(line))
                 say(json.dumps(found, allow_nan=False))

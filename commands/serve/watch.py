@@ -172,6 +172,17 @@ class Watch:
         self._ready_at, self._noted_s = self._ready_at or datetime.now(UTC), LONG_AGO_S
         self._supervisor.tell(READY="1", STATUS=self._status())
 
+    def reloading(self) -> None:
+        """Tell the service manager that the configuration is read again; it waits until that is over."""
+        if self._ready_at is not None:
+            # CLOCK_MONOTONIC, by which the manager knows which of its requests this is about.
+            self._supervisor.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+
+    def reloaded(self) -> None:
+        """Tell the service manager that the configuration has been read, whatever came of it."""
+        if self._ready_at is not None:
+            self._supervisor.tell(READY="1", STATUS=self._status())
+
     def _watch(self) -> None:
         while not self._over.wait(LOOK_S):
             self.look()

@@ -14,7 +14,10 @@ from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
+    from commands.shared.evidence.gather import Past
     from tradebot.app.wiring import App
+    from tradebot.views.health.evidence import Unread
+    from tradebot.views.health.figures import Figures
     from tradebot.views.health.finding import Finding
 
 HOST = "127.0.0.1"
@@ -30,8 +33,8 @@ LAST_ANSWERS_S = 1.0
 
 def process(app: "App") -> "Finding":
     """Judge `serve` by its lock and its note alone: this waits for nothing, whatever its lanes do."""
-    from commands.health.gather import budgets_of
-    from commands.health.machine import serve_of
+    from commands.shared.evidence.gather import budgets_of
+    from commands.shared.evidence.machine import serve_of
     from tradebot.views.health.evidence import Evidence
     from tradebot.views.health.judging import judged
 
@@ -41,20 +44,30 @@ def process(app: "App") -> "Finding":
 
 def look(app: "App") -> Looked:
     """Look at everything once, through a bot that is opened for it and closed again."""
-    from commands.health.figures import figures_of
-    from commands.health.gather import attempt, evidence_of
+    from commands.shared.evidence.gather import attempt, evidence_of, past_of
     from tradebot.views.health.judging import health
 
     with closing(app.twin()) as bot:
-        evidence = evidence_of(bot)
+        past = past_of(bot)
+        evidence = evidence_of(bot, past)
         closed = bot.permission.closed_to_entries(evidence.at)
         return Looked(
             evidence,
             health(evidence),
-            attempt(lambda: figures_of(bot, evidence.now)),
+            _figures(bot, past),
             is_open=attempt(lambda: _is_open(bot, evidence.now)) is True,
             closed=tuple(f"{reason}: {found}" for reason, found in closed),
         )
+
+
+def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
+    from commands.shared.evidence.figures import figures_of
+    from commands.shared.evidence.gather import Past, attempt
+    from tradebot.views.health.evidence import Unread
+
+    if isinstance(past, Past):
+        return attempt(lambda: figures_of(app, past))
+    return past or Unread("nothing was recorded yet", "tradebot reconcile")
 
 
 def _is_open(app: "App", now: datetime | None) -> bool:

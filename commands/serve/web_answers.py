@@ -93,10 +93,20 @@ def health(looked: Looked) -> Answer:
 def _figures(looked: Looked) -> Mapping[str, Any]:
     """Return the figures by name; None for each if they can't be read."""
     figures = looked.figures
-    if isinstance(figures, Unread):
-        return dict.fromkeys((*Figures.__dataclass_fields__, "last_cycle_ago_seconds")) | {"last_error": figures.why}
-    fields = {name: getattr(figures, name) for name in Figures.__dataclass_fields__}
-    return fields | {"last_cycle_ago_seconds": last_cycle_age_s(looked)}
+    found = None if isinstance(figures, Unread) else figures
+    return {
+        "total_cycles": found and found.total_cycles,
+        "last_cycle_ago_seconds": last_cycle_age_s(looked),
+        "order_success_rate": found and found.order_success_rate,
+        "data_fetch_latency_ms": found and found.data_fetch_latency_ms,
+        "position_mismatches": found and found.position_mismatches,
+        "errors": found and found.errors,
+        "warnings": found and found.warnings,
+        "healings": found and found.healings,
+        "last_error": figures.why if isinstance(figures, Unread) else figures.last_error,
+        "models": found and found.models,
+        "regime": found and found.regime,
+    }
 
 
 def uptime_s(evidence: Evidence) -> float | None:

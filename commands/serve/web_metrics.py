@@ -1,7 +1,6 @@
 """The figures of `/metrics`, as Prometheus or OpenMetrics has them: ages and counts, from which alarms are made."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -14,9 +13,6 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.views.health.evidence import Disk, Evidence, Orders, Schedule, Unread
 from tradebot.views.health.finding import State
 
-if TYPE_CHECKING:
-    from tradebot.views.health.figures import Figures
-
 OF_PARTS: Mapping[str, tuple[str, str]] = {
     "tradebot_evidence_age_seconds": ("age_s", "Age of the newest evidence about a part."),
     "tradebot_evidence_late_seconds": ("late_s", "For how long newer evidence about a part has been due."),
@@ -25,14 +21,6 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
         "For how long newer evidence may be due before a part has failed.",
     ),
     "tradebot_evidence_count": ("count", "How many pieces of evidence about a part were looked at."),
-}
-OF_FIGURES: Mapping[str, tuple[str, str]] = {
-    "tradebot_total_cycles": ("total_cycles", "Passes of all jobs in the last day."),
-    "tradebot_order_success_rate": ("order_success_rate", "Orders accepted, of those that the broker answered."),
-    "tradebot_data_fetch_latency_ms": ("data_fetch_latency_ms", "How long the last fetch of flow took."),
-    "tradebot_position_mismatches": ("position_mismatches", "Differences that the last comparison of books found."),
-    "tradebot_errors": ("errors", "Events of the last day with severity ERROR or CRITICAL."),
-    "tradebot_warnings": ("warnings", "Events of the last day with severity WARN."),
 }
 
 
@@ -71,11 +59,18 @@ class _Figures(Collector):
 
 
 def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
-    figures: Figures | Unread = looked.figures
+    found = looked.figures
     yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", last_cycle_age_s(looked)
-    if not isinstance(figures, Unread):
-        for name, (field, meaning) in OF_FIGURES.items():
-            yield name, meaning, getattr(figures, field)
+    if isinstance(found, Unread):
+        return
+    fetch, mismatches = found.data_fetch_latency_ms, found.position_mismatches
+    yield "tradebot_total_cycles", "Passes of all jobs in the last session.", found.total_cycles
+    yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", found.order_success_rate
+    yield "tradebot_data_fetch_latency_ms", "How long the last fetch of flow took.", fetch
+    yield "tradebot_position_mismatches", "Differences that the last comparison of books found.", mismatches
+    yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", found.errors
+    yield "tradebot_warnings", "Events of the last day with severity WARN.", found.warnings
+    yield "tradebot_healings", "Repairs of the last day that the bot made by itself.", found.healings
 
 
 def _of_evidence(evidence: Evidence) -> Iterator[tuple[str, str, float | None]]:

@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 from commands.serve.web_answers import Answer, Looked, document, health, healthz, readyz
 from tradebot.adapters.state.events import last_events
 from tradebot.model.event import EventKind, Severity
 from tradebot.views.health.finding import Finding
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 METHODS = ("GET", "HEAD")
@@ -57,7 +54,7 @@ class Pages:
             "/system-events": self._system_events,
         }
 
-    def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
         answer = self._answer(environ)
         body = answer.text.encode()

@@ -9,11 +9,20 @@ from tradebot.views.plots import thinned
 
 if TYPE_CHECKING:
     from tradebot.model.units import Unit
+    from tradebot.views.health.finding import State
     from tradebot.views.slippage import TotalSlippage
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 ALONE_S = 120
 """From so many seconds on, they are written with minutes and hours."""
+
+
+STATE_STYLE = {"OK": "green", "DEGRADED": "yellow", "UNKNOWN": "magenta", "FAILED": "red"}
+
+
+def colored(state: "State") -> str:
+    """Return the state of a part of the bot as markup, in its color."""
+    return f"[{STATE_STYLE[state]}]{state}[/{STATE_STYLE[state]}]"
 
 
 def bar(count: int, most: int, width: int) -> str:

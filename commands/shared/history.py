@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.app.wiring import App
-    from tradebot.model.filled import Asked, FilledOrder
+    from tradebot.model.filled import Sent
     from tradebot.model.position import Kept, Key, Marks, OwnedFill
     from tradebot.model.record import SessionEnd
     from tradebot.model.trade_note import TradeNote
@@ -25,7 +25,7 @@ def read_history(app: "App") -> "History":
 
     Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
     """
-    from tradebot.views.performance.history import History, Sent
+    from tradebot.views.performance.history import History
 
     ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app)
     with _moment(ledger):
@@ -42,7 +42,7 @@ def read_history(app: "App") -> "History":
         fills=fills,
         cash=cash,
         ends=ends,
-        sent={venue_id: Sent(order, intents) for venue_id, (order, intents) in sent.items()},
+        sent=sent,
         kept=_kept(fills, sent, marks),
         notes=_under_last_names(notes, fills),
         at=max((at for at in (*times, opened_at) if at is not None), default=None),
@@ -71,7 +71,7 @@ def _ends(facts: "SqliteFacts | None") -> "tuple[SessionEnd, ...]":
 
 def _kept(
     fills: "Sequence[OwnedFill]",
-    sent: "Mapping[str, tuple[FilledOrder, Sequence[Asked]]]",
+    sent: "Mapping[str, Sent]",
     marks: "Mapping[Key, Marks]",
 ) -> "dict[Key, Kept]":
     """Return what the books keep of each position of ours, as `Ledger.kept` does, from what is read already."""
@@ -86,17 +86,16 @@ def _kept(
     return found
 
 
-def _entries(
-    fills: "Sequence[OwnedFill]", sent: "Mapping[str, tuple[FilledOrder, Sequence[Asked]]]"
-) -> "dict[Key, Kept]":
+def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, Sent]") -> "dict[Key, Kept]":
     """Return what each position was opened for; an order that replaced another was decided on with the first one."""
+    from tradebot.model.filled import Asked
     from tradebot.model.trade import renames
 
     found = dict["Key", "Kept"]()
     for owned in fills:
-        _, intents = sent.get(owned.fill.venue_order_id, (None, ()))
-        for intent in intents:
-            if intent.entry:
+        behind = sent.get(owned.fill.venue_order_id)
+        for intent in behind.intents if behind else ():
+            if isinstance(intent, Asked) and intent.entry:
                 found[owned.strategy, owned.fill.symbol, owned.fill.at] = intent.entry
     for rename in renames(fills):
         found = {rename.of(key): entry for key, entry in found.items()} | found

@@ -1,10 +1,12 @@
-"""Account for the slots that nobody ran, where no `serve` does it: verbs that cron starts come by all day."""
+"""What verbs that cron starts do as `serve` does it: account for slots that nobody ran, and wait for a failed stage."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.state import lock
+from tradebot.model.record import Job
 from tradebot.model.trading import Mode
+from tradebot.timetable.lines import Need
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -27,3 +29,16 @@ def account_for_missed(app: "App", by: str, now: datetime) -> None:
         record = duty.record(missed, now, app.mode_name)
         if record is not None:
             app.facts.record(record)
+
+
+def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
+    """Return True if a job's line needs the flow of its slot at `now`, and the fetch of that slot hasn't ended well."""
+    from commands.shared.chores import unmet
+    from tradebot.timetable.sessions import session_of
+    from tradebot.timetable.slots import slot_at
+
+    if not any(line.job == job and Need.FLOW in line.needs for line in app.settings.timetable.lines):
+        return False
+    session = session_of(app.ledger, now)
+    slot = slot_at(job, app.settings.timetable[job], session, now) if session else None
+    return slot is not None and unmet(app, slot) is Need.FLOW

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.halt_on_fault import HaltOnFault
+from commands.shared.missed import account_for_missed, lacks_flow
 from commands.shared.not_asked import not_due, render_refusals
-from commands.shared.plain import clean, did_you_mean
+from commands.shared.plain import clean
 from commands.shared.surface import Report
-from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
+IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
+"""The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """Jobs that record their pass before it begins; without such a record, a claimed slot has done nothing yet."""
 SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
@@ -54,7 +57,6 @@ def begin(
     They are read unless they are given, and read again after work that takes long.
     """
     from commands.backup import of_ended_session
-    from commands.shared.missed import account_for_missed
     from jobs.claims import Refused, claim
     from tradebot.gates.common import clocks_agree
 
@@ -70,6 +72,8 @@ def begin(
     # A forced pass is in a hurry, most of all a halt that has entries to cancel.
     if not dry_run and not force and of_ended_session(app, clocks.now):
         clocks = both_clocks(app, job, dry_run=dry_run)
+    if job is Job.TRADE_ONCE and not (dry_run or force) and lacks_flow(app, job, clocks.now):
+        return _refused(app, job, Decision(Gate.JOB, Verdict.FAIL, Reason.STAGE_FAILED), by, clocks.now), clocks
     call = claim(
         app.ledger,
         app.settings.timetable,
@@ -82,13 +86,21 @@ def begin(
         unfinished=lambda taken: unfinished(app, taken, clocks.now),
     )
     if isinstance(call, Refused) and call.decision.reason is Reason.OUTSIDE_TIMETABLE:
-        outside = Call(job, clocks.now.date(), f"at {clocks.now:%H:%M:%SZ}", by)
-        app.facts.record(replace(_begun(app, outside, clocks.now), job_decision=call.decision))
+        call = _refused(app, job, call.decision, by, clocks.now)
     if not isinstance(call, Refused):
         app.turns.keep(call)
-    if not (dry_run or force):
+    if not (dry_run or force) and job in IN_NO_HURRY:
         account_for_missed(app, by, clocks.now)
     return call, clocks
+
+
+def _refused(app: "App", job: Job, decision: Decision, by: str, now: datetime) -> "Refused":
+    """Record why a pass got no slot, and return that."""
+    from jobs.claims import Refused
+
+    outside = Call(job, now.date(), f"at {now:%H:%M:%SZ}", by)
+    app.facts.record(replace(_begun(app, outside, now), job_decision=decision))
+    return Refused(decision)
 
 
 def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
@@ -179,16 +191,6 @@ def _begun(app: "App", call: "Call", at: datetime) -> "CycleRecord":
 def _failure(failed: TradebotError) -> Decision:
     known = {ExitCode.UNAVAILABLE: Reason.VENUE_UNREACHABLE, ExitCode.AUTHENTICATION: Reason.KEYS_REFUSED}
     return Decision(Gate.JOB, Verdict.UNKNOWN, known.get(failed.code, Reason.PASS_FAILED), clean(failed.message))
-
-
-def in_universe(app: "App", symbol: str) -> str:
-    """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
-    name, universe = symbol.strip().upper(), app.settings.universe
-    if name not in universe:
-        meant = did_you_mean(name, universe)
-        listed = "all symbols: tradebot config show universe"
-        raise OperatorError(f"{word(name)} is not in the universe", f"{meant} {listed}".strip())
-    return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Gather what `tradebot status` shows from the bot's own records; the broker isn't asked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -23,7 +23,6 @@ from tradebot.views.status import (
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.model.record import CycleRecord
     from tradebot.model.totals import Totals
     from tradebot.model.trading import ReconcileMark
     from tradebot.views.performance.day import DayProfit
@@ -34,7 +33,7 @@ REACH = timedelta(days=7)
 
 def status_of(app: "App") -> Status:
     """Read the ledger, the recorded passes and the switch; always exit 0."""
-    from commands.health.gather import evidence_of
+    from commands.shared.evidence.gather import Past, evidence_of, past_of
     from commands.shared.notes import why_in_state
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
@@ -48,7 +47,9 @@ def status_of(app: "App") -> Status:
     positions = [p for p in totals.positions.values() if p.strategy != FOREIGN]
     passes = tuple(_passes(app, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
-    now, recent = trading_now(app, (as_of,)), _recent(app, as_of)
+    now = trading_now(app, (as_of,))
+    past = past_of(app, now)
+    recent = past.cycles if isinstance(past, Past) else ()
     positions_held = held(app, totals, prices(last_passes(app)), now)
     return Status(
         state_dir=str(app.folder.path),
@@ -61,7 +62,7 @@ def status_of(app: "App") -> Status:
         halted_itself=tuple(cause.why for cause in hidden_halts(ledger.halts(), state)),
         doors=closed_doors(app.permission, datetime.now(UTC)),
         reconcile=Compared.of(mark, as_of) if mark else None,
-        health=health(evidence_of(app)),
+        health=health(evidence_of(app, past)),
         passes=passes,
         now=now,
         next_slots=_next_slots(app, now),
@@ -105,13 +106,6 @@ def _next_slots(app: "App", now: datetime | None) -> tuple[NextSlot, ...]:
         if due is not None:
             found.append(NextSlot(job.value, due.session, due.name, due.start))
     return tuple(found)
-
-
-def _recent(app: "App", now: datetime | None) -> "Sequence[CycleRecord]":
-    """Return the passes of the last day before the last recorded one, without their candidates."""
-    if app.recorded is None or now is None:
-        return ()
-    return app.recorded.passes(now - timedelta(days=1))
 
 
 def _passes(app: "App", mark: "ReconcileMark | None") -> Iterator[LastPass]:

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import stamp, zone
-from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT
 from tradebot.adapters.ledger.migration import MOST_COPIES
-from tradebot.adapters.recovery import backups
-from tradebot.adapters.state import events
 from tradebot.views.stores import Store, Stores
 
 if TYPE_CHECKING:
@@ -45,7 +42,7 @@ RETENTIONS = (
         "facts",
         ("facts.db", "facts.db-*"),
         "answers of flow sources; decisions of passes",
-        f"{FACTS_KEPT.days} days; decisions {DECISIONS_KEPT.days} days; each session's last equity and prices forever",
+        "storage.facts_days; decisions storage.decisions_days; each session's last equity and prices forever",
     ),
     Retention(
         "bars",
@@ -63,16 +60,16 @@ RETENTIONS = (
         "events",
         ("system_events.jsonl", "system_events.jsonl.?"),
         "operational events",
-        f"{events.KEPT + 1} files of {events.MAX_BYTES // MB} MB",
+        "storage.events_files of storage.events_mb each, and the current one",
     ),
     Retention(
         "backups",
         ("backups/**/*",),
         "copies of ledger and journal",
-        f"{backups.KEPT} sessions; those made by hand {BY_HAND}",
+        f"as many sessions as storage.backups says; those made by hand {BY_HAND}",
     ),
     Retention("quarantine", ("quarantine/**/*",), "damaged or replaced books", BY_HAND, money=True),
-    Retention("plans", ("plans/**/*",), "proposed reconcile plans", BY_HAND),
+    Retention("plans", ("plans/**/*",), "proposed reconcile plans", "as many as storage.plans says"),
     Retention("exchange", ("exchange/**/*",), "the embedded exchange's market and log", "as long as the sandbox"),
     Retention("latch", ("ARMED", "HALT"), "whether entries are allowed", "until unhalt or halt"),
     Retention(
@@ -80,6 +77,12 @@ RETENTIONS = (
         ("state.id", "books.checked", "sending", "serve.json", "serve.starts", "serve.trace", "lock", "*.lock"),
         "whose folder this is, and who works on it",
         IN_PLACE,
+    ),
+    Retention(
+        "log",
+        ("serve.log", "serve.log.*"),
+        "what serve did, for programs, if --log names this file",
+        "serve.log_files of serve.log_mb each, and the current one",
     ),
     Retention("quota", ("flow.quota",), "what is left of the flow source's quota", IN_PLACE),
     Retention("evidence", ("evidence.json",), "what a backtest knows besides its books", IN_PLACE),

@@ -50,13 +50,20 @@ def words_of(typed: Sequence[str]) -> tuple[str, str | None]:
     return rest[0], rest[1] if len(rest) == 2 else None
 
 
-def run(app: "App", name: str, text: str | None, tags: Sequence[str], untag: Sequence[str]) -> Report:
-    """Write a note and tags to one trade. A text replaces the one before, and tags are added to those before."""
+def run(
+    app: "App", name: str, text: str | None, tags: Sequence[str], untag: Sequence[str], *, remove: bool = False
+) -> Report:
+    """Write a note and tags to one trade. A text replaces the one before, and tags are added to those before.
+
+    With `remove`, the text before is removed.
+    """
     from commands.trades.report import all_rows
     from tradebot.model.trade_note import TradeNote
 
     added, removed, written = _tags(tags), _tags(untag), clean(text or "").strip()
-    if not written and not added and not removed:
+    if remove and written:
+        raise OperatorError("--remove takes a note away, so it takes no text", f"tradebot trades note {name} --remove")
+    if not written and not added and not removed and not remove:
         raise OperatorError("there is nothing to note: write a text in quotes, or a tag", EXAMPLE)
     if len(written) > LONGEST:
         raise OperatorError(f"the note has {len(written):,} characters; the most is {LONGEST:,}", "write less")
@@ -70,12 +77,18 @@ def run(app: "App", name: str, text: str | None, tags: Sequence[str], untag: Seq
             raise OperatorError(
                 f"the trade would have {len(kept):,} tags; the most is {MOST_TAGS}", "--untag removes one"
             )
-        note = written or (before.note if before else row.note)
+        note = before.note if before else row.note
+        if remove and not note:
+            raise OperatorError(f"trade {row.id} has no note to remove", "--untag removes a tag")
+        note = "" if remove else written or note
         return TradeNote(row.key, tuple(kept), note, caller(), datetime.now(UTC))
 
     note = app.ledger.change_note(row.key, changed)
     data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
-    return Report("trades-note", data, lambda out: _show(out, row, data), mode=app.mode_name, account=app.account_tail)
+    done = "Note removed from" if remove else "Noted on"
+    return Report(
+        "trades-note", data, lambda out: _show(out, row, data, done), mode=app.mode_name, account=app.account_tail
+    )
 
 
 def found(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
@@ -113,11 +126,11 @@ def _tags(typed: Sequence[str]) -> list[str]:
     return names
 
 
-def _show(console: "Console", row: "TradeRow", data: Noted) -> None:
+def _show(console: "Console", row: "TradeRow", data: Noted, done: str) -> None:
     from rich.text import Text
 
     which = f"{row.side} {clean(row.symbol)} of {row.strategy}, opened {when(row.opened_at, MINUTE)}"
-    console.print(f"Noted on trade {data.id}: {which}, {row.status.value}", markup=False)
+    console.print(f"{done} trade {data.id}: {which}, {row.status.value}", markup=False)
     if data.tags:
         console.print(f"Tags: {', '.join(data.tags)}", markup=False)
     if data.note:

@@ -160,7 +160,10 @@ def _assumptions(method: str) -> tuple[str, ...]:
         f"{method}), whatever strategy held them. Dates are trade dates in New York. Splits and new symbols keep cost "
         "and dates, and shares that only change their owner in the account aren't sold."
     )
-    fees = f"The fees of the SEC and FINRA are taken off the proceeds. {ASSUMPTION} Other fees are in no row."
+    fees = (
+        "The fees of a sale are taken off its proceeds, and those of a purchase are part of its basis (IRS Publication "
+        f"550 (2024)). {ASSUMPTION} Other fees are in no row."
+    )
     rounding = "Each row is rounded to the cent, and totals add the rows."
     return lots, HOLDING_PERIOD, WASH_SALES, SHORT_SALES, fees, rounding, NOT_COVERED, NO_ADVICE
 

@@ -39,6 +39,7 @@ Tax = Annotated[
 ]
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="With note: a tag to add; may be repeated.")]
 Untag = Annotated[list[str] | None, typer.Option("--untag", help="With note: a tag to remove; may be repeated.")]
+Remove = Annotated[bool, typer.Option("--remove", help="With note: remove the text and keep the tags.")]
 
 OLDEST_YEAR = 1900
 """A smaller number is a slip, such as 26."""
@@ -81,15 +82,21 @@ def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot:
 
 
 def _noted(
-    words: Sequence[str], tags: Sequence[str], untag: Sequence[str], state_dir: str | None, config: str | None
+    words: Sequence[str],
+    tags: Sequence[str],
+    untag: Sequence[str],
+    state_dir: str | None,
+    config: str | None,
+    *,
+    remove: bool,
 ) -> Report:
-    """Write a note; raise OperatorError if the words aren't one."""
+    """Write or remove a note; raise OperatorError if the words aren't one."""
     from commands.trades.note import run as note
     from commands.trades.note import words_of
 
     name, text = words_of(words)
     with opened(state_dir, config) as bot:
-        return note(bot, name, text, tags, untag)
+        return note(bot, name, text, tags, untag, remove=remove)
 
 
 def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
@@ -109,9 +116,9 @@ def register(app: typer.Typer) -> None:
     @app.command(
         "trades",
         epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
-        "tradebot trades --lots --csv lots.csv\n"
-        "tradebot trades --tax 2026 --csv form-8949.csv\n"
-        'tradebot trades note AAPL "bought the open" --tag swing',
+        "tradebot trades --lots --csv lots.csv\ntradebot trades --tax 2026 --csv form-8949.csv\n"
+        'tradebot trades note AAPL "bought the open" --tag swing\n'
+        "tradebot trades note AAPL --remove",
     )
     def trades(
         words: Words = None,
@@ -126,6 +133,7 @@ def register(app: typer.Typer) -> None:
         tax: Tax = None,
         tag: Tag = None,
         untag: Untag = None,
+        remove: Remove = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -142,10 +150,10 @@ def register(app: typer.Typer) -> None:
 
         if words:
             _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, tax))
-            finish(_noted(words, tag or (), untag or (), state_dir, config), as_json)
+            finish(_noted(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
             return
-        if tag or untag:
-            raise OperatorError("--tag and --untag belong to a note", "tradebot trades note AAPL --tag swing")
+        if tag or untag or remove:
+            raise OperatorError("--tag, --untag and --remove belong to a note", "tradebot trades note AAPL --tag swing")
         if as_json and csv == Path("-"):
             raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
         choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None, reason, is_open)

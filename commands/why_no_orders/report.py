@@ -67,18 +67,28 @@ def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
 def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
     """Return the answer over these passes."""
     from tradebot.explain import why_no_orders
-    from tradebot.views.why_no_orders import Why
+    from tradebot.views.why_no_orders import Why, without_records
 
-    last = cycles[-1] if cycles else None
+    last, lacking = cycles[-1] if cycles else None, left_out_of(app)
     return Why(
-        explanation=_remedied(app, why_no_orders(cycles), last),
+        explanation=without_records(_remedied(app, why_no_orders(cycles), last), lacking),
         first_at=cycles[0].at if cycles else None,
         last_at=last.at if last else None,
         last_slot=last.slot if last else None,
         now=_changed_since(app, last),
         waiting=last.waiting if last else (),
+        left_out=lacking,
         missed=_missed(app, {cycle.session for cycle in cycles}),
     )
+
+
+def left_out_of(app: "App") -> str | None:
+    """Return in a sentence what the records of a backtest lack; None for other records, and for those with all."""
+    from tradebot.adapters.state.evidence import read_evidence
+    from tradebot.adapters.state.finished import BACKTEST
+    from tradebot.views.why_no_orders import left_out
+
+    return left_out(read_evidence(app.folder.path).unrecorded) if app.folder.kind == BACKTEST else None
 
 
 def _missed(app: "App", sessions: "Set[date]") -> "tuple[MissedSlots, ...]":
@@ -183,16 +193,19 @@ def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
 
 def way_of_symbol(app: "App", symbol: str, span: Span, strategy: str | None = None) -> "SymbolWhy":
     """Return what happened to one symbol in the last pass of the span that looked at it, by one strategy or any."""
+    from dataclasses import replace
+
     from tradebot.explain import way_of, why_no_orders
-    from tradebot.views.why_no_orders import seen, unseen, was_halted
+    from tradebot.views.why_no_orders import PLAY_AGAIN, seen, unseen, was_halted
 
     cycles = cycles_of(app, span, strategy)
     ways = way_of(symbol, cycles)
     if not ways and span == Span():
         ways = _newest(way_of(symbol, cycles_of(app, Span(last=SEARCHED), strategy)))
     last = cycles[-1] if cycles else None
-    now = _changed_since(app, last)
+    now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:
-        return unseen(symbol, cycles, _remedied(app, why_no_orders(cycles), last), now)
+        way = unseen(symbol, cycles, _remedied(app, why_no_orders(cycles), last), now)
+        return replace(way, sentence=lacking, remedy=PLAY_AGAIN, left_out=lacking) if lacking else way
     halt = _why_halted(app, ways[-1].at) if was_halted(ways[-1]) else None
-    return seen(ways, halt, now)
+    return replace(seen(ways, halt, now), left_out=lacking)

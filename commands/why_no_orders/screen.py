@@ -47,6 +47,8 @@ def show(console: "Console", data: "Why") -> None:
         console.print(f"Then: {answer.then}", markup=False)
     if data.now:
         console.print(f"Since then: {data.now}", markup=False)
+    if data.left_out and data.left_out != answer.sentence:
+        console.print(f"Left out: {data.left_out}", markup=False)
     if data.last_at and data.first_at:
         span = f"the pass at {when(data.last_at)}, slot {slot_for_reader(data.last_slot or '', data.last_at)}"
         if answer.funnel.passes > 1:
@@ -112,6 +114,8 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
         console.print(f"Then: {way.then}", markup=False)
     if way.now:
         console.print(f"Since then: {way.now}", markup=False)
+    if way.left_out and way.left_out != way.sentence:
+        console.print(f"Left out: {way.left_out}", markup=False)
     for strategy, other in way.others.items():
         ended = f"ended at {other}" if other else "had its order sent"
         name = escape(way.symbol)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
     from commands.why_no_orders import reason as why_reason
-    from commands.why_no_orders.report import cycles_of, explained, known_symbol, way_of_symbol
+    from commands.why_no_orders.report import cycles_of, explained, known_symbol, left_out_of, way_of_symbol
     from commands.why_no_orders.screen import show, show_symbol
+    from tradebot.views.why_no_orders import PLAY_AGAIN
 
     if reason is not None:
         cycles = cycles_of(app, span, strategy)
@@ -26,6 +27,8 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, s
             raise OperatorError(
                 "a symbol and --reason can't be combined", f"tradebot why-no-orders --reason {code_of_reason}"
             )
+        if lacking := left_out_of(app):
+            raise OperatorError(lacking, PLAY_AGAIN)
         return why_reason.run(app, code_of_reason, cycles)
     if symbol is None:
         data = explained(app, cycles_of(app, span, strategy))

@@ -3,15 +3,18 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import strategies as st
 
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.settings import Settings, load
@@ -51,6 +54,8 @@ COSTLY = Costs(
     borrow_fee_rate=Decimal("0.02"),
     short_rebate_rate=Decimal("0.01"),
 )
+LENT = COSTLESS._replace(margin_rate=Decimal("0.08"), borrow_fee_rate=Decimal("0.02"))
+"""What only costs an account that has borrowed."""
 FILLS = (
     NEXT_BAR,
     NEXT_BAR._replace(latency_s=90),
@@ -109,6 +114,7 @@ class Drawn:
     comparisons: str
     actions: bool
     costs: Costs = COSTLESS
+    daily: bool = False
 
 
 @cache
@@ -135,9 +141,52 @@ def market(
     return open_market_in_memory(spec)
 
 
+@cache
+def daily_market(
+    seed: int, symbols: tuple[str, ...], sessions: int, fill: FillSpec, actions: bool, costs: Costs = COSTLESS
+) -> OpenedMarket:
+    """Return a market of daily bars, read from a file that is gone by then.
+
+    With `actions`, there are dividends and splits, and each symbol has no bar in some of the sessions.
+    """
+    days, chance = daily_sessions(sessions), random.Random(seed)  # noqa: S311
+    rows = ["date,symbol,open,high,low,close,volume,dividends,stock_splits"]
+    for symbol in symbols:
+        close = chance.uniform(40, 160)
+        for day in days:
+            opening = round(close * (1 + chance.gauss(0, 0.004)), 2)
+            close = round(opening * (1 + chance.gauss(0, 0.012)), 2)
+            high, low = max(opening, close) + 0.3, min(opening, close) - 0.3
+            dividend = chance.choice((0,) * 15 + (0.25,)) if actions else 0
+            split = chance.choice((0,) * 40 + (2,)) if actions else 0
+            if not (actions and symbol != symbols[0] and day > START and chance.random() < 0.05):
+                rows.append(f"{day},{symbol},{opening},{high:.2f},{low:.2f},{close},9000000,{dividend},{split}")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "days.csv"
+        path.write_text("\n".join(rows))
+        spec = MarketSpec(
+            start=START,
+            source="daily",
+            path=str(path),
+            symbols=symbols,
+            sessions=sessions,
+            fill=fill,
+            cash=Decimal(100_000),
+            costs=costs,
+        )
+        return open_market_in_memory(spec)
+
+
+def daily_sessions(count: int) -> list[date]:
+    """Return the dates of sessions before and after the beginning of a market."""
+    around = (session.date for session in exchange_sessions(START - timedelta(30), START + timedelta(2 * count + 10)))
+    return list(around)
+
+
 def assembled(drawn: Drawn, level: Level = Level.FULL) -> Assembled:
     """Return the bot of what was drawn, at the beginning of its market."""
-    opened = market(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions, drawn.costs)
+    found = daily_market if drawn.daily else market
+    opened = found(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions, drawn.costs)
     made = assemble(settings(), opened.spec, [drawn.strategy], MemoryFacts(level), market=opened)
     rules = made.world.rules
     tuned = replace(
@@ -260,4 +309,55 @@ def days(seeds: st.SearchStrategy[int], sessions: int = 1) -> st.SearchStrategy[
         comparisons=st.sampled_from(("every 15m from open+1m until close", "every 30m from open+4m", "at open+1m")),
         actions=st.booleans(),
         costs=st.sampled_from((COSTLESS, COSTLY)),
+    )
+
+
+WIDE: dict[str, st.SearchStrategy[Any]] = {
+    "stop": st.builds(StopLoss, fraction=fractions("0.01", "0.1")),
+    "target": st.builds(ProfitTarget, fraction=fractions("0.01", "0.2")),
+    "trail": st.builds(TrailingStop, fraction=fractions("0.01", "0.05"), arm_fraction=fractions("0.01", "0.05")),
+    "time": st.builds(TimeExit, after_s=st.integers(300, 2_000_000)),
+    "day": st.builds(EndOfDay, before_close_s=st.integers(60, 3600)),
+    "movement": st.builds(LowMovement, movement_fraction=fractions("0.01", "0.05"), after_s=st.integers(300, 900_000)),
+}
+"""Rules of exits for positions that are held for days."""
+
+
+@st.composite
+def wide_exits(draw: st.DrawFn) -> Exits:
+    """Draw a list of exit rules for days, or none."""
+    names = draw(st.lists(st.sampled_from(list(WIDE)), unique=True, max_size=2))
+    return tuple(draw(WIDE[name]) for name in names)
+
+
+def many_days(seeds: st.SearchStrategy[int], sessions: int) -> st.SearchStrategy[Drawn]:
+    """Draw backtests over many days of daily bars, with a strategy that is asked now and then."""
+    times = ("first session of week at open+15m", "first session of month at open+5m", "at open+5m", "")
+    halts = st.fixed_dictionaries(
+        {"daily_loss_fraction": fractions("0.005", "0.05"), "drawdown_fraction": fractions("0.01", "0.1")}
+    )
+    whims = st.builds(
+        Whims,
+        st.integers(0, 1000),
+        st.sampled_from((0.3, 0.7)),
+        st.sampled_from((times[0], *times)),
+        st.booleans(),
+        st.just(Needs(bars=(BarNeed("1Day", 2),), lots=True)),
+    )
+    return st.builds(
+        Drawn,
+        seed=seeds,
+        sessions=st.just(sessions),
+        symbols=st.sampled_from((SYMBOLS[:1], SYMBOLS)),
+        strategy=whims,
+        exits=wide_exits(),
+        protection=st.sampled_from((Protection.BOT, *Protection)),
+        fill=st.sampled_from((FILLS[3], *FILLS)),
+        halts=st.just({}) | halts,
+        looks=st.sampled_from(("every 15m from open+1m until close", "every 60m", "at open+10m, at close-3m")),
+        entries=st.sampled_from(("every 5m from open+5m until open+30m", "at open+5m")),
+        comparisons=st.sampled_from(("every 60m from open+1m until close", "at open+1m")),
+        actions=st.booleans(),
+        costs=st.sampled_from((COSTLESS, LENT, LENT, COSTLY, COSTLY._replace(posted="month"))),
+        daily=st.just(True),
     )

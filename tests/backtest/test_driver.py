@@ -6,7 +6,7 @@ import hypothesis
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Whims, days, played
+from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Whims, days, many_days, played
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
@@ -66,3 +66,12 @@ def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> 
     thorough, other = played(drawn, every_pass=True)
     assert quick == thorough
     assert driver.count.ran <= other.count.ran == other.count.due
+
+
+@given(many_days(st.integers(0, 50 if SOAK else 2), 25))
+@hypothesis.settings(max_examples=50 if SOAK else 6)
+def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) -> None:
+    quick, driver = played(drawn, every_pass=False)
+    thorough, other = played(drawn, every_pass=True)
+    assert quick == thorough
+    assert driver.count.ran <= other.count.ran == other.count.due == driver.count.due

@@ -167,7 +167,7 @@ def test_the_lines_of_the_crontab_run_as_they_stand(state: Path, tmp_path: Path)
         assert (shell.returncode, shell.stdout, shell.stderr) == (0, "", ""), command
         assert [(done.returncode, done.stderr) for done in programs] == [(0, "")] * command.count("tradebot"), command
         verbs += len(programs)
-    assert verbs == len(Job)
+    assert verbs == len(Job) + len(load(None, {}).settings.timetable.chores)
     done = run(entries[-1].command, state)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -189,7 +189,15 @@ def test_serve_is_started_again_but_not_where_a_person_is_needed() -> None:
     assert service["Restart"] == "on-failure"
     needs_a_person = (ExitCode.USAGE, ExitCode.REFUSED, ExitCode.AUTHENTICATION, ExitCode.ANOTHER_INSTANCE)
     assert service["RestartPreventExitStatus"] == " ".join(str(int(code)) for code in needs_a_person)
-    assert commands(DEPLOY / "systemd" / "tradebot.service") == [f"{INSTALLED}/tradebot serve --json"]
+    assert commands(DEPLOY / "systemd" / "tradebot.service") == [f"{INSTALLED}/tradebot serve --log -"]
+
+
+def test_serve_reports_to_its_manager_and_is_given_time_to_end() -> None:
+    service, bounds = unit(DEPLOY / "systemd" / "tradebot.service")["Service"], load(None, {}).settings.serve
+    assert (service["Type"], service["ExecReload"]) == ("notify", "/bin/kill -HUP $MAINPID")
+    assert int(service["TimeoutStopSec"]) > bounds.stop_s
+    assert service["TimeoutStartSec"] == "infinity", "a broker that is away would end it"
+    assert int(service["WatchdogSec"]) > 10, "one look that takes long would end it"
 
 
 @pytest.mark.parametrize("path", [p for p in UNITS if p.suffix == ".timer"], ids=lambda path: str(path.name))
@@ -209,6 +217,17 @@ def test_the_one_shot_services_run_the_verbs_in_the_order_of_the_chain(state: Pa
     for line in (chain[-1], template.replace("%i", "reconcile")):
         ends = list(does(line, state, tmp_path))
         assert [done.returncode for done in ends] == [0, 0], ends
+
+
+def test_the_chores_are_knocked_for_after_the_close_of_whole_and_half_days() -> None:
+    chores = [line.job for line in load(None, {}).settings.timetable.chores]
+    service = commands(DEPLOY / "systemd" / "tradebot-chores.service")
+    assert [line.split()[1:] for line in service] == [["schedule", "run", chore] for chore in chores]
+    _, entries = crontab()
+    (entry,) = [entry for entry in entries if "schedule run" in entry.command]
+    assert re.findall(r"schedule run (\w+)", entry.command) == chores
+    for close in (datetime(2026, 11, 25, 16, tzinfo=NEW_YORK), datetime(2026, 11, 27, 13, tzinfo=NEW_YORK)):
+        assert entry.runs_at(close + timedelta(minutes=30))
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:

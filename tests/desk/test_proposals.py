@@ -171,7 +171,7 @@ WANTS = [
 ]
 
 
-def _holding_microsoft() -> tuple[Scene, Decimal]:
+def holding_microsoft() -> tuple[Scene, Decimal]:
     scene = Scene()
     trade_once(world(scene, Answering([opening(wanted("MSFT"))])), call())
     scene.venue.fill(scene.venue.submitted[0].client_order_id, "100.05")
@@ -185,7 +185,7 @@ def _holding_microsoft() -> tuple[Scene, Decimal]:
 def test_a_want_becomes_one_candidate_of_its_kind(
     want: Want, expected: tuple[Side, Purpose, Decimal | None, WantKind]
 ) -> None:
-    scene, held = _holding_microsoft()
+    scene, held = holding_microsoft()
     asked = Answering([want], needs=Needs(frozenset({"flow_alerts"}), lots=True))
     (candidate,) = propose(world(scene, asked), scene.venue.now).candidates
     side, purpose, quantity, kind = expected
@@ -193,11 +193,11 @@ def test_a_want_becomes_one_candidate_of_its_kind(
     assert (candidate.side, candidate.purpose, candidate.quantity, candidate.want) == (side, purpose, closed, kind)
     assert (candidate.strategy, candidate.symbol, candidate.at) == ("other", want.symbol, scene.venue.now)
     assert candidate.reads_flow == (purpose is Purpose.OPEN)
-    assert candidate.why == getattr(want, "why", "")
+    assert candidate.why == getattr(want, "why", "").strip()
 
 
 def test_a_strategy_gives_up_only_its_own_lots() -> None:
-    scene, _ = _holding_microsoft()
+    scene, _ = holding_microsoft()
     close = Answering([Close("MSFT", "over")], name="another", needs=Needs(lots=True))
     found = propose(world(scene, close), scene.venue.now)
     assert [refused.decision.reason for refused in found.refused] == [Reason.STRATEGY_INVALID]
@@ -211,7 +211,7 @@ def test_a_strategy_sees_only_what_it_says_that_it_needs() -> None:
         return []
 
     everything = Needs(frozenset({"flow_alerts"}), quotes=True, lots=True, equity=True)
-    scene, _ = _holding_microsoft()
+    scene, _ = holding_microsoft()
     propose(world(scene, Answering(look), Answering(look, needs=everything)), scene.venue.now)
     nothing, all_of_it = seen
     assert nothing == StrategyView(scene.venue.now, NAMES, sectors=SECTORS)

@@ -65,6 +65,7 @@ LIMITS: dict[str, Listed] = {
     "max_clock_disagreement_s": Listed(Gate.SESSION, "clocks that agree"),
     "max_flow_age_s": Listed(Gate.FLOW_FRESH, NEW_DATA),
     "max_candidate_age_s": Listed(Gate.CANDIDATE_FRESH, NEXT_PASS),
+    "max_decision_s": Listed(Gate.SEND, NEXT_PASS),
     "max_reconcile_age_s": Listed(Gate.RECONCILED, "reconcile"),
     "max_foreign_share": Listed(Gate.FLOW_CONTRACT, NEW_DATA),
     "min_score": Listed(Gate.SCORE, "a stronger score"),

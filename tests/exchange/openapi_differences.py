@@ -108,6 +108,12 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "from the previous day; from the base value with `pnl_reset=no_reset`",
         _FILE,
     ),
+    Behaviour(
+        "activity_sub_type of a stock borrow fee",
+        "none is listed for FEE that fits",
+        "`BRW`; a short rebate is `INT` and `CDT`, credited interest",
+        "a choice made here",
+    ),
     Behaviour("profit_loss_pct without any equity", "a number", "0", "a choice made here"),
     Behaviour(
         "easy_to_borrow of an asset",

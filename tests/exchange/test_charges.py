@@ -73,7 +73,10 @@ class Nights:
         self.engine.advance(at_new_york(CALENDAR.market[session].date, hour))
         rows = [one for one in self.account.activities if isinstance(one, Activity)]
         assert self.account.cash == self.began + sum(one.net_amount for one in rows)
-        return [(rfc3339(one.at_us)[5:16], f"{one.kind} {one.description}", str(one.net_amount)) for one in rows]
+        return [
+            (rfc3339(one.at_us)[5:16], f"{one.kind}/{one.sub_type} {one.description}", str(one.net_amount))
+            for one in rows
+        ]
 
 
 def posted(pit: Pit) -> list[tuple[str, str | None, Decimal]]:
@@ -100,7 +103,7 @@ def test_the_stream_says_what_a_fee_is_for() -> None:
     pit.order("buy", 10)
     fill, fee = pit.account.activities
     told = activity_event_json(pit.engine, pit.account, 1, "event")
-    assert (told["activity_type"], told["net_amount"]) == ("FEE", "-1")
+    assert (told["activity_type"], told["activity_subtype"], told["net_amount"]) == ("FEE", "COM", "-1")
     assert told["details"]["parent_id"] == fill.id.rpartition("::")[2] != fee.id.rpartition("::")[2]
     nights = Nights(Costs(borrow_fee_rate=Decimal("0.1"), cash_rate=Decimal("0.1")), "-100")
     nights.until(1)
@@ -168,11 +171,11 @@ def test_borrowed_cash_costs_interest_for_each_night_and_a_weekend_has_three() -
     assert nights.began == -25_000
     assert nights.until(3) == [
         # 25,000 * 0.05 / 360 = 3.4722; the rest is carried: 0.0022
-        ("02-28T09:00", "INT margin interest to 2025-02-27", "-3.47"),
+        ("02-28T09:00", "INT/MGN margin interest to 2025-02-27", "-3.47"),
         # 25,003.47 * 0.05 * 3 / 360 = 10.4181, and 0.0022 make 10.4203
-        ("03-03T09:00", "INT margin interest to 2025-03-02", "-10.42"),
+        ("03-03T09:00", "INT/MGN margin interest to 2025-03-02", "-10.42"),
         # 25,013.89 * 0.05 / 360 = 3.4742, and 0.0003 make 3.4745
-        ("03-04T09:00", "INT margin interest to 2025-03-03", "-3.47"),
+        ("03-04T09:00", "INT/MGN margin interest to 2025-03-03", "-3.47"),
     ]
 
 
@@ -181,21 +184,21 @@ def test_cash_earns_but_proceeds_of_short_sales_are_collateral() -> None:
     nights = Nights(Costs(**rates, short_rebate_rate=Decimal("0.0072")), "-100", s0=150)
     # The short is worth 15,000 at the close: of 110,000 in cash, 95,000 earn interest.
     assert nights.until(1) == [
-        ("02-28T09:00", "INT interest on cash to 2025-02-27", "9.50"),
-        ("02-28T09:00", "FEE stock borrow fee to 2025-02-27", "-0.50"),
-        ("02-28T09:00", "INT short rebate to 2025-02-27", "0.30"),
+        ("02-28T09:00", "INT/CDT interest on cash to 2025-02-27", "9.50"),
+        ("02-28T09:00", "FEE/BRW stock borrow fee to 2025-02-27", "-0.50"),
+        ("02-28T09:00", "INT/CDT short rebate to 2025-02-27", "0.30"),
     ]
     assert nights.until(2)[3:] == [
         # At 100 again it is 100,009.30 and 10,000, for three nights; thousandths of 30.00279 are carried.
-        ("03-03T09:00", "INT interest on cash to 2025-03-02", "30.00"),
-        ("03-03T09:00", "FEE stock borrow fee to 2025-03-02", "-1.00"),
-        ("03-03T09:00", "INT short rebate to 2025-03-02", "0.60"),
+        ("03-03T09:00", "INT/CDT interest on cash to 2025-03-02", "30.00"),
+        ("03-03T09:00", "FEE/BRW stock borrow fee to 2025-03-02", "-1.00"),
+        ("03-03T09:00", "INT/CDT short rebate to 2025-03-02", "0.60"),
     ]
 
 
 def test_a_short_worth_more_than_the_cash_is_financed_at_the_margin_rate() -> None:
     nights = Nights(Costs(margin_rate=Decimal("0.36"), cash_rate=Decimal("0.5")), "-100", s0=1200)
-    assert nights.until(1) == [("02-28T09:00", "INT margin interest to 2025-02-27", "-10.00")]
+    assert nights.until(1) == [("02-28T09:00", "INT/MGN margin interest to 2025-02-27", "-10.00")]
 
 
 @pytest.mark.parametrize(
@@ -216,13 +219,13 @@ def test_a_margin_rate_of_funds_adds_its_spread() -> None:
     costs = Costs(margin_rate=FUNDS, margin_spread=Decimal("0.015"), rates_path="rates.csv")
     nights = Nights(costs, "1250", rates=RATES)
     # 25,000 * 0.065 / 360
-    assert nights.until(1) == [("02-28T09:00", "INT margin interest to 2025-02-27", "-4.51")]
+    assert nights.until(1) == [("02-28T09:00", "INT/MGN margin interest to 2025-02-27", "-4.51")]
 
 
 def test_interest_is_posted_before_the_first_session_of_a_month_if_so_wanted() -> None:
     nights = Nights(Costs(margin_rate=Decimal("0.05"), posted="month"), "1250")
     # Four nights on 25,000 at once: 13.8889
-    assert nights.until(3) == [("03-03T09:00", "INT margin interest to 2025-03-02", "-13.88")]
+    assert nights.until(3) == [("03-03T09:00", "INT/MGN margin interest to 2025-03-02", "-13.88")]
 
 
 def test_nothing_is_charged_where_nothing_costs() -> None:

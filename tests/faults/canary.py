@@ -18,8 +18,10 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 import pytest
+import requests
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
+from commands.serve import web
 from commands.serve.stop import Stop
 from tests.accepting import accept
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
@@ -28,7 +30,8 @@ from tests.real_money import SETTINGS, at_a_terminal, environment, lines_for, re
 from tradebot.__main__ import main
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.time.clock import LockStepClock
-from tradebot.app.wiring import App
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.exchange import process
 
 KEY, SECRET, FLOW = (
@@ -198,7 +201,17 @@ def lived(place: Path) -> Iterator[Life]:
             _meet_echoes(life)
             _die(life)
             _recover(life, tail)
+            _be_asked(life)
         yield life
+
+
+def _be_asked(life: Life) -> None:
+    """Answer every question about health, and keep the answers beside the bot."""
+    with opened(Options(str(life.folder)), os.environ) as app, web.serving(app, [0]) as (port,):
+        for question in ("healthz", "readyz", "health", "metrics", "system-events?last=500"):
+            answer = requests.get(f"http://127.0.0.1:{port}/{question}", timeout=LONGEST_S)
+            life.ends.setdefault("asked", []).append(answer.status_code)
+            (life.place / f"answer-{question.partition('?')[0]}").write_bytes(answer.content)
 
 
 def _furnish(place: Path, patch: pytest.MonkeyPatch) -> None:
@@ -241,7 +254,7 @@ def _second_session(life: Life) -> None:
     own = ("--state-dir", str(life.sandbox))
     for step in ("close", "next_open", "30m"):
         life.says("exchange", "tick", step, *own)
-    for line in ("fetch-flow", "trade-once", "status --json", "backup", "exchange status"):
+    for line in ("fetch-flow", "trade-once", "status --json", "backup", "schedule run backup", "exchange status"):
         life.says(*line.split(), *own)
 
 
@@ -265,10 +278,10 @@ def _look(life: Life) -> None:
     life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
     for line in (
         *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "live status"),
-        *("trades", "trades --tax 2026", "pnl", "report"),
+        *("health", "health --probe", "trades", "trades --tax 2026", "pnl", "report"),
         *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),
-        *("config show", "config check", "schedule", "strategy list", "bars list", "adopt AAPL", "journal verify"),
-        "backup --list",
+        *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
+        *("journal verify", "backup --list"),
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     ):
         life.says(*line.split(), "--json")
@@ -316,7 +329,7 @@ def _die(life: Life) -> None:
             raise RuntimeError(f"sent {CANARIES}")
 
     life.ends["killed"] = [life.dies(killed, "trade-once", "--force-slot"), life.dies(aborted, "reconcile")]
-    life.ends["serve"] = [life.dies(stopped, "serve", *flags) for flags in ((), ("--json",))]
+    life.ends["serve"] = [life.dies(stopped, "serve", *flags) for flags in ((), ("--json",), ("--log", "serve.log"))]
     for words in (["--debug", "reconcile"], ["reconcile", "--json"], ["fetch-flow", "--force-slot"]):
         life.ends.setdefault("failed", []).append(life.dies(failed, *words))
 

@@ -42,6 +42,7 @@ OFF_THE_ROAD = {
     "backups.forget_scratch": "a backup beside what a killed reader left",
     "backups.drop_damaged": "a backup with a damaged part",
     "backup_parts.name": "a backup",
+    "plans.forget_old": "more plans of reconcile than are kept",
     "serving.replace": "a serve that runs",
     "serving.drop_draft": "a serve on a disk that fails",
     "plugin_worker.forget_leftover": "what a killed keeper of a plug-in left behind an hour ago",

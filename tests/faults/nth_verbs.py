@@ -57,7 +57,7 @@ def cut(typist: Typist) -> None:
 
 
 LOOKS = (
-    "status", "positions", "orders", "fills", "events", "schedule", "doctor", "audit", "why-no-orders",
+    "status", "health", "positions", "orders", "fills", "events", "schedule", "doctor", "audit", "why-no-orders",
     "why-no-orders AAPL", "live status", "config show", "config check", "strategy list", "journal verify",
     "backup --list", "exchange status", "score --explain AAPL", "trade-once --dry-run", "evaluate-exits --dry-run",
 )  # fmt: skip

@@ -165,7 +165,7 @@ def latched(folder: Path) -> None:
 
 def backed_up(folder: Path) -> None:
     """Make the copy of a session."""
-    backups.of_session(state_folder.read_marker(folder, {}), DAY, NOW)
+    backups.of_session(state_folder.read_marker(folder, {}), DAY, NOW, kept=30)
 
 
 def made_anew(folder: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_life_was_hard_enough(life: Life) -> None:
     assert verbs - set(life.ends) == set()
     assert life.ends["killed"] == [-9, -6]
     assert life.ends["failed"] == [1, 1, 1]
-    assert life.ends["serve"] == [0, 0]
+    assert life.ends["serve"] == [0, 0, 0]
     assert "Traceback (most recent call last)" in said
     assert f"'the secret': '{HIDDEN}'" in said, "what failed would have told"
     assert f"it reached nothing, and UW_API_KEY={HIDDEN}" in said, "what the plug-in knows would have been told"

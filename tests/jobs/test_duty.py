@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.duty import Due, Duty
-from tests.builders import ACCOUNT, CASH, SESSION
+from tests.builders import ACCOUNT, CASH, SESSION, lines_of
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.timetable import lines
 from tradebot.timetable.job_times import JobTimes, parse
-from tradebot.timetable.lines import of_jobs
 from tradebot.timetable.slots import slots
 
 TIMETABLE = {
@@ -38,7 +37,7 @@ def duty(ledger: MemoryLedger, opened_at: datetime = SESSION.open, *, unfinished
 def another(
     ledger: MemoryLedger, timetable: Mapping[Job, JobTimes] = TIMETABLE, *, unfinished: Sequence[Job] = ()
 ) -> Duty:
-    return Duty(ledger, of_jobs(timetable).lines, GRACE_S, lambda now: None, lambda slot, now: slot.job in unfinished)
+    return Duty(ledger, lines_of(timetable), GRACE_S, lambda now: None, lambda slot, now: slot.job in unfinished)
 
 
 def at(minute: float) -> datetime:

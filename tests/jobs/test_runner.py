@@ -4,15 +4,18 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 
 from jobs import runner
+from jobs.backoff import Backoff
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
-from tests.builders import ACCOUNT, CASH, SESSION
+from tests.builders import ACCOUNT, CASH, SESSION, lines_of
 from tests.jobs.test_duty import GRACE_S, TIMETABLE
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -21,7 +24,8 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.pause import Pause
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
-from tradebot.timetable.lines import Need, of_jobs
+from tradebot.timetable import cron
+from tradebot.timetable.lines import Need
 from tradebot.timetable.slots import Slot
 
 
@@ -69,13 +73,14 @@ class Bench:
     during: Callable[[Job], None] = lambda job: None
     exits: ExitsLane | None = None
     unmet: Callable[[Slot], Need | None] = lambda slot: None
+    retry_s: float = 0
 
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
         self.ledger.open_books(CASH, SESSION.open)
-        self.duty = Duty(self.ledger, of_jobs(TIMETABLE).lines, GRACE_S, lambda now: None, lambda slot, now: False)
+        self.duty = Duty(self.ledger, lines_of(TIMETABLE), GRACE_S, lambda now: None, lambda slot, now: False)
         # The verbs look for themselves, as a one-shot does.
-        self.shots = Duty(self.ledger, of_jobs(TIMETABLE).lines, GRACE_S, lambda now: None, lambda slot, now: False)
+        self.shots = Duty(self.ledger, lines_of(TIMETABLE), GRACE_S, lambda now: None, lambda slot, now: False)
         verbs = {job: self._verb(job) for job in Job}
         station = Station(
             verbs,
@@ -87,7 +92,8 @@ class Bench:
             lambda: 0.0,
             unmet=self.unmet,
         )
-        self.runner = Runner(station, self.duty, self.pace, exits=self.exits)
+        backoff = Backoff(self.retry_s, 20 * self.retry_s, self.events)
+        self.runner = Runner(station, self.duty, self.pace, exits=self.exits, backoff=backoff)
 
     def _verb(self, job: Job) -> Callable[[], Done]:
         def run() -> Done:
@@ -129,6 +135,22 @@ def test_entries_wait_for_the_first_comparison_and_exits_do_not() -> None:
     assert (Job.EVALUATE_EXITS in jobs, Job.TRADE_ONCE in jobs) == (True, False)
     del bench.fails[Job.RECONCILE]
     assert (RAN, Job.TRADE_ONCE) in bench.tick(3)
+
+
+def test_jobs_wait_longer_and_longer_for_a_broker_that_is_away_and_exits_keep_asking() -> None:
+    bench = Bench(fails=dict.fromkeys(Job, TemporaryError("away")), retry_s=15)
+    asked = [
+        (round(60 * minute), job) for minute in (step / 12 for step in range(12, 72)) for _, job in bench.tick(minute)
+    ]
+    exits = [second for second, job in asked if job == Job.EVALUATE_EXITS]
+    compared = [second for second, job in asked if job == Job.RECONCILE]
+    assert max(later - earlier for earlier, later in pairwise(exits)) <= 60
+    assert [later - earlier for earlier, later in pairwise(compared)][:3] == [15, 30, 60]
+    assert len(exits) > 2 * len(compared)
+    bench.fails.clear()
+    ran = bench.tick(6)
+    assert (RAN, Job.EVALUATE_EXITS) in ran
+    assert (RAN, Job.RECONCILE) in [*ran, *bench.tick(6.1)]
 
 
 def test_a_person_who_starts_it_hears_at_once_what_only_a_person_can_mend() -> None:
@@ -298,6 +320,34 @@ def test_entries_of_a_lane_of_their_own_come_after_its_comparison_and_its_exits_
     assert entered in bench.tick(2.1)
     assert entered not in bench.tick(12.02)
     assert entered in bench.tick(12 + (GRACE_S / 2 + 1) / 60), "exits that never come don't keep entries"
+
+
+def test_the_scheduler_below_numbers_weekdays_from_monday_so_that_a_crontab_would_skip_mondays_and_we_do_not() -> None:
+    """The habit that costs a session: APScheduler takes 1-5 for Tuesday to Saturday. Our lines take names only."""
+    theirs = CronTrigger.from_crontab("35 9 * * 1-5", timezone=UTC)
+    sunday = datetime(2026, 11, 15, tzinfo=UTC)
+    first = theirs.get_next_fire_time(None, sunday)
+    assert first is not None
+    assert f"{first:%a}" == "Tue"
+    with pytest.raises(ValueError, match="write weekdays by name"):
+        cron.parse("35 9 * * 1-5")
+    named = cron.parse("35 9 * * Mon-Fri")
+    days = [sunday.date() + timedelta(days=count) for count in range(7)]
+    assert [f"{day:%a}" for day in days if list(named.starts(day))] == ["Mon", "Tue", "Wed", "Thu", "Fri"]
+
+
+def test_ticks_that_a_long_pass_covers_are_one_tick_after_it_and_none_is_dropped_as_a_misfire() -> None:
+    """The other habit: by default a job that is a second late is dropped, and what piled up is run at once."""
+    began, ticked = time.monotonic(), list[float]()
+
+    def tick() -> None:
+        ticked.append(time.monotonic() - began)
+        if len(ticked) == 1:
+            time.sleep(1.6)
+
+    tick_until(tick, lambda: len(ticked) == 3, every_s=0.05)
+    assert ticked[1] - ticked[0] >= 1.6
+    assert len(ticked) == 3
 
 
 def test_after_a_sleep_books_are_compared_before_anything_else_and_a_sentence_tells_of_it() -> None:

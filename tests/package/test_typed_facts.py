@@ -54,7 +54,6 @@ EXCEPTIONS = {
     "tradebot/signals/kinds/congress.py": "the source's words for a trade, and its ranges of amounts",
     "tradebot/signals/streamed.py": "the venue's symbols of options",
     "tradebot/views/performance/account_trades.py": "the venue's symbols of options and of crypto currencies",
-    "tradebot/views/performance/cost_drag.py:_fee": "the broker's description, which alone says what a fee is for",
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
     "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",

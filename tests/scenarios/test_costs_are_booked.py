@@ -65,6 +65,7 @@ def test_the_commission_of_a_fill_is_booked_as_a_fee_and_nothing_differs(bot: Bo
     assert [finding for finding in found if finding["kind"] != "missing_stop"] == []
     total = bot.json("pnl")["pnl"]["total"]
     assert (Decimal(total["fees_usd"]), total["interest_usd"]) == (fee, "10")
+    assert [row["fees_usd"] for row in bot.json("trades")["trades"]] == [total["fees_usd"]]
     for to in ("close", "next_open"):
         assert bot.says("exchange", "tick", to).code == 0
     assert bot.says("reconcile").code in (0, 3)
@@ -72,3 +73,5 @@ def test_the_commission_of_a_fill_is_booked_as_a_fee_and_nothing_differs(bot: Bo
     ours = bot.json("pnl")["pnl"]["total"]
     assert Decimal(ours["interest_usd"]) > 20
     assert Decimal(cash) == 100_000 + received + Decimal(ours["fees_usd"]) + Decimal(ours["interest_usd"])
+    costs = bot.json("report")["accounts"][0]["further"]["costs"]["rows"]
+    assert {row["name"]: row["usd"] for row in costs if row["name"] != "slippage"} == {"commission": -float(fee)}

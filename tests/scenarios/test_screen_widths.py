@@ -39,6 +39,7 @@ VERBS = (
     "fetch-flow --endpoint dark_pool",
     "reconcile",
     "audit",
+    "health",
     "doctor",
     "live status",
     "config show limits --origin",

@@ -7,7 +7,7 @@ import pytest
 
 from tradebot.app.settings import load
 from tradebot.model.record import Job
-from tradebot.timetable.lines import Lane, Need, Timetable, of_jobs, parse
+from tradebot.timetable.lines import Lane, Need, Timetable, parse
 
 SHIPPED = load(None, {}).settings.timetable
 
@@ -27,7 +27,6 @@ def test_lines_are_written_as_they_were_read() -> None:
     assert Timetable(line for line in lines if line) == SHIPPED
     assert written["reconcile"] == "every 15m from open+1m until close"
     assert written["audit"] == {"verb": "audit", "when": "close+10m", "late": "once until 12h", "limit": "5m"}
-    assert of_jobs(SHIPPED).lines == SHIPPED.lines[:5]
 
 
 def test_a_text_is_enough_and_the_session_of_the_slot_can_stand_among_the_options() -> None:

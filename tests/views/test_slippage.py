@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.adapters.samples import make_intent, make_order
 from tests.builders import NOW
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.filled import Asked, FilledOrder
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill
-from tradebot.views.slippage import FillSlippage, by_fill, slippage, summed, totals
+from tradebot.views.slippage import Made, by_fill, slippage, slippage_of, summed, totals
 
 PRICES = st.decimals(1, 1000, places=2)
 CENTS = st.decimals(-1, 1, places=2)
@@ -22,6 +23,12 @@ CENTS = st.decimals(-1, 1, places=2)
 
 def fill(side: Side, quantity: str, price: Decimal) -> Fill:
     return Fill("act", "venue", "AAPL", side, Decimal(quantity), price, NOW)
+
+
+def made(of: Fill, decision: Decimal | None, age_s: int | None = None) -> Made:
+    """Return a fill whose order was decided on at a midpoint, and sent at a quote of an age."""
+    quoted_at = None if age_s is None else NOW - timedelta(seconds=age_s)
+    return Made(of, FilledOrder("ours", None, None), Asked("ours", NOW, "", False, decision, None, quoted_at))
 
 
 @pytest.mark.parametrize(
@@ -49,8 +56,7 @@ def test_what_a_purchase_costs_a_sale_gains(price: Decimal, middle: Decimal) -> 
 
 @given(st.lists(st.tuples(st.sampled_from(Side), PRICES, CENTS), min_size=1, max_size=6))
 def test_the_total_is_what_all_fills_cost_of_what_they_were_worth(rows: list[tuple[Side, Decimal, Decimal]]) -> None:
-    each = [slippage(fill(side, "3", middle + cents / 2), middle) for side, middle, cents in rows]
-    found = totals([FillSlippage(decision=one) for one in each])
+    found = totals([made(fill(side, "3", middle + cents / 2), middle) for side, middle, cents in rows])
     paid = sum((side.sign * 3 * cents / 2 for side, _, cents in rows), Decimal(0))
     worth = sum((3 * middle for _, middle, _ in rows), Decimal(0))
     total = found[0].total
@@ -69,24 +75,25 @@ def test_each_fill_is_compared_with_what_was_known_of_its_own_order() -> None:
     record = IntentRecord(intent, IntentState.ACKED, None, None, NOW)
     ours = OwnedFill("flow", fill(Side.BUY, "1", Decimal(100)))
     theirs = OwnedFill(FOREIGN, replace(ours.fill, activity_id="theirs", venue_order_id="unknown"))
-    (found,) = by_fill((ours, theirs), (order,), {intent.client_order_id: record}).values()
-    assert [one and one.usd for one in (found.decision, found.send, found.arrival)] == [1, 0, 2]
+    (one,) = by_fill((ours, theirs), (order,), {intent.client_order_id: record}).values()
+    found = slippage_of(one)
+    assert [of and of.usd for of in (found.decision, found.send, found.arrival)] == [1, 0, 2]
     assert found.send_quote_age_s == 7
-    assert [one.oldest_quote_s for one in totals([found, FillSlippage()])] == [None, 7, None]
+    assert [of.oldest_quote_s for of in totals([one, made(ours.fill, None)])] == [None, 7, None]
     rested = replace(record, intent=replace(intent, purpose=Purpose.PROTECT))
     assert by_fill((ours,), (order,), {intent.client_order_id: rested}) == {}
 
 
 def test_a_midpoint_that_no_one_knows_counts_as_none() -> None:
-    known = FillSlippage(slippage(fill(Side.BUY, "1", Decimal(11)), Decimal(10)))
-    decision, send, arrival = totals([known, replace(known, decision=None)])
-    assert (decision.known, decision.of, decision.total) == (1, 2, known.decision)
+    bought = fill(Side.BUY, "1", Decimal(11))
+    decision, send, arrival = totals([made(bought, Decimal(10)), made(bought, None)])
+    assert (decision.known, decision.of, decision.total) == (1, 2, slippage(bought, Decimal(10)))
     assert (send.known, send.total, arrival.known, arrival.total) == (0, None, 0, None)
-    assert slippage(fill(Side.BUY, "1", Decimal(11)), None) is None
+    assert slippage(bought, None) is None
 
 
 @given(st.lists(st.tuples(PRICES, PRICES), min_size=1, max_size=5), st.integers(0, 5))
 def test_totals_of_parts_are_the_total_of_all(rows: list[tuple[Decimal, Decimal]], cut: int) -> None:
-    each = [FillSlippage(slippage(fill(Side.BUY, "3", price), middle), None, None, 1.0) for price, middle in rows]
+    each = [made(fill(Side.BUY, "3", price), middle, 1) for price, middle in rows]
     parts = [totals(part) for part in (each[:cut], each[cut:])]
     assert tuple(summed(list(column)) for column in zip(*parts, strict=True)) == totals(each)

@@ -96,6 +96,12 @@ class StorageSettings(Frozen):
     """How much room the state folder has to have, and how long what it holds is kept."""
 
     min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
+    facts_days: Annotated[int, Field(ge=20, le=3650), Tighter.ALWAYS]
+    decisions_days: Annotated[int, Field(ge=31, le=3650), Tighter.ALWAYS]
+    backups: Annotated[int, Field(ge=2, le=1000), Tighter.ALWAYS]
+    plans: Annotated[int, Field(ge=10, le=10_000), Tighter.ALWAYS]
+    events_mb: Annotated[int, Field(ge=1, le=1000), Tighter.ALWAYS]
+    events_files: Annotated[int, Field(ge=1, le=99), Tighter.ALWAYS]
 
 
 class HealthSettings(Frozen):
@@ -103,7 +109,6 @@ class HealthSettings(Frozen):
 
     slot_s: dict[Job, Seconds]
     note_s: Seconds
-    lane_s: Seconds
     backup_s: Seconds
     ports: Annotated[list[Annotated[int, Field(ge=1024, le=65_535)]], Field(max_length=4)]
     hosts: Annotated[list[HostName], Field(max_length=20)]

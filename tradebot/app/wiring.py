@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
-Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "KeptReplies")
+Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "KeptReplies", "StoredBars")
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 
 
@@ -166,12 +166,10 @@ class App:
         """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
         from tradebot.app.bars import stored_bars
 
-        bars = stored_bars(
+        return self._kept(stored_bars(
             self.folder.path, self.events, lambda: self.venue, self.drift,
             lambda first, last: calendar.sessions(self.books, self.reader.calendar, first, last),
-        )  # fmt: skip
-        self._closing.callback(bars.close)
-        return bars
+        ))  # fmt: skip
 
     @cached_property
     def orders(self) -> AlpacaOrders:
@@ -245,7 +243,8 @@ class App:
         """Return the log of operational events."""
         from tradebot.adapters.state.events import JsonlEvents
 
-        return JsonlEvents(self.folder.path / state_folder.EVENTS, also=self.hear)
+        kept = self.settings.storage
+        return JsonlEvents(self.folder.path / state_folder.EVENTS, kept.events_mb * 10**6, kept.events_files, self.hear)
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:

@@ -6,7 +6,6 @@ overlap with those of the next sessions. Both would make plain intervals far too
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from math import atan, ceil, cos, pi, sin, sqrt
 from statistics import NormalDist, fmean, variance
 
@@ -79,12 +78,10 @@ def two_sided_p(t: float, degrees: int) -> float:
     """
     angle = atan(abs(t) / sqrt(degrees))
     square, odd = cos(angle) ** 2, degrees % 2
-    terms = accumulate(
-        range(3 if odd else 2, degrees - 1, 2),
-        lambda term, place: term * square * (place - 1) / place,
-        initial=cos(angle) if odd else 1.0,
-    )
-    series = sum(terms) if degrees > 1 else 0.0
+    term = series = 0.0 if degrees == 1 else cos(angle) if odd else 1.0
+    for place in range(3 if odd else 2, degrees - 1, 2):
+        term = term * square * (place - 1) / place
+        series += term
     within = 2 / pi * (angle + sin(angle) * series) if odd else sin(angle) * series
     return min(max(1 - within, 0.0), 1.0)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 
@@ -23,14 +24,27 @@ class Ahead(Protocol):
     """The venue's market and agenda, beyond the present."""
 
     def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
-        """Yield what a symbol shows after a moment and up to another of the same session, oldest first."""
+        """Yield what a symbol shows after a moment and up to another, oldest first.
 
-    def shows(self, symbol: str) -> Shown | None:
-        """Return what a symbol shows now, or None if it has no price."""
+        Both are of the same session, unless the nights are `still`.
+        """
+
+    def shows(self, symbol: str, at: datetime | None = None) -> Shown | None:
+        """Return what a symbol shows now, or at a later moment before the next deed; None if it has no price."""
+
+    def equity(self, at: datetime) -> Decimal:
+        """Return the account's equity in USD at a moment before the next deed, if nothing is traded until then."""
+
+    def close(self, after_us: int) -> int:
+        """Return the first close at or after a moment, or else the last one; both in microseconds since 1970."""
+
+    @property
+    def still(self) -> bool:
+        """Return True if no price and no cash moves between two sessions, except by a deed."""
 
     @property
     def next_deed(self) -> datetime | None:
-        """Return when the venue does something by itself next, such as paying a dividend; None if nothing is due."""
+        """Return when the venue next does something to the account or its prices by itself; None if nothing is due."""
 
     @property
     def stamp(self) -> object:

@@ -14,12 +14,11 @@ from tradebot.backtest.ahead import Ahead
 from tradebot.backtest.grid import LOOKS, Grid, Grids
 from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
-from tradebot.backtest.touching import in_us
+from tradebot.backtest.touching import MICROSECOND, in_us
 from tradebot.desk.proposals import Proposals
-from tradebot.exits.held import exit_price
 from tradebot.exits.lists import Exits
 from tradebot.model.bar import Session
-from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
+from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.reconcile import Reconciled
@@ -136,13 +135,19 @@ class Driver:
 
     def _play(self, session: Session, after: datetime | None) -> SessionEnd:
         day = _Day(session, self._grids.of(session))
+        if not (after and after >= session.open) and self._is_still(day):
+            return self._pass_by(day)
         begun = max(session.open, after or session.open)
         self._advance(begun)
         place = day.place_of(begun)
         if after == begun and place < len(day.grid.offsets) and day.at(place) == begun:
             place += 1
         day.compared = place - 1
-        self._look_ahead(day, begun)
+        if not self._is_calm(begun):
+            # From just before, because the passes of this moment are yet to come.
+            self._look_ahead(day, begun - MICROSECOND)
+            if place == 0 and self._is_still(day):
+                return self._pass_by(day)
         while (place := self._next(day, place)) < len(day.grid.offsets):
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
@@ -154,6 +159,25 @@ class Driver:
             place += 1
         self._make_up(day, place)
         self._advance(session.close)
+        self.count.due += day.grid.count
+        return _end_of(day)
+
+    def _is_calm(self, now: datetime) -> bool:
+        """Return True if an earlier look reached beyond this moment, and nothing has changed since then."""
+        return now < self._calm.until and self._exited == self._ahead.stamp
+
+    def _is_still(self, day: _Day) -> bool:
+        """Return True if no pass of a whole session would change anything."""
+        if self._terms.every_pass or self._always or self._ask_from is None or day.grid.end < 0:
+            return False
+        reached = min(self._calm.until, self._ask_from)
+        return reached >= day.session.close and self._exited == self._compared == self._ahead.stamp
+
+    def _pass_by(self, day: _Day) -> SessionEnd:
+        """Leave what the passes of a still session leave, without stopping at any of their times."""
+        self._see(day, day.grid.end)
+        self._make_up(day, len(day.grid.offsets))
+        self._advance(day.session.close)
         self.count.due += day.grid.count
         return _end_of(day)
 
@@ -214,7 +238,7 @@ class Driver:
             return False
         if now >= self._calm.until and self._calm.settled and job in LOOKS:
             self._write_marks(day, place)
-            self._calm = self._quiet.noted(now, day.session, marking=job is Job.EVALUATE_EXITS)
+            self._calm = self._quiet.noted(now, day.session, self._until(day), marking=job is Job.EVALUATE_EXITS)
         return now < self._calm.until
 
     def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
@@ -241,10 +265,14 @@ class Driver:
         """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
         if not self._terms.every_pass:
             if self._exited == self._ahead.stamp:
-                self._calm = self._quiet.calm(now, day.session)
+                self._calm = self._quiet.calm(now, day.session, self._until(day))
             else:
                 self._quiet.forget()
                 self._calm = Calm(now, settled=False)
+
+    def _until(self, day: _Day) -> datetime:
+        """Return how far it is worth looking ahead: until strategies are asked again, but not less than the session."""
+        return max(day.session.close, self._ask_from or day.session.close)
 
     def _claimed(self, call: Call, now: datetime) -> bool:
         """Claim a slot; return False if it is taken, as one that was played before."""
@@ -284,19 +312,9 @@ class Driver:
             return
         job, name = day.grid.look(place)
         call = Call(job, day.session.date, name, self._terms.by)
-        held = self._world.ledger.totals().own_positions()
-        quotes = self._world.market.quotes(tuple(dict.fromkeys(p.symbol for p in held))) if held else {}
-        marks = tuple(Mark(p.symbol, exit_price(p, quotes[p.symbol])) for p in held if p.symbol in quotes)
-        cycle = CycleRecord(
-            call.cycle_id,
-            call.job,
-            call.session,
-            call.slot,
-            day.at(place),
-            mode_of(self._world),
-            equity=self._world.reader.account().equity,
-            marks=marks,
-        )
+        at, mode = day.at(place), mode_of(self._world)
+        equity, marks = self._quiet.look(at)
+        cycle = CycleRecord(call.cycle_id, job, call.session, name, at, mode, equity=equity, marks=marks)
         self._world.facts.record(cycle)
         day.seen, day.seen_place = cycle, place
         day.marked = cycle if marks else day.marked

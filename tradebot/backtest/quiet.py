@@ -6,7 +6,7 @@ same books, the same orders and prices that lead to nothing. Whatever isn't unde
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -20,10 +20,14 @@ from tradebot.backtest.touching import (
     Rest,
     Worth,
     first_touch,
+    in_usd,
     moment,
     units,
     units_above,
     units_below,
+    value_above,
+    value_below,
+    value_in_usd,
 )
 from tradebot.desk.peak_equity import remember_explained
 from tradebot.desk.snapshot import worth_of
@@ -36,15 +40,17 @@ from tradebot.exits.levels import levels
 from tradebot.exits.lists import Exits, in_force
 from tradebot.gates.book import explained
 from tradebot.limits import Protection
-from tradebot.model.account import Account, BrokerView
+from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Kept, Position
+from tradebot.model.record import Mark
 from tradebot.model.trading import TradingState
 from tradebot.ports.world import World
 
 HAIR = Decimal("1e-9")
 """How much nearer a level counts than it is, as a fraction of it: a rule compares quotients, which are rounded."""
+FOREVER = datetime.max.replace(tzinfo=UTC)
 RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 
 
@@ -75,18 +81,27 @@ class Quiet:
         """Follow no position: a pass is going to look at each."""
         self._marking.follow(moment(0), (), {})
 
-    def calm(self, now: datetime, session: Session) -> Calm:
-        """Return the first moment at which a pass may change something: `now`, or the close if none in this session.
+    def look(self, at: datetime) -> tuple[Decimal, tuple[Mark, ...]]:
+        """Return the equity and the prices that a pass would see now, or at a later moment of a calm time."""
+        equity = self._ahead.equity(at) if self._ahead.equity_moves else self._world.reader.account().equity
+        held = self._world.ledger.totals().own_positions()
+        shown = {symbol: self._ahead.shows(symbol, at) for symbol in dict.fromkeys(p.symbol for p in held)}
+        marks = ((p, seen) for p in held if (seen := shown[p.symbol]))
+        return equity, tuple(Mark(p.symbol, in_usd(seen.bid if p.quantity > 0 else seen.ask)) for p, seen in marks)
 
-        New prices of positions whose rules don't look at the best and the worst count as nothing: see `write_marks`.
+    def calm(self, now: datetime, session: Session, until: datetime) -> Calm:
+        """Return the first moment at which a pass may change something: `now`, or `until` if there is none before.
+
+        `until` may lie in a later session. New prices of positions whose rules don't look at the best and the worst
+        count as nothing: see `write_marks`.
         """
         self.forget()
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
         if not self._is_settled(view, positions) or self._arriving(now, positions):
             return Calm(now, settled=False)
-        return self._calm(view, positions, self._quotes(positions), now, session)
+        return self._calm(view, positions, self._quotes(positions), now, session, until)
 
-    def noted(self, now: datetime, session: Session, *, marking: bool) -> Calm:
+    def noted(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> Calm:
         """Write down the prices and the equity that are new, as a pass would, and return how calm it is then.
 
         Nothing but time and prices may have moved since it was calm and settled. Only a pass of exits marks prices. One
@@ -102,7 +117,7 @@ class Quiet:
         peak = ledger.standing().peak
         if peak is None or peak.seen_once:
             return Calm(now, settled=False)
-        return self._calm(view, positions, quotes, now, session)
+        return self._calm(view, positions, quotes, now, session, until)
 
     def _calm(
         self,
@@ -111,11 +126,14 @@ class Quiet:
         quotes: Mapping[str, Quote],
         now: datetime,
         session: Session,
+        until: datetime,
     ) -> Calm:
         rests, held = self._rests(view), self._held(positions, quotes)
         if rests is None or held is None:
             return Calm(now, settled=False)
-        bands, times = list[Band](), [session.close]
+        if rests or not self._ahead.still:
+            until = session.close
+        bands, times = list[Band](), [until]
         for one in held:
             found = self._band(one, quotes[one.position.symbol], now, session)
             if found is None:
@@ -250,15 +268,25 @@ class Quiet:
         if not view.positions or not self._ahead.equity_moves or peak is None:
             return NO_WORTH
         shares = {position.symbol: int(position.quantity * SHARES) for position in view.positions}
-        worth = Worth(shares, {symbol: units(quotes[symbol].last) for symbol in shares})
-        equity = view.account.equity
-        floor = self._floor(view.account, peak.highest) if state.state is TradingState.ACTIVE else -abs(equity) * 1000
-        return worth.between(floor - equity, peak.highest - equity)
+        last = {symbol: units(quotes[symbol].last) for symbol in shares}
+        worth, equity = Worth(shares, last).now, view.account.equity
 
-    def _floor(self, account: Account, peak: Decimal) -> Decimal:
-        """Return the equity in USD down to which no monitor halts the bot."""
+        def low(closing: Decimal) -> int:
+            """Return the value down to which no monitor halts after a close at which the equity was this."""
+            return worth + value_above(self._floor(closing, peak.highest) - equity)
+
+        def later_low(value: int) -> int:
+            return low(equity + value_in_usd(value - worth))
+
+        high = worth + value_below(peak.highest - equity)
+        if state.state is not TradingState.ACTIVE:
+            return Worth(shares, last, high=high)
+        return Worth(shares, last, low(view.account.last_equity), high, later_low)
+
+    def _floor(self, closing: Decimal, peak: Decimal) -> Decimal:
+        """Return the equity in USD down to which no monitor halts the bot in the session after a close."""
         halts = self._world.rules.halts
-        floors = [peak * (1 - halts.drawdown_fraction), account.last_equity * (1 - halts.daily_loss_fraction)]
+        floors = [peak * (1 - halts.drawdown_fraction), closing * (1 - halts.daily_loss_fraction)]
         floors += [halts.min_equity_usd] if halts.min_equity_usd is not None else []
         return max(floors) * (1 + HAIR)
 
@@ -289,5 +317,5 @@ def _time(rule: ExitRule, held: Held, now: datetime, session: Session) -> dateti
         old = held.position.opened_at + timedelta(seconds=rule.after_s)
         moved = abs(held.best - (held.kept.worst or held.best)) / held.position.average_price
         # The highest and the lowest price only ever move apart.
-        return session.close if old <= now and moved > rule.movement_fraction else old
+        return FOREVER if old <= now and moved > rule.movement_fraction else old
     return None

@@ -3,11 +3,12 @@
 Prices are whole numbers of 1/10,000 USD and shares of 1/10**9, so that every comparison is exact.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from heapq import merge
+from itertools import chain
 from typing import NamedTuple
 
 from tradebot.backtest.ahead import Ahead, Shown
@@ -42,24 +43,20 @@ class Rest(NamedTuple):
 class Worth:
     """How far the value of an account's positions may go without consequence: above `low`, and up to `high`.
 
-    `shares` and `last`, the prices now, are by symbol.
+    `shares` and `last`, the prices now, are by symbol. In each later session, `later_low` returns the value above which
+    it has to stay, given the value at the close before.
     """
 
     shares: Mapping[str, int]
     last: Mapping[str, int]
     low: int = -FAR * FAR
     high: int = FAR * FAR
+    later_low: Callable[[int], int] = lambda closing: -FAR * FAR
 
     @property
     def now(self) -> int:
         """Return the value of all positions now."""
         return sum(shares * self.last[symbol] for symbol, shares in self.shares.items())
-
-    def between(self, low_usd: Decimal, high_usd: Decimal) -> "Worth":
-        """Return the same with bounds that lie this far, in USD, from the value now."""
-        low = (low_usd * UNITS * SHARES).to_integral_value(ROUND_CEILING)
-        high = (high_usd * UNITS * SHARES).to_integral_value(ROUND_FLOOR)
-        return Worth(self.shares, self.last, self.now + int(low), self.now + int(high))
 
 
 NO_WORTH = Worth({}, {})
@@ -73,6 +70,21 @@ def in_us(at: datetime) -> int:
 def moment(at_us: int) -> datetime:
     """Return the time so many microseconds after 1970 began."""
     return EPOCH + timedelta(microseconds=at_us)
+
+
+def value_above(usd: Decimal) -> int:
+    """Return the lowest value of positions that isn't below an amount in USD."""
+    return int((usd * UNITS * SHARES).to_integral_value(ROUND_CEILING))
+
+
+def value_below(usd: Decimal) -> int:
+    """Return the highest value of positions that isn't above an amount in USD."""
+    return int((usd * UNITS * SHARES).to_integral_value(ROUND_FLOOR))
+
+
+def value_in_usd(value: int) -> Decimal:
+    """Return a value of positions in USD."""
+    return Decimal(value) / (UNITS * SHARES)
 
 
 def in_usd(price: int) -> Decimal:
@@ -100,7 +112,7 @@ def first_touch(
 ) -> datetime:
     """Return when the market first leaves a band, gets to an order that rests, or makes the value leave its bounds.
 
-    If it never does, return `end`, which is in the same session.
+    If it never does, return `end`, which is in the same session unless the nights are still.
     """
     value, low, high = worth.now, worth.low, worth.high
     if not low < value <= high:
@@ -109,14 +121,23 @@ def first_touch(
     limits = _limits(symbols, bands, rests)
     held = [worth.shares.get(symbol, 0) for symbol in symbols]
     last = [worth.last.get(symbol, 0) for symbol in symbols]
+    at_us = in_us(now)
+    close_us = ahead.close(at_us)
     for shown, place in _merged(ahead, symbols, now, end):
+        if shown.at_us != at_us:
+            # What shows at the same moment counts together.
+            if not low < value <= high:
+                return moment(at_us)
+            at_us = shown.at_us
+            if at_us > close_us:
+                low, close_us = worth.later_low(value), ahead.close(at_us)
         if held[place]:
             value += held[place] * (shown.last - last[place])
             last[place] = shown.last
         limit = limits[place]
-        if not low < value <= high or (limit is not None and limit.touched(shown)):
-            return moment(shown.at_us)
-    return end
+        if limit is not None and limit.touched(shown):
+            return moment(at_us)
+    return end if low < value <= high else moment(at_us)
 
 
 class _Limits:
@@ -153,7 +174,10 @@ def _narrowest(bands: Sequence[Band]) -> tuple[int, int]:
 def _merged(ahead: Ahead, symbols: Sequence[str], now: datetime, end: datetime) -> Iterable[tuple[Shown, int]]:
     """Return what the symbols show, in order of time, each with the place of its symbol."""
     streams = [_placed(ahead, symbol, place, now, end) for place, symbol in enumerate(symbols)]
-    return streams[0] if len(streams) == 1 else merge(*streams)
+    if len(streams) == 1:
+        return streams[0]
+    # Of days, so few prices are shown that sorting them all takes less time than taking one after the other.
+    return sorted(chain(*streams)) if ahead.still else merge(*streams)
 
 
 def _placed(ahead: Ahead, symbol: str, place: int, now: datetime, end: datetime) -> Iterator[tuple[Shown, int]]:

@@ -85,21 +85,24 @@ def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Re
         ended = frozenset(order.venue_id for order in latest if order.status.terminal)
     else:
         caught = catch_up(reader, ledger, view.orders, session, now)
-        view, untraced_fills = replace(view, unreadable=view.unreadable + caught.unreadable), caught.untraced_fills
+        untraced_fills = caught.untraced_fills
+        view = replace(view, unreadable=view.unreadable + caught.unreadable) if caught.unreadable else view
         tell_caught_up(world.events, ledger, caught, now)
     books = read_books(ledger, now, view.orders).with_pending(pending)
-    if first and not world.dry_run and position_ratios(books, view):
-        books = read_books(ledger, now) if explain_ratios(reader, ledger, books, view, now) else books
+    ratios = position_ratios(books, view)
+    if first and not world.dry_run and ratios and explain_ratios(reader, ledger, books, view, now):
+        books = read_books(ledger, now)
+        ratios = position_ratios(books, view)
     known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
     omitted = tuple(o for o in omitted_orders(may_fill(books, session), view.orders) if o.venue_id not in ended)
     missing = missing_fills(books)
     return Reading(
-        view=replace(view, orders=(*view.orders, *omitted)),
+        view=replace(view, orders=(*view.orders, *omitted)) if omitted else view,
         books=books,
         orders=(*(order for order in view.orders if order.venue_id in known), *omitted),
         omitted_orders=omitted,
         differences=differences(books, missing, view.positions),
-        ratios=position_ratios(books, view),
+        ratios=ratios,
         missing=missing,
         untraced_fills=untraced_fills,
     )

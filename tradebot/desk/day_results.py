@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import takewhile
 
 from tradebot.model.bar import Quote
 from tradebot.model.books import Books
@@ -18,7 +19,8 @@ def day_results(books: Books, quotes: Mapping[str, Quote], session: date) -> Map
     at the midpoint, from the previous close on, or from its entry if that was in this session.
     """
     results = defaultdict[str, Decimal](Decimal)
-    for trip in books.round_trips:
+    # The trips of a month, in the order in which they were closed, of which nearly all are of earlier sessions.
+    for trip in takewhile(lambda trip: _day(trip.closed_at) >= session, reversed(books.round_trips)):
         if _in(session, trip.closed_at):
             results[trip.strategy] += trip.profit
     unknown = set[str]()
@@ -45,4 +47,8 @@ def _of_lot(lot: Lot, quote: Quote, session: date) -> Decimal | None:
 
 
 def _in(session: date, at: datetime) -> bool:
-    return at.astimezone(NEW_YORK).date() == session
+    return _day(at) == session
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(NEW_YORK).date()

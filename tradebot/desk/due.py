@@ -1,5 +1,6 @@
 """Decide what a fetch asks about: what is due by the plan, core kinds first, and no more than fits before the next."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -89,16 +90,27 @@ class _Look:
     @cached_property
     def _starts(self) -> Sequence[datetime]:
         claims = self.world.ledger.slot_claims(self.session)
-        return [claim.at for claim in claims if claim.job == Job.FETCH_FLOW and not claim.missed]
+        return sorted(claim.at for claim in claims if claim.job == Job.FETCH_FLOW and not claim.missed)
 
     @cached_property
     def _last(self) -> Mapping[tuple[str, str | None], datetime | None]:
         last = self.world.facts.last_fetch
         return {(kind.name, symbol): last(kind.name, symbol) for kind, symbol in self.requests}
 
+    @cached_property
+    def _morning(self) -> datetime | None:
+        """Return when replies of the newest morning could be asked for."""
+        return max((mark for hours in self._hours if (mark := hours.open - MORNING) <= self.now), default=None)
+
+    @cached_property
+    def _evening(self) -> datetime | None:
+        """Return when the newest session closed."""
+        return max((hours.close for hours in self._hours if hours.close <= self.now), default=None)
+
     def _started(self, last: datetime) -> datetime:
         """Return when the fetch began that an answer came in: intervals count from there, however late it came."""
-        return max((start for start in self._starts if start <= last), default=last)
+        place = bisect_right(self._starts, last)
+        return self._starts[place - 1] if place else last
 
     def _asked_at(self, request: Request) -> float:
         last = self._last[request[0].name, request[1]]
@@ -113,8 +125,8 @@ class _Look:
         if last is None:
             return True
         if kind.phase in (Phase.MORNING, Phase.EVENING) and interval_s >= ONCE_S:
-            marks = (hours.open - MORNING if kind.phase is Phase.MORNING else hours.close for hours in self._hours)
-            return any(last < mark <= self.now for mark in marks)
+            newest = self._morning if kind.phase is Phase.MORNING else self._evening
+            return newest is not None and last < newest
         # What was fetched before the open isn't today's.
         if self._current is not None and last < self._current.open <= self.now:
             return True

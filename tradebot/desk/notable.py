@@ -29,6 +29,8 @@ MOST_CLOSES = 3
 DAY = timedelta(days=1)
 WEAK = frozenset({Gate.NEEDS, Gate.STRATEGY, Gate.COVERAGE, Gate.SCORE})
 """Gates that a candidate passes if its signal is good enough, whatever the account looks like."""
+ROOM = frozenset({*CAPACITY, Gate.DISPLACEMENT})
+"""Gates that refuse an entry for want of room."""
 Key = tuple[str, str, Side]
 
 
@@ -214,11 +216,11 @@ def _is_strong(record: CandidateRecord) -> bool:
 
 def _lacked_only_room(record: CandidateRecord) -> bool:
     """Return True if nothing but the limits on open positions refused an entry, and no position gave way to it."""
-    failed = [decision for decision in record.decisions if not decision.passed]
-    if record.candidate.purpose is not Purpose.OPEN or not failed:
+    first = record.terminal
+    if record.candidate.purpose is not Purpose.OPEN or first is None or first.gate not in ROOM:
         return False
-    room = all(decision.gate in (*CAPACITY, Gate.DISPLACEMENT) for decision in failed)
-    return room and failed[0].reason not in MAKING_ROOM
+    failed = (decision for decision in record.decisions if not decision.passed)
+    return first.reason not in MAKING_ROOM and all(decision.gate in ROOM for decision in failed)
 
 
 def _before(world: World, cycle: CycleRecord) -> CycleRecord | None:

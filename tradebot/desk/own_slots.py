@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -31,8 +32,7 @@ OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.pl
 """Gates that close entries altogether, whatever the candidate. A slot that ends there is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Which strategies a pass asks, each with its slot unless it has no clock of its own, and which ones it doesn't.
 
     `missed` are the slots that ended without being done, oldest first. `new` are the strategies whose clock was never
@@ -71,9 +71,11 @@ def plan(world: World, entries: JobTimes | None, now: datetime) -> Plan:
     """Return which strategies to ask at `now`; without the times of entries, everyone is asked. Nothing is claimed."""
     if entries is None:
         return Plan(tuple((strategy, None) for strategy in world.strategies))
+    texts = [times_of(strategy, world.rules) for strategy in world.strategies]
+    if not any(texts):
+        return Plan(tuple([(strategy, None) for strategy in world.strategies]))
     claims, plans = Claims(world.ledger), list[Plan]()
-    for strategy in world.strategies:
-        text = times_of(strategy, world.rules)
+    for strategy, text in zip(world.strategies, texts, strict=True):
         plans.append(_plan(world, claims, strategy, text, entries, now) if text else Plan(((strategy, None),)))
     return Plan(
         tuple(each for one in plans for each in one.asked),

@@ -146,7 +146,7 @@ def _closing(named: Callable[..., Candidate], lots: Mapping[str, Position], want
         reads_flow=False,
         quantity=whole_lots(instrument, want.quantity) if isinstance(want, Reduce) and partly else abs(held),
         want=WantKind.REDUCE if isinstance(want, Reduce) else WantKind.CLOSE,
-        why=want.why,
+        why=want.why.strip(),
     )
 
 

@@ -40,7 +40,8 @@ def take(
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
     now, second = clocks.now, clocks.second
-    session, today = session_of(world.ledger, now), session_date(world.ledger, now)
+    session = session_of(world.ledger, now)
+    today = session.date if session else now.date()
     # Never give up an order because its day is over unless both clocks say so.
     begun = min(today, session_date(world.ledger, second)) if second else today
     reading = read_venue(world, now, begun, closing=not with_flow)
@@ -82,9 +83,18 @@ def take(
 
 def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:
     rules, books = world.rules, reading.books
-    worst = book(reading.view, books, rules.sectors, reading.missing, quotes, session=today)
+    worst = book(
+        reading.view,
+        books,
+        rules.sectors,
+        reading.missing,
+        quotes,
+        session=today,
+        themes=rules.themes,
+        betas=rules.betas,
+    )
     own_orders = _own_orders(books, _trading(books, reading.orders))
-    return replace(worst, own_orders=own_orders, themes=rules.themes, betas=rules.betas)
+    return worst if own_orders == worst.own_orders else replace(worst, own_orders=own_orders)
 
 
 def _read_clocks(world: World) -> ClockReading:
@@ -177,6 +187,8 @@ def book(
     quotes: Mapping[str, Quote] = MappingProxyType({}),
     *,
     session: date,
+    themes: Mapping[str, str | None] = MappingProxyType({}),
+    betas: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> Book:
     """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
@@ -213,6 +225,8 @@ def book(
         spans=_spans(view, priced, orders),
         round_trips=books.round_trips,
         day_results=day_results(books, quotes, session),
+        themes=themes,
+        betas=betas,
         lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},
     )
 
@@ -225,7 +239,8 @@ def _foreign(view: BrokerView, books: Books, held: Collection[str]) -> frozenset
 
 def _at_collars(view: BrokerView, books: Books) -> BrokerView:
     """Return the view with each passive entry at the highest price that it may still step to."""
-    return replace(view, orders=tuple(_at_collar(order, books.intent_behind(order)) for order in view.orders))
+    orders = tuple([_at_collar(order, books.intent_behind(order)) for order in view.orders])
+    return view if orders == view.orders else replace(view, orders=orders)
 
 
 def _at_collar(order: Order, record: IntentRecord | None) -> Order:

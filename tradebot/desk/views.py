@@ -1,11 +1,11 @@
 """Put together what each strategy sees: what it declared that it needs, read once for all of them, and nothing else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 from tradebot.errors import TradebotError
 from tradebot.model.bar import Quote
@@ -24,8 +24,7 @@ MOST_BARS_TOGETHER = 5_000_000
 """The most bars that one strategy may see at once: some 240 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What a strategy sees, and which symbols are left out of its universe, and why.
 
     If a need can't be met for any symbol, the view has no universe, and `unmet` says why.
@@ -50,9 +49,9 @@ class Sights:
         series = self._series(needs.bars, universe, as_of or self._now)
         if isinstance(series, Decision):
             return Seen(StrategyView(self._now, (), slot=slot), unmet=series)
-        until = as_of or self._now
+        until, sectors = as_of or self._now, self._world.rules.sectors
         absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series, until))}
-        left = tuple(symbol for symbol in universe if symbol not in absent)
+        left = tuple([symbol for symbol in universe if symbol not in absent])
         view = StrategyView(
             self._now,
             left,
@@ -63,9 +62,9 @@ class Sights:
             lots=MappingProxyType(self._lots(strategy.name)) if needs.lots else {},
             equity_usd=self._equity(strategy.name) if needs.equity else None,
             slot=slot,
-            sectors={s: self._world.rules.sectors[s] for s in left if s in self._world.rules.sectors},
+            sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
         )
-        return Seen(view, tuple(StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()))
+        return Seen(view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()]))
 
     def _universe(self, strategy: Strategy) -> Sequence[str]:
         return self._world.rules.of(strategy.name).universe
@@ -99,7 +98,7 @@ class Sights:
         self, needs: Sequence[BarNeed], universe: Sequence[str], until: datetime
     ) -> dict[SeriesKey, Series] | Decision:
         """Return the bars of all needs; if two of them overlap, the deeper one counts."""
-        together = sum(need.depth * len(need.symbols or universe) for need in needs)
+        together = sum([need.depth * len(need.symbols or universe) for need in needs])
         if together > MOST_BARS_TOGETHER:
             return Decision(Gate.NEEDS, Verdict.FAIL, Reason.BARS_TOO_MANY, together, MOST_BARS_TOGETHER)
         found: dict[SeriesKey, Series] = {}

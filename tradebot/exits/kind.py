@@ -130,7 +130,7 @@ class ExitRule(Frozen):
         return Stop(self.reason, None, None)
 
     def targets(self, held: Held) -> tuple[PriceTarget, ...]:
-        """Return where it takes profits, the nearest first."""
+        """Return where it takes profits, the nearest first; none if its level isn't ahead."""
         stop = self.level(held)
         if stop.price is None or not (stop.armed and stop.ahead):
             return ()

@@ -27,10 +27,13 @@ def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
 
     A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
     """
-    stops = [(level.price, rule.name) for rule in rules if (level := rule.level(held)).armed and not level.ahead]
-    prices = [(price, name) for price, name in stops if price is not None]
+    found = [(rule, rule.level(held)) for rule in rules]
+    prices = [
+        (level.price, rule.name) for rule, level in found if level.price is not None and level.armed and not level.ahead
+    ]
     stop, word = max(prices, key=lambda one: (one[0] * held.direction, one[1]), default=(None, ""))
-    targets = [target._replace(word=rule.name) for rule in rules for target in rule.targets(held)]
+    ahead = [rule for rule, level in found if level.ahead and level.price is not None]
+    targets = [target._replace(word=rule.name) for rule in ahead for target in rule.targets(held)]
     within = _within(held, sorted(targets, key=lambda target: (held.direction * target.price, target.word)))
     return Levels(stop, within, word)
 

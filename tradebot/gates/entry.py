@@ -1,6 +1,6 @@
 """The gates of an entry that are always asked: each is one predicate over the candidate and the projected book."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -117,11 +117,9 @@ class Ask:
         return self.desk.sectors.get(self.candidate.symbol)
 
 
-def decisions(ask: Ask) -> Iterator[Decision]:
-    """Yield the decisions of the gates that are always asked."""
-    yield from ask.account.decisions
-    yield from ask.strategy.decisions
-    yield from (gate(ask) for gate in _OF_CANDIDATE.values())
+def decisions(ask: Ask) -> list[Decision]:
+    """Return the decisions of the gates that are always asked."""
+    return [*ask.account.decisions, *ask.strategy.decisions, *[gate(ask) for gate in _OF_CANDIDATE.values()]]
 
 
 def _session(strategy: StrategyAsk) -> Decision:

@@ -39,8 +39,8 @@ class Activity:
 class Entry:
     """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
 
-    `kind` is the broker's own name for it. `at` is when it happened at the broker; None if only an earlier version
-    booked it. `symbol` is what it was about, or empty.
+    `kind` is the broker's own name for it, and `sub_kind` its finer one, or empty. `at` is when it happened at the
+    broker; None if only an earlier version booked it. `symbol` is what it was about, or empty.
     """
 
     activity_id: str
@@ -49,6 +49,7 @@ class Entry:
     words: str
     at: datetime | None = None
     symbol: str = ""
+    sub_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

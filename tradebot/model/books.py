@@ -71,10 +71,10 @@ class Books:
         assert opening is not None, "the books were opened before they are compared"
         return self.totals.cash(opening) + self.standing.cash_adjustments
 
-    @property
+    @cached_property
     def working(self) -> tuple[Order, ...]:
         """Return the orders that may still fill."""
-        return tuple(order for order in self.orders if not order.status.terminal)
+        return tuple([order for order in self.orders if not order.status.terminal])
 
     @property
     def unpromised(self) -> tuple[Order, ...]:

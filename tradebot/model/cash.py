@@ -26,7 +26,8 @@ class CashMovement:
     """A movement of cash that no fill explains: signed USD, and `at` is when it happened at the broker.
 
     `kind` is the broker's own word, such as DIV or FEE, or empty for a person's accepted plan. `words` describe it.
-    `symbol` is what a dividend was paid on; it is empty for what concerns the whole account, and where it isn't known.
+    `symbol` is what a dividend was paid on, or what was traded for a fee; it is empty for what concerns the whole
+    account, and where it isn't known. `sub_kind` is the broker's finer word, such as COM for a commission, or empty.
     """
 
     at: datetime
@@ -36,3 +37,4 @@ class CashMovement:
     about: str
     words: str
     symbol: str = ""
+    sub_kind: str = ""

@@ -249,6 +249,7 @@ class EventKind(Enum):
         "go on. It is told once, until it answers.",
     )
     DEPENDENCY_BACK = ("serve", "dependency_back", Severity.INFO, "Something that was away answers again.")
+    FILE_ROTATED = ("health", "file_rotated", Severity.INFO, "A full file of events was put away and a new one begun.")
     CONFIG_ACCEPTED = ("permission", "config_accepted", Severity.WARN, "A person accepted a configuration.")
     LIVE_ARMED = ("permission", "live_armed", Severity.WARN, "A person armed live trading.")
     BACKUP_MADE = ("backup", "made", Severity.INFO, "The session's backup was made.")
@@ -287,3 +288,21 @@ class EventKind(Enum):
     ) -> SystemEvent:
         """Return an event of this kind, with the kind's severity unless another is given."""
         return SystemEvent(timestamp, self.subsystem, self.event_type, severity or self.severity, symbol, details)
+
+
+HEALINGS = frozenset(
+    {
+        EventKind.STREAM_JOINED,
+        EventKind.STREAM_INCOMPLETE,
+        EventKind.STREAM_FELL_BEHIND,
+        EventKind.PRICE_JUMPED,
+        EventKind.DEPENDENCY_BACK,
+        EventKind.LANE_RECOVERED,
+        EventKind.FILE_ROTATED,
+        EventKind.FACTS_BEGUN_ANEW,
+        EventKind.BARS_BEGUN_ANEW,
+        EventKind.REPLIES_BEGUN_ANEW,
+    }
+)
+"""The events by which the bot tells that it repaired something by itself: it connected again, asked again, put a full
+file away, or began a store anew that can be filled again. Everything else waits for a person."""

@@ -61,12 +61,31 @@ class DayPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """How many candidates of a backtest ended for a reason."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """What the records of a backtest lack: with a `recorder` of none all candidates, otherwise those not sent.
+
+    `refused` counts the candidates that weren't sent, the most frequent reason first; with none, nobody counted.
+    """
+
+    recorder: str
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known about a backtest besides its books.
 
     `cash_rates` are sorted by date. `borrowing_spread` is what borrowed cash costs above them, as a fraction per year.
     `benchmark` are the prices of SPY in the market that was played, because nothing serves that market afterwards;
-    without any, `no_benchmark` says why in a sentence.
+    without any, `no_benchmark` says why in a sentence. `unrecorded` is None if every candidate was recorded.
     """
 
     trials: Trials | None = None
@@ -75,6 +94,7 @@ class Evidence:
     borrowing_spread: float = 0.0
     benchmark: tuple[DayPrice, ...] = ()
     no_benchmark: str = ""
+    unrecorded: Unrecorded | None = None
 
 
 NO_EVIDENCE = Evidence()

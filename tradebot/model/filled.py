@@ -74,3 +74,18 @@ class Asked(NamedTuple):
     send_mid: Decimal | None
     send_mid_at: datetime | None
     entry: Kept | None = None
+
+
+class Sent(NamedTuple):
+    """An order that filled, and the intents behind it, the nearest first; none if the bot didn't send it."""
+
+    order: OrderFacts
+    intents: tuple[IntentFacts, ...] = ()
+
+    @property
+    def traded_by(self) -> IntentFacts | None:
+        """Return the intent that made the order, unless it made it rest to protect: its price was waited for."""
+        own = self.intents[0] if self.intents else None
+        if own is None or own.protects or own.client_order_id != self.order.client_order_id:
+            return None
+        return own

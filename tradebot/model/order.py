@@ -134,10 +134,9 @@ class Order:
 
     def with_known(self, known: "Order | None") -> "Order":
         """Return the order with what we know of it besides this report."""
-        told = self.with_parent_of(known)
-        if known is None or known.arrival_mid is None or told.arrival_mid is not None:
-            return told
-        return replace(told, arrival_mid=known.arrival_mid)
+        if known is None or known.arrival_mid is None or self.arrival_mid is not None:
+            return self.with_parent_of(known)
+        return replace(self, parent=self.parent or known.parent, arrival_mid=known.arrival_mid)
 
     def with_parent_of(self, known: "Order | None") -> "Order":
         """Return the order as a leg of what it was a leg of before: not every answer of the venue says so."""

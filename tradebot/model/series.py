@@ -67,8 +67,8 @@ class Series:
 
     def last(self, count: int) -> "Series":
         """Return the newest `count` bars."""
-        first = max(len(self) - count, 0)
-        if not first:
+        first = len(self.starts) - count
+        if first <= 0:
             return self
         prices = (column[first:] for column in (self.open, self.high, self.low, self.close, self.volume))
         return Series(self.symbol, self.timeframe, self.adjusted, self.starts[first:], *prices)

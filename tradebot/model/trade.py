@@ -22,7 +22,7 @@ class Trade:
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,
     both unsigned and in today's shares if there was a split. The prices are averages over the fills in USD per share;
     `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
-    first out. The broker charges fees to the account for a whole day, see `views.performance.fees`.
+    first out. The broker charges most fees to the account for a whole day, see `views.performance.fees`.
     `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
     of `exits.why` or in a strategy's own words. The last four are what the books keep of a position besides its fills,
     see `Kept`.
@@ -44,6 +44,11 @@ class Trade:
     components: tuple[Component, ...] = ()
     best: Decimal | None = None
     worst: Decimal | None = None
+
+    @property
+    def key(self) -> Key:
+        """Return what names the position in the books."""
+        return self.strategy, self.symbol, self.opened_at
 
     @property
     def open_quantity(self) -> Decimal:

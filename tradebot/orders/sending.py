@@ -246,7 +246,7 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
     """Return why it is too late to send this order: the session is closing, or the desk is too old for an entry."""
     if intent.operation is Operation.CANCEL:
         return None
-    elapsed_s, limit = world.stopwatch() - desk.taken_s, world.rules.limits.max_quote_age_s
+    elapsed_s, limit = world.stopwatch() - desk.taken_s, world.rules.limits.max_decision_s
     quick = elapsed_s < QUICK_S
     clock = desk.clock if quick else world.reader.clock()
     now = desk.now + timedelta(seconds=elapsed_s) if quick else clock.now

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tradebot.exits.lists import Exits, of_account
@@ -47,7 +48,7 @@ class OwnRules:
     displacement: DisplacementRules | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rules:
     """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
 
@@ -80,7 +81,7 @@ class Rules:
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
         own = self.own_exits.get(strategy)
-        return of_account(self.exits) if own is None else own
+        return self._account_exits if own is None else own
 
     @property
     def tightest(self) -> Limits:
@@ -89,9 +90,16 @@ class Rules:
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
-        return self.own.get(strategy) or OwnRules(
-            self.universe, self.limits, execution=self.execution, displacement=self.displacement
-        )
+        return self.own.get(strategy) or self._of_others
+
+    # A pass asks for both many times.
+    @cached_property
+    def _account_exits(self) -> Exits:
+        return of_account(self.exits)
+
+    @cached_property
+    def _of_others(self) -> OwnRules:
+        return OwnRules(self.universe, self.limits, execution=self.execution, displacement=self.displacement)
 
 
 @dataclass(frozen=True, slots=True)

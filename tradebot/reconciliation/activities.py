@@ -173,10 +173,10 @@ def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple
     """
     rest = sum((owned.fill.signed_quantity * owned.fill.price for owned in fills), _ZERO)
     first, *others = rows
-    amount = first.net_amount + (rest if abs(rest) >= NINE_PLACES else _ZERO)
-    first_entry = Entry(first.id, first.kind, amount, first.words, first.at, first.symbol or "")
-    return first_entry, *(
-        Entry(row.id, row.kind, row.net_amount, row.words, row.at, row.symbol or "") for row in others
+    amounts = first.net_amount + (rest if abs(rest) >= NINE_PLACES else _ZERO), *(row.net_amount for row in others)
+    return tuple(
+        Entry(row.id, row.kind, amount, row.words, row.at, row.symbol or "", row.sub_kind)
+        for row, amount in zip(rows, amounts, strict=True)
     )
 
 

@@ -65,7 +65,8 @@ def read_view(reader: BrokerReader, ledger: Ledger) -> BrokerView:
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
     kept = tuple(order for order in view.orders if not _is_untrue(order, known.get(order.venue_id)))
-    return replace(view, orders=kept, unreadable=view.unreadable + len(view.orders) - len(kept))
+    dropped = len(view.orders) - len(kept)
+    return replace(view, orders=kept, unreadable=view.unreadable + dropped) if dropped else view
 
 
 def _is_untrue(order: Order, known: Order | None) -> bool:

@@ -29,7 +29,8 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     We wait as long as for a late order; after that the difference is an ordinary one, settled by a plan. A replaced
     order's fills may be reported under its replacement, so the orders before it in the chain count too.
     """
-    filled = (order for order in books.orders if order.filled_quantity)
+    # An order whose own fills are all booked, as nearly all are, lacks none whatever it replaced.
+    filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
     young = (order for order in filled if _last_reported(order, books.at) > books.at - WATCHED)
     ours = (MissingFill(order, books.booked_of_chain(order)) for order in young if books.intent_behind(order))
     return tuple(missing for missing in ours if missing.order.filled_quantity > missing.booked)

@@ -19,12 +19,12 @@ def read_books(ledger: Ledger, now: datetime, listed: Sequence[Order] = ()) -> B
 
     What is read doesn't grow with the fills and orders that the books have collected over time.
     """
-    orders = tuple(_with_listed(ledger.recent_orders(now - WATCHED), listed))
+    orders = _with_listed(ledger.recent_orders(now - WATCHED), listed)
     chains = ledger.order_chains([order.venue_id for order in orders])
     every = {order.venue_id: order for chain in (orders, *chains.values()) for order in chain}
     promised = ledger.promised({order.client_order_id for order in every.values()})
     totals = ledger.totals()
-    unknown = [o for o in orders if is_marked(o.client_order_id) and o.client_order_id not in promised]
+    unknown = [o for o in orders if o.client_order_id not in promised and is_marked(o.client_order_id)]
     return Books(
         at=now,
         account_number=ledger.account_number,
@@ -45,13 +45,10 @@ def read_books(ledger: Ledger, now: datetime, listed: Sequence[Order] = ()) -> B
     )
 
 
-def _with_listed(known: Iterable[Order], listed: Iterable[Order]) -> Iterator[Order]:
-    """Yield the known orders, then those that the venue lists and that a dry run doesn't write."""
-    there = set[str]()
-    for order in known:
-        there.add(order.venue_id)
-        yield order
-    yield from (order for order in listed if order.venue_id not in there)
+def _with_listed(known: Sequence[Order], listed: Sequence[Order]) -> tuple[Order, ...]:
+    """Return the known orders, then those that the venue lists and that a dry run doesn't write."""
+    there = {order.venue_id for order in known}
+    return (*known, *[order for order in listed if order.venue_id not in there])
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:

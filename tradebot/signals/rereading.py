@@ -21,6 +21,13 @@ class _Read(NamedTuple):
     nulls: Nulls
 
 
+class _Rejected(NamedTuple):
+    """A row that was rejected."""
+
+    row: RejectedRow
+    nulls: Nulls
+
+
 class Rereading:
     """Returns what `normalize` does, if a row object is never changed and time never goes back.
 
@@ -37,23 +44,20 @@ class Rereading:
         if kind.changes or not page.rows:
             return normalize(kind, page, at)
         key = page.endpoint, page.symbol
-        before, read = self._last.get(key, {}), dict[int, _Read]()
-        rejected, nulls = list[RejectedRow](), list[Nulls]()
-        facts = list[Fact]()
-        for row in page.rows:
-            one = before.get(id(row)) or self._read(kind, page.symbol, row, at)
+        before, rejected = self._last.get(key, {}), list[_Rejected]()
+        found = [before.get(name) for name in map(id, page.rows)]
+        for place in [place for place, one in enumerate(found) if one is None]:
+            one = self._read(kind, page.symbol, page.rows[place], at)
             if one is None:
                 # Foreign rows, and what isn't as documented, are rare; what to say of them takes all rows.
                 return normalize(kind, page, at)
             if isinstance(one, _Read):
-                read[id(row)] = one
-                facts.append(one.fact)
-                nulls.append(one.nulls)
+                found[place] = one
             else:
-                rejected.append(one[0])
-                nulls.append(one[1])
-        self._last[key] = read
-        by_id = {fact.id: fact for fact in facts}
+                rejected.append(one)
+        read = [one for one in found if one is not None]
+        self._last[key] = {id(one.row): one for one in read}
+        by_id = {one.fact.id: one.fact for one in read}
         return Intake(
             page.endpoint,
             page.symbol,
@@ -61,15 +65,13 @@ class Rereading:
             len(page.rows),
             tuple(by_id.values()),
             0,
-            len(facts) - len(by_id),
-            tuple(rejected),
+            len(read) - len(by_id),
+            tuple([one.row for one in rejected]),
             (),
-            _counted(nulls),
+            _counted([*[one.nulls for one in read], *[one.nulls for one in rejected]]),
         )
 
-    def _read(
-        self, kind: AnyKind, symbol: str | None, row: object, at: datetime
-    ) -> _Read | tuple[RejectedRow, Nulls] | None:
+    def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | _Rejected | None:
         """Return what one row says, or why it is rejected; None for one of another ticker or not as documented."""
         if not isinstance(row, dict) or (symbol is not None and is_foreign(row, source_ticker(symbol).upper())):
             return None
@@ -77,7 +79,7 @@ class Rereading:
         if nulls is None:
             return None
         fact = read_one(kind, row, symbol or "", at)
-        return (fact, nulls) if isinstance(fact, RejectedRow) else _Read(row, fact, nulls)
+        return _Rejected(fact, nulls) if isinstance(fact, RejectedRow) else _Read(row, fact, nulls)
 
     def _nulls(self, kind: AnyKind, row: Mapping[str, object]) -> Nulls | None:
         """Return which fields of a row are null; None if it isn't as documented. Rows of one shape have the same."""

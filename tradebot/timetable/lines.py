@@ -184,11 +184,6 @@ def parse(job: str, value: object) -> Line | None:
     return line
 
 
-def of_jobs(timetable: Mapping[Job, JobTimes]) -> Timetable:
-    """Return a timetable of these jobs alone, each with what it always needs."""
-    return Timetable(_line(job, times, frozenset()) for job, times in timetable.items())
-
-
 def _job(job: Job, value: object) -> Line:
     if not isinstance(value, Mapping):
         return _line(job, job_times.parse(value), frozenset())

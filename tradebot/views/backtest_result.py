@@ -106,6 +106,8 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
     """Return in sentences what a run can't say, however good it looks."""
     years, closed = result.sessions / SESSIONS_PER_YEAR, result.trades
     said = []
+    if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):
+        said.append("The account was worth less than nothing: a broker would have closed its positions long before.")
     if closed < FEW_TRADES:
         few = f"Only {counted(closed, 'trade')}" if closed else "No trade"
         said.append(f"{few} closed: with fewer than {FEW_TRADES}, luck explains any result.")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.filled import IntentFacts, OrderFacts
 from tradebot.model.intent import IntentRecord
@@ -66,41 +67,55 @@ def cost_usd(fill: Fill, middle: Decimal) -> Decimal:
     return fill.signed_quantity * (fill.price - middle)
 
 
+class Made(NamedTuple):
+    """A fill, the order of ours that made it, and the intent that asked for that order."""
+
+    fill: Fill
+    order: OrderFacts
+    intent: IntentFacts
+
+    @property
+    def quote_age_s(self) -> float | None:
+        """Return how old the quote was that the order was sent at; None if that isn't known."""
+        quoted_at = self.intent.send_mid_at
+        return (self.intent.at - quoted_at).total_seconds() if quoted_at else None
+
+
 def by_fill(
     fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
-) -> Mapping[str, FillSlippage]:
-    """Return the slippage of each fill that an order of ours made, by activity id.
+) -> Mapping[str, Made]:
+    """Return each fill that an order of ours made, by activity id.
 
-    A stop or target that rested at the venue has none: its price was waited for.
+    A stop or target that rested at the venue isn't among them: its price was waited for.
     """
     behind = {order.venue_id: order for order in orders}
-    found = dict[str, FillSlippage]()
+    found = dict[str, Made]()
     for fill in (owned.fill for owned in fills):
         order = behind.get(fill.venue_order_id)
         record = promised.get(order.client_order_id) if order else None
         if order is not None and record is not None and not record.intent.protects:
-            found[fill.activity_id] = of_order(fill, order, record.intent)
+            found[fill.activity_id] = Made(fill, order, record.intent)
     return found
 
 
-def of_order(fill: Fill, order: OrderFacts, intent: IntentFacts) -> FillSlippage:
-    """Return the slippage of a fill of this order, which this intent asked for."""
-    quoted_at = intent.send_mid_at
+def slippage_of(made: Made) -> FillSlippage:
+    """Return the slippage of a fill."""
+    fill, order, intent = made
     return FillSlippage(
         slippage(fill, intent.decision_mid),
         slippage(fill, intent.send_mid),
         slippage(fill, order.arrival_mid),
-        (intent.at - quoted_at).total_seconds() if quoted_at else None,
+        made.quote_age_s,
     )
 
 
-def totals(found: Sequence[FillSlippage]) -> tuple[TotalSlippage, ...]:
+def totals(made: Sequence[Made]) -> tuple[TotalSlippage, ...]:
     """Return the slippage of all these fills together, against each midpoint; basis points are weighted by value."""
-    ages = [one.send_quote_age_s for one in found if one.send_quote_age_s is not None]
+    ages = [age for one in made if (age := one.quote_age_s) is not None]
     return (
-        _total("decision", [one.decision for one in found]),
-        _total("send", [one.send for one in found], max(ages, default=None)),
-        _total("arrival", [one.arrival for one in found]),
+        _total("decision", [(one.fill, one.intent.decision_mid) for one in made]),
+        _total("send", [(one.fill, one.intent.send_mid) for one in made], max(ages, default=None)),
+        _total("arrival", [(one.fill, one.order.arrival_mid) for one in made]),
     )
 
 
@@ -119,12 +134,14 @@ def summed(parts: Sequence[TotalSlippage]) -> TotalSlippage:
     )
 
 
-def _total(against: str, found: Sequence[Slippage | None], oldest_quote_s: float | None = None) -> TotalSlippage:
-    known = [one for one in found if one is not None]
+def _total(
+    against: str, found: Sequence[tuple[Fill, Decimal | None]], oldest_quote_s: float | None = None
+) -> TotalSlippage:
+    known = [(fill, middle) for fill, middle in found if middle is not None]
     if not known:
         return TotalSlippage(against, None, 0, len(found), oldest_quote_s)
-    usd = sum((one.usd for one in known), Decimal(0))
-    value = sum((one.value_usd for one in known), Decimal(0))
+    usd = sum((cost_usd(fill, middle) for fill, middle in known), Decimal(0))
+    value = sum((fill.quantity * middle for fill, middle in known), Decimal(0))
     return TotalSlippage(against, _of(usd, value), len(known), len(found), oldest_quote_s)
 
 

@@ -1,17 +1,22 @@
 """Why the bot did or didn't trade, and one symbol's way through every gate, as values to show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.explain import Explanation, Way, next_refusal, remedy_of
+from tradebot.explain import Explanation, Verdict, Way, next_refusal, remedy_of
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision
+from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.slot import Waiting
 from tradebot.views.missed import MissedSlots
+
+NOTHING = "none"
+"""The recorder that keeps no candidates."""
+PLAY_AGAIN = "play the backtest again with --recorder full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,7 @@ class Why:
     """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
 
     `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
+    `left_out` says in a sentence what a backtest didn't record.
     `missed` are the slots that nobody ran in the sessions of these passes.
     """
 
@@ -28,6 +34,7 @@ class Why:
     last_slot: str | None
     now: str | None
     waiting: tuple[Waiting, ...] = ()
+    left_out: str | None = None
     missed: tuple[MissedSlots, ...] = ()
 
 
@@ -37,7 +44,8 @@ class SymbolWhy:
 
     Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
     `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
-    with the reason for which it ended there, or None if its order was sent.
+    with the reason for which it ended there, or None if its order was sent. `left_out` says in a sentence what a
+    backtest didn't record.
     """
 
     symbol: str
@@ -57,6 +65,27 @@ class SymbolWhy:
     remedy: str
     then: str | None
     now: str | None
+    left_out: str | None = None
+
+
+def left_out(unrecorded: Unrecorded | None) -> str | None:
+    """Return in a sentence what a backtest didn't record; None if it recorded everything."""
+    if unrecorded is None:
+        return None
+    option = f"(--recorder {unrecorded.recorder})"
+    if unrecorded.recorder == NOTHING:
+        return f"This backtest recorded no candidates {option}."
+    count = sum(each.count for each in unrecorded.refused)
+    kept = f"This backtest recorded only candidates that were sent {option}."
+    refused = ", ".join(f"{each.count:,} {each.reason}" for each in unrecorded.refused)
+    return f"{kept} {count:,} others were refused in all: {refused}." if count else f"{kept} No other was refused."
+
+
+def without_records(answer: Explanation, lacking: str | None) -> Explanation:
+    """Return an answer that doesn't explain by records what was `left_out` of them; orders were recorded anyway."""
+    if lacking is None or answer.verdict is Verdict.TRADED:
+        return answer
+    return replace(answer, verdict=Verdict.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)
 
 
 def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:

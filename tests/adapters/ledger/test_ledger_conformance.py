@@ -255,13 +255,13 @@ def test_a_movement_of_cash_has_the_time_of_the_broker_or_else_that_of_its_booki
     assert ledger.cash_movements() == ()
     ledger.adjust_cash(Decimal(1), "by ann", minutes(1), origin=Origin.PLAN, about="plan-1")
     told, untold = (
-        Entry("1", "FEE", Decimal("-0.02"), "FEE/REG", NOW),
+        Entry("1", "FEE", Decimal("-0.02"), "FEE/REG", NOW, sub_kind="REG"),
         Entry("2", "DIV", Decimal(3), "DIV/CDIV", None, "AAPL"),
     )
     ledger.book(Booking((told, untold)), minutes(2))
     assert ledger.cash_movements() == (
         CashMovement(minutes(1), Decimal(1), "", Origin.PLAN, "plan-1", "by ann"),
-        CashMovement(NOW, Decimal("-0.02"), "FEE", Origin.ACTIVITY, "1", "FEE/REG"),
+        CashMovement(NOW, Decimal("-0.02"), "FEE", Origin.ACTIVITY, "1", "FEE/REG", sub_kind="REG"),
         CashMovement(minutes(2), Decimal(3), "DIV", Origin.ACTIVITY, "2", "DIV/CDIV", "AAPL"),
     )
     assert sum(one.amount_usd for one in ledger.cash_movements()) == ledger.cash_adjustments()

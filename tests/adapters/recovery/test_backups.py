@@ -62,7 +62,7 @@ def test_two_backups_at_once_are_made_one_by_one(folder: StateFolder, monkeypatc
     read_through, refused = backups._read_through, list[TradebotError]()
 
     def meanwhile(*given: Any) -> Backup:
-        for again in (partial(backups.make, folder, "second"), partial(backups.of_session, folder, DAY)):
+        for again in (partial(backups.make, folder, "second"), partial(backups.of_session, folder, DAY, kept=30)):
             with pytest.raises(TradebotError) as error:
                 again(NOW)
             refused.append(error.value)
@@ -124,21 +124,18 @@ def test_a_backup_that_was_cut_short_does_not_count_and_is_made_again(
 
     monkeypatch.setattr(failpoint, "hook", dies)
     with pytest.raises(KeyboardInterrupt):
-        backups.of_session(folder, DAY, NOW)
+        backups.of_session(folder, DAY, NOW, kept=30)
     assert backups.places(folder.path) == []
     monkeypatch.setattr(failpoint, "hook", None)
-    assert backups.of_session(folder, DAY, NOW) is not None
+    assert backups.of_session(folder, DAY, NOW, kept=30) is not None
 
 
-def test_a_session_is_copied_once_and_the_oldest_copies_of_sessions_are_let_go(
-    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backups, "KEPT", 2)
+def test_a_session_is_copied_once_and_the_oldest_copies_of_sessions_are_let_go(folder: StateFolder) -> None:
     by_hand = backups.make(folder, "by-hand", NOW - timedelta(days=9))
     days = [date(2026, 1, day) for day in (5, 6, 7)]
     for number, day in enumerate(days):
-        assert backups.of_session(folder, day, NOW + timedelta(days=number)) is not None
-        assert backups.of_session(folder, day, NOW + timedelta(days=number, hours=1)) is None
+        assert backups.of_session(folder, day, NOW + timedelta(days=number), kept=2) is not None
+        assert backups.of_session(folder, day, NOW + timedelta(days=number, hours=1), kept=2) is None
     names = [path.name for path in backups.places(folder.path)]
     assert [name.partition("-")[2] for name in names] == ["session-2026-01-07", "session-2026-01-06", "by-hand"]
     assert backups.verified(folder, by_hand.path.name) == by_hand
@@ -177,11 +174,10 @@ def test_what_a_person_takes_away_costs_no_other_backup(folder: StateFolder) -> 
 def test_parts_go_when_no_backup_needs_them_and_not_before(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backups, "KEPT", 2)
     monkeypatch.setattr(backup_parts, "MAX_PARTS", 3)
     for number in range(6):
         grown(folder, number)
-        made = backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number))
+        made = backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number), kept=2)
         kept = backups.places(folder.path)
         assert [backups.verified(folder, place.name).path for place in kept] == kept
         assert made is not None
@@ -308,12 +304,11 @@ POINTS = (
 def test_a_backup_that_dies_anywhere_leaves_the_others_whole(
     folder: StateFolder, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backups, "KEPT", 1)
     monkeypatch.setattr(backup_parts, "MAX_PARTS", 1)
     by_hand = backups.make(folder, "by-hand", NOW)
     for number in (1, 2):
         grown(folder, number)
-        backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number))
+        backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number), kept=1)
     last, reached = backups.places(folder.path)[0], list[str]()
 
     def dies(at: str) -> None:
@@ -323,7 +318,7 @@ def test_a_backup_that_dies_anywhere_leaves_the_others_whole(
 
     monkeypatch.setattr(failpoint, "hook", dies)
     with pytest.raises(KeyboardInterrupt):
-        backups.of_session(folder, DAY + timedelta(days=3), NOW + timedelta(days=3))
+        backups.of_session(folder, DAY + timedelta(days=3), NOW + timedelta(days=3), kept=1)
     monkeypatch.setattr(failpoint, "hook", None)
     assert point in reached
     assert backups.verified(folder, by_hand.path.name) == by_hand

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.adapters.samples import NOW, minutes
 from tradebot.adapters.state.events import KEPT, JsonlEvents, Tail, last_events, worth_seeing
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, Severity, SystemEvent
 
 
 def make_event(number: int = 0) -> SystemEvent:
@@ -41,12 +41,8 @@ def test_full_files_are_rotated_and_the_newest_kept(tmp_path: Path) -> None:
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["events.jsonl", *(f"events.jsonl.{n}" for n in range(1, KEPT + 1))]
     assert all(path.stat().st_size <= 400 for path in tmp_path.iterdir())
-    lines = [
-        json.loads(line)["details"]["number"]
-        for name in reversed([names[0], *names[1:]])
-        for line in (tmp_path / name).read_text().splitlines()
-    ]
-    assert lines == [str(number) for number in range(40 - len(lines), 40)]
+    lines = numbers(last_events(tmp_path / "events.jsonl", 99)[0])
+    assert lines == list(range(40 - len(lines), 40))
 
 
 def test_a_place_that_cannot_be_written_is_passed_over(tmp_path: Path) -> None:
@@ -69,15 +65,21 @@ def test_a_full_disk_is_passed_over(tmp_path: Path) -> None:
 
 
 def numbers(events: Sequence[SystemEvent]) -> list[int]:
-    return [int(event.details["number"]) for event in events]
+    """Return the numbers of events made here; those that tell of a new file have none."""
+    return [int(event.details["number"]) for event in events if "number" in event.details]
 
 
 def test_the_last_events_are_found_across_rotated_files(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    events = JsonlEvents(path, max_bytes=400)
+    events = JsonlEvents(path, max_bytes=600)
     for number in range(9):
         events.emit(make_event(number))
-    assert [numbers(last_events(path, count)[0]) for count in (1, 4, 99)] == [[8], [5, 6, 7, 8], list(range(9))]
+    every, unreadable = last_events(path, 99)
+    assert (numbers(every), unreadable) == (list(range(9)), 0)
+    assert [last_events(path, count)[0] for count in (1, 4)] == [every[-1:], every[-4:]]
+    assert (tmp_path / "events.jsonl.2").exists()
+    new_files = [event for event in every if event.event_type == EventKind.FILE_ROTATED.event_type]
+    assert len(new_files) == len(list(tmp_path.iterdir())) - 1
     assert last_events(tmp_path / "absent", 3) == ((), 0)
 
 
@@ -92,7 +94,7 @@ def test_lines_that_are_no_events_are_counted_and_left_out(tmp_path: Path) -> No
 
 def test_a_tail_tells_what_comes_after_it_once_and_across_a_rotation(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    events = JsonlEvents(path, max_bytes=400)
+    events = JsonlEvents(path, max_bytes=600)
     events.emit(make_event(0))
     tail = Tail(path)
     told: list[int] = []

@@ -8,7 +8,17 @@ import pytest
 from tradebot.adapters.state.evidence import TRIALS, read_evidence, read_trials, write_evidence
 from tradebot.adapters.state.state_folder import EVIDENCE
 from tradebot.errors import OperatorError
-from tradebot.model.evidence import NO_EVIDENCE, DatedRate, DayPrice, Evidence, Trials, Variant, VariantKind
+from tradebot.model.evidence import (
+    NO_EVIDENCE,
+    DatedRate,
+    DayPrice,
+    Evidence,
+    Refused,
+    Trials,
+    Unrecorded,
+    Variant,
+    VariantKind,
+)
 
 KNOWN = Evidence(
     trials=Trials(12, (0.4, -0.1)),
@@ -19,6 +29,7 @@ KNOWN = Evidence(
     cash_rates=(DatedRate(date(2020, 1, 2), 0.0155), DatedRate(date(2020, 3, 16), 0.0025)),
     borrowing_spread=0.015,
     benchmark=(DayPrice(date(2020, 1, 2), 323.5, 324.25),),
+    unrecorded=Unrecorded("counts", (Refused("SLOT_TAKEN", 12),)),
 )
 
 

@@ -56,3 +56,11 @@ def test_what_is_no_plan_is_refused_with_the_next_command(folder: StateFolder, t
 def test_a_plan_that_is_not_there_is_refused(folder: StateFolder, name: str) -> None:
     with pytest.raises(OperatorError):
         plans.read(folder, name)
+
+
+def test_only_the_newest_plans_are_kept(folder: StateFolder) -> None:
+    written = [plans.write(folder, Plan(f"plan-{number:08x}", "0123456789ab", ()), kept=3) for number in range(7)]
+    other = folder.plans / "notes.json"
+    other.write_text("")
+    last = plans.write(folder, Plan("plan-ffffffff", "0123456789ab", ()), kept=3)
+    assert sorted(folder.plans.iterdir()) == sorted([*written[-2:], last, other])

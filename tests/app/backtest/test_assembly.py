@@ -11,6 +11,8 @@ import pytest
 from tests.exchange.worlds import World
 from tests.venues import Wanting
 from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.plugins.plugin import Surroundings
+from tradebot.app.backtest import assembly
 from tradebot.app.backtest.assembly import Assembled, Margin, assemble, loaded_strategies
 from tradebot.app.settings import load
 from tradebot.cycle import ask, evaluate_exits
@@ -18,6 +20,7 @@ from tradebot.errors import OperatorError
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
+from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call
 
 SPEC = MarketSpec(symbols=("AAPL", "SPY"), sessions=2, start=date(2025, 3, 3), cash=Decimal(50_000))
@@ -64,6 +67,20 @@ def test_strategies_are_loaded_as_for_any_bot(tmp_path: Path) -> None:
     missing = load(None, {}, {"strategies": {"nowhere": {}}}).settings
     with pytest.raises(OperatorError, match="nowhere"), loaded_strategies(missing, tmp_path, {}):
         pass
+
+
+def test_the_files_of_the_market_are_kept_from_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Path] = []
+
+    def started(names: object, surroundings: Surroundings, installed_as: object) -> tuple[Strategy, ...]:
+        kept.extend(surroundings.private)
+        return ()
+
+    monkeypatch.setattr(assembly, "strategies", started)
+    market = {"path": str(tmp_path / "m.csv"), "flow_folder": str(tmp_path / "flow"), "source": "csv"}
+    settings = load(None, {}, {"sandbox": {**market, "costs": {"rates_path": str(tmp_path / "r.csv")}}}).settings
+    with loaded_strategies(settings, tmp_path / "state", {}):
+        assert {tmp_path / name for name in ("state", "m.csv", "m.actions.csv", "flow", "r.csv")} <= {*kept}
 
 
 @pytest.mark.parametrize(("margin", "buying_power"), [("reg_t", 100_000), ("free", 50_000_000)])

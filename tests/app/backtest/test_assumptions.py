@@ -37,6 +37,10 @@ def test_costs_are_told_with_their_values_and_missing_ones_as_none() -> None:
     assert dear["margin_interest"].value == "the federal funds rate of each day +1.50 points"
     assert dear["cash_interest"].value == "2% a year"
     assert dear["borrow_fee"].value == "0.3% a year"
+    assert "interest_posted" not in free
+    assert dear["interest_posted"].remark == "that of the last night isn't in the result"
+    monthly = said(replace(PLAN, spec=replace(SPEC, costs=costs._replace(posted="month"))))
+    assert monthly["interest_posted"].value == "before the first session of each month"
 
 
 def test_what_makes_a_result_unreal_is_loud() -> None:

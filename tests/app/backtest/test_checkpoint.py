@@ -3,25 +3,41 @@
 import os
 import pickle
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
-from tests.backtest.drawn import assembled, driver
+from tests.backtest.drawn import Drawn, Whims, assembled, driver
 from tests.backtest.test_driver import FILLED_BEFORE_A_PASS_OF_ENTRIES
 from tradebot.app.backtest.assembly import Assembled
 from tradebot.app.backtest.checkpoint import packed, unpack
 from tradebot.backtest.driver import Driver
 from tradebot.errors import OperatorError
+from tradebot.exchange.market.fill import NEXT_BAR
+from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.limits import Protection
+from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.record import Job, SessionEnd
 
 DAYS = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, sessions=2, actions=True, looks="every 15m", entries="every 30m")
 HEADER = packed.__globals__["_HEADER"]
 
 
-def new() -> tuple[Assembled, Driver]:
+MANY_DAYS = replace(
+    DAYS,
+    sessions=12,
+    daily=True,
+    strategy=Whims(303, 0.7, "first session of week at open+30m", needs=Needs(bars=(BarNeed("1Day", 2),), lots=True)),
+    exits=(StopLoss(fraction=Decimal("0.03")),),
+    protection=Protection.BOT,
+    fill=NEXT_BAR._replace(model="close", quotes="last"),
+)
+
+
+def new(drawn: Drawn = DAYS) -> tuple[Assembled, Driver]:
     """Return a bot at the beginning of its market, and what plays it."""
-    made = assembled(DAYS)
-    return made, driver(DAYS, made, every_pass=False)
+    made = assembled(drawn)
+    return made, driver(drawn, made, every_pass=False)
 
 
 def outcome(made: Assembled, plays: Driver, ends: list[SessionEnd]) -> object:
@@ -32,16 +48,17 @@ def outcome(made: Assembled, plays: Driver, ends: list[SessionEnd]) -> object:
     return books, passes, account.cash, list(account.orders), made.events.emitted, ends, plays.count
 
 
-def test_it_goes_on_exactly_where_it_stopped() -> None:
-    made, plays = new()
+@pytest.mark.parametrize(("drawn", "played"), [(DAYS, 1), (MANY_DAYS, 3), (MANY_DAYS, 7)])
+def test_it_goes_on_exactly_where_it_stopped(drawn: Drawn, played: int) -> None:
+    made, plays = new(drawn)
     plays.begin()
-    ends = list(plays.play(made.sessions[:1]))
+    ends = list(plays.play(made.sessions[:played]))
     kept = packed(made, plays, ends, "these days")
-    ends += plays.play(made.sessions[1:])
+    ends += plays.play(made.sessions[played:])
     plays.end()
-    again, resumed = new()
+    again, resumed = new(drawn)
     later = unpack(kept, again, resumed, "these days")
-    later += resumed.play(again.sessions[1:])
+    later += resumed.play(again.sessions[played:])
     resumed.end()
     assert made.ledger.fills(), "nothing was traded"
     assert outcome(again, resumed, later) == outcome(made, plays, ends)

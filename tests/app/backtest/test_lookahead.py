@@ -135,6 +135,13 @@ def test_who_reads_a_file_is_named_with_it(tmp_path: Path) -> None:
     assert [(peek.strategy, peek.what) for peek in found.peeks] == [("seer", f"file {prices}")]
 
 
+def test_what_an_installed_package_says_of_itself_is_no_file_of_a_strategy(tmp_path: Path) -> None:
+    told = tmp_path / "mine-1.0.dist-info" / "entry_points.txt"
+    told.parent.mkdir()
+    told.write_text("[tradebot.strategies]\n")
+    assert checked(lambda: Trader(lambda view: bool(told.read_text())), cuts=1).peeks == ()
+
+
 @pytest.mark.parametrize(("shown", "peeks"), [("open-and-close", []), ("close", [MARKET])])
 def test_a_market_that_shows_the_close_at_the_open_looks_ahead_itself(
     shown: DayPrices, peeks: list[str], tmp_path: Path

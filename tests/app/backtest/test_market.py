@@ -71,6 +71,14 @@ def test_a_run_that_renames_a_company_leaves_the_market_as_it_was() -> None:
     assert first.symbols != opened.market().symbols == GENERATED.symbols
 
 
+def test_rows_that_are_bad_are_told_and_those_of_other_days_are_not(recorded: MarketSpec, daily: MarketSpec) -> None:
+    assert open_market_in_memory(recorded).unused == "1 not a number (first in line 6)"
+    assert open_market_in_memory(daily).unused == ""
+    file = Path(str(daily.path))
+    file.write_text(DAYS + "2025-03-04,AAPL,101,103,101,102,6000,0,0\n")
+    assert open_market_in_memory(daily).unused == "1 duplicate (first in line 6)"
+
+
 def test_a_file_that_is_missing_is_an_error_with_a_hint(recorded: MarketSpec) -> None:
     with pytest.raises(OperatorError, match="no such file") as raised:
         open_market_in_memory(replace(recorded, path="nowhere.csv"))

@@ -6,6 +6,7 @@ import pytest
 
 from tradebot.app.backtest.results import Results, Trial, read_result
 from tradebot.errors import OperatorError
+from tradebot.model.evidence import Variant, VariantKind
 
 
 def test_a_trial_counts_once_and_its_last_run_counts(tmp_path: Path) -> None:
@@ -33,3 +34,14 @@ def test_a_folder_without_a_result_is_no_run_and_a_broken_one_is_said(tmp_path: 
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(OperatorError, match=r"result\.json can't be read"):
         read_result(tmp_path)
+
+
+def test_variants_of_another_run_of_this_name_do_not_count(tmp_path: Path) -> None:
+    results, variant = Results(tmp_path), Variant(VariantKind.COSTS, "costs x2", 3, 3, 0.0001, -0.01)
+    assert results.variants("one", "a1") == ()
+    results.place("one").mkdir(parents=True)
+    results.add_variants("one", [variant])
+    assert results.variants("one", "a1") == ()
+    (results.place("one") / "result.json").write_text('{"identity": {"fingerprint": "a1"}}')
+    assert results.variants("one", "a1") == (variant,)
+    assert results.variants("one", "b2") == ()

@@ -30,7 +30,10 @@ class Player:
         return self.says("backtest", *market, "--config", str(self._file), *words)
 
     def says(self, *words: str) -> Said:
-        return typed(self._capture, *words, "--state-dir", str(self.state))
+        return self.types(*words, "--state-dir", str(self.state))
+
+    def types(self, *words: str) -> Said:
+        return typed(self._capture, *words)
 
     def result(self, name: str) -> bytes:
         return (self.state / "backtests" / name / "result.json").read_bytes()
@@ -68,6 +71,22 @@ def test_it_says_what_was_played_what_it_assumes_and_what_it_cannot_know(player:
     assert player.says("report").code == ExitCode.USAGE, "the bot's own folder isn't one"
 
 
+def test_its_picture_and_its_page_say_what_it_is(player: Player, tmp_path: Path) -> None:
+    picture, page = tmp_path / "curve.svg", tmp_path / "page.html"
+    with traded_by():
+        said = player.plays("--cost", "commission_bps=10", "--plot", str(picture), "--html", str(page))
+    assert said.code == 0, said.err + said.out
+    assert said.out.splitlines()[-2:] == [f"Written: {picture}", f"Written: {page}"]
+    assert {"growth, %", "drawdown, %"} <= set(re.findall(r">([^<>]+)</text>", picture.read_text()))
+    text = page.read_text()
+    assert '<p class="eyebrow">What a backtest earned</p>' in text
+    assert '<th scope="row">commission</th><td class="words" data-label="value">10 bps</td>' in text
+    assert '<strong class="down">they are made up: nothing follows about real markets</strong>' in text
+    assert "It was halted" not in text
+    assert "<h2>What the refusals were worth" not in text
+    assert str(tmp_path) not in text
+
+
 def test_what_it_keeps_is_an_ordinary_folder_and_the_same_each_time(player: Player) -> None:
     with traded_by():
         assert player.plays("--name", "one").code == 0
@@ -83,6 +102,25 @@ def test_what_it_keeps_is_an_ordinary_folder_and_the_same_each_time(player: Play
     with traded_by():
         data = player.plays("--name", "third", "--json").data
     assert data["trials"] == {"whims": 1}, "the same settings are one trial, however often they are played"
+
+
+@pytest.mark.parametrize("level", ["counts", "none"])
+def test_why_no_orders_says_what_was_not_recorded(player: Player, level: str) -> None:
+    with traded_by():
+        ended = player.plays("--name", "one", "--recorder", level, "--json").data["ended"]
+    place = ("--state-dir", str(player.state / "backtests" / "one"))
+    said, of_symbol = player.types("why-no-orders", *place), player.types("why-no-orders", "AAPL", *place)
+    of_reason = player.types("why-no-orders", "--reason", "SLOT_TAKEN", *place)
+    assert (said.code, of_reason.code) == (0 if level == "counts" else 10, ExitCode.USAGE)
+    what = "This backtest recorded no candidates (--recorder none)."
+    if level == "counts":
+        refused = ", ".join(f"{count:,} {reason}" for reason, count in ended.items() if reason != "SENT")
+        count = sum(ended.values()) - ended["SENT"]
+        what = "This backtest recorded only candidates that were sent (--recorder counts). "
+        what += f"{count:,} others were refused in all: {refused}."
+        assert "Left out: This backtest recorded" in said.out
+    for one in (said.out, of_symbol.out, of_reason.err):
+        assert what in " ".join(one.split())
 
 
 def test_a_run_is_not_replaced_unless_that_is_asked_for(player: Player) -> None:
@@ -139,6 +177,8 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
         (("--flow", "nowhere"), "nowhere holds no flow that was fetched", "give the folder of a bot that fetches flow"),
         (("--name", "../up"), "a run can't be called ../up", "use letters"),
         (("--profile", "magic"), "there is no profile 'magic'", "choose one of"),
+        (("--plot", "curve.pdf"), "curve.pdf is neither .svg nor .png", "--plot curve.svg"),
+        (("--html", "-"), "a page can't go to stdout", "--html report.html"),
         (("--check-lookahead", "--recorder", "none"), "compares every decision", "leave out --recorder"),
     ],
 )

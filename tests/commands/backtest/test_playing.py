@@ -1,7 +1,10 @@
 """A backtest that is stopped keeps what is done, and goes on to the result of one that never was."""
 
+import io
 import os
+import re
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -105,3 +108,26 @@ def test_resume_without_anything_kept_plays_from_the_beginning(
         said = play(tmp_path, capsys, "--resume")
     assert said.code == 0
     assert "nothing is kept of run, so it is played from the beginning" in said.err
+
+
+class Terminal(io.StringIO):
+    """Takes what is drawn, as a terminal would."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_how_fast_it_goes_and_when_it_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with traded_by():
+        assert play(tmp_path, capsys, "--sensitivity").code == 0
+    drawn = screen.getvalue()
+    for what, sessions in (("playing", 3), ("playing 1 variant", 3)):
+        last = rf"{what} [━ ]*\S*m?[━ ]*.*?{sessions}/{sessions}.*? [\d,.]+ sessions/s, [\d,]+ bars/s.*?0:00:00"
+        assert re.search(last, drawn), what
+    assert drawn.endswith("\x1b[2K"), "it is gone in the end"

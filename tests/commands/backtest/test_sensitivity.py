@@ -57,15 +57,35 @@ def test_a_rotation_is_played_dearer_later_and_in_every_session_of_the_month(
     assert "SPY" in report.out.split("Returns")[1].splitlines()[0]
 
 
-def test_an_interrupt_keeps_the_variants_that_are_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_keeps_the_variants_that_are_done_and_resume_plays_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     place, words = ("--state-dir", str(tmp_path / "state")), rotation(tmp_path)
+    play = ("backtest", *words, "--name", "r", "--sensitivity", *place)
+    folder = tmp_path / "state" / "backtests" / "r"
     with interrupted_before(5):
-        said = typed(capsys, "backtest", *words, "--name", "r", "--sensitivity", *place)
+        said = typed(capsys, *play)
     assert said.code == ExitCode.INTERRUPTED
     # The first session is the run itself, and the second one is the session later.
     assert "Stopped after 4 of 23 variants. The backtest and these variants are kept." in " ".join(said.err.split())
-    names = [one.name for one in read_evidence(tmp_path / "state" / "backtests" / "r").variants]
+    assert "to go on: the same command with --resume" in said.err
+    done = read_evidence(folder).variants
+    names = [one.name for one in done]
     assert names == ["costs x2", "a session later", "first session of month", "2nd session of month"]
+    before = (folder / "result.json").read_bytes(), (folder / "journal.jsonl").read_bytes()
+    with interrupted_before(5):
+        # Strategies are loaded for the run, which is over, and then for each variant that is played.
+        again = typed(capsys, *play, "--resume")
+    assert "Stopped after 6 of 23 variants." in again.err
+    assert read_evidence(folder).variants[:4] == done
+    other = typed(capsys, *play, "--resume", "--cash", "50000")
+    assert (other.code, "the checkpoint is of other settings" in other.err) == (ExitCode.USAGE, True)
+    whole = typed(capsys, *play, "--resume", "--json").data
+    assert whole["speed"]["sessions"] == 0, "the backtest itself isn't played again"
+    assert len(read_evidence(folder).variants) == 23
+    assert ((folder / "result.json").read_bytes(), (folder / "journal.jsonl").read_bytes()) == before
+    assert not folder.with_name("r.checkpoint").exists()
+    assert "holds this run already" in typed(capsys, *play, "--resume").err
 
 
 def test_what_cannot_be_played_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

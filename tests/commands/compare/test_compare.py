@@ -1,5 +1,6 @@
 """`tradebot compare`: what differs about runs first, then their figures side by side."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_runs_stand_side_by_side_after_what_differs_about_them(
     assert fees[0]["value"] == 0
     assert fees[1]["value"] > 0
     assert any("may well be chance" in line for line in data["cautions"])
+    pictures = (tmp_path / "curves.svg", tmp_path / "compared.html")
+    drawn = typed(capsys, "compare", "cheap", "dear", *place, "--plot", str(pictures[0]), "--html", str(pictures[1]))
+    assert drawn.out == said.out + f"Written: {pictures[0]}\nWritten: {pictures[1]}\n"
+    assert {"A cheap", "B dear", "drawdown, %"} <= set(re.findall(r">([^<>]+)</text>", pictures[0].read_text()))
+    page = pictures[1].read_text()
+    assert str(tmp_path) not in page
+    assert (
+        '<h1><span class="swatch account0">A cheap</span> and <span class="swatch account1">B dear</span></h1>' in page
+    )
+    assert page.count('<path class="line account') == 4, "each curve, and each in the legend"
+    assert '<th scope="row">market.costs.commission_bps</th><td class="words" data-label="A cheap">–</td>' in page
+    assert "a difference may well be chance" in page
     same = typed(capsys, "compare", "cheap", str(tmp_path / "state" / "backtests" / "cheap"), *place)
     assert "Their settings, markets and versions are the same." in same.out
 
@@ -39,3 +52,27 @@ def test_one_folder_has_nothing_to_be_compared_with(tmp_path: Path, capsys: pyte
     said = typed(capsys, "compare", str(tmp_path))
     assert said.code == ExitCode.USAGE
     assert "compare takes at least two folders, not 1" in said.err
+
+
+def test_more_curves_than_colors_and_a_page_to_no_file_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = typed(capsys, "compare", *"abcdefg", "--html", "page.html")
+    assert (said.code, said.err) == (
+        ExitCode.USAGE,
+        "error: a picture has at most 6 curves, not 7\n  next: name fewer runs\n",
+    )
+    said = typed(capsys, "compare", "a", "b", "--html", "-")
+    assert (said.code, said.err.splitlines()[0]) == (ExitCode.USAGE, "error: a page can't go to stdout")
+    said = typed(capsys, "compare", "a", "b", "--html", str(tmp_path))
+    assert (said.code, said.err.splitlines()[0]) == (ExitCode.USAGE, f"error: {tmp_path} is a folder")
+
+
+def test_a_run_that_is_not_there_is_named_with_those_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "backtests" / "slow").mkdir(parents=True)
+    (tmp_path / "backtests" / "slow" / "result.json").touch()
+    said = typed(capsys, "compare", "slow", "slwo", "--state-dir", str(tmp_path))
+    lacking = f"error: there is no folder slwo, and no run of that name in {tmp_path}/backtests"
+    assert (said.code, said.err.splitlines()) == (ExitCode.USAGE, [lacking, "  next: name one of slow"])

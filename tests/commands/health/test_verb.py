@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from commands.serve import watch
 from tests import forked
@@ -110,19 +112,33 @@ def often() -> None:
     watch.NOTE_S = 0.2
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def healthz(port: int) -> int:
+    return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=LONGEST_S).status_code
+
+
 def test_serve_leaves_green_when_a_lane_hangs_when_it_is_stopped_and_when_it_is_killed(
     bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange = process.running(bot.folder / "exchange")
+    exchange, port = process.running(bot.folder / "exchange"), free_port()
     assert exchange is not None
+    monkeypatch.setenv("TRADEBOT_HEALTH__PORTS", f"[{port}]")
+    monkeypatch.setenv("TRADEBOT_SERVE__STALL_S", "2")
     with forked.start(["serve", "--speed", "1", "--state-dir", str(bot.folder)], first=often) as serve:
         try:
             wait_for(lambda: "lock-step looked last" in serve_says(bot)[1])
-            assert "serve OK: process" in bot.says("status").out
-            monkeypatch.setenv("TRADEBOT_HEALTH__LANE_S", "1")
+            wait_for(lambda: "serve OK: process" in bot.says("status").out)
+            wait_for(lambda: healthz(port) == 200)
             with stopped(exchange.pid):
                 wait_for(lambda: serve_says(bot)[0] == "FAILED")
                 assert "lock-step looked last" in serve_says(bot)[1]
+                # It answers while its only lane hangs.
+                wait_for(lambda: healthz(port) == 503)
             wait_for(lambda: serve_says(bot)[0] == "OK")
             monkeypatch.setenv("TRADEBOT_HEALTH__NOTE_S", "1")
             with stopped(serve.pid):

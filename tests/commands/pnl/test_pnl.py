@@ -76,7 +76,7 @@ def test_each_day_with_its_parts_their_sum_and_the_change_of_the_account(earner:
     ]
     said = " ".join(lines[7:])
     assert "Realized profit is before fees, first in, first out within each strategy" in said
-    assert "The broker charges fees to the account for a whole day." in said
+    assert "The broker charges the others to the account for a whole day." in said
     assert "Deposits and withdrawals are no profit." in said
 
 

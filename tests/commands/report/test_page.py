@@ -276,7 +276,8 @@ def themes() -> dict[str, dict[str, str]]:
 
 
 def test_each_theme_has_every_color() -> None:
-    used = set(re.findall(r"var\(--([\w-]+)\)", STYLES))
+    of_any_account = {"account"}
+    used = set(re.findall(r"var\(--([\w-]+)\)", STYLES)) - of_any_account
     assert {name: set(colors) for name, colors in themes().items()} == dict.fromkeys(themes(), used)
     text = shown("three sessions").text
     assert "@media (prefers-color-scheme: dark)" in text
@@ -299,3 +300,16 @@ def test_text_can_be_told_from_what_is_behind_it(theme: str, color: str, behind:
     colors = themes()[theme]
     dark, light = sorted((luminance(colors[color]), luminance(colors[behind])))
     assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_a_backtest_says_loudly_what_it_assumes_and_that_it_was_halted() -> None:
+    halts = [{"at": "2026-11-17T14:31:00Z", "why": "DRAWDOWN_REACHED: 0.103 against 0.1"}]
+    assumptions = [{"name": "day_prices", "value": "close", "remark": "it looks ahead", "is_loud": True}]
+    parsed = Parsed(page(report(account(FEW)), [{"result": {"halts": 3 * halts}, "assumptions": assumptions}]))
+    assert (
+        "It was halted at 2026-11-17 09:31:00 ET: DRAWDOWN_REACHED: 0.103 against 0.1. 2 more halts followed. "
+        "Nobody was there to end the halt, so no position was opened after it."
+    ) in parsed.text
+    assert ", played in a backtest. The account" in parsed.text
+    assert "What it assumes what value and that is day prices close it looks ahead" in parsed.text
+    assert parsed.has("strong", **{"class": "down"})

@@ -9,7 +9,9 @@ def test_a_chore_is_run_once_in_its_slot_and_not_outside(bot: Bot) -> None:
     second_session(bot)
     first = bot.json("schedule", "run", "backup")
     assert (first["slot"], first["said"]) == ("close+5m", "tradebot backup --session: exit 0")
-    assert bot.json("schedule", "run", "backup")["said"].startswith("close+5m was run by ")
+    again = bot.json("schedule", "run", "backup")
+    assert again["slot"] is None
+    assert again["said"].startswith("no slot is due now: close+5m of 2026-11-16 was run by ")
     (event,) = [event for event in bot.json("events")["events"] if event["event_type"] == "chore_ran"]
     assert event["details"]["outcome"] == "exit 0"
     assert "Backups kept: 1" in event["details"]["output"]

@@ -22,6 +22,7 @@ from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
 
 LONGEST_S = 60.0
 HANGING_ORDER = "- {name: hanging-order, when: {request: submit, at_most: 1}, what: {hang: 30s}}"
+SLOW_ORDER = "- {name: slow-order, when: {request: submit, at_most: 1}, what: {hang: 4s, then: answer}}"
 HANGING_PRICES = "- {name: hanging-prices, when: {request: positions}, what: {hang: 30s}}"
 
 
@@ -88,6 +89,16 @@ def test_a_signal_leaves_an_order_without_an_answer_to_the_next_start_once_its_b
     assert [event for event in log(trader.url) if event["event"] == "request" and event["method"] == "POST"] == promised
 
 
+def test_a_signal_lets_the_order_in_flight_end(trader: Bot) -> None:
+    arm(trader, SLOW_ORDER)
+    with serving(trader) as process:
+        until(lambda: fired(trader))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_S) == 0
+    assert len([event for event in log(trader.url) if event["event"] == "order_accepted"]) == 1
+    assert trader.json("status")["unresolved"] == []
+
+
 def test_a_lane_that_hangs_ends_the_process_with_a_trace_so_that_it_is_started_again(
     trader: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +108,7 @@ def test_a_lane_that_hangs_ends_the_process_with_a_trace_so_that_it_is_started_a
         arm(trader, HANGING_PRICES)
         assert process.wait(LONGEST_S) == 1
     assert trouble(trader, "lane lock-step")
-    assert [event["details"]["lane"] for event in events(trader, "lane_stalled")] == ["lock-step"]
+    assert {event["details"]["lane"] for event in events(trader, "lane_stalled")} == {"lock-step"}
     assert "http" in (trader.folder / STALL_TRACE).read_text()
     assert len(json.loads((trader.folder / STARTS).read_text())) == 1
 
@@ -167,6 +178,13 @@ def test_its_manager_hears_that_it_is_ready_that_it_goes_on_and_that_it_ends(
             heard = [manager.recv(4096).decode() for _ in range(4)]
             assert heard[0].startswith("READY=1\nSTATUS=")
             assert "WATCHDOG=1" in heard
+            with (trader.folder / "tradebot.yaml").open("a") as file:
+                file.write("serve: {stall_s: 200}\n")
+            process.send_signal(signal.SIGHUP)
+            while not heard[-1].startswith("RELOADING=1\nMONOTONIC_USEC="):
+                heard.append(manager.recv(4096).decode())
+            while not heard[-1].startswith("READY=1"):
+                heard.append(manager.recv(4096).decode())
             process.send_signal(signal.SIGTERM)
             assert process.wait(LONGEST_S) == 0
         manager.setblocking(False)

@@ -153,6 +153,19 @@ def test_exits_are_on_time_in_real_time_beside_a_strategy_that_takes_its_time(
     assert in_time[0], "no exits ran while the strategy was asked"
 
 
+def test_a_chore_runs_in_a_process_beside_the_lanes_that_trade_and_is_claimed_with_its_end(slow: Bot) -> None:
+    path = slow.folder / "tradebot.yaml"
+    path.write_text(path.read_text() + "  positions: {when: open+2m, late: always, limit: 2m}\n")
+    with in_real_time(slow) as app:
+        lines = in_lanes(app, lambda lines: {"positions", Job.EVALUATE_EXITS} <= {line.job for line in lines})
+        session = app.now().date()
+        claimed = {claim.job: claim.by for claim in app.ledger.slot_claims(session)}
+    (told,) = [line for line in lines if line.job == "positions"]
+    assert (told.slot, told.said, told.exit_code) == ("open+2m", "tradebot positions: exit 0", 0)
+    assert claimed["positions"] == "serve test/1"
+    assert claimed["positions ended"].startswith("exit 0, ")
+
+
 def in_lanes(app: App, done: Callable[[list[Line]], bool]) -> list[Line]:
     """Run the bot in its lanes until it is done, at most 90 s; return the lines that it said."""
     lines, stop = list[Line](), threading.Event()

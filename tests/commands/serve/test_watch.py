@@ -32,8 +32,6 @@ SETTINGS = ServeSettings(
 class Manager:
     """A service manager that keeps what it was told."""
 
-    watchdog_s = 60.0
-
     def __init__(self) -> None:
         self.heard: list[dict[str, str]] = []
 

@@ -37,6 +37,7 @@ def test_what_was_looked_at_can_be_read_back(accept: str) -> None:
     assert found["tradebot_order_success_rate",] == 0.98
     assert found["tradebot_data_fetch_latency_ms",] == 812.5
     assert found["tradebot_position_mismatches",] == 2
+    assert found["tradebot_healings",] == 4
     assert found["tradebot_last_cycle_age_seconds",] == 30
     assert all(math.isfinite(value) for value in found.values())
 

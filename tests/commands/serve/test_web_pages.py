@@ -19,7 +19,7 @@ from tradebot.views.health.evidence import Serve, Unread
 from tradebot.views.health.figures import Figures
 from tradebot.views.health.judging import JUDGES, health, judged
 
-FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, "venue position_differs AAPL", ("flow",), "mixed")
+FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", ("flow",), "mixed")
 
 
 def looked(**changes: Any) -> Looked:
@@ -48,7 +48,7 @@ def asking(events: Path, look: Callable[[], Looked] = looked, hosts: tuple[str, 
     def ask(path: str, query: str = "", method: str = "GET", host: str = "127.0.0.1:8081", **environ: str) -> Reply:
         said: list[Any] = []
         asked = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, "HTTP_HOST": host, **environ}
-        body = b"".join(pages(asked, lambda status, headers, exc_info=None: said.extend((status, headers))))  # type: ignore[arg-type]
+        body = b"".join(pages(asked, lambda status, headers, exc_info=None: said.extend((status, headers))))
         return Reply(int(said[0][:3]), dict(said[1]), body)
 
     return ask
@@ -74,10 +74,10 @@ def test_a_bot_that_is_well_is_healthy_ready_and_alive(log: Path) -> None:
         "timestamp": "2026-11-16T15:00:00Z",
         "uptime_seconds": 1800.0,
         "total_cycles": 40,
-        "last_cycle_at": "2026-11-16T14:59:30Z",
         "last_cycle_ago_seconds": 30.0,
         "errors": 1,
         "warnings": 3,
+        "healings": 4,
         "last_error": "venue position_differs AAPL",
         "issues": [],
         "models": ["flow"],
@@ -122,11 +122,11 @@ def test_it_isn_t_ready_out_of_session_or_without_permission(
 @pytest.mark.parametrize(
     ("serve", "status"),
     [
-        (Serve(True, note(), 3, ""), 200),
-        (Serve(True, note(troubles={"config": "bad"}), 3, ""), 200),
-        (Serve(True, note(lanes={"exits": ago(301)}), 3, ""), 503),
-        (Serve(True, note(ago(31)), 3, ""), 503),
-        (Serve(False, note(), 3, ""), 503),
+        (Serve(True, note(), 3, "", False), 200),
+        (Serve(True, note(troubles={"config": "bad"}), 3, "", False), 200),
+        (Serve(True, note(lanes={"exits": ago(301)}), 3, "", False), 503),
+        (Serve(True, note(ago(31)), 3, "", False), 503),
+        (Serve(False, note(), 3, "", False), 503),
         (None, 503),
     ],
 )

@@ -148,6 +148,7 @@ def session(bot: Keeper, lines: Path) -> None:
     """Trade from nothing known to positions held, asking everything that only looks, before and after."""
     looks = (
         "status",
+        "health",
         "positions",
         "orders --all",
         "fills",
@@ -163,6 +164,7 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say("signals", "fetch-flow --plan", "score --from 2026-11-17", "score --from nonsense")
     bot.all_say("score", "score --explain AAPL", "trade-once --dry-run", "trade-once", "trade-once", "evaluate-exits")
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
+    bot.all_say("score --from 2026-11-17 --parity", "schedule check", "schedule run backup", "schedule run nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
     bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")
     bot.all_say("fetch-flow --stream --for 1s")

@@ -33,6 +33,18 @@ def test_a_note_and_tags_stand_with_the_trade_from_then_on(traded: Bot) -> None:
     assert traded.says("journal", "verify").code == 0
 
 
+def test_a_note_is_removed_and_its_tags_stay(traded: Bot) -> None:
+    traded.json("trades", "note", "NVDA", "half was enough", "--tag", "swing")
+    said = traded.says("trades", "note", "NVDA", "--remove")
+    which = "trade 4zl6hbd: long NVDA of flow, opened 2026-11-16 10:35 ET, partly closed"
+    assert (said.code, said.out.splitlines()) == (0, [f"Note removed from {which}", "Tags: swing"])
+    (row,) = traded.json("trades", "--symbol", "NVDA")["trades"]
+    assert (row["tags"], row["note"]) == (["swing"], "")
+    assert traded.says("trades", "note", "NVDA", "--remove").code == 2
+    assert traded.json("trades", "note", "NVDA", "after all")["note"] == "after all"
+    assert traded.says("journal", "verify").code == 0
+
+
 def test_a_symbol_means_its_open_trade_or_else_the_last_one(traded: Bot) -> None:
     with closing(SqliteLedger.open(traded.folder)) as ledger:
         trade(ledger, 160, "AAPL", Side.BUY, 5, "101")
@@ -73,6 +85,8 @@ def test_two_open_trades_in_a_symbol_are_told_apart(traded: Bot) -> None:
             "the trade would have 21 tags; the most is 20",
             "--untag removes one",
         ),
+        (["note", "AAPL", "x", "--remove"], "--remove takes a note away, so it takes no text", "note AAPL --remove"),
+        (["note", "AAPL", "--remove"], "trade xdbzjkf has no note to remove", "--untag removes a tag"),
         (["note", "AAPL", "x", "--open"], "it takes no filters", 'tradebot trades note AAPL "TEXT"'),
     ],
 )

@@ -102,10 +102,11 @@ Wash sales (code W): a loss doesn't count as far as the same shares were bought 
 A short sale counts on the trade date of the purchase that closed it, and is short-term (Treasury
   Regulation 1.1233-1(a)). For a loss, the day of delivery would count (Rev. Rul. 2002-44), which
   may be in the next year; these rows don't consider that.
-The fees of the SEC and FINRA are taken off the proceeds. The broker charges fees to the account for
-  a whole day. They are shared among the lots that were sold on that day, or else on the last day of
-  sales up to 4 days before, by the value they were sold for: the SEC and FINRA charge sales. Other
-  fees are in no row.
+The fees of a sale are taken off its proceeds, and those of a purchase are part of its basis (IRS
+  Publication 550 (2024)). A fee with the symbol and the time of a fill, such as a commission,
+  belongs to that fill. The broker charges the others to the account for a whole day. They are
+  shared among the lots that were sold on that day, or else on the last day of sales up to 4 days
+  before, by the value they were sold for: the SEC and FINRA charge sales. Other fees are in no row.
 Each row is rounded to the cent, and totals add the rows.
 Not covered: options and other securities that are substantially identical, and other accounts of
   yours or your spouse's, such as an IRA. Compare with your broker's Form 1099-B, and see whether

@@ -18,7 +18,7 @@ from commands.doctor.checks.row import Mark
 from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
-from tests.builders import ACCOUNT, CASH, SESSION
+from tests.builders import ACCOUNT, CASH, SESSION, lines_of
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
 from tests.worlds import Scene, call, trade_once, wanted
@@ -34,7 +34,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 from tradebot.timetable.job_times import parse
-from tradebot.timetable.lines import of_jobs
 from tradebot.timetable.slots import slot_at, slots
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -57,7 +56,7 @@ class Hours:
         self.ledger = MemoryLedger(ACCOUNT)
         self.ledger.put_sessions(sessions)
         self.ledger.open_books(CASH, sessions[0].open)
-        self.duty = Duty(self.ledger, of_jobs(TIMETABLE).lines, 90, lambda now: None, lambda slot, now: False)
+        self.duty = Duty(self.ledger, lines_of(TIMETABLE), 90, lambda now: None, lambda slot, now: False)
         self.ran = Counter[tuple[date, str, str]]()
         self.missed = Counter[tuple[date, str, str]]()
 

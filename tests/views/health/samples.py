@@ -19,7 +19,7 @@ EVERY_S = {
     Job.RECONCILE: 900,
 }
 HEALTH = SHIPPED.health
-BUDGETS = seen.Budgets(HEALTH.slot_s, HEALTH.note_s, HEALTH.lane_s, HEALTH.backup_s, 7)
+BUDGETS = seen.Budgets(HEALTH.slot_s, HEALTH.note_s, SHIPPED.serve.stall_s, HEALTH.backup_s, 7)
 MB = 1_000_000
 
 
@@ -39,7 +39,7 @@ def starts(job: Job, now: datetime) -> tuple[datetime, ...]:
 def made_at(now: datetime) -> dict[str, Any]:
     """Return the evidence about every part, by its name, as of a time at which everything has just been done."""
     return {
-        "serve": seen.Serve(True, note(now), 30, "serve 7"),
+        "serve": seen.Serve(True, note(now), 30, "serve 7", True),
         "exits": seen.Passes(30, now, 31, 30),
         "entries": seen.Passes(6, now, 7, 6),
         "flow": seen.Passes(6, now, 7, 6),

@@ -94,18 +94,23 @@ def test_a_part_that_cannot_be_read_leaves_ok_and_says_why(part: str) -> None:
 REDUCE = TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", NOW)
 LOST = TradingStateRecord(TradingState.REDUCE_ONLY, "", "lost", None)
 FAILURES: list[tuple[str, Any, State, str]] = [
-    ("serve", seen.Serve(False, note(), 30, "serve 7"), State.FAILED, "ended without a word"),
-    ("serve", seen.Serve(False, None, 30, "serve 7"), State.DEGRADED, "stopped"),
-    ("serve", seen.Serve(False, None, 30, "cron 9"), State.OK, "not in use"),
-    ("serve", seen.Serve(False, None, 0, ""), State.UNKNOWN, "no slot was claimed"),
-    ("serve", seen.Serve(True, None, 30, "serve 7"), State.UNKNOWN, "left no note"),
-    ("serve", seen.Serve(True, note(ago(31)), 30, "serve 7"), State.FAILED, "hangs or is stopped"),
-    ("serve", seen.Serve(True, note(lanes={}), 30, "serve 7"), State.DEGRADED, "starting or ending"),
-    ("serve", seen.Serve(False, note(lanes={}), 30, "serve 7"), State.DEGRADED, "it was stopped"),
-    ("serve", seen.Serve(False, note(lanes={}), 30, "cron 9"), State.OK, "not in use"),
-    ("serve", seen.Serve(True, note(lanes={"exits": ago(301), "flow": NOW}), 3, ""), State.FAILED, "exits looked last"),
-    ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7"), State.DEGRADED, "aren't compared yet"),
-    ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, ""), State.DEGRADED, "config: bad"),
+    ("serve", seen.Serve(False, note(), 30, "serve 7", True), State.FAILED, "ended without a word"),
+    ("serve", seen.Serve(False, None, 30, "serve 7", True), State.DEGRADED, "stopped"),
+    ("serve", seen.Serve(False, None, 30, "cron 9", False), State.OK, "not in use"),
+    ("serve", seen.Serve(False, None, 0, "", False), State.UNKNOWN, "no slot was claimed"),
+    ("serve", seen.Serve(True, None, 30, "serve 7", True), State.UNKNOWN, "left no note"),
+    ("serve", seen.Serve(True, note(ago(31)), 30, "serve 7", True), State.FAILED, "hangs or is stopped"),
+    ("serve", seen.Serve(True, note(lanes={}), 30, "serve 7", True), State.DEGRADED, "starting or ending"),
+    ("serve", seen.Serve(False, note(lanes={}), 30, "serve 7", True), State.DEGRADED, "it was stopped"),
+    ("serve", seen.Serve(False, note(lanes={}), 30, "cron 9", False), State.OK, "not in use"),
+    (
+        "serve",
+        seen.Serve(True, note(lanes={"exits": ago(301), "flow": NOW}), 3, "", False),
+        State.FAILED,
+        "exits looked last",
+    ),
+    ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7", True), State.DEGRADED, "aren't compared yet"),
+    ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), State.DEGRADED, "config: bad"),
     ("exits", seen.Passes(0, None, 31, 31), State.FAILED, "0 passes finished"),
     ("entries", seen.Passes(0, None, 7, 7), State.FAILED, "0 passes finished"),
     ("signals", seen.Signals(60, NOW, "premium is text"), State.DEGRADED, "premium is text"),
@@ -156,7 +161,7 @@ def test_every_part_but_facts_flow_and_scores_has_a_way_to_fail_of_its_own() -> 
 def test_nothing_grows_old_while_no_slot_begins() -> None:
     night = NOW + timedelta(hours=15)
     by_day = seen.Backups(3, NOW.date(), NOW, NOW.date(), NOW)
-    serve, stream = seen.Serve(True, note(night), 30, "serve 7"), seen.Stream(night)
+    serve, stream = seen.Serve(True, note(night), 30, "serve 7", True), seen.Stream(night)
     assert states(replace(at(NOW, backup=by_day, serve=serve, stream=stream), now=night, at=night)) == ALL_OK
 
 

@@ -10,12 +10,13 @@ from tests.builders import DAY, NOW, ago, held
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, StrategyRefusal
-from tradebot.model.trading import ReconcileMark, SlotClaim
+from tradebot.model.trading import ReconcileMark, SlotClaim, as_missed
 from tradebot.timetable.slots import Slot
 from tradebot.views.health.evidence import Broker, Clocks, Missed, Passes, Prices, Strategies
 from tradebot.views.health.passes import (
     broker_of,
     calendar_differs,
+    came,
     clocks_of,
     facts_of,
     is_finished,
@@ -111,19 +112,29 @@ def test_strategies_were_asked_by_the_last_pass_of_entries() -> None:
     assert strategies_of(["flow"], [asked, cycle(Job.TRADE_ONCE)]) == Strategies(("flow",), NOW)
 
 
-def test_a_slot_is_missed_once_it_is_over_and_nobody_claimed_it_or_it_was_claimed_as_missed() -> None:
-    due = {
-        Job.TRADE_ONCE: [slot(Job.TRADE_ONCE, "open+20m", 600, 300), slot(Job.TRADE_ONCE, "open+25m", 300, 300)],
-        Job.EVALUATE_EXITS: [slot(Job.EVALUATE_EXITS, "open+29m", 60), slot(Job.EVALUATE_EXITS, "open+30m", 0)],
-    }
-    claims = [claim(Job.TRADE_ONCE, "open+20m"), claim(Job.TRADE_ONCE, "open+25m")]
-    late = cycle(Job.TRADE_ONCE, age_s=600, why=Reason.SLOT_MISSED)
-    found = schedule_of(due, claims, [late], NOW)
-    assert found.slots == 4
-    assert found.missed == (
-        Missed("trade-once", "open+20m", "it was too late for it"),
+def test_a_slot_is_missed_if_it_is_accounted_for_as_missed_or_is_over_and_nobody_claimed_it() -> None:
+    exits = [slot(Job.EVALUATE_EXITS, "open+28m", 120), slot(Job.EVALUATE_EXITS, "open+29m", 60)]
+    entries = [slot(Job.TRADE_ONCE, "open+20m", 600, 300), slot(Job.TRADE_ONCE, "open+30m", 0, 300)]
+    asleep = replace(claim(Job.TRADE_ONCE, "open+20m", 200), by=as_missed("serve 7", Reason.ASLEEP))
+    claims = [asleep, claim(Job.EVALUATE_EXITS, "open+28m"), replace(asleep, job="audit", slot="close+10m")]
+    claims.append(replace(asleep, job="own flow"))
+    ended = SlotClaim("audit ended", DAY, "close+10m", "well, 2.0 s", NOW, won=False)
+    found = schedule_of({Job.TRADE_ONCE: entries, Job.EVALUATE_EXITS: exits}, {"audit"}, [*claims, ended], NOW)
+    assert found.slots == 5
+    assert set(found.missed) == {
+        Missed("trade-once", "open+20m", "ASLEEP"),
+        Missed("audit", "close+10m", "ASLEEP"),
         Missed("evaluate-exits", "open+29m", "nobody ran it"),
-    )
+    }
+    assert passes_of(Job.TRADE_ONCE, [], entries, claims).claimed == 0, "a missed slot wasn't run"
+
+
+def test_a_slot_that_never_came_is_neither_due_nor_missed() -> None:
+    slots = [slot(Job.TRADE_ONCE, "open+20m", 600, 300)]
+    early = replace(claim(Job.TRADE_ONCE, "open+20m"), by=as_missed("serve 7", Reason.CLOSED_EARLY))
+    assert came(slots, [early]) == ()
+    assert came(slots, []) == tuple(slots)
+    assert schedule_of({Job.TRADE_ONCE: []}, (), [early], NOW).missed == ()
 
 
 def test_the_facts_are_as_new_as_the_last_pass_of_any_kind() -> None:

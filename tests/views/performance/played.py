@@ -61,15 +61,16 @@ def rotated(seed: int, count: int) -> History:
     fills, cash, ends = list[OwnedFill](), list[CashMovement](), list[SessionEnd]()
     money, shares, price, held = CASH, Decimal(0), Decimal(100), ""
 
-    def pay(at: datetime, kind: str, usd: Decimal, words: str) -> Decimal:
+    def pay(at: datetime, kind: str, usd: Decimal, sub_kind: str) -> Decimal:
         amount = usd.quantize(CENT)
-        cash.append(CashMovement(at, -amount, kind, Origin.ACTIVITY, f"paid-{len(cash)}", words, held))
+        symbol = held if sub_kind == "COM" else ""
+        cash.append(CashMovement(at, -amount, kind, Origin.ACTIVITY, f"paid-{len(cash)}", "", symbol, sub_kind))
         return amount
 
     def trade(at: datetime, side: Side) -> Decimal:
         name = f"{len(fills)}"
         fills.append(OwnedFill("rotation", Fill(name, f"order-{name}", held, side, shares, price, at)))
-        return -side.sign * shares * price - pay(at, "FEE", shares * price / 1000, "commission")
+        return -side.sign * shares * price - pay(at, "FEE", shares * price / 1000, "COM")
 
     for number, session in enumerate(days):
         price = (price * Decimal(1 + drawn.gauss(0.0007, 0.011))).quantize(CENT)
@@ -78,7 +79,7 @@ def rotated(seed: int, count: int) -> History:
             held, shares = SYMBOLS[drawn.randrange(3)], Decimal(int(money * Decimal("1.25") / price))
             money += trade(session.open + timedelta(minutes=6), Side.BUY)
         elif money < 0:
-            money -= pay(session.open, "INT", -money * Decimal("0.05") / 360, "margin interest to yesterday")
+            money -= pay(session.open, "INT", -money * Decimal("0.05") / 360, "MGN")
         ends.append(SessionEnd(session.date, money + shares * price, session.close, {held: price}, session.close))
     opened, last = days[0].open - timedelta(hours=1), ends[-1].equity_at
     return History(

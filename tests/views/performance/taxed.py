@@ -38,6 +38,13 @@ def fee(day: str, usd: str) -> CashMovement:
     return CashMovement(on(day), Decimal(usd), "FEE", Origin.ACTIVITY, f"fee-{day}", "a fee")
 
 
+def commission(owned: OwnedFill, usd: str) -> CashMovement:
+    """Return what a fill was charged, as the embedded exchange books it."""
+    fill = owned.fill
+    about = f"commission-{fill.activity_id}"
+    return CashMovement(fill.at, Decimal(usd), "FEE", Origin.ACTIVITY, about, "", fill.symbol, "COM")
+
+
 def rows(history: History, year: int = 2026, method: Method = Method.FIFO) -> list[TaxRow]:
     return list(tax_year(history, year, method).rows)
 

@@ -24,26 +24,28 @@ def costs(history: History, count: int) -> Costs | None:
     return costs_of(cost_kinds(history), way, traded_usd(history.fills, way))
 
 
-def paid(history: History, kind: str, usd: str, words: str, session: int = 5) -> History:
+def paid(history: History, kind: str, usd: str, sub_kind: str, session: int = 5) -> History:
     """Return a past with one more movement of cash, in which equity is as it was."""
     at = sessions(10)[session].open
-    movement = CashMovement(at, Decimal(usd), kind, Origin.ACTIVITY, f"{kind}-{usd}", words)
+    movement = CashMovement(at, Decimal(usd), kind, Origin.ACTIVITY, f"{kind}-{usd}", "", sub_kind=sub_kind)
     return replace(history, cash=(*history.cash, movement))
 
 
 def test_each_movement_of_cash_is_its_kind_of_cost() -> None:
     history = past(1, 10)
-    for kind, usd, words in (
-        ("FEE", "-10", "commission"),
-        ("FEE", "2", "commission returned"),
-        ("FEE", "-3", "REG fee for proceeds"),
-        ("FEE", "-4", "stock borrow fee to 2025-01-07"),
-        ("INT", "-5", "margin interest to 2025-01-07"),
-        ("INT", "100", "interest on cash to 2025-01-07"),
-        ("DIV", "50", "a dividend"),
-        ("CSD", "1000", "a deposit"),
+    for kind, usd, sub_kind in (
+        ("FEE", "-9", "COM"),
+        ("FEE", "2", "COM"),
+        ("FEE", "-1", "NRC"),
+        ("FEE", "-2", "REG"),
+        ("FEE", "-1", ""),
+        ("FEE", "-4", "BRW"),
+        ("INT", "-5", "MGN"),
+        ("INT", "100", "CDT"),
+        ("DIV", "50", "CDIV"),
+        ("CSD", "1000", ""),
     ):
-        history = paid(history, kind, usd, words)
+        history = paid(history, kind, usd, sub_kind)
     found = costs(history, 10)
     assert found is not None
     assert {row.name: row.usd for row in found.rows} == {"commission": 8, "fees": 3, "borrow": 4, "interest": 5}
@@ -87,7 +89,10 @@ def test_drag_is_the_growth_that_a_cost_took() -> None:
         at = days[place].open
         history = replace(
             history,
-            cash=(*history.cash, CashMovement(at, Decimal(-100), "FEE", Origin.ACTIVITY, f"{place}", "commission")),
+            cash=(
+                *history.cash,
+                CashMovement(at, Decimal(-100), "FEE", Origin.ACTIVITY, f"{place}", "", sub_kind="COM"),
+            ),
         )
     found = costs(history, YEAR)
     way = path(history, [], days)

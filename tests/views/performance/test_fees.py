@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,11 +11,14 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW, fill
 from tests.model.test_trade import histories
+from tests.views.performance.taxed import commission, past
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.views.performance.fees import Allotted, AnyLot, allotted
+from tradebot.views.performance.fees import Allotted, Moments, allotted, moments
+from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import AnyLot
 from tradebot.views.performance.lots import lots_of as folded
 
 D = Decimal
@@ -22,6 +26,10 @@ D = Decimal
 
 def fee(amount: str, at: datetime = NOW) -> CashMovement:
     return CashMovement(at, D(amount), "FEE", Origin.ACTIVITY, "", "FEE")
+
+
+def moments_of(fills: Sequence[OwnedFill]) -> Moments:
+    return moments((owned.fill.activity_id, owned.fill.symbol, owned.fill.at) for owned in fills)
 
 
 def lots_of(fills: Sequence[OwnedFill]) -> list[AnyLot]:
@@ -37,15 +45,17 @@ def test_the_shares_and_what_is_left_are_the_fees_in_any_order_of_the_lots(
     fills: list[OwnedFill], charged: list[tuple[int, int]], chance: random.Random
 ) -> None:
     fees, lots = [fee(str(D(cents) / 100), NOW + timedelta(days=days)) for cents, days in charged], lots_of(fills)
-    found = allotted(fees, lots)
-    assert sum(found.of_lots) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
-    assert sum(share.usd for share in found.shares) == sum(found.of_lots)
+    made = moments_of(fills)
+    fees += [commission(owned, "-1.01") for owned in fills[::2]]
+    found = allotted(fees, lots, made)
+    assert sum(map(found.of, lots)) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
+    assert sum(share.usd for share in found.shares) == sum(map(found.of, lots))
     assert all(share.usd == share.usd.quantize(D("1e-9")) for share in found.shares)
-    mixed = list(range(len(lots)))
-    chance.shuffle(mixed)
+    mixed = chance.sample(lots, len(lots))
+    chance.shuffle(fills)
     for some in (fees, [fee("-0.07")]):
-        usual, other = allotted(some, lots).of_lots, allotted(some, [lots[number] for number in mixed]).of_lots
-        assert other == tuple(usual[number] for number in mixed)
+        usual, other = allotted(some, lots, made), allotted(some, mixed, moments_of(fills))
+        assert [other.of(lot) for lot in lots] == [usual.of(lot) for lot in lots]
 
 
 def two_sold() -> list[OwnedFill]:
@@ -59,12 +69,12 @@ def two_sold() -> list[OwnedFill]:
 
 
 def shares_by_symbol(found: Allotted, lots: Sequence[AnyLot]) -> dict[str, Decimal]:
-    return {lot.symbol: usd for lot, usd in zip(lots, found.of_lots, strict=True)}
+    return {lot.symbol: found.of(lot) for lot in lots}
 
 
 def test_a_sale_pays_by_what_it_was_sold_for_and_a_purchase_nothing() -> None:
     lots = lots_of(two_sold())
-    found = allotted([fee("-0.08"), fee("-0.01")], lots)
+    found = allotted([fee("-0.08"), fee("-0.01")], lots, {})
     assert shares_by_symbol(found, lots) == {"AAPL": D("-0.0225"), "MSFT": D("-0.0675"), "JPM": D(0)}
     assert found.left == ()
 
@@ -72,14 +82,14 @@ def test_a_sale_pays_by_what_it_was_sold_for_and_a_purchase_nothing() -> None:
 def test_thirds_of_a_cent_are_exact_together() -> None:
     fills = [fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM", "MSFT"))]
     lots = lots_of(fills)
-    found = shares_by_symbol(allotted([fee("-0.01")], lots), lots)
+    found = shares_by_symbol(allotted([fee("-0.01")], lots, {}), lots)
     assert found == {"AAPL": D("-0.003333333"), "JPM": D("-0.003333334"), "MSFT": D("-0.003333333")}
 
 
 def test_a_fee_that_was_booked_later_is_for_the_last_sales_before_it() -> None:
     lots = lots_of(two_sold())
     booked = [fee("-0.04", NOW + timedelta(days=days)) for days in (-1, 1, 4, 5)]
-    found = allotted(booked, lots)
+    found = allotted(booked, lots, {})
     assert found.left == (booked[0], booked[3])
     assert {share.fee for share in found.shares} == set(booked[1:3])
     assert shares_by_symbol(found, lots)["AAPL"] == D("-0.02")
@@ -88,12 +98,65 @@ def test_a_fee_that_was_booked_later_is_for_the_last_sales_before_it() -> None:
 def test_days_are_those_of_new_york() -> None:
     evening = datetime(2026, 11, 17, 1, 0, tzinfo=UTC)
     lots = lots_of(two_sold())
-    assert allotted([fee("-0.04", evening)], lots).left == ()
+    assert allotted([fee("-0.04", evening)], lots, {}).left == ()
     later = [fill(9, "XOM", Side.SELL, "10", "100", at=evening + timedelta(hours=13))]
     both = lots_of([*two_sold(), *later])
-    assert shares_by_symbol(allotted([fee("-0.04", evening)], both), both)["XOM"] == 0
+    assert shares_by_symbol(allotted([fee("-0.04", evening)], both, {}), both)["XOM"] == 0
 
 
 def test_what_is_finer_than_nine_places_is_not_lost() -> None:
     lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM"))])
-    assert sum(allotted([fee("-0.0100000000012")], lots).of_lots) == D("-0.0100000000012")
+    found = allotted([fee("-0.0100000000012")], lots, {})
+    assert sum(map(found.of, lots)) == D("-0.0100000000012")
+
+
+def test_equal_pieces_pay_each() -> None:
+    (lot,) = lots_of([fill(1, "AAPL", Side.SELL, "1", "100")])
+    pieces = (lot, lot._replace())
+    found = allotted([fee("-0.04")], pieces, {})
+    assert [found.of(piece) for piece in pieces] == [D("-0.02"), D("-0.02")]
+
+
+def of_symbols(history: History) -> dict[str, Decimal]:
+    """Return what the fees took from the lots of each symbol."""
+    lots: Sequence[AnyLot] = (*history.lots.closed, *history.lots.held)
+    found = dict[str, Decimal]()
+    for lot in lots:
+        found[lot.symbol] = found.get(lot.symbol, D(0)) + history.fees.of(lot)
+    return found
+
+
+def of_lots(history: History) -> tuple[Decimal, ...]:
+    """Return what the fees took from each closed lot, then from each held one."""
+    lots: Sequence[AnyLot] = (*history.lots.closed, *history.lots.held)
+    return tuple(map(history.fees.of, lots))
+
+
+def test_a_commission_belongs_to_its_fill_and_not_to_the_sales_of_its_day() -> None:
+    later = NOW + timedelta(minutes=5)
+    bought = fill(4, "JPM", quantity="10", price="500", at=later)
+    fills = [*two_sold()[:3], bought, fill(5, "JPM", Side.SELL, "4", "500", at=later + timedelta(minutes=1))]
+    history = past(fills, commission(bought, "-5.00"), fee("-0.06"))
+    assert of_symbols(history) == {"AAPL": D("-0.01"), "MSFT": D("-0.03"), "JPM": D("-5.02")}
+    assert of_lots(history)[1:] == (D("-2.02"), D("-0.03"), D("-3")), "of the four that were sold and the six held"
+
+
+def test_a_fee_of_another_time_or_symbol_is_shared_as_ever() -> None:
+    bought = two_sold()[3]
+    assert of_symbols(past(two_sold(), commission(bought, "-5.00"))) == {"AAPL": 0, "MSFT": 0, "JPM": -5}
+    for moved in (
+        replace(commission(bought, "-5.00"), at=NOW + timedelta(seconds=1)),
+        replace(commission(bought, "-5.00"), symbol="XOM"),
+        replace(commission(bought, "-5.00"), symbol=""),
+    ):
+        assert of_symbols(past(two_sold(), moved))["JPM"] == 0
+
+
+def test_fills_of_one_moment_share_a_commission_by_their_values() -> None:
+    fills = [fill(1, quantity="10", at=NOW), fill(2, quantity="30", strategy="momentum", at=NOW)]
+    assert of_lots(past(fills, commission(fills[0], "-0.04"))) == (D("-0.01"), D("-0.03"))
+
+
+def test_what_borrowing_stock_cost_is_for_no_sale() -> None:
+    borrowed = replace(fee("-4"), sub_kind="BRW")
+    assert past(two_sold(), borrowed).fees.left == (borrowed,)

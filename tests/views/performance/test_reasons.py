@@ -7,10 +7,10 @@ import pytest
 from tests.builders import fill
 from tests.model.test_lifecycle import EXIT, LEG, PAIR, order
 from tradebot.model.candidate import Side
+from tradebot.model.filled import Sent
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
-from tradebot.views.performance.history import Sent
 from tradebot.views.performance.lots import lots_of
 from tradebot.views.performance.reasons import exit_reason, rule_of, why_closed
 
@@ -58,6 +58,7 @@ def test_what_no_order_closed_names_what_did(origin: Origin, reason: str) -> Non
         ("displaced_by_XYZ", "displaced_by"),
         ("unknown", "unknown"),
         ("The month is over", "The month is over"),
+        ("over ", "over "),
     ],
 )
 def test_a_reason_is_counted_by_its_first_rule(reason: str, rule: str) -> None:

@@ -1,5 +1,6 @@
 """The rows of a tax year: to the cent, by trade date, with sums that add the rows and say what isn't known."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import fill
-from tests.views.performance.taxed import brief, fee, of, on, past, rows, traded
+from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tests.views.performance.test_wash_sales import years
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
@@ -65,6 +66,20 @@ def test_fees_of_a_day_are_shared_by_what_was_sold_and_other_fees_are_not() -> N
     assert [of(row, "fees_usd", "proceeds_usd") for row in found] == [
         (D("0.02"), D("599.98")),
         (D("0.04"), D("1199.96")),
+    ]
+
+
+def test_a_commission_is_part_of_the_basis_of_a_purchase_and_taken_off_the_proceeds_of_a_sale() -> None:
+    bought, sold, short, covered = fills = (
+        *traded("2026-03-02 buy 20 50", "2026-03-03 sell 10 60"),
+        fill(3, "MSFT", Side.SELL, "10", "30", at=on("2026-03-04")),
+        fill(4, "MSFT", Side.BUY, "10", "20", at=on("2026-03-05")),
+    )
+    borrowed = replace(fee("2026-03-04", "-9"), sub_kind="BRW")
+    paid = (commission(bought, "-4"), commission(sold, "-1"), commission(short, "-3"), commission(covered, "-0.5"))
+    assert [of(row, "basis_usd", "proceeds_usd", "fees_usd") for row in rows(past(fills, *paid, borrowed))] == [
+        (D("502.00"), D("599.00"), D("3.00")),
+        (D("200.50"), D("297.00"), D("3.50")),
     ]
 
 

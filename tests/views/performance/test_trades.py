@@ -16,17 +16,19 @@ from tests.model.test_trade import histories, mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_fees import fee
 from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.filled import Sent
 from tradebot.model.intent import Intent
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, Kept, OwnedFill
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade_note import TradeNote
-from tradebot.views.performance.history import History, Sent
+from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.market_time import MarketTime
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.performance.trade_row import Source, Status, TradeRow
-from tradebot.views.performance.trades import LETTERS, rows_of
+from tradebot.views.performance.trades import rows_of
+from tradebot.views.performance.trip_facts import PLACES
 
 D = Decimal
 MARKET = MarketTime([SESSION])
@@ -79,7 +81,7 @@ def test_a_closed_trade_has_all_that_is_known_of_it() -> None:
     assert row.best == Excursion(D(105), D("0.05"), D(50), D("2.5"))
     assert row.worst == Excursion(D(98), D("-0.02"), D(-20), D(-1))
     assert (row.entry_score, row.components, row.tags, row.note) == (0.42, (flow,), ("swing",), "the open")
-    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, LETTERS)
+    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, len(PLACES))
     assert row.key == KEY
 
 

@@ -293,13 +293,15 @@ class SqliteFacts:
         with self._guard(ValueError):
             return checked.nulls(self._database, since, until)
 
-    def prune(self, now: datetime) -> None:
+    def prune(
+        self, now: datetime, facts_kept: timedelta = FACTS_KEPT, decisions_kept: timedelta = DECISIONS_KEPT
+    ) -> None:
         """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured.
 
         What each session's passes saw last of the account is kept for ever, without its candidates.
         """
         with self._write():
-            history.prune(self._database, *(time_text(now - kept) for kept in (FACTS_KEPT, DECISIONS_KEPT)))
+            history.prune(self._database, *(time_text(now - kept) for kept in (facts_kept, decisions_kept)))
         self._known = None
 
     def _known_of(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:

@@ -23,7 +23,7 @@ from tradebot.errors import DamagedBooksError
 
 Facts = Callable[[Mapping[str, Any]], dict[str, Any]]
 VERSION = LEDGER_VERSION
-BEFORE_FACTS, BEFORE_CHECKPOINTS, BEFORE_WORST = 3, 4, 5
+BEFORE_FACTS, BEFORE_CHECKPOINTS, BEFORE_WORST, BEFORE_DAYS = 3, 4, 5, 6
 MOST_COPIES = 9
 """The most copies of one version to keep; after that, the last one is overwritten."""
 IN_SENTENCES = (
@@ -76,6 +76,13 @@ WITHOUT_DAYS = """CREATE TABLE cash_adjustments (
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID"""
 """The movements of cash up to version 6, which kept when they were booked, and not when they happened at the broker."""
+WITHOUT_SUB_KINDS = """CREATE TABLE cash_adjustments (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
+        origin TEXT NOT NULL, about TEXT NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL,
+        happened_at TEXT, symbol TEXT, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID"""
+"""The movements of cash of version 7, which didn't keep the broker's sub-types."""
 INDEXES = frozenset(
     {
         "intents_by_target",
@@ -101,7 +108,9 @@ def tables_of(version: int, tables: Sequence[str]) -> tuple[str, ...]:
     """Return the statements that create a ledger of a version, given those of the current one."""
     if version == VERSION:
         return tuple(tables)
-    lacking, earlier = {"trade_notes"}, {"cash_adjustments": WITHOUT_DAYS}
+    lacking, earlier = set[str](), {"cash_adjustments": WITHOUT_SUB_KINDS}
+    if version <= BEFORE_DAYS:
+        lacking, earlier = {"trade_notes"}, {"cash_adjustments": WITHOUT_DAYS}
     if version <= BEFORE_WORST:
         earlier["high_water"] = WITHOUT_WORST
     if version <= BEFORE_CHECKPOINTS:
@@ -251,8 +260,14 @@ def _keep_days(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
     When earlier movements happened, and what they were about, isn't known.
     """
     columns = ("account", "sequence", "amount", "origin", "about", "kind", "why", "at", "schema")
-    _copy_rows(database, tables["cash_adjustments"], "cash_adjustments", columns, lambda _: {})
+    _copy_rows(database, WITHOUT_SUB_KINDS, "cash_adjustments", columns, lambda _: {})
     _add(database, tables["trade_notes"])
+
+
+def _keep_sub_kinds(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
+    """Upgrade to version 8, which keeps the broker's sub-type of a movement of cash. Those of earlier ones are lost."""
+    known = ("account", "sequence", "amount", "origin", "about", "kind", "why", "at", "happened_at", "symbol", "schema")
+    _copy_rows(database, tables["cash_adjustments"], "cash_adjustments", known, lambda _: {})
 
 
 def _copy_rows(database: sqlite3.Connection, statement: str, table: str, columns: Sequence[str], facts: Facts) -> None:
@@ -323,5 +338,6 @@ STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {
     4: _keep_totals,
     5: _keep_worst,
     6: _keep_days,
+    7: _keep_sub_kinds,
 }
 """The step that upgrades each version to the next one."""

@@ -60,7 +60,7 @@ first, or behind one that it replaced. A rename closes the lots of the old symbo
 one."""
 STANDING = """SELECT opened_at, opening_cash, last_reconcile.at, blocking, findings, highest, seen_once FROM book
     LEFT JOIN last_reconcile USING (account) LEFT JOIN equity_peak USING (account) WHERE account = ?"""
-BOOKED = """SELECT about, kind, amount, why, happened_at, symbol FROM cash_adjustments
+BOOKED = """SELECT about, kind, amount, why, happened_at, symbol, sub_kind FROM cash_adjustments
     WHERE account = ?1 AND origin = 'activity' AND (?2 IS NULL OR about IN (SELECT value FROM json_each(?2)))
     ORDER BY sequence"""
 UNTRADED = """SELECT body, origin, about FROM fills
@@ -196,8 +196,8 @@ class Money:
         """Return the booked activities, all or those of these ids, by their ids."""
         found = self._file.rows(BOOKED, (None if activity_ids is None else names(activity_ids),))
         return {
-            name: Entry(name, kind, Decimal(amount), words, parse_time(at) if at else None, symbol or "")
-            for name, kind, amount, words, at, symbol in found
+            name: Entry(name, kind, Decimal(amount), words, parse_time(at) if at else None, symbol or "", sub or "")
+            for name, kind, amount, words, at, symbol, sub in found
         }
 
     def equity_peak(self) -> EquityPeak | None:
@@ -259,13 +259,17 @@ class Money:
         kind = entry.kind if entry else ""
         words = {"amount": decimal_text(amount), "origin": origin, "about": about, "kind": kind, "why": why}
         happened = time_text(entry.at) if entry and entry.at else None
-        of_entry = {"happened_at": happened, "symbol": (entry.symbol or None) if entry else None}
+        of_entry = {
+            "happened_at": happened,
+            "symbol": (entry.symbol or None) if entry else None,
+            "sub_kind": (entry.sub_kind or None) if entry else None,
+        }
         known = {name: value for name, value in of_entry.items() if value is not None}
         self._file.note("cash_adjusted", {**words, **known}, at)
         self._file.execute(
             "INSERT INTO cash_adjustments"
-            " (account, sequence, amount, origin, about, kind, why, at, happened_at, symbol)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
+            " (account, sequence, amount, origin, about, kind, why, at, happened_at, symbol, sub_kind)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10"
             " FROM cash_adjustments WHERE account = ?1",
             (self._file.account_number, *words.values(), time_text(at), *of_entry.values()),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger.bodies import kept_of, parsed, proven_fill
@@ -13,7 +14,7 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.cash import CashMovement
-from tradebot.model.filled import Asked, FilledOrder
+from tradebot.model.filled import Asked, FilledOrder, Sent
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import lineage
 from tradebot.model.origin import Origin
@@ -24,8 +25,8 @@ FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origi
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names
 SEAL = f"SELECT 1, {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seals WHERE account = ?"  # noqa: S608 - as above
 CASH = f"""SELECT sequence, {as_written("cash_adjustments", TABLES)},
-    coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, '')
-    FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
+    coalesce(happened_at, at), amount, kind, origin, about, why, coalesce(symbol, ''),
+    coalesce(sub_kind, '') FROM cash_adjustments WHERE account = ? ORDER BY sequence"""  # noqa: S608 - as above
 OTHERS = {
     table: f"SELECT {number}, {as_written(table, TABLES)} FROM {table} WHERE account = ?"  # noqa: S608 - as above
     for table, number in (("book", "1"), ("acknowledged", "sequence"), ("trade_notes", "sequence"))
@@ -51,7 +52,7 @@ class Behind(NamedTuple):
     are those that the broker accepted to protect a position, in the order in which they were sent.
     """
 
-    sent: Mapping[str, tuple[FilledOrder, tuple[Asked, ...]]]
+    sent: Mapping[str, Sent]
     stops: tuple[RestedStop, ...]
 
 
@@ -64,9 +65,9 @@ class Past:
     def fills(self) -> tuple[OwnedFill, ...]:
         """Return all fills and adjustments, oldest first, after comparing them with the seal over all of them."""
         sums, found = list[str](), list[OwnedFill]()
-        for row_sum, *fill in self._checked("fills", FILLS):
+        for row_sum, body, origin, about in self._checked("fills", FILLS):
             sums.append(row_sum)
-            found.append(proven_fill(*fill))
+            found.append(proven_fill(body, origin, about))
         ((count, sealed),) = self._checked("fill_seals", SEAL)
         if (len(found), combined(*sums)) != (count, sealed):
             raise DamagedBooksError(
@@ -81,8 +82,8 @@ class Past:
         Its time is the broker's if that is known, otherwise when it was booked.
         """
         return tuple(
-            CashMovement(parse_time(at), Decimal(amount), kind, Origin(origin), about, why, symbol)
-            for at, amount, kind, origin, about, why, symbol in self._checked("cash_adjustments", CASH)
+            CashMovement(parse_time(at), Decimal(amount), kind, Origin(origin), *rest)
+            for at, amount, kind, origin, *rest in self._checked("cash_adjustments", CASH)
         )
 
     def check_others(self) -> None:
@@ -103,18 +104,23 @@ class Past:
                 before[replaced_by] = venue_id
             if parent:
                 parents[venue_id] = parent
-        lines = {venue_id: lineage(venue_id, before, parents) for venue_id in venue_ids if venue_id in orders}
-        asked, stops = self._asked(
-            {orders[one].client_order_id for line in lines.values() for one in line if one in orders}
-        )
-        sent = {
-            venue_id: (
-                orders[venue_id],
-                tuple(asked[name] for one in line if one in orders and (name := orders[one].client_order_id) in asked),
-            )
-            for venue_id, line in lines.items()
+        linked = before.keys() | parents.keys()
+        lines = {
+            venue_id: lineage(venue_id, before, parents) if venue_id in linked else (venue_id,)
+            for venue_id in venue_ids
+            if venue_id in orders
         }
-        return Behind(sent, stops)
+        names = {
+            venue_id: [orders[one].client_order_id for one in line if one in orders] for venue_id, line in lines.items()
+        }
+        asked, stops = self._asked(set(chain.from_iterable(names.values())))
+        return Behind(
+            {
+                venue_id: Sent(orders[venue_id], tuple([asked[name] for name in of_line if name in asked]))
+                for venue_id, of_line in names.items()
+            },
+            stops,
+        )
 
     def _asked(self, client_order_ids: Collection[str]) -> tuple[dict[str, Asked], tuple[RestedStop, ...]]:
         """Return those of these intents that were ever promised, by client order id, and the stops of all intents."""
@@ -136,11 +142,11 @@ class Past:
 
     def _checked(self, table: str, query: str, *values: str) -> Iterator[Any]:
         """Yield the rows of a query without its first two columns: a row's number, and whether it is as written."""
-        for number, sound, *row in self._file.streamed(query, values):
-            if not sound:
-                what = f"row {number} of {table} is not as it was written"
+        for row in self._file.streamed(query, values):
+            if not row[1]:
+                what = f"row {row[0]} of {table} is not as it was written"
                 raise DamagedBooksError(f"The ledger is damaged: {what}.", REBUILD)
-            yield row
+            yield row[2:]
 
 
 class _Said(NamedTuple):

@@ -75,7 +75,7 @@ TABLES = (
     """CREATE TABLE cash_adjustments (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
         origin TEXT NOT NULL, about TEXT NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL,
-        happened_at TEXT, symbol TEXT, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        happened_at TEXT, symbol TEXT, sub_kind TEXT, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
     """CREATE TABLE trading_states (

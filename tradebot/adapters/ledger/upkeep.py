@@ -16,7 +16,7 @@ AS_JOURNALED: Mapping[str, str] = {
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "fill": """SELECT sequence, applied_at, body FROM fills
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "cash_adjusted": """SELECT sequence, at, amount, origin, about, kind, why, happened_at, symbol
+    "cash_adjusted": """SELECT sequence, at, amount, origin, about, kind, why, happened_at, symbol, sub_kind
         FROM cash_adjustments
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "acknowledged": """SELECT sequence, at, symbol, quantity, origin, about, why FROM acknowledged
@@ -34,7 +34,7 @@ IDENTITIES: Mapping[str, str] = {
 """Select the number, time and id of records that have an id."""
 PAYLOADS: Mapping[str, tuple[str, ...]] = {
     "opening": ("cash",),
-    "cash_adjusted": ("amount", "origin", "about", "kind", "why", "happened_at", "symbol"),
+    "cash_adjusted": ("amount", "origin", "about", "kind", "why", "happened_at", "symbol", "sub_kind"),
     "acknowledged": ("symbol", "quantity", "origin", "about", "why"),
     "trade_noted": ("strategy", "symbol", "opened_at", "tags", "note", "who"),
 }

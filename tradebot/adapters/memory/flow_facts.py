@@ -48,8 +48,8 @@ class FlowFacts:
     def store(self, intake: Intake) -> int:
         """Store one reply's facts and counts; return how many facts were new."""
         counts = _without_facts(intake)
-        insort(self._intakes, counts, key=_at)
-        insort(self._of[intake.endpoint, intake.symbol], counts, key=_at)
+        _put(self._intakes, counts)
+        _put(self._of[intake.endpoint, intake.symbol], counts)
         if intake.findings:
             insort(self._with_findings, intake.at)
         kind, symbol = kind_of(intake.endpoint), intake.symbol or NO_SYMBOL
@@ -165,6 +165,14 @@ class FlowFacts:
         replies = self._of.get((endpoint, symbol), [])
         place = bisect_right(replies, now, key=_at)
         return replies[place - 1] if place else None
+
+
+def _put(replies: list[Intake], one: Intake) -> None:
+    """Add a reply to others in order of time, which nearly all come in."""
+    if replies and one.at < replies[-1].at:
+        insort(replies, one, key=_at)
+    else:
+        replies.append(one)
 
 
 def _without_facts(intake: Intake) -> Intake:

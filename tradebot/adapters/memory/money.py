@@ -32,6 +32,12 @@ class CashRow(NamedTuple):
     why: str
     happened_at: datetime | None
     symbol: str
+    sub_kind: str
+
+    @property
+    def entry(self) -> Entry:
+        """Return the booked activity that a row was written for."""
+        return Entry(self.about, self.kind, self.amount, self.why, self.happened_at, self.symbol, self.sub_kind)
 
 
 class AcknowledgedRow(NamedTuple):
@@ -81,7 +87,7 @@ class Money(Fills, Orders):
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
         """Write a cash movement that no fill explains, from an accepted plan or a broker's activity."""
-        self._adjust_cash(CashRow(at, amount, "", origin, about, why, None, ""))
+        self._adjust_cash(CashRow(at, amount, "", origin, about, why, None, "", ""))
 
     def cash_adjustments(self) -> Decimal:
         """Return the sum of accepted cash movements, USD."""
@@ -93,7 +99,16 @@ class Money(Fills, Orders):
         Its time is the broker's if that is known, otherwise when it was booked.
         """
         return tuple(
-            CashMovement(row.happened_at or row.at, row.amount, row.kind, row.origin, row.about, row.why, row.symbol)
+            CashMovement(
+                row.happened_at or row.at,
+                row.amount,
+                row.kind,
+                row.origin,
+                row.about,
+                row.why,
+                row.symbol,
+                row.sub_kind,
+            )
             for row in self._cash
         )
 
@@ -119,8 +134,8 @@ class Money(Fills, Orders):
         if any(entry.activity_id in self._booked for entry in booking.entries):
             return False
         for one in booking.entries:
-            row = CashRow(at, one.amount, one.kind, Origin.ACTIVITY, one.activity_id, one.words, one.at, one.symbol)
-            self._adjust_cash(row)
+            of_broker = one.activity_id, one.words, one.at, one.symbol, one.sub_kind
+            self._adjust_cash(CashRow(at, one.amount, one.kind, Origin.ACTIVITY, *of_broker))
         self.apply_fills(booking.fills, at)
         for symbol, quantity in booking.acknowledged:
             first = booking.entries[0]
@@ -191,7 +206,7 @@ class Money(Fills, Orders):
         self._cash.append(row)
         self._adjusted += row.amount
         if row.origin is Origin.ACTIVITY:
-            self._booked[row.about] = Entry(row.about, row.kind, row.amount, row.why, row.happened_at, row.symbol)
+            self._booked[row.about] = row.entry
 
     def _restate(self, one: Restated) -> None:
         held = one.strategy, one.symbol, one.opened_at

@@ -1,6 +1,7 @@
 """Intents and orders in memory, found by what is asked for, so that no question reads all that there ever were."""
 
 from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -143,7 +144,9 @@ class Orders(Intents):
         self._orders: dict[str, Order] = {}
         self._alone: dict[str, tuple[Order]] = {}
         self._lines: dict[str, tuple[Order, ...]] = {}
-        """Chains of orders that were asked for since the last write."""
+        """Chains of orders that were asked for, as long as none of their orders is written."""
+        self._named_in: dict[str, set[str]] = defaultdict(set)
+        """The venue's ids of those whose chain names an order."""
         self._numbers: dict[str, int] = {}
         self._names: list[str] = []
         self._working: dict[str, None] = {}
@@ -211,8 +214,8 @@ class Orders(Intents):
         if known is not None and not order.supersedes(known):
             return False
         self._answers.clear()
-        self._lines.clear()
         self._link(known, order)
+        self._forget_lines(name, order.replaced_by, known.replaced_by if known else None)
         self._orders[name], self._alone[name] = order, (order,)
         if order.status.terminal:
             self._working.pop(name, None)
@@ -234,8 +237,16 @@ class Orders(Intents):
     def _line(self, venue_id: str) -> tuple[Order, ...]:
         if venue_id not in self._lines:
             line = lineage(venue_id, self._replaced, self._parents)
+            for name in line:
+                self._named_in[name].add(venue_id)
             self._lines[venue_id] = tuple(self._orders[name] for name in line if name in self._orders)
         return self._lines[venue_id]
+
+    def _forget_lines(self, *names: str | None) -> None:
+        """Forget the chains that name one of these orders."""
+        for name in names:
+            for venue_id in self._named_in.pop(name, ()) if name else ():
+                self._lines.pop(venue_id, None)
 
     def _link(self, known: Order | None, order: Order) -> None:
         """Remember which order this one was replaced by, and which one it is a leg of."""
@@ -252,8 +263,8 @@ class Orders(Intents):
             order.parent in self._orders and order.parent not in self._unpromised
         )
 
-    def _applied_since(self, since: datetime) -> Iterator[int]:
-        return (number for _, number in self._applied[bisect_left(self._applied, (since, BEFORE_ALL)) :])
+    def _applied_since(self, since: datetime) -> Sequence[int]:
+        return [number for _, number in self._applied[bisect_left(self._applied, (since, BEFORE_ALL)) :]]
 
     def _listed(self, numbers: Iterable[int]) -> tuple[Order, ...]:
-        return tuple(self._orders[self._names[number]] for number in sorted(numbers))
+        return tuple([self._orders[self._names[number]] for number in sorted(numbers)])

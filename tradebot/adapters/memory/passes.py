@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 
 from tradebot.adapters.state.switch import newer_halt
@@ -32,7 +31,7 @@ class Passes:
         if holder is not None:
             return holder
         claims[job, slot] = SlotClaim(job, session, slot, by, at, won=False)
-        return replace(claims[job, slot], won=True)
+        return SlotClaim(job, session, slot, by, at, won=True)
 
     def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
         """Claim slots that nobody ran, by job, session and name, all at once; return who holds each of them."""

@@ -37,8 +37,6 @@ from tradebot.adapters.state.state_folder import (
 )
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 
-KEPT = 30
-"""How many session backups are kept; the ones a person asked for stay until a person deletes them."""
 SESSION = "session-"
 DRAFT, SCRATCH = ".new", ".whole-"
 IN_PARTS = "tradebot.backup/2"
@@ -177,8 +175,10 @@ def _keep(root: Path, draft: Path, name: str, before: Mapping[str, Recipe], hash
     return recipes
 
 
-def of_session(folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None) -> Backup | None:
-    """Back up a session that has ended, once, and delete the oldest session backups; None if it has a backup.
+def of_session(
+    folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None, *, kept: int
+) -> Backup | None:
+    """Back up a session that has ended, once, and keep the last `kept` of sessions; None if it has one.
 
     Raises as `make` does.
     """
@@ -187,7 +187,7 @@ def of_session(folder: StateFolder, session: date, at: datetime, hashed: Hashed 
         return None
     with _alone(folder.path / BACKUPS):
         backup = _make(folder, name, at, hashed)
-        for old in [path for path in places(folder.path) if f"-{SESSION}" in path.name][KEPT:]:
+        for old in [path for path in places(folder.path) if f"-{SESSION}" in path.name][kept:]:
             with around("backups.forget_old"):
                 shutil.rmtree(old, ignore_errors=True)
         _forget_parts(folder.path / BACKUPS, places(folder.path))

@@ -123,9 +123,8 @@ def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
         books.adjust_cash(Decimal(payload["amount"]), payload["why"], at, origin=origin, about=about)
     else:
         happened_at = parse_time(payload["happened_at"]) if "happened_at" in payload else None
-        entry = Entry(
-            about, payload["kind"], Decimal(payload["amount"]), payload["why"], happened_at, payload.get("symbol", "")
-        )
+        known = payload.get("symbol", ""), payload.get("sub_kind", "")
+        entry = Entry(about, payload["kind"], Decimal(payload["amount"]), payload["why"], happened_at, *known)
         books.book(Booking((entry,)), at)
 
 

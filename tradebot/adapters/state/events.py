@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from tradebot.adapters.text.canonical import CodecError, json_text, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import OperatorError
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, Severity, SystemEvent
 
 MAX_BYTES = 5_000_000
 KEPT = 5
+MOST_FILES = 100
 _STAMP = slice(len('{"timestamp":"'), len('{"timestamp":"') + len("2026-11-16T14:30:00.000000Z"))
 _DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
@@ -24,15 +25,24 @@ class JsonlEvents:
     """Writes one line per event; if the disk fails, events are lost but no pass is. `also` hears each event too."""
 
     def __init__(
-        self, path: Path, max_bytes: int = MAX_BYTES, also: Callable[[SystemEvent], None] = lambda event: None
+        self,
+        path: Path,
+        max_bytes: int = MAX_BYTES,
+        kept: int = KEPT,
+        also: Callable[[SystemEvent], None] = lambda event: None,
     ) -> None:
-        self._lines = RotatedLines(path, max_bytes, KEPT)
+        self._lines = RotatedLines(path, max_bytes, kept)
+        self._name = path.name
         self._also = also
 
     def emit(self, event: SystemEvent) -> None:
         """Append one event; errors of the disk are ignored, because there is nowhere left to report them."""
-        self._lines.append(hide(json_text(encode(event))))
+        if self._append(event):
+            self._append(EventKind.FILE_ROTATED.at(event.timestamp, {"file": self._name}))
         self._also(event)
+
+    def _append(self, event: SystemEvent) -> bool:
+        return self._lines.append(hide(json_text(encode(event))))
 
 
 def require_file(path: Path) -> None:
@@ -53,8 +63,8 @@ def read_through(path: Path) -> tuple[int, int]:
 def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
     """Return the last `count` events, oldest first, including rotated files, and how many lines can't be read."""
     lines: list[bytes] = []
-    for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT + 1))):
-        if len(lines) >= count:
+    for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, MOST_FILES))):
+        if len(lines) >= count or not (place.is_file() or place == path):
             break
         lines = _lines(place) + lines
     read = [_event(line) for line in lines[-count:]]
@@ -62,15 +72,18 @@ def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
     return events, len(read) - len(events)
 
 
-def worth_seeing(path: Path, spans: Sequence[tuple[datetime, datetime]]) -> tuple[int, Sequence[SystemEvent]]:
-    """Return how many events lie within the time spans, and those of them that need attention.
+def worth_seeing(
+    path: Path, spans: Sequence[tuple[datetime, datetime]], also: Collection[EventKind] = ()
+) -> tuple[int, Sequence[SystemEvent]]:
+    """Return how many events lie within the time spans, and those of them that need attention or are among `also`.
 
     Routine events are counted without decoding them. Only the current file and the last full one are read.
     """
     texts = [(time_text(first).encode(), time_text(last).encode()) for first, last in spans]
     lines = [*_lines(path.with_name(f"{path.name}.1")), *_lines(path)]
     within = [line for line in lines if any(first <= line[_STAMP] <= last for first, last in texts)]
-    read = (_event(line) for line in within if _DAILY not in line)
+    marks = [f'"event_type":"{kind.event_type}"'.encode() for kind in also]
+    read = (_event(line) for line in within if _DAILY not in line or any(mark in line for mark in marks))
     return len(within), tuple(event for event in read if event is not None)
 
 

@@ -18,23 +18,24 @@ class RotatedLines:
         self._max_bytes = max_bytes
         self._kept = kept
 
-    def append(self, text: str) -> None:
-        """Append one line, without its end."""
-        line = text.encode() + b"\n"
+    def append(self, text: str) -> bool:
+        """Append one line, without its end; return True if a new file was begun for it."""
+        line, rotated = text.encode() + b"\n", False
         try:
-            self._rotate(len(line))
+            rotated = self._rotate(len(line))
             descriptor = open_plain(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
                 os.write(descriptor, line)
             finally:
                 os.close(descriptor)
         except OSError:
-            return
+            return False
+        return rotated
 
-    def _rotate(self, coming: int) -> None:
-        """Renumber full files; the oldest one is overwritten."""
+    def _rotate(self, coming: int) -> bool:
+        """Renumber full files, of which the oldest one is overwritten; return False if there is room for a line."""
         if not self._path.exists() or self._path.stat().st_size + coming <= self._max_bytes:
-            return
+            return False
         for number in range(self._kept - 1, 0, -1):
             older = self._numbered(number)
             if older.exists():
@@ -42,6 +43,7 @@ class RotatedLines:
                     older.replace(self._numbered(number + 1))
         with around("json_lines.begin_anew"):
             self._path.replace(self._numbered(1))
+        return True
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

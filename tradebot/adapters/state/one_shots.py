@@ -1,11 +1,12 @@
 """Run verbs of this installation on one state folder, each in a process of its own that is ended after its limit."""
 
+import json
 import os
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from pathlib import Path
 from tradebot.model.chore import STOPPED, Ended
 from tradebot.text import counted
 
+HANDED_OVER = "TRADEBOT_HANDED_OVER"
+"""Names the pipe in which a one-shot finds its environment: no process is started with a key in its own."""
+TO_START = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
+"""What a process needs from its very start; names that begin with PYTHON too."""
 LOOK_AGAIN_S = 0.2
 PATIENCE_S = 10.0
 """How long a chore may take to end by itself after SIGTERM."""
@@ -31,18 +36,43 @@ class OneShots:
         """Run one verb; end its process with SIGTERM, then with SIGKILL, if it is stopped or over its limit."""
         options = ["--state-dir", str(self.folder), *(["--config", self.config] if self.config else [])]
         began = time.monotonic()
-        # A session of its own: Ctrl-C in a terminal is for serve, which then ends the chore itself.
-        process = subprocess.Popen(  # noqa: S603 - this interpreter and our own program
-            [sys.executable, "-m", "tradebot", *words, *options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        ours, theirs = os.pipe()
+        try:
+            # A session of its own: Ctrl-C in a terminal is for serve, which then ends the chore itself.
+            process = subprocess.Popen(  # noqa: S603 - this interpreter and our own program
+                [sys.executable, "-m", "tradebot", *words, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**_needed_to_start(), HANDED_OVER: str(ours)},
+                pass_fds=(ours,),
+            )
+        finally:
+            os.close(ours)
         with process:
+            _hand_over(theirs)
             why, output = _watched(process, began + limit_s, stopping)
             why = f"ended after its limit of {counted(int(limit_s), 'second')}" if why == "limit" else why
             return Ended(process.wait(), why, time.monotonic() - began, output)
+
+
+def _needed_to_start() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
+
+
+def _hand_over(pipe: int) -> None:
+    """Write our environment for a process that we started, and close the pipe; nothing if it has ended already."""
+    with suppress(BrokenPipeError), open(pipe, "w") as to:
+        json.dump(dict(os.environ), to)
+
+
+def take_over(environ: MutableMapping[str, str]) -> None:
+    """Take the environment from whoever started this process, if it was handed over instead of given."""
+    pipe = environ.pop(HANDED_OVER, None)
+    if pipe is not None:
+        with open(int(pipe)) as given:
+            environ.update(json.load(given))
 
 
 def _watched(

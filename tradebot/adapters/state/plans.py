@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.state_folder import StateFolder, cannot_write, write_durably
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
@@ -11,19 +12,28 @@ from tradebot.reconciliation.plans import Plan
 
 SCHEMA = "tradebot.plan/2"
 NEXT_STEP = "tradebot reconcile   (proposes a plan and names it)"
+KEPT = 100
 MAX_CHARACTERS = 1 << 20
 
 
-def write(folder: StateFolder, plan: Plan) -> Path:
-    """Write a plan durably and return its path; OperatorError if the disk refuses."""
+def write(folder: StateFolder, plan: Plan, kept: int = KEPT) -> Path:
+    """Write a plan durably, keep only the newest ones, and return its path; OperatorError if the disk refuses."""
     content = {"schema": SCHEMA, "account": folder.account_number, "plan": encode(plan)}
     path = folder.plans / f"{plan.id}.json"
     try:
         folder.plans.mkdir(mode=0o700, exist_ok=True)
         write_durably(path, json.dumps(content, indent=2) + "\n")
+        _forget_old(folder.plans, kept)
     except OSError as error:
         raise cannot_write(folder.plans, error) from error
     return path
+
+
+def _forget_old(folder: Path, kept: int) -> None:
+    found = sorted(folder.glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for old in found[kept:]:
+        with around("plans.forget_old"):
+            old.unlink(missing_ok=True)
 
 
 def read(folder: StateFolder, name: str) -> Plan:

@@ -28,19 +28,15 @@ EVENTS = "system_events.jsonl"
 EVIDENCE = "evidence.json"
 """What a backtest knows besides its books: trials, variants, and rates by date."""
 EXCHANGE = "exchange"
-LEDGER_VERSION = 7
+LEDGER_VERSION = 8
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
 CHECKED = "books.checked"
 """When ledger and journal were last read through, and how the system reported them since."""
 PLANS = "plans"
 SENDING = "sending"
 """Which order is being sent; this only counts while the send lock is held."""
-SERVING = "serve.json"
-"""What a running `serve` says about itself."""
-STARTS = "serve.starts"
-"""When `serve` was started in the last minutes, without having ended well."""
-STALL_TRACE = "serve.trace"
-"""What each thread of `serve` was doing when a lane last stood still."""
+SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
+"""What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
 FLOW_QUOTA = "flow.quota"
 """What is left of the flow source's quota."""
 ENVIRONMENT = "TRADEBOT_STATE"
@@ -59,7 +55,12 @@ OWN_FILES = (
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
-COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{BARS}.", f"{REPLIES}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
+COMPANIONS = (
+    f"{LEDGER}-",
+    *(f"{name}." for name in (FACTS, BARS, REPLIES, JOURNAL, EVENTS)),
+    "serve.log",
+    "journal.torn-",
+)
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."

@@ -2,54 +2,111 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from tradebot.app.backtest.translating import exact
 from tradebot.backtest.ahead import Shown
+from tradebot.exchange.engine import charges
+from tradebot.exchange.engine.options import shares_of
+from tradebot.exchange.market.actions import DIVIDEND
+from tradebot.exchange.market.bars import usd
 from tradebot.exchange.times import from_datetime, to_datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from tradebot.exchange.engine.account import Account
     from tradebot.exchange.engine.engine import Engine
+    from tradebot.exchange.market.actions import Action
     from tradebot.exchange.market.bars import Bar
 
 KEPT_PRICES = 65_536
+CHUNK = 32
+"""How many sessions of daily prices are made ready at once."""
+KEPT_CHUNKS = 256
 
 
 class EngineAhead:
     """What an engine is going to show to one of its accounts.
 
-    `equity_moves` is False if the account's equity is computed from the prices of its last fills.
+    `daily` says that all bars are those of days, so that nothing is shown between two sessions. `equity_moves` is False
+    if the account's equity is computed from the prices of its last fills.
     """
 
-    def __init__(self, engine: Engine, account: Account, *, equity_moves: bool = True) -> None:
+    def __init__(self, engine: Engine, account: Account, *, daily: bool = False, equity_moves: bool = True) -> None:
         self._engine = engine
         self._account = account
+        self._daily = daily
+        self._renames = bool(engine.market.actions.renaming)
+        self._closes_us = [session.close_us for session in engine.market.calendar.market]
         self._bid = lru_cache(KEPT_PRICES)(engine.model.bid)
         self._ask = lru_cache(KEPT_PRICES)(engine.model.ask)
+        self._span = lru_cache(KEPT_CHUNKS)(self._new_span)
+        self._chunk = lru_cache(KEPT_CHUNKS)(self._new_chunk)
         self.equity_moves = equity_moves
 
     def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
-        """Yield what a symbol shows after a moment and up to another of the same session, oldest first."""
-        after_us, until_us = from_datetime(after), from_datetime(until)
-        market = self._engine.market
-        day = market.day(symbol, market.calendar.reached(until_us))
-        for place in range(day.complete(after_us), day.complete(until_us)):
-            yield self._shown(day.bars[place])
+        """Yield what a symbol shows after a moment and up to another, oldest first."""
+        after_us, until_us, chunks = self._span(after, until)
+        if not self._daily:
+            market = self._engine.market
+            day = market.day(symbol, market.calendar.reached(until_us))
+            return map(self._shown, day.bars[day.complete(after_us) : day.complete(until_us)])
+        parts = [self._chunk(symbol, number) for number in chunks]
+        return chain.from_iterable(
+            shown[bisect_right(times, after_us) : bisect_right(times, until_us)] for times, shown in parts
+        )
 
-    def shows(self, symbol: str) -> Shown | None:
-        """Return what a symbol shows now, or None if it has no price."""
-        bar = self._engine.market.last_bar(symbol, self._engine.now_us)
+    def shows(self, symbol: str, at: datetime | None = None) -> Shown | None:
+        """Return what a symbol shows now, or at a later moment before the next deed; None if it has no price."""
+        at_us, market = self._engine.now_us if at is None else from_datetime(at), self._engine.market
+        index = market.calendar.begun(at_us)
+        if self._daily and index is not None:
+            times, chunk = self._chunk(symbol, index // CHUNK)
+            place = bisect_right(times, at_us) - 1
+            # A split may have taken effect since an earlier session.
+            if place >= 0 and times[place] > market.calendar.market[index].open_us:
+                return chunk[place]
+        bar = market.last_bar(symbol, at_us)
         return None if bar is None else self._shown(bar)
+
+    def equity(self, at: datetime) -> Decimal:
+        """Return the account's equity in USD at a moment before the next deed, if nothing is traded until then."""
+        worth = self._account.cash
+        for held in self._account.positions.values():
+            shown = self.shows(held.symbol, at)
+            assert shown is not None, "what is held has a price"
+            worth += held.qty * shares_of(held.symbol) * usd(shown.last)
+        return exact(worth)
+
+    def close(self, after_us: int) -> int:
+        """Return the first close at or after a moment; the last one if there is none."""
+        return self._closes_us[min(bisect_left(self._closes_us, after_us), len(self._closes_us) - 1)]
+
+    @property
+    def still(self) -> bool:
+        """Return True if no price and no cash moves between two sessions, except by a deed."""
+        return self._daily and charges.are_still(self._engine, self._account)
 
     @property
     def next_deed(self) -> datetime | None:
-        """Return when the engine does something by itself next; None if nothing is due."""
-        at_us = self._engine.agenda.next_us
-        return None if at_us is None else to_datetime(at_us)
+        """Return when the engine does something to the account or its prices by itself next; None if nothing is due."""
+        for at_us, name, about in self._engine.agenda.upcoming():
+            if not (name == "take_effect" and self._is_foreign(about[0])):
+                return to_datetime(at_us)
+        return None
+
+    def _is_foreign(self, action: Action) -> bool:
+        """Return True if an action is a dividend that is neither paid to the account nor changes one of its orders."""
+        if action.kind != DIVIDEND or self._renames:
+            return False
+        account = self._account
+        return action.symbol not in account.positions and not account.open
 
     @property
     def stamp(self) -> object:
@@ -57,6 +114,19 @@ class EngineAhead:
         account = self._account
         working = tuple((order.id, order.status, order.updated_us) for order in account.open.values())
         return len(account.orders), account.version, working
+
+    def _new_span(self, after: datetime, until: datetime) -> tuple[int, int, range]:
+        """Return two moments in engine time, and which chunks of sessions lie between them."""
+        after_us, until_us, calendar = from_datetime(after), from_datetime(until), self._engine.market.calendar
+        first, last = max(calendar.reached(after_us), 0), calendar.reached(until_us)
+        return after_us, until_us, range(first // CHUNK, last // CHUNK + 1)
+
+    def _new_chunk(self, symbol: str, number: int) -> tuple[Sequence[int], Sequence[Shown]]:
+        """Return what a symbol shows in a number of sessions, and when."""
+        market = self._engine.market
+        sessions = range(number * CHUNK, min((number + 1) * CHUNK, len(market.calendar.market)))
+        chunk = [self._shown(bar) for index in sessions for bar in market.day(symbol, index).bars]
+        return [shown.at_us for shown in chunk], chunk
 
     def _shown(self, bar: Bar) -> Shown:
         return Shown(

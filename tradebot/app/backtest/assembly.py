@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tradebot.adapters.memory.events import MemoryEvents
@@ -25,14 +26,13 @@ from tradebot.desk.fetching import needed_facts
 from tradebot.exchange.engine.account import Configuration
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.market.action_sources import beside
 from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.trading import Permission
 from tradebot.ports.world import Rules, World
 from tradebot.signals.rereading import Rereading
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.settings import Settings
     from tradebot.exchange.events import Emit, Event
@@ -87,14 +87,26 @@ class Assembled:
 def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Iterator[Sequence[Strategy]]:
     """Yield the configured strategies; plug-ins run in a process of their own until the end of the block.
 
-    `folder` is kept from plug-ins, as a bot's folder is. Raises OperatorError if a strategy isn't installed.
+    `folder` is kept from plug-ins, as a bot's folder is, and so are the files that the market is made from, which hold
+    the future. Raises OperatorError if a strategy isn't installed.
     """
     chosen, surroundings = settings.strategies, plugin_surroundings(settings, folder, environ)
+    surroundings = replace(surroundings, private=(*surroundings.private, *_files_of(settings)))
     in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
     try:
         yield in_use
     finally:
         close(in_use)
+
+
+def _files_of(settings: Settings) -> Iterator[Path]:
+    """Yield the files and folders that a market is made from."""
+    sandbox = settings.sandbox
+    for path in (sandbox.path, sandbox.flow_folder, sandbox.costs.rates_path):
+        if path is not None:
+            yield Path(path).absolute()
+    if sandbox.path is not None:
+        yield beside(Path(sandbox.path)).absolute()
 
 
 def assemble(
@@ -143,7 +155,7 @@ def assemble(
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
     )
-    ahead = EngineAhead(engine, account, equity_moves=equity_at == "market")
+    ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     sessions = tuple(map(session_of, opened.calendar.market))
     made = Assembled(world, engine, ledger, recorder, events, sessions, ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made

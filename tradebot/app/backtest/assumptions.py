@@ -9,15 +9,19 @@ from tradebot.exchange.market.costs import NO_COSTS
 from tradebot.exchange.market.fill import OPTIMISM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
     from tradebot.app.backtest.run import Plan
-    from tradebot.exchange.market.costs import Costs, Rate
+    from tradebot.exchange.market.costs import Costs, Posted, Rate
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.limits import HaltRules
 
 FREE = "none"
+_POSTED: Mapping[Posted, tuple[str, str]] = {
+    "session": ("before each session", "that of the last night isn't in the result"),
+    "month": ("before the first session of each month", "what accrued since the last one isn't in the result"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,14 @@ class Assumption:
     is_loud: bool = False
 
 
-def assumptions(plan: Plan, *, with_flow: bool) -> tuple[Assumption, ...]:
-    """Return what a plan assumes, in the order in which a reader asks."""
+def assumptions(plan: Plan, *, with_flow: bool, unused: str = "") -> tuple[Assumption, ...]:
+    """Return what a plan assumes, in the order in which a reader asks. `unused` says which rows of its file are bad."""
     spec = plan.spec
     return (
         *_fills(spec),
         *_quotes(plan),
         *_prices(spec),
+        *([Assumption("rows left out", unused, "their minutes or days are missing", is_loud=True)] if unused else ()),
         *(_flow(plan) if with_flow else ()),
         *_costs(spec.costs),
         *_account(plan),
@@ -107,6 +112,8 @@ def _costs(costs: Costs) -> Iterator[Assumption]:
     yield Assumption("borrow_fee", f"{_percent(fee)} a year" if fee else FREE, "" if fee else "optimistic for shorts")
     if costs.short_rebate_rate != NO_COSTS.short_rebate_rate:
         yield _rate("short_rebate", costs.short_rebate_rate, costs.short_rebate_spread, "")
+    if costs.interest:
+        yield Assumption("interest_posted", *_POSTED[costs.posted])
 
 
 def _rate(name: str, rate: Rate, spread: Decimal, remark: str) -> Assumption:

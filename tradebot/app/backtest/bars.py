@@ -66,9 +66,12 @@ class EngineBars:
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first."""
-        until_us = from_datetime(until)
-        found = {symbol: self._series(need, symbol, until, until_us) for symbol in symbols}
-        return {symbol: series for symbol, series in found.items() if series is not None}
+        until_us, found = from_datetime(until), dict[str, Series]()
+        for symbol in symbols:
+            series = self._series(need, symbol, until, until_us)
+            if series is not None:
+                found[symbol] = series
+        return found
 
     def _series(self, need: BarNeed, symbol: str, until: datetime, until_us: int) -> Series | None:
         line = self._line(symbol, need.timeframe)

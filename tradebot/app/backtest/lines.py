@@ -1,19 +1,19 @@
-"""One symbol's raw bars of one timeframe, growing as time passes: never with a bar that isn't complete yet."""
+"""One symbol's raw bars of one timeframe, growing as time passes, and how many of them were complete at a moment."""
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tradebot.exchange.market.bars import UNITS
-from tradebot.exchange.times import MINUTE, SECOND, at_new_york
+from tradebot.exchange.times import SECOND, at_new_york
 
 if TYPE_CHECKING:
-    from tradebot.exchange.market.bars import Bar, Day, Market
+    from tradebot.exchange.market.bars import Bar, Market
     from tradebot.exchange.market.daily import DailyBars
     from tradebot.exchange.market.sessions import Calendar
 
@@ -63,7 +63,7 @@ class Columns:
 
 
 class Line:
-    """The bars so far, and when each of them was complete, in microseconds."""
+    """The bars so far, perhaps with later ones, and when each of them was complete, in microseconds."""
 
     def __init__(self, market: Market, symbol: str) -> None:
         self.columns = Columns()
@@ -74,7 +74,7 @@ class Line:
         """The session whose bars come next."""
 
     def reach(self, until_us: int) -> int:
-        """Add what is complete by a moment, and return how many bars were complete then."""
+        """Add at least what is complete by a moment, and return how many bars were complete then."""
         self._grow(until_us)
         ends = self._ends_us
         return len(ends) if ends and ends[-1] <= until_us else bisect_right(ends, until_us)
@@ -168,37 +168,25 @@ class Intraday(Line):
     def __init__(self, market: Market, symbol: str, width: timedelta) -> None:
         super().__init__(market, symbol)
         self._width_us = width // MICROSECOND
-        self._place = 0
-        """The minute of the next session that comes next."""
 
     def _grow(self, until_us: int) -> None:
-        sessions, known_us = self._market.calendar.market, until_us // MINUTE * MINUTE
-        while self._next < len(sessions) and sessions[self._next].open_us < known_us:
+        sessions = self._market.calendar.market
+        while self._next < len(sessions) and sessions[self._next].open_us < until_us:
             session = sessions[self._next]
-            self._merge(self._market.day(self._symbol, self._next), session.open_us, session.close_us, known_us)
-            if known_us < session.close_us:
-                return
-            self._next, self._place = self._next + 1, 0
+            self._merge(self._market.day(self._symbol, self._next).bars, session.open_us, session.close_us)
+            self._next += 1
 
-    def _merge(self, day: Day, opens_us: int, closes_us: int, known_us: int) -> None:
-        """Add the bars of a session that have ended and aren't there yet."""
-        bars, count, width_us = day.bars, day.complete(known_us), self._width_us
-        while self._place < count:
-            first = bars[self._place]
-            start_us = first.start_us - (first.start_us - opens_us) % width_us
-            end_us = min(start_us + width_us, closes_us)
-            if end_us > known_us:
-                return
-            last = self._place + 1
-            while last < count and bars[last].start_us < end_us:
-                last += 1
-            self.columns.add(start_us // SECOND, *_merged(bars[self._place : last]))
+    def _merge(self, bars: Sequence[Bar], opens_us: int, closes_us: int) -> None:
+        """Add the bars of a whole session at once: `reach` tells which of them were complete."""
+        if not bars:
+            return
+        starts, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
+        first = 0
+        while first < len(bars):
+            start_us = starts[first] - (starts[first] - opens_us) % self._width_us
+            end_us = min(start_us + self._width_us, closes_us)
+            end = bisect_left(starts, end_us, first)
+            high, low, volume = max(highs[first:end]), min(lows[first:end]), sum(volumes[first:end])
+            self.columns.add(start_us // SECOND, opens[first], high, low, closes[end - 1], volume)
             self._ends_us.append(end_us)
-            self._place = last
-
-
-def _merged(bars: Sequence[Bar]) -> tuple[int, ...]:
-    if len(bars) == 1:
-        return bars[0][1:]
-    _, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
-    return opens[0], max(highs), min(lows), closes[-1], sum(volumes)
+            first = end

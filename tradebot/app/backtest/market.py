@@ -9,9 +9,10 @@ from tradebot.app.sandbox import explained
 from tradebot.exchange.market.action_sources import beside, generated_actions, read_actions
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.daily import DailyBars, read_days
+from tradebot.exchange.market.daily_file import is_parquet
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of
-from tradebot.exchange.market.recorded import HeldBars, read_bars
+from tradebot.exchange.market.recorded import HeldBars, damaged, read_bars
 from tradebot.exchange.market.sessions import build_calendar
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class OpenedMarket(NamedTuple):
     symbols: tuple[str, ...]
     actions: tuple[Action, ...]
     rates: Rates = NO_RATES
+    unused: str = ""
+    """Which rows of the file can't be used, and why; empty if all can."""
 
     @property
     def days(self) -> DailyBars | None:
@@ -65,7 +68,8 @@ def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
 def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     imported = read_days(spec, calendar)
     source = DailyBars(imported.days, calendar, spec.day_prices)
-    return OpenedMarket(spec, source, calendar, imported.symbols, imported.actions)
+    unused = damaged("parquet" if is_parquet(Path(spec.path or "")) else "csv", imported.skipped, imported.first_lines)
+    return OpenedMarket(spec, source, calendar, imported.symbols, imported.actions, unused=unused)
 
 
 def _recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
@@ -73,4 +77,5 @@ def _recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     assert spec.path is not None, "recorded bars come from a file"
     file = beside(Path(spec.path))
     actions = read_actions(file, calendar, imported.symbols) if file.is_file() else ()
-    return OpenedMarket(spec, HeldBars(imported.bars), calendar, imported.symbols, tuple(actions))
+    unused = damaged(spec.source, imported.skipped, imported.first_lines)
+    return OpenedMarket(spec, HeldBars(imported.bars), calendar, imported.symbols, tuple(actions), unused=unused)

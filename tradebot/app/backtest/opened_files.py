@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tradebot.model.wants import Want
     from tradebot.ports.strategy import Strategy
 
-_CODE = (".py", ".pyc", ".so")
+_CODE = (".py", ".pyc", ".so", ".pth")
+_PACKAGES = (".dist-info", ".egg-info")
+"""The endings of folders in which installed packages say what they are; loading a strategy reads them."""
 _OF_PROGRAMS = (sys.prefix, sys.base_prefix, "/usr/", "/proc/", "/etc/")
 _watching: list[OpenedFiles] = []
 
@@ -72,7 +74,8 @@ class OpenedFiles:
         """Note a file that is being opened, if a strategy is asked now and the file isn't part of a program."""
         if self._asked and isinstance(path, str | bytes):
             name = os.fsdecode(path)
-            if not name.endswith(_CODE) and not name.startswith(_OF_PROGRAMS):
+            of_package = os.path.dirname(name).endswith(_PACKAGES)
+            if not (of_package or name.endswith(_CODE) or name.startswith(_OF_PROGRAMS)):
                 self._found[self._asked, name] = None
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
+from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.evidence import read_evidence, write_evidence
 from tradebot.adapters.state.finished import BACKTEST
@@ -21,7 +23,8 @@ from tradebot.app.backtest import saving
 from tradebot.app.backtest.benchmark import benchmark_of
 from tradebot.errors import OperatorError, word
 from tradebot.exchange.market.costs import FUNDS
-from tradebot.model.evidence import DatedRate, Evidence, Trials
+from tradebot.model.evidence import DatedRate, Evidence, Refused, Trials, Unrecorded
+from tradebot.model.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,10 +108,11 @@ class Results:
             f"tradebot report {option(place)}, or add --force to play it again, or give another --name",
         )
 
-    def save(self, name: str, run: Run, document: Mapping[str, Any]) -> Path:
+    def save(self, name: str, run: Run, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
         """Write a run into its folder, replacing an earlier run of the same name; return the folder.
 
-        `document` says what the run was made from and what it did. The folder is complete or it isn't there.
+        `document` says what the run was made from and what it did, and `variants` are those that were played of it.
+        The folder is complete or it isn't there.
         """
         place, draft = self.place(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
@@ -117,7 +121,7 @@ class Results:
         try:
             rmtree(draft, ignore_errors=True)
             saving.save(draft, finished, settings, _configuration(run), _BY)
-            write_evidence(draft, self._evidence(run))
+            write_evidence(draft, replace(self._evidence(run), variants=tuple(variants)))
             write_durably(draft / RESULT, json.dumps(document, indent=1, sort_keys=True) + "\n")
             if _is_run(place):
                 rmtree(place)
@@ -140,7 +144,14 @@ class Results:
             borrowing_spread=float(costs.margin_spread) if costs.margin_rate == FUNDS else 0.0,
             benchmark=benchmark.prices,
             no_benchmark=benchmark.problem,
+            unrecorded=_unrecorded(run),
         )
+
+    def variants(self, name: str, fingerprint: str) -> Sequence[Variant]:
+        """Return the variants of a run that were played so far; none if another run has this name."""
+        place = self.place(name)
+        result = read_result(place) or {}
+        return read_evidence(place).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
 
     def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
         """Keep the variants of a finished run that were played so far."""
@@ -179,6 +190,15 @@ class Results:
             if trial is not None and strategy in (None, trial.strategy):
                 found[trial.strategy, trial.digest] = trial
         return tuple(found.values())
+
+
+def _unrecorded(run: Run) -> Unrecorded | None:
+    """Return what a run's recorder left out of its records."""
+    if run.plan.level is Level.FULL:
+        return None
+    counts = sum(map(Counter, run.made.facts.ended_for().values()), Counter[Reason | None]())
+    refused = ((reason, count) for reason, count in counts.most_common() if reason is not None)
+    return Unrecorded(run.plan.level.value, tuple(Refused(reason.value, count) for reason, count in refused))
 
 
 def read_result(folder: Path) -> Mapping[str, Any] | None:

@@ -60,8 +60,13 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Return True if every session was played."""
+        """Return True if every session was played, and the books were compared."""
         return self.closing is not None
+
+    @property
+    def is_played(self) -> bool:
+        """Return True if no session is left, which is when books and exchange have still to be compared."""
+        return len(self.ends) == self.total
 
     @property
     def total(self) -> int:
@@ -73,12 +78,13 @@ class Run:
         self.ends, self.opening = [*ends], 0
 
     def step(self) -> None:
-        """Play the next session; before the first one and after the last one, compare books and exchange."""
+        """Play the next session, or after the last one, compare books and exchange, as before the first one."""
         if self.opening is None:
             self.opening = len(self.driver.begin().findings)
-        self.ends += self.driver.play([self.made.sessions[len(self.ends)]])
-        if len(self.ends) == self.total:
+        if self.is_played:
             self.closing = len(self.driver.end().findings)
+        else:
+            self.ends += self.driver.play([self.made.sessions[len(self.ends)]])
 
 
 def begin(

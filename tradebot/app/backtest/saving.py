@@ -25,7 +25,7 @@ from tradebot.adapters.text.canonical import time_text
 from tradebot.app.baseline import effective
 from tradebot.app.loading import USER_FILE
 from tradebot.app.settings import Settings
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.activity import Booking
 from tradebot.model.baseline import Baseline
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
@@ -125,8 +125,7 @@ def _fills(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
 def _cash(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
     for row in ledger.cash_rows():
         if row.origin is Origin.ACTIVITY:
-            entry = Entry(row.about, row.kind, row.amount, row.why, row.happened_at, row.symbol)
-            yield row.at, partial(books.book, Booking((entry,)), row.at)
+            yield row.at, partial(books.book, Booking((row.entry,)), row.at)
         else:
             adjust = partial(books.adjust_cash, origin=row.origin, about=row.about)
             yield row.at, partial(adjust, row.amount, row.why, row.at)

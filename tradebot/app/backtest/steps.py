@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
@@ -27,7 +28,8 @@ class Steps:
     """A symbol's price steps. They are put together anew only when another of its actions comes into force."""
 
     def __init__(self, market: Market, symbol: str, days: Callable[[], Line]) -> None:
-        self._actions = market.actions.of(symbol)
+        self._actions = sorted(market.actions.of(symbol), key=_in_force_us)
+        self._turns_us = [_in_force_us(action) for action in self._actions]
         self._symbol = symbol
         self._days = days
         self._valid = (0, 0)
@@ -42,17 +44,13 @@ class Steps:
         return self._steps
 
     def _renew(self, until_us: int) -> None:
-        turns = [_in_force_us(action) for action in self._actions]
-        self._valid = (
-            max((turn for turn in turns if turn <= until_us), default=-_NEVER),
-            min((turn for turn in turns if turn > until_us), default=_NEVER),
-        )
-        actions = sorted(map(_translated, self._own(until_us)))
+        turns, count = self._turns_us, bisect_right(self._turns_us, until_us)
+        self._valid = turns[count - 1] if count else -_NEVER, turns[count] if count < len(turns) else _NEVER
+        actions = sorted(map(_translated, self._own(self._actions[:count])))
         self._steps = [step for action in actions for step in self._step(action)]
 
-    def _own(self, until_us: int) -> Iterator[Action]:
+    def _own(self, in_force: Sequence[Action]) -> Iterator[Action]:
         """Yield the splits and dividends in force under the symbol and under the company's earlier names."""
-        in_force = [action for action in self._actions if _in_force_us(action) <= until_us]
         names = {self._symbol}
         for _ in range(_MOST_NAMES):
             names |= {one.symbol for one in in_force if one.kind == words.NAME_CHANGE and one.new_symbol in names}

@@ -17,7 +17,7 @@ from tradebot.views.performance.lots import trades
 from tradebot.views.performance.sensitivity import AS_PLAYED, variant_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Plan, Run
@@ -61,11 +61,16 @@ def changes_of(plan: Plan, strategies: Sequence[Strategy]) -> Changes:
     return Changes(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 
-def play(change: Change, strategies: Sequence[Strategy], market: OpenedMarket) -> Variant:
-    """Play a variant to its end, on the market that was opened for the backtest."""
+def play(change: Change, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]) -> Variant:
+    """Play a variant to its end, on the market that was opened for the backtest.
+
+    `watch` is told how many sessions are done, after each.
+    """
     run = begin(change.plan, strategies, market._replace(spec=change.plan.spec))
-    while not run.is_complete:
+    while not run.is_played:
         run.step()
+        watch(len(run.ends))
+    run.step()
     return variant(run, change.kind, change.name)
 
 

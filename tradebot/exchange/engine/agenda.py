@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import Any
 
@@ -35,6 +35,20 @@ class Agenda:
     def next_us(self) -> int | None:
         """Return the time of the first deed, or None if there is none."""
         return self._heap[0][0] if self._heap else None
+
+    def upcoming(self) -> Iterator[tuple[int, str, tuple[Any, ...]]]:
+        """Yield the deeds in the order in which they run, each with its time and arguments, without changing anything.
+
+        Only as much of the heap is looked at as is asked for.
+        """
+        heap, places = self._heap, [(self._heap[0][:2], 0)] if self._heap else []
+        while places:
+            _, place = heappop(places)
+            at_us, _, name, about = heap[place]
+            yield at_us, name, about
+            for child in (2 * place + 1, 2 * place + 2):
+                if child < len(heap):
+                    heappush(places, (heap[child][:2], child))
 
     def do_until(self, now_us: int, floor: object) -> None:
         """Run the deeds that are due, including those that they add for the current time."""

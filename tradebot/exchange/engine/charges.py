@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from tradebot.exchange.engine.account import Balances
+from tradebot.exchange.engine.account import Account, Balances
 from tradebot.exchange.engine.entries import Entry, enter
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import Order
@@ -31,19 +31,23 @@ _ZERO = Decimal(0)
 
 
 class _Item(NamedTuple):
-    """A kind of interest: Alpaca's code for its activity, its description, and 1 if it is earned or -1 if paid."""
+    """A kind of interest: its activity's type and sub-type, its description, and 1 if it is earned or -1 if paid."""
 
     code: str
+    sub_type: str
     description: str
     sign: int
 
 
 _ITEMS = {
-    "margin": _Item("INT", "margin interest", -1),
-    "cash": _Item("INT", "interest on cash", 1),
-    "borrow": _Item("FEE", "stock borrow fee", -1),
-    "rebate": _Item("INT", "short rebate", 1),
+    "margin": _Item("INT", "MGN", "margin interest", -1),
+    "cash": _Item("INT", "CDT", "interest on cash", 1),
+    "borrow": _Item("FEE", "BRW", "stock borrow fee", -1),
+    "rebate": _Item("INT", "CDT", "short rebate", 1),
 }
+"""The types and sub-types are those of Alpaca's Trading API, except for BRW, which is ours: Alpaca documents none for
+stock borrow fees. It documents none for rebates either; they are interest that is credited, as CDT says."""
+_COMMISSION = "COM"
 
 
 def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
@@ -62,7 +66,7 @@ def charge_commission(floor: Floor, order: Order, qty_before: Decimal, value_bef
     due = commission(floor.costs, order.filled_qty, order.filled_usd) - paid
     if due:
         word = "commission" if due > 0 else "commission returned"
-        enter(floor, floor.accounts[order.account], Entry("FEE", None, order.symbol, word, net_amount=-due))
+        enter(floor, floor.accounts[order.account], Entry("FEE", _COMMISSION, order.symbol, word, net_amount=-due))
 
 
 def accrue(floor: Floor) -> None:
@@ -77,6 +81,22 @@ def accrue(floor: Floor) -> None:
         for name, balance, rate, spread in _bearing(floor.costs, floor.balances(account)):
             yearly = sum((_on(floor, rate, spread, day) for day in days), _ZERO)
             account.accrued[name] = account.accrued.get(name, _ZERO) + balance * yearly
+
+
+def are_still(floor: Floor, account: Account) -> bool:
+    """Return True if an account gets and pays no interest as long as neither its cash nor its shares change."""
+    if not floor.costs.interest:
+        return True
+    worth = floor.balances(account)
+    # What shorts are worth moves with the prices, and with it what is borrowed.
+    if worth.short_value or any(_posted(owed) for owed in account.accrued.values()):
+        return False
+    return not any(rate for _, _, rate, _ in _bearing(floor.costs, worth))
+
+
+def _posted(owed: Decimal) -> Decimal:
+    """Return what is posted of interest that has accrued, in USD."""
+    return (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
 
 
 def _following(floor: Floor, today: str) -> Session | None:
@@ -109,11 +129,12 @@ def post(floor: Floor) -> None:
     through = (date.fromisoformat(today) - timedelta(days=1)).isoformat()
     for account in floor.accounts.values():
         for name, owed in account.accrued.items():
-            code, description, sign = _ITEMS[name]
-            amount = (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
+            item = _ITEMS[name]
+            amount = _posted(owed)
             if amount:
                 account.accrued[name] = owed - amount * _DAYS_A_YEAR
-                enter(floor, account, Entry(code, None, None, f"{description} to {through}", net_amount=sign * amount))
+                words = f"{item.description} to {through}"
+                enter(floor, account, Entry(item.code, item.sub_type, None, words, net_amount=item.sign * amount))
 
 
 def _begins_month(floor: Floor, today: str) -> bool:

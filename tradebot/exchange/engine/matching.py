@@ -93,6 +93,9 @@ class FillModel:
     def traded(self, order: Order, bar: Bar) -> int | None:
         """Return the price at which a bar fills a market or limit order, or None if it doesn't reach the limit."""
         limit, side = order.request.limit, order.side
+        if limit is not None and (bar.low > limit if side > 0 else bar.high < limit):
+            # Bid and ask lie on either side of the price, so a bar that stays away from the limit never reaches it.
+            return None
         offered = self.far_side(side, bar.open)
         if limit is None or _is_marketable(order, offered):
             return self._taken(order, offered)

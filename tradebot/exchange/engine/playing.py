@@ -22,6 +22,11 @@ from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.times import MINUTE
 
+CLOSES = frozenset({"close"})
+WITHOUT_ORDERS = CLOSES | {"pre", "post"}
+ALL = WITHOUT_ORDERS | {"open", "opened", "aged"}
+"""The kinds of marks."""
+
 
 class Mark(NamedTuple):
     """A moment of a session at which something other than trading happens."""
@@ -57,7 +62,7 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
         return floor.now_us
     if floor.now_us >= to_us:
         return None
-    times, _ = _all_marks(floor.market.calendar)
+    times, _ = _marks_of(floor)
     place = bisect_right(times, floor.now_us)
     stop_us = min(to_us, times[place]) if place < len(times) else to_us
     return stop_us if deed_us is None else min(stop_us, deed_us)
@@ -65,15 +70,25 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
 
 def _marks_between(floor: Floor, from_us: int, to_us: int) -> list[Mark]:
     """Return the marks after one moment and up to another."""
-    times, marks = _all_marks(floor.market.calendar)
+    times, marks = _marks_of(floor)
     low = bisect_right(times, from_us)
     return marks[low : bisect_right(times, to_us, low)]
 
 
+def _marks_of(floor: Floor) -> tuple[list[int], list[Mark]]:
+    """Return the moments of the marks at which something may happen now, and the marks.
+
+    While no order is open, none can wake or expire; without interest, nothing accrues either.
+    """
+    if any(account.open for account in floor.accounts.values()):
+        return _all_marks(floor.market.calendar, ALL)
+    return _all_marks(floor.market.calendar, WITHOUT_ORDERS if floor.costs.interest else CLOSES)
+
+
 @lru_cache(maxsize=8)
-def _all_marks(calendar: Calendar) -> tuple[list[int], list[Mark]]:
-    """Return the moments of all marks of a market's sessions, and the marks."""
-    marks = [mark for session in calendar.market for mark in _marks(session)]
+def _all_marks(calendar: Calendar, kinds: frozenset[str]) -> tuple[list[int], list[Mark]]:
+    """Return the moments of all marks of these kinds in a market's sessions, and the marks."""
+    marks = [mark for session in calendar.market for mark in _marks(session) if mark.kind in kinds]
     return [mark.at_us for mark in marks], marks
 
 
@@ -150,8 +165,11 @@ def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str,
 
 
 def _match(floor: Floor, symbol: str, bar: Bar) -> None:
+    candidates = _candidates(floor, symbol, bar)
+    if not candidates:
+        return
     left = floor.model.volume_cap(bar)
-    for candidate in _candidates(floor, symbol, bar):
+    for candidate in candidates:
         order = candidate.order
         room = floor.model.room(order, bar, left)
         # An order that filled earlier in this bar may have canceled this one.

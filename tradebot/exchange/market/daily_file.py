@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.exchange.market.minute_rows import BadRowError
-from tradebot.exchange.market.recorded import Skipped
+from tradebot.exchange.market.recorded import NOT_REQUESTED, Skipped
 from tradebot.exchange.market.sessions import every_session
 from tradebot.exchange.market.spec import TICKER, MarketError
 from tradebot.exchange.market.unadjusting import Event
@@ -214,7 +214,7 @@ def _checks(frame: Any, told: list[str], requested: frozenset[str]) -> Iterator[
     sessions, symbols, dates = every_session(), frame["symbol"], frame["date"].astype("object")
     yield "bad symbol", ~symbols.isin([s for s in symbols.cat.categories if TICKER.fullmatch(str(s))])
     if requested:
-        yield "symbol not requested", ~symbols.isin(requested)
+        yield NOT_REQUESTED, ~symbols.isin(requested)
     yield "unparsable date", ~dates.isin([text for text in frame["date"].cat.categories if _is_date(text)])
     yield "not a session", ~dates.isin(sessions)
     prices = frame[list(_PRICES)]

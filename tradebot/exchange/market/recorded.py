@@ -41,6 +41,11 @@ Bars = Mapping[tuple[str, int], list[Bar]]
 """Bars by symbol and session; extended-hours bars are under the bitwise complement of the session's index."""
 
 
+OUTSIDE, NOT_REQUESTED = "outside the market's sessions", "symbol not requested"
+NOT_ASKED = frozenset({OUTSIDE, NOT_REQUESTED})
+"""Why rows are skipped that nothing is wrong with."""
+
+
 class Imported(NamedTuple):
     """What a file contained: bars by (symbol, session), the symbols played, and the skipped rows by reason.
 
@@ -83,6 +88,11 @@ def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int])
     unit = "line" if source == "csv" else "row"
     places = {reason: f" (first in {unit} {number})" for reason, number in first.items()}
     return ", ".join(f"{count} {reason}{places.get(reason, '')}" for reason, count in ranked)
+
+
+def damaged(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
+    """Describe the skipped rows that something is wrong with, unlike those of other days and symbols."""
+    return reasons(source, {reason: count for reason, count in counts.items() if reason not in NOT_ASKED}, first)
 
 
 def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
@@ -147,7 +157,7 @@ def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tu
             symbol, bar = bar_of(fields, shift_us)
             index = sessions.index(bar)
             if requested and symbol not in requested:
-                raise BadRowError("symbol not requested")
+                raise BadRowError(NOT_REQUESTED)
             minutes = by_session[symbol, index]
             if bar.start_us in minutes:
                 raise BadRowError("duplicate")
@@ -172,7 +182,7 @@ class _Sessions:
             return self._index
         index = self._calendar.reached(bar.start_us)
         if index < 0 or bar.end_us > self._calendar.market[index].post_us:
-            raise BadRowError("outside the market's sessions")
+            raise BadRowError(OUTSIDE)
         session = self._calendar.market[index]
         first_us, last_us = session.open_us, session.close_us - MINUTE
         if not first_us <= bar.start_us <= last_us:

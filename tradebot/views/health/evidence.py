@@ -23,12 +23,16 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, and who claimed the last."""
+    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, and who claimed the last.
+
+    `was_last` is True if a `serve` did.
+    """
 
     running: bool
     note: Serving | None
     claims: int
     last_by: str
+    was_last: bool
 
 
 @dataclass(frozen=True, slots=True)

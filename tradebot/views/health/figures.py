@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import HEALINGS, Severity, SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
@@ -14,11 +14,11 @@ BAD = (Severity.ERROR, Severity.CRITICAL)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures of the last session, or since the day before; None for what nothing is known of.
+    """Passes of the last session, and orders and events of the last day; None for what nothing is known of.
 
     `order_success_rate` is the share of orders that the broker accepted, of those that it answered. A fetch took
     `data_fetch_latency_ms` from its first request to its last answer. `position_mismatches` are the differences that
-    the last comparison of books and broker found.
+    the last comparison of books and broker found. `healings` are repairs that the bot made by itself.
     """
 
     total_cycles: int
@@ -28,6 +28,7 @@ class Figures:
     position_mismatches: int | None
     errors: int
     warnings: int
+    healings: int
     last_error: str | None
     models: tuple[str, ...]
     regime: str | None
@@ -47,10 +48,16 @@ def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -
     return (max(answers) - began).total_seconds() * 1000 if answers and began is not None else None
 
 
+def healings(events: Iterable[SystemEvent]) -> int:
+    """Return how many of these events tell of something that the bot repaired by itself."""
+    kinds = {(kind.subsystem, kind.event_type) for kind in HEALINGS}
+    return sum((event.subsystem, event.event_type) in kinds for event in events)
+
+
 def last_error(events: Sequence[SystemEvent]) -> str | None:
-    """Return the newest of these events that is an error, in one line; None if there is none."""
+    """Return the newest of these events that is an error, as a sentence; None if there is none."""
     bad = next((event for event in reversed(events) if event.severity in BAD), None)
     if bad is None:
         return None
     details = ", ".join(f"{name} {text}" for name, text in bad.details.items() if text)
-    return " ".join(f"{bad.subsystem} {bad.event_type} {bad.symbol or ''} {details}".split())
+    return " ".join(filter(None, (bad.subsystem, bad.event_type, bad.symbol, details)))

@@ -59,7 +59,7 @@ def serve(evidence: Evidence, seen: Serve) -> Judged:
     fresh = just_now(evidence)
     if not seen.claims:
         return Judged(State.UNKNOWN, "it isn't running, and no slot was claimed", restart, 0, fresh)
-    if seen.last_by.startswith("serve"):
+    if seen.was_last:
         return Judged(State.DEGRADED, "it was stopped, and nothing else runs what is due", restart, seen.claims, fresh)
     return Judged(State.OK, f"not in use; {claims}, the last by {seen.last_by}", restart, seen.claims, fresh)
 

@@ -1,7 +1,7 @@
 """What recorded passes and claimed slots are evidence of."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
 
 from tradebot.model.decision import Gate
 from tradebot.model.position import Position
@@ -28,10 +28,8 @@ def is_finished(cycle: CycleRecord) -> bool:
 def passes_of(job: Job, cycles: Sequence[CycleRecord], slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> Passes:
     """Return the passes of a job, and how many of its slots that are due were claimed."""
     done = [cycle.at for cycle in cycles if cycle.job is job and is_finished(cycle)]
-    claimed = _claimed(claims)
-    return Passes(
-        len(done), max(done, default=None), len(slots), sum((job, slot.session, slot.name) in claimed for slot in slots)
-    )
+    run = {_key(claim) for claim in claims if claim.missed is None}
+    return Passes(len(done), max(done, default=None), len(slots), sum(slot.key in run for slot in slots))
 
 
 def broker_of(cycles: Sequence[CycleRecord], mark: ReconcileMark | None) -> Broker | None:
@@ -87,26 +85,38 @@ def strategies_of(names: Sequence[str], cycles: Sequence[CycleRecord]) -> Strate
 
 
 def schedule_of(
-    slots: Mapping[Job, Sequence[Slot]], claims: Sequence[SlotClaim], cycles: Sequence[CycleRecord], now: datetime
+    slots: Mapping[Job, Sequence[Slot]], chores: Collection[str], claims: Sequence[SlotClaim], now: datetime
 ) -> Schedule:
-    """Return the slots that are over and that nobody claimed, or that were claimed to say that they were missed."""
-    late = {each.id for each in cycles if each.job_decision and each.job_decision.reason is Reason.SLOT_MISSED}
-    claimed = _claimed(claims)
+    """Return the slots that nobody ran: those that are accounted for, and those that are over and that nobody claimed.
 
-    def missed() -> Iterator[tuple[datetime, Missed]]:
-        for job, due in slots.items():
-            for slot in due:
-                if f"{job}.{slot.session.isoformat()}.{slot.name}" in late:
-                    yield slot.start, Missed(job.value, slot.name, "it was too late for it")
-                elif slot.end <= now and (job, slot.session, slot.name) not in claimed:
-                    yield slot.start, Missed(job.value, slot.name, "nobody ran it")
+    A slot that never came, because the session closed early, wasn't missed. Slots of a strategy's own clock are told of
+    by its passes.
+    """
+    ours = [claim for claim in claims if claim.job in slots or claim.job in chores]
+    claimed = {_key(claim) for claim in ours}
+    missed = [
+        (claim.at, Missed(claim.job, claim.slot, str(claim.missed)))
+        for claim in ours
+        if claim.missed not in (None, Reason.CLOSED_EARLY)
+    ]
+    missed += [
+        (slot.end, Missed(slot.job, slot.name, "nobody ran it"))
+        for due in slots.values()
+        for slot in due
+        if slot.end <= now and slot.key not in claimed
+    ]
+    found = tuple(each for _, each in sorted(missed, key=lambda pair: pair[0]))
+    return Schedule(sum(len(due) for due in slots.values()) + sum(claim.job in chores for claim in ours), found)
 
-    found = tuple(each for _, each in sorted(missed(), key=lambda pair: pair[0]))
-    return Schedule(sum(len(due) for due in slots.values()), found)
+
+def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
+    """Return those of these slots that came: all but those of a session that closed early."""
+    never = {_key(claim) for claim in claims if claim.missed is Reason.CLOSED_EARLY}
+    return tuple(slot for slot in slots if slot.key not in never)
 
 
-def _claimed(claims: Sequence[SlotClaim]) -> Collection[tuple[str, object, str]]:
-    return {(claim.job, claim.session, claim.slot) for claim in claims}
+def _key(claim: SlotClaim) -> tuple[str, date, str]:
+    return claim.job, claim.session, claim.slot
 
 
 def calendar_differs(cycles: Sequence[CycleRecord]) -> str:

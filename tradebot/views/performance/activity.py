@@ -16,11 +16,15 @@ _ZERO = Decimal(0)
 
 
 class Held(NamedTuple):
-    """A piece of a position while it was held: its cost in USD, positive if long, and from when to when."""
+    """A piece of a position while it was held: its cost in USD, positive if long, and from when to when.
+
+    `open_s` is for how many seconds the market was open meanwhile; None if a session isn't known.
+    """
 
     cost_usd: float
     start: datetime
     end: datetime
+    open_s: float | None
 
 
 class Exposure(NamedTuple):
@@ -35,7 +39,7 @@ class Exposure(NamedTuple):
 
 def exposure(lots: Lots, path: Path, market: MarketTime) -> Exposure | None:
     """Return our average exposure along a path; None if there is no equity, no open time, or an unknown session."""
-    return exposure_of(tuple(held_pieces(lots, path.steps[-1].after.at)), path, market) if path.steps else None
+    return exposure_of(tuple(held_pieces(lots, path.steps[-1].after.at, market)), path, market) if path.steps else None
 
 
 def exposure_of(pieces: Iterable[Held], path: Path, market: MarketTime) -> Exposure | None:
@@ -49,8 +53,12 @@ def exposure_of(pieces: Iterable[Held], path: Path, market: MarketTime) -> Expos
         return None
     gross = net = 0.0
     for piece in pieces:
-        first, last = max(piece.start, start), min(piece.end, end)
-        weighted = piece.cost_usd * (market.between_s(first, last) or 0.0) if first < last else 0.0
+        if start <= piece.start and piece.end <= end:
+            open_s = piece.open_s
+        else:
+            first, last = max(piece.start, start), min(piece.end, end)
+            open_s = market.between_s(first, last) if first < last else None
+        weighted = piece.cost_usd * (open_s or 0.0)
         gross, net = gross + abs(weighted), net + weighted
     return Exposure(gross / whole / average, net / whole / average)
 
@@ -62,14 +70,17 @@ def average_equity(path: Path) -> float | None:
     return average if average > 0 else None
 
 
-def held_pieces(lots: Lots, end: datetime) -> Iterator[Held]:
-    """Yield the pieces of our positions; what is held still is held until the end."""
+def held_pieces(lots: Lots, end: datetime, market: MarketTime) -> Iterator[Held]:
+    """Yield the pieces of our positions until a moment; what is held then is held until it."""
     for lot in lots.closed:
         if lot.strategy != NOT_OURS:
-            yield Held(float(lot.quantity * lot.entry_price) * lot.side.sign, lot.opened_at, lot.closed_at)
+            start, until = lot.opened_at, lot.closed_at
+            cost_usd = float(lot.quantity * lot.entry_price) * lot.side.sign
+            yield Held(cost_usd, start, until, market.between_s(start, until))
     for piece in lots.held:
-        if piece.strategy != NOT_OURS:
-            yield Held(float(piece.cost_usd) * piece.side.sign, piece.opened_at, end)
+        if piece.strategy != NOT_OURS and piece.opened_at < end:
+            start = piece.opened_at
+            yield Held(float(piece.cost_usd) * piece.side.sign, start, end, market.between_s(start, end))
 
 
 def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
@@ -77,5 +88,5 @@ def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
     if path.start is None or not path.steps:
         return _ZERO
     start, end = path.start.at, path.steps[-1].after.at
-    executed = (each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end)
-    return sum((fill.quantity * fill.price for fill in executed), _ZERO)
+    executed = [each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end]
+    return sum([fill.quantity * fill.price for fill in executed], _ZERO)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.exits.why import parse
+from tradebot.model.trade import Trade
 from tradebot.views.performance.days import EVER, Days, day_of
+from tradebot.views.performance.reasons import rules_of
 from tradebot.views.performance.trade_row import LotRow, Status, TradeRow
 
 _ZERO = Decimal(0)
@@ -24,6 +25,15 @@ class Choice:
     symbol: str | None = None
     reason: str | None = None
     is_open: bool | None = None
+
+    def covers(self, one: Trade | TradeRow | LotRow) -> bool:
+        """Return True for what is chosen by everything but its reason."""
+        return (
+            self.strategy in (None, one.strategy)
+            and self.symbol in (None, one.symbol)
+            and self.is_open in (None, one.closed_at is None)
+            and _in_days(self.days, one.opened_at, one.closed_at)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +60,17 @@ class TradeTotals:
 
 def chosen(rows: Iterable[TradeRow], choice: Choice) -> tuple[TradeRow, ...]:
     """Return the trades that were asked for, in their order."""
-    return tuple(row for row in rows if _is_chosen(row, choice))
+    return tuple(
+        row
+        for row in rows
+        if choice.covers(row) and (choice.reason is None or any(_says(reason, choice.reason) for reason in row.reasons))
+    )
 
 
 def chosen_lots(lots: Iterable[LotRow], choice: Choice) -> tuple[LotRow, ...]:
     """Return the pieces that were asked for, in their order; each has a day and a reason, whatever its trade has."""
     return tuple(
-        lot
-        for lot in lots
-        if _has(choice, lot.strategy, lot.symbol)
-        and choice.is_open in (None, lot.closed_at is None)
-        and _in_days(choice.days, lot.opened_at, lot.closed_at)
-        and (choice.reason is None or _says(lot.reason, choice.reason))
+        lot for lot in lots if choice.covers(lot) and (choice.reason is None or _says(lot.reason, choice.reason))
     )
 
 
@@ -86,28 +95,10 @@ def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
     )
 
 
-def _is_chosen(row: TradeRow, choice: Choice) -> bool:
-    return (
-        _has(choice, row.strategy, row.symbol)
-        and choice.is_open in (None, row.status is not Status.CLOSED)
-        and _in_days(choice.days, row.opened_at, row.closed_at)
-        and (choice.reason is None or any(_says(reason, choice.reason) for reason in row.reasons))
-    )
-
-
-def _has(choice: Choice, strategy: str, symbol: str) -> bool:
-    return choice.strategy in (None, strategy) and choice.symbol in (None, symbol)
-
-
 def _in_days(days: Days, opened_at: datetime, closed_at: datetime | None) -> bool:
     return not days.is_after(day_of(opened_at)) if closed_at is None else days.has(closed_at)
 
 
 def _says(reason: str, wanted: str) -> bool:
     """Return True if a reason is the wanted one, or names that rule."""
-    if reason == wanted:
-        return True
-    try:
-        return wanted in {part.name for part in parse(reason)}
-    except ValueError:
-        return False
+    return reason == wanted or wanted in rules_of(reason)

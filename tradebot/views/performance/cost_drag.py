@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from itertools import chain
 from typing import NamedTuple
 
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.views.performance import statistics
-from tradebot.views.performance.cash import cash_kind
+from tradebot.views.performance.cash import Fee, cash_kind, fee_of
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import Costs, Figure, Unit
 from tradebot.views.performance.report_rows import Cost
@@ -18,17 +17,6 @@ from tradebot.views.performance.return_figures import A_YEAR, RETURNS
 from tradebot.views.performance.returns import Path
 from tradebot.views.slippage import cost_usd
 
-
-class Fee(StrEnum):
-    """Which fee the broker charged."""
-
-    COMMISSION = "commission"
-    BORROW = "borrow"
-    OTHER = "other"
-
-
-FEES = {Fee.COMMISSION: "commission", Fee.BORROW: "stock borrow fee"}
-"""How the descriptions of these fees begin."""
 BPS = 10_000
 INSIDE = "it is inside the prices of fills"
 
@@ -56,10 +44,10 @@ def cost_kinds(history: History) -> tuple[Kind, ...]:
     Interest that was earned is no cost.
     """
     return (
-        Kind("commission", "Commissions", _charged(history, lambda each: _fee(each) is Fee.COMMISSION)),
-        Kind("fees", "Other fees", _charged(history, lambda each: _fee(each) is Fee.OTHER)),
+        Kind("commission", "Commissions", _charged(history, lambda each: fee_of(each) is Fee.COMMISSION)),
+        Kind("fees", "Other fees", _charged(history, lambda each: fee_of(each) is Fee.OTHER)),
         Kind("interest", "Interest on borrowed cash", _charged(history, _is_paid_interest)),
-        Kind("borrow", "Stock borrow fees", _charged(history, lambda each: _fee(each) is Fee.BORROW)),
+        Kind("borrow", "Stock borrow fees", _charged(history, lambda each: fee_of(each) is Fee.BORROW)),
         Kind("slippage", "Slippage at arrival", tuple(_slippage(history)), INSIDE),
     )
 
@@ -68,29 +56,16 @@ def _charged(history: History, counts: Callable[[CashMovement], bool]) -> tuple[
     return tuple(Charge(each.at, -float(each.amount_usd)) for each in history.cash if counts(each))
 
 
-def _fee(movement: CashMovement) -> Fee | None:
-    """Return which fee a movement is; None for anything else. The broker says so only in its description."""
-    if cash_kind(movement) is not CashKind.FEE:
-        return None
-    words = movement.words.lower()
-    return next((fee for fee, begins in FEES.items() if words.startswith(begins)), Fee.OTHER)
-
-
 def _is_paid_interest(movement: CashMovement) -> bool:
     return cash_kind(movement) is CashKind.INTEREST and movement.amount_usd < 0
 
 
 def _slippage(history: History) -> Iterator[Charge]:
-    """Yield what each fill of ours cost against the midpoint of bid and ask when its order arrived, where it is known.
-
-    A stop or target that rested has none: its price was waited for.
-    """
+    """Yield what each fill of ours cost against the midpoint when its order arrived, where it is known."""
     for fill in (owned.fill for owned in history.fills):
         sent = history.sent.get(fill.venue_order_id)
-        own = sent.intents[0] if sent and sent.intents else None
-        if sent is None or own is None or own.protects or own.client_order_id != sent.order.client_order_id:
-            continue
-        if (middle := sent.order.arrival_mid) is not None:
+        middle = sent.order.arrival_mid if sent and sent.traded_by else None
+        if middle is not None:
             yield Charge(fill.at, float(cost_usd(fill, middle)))
 
 

@@ -1,66 +1,83 @@
-"""Share the account's fees among the sales that they were charged for."""
+"""Give the account's fees to the fills and the sales that they were charged for."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.position import NINE_PLACES
+from tradebot.views.performance.cash import Fee, fee_of
 from tradebot.views.performance.days import day_of
-from tradebot.views.performance.lots import ClosedLot, OpenLot
+from tradebot.views.performance.lots import AnyLot, ClosedLot
 
 LATEST = timedelta(days=4)
 """How long after a sale its fee may be booked: on Tuesday after a long weekend for a sale on Friday."""
 ASSUMPTION = (
-    "The broker charges fees to the account for a whole day. They are shared among the lots that were sold on that "
-    "day, or else on the last day of sales up to 4 days before, by the value they were sold for: the SEC and FINRA "
-    "charge sales."
+    "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges the "
+    "others to the account for a whole day. They are shared among the lots that were sold on that day, or else on the "
+    "last day of sales up to 4 days before, by the value they were sold for: the SEC and FINRA charge sales."
 )
 """What a trade's fees rest on; it is shown wherever they are."""
 
-AnyLot = ClosedLot | OpenLot
+_ZERO = Decimal(0)
+Moments = Mapping[tuple[str, datetime], Collection[str]]
+"""The ids of the fills that the broker made in a symbol, as it was called then, at a moment."""
+_Part = tuple[AnyLot, Decimal]
+"""A lot, and its value in USD by which it takes part in a fee."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeeShare:
-    """What one fee took from one lot, in signed USD: a charge is negative. `lot` counts the lots that were given."""
+    """What one fee took from one lot, in signed USD: a charge is negative."""
 
     fee: CashMovement
-    lot: int
+    lot: AnyLot
     usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Allotted:
-    """Each lot's share of each fee, and the fees that no sale explains; together they are the fees.
+    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees.
 
-    `of_lots` is what all fees took from each lot, in signed USD, in the order of the lots.
+    `by_lot` is what all fees took from a lot, by the lot's `id`: two pieces of one purchase can be equal.
     """
 
     shares: tuple[FeeShare, ...]
     left: tuple[CashMovement, ...]
-    of_lots: tuple[Decimal, ...]
+    by_lot: Mapping[int, Decimal]
+
+    def of(self, lot: AnyLot) -> Decimal:
+        """Return what all fees took from one of the lots that were given, in signed USD."""
+        return self.by_lot.get(id(lot), _ZERO)
 
 
-def allotted(fees: Iterable[CashMovement], lots: Sequence[AnyLot]) -> Allotted:
-    """Share each fee among the lots that were sold on its day in New York, by the value they were sold for.
+def allotted(fees: Iterable[CashMovement], lots: Iterable[AnyLot], fills: Moments) -> Allotted:
+    """Give each fee to the fills of its symbol and time, or else share it among the lots that were sold on its day.
 
-    If nothing was sold that day, the fee belongs to the last day with sales before it, but at most `LATEST` earlier:
-    the broker books some fees in the morning after. Shares are exact to nine decimals, and add up to the fee. An open
-    lot counts if it was sold short, at its entry; a lot that isn't sold yet takes no part.
+    A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
+    are those of New York. If nothing was sold that day, the fee belongs to the last day with sales before it, but at
+    most `LATEST` earlier: the broker books some fees in the morning after. An open lot counts if it was sold short, at
+    its entry; a lot that isn't sold yet takes no part. What the broker charged for borrowing stock is for no sale.
+    Shares are exact to nine decimals, and add up to the fee.
     """
     charged, shares, left = list(fees), list[FeeShare](), list[CashMovement]()
-    sales = _sales(lots) if charged else {}
+    # In an order that neither that of the lots nor that of the fills of one moment changes.
+    ordered = sorted(lots, key=_name) if charged else []
+    sales, of_fills = _sales(ordered), _of_fills(ordered)
     for fee in charged:
-        of_day = sales.get(_day_of_sales(fee, sales), ())
-        shares += _divided(fee, of_day, lots)
-        left += [] if of_day else [fee]
-    of_lots = [Decimal(0)] * len(lots)
+        named = sorted(fills.get((fee.symbol, fee.at), ()))
+        among = [part for name in named for part in of_fills.get(name, ())]
+        if not among and fee_of(fee) is not Fee.BORROW:
+            among = sales.get(_day_of_sales(fee, sales), [])
+        shares += _divided(fee, among)
+        left += [] if among else [fee]
+    by_lot = defaultdict[int, Decimal](Decimal)
     for share in shares:
-        of_lots[share.lot] += share.usd
-    return Allotted(tuple(shares), tuple(left), tuple(of_lots))
+        by_lot[id(share.lot)] += share.usd
+    return Allotted(tuple(shares), tuple(left), by_lot)
 
 
 def sold(lot: AnyLot) -> tuple[date, Decimal] | None:
@@ -74,14 +91,34 @@ def sold(lot: AnyLot) -> tuple[date, Decimal] | None:
     return day_of(at), usd
 
 
-def _sales(lots: Sequence[AnyLot]) -> Mapping[date, Sequence[int]]:
-    """Return the numbers of the lots that were sold on each day, in an order that no order of the lots changes."""
-    found: dict[date, list[int]] = {}
-    for number, lot in enumerate(lots):
+def moments(fills: Iterable[tuple[str, str, datetime]]) -> Moments:
+    """Return the ids of fills by their symbols and times, given these three."""
+    found = defaultdict[tuple[str, datetime], list[str]](list)
+    for name, symbol, at in fills:
+        found[symbol, at].append(name)
+    return found
+
+
+def _sales(lots: Iterable[AnyLot]) -> Mapping[date, list[_Part]]:
+    """Return the lots that were sold on each day, by what they were sold for."""
+    found = defaultdict[date, list[_Part]](list)
+    for lot in lots:
         sale = sold(lot)
         if sale is not None and sale[1]:
-            found.setdefault(sale[0], []).append(number)
-    return {day: sorted(numbers, key=lambda number: _name(lots[number])) for day, numbers in found.items()}
+            found[sale[0]].append((lot, sale[1]))
+    return found
+
+
+def _of_fills(lots: Iterable[AnyLot]) -> Mapping[str, list[_Part]]:
+    """Return the lots that each fill opened or closed, by what was paid or received for them."""
+    found = defaultdict[str, list[_Part]](list)
+    for lot in lots:
+        ends = [(lot.entry_fill, lot.entry_price)]
+        ends += [(lot.exit_fill, lot.exit_price)] if isinstance(lot, ClosedLot) else []
+        for name, price in ends:
+            if price:
+                found[name].append((lot, lot.quantity * price))
+    return found
 
 
 def _name(lot: AnyLot) -> tuple[str, str, str, str, Decimal]:
@@ -96,12 +133,11 @@ def _day_of_sales(fee: CashMovement, sales: Mapping[date, object]) -> date:
     return next((day for day in days if day in sales), booked)
 
 
-def _divided(fee: CashMovement, numbers: Sequence[int], lots: Sequence[AnyLot]) -> Iterator[FeeShare]:
+def _divided(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
     """Yield the shares of one fee: each is what the fee has reached after its lot, less what it had reached before."""
-    values = [sale[1] for number in numbers if (sale := sold(lots[number]))]
-    whole, reached, given = sum(values, Decimal(0)), Decimal(0), Decimal(0)
-    for number, value in zip(numbers, values, strict=True):
+    whole, reached, given = sum((value for _, value in among), _ZERO), _ZERO, _ZERO
+    for place, (lot, value) in enumerate(among, 1):
         reached += value
-        up_to = fee.amount_usd if number == numbers[-1] else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
-        yield FeeShare(fee, number, up_to - given)
+        up_to = fee.amount_usd if place == len(among) else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
+        yield FeeShare(fee, lot, up_to - given)
         given = up_to

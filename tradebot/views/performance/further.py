@@ -1,10 +1,10 @@
 """What only longer accounts and backtests have to say: years, costs, chance, selection and sensitivity."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.evidence import Evidence
-from tradebot.views.performance.activity import traded_usd
 from tradebot.views.performance.by_year import rolling_figures, year_figures
 from tradebot.views.performance.cautions import cautions
 from tradebot.views.performance.chance import chance
@@ -18,11 +18,15 @@ from tradebot.views.performance.sensitivity import played_as, sensitivity
 
 
 class FurtherTerms(NamedTuple):
-    """What else is known of an account: its returns, its curve, its trades, and the benchmark's name if it is known."""
+    """What else is known of an account: its returns, its curve, its trades, and the benchmark's name if it is known.
+
+    `traded_usd` is the value of all that it bought and sold along its path.
+    """
 
     returns: Returns
     curve: Sequence[CurvePoint]
     trades: Sequence[TradeRow]
+    traded_usd: Decimal
     benchmark: str | None
 
 
@@ -34,7 +38,7 @@ def further(history: History, evidence: Evidence, measured: Measured, terms: Fur
     return Further(
         by_year=year_figures(measured, history.fills, kinds),
         rolling=rolling_figures(way, rows),
-        costs=costs_of(kinds, way, traded_usd(history.fills, way)),
+        costs=costs_of(kinds, way, terms.traded_usd),
         chance=chance(way, rows, _names(terms.benchmark, measured)),
         selected=selected(terms.returns, evidence.trials),
         sensitivity=sensitivity(played_as(way, _closed(terms.trades)), evidence.variants),

@@ -7,26 +7,19 @@ from decimal import Decimal
 from functools import cached_property
 
 from tradebot.model.cash import CashKind, CashMovement
-from tradebot.model.filled import IntentFacts, OrderFacts
+from tradebot.model.filled import Sent
+from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, Kept, Key, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.rested_stop import RestedStop
 from tradebot.model.trade import by_position, renames
 from tradebot.model.trade_note import TradeNote
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.fees import Allotted, allotted
+from tradebot.views.performance.fees import Allotted, allotted, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of
 
 NOT_OURS = "not the bot's"
 """The owner of what other people, or other programs, trade in the account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """An order that filled, and the intents behind it, the nearest first; none if the bot didn't send it."""
-
-    order: OrderFacts
-    intents: tuple[IntentFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,9 +55,11 @@ class History:
 
     @cached_property
     def fees(self) -> Allotted:
-        """Return each closed piece's share of the fees, then that of each held one; of all owners, as in `lots`."""
+        """Return each piece's share of the fees; of all owners, as in `lots`."""
         charged = (movement for movement in self.cash if cash_kind(movement) is CashKind.FEE)
-        return allotted(charged, (*self.lots.closed, *self.lots.held))
+        made = (one.fill for one in self.fills if one.origin is Origin.VENUE)
+        fills = moments((fill.activity_id, fill.symbol, fill.at) for fill in made)
+        return allotted(charged, (*self.lots.closed, *self.lots.held), fills)
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:

@@ -18,8 +18,7 @@ class OpenLot(NamedTuple):
     """A piece of a position that is still held: `quantity` is unsigned, and prices are in USD per share.
 
     A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay.
-    `trade` names the position by strategy, symbol and opening time. `trip` counts the positions of one strategy in one
-    symbol from 0, because two of them may be opened at the same instant.
+    `trade` names the position by strategy, symbol and opening time; two of them may be opened at the same instant.
     """
 
     strategy: str
@@ -32,7 +31,6 @@ class OpenLot(NamedTuple):
     entry_order: str
     entry_origin: Origin
     trade: Key
-    trip: int
 
     @property
     def cost_usd(self) -> Decimal:
@@ -58,7 +56,6 @@ class ClosedLot(NamedTuple):
     entry_order: str
     entry_origin: Origin
     trade: Key
-    trip: int
     closed_at: datetime
     exit_price: Decimal
     exit_fill: str
@@ -81,6 +78,7 @@ class ClosedLot(NamedTuple):
         return self.closed_at if self.side is Side.BUY else self.opened_at
 
 
+AnyLot = ClosedLot | OpenLot
 Owner = tuple[str, str]
 """Whose position it is, and its symbol."""
 
@@ -97,16 +95,37 @@ class Step(NamedTuple):
     restated_at: datetime | None
 
 
-class Lots(NamedTuple):
-    """The pieces of positions that were closed, those that are still held, and the trades that they make up.
+class Trip(NamedTuple):
+    """A position from its first fill to its last: its closed pieces in the order of their exits, and those still held.
 
-    Each is the oldest first: by its exit if it is closed, otherwise, as trades are, by its entry. `steps` are what was
+    `trade` is what they add up to.
+    """
+
+    trade: Trade
+    closed: Sequence[ClosedLot]
+    held: Sequence[OpenLot]
+
+    @property
+    def lots(self) -> list[AnyLot]:
+        """Return all pieces."""
+        return [*self.closed, *self.held]
+
+    @property
+    def first(self) -> AnyLot:
+        """Return the piece that was bought first."""
+        return min(self.lots, key=lambda lot: lot.opened_at)
+
+
+class Lots(NamedTuple):
+    """The pieces of positions that were closed, those that are still held, and the positions that they make up.
+
+    Each is the oldest first: by its exit if it is closed, otherwise, as trips are, by its entry. `steps` are what was
     held of each position after each of its fills, under its last symbol.
     """
 
     closed: tuple[ClosedLot, ...]
     held: tuple[OpenLot, ...]
-    trades: tuple[Trade, ...]
+    trips: tuple[Trip, ...]
     steps: Mapping[Owner, Sequence[Step]]
 
 
@@ -116,19 +135,17 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
     The fills must be in the order of the books, and begin where each of these positions was flat. The gross of the
     closed pieces of one position is its `Trade.realized_before_fees_usd`.
     """
-    closed, held, made, steps = list[ClosedLot](), list[OpenLot](), list[Trade](), dict[Owner, Sequence[Step]]()
+    trips, steps = list[Trip](), dict[Owner, Sequence[Step]]()
     for owner, of_one in by_position(fills).items():
         fold = _Fold()
         for group in together(of_one):
             fold.add(group)
-        closed += fold.closed
-        held += fold.lots
-        made += fold.trades()
+        trips += fold.all_trips()
         steps[owner] = fold.steps
     return Lots(
-        tuple(sorted(closed, key=lambda lot: lot.closed_at)),
-        tuple(sorted(held, key=lambda lot: lot.opened_at)),
-        tuple(sorted(made, key=lambda trade: trade.opened_at)),
+        tuple(sorted((lot for trip in trips for lot in trip.closed), key=lambda lot: lot.closed_at)),
+        tuple(sorted((lot for trip in trips for lot in trip.held), key=lambda lot: lot.opened_at)),
+        tuple(sorted(trips, key=lambda trip: trip.trade.opened_at)),
         steps,
     )
 
@@ -138,67 +155,61 @@ def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
 
     The fills must be as for `lots_of`.
     """
-    return lots_of(fills).trades
+    return tuple(trip.trade for trip in lots_of(fills).trips)
 
 
 @dataclass(slots=True)
-class _Sums:
-    """What the fills of one trade add up to so far, unsigned and in today's shares."""
+class _Going:
+    """The position that is held: its closed pieces, and what its fills add up to so far, unsigned.
+
+    `entered` and `left` are in today's shares.
+    """
 
     entered: Decimal = _ZERO
     paid: Decimal = _ZERO
     left: Decimal = _ZERO
-    received: Decimal = _ZERO
-    realized: Decimal = _ZERO
-    orders: list[str] = field(default_factory=list)
-
-    def close(self, pieces: Sequence[ClosedLot]) -> Decimal:
-        """Count the pieces that one fill closed, and return how many shares these are."""
-        closed = _ZERO
-        for piece in pieces:
-            closed += piece.quantity
-            self.received += piece.quantity * piece.exit_price
-            self.realized += piece.gross_usd
-        self.left += closed
-        if pieces[0].exit_order and pieces[0].exit_order not in self.orders:
-            self.orders.append(pieces[0].exit_order)
-        return closed
+    closed: list[ClosedLot] = field(default_factory=list)
 
     def restate(self, ratio: Decimal) -> None:
         """Count today's shares after a split."""
         self.entered, self.left = (to_nine_places(each * ratio) for each in (self.entered, self.left))
 
-    def trade(self, piece: OpenLot | ClosedLot, closed_at: datetime | None) -> Trade:
-        """Return the trade, given a piece of it."""
-        return Trade(
+    def trip(self, held: Sequence[OpenLot]) -> Trip:
+        """Return the position; it is over if nothing of it is held."""
+        piece: AnyLot = held[0] if held else self.closed[0]
+        received = realized = _ZERO
+        for lot in self.closed:
+            received += lot.quantity * lot.exit_price
+            realized += lot.gross_usd
+        trade = Trade(
             strategy=piece.strategy,
             symbol=piece.symbol,
             side=piece.side,
             opened_at=piece.trade[2],
-            closed_at=closed_at,
+            closed_at=None if held else self.closed[-1].closed_at,
             quantity=self.entered,
             closed_quantity=self.left,
             entry_price=self.paid / self.entered,
-            exit_price=self.received / self.left if self.left else None,
-            realized_before_fees_usd=self.realized,
-            exit_orders=tuple(self.orders),
+            exit_price=received / self.left if self.left else None,
+            realized_before_fees_usd=realized,
+            exit_orders=tuple(dict.fromkeys(lot.exit_order for lot in self.closed if lot.exit_order)),
         )
+        return Trip(trade, self.closed, held)
 
 
 class _Fold:
-    """What the fills of one strategy in one symbol made so far: its closed and its open pieces, and its trades."""
+    """What the fills of one strategy in one symbol made so far: positions that are over, and the one that is held."""
 
     def __init__(self) -> None:
-        self.closed = list[ClosedLot]()
         self.lots = list[OpenLot]()
         self.steps = list[Step]()
         self._restated_at: datetime | None = None
-        self._ended = list[Trade]()
-        self._sums = _Sums()
+        self._over = list[Trip]()
+        self._going = _Going()
 
-    def trades(self) -> list[Trade]:
-        """Return the trades, with the open one last."""
-        return [*self._ended, self._sums.trade(self.lots[0], None)] if self.lots else self._ended
+    def all_trips(self) -> list[Trip]:
+        """Return the positions, with the one that is held last."""
+        return [*self._over, self._going.trip(self.lots)] if self.lots else self._over
 
     def add(self, group: list[OwnedFill]) -> None:
         """Add fills that have their effect together."""
@@ -207,7 +218,7 @@ class _Fold:
         if restating:
             before = _held(self.lots)
             self.lots = _restated(self.lots, restating)
-            self._sums.restate(_held(self.lots) / before)
+            self._going.restate(_held(self.lots) / before)
             self._restated_at = restating[-1].fill.at
             cash_usd = sum(map(_cash_usd, restating), _ZERO)
             self.steps.append(Step(self._restated_at, self.lots, cash_usd, self._restated_at))
@@ -215,19 +226,20 @@ class _Fold:
             self._add(owned)
 
     def _add(self, owned: OwnedFill) -> None:
-        fill = owned.fill
-        gone, self.lots = _after(self.lots, owned, len(self._ended) + bool(self.lots))
+        fill, going = owned.fill, self._going
+        gone, self.lots = _after(self.lots, owned)
         opened = fill.quantity
         if gone:
-            pieces = [_closed(lot, owned) for lot in gone]
-            self.closed += pieces
-            opened -= self._sums.close(pieces)
+            closed = sum((lot.quantity for lot in gone), _ZERO)
+            going.closed += [_closed(lot, owned) for lot in gone]
+            going.left += closed
+            opened -= closed
             if not self.lots or self.lots[0].side is fill.side:
-                self._ended.append(self._sums.trade(pieces[0], fill.at))
-                self._sums = _Sums()
+                self._over.append(going.trip(()))
+                self._going = going = _Going()
         if opened:
-            self._sums.entered += opened
-            self._sums.paid += opened * fill.price
+            going.entered += opened
+            going.paid += opened * fill.price
         self.steps.append(Step(fill.at, self.lots, _cash_usd(owned), self._restated_at))
 
 
@@ -239,15 +251,15 @@ def _held(lots: Sequence[OpenLot]) -> Decimal:
     return sum((lot.quantity * lot.side.sign for lot in lots), _ZERO)
 
 
-def _after(lots: list[OpenLot], owned: OwnedFill, trips: int) -> tuple[list[OpenLot], list[OpenLot]]:
+def _after(lots: list[OpenLot], owned: OwnedFill) -> tuple[list[OpenLot], list[OpenLot]]:
     """Return the pieces that one fill closes, and those that are held after it."""
     fill, gone, left = owned.fill, list[OpenLot](), owned.fill.quantity
     if lots and lots[0].side is not fill.side:
         gone, lots = _taken(lots, left)
         left -= sum((lot.quantity for lot in gone), _ZERO)
     if left:
-        trade, trip = (lots[0].trade, lots[0].trip) if lots else ((owned.strategy, fill.symbol, fill.at), trips)
-        lots = [*lots, _opened(owned, left, trade, trip)]
+        trade = lots[0].trade if lots else (owned.strategy, fill.symbol, fill.at)
+        lots = [*lots, _opened(owned, left, trade)]
     return gone, lots
 
 
@@ -266,7 +278,7 @@ def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[
     return taken, others
 
 
-def _opened(owned: OwnedFill, quantity: Decimal, trade: Key, trip: int) -> OpenLot:
+def _opened(owned: OwnedFill, quantity: Decimal, trade: Key) -> OpenLot:
     fill = owned.fill
     return OpenLot(
         owned.strategy,
@@ -279,7 +291,6 @@ def _opened(owned: OwnedFill, quantity: Decimal, trade: Key, trip: int) -> OpenL
         fill.venue_order_id,
         owned.origin,
         trade,
-        trip,
     )
 
 
@@ -292,7 +303,7 @@ def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenL
     """Return the pieces after a split: the new shares and prices, each with the entry of the piece that it was."""
     after = lots
     for owned in restating:
-        after = _after(after, owned, 0)[1]
+        after = _after(after, owned)[1]
     before, held = sum((lot.quantity for lot in lots), _ZERO), sum((lot.quantity for lot in after), _ZERO)
     restated, done = list[OpenLot](), _ZERO
     for lot in after:

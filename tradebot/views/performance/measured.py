@@ -34,7 +34,7 @@ class Measured:
 def measure(history: History, way: Path, sessions: Sequence[Session], benchmark: Benchmark, rates: Rates) -> Measured:
     """Measure a path by the exchange's sessions, a benchmark and the rates of cash."""
     market = MarketTime(sessions)
-    held = tuple(held_pieces(history.lots, way.steps[-1].after.at)) if way.steps else ()
+    held = tuple(held_pieces(history.lots, way.steps[-1].after.at, market)) if way.steps else ()
     exposed = exposure_of(held, way, market)
     leveled = rates._replace(leverage=exposed.gross if exposed else None)
     return Measured(way, market, held, exposed, leveled, frame(way, benchmark, leveled) if way.steps else None)

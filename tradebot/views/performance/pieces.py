@@ -13,9 +13,9 @@ from tradebot.model.position import Key
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.day_ends import DayEnd, Gain, day_ends
 from tradebot.views.performance.days import day_of
-from tradebot.views.performance.fees import Allotted, AnyLot
+from tradebot.views.performance.fees import Allotted
 from tradebot.views.performance.history import NOT_OURS, History
-from tradebot.views.performance.lots import ClosedLot, OpenLot
+from tradebot.views.performance.lots import ClosedLot, Lots
 
 ACCOUNT = "account"
 """Where profit belongs that no position made: interest, and fees and dividends that no position explains."""
@@ -71,23 +71,23 @@ class Breakdown:
 
 def breakdown(history: History) -> Breakdown:
     """Take an account's profit apart."""
-    ends, (closed, held, *_) = day_ends(history), history.lots
+    ends = day_ends(history)
     kinds = [(one, cash_kind(one)) for one in history.cash]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
     pieces = (
-        *_realized(closed, held),
+        *_realized(history.lots),
         *_open(ends),
-        *_fees(history.fees, (*closed, *held)),
+        *_fees(history.fees),
         *_paid(others, ends, history),
     )
     return Breakdown(history, ends, pieces)
 
 
-def _realized(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> Iterator[Piece]:
+def _realized(lots: Lots) -> Iterator[Piece]:
     """Yield what each lot made when it was closed, on the day it was."""
-    last, going_on = {_trip(lot): lot for lot in closed}, set(map(_trip, held))
-    ends = {id(lot) for trip, lot in last.items() if lot.strategy != NOT_OURS and trip not in going_on}
-    for lot in closed:
+    over = (trip for trip in lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
+    ends = {id(trip.closed[-1]) for trip in over}
+    for lot in lots.closed:
         yield Piece(
             day=day_of(lot.closed_at),
             kind=Kind.REALIZED,
@@ -99,10 +99,6 @@ def _realized(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> Iterator[
             lot=lot,
             ended=id(lot) in ends,
         )
-
-
-def _trip(lot: AnyLot) -> tuple[str, str, int]:
-    return lot.strategy, lot.symbol, lot.trip
 
 
 def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
@@ -117,10 +113,10 @@ def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
         before = now
 
 
-def _fees(found: Allotted, lots: Sequence[AnyLot]) -> Iterator[Piece]:
+def _fees(found: Allotted) -> Iterator[Piece]:
     """Yield each lot's share of each fee, on the day of the fee, and the fees that no sale explains."""
     for share in found.shares:
-        lot = lots[share.lot]
+        lot = share.lot
         closed = lot if isinstance(lot, ClosedLot) else None
         yield Piece(day_of(share.fee.at), Kind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
     for fee in found.left:

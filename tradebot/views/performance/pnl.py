@@ -1,10 +1,14 @@
 """Profit and loss of any days by day, week, month, strategy, symbol, hour, exit reason, or entry component."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
+from itertools import chain
+from operator import attrgetter
 
 from tradebot.model.candidate import Side
 from tradebot.model.kind import NEW_YORK
@@ -123,29 +127,74 @@ class Choice:
 ALL = Choice()
 
 
-def pnl(known: Breakdown, by: Cut, choice: Choice = ALL, *, compares: bool = True) -> Pnl:
-    """Return the profit and loss that is asked for, in rows; `compares` says whether with the broker's last equity."""
-    ends = [end for end in known.ends if choice.days.includes(end.day)]
-    chosen = known.pieces if choice == ALL else [piece for piece in known.pieces if choice.has(piece)]
-    profit, name_of = [piece for piece in chosen if piece.kind is not Kind.TRANSFERS], _Namer(known).of(by)
-    rows = {name: list[Piece]() for name in map(_day_names(by), ends)} if by in IN_TIME and choice.whole else {}
-    for piece in profit:
-        rows.setdefault(name_of(piece), []).append(piece)
-    unpriced = _unpriced(by, ends, choice)
-    made = (_row(name, pieces, unpriced.get(name, ())) for name, pieces in rows.items())
-    found = [row for row in made if row.name != HELD or row.open_usd or row.total_usd]
-    before, after = _values(known, ends) if choice.whole else (None, None)
+def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
+    """Return the profit and loss that is asked for, in rows."""
+    profit = Profit(known, choice)
+    before, after = profit.values_usd
     return Pnl(
         by=by.value,
-        first=ends[0].day if ends else None,
-        last=ends[-1].day if ends else None,
-        rows=tuple(sorted(found, key=lambda row: _place(by, row))),
-        total=_row("total", profit, _of_choice(ends[-1:], choice)),
-        transfers_usd=sum((piece.usd for piece in chosen if piece.kind is Kind.TRANSFERS), _ZERO),
+        first=profit.ends[0].day if profit.ends else None,
+        last=profit.ends[-1].day if profit.ends else None,
+        rows=profit.rows(by),
+        total=profit.total,
+        transfers_usd=profit.transfers_usd,
         before_usd=before,
         after_usd=after,
-        compared=_compared(known, choice) if choice.whole and compares else None,
+        compared=profit.compared,
     )
+
+
+class Profit:
+    """The profit that is asked for, in one sum and in rows by any cut. `ends` are the ends of its days."""
+
+    def __init__(self, known: Breakdown, choice: Choice = ALL) -> None:
+        self._known, self._choice = known, choice
+        self.ends = [end for end in known.ends if choice.days.includes(end.day)]
+        chosen = known.pieces if choice == ALL else [piece for piece in known.pieces if choice.has(piece)]
+        self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in Kind}
+        self._names = _Namer(known)
+        self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(Kind.TRANSFERS)), _ZERO)
+
+    @cached_property
+    def total(self) -> Row:
+        """Return the whole as one row."""
+        sums = {kind: sum((piece.usd for piece in pieces), _ZERO) for kind, pieces in self._of_kind.items()}
+        ended = sum(piece.ended for piece in self._of_kind[Kind.REALIZED])
+        return _row("total", sums, ended, _of_choice(self.ends[-1:], self._choice))
+
+    @property
+    def values_usd(self) -> tuple[Decimal | None, Decimal | None]:
+        """Return the account's value before these days and at their end in USD; None where that isn't known."""
+        return _values(self._known, self.ends) if self._choice.whole else (None, None)
+
+    @property
+    def compared(self) -> Compared | None:
+        """Return the last equity that the broker reported beside the books; None for a part of the account."""
+        return _compared(self._known, self._choice) if self._choice.whole else None
+
+    def rows(self, by: Cut) -> tuple[Row, ...]:
+        """Return the rows of a cut, which add up to the total."""
+        name_of, sums, ended = self._names.of(by), dict[Kind, dict[str, Decimal]](), Counter[str]()
+        for kind, pieces in self._of_kind.items():
+            of_kind = sums[kind] = {}
+            for piece in pieces:
+                name = name_of(piece)
+                of_kind[name] = of_kind.get(name, _ZERO) + piece.usd
+                if piece.ended:
+                    ended[name] += 1
+        unpriced = _unpriced(by, self.ends, self._choice)
+        names = {*chain(*sums.values()), *(unpriced if self._choice.whole else ())}
+        made = (
+            _row(
+                name,
+                {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()},
+                ended[name],
+                unpriced.get(name, ()),
+            )
+            for name in names
+        )
+        found = [row for row in made if row.name != HELD or row.open_usd or row.total_usd]
+        return tuple(sorted(found, key=lambda row: _place(by, row)))
 
 
 def _values(known: Breakdown, ends: Sequence[DayEnd]) -> tuple[Decimal | None, Decimal | None]:
@@ -183,11 +232,7 @@ def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:
     return tuple(sorted(s for end in ends for s in end.unpriced if choice.symbol in (None, s)))
 
 
-def _row(name: str, pieces: Iterable[Piece], unpriced: tuple[str, ...]) -> Row:
-    sums, trades = dict.fromkeys(Kind, _ZERO), 0
-    for piece in pieces:
-        sums[piece.kind] += piece.usd
-        trades += piece.ended
+def _row(name: str, sums: Mapping[Kind, Decimal], trades: int, unpriced: tuple[str, ...]) -> Row:
     return Row(
         name=name,
         realized_usd=sums[Kind.REALIZED],
@@ -235,8 +280,8 @@ class _Namer:
     def of(self, by: Cut) -> Callable[[Piece], str]:
         """Return what names a piece's row."""
         names: Mapping[Cut, Callable[[Piece], str]] = {
-            Cut.STRATEGY: lambda piece: piece.strategy,
-            Cut.SYMBOL: lambda piece: piece.symbol,
+            Cut.STRATEGY: attrgetter("strategy"),
+            Cut.SYMBOL: attrgetter("symbol"),
             Cut.HOUR: self._hour,
             Cut.REASON: self._reason,
             Cut.COMPONENT: self._component,

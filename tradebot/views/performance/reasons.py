@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from tradebot.exits.why import UNKNOWN, parse
-from tradebot.model.filled import IntentFacts, OrderFacts
+from tradebot.model.filled import IntentFacts, OrderFacts, Sent
 from tradebot.model.origin import Origin
-from tradebot.views.performance.history import Sent
 from tradebot.views.performance.lots import ClosedLot
 
 WITHOUT_ORDER: Mapping[Origin, str] = {
@@ -42,13 +41,17 @@ def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
     return known or WITHOUT_ORDER.get(lot.origin, UNKNOWN)
 
 
-def rule_of(reason: str) -> str:
-    """Return the rule that comes first in a reason, without its amount: what reasons are filtered and counted by.
+def rules_of(reason: str) -> tuple[str, ...]:
+    """Return the rules in a reason, without their amounts; none if nothing was recorded.
 
     A strategy's own words have no rules in them, so they are returned whole.
     """
     try:
-        parts = parse(reason)
+        return tuple(part.name for part in parse(reason))
     except ValueError:
-        return reason
-    return parts[0].name if parts else UNKNOWN
+        return (reason,)
+
+
+def rule_of(reason: str) -> str:
+    """Return the rule that comes first in a reason: what reasons are filtered and counted by."""
+    return next(iter(rules_of(reason)), UNKNOWN)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from tradebot.views.performance import pnl
-from tradebot.views.performance.pieces import Breakdown
 from tradebot.views.performance.report import Cut, CutRow, Earned
 
 CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)
@@ -11,14 +10,13 @@ PROFIT = "Profit is from the books: cash, and positions at the last prices that 
 LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
 
 
-def earned_in(known: Breakdown, choice: pnl.Choice) -> Earned:
+def earned(profit: pnl.Profit) -> Earned:
     """Return the profit that is asked for, and the account's value around it."""
-    found = pnl.pnl(known, pnl.Cut.STRATEGY, choice, compares=False)
-    row = found.total
+    row, (before, after) = profit.total, profit.values_usd
     return Earned(
-        start_usd=found.before_usd,
-        end_usd=found.after_usd,
-        transfers_usd=found.transfers_usd,
+        start_usd=before,
+        end_usd=after,
+        transfers_usd=profit.transfers_usd,
         profit_usd=row.total_usd,
         realized_usd=row.realized_usd,
         open_usd=row.open_usd,
@@ -29,13 +27,10 @@ def earned_in(known: Breakdown, choice: pnl.Choice) -> Earned:
     )
 
 
-def cuts_of(known: Breakdown, choice: pnl.Choice) -> tuple[Cut, ...]:
+def cuts_of(profit: pnl.Profit) -> tuple[Cut, ...]:
     """Return the profit that is asked for, divided in several ways."""
-    return tuple(_cut(pnl.pnl(known, by, choice, compares=False), by) for by in CUTS)
-
-
-def _cut(found: pnl.Pnl, by: pnl.Cut) -> Cut:
-    return Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, found.rows)), found.total.total_usd)
+    total = profit.total.total_usd
+    return tuple(Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS)
 
 
 def _row(row: pnl.Row) -> CutRow:
@@ -52,13 +47,12 @@ def _row(row: pnl.Row) -> CutRow:
     )
 
 
-def what_differs(known: Breakdown, choice: pnl.Choice) -> Iterator[str]:
+def what_differs(profit: pnl.Profit) -> Iterator[str]:
     """Yield in sentences how the books' value differs from the broker's last equity, and what has no price."""
-    found = pnl.pnl(known, pnl.Cut.STRATEGY, choice)
-    compared = found.compared
+    compared, unpriced = profit.compared, profit.total.unpriced
     if compared is None:
-        if found.total.unpriced:
-            unseen = f"No price of {found.last} was seen for {', '.join(found.total.unpriced)}"
+        if unpriced:
+            unseen = f"No price of {profit.ends[-1].day} was seen for {', '.join(unpriced)}"
             yield f"{unseen}; the books count the last one before or what was paid."
         return
     if compared.difference_usd:

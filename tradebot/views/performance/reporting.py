@@ -13,7 +13,7 @@ from tradebot.views.performance.activity import traded_usd
 from tradebot.views.performance.activity_figures import activity_figures
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
 from tradebot.views.performance.cash import cash_kind
-from tradebot.views.performance.choosing import Choice, chosen
+from tradebot.views.performance.choosing import Choice
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, points, years
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.further import FurtherTerms, further
@@ -22,12 +22,11 @@ from tradebot.views.performance.history import History
 from tradebot.views.performance.measured import measure
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.report import AccountReport, Block, RefusalsWorth
-from tradebot.views.performance.report_profit import PROFIT, cuts_of, earned_in, what_differs
-from tradebot.views.performance.report_trades import report_trade, slippage_of
+from tradebot.views.performance.report_profit import PROFIT, cuts_of, earned, what_differs
+from tradebot.views.performance.report_trades import report_trades
 from tradebot.views.performance.return_figures import account_returns, comparisons, return_figures
 from tradebot.views.performance.returns import Path, Transfer, path
 from tradebot.views.performance.trade_figures import trade_figures
-from tradebot.views.performance.trades import rows_of
 
 DEEPEST = 5
 """How many drawdowns a report lists."""
@@ -71,17 +70,17 @@ def account_report(of: Material) -> AccountReport:
     way = path(of.history, transfers(of.history), of.sessions, of.days)
     measured = measure(of.history, way, of.sessions, of.benchmark, _rates(of))
     rows, rates = measured.rows, measured.rates
-    trips = chosen(rows_of(of.history, measured.market).trades, Choice(of.days, of.strategy, of.symbol))
-    known, choice = breakdown(of.history), pnl.Choice(of.days, of.strategy, of.symbol)
-    trades = tuple(map(report_trade, trips))
+    trades, slippage = report_trades(of.history, Choice(of.days, of.strategy, of.symbol))
+    known = breakdown(of.history)
+    profit = pnl.Profit(known, pnl.Choice(of.days, of.strategy, of.symbol))
     curve = points(way, rows) if rows is not None else ()
     own = account_returns(way, rows, rates)
     returns = return_figures(own)
-    fees_usd = -earned_in(known, pnl.Choice(of.days)).fees_usd
+    fees_usd = -pnl.Profit(known, pnl.Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)
     of_trades = trade_figures(trades)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
-    more = further(of.history, of.evidence, measured, FurtherTerms(own, curve, trades, benchmark))
+    more = further(of.history, of.evidence, measured, FurtherTerms(own, curve, trades, traded, benchmark))
     return AccountReport(
         label=of.label,
         account=of.history.account,
@@ -91,21 +90,21 @@ def account_report(of: Material) -> AccountReport:
         sessions=len(way.sessions),
         missing=way.missing,
         benchmark=benchmark,
-        earned=earned_in(known, choice),
+        earned=earned(profit),
         curve=curve,
         returns=returns,
         comparisons=comparisons(way, rows, rates),
         years=years(way, rows) if rows is not None else (),
         drawdowns=drawdowns(curve, DEEPEST),
         further=more,
-        activity=activity_figures(way, measured.exposed, traded, fees_usd, slippage_of(trips)),
+        activity=activity_figures(way, measured.exposed, traded, fees_usd, slippage),
         trade_figures=of_trades,
         trades=trades,
-        cuts=cuts_of(known, choice),
+        cuts=cuts_of(profit),
         refusals=of.refusals,
         unknown=(*_unseen(way), *what_is_lacking(chain(returns, of_trades, more.rolling)), *of.unknown),
         assumptions={
-            Block.EARNED: (PROFIT, *what_differs(known, choice)),
+            Block.EARNED: (PROFIT, *what_differs(profit)),
             **assumptions(way, of.benchmark, rates, measured.exposed),
             **further_assumptions(more),
         },

@@ -10,9 +10,11 @@ from fractions import Fraction
 from tradebot.model.candidate import Side
 from tradebot.model.cash import CashMovement
 from tradebot.model.kind import NEW_YORK
+from tradebot.model.origin import Origin
 from tradebot.model.position import NINE_PLACES
 from tradebot.views.performance.account_trades import AccountTrade, AccountTrades, account_trades
-from tradebot.views.performance.fees import allotted
+from tradebot.views.performance.cash import Fee, fee_of
+from tradebot.views.performance.fees import allotted, moments
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import OpenLot
 from tradebot.views.performance.tax_lots import Method, TaxLot, is_long_term
@@ -20,8 +22,8 @@ from tradebot.views.performance.wash_sales import WINDOW, Matched, Sale, matched
 
 _CENT = Decimal("0.01")
 _ZERO = Decimal(0)
-CHARGED_ON_SALES = "FEE"
-"""The broker's kind of the fees that the SEC and FINRA charge for sales."""
+CHARGED_ON_TRADES = "FEE"
+"""The broker's kind of commissions, and of the fees that the SEC and FINRA charge for sales."""
 RETURN_OF_CAPITAL = "DIVROC"
 
 
@@ -38,9 +40,10 @@ class TaxRow:
     """A lot that was sold, in USD to the cent; None is not known. Shares and symbol are those of the day of the sale.
 
     `acquired` is the trade date of the purchase; for a short sale it is when it was closed, and so is `sold`.
-    `proceeds_usd` is after `fees_usd`, and `basis_usd` includes losses carried over from wash sales. If the same shares
-    were bought again within 30 days, `code` is W and `adjustment_usd` what is disallowed of the loss. The gain is
-    proceeds - basis + adjustment. `held_from` differs from `acquired` if a wash sale lengthened the holding period.
+    `fees_usd` are taken off `proceeds_usd` if the sale paid them, and in `basis_usd` if the purchase did; so are losses
+    carried over from wash sales. If the same shares were bought again within 30 days, `code` is W and `adjustment_usd`
+    what is disallowed of the loss. The gain is proceeds - basis + adjustment. `held_from` differs from `acquired` if a
+    wash sale lengthened the holding period.
     `strategy` held the shares, empty for trades that aren't the bot's; `lot`, `sale` and `replaced_by` are fill ids.
     """
 
@@ -137,27 +140,28 @@ def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Metho
 
 
 def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade]) -> Mapping[str, Fraction]:
-    """Return each sale's part of the fees that are charged for sales, unsigned USD by fill id."""
-    sales = [_as_lot(trade, trade.price) for trade in trades if trade.quantity < 0 and trade.price is not None]
-    fees = [movement for movement in cash if movement.kind == CHARGED_ON_SALES]
-    of_sales = zip(sales, allotted(fees, sales).of_lots, strict=True)
-    return {sale.entry_fill: -Fraction(usd) for sale, usd in of_sales}
+    """Return each trade's part of the fees that are charged for trades, unsigned USD by fill id."""
+    priced = [trade for trade in trades if trade.price is not None]
+    lots = [_as_lot(trade, trade.price) for trade in priced if trade.price is not None]
+    fees = [one for one in cash if one.kind == CHARGED_ON_TRADES and fee_of(one) is not Fee.BORROW]
+    fills = moments((one.fill_id, one.symbol_then, one.at) for one in priced if one.origin is Origin.VENUE)
+    shared = allotted(fees, lots, fills)
+    return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}
 
 
 def _as_lot(trade: AccountTrade, price: Fraction) -> OpenLot:
-    """Return a sale as shares that were sold short, which is how fees see it."""
+    """Return a trade as shares that were bought or sold short, which is how fees see it."""
     return OpenLot(
         strategy=trade.strategy,
         symbol=trade.symbol,
-        side=Side.SELL,
-        quantity=decimal(-trade.quantity),
+        side=Side.BUY if trade.quantity > 0 else Side.SELL,
+        quantity=decimal(abs(trade.quantity)),
         opened_at=trade.at,
         entry_price=decimal(price),
         entry_fill=trade.fill_id,
         entry_order=trade.order_id,
         entry_origin=trade.origin,
         trade=(trade.strategy, trade.symbol, trade.at),
-        trip=0,
     )
 
 

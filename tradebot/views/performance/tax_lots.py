@@ -31,7 +31,8 @@ class TaxLot:
     """Shares that were bought, or sold short, at once: signed, in today's shares.
 
     `opening` is the trade that opened it; it is None for shares that were in the account before the books began, so
-    their date and cost aren't known. `fee_usd` is the sale's fee in USD per share, if the lot was sold short.
+    their date and cost aren't known. `fee_usd` is what that trade paid in fees, in USD per share: it adds to what the
+    shares cost, or is taken off what they brought (IRS Publication 550, 2024, "Stocks and Bonds").
     `carried_usd` are the losses that wash sales added to its basis, and `tacked_days` the time for which the shares
     sold at these losses were held; it counts as if these shares had been held. `replaced` says that the lot already
     stands for shares that were sold at a loss.
@@ -47,8 +48,10 @@ class TaxLot:
 
     @cached_property
     def price(self) -> Fraction | None:
-        """Return what a share cost, or brought after its fee if it was sold short, USD; None if that isn't known."""
-        return None if self.opening is None or self.opening.price is None else self.opening.price - self.fee_usd
+        """Return what a share cost with its fee, or brought after it if sold short, USD; None if that isn't known."""
+        if self.opening is None or self.opening.price is None:
+            return None
+        return self.opening.price + self.sign * self.fee_usd
 
     @cached_property
     def opened(self) -> date | None:

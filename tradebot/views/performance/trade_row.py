@@ -5,12 +5,17 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.candidate import Component
+from tradebot.model.candidate import Component, Side
 from tradebot.model.position import Key
 from tradebot.views.performance.risk import Excursion, RiskFrom
 from tradebot.views.slippage import TotalSlippage
 
 LONG, SHORT = "long", "short"
+
+
+def side_of(side: Side) -> str:
+    """Return what a position is called that was entered on this side."""
+    return LONG if side is Side.BUY else SHORT
 
 
 class Status(StrEnum):

@@ -27,7 +27,7 @@ _ZERO = Fraction(0)
 class Sale:
     """A piece of a lot and the trade that closed it; shares are today's, and money is exact USD.
 
-    `fee_usd` is the closing trade's fee per share, zero if it bought. `washed` is how many of its shares, unsigned,
+    `fee_usd` is the closing trade's fee per share. `washed` is how many of its shares, unsigned,
     were bought again, `disallowed_usd` the loss on these, and `replacements` the ids of the fills that bought them.
     """
 
@@ -45,16 +45,20 @@ class Sale:
 
     @property
     def bought_usd(self) -> Fraction | None:
-        """Return what the shares cost, with the losses that wash sales added; None if that isn't known."""
-        price = self.lot.price if self.lot.sign > 0 else self.closing.price
+        """Return what the shares cost with fees and the losses that wash sales added; None if that isn't known."""
+        price = self.lot.price if self.lot.sign > 0 else self._closed_at
         return None if price is None else price * self.shares + self.lot.carried_usd
 
     @property
     def sold_usd(self) -> Fraction | None:
         """Return what the shares brought after fees; None if that isn't known."""
-        if self.lot.sign < 0:
-            return None if self.lot.price is None else self.lot.price * self.shares
-        return None if self.closing.price is None else (self.closing.price - self.fee_usd) * self.shares
+        price = self.lot.price if self.lot.sign < 0 else self._closed_at
+        return None if price is None else price * self.shares
+
+    @property
+    def _closed_at(self) -> Fraction | None:
+        """Return the closing price per share with its fee: more for a purchase, less for a sale."""
+        return None if self.closing.price is None else self.closing.price - self.lot.sign * self.fee_usd
 
     @cached_property
     def made_usd(self) -> Fraction | None:
@@ -98,7 +102,7 @@ class _Symbol:
                 made += [Sale(piece, trade, fee) for piece in pieces]
                 left += sum((piece.quantity for piece in pieces), _ZERO)
             if left:
-                self._open(TaxLot(trade.symbol, left, trade, fee if left < 0 else _ZERO))
+                self._open(TaxLot(trade.symbol, left, trade, fee))
         self.sales += made
         for sale in made:
             if sale.unmatched_loss:

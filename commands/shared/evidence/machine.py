@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.state import events, serving
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, option
 from tradebot.model.event import EventKind
+from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.views.health.evidence import Backups, Disk, Serve, Stream, Unread
 
@@ -29,8 +30,11 @@ STAMP = "%Y%m%dT%H%M%SZ"
 def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
     """Return whether `serve` holds its lock, its last note, and who has claimed slots of late."""
     running, note = serving.is_running(folder), serving.read_serving(folder)
-    last = max(claims, key=lambda claim: claim.at, default=None)
-    return Serve(running, note, len(claims), last.by if last else "")
+    jobs = set(Job)
+    run = [claim for claim in claims if claim.missed is None and claim.job in jobs]
+    last = max(run, key=lambda claim: claim.at, default=None)
+    by = last.by if last else ""
+    return Serve(running, note, len(run), by, was_last=by.startswith(f"{serving.SERVE} "))
 
 
 def disk_of(folder: Path, needed_mb: int) -> Disk | Unread:

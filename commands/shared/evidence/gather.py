@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from commands.health.books import books_of
-from commands.health.machine import backups_of, disk_of, serve_of, stream_of
+from commands.shared.evidence.books import books_of
+from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stream_of
 from tradebot.errors import TradebotError
 from tradebot.model.record import Job
 from tradebot.views.health import passes
@@ -41,26 +41,33 @@ class Past:
     cycles: "Sequence[CycleRecord]"
 
 
-def evidence_of(app: "App") -> Evidence:
+def past_of(app: "App", now: datetime | None = None) -> Past | Unread | None:
+    """Return what the last session left, as of a trading time; without one, as of the time of the last record.
+
+    None if nothing was ever recorded.
+    """
+    facts = attempt(lambda: app.recorded)
+    at = now or attempt(lambda: _now(app, facts))
+    return at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
+
+
+def evidence_of(app: "App", past: Past | Unread | None) -> Evidence:
     """Look at everything once. What can't be read says why; everything else is looked at all the same."""
-    at, settings = datetime.now(UTC), app.settings
-    ledger, facts = attempt(lambda: app.ledger_view), attempt(lambda: app.recorded)
-    now = ledger if isinstance(ledger, Unread) else attempt(lambda: _now(app, facts))
-    past = now if now is None or isinstance(now, Unread) else attempt(lambda: _past(app, facts, now))
+    settings, facts = app.settings, attempt(lambda: app.recorded)
     known = past if isinstance(past, Past) else None
-    budgets = budgets_of(settings)
+    chores = {line.job for line in settings.timetable.chores}
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
         "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb)),
         "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
         "backup": _of(past, lambda found: backups_of(app, found.sessions, found.now)),
-        "schedule": _of(past, lambda found: passes.schedule_of(found.due, found.claims, found.cycles, found.now)),
+        "schedule": _of(past, lambda found: passes.schedule_of(found.due, chores, found.claims, found.now)),
         **_of_passes(app, past, facts),
-        **_of_books(app, ledger, past),
+        **_of_books(app, past),
     }
     due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
-    trading_at = now if isinstance(now, datetime) else None
-    return Evidence(at, trading_at, budgets, due, settings.unusual_whales.stream, **parts)
+    now, streams = known.now if known else None, settings.unusual_whales.stream
+    return Evidence(datetime.now(UTC), now, budgets_of(settings), due, streams, **parts)
 
 
 def _of_passes(app: "App", past: "Past | Unread | None", facts: "SqliteFacts | Unread | None") -> Mapping[str, Any]:
@@ -82,7 +89,8 @@ def _job(job: Job, past: Past) -> Passes:
     return passes.passes_of(job, past.cycles, past.due[job], past.claims)
 
 
-def _of_books(app: "App", ledger: "SqliteLedger | Unread", past: "Past | Unread | None") -> Mapping[str, Any]:
+def _of_books(app: "App", past: "Past | Unread | None") -> Mapping[str, Any]:
+    ledger = attempt(lambda: app.ledger_view)
     if isinstance(ledger, Unread):
         return dict.fromkeys(("books", "orders", "ledger", "journal", "halts", "calendar"), ledger)
     found = {name: attempt(read) for name, read in books_of(ledger, app.folder.path).items()}
@@ -92,7 +100,10 @@ def _of_books(app: "App", ledger: "SqliteLedger | Unread", past: "Past | Unread 
 def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
     """Return trading time; in the sandbox, whose time stands still, that of the last record."""
     from commands.shared.records import trading_now
+    from tradebot.model.trading import Mode
 
+    if app.mode is not Mode.SANDBOX:
+        return trading_now(app, ())
     mark = app.ledger_view.last_reconcile()
     times = [mark.at] if mark else []
     if facts is not None and not isinstance(facts, Unread):
@@ -104,14 +115,15 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     from tradebot.timetable.slots import slots
 
     ledger = app.ledger_view
-    begun = [each for each in ledger.sessions(now.date() - REACH, now.date()) if each.open <= now][-2:]
-    sessions = [each for each in begun[:-1] if now - begun[-1].open < AS_BEFORE] + begun[-1:]
+    last = [each for each in ledger.sessions(now.date() - REACH, now.date()) if each.open <= now][-2:]
+    sessions = [each for each in last[:-1] if now - last[-1].open < AS_BEFORE] + last[-1:]
     since = ledger.books_opened_at() or now
-    due = {
-        job: tuple(slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now)
+    claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
+    begun_slots = {
+        job: [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now]
         for job, times in app.settings.timetable.items()
     }
-    claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
+    due = {job: passes.came(begun, claims) for job, begun in begun_slots.items()}
     recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
     cycles = facts.passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
     return Past(now, sessions, due, claims, cycles)
@@ -142,7 +154,7 @@ def budgets_of(settings: "Settings") -> Budgets:
     from tradebot.app.calendar import LEAST
 
     health = settings.health
-    return Budgets(health.slot_s, health.note_s, health.lane_s, health.backup_s, LEAST.days)
+    return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, LEAST.days)
 
 
 def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:

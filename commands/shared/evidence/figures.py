@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from commands.shared.evidence.gather import Past
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.model.event import Severity
+from tradebot.model.event import HEALINGS, Severity
+from tradebot.model.record import Job
 from tradebot.timetable.sessions import last_session
-from tradebot.views.health.figures import BAD, Figures, fetch_latency_ms, last_error, success_rate
+from tradebot.views.health.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -15,22 +17,22 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-def figures_of(app: "App", now: datetime | None) -> Figures:
-    """Return the figures as of a trading time; TradebotError if the books or the facts can't be read."""
-    facts, ledger, clock = app.recorded, app.ledger_view, datetime.now(UTC)
-    at = now or clock
-    since = at - DAY
-    cycles = facts.passes(since) if facts is not None else ()
-    intents, mark = ledger.recent_intents(since.date()), ledger.last_reconcile()
-    _, events = worth_seeing(app.folder.path / EVENTS, sorted({(since, at), (clock - DAY, clock)}))
+def figures_of(app: "App", past: Past) -> Figures:
+    """Return the figures of the last session and day; TradebotError if the books or the facts can't be read."""
+    facts, ledger, clock, at, cycles = app.recorded, app.ledger_view, datetime.now(UTC), past.now, past.cycles
+    intents, mark = ledger.recent_intents((at - DAY).date()), ledger.last_reconcile()
+    _, events = worth_seeing(app.folder.path / EVENTS, sorted({(at - DAY, at), (clock - DAY, clock)}), HEALINGS)
+    fetched = max((cycle.at for cycle in cycles if cycle.job is Job.FETCH_FLOW), default=None)
+    answers = facts.intakes(fetched) if facts is not None and fetched else ()
     return Figures(
         total_cycles=len(cycles),
         last_cycle_at=max((cycle.at for cycle in cycles), default=None),
         order_success_rate=success_rate(intents),
-        data_fetch_latency_ms=fetch_latency_ms(cycles, facts.intakes(since) if facts is not None else ()),
+        data_fetch_latency_ms=fetch_latency_ms(cycles, answers),
         position_mismatches=mark.findings if mark else None,
         errors=sum(event.severity in BAD for event in events),
         warnings=sum(event.severity is Severity.WARN for event in events),
+        healings=healings(events),
         last_error=last_error(events),
         models=tuple(app.settings.strategies.in_use()),
         regime=_regime(app, at),

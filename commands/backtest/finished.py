@@ -1,0 +1,68 @@
+"""A backtest that has ended or was stopped: what it was made from, and what is kept of it."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from commands.shared.surface import jsonable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from commands.backtest.options import Planned
+    from tradebot.app.backtest.assumptions import Assumption
+    from tradebot.app.backtest.identity import Identity
+    from tradebot.app.backtest.ready import Waits
+    from tradebot.app.backtest.results import Trial
+    from tradebot.app.backtest.run import Run
+    from tradebot.views.backtest_result import BacktestResult
+
+SCHEMA = 1
+"""The version of result.json."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has ended or was stopped, what it was made from, and how many sessions an earlier process played."""
+
+    name: str
+    planned: "Planned"
+    run: "Run"
+    identity: "Identity"
+    assumptions: "tuple[Assumption, ...]"
+    waits: "tuple[Waits, ...]"
+    done_before: int
+    elapsed_s: float
+
+
+def result_of(run: "Run") -> "BacktestResult":
+    """Return what a run has earned so far."""
+    from tradebot.views.backtest_result import backtest_result
+
+    ledger = run.made.ledger
+    return backtest_result(
+        ledger.opening_cash(), run.ends, ledger.fills(), ledger.cash_movements(), ledger.trading_states()
+    )
+
+
+def document_of(finished: Finished) -> dict[str, Any]:
+    """Return what is kept beside a run's books: the same for the same inputs, byte for byte."""
+    from tradebot.app.baseline import plain
+
+    return {
+        "schema": SCHEMA,
+        "identity": plain(asdict(finished.identity)),
+        "complete": finished.run.is_complete,
+        "assumptions": jsonable(finished.assumptions),
+        "result": jsonable(result_of(finished.run)),
+    }
+
+
+def trials_of(finished: Finished) -> "Sequence[Trial]":
+    """Return what a complete run has tried; a trial has to have been seen to its end."""
+    from tradebot.app.backtest.results import Trial
+
+    if not finished.run.is_complete:
+        return ()
+    result, digest = result_of(finished.run), finished.identity.trial
+    strategies = finished.run.made.world.strategies
+    return [Trial(one.name, digest, finished.name, result.sessions, result.sharpe) for one in strategies]

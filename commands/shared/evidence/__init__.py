@@ -1,0 +1,1 @@
+"""What the bot left behind that its health is judged by: read from its folder, never from the broker."""

@@ -1,0 +1,79 @@
+"""A verb in a process of its own: its exit code and last output, and its end when it is over its limit or stopped."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot
+from tradebot.adapters.state import one_shots
+from tradebot.adapters.state.one_shots import KEPT, OneShots
+
+TALKS = "import sys; print('x' * 9_000_000); print('the end', flush=True); sys.exit(7)"
+HANGS = "import time; print('begun', flush=True); time.sleep(60)"
+SHOWS = """
+import os
+from pathlib import Path
+from tradebot.adapters.state.one_shots import take_over
+print("started with it:", b"a-key-of-this-test" in Path("/proc/self/environ").read_bytes())
+take_over(os.environ)
+print("taken over:", os.environ.get("ALPACA_KEY") == "a-key-of-this-test" and "TRADEBOT_HANDED_OVER" not in os.environ)
+"""
+DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {HANGS}"
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneShots:
+    """Run the code in a file, whatever the verb is."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} {tmp_path / 'code.py'}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(one_shots, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(sys, "executable", str(program))
+    return OneShots(tmp_path)
+
+
+def test_a_verb_is_run_on_the_folder_with_its_exit_code_and_output(bot: Bot) -> None:
+    ended = OneShots(bot.folder)(["status", "--json"], 120, lambda: False)
+    assert (ended.code, ended.why) == (0, None)
+    assert ended.output.endswith("}")
+    wrong = OneShots(bot.folder, "/nowhere.yaml")(["status"], 120, lambda: False)
+    assert (wrong.code, "/nowhere.yaml" in wrong.output) == (2, True)
+
+
+def test_only_the_last_output_is_kept(runs: OneShots) -> None:
+    (runs.folder / "code.py").write_text(TALKS)
+    ended = runs(["audit"], 60, lambda: False)
+    assert (ended.code, ended.why, len(ended.output) <= KEPT, ended.output[-7:]) == (7, None, True, "the end")
+
+
+@pytest.mark.parametrize(("code", "signal"), [(HANGS, 15), (DEAF, 9)])
+def test_a_verb_that_is_over_its_limit_is_ended_even_if_it_does_not_listen(
+    runs: OneShots, code: str, signal: int
+) -> None:
+    (runs.folder / "code.py").write_text(code)
+    began = time.monotonic()
+    ended = runs(["audit"], 1, lambda: False)
+    assert (ended.code, ended.why) == (-signal, "ended after its limit of 1 second")
+    assert time.monotonic() - began < 20
+
+
+def test_a_verb_is_ended_when_serve_is_asked_to_stop(runs: OneShots) -> None:
+    (runs.folder / "code.py").write_text(HANGS)
+    ended = runs(["audit"], 60, lambda: True)
+    assert (ended.code, ended.why) == (-15, "stopped")
+
+
+def test_a_key_in_our_environment_reaches_the_verb_but_not_what_it_is_started_with(
+    runs: OneShots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPACA_KEY", "a-key-of-this-test")
+    (runs.folder / "code.py").write_text(SHOWS)
+    assert runs(["audit"], 60, lambda: False).output.splitlines() == ["started with it: False", "taken over: True"]
+
+
+def test_nothing_is_taken_over_by_a_process_that_was_started_as_usual() -> None:
+    environ = {"A": "b"}
+    one_shots.take_over(environ)
+    assert environ == {"A": "b"}

@@ -1,0 +1,87 @@
+"""What an engine is going to show, over nights too, against what it shows when the time has come."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.backtest.drawn import COSTLESS, COSTLY, LENT, SYMBOLS, Drawn, Whims, assembled
+from tradebot.app.backtest.assembly import Assembled
+from tradebot.exchange.market.fill import NEXT_BAR
+from tradebot.limits import Protection
+
+DAYS = Drawn(
+    seed=3,
+    sessions=40,
+    symbols=SYMBOLS,
+    strategy=Whims(1),
+    exits=(),
+    protection=Protection.BOT,
+    fill=NEXT_BAR,
+    halts={},
+    looks="every 60m",
+    entries="at open+5m",
+    comparisons="at open+1m",
+    actions=True,
+    daily=True,
+)
+LATER = datetime.max.replace(tzinfo=UTC)
+
+
+def holding(symbol: str, drawn: Drawn = DAYS) -> Assembled:
+    """Return a bot at its first close, with a position that came from nowhere."""
+    made = assembled(drawn)
+    made.advance(made.sessions[0].close)
+    made.engine.main.apply(symbol, Decimal("12.5"), 1_000_000)
+    return made
+
+
+@given(st.sampled_from(SYMBOLS), st.integers(0, 60 * 24 * 20))
+def test_what_is_told_of_a_later_moment_is_what_it_shows_then(symbol: str, minutes: int) -> None:
+    made = holding(symbol)
+    began = made.now()
+    until = min((made.ahead.next_deed or LATER) - timedelta(microseconds=1), began + timedelta(minutes=minutes))
+    seen = [shown for shown in made.ahead.shown(symbol, began, until) if shown.low != shown.high]
+    told = made.ahead.shows(symbol, until), made.ahead.equity(until)
+    assert not seen or seen[-1] == told[0]
+    made.advance(until)
+    assert told == (made.ahead.shows(symbol), made.world.reader.account().equity)
+
+
+@given(st.sampled_from(SYMBOLS))
+def test_nothing_happens_to_an_account_before_the_next_deed(symbol: str) -> None:
+    made = holding(symbol)
+    deed, stamp = made.ahead.next_deed, made.ahead.stamp
+    assert deed is not None, "nothing happens to this symbol"
+    passed = [action for action in made.engine.market.actions if action.symbol != symbol]
+    assert any(made.engine.now_us < action.at_us for action in passed), "nothing happens to the others"
+    made.advance(deed - timedelta(microseconds=1))
+    assert made.ahead.stamp == stamp
+    actions = made.engine.market.actions
+    due = min(action.at_us for action in actions if action.at_us > made.engine.now_us and action.symbol == symbol)
+    assert deed <= datetime.fromtimestamp(due / 1e6, UTC)
+
+
+def test_nights_are_still_only_between_days_without_interest() -> None:
+    assert assembled(DAYS).ahead.still
+    assert not assembled(replace(DAYS, costs=COSTLY)).ahead.still
+    assert not assembled(replace(DAYS, sessions=1, daily=False, costs=COSTLESS)).ahead.still
+
+
+@pytest.mark.parametrize("posted", ["session", "month"])
+def test_nights_are_still_for_who_has_borrowed_nothing_and_owes_nothing(posted: Literal["session", "month"]) -> None:
+    made = holding("AAPL", replace(DAYS, costs=LENT._replace(posted=posted)))
+    seen = [made.ahead.still]
+    made.engine.main.cash = Decimal(-100_000)
+    seen.append(made.ahead.still)
+    made.advance(made.sessions[1].close)
+    made.engine.main.cash = Decimal(100_000)
+    seen.append(made.ahead.still)
+    made.engine.main.apply("MSFT", Decimal(-1), 1_000_000)
+    seen.append(made.ahead.still)
+    # A night's interest is owed until it is posted.
+    assert seen == [True, False, posted == "session", False]

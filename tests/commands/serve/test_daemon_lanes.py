@@ -1,0 +1,119 @@
+"""`serve` in real time, with a thread for each lane: it goes on with other settings, and ends when it is told to."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from commands.serve.daemon import Daemon
+from jobs.runner import Kind, Line
+from tests.accepting import accept
+from tests.bot import Bot, made
+from tests.commands.serve.test_lanes import TIMETABLE, in_real_time
+from tradebot.adapters.state.serving import read_serving
+from tradebot.adapters.time.pace import RealTime
+from tradebot.app.loading import Options, load_for
+from tradebot.app.wiring import App
+from tradebot.errors import ExitCode, TemporaryError
+from tradebot.model.record import Job
+
+LONGEST_S = 90.0
+
+
+class InRealTime(Daemon):
+    """A `serve` whose exchange moves by itself, and doesn't answer at first as often as is wanted."""
+
+    away = 0
+
+    def _clock(self, app: App) -> RealTime:
+        if self.away:
+            self.away -= 1
+            raise TemporaryError("the broker doesn't answer")
+        return RealTime(app.now)
+
+    def _moved_by_itself(self, app: App) -> bool:
+        return True
+
+
+@pytest.fixture
+def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    with made(tmp_path / "state", "--symbols", "AAPL", "--sessions", "1") as path:
+        with (path / "tradebot.yaml").open("a") as file:
+            file.write(TIMETABLE)
+            file.write("serve: {retry_s: 1}\n")
+        accept(path)
+        yield Bot(path, capsys)
+
+
+def run(bot: Bot, meanwhile: Callable[[list[Line]], None], away: int = 0) -> tuple[ExitCode, list[Line]]:
+    """Run the daemon in this thread, and what is to happen meanwhile in another."""
+    lines, failed = list[Line](), list[BaseException]()
+
+    def beside() -> None:
+        try:
+            meanwhile(lines)
+        except BaseException as error:  # noqa: BLE001 -- it is raised below
+            failed.append(error)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with in_real_time(bot) as app:
+        daemon = InRealTime(
+            app, "test/1", None, lines.append, None, lambda: load_for(app.folder, Options(str(bot.folder)), {})
+        )
+        daemon.away = away
+        other = threading.Thread(target=beside)
+        other.start()
+        code = daemon.run()
+        other.join()
+    assert not failed, failed
+    return code, lines
+
+
+def until(true: Callable[[], object]) -> None:
+    ends_s = time.monotonic() + LONGEST_S
+    while not true():
+        assert time.monotonic() < ends_s, "it never happened"
+        time.sleep(0.05)
+
+
+def test_its_lanes_go_on_with_other_settings_and_end_when_told(bot: Bot) -> None:
+    file = bot.folder / "tradebot.yaml"
+
+    def meanwhile(lines: list[Line]) -> None:
+        until(lambda: any(line.job == Job.EVALUATE_EXITS for line in lines))
+        before = len(lines)
+        file.write_text(file.read_text().replace("retry_s: 1", "retry_s: 2, stall_s: 200"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        until(lambda: "config_reloaded" in (bot.folder / "system_events.jsonl").read_text())
+        until(lambda: any(line.job == Job.EVALUATE_EXITS for line in lines[before:]))
+
+    threads = threading.active_count()
+    code, lines = run(bot, meanwhile)
+    assert code is ExitCode.DONE
+    assert [line.said for line in lines if line.kind is Kind.NOTE][-1].startswith("stopped by a signal")
+    assert not [line for line in lines if line.kind is Kind.FAULT]
+    assert threading.active_count() == threads
+    noted = read_serving(bot.folder)
+    assert noted is not None
+    assert (noted.ready_at is not None, noted.troubles) == (True, {})
+
+
+def test_it_waits_for_a_broker_that_does_not_answer_and_then_begins(bot: Bot) -> None:
+    code, lines = run(bot, lambda lines: until(lambda: any(line.kind is Kind.RAN for line in lines)), away=2)
+    assert code is ExitCode.DONE
+    assert [line.said for line in lines if line.kind is Kind.FAILED][:2] == [
+        "the broker doesn't answer; trying again in 1 s",
+        "the broker doesn't answer; trying again in 2 s",
+    ]
+    noted = read_serving(bot.folder)
+    assert noted is not None
+    assert noted.troubles == {}
+
+
+def test_a_signal_while_it_waits_for_the_broker_ends_it_well(bot: Bot) -> None:
+    code, lines = run(bot, lambda lines: until(lambda: lines), away=1_000)
+    assert (code, {line.kind for line in lines}) == (ExitCode.DONE, {Kind.FAILED})

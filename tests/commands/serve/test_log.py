@@ -1,0 +1,101 @@
+"""The log for programs: the same fields always, nothing twice, no secret, and files within their bound."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from commands.serve.log import Log, log_to
+from jobs.runner import Kind, Line
+from tests.commands.serve.test_watch import SETTINGS
+from tradebot.adapters.text import redaction
+from tradebot.errors import ExitCode
+from tradebot.model.event import EventKind
+from tradebot.model.record import Job
+
+NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
+RAN = Line(NOW, Kind.RAN, Job.SCORE, "open+2m", "3 scored", ExitCode.DONE, 0.25)
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def log(lines: list[str]) -> Log:
+    return Log(lines.append, "paper", "6789")
+
+
+def test_a_line_of_a_job_has_its_fields_and_an_event_has_the_same_ones(log: Log, lines: list[str]) -> None:
+    log.line(RAN)
+    log.event(EventKind.STALE_BARS.at(NOW, {"age_s": "90"}, "AAPL"))
+    line, event = map(json.loads, lines)
+    assert list(line) == list(event)
+    assert {name: line[name] for name in ("severity", "subsystem", "event_type", "job", "slot", "exit_code")} == {
+        "severity": "INFO",
+        "subsystem": "serve",
+        "event_type": "ran",
+        "job": "score",
+        "slot": "open+2m",
+        "exit_code": 0,
+    }
+    assert (line["took_s"], line["details"], line["trading_time"]) == (
+        0.25,
+        {"message": "3 scored"},
+        "2026-11-16T15:00:00.000000Z",
+    )
+    assert (event["severity"], event["event_type"], event["symbol"], event["job"]) == (
+        "WARN",
+        "stale_bars",
+        "AAPL",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity"),
+    [(Kind.NOTE, "INFO"), (Kind.MISSED, "WARN"), (Kind.FAILED, "WARN"), (Kind.FAULT, "ERROR")],
+)
+def test_each_kind_of_line_has_its_severity(log: Log, lines: list[str], kind: Kind, severity: str) -> None:
+    log.line(Line(NOW, kind, None, None, "said", ExitCode.DONE))
+    assert json.loads(lines[0])["severity"] == severity
+
+
+def test_what_serve_says_as_a_line_is_not_logged_as_an_event_too(log: Log, lines: list[str]) -> None:
+    for kind in (EventKind.SERVE_NOTE, EventKind.JOB_FAILED, EventKind.JOB_FAULT, EventKind.SLOT_MISSED):
+        log.event(kind.at(NOW, {"message": "said"}))
+    assert lines == []
+
+
+def test_no_secret_gets_into_it(log: Log, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "n0t-for-anybody" * 2
+    monkeypatch.setattr(redaction, "_forms", {form: form.encode() for form in redaction.forms(secret)})
+    log.line(Line(NOW, Kind.FAILED, None, None, f"refused {secret}", ExitCode.ERROR))
+    log.event(EventKind.FETCH_FAILED.at(NOW, {"found": secret}))
+    assert secret not in "".join(lines)
+    assert len(lines) == 2
+
+
+def test_a_file_is_rotated_within_its_bound_and_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+    log = log_to(str(tmp_path / "serve.log"), SETTINGS, "paper", "6789")
+    said = Line(NOW, Kind.NOTE, None, None, "x" * 100_000, ExitCode.DONE)
+    for _ in range(25):
+        log.line(said)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["serve.log", "serve.log.1"]
+    assert all(file.stat().st_size <= 1_000_000 for file in files)
+    log_to(str(tmp_path / "none" / "serve.log"), SETTINGS, "paper", "6789").line(said)
+
+
+def test_a_reader_of_stderr_who_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    log_to("-", SETTINGS, "paper", "6789").line(RAN)

@@ -1,0 +1,49 @@
+"""What each signal means, at a terminal and without one."""
+
+import os
+import signal
+
+import pytest
+
+from commands.serve.stop import Stop
+from tradebot.errors import ExitCode
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_asks_once_for_the_end_and_handlers_are_put_back(number: int) -> None:
+    stop, asked, before = Stop(), list[str](), signal.getsignal(number)
+    stop.ask = lambda: asked.append("asked")
+    with stop.listening():
+        send(number)
+    assert (asked, stop.asked, stop.ending, stop.code) == (["asked"], True, True, ExitCode.DONE)
+    assert signal.getsignal(number) == before
+
+
+def test_who_asks_first_decides_how_the_process_ends() -> None:
+    stop = Stop()
+    stop.end(ExitCode.ERROR)
+    stop.end()
+    assert stop.code is ExitCode.ERROR
+
+
+def test_a_hangup_lets_the_configuration_be_read_and_ends_nothing() -> None:
+    stop = Stop()
+    with stop.listening():
+        send(signal.SIGHUP)
+    assert (stop.reload_asked, stop.asked, stop.ending) == (True, False, False)
+
+
+@pytest.mark.parametrize("still_there", [True, False])
+def test_a_terminal_that_is_closed_ends_what_was_started_there(
+    monkeypatch: pytest.MonkeyPatch, still_there: bool
+) -> None:
+    answers = [True, still_there]
+    monkeypatch.setattr(os, "isatty", lambda descriptor: answers.pop(0))
+    stop = Stop()
+    with stop.listening():
+        send(signal.SIGHUP)
+    assert stop.asked is not still_there

@@ -1,0 +1,16 @@
+"""Entries whose line needs flow: without the fetch of their slot they are refused with that reason, and use no slot."""
+
+from tests.accepting import accept
+from tests.bot import Bot
+
+
+def test_entries_that_need_flow_are_refused_until_it_was_fetched_and_use_no_slot(trader: Bot) -> None:
+    with (trader.folder / "tradebot.yaml").open("a") as file:
+        file.write("timetable: {trade-once: {when: every 5m from open+2m until close-15m, needs: [flow]}}\n")
+    accept(trader.folder)
+    assert trader.says("exchange", "tick", "5m").code == 0
+    refused = trader.says("trade-once")
+    assert (refused.code, "STAGE_FAILED" in refused.out) == (0, True)
+    assert "STAGE_FAILED" in trader.says("why-no-orders").out
+    assert trader.says("fetch-flow").code == 0
+    assert "STAGE_FAILED" not in trader.says("trade-once").out

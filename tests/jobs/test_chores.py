@@ -1,0 +1,88 @@
+"""A chore runs once in its slot, whoever comes; one that was cut short is run again, one that failed is not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from jobs.chores import Chores, unfinished
+from tests.builders import ACCOUNT, SESSION
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.errors import ExitCode, TradebotError
+from tradebot.model.chore import STOPPED, Ended
+from tradebot.timetable import lines
+from tradebot.timetable.slots import Slot
+
+LINE = lines.parse("parity", {"verb": "score --from {session} --parity", "when": "close+5m", "limit": "2m"})
+assert LINE is not None
+(SLOT,) = LINE.slots(SESSION.date, [SESSION], 90)
+NOW = SLOT.start
+
+
+@dataclass
+class Program:
+    """Ends as a test says, and remembers what it was asked to run."""
+
+    ends: Ended
+    ran: list[tuple[tuple[str, ...], float]] = field(default_factory=list)
+
+    def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
+        self.ran.append((tuple(words), limit_s))
+        return self.ends
+
+
+def run(ledger: MemoryLedger, program: Program, by: str = "serve") -> tuple[str, ExitCode, list[str]]:
+    assert LINE is not None
+    events = MemoryEvents()
+    try:
+        done = Chores(ledger, {LINE.job: LINE}, events, by, program)(SLOT, NOW)
+    except TradebotError as failed:
+        return failed.message, failed.code, [event.event_type for event in events.emitted]
+    return done.said, done.exit_code, [event.event_type for event in events.emitted]
+
+
+def claims(ledger: MemoryLedger) -> dict[str, str]:
+    return {claim.job: claim.by for claim in ledger.slot_claims(SESSION.date)}
+
+
+@pytest.mark.parametrize(
+    ("ended", "said", "code", "event", "end"),
+    [
+        (Ended(0, None, 1.25, "fine"), "exit 0", 0, "chore_ran", "exit 0, 1.2 s"),
+        (Ended(10, None, 2, "found"), "exit 10", 10, "chore_ran", "exit 10, 2.0 s"),
+        (Ended(5, None, 2, "away"), "exit 5", 5, "chore_failed", "exit 5, 2.0 s"),
+        (Ended(77, None, 2, "?"), "exit 77", 1, "chore_failed", "exit 77, 2.0 s"),
+        (Ended(-11, None, 2, ""), "ended by signal 11", 1, "chore_failed", "ended by signal 11, 2.0 s"),
+        (Ended(-15, "ended after its limit", 120, ""), "ended after its limit", 1, "chore_failed",
+         "ended after its limit, 120.0 s"),
+    ],
+)  # fmt: skip
+def test_its_exit_code_decides_how_it_ended_and_it_is_not_run_again(
+    ended: Ended, said: str, code: int, event: str, end: str
+) -> None:
+    ledger, program = MemoryLedger(ACCOUNT), Program(ended)
+    command = f"score --from {SESSION.date} --parity"
+    assert run(ledger, program) == (f"tradebot {command}: {said}", code, [event])
+    assert program.ran == [(tuple(command.split()), 120)]
+    assert claims(ledger) == {"parity": "serve", "parity ended": end}
+    assert run(ledger, program, "cron") == ("close+5m was run by serve", 0, [])
+    assert len(program.ran) == 1
+
+
+def test_one_that_was_stopped_or_killed_has_no_end_and_is_run_again() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    said, _, events = run(ledger, Program(Ended(-15, STOPPED, 1, "")))
+    assert ("was stopped with serve" in said, events) == (True, [])
+    assert unfinished(ledger, SLOT)
+    assert run(ledger, Program(Ended(0, None, 1, "")), "another")[1:] == (0, ["chore_ran"])
+    assert claims(ledger) == {"parity": "serve", "parity ended": "exit 0, 1.0 s"}
+    assert not unfinished(ledger, SLOT)
+
+
+def test_a_slot_that_was_missed_or_never_claimed_is_not_unfinished() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    assert not unfinished(ledger, SLOT)
+    ledger.miss_slots([SLOT.key], "serve, as missed: ASLEEP", NOW)
+    assert not unfinished(ledger, SLOT)
+    assert isinstance(SLOT, Slot)

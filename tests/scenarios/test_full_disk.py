@@ -1,0 +1,37 @@
+"""With too little space left, entries are refused by name, exits go on, and nothing is deleted to make room."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, log
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def posts(bot: Bot) -> list[str]:
+    requests = [event for event in log(bot.url) if event["event"] == "request" and event["method"] == "POST"]
+    return [json.loads(event["body"])["side"] for event in requests if event["path"] == "/v2/orders"]
+
+
+def test_a_nearly_full_disk_keeps_entries_back_and_lets_positions_be_closed(
+    trader: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trader.says("trade-once").code == 0
+    assert trader.says("exchange", "tick", "5m").code == 0
+    assert trader.says("fetch-flow").code == 0
+    bought, before = posts(trader), files(trader.folder)
+    monkeypatch.setenv("TRADEBOT_STORAGE__MIN_FREE_MB", "1000000")
+    refused = trader.says("trade-once")
+    assert refused.code == 3
+    assert "DISK_LOW" in refused.out
+    assert posts(trader) == bought
+    assert "1,000,000 MB have to be free" in trader.says("status").out
+    assert trader.says("evaluate-exits").code == 0
+    symbol = trader.json("positions")["positions"][0]["symbol"]
+    assert trader.says("flatten", symbol, "--confirm", symbol).code == 0
+    assert len(posts(trader)) > len(bought)
+    assert files(trader.folder) >= before

@@ -1,0 +1,55 @@
+"""The figures that monitoring asks for, and what they don't count."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.adapters.samples import make_intent
+from tests.builders import DAY, NOW, ago
+from tradebot.model.event import HEALINGS, EventKind, Severity
+from tradebot.model.flow import Intake
+from tradebot.model.intent import IntentRecord, IntentState, Operation
+from tradebot.model.record import CycleRecord, Job
+from tradebot.views.health.figures import fetch_latency_ms, healings, last_error, success_rate
+
+
+def record(state: IntentState, operation: Operation = Operation.SUBMIT) -> IntentRecord:
+    return IntentRecord(replace(make_intent(), operation=operation), state, None, None, NOW)
+
+
+@pytest.mark.parametrize(
+    ("intents", "rate"),
+    [
+        ([], None),
+        ([record(IntentState.SENT)], None),
+        ([record(IntentState.ACKED)], 1.0),
+        ([record(IntentState.ACKED), record(IntentState.REJECTED)], 0.5),
+        ([record(IntentState.ACKED), record(IntentState.UNKNOWN)], 1.0),
+        ([record(IntentState.ACKED), record(IntentState.REJECTED, Operation.CANCEL)], 1.0),
+    ],
+)
+def test_the_success_rate_is_of_orders_that_were_answered(intents: list[IntentRecord], rate: float | None) -> None:
+    assert success_rate(intents) == rate
+
+
+def test_a_fetch_takes_from_its_beginning_to_its_last_answer() -> None:
+    fetches = [CycleRecord("a", Job.FETCH_FLOW, DAY, "open+2m", at, "paper") for at in (ago(300), NOW)]
+    answer = Intake("flow_alerts", "AAPL", NOW + timedelta(milliseconds=1500), 3, (), 0, 0, ())
+    assert fetch_latency_ms(fetches, [replace(answer, at=ago(200)), answer, replace(answer, at=NOW)]) == 1500
+    assert fetch_latency_ms(fetches, [replace(answer, at=ago(200))]) is None
+    assert fetch_latency_ms([replace(fetches[0], job=Job.SCORE)], [answer]) is None
+
+
+def test_the_last_error_is_the_newest_that_is_one() -> None:
+    events = [
+        EventKind.JOB_FAULT.at(ago(60), {"job": "score", "message": "first second", "empty": ""}),
+        EventKind.PRICE_JUMPED.at(NOW, {}),
+    ]
+    assert last_error(events) == "serve job_fault job score, message first second"
+    assert last_error(events[1:]) is None
+
+
+def test_each_healing_is_an_event_and_no_error_counts_as_one() -> None:
+    assert healings([kind.at(NOW, {}) for kind in EventKind]) == len(HEALINGS)
+    assert {kind.severity for kind in HEALINGS} <= {Severity.INFO, Severity.WARN}

@@ -1,0 +1,56 @@
+"""Half days, holidays and changes of the clocks are explained in sentences."""
+
+from datetime import date
+
+import pytest
+
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.app.settings import load
+from tradebot.timetable import lines
+from tradebot.timetable.lines import Line
+from tradebot.views.schedule_notes import notes
+
+SHIPPED = load(None, {}).settings.timetable.lines
+
+
+def line(when: str) -> Line:
+    found = lines.parse("pnl", {"when": when, "late": "always"})
+    assert found is not None
+    return found
+
+
+def said(first: date, last: date, *own: Line) -> list[str]:
+    return [note.said for note in notes(first, last, exchange_sessions(first, last), own or SHIPPED)]
+
+
+def test_usual_weeks_and_weekends_need_no_word() -> None:
+    assert said(date(2026, 11, 9), date(2026, 11, 22)) == []
+
+
+def test_a_half_day_says_when_it_closes_and_what_does_not_come() -> None:
+    (half,) = said(date(2026, 11, 27), date(2026, 11, 27), line("open+5h"))
+    assert half == (
+        "Fri 2026-11-27 is a half day: the session closes at 13:00 in New York, so times counted from the close come 3 "
+        "hours earlier. pnl doesn't come at all."
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "way", "opens", "before"),
+    [(date(2026, 11, 1), "back", "14:30", "13:30"), (date(2027, 3, 14), "forward", "13:30", "14:30")],
+)
+def test_the_clocks_change_with_what_that_means_for_a_session(day: date, way: str, opens: str, before: str) -> None:
+    (change,) = said(day, day)
+    assert change == (
+        f"On {day:%a %Y-%m-%d} the clocks in New York go {way} an hour: sessions open at {opens} UTC from then on, "
+        f"not at {before} UTC."
+    )
+
+
+def test_times_of_cron_in_these_nights_are_explained() -> None:
+    spring, fall = date(2027, 3, 14), date(2026, 11, 1)
+    assert said(spring, spring, line('cron "30 2 * * *"'))[1] == "pnl comes at 03:30 that day: the clocks skip 02:30."
+    assert said(fall, fall, line('cron "30 1 * * *"'))[1:] == [
+        "pnl comes once that day, although the clocks show 01:30 twice."
+    ]
+    assert len(said(fall, fall, line('cron "30 3 * * *"'))) == 1
