@@ -58,7 +58,9 @@ def summary(findings: tuple[Finding, ...]) -> str:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("health", epilog="tradebot health\ntradebot health --probe || echo 'look at it'")
+    @app.command(
+        "health", epilog="tradebot health\ntradebot health --probe  # for scripts: exits with 10 unless all is well"
+    )
     def health(
         probe: Annotated[
             bool, typer.Option("--probe", help="Print one line, and exit with code 10 unless every part is OK.")

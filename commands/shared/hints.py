@@ -42,6 +42,7 @@ ON_A_STATE = frozenset(
         "fills",
         "flatten",
         "halt",
+        "health",
         "journal verify",
         "live arm",
         "live status",
