@@ -13,7 +13,10 @@ WRONG = {
         "tradebot exchange status --state-dir 'a b'",
     ),
     "--nonsense": ("tradebot has no option --nonsense", "tradebot --help lists them"),
-    "orders --stat": ("tradebot orders has no option --stat", "did you mean --state-dir? tradebot orders --help"),
+    "positions --stat": (
+        "tradebot positions has no option --stat",
+        "did you mean --state-dir? tradebot positions --help",
+    ),
     "statsu": ("tradebot has no verb 'statsu'", "did you mean tradebot status? tradebot --help lists all verbs"),
     "tick 5m": ("tradebot has no verb 'tick'", "did you mean tradebot exchange tick?"),
     "exchange tikc": ("tradebot exchange has no verb 'tikc'", "did you mean tradebot exchange tick?"),
