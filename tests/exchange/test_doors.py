@@ -173,10 +173,13 @@ def test_what_an_answer_repeats_is_never_a_page(world: World, path: str) -> None
 
 
 def test_nothing_listens_beyond_this_machine() -> None:
-    """Read the source: one place binds, to a constant that is loopback, and no server binds by itself."""
+    """Read the source: two places bind, to a constant that is loopback, and no server binds by itself."""
     sources = [path for room in ("tradebot", "commands", "jobs") for path in (ROOT / room).rglob("*.py")]
     likely = [path for path in sources if re.search(rf"\b({'|'.join(LISTENERS)})\(", path.read_text())]
     calls = [node for path in likely for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     found = [ast.unparse(call) for call in calls if ast.unparse(call.func).rpartition(".")[2] in LISTENERS]
-    assert found == ["listener.bind((HOST, port))"]
-    assert 'HOST = "127.0.0.1"' in (ROOT / "tradebot" / "exchange" / "server.py").read_text()
+    assert sorted(call for call in found if not call.startswith("create_server")) == ["listener.bind((HOST, port))"] * 2
+    (served,) = (call for call in found if call.startswith("create_server"))
+    assert "sockets=list(listeners)" in served
+    for file in (ROOT / "tradebot" / "exchange" / "server.py", ROOT / "commands" / "serve" / "web.py"):
+        assert 'HOST = "127.0.0.1"' in file.read_text()

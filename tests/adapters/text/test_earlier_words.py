@@ -14,7 +14,7 @@ AT = "2026-01-05T15:00:00+00:00"
 
 
 def test_they_know_every_cause_for_which_a_bot_halted_then() -> None:
-    assert {reason.value for reason in CLEARED_BY} == earlier_words.CAUSES | {"EQUITY_FLOOR_HALT"}
+    assert {reason.value for reason in CLEARED_BY} == earlier_words.CAUSES | {"EQUITY_FLOOR_HALT", "CRASH_LOOP"}
     assert BY_ITSELF == earlier_words.BY_ITSELF
 
 
