@@ -38,7 +38,7 @@ def broker_of(cycles: Sequence[CycleRecord], mark: ReconcileMark | None) -> Brok
     failed = [each for each in cycles if each.job_decision and each.job_decision.reason in UNANSWERED]
     if not answers:
         return None
-    last = max(failed, key=lambda cycle: cycle.at, default=None)
+    last = max(reversed(failed), key=lambda cycle: cycle.at, default=None)
     if last is None or last.job_decision is None:
         return Broker(len(answers), max(answers))
     why = str(last.job_decision.observed or last.job_decision.reason)
@@ -50,7 +50,7 @@ def prices_of(cycles: Sequence[CycleRecord], positions: Collection[Position]) ->
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     if not read:
         return None
-    last = max(read, key=lambda cycle: cycle.at)
+    last = max(reversed(read), key=lambda cycle: cycle.at)
     priced = {mark.symbol for mark in last.marks}
     held = [each for each in positions if each.quantity and each.opened_at and each.opened_at <= last.at]
     without = sorted({position.symbol for position in held} - priced)
@@ -64,7 +64,7 @@ def clocks_of(cycles: Sequence[CycleRecord]) -> Clocks | None:
     newest = max([*agreed, *(cycle.at for cycle in apart)], default=None)
     if newest is None:
         return None
-    last = max(apart, key=lambda cycle: cycle.at, default=None)
+    last = max(reversed(apart), key=lambda cycle: cycle.at, default=None)
     if last is None or last.job_decision is None or last.at < newest:
         return Clocks(len(agreed), newest)
     return Clocks(len(agreed) + len(apart), newest, f"two clocks are {last.job_decision.observed} s apart")
@@ -78,7 +78,7 @@ def facts_of(cycles: Sequence[CycleRecord]) -> Facts | None:
 def strategies_of(names: Sequence[str], cycles: Sequence[CycleRecord]) -> Strategies:
     """Return when the strategies were last asked for entries, and those whose whole answer was refused then."""
     asked = [cycle for cycle in cycles if cycle.job is Job.TRADE_ONCE and is_finished(cycle)]
-    last = max(asked, key=lambda cycle: cycle.at, default=None)
+    last = max(reversed(asked), key=lambda cycle: cycle.at, default=None)
     refused = [each for each in last.refused_strategies if each.decision.gate is Gate.STRATEGY] if last else []
     broken = tuple(f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused)
     return Strategies(tuple(names), last.at if last else None, broken)
@@ -122,6 +122,6 @@ def _key(claim: SlotClaim) -> tuple[str, date, str]:
 def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
     """Return how the broker's word about the session differs from the calendar, by the newest pass; empty if not."""
     judged = [each for each in cycles if each.job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE)]
-    last = max(judged, key=lambda cycle: cycle.at, default=None)
+    last = max(reversed(judged), key=lambda cycle: cycle.at, default=None)
     ended = last.job_decision if last else None
     return str(ended.observed) if ended and ended.reason is Reason.CALENDAR_DISAGREES else ""
