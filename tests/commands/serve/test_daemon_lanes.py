@@ -103,7 +103,7 @@ def test_its_lanes_go_on_with_other_settings_and_end_when_told(bot: Bot) -> None
 
 
 def test_it_waits_for_a_broker_that_does_not_answer_and_then_begins(bot: Bot) -> None:
-    code, lines = run(bot, lambda lines: until(lambda: any(line.kind is Kind.RAN for line in lines)), away=2)
+    code, lines = run(bot, lambda lines: until(lambda: any(line.job == Job.EVALUATE_EXITS for line in lines)), away=2)
     assert code is ExitCode.DONE
     assert [line.said for line in lines if line.kind is Kind.FAILED][:2] == [
         "the broker doesn't answer; trying again in 1 s",
