@@ -11,7 +11,7 @@ from commands.shared.tables import Table, number, sentence, staying
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.health.verb import Health
+    from commands.health.report import Health
     from tradebot.views.health.finding import Finding
 
 

@@ -1,14 +1,11 @@
 """`tradebot health`: how each part of the bot is, by what evidence, and for programs whether all of it is well."""
 
-from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import ExitCode
-from tradebot.views.health.finding import Finding, State, overall
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,20 +13,12 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The worst state of any part, a sentence about all of them, and a finding about each."""
-
-    state_dir: str
-    state: State
-    summary: str
-    findings: tuple[Finding, ...]
-
-
 def run(app: "App", *, probe: bool = False) -> Report:
     """Judge every part by the bot's own records; a probe exits with 10 unless all of them are OK."""
+    from commands.health.report import Health, summary
     from commands.health.screen import show
     from commands.shared.evidence.gather import evidence_of, past_of
+    from tradebot.views.health.finding import State, overall
     from tradebot.views.health.judging import health
 
     findings = health(evidence_of(app, past_of(app)))
@@ -42,17 +31,6 @@ def run(app: "App", *, probe: bool = False) -> Report:
     render = line if probe else lambda console: show(console, data, mode, tail)
     code = ExitCode.FINDINGS if probe and state is not State.OK else ExitCode.DONE
     return Report("health", data, render, code, mode, tail)
-
-
-def summary(findings: tuple[Finding, ...]) -> str:
-    """Return how many parts are in each state, and the names of those that aren't OK, the worst first."""
-    counts = Counter(finding.state for finding in findings)
-    said = [f"{counts[State.OK]} of {len(findings)} parts are OK"]
-    for state in reversed(State):
-        names = [finding.subsystem for finding in findings if finding.state is state]
-        if names and state is not State.OK:
-            said.append(f"{state} {', '.join(names)}")
-    return "; ".join(said)
 
 
 def register(app: typer.Typer) -> None:

@@ -12,6 +12,8 @@ from tradebot.text import counted
 from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import Console
 
     from tradebot.app.wiring import App
@@ -41,12 +43,11 @@ class ScheduleChecked:
     sessions: int
 
 
-def run(app: "App") -> Report:
+def run(app: "App", now: "datetime") -> Report:
     """Check the timetable over the year to come; exit 2 if anything in it can't work."""
-    from commands.schedule.verb import now
     from tradebot.adapters.time.calendar import exchange_sessions
 
-    first = now(app).date()
+    first = now.date()
     sessions = exchange_sessions(first - timedelta(days=41), first + timedelta(days=DAYS))
     data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
     code = ExitCode.USAGE if data.problems else ExitCode.DONE

@@ -91,7 +91,7 @@ def register(app: typer.Typer) -> None:
             if what == CHECK:
                 from commands.schedule.check import run as run_check
 
-                report = run_check(bot)
+                report = run_check(bot, now(bot))
             elif chore is not None:
                 from commands.schedule.chore import run as run_chore
 

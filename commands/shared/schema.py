@@ -45,7 +45,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "commands.why_no_orders.reason:Ended",
     ),
     "status": ("tradebot.views.status:Status", "tradebot.views.stores:Stores"),
-    "health": ("commands.health.verb:Health",),
+    "health": ("commands.health.report:Health",),
     "doctor": ("commands.doctor.report:Health",),
     "signals": ("tradebot.views.signals:Signals",),
     "audit": ("commands.audit.report:Audited",),
