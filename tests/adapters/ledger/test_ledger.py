@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -29,6 +30,7 @@ from tests.adapters.samples import (
     minutes,
 )
 from tests.adapters.words import INTENTS, OWNED_FILLS
+from tradebot.adapters.ledger import journal, sums
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import VERSION
 from tradebot.adapters.state import switch
@@ -425,3 +427,26 @@ def test_many_writes_can_be_one_that_is_durable_at_its_end_or_undone_as_a_whole(
     ledger.file.check()
     assert [owned.fill.activity_id for owned in ledger.fills()] == ["a1", "a3"]
     ledger.close()
+
+
+@pytest.mark.parametrize(("place", "name"), [(sums, "_look_at"), (journal, "records")])
+def test_what_another_process_writes_during_a_check_is_no_damage(
+    folder: Path, books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, place: ModuleType, name: str
+) -> None:
+    books.promise(make_intent(), ())
+    slots, refused, before = iter(f"open+{minute}m" for minute in range(9)), list[str](), getattr(place, name)
+
+    def meanwhile(*arguments: object) -> object:
+        if slot := next(slots, None):
+            try:
+                other.promise(make_intent(slot), ())
+            except TemporaryError:
+                refused.append(slot)
+        return before(*arguments)
+
+    with closing(SqliteLedger.open(folder, patience_s=0.0)) as other:
+        other.promise(make_intent("open"), ())
+        monkeypatch.setattr(place, name, meanwhile)
+        books.file.check_pages()
+        books.file.check_journal()
+    assert refused

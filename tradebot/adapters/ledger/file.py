@@ -113,13 +113,14 @@ class LedgerFile:
         Raises DamagedJournalError if it is damaged or too short. Raises DamagedBooksError if the ledger is older than
         the journal shows, or if the two don't belong together.
         """
-        path, sealed = self.folder / JOURNAL, self.sealed()
-        head, proven, seal = journal.BEFORE_ALL, 0, None
-        for record in journal.records(path, sealed.sequence):
-            head, proven = record.head, max(proven, record.sealed)
-            seal = head if head.sequence == sealed.sequence else seal
-        journal.require_matching(path, sealed, seal, proven)
-        return head
+        with self.reading():
+            path, sealed = self.folder / JOURNAL, self.sealed()
+            head, proven, seal = journal.BEFORE_ALL, 0, None
+            for record in journal.records(path, sealed.sequence):
+                head, proven = record.head, max(proven, record.sealed)
+                seal = head if head.sequence == sealed.sequence else seal
+            journal.require_matching(path, sealed, seal, proven)
+            return head
 
     def check(self) -> None:
         """Read and check ledger and journal, unless they are still as they were when this was last done today.
@@ -172,7 +173,9 @@ class LedgerFile:
                 # An index reads a field of a text that isn't JSON anymore.
                 return [str(error)]
             if found == ["ok"]:
-                found = list(ledger_sums.differences(self.database, TABLES))
+                # Others may write meanwhile: a lane claims a slot without the folder's lock.
+                with self.reading():
+                    found = list(ledger_sums.differences(self.database, TABLES))
         return found
 
     @contextmanager
