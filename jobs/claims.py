@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import count
 
 from tradebot.model.bar import Session
@@ -89,12 +89,12 @@ def _next(job: Job, times: JobTimes, session: Session | None, now: datetime) -> 
 
 
 def _extra(ledger: Ledger, call: Call, now: datetime) -> Call:
-    """Claim the first free extra slot next to a taken one."""
-    taken = {claim.slot for claim in ledger.slot_claims(call.session) if claim.job == call.job}
-    names = (f"{call.slot}#{number}" for number in count(2))
-    name = next(
-        name
-        for name in names
-        if name not in taken and ledger.claim_slot(call.job, call.session, name, call.by, now).won
-    )
-    return Call(call.job, call.session, name, call.by)
+    return Call(call.job, call.session, claim_extra(ledger, (call.job, call.session, call.slot), call.by, now), call.by)
+
+
+def claim_extra(ledger: Ledger, taken: tuple[str, date, str], by: str, now: datetime) -> str:
+    """Claim the first free extra slot next to a taken one, by job, session and name; return its name."""
+    job, session, slot = taken
+    used = {claim.slot for claim in ledger.slot_claims(session) if claim.job == job}
+    names = (f"{slot}#{number}" for number in count(2))
+    return next(name for name in names if name not in used and ledger.claim_slot(job, session, name, by, now).won)
