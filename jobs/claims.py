@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import count
 
+from jobs.duty import ENTRIES
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.trading import SlotClaim
+from tradebot.model.trading import SlotClaim, as_missed
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
 from tradebot.timetable.job_times import JobTimes
@@ -22,9 +23,10 @@ REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The refusal of a slot, with the reason."""
+    """The refusal of a slot, with the reason; `missed` is the slot that is written down as missed by this."""
 
     decision: Decision
+    missed: Call | None = None
 
 
 def claim(
@@ -38,6 +40,7 @@ def claim(
     dry_run: bool = False,
     look: bool = False,
     part: str = "",
+    grace_s: int | None = None,
     unfinished: Callable[[Call], bool] = lambda call: False,
 ) -> Call | Refused:
     """Claim the slot for a job and return the call to run, or the reason it is refused.
@@ -45,6 +48,9 @@ def claim(
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
     pass was cut short, the call resumes it. The caller holds the pass lock, so nobody else is working on that slot.
+
+    An entry that comes more than `grace_s` after its slot began is refused, as `serve` would: its slot is missed then.
+    None is for a pass that began in time, or where time stands still.
 
     With `look`, nothing is claimed: the answer is what a claim would get now, and the caller needs no lock.
     """
@@ -61,8 +67,13 @@ def claim(
     call = Call(job, slot.session, f"{slot.name}/{part}" if part else slot.name, by)
     if dry_run:
         return call
-    first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, by, now)
-    if first is None or first.won or unfinished(call):
+    late_s = int((now - slot.start).total_seconds())
+    is_late = job is ENTRIES and grace_s is not None and late_s > grace_s and not (force or part)
+    holder = as_missed(by, Reason.SLOT_MISSED) if is_late else by
+    first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, holder, now)
+    if is_late and (first is None or first.won):
+        return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s), call)
+    if first is None or first.won or (unfinished(call) and not is_late):
         return call
     if force or job in REPEATABLE:
         return call if look else _extra(ledger, call, now)

@@ -54,7 +54,7 @@ RETENTIONS = (
         ("bars.db", "bars.db-*", "bars/**/*"),
         "bars and corporate actions; can be fetched again",
         BY_HAND,
-        shrink="stop the bot, then rm -rf bars.db* bars in the state folder: what is needed is fetched again, imports aren't",
+        shrink="stop the bot, then rm -rf bars.db* bars in the state folder; what is needed is fetched again",
     ),
     Retention(
         "replies",
