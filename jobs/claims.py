@@ -49,8 +49,7 @@ def claim(
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
     pass was cut short, the call resumes it. The caller holds the pass lock, so nobody else is working on that slot.
 
-    An entry that comes more than `grace_s` after its slot began is refused, as `serve` would: its slot is missed then.
-    None is for a pass that began in time, or where time stands still.
+    An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed; None doesn't look.
 
     With `look`, nothing is claimed: the answer is what a claim would get now, and the caller needs no lock.
     """
@@ -73,7 +72,7 @@ def claim(
     first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, holder, now)
     if is_late and (first is None or first.won):
         return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s), call)
-    if first is None or first.won or (unfinished(call) and not is_late):
+    if first is None or first.won or (not is_late and unfinished(call)):
         return call
     if force or job in REPEATABLE:
         return call if look else _extra(ledger, call, now)

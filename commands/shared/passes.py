@@ -53,8 +53,7 @@ def begin(
 ) -> "tuple[Call | Refused, ClockReading]":
     """Claim the current slot; return the call, or why there is none, and the clocks.
 
-    They are read unless they are given, and read again after work that takes long. An entry may come `grace_s` after
-    its slot began; None if it began in time.
+    They are read unless they are given, and read again after work that takes long. `grace_s` is as for `claim`.
     """
     from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
@@ -66,9 +65,8 @@ def begin(
         return _without_slot(app, job, clocks.clock, by, apart), clocks
     if not dry_run:
         app.ensure_calendar(clocks.now)
-    resumed = app.turns.resumed
-    if resumed is not None:
-        return resumed, clocks
+    if app.turns.resumed is not None:
+        return app.turns.resumed, clocks
     # A forced pass is in a hurry, most of all a halt that has entries to cancel.
     if not dry_run and not force and of_ended_session(app, clocks.now):
         clocks = both_clocks(app, job, dry_run=dry_run)
