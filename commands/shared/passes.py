@@ -60,8 +60,7 @@ def begin(
     from tradebot.gates.common import clocks_agree
 
     clocks = clocks or both_clocks(app, job, dry_run=dry_run)
-    apart = clocks_agree(clocks.ahead_s, app.settings.limits)
-    if not (dry_run or apart.passed):
+    if not (dry_run or (apart := clocks_agree(clocks.ahead_s, app.settings.limits)).passed):
         return _without_slot(app, job, clocks.clock, by, apart), clocks
     if not dry_run:
         app.ensure_calendar(clocks.now)
