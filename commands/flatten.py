@@ -88,7 +88,8 @@ def _exit_code(data: "PassData") -> ExitCode:
 
 
 def _render(console: "Console", data: "PassData") -> None:
-    from commands.shared.passes import render_not_run, render_rows
+    from commands.shared.not_run import render_not_run
+    from commands.shared.passes import render_rows
 
     if data.not_run:
         render_not_run(console, data.not_run)

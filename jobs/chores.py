@@ -1,10 +1,11 @@
 """Run a chore: claim its slot, run its verb as a process of its own, and claim the slot's end."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from jobs.claims import claim_extra
 from jobs.station import Done
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.chore import STOPPED, Ended
@@ -13,7 +14,7 @@ from tradebot.ports.stores import Events, Ledger
 from tradebot.timetable.lines import Line
 from tradebot.timetable.slots import Slot
 
-ENDED = " ended"
+ENDED, FAILED = " ended", " failed"
 """What the name of a chore ends with where the end of its slot is claimed; no chore has a space in its name."""
 WELL = frozenset({ExitCode.DONE, ExitCode.FINDINGS})
 """The exit codes of a chore that did its work; findings are what some of them look for."""
@@ -37,15 +38,17 @@ class Chores:
     run: Running
     stopping: Callable[[], bool] = lambda: False
 
-    def __call__(self, slot: Slot, now: datetime) -> Done:
+    def __call__(self, slot: Slot, now: datetime, *, again: bool = False) -> Done:
         """Run the slot of a chore and claim its end. Raises TradebotError if it failed; then it isn't run again.
 
-        A slot that another process has claimed is run only if that one was cut short. The caller holds the lock of
-        chores, so nobody else is running one.
+        A slot that another process has claimed is run only if that one was cut short. With `again`, it is run in an
+        extra slot otherwise. The caller holds the lock of chores, so nobody else is running one.
         """
         claim = self.ledger.claim_slot(slot.job, slot.session, slot.name, self.by, now)
         if not claim.won and not unfinished(self.ledger, slot):
-            return Done(f"{slot.name} was run by {claim.by}", ExitCode.DONE)
+            if not again:
+                return Done(f"{slot.name} was run by {claim.by}", ExitCode.DONE)
+            slot = replace(slot, name=claim_extra(self.ledger, slot.key, self.by, now))
         line = self.lines[slot.job]
         assert line.limit_s is not None, f"{slot.job} is a pass of serve, not a chore"
         words = line.command(slot.session)
@@ -53,13 +56,14 @@ class Chores:
         if ended.why == STOPPED:
             # Without an end it counts as cut short, and is run again by the next process.
             raise TradebotError(f"tradebot {' '.join(words)} was stopped with serve; it is run again")
-        outcome = _outcome(ended)
-        self.ledger.claim_slot(f"{slot.job}{ENDED}", slot.session, slot.name, f"{outcome}, {ended.took_s:.1f} s", now)
-        return self._told(slot, words, ended, outcome, now)
+        end = ENDED if _went_well(ended) else FAILED
+        said = f"{_outcome(ended)}, {ended.took_s:.1f} s"
+        self.ledger.claim_slot(f"{slot.job}{end}", slot.session, slot.name, said, now)
+        return self._told(slot, words, ended, now)
 
-    def _told(self, slot: Slot, words: Sequence[str], ended: Ended, outcome: str, now: datetime) -> Done:
-        code = ExitCode(ended.code) if ended.code in set(ExitCode) else ExitCode.ERROR
-        kind = EventKind.CHORE_RAN if code in WELL and ended.why is None else EventKind.CHORE_FAILED
+    def _told(self, slot: Slot, words: Sequence[str], ended: Ended, now: datetime) -> Done:
+        code, outcome = ExitCode(ended.code) if ended.code in set(ExitCode) else ExitCode.ERROR, _outcome(ended)
+        kind = EventKind.CHORE_RAN if _went_well(ended) else EventKind.CHORE_FAILED
         command = f"tradebot {' '.join(words)}"
         details = {"job": slot.job, "slot": slot.name, "command": command, "outcome": outcome, "output": ended.output}
         self.events.emit(kind.at(now, details))
@@ -71,8 +75,12 @@ class Chores:
 def unfinished(ledger: Ledger, slot: Slot) -> bool:
     """Return True if a chore's claimed slot has no end: it is still running, or was cut short."""
     claims = {claim.job: claim for claim in ledger.slot_claims(slot.session) if claim.slot == slot.name}
-    claim = claims.get(slot.job)
-    return claim is not None and claim.missed is None and f"{slot.job}{ENDED}" not in claims
+    claim, has_end = claims.get(slot.job), any(f"{slot.job}{end}" in claims for end in (ENDED, FAILED))
+    return claim is not None and claim.missed is None and not has_end
+
+
+def _went_well(ended: Ended) -> bool:
+    return ended.code in WELL and ended.why is None
 
 
 def _outcome(ended: Ended) -> str:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import count
 
+from jobs.duty import ENTRIES
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.trading import SlotClaim
+from tradebot.model.trading import SlotClaim, as_missed
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
 from tradebot.timetable.job_times import JobTimes
@@ -22,9 +23,10 @@ REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The refusal of a slot, with the reason."""
+    """The refusal of a slot, with the reason; `missed` is the slot that is written down as missed by this."""
 
     decision: Decision
+    missed: Call | None = None
 
 
 def claim(
@@ -38,6 +40,7 @@ def claim(
     dry_run: bool = False,
     look: bool = False,
     part: str = "",
+    grace_s: int | None = None,
     unfinished: Callable[[Call], bool] = lambda call: False,
 ) -> Call | Refused:
     """Claim the slot for a job and return the call to run, or the reason it is refused.
@@ -45,6 +48,8 @@ def claim(
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
     pass was cut short, the call resumes it. The caller holds the pass lock, so nobody else is working on that slot.
+
+    An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed; None doesn't look.
 
     With `look`, nothing is claimed: the answer is what a claim would get now, and the caller needs no lock.
     """
@@ -61,8 +66,13 @@ def claim(
     call = Call(job, slot.session, f"{slot.name}/{part}" if part else slot.name, by)
     if dry_run:
         return call
-    first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, by, now)
-    if first is None or first.won or unfinished(call):
+    late_s = int((now - slot.start).total_seconds())
+    is_late = job is ENTRIES and grace_s is not None and late_s > grace_s and not (force or part)
+    holder = as_missed(by, Reason.SLOT_MISSED) if is_late else by
+    first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, holder, now)
+    if is_late and (first is None or first.won):
+        return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s), call)
+    if first is None or first.won or (not is_late and unfinished(call)):
         return call
     if force or job in REPEATABLE:
         return call if look else _extra(ledger, call, now)
@@ -89,12 +99,12 @@ def _next(job: Job, times: JobTimes, session: Session | None, now: datetime) -> 
 
 
 def _extra(ledger: Ledger, call: Call, now: datetime) -> Call:
-    """Claim the first free extra slot next to a taken one."""
-    taken = {claim.slot for claim in ledger.slot_claims(call.session) if claim.job == call.job}
-    names = (f"{call.slot}#{number}" for number in count(2))
-    name = next(
-        name
-        for name in names
-        if name not in taken and ledger.claim_slot(call.job, call.session, name, call.by, now).won
-    )
-    return Call(call.job, call.session, name, call.by)
+    return Call(call.job, call.session, claim_extra(ledger, (call.job, call.session, call.slot), call.by, now), call.by)
+
+
+def claim_extra(ledger: Ledger, taken: tuple[str, date, str], by: str, now: datetime) -> str:
+    """Claim the first free extra slot next to a taken one, by job, session and name; return its name."""
+    job, session, slot = taken
+    used = {claim.slot for claim in ledger.slot_claims(session) if claim.job == job}
+    names = (f"{slot}#{number}" for number in count(2))
+    return next(name for name in names if name not in used and ledger.claim_slot(job, session, name, by, now).won)

@@ -39,6 +39,8 @@ NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 CASH = Decimal(100_000)
 
 SHIPPED = load(None, {}).settings
+FACTS_KEPT = timedelta(days=SHIPPED.storage.facts_days)
+DECISIONS_KEPT = timedelta(days=SHIPPED.storage.decisions_days)
 LIMITS = SHIPPED.limits_of("flow").model_copy(update={"max_open_positions": 5, "min_score": 0.25})
 """The shipped limits of flow. Two of them differ, so that a test which reads the shipped values by mistake fails."""
 OPTIONS: dict[str, object] = {

@@ -33,8 +33,9 @@ def run(
     """
     from dataclasses import replace
 
+    from commands.shared.not_run import refused_report
     from commands.shared.notes import notes
-    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded, refused_report
+    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
     from jobs.claims import Refused
     from tradebot.cycle import evaluate_exits
     from tradebot.model.record import CandidateRecord, Job
@@ -74,7 +75,8 @@ def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
 
 
 def _render(console: "Console", data: "PassData") -> None:
-    from commands.shared.passes import render_not_run, render_rows
+    from commands.shared.not_run import render_not_run
+    from commands.shared.passes import render_rows
 
     if data.not_run:
         render_not_run(console, data.not_run)

@@ -61,7 +61,7 @@ class FlowStreamed:
 def run(app: "App", *, lasting: str | None) -> Report:
     """Stream alerts for a while, by default until the session has ended; exit 5 if the stream was never joined."""
     from commands.shared.in_turn import in_turn
-    from commands.shared.passes import refused_report
+    from commands.shared.not_run import refused_report
     from jobs.claims import Refused
     from tradebot.app.streaming import following, may_stream, trading_time
     from tradebot.model.decision import Decision, Gate, Verdict

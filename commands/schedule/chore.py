@@ -28,20 +28,21 @@ class ChoreRun:
     said: str
 
 
-def run(app: "App", name: str, by: str, config: str | None) -> Report:
+def run(app: "App", name: str, by: str, config: str | None, *, again: bool = False) -> Report:
     """Run a chore in its slot and return its exit code. OperatorError for an unknown name.
 
+    With `again`, it is run for its last slot, whatever became of that.
     It raises TradebotError if the chore failed, or if another process is running a chore.
     """
     from commands.shared.chores import run_chore
     from tradebot.adapters.state.one_shots import OneShots
 
     line, now = _line(app, name), app.now()
-    slot, code = _due(app, line, now), ExitCode.DONE
+    slot, code = _due(app, line, now) or (_last_slot(app, line) if again else None), ExitCode.DONE
     if slot is None:
         said = f"no slot is due now{_last(app, line, now)}; tradebot schedule shows the next one"
     else:
-        ended = run_chore(app, by, OneShots(app.folder.path, config), lambda: False, slot)
+        ended = run_chore(app, by, OneShots(app.folder.path, config), lambda: False, slot, again=again)
         said, code = ended.said, ended.exit_code
     data = ChoreRun(name, slot.name if slot else None, said)
     return Report("schedule-run", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
@@ -63,6 +64,14 @@ def _due(app: "App", line: "Line", now: datetime) -> "Slot | None":
     grace_s = app.settings.serve.grace_s
     duty = Duty(app.ledger, [line], grace_s, app.ensure_calendar, lambda slot, now: unfinished(app.ledger, slot))
     return next(iter(duty.look(now).run), None)
+
+
+def _last_slot(app: "App", line: "Line") -> "Slot | None":
+    """Return the last slot of a chore that somebody ran or accounted for."""
+    from tradebot.timetable.slots import Slot
+
+    claim = app.ledger.last_claim(line.job)
+    return Slot(line.job, claim.session, claim.slot.partition("#")[0], claim.at, claim.at) if claim else None
 
 
 def _last(app: "App", line: "Line", now: datetime) -> str:

@@ -42,7 +42,9 @@ def _day(text: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _refuse_combinations(what: str | None, chore: str | None, count: int | None, day: str | None) -> None:
+def _refuse_combinations(
+    what: str | None, chore: str | None, count: int | None, day: str | None, *, again: bool
+) -> None:
     """Raise OperatorError for an unknown word, a chore that isn't to run, or options that the action doesn't have."""
     if what not in (None, CHECK, RUN):
         raise OperatorError(
@@ -50,6 +52,8 @@ def _refuse_combinations(what: str | None, chore: str | None, count: int | None,
         )
     if (chore is not None) != (what == RUN):
         raise OperatorError("run needs the name of one chore, and nothing else does", "tradebot schedule run audit")
+    if again and what != RUN:
+        raise OperatorError("--again belongs to run", "tradebot schedule run audit --again")
     if what is not None and (count is not None or day is not None):
         raise OperatorError("--next and --at belong to the list of what is due", "tradebot schedule --next 20")
 
@@ -60,7 +64,7 @@ def register(app: typer.Typer) -> None:
     @app.command(
         "schedule",
         epilog="tradebot schedule\ntradebot schedule --next 20 --at 2026-11-27\n"
-        "tradebot schedule check\ntradebot schedule run audit",
+        "tradebot schedule check\ntradebot schedule run audit\ntradebot schedule run backup --again",
     )
     def schedule(
         what: Annotated[
@@ -77,6 +81,9 @@ def register(app: typer.Typer) -> None:
             int | None, typer.Option("--next", min=1, max=MOST, help=f"Number of runs to show [{NEXT}].")
         ] = None,
         day: Annotated[str | None, typer.Option("--at", help="First date to show, such as 2026-11-27.")] = None,
+        again: Annotated[
+            bool, typer.Option("--again", help="Run the chore for its last slot again, as after a failure.")
+        ] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
@@ -86,7 +93,7 @@ def register(app: typer.Typer) -> None:
         `check` looks for what can't work in the timetable. `run CHORE` runs a chore if its slot is due and nobody has
         run it yet, so that cron and systemd can start chores too.
         """
-        _refuse_combinations(what, chore, count, day)
+        _refuse_combinations(what, chore, count, day, again=again)
         with opened(state_dir, config) as bot:
             if what == CHECK:
                 from commands.schedule.check import run as run_check
@@ -95,7 +102,7 @@ def register(app: typer.Typer) -> None:
             elif chore is not None:
                 from commands.schedule.chore import run as run_chore
 
-                report = run_chore(bot, chore, caller(), config)
+                report = run_chore(bot, chore, caller(), config, again=again)
             else:
                 report = run(bot, count or NEXT, day)
         finish(report, as_json)

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from commands.fetch_flow.verb import FlowFetched
 from commands.reconcile.verb import Compared
-from commands.shared.passes import NotRun, PassData
+from commands.shared.not_run import NotRun
+from commands.shared.passes import PassData
 from commands.shared.times import DAY_SECOND, for_reader, when
 from jobs.runner import Done, Kind
 from tradebot.text import counted, noun

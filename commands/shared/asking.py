@@ -79,6 +79,7 @@ def ask_if_due(
 
 def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_run: bool, part: str) -> bool:
     """Return True if a pass would get its slot now, in an open session; whether clocks agree is for the pass to say."""
+    from commands.shared.missed import entry_grace_s
     from commands.shared.passes import unfinished
     from jobs.claims import Refused, claim
     from tradebot.timetable.sessions import session_of
@@ -103,6 +104,7 @@ def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_ru
         dry_run=dry_run,
         look=True,
         part=part,
+        grace_s=entry_grace_s(app),
         unfinished=lambda taken: unfinished(app, taken, clock.now),
     )
     return not isinstance(call, Refused)

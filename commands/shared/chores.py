@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-def run_chore(app: "App", by: str, run: "Running", stopping: Callable[[], bool], slot: Slot) -> "Done":
-    """Run the slot of a chore, one chore at a time on this state folder.
+def run_chore(
+    app: "App", by: str, run: "Running", stopping: Callable[[], bool], slot: Slot, *, again: bool = False
+) -> "Done":
+    """Run the slot of a chore, one chore at a time on this state folder; `again` runs it whoever has.
 
     Raises TradebotError if it failed, or if another process is running a chore.
     """
@@ -24,7 +26,7 @@ def run_chore(app: "App", by: str, run: "Running", stopping: Callable[[], bool],
 
     lines = {line.job: line for line in app.settings.timetable.chores}
     with lock.hold(app.folder.path, f"chore {slot.job}", wait_s=0.0, name=lock.CHORE_LOCK):
-        return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, app.now())
+        return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, app.now(), again=again)
 
 
 def unmet(app: "App", slot: Slot) -> Need | None:

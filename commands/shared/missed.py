@@ -31,6 +31,11 @@ def account_for_missed(app: "App", by: str, now: datetime) -> None:
             app.facts.record(record)
 
 
+def entry_grace_s(app: "App") -> int | None:
+    """Return how long after its slot began an entry may come; None in the sandbox, where time stands still."""
+    return None if app.mode is Mode.SANDBOX else app.settings.serve.grace_s
+
+
 def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
     """Return True if a job's line needs the flow of its slot at `now`, and the fetch of that slot hasn't ended well."""
     from commands.shared.chores import unmet

@@ -12,8 +12,8 @@ from commands.shared.drawing import measured, signed, usd
 from commands.shared.halt_on_fault import HaltOnFault
 from commands.shared.missed import account_for_missed, lacks_flow
 from commands.shared.not_asked import not_due, render_refusals
+from commands.shared.not_run import NotRun, not_run, with_evidence
 from commands.shared.plain import clean
-from commands.shared.surface import Report
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.reasons import REASONS, Reason
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
     from tradebot.model.slot import Waiting
 
-AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
-MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
 IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
 """The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
@@ -51,24 +49,23 @@ def begin(
     force: bool = False,
     dry_run: bool = False,
     part: str = "",
+    grace_s: int | None = None,
 ) -> "tuple[Call | Refused, ClockReading]":
     """Claim the current slot; return the call, or why there is none, and the clocks.
 
-    They are read unless they are given, and read again after work that takes long.
+    They are read unless they are given, and read again after work that takes long. `grace_s` is as for `claim`.
     """
     from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
     from tradebot.gates.common import clocks_agree
 
     clocks = clocks or both_clocks(app, job, dry_run=dry_run)
-    apart = clocks_agree(clocks.ahead_s, app.settings.limits)
-    if not (dry_run or apart.passed):
+    if not (dry_run or (apart := clocks_agree(clocks.ahead_s, app.settings.limits)).passed):
         return _without_slot(app, job, clocks.clock, by, apart), clocks
     if not dry_run:
         app.ensure_calendar(clocks.now)
-    resumed = app.turns.resumed
-    if resumed is not None:
-        return resumed, clocks
+    if app.turns.resumed is not None:
+        return app.turns.resumed, clocks
     # A forced pass is in a hurry, most of all a halt that has entries to cancel.
     if not dry_run and not force and of_ended_session(app, clocks.now):
         clocks = both_clocks(app, job, dry_run=dry_run)
@@ -83,10 +80,11 @@ def begin(
         force=force,
         dry_run=dry_run,
         part=part,
+        grace_s=grace_s,
         unfinished=lambda taken: unfinished(app, taken, clocks.now),
     )
-    if isinstance(call, Refused) and call.decision.reason is Reason.OUTSIDE_TIMETABLE:
-        call = _refused(app, job, call.decision, by, clocks.now)
+    if isinstance(call, Refused) and (call.missed or call.decision.reason is Reason.OUTSIDE_TIMETABLE):
+        call = _refused(app, job, call.decision, by, clocks.now, call.missed)
     if not isinstance(call, Refused):
         app.turns.keep(call)
     if not (dry_run or force) and job in IN_NO_HURRY:
@@ -94,12 +92,12 @@ def begin(
     return call, clocks
 
 
-def _refused(app: "App", job: Job, decision: Decision, by: str, now: datetime) -> "Refused":
+def _refused(app: "App", job: Job, decision: Decision, by: str, now: datetime, missed: Call | None = None) -> "Refused":
     """Record why a pass got no slot, and return that."""
     from jobs.claims import Refused
 
-    outside = Call(job, now.date(), f"at {now:%H:%M:%SZ}", by)
-    app.facts.record(replace(_begun(app, outside, now), job_decision=decision))
+    refused = missed or Call(job, now.date(), f"at {now:%H:%M:%SZ}", by)
+    app.facts.record(replace(_begun(app, refused, now), job_decision=decision))
     return Refused(decision)
 
 
@@ -194,45 +192,6 @@ def _failure(failed: TradebotError) -> Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class NotRun:
-    """A pass that did not run, and why."""
-
-    reason: Reason
-    meaning: str
-    found: str | None
-    remedy: str
-
-
-def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
-    """Report a pass that got no slot. This is a normal result: the slot's work is done or isn't due."""
-    data = _not_run(app, refused.decision, app.now())
-    return Report(
-        verb, data, lambda console: render_not_run(console, data), ExitCode.DONE, app.mode_name, app.account_tail
-    )
-
-
-def _not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
-    assert decision.reason is not None, "a refusal has a reason"
-    found = decision.observed if decision.observed is None else str(decision.observed)
-    return NotRun(decision.reason, REASONS[decision.reason].meaning, found, remedy_of(app, decision.reason, at))
-
-
-def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
-    """Return what would change a past decision; waiting doesn't help once the sandbox's market has ended."""
-    from tradebot.app import sandbox
-    from tradebot.model.trading import Mode
-
-    ended = reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX and sandbox.ended(app.folder.exchange, at)
-    return MARKET_ENDED if ended else REASONS[reason].remedy
-
-
-def render_not_run(console: "Console", data: NotRun) -> None:
-    """Print why a pass did not run."""
-    console.print(f"{data.reason}: {_with_evidence(data.meaning, data.found)}", markup=False)
-    console.print(f"Next: {data.remedy}", markup=False)
-
-
-@dataclass(frozen=True, slots=True)
 class CandidateRow:
     """The result for one candidate; quantity in shares, price in USD."""
 
@@ -288,7 +247,7 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
         orders=sum(row.reason is None for row in rows),
         refused=dict(ended.most_common()),
         rows=rows,
-        not_run=_not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
+        not_run=not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
         refused_strategies=cycle.refused_strategies,
         notes=(),
         waiting=cycle.waiting,
@@ -369,15 +328,11 @@ def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
 def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = MappingProxyType({})) -> None:
     """Print what each reason in the table means, with the evidence that is common to all of its rows."""
     for reason in data.refused:
-        meaning = _with_evidence(REASONS[reason].meaning, common.get(reason))
+        meaning = with_evidence(REASONS[reason].meaning, common.get(reason))
         console.print(f"  {reason}: {meaning}", style="dim", markup=False)
     render_refusals(console, data.refused_strategies)
     for waiting in data.waiting:
         console.print(not_due(waiting), style="dim", markup=False)
-
-
-def _with_evidence(meaning: str, evidence: str | None) -> str:
-    return f"{meaning.removesuffix('.')} ({clean(evidence)})." if evidence else meaning
 
 
 def _why_sent(row: CandidateRow) -> str:

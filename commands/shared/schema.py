@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from commands.shared.schema_types import Definitions, Schema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-NOT_RUN = "commands.shared.passes:NotRun"
+NOT_RUN = "commands.shared.not_run:NotRun"
 PASS = "commands.shared.passes:PassData"
 
 DATA: Mapping[str, tuple[str, ...]] = {

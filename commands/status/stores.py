@@ -1,7 +1,7 @@
 """`tradebot status --stores`: what the state folder holds, for how long, and how large it is."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import stamp, zone
 from tradebot.adapters.ledger.migration import MOST_COPIES
+from tradebot.views.health.evidence import Kept
 from tradebot.views.stores import Store, Stores
 
 if TYPE_CHECKING:
@@ -19,13 +20,17 @@ ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in pla
 
 
 class Retention(NamedTuple):
-    """A store's name, the patterns of its files, what it holds, how long that is kept, and whether it is money."""
+    """A store's name, the patterns of its files, what it holds, how long that is kept, and whether it is money.
+
+    `shrink` says how a person makes room, if nothing else bounds the store; `storage.tell_mb` says from when on.
+    """
 
     name: str
     patterns: tuple[str, ...]
     holds: str
     kept: str
     money: bool = False
+    shrink: str = ""
 
 
 RETENTIONS = (
@@ -49,6 +54,7 @@ RETENTIONS = (
         ("bars.db", "bars.db-*", "bars/**/*"),
         "bars and corporate actions; can be fetched again",
         BY_HAND,
+        shrink="stop the bot, then rm -rf bars.db* bars in the state folder; what is needed is fetched again",
     ),
     Retention(
         "replies",
@@ -67,6 +73,14 @@ RETENTIONS = (
         ("backups/**/*",),
         "copies of ledger and journal",
         f"as many sessions as storage.backups says; those made by hand {BY_HAND}",
+        shrink="tradebot backup --list; then rm -r backups/NAME in the state folder for those made by hand",
+    ),
+    Retention(
+        "backtests",
+        ("backtests/**/*",),
+        "backtests and what was counted of them",
+        BY_HAND,
+        shrink="rm -r backtests/NAME in the state folder for those that you no longer compare",
     ),
     Retention("quarantine", ("quarantine/**/*",), "damaged or replaced books", BY_HAND, money=True),
     Retention("plans", ("plans/**/*",), "proposed reconcile plans", "as many as storage.plans says"),
@@ -101,6 +115,7 @@ RETENTIONS = (
         ),
         "what was damaged, in the way, or cut short",
         BY_HAND,
+        shrink="tradebot doctor; if all is well, delete what was moved aside",
     ),
 )
 """Every store, with how long what it holds is kept; RUNBOOK.md says the same."""
@@ -110,6 +125,12 @@ def stores_of(folder: Path) -> Stores:
     """Return every store of a folder that has files, and first of all the ledger."""
     stores = tuple(store for store in (_store(folder, one) for one in RETENTIONS) if store.files)
     return Stores(str(folder), stores, sum(size for size, _ in _files(folder, ("**/*",))))
+
+
+def unbounded(folder: Path) -> Sequence[Kept]:
+    """Return what only a person makes smaller, and how, the largest first; raise OSError for what can't be read."""
+    stores = (Kept(one.name, _store(folder, one).bytes, one.shrink) for one in RETENTIONS if one.shrink)
+    return sorted(stores, key=lambda store: store.bytes, reverse=True)
 
 
 def _store(folder: Path, one: Retention) -> Store:

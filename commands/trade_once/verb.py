@@ -36,7 +36,9 @@ def run(
     """
     from commands.shared.asking import ask_if_due, asking_world
     from commands.shared.in_turn import in_turn
-    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded, refused_report
+    from commands.shared.missed import entry_grace_s
+    from commands.shared.not_run import refused_report
+    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
     from tradebot.cycle import trade_once
@@ -54,8 +56,10 @@ def run(
         # Without an answer, the time is still that at which nothing was due.
         clocks = None if asked else asked_at
         world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
-        flags = {"force": force_slot, "dry_run": dry_run}
-        call, clocks = begin(app, Job.TRADE_ONCE, by, clocks=clocks, part=part, **flags)
+        grace_s = None if asked else entry_grace_s(app)
+        call, clocks = begin(
+            app, Job.TRADE_ONCE, by, clocks=clocks, force=force_slot, dry_run=dry_run, part=part, grace_s=grace_s
+        )
         if isinstance(call, Refused):
             return call
         if candidates is not None and submission is not None:
@@ -72,7 +76,8 @@ def run(
 
 
 def _render(console: "Console", data: "EntriesData") -> None:
-    from commands.shared.passes import render_not_run, render_rows
+    from commands.shared.not_run import render_not_run
+    from commands.shared.passes import render_rows
     from commands.trade_once.own_candidates import render_read
 
     if data.submitted:

@@ -103,7 +103,7 @@ def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> 
     """Return the answer with a remedy that helps now, for an ended market or a halt with a known cause."""
     from dataclasses import replace
 
-    from commands.shared.passes import remedy_of
+    from commands.shared.not_run import remedy_of
     from tradebot.model.reasons import REASONS, Reason
 
     if last is not None and answer.remedy == REASONS[Reason.HALTED].remedy:

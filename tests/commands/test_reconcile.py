@@ -10,8 +10,8 @@ import pytest
 from commands.reconcile import verb as reconcile
 from tests.adapters.samples import make_cycle
 from tests.bot import UNIVERSE, Bot, made, order_by_hand
+from tests.builders import DECISIONS_KEPT
 from tradebot.__main__ import main
-from tradebot.adapters.facts.facts import DECISIONS_KEPT
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.settings import load

@@ -19,7 +19,7 @@ from tests.builders import SESSION
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
-from tradebot.timetable.slots import CHAIN, slots
+from tradebot.timetable.slots import FETCHING, slots
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
@@ -124,6 +124,8 @@ def does(command: str, state: Path, tmp_path: Path) -> Iterator["subprocess.Comp
     kept, recorder = tmp_path / "told", tmp_path / "tradebot"
     recorder.write_text(f'#!/bin/sh\necho "$*" | tee -a {kept}\n')
     recorder.chmod(0o755)
+    (tmp_path / "sleep").write_text("#!/bin/sh\n")
+    (tmp_path / "sleep").chmod(0o755)
     yield run(command, state, tmp_path)
     lines = kept.read_text().splitlines()
     kept.unlink()
@@ -157,6 +159,15 @@ def test_the_jobs_that_look_again_when_asked_again_are_knocked_for_once_a_slot()
         moments = [SESSION.open.astimezone(NEW_YORK) + timedelta(minutes=m) for m in range(390)]
         times = load(None, {}).settings.timetable[job]
         assert sum(e.runs_at(m) for e in knocks for m in moments) == len(slots(job, times, SESSION))
+
+
+def test_entries_are_knocked_for_after_their_flow_and_long_before_they_are_late() -> None:
+    _, entries = crontab()
+    half_s = load(None, {}).settings.serve.grace_s / 2
+    knocks = [entry.command for entry in entries if f"tradebot {Job.TRADE_ONCE}" in entry.command]
+    assert {float(command.split()[1].rstrip(";")) <= half_s for command in knocks} == {True}, knocks
+    timer = unit(DEPLOY / "systemd" / "tradebot-entries.timer")["Timer"]
+    assert {int(at.split()[2].rpartition(":")[2]) <= half_s for at in timer["OnCalendar"].splitlines()} == {True}
 
 
 def test_the_lines_of_the_crontab_run_as_they_stand(state: Path, tmp_path: Path) -> None:
@@ -212,7 +223,7 @@ def test_each_timer_starts_a_unit_that_is_there(path: Path) -> None:
 def test_the_one_shot_services_run_the_verbs_in_the_order_of_the_chain(state: Path, tmp_path: Path) -> None:
     chain = commands(DEPLOY / "systemd" / "tradebot-chain.service")
     (template,) = commands(DEPLOY / "systemd" / "tradebot-pass@.service")
-    assert [line.split() for line in chain] == [[f"{INSTALLED}/tradebot", job] for job in CHAIN[:-1]]
+    assert [line.split() for line in chain] == [[f"{INSTALLED}/tradebot", job] for job in FETCHING]
     assert template == f"{INSTALLED}/tradebot %i"
     for line in (chain[-1], template.replace("%i", "reconcile")):
         ends = list(does(line, state, tmp_path))

@@ -32,11 +32,13 @@ class Program:
         return self.ends
 
 
-def run(ledger: MemoryLedger, program: Program, by: str = "serve") -> tuple[str, ExitCode, list[str]]:
+def run(
+    ledger: MemoryLedger, program: Program, by: str = "serve", *, again: bool = False
+) -> tuple[str, ExitCode, list[str]]:
     assert LINE is not None
     events = MemoryEvents()
     try:
-        done = Chores(ledger, {LINE.job: LINE}, events, by, program)(SLOT, NOW)
+        done = Chores(ledger, {LINE.job: LINE}, events, by, program)(SLOT, NOW, again=again)
     except TradebotError as failed:
         return failed.message, failed.code, [event.event_type for event in events.emitted]
     return done.said, done.exit_code, [event.event_type for event in events.emitted]
@@ -65,7 +67,7 @@ def test_its_exit_code_decides_how_it_ended_and_it_is_not_run_again(
     command = f"score --from {SESSION.date} --parity"
     assert run(ledger, program) == (f"tradebot {command}: {said}", code, [event])
     assert program.ran == [(tuple(command.split()), 120)]
-    assert claims(ledger) == {"parity": "serve", "parity ended": end}
+    assert claims(ledger) == {"parity": "serve", f"parity {'failed' if event == 'chore_failed' else 'ended'}": end}
     assert run(ledger, program, "cron") == ("close+5m was run by serve", 0, [])
     assert len(program.ran) == 1
 
@@ -77,6 +79,16 @@ def test_one_that_was_stopped_or_killed_has_no_end_and_is_run_again() -> None:
     assert unfinished(ledger, SLOT)
     assert run(ledger, Program(Ended(0, None, 1, "")), "another")[1:] == (0, ["chore_ran"])
     assert claims(ledger) == {"parity": "serve", "parity ended": "exit 0, 1.0 s"}
+    assert not unfinished(ledger, SLOT)
+
+
+def test_one_that_failed_or_was_missed_can_be_run_again_in_an_extra_slot() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    assert run(ledger, Program(Ended(5, None, 1, "")))[1] == 5
+    assert run(ledger, Program(Ended(0, None, 1, "")), "a person", again=True)[1:] == (0, ["chore_ran"])
+    assert [(claim.job, claim.slot) for claim in ledger.slot_claims(SESSION.date)] == [
+        ("parity", "close+5m"), ("parity failed", "close+5m"), ("parity", "close+5m#2"), ("parity ended", "close+5m#2")
+    ]  # fmt: skip
     assert not unfinished(ledger, SLOT)
 
 

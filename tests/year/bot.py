@@ -235,7 +235,8 @@ class Bot:
         if job.value in self.fails:
             raise self.fails[job.value]
         outside.now += self.takes.get(job, timedelta(0))
-        call = claim(self._books, self._timetable, job, outside.now, self.name, unfinished=self._unfinished)  # type: ignore[arg-type]
+        books, times = self._books, self._timetable
+        call = claim(books, times, job, outside.now, self.name, grace_s=GRACE_S, unfinished=self._unfinished)  # type: ignore[arg-type]
         if isinstance(call, Refused):
             return Done(str(call.decision.reason), ExitCode.DONE)
         if job in RECORDED:

@@ -70,8 +70,7 @@ def _each_in_its_time(year: Year, acts: Mapping[Key, list[Act]]) -> None:
             continue
         late = done[0].at - year.planned[key].start
         assert late >= timedelta(0), f"{key} was acted on {-late} early"
-        if job == Job.TRADE_ONCE and done[0].by.startswith("serve"):
-            # One that a person or cron starts may come at any time in its slot; its prices are fresh then too.
+        if job == Job.TRADE_ONCE:
             assert late <= timedelta(seconds=GRACE_S), f"the entry of {key} came {late} late"
         if job in JOBS and not slot.startswith("at "):
             assert _open(sessions[day].open, done[0].at, sessions[day].close), f"{key} was acted on outside its session"

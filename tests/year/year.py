@@ -10,7 +10,7 @@ from functools import partial
 
 from tests.builders import ACCOUNT, CASH
 from tests.year.bot import AWAY, JOBS, Bot, KilledError, Outside
-from tests.year.plan import DAY, MINUTE, Key, Planned, slots_of
+from tests.year.plan import DAY, GRACE_S, MINUTE, Key, Planned, slots_of
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.model.bar import Session
@@ -23,6 +23,8 @@ RESTART = timedelta(seconds=2)
 """How long a supervisor takes to start a killed process again."""
 AGAIN = timedelta(seconds=16)
 """When lanes look again after a due moment: what waited or failed is tried then."""
+SLOW_LINE = timedelta(seconds=GRACE_S + 30)
+"""How much later than its slot cron starts an entry whose line begins with a slow fetch."""
 
 
 class Trouble(StrEnum):
@@ -128,8 +130,8 @@ class Player:
         self._down_until = self.outside.now
         self.away_until = self.slow_until = self.outside.now
         year.planned = {planned.key: planned for planned in slots_of(year.sessions)}
-        self._crontab = sorted({p.start for p in year.planned.values() if p.key[0] in JOBS}) if year.cron else []
         self._by_start = _by_start(year.planned.values()) if year.cron else {}
+        self._crontab = sorted(self._by_start)
 
     def play(self) -> Year:
         """Play until after the last session, by when every slot of it is over."""
@@ -243,10 +245,12 @@ class Player:
 
 
 def _by_start(planned: Iterable[Planned]) -> dict[datetime, list[Job]]:
+    """Return when cron starts each job; every third entry waits for the verbs before it in its line."""
     found: dict[datetime, list[Job]] = {}
-    for each in planned:
+    for number, each in enumerate(planned):
         if each.key[0] in JOBS:
-            found.setdefault(each.start, []).append(Job(each.key[0]))
+            waits = SLOW_LINE if each.key[0] == Job.TRADE_ONCE and not number % 3 else timedelta(0)
+            found.setdefault(each.start + waits, []).append(Job(each.key[0]))
     return found
 
 

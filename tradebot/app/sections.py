@@ -96,6 +96,7 @@ class StorageSettings(Frozen):
     """How much room the state folder has to have, and how long what it holds is kept."""
 
     min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
+    tell_mb: Annotated[int, Field(ge=1, le=10_000_000), Tighter.ALWAYS]
     facts_days: Annotated[int, Field(ge=20, le=3650), Tighter.ALWAYS]
     decisions_days: Annotated[int, Field(ge=31, le=3650), Tighter.ALWAYS]
     backups: Annotated[int, Field(ge=2, le=1000), Tighter.ALWAYS]

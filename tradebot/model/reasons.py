@@ -47,7 +47,8 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.SLOT_MISSED: _row(
         Cause.BROKEN,
         "Nothing was done in this slot. Missed entries are not made up later.",
-        "Nothing to do. If it happens often, find out why serve was down or slow: tradebot events",
+        "Wait for the next slot, or use --force-slot. If it happens often, find out what was down or slow: "
+        "tradebot events",
         Unit.SECONDS,
     ),
     Reason.SLOT_UNFINISHED: _row(

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from commands.shared.evidence.books import books_of
-from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stream_of
+from commands.shared.evidence.books import books_of, chores_of
+from commands.shared.evidence.machine import backups_of, disk_of, serve_of, storage_of, stream_of
 from tradebot.errors import TradebotError
 from tradebot.model.record import Job
 from tradebot.views.health import passes
@@ -59,6 +59,7 @@ def evidence_of(app: "App", past: Past | Unread | None) -> Evidence:
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
         "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb)),
+        "storage": attempt(lambda: storage_of(app.folder.path, settings.storage.tell_mb)),
         "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
         "backup": _of(past, lambda found: backups_of(app, found.sessions, found.now)),
         "schedule": _of(past, lambda found: passes.schedule_of(found.due, chores, found.claims, found.now)),
@@ -92,9 +93,12 @@ def _job(job: Job, past: Past) -> Passes:
 def _of_books(app: "App", past: "Past | Unread | None") -> Mapping[str, Any]:
     ledger = attempt(lambda: app.ledger_view)
     if isinstance(ledger, Unread):
-        return dict.fromkeys(("books", "orders", "ledger", "journal", "halts", "calendar"), ledger)
+        return dict.fromkeys(("books", "orders", "ledger", "journal", "halts", "calendar", "chores"), ledger)
     found = {name: attempt(read) for name, read in books_of(ledger, app.folder.path).items()}
-    return found | {"calendar": _of(past, lambda known: _calendar(ledger, known))}
+    return found | {
+        "calendar": _of(past, lambda known: _calendar(ledger, known)),
+        "chores": _of(past, lambda known: chores_of(app, known.sessions, known.now)),
+    }
 
 
 def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:

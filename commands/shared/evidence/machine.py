@@ -12,7 +12,7 @@ from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, option
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.views.health.evidence import Backups, Disk, Serve, Stream, Unread
+from tradebot.views.health.evidence import Backups, Disk, Serve, Storage, Stream, Unread
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -45,6 +45,16 @@ def disk_of(folder: Path, needed_mb: int) -> Disk | Unread:
         return Unread(f"{folder} can't be looked at: {error.strerror}", f"ls -ld {folder}")
     inodes = entries.f_favail if entries.f_files else None
     return Disk(usage.free, usage.total, needed_mb * MB, inodes)
+
+
+def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
+    """Return what only a person deletes, and how large it is."""
+    from commands.status.stores import unbounded
+
+    try:
+        return Storage(tuple(unbounded(folder)), tell_mb * MB)
+    except OSError as error:
+        return Unread(f"{error.filename or folder} can't be looked at: {error.strerror}", "tradebot status --stores")
 
 
 def stream_of(folder: Path) -> Stream | None:

@@ -27,8 +27,9 @@ from tests.adapters.samples import (
     make_tick,
     minutes,
 )
+from tests.builders import DECISIONS_KEPT, FACTS_KEPT
 from tradebot.adapters.facts import schema as facts_schema
-from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT, SqliteFacts
+from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Component, Purpose, Side
@@ -137,12 +138,12 @@ def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> No
     facts.record(make_cycle("old"))
     facts.record(make_cycle("new", minutes(5)))
     facts.load(["AAPL"], DAY, minutes(5))
-    facts.prune(minutes(1) + FACTS_KEPT)
+    facts.prune(minutes(1) + FACTS_KEPT, FACTS_KEPT, DECISIONS_KEPT)
     assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts == ()
     assert len(market_tide.KIND.of(facts.market(DAY, minutes(5))) or ()) == 1
     assert [cycle.id for cycle in facts.cycles(job="trade-once")] == ["old", "new"]
     assert len(facts.intakes(NOW)) == 1
-    facts.prune(minutes(1) + DECISIONS_KEPT)
+    facts.prune(minutes(1) + DECISIONS_KEPT, FACTS_KEPT, DECISIONS_KEPT)
     assert [cycle.id for cycle in facts.cycles(job="trade-once")] == ["new"]
     assert not facts.intakes(NOW)
 
@@ -247,7 +248,7 @@ def test_nulls_are_summed_by_kind_and_field_over_a_span(facts: SqliteFacts) -> N
         facts.store(replace(intake, received=10, nulls={"sector": count, "code": 3}))
     assert facts.nulls(minutes(0), minutes(9))["dark_pool"] == NullCounts(20, {"sector": 3, "code": 6})
     assert "flow_alerts" not in facts.nulls(minutes(0), minutes(9)), "its rows weren't checked"
-    facts.prune(minutes(6) + FACTS_KEPT)
+    facts.prune(minutes(6) + FACTS_KEPT, FACTS_KEPT, DECISIONS_KEPT)
     assert facts.nulls(minutes(0), minutes(99)) == {"dark_pool": NullCounts(10, {"sector": 4, "code": 3})}
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.samples import DAY, NOW, make_cycle
+from tests.builders import DECISIONS_KEPT, FACTS_KEPT
 from tradebot.adapters.facts import history
-from tradebot.adapters.facts.facts import DECISIONS_KEPT, SqliteFacts
+from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
 
@@ -84,13 +85,13 @@ def test_old_sessions_keep_their_end_and_nothing_else(facts: SqliteFacts) -> Non
     for one in (early, priced, last, seen(0, 4, None, None), new):
         facts.record(one)
     before = facts.session_ends(*EVER)
-    facts.prune(NOW + timedelta(days=1) + DECISIONS_KEPT)
+    facts.prune(NOW + timedelta(days=1) + DECISIONS_KEPT, FACTS_KEPT, DECISIONS_KEPT)
     assert facts.session_ends(*EVER) == before
     assert [end.equity for end in before] == [Decimal(9), Decimal(5)]
     assert [end.marks for end in before] == [{"AAPL": Decimal(8)}, {"AAPL": Decimal(5)}]
     kept = [facts.cycle(one.id) for one in (early, priced, last, new)]
     assert kept == [None, replace(priced, candidates=()), replace(last, candidates=()), new]
-    facts.prune(NOW + timedelta(days=999) + DECISIONS_KEPT)
+    facts.prune(NOW + timedelta(days=999) + DECISIONS_KEPT, FACTS_KEPT, DECISIONS_KEPT)
     assert facts.session_ends(*EVER) == before
     assert (cycle := facts.cycle(new.id)) is not None
     assert cycle.candidates == ()

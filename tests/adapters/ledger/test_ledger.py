@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +40,7 @@ from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.origin import Origin
 from tradebot.model.position import Marks, OwnedFill
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import SlotClaim, TradingState
 
 ROOT = Path(__file__).parents[3]
 PREFACE = (
@@ -234,6 +235,18 @@ def test_a_row_changed_by_hand_is_damage(folder: Path, books: SqliteLedger) -> N
     pragma("UPDATE intents SET intent = replace(intent, '187.25', 'lots')")(folder / "ledger.db")
     with pytest.raises(OperatorError, match=r"Intent\.limit_price"):
         books.intents()
+
+
+def test_the_last_claim_of_a_job_is_of_its_latest_session_and_in_it_the_latest(books: SqliteLedger) -> None:
+    assert books.last_claim("audit") is None
+    for job, days, slot, at in [
+        ("audit", 0, "a", 5),
+        ("audit", -1, "b", 9),
+        ("audit", 0, "c", 7),
+        ("audits", 1, "d", 9),
+    ]:
+        books.claim_slot(job, DAY + timedelta(days=days), slot, "serve 7", minutes(at))
+    assert books.last_claim("audit") == SlotClaim("audit", DAY, "c", "serve 7", minutes(7), won=False)
 
 
 def test_quick_reads_change_nothing_and_cannot_write(folder: Path, books: SqliteLedger) -> None:

@@ -31,13 +31,13 @@ def folder(tmp_path: Path) -> StateFolder:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_a_plan_comes_back_as_it_was_by_its_id_and_by_its_file(folder: StateFolder, findings: list[Finding]) -> None:
     plan = Plan("plan-1a2b3c4d", "0123456789ab", tuple(findings))
-    path = plans.write(folder, plan)
+    path = plans.write(folder, plan, kept=3)
     assert plans.read(folder, plan.id) == plans.read(folder, str(path)) == plan
 
 
 def test_a_plan_of_another_account_is_refused(folder: StateFolder) -> None:
     finding = Finding(FindingKind.PHANTOM, "AAPL", Decimal(5), Decimal(0))
-    path = plans.write(folder, Plan("plan-1a2b3c4d", "0123456789ab", (finding,)))
+    path = plans.write(folder, Plan("plan-1a2b3c4d", "0123456789ab", (finding,)), kept=3)
     with pytest.raises(OperatorError, match=r"an account other than …9999"):
         plans.read(folder_of(folder.path, "PA0000009999"), str(path))
 

@@ -25,3 +25,26 @@ def test_a_chore_that_fails_ends_with_its_exit_code_and_isn_t_run_again(bot: Bot
     said = bot.says("schedule", "run", "broken")
     assert (said.code, "tradebot report --foo: exit 2" in said.err) == (2, True)
     assert "was run by" in bot.shown("schedule", "run", "broken")
+    assert chores(bot) == (
+        "DEGRADED",
+        "1 of 6 chores did their work; broken at 2026-11-17 21:00 UTC: exit 2",
+        "tradebot events; then tradebot schedule run broken --again",
+    )
+    assert bot.says("schedule", "run", "broken", "--again").code == 2
+    assert chores(bot)[0] == "DEGRADED"
+    mend = (bot.folder / "tradebot.yaml").read_text().replace("--foo", "--json")
+    (bot.folder / "tradebot.yaml").write_text(mend)
+    assert bot.json("schedule", "run", "broken", "--again")["said"] == "tradebot report --json: exit 0"
+    assert chores(bot) == ("OK", "2 of 6 chores did their work", "")
+
+
+def chores(bot: Bot) -> tuple[str, str, str]:
+    """Return how health judges chores, without how long the last of them took, and what to do about it."""
+    (found,) = [each for each in bot.json("health")["findings"] if each["subsystem"] == "chores"]
+    return found["state"], found["found"].rpartition(", ")[0] or found["found"], found["next"]
+
+
+def test_a_chore_whose_slot_never_came_cannot_be_run_again(bot: Bot) -> None:
+    assert "no slot is due now" in bot.shown("schedule", "run", "audit", "--again")
+    said = bot.says("schedule", "--again")
+    assert (said.code, "--again belongs to run" in said.err) == (2, True)

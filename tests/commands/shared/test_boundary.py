@@ -13,6 +13,7 @@ import pytest
 from commands.shared.boundary import bounded
 from tests.adapters.samples import NOW
 from tests.bot import Bot
+from tests.builders import DECISIONS_KEPT, FACTS_KEPT
 from tests.forked import run
 from tests.privileges import drop
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -151,7 +152,7 @@ def test_a_folder_that_one_may_not_enter_is_one_sentence(copy: Bot, verb: str) -
 @pytest.mark.parametrize(("verb", "code"), [("status", 0), ("why-no-orders", 10)])
 def test_a_folder_that_is_read_only_can_be_looked_at(copy: Bot, verb: str, code: int, ended: str) -> None:
     facts = SqliteFacts(copy.folder, JsonlEvents(copy.folder / "system_events.jsonl"), NOW)
-    facts.prune(NOW)
+    facts.prune(NOW, FACTS_KEPT, DECISIONS_KEPT)
     if ended == "cleanly":
         facts.close()
     # What is open here is copied as it would be left by one that is killed now.

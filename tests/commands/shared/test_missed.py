@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.shared.missed import account_for_missed
+from commands.shared.missed import account_for_missed, entry_grace_s
 from tests.builders import ACCOUNT, CASH, SESSION
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -58,3 +58,8 @@ def test_serve_accounts_for_itself_and_in_the_sandbox_nobody_can_be_late(app: An
     app.mode = Mode.SANDBOX
     account_for_missed(app, "cron", at(14))
     assert missed(app, Job.TRADE_ONCE) == []
+    assert entry_grace_s(app) is None
+
+
+def test_entries_by_cron_may_be_as_late_as_those_of_serve(app: Any) -> None:
+    assert entry_grace_s(app) == app.settings.serve.grace_s

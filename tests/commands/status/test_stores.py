@@ -61,6 +61,7 @@ def test_the_copy_kept_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> No
         ("marks", ("state.id", "books.checked", "sending", *state_folder.LOCKS)),
         ("quota", (state_folder.FLOW_QUOTA,)),
         ("configuration", ("tradebot.yaml",)),
+        ("backtests", ("backtests/trials.jsonl", "backtests/slow/ledger.db")),
         ("moved aside", ("facts.db.damaged-1", "facts.db.damaged-2-wal", "facts.db.damaged-2-shm")),
         ("moved aside", ("facts.db.aside", "ledger.db.aside/x", "system_events.jsonl.aside", "aside-1/state.id")),
         ("moved aside", ("HALT.0123456789abcdef.taken", "HALT.1.taken/x", "HALT.2.new", "ledger.db-version-4.2.new")),

@@ -55,9 +55,13 @@ def made_at(now: datetime) -> dict[str, Any]:
         "calendar": seen.Calendar(40, now.date() + timedelta(days=40)),
         "clock": seen.Clocks(30, now),
         "disk": seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 1_000_000),
+        "storage": seen.Storage(
+            (seen.Kept("bars", 300 * MB, "rm bars.db"), seen.Kept("backtests", 0, "rm")), 5_000 * MB
+        ),
         "strategies": seen.Strategies(("flow",), now),
         "backup": seen.Backups(3, now.date(), now, now.date(), now),
         "schedule": seen.Schedule(70),
+        "chores": seen.Chores(2, True, (seen.ChoreRun("audit", ago(60_000), True, "exit 10, 2.0 s"),)),
         "stream": seen.Stream(now),
         "halts": seen.Halts(TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)), "armed"),
     }

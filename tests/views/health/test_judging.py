@@ -52,7 +52,7 @@ FREEZES: dict[str, float] = {
 
 What is left out is read anew whenever somebody asks: it can't freeze, only fail or be unreadable, as the tables below.
 """
-READ_ANEW = {"orders", "ledger", "journal", "calendar", "disk", "backup", "schedule", "halts"}
+READ_ANEW = {"orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"}
 
 
 def test_a_bot_of_which_all_is_well_is_ok_and_says_how_much_was_looked_at() -> None:
@@ -93,6 +93,9 @@ def test_a_part_that_cannot_be_read_leaves_ok_and_says_why(part: str) -> None:
 
 REDUCE = TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", NOW)
 LOST = TradingStateRecord(TradingState.REDUCE_ONLY, "", "lost", None)
+STORED = (seen.Kept("bars", 300 * MB, "rm bars.db"), seen.Kept("backups", 100 * MB, "rm -r"))
+AUDIT = seen.ChoreRun("audit", ago(90), True, "exit 10, 2.0 s")
+BACKUP = seen.ChoreRun("backup", ago(60), False, "ended after its limit of 300 seconds, 300.1 s")
 FAILURES: list[tuple[str, Any, State, str]] = [
     ("serve", seen.Serve(False, note(), 30, "serve 7", True), State.FAILED, "ended without a word"),
     ("serve", seen.Serve(False, None, 30, "serve 7", True), State.DEGRADED, "stopped"),
@@ -130,6 +133,8 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("disk", seen.Disk(199 * MB, 90_000 * MB, 200 * MB, 1_000_000), State.FAILED, "199 of 90,000 MB free"),
     ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 999), State.FAILED, "999 inodes"),
     ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, None), State.OK, "9,000 of 90,000 MB free"),
+    ("storage", seen.Storage(STORED, 400 * MB), State.OK, "400 of 400 MB that only you delete: bars 300, backups 100"),
+    ("storage", seen.Storage(STORED, 399 * MB), State.DEGRADED, "400 of 399 MB"),
     ("strategies", seen.Strategies((), NOW), State.UNKNOWN, "none is in use"),
     ("strategies", seen.Strategies(("flow",), None), State.FAILED, "not asked yet"),
     ("strategies", seen.Strategies(("flow",), NOW, ("flow is BROKEN (X)",)), State.DEGRADED, "flow is BROKEN"),
@@ -139,6 +144,11 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), YESTERDAY, ago(60_000)), State.OK, "the last of session"),
     ("schedule", seen.Schedule(0), State.UNKNOWN, "no slot was due yet"),
     ("schedule", seen.Schedule(9, (seen.Missed("trade-once", "open+7m", "late"),)), State.DEGRADED, "open+7m: late"),
+    ("chores", seen.Chores(0, False, ()), State.OK, "the timetable has no chores"),
+    ("chores", seen.Chores(5, False, ()), State.OK, "no chore was due yet"),
+    ("chores", seen.Chores(5, True, ()), State.UNKNOWN, "0 of 5 chores did their work"),
+    ("chores", seen.Chores(2, True, (AUDIT, BACKUP)), State.DEGRADED, "1 of 2 chores did their work; backup at 2026-"),
+    ("chores", seen.Chores(1, True, (BACKUP,)), State.DEGRADED, "UTC: ended after its limit"),
     ("stream", seen.Stream(NOW, "lost"), State.DEGRADED, "lost"),
     ("halts", seen.Halts(REDUCE, "lunch"), State.DEGRADED, "by ann: lunch"),
     ("halts", seen.Halts(LOST, "lost"), State.FAILED, "lost"),
@@ -152,6 +162,18 @@ def test_each_way_to_fail_shows_in_its_part_alone(part: str, evidence: Any, stat
     assert {name: finding.state for name, finding in found.items()} == ALL_OK | {part: state}
     assert said in found[part].found
     assert bool(found[part].next) is (state is not State.OK)
+
+
+def test_a_chore_that_failed_comes_with_the_command_that_runs_it_again() -> None:
+    (found,) = [
+        each for each in health(at(NOW, chores=seen.Chores(2, True, (AUDIT, BACKUP)))) if each.subsystem == "chores"
+    ]
+    assert found.next == "tradebot events; then tradebot schedule run backup --again"
+
+
+def test_what_is_told_to_make_room_is_for_the_largest_store() -> None:
+    found = {each.subsystem: each for each in health(at(NOW, storage=seen.Storage(STORED, MB)))}
+    assert found["storage"].next == "rm bars.db; or raise storage.tell_mb"
 
 
 def test_every_part_but_facts_flow_and_scores_has_a_way_to_fail_of_its_own() -> None:

@@ -11,8 +11,9 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, StrategyRefusal
 from tradebot.model.trading import ReconcileMark, SlotClaim, as_missed
+from tradebot.timetable.lines import parse
 from tradebot.timetable.slots import Slot
-from tradebot.views.health.evidence import Broker, Clocks, Missed, Passes, Prices, Strategies
+from tradebot.views.health.evidence import Broker, ChoreRun, Clocks, Missed, Passes, Prices, Strategies
 from tradebot.views.health.passes import (
     broker_of,
     calendar_differs,
@@ -20,6 +21,7 @@ from tradebot.views.health.passes import (
     clocks_of,
     facts_of,
     is_finished,
+    last_run,
     passes_of,
     prices_of,
     schedule_of,
@@ -39,7 +41,7 @@ def slot(job: Job, name: str, age_s: float, lasts_s: float = 60) -> Slot:
     return Slot(job, DAY, name, ago(age_s), ago(age_s - lasts_s))
 
 
-def claim(job: Job, name: str, age_s: float = 0) -> SlotClaim:
+def claim(job: str, name: str, age_s: float = 0) -> SlotClaim:
     return SlotClaim(job, DAY, name, "cron 9", ago(age_s), won=True)
 
 
@@ -127,6 +129,22 @@ def test_a_slot_is_missed_if_it_is_accounted_for_as_missed_or_is_over_and_nobody
         Missed("evaluate-exits", "open+29m", "nobody ran it"),
     }
     assert passes_of(Job.TRADE_ONCE, [], entries, claims).claimed == 0, "a missed slot wasn't run"
+
+
+def test_the_last_run_of_a_chore_is_the_one_that_ended_last_or_was_cut_short_since() -> None:
+    line = parse("audit", {"when": "close+10m", "limit": "5m"})
+    assert line is not None
+    begun, ended = claim("audit", "close+10m", 361), claim("audit ended", "close+10m", 900)
+    done = ChoreRun("audit", ago(900), True, ended.by)
+    assert last_run(line, None, None, well=False, now=NOW) is None
+    assert last_run(line, None, ended, well=True, now=NOW) == done
+    assert last_run(line, replace(begun, at=ago(900)), ended, well=True, now=NOW) == done
+    assert last_run(line, begun, ended, well=True, now=NOW) == ChoreRun("audit", ago(361), False, "cut short")
+    assert last_run(line, replace(begun, at=ago(360)), ended, well=True, now=NOW) == done, "it may still be running"
+    missed = replace(begun, by=as_missed("serve 7", Reason.ASLEEP))
+    assert last_run(line, missed, replace(ended, at=ago(800)), well=False, now=NOW) == replace(
+        done, at=ago(800), well=False
+    )
 
 
 def test_a_slot_that_never_came_is_neither_due_nor_missed() -> None:

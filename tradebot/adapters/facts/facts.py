@@ -41,8 +41,6 @@ from tradebot.signals.sectors import SOURCE_SECTORS
 if TYPE_CHECKING:
     from tradebot.ports.stores import Events
 
-FACTS_KEPT = timedelta(days=20)
-DECISIONS_KEPT = timedelta(days=400)
 SAME_PASS = timedelta(days=1)
 """How long after its first record a pass may be recorded again."""
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
@@ -293,9 +291,7 @@ class SqliteFacts:
         with self._guard(ValueError):
             return checked.nulls(self._database, since, until)
 
-    def prune(
-        self, now: datetime, facts_kept: timedelta = FACTS_KEPT, decisions_kept: timedelta = DECISIONS_KEPT
-    ) -> None:
+    def prune(self, now: datetime, facts_kept: timedelta, decisions_kept: timedelta) -> None:
         """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured.
 
         What each session's passes saw last of the account is kept for ever, without its candidates.

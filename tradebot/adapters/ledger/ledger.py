@@ -64,6 +64,7 @@ class SqliteLedger:
         self._offer_past(Past(file), TradeNotes(file))
         self.claim_slot = passes.claim_slot
         self.slot_claims = passes.slot_claims
+        self.last_claim = passes.last_claim
         self.miss_slots = passes.miss_slots
         self.sessions = passes.sessions
         self.put_sessions = passes.put_sessions

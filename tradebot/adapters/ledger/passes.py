@@ -45,6 +45,18 @@ class Passes:
         )
         return tuple(SlotClaim(job, session, slot, by, parse_time(at), won=False) for job, slot, by, at in found)
 
+    def last_claim(self, job: str) -> SlotClaim | None:
+        """Return the claim of a job that was made last in the latest session of any; None if there is none."""
+        found = self._file.row(
+            "SELECT session, slot, holder, at FROM slots WHERE account = ? AND job = ?"
+            " ORDER BY session DESC, at DESC LIMIT 1",
+            (job,),
+        )
+        if found is None:
+            return None
+        session, slot, by, at = found
+        return SlotClaim(job, date.fromisoformat(session), slot, by, parse_time(at), won=False)
+
     def sessions(self, start: date, end: date) -> Sequence[Session]:
         """Return the stored calendar between two dates."""
         found = self._file.rows(

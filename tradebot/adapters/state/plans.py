@@ -12,11 +12,10 @@ from tradebot.reconciliation.plans import Plan
 
 SCHEMA = "tradebot.plan/2"
 NEXT_STEP = "tradebot reconcile   (proposes a plan and names it)"
-KEPT = 100
 MAX_CHARACTERS = 1 << 20
 
 
-def write(folder: StateFolder, plan: Plan, kept: int = KEPT) -> Path:
+def write(folder: StateFolder, plan: Plan, kept: int) -> Path:
     """Write a plan durably, keep only the newest ones, and return its path; OperatorError if the disk refuses."""
     content = {"schema": SCHEMA, "account": folder.account_number, "plan": encode(plan)}
     path = folder.plans / f"{plan.id}.json"

@@ -120,6 +120,23 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What is stored of one kind that only a person deletes, its size, and how to make it smaller."""
+
+    name: str
+    bytes: int
+    shrink: str
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What only a person deletes, the largest first, and how large all of it may be before that is told."""
+
+    stores: tuple[Kept, ...]
+    tell_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Strategies:
     """The strategies in use, when they were last asked, and those whose answer was refused."""
 
@@ -154,6 +171,25 @@ class Schedule:
 
     slots: int
     missed: tuple[Missed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChoreRun:
+    """The last run of a chore: when it began, whether it did its work, and how it ended."""
+
+    chore: str
+    at: datetime
+    well: bool
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chores:
+    """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run."""
+
+    lines: int
+    due: bool
+    runs: tuple[ChoreRun, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +261,11 @@ class Evidence:
     calendar: Calendar | Part = None
     clock: Clocks | Part = None
     disk: Disk | Part = None
+    storage: Storage | Part = None
     strategies: Strategies | Part = None
     signals: Signals | Part = None
     backup: Backups | Part = None
     schedule: Schedule | Part = None
+    chores: Chores | Part = None
     stream: Stream | Part = None
     halts: Halts | Part = None

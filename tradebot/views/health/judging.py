@@ -43,9 +43,11 @@ JUDGES: Mapping[str, Judge] = {
     "calendar": parts.calendar,
     "clock": parts.clock,
     "disk": parts.disk,
+    "storage": parts.storage,
     "strategies": parts.strategies,
     "backup": parts.backup,
     "schedule": parts.schedule,
+    "chores": parts.chores,
     "stream": parts.stream,
     "halts": parts.halts,
 }

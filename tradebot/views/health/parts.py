@@ -9,6 +9,7 @@ from tradebot.views.health.evidence import (
     Backups,
     Broker,
     Calendar,
+    Chores,
     Clocks,
     Disk,
     Evidence,
@@ -20,6 +21,7 @@ from tradebot.views.health.evidence import (
     Schedule,
     Serve,
     Signals,
+    Storage,
     Strategies,
     Stream,
 )
@@ -182,6 +184,18 @@ def disk(evidence: Evidence, seen: Disk) -> Judged:
     return Judged(State.FAILED if full else State.OK, found, remedy, 1, just_now(evidence))
 
 
+def storage(evidence: Evidence, seen: Storage) -> Judged:
+    """Judge what only a person deletes by how large it has become."""
+    size, sizes = (
+        sum(each.bytes for each in seen.stores),
+        (f"{each.name} {each.bytes / MB:,.0f}" for each in seen.stores),
+    )
+    found = f"{size / MB:,.0f} of {seen.tell_bytes / MB:,.0f} MB that only you delete: {', '.join(sizes)}"
+    state = State.DEGRADED if size > seen.tell_bytes else State.OK
+    remedy = f"{seen.stores[0].shrink}; or raise storage.tell_mb"
+    return Judged(state, found, remedy, len(seen.stores), just_now(evidence))
+
+
 def strategies(evidence: Evidence, seen: Strategies) -> Judged:
     """Judge the strategies by the last pass of entries that asked them."""
     fresh, count = by_slots(evidence, seen.asked_at, Job.TRADE_ONCE), len(seen.names)
@@ -217,6 +231,21 @@ def schedule(evidence: Evidence, seen: Schedule) -> Judged:
     last = seen.missed[-1]
     found = f"{len(seen.missed):,} of {due} missed; the last was {last.job} {last.slot}: {last.why}"
     return Judged(State.DEGRADED, found, "tradebot why-no-orders", seen.slots, just_now(evidence))
+
+
+def chores(evidence: Evidence, seen: Chores) -> Judged:
+    """Judge each chore by its last run; one that failed isn't well until it has run again."""
+    fresh, count = just_now(evidence), len(seen.runs)
+    if not count and not (seen.lines and seen.due):
+        found = "no chore was due yet" if seen.lines else "the timetable has no chores"
+        return Judged(State.OK, found, "tradebot schedule", seen.lines, fresh)
+    bad = [run for run in seen.runs if not run.well]
+    found = f"{count - len(bad):,} of {counted(seen.lines, 'chore')} did their work"
+    if not bad:
+        return Judged(State.OK if count else State.UNKNOWN, found, "tradebot schedule", count, fresh)
+    failed = (f"{run.chore} at {run.at:%Y-%m-%d %H:%M} UTC: {run.outcome}" for run in bad[:SHOWN])
+    again = f"tradebot events; then tradebot schedule run {bad[0].chore} --again"
+    return Judged(State.DEGRADED, f"{found}; {'; '.join(failed)}", again, count, fresh)
 
 
 def stream(evidence: Evidence, seen: Stream) -> Judged:

@@ -1,16 +1,29 @@
 """What recorded passes and claimed slots are evidence of."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from tradebot.model.decision import Gate
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import ReconcileMark, SlotClaim
+from tradebot.timetable.lines import Line
 from tradebot.timetable.slots import Slot
-from tradebot.views.health.evidence import Broker, Clocks, Facts, Missed, Passes, Prices, Schedule, Strategies
+from tradebot.views.health.evidence import (
+    Broker,
+    ChoreRun,
+    Clocks,
+    Facts,
+    Missed,
+    Passes,
+    Prices,
+    Schedule,
+    Strategies,
+)
 
+TO_END = timedelta(minutes=1)
+"""How much longer than its limit a chore may take until its end is claimed."""
 UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 
@@ -107,6 +120,20 @@ def schedule_of(
     ]
     found = tuple(each for _, each in sorted(missed, key=lambda pair: pair[0]))
     return Schedule(sum(len(due) for due in slots.values()) + sum(claim.job in chores for claim in ours), found)
+
+
+def last_run(
+    line: Line, begun: SlotClaim | None, ended: SlotClaim | None, *, well: bool, now: datetime
+) -> ChoreRun | None:
+    """Return the last run of a chore by the claims of its beginning and its end; None if there is none that ended.
+
+    One that has no end well after its time limit was cut short; until then, the run before it counts.
+    """
+    assert line.limit_s is not None, "chores have a limit"
+    is_open = begun is not None and begun.missed is None and (ended is None or ended.at < begun.at)
+    if begun is not None and is_open and now > begun.at + timedelta(seconds=line.limit_s) + TO_END:
+        return ChoreRun(line.job, begun.at, well=False, outcome="cut short")
+    return ChoreRun(line.job, ended.at, well, ended.by) if ended else None
 
 
 def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
