@@ -5,8 +5,8 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ import typer
 
 from commands.shared.plain import OutputError, document, say
 from commands.shared.surface import Config, Json, StateDir, caller, console, jsonable, opened_to_leave
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
     from commands.serve.log import Log
@@ -92,6 +92,15 @@ def _log(app: "App", place: str | None) -> "Log | None":
     return log
 
 
+@contextmanager
+def _to_be_started_again() -> Iterator[None]:
+    """End with exit code 5 where the disk is full: a supervisor tries that again, which it doesn't after a 2."""
+    try:
+        yield
+    except CannotWriteError as full:
+        raise TradebotError(full.message, full.hint, code=ExitCode.UNAVAILABLE) from full
+
+
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
@@ -121,7 +130,7 @@ def register(app: typer.Typer) -> None:
         """
         from tradebot.app.loading import Options, load_for
 
-        with opened_to_leave(state_dir, config) as bot:
+        with _to_be_started_again(), opened_to_leave(state_dir, config) as bot:
             tell = _teller(bot, as_json, _log(bot, log))
             load = partial(load_for, bot.folder, Options(state_dir, config), os.environ)
             code = run(bot, by=caller(), speed=speed, tell=tell, config=config, load=load)
