@@ -34,11 +34,13 @@ def run(
     tell: "Callable[[Line], None]",
     config: str | None = None,
     load: "Callable[[], Loaded] | None" = None,
+    lost: Callable[[], str | None] = lambda: None,
 ) -> ExitCode:
     """Run what is due until a signal, or in the sandbox until its market ends, and return the exit code.
 
-    `config` is the configuration file that a person named, and `load` reads the configuration again. Raises
-    TradebotError, exit 6, if another `serve` is running on this folder.
+    `config` is the configuration file that a person named, `load` reads the configuration again, and `lost` says why
+    the last line of the log couldn't be written. Raises TradebotError, exit 6, if another `serve` is running on this
+    folder.
     """
     from commands.serve.daemon import Daemon
     from tradebot.adapters.state import lock
@@ -47,7 +49,7 @@ def run(
     if speed is not None and app.mode is not Mode.SANDBOX:
         raise OperatorError(f"mode {app.mode} trades in real time, so --speed can't be used", "tradebot serve")
     with lock.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=lock.SERVE_LOCK):
-        return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded)).run()
+        return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded), lost).run()
 
 
 def _number(speed: float | None) -> float | None:
@@ -131,7 +133,8 @@ def register(app: typer.Typer) -> None:
         from tradebot.app.loading import Options, load_for
 
         with _to_be_started_again(), opened_to_leave(state_dir, config) as bot:
-            tell = _teller(bot, as_json, _log(bot, log))
+            logged = _log(bot, log)
+            tell, lost = _teller(bot, as_json, logged), logged.lost if logged else lambda: None
             load = partial(load_for, bot.folder, Options(state_dir, config), os.environ)
-            code = run(bot, by=caller(), speed=speed, tell=tell, config=config, load=load)
+            code = run(bot, by=caller(), speed=speed, tell=tell, config=config, load=load, lost=lost)
         raise typer.Exit(int(code))
