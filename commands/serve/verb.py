@@ -48,7 +48,8 @@ def run(
 
     if speed is not None and app.mode is not Mode.SANDBOX:
         raise OperatorError(f"mode {app.mode} trades in real time, so --speed can't be used", "tradebot serve")
-    with lock.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=lock.SERVE_LOCK):
+    running = "If it is serve, it runs all that is due, as tradebot status shows. Otherwise, wait for it to finish."
+    with lock.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=lock.SERVE_LOCK, hint=running):
         return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded), lost).run()
 
 
