@@ -46,7 +46,7 @@ def test_a_new_bot_is_not_green_and_a_probe_says_so_in_one_line(bot: Bot) -> Non
     said = bot.says("health", "--probe")
     assert (said.code, said.err) == (10, "")
     assert said.out == (
-        "UNKNOWN: 5 of 20 parts are OK; UNKNOWN serve, exits, entries, flow, scores, signals, prices, broker, books,"
+        "UNKNOWN: 6 of 21 parts are OK; UNKNOWN serve, exits, entries, flow, scores, signals, prices, broker, books,"
         " facts, calendar, clock, strategies, backup, schedule\n"
     )
     assert bot.says("health", "--probe", "--json").code == 10
@@ -60,7 +60,7 @@ def test_a_bot_that_worked_is_ok_but_for_the_slots_that_nobody_ran(bot: Bot) -> 
     assert not_ok(bot) == {"schedule": "DEGRADED"}
     shown = bot.says("health").out
     assert "books and broker agree" in shown
-    assert "Health DEGRADED: 19 of 20 parts are OK; DEGRADED schedule" in shown
+    assert "Health DEGRADED: 20 of 21 parts are OK; DEGRADED schedule" in shown
     assert "tradebot why-no-orders" in shown
 
 
@@ -69,6 +69,19 @@ def test_without_the_facts_nothing_that_they_prove_is_ok(bot: Bot, copy: Bot) ->
     slots_but_no_pass, unknown = ("exits", "entries", "flow", "scores"), ("signals", "prices", "facts", "clock")
     expected = dict.fromkeys(slots_but_no_pass, "FAILED") | dict.fromkeys(unknown, "UNKNOWN")
     assert not_ok(copy) == expected | {"strategies": "FAILED", "schedule": "DEGRADED"}
+
+
+def test_with_a_broken_configuration_it_goes_by_the_accepted_one_and_is_not_green(bot: Bot, copy: Bot) -> None:
+    (copy.folder / "tradebot.yaml").write_text("limits: {max_open_positions: many}\n")
+    for verb in ("health", "status"):
+        said = copy.says(verb)
+        assert (said.code, "max_open_positions" in said.err, "the accepted configuration is used" in said.err) == (
+            0, True, True
+        )  # fmt: skip
+    assert found(copy, "config")["state"] == "DEGRADED"
+    assert "config DEGRADED: the accepted one is used instead" in said.out
+    probe = copy.says("health", "--probe")
+    assert (probe.code, "DEGRADED config" in probe.out) == (10, True)
 
 
 def test_a_session_that_ended_without_a_backup_shows(bot: Bot, copy: Bot) -> None:
@@ -80,7 +93,7 @@ def test_damaged_books_are_failed_and_nothing_that_they_prove_is_ok(bot: Bot, co
     (copy.folder / "ledger.db").write_bytes(b"not a database")
     found = states(copy)
     assert {part for part, state in found.items() if state == "FAILED"} == {"ledger", "journal", "facts"}
-    assert {part for part, state in found.items() if state == "OK"} == {"disk"}
+    assert {part for part, state in found.items() if state == "OK"} == {"config", "disk"}
     assert copy.says("health", "--probe").code == 10
 
 
