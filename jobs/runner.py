@@ -8,6 +8,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -23,7 +24,7 @@ from jobs.backoff import Backoff
 from jobs.duty import ENTRIES, Duty
 from jobs.missing import tell_missed
 from jobs.station import Done, Kind, Line, Station
-from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError, one_line
+from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.pause import Pause
 from tradebot.model.reasons import Reason
@@ -38,6 +39,8 @@ MAX_FAULTS = 3
 """How many bugs in a row end the process. Going on would only repeat them; a restart goes through recovery."""
 TRY_AGAIN = timedelta(seconds=15)
 TRACE_LINES = 12
+WILL_PASS = (TemporaryError, CannotWriteError)
+"""What ends nothing: another process holds the books for a moment, or the disk is full until somebody makes room."""
 EARLIER = datetime.min.replace(tzinfo=UTC)
 JOBS = frozenset(Job)
 
@@ -110,7 +113,7 @@ class Runner:
         self._tried: dict[tuple[str, str | None], datetime] = {}
         self._running: str | None = None
         self._faults = 0
-        self._woke = EARLIER
+        self._woke = self._told_at = EARLIER
         self.reconciled = reconciled
         self.looked_at: datetime | None = None
         """The trading time up to which everything that was due has been run."""
@@ -163,7 +166,7 @@ class Runner:
             if self._look(now):
                 self._duty.rest(self._pace.now)
                 self._pace.rest()
-            self.looked_at = now
+                self.looked_at = now
             if self.over:
                 return
 
@@ -182,19 +185,34 @@ class Runner:
         """Run what is due; return False if that couldn't be found out."""
         try:
             due = self._duty.look(now)
-        except TemporaryError as busy:
-            self._tell(Line(now, Kind.FAILED, None, None, busy.message, busy.code))
+        except WILL_PASS as failed:
+            self._tell_now_and_then(now, failed)
             return False
         if due.missed and self._pace.believed:
-            tell_missed(self._duty, self._station, due.missed, now)
+            with self._going_on(now):
+                tell_missed(self._duty, self._station, due.missed, now)
         if not self.reconciled and Job.RECONCILE in self._station.verbs:
             self._reconcile(now)
         for slot in due.run:
             # While an answer took its time, the slot may have run or ended.
             ran_meanwhile = self._tried.get((slot.job, slot.name), EARLIER) >= now
             if slot.job not in besides and not (self.over or ran_meanwhile) and self._pace.now < slot.end:
-                self._fill(slot)
+                with self._going_on(now):
+                    self._fill(slot)
         return True
+
+    @contextmanager
+    def _going_on(self, now: datetime) -> Iterator[None]:
+        """Let what can't be read or written at the moment cost nothing but this block; it is tried again."""
+        try:
+            yield
+        except WILL_PASS as failed:
+            self._tell_now_and_then(now, failed)
+
+    def _tell_now_and_then(self, now: datetime, failed: TradebotError) -> None:
+        if now - self._told_at >= TRY_AGAIN:
+            self._told_at = now
+            self._tell(Line(now, Kind.FAILED, None, None, one_line(failed), failed.code))
 
     def _reconcile(self, now: datetime, *, at_start: bool = False) -> None:
         """Compare books and broker whatever the timetable says; entries wait until this has succeeded."""

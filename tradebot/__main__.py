@@ -18,9 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Pydantic would search all installed packages for plug-ins of its own, which takes as long as starting Python.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if "TRADEBOT_HANDED_OVER" in os.environ:
+        from tradebot.adapters.plugins.kernel import end_with_parent
         from tradebot.adapters.state.one_shots import take_over
 
-        take_over(os.environ)
+        take_over(os.environ, end_with_parent)
     try:
         return _bounded(sys.argv[1:])
     finally:

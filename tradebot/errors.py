@@ -59,6 +59,10 @@ class OperatorError(TradebotError):
     code = ExitCode.USAGE
 
 
+class CannotWriteError(OperatorError):
+    """Raised when the state folder can't be written, for example because its disk is full; a later run may succeed."""
+
+
 class ConfigurationError(OperatorError):
     """Raised when the configuration file and the environment don't make valid settings."""
 

@@ -37,8 +37,8 @@ LOCK_STEP = "lock-step"
 class Daemon:
     """Runs the jobs of one bot until a signal, or in the sandbox until its market ends.
 
-    `config` is the configuration file that a person named, `load` reads the configuration again, and `by` is who
-    started it.
+    `config` is the configuration file that a person named, `load` reads the configuration again, `by` is who started
+    it, and `lost` says why the last line of the log couldn't be written.
     """
 
     def __init__(
@@ -49,12 +49,14 @@ class Daemon:
         tell: Callable[[Line], None],
         config: str | None,
         load: "Callable[[], Loaded]",
+        lost: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._app = app
         self._by = by
         self._speed = speed
         self._tell_line = tell
         self._config = config
+        self._lost = lost
         self._began = datetime.now(UTC)
         self._starts = 0
         self._stop = Stop()
@@ -197,6 +199,7 @@ class Daemon:
     def _tell(self, line: Line) -> None:
         self._watch.progressed()
         self._tell_line(line)
+        self._watch.trouble("log", self._lost())
 
     def _between_calls(self, done: int, total: int) -> None:
         self._watch.progressed()

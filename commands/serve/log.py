@@ -1,5 +1,6 @@
 """The log of `serve` for programs: JSON lines that always have the same fields, with no prose to parse."""
 
+import errno
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from jobs.runner import Kind
 from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.text.canonical import time_text
 from tradebot.adapters.text.redaction import hide
+from tradebot.errors import OperatorError
 from tradebot.model.event import EventKind, Severity
 
 if TYPE_CHECKING:
@@ -43,9 +45,11 @@ class Log:
     `timestamp` is this machine's clock; `trading_time` is the broker's or the embedded exchange's.
     """
 
-    append: Callable[[str], None]
+    append: Callable[[str], object]
     mode: str
     account: str
+    lost: Callable[[], str | None] = lambda: None
+    """Says why the last line could not be written; None if it was."""
 
     def line(self, line: "Line") -> None:
         """Write what happened to a job, or to the whole run."""
@@ -103,17 +107,32 @@ class Log:
 
 
 def log_to(place: str, settings: "ServeSettings", mode: str, account: str) -> Log:
-    """Return the log to a file, which is rotated by size, or to stderr if the place is `-`."""
+    """Return the log to a file, which is rotated by size, or to stderr if the place is `-`.
+
+    Raises OperatorError for a file that can't be written. On a disk that is full now there may be room later.
+    """
+    if place == STDERR:
+        return Log(_one_at_a_time(_to_stderr), mode, account)
+    file = RotatedLines(Path(place), settings.log_mb * MB, settings.log_files)
+    try:
+        file.require()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            message = f"the log {place} can't be written: {error.strerror}"
+            raise OperatorError(
+                message, "name a file in a folder that is there, or - for stderr: tradebot serve --log -"
+            ) from error
+    return Log(_one_at_a_time(file.append), mode, account, lambda: file.lost)
+
+
+def _one_at_a_time(write: Callable[[str], object]) -> Callable[[str], None]:
     lock = threading.Lock()
-    write = (
-        _to_stderr if place == STDERR else RotatedLines(Path(place), settings.log_mb * MB, settings.log_files).append
-    )
 
     def one_at_a_time(text: str) -> None:
         with lock:
             write(text)
 
-    return Log(one_at_a_time, mode, account)
+    return one_at_a_time
 
 
 def _to_stderr(text: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.errors import TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.text import in_yaml
@@ -42,6 +43,7 @@ class Reloading:
         self.watch.reloading()
         try:
             loaded = self.load()
+            require_installed(loaded.settings.strategies.installed_as())
         except TradebotError as invalid:
             problem = f"the configuration wasn't reloaded: {one_line(invalid)}"
             self._tell(EventKind.CONFIG_NOT_RELOADED, problem)

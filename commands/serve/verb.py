@@ -5,8 +5,8 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ import typer
 
 from commands.shared.plain import OutputError, document, say
 from commands.shared.surface import Config, Json, StateDir, caller, console, jsonable, opened_to_leave
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
     from commands.serve.log import Log
@@ -34,11 +34,13 @@ def run(
     tell: "Callable[[Line], None]",
     config: str | None = None,
     load: "Callable[[], Loaded] | None" = None,
+    lost: Callable[[], str | None] = lambda: None,
 ) -> ExitCode:
     """Run what is due until a signal, or in the sandbox until its market ends, and return the exit code.
 
-    `config` is the configuration file that a person named, and `load` reads the configuration again. Raises
-    TradebotError, exit 6, if another `serve` is running on this folder.
+    `config` is the configuration file that a person named, `load` reads the configuration again, and `lost` says why
+    the last line of the log couldn't be written. Raises TradebotError, exit 6, if another `serve` is running on this
+    folder.
     """
     from commands.serve.daemon import Daemon
     from tradebot.adapters.state import lock
@@ -46,8 +48,9 @@ def run(
 
     if speed is not None and app.mode is not Mode.SANDBOX:
         raise OperatorError(f"mode {app.mode} trades in real time, so --speed can't be used", "tradebot serve")
-    with lock.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=lock.SERVE_LOCK):
-        return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded)).run()
+    running = "If it is serve, it runs all that is due, as tradebot status shows. Otherwise, wait for it to finish."
+    with lock.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=lock.SERVE_LOCK, hint=running):
+        return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded), lost).run()
 
 
 def _number(speed: float | None) -> float | None:
@@ -92,6 +95,15 @@ def _log(app: "App", place: str | None) -> "Log | None":
     return log
 
 
+@contextmanager
+def _to_be_started_again() -> Iterator[None]:
+    """End with exit code 5 where the disk is full: a supervisor tries that again, which it doesn't after a 2."""
+    try:
+        yield
+    except CannotWriteError as full:
+        raise TradebotError(full.message, full.hint, code=ExitCode.UNAVAILABLE) from full
+
+
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
@@ -121,8 +133,9 @@ def register(app: typer.Typer) -> None:
         """
         from tradebot.app.loading import Options, load_for
 
-        with opened_to_leave(state_dir, config) as bot:
-            tell = _teller(bot, as_json, _log(bot, log))
+        with _to_be_started_again(), opened_to_leave(state_dir, config) as bot:
+            logged = _log(bot, log)
+            tell, lost = _teller(bot, as_json, logged), logged.lost if logged else lambda: None
             load = partial(load_for, bot.folder, Options(state_dir, config), os.environ)
-            code = run(bot, by=caller(), speed=speed, tell=tell, config=config, load=load)
+            code = run(bot, by=caller(), speed=speed, tell=tell, config=config, load=load, lost=lost)
         raise typer.Exit(int(code))

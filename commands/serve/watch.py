@@ -139,6 +139,8 @@ class Watch:
 
     def trouble(self, subsystem: str, problem: str | None) -> None:
         """Say in the note that something is wrong, or with None that it isn't any more."""
+        if self._troubles.get(subsystem) == problem:
+            return
         self._noted_s = LONG_AGO_S
         if problem is None:
             self._troubles.pop(subsystem, None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 5.0
 MOST_KEYS = 100
-ORDER = ("bot", "may", "health", "today", "positions", "orders", "unresolved", "passes", "equity")
+ORDER = ("health", "may", "bot", "today", "positions", "orders", "unresolved", "passes", "equity")
 """What a small terminal may cut off comes last."""
 QUIT = b"qQ\x03\x04"
 """The keys that end it: q, Ctrl-C and Ctrl-D."""
@@ -59,9 +59,9 @@ def drawn(app: "App") -> Text:
         parts = [Text(one_line(failed), "red")]
     lines = [line for part in parts for line in part.wrap(screen, width)]
     left = max(len(lines) - room, 0)
-    more = f"; {counted(left, 'more line')}: tradebot status" if left else ""
+    more = f"{counted(left, 'more line')}: tradebot status; " if left else ""
     foot = Text(
-        f"{when(datetime.now(UTC))}, every {EVERY_S:.0f} s; q quits{more}", "reverse", no_wrap=True, overflow="crop"
+        f"{more}q quits; {when(datetime.now(UTC))}, every {EVERY_S:.0f} s", "reverse", no_wrap=True, overflow="crop"
     )
     return Text("\n").join([*lines[:room], foot])
 

@@ -20,7 +20,7 @@ from tests.jobs.test_duty import GRACE_S, TIMETABLE
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError
 from tradebot.model.pause import Pause
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
@@ -157,6 +157,35 @@ def test_a_person_who_starts_it_hears_at_once_what_only_a_person_can_mend() -> N
     bench = Bench(fails={Job.RECONCILE: OperatorError("wrong keys", code=ExitCode.AUTHENTICATION)})
     with pytest.raises(OperatorError, match="wrong keys"):
         bench.runner.begin()
+
+
+@pytest.mark.parametrize("full", [CannotWriteError("the disk is full", "make room"), TemporaryError("locked")])
+def test_books_that_cannot_be_written_for_a_while_end_nothing(full: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(fails={Job.TRADE_ONCE: full})
+    bench.runner.begin()
+    for broken, minute in (("write", 9), ("look", 13)):
+        with monkeypatch.context() as disk:
+            disk.setattr(bench.duty, broken, lambda *_: (_ for _ in ()).throw(full))
+            before = bench.runner.looked_at
+            told = [each for wait in (0, 0.1, 0.2, 0.4) for each in bench.tick(minute + wait)]
+        assert 1 <= told.count((Kind.FAILED, None)) <= 2, "it told of it each second"
+        assert ((RAN, Job.EVALUATE_EXITS) in told) == (broken == "write"), "exits waited for a row about missed slots"
+        assert (bench.runner.looked_at == before) == (broken == "look")
+    bench.fails.clear()
+    assert (RAN, Job.EVALUATE_EXITS) in bench.tick(17)
+    assert not bench.runner.over
+
+
+def test_what_cannot_be_found_out_about_a_slot_costs_that_slot_alone() -> None:
+    def locked(slot: Slot) -> None:
+        if slot.job == Job.SCORE:
+            raise TemporaryError("locked")
+
+    bench = Bench(unmet=locked)
+    bench.runner.begin()
+    assert [job for kind, job in bench.tick(2) if kind is RAN] == [
+        Job.FETCH_FLOW, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE
+    ]  # fmt: skip
 
 
 def test_a_failing_job_is_an_event_costs_its_own_pass_and_is_tried_again_after_a_while() -> None:

@@ -24,6 +24,17 @@ CHORES = frozenset({
     "score", "signals", "status", "strategy list", "trades", "why-no-orders",
 })  # fmt: skip
 """The verbs that a chore can run: those that send nothing and open nothing that only a person may open."""
+NEVER_ENDS, ITS_OWN_BOT = "never ends", "is no choice: a chore runs on the bot whose timetable it is in"
+NOT_IN_CHORES: Mapping[tuple[str, str], str] = {
+    ("doctor", "--order"): "sends an order",
+    ("reconcile", "--apply"): "accepts a plan, which only a person may do",
+    ("schedule", "run"): "runs a chore, and they run one at a time",
+    ("status", "--watch"): NEVER_ENDS,
+    ("events", "--follow"): NEVER_ENDS,
+    ("events", "-f"): NEVER_ENDS,
+    **{(verb, option): ITS_OWN_BOT for verb in CHORES for option in ("--state-dir", "--config")},
+}
+"""What a chore's verb can't be given, and why."""
 SESSION = "{session}"
 """What stands for the date of the slot's session in a chore's options."""
 LONGEST_UNTIL = timedelta(days=7)
@@ -229,11 +240,21 @@ def _words(value: object) -> list[str]:
     for length in (2, 1):
         verb = " ".join(words[:length])
         if verb in CHORES:
+            _require_usable(verb, words[length:])
             return [verb, *words[length:]]
     jobs = ", ".join(repr(job.value) for job in Job)
     raise ValueError(
         f"{' '.join(words)!r} is neither a job ({jobs}) nor a verb that a chore can run ({', '.join(sorted(CHORES))})"
     )
+
+
+def _require_usable(verb: str, options: Sequence[str]) -> None:
+    given = [option.partition("=")[0] for option in options]
+    # Letters may be written together, as in -fn 5.
+    given += [f"-{letter}" for option in given if option[:1] == "-" != option[1:2] for letter in option[1:]]
+    for option in given:
+        if why := NOT_IN_CHORES.get((verb, option)):
+            raise ValueError(f"a chore can't run {f'{verb} {option}'!r}: it {why}")
 
 
 def _text(value: object, what: str, example: str) -> str:

@@ -11,7 +11,7 @@ from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stor
 from tradebot.errors import TradebotError
 from tradebot.model.record import Job
 from tradebot.views.health import passes
-from tradebot.views.health.evidence import Budgets, Evidence, Passes, Signals, Unread
+from tradebot.views.health.evidence import Budgets, Config, Evidence, Passes, Signals, Unread
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
@@ -58,6 +58,7 @@ def evidence_of(app: "App", past: Past | Unread | None) -> Evidence:
     chores = {line.job for line in settings.timetable.chores}
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
+        "config": attempt(lambda: _config(app)),
         "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb)),
         "storage": attempt(lambda: storage_of(app.folder.path, settings.storage.tell_mb)),
         "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
@@ -69,6 +70,13 @@ def evidence_of(app: "App", past: Past | Unread | None) -> Evidence:
     due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
     now, streams = known.now if known else None, settings.unusual_whales.stream
     return Evidence(datetime.now(UTC), now, budgets_of(settings), due, streams, **parts)
+
+
+def _config(app: "App") -> Config:
+    from tradebot.app.baseline import values_of
+
+    unread = app.loaded.unread
+    return Config(len(values_of(app.settings)), unread.message if unread else "")
 
 
 def _of_passes(app: "App", past: "Past | Unread | None", facts: "SqliteFacts | Unread | None") -> Mapping[str, Any]:

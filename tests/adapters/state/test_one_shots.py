@@ -1,5 +1,8 @@
 """A verb in a process of its own: its exit code and last output, and its end when it is over its limit or stopped."""
 
+import os
+import select
+import signal
 import sys
 import time
 from pathlib import Path
@@ -9,15 +12,23 @@ import pytest
 from tests.bot import Bot
 from tradebot.adapters.state import one_shots
 from tradebot.adapters.state.one_shots import KEPT, OneShots
+from tradebot.errors import ExitCode
 
 TALKS = "import sys; print('x' * 9_000_000); print('the end', flush=True); sys.exit(7)"
 HANGS = "import time; print('begun', flush=True); time.sleep(60)"
+TAKES_OVER = """
+import os
+from tradebot.adapters.plugins.kernel import end_with_parent
+from tradebot.adapters.state.one_shots import take_over
+take_over(os.environ, end_with_parent)
+"""
 SHOWS = """
 import os
 from pathlib import Path
+from tradebot.adapters.plugins.kernel import end_with_parent
 from tradebot.adapters.state.one_shots import take_over
 print("started with it:", b"a-key-of-this-test" in Path("/proc/self/environ").read_bytes())
-take_over(os.environ)
+take_over(os.environ, end_with_parent)
 print("taken over:", os.environ.get("ALPACA_KEY") == "a-key-of-this-test" and "TRADEBOT_HANDED_OVER" not in os.environ)
 """
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {HANGS}"
@@ -48,14 +59,14 @@ def test_only_the_last_output_is_kept(runs: OneShots) -> None:
     assert (ended.code, ended.why, len(ended.output) <= KEPT, ended.output[-7:]) == (7, None, True, "the end")
 
 
-@pytest.mark.parametrize(("code", "signal"), [(HANGS, 15), (DEAF, 9)])
+@pytest.mark.parametrize(("code", "number"), [(HANGS, 15), (DEAF, 9)])
 def test_a_verb_that_is_over_its_limit_is_ended_even_if_it_does_not_listen(
-    runs: OneShots, code: str, signal: int
+    runs: OneShots, code: str, number: int
 ) -> None:
     (runs.folder / "code.py").write_text(code)
     began = time.monotonic()
     ended = runs(["audit"], 1, lambda: False)
-    assert (ended.code, ended.why) == (-signal, "ended after its limit of 1 second")
+    assert (ended.code, ended.why) == (-number, "ended after its limit of 1 second")
     assert time.monotonic() - began < 20
 
 
@@ -73,7 +84,34 @@ def test_a_key_in_our_environment_reaches_the_verb_but_not_what_it_is_started_wi
     assert runs(["audit"], 60, lambda: False).output.splitlines() == ["started with it: False", "taken over: True"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_a_verb_ends_with_the_process_that_started_it_even_if_that_is_killed(runs: OneShots) -> None:
+    started = runs.folder / "started"
+    (runs.folder / "code.py").write_text(f"{TAKES_OVER}\nopen({str(started)!r}, 'w').write(str(os.getpid()))\n{HANGS}")
+    starter = os.fork()
+    if not starter:
+        runs(["audit"], 60, lambda: False)
+        os._exit(0)
+    ends_s = time.monotonic() + 20
+    while not (started.exists() and started.read_text()):
+        assert time.monotonic() < ends_s, "it was never started"
+        time.sleep(0.02)
+    chore = os.pidfd_open(int(started.read_text()))
+    os.kill(starter, signal.SIGKILL)
+    os.waitpid(starter, 0)
+    assert select.select([chore], [], [], 20)[0], "it goes on without anybody who ends it"
+
+
+def test_a_verb_whose_starter_is_gone_already_does_nothing() -> None:
+    ours, theirs = os.pipe()
+    with pytest.raises(SystemExit) as ended:
+        one_shots.take_over({one_shots.HANDED_OVER: f"{ours} 999999999"}, lambda number: None)
+    assert ended.value.code == ExitCode.TERMINATED
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_nothing_is_taken_over_by_a_process_that_was_started_as_usual() -> None:
     environ = {"A": "b"}
-    one_shots.take_over(environ)
+    one_shots.take_over(environ, lambda number: None)
     assert environ == {"A": "b"}

@@ -48,7 +48,7 @@ def test_a_new_bot_is_not_green_and_a_probe_says_so_in_one_line(bot: Bot) -> Non
     said = bot.says("health", "--probe")
     assert (said.code, said.err) == (10, "")
     assert said.out == (
-        "UNKNOWN: 7 of 22 parts are OK; UNKNOWN serve, exits, entries, flow, scores, signals, prices, broker, books,"
+        "UNKNOWN: 8 of 23 parts are OK; UNKNOWN serve, exits, entries, flow, scores, signals, prices, broker, books,"
         " facts, calendar, clock, strategies, backup, schedule\n"
     )
     assert bot.says("health", "--probe", "--json").code == 10
@@ -62,7 +62,7 @@ def test_a_bot_that_worked_is_ok_but_for_the_slots_that_nobody_ran(bot: Bot) -> 
     assert not_ok(bot) == {**NOBODY}
     shown = bot.says("health").out
     assert "books and broker agree" in shown
-    assert "Health UNKNOWN: 20 of 22 parts are OK; UNKNOWN chores; DEGRADED schedule" in shown
+    assert "Health UNKNOWN: 21 of 23 parts are OK; UNKNOWN chores; DEGRADED schedule" in shown
     assert "tradebot why-no-orders" in shown
 
 
@@ -71,6 +71,19 @@ def test_without_the_facts_nothing_that_they_prove_is_ok(bot: Bot, copy: Bot) ->
     slots_but_no_pass, unknown = ("exits", "entries", "flow", "scores"), ("signals", "prices", "facts", "clock")
     expected = dict.fromkeys(slots_but_no_pass, "FAILED") | dict.fromkeys(unknown, "UNKNOWN")
     assert not_ok(copy) == expected | {"strategies": "FAILED", **NOBODY}
+
+
+def test_with_a_broken_configuration_it_goes_by_the_accepted_one_and_is_not_green(bot: Bot, copy: Bot) -> None:
+    (copy.folder / "tradebot.yaml").write_text("limits: {max_open_positions: many}\n")
+    for verb in ("health", "status"):
+        said = copy.says(verb)
+        assert (said.code, "max_open_positions" in said.err, "the accepted configuration is used" in said.err) == (
+            0, True, True
+        )  # fmt: skip
+    assert found(copy, "config")["state"] == "DEGRADED"
+    assert "config DEGRADED: the accepted one is used instead" in said.out
+    probe = copy.says("health", "--probe")
+    assert (probe.code, "DEGRADED config" in probe.out) == (10, True)
 
 
 def test_a_session_that_ended_without_a_backup_shows(bot: Bot, copy: Bot) -> None:
@@ -82,7 +95,7 @@ def test_damaged_books_are_failed_and_nothing_that_they_prove_is_ok(bot: Bot, co
     (copy.folder / "ledger.db").write_bytes(b"not a database")
     found = states(copy)
     assert {part for part, state in found.items() if state == "FAILED"} == {"ledger", "journal", "facts"}
-    assert {part for part, state in found.items() if state == "OK"} == {"disk", "storage"}
+    assert {part for part, state in found.items() if state == "OK"} == {"config", "disk", "storage"}
     assert copy.says("health", "--probe").code == 10
 
 

@@ -208,6 +208,18 @@ def test_its_log_has_the_same_fields_in_each_line_and_the_terminal_gets_no_rows(
     assert os.stat(file).st_mode & 0o077 == 0
 
 
+def test_a_log_that_is_lost_shows_in_health_until_it_is_written_again(trader: Bot) -> None:
+    folder = trader.folder.parent / "logs"
+    folder.mkdir()
+    with serving(trader, "--log", str(folder / "serve.log")):
+        folder.rename(trader.folder.parent / "elsewhere")
+        until(lambda: trouble(trader, "log"))
+        served = next(part for part in trader.json("health")["findings"] if part["subsystem"] == "serve")
+        assert (served["state"], "serve.log can't be written" in served["found"]) == ("DEGRADED", True)
+        folder.mkdir()
+        until(lambda: not trouble(trader, "log"))
+
+
 def test_its_log_may_go_to_stderr(trader: Bot) -> None:
     with serving(trader, "--log", "-") as process:
         process.send_signal(signal.SIGTERM)

@@ -1,5 +1,6 @@
 """The log for programs: the same fields always, nothing twice, no secret, and files within their bound."""
 
+import errno
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from commands.serve.log import Log, log_to
 from jobs.runner import Kind, Line
 from tests.commands.serve.test_watch import SETTINGS
+from tradebot.adapters.state import json_lines
 from tradebot.adapters.text import redaction
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 
@@ -86,7 +88,43 @@ def test_a_file_is_rotated_within_its_bound_and_a_full_disk_stops_nothing(tmp_pa
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["serve.log", "serve.log.1"]
     assert all(file.stat().st_size <= 1_000_000 for file in files)
-    log_to(str(tmp_path / "none" / "serve.log"), SETTINGS, "paper", "6789").line(said)
+
+
+@pytest.mark.parametrize(
+    ("place", "why"), [("none/serve.log", "No such file or directory"), ("folder", "it is a folder")]
+)
+def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path, place: str, why: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OperatorError, match=f"{place} can't be written: .*{why}") as refused:
+        log_to(str(tmp_path / place), SETTINGS, "paper", "6789")
+    assert "tradebot serve --log -" in refused.value.hint
+
+
+def test_a_file_that_cannot_be_written_any_more_is_told_of_until_it_can(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = log_to(str(folder / "serve.log"), SETTINGS, "paper", "6789")
+    log.line(RAN)
+    assert log.lost() is None
+    folder.rename(tmp_path / "elsewhere")
+    log.line(RAN)
+    assert "serve.log can't be written: No such file" in str(log.lost())
+    folder.mkdir()
+    log.line(RAN)
+    assert log.lost() is None
+
+
+def test_a_disk_that_is_full_at_the_start_may_have_room_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(json_lines, "open_plain", full)
+        log = log_to(str(tmp_path / "serve.log"), SETTINGS, "paper", "6789")
+        log.line(RAN)
+        assert "No space left" in str(log.lost())
+    log.line(RAN)
+    assert (log.lost(), (tmp_path / "serve.log").read_text().count("\n")) == (None, 1)
 
 
 def test_a_reader_of_stderr_who_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

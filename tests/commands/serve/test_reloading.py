@@ -62,7 +62,9 @@ def test_a_valid_change_ends_the_passes_once_and_is_taken_once(desk: Desk) -> No
     assert (desk.stop.reloading, desk.reloading.take()) == (False, None)
 
 
-@pytest.mark.parametrize("text", ["limits: {max_open_positions: many}", "limits: [", "nonsense: 1"])
+@pytest.mark.parametrize(
+    "text", ["limits: {max_open_positions: many}", "limits: [", "nonsense: 1", "strategies: {nobodys: {speed: 1}}"]
+)
 def test_an_invalid_one_keeps_what_there_is_until_a_valid_one_comes(desk: Desk, text: str) -> None:
     desk.rewrite(text)
     assert (desk.asked, desk.scene.types()) == ([], ["config_not_reloaded"])

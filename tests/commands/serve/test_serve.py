@@ -1,5 +1,6 @@
 """`tradebot serve`: two days by its own clock with one-shots between, signals, and the second one that is refused."""
 
+import errno
 import json
 import re
 import signal
@@ -18,6 +19,7 @@ import pytest
 from commands.serve.verb import run
 from tests.accepting import accept
 from tests.bot import Bot, blank, log, made
+from tradebot.adapters.state.state_folder import cannot_write
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
@@ -171,7 +173,7 @@ def test_a_second_one_is_refused_naming_the_first_and_a_signal_ends_the_first_we
     process = holiday.process("serve", "--speed", "60", "--json")
     until(process, "reconcile")
     second = holiday.says("serve")
-    assert second.code == 6
+    assert (second.code, "it runs all that is due, as tradebot status" in second.err) == (6, True)
     assert f"serve, process {process.pid}, since 20" in second.err
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=120)
@@ -188,3 +190,17 @@ def test_a_real_venue_has_no_speed() -> None:
     app = cast(App, SimpleNamespace(mode=Mode.PAPER))
     with pytest.raises(OperatorError, match="trades in real time"):
         run(app, by="test", speed=5.0, tell=lambda line: None)
+
+
+def test_a_disk_that_is_full_at_the_start_is_no_error_of_a_person_but_something_to_try_again(
+    trader: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **more: object) -> None:
+        raise cannot_write(trader.folder, OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr("commands.serve.verb.run", full)
+    said = trader.says("serve")
+    assert (said.code, "free up disk space" in said.err) == (5, True)
+    unit = (Path(__file__).parents[3] / "deploy/systemd/tradebot.service").read_text()
+    given_up = next(line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus="))
+    assert str(said.code) not in given_up.partition("=")[2].split()

@@ -17,7 +17,7 @@ def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
         "Permission open\n"
         "Books never compared with the broker's. Next: tradebot reconcile\n"
         "serve UNKNOWN: it isn't running, and no slot was claimed\n"
-        "Health UNKNOWN, 7 of 22 parts OK; no evidence about exits, entries, flow, scores, signals, prices, broker, "
+        "Health UNKNOWN, 8 of 23 parts OK; no evidence about exits, entries, flow, scores, signals, prices, broker, "
         "books, facts, calendar, clock, strategies, backup, schedule. Next: tradebot health\n"
         "0 positions\n"
         "0 working orders\n"

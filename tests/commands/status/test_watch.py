@@ -99,6 +99,13 @@ def test_it_fits_a_small_one_draws_what_is_new_and_an_error_until_it_is_gone(bot
         assert terminal.press(b"q") == 0
 
 
+def test_the_smallest_one_shows_how_it_is_first_and_how_much_is_left_out(bot: Bot) -> None:
+    with watching(bot.folder, 40, 8) as terminal:
+        drawn = terminal.screen("Health UNKNOWN")
+        assert fits(drawn, 40, 8)
+        assert "more lines: tradebot status; q" in drawn[-1]
+
+
 def test_without_a_terminal_it_says_what_to_type_instead(bot: Bot) -> None:
     said = bot.says("status", "--watch")
     assert (said.code, "needs a terminal" in said.err, "tradebot status" in said.err) == (2, True, True)

@@ -40,6 +40,7 @@ def made_at(now: datetime) -> dict[str, Any]:
     """Return the evidence about every part, by its name, as of a time at which everything has just been done."""
     return {
         "serve": seen.Serve(True, note(now), 30, "serve 7", True),
+        "config": seen.Config(200),
         "exits": seen.Passes(30, now, 31, 30),
         "entries": seen.Passes(6, now, 7, 6),
         "flow": seen.Passes(6, now, 7, 6),

@@ -52,7 +52,7 @@ FREEZES: dict[str, float] = {
 
 What is left out is read anew whenever somebody asks: it can't freeze, only fail or be unreadable, as the tables below.
 """
-READ_ANEW = {"orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"}
+READ_ANEW = {"config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"}
 
 
 def test_a_bot_of_which_all_is_well_is_ok_and_says_how_much_was_looked_at() -> None:
@@ -114,6 +114,7 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ),
     ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7", True), State.DEGRADED, "aren't compared yet"),
     ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), State.DEGRADED, "config: bad"),
+    ("config", seen.Config(200, "line 3 is no YAML"), State.DEGRADED, "no entries are sent: line 3 is no YAML"),
     ("exits", seen.Passes(0, None, 31, 31), State.FAILED, "0 passes finished"),
     ("entries", seen.Passes(0, None, 7, 7), State.FAILED, "0 passes finished"),
     ("signals", seen.Signals(60, NOW, "premium is text"), State.DEGRADED, "premium is text"),

@@ -10,27 +10,37 @@ from tradebot.adapters.state.plain_files import open_plain
 class RotatedLines:
     """Appends lines to a file; full files are numbered, `kept` of them, and the oldest is overwritten.
 
-    If the disk fails, lines are lost but no pass is, because there is nowhere left to report it.
+    If the disk fails, lines are lost but no pass is. `lost` then says why the last line was, and is None otherwise.
     """
 
     def __init__(self, path: Path, max_bytes: int, kept: int) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._kept = kept
+        self.lost: str | None = None
+
+    def require(self) -> None:
+        """Raise OSError if the file can't be opened for a line, or created."""
+        os.close(self._opened())
 
     def append(self, text: str) -> bool:
         """Append one line, without its end; return True if a new file was begun for it."""
         line, rotated = text.encode() + b"\n", False
         try:
             rotated = self._rotate(len(line))
-            descriptor = open_plain(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            descriptor = self._opened()
             try:
                 os.write(descriptor, line)
             finally:
                 os.close(descriptor)
-        except OSError:
+        except OSError as error:
+            self.lost = f"{self._path} can't be written: {error.strerror}"
             return False
+        self.lost = None
         return rotated
+
+    def _opened(self) -> int:
+        return open_plain(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def _rotate(self, coming: int) -> bool:
         """Renumber full files, of which the oldest one is overwritten; return False if there is room for a line."""

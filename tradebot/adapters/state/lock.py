@@ -32,6 +32,7 @@ CHORE_LOCK = "chores.lock"
 SETUP_LOCK = "setup.lock"
 """Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
 POLL_S = 0.02
+WAIT = "Wait for it to finish, then run the command again."
 WAIT_S = 5.0
 """How long a pass waits for another one."""
 EXIT_WAIT_S = 60.0
@@ -51,14 +52,15 @@ def hold(
     *,
     ahead: bool = False,
     gives_way: bool = False,
+    hint: str = WAIT,
 ) -> Iterator[None]:
-    """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming who holds it.
+    """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming who holds it, with a hint.
 
     An exit pass goes `ahead` of all others, and waits up to EXIT_WAIT_S for a holder that `gives_way`. The lock file is
     never removed, because a lock on a removed file would protect nothing. The kernel releases a dead process's lock.
     """
     with _ahead_of_others(folder, wait_s) if ahead else nullcontext():
-        descriptor = _acquire(folder / name, wait_s, ahead=ahead)
+        descriptor = _acquire(folder / name, wait_s, hint, ahead=ahead)
     try:
         _sign(descriptor, verb, gives_way=gives_way)
         yield
@@ -162,7 +164,7 @@ def _earlier_holder(folder: Path) -> str | None:
     return None
 
 
-def _acquire(path: Path, wait_s: float, *, ahead: bool) -> int:
+def _acquire(path: Path, wait_s: float, hint: str, *, ahead: bool) -> int:
     began = time.monotonic()
     while True:
         descriptor = None if path.name == LOCK and not ahead and exit_waits(path.parent) else _try(path)
@@ -172,7 +174,7 @@ def _acquire(path: Path, wait_s: float, *, ahead: bool) -> int:
         if waited_s >= wait_s and not (ahead and waited_s < EXIT_WAIT_S and _note(path).get("gives_way")):
             raise TradebotError(
                 f"Another tradebot is working on {path.parent}: {_holder(path)}.",
-                "Wait for it to finish, then run the command again.",
+                hint,
                 code=ExitCode.ANOTHER_INSTANCE,
             )
         time.sleep(POLL_S)

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -11,11 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tradebot.errors import ExitCode
 from tradebot.model.chore import STOPPED, Ended
 from tradebot.text import counted
 
 HANDED_OVER = "TRADEBOT_HANDED_OVER"
-"""Names the pipe in which a one-shot finds its environment: no process is started with a key in its own."""
+"""Names the pipe in which a one-shot finds its environment, because no process is started with a key in its own, and
+the process that started it."""
 TO_START = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
 """What a process needs from its very start; names that begin with PYTHON too."""
 LOOK_AGAIN_S = 0.2
@@ -45,7 +48,7 @@ class OneShots:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**_needed_to_start(), HANDED_OVER: str(ours)},
+                env={**_needed_to_start(), HANDED_OVER: f"{ours} {os.getpid()}"},
                 pass_fds=(ours,),
             )
         finally:
@@ -67,12 +70,23 @@ def _hand_over(pipe: int) -> None:
         json.dump(dict(os.environ), to)
 
 
-def take_over(environ: MutableMapping[str, str]) -> None:
-    """Take the environment from whoever started this process, if it was handed over instead of given."""
-    pipe = environ.pop(HANDED_OVER, None)
-    if pipe is not None:
-        with open(int(pipe)) as given:
-            environ.update(json.load(given))
+def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int], object]) -> None:
+    """Take the environment from whoever started this process, if it was handed over instead of given; end with them.
+
+    `end_with_parent` has a signal sent to this process when its parent ends, or raises OSError where the system can't.
+    After a kill of `serve` nobody would hold a chore to its limit, and the next process would run its slot beside it.
+    """
+    named = environ.pop(HANDED_OVER, None)
+    if named is None:
+        return
+    pipe, starter = map(int, named.split())
+    with suppress(OSError):
+        end_with_parent(signal.SIGTERM)
+        if os.getppid() != starter:
+            # It ended before that took effect.
+            sys.exit(ExitCode.TERMINATED)
+    with open(pipe) as given:
+        environ.update(json.load(given))
 
 
 def _watched(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state import doors
 from tradebot.adapters.state.plain_files import NotPlainError, create_draft, read_plain
-from tradebot.errors import DamagedBooksError, OperatorError
+from tradebot.errors import CannotWriteError, DamagedBooksError, OperatorError
 
 MARKER = "state.id"
 LEDGER = "ledger.db"
@@ -302,7 +302,7 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
         return _not_a_folder(obstacle)
     place = error.filename or path
     named = "" if str(place) == str(path) else f" {place}:"
-    return OperatorError(
+    return CannotWriteError(
         f"The state folder {path} can't be written:{named} {error.strerror or error}.",
         _how_to_write(path, place, error),
     )
@@ -312,7 +312,7 @@ def cannot_write_database(path: Path, said: str, name: str) -> OperatorError:
     """Return that error for a database in the folder, from what SQLite said and the name that it gave the error."""
     told = cannot_write(path.parent, OSError(f"{path.name}: {said} ({name})"))
     if name == "SQLITE_READONLY" and not os.access(path, os.W_OK):
-        told = OperatorError(told.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, said)))
+        told = CannotWriteError(told.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, said)))
     return told
 
 

@@ -36,6 +36,14 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True)
+class Config:
+    """How many settings there are, and why the configuration can't be read, so that the accepted settings count."""
+
+    settings: int
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Passes:
     """The passes of a job: how many finished, and the last one. `slots` were due in the last session of any."""
 
@@ -246,6 +254,7 @@ class Evidence:
     due: Mapping[Job, tuple[datetime, ...]] = field(default_factory=dict)
     streams: bool = False
     serve: Serve | Part = None
+    config: Config | Part = None
     exits: Passes | Part = None
     entries: Passes | Part = None
     flow: Passes | Part = None

@@ -28,6 +28,7 @@ def _of_job(evidence: Evidence, found: Passes, *, job: Job) -> Judged:
 
 JUDGES: Mapping[str, Judge] = {
     "serve": parts.serve,
+    "config": parts.config,
     "exits": partial(_of_job, job=Job.EVALUATE_EXITS),
     "entries": partial(_of_job, job=Job.TRADE_ONCE),
     "flow": partial(_of_job, job=Job.FETCH_FLOW),

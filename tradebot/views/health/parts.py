@@ -11,6 +11,7 @@ from tradebot.views.health.evidence import (
     Calendar,
     Chores,
     Clocks,
+    Config,
     Disk,
     Evidence,
     Facts,
@@ -64,6 +65,15 @@ def serve(evidence: Evidence, seen: Serve) -> Judged:
     if seen.was_last:
         return Judged(State.DEGRADED, "it was stopped, and nothing else runs what is due", restart, seen.claims, fresh)
     return Judged(State.OK, f"not in use; {claims}, the last by {seen.last_by}", restart, seen.claims, fresh)
+
+
+def config(evidence: Evidence, seen: Config) -> Judged:
+    """Judge the configuration by whether it can be read; otherwise no entries are sent."""
+    found = f"{counted(seen.settings, 'setting')} read"
+    if seen.unread:
+        found = f"the accepted one is used instead, and no entries are sent: {seen.unread}"
+    state = State.DEGRADED if seen.unread else State.OK
+    return Judged(state, found, "tradebot config check", seen.settings, just_now(evidence))
 
 
 def _running(evidence: Evidence, seen: Serve) -> Judged:
