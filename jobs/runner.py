@@ -1,24 +1,15 @@
-"""The loop of `serve`: run what is due until told to stop. APScheduler only ticks; the ledger says what is due.
+"""What `serve` does at each tick: run what is due until told to stop. The ledger says what is due.
 
 With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. On the sandbox there is one
 thread: it runs the lanes in a fixed order, and while an answer takes its time, exits and entries run when they are due.
 """
 
-import logging
-import threading
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
-
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_REMOVED, JobExecutionEvent
-from apscheduler.executors.debug import DebugExecutor
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.schedulers.blocking import BlockingScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.backoff import Backoff
 from jobs.duty import ENTRIES, Duty
@@ -31,7 +22,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.timetable.slots import FETCHING, Slot
 
-__all__ = ["Done", "Kind", "Line", "Runner", "Station", "tick_lanes", "tick_until"]
+__all__ = ["Done", "Kind", "Line", "Runner", "Station"]
 
 TICK_S = 1.0
 """Real seconds between two ticks, and the longest that a signal waits to be seen."""
@@ -304,89 +295,3 @@ class Runner:
 
 def _trace(fault: Exception) -> str:
     return "".join(traceback.format_exception(fault)[-TRACE_LINES:])
-
-
-def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: float = TICK_S) -> None:
-    """Call `tick` every `every_s` real seconds in this thread until `over` returns True.
-
-    Ticks that fall due during a long tick are skipped. An exception in a tick is raised here.
-    """
-    logging.getLogger("apscheduler").addHandler(logging.NullHandler())
-    scheduler = BlockingScheduler(timezone=UTC, executors={"default": DebugExecutor()})
-    trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
-    raised: list[BaseException] = []
-
-    def once() -> None:
-        tick()
-        if over():
-            end()
-
-    def end() -> None:
-        """End the trigger: the scheduler then removes its only job, and the removal shuts it down."""
-        trigger.end_date = trigger.start_date
-
-    def failed(event: JobExecutionEvent) -> None:
-        raised.append(event.exception)
-        end()
-
-    scheduler.add_listener(failed, EVENT_JOB_ERROR)
-    scheduler.add_listener(lambda event: scheduler.shutdown(wait=False), EVENT_JOB_REMOVED)
-    scheduler.add_job(once, trigger, coalesce=True, misfire_grace_time=None)
-    scheduler.start()
-    if raised:
-        raise raised[0]
-
-
-class Lane(Protocol):
-    """What runs in a thread of its own. It opens what belongs to a thread at its first tick."""
-
-    def tick(self) -> None:
-        """Run what is due."""
-
-    def close(self) -> None:
-        """Close what was opened."""
-
-
-def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
-    """Call each lane's tick every `every_s` real seconds, each in a thread of its own, until `over` returns True.
-
-    This thread only waits, so that it hears signals. Passes that are running then are finished, and an exception in a
-    tick is raised here.
-    """
-    logging.getLogger("apscheduler").addHandler(logging.NullHandler())
-    pools = {name: ThreadPoolExecutor(1) for name in lanes}
-    scheduler = BackgroundScheduler(timezone=UTC, executors=pools)
-    ended, closed = threading.Event(), threading.Semaphore(0)
-    raised: list[BaseException] = []
-
-    def once(lane: Lane) -> None:
-        if not ended.is_set():
-            lane.tick()
-        if over():
-            ended.set()
-
-    def failed(event: JobExecutionEvent) -> None:
-        raised.append(event.exception)
-        ended.set()
-
-    def close(lane: Lane) -> None:
-        try:
-            lane.close()
-        finally:
-            closed.release()
-
-    scheduler.add_listener(failed, EVENT_JOB_ERROR)
-    for name, lane in lanes.items():
-        trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
-        scheduler.add_job(once, trigger, [lane], executor=name, coalesce=True, misfire_grace_time=None)
-    scheduler.start()
-    ended.wait()
-    scheduler.remove_all_jobs()
-    for name, lane in lanes.items():
-        # Each thread ends its pass before it closes what only it may close.
-        scheduler.add_job(close, None, [lane], executor=name, misfire_grace_time=None)
-    for _ in lanes:
-        closed.acquire()
-    scheduler.shutdown()
-    if raised:
-        raise raised[0]

@@ -13,7 +13,7 @@ from commands.serve.reloading import Reloading
 from commands.serve.stop import Stop
 from commands.serve.watch import Watch, WatchedLane
 from jobs.backoff import BROKER, Backoff
-from jobs.runner import TICK_S, Kind, Line, Runner, tick_lanes, tick_until
+from jobs.runner import TICK_S, Kind, Line, Runner
 from tradebot.adapters.state import starts
 from tradebot.adapters.time.pace import EngineTime, RealTime
 from tradebot.adapters.wire.supervisor import Supervisor
@@ -24,7 +24,8 @@ from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
     from jobs.duty import Duty
-    from jobs.runner import Lane, Pace
+    from jobs.runner import Pace
+    from jobs.ticker import Lane
     from tradebot.app.settings import Loaded
     from tradebot.app.wiring import App
 
@@ -126,6 +127,8 @@ class Daemon:
 
     def _in_lock_step(self, app: "App", runner: Runner, pace: EngineTime) -> ExitCode:
         """Run the jobs in this thread, which moves the embedded exchange's time."""
+        from jobs.ticker import tick_until
+
         # While an answer of the flow source takes its time, what is due for trading runs.
         app.let_pass = lambda seconds: runner.meanwhile(pace.passing(seconds))
         with self._watch.lanes(LOCK_STEP), _streaming(app, self._tell, runner.tick) as tick:
@@ -140,6 +143,8 @@ class Daemon:
 
     def _in_lanes(self, app: "App", shift: Shift, *, reconciled: bool) -> ExitCode:
         """Run the jobs in real time, each lane in a thread of its own; return the exit code."""
+        from jobs.ticker import tick_lanes
+
         working = lanes(app, shift, reconciled=reconciled)
 
         def ask() -> None:

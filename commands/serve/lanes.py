@@ -57,7 +57,7 @@ class Shift:
         """Return the duty for the lines of these lanes."""
         settings = app.settings
         lines = settings.timetable.of(lanes)
-        return Duty(app.ledger, lines, settings.serve.grace_s, app.ensure_calendar, partial(self._cut_short, app))
+        return Duty(app.ledger, lines, settings.serve.grace_s, partial(_begin_day, app), partial(self._cut_short, app))
 
     def station(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Station:
         """Return what a runner of these lanes works with."""
@@ -90,6 +90,13 @@ class Shift:
             Job.RECONCILE: lambda: reconcile.run(app, by=by),
         }
         return {job: lambda verb=verb: done(verb()) for job, verb in runs.items()}  # type: ignore[misc]
+
+
+def _begin_day(app: "App", now: datetime) -> None:
+    """Let go of what was read on the days before, and know the sessions around the new day."""
+    app.ledger.forget()
+    app.facts.forget()
+    app.ensure_calendar(now)
 
 
 def exits_first(app: "App", runner: Runner) -> Runner:

@@ -23,7 +23,7 @@ from tradebot.text import counted
 
 if TYPE_CHECKING:
     from commands.serve.stop import Stop
-    from jobs.runner import Lane
+    from jobs.ticker import Lane
     from tradebot.adapters.wire.supervisor import Supervisor
     from tradebot.app.sections import ServeSettings
     from tradebot.ports.stores import Events

@@ -15,7 +15,7 @@ def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
     return _since_end_of(moment, now) <= kind.max_age_s
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def _since_end_of(day: date, now: datetime) -> float:
     """Return how many seconds ago a New York date ended; most symbols' facts are of the same few dates."""
     return (now - datetime.combine(day + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)).total_seconds()

@@ -11,7 +11,7 @@ from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stor
 from tradebot.errors import TradebotError
 from tradebot.model.record import Job
 from tradebot.views.health import passes
-from tradebot.views.health.evidence import Budgets, Config, Evidence, Passes, Signals, Unread
+from tradebot.views.health.evidence import Budgets, Config, Evidence, Passes, Prices, Signals, Unread
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
@@ -89,7 +89,7 @@ def _of_passes(app: "App", past: "Past | Unread | None", facts: "SqliteFacts | U
         "clock": _of(source, lambda found: passes.clocks_of(found.cycles)),
         "strategies": _of(source, lambda found: passes.strategies_of(names, found.cycles)),
         "signals": _of(source, lambda found: _signals(app, found)),
-        "prices": _of(source, lambda found: passes.prices_of(found.cycles, app.ledger_view.totals().own_positions())),
+        "prices": _of(source, lambda found: _prices(app, found)),
         "broker": _of(source, lambda found: passes.broker_of(found.cycles, app.ledger_view.last_reconcile())),
     }
 
@@ -117,9 +117,9 @@ def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
     if app.mode is not Mode.SANDBOX:
         return trading_now(app, ())
     mark = app.ledger_view.last_reconcile()
-    times = [mark.at] if mark else []
+    times = [mark.at if mark else None]
     if facts is not None and not isinstance(facts, Unread):
-        times += [cycle.at for job in Job for cycle in facts.cycles(job=job, last=1)]
+        times.append(facts.last_pass())
     return trading_now(app, times)
 
 
@@ -135,10 +135,17 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
         job: [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now]
         for job, times in app.settings.timetable.items()
     }
-    due = {job: passes.came(begun, claims) for job, begun in begun_slots.items()}
+    due = {
+        job: passes.came(begun, [claim for claim in claims if claim.job == job]) for job, begun in begun_slots.items()
+    }
     recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
-    cycles = facts.passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
+    cycles = facts.unpriced_passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
     return Past(now, sessions, due, claims, cycles)
+
+
+def _prices(app: "App", past: Past) -> Prices | None:
+    facts, positions = app.recorded, app.ledger_view.totals().own_positions()
+    return passes.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
 
 
 def _signals(app: "App", past: Past) -> Signals | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,7 +39,7 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
 from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Judged, Refused
+from tradebot.model.record import CycleRecord, Job, Judged, Mark, Refused
 from tradebot.signals.kinds import iv_rank, market_tide
 
 
@@ -48,6 +49,24 @@ def facts(tmp_path: Path) -> Iterator[SqliteFacts]:
     store.store(make_intake("flow_alerts", make_alert("1"), make_alert("2")))
     yield store
     store.close()
+
+
+def test_passes_without_their_prices_lack_nothing_else_and_the_newest_says_when_it_was(facts: SqliteFacts) -> None:
+    assert facts.last_pass() is None
+    marks = (Mark("AAPL", Decimal(5)), Mark("MSFT", Decimal(6)))
+    seen = replace(make_cycle("c1", job=Job.EVALUATE_EXITS), equity=Decimal(9), marks=marks, candidates=())
+    refused = replace(make_cycle("c2", minutes(1)), candidates=())
+    facts.record(seen)
+    facts.record(refused)
+    assert facts.passes(NOW) == (seen, refused)
+    assert facts.unpriced_passes(NOW) == (replace(seen, marks=()), refused)
+    assert facts.last_pass() == minutes(1)
+
+
+def test_what_was_read_of_a_session_is_read_again_once_it_was_let_go(facts: SqliteFacts) -> None:
+    before = facts.load(["AAPL"], DAY, NOW)
+    facts.forget()
+    assert facts.load(["AAPL"], DAY, NOW) == before
 
 
 def test_facts_outlive_the_process(facts: SqliteFacts, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import NOW
-from tradebot.adapters.ledger.bodies import owned_fill, proven_fill
+from tradebot.adapters.ledger.bodies import forget, owned_fill, proven_fill, stored
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import DamagedBooksError
@@ -34,3 +34,13 @@ def test_a_proven_text_says_what_the_codec_reads(owned: OwnedFill) -> None:
 def test_a_text_that_is_no_fill_is_refused(change: tuple[str, str]) -> None:
     with pytest.raises(DamagedBooksError, match="can't be read"):
         proven_fill(json_text(encode(FILLS[0])).replace(*change), Origin.VENUE, "")
+
+
+def test_a_text_is_parsed_once_until_what_was_parsed_is_let_go() -> None:
+    text = json_text(encode(FILLS[0]))
+    kept = stored(OwnedFill, text)
+    assert stored(OwnedFill, text) is kept
+    forget()
+    again = stored(OwnedFill, text)
+    assert again == kept
+    assert again is not kept

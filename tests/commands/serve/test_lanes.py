@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from commands.serve.lanes import Shift, lanes
-from jobs.runner import Line, tick_lanes
+from jobs.runner import Line
+from jobs.ticker import tick_lanes
 from tests.accepting import accept
 from tests.bot import Bot, log, made
 from tradebot import cycle

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import DAY, NOW, ago, held
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Mark, StrategyRefusal
+from tradebot.model.record import CycleRecord, Job, StrategyRefusal
 from tradebot.model.trading import ReconcileMark, SlotClaim, as_missed
 from tradebot.timetable.lines import parse
 from tradebot.timetable.slots import Slot
@@ -81,14 +81,14 @@ def test_the_broker_answered_last_when_a_pass_read_the_account_or_the_books_were
 
 
 def test_prices_are_those_of_the_last_pass_of_exits_that_read_the_account() -> None:
-    priced = cycle(age_s=60, equity=Decimal(1), marks=(Mark("MSFT", Decimal(5)),))
-    assert prices_of([cycle(age_s=30)], []) is None
-    assert prices_of([priced], []) == Prices(1, ago(60), 0)
+    priced, seen = cycle(age_s=60, equity=Decimal(1)), {ago(60): ["MSFT"]}.__getitem__
+    assert prices_of([cycle(age_s=30)], [], seen) is None
+    assert prices_of([priced], [], seen) == Prices(1, ago(60), 0)
     older = replace(held(age_s=600).position, symbol="AAPL")
-    assert prices_of([priced], [older]) == Prices(1, ago(60), 1, ("AAPL",))
-    assert prices_of([priced], [replace(older, symbol="MSFT")]) == Prices(1, ago(60), 1)
+    assert prices_of([priced], [older], seen) == Prices(1, ago(60), 1, ("AAPL",))
+    assert prices_of([priced], [replace(older, symbol="MSFT")], seen) == Prices(1, ago(60), 1)
     newer = held(age_s=30).position
-    assert prices_of([priced], [newer]) == Prices(1, ago(60), 0), "that pass couldn't know it"
+    assert prices_of([priced], [newer], seen) == Prices(1, ago(60), 0), "that pass couldn't know it"
 
 
 def test_clocks_agree_if_the_last_pass_that_compared_them_went_on() -> None:

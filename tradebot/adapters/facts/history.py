@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
@@ -16,7 +16,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake, RejectedRow
 from tradebot.model.kind import Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Judged, Refused, Scored, SessionEnd
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Refused, Scored, SessionEnd
 from tradebot.signals.kinds import kind_of
 
 MOST_SLOTS = 120
@@ -28,6 +28,11 @@ SLOTS = """SELECT max(sequence), at FROM cycles
 SCORES = """SELECT cycle, candidates.symbol, body ->> '$[0][0]', body ->> '$[0][5]'
     FROM json_each(?1) AS slot CROSS JOIN json_each(?2) AS asked CROSS JOIN candidates INDEXED BY candidates_by_symbol
     ON candidates.symbol = asked.value AND candidates.at = slot.value ->> 1 AND cycle = slot.value ->> 0"""
+_PASSES = "FROM cycles WHERE job IN (SELECT value FROM json_each(?)) AND at >= ? ORDER BY at, sequence"
+# Naming the jobs lets SQLite use the index on (job, at); otherwise it would scan a year of passes.
+PASSES = f"SELECT body {_PASSES}"
+UNPRICED_PASSES = f"SELECT json_set(body, '$[10]', json('[]')) {_PASSES}"
+"""Select passes since a time, oldest first; their prices are the longest part by far, and few readers need them."""
 MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json_array_length(body, '$[10]') > 0
     ORDER BY at DESC, sequence DESC LIMIT 1"""
 """Select the last pass that saw prices: one that has just begun, or was cut short, saw none."""
@@ -49,6 +54,11 @@ STORED = """SELECT key, facts.id, body FROM json_each(?1) CROSS JOIN facts INDEX
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
     ORDER BY facts.sequence"""
 
+SENT = """SELECT candidates.body FROM cycles JOIN candidates ON cycle = sequence WHERE job = ? AND cycles.at >= ?
+    AND json_extract(candidates.body, '$[2]') IS NOT NULL ORDER BY cycles.at, sequence, position"""
+FIRST_TIMES = "SELECT (SELECT min(at) FROM cycles WHERE job = value) FROM json_each(?)"
+LAST_TIMES = "SELECT (SELECT max(at) FROM cycles WHERE job = value) FROM json_each(?)"
+"""Select the time of each job's first or last pass by the index, however many there are."""
 REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision
     WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)
     FROM candidates JOIN cycles ON cycles.sequence = cycle WHERE job = ? AND cycles.at >= ? GROUP BY reason"""
@@ -107,6 +117,23 @@ class KnownScores:
             for key in scores.keys() & held:
                 found[key].append(Scored(at, scores[key]))
         return found
+
+
+def passes(database: sqlite3.Connection, query: str, since: datetime) -> Sequence[CycleRecord]:
+    """Return the passes of all jobs since a time, without their candidates."""
+    heads = database.execute(query, (json.dumps(list(Job)), time_text(since)))
+    return tuple(unpack_all(CycleRecord, [body for (body,) in heads]))
+
+
+def times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Sequence[datetime]:
+    """Return the time of each job's pass that a query selects."""
+    return [parse_time(at) for (at,) in database.execute(query, (json.dumps(list(jobs)),)) if at]
+
+
+def sent(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
+    """Return the candidates for which a job has promised an order since a time, oldest first."""
+    found = database.execute(SENT, (job, time_text(since)))
+    return tuple(unpack_all(CandidateRecord, [body for (body,) in found]))
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:

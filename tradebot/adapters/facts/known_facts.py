@@ -15,8 +15,8 @@ from tradebot.model.record import SymbolFacts
 from tradebot.signals.kinds import kinds
 from tradebot.signals.known import SessionFacts
 
-# All facts of one answer became known at the same time, so each time is parsed only once.
-_known_at = lru_cache(maxsize=1024)(parse_time)
+# All facts of one answer became known at the same time and are read one after the other, so each is parsed only once.
+_known_at = lru_cache(maxsize=16)(parse_time)
 
 
 class KnownFacts:

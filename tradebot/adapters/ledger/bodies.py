@@ -40,6 +40,11 @@ def stored(kind: type[T], text: str) -> T:
     return value
 
 
+def forget() -> None:
+    """Empty the cache of `stored`."""
+    _cached.cache_clear()
+
+
 @lru_cache(maxsize=CACHED_VALUES)
 def _cached(kind: Any, text: str) -> Any:
     return decoded(kind, text)

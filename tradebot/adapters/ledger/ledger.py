@@ -3,6 +3,8 @@
 from datetime import datetime
 from pathlib import Path
 
+from tradebot.adapters.ledger import bodies
+from tradebot.adapters.ledger import orders as order_rows
 from tradebot.adapters.ledger.arming import Armings
 from tradebot.adapters.ledger.baseline import Baselines
 from tradebot.adapters.ledger.file import LedgerFile
@@ -101,6 +103,15 @@ class SqliteLedger:
         self.cash_movements = past.cash_movements
         self.note_trade, self.change_note = notes.note_trade, notes.change_note
         self.trade_notes = notes.trade_notes
+
+    @staticmethod
+    def forget() -> None:
+        """Let go of rows that were parsed before; what a pass asks for is parsed again.
+
+        A process that runs for months would otherwise keep thousands that no pass asks for any more.
+        """
+        bodies.forget()
+        order_rows.forget()
 
     @classmethod
     def open(

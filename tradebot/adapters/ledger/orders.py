@@ -14,7 +14,7 @@ from tradebot.adapters.ledger.upkeep import promised_text
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import encode
 from tradebot.model.decision import Decision
-from tradebot.model.intent import Intent, IntentRecord, IntentState
+from tradebot.model.intent import Intent, IntentRecord, IntentState, mark_of
 from tradebot.model.order import Order, Outcome, Reply, lineages
 
 STATE_AFTER = {
@@ -238,6 +238,12 @@ class Orders:
             ),
         )
         return True
+
+
+def forget() -> None:
+    """Empty the caches of orders and intents."""
+    _intent_record.cache_clear()
+    mark_of.cache_clear()
 
 
 @lru_cache(maxsize=CACHED_VALUES)

@@ -1,6 +1,6 @@
 """What recorded passes and claimed slots are evidence of."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from tradebot.model.decision import Gate
@@ -41,7 +41,7 @@ def is_finished(cycle: CycleRecord) -> bool:
 def passes_of(job: Job, cycles: Sequence[CycleRecord], slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> Passes:
     """Return the passes of a job, and how many of its slots that are due were claimed."""
     done = [cycle.at for cycle in cycles if cycle.job is job and is_finished(cycle)]
-    run = {_key(claim) for claim in claims if claim.missed is None}
+    run = {_key(claim) for claim in claims if claim.job == job and claim.missed is None}
     return Passes(len(done), max(done, default=None), len(slots), sum(slot.key in run for slot in slots))
 
 
@@ -58,13 +58,18 @@ def broker_of(cycles: Sequence[CycleRecord], mark: ReconcileMark | None) -> Brok
     return Broker(len(answers), max(answers), last.at, why)
 
 
-def prices_of(cycles: Sequence[CycleRecord], positions: Collection[Position]) -> Prices | None:
-    """Return the prices of the last pass of exits that read the account, and the positions that it had none for."""
+def prices_of(
+    cycles: Sequence[CycleRecord], positions: Collection[Position], priced_at: Callable[[datetime], Collection[str]]
+) -> Prices | None:
+    """Return the prices of the last pass of exits that read the account, and the positions that it had none for.
+
+    `priced_at` names the symbols whose prices the pass of a time saw.
+    """
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     if not read:
         return None
     last = max(reversed(read), key=lambda cycle: cycle.at)
-    priced = {mark.symbol for mark in last.marks}
+    priced = set(priced_at(last.at))
     held = [each for each in positions if each.quantity and each.opened_at and each.opened_at <= last.at]
     without = sorted({position.symbol for position in held} - priced)
     return Prices(len(read), last.at, len({position.symbol for position in held}), tuple(without))
