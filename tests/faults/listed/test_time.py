@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -149,7 +149,7 @@ def test_fault_109_list_of_holidays_ends() -> None:
 class Uncharted(MemoryLedger):
     """A ledger whose calendar knows no day."""
 
-    def put_sessions(self, sessions: Iterable[Session]) -> None:
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
         """Keep none."""
 
 
