@@ -24,9 +24,8 @@ from tradebot.timetable.broker_calendar import (
 from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 if TYPE_CHECKING:
-    from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.model.bar import Session, VenueClock
-    from tradebot.ports.stores import Calendar, Events
+    from tradebot.ports.stores import Calendar, Events, Ledger
 
 BEHIND = timedelta(days=60)
 AHEAD = timedelta(days=120)
@@ -52,7 +51,7 @@ class Change(NamedTuple):
     text: str
 
 
-def ensure(ledger: SqliteLedger, now: datetime, ahead: timedelta) -> None:
+def ensure(ledger: Ledger, now: datetime, ahead: timedelta) -> None:
     """Store the sessions around `now` that aren't stored, unless the ledger's calendar already reaches `ahead`."""
     reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
     if ledger.sessions(behind, behind + WEEK) and ledger.sessions(reach, reach + WEEK):
@@ -66,11 +65,12 @@ def ensure(ledger: SqliteLedger, now: datetime, ahead: timedelta) -> None:
     ledger.put_sessions(new)
 
 
-def ask(ledger: SqliteLedger, venue: Venue, clock: VenueClock, events: Events, by: str) -> str:
+def ask(ledger: Ledger, venue: Venue, clock: VenueClock, events: Events, by: str) -> str:
     """Ask the broker's calendar for the stored days to come, store its sessions, and return what it said.
 
-    A session that it doesn't have any more is dropped only if the broker's clock says so too. What changed is told as
-    an event, and so is, once a day, a calendar that ends soon. TemporaryError if the broker lists no session.
+    A session that it doesn't have any more is dropped only if exchange_calendars or the broker's clock says so too.
+    What changed is told as an event, and so is, once a day, a calendar that ends soon. TemporaryError if the broker
+    lists no session.
     """
     ensure(ledger, clock.now, LEAST)
     today = clock.now.date()
@@ -101,7 +101,7 @@ def ask(ledger: SqliteLedger, venue: Venue, clock: VenueClock, events: Events, b
 
 
 def _changes(
-    ledger: SqliteLedger, stored: Mapping[date, Session], theirs: Mapping[date, Session], clock: VenueClock
+    ledger: Ledger, stored: Mapping[date, Session], theirs: Mapping[date, Session], clock: VenueClock
 ) -> Sequence[Change]:
     """Return the days on which the broker's calendar isn't what is stored, or isn't what exchange_calendars has.
 
@@ -117,11 +117,16 @@ def _changes(
     from tradebot.adapters.time.calendar import exchange_sessions
 
     listed = {session.date: session for session in exchange_sessions(days[0], days[-1])}
+    kept = {day: session for day, session in stored.items() if day in listed and not _is_called_off(session, clock)}
     return [
-        Change(day, before, after, said[day], compared(theirs.get(day), listed.get(day)))
+        Change(
+            day,
+            stored.get(day),
+            theirs.get(day) or kept.get(day),
+            said[day],
+            compared(theirs.get(day), listed.get(day)),
+        )
         for day in doubtful
-        for before in (stored.get(day),)
-        for after in (theirs.get(day) or (None if before is None or _is_called_off(before, clock) else before),)
     ]
 
 
