@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from jobs.planned import Planned
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -17,6 +17,8 @@ ENTRIES = Job.TRADE_ONCE
 """The job that opens positions. If it is late, its slot is missed; the other jobs may run late."""
 ASLEEP_S = 60
 """A tick comes each second. After a longer pause without work, the machine slept or the process was stopped."""
+COMPARE_EVERY = timedelta(minutes=1)
+"""How often the stored calendar is looked at while nothing is due."""
 DAY = timedelta(days=1)
 
 Claims = Mapping[tuple[str, date, str], SlotClaim]
@@ -69,6 +71,7 @@ class Duty:
         self._ahead: list[Slot] = []
         self._failed: dict[tuple[str, date, str], Reason] = {}
         self._idle_since: datetime | None = None
+        self._compared_at = datetime.min.replace(tzinfo=UTC)
 
     def look(self, now: datetime) -> Due:
         """Return what is due at `now`. A slot to run is returned until it is taken or over.
@@ -79,7 +82,7 @@ class Duty:
         if now.date() != self._day:
             self._begin_day(now)
         begun = [slot for slot in self._ahead if slot.start <= now]
-        if begun and self._planned.changed:
+        if (begun or self._is_to_compare(now)) and self._planned.changed:
             self._begin_day(now)
             begun = [slot for slot in self._ahead if slot.start <= now]
         known = {slot.key for slot in begun}
@@ -145,6 +148,13 @@ class Duty:
         decision = Decision(Gate.JOB, Verdict.FAIL, missed.reason, late_s, grace_s)
         identity = f"{slot.job}.{slot.session.isoformat()}.{slot.name}"
         return CycleRecord(identity, ENTRIES, slot.session, slot.name, now, mode, (), decision)
+
+    def _is_to_compare(self, now: datetime) -> bool:
+        """Return True once a minute: a changed calendar may have slots where there were none."""
+        if timedelta(0) <= now - self._compared_at < COMPARE_EVERY:
+            return False
+        self._compared_at = now
+        return True
 
     def _claims(self, slots: Iterable[Slot]) -> Claims:
         days = dict.fromkeys(slot.session for slot in slots)

@@ -34,6 +34,8 @@ WILL_PASS = (TemporaryError, CannotWriteError)
 """What ends nothing: another process holds the books for a moment, or the disk is full until somebody makes room."""
 EARLIER = datetime.min.replace(tzinfo=UTC)
 JOBS = frozenset(Job)
+CALENDAR = "calendar"
+"""What asking the broker's calendar is named in lines and events."""
 
 
 class Pace(Protocol):
@@ -154,6 +156,7 @@ class Runner:
         """Check for due slots: once with a real broker, at each moment of the tick in the sandbox."""
         for now in self._pace.moments():
             self._wake(now)
+            self._ask_calendar(now)
             if self._look(now):
                 self._duty.rest(self._pace.now)
                 self._pace.rest()
@@ -168,9 +171,19 @@ class Runner:
             return
         self._pace.rest()
         self.reconciled, self._woke = False, now
+        if self._station.calendar is not None:
+            self._station.calendar.woke()
         if Job.RECONCILE in self._station.verbs:
             self._station.events.emit(EventKind.SLEPT.at(now, {"message": str(pause)}))
             self._tell(Line(now, Kind.NOTE, None, None, str(pause), ExitCode.DONE))
+
+    def _ask_calendar(self, now: datetime) -> None:
+        """Ask the broker's calendar if this lane does and it is due; slots are planned again where it has changed."""
+        calendar = self._station.calendar
+        if calendar is None or not (self._pace.believed and calendar.is_due()):
+            return
+        if self._may_try(CALENDAR, None, now):
+            self._run(CALENDAR, None, now, calendar.ask)
 
     def _look(self, now: datetime, besides: Collection[Job] = ()) -> bool:
         """Run what is due; return False if that couldn't be found out."""

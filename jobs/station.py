@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from tradebot.errors import ExitCode
 from tradebot.model.record import CycleRecord, Job
@@ -43,12 +44,26 @@ class Line:
     took_s: float | None = None
 
 
+class CalendarKeeper(Protocol):
+    """Keeps the stored calendar as the broker has it."""
+
+    def woke(self) -> None:
+        """Note that nothing looked for a while."""
+
+    def is_due(self) -> bool:
+        """Return True if the broker's calendar should be asked now."""
+
+    def ask(self) -> Done:
+        """Ask it, and return what it said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Station:
     """What a runner works with: the verb of each job, its own name, and where records, events and lines go.
 
     `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names what a
-    slot needs besides the first comparison and doesn't have at the moment; None if it has everything.
+    slot needs besides the first comparison and doesn't have at the moment; None if it has everything. `calendar` asks
+    the broker's calendar in the one lane that does.
     """
 
     verbs: Mapping[Job, Callable[[], Done]]
@@ -60,3 +75,4 @@ class Station:
     stopwatch: Callable[[], float]
     chore: Callable[[Slot], Done] = lambda slot: Done("there are no chores here", ExitCode.DONE)
     unmet: Callable[[Slot], Need | None] = lambda slot: None
+    calendar: CalendarKeeper | None = None

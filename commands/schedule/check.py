@@ -1,7 +1,7 @@
 """`tradebot schedule check`: find what can't work in the timetable, beyond what the configuration refuses at load."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from tradebot.text import counted
 from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from rich.console import Console
 
@@ -35,21 +35,30 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleChecked:
-    """What can't work, after looking at so many lines and their slots in so many sessions to come."""
+    """What can't work, after looking at so many lines and their slots in so many sessions to come.
+
+    `calendar_ends` is the last day of the stored calendar or of the broker's; None if none is stored yet.
+    """
 
     problems: tuple[Problem, ...]
     lines: int
     slots: int
     sessions: int
+    calendar_ends: "date | None" = None
+    calendar_days_left: int | None = None
 
 
 def run(app: "App", now: "datetime") -> Report:
     """Check the timetable over the year to come; exit 2 if anything in it can't work."""
     from tradebot.adapters.time.calendar import exchange_sessions
+    from tradebot.timetable.broker_calendar import calendar_end
 
     first = now.date()
     sessions = exchange_sessions(first - timedelta(days=41), first + timedelta(days=DAYS))
+    ends = calendar_end(app.ledger_view, now)
+    left = (ends - first).days if ends else None
     data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
+    data = replace(data, calendar_ends=ends, calendar_days_left=left)
     code = ExitCode.USAGE if data.problems else ExitCode.DONE
     return Report("schedule-check", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
 
@@ -138,8 +147,18 @@ def _not_provided(line: Line, need: Need, slots: "dict[str, list[Slot]]") -> Ite
         )
 
 
+def _render_end(out: "Console", data: ScheduleChecked) -> None:
+    from tradebot.timetable.broker_calendar import NEAR_END_DAYS
+
+    if data.calendar_days_left is not None and data.calendar_days_left < NEAR_END_DAYS:
+        left = counted(data.calendar_days_left, "day")
+        out.print(f"The calendar ends on {data.calendar_ends}, in {left}. After that nothing is due.", style="yellow")
+        out.print("    next: tradebot reconcile", markup=False)
+
+
 def _render(out: "Console", data: ScheduleChecked) -> None:
     looked = f"{counted(data.lines, 'line')}, {counted(data.slots, 'slot')} in {counted(data.sessions, 'session')}"
+    _render_end(out, data)
     if not data.problems:
         out.print(f"The timetable can work: looked at {looked}.")
         return

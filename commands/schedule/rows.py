@@ -95,10 +95,13 @@ def _times(line: "Line") -> str:
 
 
 def _notes(app: "App", since: datetime, moments: Sequence[Moment]) -> Sequence[Note]:
+    from tradebot.timetable.broker_calendar import differences
+
     if not moments:
         return ()
     first, last = min(since.date(), moments[0].session), moments[-1].session
-    return notes(first, last, _Calendar(app).sessions(first, last), app.settings.timetable.lines)
+    differing = dict(differences(app.ledger_view, first, last))
+    return notes(first, last, _Calendar(app).sessions(first, last), app.settings.timetable.lines, differing)
 
 
 def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:

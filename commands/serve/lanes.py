@@ -1,11 +1,11 @@
 """The lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot that is opened in it.
 
-Upkeep runs the chores of the timetable, each as a process of its own.
+Upkeep runs the chores of the timetable, each as a process of its own, and asks the broker's calendar.
 """
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from commands.fetch_flow import verb as fetch_flow
 from commands.reconcile import verb as reconcile
 from commands.score import verb as score
 from commands.serve.screen import done
+from commands.shared.calendar import CalendarKeeper
 from commands.shared.chores import run_chore, unmet
 from commands.shared.passes import unfinished
 from commands.trade_once import verb as trade_once
@@ -171,8 +172,10 @@ class JobLane:
 
     def _opened(self) -> Runner:
         bot, shift = self._bot, self._shift
-        pace: Pace = RealTime(bot.now, bot.settings.limits.max_clock_disagreement_s)
-        duty, station = shift.duty(bot, [self._lane]), shift.station(bot, [self._lane])
+        keeper = CalendarKeeper(bot, shift.by) if self._lane is Lane.UPKEEP else None
+        pace: Pace = RealTime(keeper.now if keeper else bot.now, bot.settings.limits.max_clock_disagreement_s)
+        duty = shift.duty(bot, [self._lane])
+        station = replace(shift.station(bot, [self._lane]), calendar=keeper)
         after = {"facts": self._facts, "exits": self._exits}
         runner = Runner(station, duty, pace, reconciled=self._reconciled, backoff=shift.backoff, **after)
         bot.turns.ends = shift.ends

@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from commands.shared.calendar import keep_calendar
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.halt_on_fault import HaltOnFault
 from commands.shared.missed import account_for_missed, lacks_flow
@@ -63,7 +64,7 @@ def begin(
     if not (dry_run or (apart := clocks_agree(clocks.ahead_s, app.settings.limits)).passed):
         return _without_slot(app, job, clocks.clock, by, apart), clocks
     if not dry_run:
-        app.ensure_calendar(clocks.now)
+        keep_calendar(app, job, clocks.clock, by)
     if app.turns.resumed is not None:
         return app.turns.resumed, clocks
     # A forced pass is in a hurry, most of all a halt that has entries to cancel.

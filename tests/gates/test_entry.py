@@ -128,6 +128,8 @@ REFUSALS: list[Row] = [
      FAIL, "broker closed, calendar open", None),
     (Gate.SESSION, Reason.CALENDAR_DISAGREES, on_desk(session=HALF),
      FAIL, "broker closes 2026-11-16T21:00Z, calendar 2026-11-16T18:00Z", None),
+    (Gate.SESSION, Reason.CALENDAR_DISAGREES, on_desk(calendar_differs="9 to 5, 9 to 4"),
+     FAIL, "9 to 5, 9 to 4", None),
     (Gate.SESSION, Reason.CLOCKS_DISAGREE, on_desk(clock_ahead_s=61.0), FAIL, 61.0, 60),
     (Gate.SESSION, Reason.CLOCKS_DISAGREE, on_desk(clock_ahead_s=-61.0), FAIL, -61.0, 60),
     (Gate.RECONCILED, Reason.NOT_RECONCILED, on_desk(reconcile=None), UNKNOWN, None, None),

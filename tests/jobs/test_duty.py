@@ -193,6 +193,27 @@ def test_a_session_that_closes_suddenly_loses_its_later_slots_with_that_reason_a
     assert names(due, Job.TRADE_ONCE) == [("open+62m", Reason.CLOSED_EARLY)]
 
 
+def test_a_session_that_the_broker_extends_gets_its_slots_within_a_minute() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    found = duty(ledger)
+    last = 390
+    claim_all(ledger, found, at(last - 1))
+    found.rest(at(last + 3))
+    assert found.look(at(last + 3)).run == ()
+    # The close had passed already, so nothing is due that could notice.
+    ledger.put_sessions([replace(SESSION, close=at(last + 60))])
+    assert Job.EVALUATE_EXITS in {slot.job for slot in found.look(at(last + 7)).run}
+
+
+def test_a_session_that_the_broker_adds_is_found_on_the_day_itself() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    ledger.open_books(CASH, at(-600))
+    found = another(ledger)
+    assert found.look(at(-60)).run == ()
+    ledger.put_sessions([SESSION])
+    assert [slot.name for slot in found.look(at(2)).run if slot.job == Job.TRADE_ONCE] == ["open+2m"]
+
+
 def test_what_slept_through_days_is_accounted_for_one_day_at_a_look_and_only_once() -> None:
     ledger = MemoryLedger(ACCOUNT)
     days = [SESSION.date + timedelta(days=count) for count in range(12)]

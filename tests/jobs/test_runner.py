@@ -55,6 +55,27 @@ class ExitsLane:
 
 
 @dataclass
+class Calendar:
+    """The broker's calendar, which is due as often as a test says."""
+
+    due: bool = True
+    slept: int = 0
+    fails: Exception | None = None
+
+    def woke(self) -> None:
+        self.slept += 1
+
+    def is_due(self) -> bool:
+        return self.due
+
+    def ask(self) -> Done:
+        if self.fails:
+            raise self.fails
+        self.due = False
+        return Done("asked", ExitCode.DONE)
+
+
+@dataclass
 class Bench:
     """A runner whose verbs claim the slot of now, unless a test says that they fail."""
 
@@ -68,6 +89,7 @@ class Bench:
     exits: ExitsLane | None = None
     unmet: Callable[[Slot], Need | None] = lambda slot: None
     retry_s: float = 0
+    calendar: "Calendar | None" = None
 
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
@@ -85,6 +107,7 @@ class Bench:
             self.lines.append,
             lambda: 0.0,
             unmet=self.unmet,
+            calendar=self.calendar,
         )
         backoff = Backoff(self.retry_s, 20 * self.retry_s, self.events)
         self.runner = Runner(station, self.duty, self.pace, exits=self.exits, backoff=backoff)
@@ -330,3 +353,31 @@ def test_after_a_sleep_entries_of_a_lane_of_their_own_wait_for_a_comparison_that
     assert entered not in bench.tick(12), "the other lane hasn't woken up yet"
     exits.looked_at = SESSION.open + timedelta(minutes=12)
     assert entered in bench.tick(12.1)
+
+
+def test_the_brokers_calendar_is_asked_before_anything_else_and_what_it_lacks_costs_no_pass() -> None:
+    bench = Bench(calendar=Calendar(fails=TemporaryError("away")))
+    assert bench.calendar is not None
+    assert bench.tick(2)[0] == (Kind.FAILED, "calendar")
+    assert {(RAN, Job.EVALUATE_EXITS), (RAN, Job.TRADE_ONCE)} <= {(line.kind, line.job) for line in bench.lines}
+    bench.calendar.fails = None
+    assert bench.tick(2.1) == [], "it was just asked"
+    assert bench.tick(2.3) == [(RAN, "calendar")]
+    assert bench.tick(2.6) == []
+
+
+def test_the_brokers_calendar_is_not_asked_about_a_date_that_nobody_believes() -> None:
+    bench = Bench(calendar=Calendar())
+    bench.pace.believed = False
+    assert (RAN, "calendar") not in bench.tick(2)
+    bench.pace.believed = True
+    assert bench.tick(2.5) == [(RAN, "calendar")]
+
+
+def test_after_a_sleep_the_brokers_calendar_is_asked_again() -> None:
+    bench = Bench(calendar=Calendar(due=False))
+    assert bench.calendar is not None
+    bench.tick(2)
+    bench.pace.slept = Pause(SESSION.open + timedelta(minutes=2), SESSION.open + timedelta(minutes=40), 2280)
+    bench.tick(40)
+    assert bench.calendar.slept == 1

@@ -54,3 +54,12 @@ def test_times_of_cron_in_these_nights_are_explained() -> None:
         "pnl comes once that day, although the clocks show 01:30 twice."
     ]
     assert len(said(fall, fall, line('cron "30 3 * * *"'))) == 1
+
+
+def test_a_day_on_which_the_calendars_differ_names_both_and_what_follows() -> None:
+    day = date(2026, 11, 16)
+    found = notes(day, day, exchange_sessions(day, day), SHIPPED, {day: "the broker's calendar has more"})
+    assert [note.said for note in found] == [
+        "On Mon 2026-11-16 the broker's calendar has more. These times go by the broker's, and so do exits; entries "
+        "stay closed that day."
+    ]

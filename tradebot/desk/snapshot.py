@@ -27,6 +27,7 @@ from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.missing_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
+from tradebot.timetable.broker_calendar import difference
 from tradebot.timetable.sessions import session_date, session_of
 
 
@@ -78,6 +79,7 @@ def take(
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         facts=world.facts.last_answers(entered, now) if entered else {},
+        calendar_differs=difference(world.ledger, today) if with_flow else "",
     )
 
 

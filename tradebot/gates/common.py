@@ -55,7 +55,7 @@ def trading_state(desk: Desk) -> Decision:
 
 
 def session_open(desk: Desk) -> Decision:
-    """Pass if the venue's clock and the stored calendar both say open, until the same time; a fault if they don't."""
+    """Pass if the venue's clock and both calendars say open, until the same time; a fault if they don't."""
     by_calendar = desk.session is not None and desk.session.contains(desk.now)
     if by_calendar != desk.clock.is_open:
         found = f"broker {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
@@ -66,6 +66,8 @@ def session_open(desk: Desk) -> Decision:
     if desk.clock.next_close != desk.session.close:
         found = f"broker closes {desk.clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {desk.session.close:%Y-%m-%dT%H:%MZ}"
         return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
+    if desk.calendar_differs:
+        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, desk.calendar_differs)
     return Decision(Gate.SESSION, Verdict.PASS)
 
 

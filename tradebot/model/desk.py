@@ -230,7 +230,8 @@ class Desk:
     during each reading. `untraced_fills` counts foreign fills whose order the venue did not return: they may be ours.
     `clock_ahead_s` is how far the venue's clock is ahead of a second one; None if there is none. `resting` is what
     protects positions at the venue. `core_drifts` are, by strategy, the worst difference between what the flow source
-    sends and what it documents, in a core signal that the strategy reads.
+    sends and what it documents, in a core signal that the strategy reads. `calendar_differs` says how the broker's
+    calendar and exchange_calendars differ on this day; it is empty if they agree, and on a desk for exits.
     """
 
     now: datetime
@@ -261,6 +262,7 @@ class Desk:
     clock_ahead_s: float | None = None
     resting: Mapping[Whose, tuple[Resting, ...]] = field(default_factory=dict)
     core_drifts: Mapping[str, Drift] = field(default_factory=dict)
+    calendar_differs: str = ""
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
         """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""

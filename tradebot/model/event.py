@@ -195,6 +195,20 @@ class EventKind(Enum):
         "The machine slept, or the process of `serve` was stopped, for the time shown. Books and broker are compared "
         "before anything else, and entries that were due meanwhile are missed.",
     )
+    CALENDAR_CHANGED = (
+        "calendar",
+        "calendar_changed",
+        Severity.WARN,
+        "The broker's calendar has other hours for a day than were stored, or than exchange_calendars has. Slots "
+        "and exits go by the broker's; entries stay closed on a day on which the two differ.",
+    )
+    CALENDAR_ENDS = (
+        "calendar",
+        "calendar_ends",
+        Severity.WARN,
+        "The broker's calendar, or exchange_calendars, ends within 30 days. After that nothing is due. It is told once "
+        "a day.",
+    )
     JOB_FAILED = (
         "serve",
         "job_failed",

@@ -188,8 +188,8 @@ class Ledger(Calendar, Protocol):
     def armed(self) -> bool:
         """Return True if `init` armed this state folder and nothing has disarmed it since."""
 
-    def put_sessions(self, sessions: Iterable[Session]) -> None:
-        """Store calendar sessions, replacing those of the same date."""
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
+        """Store calendar sessions, replacing those of the same date, and drop those of the dates that are `gone`."""
 
     def mark_reconciled(self, mark: ReconcileMark) -> None:
         """Write the result of a reconcile."""

@@ -1,8 +1,9 @@
 """Explain the days of a schedule: half days, holidays, and the nights in which New York's clocks change."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
 
 from tradebot.model.bar import Session
 from tradebot.model.kind import NEW_YORK
@@ -24,11 +25,32 @@ class Note:
     said: str
 
 
-def notes(first: date, last: date, sessions: Sequence[Session], lines: Sequence[Line]) -> Sequence[Note]:
-    """Return what is unusual about the days from `first` through `last`, in order."""
+def notes(
+    first: date,
+    last: date,
+    sessions: Sequence[Session],
+    lines: Sequence[Line],
+    differences: Mapping[date, str] = MappingProxyType({}),
+) -> Sequence[Note]:
+    """Return what is unusual about the days from `first` through `last`, in order.
+
+    `differences` says on which days the broker's calendar isn't that of exchange_calendars, and how.
+    """
     by_day = {session.date: session for session in sessions}
-    days = (first + count * DAY for count in range((last - first).days + 1))
-    return [Note(day, said) for day in days for said in _of_day(day, by_day.get(day), sessions, lines)]
+    days = [first + count * DAY for count in range((last - first).days + 1)]
+    return [
+        Note(day, said)
+        for day in days
+        for said in (*_differs(day, differences), *_of_day(day, by_day.get(day), sessions, lines))
+    ]
+
+
+def _differs(day: date, differences: Mapping[date, str]) -> Iterator[str]:
+    if day in differences:
+        yield (
+            f"On {day:%a %Y-%m-%d} {differences[day]}. These times go by the broker's, and so do exits; entries stay "
+            "closed that day."
+        )
 
 
 def is_half(session: Session) -> bool:

@@ -151,7 +151,7 @@ def _state(state: "TradingStateRecord", *, shadow: bool) -> Check:
 
 def calendar(app: "App") -> Check:
     """Check how far ahead the stored sessions reach."""
-    from tradebot.app.calendar import LEAST
+    from tradebot.timetable.broker_calendar import NEAR_END_DAYS, calendar_end
 
     now = _trading_time(app)
     ahead = app.ledger_view.sessions(now.date(), now.date() + timedelta(days=400))
@@ -161,8 +161,8 @@ def calendar(app: "App") -> Check:
             "Run tradebot reconcile: each pass stores the calendar",
         )
         return Check("calendar", Mark.WARN, found, "sessions", 0, fix=fix)
-    reach = ahead[-1].date
-    if reach < now.date() + LEAST:
+    reach = calendar_end(app.ledger_view, now) or ahead[-1].date
+    if reach < now.date() + timedelta(days=NEAR_END_DAYS):
         found, fix = f"it ends on {reach}", "Run tradebot reconcile: each pass extends the calendar"
         return Check("calendar", Mark.WARN, found, "sessions", len(ahead), fix=fix)
     return Check("calendar", Mark.OK, f"it reaches from {now.date()} to {reach}", "sessions", len(ahead))

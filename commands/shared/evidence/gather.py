@@ -162,18 +162,21 @@ def _signals(app: "App", past: Past) -> Signals | None:
 
 
 def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
+    from tradebot.timetable.broker_calendar import calendar_end, difference
     from tradebot.views.health.evidence import Calendar
 
-    ahead = ledger.sessions(past.now.date(), past.now.date() + timedelta(days=400))
-    return Calendar(len(ahead), ahead[-1].date, passes.calendar_differs(past.cycles)) if ahead else None
+    today = past.now.date()
+    ahead = ledger.sessions(today, today + timedelta(days=400))
+    differs = passes.calendar_differs(past.cycles) or difference(ledger, today)
+    return Calendar(len(ahead), calendar_end(ledger, past.now) or today, differs) if ahead else None
 
 
 def budgets_of(settings: "Settings") -> Budgets:
     """Return how late each part may be."""
-    from tradebot.app.calendar import LEAST
+    from tradebot.timetable.broker_calendar import NEAR_END_DAYS
 
     health = settings.health
-    return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, LEAST.days)
+    return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, NEAR_END_DAYS)
 
 
 def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:

@@ -407,6 +407,8 @@ def test_sessions_are_replaced_by_date(ledger: Ledger) -> None:
     ledger.put_sessions((Session(DAY, NOW, minutes(210)),))
     assert ledger.sessions(DAY, DAY + timedelta(days=1)) == (Session(DAY, NOW, minutes(210)), half)
     assert ledger.sessions(date(2026, 1, 6), date(2026, 1, 6)) == (half,)
+    ledger.put_sessions((), gone=[half.date, date(2026, 1, 9)])
+    assert ledger.sessions(DAY, DAY + timedelta(days=9)) == (Session(DAY, NOW, minutes(210)),)
 
 
 def test_the_last_reconcile_is_remembered(ledger: Ledger) -> None:

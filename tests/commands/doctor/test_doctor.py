@@ -106,7 +106,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
             "ledger intact, of this account; compared with the broker at 2026-11-17 10:00 ET (N pages of ledger.db)",
         ),
         ("ok", "journal its hash chain is intact up to record 4 (N records)"),
-        ("ok", "calendar it reaches from 2026-11-17 to 2027-01-15 (41 sessions)"),
+        ("ok", "calendar it reaches from 2026-11-17 to 2027-03-17 (82 sessions)"),
         ("ok", "backups unchanged since they were made (1 backup)"),
         ("ok", "facts its tables are right; the last reply is from 2026-11-17 10:00 ET (N answers)"),
         ("ok", "events can be appended to; 3 events read (1 file)"),

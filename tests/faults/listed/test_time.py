@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -33,6 +33,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
+from tradebot.timetable.broker_calendar import AGAIN
 from tradebot.timetable.job_times import parse
 from tradebot.timetable.slots import slot_at, slots
 
@@ -133,6 +134,35 @@ def test_fault_108_unscheduled_closure() -> None:
     assert _refused(scene) == (Reason.CALENDAR_DISAGREES, Reason.CALENDAR_DISAGREES)
 
 
+def test_a_session_that_the_broker_extends_is_stored_and_closed_to_entries(trader: Trader, lies: Lies) -> None:
+    """The broker's clock contradicts the stored calendar, so its calendar is asked, and slots and exits go by it."""
+    trader.holds("MSFT")
+    trader.stage.tick(seconds=AGAIN.total_seconds())
+    lies.tell("/clock", lambda row: row | {"next_close": _later(row["next_close"])})
+    lies.tell("/calendar", lambda rows: [rows[0] | {"close": "17:00"}, *rows[1:]])
+    before = trader.posts()
+    assert trader.reconciles().code == 0
+    with closing(SqliteLedger.open(trader.folder, read_only=True)) as ledger:
+        today = trader.intents()[-1].intent.key.session
+        (session,) = ledger.sessions(today, today)
+        assert session.close.astimezone(NEW_YORK).time().isoformat("minutes") == "17:00"
+    trader.buys("AAPL", again=True)
+    refused = trader.last(Job.TRADE_ONCE).job_decision
+    assert refused is not None
+    assert refused.reason is Reason.CALENDAR_DISAGREES
+    ours = f"{session.open:%H:%M} to {session.close - timedelta(hours=1):%H:%M}"
+    theirs = f"{session.open:%H:%M} to {session.close:%H:%M}"
+    assert refused.observed == f"the broker's calendar has {theirs} UTC, exchange_calendars {ours} UTC"
+    assert trader.posts() == before
+    assert trader.exits().code == 0
+    last = trader.last(Job.EVALUATE_EXITS)
+    assert last.job_decision is None, "exits go by the broker's word"
+
+
+def _later(moment: str) -> str:
+    return (datetime.fromisoformat(moment) + timedelta(hours=1)).isoformat()
+
+
 def test_fault_109_list_of_holidays_ends() -> None:
     """The calendar is read with its bounds, years ahead; where it ends, nothing is due and no entry sent."""
     assert len(exchange_sessions(date(2029, 7, 2), date(2029, 7, 6))) == 4
@@ -149,7 +179,7 @@ def test_fault_109_list_of_holidays_ends() -> None:
 class Uncharted(MemoryLedger):
     """A ledger whose calendar knows no day."""
 
-    def put_sessions(self, sessions: Iterable[Session]) -> None:
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
         """Keep none."""
 
 

@@ -52,7 +52,9 @@ FREEZES: dict[str, float] = {
 
 What is left out is read anew whenever somebody asks: it can't freeze, only fail or be unreadable, as the tables below.
 """
-READ_ANEW = {"config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"}
+READ_ANEW = {"config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores"} | {
+    "halts"
+}
 
 
 def test_a_bot_of_which_all_is_well_is_ok_and_says_how_much_was_looked_at() -> None:

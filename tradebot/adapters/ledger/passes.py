@@ -1,6 +1,6 @@
 """What one pass stores for the next: claimed slots, the calendar, and the last reconcile."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 
 from tradebot.adapters.ledger.file import LedgerFile
@@ -65,9 +65,13 @@ class Passes:
         )
         return tuple(Session(date.fromisoformat(day), parse_time(o), parse_time(c)) for day, o, c in found)
 
-    def put_sessions(self, sessions: Iterable[Session]) -> None:
-        """Store calendar sessions, replacing those of the same date."""
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
+        """Store calendar sessions, replacing those of the same date, and drop those of the dates that are `gone`."""
         with self._file.write():
+            for day in gone:
+                self._file.execute(
+                    "DELETE FROM sessions WHERE account = ? AND date = ?", (self._file.account_number, day.isoformat())
+                )
             for session in sessions:
                 self._file.execute(
                     "INSERT INTO sessions (account, date, open, close) VALUES (?, ?, ?, ?)"

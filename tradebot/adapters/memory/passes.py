@@ -49,9 +49,10 @@ class Passes:
         """Return the stored sessions from `start` through `end`."""
         return self._sessions[bisect_left(self._session_dates, start) : bisect_right(self._session_dates, end)]
 
-    def put_sessions(self, sessions: Iterable[Session]) -> None:
-        """Store calendar sessions, replacing those of the same date."""
-        stored = {session.date: session for session in (*self._sessions, *sessions)}
+    def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = ()) -> None:
+        """Store calendar sessions, replacing those of the same date, and drop those of the dates that are `gone`."""
+        kept = (session for session in self._sessions if session.date not in gone)
+        stored = {session.date: session for session in (*kept, *sessions)}
         self._session_dates = sorted(stored)
         self._sessions = tuple(stored[day] for day in self._session_dates)
 

@@ -110,7 +110,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The stored sessions from today on, the last of them, and whether the broker's calendar differs."""
+    """The stored sessions from today on, the last that the broker has too, and how its calendar differs today."""
 
     sessions: int
     until: date

@@ -171,9 +171,11 @@ def calendar(evidence: Evidence, seen: Calendar) -> Judged:
     found, fresh = f"{counted(seen.sessions, 'session')} ahead, until {seen.until}", just_now(evidence)
     if seen.differs:
         return Judged(State.FAILED, seen.differs, "tradebot doctor", seen.sessions, fresh)
-    today = (evidence.now or evidence.at).date()
-    state = State.OK if (seen.until - today).days >= evidence.budgets.calendar_days else State.DEGRADED
-    return Judged(state, found, "tradebot reconcile", seen.sessions, fresh)
+    left = (seen.until - (evidence.now or evidence.at).date()).days
+    if left >= evidence.budgets.calendar_days:
+        return Judged(State.OK, found, "tradebot reconcile", seen.sessions, fresh)
+    found = f"{found}: {counted(left, 'day')} left"
+    return Judged(State.DEGRADED, found, "tradebot reconcile; tradebot schedule check", seen.sessions, fresh)
 
 
 def clock(evidence: Evidence, seen: Clocks) -> Judged:

@@ -82,8 +82,8 @@ def test_a_session_that_ended_without_a_backup_fails_after_its_time(app: App) ->
 
 def test_the_calendar_degrades_before_it_ends(app: App) -> None:
     last = app.ledger_view.sessions(past(app).now.date(), past(app).now.date() + timedelta(days=400))[-1]
-    assert judged(app, last.open - timedelta(days=8))["calendar"] is State.OK
-    assert judged(app, last.open - timedelta(days=3))["calendar"] is State.DEGRADED
+    assert judged(app, last.open - timedelta(days=31))["calendar"] is State.OK
+    assert judged(app, last.open - timedelta(days=29))["calendar"] is State.DEGRADED
     assert judged(app, last.close + timedelta(days=3))["calendar"] is State.UNKNOWN
 
 

@@ -1,0 +1,71 @@
+"""Keep the stored calendar as the broker has it: ask each morning, after a sleep, and if the clock contradicts it."""
+
+from contextlib import nullcontext, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobs.station import Done
+from tradebot.errors import ExitCode, TradebotError
+from tradebot.model.record import Job
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import VenueClock
+
+ASKING = frozenset({Job.RECONCILE, Job.TRADE_ONCE})
+"""The passes that ask if nobody has. Exits go by the broker's clock, and never wait for its calendar."""
+
+
+def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:
+    """Store the calendar before a pass, and ask the broker's if that is due.
+
+    Raises TradebotError if a pass of entries can't ask it: entries need both calendars and the clock to agree.
+    """
+    from tradebot.timetable.broker_calendar import is_due
+
+    app.ensure_calendar(clock.now)
+    if job in ASKING and is_due(app.ledger, clock):
+        with nullcontext() if job is Job.TRADE_ONCE else suppress(TradebotError):
+            _ask(app, clock, by)
+
+
+def _ask(app: "App", clock: "VenueClock", by: str) -> str:
+    from tradebot.app.calendar import ask
+
+    return ask(app.ledger, app.reader.calendar, clock, app.events, by)
+
+
+class CalendarKeeper:
+    """Asks the broker's calendar inside `serve`, in the lane that uses its `now` as the source of trading time."""
+
+    def __init__(self, app: "App", by: str) -> None:
+        self._app = app
+        self._by = by
+        self._clock: VenueClock | None = None
+        self._is_due = self._woke = False
+
+    def now(self) -> datetime:
+        """Return trading time, which is the venue's clock; the next look compares that clock with the calendar."""
+        self._clock = self._app.reader.clock()
+        return self._clock.now
+
+    def woke(self) -> None:
+        """Note that nothing looked for a while, so that the calendar is asked whatever is stored."""
+        self._is_due = self._woke = True
+
+    def is_due(self) -> bool:
+        """Return True if the calendar should be asked now; that is found out whenever the clock was read."""
+        from tradebot.timetable.broker_calendar import is_due
+
+        if self._clock is not None:
+            self._is_due = self._woke or self._is_due or is_due(self._app.ledger, self._clock)
+            self._clock = None
+        return self._is_due
+
+    def ask(self) -> Done:
+        """Ask the calendar and return what it said. Raises TradebotError if the broker doesn't answer."""
+        # If the broker doesn't answer now, the next time that it tells the time makes this due again.
+        self._is_due = False
+        said = _ask(self._app, self._app.reader.clock(), self._by)
+        self._woke = False
+        return Done(said, ExitCode.DONE)

@@ -1,0 +1,116 @@
+"""Who asks the broker's calendar, and what happens if it doesn't answer."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from commands.shared.calendar import CalendarKeeper, keep_calendar
+from tests.builders import ACCOUNT
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.app import calendar
+from tradebot.errors import TemporaryError
+from tradebot.model.bar import Session, VenueClock
+from tradebot.model.record import Job
+from tradebot.timetable.broker_calendar import AGAIN
+
+TODAY, TOMORROW = exchange_sessions(date(2026, 11, 16), date(2026, 11, 17))
+NOON = TODAY.open + timedelta(hours=2)
+
+
+class Broker:
+    """A broker with its clock and calendar, which may be away."""
+
+    def __init__(self) -> None:
+        self.told = VenueClock(NOON, True, TOMORROW.open, TODAY.close)
+        self.away = False
+        self.asked = 0
+
+    def clock(self) -> VenueClock:
+        return self.told
+
+    def calendar(self, first: date, last: date) -> Sequence[Session]:
+        self.asked += 1
+        if self.away:
+            raise TemporaryError("the calendar doesn't answer")
+        return exchange_sessions(first, last)
+
+
+class App:
+    """What asking the calendar needs of a bot."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger(ACCOUNT)
+        self.events = MemoryEvents()
+        self.reader = Broker()
+
+    def ensure_calendar(self, now: datetime) -> None:
+        calendar.ensure(self.ledger, now, calendar.LEAST)
+
+
+@pytest.fixture
+def app() -> Any:
+    return App()
+
+
+def keep(app: Any, job: Job) -> int:
+    """Keep the calendar for a pass and return how often the broker has been asked for it."""
+    keep_calendar(app, job, app.reader.told, "cron")
+    asked: int = app.reader.asked
+    return asked
+
+
+def test_one_pass_a_day_asks_and_exits_never_do(app: Any) -> None:
+    assert keep(app, Job.EVALUATE_EXITS) == 0
+    assert app.ledger.sessions(TODAY.date, TODAY.date) == (TODAY,)
+    assert keep(app, Job.FETCH_FLOW) == 0
+    assert [keep(app, job) for job in (Job.RECONCILE, Job.TRADE_ONCE, Job.RECONCILE)] == [1, 1, 1]
+    app.reader.told = VenueClock(TOMORROW.open + timedelta(hours=1), True, NOON + timedelta(days=9), TOMORROW.close)
+    assert keep(app, Job.TRADE_ONCE) == 2
+
+
+def test_a_calendar_that_does_not_answer_keeps_entries_closed_and_nothing_else(app: Any) -> None:
+    app.reader.away = True
+    assert keep(app, Job.RECONCILE) == 1
+    assert keep(app, Job.EVALUATE_EXITS) == 1
+    with pytest.raises(TemporaryError, match="doesn't answer"):
+        keep(app, Job.TRADE_ONCE)
+    app.reader.away = False
+    assert keep(app, Job.TRADE_ONCE) == 3
+
+
+def test_serve_asks_when_the_clock_was_read_and_again_after_a_sleep_until_it_answers(app: Any) -> None:
+    app.ensure_calendar(NOON)
+    keeper = CalendarKeeper(app, "serve")
+    assert not keeper.is_due(), "the clock hasn't been read yet"
+    assert keeper.now() == NOON
+    assert keeper.is_due()
+    assert keeper.ask().said == "asked the broker's calendar until 2027-03-16: it agrees"
+    keeper.now()
+    assert not keeper.is_due()
+    keeper.woke()
+    assert keeper.is_due()
+    app.reader.away = True
+    with pytest.raises(TemporaryError):
+        keeper.ask()
+    assert not keeper.is_due(), "it waits until the broker answers at all"
+    app.reader.away = False
+    keeper.now()
+    assert keeper.is_due()
+    keeper.ask()
+    keeper.now()
+    assert not keeper.is_due()
+
+
+def test_serve_asks_again_when_the_brokers_clock_contradicts_what_is_stored(app: Any) -> None:
+    app.ensure_calendar(NOON)
+    keeper = CalendarKeeper(app, "serve")
+    keeper.now()
+    keeper.ask()
+    app.reader.told = replace(app.reader.told, now=NOON + AGAIN, next_close=TODAY.close + timedelta(hours=1))
+    keeper.now()
+    assert keeper.is_due()
