@@ -52,8 +52,8 @@ FREEZES: dict[str, float] = {
 
 What is left out is read anew whenever somebody asks: it can't freeze, only fail or be unreadable, as the tables below.
 """
-READ_ANEW = {"config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores"} | {
-    "halts"
+READ_ANEW = {
+    *("config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"),
 }
 
 
