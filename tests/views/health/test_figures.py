@@ -52,4 +52,6 @@ def test_the_last_error_is_the_newest_that_is_one() -> None:
 
 def test_each_healing_is_an_event_and_no_error_counts_as_one() -> None:
     assert healings([kind.at(NOW, {}) for kind in EventKind]) == len(HEALINGS)
+    begun = [EventKind.FACTS_BEGUN_ANEW.at(NOW, {"moved_to": place}) for place in ("", "facts.db.damaged")]
+    assert healings(begun) == 1
     assert {kind.severity for kind in HEALINGS} <= {Severity.INFO, Severity.WARN}

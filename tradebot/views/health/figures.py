@@ -49,9 +49,13 @@ def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -
 
 
 def healings(events: Iterable[SystemEvent]) -> int:
-    """Return how many of these events tell of something that the bot repaired by itself."""
+    """Return how many of these events tell of something that the bot repaired by itself.
+
+    A store that is begun for the first time, with nothing to move aside, was never broken.
+    """
     kinds = {(kind.subsystem, kind.event_type) for kind in HEALINGS}
-    return sum((event.subsystem, event.event_type) in kinds for event in events)
+    told = (event for event in events if (event.subsystem, event.event_type) in kinds)
+    return sum(event.details.get("moved_to") != "" for event in told)
 
 
 def last_error(events: Sequence[SystemEvent]) -> str | None:
