@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jobs.station import Done
-from tradebot.errors import ExitCode, TradebotError
+from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.chore import STOPPED, Ended
 from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events, Ledger
@@ -40,9 +40,13 @@ class Chores:
     def __call__(self, slot: Slot, now: datetime) -> Done:
         """Run the slot of a chore and claim its end. Raises TradebotError if it failed; then it isn't run again.
 
+        TemporaryError if the slot begins later: then whoever found it due had asked a clock that was wrong.
+
         A slot that another process has claimed is run only if that one was cut short. The caller holds the lock of
         chores, so nobody else is running one.
         """
+        if now < slot.start:
+            raise TemporaryError(f"{slot.name} is due at {slot.start:%Y-%m-%d %H:%M} UTC, not yet", "tradebot schedule")
         claim = self.ledger.claim_slot(slot.job, slot.session, slot.name, self.by, now)
         if not claim.won and not unfinished(self.ledger, slot):
             return Done(f"{slot.name} was run by {claim.by}", ExitCode.DONE)

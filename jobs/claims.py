@@ -44,7 +44,8 @@ def claim(
 
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
-    pass was cut short, the call resumes it. The caller holds the pass lock, so nobody else is working on that slot.
+    pass was cut short, the call resumes it, except for entries that are written as missed. The caller holds the pass
+    lock, so nobody else is working on that slot.
 
     With `look`, nothing is claimed: the answer is what a claim would get now, and the caller needs no lock.
     """
@@ -62,7 +63,8 @@ def claim(
     if dry_run:
         return call
     first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, by, now)
-    if first is None or first.won or unfinished(call):
+    written_off = job is Job.TRADE_ONCE and first is not None and first.missed is not None
+    if first is None or first.won or (not written_off and unfinished(call)):
         return call
     if force or job in REPEATABLE:
         return call if look else _extra(ledger, call, now)

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 def run_chore(app: "App", by: str, run: "Running", stopping: Callable[[], bool], slot: Slot) -> "Done":
     """Run the slot of a chore, one chore at a time on this state folder.
 
-    Raises TradebotError if it failed, or if another process is running a chore.
+    Raises TradebotError if it failed, if another process is running a chore, or if two clocks disagree about the time.
     """
+    from commands.shared.clocks import require
     from jobs.chores import Chores
 
     lines = {line.job: line for line in app.settings.timetable.chores}
     with lock.hold(app.folder.path, f"chore {slot.job}", wait_s=0.0, name=lock.CHORE_LOCK):
-        return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, app.now())
+        clock = app.reader.clock()
+        require(clock, app.second_time(), app.settings)
+        return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, clock.now)
 
 
 def unmet(app: "App", slot: Slot) -> Need | None:
