@@ -20,11 +20,16 @@ TOLD_AFTER = 2
 
 @dataclass(slots=True)
 class Away:
-    """Something that doesn't answer: since when, how often it was asked in vain, and when it is asked again."""
+    """Something that doesn't answer: since when, how often and when last it was asked in vain, and when again."""
 
     since: datetime
     failures: int
+    asked_at: datetime
     until: datetime
+
+    def waits(self, now: datetime) -> bool:
+        """Return True until it is asked again. If the broker's clock was set back since, the wait is over."""
+        return self.asked_at <= now < self.until
 
 
 class Backoff:
@@ -40,7 +45,7 @@ class Backoff:
     def may_try(self, job: str, now: datetime) -> bool:
         """Return False while a job should wait for what it depends on."""
         away = self._away.get(DEPENDS_ON.get(job, ""))
-        return job == NEVER_WAITS or away is None or now >= away.until
+        return job == NEVER_WAITS or away is None or not away.waits(now)
 
     def failed(self, job: str, now: datetime) -> None:
         """Note that what a job depends on didn't answer. Failures before the time to ask again count once."""
@@ -48,10 +53,10 @@ class Backoff:
         if dependency is None:
             return
         with self._one_at_a_time:
-            away = self._away.setdefault(dependency, Away(now, 0, now))
-            if now < away.until:
+            away = self._away.setdefault(dependency, Away(now, 0, now, now))
+            if away.waits(now):
                 return
-            away.failures += 1
+            away.failures, away.asked_at = away.failures + 1, now
             # A power that exceeds any ceiling is large enough.
             away.until = now + min(self._first * 2 ** min(away.failures - 1, 30), self._most)
             failures, since = away.failures, away.since

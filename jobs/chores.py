@@ -7,7 +7,7 @@ from typing import Protocol
 
 from jobs.claims import claim_extra
 from jobs.station import Done
-from tradebot.errors import ExitCode, TradebotError
+from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.chore import STOPPED, Ended
 from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events, Ledger
@@ -41,9 +41,13 @@ class Chores:
     def __call__(self, slot: Slot, now: datetime, *, again: bool = False) -> Done:
         """Run the slot of a chore and claim its end. Raises TradebotError if it failed; then it isn't run again.
 
+        TemporaryError if the slot begins later: then whoever found it due had asked a clock that was wrong.
+
         A slot that another process has claimed is run only if that one was cut short. With `again`, it is run in an
         extra slot otherwise. The caller holds the lock of chores, so nobody else is running one.
         """
+        if now < slot.start:
+            raise TemporaryError(f"{slot.name} is due at {slot.start:%Y-%m-%d %H:%M} UTC, not yet", "tradebot schedule")
         claim = self.ledger.claim_slot(slot.job, slot.session, slot.name, self.by, now)
         if not claim.won and not unfinished(self.ledger, slot):
             if not again:

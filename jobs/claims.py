@@ -47,7 +47,8 @@ def claim(
 
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
-    pass was cut short, the call resumes it. The caller holds the pass lock, so nobody else is working on that slot.
+    pass was cut short, the call resumes it, except for entries that are written as missed. The caller holds the pass
+    lock, so nobody else is working on that slot.
 
     An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed; None doesn't look.
 
@@ -72,7 +73,8 @@ def claim(
     first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, holder, now)
     if is_late and (first is None or first.won):
         return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s), call)
-    if first is None or first.won or (not is_late and unfinished(call)):
+    written_off = is_late or (job is ENTRIES and first is not None and first.missed is not None)
+    if first is None or first.won or (not written_off and unfinished(call)):
         return call
     if force or job in REPEATABLE:
         return call if look else _extra(ledger, call, now)

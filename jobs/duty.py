@@ -71,6 +71,7 @@ class Duty:
         self._ahead: list[Slot] = []
         self._failed: dict[tuple[str, date, str], Reason] = {}
         self._idle_since: datetime | None = None
+        self._believed = True
         self._compared_at = datetime.min.replace(tzinfo=UTC)
 
     def look(self, now: datetime) -> Due:
@@ -97,9 +98,9 @@ class Duty:
         missed = (Missed(slot, self._why(slot, latest, now)) for slot in left)
         return Due(tuple(sorted(to_run, key=lambda slot: self._order[slot.job])), (*past, *missed))
 
-    def rest(self, now: datetime) -> None:
-        """Note that everything due has been looked at and run by `now`."""
-        self._idle_since = now
+    def rest(self, now: datetime, *, believed: bool = True) -> None:
+        """Note that everything due has been looked at and run by `now`, which isn't the time if it isn't `believed`."""
+        self._idle_since, self._believed = now, believed
 
     def failed(self, slot: Slot, reason: Reason) -> None:
         """Note why a slot couldn't be run this time; if it is missed in the end, that is why."""
@@ -179,7 +180,8 @@ class Duty:
         if self._idle_since is None:
             # This process wasn't there when it began. It is there now, but an entry is too late.
             return Reason.SLOT_MISSED if now < slot.end and slot.job not in latest else Reason.NOT_RUNNING
-        if slot.start > self._idle_since and (now - self._idle_since).total_seconds() > ASLEEP_S:
+        # If the clock was wrong at the last look, how much later it is now says nothing.
+        if self._believed and slot.start > self._idle_since and (now - self._idle_since).total_seconds() > ASLEEP_S:
             return Reason.ASLEEP
         later = latest.get(slot.job)
         return Reason.SLOT_SUPERSEDED if later and later.start > slot.start else Reason.SLOT_MISSED

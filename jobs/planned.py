@@ -39,7 +39,8 @@ class Planned:
 
         `idle_since` is when this process last looked, None at its first look; slots that began before are left out.
         """
-        if not self._since:
+        # What was noted under a clock that was ahead is noted again.
+        if not self._since or max(self._since.values()) > now:
             self._since = {line.job: since for line in self._lines for since in (self._first_seen(line, now),)}
         first, last = now.date() - DAY, now.date() + DAY
         self._days = first, last
@@ -111,7 +112,7 @@ class Planned:
     def _first_seen(self, line: Line, now: datetime) -> datetime:
         """Return since when a line has its times, and write it down if nobody has yet."""
         job, times = f"times of {line.job}", str(line.times)
-        seen = [claim for claim in self._ledger.slot_claims(FIRST_SEEN) if claim.job == job]
+        seen = [claim for claim in self._ledger.slot_claims(FIRST_SEEN) if claim.job == job and claim.at <= now]
         last = max(seen, key=lambda claim: claim.at, default=None)
         if last is not None and last.slot.partition(" ")[2] == times:
             return last.at

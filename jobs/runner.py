@@ -158,7 +158,7 @@ class Runner:
             self._wake(now)
             self._ask_calendar(now)
             if self._look(now):
-                self._duty.rest(self._pace.now)
+                self._duty.rest(self._pace.now, believed=self._pace.believed)
                 self._pace.rest()
                 self.looked_at = now
             if self.over:
@@ -166,6 +166,8 @@ class Runner:
 
     def _wake(self, now: datetime) -> None:
         """After a time in which nothing looked, make sure that books and broker are compared before anything else."""
+        # The broker's clock may have been set back since it woke.
+        self._woke = min(self._woke, now)
         pause = self._pace.pause()
         if pause is None:
             return
@@ -199,7 +201,7 @@ class Runner:
             self._reconcile(now)
         for slot in due.run:
             # While an answer took its time, the slot may have run or ended.
-            ran_meanwhile = self._tried.get((slot.job, slot.name), EARLIER) >= now
+            ran_meanwhile = now <= self._tried.get((slot.job, slot.name), EARLIER) <= self._pace.now
             if slot.job not in besides and not (self.over or ran_meanwhile) and self._pace.now < slot.end:
                 with self._going_on(now):
                     self._fill(slot)
@@ -261,7 +263,9 @@ class Runner:
     def _may_try(self, job: str, slot: str | None, now: datetime) -> bool:
         """Return False for a while after an attempt that left the slot unclaimed, because the broker didn't answer."""
         tried_at = self._tried.get((job, slot))
-        return (tried_at is None or now - tried_at >= TRY_AGAIN) and self._backoff.may_try(job, now)
+        # An attempt in the future was made before the broker's clock was set back.
+        just_tried = tried_at is not None and tried_at <= now < tried_at + TRY_AGAIN
+        return not just_tried and self._backoff.may_try(job, now)
 
     def _run(
         self, job: str, slot: str | None, now: datetime, verb: Callable[[], Done], *, at_start: bool = False

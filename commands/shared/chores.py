@@ -20,13 +20,16 @@ def run_chore(
 ) -> "Done":
     """Run the slot of a chore, one chore at a time on this state folder; `again` runs it whoever has.
 
-    Raises TradebotError if it failed, or if another process is running a chore.
+    Raises TradebotError if it failed, if another process is running a chore, or if two clocks disagree about the time.
     """
+    from commands.shared.clocks import require
     from jobs.chores import Chores
 
     lines = {line.job: line for line in app.settings.timetable.chores}
     with lock.hold(app.folder.path, f"chore {slot.job}", wait_s=0.0, name=lock.CHORE_LOCK):
-        return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, app.now(), again=again)
+        clock = app.reader.clock()
+        require(clock, app.second_time(), app.settings)
+        return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, clock.now, again=again)
 
 
 def unmet(app: "App", slot: Slot) -> Need | None:

@@ -87,3 +87,12 @@ def test_no_job_ever_waits_longer_than_the_ceiling(steps: list[tuple[Job, int, b
         now += timedelta(seconds=seconds)
         (backoff.answered if works else backoff.failed)(job, now)
         assert all(backoff.may_try(each, now + timedelta(seconds=MOST_S)) for each in DEPENDS_ON)
+
+
+def test_a_wait_that_began_before_the_brokers_clock_was_set_back_is_over() -> None:
+    backoff, earlier = Backoff(FIRST_S, MOST_S, MemoryEvents()), NOON - timedelta(hours=2)
+    backoff.failed(Job.RECONCILE, NOON)
+    assert not backoff.may_try(Job.RECONCILE, NOON)
+    assert backoff.may_try(Job.RECONCILE, earlier)
+    backoff.failed(Job.RECONCILE, earlier)
+    assert not backoff.may_try(Job.RECONCILE, earlier)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from jobs.chores import Chores, unfinished
 from tests.builders import ACCOUNT, SESSION
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.errors import ExitCode, TradebotError
+from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.chore import STOPPED, Ended
 from tradebot.timetable import lines
 from tradebot.timetable.slots import Slot
@@ -98,3 +99,13 @@ def test_a_slot_that_was_missed_or_never_claimed_is_not_unfinished() -> None:
     ledger.miss_slots([SLOT.key], "serve, as missed: ASLEEP", NOW)
     assert not unfinished(ledger, SLOT)
     assert isinstance(SLOT, Slot)
+
+
+def test_a_slot_that_only_a_wrong_clock_found_due_is_left_for_its_time() -> None:
+    ledger, program = MemoryLedger(ACCOUNT), Program(Ended(0, None, 1.0, ""))
+    assert LINE is not None
+    chores = Chores(ledger, {LINE.job: LINE}, MemoryEvents(), "serve", program)
+    with pytest.raises(TemporaryError, match="not yet"):
+        chores(SLOT, NOW - timedelta(seconds=1))
+    assert (program.ran, claims(ledger)) == ([], {})
+    assert chores(SLOT, NOW).exit_code is ExitCode.DONE

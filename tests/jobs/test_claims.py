@@ -10,7 +10,9 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app.settings import load
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.trading import as_missed
 from tradebot.ports.world import Call
+from tradebot.timetable.slots import slot_at
 
 TIMETABLE = load(None, {}).settings.timetable
 
@@ -72,3 +74,15 @@ def test_an_extra_slot_that_another_process_claims_meanwhile_is_left_to_it() -> 
     second = claim(ledger, TIMETABLE, Job.RECONCILE, now, "a person")
     assert isinstance(second, Call)
     assert second.slot == f"{first.slot}#3"
+
+
+def test_an_entry_that_is_written_as_missed_is_never_made_up_and_exits_are_cut_short_at_most() -> None:
+    ledger, now = MemoryLedger(ACCOUNT), SESSION.open + timedelta(minutes=10)
+    ledger.put_sessions([SESSION])
+    ledger.open_books(Decimal(1), SESSION.open)
+    for job, resumes in ((Job.TRADE_ONCE, False), (Job.EVALUATE_EXITS, True)):
+        slot = slot_at(job, TIMETABLE[job], SESSION, now)
+        assert slot is not None
+        ledger.miss_slots([slot.key], as_missed("serve", Reason.SLOT_MISSED), now)
+        found = claim(ledger, TIMETABLE, job, now, "cron", unfinished=lambda call: True)
+        assert isinstance(found, Call) is resumes, job

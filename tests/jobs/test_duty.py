@@ -297,3 +297,11 @@ def test_of_two_slots_of_a_chore_that_both_may_still_begin_only_the_later_one_ru
     due = found.look(SESSION.close + timedelta(hours=1))
     assert [slot.name for slot in due.run] == ["close+10m"]
     assert [(missed.slot.name, missed.reason) for missed in due.missed] == [("open-30m", Reason.NOT_RUNNING)]
+
+
+def test_lines_first_seen_under_a_clock_that_was_ahead_lose_no_slot_when_it_is_right_again() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    found = duty(ledger, at(-60))
+    assert found.look(at(1440)).run == ()
+    for each in (found, another(ledger)):
+        assert Job.EVALUATE_EXITS in {slot.job for slot in each.look(at(2)).run}

@@ -381,3 +381,26 @@ def test_after_a_sleep_the_brokers_calendar_is_asked_again() -> None:
     bench.pace.slept = Pause(SESSION.open + timedelta(minutes=2), SESSION.open + timedelta(minutes=40), 2280)
     bench.tick(40)
     assert bench.calendar.slept == 1
+
+
+def test_what_was_tried_before_the_brokers_clock_was_set_back_is_tried_again_at_once() -> None:
+    bench = Bench(fails={Job.RECONCILE: TemporaryError("away"), Job.EVALUATE_EXITS: TemporaryError("away")})
+    bench.pace.believed = False
+    bench.tick(62)
+    bench.fails.clear()
+    bench.pace.believed = True
+    assert {(RAN, Job.RECONCILE), (RAN, Job.EVALUATE_EXITS), (RAN, Job.TRADE_ONCE)} <= set(bench.tick(2))
+
+
+def test_a_clock_that_was_wrong_at_the_last_look_is_no_sleep() -> None:
+    bench = Bench()
+    bench.runner.begin()
+    bench.tick(32)
+    bench.pace.believed = False
+    bench.tick(7)
+    bench.pace.believed = True
+    bench.tick(64)
+    claims = bench.ledger.slot_claims(SESSION.date)
+    reasons = {claim.missed for claim in claims if claim.missed}
+    assert Reason.ASLEEP not in reasons
+    assert Reason.SLOT_SUPERSEDED in reasons

@@ -103,7 +103,7 @@ def test_the_last_word_about_a_day_counts() -> None:
     )
     words = ["", text, "", text, text]
     for minute, word in enumerate(words):
-        note_difference(books, TOMORROW.date, word, NOW + minute * HOUR, "serve")
+        note_difference(books, TOMORROW.date, word, NOW + minute * HOUR)
         assert difference(books, TOMORROW.date) == word
     assert list(differences(books, SESSION.date, TOMORROW.date)) == [(TOMORROW.date, text)]
 
@@ -113,7 +113,8 @@ def test_the_calendar_ends_where_the_first_of_the_two_does() -> None:
     assert calendar_end(books, NOW + 9 * DAY) is None
     assert calendar_end(books, NOW) == TOMORROW.date
     note_asked(books, Asked(NOW, SESSION.date), "serve")
+    note_asked(books, Asked(NOW + HOUR / 2, SESSION.date), "cron")
     assert calendar_end(books, NOW + HOUR) == SESSION.date
-    note_asked(books, Asked(NOW + HOUR), "serve")
+    note_asked(books, Asked(NOW + HOUR, None), "serve")
     assert calendar_end(books, NOW + HOUR) == TOMORROW.date
     assert last_asked(books, NOW + 3 * DAY) is None

@@ -1,11 +1,12 @@
 """A bot whose verbs only note what they did, with the real duty, runner, claims and chores, in a mortal body."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
+from jobs.backoff import Backoff
 from jobs.chores import Chores
 from jobs.chores import unfinished as cut_short
 from jobs.claims import Refused, claim
@@ -13,6 +14,7 @@ from jobs.duty import Duty
 from jobs.runner import Done, Line, Runner, Station
 from tests.year.plan import GRACE_S, Key, timetable
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.time.pace import Clocks, RealTime
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.chore import Ended
@@ -27,6 +29,9 @@ from tradebot.timetable.slots import Slot
 
 JOBS = frozenset(job.value for job in Job)
 NEVER = datetime.min.replace(tzinfo=UTC)
+APART = timedelta(seconds=60)
+"""As `limits.max_clock_disagreement_s` is shipped."""
+RETRY_S, RETRY_MOST_S = 15, 600
 RECORDED = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """The jobs whose record begins before they act, so that one that was cut short can be told."""
 
@@ -63,8 +68,22 @@ class Outside:
     records: list[CycleRecord] = field(default_factory=list)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     slept: tuple[datetime, datetime] = (NEVER, NEVER)
+    machine_ahead: timedelta = timedelta(0)
+    """How far the machine's clock is ahead of the right time, `now`."""
+    broker_ahead: timedelta = timedelta(0)
+    """How far the broker's clock is."""
     writes: int = 0
     killed: int = 0
+
+    @property
+    def by_broker(self) -> datetime:
+        """Return the time by the broker's clock, which is trading time."""
+        return self.now + self.broker_ahead
+
+    @property
+    def clocks_agree(self) -> bool:
+        """Return True unless the two clocks are too far apart to trust either."""
+        return abs(self.machine_ahead - self.broker_ahead) <= APART
 
     def write(self, change: Callable[[], object]) -> None:
         """Make one change that lasts, unless the process is killed before; it may also be killed right after."""
@@ -123,33 +142,33 @@ class Books:
         return self._outside.ledger.books_opened_at()
 
 
-@dataclass
-class Pace:
-    """Trading time as the world has it."""
+class Pace(RealTime):
+    """Trading time as `serve` has it, from the clocks of this world; between two due moments nothing ticks here."""
 
-    outside: Outside
-    believed: bool = True
-    finished: bool = False
-
-    @property
-    def now(self) -> datetime:
-        """Return the world's time."""
-        return self.outside.now
-
-    rested: datetime | None = None
-
-    def moments(self) -> Iterator[datetime]:
-        """Yield the time of this tick."""
-        yield self.now
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self._rested_at: datetime | None = None
+        self._counted_at, self._counted_s = NEVER, 0.0
+        clocks = Clocks(self._machine, self._counted, self._counted)
+        super().__init__(lambda: outside.by_broker, APART.total_seconds(), clocks)
 
     def rest(self) -> None:
         """Note when nothing was left to do."""
-        self.rested = self.now
+        self._rested_at = self._outside.now
 
     def pause(self) -> Pause | None:
         """Return the machine's sleep since then."""
-        began, ended = self.outside.slept
-        return Pause(began, ended, 0) if self.rested is not None and self.rested <= began < ended <= self.now else None
+        (began, ended), rested = self._outside.slept, self._rested_at
+        return Pause(began, ended, 0) if rested and rested <= began < ended <= self._outside.now else None
+
+    def _machine(self) -> float:
+        return self._counted() + self._outside.machine_ahead.total_seconds()
+
+    def _counted(self) -> float:
+        if self._outside.now is not self._counted_at:
+            self._counted_at = self._outside.now
+            self._counted_s = self._counted_at.timestamp()
+        return self._counted_s
 
 
 class Bot:
@@ -164,7 +183,8 @@ class Bot:
         self._books = Books(outside)
         self._timetable = timetable()
         self._runners: list[Runner] = []
-        self._duties: list[Duty] = []
+        self._duties: list[tuple[Duty, Pace]] = []
+        self._backoff = Backoff(RETRY_S, RETRY_MOST_S, outside.events)
         self._lanes = lanes
 
     def start(self) -> None:
@@ -189,12 +209,12 @@ class Bot:
 
     def next_due(self) -> datetime | None:
         """Return when the next slot begins, as this process knows it."""
-        ahead = [duty.next_start(self.outside.now) for duty in self._duties]
-        return min((moment for moment in ahead if moment is not None), default=None)
+        waits = [due - pace.now for duty, pace in self._duties for due in (duty.next_start(pace.now),) if due]
+        return self.outside.now + min(waits) if waits else None
 
     def one_shot(self, job: Job, *, alone: bool) -> Done:
         """Run one verb by itself, as cron does; without a `serve`, it also accounts for what nobody ran."""
-        done, now = self._pass(job), self.outside.now
+        done, now = self._pass(job), self.outside.by_broker
         if alone:
             duty = self._duty(self._timetable.lines)
             over = [missed for missed in duty.look(now).missed if missed.slot.end <= now]
@@ -213,8 +233,8 @@ class Bot:
         exits: Runner | None = None,
     ) -> Runner:
         lines = self._timetable.of(lanes)
-        duty = self._duty(lines)
-        self._duties.append(duty)
+        duty, pace = self._duty(lines), Pace(self.outside)
+        self._duties.append((duty, pace))
         verbs = {Job(line.job): partial(self._pass, Job(line.job)) for line in lines if not line.is_chore}
         chores = Chores(
             self._books,  # type: ignore[arg-type]
@@ -227,7 +247,7 @@ class Bot:
             verbs, self.name, "year", self.outside.records.append, self.outside.events, self.lines.append, lambda: 0.0,
             lambda slot: self._chore(chores, slot),
         )  # fmt: skip
-        return Runner(station, duty, Pace(self.outside), reconciled=reconciled, facts=facts, exits=exits)
+        return Runner(station, duty, pace, reconciled=reconciled, facts=facts, exits=exits, backoff=self._backoff)
 
     def _pass(self, job: Job) -> Done:
         """Do what a verb does: claim, record that it begins, act under an id that follows from the slot, and record."""
@@ -235,8 +255,12 @@ class Bot:
         if job.value in self.fails:
             raise self.fails[job.value]
         outside.now += self.takes.get(job, timedelta(0))
-        books, times = self._books, self._timetable
-        call = claim(books, times, job, outside.now, self.name, grace_s=GRACE_S, unfinished=self._unfinished)  # type: ignore[arg-type]
+        if not outside.clocks_agree:
+            if job is Job.EVALUATE_EXITS:
+                return Done("looked at prices alone, without a slot", ExitCode.DONE)
+            raise CLOCKS_APART
+        now = outside.by_broker
+        call = claim(self._books, self._timetable, job, now, self.name, grace_s=GRACE_S, unfinished=self._unfinished)  # type: ignore[arg-type]
         if isinstance(call, Refused):
             return Done(str(call.decision.reason), ExitCode.DONE)
         if job in RECORDED:
@@ -264,7 +288,9 @@ class Bot:
         if slot.job in self.fails:
             raise self.fails[slot.job]
         self._slot = slot
-        return chores(slot, self.outside.now)
+        if not self.outside.clocks_agree:
+            raise CLOCKS_APART
+        return chores(slot, self.outside.by_broker)
 
     def _run_chore(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
         self.outside.write(lambda: self._note(self._slot.key))
@@ -275,3 +301,4 @@ class Bot:
 
 
 AWAY = TemporaryError("the broker doesn't answer")
+CLOCKS_APART = TemporaryError("CLOCKS_DISAGREE")

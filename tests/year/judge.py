@@ -14,6 +14,7 @@ from tradebot.model.trading import SlotClaim
 
 LATEST = timedelta(minutes=31)
 """How long after a trouble a slot may still suffer from it: its job comes every half hour."""
+APART = {Reason.PASS_FAILED, Reason.STAGE_FAILED, Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED}
 WHY: Mapping[Trouble, set[Reason]] = {
     Trouble.DOWN: {Reason.NOT_RUNNING, Reason.SLOT_MISSED},
     Trouble.ASLEEP: {Reason.ASLEEP, Reason.SLOT_MISSED},
@@ -21,6 +22,8 @@ WHY: Mapping[Trouble, set[Reason]] = {
     Trouble.SLOW_FETCH: {Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED, Reason.PASS_FAILED},
     Trouble.CLOSES_EARLY: {Reason.CLOSED_EARLY},
     Trouble.OPENS_LATE: {Reason.CLOSED_EARLY},
+    Trouble.MACHINE_CLOCK_WRONG: APART,
+    Trouble.BROKER_CLOCK_WRONG: APART,
 }
 KILLED = {Reason.NOT_RUNNING, Reason.SLOT_MISSED}
 TRADING = {Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE}

@@ -13,6 +13,7 @@ from tests.year.bot import AWAY, JOBS, Bot, KilledError, Outside
 from tests.year.plan import DAY, GRACE_S, MINUTE, Key, Planned, slots_of
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 from tradebot.ports.stores import Ledger
@@ -25,6 +26,8 @@ AGAIN = timedelta(seconds=16)
 """When lanes look again after a due moment: what waited or failed is tried then."""
 SLOW_LINE = timedelta(seconds=GRACE_S + 30)
 """How much later than its slot cron starts an entry whose line begins with a slow fetch."""
+UNEASY = timedelta(hours=1)
+"""For how long after a trouble something may still wait, or fail."""
 
 
 class Trouble(StrEnum):
@@ -36,15 +39,26 @@ class Trouble(StrEnum):
     CLOSES_EARLY = "closes early"
     OPENS_LATE = "opens late"
     SLOW_FETCH = "slow fetch"
+    MACHINE_CLOCK_WRONG = "the machine's clock is wrong"
+    BROKER_CLOCK_WRONG = "the broker's clock is wrong"
+
+
+WRONG_CLOCKS = frozenset({Trouble.MACHINE_CLOCK_WRONG, Trouble.BROKER_CLOCK_WRONG})
+JUMPS_M = (3.0, 20.0, 100.0, 400.0, 1600.0)
+"""By how many minutes clocks jump, forward or backward."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One trouble: when it begins, and when it ends. A changed session becomes known when it begins."""
+    """One trouble: when it begins, and when it ends. A changed session becomes known when it begins.
+
+    A wrong clock jumps `ahead` then, which may be backward, and jumps back at the end.
+    """
 
     at: datetime
     until: datetime
     trouble: Trouble
+    ahead: timedelta = timedelta(0)
 
 
 @dataclass
@@ -100,6 +114,8 @@ def _troubles(chance: random.Random, sessions: Sequence[Session], count: int) ->
         Trouble.SLOW_FETCH: (1, 60),
         Trouble.CLOSES_EARLY: (0, 0),
         Trouble.OPENS_LATE: (0, 0),
+        Trouble.MACHINE_CLOCK_WRONG: (1, 180),
+        Trouble.BROKER_CLOCK_WRONG: (1, 180),
     }
     ended = sessions[0].open - DAY
     for place in sorted(days):
@@ -110,7 +126,10 @@ def _troubles(chance: random.Random, sessions: Sequence[Session], count: int) ->
         until = at + chance.randrange(*lengths[trouble]) * MINUTE if lengths[trouble][1] else at
         if at > ended:
             ended = until
-            yield Event(at, until, trouble)
+            # A machine's clock that is set by seconds is still believed.
+            jumps = JUMPS_M if trouble is Trouble.BROKER_CLOCK_WRONG else (*JUMPS_M, 0.5)
+            ahead = chance.choice((-1, 1)) * chance.choice(jumps) * MINUTE if trouble in WRONG_CLOCKS else timedelta(0)
+            yield Event(at, until, trouble, ahead)
 
 
 class Player:
@@ -132,10 +151,13 @@ class Player:
         year.planned = {planned.key: planned for planned in slots_of(year.sessions)}
         self._by_start = _by_start(year.planned.values()) if year.cron else {}
         self._crontab = sorted(self._by_start)
+        self._clocks_right_at: datetime | None = None
+        self._look_at: datetime | None = None
+        self._uneasy_until = self.outside.now
 
     def play(self) -> Year:
         """Play until after the last session, by when every slot of it is over."""
-        end = self.year.sessions[-1].close + 2 * DAY
+        end = max((self.year.sessions[-1].close + 2 * DAY, *(event.until + DAY for event in self._events)))
         while self.outside.now < end:
             self._tick_all()
             self._step(self._next_moment(end))
@@ -147,12 +169,14 @@ class Player:
         moments += [due for bot in self._bots.values() if bot for due in (bot.next_due(),) if due]
         moments += [self._starts_at[name] for name, bot in self._bots.items() if bot is None]
         moments += [event.at for event in self._events[:1]]
-        moments += self._crontab[:1]
-        return min(moment for moment in moments if moment > now)
+        moments += [moment - self.outside.machine_ahead for moment in self._crontab[:1]]
+        moments += [moment for moment in (self._clocks_right_at, self._look_at) if moment]
+        return min((moment for moment in moments if moment > now), default=now + SECOND)
 
     def _step(self, to: datetime) -> None:
-        """Let time pass: look shortly after this moment and just before the next, as something that ticks would."""
-        for moment in (self.outside.now + AGAIN, to - SECOND):
+        """Let time pass: look just before the next moment, and near a trouble again soon, as what ticks would."""
+        again = (self.outside.now + AGAIN,) if self.outside.now < self._uneasy_until else ()
+        for moment in (*again, to - SECOND):
             if self.outside.now < moment < to:
                 self.outside.now = moment
                 self._tick_all(cron=False)
@@ -165,7 +189,7 @@ class Player:
             # The whole machine sleeps, cron included.
             self.outside.slept = now, self._asleep_until
             self.outside.now = self._asleep_until
-            self._crontab = [moment for moment in self._crontab if moment >= self._asleep_until]
+            self._crontab = [m for m in self._crontab if m >= self._asleep_until + self.outside.machine_ahead]
         everyone = [*self._names, CRON] if cron else [*self._names]
         self._chance.shuffle(everyone)
         for name in everyone:
@@ -199,18 +223,31 @@ class Player:
         bot.takes = {Job.FETCH_FLOW: 11 * MINUTE} if slow else {}
 
     def _run_cron(self) -> None:
-        while self._crontab and self._crontab[0] <= self.outside.now:
+        while self._crontab and self._crontab[0] <= self.outside.now + self.outside.machine_ahead:
             for job in self._by_start[self._crontab.pop(0)]:
                 if self.outside.now < self.away_until:
                     continue
                 try:
                     self._cron.one_shot(job, alone=not any(self._bots.values()))
-                except KilledError:
+                except (KilledError, TemporaryError):
                     continue
 
+    def _set_clocks(self, machine_ahead: timedelta, broker_ahead: timedelta) -> None:
+        """Set both clocks; if the machine's was set back, cron starts again what it has started before."""
+        self.outside.machine_ahead, self.outside.broker_ahead = machine_ahead, broker_ahead
+        # When it has asked the broker again, a process knows what is due next.
+        self._look_at = self.outside.now + AGAIN
+        by_machine = self.outside.now + machine_ahead
+        again = sorted(moment for moment in self._by_start if moment > by_machine)
+        self._crontab = again if len(again) > len(self._crontab) else self._crontab
+
     def _begin_events(self) -> None:
+        if self._clocks_right_at and self._clocks_right_at <= self.outside.now:
+            self._clocks_right_at = None
+            self._set_clocks(timedelta(0), timedelta(0))
         while self._events and self._events[0].at <= self.outside.now:
             event = self._events.pop(0)
+            self._uneasy_until = event.until + UNEASY
             match event.trouble:
                 case Trouble.ASLEEP:
                     self._asleep_until = event.until
@@ -222,6 +259,12 @@ class Player:
                     self.away_until = event.until
                 case Trouble.SLOW_FETCH:
                     self.slow_until = event.until
+                case Trouble.MACHINE_CLOCK_WRONG:
+                    self._clocks_right_at = event.until
+                    self._set_clocks(event.ahead, timedelta(0))
+                case Trouble.BROKER_CLOCK_WRONG:
+                    self._clocks_right_at = event.until
+                    self._set_clocks(timedelta(0), event.ahead)
                 case Trouble.CLOSES_EARLY | Trouble.OPENS_LATE:
                     self._change_session(event)
 
@@ -250,7 +293,8 @@ def _by_start(planned: Iterable[Planned]) -> dict[datetime, list[Job]]:
     for number, each in enumerate(planned):
         if each.key[0] in JOBS:
             waits = SLOW_LINE if each.key[0] == Job.TRADE_ONCE and not number % 3 else timedelta(0)
-            found.setdefault(each.start + waits, []).append(Job(each.key[0]))
+            # As long as it takes a process to start, and as far as `serve` stays behind the broker's clock.
+            found.setdefault(each.start + SECOND + waits, []).append(Job(each.key[0]))
     return found
 
 

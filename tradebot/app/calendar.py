@@ -82,7 +82,7 @@ def ask(ledger: Ledger, venue: Venue, clock: VenueClock, events: Events, by: str
     changes = _changes(ledger, stored, theirs, clock)
     for change in changes:
         if change.text != change.said:
-            note_difference(ledger, change.day, change.text, clock.now, by)
+            note_difference(ledger, change.day, change.text, clock.now)
     told = [change for change in changes if change.after != change.before or change.text != change.said]
     ledger.put_sessions(
         [change.after for change in told if change.after], gone=[c.day for c in told if c.before and not c.after]

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from tradebot.model.bar import Session, VenueClock
     from tradebot.ports.stores import Calendar, Ledger
 
-ASKED, DIFFERS = "calendar asked", "calendar differs"
+ASKED, ENDS, DIFFERS = "calendar asked", "calendar ends", "calendar differs"
 AGREE = "they agree again"
-ENDS = " ends "
 MORNING = time(8, 0)
 """From when on, in New York, the calendar is asked once for the day."""
 AGAIN = timedelta(minutes=10)
@@ -47,16 +46,18 @@ def last_asked(ledger: Ledger, now: datetime, within: timedelta = DAY) -> Asked 
         of_day = ledger.slot_claims(now.date() - back * DAY)
         asked = [claim for claim in of_day if claim.job == ASKED and claim.at <= now]
         if asked:
-            last = max(asked, key=lambda claim: claim.at)
-            _, ended, day = last.slot.partition(ENDS)
-            return Asked(last.at, date.fromisoformat(day) if ended else None)
+            at = max(claim.at for claim in asked)
+            ends = (claim.by for claim in of_day if claim.job == ENDS and claim.at == at)
+            return Asked(at, next(map(date.fromisoformat, ends), None))
     return None
 
 
 def note_asked(ledger: Ledger, asked: Asked, by: str) -> None:
     """Claim that the calendar was asked."""
-    ends = f"{ENDS}{asked.ends}" if asked.ends else ""
-    ledger.claim_slot(ASKED, asked.at.date(), f"{asked.at:%H:%M:%S}Z{ends}", by, asked.at)
+    day, moment = asked.at.date(), f"{asked.at:%H:%M:%S.%f}Z"
+    ledger.claim_slot(ASKED, day, moment, by, asked.at)
+    if asked.ends:
+        ledger.claim_slot(ENDS, day, moment, asked.ends.isoformat(), asked.at)
 
 
 def calendar_end(ledger: Ledger, now: datetime) -> date | None:
@@ -94,14 +95,14 @@ def contradicts(calendar: Calendar, clock: VenueClock) -> bool:
 
 def difference(ledger: Ledger, day: date) -> str:
     """Return how the broker's calendar and exchange_calendars differ on a day, with both hours; empty if they don't."""
-    said = [(claim.at, claim.slot) for claim in ledger.slot_claims(day) if claim.job == DIFFERS]
-    text = max(said)[1].partition(" ")[2] if said else AGREE
+    said = [(claim.at, claim.by) for claim in ledger.slot_claims(day) if claim.job == DIFFERS]
+    _, text = max(said, default=(day, AGREE))
     return "" if text == AGREE else text
 
 
-def note_difference(ledger: Ledger, day: date, text: str, now: datetime, by: str) -> None:
+def note_difference(ledger: Ledger, day: date, text: str, now: datetime) -> None:
     """Claim that the two differ on a day from now on, or that they agree again if the text is empty."""
-    ledger.claim_slot(DIFFERS, day, f"{now:%Y-%m-%dT%H:%M:%S}Z {text or AGREE}", by, now)
+    ledger.claim_slot(DIFFERS, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", text or AGREE, now)
 
 
 def compared(theirs: Session | None, listed: Session | None) -> str:

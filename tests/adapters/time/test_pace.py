@@ -101,7 +101,7 @@ def test_real_time_begins_only_where_the_venue_answers_and_serves_on_where_it_is
         return answers.pop()
 
     times = RealTime(ask)
-    monkeypatch.setattr("tradebot.adapters.time.pace.ASK_AGAIN", timedelta(0))
+    monkeypatch.setattr("tradebot.adapters.time.pace.ASK_AGAIN_S", 0.0)
     assert len(list(times.moments())) == 1
     with pytest.raises(TemporaryError, match="away"):
         RealTime(ask)

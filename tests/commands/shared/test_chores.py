@@ -9,7 +9,7 @@ import pytest
 
 from commands.shared.chores import run_chore, unmet
 from commands.shared.missed import lacks_flow
-from tests.builders import ACCOUNT, CASH, SESSION
+from tests.builders import ACCOUNT, CASH, SESSION, venue_clock
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -43,7 +43,8 @@ def app(tmp_path: Path) -> Any:
         ledger=ledger,
         recorded=MemoryFacts(),
         events=MemoryEvents(),
-        now=lambda: at(401),
+        reader=SimpleNamespace(clock=lambda: venue_clock(at(401))),
+        second_time=lambda: at(401),
     )
 
 

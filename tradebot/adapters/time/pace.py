@@ -1,21 +1,30 @@
 """Produce the moments at which `serve` looks for work: in real time, or in lock-step with the embedded exchange."""
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tradebot.adapters.time.clock import EngineStatus
-from tradebot.adapters.time.stopwatch import awake, stopwatch
+from tradebot.adapters.time.stopwatch import awake, stopwatch, wall
 from tradebot.errors import TemporaryError
 from tradebot.model.pause import Pause
 
 BEHIND = timedelta(seconds=1)
-ASK_AGAIN = timedelta(minutes=5)
+ASK_AGAIN_S = 300.0
+ASK_SOON_S = 15.0
+"""When it is asked again while it and this machine disagree about the time."""
 JUMP_S = 2.0
 """Two measurements of the same time span that differ by more seconds than this are more than drift."""
 PAUSE_S = 60.0
 """A tick comes each second. If the next one comes this much later, the machine slept or the process was stopped."""
+
+
+class Clocks(NamedTuple):
+    """The clocks of a machine, in seconds: one that can be set, one that only counts, one that counts while awake."""
+
+    wall: Callable[[], float] = wall
+    stopwatch: Callable[[], float] = stopwatch
+    awake: Callable[[], float] = awake
 
 
 class RealTime:
@@ -27,8 +36,9 @@ class RealTime:
 
     finished = False
 
-    def __init__(self, ask: Callable[[], datetime], apart_s: float = 60) -> None:
+    def __init__(self, ask: Callable[[], datetime], apart_s: float = 60, clocks: Clocks = Clocks()) -> None:  # noqa: B008
         self._ask = ask
+        self._clocks = clocks
         self._apart_s = apart_s
         self._rested: tuple[float, float, datetime] | None = None
         self._ask_venue()
@@ -36,49 +46,51 @@ class RealTime:
     @property
     def now(self) -> datetime:
         """Return the venue's last known time plus the time since then, minus one second."""
-        return self._last_time + self._since - BEHIND
+        return self._last_time + timedelta(seconds=self._since_s) - BEHIND
 
     @property
     def believed(self) -> bool:
         """Return True if this machine's clock agrees with the venue; if not, we can't tell which slots are over."""
-        return abs((self._last_time + self._since).timestamp() - time.time()) <= self._apart_s
+        return abs(self._ahead_s + self._clock_s + self._since_s - self._clocks.wall()) <= self._apart_s
 
     def moments(self) -> Iterator[datetime]:
         """Yield the current time."""
-        if self._since >= ASK_AGAIN or self._jumped:
+        if self._jumped or self._since_s >= (ASK_AGAIN_S if self.believed else ASK_SOON_S):
             try:
                 self._ask_venue()
             except TemporaryError:
                 # Keep using the last answer: clocks drift slowly, and the passes report that the venue is away.
-                self._keep(self._last_time + self._since)
+                self._keep(self._last_time + timedelta(seconds=self._since_s))
         yield self.now
 
     def rest(self) -> None:
         """Note that nothing is left to do now."""
-        self._rested = stopwatch(), awake(), self.now
+        self._rested = self._clocks.stopwatch(), self._clocks.awake(), self.now
 
     def pause(self) -> Pause | None:
         """Return the time in which nothing looked since then, if it was longer than it takes to the next tick."""
         if self._rested is None:
             return None
         counted_s, awake_s, began = self._rested
-        passed_s = stopwatch() - counted_s
-        return Pause(began, self.now, passed_s - (awake() - awake_s)) if passed_s > PAUSE_S else None
+        passed_s = self._clocks.stopwatch() - counted_s
+        asleep_s = passed_s - (self._clocks.awake() - awake_s)
+        return Pause(began, self.now, asleep_s) if passed_s > PAUSE_S else None
 
     @property
-    def _since(self) -> timedelta:
-        return timedelta(seconds=stopwatch() - self._started)
+    def _since_s(self) -> float:
+        return self._clocks.stopwatch() - self._started_s
 
     @property
     def _jumped(self) -> bool:
         """Return True if the machine's clock and its stopwatch disagree about how much time has passed."""
-        return abs(time.time() - self._clock_s - self._since.total_seconds()) > JUMP_S
+        return abs(self._clocks.wall() - self._clock_s - self._since_s) > JUMP_S
 
     def _ask_venue(self) -> None:
         self._keep(self._ask())
 
     def _keep(self, moment: datetime) -> None:
-        self._last_time, self._started, self._clock_s = moment, stopwatch(), time.time()
+        self._last_time, self._started_s, self._clock_s = moment, self._clocks.stopwatch(), self._clocks.wall()
+        self._ahead_s = moment.timestamp() - self._clock_s
 
 
 class Engine(Protocol):
