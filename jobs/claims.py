@@ -73,13 +73,11 @@ def claim(
     first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, holder, now)
     if is_late and (first is None or first.won):
         return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s), call)
-    written_off = is_late or (job is ENTRIES and first is not None and first.missed is not None)
-    if first is None or first.won or (not written_off and unfinished(call)):
+    if first is None or first.won or (not (is_late or (job is ENTRIES and first.missed)) and unfinished(call)):
         return call
     if force or job in REPEATABLE:
         return call if look else _extra(ledger, call, now)
-    after = _next(job, timetable[job], session, now)
-    taken = f"{call.slot} by {first.by} at {first.at:%Y-%m-%d %H:%M:%S} UTC; {after}"
+    taken = f"{call.slot} by {first.by} at {first.at:%Y-%m-%d %H:%M:%S} UTC; {_next(job, timetable[job], session, now)}"
     return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, taken))
 
 
