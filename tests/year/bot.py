@@ -209,7 +209,8 @@ class Bot:
 
     def next_due(self) -> datetime | None:
         """Return when the next slot begins, as this process knows it."""
-        waits = [due - pace.now for duty, pace in self._duties for due in (duty.next_start(pace.now),) if due]
+        times = [(duty, pace.now) for duty, pace in self._duties]
+        waits = [due - now for duty, now in times for due in (duty.next_start(now),) if due]
         return self.outside.now + min(waits) if waits else None
 
     def one_shot(self, job: Job, *, alone: bool) -> Done:

@@ -9,7 +9,11 @@ from commands.schedule.check import checked
 from tests.accepting import accept
 from tests.bot import Bot
 from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.app.loading import Options
 from tradebot.app.settings import load
+from tradebot.app.wiring import opened
+from tradebot.text import counted
+from tradebot.timetable.broker_calendar import Asked, note_asked
 from tradebot.timetable.job_times import WHOLE_DAY
 
 SESSIONS = exchange_sessions(WHOLE_DAY.date, WHOLE_DAY.date + timedelta(days=120))
@@ -51,6 +55,19 @@ def test_the_shipped_timetable_can_work_and_says_how_much_was_looked_at(bot: Bot
     said = bot.says("schedule", "check")
     assert said.code == 0
     assert said.out.startswith("The timetable can work: looked at 10 lines, ")
+
+
+@pytest.mark.parametrize(("left", "told"), [(30, False), (29, True), (1, True)])
+def test_a_calendar_near_its_end_is_told_with_the_days_left_and_the_next_step(bot: Bot, left: int, told: bool) -> None:
+    with opened(Options(str(bot.folder)), {}) as app:
+        now = app.now()
+        app.ensure_calendar(now)
+        ends = now.date() + timedelta(days=left)
+        note_asked(app.ledger, Asked(now - timedelta(seconds=left), ends), "test")
+    said = bot.says("schedule", "check")
+    warning = f"The calendar ends on {ends}, in {counted(left, 'day')}. After that nothing is due."
+    assert (warning in said.out, "next: tradebot reconcile" in said.out) == (told, told)
+    assert bot.json("schedule", "check")["calendar_days_left"] == left
 
 
 def test_problems_end_with_2_and_each_has_its_next_step(bot: Bot) -> None:

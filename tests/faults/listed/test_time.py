@@ -188,7 +188,7 @@ class Machine:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.set_s, self.counted_s, self.asked = 0.0, 0.0, 0
-        began_s, kernel = time.time(), 1000.0
+        began_s, kernel = SESSION.open.timestamp(), 1000.0
         patch.setattr(time, "time", lambda: began_s + self.set_s + self.counted_s)
         patch.setattr(time, "clock_gettime", lambda _: kernel + self.counted_s)
 
