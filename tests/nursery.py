@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import pytest
 
 from tradebot.exchange import process
-from tradebot.exchange.faces.trading.sessions import calendar_json
+from tradebot.exchange.faces.trading_json import calendar_json
 from tradebot.exchange.market.sessions import build_calendar, full_calendar
 
 Start = Callable[[Path, float, float], int]
