@@ -41,17 +41,15 @@ def loaded(planned: Planned) -> "Iterator[Sequence[Strategy]]":
         yield strategies
 
 
-def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
-    """Play what the options ask for, keep it, and return it with where it belongs.
+@contextmanager
+def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
+    """Play what the options ask for, keep it, and yield it with where it belongs; nobody else plays it meanwhile.
 
     Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept. A run whose
     variants are still to be played can be taken up at its end.
     """
-    from tradebot.adapters.ledger.interruption import Holding
-    from tradebot.app.backtest.assumptions import assumptions
     from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, identity_of
     from tradebot.app.backtest.results import Results
-    from tradebot.app.backtest.run import begin
 
     plan, waiting = _ready(wish)
     identity, results = identity_of(plan.plan), Results(plan.folder)
@@ -59,7 +57,20 @@ def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
         how.name
         or f"{'-'.join(plan.plan.settings.strategies.in_use())[:40]}-{identity.fingerprint[:FINGERPRINT_CHARACTERS]}"
     )
+    # What is in the way is told without waiting, and looked at again once nobody else plays a run of this name.
     results.refuse_taken(name, force=how.force, resume=how.resume)
+    with results.alone(name):
+        results.refuse_taken(name, force=how.force, resume=how.resume)
+        yield _played(name, plan, identity, waiting, results, how), results
+
+
+def _played(
+    name: str, plan: Planned, identity: "Identity", waiting: "tuple[Waits, ...]", results: "Results", how: How
+) -> Finished:
+    from tradebot.adapters.ledger.interruption import Holding
+    from tradebot.app.backtest.assumptions import assumptions
+    from tradebot.app.backtest.run import begin
+
     with loaded(plan) as strategies:
         run = begin(plan.plan, strategies, plan.market)
         with_flow = any(strategy.needs.facts for strategy in strategies)
@@ -74,7 +85,7 @@ def play(wish: Wish, how: How) -> "tuple[Finished, Results]":
         finished = replace(finished, elapsed_s=time.monotonic() - started)
         with Holding():
             _save(finished, results, how)
-    return finished, results
+    return finished
 
 
 def _ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":

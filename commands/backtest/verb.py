@@ -48,9 +48,9 @@ def run(wish: Wish, how: "How") -> Report:
     from commands.backtest.screen import render
     from commands.backtest.sensitivity import vary
 
-    finished, results = play(wish, how)
-    checked = _checked(finished, how.cuts) if how.cuts is not None else None
-    varied = vary(finished, results) if how.sensitivity else None
+    with play(wish, how) as (finished, results):
+        checked = _checked(finished, how.cuts) if how.cuts is not None else None
+        varied = vary(finished, results) if how.sensitivity else None
     names = [one.name for one in finished.run.made.world.strategies]
     data = data_of(
         finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied

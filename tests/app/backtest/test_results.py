@@ -1,11 +1,12 @@
 """The folder of finished backtests: names, trials, and what is in the way."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tradebot.app.backtest.results import Results, Trial, read_result
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.evidence import Variant, VariantKind
 
 
@@ -23,7 +24,9 @@ def test_a_trial_counts_once_and_its_last_run_counts(tmp_path: Path) -> None:
     assert len(results.trials()) == 3
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-x", "x" * 61, "trials.jsonl", "one.checkpoint", "one.draft"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "-x", "x" * 61, "trials.jsonl", "one.checkpoint", "one.draft", "a.lock"]
+)
 def test_some_names_are_no_names_of_runs(name: str, tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="a run can't be called"):
         Results(tmp_path).place(name)
@@ -45,3 +48,15 @@ def test_variants_of_another_run_of_this_name_do_not_count(tmp_path: Path) -> No
     (results.place("one") / "result.json").write_text('{"identity": {"fingerprint": "a1"}}')
     assert results.variants("one", "a1") == (variant,)
     assert results.variants("one", "b2") == ()
+
+
+def test_nobody_else_plays_a_run_of_the_same_name_meanwhile(tmp_path: Path) -> None:
+    one, another = Results(tmp_path), Results(tmp_path)
+    with suppress(KeyboardInterrupt), one.alone("first"):
+        with another.alone("second"), pytest.raises(TradebotError, match="backtest, process") as raised:
+            another.alone("first").__enter__()
+        assert raised.value.code is ExitCode.ANOTHER_INSTANCE
+        raise KeyboardInterrupt
+    with another.alone("first"):
+        assert [path.name for path in one.folder.iterdir()] == ["first.lock"]
+    assert list(one.folder.iterdir()) == []

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.memory.recorder import Level
-from tradebot.adapters.state import state_folder
+from tradebot.adapters.state import lock, state_folder
 from tradebot.adapters.state.evidence import read_evidence, write_evidence
 from tradebot.adapters.state.finished import BACKTEST
 from tradebot.adapters.state.plain_files import create_draft, open_plain, read_plain
@@ -27,7 +28,7 @@ from tradebot.model.evidence import DatedRate, Evidence, Refused, Trials, Unreco
 from tradebot.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tradebot.app.backtest.run import Run
     from tradebot.model.evidence import Variant
@@ -36,6 +37,7 @@ RESULT = "result.json"
 TRIALS = "trials.jsonl"
 CHECKPOINT = ".checkpoint"
 DRAFT = ".draft"
+LOCK = ".lock"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 _BY = "backtest"
 
@@ -62,7 +64,7 @@ class Results:
 
     def place(self, name: str) -> Path:
         """Return the folder of a run; raise OperatorError if it can't be called that."""
-        if not NAME.fullmatch(name) or name.endswith((CHECKPOINT, DRAFT)) or name == TRIALS:
+        if not NAME.fullmatch(name) or name.endswith((CHECKPOINT, DRAFT, LOCK)) or name == TRIALS:
             raise OperatorError(
                 f"a run can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
             )
@@ -71,6 +73,18 @@ class Results:
     def checkpoint(self, name: str) -> Path:
         """Return where an unfinished run is kept."""
         return self.folder / f"{name}{CHECKPOINT}"
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Let nobody else play the run of this name meanwhile; raise TradebotError(ANOTHER_INSTANCE) if one does."""
+        self.prepare()
+        own = f"{name}{LOCK}"
+        with lock.hold(self.folder, "backtest", 0.0, own):
+            try:
+                yield
+            finally:
+                # Whoever opened this file meanwhile finds that it has gone, and makes another one.
+                (self.folder / own).unlink(missing_ok=True)
 
     def keep(self, name: str, checkpoint: bytes) -> None:
         """Keep an unfinished run."""
