@@ -55,7 +55,7 @@ def core_modules() -> list[Path]:
     return sorted(m for room in rooms for m in ([room] if room.suffix == ".py" else room.rglob("*.py")))
 
 
-LOOKED_AT = (
+LOOKED_AT: tuple[type[ast.stmt | ast.expr | ast.excepthandler], ...] = (
     *(ast.Import, ast.ImportFrom, ast.Call, ast.Attribute, ast.ExceptHandler, ast.Try),
     *(ast.FunctionDef, ast.AsyncFunctionDef),
 )
