@@ -15,17 +15,25 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import date
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from tradebot.exchange import process
+from tradebot.exchange.faces.trading_json import calendar_json
+from tradebot.exchange.market.sessions import build_calendar, full_calendar
 
 Start = Callable[[Path, float, float], int]
 
 _IN_A_NEW_INTERPRETER = process._start
 _PRELOADED = ("tradebot.exchange.server", "uvicorn.lifespan.off")
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""numpy would start more of them, and a fork keeps one."""
+_ANY_DAY = date(2026, 11, 16)
 _CHUNK = 65_536
 _FAILED = 1
 
@@ -55,6 +63,8 @@ class Nursery:
         """End the nursery; the exchanges it forked keep running."""
         if self._control is not None and self._process is not None:
             self._control.close()
+            # It may be at work for an exchange that nobody will start any more.
+            self._process.terminate()
             self._process.wait()
 
     def _door(self) -> socket.socket:
@@ -63,7 +73,13 @@ class Nursery:
                 self._control, theirs = socket.socketpair()
                 with theirs:
                     command, root = [sys.executable, "-m", "tests.nursery"], Path(__file__).resolve().parents[1]
-                    self._process = subprocess.Popen(command, stdin=theirs.fileno(), cwd=root, start_new_session=True)
+                    self._process = subprocess.Popen(
+                        command,
+                        stdin=theirs.fileno(),
+                        cwd=root,
+                        env={**os.environ, **_ONE_THREAD},
+                        start_new_session=True,
+                    )
             return self._control
 
 
@@ -106,6 +122,16 @@ def main() -> None:
                 # The caller may have given up waiting.
                 with suppress(OSError):
                     answer.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            # The first caller need not wait for this.
+            _make_calendar()
+            gc.freeze()
+
+
+@cache
+def _make_calendar() -> None:
+    """Work out, once, the days of all years: each exchange that is asked for them would take two CPU-seconds."""
+    for session, following in pairwise(full_calendar(build_calendar(_ANY_DAY, 1)).all):
+        calendar_json(session, following.date)
 
 
 def _serve(asked: dict[str, Any], log: int) -> NoReturn:

@@ -72,7 +72,7 @@ def every_bar(market: Market, symbol: str = "AAPL") -> Iterator[Bar]:
 
 
 @given(index=st.integers(1, 3), ratio=RATIOS)
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 10)
 def test_a_split_changes_no_bar_before_it_and_divides_all_from_it_on(
     calendar: Calendar, index: int, ratio: tuple[int, int]
 ) -> None:
@@ -87,7 +87,7 @@ def test_a_split_changes_no_bar_before_it_and_divides_all_from_it_on(
 
 
 @given(ratio=RATIOS, rate=st.integers(1, 500), sessions=st.permutations([1, 2, 3]))
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 10)
 def test_fully_adjusted_bars_move_as_if_there_had_been_no_action(
     calendar: Calendar, ratio: tuple[int, int], rate: int, sessions: list[int]
 ) -> None:

@@ -92,7 +92,7 @@ def status_of(world: World, order_id: str) -> str:
     fraction=st.sampled_from(["0", "0.5", "0.123456789"]),
     ratio=st.sampled_from([(2, 1), (3, 2), (7, 3), (1, 4), (3, 10)]),
 )
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 10)
 def test_a_split_leaves_equity_as_it_was(
     new_world: Callable[[], World], qty: int, fraction: str, ratio: tuple[int, int]
 ) -> None:
@@ -424,7 +424,7 @@ def take(world: World, what: str, name: str, how_much: Any) -> None:
 
 
 @given(steps=st.lists(STEPS, min_size=3, max_size=14))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=settings().max_examples // 10, deadline=None)
 def test_activities_add_up_to_cash_and_positions_and_a_replay_gives_the_same(
     new_world: Callable[[], World], steps: list[tuple[str, str, Any]]
 ) -> None:

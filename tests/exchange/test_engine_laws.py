@@ -80,7 +80,7 @@ def bar_of(world: World, event: dict[str, Any]) -> Bar:
 
 
 @given(steps=STEPS)
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 5)
 def test_cash_positions_fills_and_a_restart_agree_with_the_log(
     new_folder: Callable[[], Path], steps: list[Step]
 ) -> None:

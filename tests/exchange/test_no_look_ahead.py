@@ -102,7 +102,7 @@ def served(world: World, moment_us: int, targets: Sequence[str] = EVERYTHING) ->
 
 
 @given(moment_us=MOMENTS)
-@settings(max_examples=8)
+@settings(max_examples=settings().max_examples // 16)
 def test_every_time_served_is_at_or_before_engine_time(new_folder: Callable[[], Path], moment_us: int) -> None:
     world = World(open_exchange(new_folder()))
     seen = 0
@@ -114,7 +114,7 @@ def test_every_time_served_is_at_or_before_engine_time(new_folder: Callable[[], 
 
 
 @given(moment_us=MOMENTS)
-@settings(max_examples=8)
+@settings(max_examples=settings().max_examples // 16)
 def test_at_edge_zero_other_bars_after_a_moment_leave_every_byte_served_at_it_as_it_was(
     new_folder: Callable[[], Path], moment_us: int
 ) -> None:

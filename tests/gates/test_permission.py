@@ -68,7 +68,11 @@ FILE_MODES = ("", "live", "paper", "sandbox", "Live ")
 ACKNOWLEDGEMENTS = (None, "YES_I_UNDERSTAND", "yes_i_understand", "YES_I_UNDERSTAND ", "true", "")
 ARMINGS = (None, ARMING, replace(ARMING, until=ARMING.until - timedelta(days=1)))
 NETWORKS = (None, "nfs4")
-GATES = tuple(product((None, "true", "false", "maybe"), repeat=3))
+GATES = tuple(
+    gates for gates in product((None, "true", "false", "maybe"), repeat=3)
+    if sum(said != needed for said, needed in zip(gates, ("true", "true", "false"), strict=True)) <= 1
+)  # fmt: skip
+"""The order gates as they must be said, and with one of them said otherwise; more of them are tested above."""
 
 
 def live_tellings() -> Iterator[tuple[PermissionInputs, bool]]:

@@ -29,6 +29,8 @@ STORES = (
 )
 """How the modules of the adapters begin that keep what we know: like the core they read no text at all."""
 
+DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)
+
 EXCEPTIONS = {
     "tradebot/model/intent.py:mark_of": "the mark in a venue's client order id is all that a venue keeps for us",
     "tradebot/model/trading.py:missed": "the reason in the holder of a missed slot, written and read in this one place",
@@ -101,14 +103,16 @@ def _looks_into(comparison: ast.Compare) -> bool:
 
 def _placed(tree: ast.AST, place: str) -> Iterator[tuple[str, ast.AST]]:
     """Yield each piece of code with the function that it stands in; documentation is no code."""
-    documented = ast.FunctionDef | ast.ClassDef | ast.Module
-    body = list(ast.iter_child_nodes(tree))
-    for child in body:
-        if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant) and isinstance(tree, documented):
-            continue
-        inner = f"{place.partition(':')[0]}:{child.name}" if isinstance(child, ast.FunctionDef) else place
-        yield inner, child
-        yield from _placed(child, inner)
+    # A generator of its own for each level of the tree would take most of the time.
+    left = [(place, tree)]
+    while left:
+        place, parent = left.pop()
+        for child in ast.iter_child_nodes(parent):
+            if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant) and isinstance(parent, DOCUMENTED):
+                continue
+            inner = f"{place.partition(':')[0]}:{child.name}" if isinstance(child, ast.FunctionDef) else place
+            yield inner, child
+            left.append((inner, child))
 
 
 def _named(node: ast.expr) -> str:

@@ -135,6 +135,7 @@ def without_rolled_back(found: dict[str, Any], truth: dict[str, Any]) -> dict[st
     return found | kept
 
 
+@settings(max_examples=settings().max_examples // 4)
 @given(drawn_steps, st.integers(0, 14), st.booleans(), st.integers(0, 40))
 @example([Step("fill", 1, False), Step("split", 0, False), Step("promise", 1, True)], 0, False, 0)
 def test_a_ledger_and_a_journal_of_two_moments_give_the_books_of_the_later_one(
@@ -174,7 +175,7 @@ def _damage(journal: Path, number: int, keep_from: Path) -> None:
         journal.write_bytes(b"".join(lines))
 
 
-@settings(max_examples=15)
+@settings(max_examples=settings().max_examples // 10)
 @given(drawn_steps)
 def test_a_journal_played_from_its_beginning_gives_what_a_joined_ledger_gives(steps: list[Step]) -> None:
     steps = [step._replace(fails=False) for step in steps]

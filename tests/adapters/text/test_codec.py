@@ -41,7 +41,7 @@ KINDS = [
 ]
 
 
-@settings(max_examples=15)
+@settings(max_examples=settings().max_examples // 10)
 @given(st.data())
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_word_survives_the_way_to_text_and_back(kind: type[Any], data: st.DataObject) -> None:
