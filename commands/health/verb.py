@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_to_leave
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_to_look
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -51,6 +51,6 @@ def register(app: typer.Typer) -> None:
 
         Each part is OK, DEGRADED, FAILED or UNKNOWN, judged by the bot's own records. Nothing is asked or changed.
         """
-        with opened_to_leave(state_dir, config) as bot:
+        with opened_to_look(state_dir, config) as bot:
             report = run(bot, probe=probe)
         finish(report, as_json)

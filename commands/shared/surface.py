@@ -181,6 +181,14 @@ def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]
         yield app
 
 
+def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot to say how it is, by the accepted configuration if its own can't be read.
+
+    A file that the options name must be right: whoever typed it wants to know what it would say.
+    """
+    return opened(state_dir, config) if config else opened_to_leave(state_dir, config)
+
+
 def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name, even if its books are damaged or lost."""
     from tradebot.adapters.state.state_folder import read_marker

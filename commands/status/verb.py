@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_to_leave
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_to_look
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
             raise OperatorError(
                 "--watch draws one screen for people, and no document or stores", "tradebot status --json"
             )
-        with opened_to_leave(state_dir, config) as bot:
+        with opened_to_look(state_dir, config) as bot:
             if watch:
                 from commands.status.watch import follow
 

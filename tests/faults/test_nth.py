@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
-BOTS, DAYS, EVERY = 64, 2, 1 if SOAK else 3
-"""The bot of a number fails the call of that number on its first day, and the one 64 calls later on its second.
+BOTS, DAYS, EVERY = 66, 2, 1 if SOAK else 3
+"""The bot of a number fails the call of that number on its first day, and the one 66 calls later on its second.
 
 A soak plays each of them, and every third is enough to hold up a change.
 """

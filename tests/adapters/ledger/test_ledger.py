@@ -290,7 +290,7 @@ def test_a_full_disk_refuses_the_promise_and_keeps_the_books(folder: Path) -> No
     for spare in ("0", "100", "30000"):
         command = [sys.executable, "-c", PREFACE + code, str(folder), spare]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-        assert "OperatorError: The state folder" in done.stderr
+        assert "CannotWriteError: The state folder" in done.stderr
         books = SqliteLedger.open(folder)
         assert make_intent("s0") in [record.intent for record in books.intents()]
         assert books.promise(make_intent(f"after {spare}"), ())

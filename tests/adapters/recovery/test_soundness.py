@@ -204,7 +204,7 @@ for nth in range(1, 1000):
 def test_what_cannot_be_read_now_is_never_taken_for_damage(folder: StateFolder, how: str) -> None:
     command = [sys.executable, "-c", READ_WITH_FAILURES, str(folder.path), how]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert set(done.stdout.split()) == {"OperatorError", "TemporaryError"}
+    assert set(done.stdout.split()) == {"CannotWriteError", "TemporaryError"}
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: flip(path, b"a storm"), lambda path: path.write_bytes(b"")])

@@ -177,7 +177,7 @@ def test_closing_everything_on_a_full_disk_says_what_the_files_hold(folder: Path
 def test_arming_on_a_full_disk_fails_and_stays_halted(folder: Path) -> None:
     halt(folder)
     done = run_with_full_disk("switch.lift(folder, switch.seen(folder)); switch.arm(folder, 'me', now)", folder)
-    assert "OperatorError" in done.stderr
+    assert "CannotWriteError" in done.stderr
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
 
 
@@ -206,7 +206,7 @@ def test_a_halt_in_a_folder_that_cannot_be_written_empties_armed_in_its_place(fo
 
 def test_a_pipe_named_armed_keeps_no_halt_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "ARMED")
-    assert "OperatorError" in halted_where_nothing_can_be_made(tmp_path).stderr
+    assert "CannotWriteError" in halted_where_nothing_can_be_made(tmp_path).stderr
     assert switch.read(tmp_path).state is TradingState.REDUCE_ONLY
 
 
