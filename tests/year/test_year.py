@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from tests.year.plan import DAY, MINUTE, Key
 from tests.year.year import Player, Trouble, Year, drawn, table
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
@@ -55,6 +56,21 @@ def test_two_daemons_and_cron_together_act_on_each_slot_once() -> None:
     judge(year)
     counts = table(year)
     assert min(counts["run by serve"], counts["run by cron"]) > 200
+
+
+def test_a_venue_that_never_closes_has_slots_on_every_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.year.year.exchange_sessions", around_the_clock)
+    friday, monday = date(2026, 3, 6), date(2026, 3, 9)
+    year = Player(drawn(SEED, friday, monday, kills=10, races=10, cron=True)).play()
+    judge(year)
+    per_day = Counter(session for job, session, _ in year.planned if job == Job.EVALUATE_EXITS)
+    assert per_day == dict.fromkeys((friday + days * DAY for days in range(4)), 24 * 60 // 15)
+
+
+def around_the_clock(first: date, last: date) -> Sequence[Session]:
+    """Return a session for each day, from midnight to midnight."""
+    midnights = [datetime.combine(first + days * DAY, time(), UTC) for days in range((last - first).days + 1)]
+    return [Session(midnight.date(), midnight, midnight + DAY) for midnight in midnights]
 
 
 @settings(max_examples=settings().max_examples // 25)
