@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import ACCOUNT, NOW
@@ -81,6 +81,7 @@ def around_the_clock(first: date, last: date) -> Sequence[Session]:
     second=st.booleans(),
     cron=st.booleans(),
 )
+@example(seed=1490, first=date(2026, 2, 1), lanes=False, second=True, cron=True)
 def test_whatever_happens_in_a_week_each_slot_is_accounted_for(
     seed: int, first: date, lanes: bool, second: bool, cron: bool
 ) -> None:
