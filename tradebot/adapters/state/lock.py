@@ -56,8 +56,9 @@ def hold(
 ) -> Iterator[None]:
     """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming who holds it, with a hint.
 
-    An exit pass goes `ahead` of all others, and waits up to EXIT_WAIT_S for a holder that `gives_way`. The lock file is
-    never removed, because a lock on a removed file would protect nothing. The kernel releases a dead process's lock.
+    An exit pass goes `ahead` of all others, and waits up to EXIT_WAIT_S for a holder that `gives_way`. The lock file
+    stays; only who holds it may remove it, and whoever waits for it then makes another. The kernel releases a dead
+    process's lock.
     """
     with _ahead_of_others(folder, wait_s) if ahead else nullcontext():
         descriptor = _acquire(folder / name, wait_s, hint, ahead=ahead)
