@@ -92,7 +92,8 @@ TRADING: dict[str, Behaves] = {
         (*_READ, "orders", "in flight", "order states", "pairs", "policy"),
     ),
     "DELETE /v2/orders/{}": Behaves(
-        "cancels at once, or later if the fill model has latency; 422 while the order is being replaced",
+        "cancels at once, or later if the fill model has latency; 422 once the order has ended, and while it is being "
+        "canceled or replaced",
         (*_READ, "in flight", "groups", "order states", "policy"),
     ),
     "GET /v2/orders:by_client_order_id": Behaves("ids are unique forever", (*_READ, "orders")),

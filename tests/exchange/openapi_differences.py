@@ -135,6 +135,12 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "a choice made here: requests arrive in the order they were sent, as in FIX's appendix D",
     ),
     Behaviour(
+        "status in a `new` event of trade_updates",
+        "says nothing",
+        "`new`, or `pending_cancel` if a cancel of the order is already in transit when the order reaches the market",
+        "a choice made here: every event shows the order as it is then",
+    ),
+    Behaviour(
         "filled_qty of a replacement",
         "says nothing",
         "0 until it takes effect, then what the old order had filled; `qty` counts those shares too",

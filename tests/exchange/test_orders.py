@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.exchange.worlds import World, open_world
+from tradebot.exchange.engine.life import reject
+from tradebot.exchange.engine.orders import TERMINAL
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
 
@@ -155,15 +157,33 @@ def test_an_order_placed_while_the_market_is_closed_waits_for_the_open(world: Wo
     assert (filled["status"], filled["filled_at"]) == ("filled", "2025-03-03T14:31:00.000000000Z")
 
 
-def test_a_finished_order_cannot_be_canceled_and_a_canceled_one_stays_so(trading: World) -> None:
-    filled = trading.order("AAPL", "buy", 1).json["id"]
+def test_canceling_an_order_that_has_ended_or_does_not_exist_is_refused(trading: World) -> None:
+    first, second, third, _ = (trading.order("SPY", "buy", 1, limit_price="1").json["id"] for _ in range(4))
+    trading.order("AAPL", "buy", 1)
     trading.tick(seconds=60)
-    answer = trading.ask("DELETE", f"/v2/orders/{filled}")
-    assert (answer.status, answer.json["message"]) == (422, 'order is already in "filled" state')
-    working = trading.order("AAPL", "buy", 1, limit_price="1").json["id"]
-    assert [trading.ask("DELETE", f"/v2/orders/{working}").status for _ in range(2)] == [204, 204]
+    trading.ask("DELETE", f"/v2/orders/{first}")
+    trading.ask("PATCH", f"/v2/orders/{second}", {"limit_price": "2"})
+    reject(trading.engine, trading.engine.main.order(third))
+    trading.tick(to="close")
+    ended = trading.get("/v2/orders?status=closed")
+    assert {order["status"] for order in ended} == TERMINAL
+    for order in ended:
+        for _ in range(2):
+            refused = trading.ask("DELETE", f"/v2/orders/{order['id']}")
+            why = f'order is already in "{order["status"]}" state'
+            assert (refused.status, refused.json) == (422, {"code": 42210000, "message": why})
+    assert trading.get("/v2/orders?status=closed") == ended
     missing = trading.ask("DELETE", "/v2/orders/00000000-0000-4000-8000-000000000000")
     assert (missing.status, missing.json["code"]) == (404, 40410000)
+
+
+def test_canceling_all_orders_reports_success_for_each_member_of_a_group(trading: World) -> None:
+    trading.order("AAPL", "buy", 1)
+    trading.tick(seconds=60)
+    prices = {"take_profit": {"limit_price": "9999"}, "stop_loss": {"stop_price": "1"}}
+    pair = trading.order("AAPL", "sell", 1, type="limit", limit_price="9999", order_class="oco", **prices).json
+    rows = trading.ask("DELETE", "/v2/orders").json
+    assert [(row["id"], row["status"]) for row in rows] == [(pair["id"], 200), (pair["legs"][0]["id"], 200)]
 
 
 def test_all_orders_are_canceled_and_all_positions_closed_at_once(trading: World) -> None:

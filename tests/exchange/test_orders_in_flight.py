@@ -171,6 +171,10 @@ def test_a_cancel_of_a_replacement_on_its_way_comes_behind_it_and_ends_both(fill
     pit.pass_minutes(1)
     assert (old.status, new.status) == ("replaced", "pending_cancel")
     assert new.filled_qty == filled
+    assert [(event.name, event.fields["status"]) for event in pit.events[-2:]] == [
+        ("order_replaced", "replaced"),
+        ("order_new", "pending_cancel"),
+    ]
     pit.pass_minutes(1)
     assert pit.heard({"old": old, "new": new}) == [
         *("11.5 new pending_cancel", "12.5 old replaced", "12.5 new new", "13 new canceled"),

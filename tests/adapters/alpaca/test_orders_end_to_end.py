@@ -105,7 +105,10 @@ def test_one_order_lives_to_its_fill_and_another_to_its_cancel_in_the_real_proce
 
     cancel = replace(intent(Operation.CANCEL), target_venue_id=rested.venue_id)
     assert orders.cancel(cancel).outcome is Outcome.ACCEPTED
-    assert orders.cancel(cancel).outcome is Outcome.ACCEPTED
+    again = orders.cancel(cancel)
+    assert (again.outcome, again.code) == (Outcome.ACCEPTED, "42210000")
+    assert again.order is not None
+    assert again.order.status is OrderStatus.CANCELED
     held = reader.order("low")
     assert held is not None
     assert held.status is OrderStatus.CANCELED
@@ -114,6 +117,9 @@ def test_one_order_lives_to_its_fill_and_another_to_its_cancel_in_the_real_proce
     assert list(reader.calendar(DAY, DAY)) == list(exchange_sessions(DAY, DAY))
     ours = [entry for entry in log_of(served.state) if entry.get("client_order_id") == bought.client_order_id]
     assert [entry["event"] for entry in ours] == ["order_accepted", "order_new", "fill"]
+    of_cancels = ("order_canceled", "request_refused")
+    ends = [(entry["event"], entry.get("code")) for entry in log_of(served.state) if entry["event"] in of_cancels]
+    assert ends == [("order_canceled", None), ("request_refused", 42210000)]
 
 
 def test_every_flow_endpoint_answers_with_rows_and_a_quota(served: Served) -> None:

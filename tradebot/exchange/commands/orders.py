@@ -95,7 +95,9 @@ def cancel_all(asked: Asked) -> list[dict[str, Any]]:
 
 def _canceled(asked: Asked, order_id: str) -> dict[str, Any]:
     try:
-        _cancel_one(asked, order_id)
+        # The cancel of another order of its group may have ended it just now.
+        if asked.account.order(order_id).status != "canceled":
+            _cancel_one(asked, order_id)
     except Refusal as refusal:
         return {"id": order_id, "status": 500, "body": refusal.body}
     return {"id": order_id, "status": 200}

@@ -136,13 +136,11 @@ class Engine(Floor):
         return self.model.depth(self.market.last_bar(symbol, self.now_us) if bounded else None)
 
     def cancel(self, account: Account, order_id: str) -> None:
-        """Cancel an open order; a second cancel changes nothing, and any other finished order refuses.
+        """Cancel an open order; raise a 422 Refusal if it has ended, or is being canceled or replaced.
 
         Requests reach the market in order, so the cancel of a replacement in transit arrives after it.
         """
         order = account.order(order_id)
-        if order.status == "canceled":
-            return
         _check_cancelable(order)
         live, overtaken, refused = order.status in _LIVE, order.fate == "fill_on_cancel", order.fate == "reject"
         if not (account.to_be_replaced(order) or refused or (live and (self.latency_us or overtaken))):
