@@ -1,16 +1,36 @@
-"""A row that is not as it was written is found, wherever a bit flips."""
+"""A row that is not as it was written is found, wherever a bit flips; books that only the bot has written are sound."""
 
 import random
+import re
+import shutil
 import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit, opened
+from tests.adapters.samples import DAY, NOW, make_fill, make_intent, make_order, minutes
+from tests.faults.stores import activity, keep_totals
+from tradebot.adapters.ledger import file as ledger_file
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import backups, rebuild
 from tradebot.errors import DamagedBooksError, TradebotError
+from tradebot.model.account import EquityPeak
+from tradebot.model.bar import Session
+from tradebot.model.baseline import Baseline
+from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.origin import Origin
+from tradebot.model.position import Marks
+from tradebot.model.trade_note import TradeNote
+from tradebot.model.trading import Arming, ReconcileMark
 
 FLIPS = 3 * settings().max_examples
 """How many single bits are flipped, each in whole books: more of them in the long campaign."""
@@ -114,3 +134,94 @@ def test_two_rows_that_changed_places_are_found(ledger: Path) -> None:
     database.close()
     with pytest.raises(DamagedBooksError, match="2 of 2 rows of fills"):
         check(ledger)
+
+
+def promised(books: SqliteLedger) -> str:
+    """Promise a new order, then the same one again; return its id."""
+    intent = make_intent(f"drawn-{len(books.intents())}")
+    assert [books.promise(intent, ()) for _ in range(2)] == [True, False]
+    return intent.client_order_id
+
+
+def compare_calendar(books: SqliteLedger, number: int) -> None:
+    """Store a session, move another one, and drop one that is stored and one that never was."""
+    days = [DAY + timedelta(days=offset) for offset in range(4)]
+    stored = [Session(day, NOW, minutes(number % 5 + 1)) for day in days[number % 2 : 3]]
+    books.put_sessions(stored, gone=[days[number % 3], days[3]])
+
+
+def rebuilt(books: SqliteLedger, number: int) -> None:
+    books.upkeep.mark_rebuilt(f"rebuilt-{number}", {"generation": 1}, NOW)
+
+
+def accepted(books: SqliteLedger, number: int) -> None:
+    rebuilt(books, number)
+    books.upkeep.accept_rebuilt(f"rebuilt-{number}", "me", NOW)
+
+
+def noted(books: SqliteLedger, number: int) -> None:
+    trade = ("flow", "AAPL", minutes(number % 2))
+    books.change_note(trade, lambda known: TradeNote(trade, ("late",), f"note {number}", "me", NOW))
+
+
+ORDER_ENDS = (OrderStatus.NEW, OrderStatus.FILLED, OrderStatus.CANCELED)
+OUTCOMES = (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN)
+WRITES: Mapping[str, Callable[[SqliteLedger, int], object]] = {
+    "append": lambda books, n: books.armings.append(Arming(n, DAY, DAY, NOW, "me", NOW)),
+    "approve": lambda books, n: books.baselines.approve(Baseline({"shadow": n % 2 == 0}, "me", NOW)),
+    "acknowledge": lambda books, n: books.acknowledge("TSLA", Decimal(n % 3), "seen", NOW, origin=Origin.PLAN),
+    "record": lambda books, n: books.history.record(("REDUCE_ONLY", "ACTIVE")[n % 2], "me", "a storm", NOW),
+    "apply_fills": lambda books, n: books.apply_fills([make_fill(f"drawn-{n % 4}", minutes(n))], NOW),
+    "adjust_cash": lambda books, n: books.adjust_cash(Decimal(n), "a fee", NOW, origin=Origin.PLAN),
+    "book": lambda books, n: books.book(activity(n % 4, minutes(n)), NOW),
+    "put_equity_peak": lambda books, n: books.put_equity_peak(EquityPeak(Decimal(n), Decimal(n))),
+    "put_marks": lambda books, n: books.put_marks({("flow", "AAPL", minutes(n % 2)): Marks(Decimal(n + 1), None)}),
+    "promise_text": lambda books, n: promised(books),
+    "settle": lambda books, n: books.settle(
+        promised(books), Reply(OUTCOMES[n % 3], make_order(f"v{n % 4}") if n % 3 == 0 else None), NOW
+    ),
+    "abandon": lambda books, n: books.abandon(promised(books), "gone", NOW),
+    "retry": lambda books, n: books.retry(promised(books), NOW),
+    "apply_orders": lambda books, n: books.apply_orders(
+        [replace(make_order(f"v{n % 4}", ORDER_ENDS[n % 3], minutes(n)), replaced_by=None)], NOW
+    ),
+    "claim_slot": lambda books, n: books.claim_slot("score", DAY, f"open+{n % 3}m", "me", NOW),
+    "miss_slots": lambda books, n: books.miss_slots([("score", DAY, f"open+{n % 4}m"), ("exits", DAY, "x")], "", NOW),
+    "put_sessions": compare_calendar,
+    "mark_reconciled": lambda books, n: books.mark_reconciled(ReconcileMark(minutes(n), n, n)),
+    "keep_totals": lambda books, n: keep_totals(books),
+    "change_note": noted,
+    "mark_rebuilt": rebuilt,
+    "accept_rebuilt": accepted,
+}
+"""Every method that writes into the ledger, with a number that varies what it writes."""
+ONCE = {"open_books"}
+"""What can be written only once, and is in the books that every sequence begins with."""
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings().max_examples // 4)
+@given(steps=st.lists(st.tuples(st.sampled_from(sorted(WRITES)), st.integers(0, 11)), min_size=4, max_size=16))
+def test_books_pass_their_check_and_a_backup_restores_after_any_sequence_of_writes(
+    tmp_path_factory: pytest.TempPathFactory, steps: Sequence[tuple[str, int]]
+) -> None:
+    folder = old_books.make(tmp_path_factory.mktemp("law") / "state")
+    with closing(SqliteLedger.open(folder.path)) as books:
+        for step, number in steps:
+            WRITES[step](books, number)
+            books.file.check_pages()
+    kept = old_books.content(folder.path)
+    rebuild.rebuild(folder, "restored-over", NOW, only=backups.make(folder, "by-hand", NOW).path)
+    check(folder.path / "ledger.db")
+    restored = old_books.content(folder.path)
+    same = set(old_books.MONEY) - {"approved"} | {*old_books.BESIDE}
+    assert old_books.part(restored, *same) == old_books.part(kept, *same)
+    shutil.rmtree(folder.path)
+
+
+def test_the_drawn_writes_are_all_that_the_ledger_has() -> None:
+    """A method that writes is one that opens a transaction; nothing but `remove` and a new checkpoint deletes rows."""
+    sources = [path.read_text() for path in Path(ledger_file.__file__).parent.glob("*.py")]
+    methods = [part for source in sources for part in re.split(r"\n    def ", source)[1:]]
+    assert {part.partition("(")[0] for part in methods if "self._file.write()" in part} == {*WRITES, *ONCE}
+    deleting = [source for source in sources if "DELETE FROM" in source or "OR REPLACE" in source]
+    assert len(deleting) == 3, "file.py (remove), totals.py (checkpoints), migration.py"

@@ -222,6 +222,15 @@ class LedgerFile:
         """Run a statement inside `write` and return how many rows it changed."""
         return self.database.execute(statement, values).rowcount
 
+    def remove(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
+        """Delete the account's rows that `which` names, inside `write`; they don't count any more.
+
+        A row that is deleted in any other way is taken for a lost one. `which` begins with AND; none deletes all.
+        """
+        account = self.account_number
+        gone = self.execute(f"DELETE FROM {table} WHERE account = ? {which}", (account, *values))  # noqa: S608 - our own names
+        self.execute(ledger_sums.UNCOUNT, (gone, account))
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Let several queries see the same moment; nobody can commit until the block is done."""

@@ -69,9 +69,7 @@ class Passes:
         """Store calendar sessions, replacing those of the same date, and drop those of the dates that are `gone`."""
         with self._file.write():
             for day in gone:
-                self._file.execute(
-                    "DELETE FROM sessions WHERE account = ? AND date = ?", (self._file.account_number, day.isoformat())
-                )
+                self._file.remove("sessions", "AND date = ?", (day.isoformat(),))
             for session in sessions:
                 self._file.execute(
                     "INSERT INTO sessions (account, date, open, close) VALUES (?, ?, ?, ?)"

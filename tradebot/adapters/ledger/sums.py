@@ -28,6 +28,8 @@ ALWAYS_COUNTED = 2
 CHECKPOINTS_COUNTED = f"""coalesce((SELECT 1 FROM {SEALED_IN} WHERE schema >= {ALWAYS_COUNTED}),
     (SELECT count(*) FROM {REMADE}))"""  # noqa: S608 - our own names
 """The expression for how many checkpoints `rows` counts, 0 or 1."""
+UNCOUNT = f"UPDATE {COUNTED_IN} SET rows = rows - ? WHERE account = ?"  # noqa: S608 - our own name
+"""Take rows that were deleted on purpose out of the count."""
 _NAME = re.compile(r"CREATE TABLE (\w+) \(")
 _COLUMN = re.compile(r"(?:\(|,)\s*(\w+) (?:TEXT|INTEGER)")
 _KEY = re.compile(r"PRIMARY KEY \(([^)]*)\)")

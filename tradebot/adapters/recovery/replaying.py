@@ -1,7 +1,7 @@
 """Replay a journal's records into books: what each kind does, and which kinds are skipped."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -64,19 +64,15 @@ class Replayed(SqliteLedger):
             (*head, self.account_number),
         )
         for table in NOT_INHERITED:
-            self._forget(table)
+            self.file.remove(table)
 
     def forget_baselines(self) -> None:
         """Delete every approval, because a person must approve the configuration again."""
-        self._forget("baselines")
+        self.file.remove("baselines")
 
     def forget_high_water(self, strategy: str, symbol: str) -> None:
         """Delete the best prices of a symbol's positions."""
-        self._forget("high_water", " AND strategy = ? AND symbol = ?", (strategy, symbol))
-
-    def _forget(self, table: str, which: str = "", values: Sequence[str] = ()) -> None:
-        gone = self.file.execute(f"DELETE FROM {table} WHERE account = ?{which}", (self.account_number, *values))  # noqa: S608 - our own names
-        self.file.execute("UPDATE book SET rows = rows - ? WHERE account = ?", (gone, self.account_number))
+        self.file.remove("high_water", "AND strategy = ? AND symbol = ?", (strategy, symbol))
 
 
 def replay(books: Replayed, record: Record, sources: Sources) -> None:
