@@ -8,7 +8,7 @@ import typer
 
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
-from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.text import counted
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def run_session(app: "App") -> Report:
         now = app.now()
     app.ensure_calendar(now)
     with app.pass_lock("backup"):
-        of_ended_session(app, now)
+        of_ended_session(app, now, at_once=True)
     ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
     began, kept = app.ledger.books_opened_at(), [path.name for path in backups.places(app.folder.path)]
     if ended and began and began < ended[-1].close and not any(name.endswith(f"{ended[-1].date}") for name in kept):
@@ -100,24 +100,29 @@ def run_session(app: "App") -> Report:
     return Report("backup", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
-def of_ended_session(app: "App", now: datetime) -> bool:
+def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> bool:
     """Copy the books and delete old facts, once after each session they have seen; the caller holds the pass lock.
 
-    Return True if there was something to do. A failed copy is recorded as an event and the pass continues: an exit
-    doesn't wait for disk space.
+    Return True if there was something to do. A failed copy is recorded and the pass continues, because an exit doesn't
+    wait for disk space; the next try waits as `failed_backups` says, unless it is asked for `at_once`.
     """
     from contextlib import suppress
     from datetime import timedelta
 
     from tradebot.adapters.recovery import backups
     from tradebot.adapters.recovery.backup_parts import Hashed
+    from tradebot.adapters.recovery.soundness import look_again
     from tradebot.model.event import EventKind
+    from tradebot.timetable.failed_backups import failed_backup, note_failed
 
     ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
     began = app.ledger.books_opened_at()
     if not ended or began is None or began >= ended[-1].close:
         return False
     session, hashed, storage = ended[-1].date, Hashed(), app.settings.storage
+    failed_before = failed_backup(app.ledger, session)
+    if failed_before and failed_before.waits(now) and not at_once:
+        return False
     try:
         made = backups.of_session(app.folder, session, datetime.now(UTC), hashed, kept=storage.backups)
     except TradebotError as failed:
@@ -125,6 +130,11 @@ def of_ended_session(app: "App", now: datetime) -> bool:
             return False
         details = {"session": session.isoformat(), "found": failed.message}
         app.events.emit(EventKind.BACKUP_FAILED.at(now, details))
+        if isinstance(failed, DamagedBooksError):
+            look_again(app.folder, app.events, app.ledger.file)
+        with suppress(TradebotError):
+            # If the disk is full, this can't be noted either.
+            note_failed(app.ledger, session, failed.message, now)
         return True
     if made:
         details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}

@@ -49,6 +49,7 @@ OFF_THE_ROAD = {
     "plugin_worker.forget_shut": "a folder that a plug-in shut before its keeper was killed",
     "joining.take_ledger": "books that are rebuilt from a backup",
     "journal_reading.move": "books that are rebuilt from a backup",
+    "custody.revoke": "books that are found damaged at work",
     "quarantine.move": "books that are damaged",
     "rebuild.install": "books that are rebuilt",
     "rebuild.forget_scratch": "books that are rebuilt",

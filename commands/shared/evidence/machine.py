@@ -12,6 +12,7 @@ from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, option
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
+from tradebot.timetable.failed_backups import FailedBackup, failed_backup
 from tradebot.views.health.evidence import Backups, Disk, Serve, Storage, Stream, Unread
 
 if TYPE_CHECKING:
@@ -88,7 +89,14 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> Back
         due = None
     of_sessions = (day for name in names if (day := _session_in(name)) is not None)
     last = max(of_sessions, default=None)
-    return Backups(len(names), last, newest, due.date if due else None, due.close if due else None)
+    failed = failed_backup(app.ledger_view, due.date) if due else None
+    return Backups(
+        len(names), last, newest, due.date if due else None, due.close if due else None, _said(failed) if failed else ""
+    )
+
+
+def _said(failed: FailedBackup) -> str:
+    return f"the last try failed at {failed.at:%H:%M} UTC, the next is at {failed.again_at:%H:%M} UTC: {failed.why}"
 
 
 def _stamped(name: str) -> datetime | None:

@@ -219,9 +219,9 @@ def test_books_pass_their_check_and_a_backup_restores_after_any_sequence_of_writ
 
 
 def test_the_drawn_writes_are_all_that_the_ledger_has() -> None:
-    """A method that writes is one that opens a transaction; nothing but `remove` and a new checkpoint deletes rows."""
+    """A method that writes is one that opens a transaction; nothing but `delete` and a new checkpoint deletes rows."""
     sources = [path.read_text() for path in Path(ledger_file.__file__).parent.glob("*.py")]
     methods = [part for source in sources for part in re.split(r"\n    def ", source)[1:]]
     assert {part.partition("(")[0] for part in methods if "self._file.write()" in part} == {*WRITES, *ONCE}
     deleting = [source for source in sources if "DELETE FROM" in source or "OR REPLACE" in source]
-    assert len(deleting) == 3, "file.py (remove), totals.py (checkpoints), migration.py"
+    assert len(deleting) == 3, "file.py (delete), totals.py (checkpoints), migration.py"

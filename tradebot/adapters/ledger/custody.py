@@ -99,6 +99,12 @@ class Custody:
         """Forget the note, because a write failed."""
         self._seen = None
 
+    def revoke(self) -> None:
+        """Let no process believe the note any more, because the books were found to be other than it says."""
+        self.drop()
+        with suppress(OSError), around("custody.revoke"):
+            (self._folder / CHECKED).unlink(missing_ok=True)
+
     def keep(self, *, patient: bool = False) -> None:
         """Write the note to the folder, for other processes, if the files are still as noted.
 

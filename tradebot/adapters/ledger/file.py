@@ -134,6 +134,10 @@ class LedgerFile:
         """Let other processes know that the books are sound, if this one knows; `patient` may wait a moment."""
         self._custody.keep(patient=patient)
 
+    def distrust(self) -> None:
+        """Let whoever checks the books next read them through, because something in them was found damaged."""
+        self._custody.revoke()
+
     def _read_books(self) -> None:
         before = self._custody.look()
         self.check_pages()
@@ -222,7 +226,7 @@ class LedgerFile:
         """Run a statement inside `write` and return how many rows it changed."""
         return self.database.execute(statement, values).rowcount
 
-    def remove(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
+    def delete(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
         """Delete the account's rows that `which` names, inside `write`; they don't count any more.
 
         A row that is deleted in any other way is taken for a lost one. `which` begins with AND; none deletes all.

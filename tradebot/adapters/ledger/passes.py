@@ -69,7 +69,7 @@ class Passes:
         """Store calendar sessions, replacing those of the same date, and drop those of the dates that are `gone`."""
         with self._file.write():
             for day in gone:
-                self._file.remove("sessions", "AND date = ?", (day.isoformat(),))
+                self._file.delete("sessions", "AND date = ?", (day.isoformat(),))
             for session in sessions:
                 self._file.execute(
                     "INSERT INTO sessions (account, date, open, close) VALUES (?, ?, ?, ?)"

@@ -64,15 +64,15 @@ class Replayed(SqliteLedger):
             (*head, self.account_number),
         )
         for table in NOT_INHERITED:
-            self.file.remove(table)
+            self.file.delete(table)
 
     def forget_baselines(self) -> None:
         """Delete every approval, because a person must approve the configuration again."""
-        self.file.remove("baselines")
+        self.file.delete("baselines")
 
     def forget_high_water(self, strategy: str, symbol: str) -> None:
         """Delete the best prices of a symbol's positions."""
-        self.file.remove("high_water", "AND strategy = ? AND symbol = ?", (strategy, symbol))
+        self.file.delete("high_water", "AND strategy = ? AND symbol = ?", (strategy, symbol))
 
 
 def replay(books: Replayed, record: Record, sources: Sources) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.ledger.custody import Custody
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import lock, state_folder, switch
@@ -46,6 +47,10 @@ def hold(
         require_sound(folder, events, books())
         try:
             yield
+        except DamagedBooksError as error:
+            if not isinstance(error, DamagedJournalError):
+                look_again(folder, events, books())
+            raise
         finally:
             # Before the lock is released: whoever waits for it would read the books through.
             if (used := books()) is not None:
@@ -79,6 +84,20 @@ def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None 
         place = quarantine.move(folder.path, "damaged", datetime.now(UTC))
         moved = f" All of it was moved to {place}." if place else ""
         raise DamagedBooksError(f"{error.message}{moved}", REBUILD) from error
+
+
+def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) -> None:
+    """Read the books through, because a damaged part of them was found at work; raises as `require_sound` does.
+
+    Books that were removed or replaced while open are left to the next pass: a person may be at work on them.
+    """
+    if books is None:
+        Custody(folder.path).revoke()
+    elif books.in_place:
+        books.distrust()
+    else:
+        return
+    require_sound(folder, events, books)
 
 
 def problem(folder: StateFolder, books: LedgerFile | None = None) -> None:

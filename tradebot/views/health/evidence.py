@@ -155,13 +155,17 @@ class Strategies:
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """How many backups there are, and the last one; `due` is the session that should have one by now."""
+    """How many backups there are, and the last one; `due` is the session that should have one by now.
+
+    `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
+    """
 
     kept: int
     newest: date | None
     newest_at: datetime | None
     due: date | None
     due_since: datetime | None
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

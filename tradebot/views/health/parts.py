@@ -230,6 +230,10 @@ def backup(evidence: Evidence, seen: Backups) -> Judged:
         found = "there is none yet"
     else:
         found = f"{counted(seen.kept, 'backup')} kept" + (f", the last of session {seen.newest}" if seen.newest else "")
+    if seen.failed and not done:
+        return Judged(
+            State.DEGRADED, f"{found}; {seen.failed}", "tradebot events; then tradebot backup", seen.kept, fresh
+        )
     return Judged(State.OK if seen.kept else State.UNKNOWN, found, "tradebot backup", seen.kept, fresh)
 
 

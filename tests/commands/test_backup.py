@@ -1,0 +1,116 @@
+"""A session's backup that fails is tried again less and less often, and books that turn out damaged halt the bot."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from commands.backup import of_ended_session
+from commands.shared.evidence.machine import backups_of
+from tests.adapters.ledger import old_books
+from tests.adapters.ledger.by_hand import edit
+from tests.adapters.samples import DAY, minutes
+from tests.builders import SHIPPED
+from tests.views.health.samples import at
+from tradebot.adapters.ledger.custody import Custody
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.recovery import backups, quarantine
+from tradebot.adapters.state import switch
+from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.app.wiring import App
+from tradebot.errors import DamagedBooksError
+from tradebot.model.event import EventKind
+from tradebot.model.trading import Mode
+from tradebot.timetable.failed_backups import failed_backup
+from tradebot.views.health.evidence import Backups
+from tradebot.views.health.finding import State
+from tradebot.views.health.judging import judged
+
+CLOSE = minutes(390)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    return old_books.make(tmp_path / "state")
+
+
+@pytest.fixture
+def app(folder: StateFolder) -> Iterator[App]:
+    """Yield as much of a bot as its backups need."""
+    with closing(SqliteLedger.open(folder.path)) as ledger:
+        parts = {
+            "folder": folder,
+            "ledger": ledger,
+            "ledger_view": ledger,
+            "events": MemoryEvents(),
+            "settings": SHIPPED,
+        }
+        yield cast("App", SimpleNamespace(**parts, mode=Mode.SANDBOX, facts=SimpleNamespace(prune=lambda *_: None)))
+
+
+def tries(app: App) -> int:
+    return sum(
+        event.event_type == EventKind.BACKUP_FAILED.event_type for event in cast("MemoryEvents", app.events).emitted
+    )
+
+
+def block(folder: Path) -> Path:
+    """Put a file where the backups should be."""
+    (folder / "backups").write_text("in the way")
+    return folder / "backups"
+
+
+def test_a_failed_backup_waits_twice_as_long_after_each_failure_in_every_process(app: App, folder: StateFolder) -> None:
+    way, now, waits = block(folder.path), CLOSE, []
+    for number in range(1, 8):
+        assert of_ended_session(app, now)
+        assert (tries(app), of_ended_session(app, now)) == (number, False)
+        with closing(SqliteLedger.open(folder.path, read_only=True)) as other:
+            failed = failed_backup(other, DAY)
+        assert failed is not None
+        assert not of_ended_session(app, failed.again_at - timedelta(seconds=1))
+        waits.append((failed.again_at - now) / timedelta(minutes=1))
+        now = failed.again_at
+    assert waits == [10, 20, 40, 80, 160, 240, 240]
+    assert of_ended_session(app, now - timedelta(minutes=1), at_once=True), "whoever asks for it by name doesn't wait"
+    way.unlink()
+    assert of_ended_session(app, now + timedelta(hours=4))
+    assert [place.name[-18:] for place in backups.places(folder.path)] == [f"session-{DAY}"]
+
+
+def test_health_says_that_the_last_try_failed_and_why_until_there_is_a_backup(app: App, folder: StateFolder) -> None:
+    def health(now: datetime) -> tuple[State, str]:
+        seen = backups_of(app, app.ledger.sessions(DAY, DAY), now)
+        assert isinstance(seen, Backups)
+        found = judged("backup", at(now, backup=seen))
+        return found.state, found.found
+
+    way, now = block(folder.path), CLOSE + timedelta(minutes=1)
+    of_ended_session(app, now)
+    way.unlink()
+    state, text = health(now)
+    assert (state, "the last try failed at 21:31 UTC, the next is at 21:41 UTC" in text) == (State.DEGRADED, True), text
+    of_ended_session(app, now, at_once=True)
+    assert health(now)[0] is State.OK
+
+
+def test_books_that_a_backup_finds_damaged_are_read_through_and_halt_though_a_note_says_they_are_sound(
+    app: App, folder: StateFolder
+) -> None:
+    app.ledger.file.check()
+    edit(folder.path / "ledger.db", "UPDATE fills SET body = '{}'")
+    # What flips on the disk itself changes neither times nor versions, so the note still says what it said.
+    note = Custody(folder.path)
+    note.begin(note.look(), 0)
+    note.keep(patient=True)
+    with closing(SqliteLedger.open(folder.path, read_only=True)) as books:
+        books.file.check()
+    with pytest.raises(DamagedBooksError, match="moved to"):
+        of_ended_session(app, CLOSE)
+    assert not switch.armed(folder.path)
+    assert len(quarantine.places(folder.path)) == 1

@@ -1,0 +1,48 @@
+"""When a session's backup failed, and when it is tried again.
+
+Each pass would try it again otherwise, and copying large books takes seconds. The ledger's claims remember each try, so
+that every process knows of it. No line of the timetable has a space in its name, so none is mixed up with these.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from tradebot.ports.stores import Ledger
+
+FAILED = "backup failed"
+FIRST, MOST = timedelta(minutes=10), timedelta(hours=4)
+"""How long the second try waits after the first, and the longest wait. Each wait is twice as long as the one before."""
+DOUBLED_AT_MOST = 10
+"""Ten doublings exceed the longest wait."""
+
+
+class FailedBackup(NamedTuple):
+    """The last try of a session's backup, why it failed, and when it is tried again, all in trading time."""
+
+    at: datetime
+    why: str
+    again_at: datetime
+
+    def waits(self, now: datetime) -> bool:
+        """Return True until it is tried again. If the broker's clock was set back since, the wait is over."""
+        return self.at <= now < self.again_at
+
+
+def failed_backup(ledger: Ledger, session: date) -> FailedBackup | None:
+    """Return how the last try of a session's backup failed; None if none has."""
+    tries = [claim for claim in ledger.slot_claims(session) if claim.job == FAILED]
+    if not tries:
+        return None
+    last = max(tries, key=lambda claim: claim.at)
+    wait = min(FIRST * 2 ** min(len(tries) - 1, DOUBLED_AT_MOST), MOST)
+    return FailedBackup(last.at, last.by, last.at + wait)
+
+
+def note_failed(ledger: Ledger, session: date, why: str, now: datetime) -> None:
+    """Note that a session's backup failed just now."""
+    ledger.claim_slot(FAILED, session, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", why, now)
