@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from commands.serve.lanes import Shift, exits_first, lanes
 from commands.serve.reloading import Reloading
 from commands.serve.stop import Stop
-from commands.serve.watch import Watch, WatchedLane
+from commands.serve.watch import LOCK_STEP, Watch, WatchedLane
 from jobs.backoff import BROKER, Backoff
 from jobs.runner import TICK_S, Kind, Line, Runner
 from tradebot.adapters.state import starts
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 SPEED = 60.0
 """Engine seconds to a real second on the embedded exchange: a session takes six and a half minutes."""
-LOCK_STEP = "lock-step"
-"""The one lane of a sandbox."""
 
 
 class Daemon:
@@ -207,7 +205,7 @@ class Daemon:
         self._watch.trouble("log", self._lost())
 
     def _between_calls(self, done: int, total: int) -> None:
-        self._watch.progressed()
+        self._watch.progressed(within_pass=True)
         self._stop.between_calls(done, total)
 
     def _stopping(self) -> bool:

@@ -28,20 +28,28 @@ if TYPE_CHECKING:
     from tradebot.app.sections import ServeSettings
     from tradebot.ports.stores import Events
 
-LOOK_S = 1.0
+LOOK_S = 0.5
 """Real seconds between two looks."""
+HELD_S = 1.5
+"""In lock-step, a pass holds trading time itself; after this many real seconds the bot isn't ready, at any speed."""
 NOTE_S = 5.0
 """Seconds between two notes if there is no news; resources are looked at as often."""
 LONG_AGO_S = float("-inf")
+LOCK_STEP = "lock-step"
+"""The one lane of a sandbox."""
 MB = 1_000_000
 
 
 @dataclass(slots=True)
 class Progress:
-    """A lane's last progress, for how long it has made none, and whether that was told."""
+    """A lane's last progress, for how long it has made none, and whether that was told.
+
+    `held_s` is how long one pass has kept the others waiting, whether or not it makes progress.
+    """
 
     at: datetime
     still_s: float = 0.0
+    held_s: float = 0.0
     stalled: bool = False
 
 
@@ -124,18 +132,20 @@ class Watch:
 
     @contextmanager
     def progress_of(self, name: str) -> Iterator[None]:
-        """Count what this thread does inside the block as the progress of a lane, and the end of the block itself."""
+        """Count what this thread does inside the block as the progress of a lane, and both ends of the block."""
         self._here.lane = name
+        self.progressed()
         try:
             yield
         finally:
             self.progressed()
 
-    def progressed(self) -> None:
+    def progressed(self, *, within_pass: bool = False) -> None:
         """Note that the lane of this thread goes on: it finished a look, a pass, or one call of a long fetch."""
         lane = self._lanes.get(getattr(self._here, "lane", ""))
         if lane is not None:
             lane.at, lane.still_s = datetime.now(UTC), 0.0
+            lane.held_s = lane.held_s if within_pass else 0.0
 
     def trouble(self, subsystem: str, problem: str | None) -> None:
         """Say in the note that something is wrong, or with None that it isn't any more."""
@@ -159,6 +169,7 @@ class Watch:
                 self._end(int(self._stop.code))
         for name, lane in self._lanes.items():
             lane.still_s += passed_s
+            lane.held_s += passed_s
             self._judge(name, lane)
         if self._ready_at is None and self.is_ready():
             self.ready()
@@ -190,6 +201,9 @@ class Watch:
             self.look()
 
     def _judge(self, name: str, lane: Progress) -> None:
+        if name == LOCK_STEP:
+            held = lane.held_s >= HELD_S
+            self.trouble("trading time", "it stands still while a pass waits for an answer" if held else None)
         stalled = lane.still_s > self.settings.stall_s
         if stalled and not lane.stalled:
             self._trace()

@@ -8,13 +8,18 @@ from typing import Any, NamedTuple
 
 from commands.shared.surface import jsonable
 from tradebot.adapters.text.redaction import hide
-from tradebot.views.health.evidence import Evidence, Serve, Unread
+from tradebot.model.record import Job
+from tradebot.text import counted
+from tradebot.views.health.evidence import Evidence, Passes, Serve, Unread
 from tradebot.views.health.figures import Figures
 from tradebot.views.health.finding import Finding, State, overall
+from tradebot.views.health.freshness import NEVER
 
 JSON = "application/json"
 TRADING = ("serve", "exits", "broker", "books", "ledger", "journal", "calendar", "clock", "disk", "halts")
 """The parts without which nothing may be traded now."""
+PASSES = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FETCH_FLOW}
+"""The parts whose passes trading needs: none may let two of its slots begin without finishing one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,20 @@ def _conditions(looked: Looked) -> Sequence[Condition]:
         Condition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
         Condition("permission", not looked.closed, doors),
         *(Condition(name, found[name].state is State.OK, found[name].found) for name in TRADING),
+        _slots(looked.evidence),
     )
+
+
+def _slots(evidence: Evidence) -> Condition:
+    """Hold until a second slot of a job begins that no pass has finished since the one before."""
+    waiting = {
+        name: sum(start > (passes.finished_at or NEVER) for start in evidence.due.get(job, ()))
+        for name, job in PASSES.items()
+        if isinstance(passes := getattr(evidence, name), Passes)
+    }
+    behind = [f"{counted(many, 'slot')} of {name}" for name, many in waiting.items() if many > 1]
+    said = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
+    return Condition("slots", not behind, said)
 
 
 def health(looked: Looked) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commands.serve.stop import Stop
-from commands.serve.watch import Watch, WatchedLane
+from commands.serve.watch import LOCK_STEP, Watch, WatchedLane
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.serving import read_serving
 from tradebot.adapters.state.state_folder import STALL_TRACE
@@ -62,6 +62,10 @@ class Scene:
         for _ in range(seconds):
             self.now_s += 1
             self.watch.look()
+
+    def troubles(self) -> set[str]:
+        note = read_serving(self.folder)
+        return set(note.troubles) if note else set()
 
     def types(self) -> list[str]:
         return [event.event_type for event in self.events.emitted]
@@ -131,6 +135,25 @@ def test_a_call_of_a_long_fetch_is_progress_and_so_is_a_line_of_the_lane(scene: 
                 scene.watch.progressed()
                 scene.pass_s(25)
     assert scene.types() == []
+
+
+def test_sandbox_is_not_ready_two_seconds_after_a_pass_stops_trading_time_although_its_calls_go_on(
+    scene: Scene,
+) -> None:
+    with scene.watch.lanes(LOCK_STEP):
+        with scene.watch.progress_of(LOCK_STEP):
+            scene.pass_s(1)
+            assert scene.troubles() == set()
+            for _ in range(5):
+                scene.watch.progressed(within_pass=True)
+                scene.pass_s(1)
+            assert scene.troubles() == {"trading time"}
+            scene.watch.progressed()
+        scene.pass_s(1)
+        assert scene.troubles() == set()
+    with scene.watch.lanes("fetching"), scene.watch.progress_of("fetching"):
+        scene.pass_s(20)
+        assert scene.troubles() == set(), "in real time, a long fetch keeps no other lane waiting"
 
 
 def test_the_progress_of_one_thread_is_none_of_another_lane(scene: Scene) -> None:

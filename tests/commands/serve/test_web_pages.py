@@ -15,7 +15,7 @@ from tests.views.health.samples import at, note
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
 from tradebot.model.event import EventKind
-from tradebot.views.health.evidence import Serve, Unread
+from tradebot.views.health.evidence import Passes, Serve, Unread
 from tradebot.views.health.figures import Figures
 from tradebot.views.health.judging import JUDGES, health, judged
 
@@ -117,6 +117,18 @@ def test_it_isn_t_ready_out_of_session_or_without_permission(
     assert reply.status == 503
     assert list(closed) == [condition]
     assert said in closed[condition]
+
+
+@pytest.mark.parametrize(("part", "every_s"), [("exits", 60), ("entries", 300), ("flow", 300)])
+def test_bot_is_not_ready_once_a_second_slot_begins_that_nobody_ran(log: Path, part: str, every_s: int) -> None:
+    def ready(finished_ago_s: int) -> Reply:
+        return asking(log, lambda: looked(**{part: Passes(6, ago(finished_ago_s), 7, 6)}))("/readyz")
+
+    assert ready(every_s).status == 200, "only the slot that has just begun is waiting"
+    late = ready(every_s + 1)
+    assert late.status == 503
+    closed = {each["name"]: each["found"] for each in late.data["conditions"] if not each["holds"]}
+    assert closed == {"slots": f"2 slots of {part} began, and no pass finished"}
 
 
 @pytest.mark.parametrize(
