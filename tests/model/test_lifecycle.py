@@ -205,7 +205,7 @@ LEG: dict[str, Any] = {"venue_id": "leg", "client_order_id": "the venue's", "lim
         ([order(ENTRY, OrderStatus.FILLED, 10), record(ENTRY)], State.WORKING),
         ([fill(ENTRY, 1, 4), order(ENTRY, OrderStatus.PARTIALLY_FILLED, 4), record(ENTRY)], State.OPEN),
         ([*HELD, record(PAIR)], State.OPEN),
-        ([*HELD, record(PAIR), order(PAIR)], State.PROTECTED),
+        ([*HELD, record(PAIR), order(PAIR)], State.OPEN),
         (
             [*HELD, record(PAIR), order(PAIR, parent=None), order(PAIR, **LEG, parent="venue of protect-0")],
             State.PROTECTED,
@@ -258,13 +258,27 @@ def test_a_stop_that_was_moved_rests_once_while_the_venue_still_lists_the_old_on
     assert stops(OrderStatus.HELD) == [Decimal(97)]
 
 
-def test_a_pair_rests_at_its_target_and_its_stop_once_whether_or_not_its_leg_is_listed() -> None:
-    both = (RestingPrice(STOP, Decimal(10), True), RestingPrice(TARGET, Decimal(10), False))
-    leg = order(PAIR, OrderStatus.HELD, **LEG, parent="venue of protect-0")
-    for listed in ((), (leg,)):
-        (work,) = Records().after([record(PAIR), order(PAIR), *listed]).work({}).values()
-        assert work.resting == both
-        assert [work.covered(Decimal(held)) for held in (-7, 12)] == [7, 10]
+@pytest.mark.parametrize("status", OrderStatus)
+def test_a_pair_protects_only_while_its_stop_can_trigger(status: OrderStatus) -> None:
+    works = status in {"new", "held", "partially_filled", "pending_replace", "stopped"}
+    leg = order(PAIR, status, **LEG, parent="venue of protect-0")
+    (work,) = Records().after([record(PAIR), order(PAIR), leg]).work({}).values()
+    target, stop = RestingPrice(TARGET, Decimal(10), False), RestingPrice(STOP, Decimal(10), True)
+    assert work.resting == ((stop, target) if works else (target,))
+    assert [work.covered(Decimal(held)) for held in (-7, 12)] == ([7, 10] if works else [0, 0])
+
+
+def test_a_pair_whose_stop_was_never_reported_protects_nothing() -> None:
+    (work,) = Records().after([record(PAIR), order(PAIR)]).work({}).values()
+    assert work.covered(Decimal(10)) == 0
+
+
+def test_a_stop_protects_while_its_replacement_is_on_its_way() -> None:
+    leg = order(PAIR, OrderStatus.NEW, **LEG, parent="venue of protect-0")
+    moved = replace(PAIR, client_order_id="moved", operation=Operation.REPLACE, target_venue_id="leg")
+    new = order(moved, OrderStatus.PENDING_NEW, limit_price=None, stop_price=Decimal(97))
+    (work,) = Records().after([record(PAIR), order(PAIR), leg, record(moved), new]).work({}).values()
+    assert work.covered(Decimal(10)) == 10
 
 
 def test_the_last_order_that_was_to_protect_counts_as_refused_until_one_is_accepted() -> None:

@@ -12,12 +12,15 @@ from tradebot.cycle import evaluate_exits, flatten
 from tradebot.errors import TemporaryError
 from tradebot.exits.lists import parse
 from tradebot.limits import Protection
+from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, Operation
+from tradebot.model.lifecycle import State
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
+from tradebot.reconciliation.read_books import read_books
 
 
 def scene(protection: Protection = Protection.VENUE) -> Scene:
@@ -370,6 +373,75 @@ def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosene
     assert (told.details["before"], told.details["now"]) == ("98.00", "97.50")
     (back,) = found.venue.replaced
     assert (back.purpose, back.stop_price) == (Purpose.PROTECT, Decimal("98.00"))
+
+
+def stop_shown_as(found: Scene, status: OrderStatus) -> Order:
+    """Let the venue show the stop of the only pair in this state while its limit works on; return that limit."""
+    limit, leg = sorted(working(found), key=lambda order: order.order_type)
+    found.venue.book[leg.client_order_id] = replace(leg, status=status, updated_at=found.venue.now)
+    return limit
+
+
+@pytest.mark.parametrize("status", [OrderStatus.CANCELED, OrderStatus.SUSPENDED, OrderStatus.DONE_FOR_DAY])
+def test_a_pair_whose_stop_the_venue_took_away_gives_way_to_a_new_one(status: OrderStatus) -> None:
+    found = scene()
+    entry = entered(found)
+    exits(found)
+    limit = stop_shown_as(found, status)
+    record = exits(found, "open+32m")
+    assert [intent.target_venue_id for intent in found.venue.cancelled] == [limit.venue_id]
+    new = protecting(found)[-1]
+    assert (new.order_class, new.quantity, new.stop_price) == (OrderClass.OCO, entry.quantity, Decimal("98.00"))
+    reasons = [decision.reason for one in record.candidates for decision in one.decisions]
+    assert reasons.index(Reason.STOP_LAPSED) < reasons.index(Reason.STOP_MISSING)
+    exits(found, "open+33m")
+    assert protecting(found)[-1] == new, "it happens once"
+
+
+@pytest.mark.parametrize("status", [OrderStatus.PENDING_NEW, OrderStatus.ACCEPTED, OrderStatus.UNKNOWN])
+def test_a_stop_that_may_work_soon_is_waited_for_and_meanwhile_the_bots_own_rule_acts(status: OrderStatus) -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    stop_shown_as(found, status)
+    exits(found, "open+32m")
+    assert found.venue.cancelled == []
+    found.price("AAPL", "97.9")
+    exits(found, "open+33m")
+    assert left_at_once(found), "nothing is left to a stop that can't trigger"
+
+
+def test_a_stop_that_only_the_list_leaves_out_is_asked_for_and_kept() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"] = LOST
+    exits(found)
+    del found.venue.script["AAPL"]
+    everything = found.venue.view
+
+    def without_stops() -> BrokerView:
+        view = everything()
+        return replace(view, orders=tuple(order for order in view.orders if not order.parent))
+
+    found.venue.view = without_stops  # type: ignore[method-assign]
+    exits(found, "open+32m")
+    states = read_books(found.ledger, found.venue.now).states()
+    assert (found.venue.cancelled, states["flow", "AAPL"]) == ([], State.PROTECTED)
+
+
+def test_what_a_pair_without_its_stop_fills_while_it_is_canceled_needs_no_stop() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    limit, ends = stop_shown_as(found, OrderStatus.CANCELED), found.venue.cancel
+
+    def too_late(intent: Intent) -> Reply:
+        found.venue.fill(limit.client_order_id, "103")
+        return ends(intent)
+
+    found.venue.cancel = too_late  # type: ignore[method-assign]
+    exits(found, "open+32m")
+    assert len(protecting(found)) == 1
 
 
 def test_what_rests_is_canceled_once_the_bot_is_to_watch_by_itself() -> None:

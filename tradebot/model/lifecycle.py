@@ -65,7 +65,10 @@ def may_follow(state: State, before: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RestingPrice:
-    """A price at which the venue itself closes `quantity` shares (unsigned): a stop, or else a target; in USD."""
+    """A price at which the venue itself closes `quantity` shares (unsigned): a stop, or else a target; in USD.
+
+    A stop that can't trigger, such as a suspended one, is left out.
+    """
 
     price: Decimal
     quantity: Decimal
@@ -87,7 +90,7 @@ class Work:
     refused: IntentRecord | None = None
 
     def covered(self, quantity: Decimal) -> Decimal:
-        """Return for how many shares of a position a stop rests, unsigned; stops beyond the position don't count."""
+        """Return for how many shares of a position a stop can trigger, unsigned; stops beyond it don't count."""
         stops = (each.quantity for each in self.resting if each.is_stop)
         return min(sum(stops, Decimal(0)), abs(quantity))
 
@@ -151,13 +154,12 @@ class Records:
         """
         found: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
         made = {order.client_order_id: order for order in self.orders.values()}
-        replaced, every = set(self._replaced(made)), lineages(self.orders, self.orders)
-        with_leg = {one.parent for lineage in every.values() if not lineage[0].status.terminal for one in lineage}
-        for venue_id, lineage in every.items():
+        replaced = set(self._replaced(made))
+        for venue_id, lineage in lineages(self.orders, self.orders).items():
             intent, order = self._intent_behind(lineage), self.orders[venue_id]
             if intent is not None and venue_id not in replaced:
                 unbooked = max(order.filled_quantity - booked.get(venue_id, Decimal(0)), Decimal(0))
-                one = _Sent(order, intent, order.open_quantity + unbooked, venue_id in with_leg)
+                one = _Sent(order, intent, order.open_quantity + unbooked)
                 found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(one)
         for record in self.intents.values():
             intent = record.intent
@@ -180,12 +182,11 @@ class Records:
 
 
 class _Sent(NamedTuple):
-    """An order with the intent behind it, how many of its shares may still change a position, and if it has a leg."""
+    """An order with the intent behind it, and how many of its shares may still change a position."""
 
     order: Order
     intent: Intent
     left: Decimal
-    has_leg: bool
 
 
 def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
@@ -197,11 +198,11 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
             entering = State.INTENDED
         elif not intent.protects and intent.target_venue_id is None:
             leaving += intent.quantity
-    for order, intent, left, has_leg in sent:
+    for order, intent, left in sent:
         if intent.purpose is Purpose.OPEN:
             entering = State.WORKING if left else entering
         elif order.stop_price is not None or intent.protects:
-            resting += _resting(order, intent, has_leg=has_leg)
+            resting += _resting(order, intent)
         else:
             leaving += left
     resting.sort(key=lambda one: (not one.is_stop, one.price, one.quantity))
@@ -216,17 +217,20 @@ def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> 
     return None if any(intent.protects and intent.at > last.intent.at for intent in accepted) else last
 
 
-def _resting(order: Order, intent: Intent, *, has_leg: bool) -> Iterator[RestingPrice]:
-    """Yield where a working order closes shares: a stop, or the limit of a pair, and its stop if no leg is listed."""
+def _resting(order: Order, intent: Intent) -> Iterator[RestingPrice]:
+    """Yield where a working order closes shares: a stop that can trigger, or the limit of a pair."""
     if not order.open_quantity:
         return
     if order.stop_price is not None:
-        yield RestingPrice(order.stop_price, order.open_quantity, is_stop=True)
-        return
-    if order.limit_price is not None:
+        if can_trigger(order, intent):
+            yield RestingPrice(order.stop_price, order.open_quantity, is_stop=True)
+    elif order.limit_price is not None:
         yield RestingPrice(order.limit_price, order.open_quantity, is_stop=False)
-    if intent.stop_price is not None and not has_leg:
-        yield RestingPrice(intent.stop_price, order.open_quantity, is_stop=True)
+
+
+def can_trigger(order: Order, intent: Intent) -> bool:
+    """Return True if a stop acts once its price is reached; the stop that it replaces works until it arrives."""
+    return order.status.can_trigger or (order.status.is_arriving and intent.operation is Operation.REPLACE)
 
 
 _INTENT_PROGRESS = (

@@ -79,6 +79,16 @@ class OrderStatus(StrEnum):
         """Return True if nothing more can fill."""
         return self in _TERMINAL
 
+    @property
+    def can_trigger(self) -> bool:
+        """Return True if a stop in this state acts once its price is reached."""
+        return self in _CAN_TRIGGER
+
+    @property
+    def is_arriving(self) -> bool:
+        """Return True if the order will soon be at the market, so that there is nothing to do but to wait."""
+        return self in _ARRIVING
+
 
 _TERMINAL = frozenset(
     {
@@ -89,6 +99,21 @@ _TERMINAL = frozenset(
         OrderStatus.REPLACED,
     }
 )
+_CAN_TRIGGER = frozenset(
+    {
+        OrderStatus.NEW,
+        OrderStatus.PARTIALLY_FILLED,
+        # Alpaca shows the stop of a pair as held while the pair's limit works; whichever is reached first acts.
+        OrderStatus.HELD,
+        # The order works until its replacement is accepted.
+        OrderStatus.PENDING_REPLACE,
+        # The venue has guaranteed the fill.
+        OrderStatus.STOPPED,
+    }
+)
+"""What is left out: an order that is `suspended`, `calculated` or `done_for_day` doesn't trade, one that is
+`pending_cancel` may be gone at any moment, and a state that we don't know promises nothing."""
+_ARRIVING = frozenset({OrderStatus.PENDING_NEW, OrderStatus.ACCEPTED})
 
 
 @dataclass(frozen=True, slots=True)

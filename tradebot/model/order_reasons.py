@@ -196,6 +196,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "The stop that rests at the broker holds the shares that an exit needs, so it is being canceled.",
         "Nothing to do: the exit follows at once. The event protection_gap says how long there was no stop.",
     ),
+    Reason.STOP_LAPSED: _row(
+        Cause.IDLE,
+        "The broker canceled or suspended a stop. What is left of its pair is being canceled, and a new one placed.",
+        "Nothing to do; tradebot positions shows what protects each position.",
+    ),
     Reason.LEFT_TO_BROKER: _row(
         Cause.IDLE,
         "The price has reached a stop or a target that rests at the broker, which closes the position.",

@@ -203,6 +203,7 @@ class Reason(StrEnum):
     STOP_TIGHTENED = auto()
     STOP_NEEDLESS = auto()
     EXIT_NEEDS_SHARES = auto()
+    STOP_LAPSED = auto()
     LEFT_TO_BROKER = auto()
 
 

@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 
 from tradebot.model.books import Books
 from tradebot.model.intent import IntentRecord
+from tradebot.model.lifecycle import can_trigger
 from tradebot.model.order import Order, OrderStatus
 
 Whose = tuple[str, str]
@@ -17,13 +19,15 @@ Whose = tuple[str, str]
 class Resting:
     """What protects some shares of a position: the halves of a pair that may still fill, or a plain stop.
 
-    `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it. Once an
-    exit has taken over the limit, the pair is `exiting`, and its stop stays in place until the shares are gone.
+    `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it, and once
+    it has ended. `can_trigger` is True if the stop acts once its price is reached; a limit alone protects nothing. Once
+    an exit has taken over the limit, the pair is `exiting`, and its stop stays in place until the shares are gone.
     """
 
     record: IntentRecord
     limit: Order | None
     stop: Order | None
+    can_trigger: bool
 
     @property
     def first(self) -> Order:
@@ -34,8 +38,14 @@ class Resting:
 
     @property
     def quantity(self) -> Decimal:
-        """Return how many shares it protects, unsigned."""
+        """Return how many shares its orders hold, unsigned; they are protected if its stop `can_trigger`."""
         return max(order.open_quantity for order in (self.limit, self.stop) if order)
+
+    @property
+    def is_lapsed(self) -> bool:
+        """Return True if its stop can't trigger, and waiting won't change that."""
+        waits = self.stop is not None and self.stop.status in _WAITS
+        return not (self.exiting or self.ending or self.can_trigger or waits)
 
     @property
     def exiting(self) -> bool:
@@ -46,6 +56,9 @@ class Resting:
     def ending(self) -> bool:
         """Return True if the venue is about to cancel it."""
         return any(order.status is OrderStatus.PENDING_CANCEL for order in (self.limit, self.stop) if order)
+
+
+_WAITS = frozenset(status for status in OrderStatus if status.is_arriving) | {OrderStatus.UNKNOWN}
 
 
 def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
@@ -61,7 +74,9 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
     groups = defaultdict[Whose, list[Resting]](list)
     for group in halves.values():
         limit = next((order for order, _ in group if order.leads_pair), None)
-        stop = next((order for order, _ in group if order is not limit), None)
+        # While a stop is being replaced, both may be listed, and one of them works.
+        stops = [(can_trigger(order, record.intent), order) for order, record in group if order is not limit]
+        works, stop = max(stops, key=itemgetter(0), default=(False, None))
         record = next((record for order, record in group if order is limit), group[0][1])
-        groups[record.intent.key.strategy, record.intent.key.symbol].append(Resting(record, limit, stop))
+        groups[record.intent.key.strategy, record.intent.key.symbol].append(Resting(record, limit, stop, works))
     return {whose: tuple(rests) for whose, rests in groups.items()}

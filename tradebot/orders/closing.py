@@ -180,7 +180,7 @@ def _close_protected(
             return
         obstacle = REFUSED
     began_s = world.stopwatch()
-    released = release(world, call, desk, pair)
+    released = release(world, call, desk, pair, Reason.EXIT_NEEDS_SHARES)
     yield released.record
     if not released.left:
         return

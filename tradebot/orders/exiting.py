@@ -69,9 +69,9 @@ class Released(NamedTuple):
     left: Decimal | None
 
 
-def release(world: World, call: Call, desk: Desk, pair: Resting) -> Released:
-    """Cancel a pair and prove its end, so that its shares can be sold otherwise; what it fills meanwhile is gone."""
-    record = cancel_order(world, call, desk, pair.first, pair.record, Reason.EXIT_NEEDS_SHARES)
+def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
+    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone."""
+    record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
         return Released(record, None)
     ended = _ended(world, desk, pair)

@@ -4,7 +4,7 @@ What rests is an order like any other: it's promised before it's sent, and sent 
 toward profit. While a request of this kind has no outcome, no other one is sent for the position.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -25,7 +25,7 @@ from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
-from tradebot.orders.exiting import tell_earlier_gap
+from tradebot.orders.exiting import release, tell_earlier_gap
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
 from tradebot.orders.ways import TIGHTENS, class_to_try
 from tradebot.orders.working_orders import AGAIN, cancel_order
@@ -100,20 +100,22 @@ def _protect_one(
         return
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
         return
-    side = closing_side(position.quantity)
-    stop = on_tick(levels.stop or Decimal(0), side)
+    side, kind = closing_side(position.quantity), class_to_try(desk.books, (position.strategy, position.symbol))
+    stop, rests, taken = on_tick(levels.stop or Decimal(0), side), list[Resting](), _being_closed(desk, position)
     for pair in pairs:
-        if _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction):
+        free = None
+        if pair.is_lapsed and kind is not None and position.symbol not in desk.unproven:
+            record, free = release(world, call, desk, pair, Reason.STOP_LAPSED)
+            yield record
+        elif _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction):
             yield _send(world, desk, _tightened(call, desk, pair, stop, levels.word), Reason.STOP_TIGHTENED, stop)
-    shares = _protectable(desk, position, side) - sum((pair.quantity for pair in pairs), Decimal(0))
-    shares = whole_lots(Instrument(position.symbol), shares - _being_closed(desk, position))
-    if shares <= 0 or position.symbol in desk.unproven:
-        return
-    kind = class_to_try(desk.books, (position.strategy, position.symbol))
-    if kind is None:
+        rests += [pair] if free is None else []
+        taken += pair.quantity - (free or 0)
+    shares = whole_lots(Instrument(position.symbol), _protectable(desk, position, side) - taken)
+    if shares <= 0 or kind is None or position.symbol in desk.unproven:
         return
     alone = ((stop, shares, ""),)
-    parts = _parts(desk, position, levels, pairs, shares) if kind is OrderClass.OCO else alone
+    parts = _parts(desk, position, levels, rests, shares) if kind is OrderClass.OCO else alone
     for price, part, word in parts:
         names = "+".join(filter(None, (word, levels.word)))
         asked = replace(_asked(position, side, desk.now, part), why=names)
@@ -153,7 +155,7 @@ def _fits(desk: Desk, position: Position, lost: Intent, pairs: tuple[Resting, ..
 def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
     """Return True if a pair's stop is farther from profit than it should be, by more than a step."""
     now = pair.stop.stop_price if pair.stop else None
-    if pair.exiting or pair.ending or now is None:
+    if pair.exiting or pair.ending or now is None or not pair.can_trigger:
         return False
     return (stop - now) * -side.sign > now * step
 
@@ -168,9 +170,7 @@ def on_tick(price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
     return max((price / tick).to_integral_value(rounding=rounding) * tick, tick)
 
 
-def _parts(
-    desk: Desk, position: Position, levels: Levels, pairs: tuple[Resting, ...], shares: Decimal
-) -> Iterator[Part]:
+def _parts(desk: Desk, position: Position, levels: Levels, pairs: Sequence[Resting], shares: Decimal) -> Iterator[Part]:
     """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left.
 
     What a working exit closes is taken from the nearest targets: it is there because they were reached.
@@ -306,7 +306,8 @@ def left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -
         return why
     side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
     pairs = desk.resting.get((position.strategy, position.symbol), ())
-    covered = sum((pair.quantity for pair in pairs if not (pair.exiting or pair.ending)), Decimal(0))
+    pairs = tuple(pair for pair in pairs if pair.can_trigger and not (pair.exiting or pair.ending))
+    covered = sum((pair.quantity for pair in pairs), Decimal(0))
     if quote is None or not covered or covered < _protectable(desk, position, side):
         return why
     price, offset = exit_price(position, quote), world.rules.exits.limit_offset_fraction

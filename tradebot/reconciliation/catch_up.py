@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
-from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation
+from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
@@ -234,7 +234,11 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
     yield from open_orders
     listed = {order.venue_id for order in open_orders}
     gone = [order for order in working if order.venue_id not in listed]
-    ended, led = _ended(reader, gone), {order.parent for order in working}
+    ended, led = _ended(reader, gone), {order.parent for order in (*working, *open_orders)}
+    for order in open_orders:
+        # A list may leave out a stop that works.
+        if order.leads_pair and order.venue_id not in led and is_marked(order.client_order_id):
+            yield from _legs(reader, order.venue_id) or ()
     for order in gone:
         latest = ended.get(order.venue_id) or _looked_up(reader, order.client_order_id)
         # If its stop was never reported, that may be what has filled.
