@@ -23,7 +23,7 @@ NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW"})
 def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
     """Close the bot's position in one symbol, or all positions if None, after canceling our working orders.
 
-    Exit 0 if every closing order was accepted, 3 if permission is closed, 5 if something is left to close.
+    Exit 0 if an exit is at work for each of them or they are gone, 3 if permission is closed, 5 if one has no exit.
     Raises OperatorError: exit 2 for a symbol in which the bot has nothing, or without a confirmation.
     """
     from commands.shared.passes import pass_data
@@ -34,8 +34,8 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
         confirm_for(app, confirmed, what=what, command=command, word=symbol or ALL)
     with app.exit_lock("flatten"):
         data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
-    code = _exit_code(data)
-    return Report("flatten", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    code, again = _exit_code(data), f"tradebot flatten {symbol or '--all'}"
+    return Report("flatten", data, lambda console: _render(console, data, again), code, app.mode_name, app.account_tail)
 
 
 def _named(app: "App", symbol: str | None) -> list[str]:
@@ -83,11 +83,17 @@ def _exit_code(data: "PassData") -> ExitCode:
 
     if pass_exit_code(data):
         return ExitCode.REFUSED
-    left = data.not_run or any(row.reason and row.reason not in NOT_SENT_ON_PURPOSE for row in data.rows)
-    return ExitCode.UNAVAILABLE if left else ExitCode.DONE
+    return ExitCode.UNAVAILABLE if data.not_run or _without_exit(data) else ExitCode.DONE
 
 
-def _render(console: "Console", data: "PassData") -> None:
+def _without_exit(data: "PassData") -> list[str]:
+    """Return the symbols in which something is held, and no exit is at work at the broker."""
+    from commands.shared.passes import left_open
+
+    return sorted({row.symbol for row in left_open(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
+
+
+def _render(console: "Console", data: "PassData", again: str) -> None:
     from commands.shared.not_run import render_not_run
     from commands.shared.passes import render_rows
 
@@ -99,8 +105,8 @@ def _render(console: "Console", data: "PassData") -> None:
         return
     console.print(f"Closing on request at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
-    if any(row.reason and row.reason not in NOT_SENT_ON_PURPOSE for row in data.rows):
-        console.print("Not everything is closed. Next: tradebot orders, then the same command again")
+    if without := _without_exit(data):
+        console.print(f"No exit is at work for {', '.join(without)}. Next: tradebot orders, then {again}")
     elif data.orders:
         console.print("A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders")
 

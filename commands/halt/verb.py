@@ -298,10 +298,13 @@ def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
 
 
 def _outcome(data: "PassData") -> Orders:
+    from commands.shared.passes import left_open
+
     if data.not_run is not None:
         return orders_left_alone(data.not_run.meaning)
     sent = [row.source for row in data.rows if row.reason is None]
-    failed = [row.reason for row in data.rows if row.reason and row.reason not in LEFT_ALONE_RIGHTLY]
+    rows = (*left_open(data.rows), *(row for row in data.rows if row.purpose == "protect"))
+    failed = [row.reason for row in rows if row.reason and row.reason not in LEFT_ALONE_RIGHTLY]
     problem = f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}" if failed else None
     canceled, closing = sent.count("cancel"), sent.count("exit")
     return {"cancelled": canceled, "closing": closing, "failed": len(failed), "problem": problem}

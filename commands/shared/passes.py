@@ -1,6 +1,6 @@
 """Shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +16,9 @@ from commands.shared.not_asked import not_due, render_refusals
 from commands.shared.not_run import NotRun, not_run, with_evidence
 from commands.shared.plain import clean
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.intent import Operation
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.model.units import Unit
@@ -279,6 +281,17 @@ def pass_exit_code(data: PassData) -> ExitCode:
     """Return 3 if closed permission or the trading state stopped a candidate, otherwise 0."""
     stopped = any(decision.gate in SHUT and not decision.passed for row in data.rows for decision in row.decisions)
     return ExitCode.REFUSED if stopped else ExitCode.DONE
+
+
+def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
+    """Return the row that says why for each position that was to be closed and for which no exit is at work now.
+
+    What the broker refuses in one way may go out in another one, so the last order counts. A cancel closes nothing.
+    """
+    rows = [row for row in rows if row.purpose in (Purpose.REDUCE, Purpose.CLOSE)]
+    # The sort is stable, so each position's last order that closes comes after its cancels.
+    last = {(row.strategy, row.symbol): row for row in sorted(rows, key=lambda row: row.source != Operation.CANCEL)}
+    return [row for row in last.values() if row.reason]
 
 
 def render_rows(console: "Console", data: PassData) -> None:

@@ -181,6 +181,59 @@ def test_where_the_venue_refuses_that_the_pair_is_canceled_its_end_proven_and_th
     assert gap.details["cause"] == "the broker doesn't let the limit of a pair go through the market"
 
 
+def rejected_late(found: Scene, intent: Intent) -> None:
+    """Let the venue reject an order that it has accepted; what that was to replace works on."""
+    new = found.venue.book[intent.client_order_id]
+    found.venue.book[intent.client_order_id] = replace(new, status=OrderStatus.REJECTED, updated_at=found.venue.now)
+    for name, order in found.venue.book.items():
+        if order.replaced_by == new.venue_id:
+            found.venue.book[name] = replace(order, status=OrderStatus.NEW, replaced_by=None)
+        if order.parent == new.venue_id:
+            ended = OrderStatus.HELD if intent.target_venue_id else OrderStatus.CANCELED
+            found.venue.book[name] = replace(order, parent=intent.target_venue_id or order.parent, status=ended)
+
+
+def test_an_exit_that_is_rejected_after_its_pass_goes_out_in_the_place_of_the_pair_in_the_next_one() -> None:
+    found = scene()
+    entry = entered(found)
+    exits(found)
+    found.later(20_000)
+    exits(found, "open+300m")
+    rejected_late(found, found.venue.replaced[-1])
+    found.later(60)
+    exits(found, "open+301m")
+    last = found.venue.submitted[-1]
+    assert (len(found.venue.replaced), len(found.venue.cancelled)) == (1, 1)
+    assert (last.purpose, last.quantity, last.order_class) == (Purpose.CLOSE, entry.quantity, OrderClass.SIMPLE)
+    exits(found, "open+302m")
+    assert found.venue.submitted[-1] == last
+
+
+def test_a_pair_that_is_rejected_after_its_pass_is_followed_by_a_plain_stop() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    rejected_late(found, protecting(found)[-1])
+    found.later(60)
+    exits(found, "open+32m")
+    assert [intent.order_class for intent in protecting(found)] == [OrderClass.OCO, OrderClass.SIMPLE]
+
+
+def test_each_pair_of_a_position_that_is_canceled_for_an_exit_gets_one() -> None:
+    found = scene()
+    entry = entered(found, filled="8")
+    exits(found)
+    found.venue.fill(entry.client_order_id, "100")
+    found.later(60)
+    exits(found, "open+32m")
+    found.later(20_000)
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    found.venue.refuses_only_replaces = True
+    exits(found, "open+300m")
+    closes = [intent.quantity for intent in found.venue.submitted if intent.purpose is Purpose.CLOSE]
+    assert sorted(closes) == [Decimal(8), entry.quantity - 8]
+
+
 def test_a_refused_exit_after_that_places_the_stop_again() -> None:
     found = scene()
     entry = entered(found)

@@ -18,7 +18,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder, Span
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import resting_among
@@ -156,7 +156,7 @@ def halt_evidence(
     copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     return HaltEvidence(
-        refused=tuple(_refusals(books, _submits(r for r in promised if not r.intent.protects))),
+        refused=tuple(_refusals(_submits(r for r in promised if not r.intent.protects))),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
         unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
@@ -164,15 +164,11 @@ def halt_evidence(
     )
 
 
-def _refusals(books: Books, submits: Iterable[IntentRecord]) -> Iterator[datetime]:
-    """Yield the times at which the venue refused an order, either at once or after first accepting it."""
-    late_refusals = {o.client_order_id: o.updated_at for o in books.orders if o.status is OrderStatus.REJECTED}
+def _refusals(submits: Iterable[IntentRecord]) -> Iterator[datetime]:
+    """Yield the times at which we learned that the venue refused an order, at once or after first accepting it."""
     for record in submits:
-        if record.state is IntentState.REJECTED:
-            if record.code != NEVER_SENT:
-                yield record.updated_at
-        elif record.intent.client_order_id in late_refusals:
-            yield late_refusals[record.intent.client_order_id] or record.updated_at
+        if record.state is IntentState.REJECTED and record.code != NEVER_SENT:
+            yield record.updated_at
 
 
 def _permission(configured: Permission, account: Account) -> Permission:

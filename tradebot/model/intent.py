@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
-from tradebot.model.order import Order, OrderClass, OrderType, TimeInForce
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.scale_out import ScaleOutLevel
 
 ID_PREFIX = "tb1."
@@ -22,6 +22,8 @@ NEVER_SENT = "halted"
 """Our own refusal code: a halt came between the promise and the request."""
 TARGET_DONE = "target_done"
 """Our own refusal code: the order to be replaced has already ended, so the replace can't have happened."""
+REFUSED_LATE = "refused_late"
+"""Our own refusal code: the venue accepted the order at first, and then rejected it."""
 
 
 class Mark(NamedTuple):
@@ -218,6 +220,13 @@ class IntentRecord:
     code: str | None
     message: str | None
     updated_at: datetime
+
+
+def outcome_of(order: Order) -> Reply:
+    """Return the outcome of a request that made this order: the venue may reject what it has accepted."""
+    if order.status is OrderStatus.REJECTED and not order.filled_quantity:
+        return Reply(Outcome.REJECTED, order, REFUSED_LATE, "the broker accepted the order, then rejected it")
+    return Reply(Outcome.ACCEPTED, order)
 
 
 def _stops(asked: OrderType, order: Order) -> bool:

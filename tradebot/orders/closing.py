@@ -133,10 +133,6 @@ def _send_closing(
         sent = send_again(world, desk, lost)
         return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price),)
     records = tuple(_exits(world, call, desk, candidate, decisions))
-    if not records:
-        # The broker hasn't confirmed the end of what holds the shares.
-        waits = Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_WORKING)
-        return (CandidateRecord(candidate, (*decisions, waits)),)
     tell_earlier_gap(world, call, desk, position, records[-1])
     return records
 
@@ -152,10 +148,18 @@ def _exits(
         yield _submit_whole(world, call, desk, replace(candidate, quantity=free), decisions)
     left -= free
     for pair in reversed(pairs):
-        if left > 0 and not pair.ending:
-            part = min(left, pair.quantity)
-            yield from _close_protected(world, call, desk, replace(candidate, quantity=part), decisions, pair)
-            left -= part
+        if left > 0:
+            part = replace(candidate, quantity=min(left, pair.quantity))
+            left -= _quantity(part)
+            if pair.ending:
+                yield _waits(part, decisions)
+            else:
+                yield from _close_protected(world, call, desk, part, decisions, pair)
+
+
+def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRecord:
+    """Return the record of an exit that isn't sent, as the broker hasn't confirmed the end of what holds its shares."""
+    return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_WORKING)))
 
 
 def _free(desk: Desk, candidate: Candidate, pairs: Iterable[Resting]) -> Decimal:
@@ -179,9 +183,25 @@ def _close_protected(
         if record.decisions[-1].reason is not Reason.VENUE_REJECTED:
             return
         obstacle = REFUSED
+    with world.undisturbed():
+        yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, obstacle or NO_PRICE)
+
+
+def _close_in_its_place(
+    world: World,
+    call: Call,
+    desk: Desk,
+    candidate: Candidate,
+    decisions: tuple[Decision, ...],
+    pair: Resting,
+    cause: str,
+) -> Iterator[CandidateRecord]:
+    """Cancel a pair, send an exit for its shares, and place the stop again for those that it leaves."""
     began_s = world.stopwatch()
     released = release(world, call, desk, pair, Reason.EXIT_NEEDS_SHARES)
     yield released.record
+    if released.left is None:
+        yield _waits(candidate, decisions)
     if not released.left:
         return
     closing = replace(candidate, quantity=min(_quantity(candidate), released.left))
@@ -191,7 +211,7 @@ def _close_protected(
     unprotected = released.left - (Decimal(0) if refused else _quantity(closing))
     if unprotected:
         yield protect_again(world, call, desk, pair, unprotected)
-    cause = "the broker rejected the exit, so the stop was placed again" if refused else obstacle or NO_PRICE
+    cause = "the broker rejected the exit, so the stop was placed again" if refused else cause
     tell_gap(world, desk, candidate.symbol, world.stopwatch() - began_s, cause)
 
 

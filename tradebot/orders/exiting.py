@@ -18,13 +18,10 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
-from tradebot.orders.sending import send, sent_at
+from tradebot.orders.sending import LOOKS, send, sent_at
 from tradebot.orders.ways import EXITS, unprotected_since
 from tradebot.orders.working_orders import cancel_order
 from tradebot.ports.world import Call, World
-
-LOOKS = 3
-"""How often the venue is asked, in one pass, whether a canceled order has ended."""
 
 
 def exit_through(

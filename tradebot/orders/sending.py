@@ -4,18 +4,19 @@ The promise is recorded as SENT before the socket is opened. If the process then
 socket was opened: either way the order is looked up by its id, so no state is needed in between.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentKey, Operation
-from tradebot.model.order import Order, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentKey, Operation, outcome_of
+from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
@@ -24,6 +25,12 @@ from tradebot.ports.world import Call, World
 
 EXIT_LOOKUP = timedelta(minutes=5)
 """How long an exit the venue doesn't know is only looked up; after that, each pass resends it under the same id."""
+
+LOOKS = 3
+"""How often the venue is asked, in one pass, what became of an exit that it accepted, or of a cancel."""
+
+ON_ITS_WAY = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_REPLACE})
+"""Order states in which the venue is still busy: it will report again soon, and no one can replace the order yet."""
 
 QUICK_S = 2.0
 """A pass that has taken less time than this doesn't need to ask the venue for the time again."""
@@ -60,12 +67,12 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate, leg: int = 0) -> In
 def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
     """Return the key of the order for what a strategy wants. A target may take several orders, each a leg of its slot.
 
-    Once all legs are used, it returns the last one again, which is then refused as a duplicate.
+    So may a close: each pair whose shares it sells needs one. Once all legs are used, it returns the last one again,
+    which is then refused as a duplicate.
     """
     key = submit_key(call, desk, candidate)
-    if candidate.want is not WantKind.TARGET or candidate.slot_session is None:
-        return key
-    return free_leg(world, key)
+    several = candidate.want is WantKind.TARGET and candidate.slot_session is not None
+    return free_leg(world, key) if several or candidate.purpose is not Purpose.OPEN else key
 
 
 def free_leg(world: World, key: IntentKey) -> IntentKey:
@@ -205,8 +212,32 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...
             world.ledger.settle(intent.client_order_id, unsent, desk.now)
             return blocked
         reply = _request(world.orders, intent)
+    return _settle(world, desk, intent, reply)
+
+
+def _settle(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
+    """Write how a request ended, and for an exit what became of its order; return the decision that says so.
+
+    A venue may accept an exit and reject it a moment later. Then another way out is needed, and it is needed now.
+    """
     world.ledger.settle(intent.client_order_id, reply, desk.now)
+    if reply.order and not _adds_risk(intent) and not intent.protects:
+        latest = outcome_of(_latest(world, reply.order))
+        if latest.outcome is Outcome.REJECTED:
+            reply = latest
+            world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(intent, reply)
+
+
+def _latest(world: World, order: Order) -> Order:
+    """Return an order as it is once the venue is done with it, or after a few looks."""
+    latest = order
+    with world.undisturbed(), suppress(TemporaryError):
+        for _ in range(LOOKS):
+            if latest.status not in ON_ITS_WAY:
+                break
+            latest = world.reader.order(order.client_order_id) or latest
+    return latest
 
 
 def _request(orders: OrderPort, intent: Intent) -> Reply:
@@ -278,8 +309,7 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
             return blocked
         world.ledger.retry(intent.client_order_id, desk.now)
         reply = _request(world.orders, intent)
-    world.ledger.settle(intent.client_order_id, reply, desk.now)
-    return _outcome(intent, reply)
+    return _settle(world, desk, intent, reply)
 
 
 def _outcome(intent: Intent, reply: Reply) -> Decision:

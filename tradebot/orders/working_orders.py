@@ -20,12 +20,13 @@ from tradebot.model.desk import Desk
 from tradebot.model.execution import LastStep, Style
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentRecord, Operation, is_marked, mark_of
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.order import Order
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.trading import TradingState
 from tradebot.orders.sending import (
+    ON_ITS_WAY,
     cancel_at_once,
     cancel_intent,
     cancel_without_desk,
@@ -38,9 +39,6 @@ from tradebot.ports.world import Call, World
 
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
 """Why a request is resent although we don't know what became of it."""
-
-ON_ITS_WAY = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_REPLACE})
-"""Order states in which the venue is still busy: it will report again soon, and no one can replace the order yet."""
 
 Due = tuple[Order, IntentRecord, Reason]
 

@@ -8,7 +8,17 @@ from typing import NamedTuple
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
-from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation, is_marked
+from tradebot.model.intent import (
+    ID_CONFLICT,
+    REFUSED_LATE,
+    TARGET_DONE,
+    Intent,
+    IntentRecord,
+    IntentState,
+    Operation,
+    is_marked,
+    outcome_of,
+)
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
@@ -82,7 +92,7 @@ def catch_up(
     # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     working = ledger.orders(working=True)
     news = _news((_in_time(order, now) for order in latest_orders(reader, working, open_orders)), working)
-    changed = ledger.apply_orders(news, now) if news else 0
+    changed = _apply(ledger, news, now)
     unsettled = _look_up(reader, ledger, session, now)
     fills, unreadable = new_fills(reader, ledger, now)
     if _perhaps_ours(unsettled, fills):
@@ -105,6 +115,15 @@ def catch_up(
     unfilled = tuple(order for order in news if order.status.terminal and order.quantity != order.filled_quantity)
     moved = tuple(_moved(news, working))
     return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled, moved)
+
+
+def _apply(ledger: Ledger, news: Collection[Order], now: datetime) -> int:
+    """Write news of orders; return how many changed. What the venue rejects late is refused, though it was accepted."""
+    late = {order.client_order_id: reply for order in news if (reply := outcome_of(order)).code == REFUSED_LATE}
+    refused = ledger.promised(late) if late else {}
+    for name in refused:
+        ledger.settle(name, late[name], now)
+    return len(refused) + (ledger.apply_orders(news, now) if news else 0)
 
 
 def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
@@ -225,7 +244,7 @@ def _with_legs(reader: BrokerReader, found: Reply) -> Reply | None:
 def _found(order: Order, intent: Intent) -> Reply:
     """Return the outcome if an order exists under an intent's id: it is ours if it is what we asked for."""
     if intent.asked_for(order):
-        return Reply(Outcome.ACCEPTED, order)
+        return outcome_of(order)
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
+from commands import flatten
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.shared.boundary import bounded
@@ -124,6 +125,10 @@ class Trader:
     def exits(self) -> Said:
         """Run a pass of exits in a slot of its own."""
         return self.does(lambda app: int(evaluate_exits.run(app, by="test", force_slot=True).exit_code))
+
+    def flattens(self) -> Said:
+        """Close everything, as a person does."""
+        return self.does(lambda app: int(flatten.run(app, None, by="test", confirmed="ALL").exit_code))
 
     def reconciles(self) -> Said:
         """Compare books and broker."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import verdicts
+from tests.faults import pairs, verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Trader
 from tradebot.adapters.state import switch
 from tradebot.errors import ExitCode
@@ -127,6 +127,37 @@ def test_an_exit_whose_new_price_the_venue_refuses_goes_on_and_closes_once(trade
     assert trader.reconciles().code == 0
     assert (trader.held(), len(trader.told().fills)) == ({}, 2)
     trader.is_whole()
+
+
+@pytest.mark.parametrize("road", ["flatten", "pass of exits"])
+def test_an_exit_that_the_venue_rejects_after_accepting_it_goes_out_the_next_way_in_the_same_pass(
+    trader: Trader, road: str
+) -> None:
+    trader.holds("AAPL")
+    trader.trouble("reject_after_acceptance", request="replace")
+    if road == "flatten":
+        assert trader.flattens().code == 0
+    else:
+        leaves(trader)
+    # The pair's limit was refused, so the pair was canceled and a plain exit works.
+    assert (trader.fired(), status(trader)[-2:]) == (1, ["rejected", "new"])
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.reconciles().code == 0
+    assert (trader.held(), len(trader.told().fills)) == ({}, 2)
+    trader.is_whole()
+
+
+def test_flatten_ends_with_5_while_the_venue_rejects_every_exit_and_the_stop_rests_again(trader: Trader) -> None:
+    trader.holds("AAPL")
+    trader.trouble("reject_after_acceptance", request="replace")
+    trader.trouble("reject_after_acceptance", request="submit", client_order_id="tb1.*CLOSE*")
+    assert trader.flattens().code == 5
+    assert list(pairs.bare(trader.stage.log(trader.bot.number))) == []
+    trader.calm()
+    assert trader.flattens().code == 0
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.reconciles().code == 0
+    assert trader.held() == {}
 
 
 @pytest.mark.parametrize(
