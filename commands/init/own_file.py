@@ -1,33 +1,84 @@
 """The configuration file in a bot's folder, as `init` writes it."""
 
+import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tradebot.errors import OperatorError
 
+WRITTEN = "# Written by init ("
 
-def refuse_foreign_settings(path: Path) -> None:
-    """Refuse to write options over a configuration that a person wrote."""
+
+def to_copy(file: Path | None, path: Path) -> Path | None:
+    """Return the configuration file that a new bot's own one begins as a copy of; None if it is that file already.
+
+    Raises OperatorError if it contains a key, which must not end up in another file.
+    """
+    from tradebot.adapters.text.redaction import hide
+    from tradebot.app.keys import load_secrets
     from tradebot.app.loading import USER_FILE
 
-    own = path / USER_FILE
+    if file is None or file.absolute() == (path / USER_FILE).absolute():
+        return None
+    load_secrets(os.environ, None)
+    text = _text(file)
+    if hide(text) != text:
+        message = f"{file} contains one of your keys, and init would copy it into {path}"
+        raise OperatorError(message, f"remove the key from {file}: keys belong in the environment or in .env")
+    return file
+
+
+def refuse_foreign_settings(path: Path, start: Path | None) -> None:
+    """Refuse to write options, or a copy of another file, over a configuration that a person wrote."""
+    from tradebot.app.loading import USER_FILE
+
+    own, what = path / USER_FILE, start or "the options"
     if own.exists() and not written_here(own):
         raise OperatorError(
-            f"{own} is your own file, and the options would have to be written over it",
-            f"put the settings into that file and leave the options out, or move the file: mv {own} {own}.mine",
+            f"{own} is your own file, and {what} would have to be written over it",
+            f"put the settings into that file and name no other, or move the file: mv {own} {own}.mine",
         )
 
 
-def keep_flags(path: Path, flags: dict[str, Any], start: str) -> None:
-    """Write the options into the folder's own configuration file after its start, where later verbs find them."""
+def keep(path: Path, flags: dict[str, Any], start: Path | None) -> None:
+    """Write the file that the bot begins with, and the options over it, into its folder, where later verbs find them.
+
+    The file keeps its comments unless an option belongs into one of its sections.
+    """
+    from tradebot.adapters.state.state_folder import write_durably
+    from tradebot.adapters.text.yaml_loader import load_yaml
+    from tradebot.app.loading import USER_FILE
+    from tradebot.app.settings import merge
+
+    options, text = {key: value for key, value in flags.items() if key != "mode"}, ""
+    if start is not None:
+        values, text = load_yaml(start), _text(start)
+        if values.keys() & options:
+            merge(values, options)
+            options, text = values, ""
+    text += _written(options) if options else ""
+    write_durably(path / USER_FILE, _first_line(text) + text)
+
+
+def _written(values: dict[str, Any]) -> str:
     import yaml
 
-    from tradebot.adapters.state.state_folder import write_durably
-    from tradebot.app.loading import USER_FILE
+    class Dumper(yaml.SafeDumper):
+        """Writes decimals as the numbers that they were."""
 
-    kept = {key: value for key, value in flags.items() if key != "mode"}
-    text = start + (yaml.safe_dump(kept, sort_keys=False, default_flow_style=None) if kept else "")
-    write_durably(path / USER_FILE, _first_line(text) + text)
+    Dumper.add_representer(Decimal, lambda dumper, number: dumper.represent_float(float(number)))
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, default_flow_style=None)
+
+
+def _text(file: Path) -> str:
+    """Return a configuration's text, without the first line of one that `init` wrote, and with a newline at its end."""
+    from tradebot.adapters.text.yaml_loader import read_text
+
+    text = read_text(file)
+    if text.startswith(WRITTEN):
+        text = text.partition("\n")[2]
+    return text if text.endswith("\n") else f"{text}\n"
 
 
 def written_here(path: Path) -> bool:
@@ -41,4 +92,4 @@ def _first_line(text: str) -> str:
     import hashlib
 
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"# Written by init ({digest}); goes over the shipped configuration, see config/base.yaml for every value.\n"
+    return f"{WRITTEN}{digest}); goes over the shipped configuration, see config/base.yaml for every value.\n"

@@ -38,7 +38,10 @@ PROFILES = (
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The new bot; times are trading time, cash in USD."""
+    """The new bot; times are trading time, cash in USD.
+
+    `copied_from` is the file that its configuration, `tradebot.yaml` in its folder, began as a copy of.
+    """
 
     state_dir: str
     mode: str
@@ -49,12 +52,14 @@ class Made:
     armed: bool
     shadow: bool
     notes: tuple[str, ...]
+    copied_from: str | None
 
 
 def run(
     state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any], profile: str = SHIPPED_PROFILE
 ) -> Report:
     """Check everything, including a real broker, before writing anything."""
+    from commands.init.own_file import to_copy
     from commands.shared.clocks import require
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
@@ -65,7 +70,7 @@ def run(
     _refuse_marked(path)
     file = user_file(Options(state_dir, config), path, os.environ)
     _refuse_other_mode(path, flags["mode"], file)
-    start = profile_file(profile, file, flags)
+    start = profile_file(profile, file, flags) or to_copy(file, path)
     settings = load(start or file, os.environ, flags).settings
     require_strategies(profile, settings)
     look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
@@ -119,27 +124,28 @@ def make(
     """Create a bot in a locked folder. The marker is written last, because a folder without one isn't a bot's.
 
     `look` is a real broker's clock and account; the embedded exchange is asked once its market exists. `start` is the
-    file that the bot's own configuration begins with, if any.
+    file that the bot's own configuration begins as a copy of, if any.
     """
-    from commands.init.own_file import keep_flags, refuse_foreign_settings
+    from commands.init.own_file import keep, refuse_foreign_settings
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
 
     _refuse_marked(path)
     if start or len(flags) > 1:
-        refuse_foreign_settings(path)
+        refuse_foreign_settings(path, start)
     _set_leftovers_aside(path)
     accepted = settings
     if settings.mode == "sandbox":
         universe = make_market(path, settings, flags)
+        same = universe == list(settings.universe)
         settings = settings.model_copy(update={"universe": universe})
-        if "sandbox" in flags and start is None:
+        if "sandbox" in flags and not (start and same):
             flags, accepted = flags | {"universe": universe}, settings
     made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
     if start or len(flags) > 1:
-        keep_flags(path, flags, start.read_text(encoding="utf-8") if start else "")
+        keep(path, flags, start)
     state_folder.create(path, settings.mode, made.number, kind, made.at)
-    return _report(path, settings, made)
+    return _report(path, settings, made, start)
 
 
 def _set_leftovers_aside(path: Path) -> None:
@@ -155,7 +161,7 @@ def _set_leftovers_aside(path: Path) -> None:
         note(f"note: unused files that an interrupted run left in {path} were moved to {aside}")
 
 
-def _report(path: Path, settings: "Settings", made: "_Books") -> Report:
+def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None) -> Report:
     from tradebot.model.trading import mode_name
 
     data = Made(
@@ -168,6 +174,7 @@ def _report(path: Path, settings: "Settings", made: "_Books") -> Report:
         armed=made.armed,
         shadow=settings.shadow,
         notes=_notes(path) if settings.mode == "sandbox" else (),
+        copied_from=str(start) if start else None,
     )
     return Report("init", data, lambda console: _render(console, data), mode=data.mode, account=data.account_tail)
 
@@ -230,6 +237,9 @@ def _render(console: "Console", made: Made) -> None:
     console.print(f"Created [bold]{where}[/bold]: mode {made.mode}, account …{made.account_tail}")
     console.print(f"  cash {made.cash:,.2f} USD, {counted(made.symbols, 'symbol')}, trading time {when(made.now)}")
     console.print(f"  {_permitted(made)}")
+    if made.copied_from:
+        console.print(f"  its configuration: tradebot.yaml in that folder, a copy of {escape(made.copied_from)}")
+        console.print("  Later verbs read the copy, unless --config or TRADEBOT_CONFIG names another file.")
     for remark in made.notes:
         console.print(f"  {remark}", markup=False, highlight=False)
     console.print("Next: tradebot reconcile", markup=False)

@@ -229,6 +229,44 @@ def test_a_profile_is_the_start_of_the_bots_own_configuration_with_its_comments(
     assert accepted.values == effective(found)
 
 
+def test_later_verbs_use_the_values_of_the_file_that_init_was_given(place: Bot) -> None:
+    mine = Path("mine.yaml")
+    mine.write_text("# why I hold seven\nlimits: {max_open_positions: 30}\nsandbox: {edge: 0.25}\n")
+    made = place.says("init", "--symbols", "2", "--config", "mine.yaml")
+    assert made.code == 0
+    assert "tradebot.yaml in that folder, a copy of mine.yaml" in made.out
+    own = place.folder / "tradebot.yaml"
+    assert mine.read_text() in own.read_text(), "its comments are gone"
+    assert mode_of(own) == 0o600
+    mine.unlink()
+    assert load(own, {}).settings.limits.max_open_positions == 30
+    assert "nothing is looser" in place.says("live", "status").out
+
+
+def test_an_option_goes_over_the_section_of_the_file_that_init_was_given(place: Bot) -> None:
+    Path("mine.yaml").write_text("sandbox: {edge: 0.25, seed: 3}\nlimits: {max_open_positions: 30}\n")
+    assert place.says("init", "--symbols", "2", "--seed", "4", "--config", "mine.yaml").code == 0
+    found = load(place.folder / "tradebot.yaml", {}).settings
+    assert (found.sandbox.edge, found.sandbox.seed, found.limits.max_open_positions) == (0.25, 4, 30)
+    assert len(found.universe) == 2
+
+
+def test_a_file_is_not_copied_over_a_persons_own_and_never_with_a_key_in_it(
+    place: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.folder.mkdir()
+    own, mine = place.folder / "tradebot.yaml", Path("mine.yaml")
+    own.write_text("shadow: true\n")
+    mine.write_text("limits: {max_open_positions: 7}\n")
+    said = place.says("init", "--config", "mine.yaml")
+    assert (said.code, f"mv {own} {own}.mine" in said.err, own.read_text()) == (2, True, "shadow: true\n")
+    own.unlink()
+    monkeypatch.setenv("ALPACA_SECRET", "s3cr3t" * 7)
+    mine.write_text(f"# {'s3cr3t' * 7}\nlimits: {{max_open_positions: 7}}\n")
+    said = place.says("init", "--config", "mine.yaml")
+    assert (said.code, "contains one of your keys" in said.err, own.exists()) == (2, True, False)
+
+
 def test_help_names_every_profile(place: Bot) -> None:
     shown = " ".join(place.says("init", "--help").out.split())
     assert [name for name in profiles("") if name not in shown] == []

@@ -33,9 +33,12 @@ class Secrets:
         return f"Secrets(set: {names or 'none'})"
 
 
-def load_secrets(environ: Mapping[str, str], env_file: Path) -> Secrets:
-    """Return the keys. The environment takes precedence over the file, which must be readable only by its owner."""
-    sources = (environ, read_env_file(env_file))
+def load_secrets(environ: Mapping[str, str], env_file: Path | None) -> Secrets:
+    """Return the keys. The environment takes precedence over the file, which must be readable only by its owner.
+
+    `env_file` is None if only the environment counts.
+    """
+    sources = (environ, read_env_file(env_file) if env_file else {})
     values = {field: _first_given(sources, names) for field, names in SECRET_NAMES.items()}
     learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
     return Secrets(**values)

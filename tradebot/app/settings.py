@@ -116,7 +116,7 @@ def load(
 
         layers, left_out = with_universe(layers, shipped("universes"), USER_LAYER)
     for source, layer in layers:
-        _merge(merged, layer, source, origins, "")
+        merge(merged, layer, source, origins)
     merged["mode"] = mode
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
@@ -232,9 +232,15 @@ def _scalar(text: str) -> object:
     return stripped
 
 
-def _merge(
-    into: dict[str, object], layer: Mapping[str, object], source: str, origins: dict[str, str], prefix: str
+def merge(
+    into: dict[str, object],
+    layer: Mapping[str, object],
+    source: str = "",
+    origins: dict[str, str] | None = None,
+    prefix: str = "",
 ) -> None:
+    """Put a layer of the configuration over the values of earlier ones; note the source of each in `origins`."""
+    origins = {} if origins is None else origins
     for key, value in layer.items():
         # Environment variable names can't contain a dash, so fetch_flow there means fetch-flow here.
         name = key if key in into or key.replace("_", "-") not in into else key.replace("_", "-")
@@ -242,11 +248,11 @@ def _merge(
         held = into.get(name)
         if prefix == "timetable." and isinstance(held, dict) and isinstance(value, str):
             # The times alone: the rest of the line stays as it is.
-            _merge(into, {name: {"when": value}}, source, origins, prefix)
+            merge(into, {name: {"when": value}}, source, origins, prefix)
             continue
         if isinstance(value, Mapping) and isinstance(held, dict | None):
             nested: dict[str, object] = dict(held or {})
-            _merge(nested, value, source, origins, f"{path}.")
+            merge(nested, value, source, origins, f"{path}.")
             into[name] = nested
         else:
             into[name] = value

@@ -90,7 +90,7 @@ def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
 
 def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
     """Return the file's value with exact decimals; raise ConfigurationError naming file, line and what to change."""
-    text = _read(path)
+    text = read_text(path)
     try:
         return deepcopy(_parsed(text, _ShippedLoader if shipped else _Loader))
     except yaml.YAMLError as bad:
@@ -107,7 +107,8 @@ def _parsed(text: str, loader: type[_Loader | _ShippedLoader]) -> object:
     return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders above are safe
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a person's configuration; raise ConfigurationError saying why it can't be read."""
     try:
         if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):
             raise ConfigurationError(f"{path} is a pipe: reading it may never end", "put the configuration in a file")
