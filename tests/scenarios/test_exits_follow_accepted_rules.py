@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.accepting import accept
-from tests.adapters.ledger import version_2
+from tests.adapters.ledger.by_hand import forget_accepted
 from tests.bot import Bot, Said, log
 from tests.bot_fixtures import copied
 from tests.commands.config.test_accept import orders
@@ -188,7 +188,7 @@ def test_serve_goes_on_with_exits_and_opens_nothing(holder: Bot, monkeypatch: py
 def test_without_an_accepted_configuration_it_stays_an_error(
     holder: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    version_2.turn_back(holder.folder)
+    forget_accepted(holder.folder)
     named = unreadable(holder, "empty", monkeypatch, tmp_path)
     for verb in (("evaluate-exits", "--force-slot"), ("flatten", "--all", "--confirm", "ALL")):
         said = holder.says(*verb)

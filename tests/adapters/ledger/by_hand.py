@@ -2,7 +2,10 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+
+from tradebot.adapters.ledger import sums as ledger_sums
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -20,3 +23,12 @@ def edit(path: Path, statement: str, values: Sequence[object] = ()) -> int:
     database.commit()
     database.close()
     return touched
+
+
+def forget_accepted(folder: Path) -> None:
+    """Take what was accepted out of the books of a folder, as if they had been started over."""
+    with closing(sqlite3.connect(folder / "ledger.db")) as database:
+        ledger_sums.install(database)
+        gone = database.execute("DELETE FROM baselines").rowcount
+        database.execute("UPDATE book SET rows = rows - ?", (gone,))
+        database.commit()

@@ -18,7 +18,7 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import custody
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.migration import VERSION
+from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.errors import OperatorError
 
 NOTE = "books.checked"
@@ -63,7 +63,7 @@ def test_books_that_were_read_through_are_believed_until_something_else_writes(f
     write(folder, "open+90m")
     check(folder)
     assert reads == []
-    edit(folder / "ledger.db", f"PRAGMA user_version = {VERSION}")
+    edit(folder / "ledger.db", f"PRAGMA user_version = {LEDGER_VERSION}")
     check(folder)
     assert reads == ["pages"]
 

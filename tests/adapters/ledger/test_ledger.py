@@ -33,8 +33,8 @@ from tests.adapters.samples import (
 from tests.adapters.words import INTENTS, OWNED_FILLS
 from tradebot.adapters.ledger import journal, sums
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.migration import VERSION
 from tradebot.adapters.state import switch
+from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
@@ -203,7 +203,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "garbage header": lambda path: path.write_bytes(b"garbage!" * 8 + path.read_bytes()[64:]),
     "text": lambda path: path.write_text("these are not the books"),
     "other application": pragma("PRAGMA application_id = 7"),
-    "newer version": pragma(f"PRAGMA user_version = {VERSION + 1}"),
+    "newer version": pragma(f"PRAGMA user_version = {LEDGER_VERSION + 1}"),
     "version before, with the tables of this one": pragma("PRAGMA user_version = 2"),
     "older version": pragma("PRAGMA user_version = 0"),
     "lost table": pragma("DROP TABLE fills"),

@@ -224,4 +224,4 @@ def test_the_drawn_writes_are_all_that_the_ledger_has() -> None:
     methods = [part for source in sources for part in re.split(r"\n    def ", source)[1:]]
     assert {part.partition("(")[0] for part in methods if "self._file.write()" in part} == {*WRITES, *ONCE}
     deleting = [source for source in sources if "DELETE FROM" in source or "OR REPLACE" in source]
-    assert len(deleting) == 3, "file.py (delete), totals.py (checkpoints), migration.py"
+    assert len(deleting) == 2, "file.py (delete), totals.py (checkpoints)"

@@ -19,14 +19,13 @@ from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
 from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_intent, minutes
 from tradebot.adapters.ledger import custody
-from tradebot.adapters.ledger import migration as ledger_migration
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.recovery import quarantine, soundness
 from tradebot.adapters.state import switch
-from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.adapters.state.state_folder import LEDGER_VERSION, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
 from tradebot.model.origin import Origin
 
@@ -140,7 +139,7 @@ def test_the_ledger_of_another_account_is_refused_and_left_alone(folder: StateFo
 
 
 def test_a_newer_ledger_is_refused_and_left_alone(folder: StateFolder) -> None:
-    edit(folder.path / "ledger.db", f"PRAGMA user_version = {ledger_migration.VERSION + 1}")
+    edit(folder.path / "ledger.db", f"PRAGMA user_version = {LEDGER_VERSION + 1}")
     with pytest.raises(OperatorError, match="another version"):
         soundness.require_sound(folder, MemoryEvents())
     assert quarantine.places(folder.path) == []

@@ -1,7 +1,6 @@
 """ARMED must be there and HALT must not: everything else adds no risk."""
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from tests.adapters.samples import NOW, minutes
 from tests.privileges import without_privileges
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
-from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState, TradingStateRecord
 
 
@@ -227,11 +225,3 @@ def test_the_switch_needs_nothing_but_the_cheap_part_of_the_standard_library() -
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     assert done.stdout.split() == []
-
-
-def test_a_halt_file_of_an_earlier_version_keeps_its_causes(tmp_path: Path) -> None:
-    record = {"state": "REDUCE_ONLY", "who": "tradebot", "at": NOW.isoformat()}
-    (tmp_path / "HALT").write_text(json.dumps({**record, "why": "DRAWDOWN_REACHED: 0.2 against 0.1"}))
-    assert switch.read(tmp_path).causes == {Reason.DRAWDOWN_REACHED}
-    (tmp_path / "HALT").write_text(json.dumps({**record, "who": "ann", "why": "DRAWDOWN_REACHED: 0.2 against 0.1"}))
-    assert switch.read(tmp_path).causes == frozenset()

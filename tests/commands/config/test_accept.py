@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.accepting import accept
-from tests.adapters.ledger import version_2
+from tests.adapters.ledger.by_hand import forget_accepted
 from tests.bot import Bot, log, made, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.baseline import effective
@@ -155,8 +155,8 @@ def test_the_table_of_origins_says_what_was_accepted_beside_what_is_not(
     assert "limits.max_order_notional_usd was accepted as 10000 and is 10001" in checked
 
 
-def test_a_folder_of_an_earlier_version_keeps_entries_closed_until_somebody_accepts(trader: Bot) -> None:
-    version_2.turn_back(trader.folder)
+def test_entries_stay_closed_until_somebody_accepts_the_configuration_of_books_without_one(trader: Bot) -> None:
+    forget_accepted(trader.folder)
     assert (
         "CONFIG_NOT_ACCEPTED (no accepted configuration is on record): no entries are sent" in trader.says("status").out
     )

@@ -17,8 +17,7 @@ import pytest
 from commands.halt.report import Latch, Request, orders_left_alone
 from commands.halt.unwritten import lines_of
 from tests.adapters.alpaca.samples import intent
-from tests.adapters.ledger import version_2
-from tests.adapters.ledger.by_hand import edit
+from tests.adapters.ledger.by_hand import edit, forget_accepted
 from tests.bot import Bot, blank, log, order_by_hand, second_session, start
 from tests.forked import run
 from tests.privileges import drop
@@ -186,7 +185,7 @@ def test_where_no_pass_can_run_our_entries_are_cancelled_by_their_ids(new_bot: B
         new_bot.folder.chmod(0o755)
     else:
         (new_bot.folder / "tradebot.yaml").write_text("")
-        version_2.turn_back(new_bot.folder)
+        forget_accepted(new_bot.folder)
     said = new_bot.says("halt", "--json")
     assert (said.code, said.data["orders"]["cancelled"]) == (5, 1)
     assert [event["event"] for event in log(new_bot.url)].count("order_canceled") == 1

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from commands.status.stores import RETENTIONS, show, stores_of
-from tests.adapters.ledger import old_books, version_7
+from tests.adapters.ledger import old_books
+from tests.adapters.ledger.test_migration import upgrade
 from tests.bot import Bot, second_session
-from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 
 RUNBOOK = Path(__file__).parents[3] / "docs" / "RUNBOOK.md"
@@ -40,8 +40,8 @@ def test_a_file_that_no_store_knows_shows_in_the_total_alone(tmp_path: Path) -> 
 
 
 def test_the_copy_kept_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> None:
-    folder = version_7.make(tmp_path / "state").path
-    SqliteLedger.open(folder).close()
+    folder = old_books.make(tmp_path / "state").path
+    upgrade(folder / "ledger.db")
     (earlier,) = [store for store in stores_of(folder).stores if store.name == "earlier ledgers"]
     assert (earlier.money, earlier.files) == (True, 1)
 

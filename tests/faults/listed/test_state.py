@@ -17,10 +17,10 @@ from tests.faults.judge import accounts
 from tests.faults.kills import entries, exits, reconciled
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user, in_a_session
 from tests.faults.stage import Bot, Stage, run
-from tradebot.adapters.ledger import migration as ledger_migration
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.model.intent import IntentState
 from tradebot.model.trading import TradingState
 
@@ -143,13 +143,13 @@ def test_fault_120_one_byte_flipped_in_a_payload(keeper: Trader) -> None:
     is_quarantined(keeper)
 
 
-@pytest.mark.parametrize("version", [min(ledger_migration.STEPS) - 1, ledger_migration.VERSION + 1])
+@pytest.mark.parametrize("version", [LEDGER_VERSION - 1, LEDGER_VERSION + 1])
 def test_fault_121_older_or_newer_schema(keeper: Trader, version: int) -> None:
     """Books of an unknown version are not read, changed or moved: exit 2, naming both versions."""
     path = keeper.folder / LEDGER
     edit(path, f"PRAGMA user_version = {version}")
     found = path.read_bytes()
-    is_refused(keeper, f"its ledger is {version}, this one reads {ledger_migration.VERSION}", "Use the version")
+    is_refused(keeper, f"its ledger is {version}, this one reads {LEDGER_VERSION}", "Use the version")
     assert path.read_bytes() == found
     assert quarantine.places(keeper.folder) == []
 

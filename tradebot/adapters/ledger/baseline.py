@@ -42,7 +42,7 @@ class Baselines:
             )
 
     def last(self) -> Baseline | None:
-        """Return the last approved configuration; None if there is none, for example in books of an older version."""
+        """Return the last approved configuration; None if there is none, as in books started over."""
         found = self._file.row("SELECT body, who, at FROM baselines WHERE account = ? ORDER BY sequence DESC LIMIT 1")
         if found is None:
             return None

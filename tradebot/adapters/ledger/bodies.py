@@ -51,7 +51,7 @@ def _cached(kind: Any, text: str) -> Any:
 
 
 def owned_fill(body: str, origin: str, about: str) -> OwnedFill:
-    """Return a fill from its journaled text; up to version 3 that text lacks the fill's origin."""
+    """Return a fill from its journaled text, with the origin and purpose of its row."""
     owned = stored(OwnedFill, body)
     same = (owned.origin, owned.about) == (origin, about)
     return owned if same else replace(owned, origin=Origin(origin), about=about)

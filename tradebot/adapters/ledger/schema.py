@@ -15,14 +15,22 @@ from typing import Any
 
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.interruption import held
-from tradebot.adapters.ledger.migration import STEPS, VERSION, bring_up, keep_beside, tables_of, version_of
+from tradebot.adapters.ledger.migration import Form, bring_up, keep_beside, version_of
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain, written_plain
-from tradebot.adapters.state.state_folder import REBUILD, cannot_write, cannot_write_database, lost_ledger, sync_folder
+from tradebot.adapters.state.state_folder import (
+    LEDGER_VERSION,
+    REBUILD,
+    cannot_write,
+    cannot_write_database,
+    lost_ledger,
+    sync_folder,
+)
 from tradebot.adapters.text.canonical import time_text
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError, TradebotError
 
-APPLICATION_ID = 0x54424C31
+APPLICATION_ID, UNRELEASED_ID = 0x54424C32, 0x54424C31
+"""What SQLite's header calls a ledger, and what it called those of programs that were never released."""
 BUSY_TIMEOUT_S = 5.0
 CACHE_KB = 8_000
 FULL = 2
@@ -130,6 +138,8 @@ TABLES = (
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
     ) WITHOUT ROWID""",
 )
+FORM = Form(LEDGER_VERSION, TABLES, {})
+"""The form of today's ledgers. A change of `TABLES` raises the version and adds the step from the one before."""
 
 
 def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:
@@ -139,7 +149,7 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
     _make_durable(database)
     database.execute("BEGIN IMMEDIATE")
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    database.execute(f"PRAGMA user_version = {VERSION}")
+    database.execute(f"PRAGMA user_version = {FORM.version}")
     for statement in (*TABLES, *ledger_sums.triggers(TABLES)):
         database.execute(statement)
     database.execute(
@@ -151,11 +161,13 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
     return database
 
 
-def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+def open_database(
+    path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S, form: Form = FORM
+) -> sqlite3.Connection:
     """Return a checked connection; raise OperatorError on any damage, before anything is written.
 
-    `patience_s` is how long each statement waits for another process's transaction, and an upgrade for a process of an
-    earlier version.
+    `patience_s` is how long each statement waits for another process's transaction, and an upgrade to the `form` for a
+    process that reads an earlier one.
     """
     lost = lost_ledger(path)
     if lost:
@@ -167,23 +179,23 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
     with translated(path):
         database = _connect(path, "ro" if read_only else "rw", patience_s)
         try:
-            version = _check(database, path)
+            version = _check(database, path, form)
             # With SQLite's default of 2 MB, checking large books would read most pages several times.
             database.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             if not read_only:
                 _make_durable(database)
-                if version != VERSION:
+                if version != form.version:
                     _require_alone(path.parent, patience_s)
-                bring_up(database, TABLES, partial(keep_beside, path))
-            elif version != VERSION:
-                database = _in_memory(database)
+                bring_up(database, form, partial(keep_beside, path))
+            elif version != form.version:
+                database = _in_memory(database, form)
         except sqlite3.OperationalError as error:
             database.close()
             if not read_only or getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
                 raise
             # A killed writer left half a commit, which the next reader must roll back first.
-            open_database(path, read_only=False).close()
-            return open_database(path, read_only=True)
+            open_database(path, read_only=False, form=form).close()
+            return open_database(path, read_only=True, form=form)
         except (sqlite3.Error, TradebotError, UnicodeDecodeError):
             database.close()
             raise
@@ -248,39 +260,44 @@ def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlit
     return database
 
 
-def _check(database: sqlite3.Connection, path: Path) -> int:
+def _check(database: sqlite3.Connection, path: Path, form: Form = FORM) -> int:
     """Return the version of a ledger; raise OperatorError if it isn't a tradebot ledger or the version is unknown."""
     # Read version and tables in one transaction: another process may be upgrading an older ledger.
     database.execute("BEGIN")
-    if _pragma(database, "application_id") != APPLICATION_ID:
+    kind = _pragma(database, "application_id")
+    if kind == UNRELEASED_ID:
+        raise OperatorError(
+            f"{path} was written by a tradebot from before the first release, which this one can't read.",
+            "Keep the folder for your records, and begin another one: tradebot init --state-dir FOLDER",
+        )
+    if kind != APPLICATION_ID:
         raise DamagedBooksError(f"{path} is not a tradebot ledger.", REBUILD)
     version = version_of(database)
-    if version not in (*STEPS, VERSION):
+    if version not in (*form.steps, form.version):
         raise OperatorError(
-            f"{path} was written by another version (its ledger is {version}, this one reads {VERSION}).",
+            f"{path} was written by another version (its ledger is {version}, this one reads {form.version}).",
             "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
         )
     found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
-    if found != _statements(version):
+    if found != _statements(form.tables_of(version)):
         raise DamagedBooksError(f"{path} doesn't have the tables of a ledger.", REBUILD)
     database.execute("ROLLBACK")
     return version
 
 
 @cache
-def _statements(version: int) -> frozenset[str]:
-    tables = tables_of(version, TABLES)
+def _statements(tables: tuple[str, ...]) -> frozenset[str]:
     return frozenset((*tables, *ledger_sums.triggers(tables)))
 
 
-def _in_memory(database: sqlite3.Connection) -> sqlite3.Connection:
+def _in_memory(database: sqlite3.Connection, form: Form) -> sqlite3.Connection:
     """Return a read-only copy of an older ledger in memory, upgraded without changing the file."""
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:
         ledger_sums.install(memory)
         with closing(database):
             database.backup(memory)
-        bring_up(memory, TABLES, lambda version: None)
+        bring_up(memory, form, lambda version: None)
         memory.execute("PRAGMA query_only = ON")
     except (sqlite3.Error, OperatorError):
         memory.close()

@@ -19,7 +19,6 @@ from tradebot.adapters.recovery.backups import End
 from tradebot.adapters.recovery.checked_copy import CheckedCopy
 from tradebot.adapters.state.plain_files import is_plain
 from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, StateFolder
-from tradebot.adapters.text.earlier_words import in_current_form
 from tradebot.errors import TradebotError
 
 LASTING = frozenset({"opening", "promised", "fill"})
@@ -288,7 +287,7 @@ def identity(record: Record, kind: str | None = None) -> bytes:
 def words_of(record: Record | JournalRow) -> bytes:
     """Return the id of a record that has one, or else all its content with its time."""
     named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
-    return named[1] if named else in_current_form(record.kind, record.payload) + record.at.encode()
+    return named[1] if named else record.payload + record.at.encode()
 
 
 def digest(kind: str, words: bytes) -> bytes:

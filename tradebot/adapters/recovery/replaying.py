@@ -13,7 +13,6 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
-from tradebot.adapters.text.earlier_words import upgraded
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.baseline import Baseline
 from tradebot.model.intent import Intent
@@ -89,7 +88,7 @@ def replay(books: Replayed, record: Record, sources: Sources) -> None:
         elif kind == "fill":
             _fill_again(books, record.payload.decode(), parse_time(record.at))
         else:
-            PLAYED[kind](books, upgraded(kind, json.loads(record.payload)), parse_time(record.at))
+            PLAYED[kind](books, json.loads(record.payload), parse_time(record.at))
     except (KeyError, TypeError, ValueError, InvalidOperation, AssertionError) as error:
         problem = f"{kind} could not be written again ({type(error).__name__}: {error})"
         sources.doubts.append(Doubt("record", where, problem))
@@ -105,7 +104,7 @@ def _promise_again(books: Replayed, text: str) -> None:
 
 def _fill_again(books: Replayed, text: str, at: datetime) -> None:
     """Replay a fill from its text, which the ledger stores exactly as the journal does."""
-    books.money.put_fill(decode(OwnedFill, upgraded("fill", json.loads(text))), text, at)
+    books.money.put_fill(decode(OwnedFill, json.loads(text)), text, at)
 
 
 def _settled(books: Replayed, payload: Any, at: datetime) -> None:

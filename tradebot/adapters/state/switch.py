@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 ARMED = "ARMED"
 HALT = "HALT"
-BY_ITSELF = "tradebot"
-"""The author on record of a halt that the bot set by itself."""
 TAKEN = ".taken"
 """The suffix of a HALT file's name while it is being ended."""
 Written = tuple[str, str, str, datetime, tuple[str, ...]]
@@ -208,12 +206,7 @@ def _parse(content: str) -> Written | None:
 
 
 def _causes(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the causes of a halt by the bot; in files of older versions they are read from the reason."""
     causes = record.get("causes")
-    if causes is None and record["who"] == BY_ITSELF:
-        from tradebot.adapters.text import earlier_words
-
-        causes = earlier_words.state(str(record["state"]), str(record["who"]), str(record["why"])).causes
     return tuple(map(str, causes)) if isinstance(causes, list) else ()
 
 
