@@ -64,11 +64,6 @@ def triggers(tables: Iterable[str]) -> Iterator[str]:
         yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in named)
 
 
-def sealing_triggers(statement: str) -> Iterator[str]:
-    """Yield the triggers of the table of fills, given its `CREATE TABLE`, in a ledger that seals all of them."""
-    yield from _triggers_of(SEALED, statement, sealed=True)
-
-
 def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
     columns = _columns(statement)
     same = " AND ".join(f"{name} = NEW.{name}" for name in _key(statement))
