@@ -21,7 +21,7 @@ from tests.builders import (
     limits,
     quote,
 )
-from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.coherence import Trader, contradictions, doubted_move, exit_contradictions, halts_by_itself
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
@@ -78,6 +78,11 @@ def configurations(draw: st.DrawFn) -> tuple[Limits, ExitRules, HaltRules]:
         min(max(halting + steps[2], Decimal("0.001")), Decimal(1)),
     )
     return rules, exits, halts(daily_loss_fraction=latches[0], drawdown_fraction=latches[1])
+
+
+@given(jump=st.decimals("0.001", 1, places=3), stop=st.none() | st.decimals("0.001", 1, places=3))
+def test_a_price_is_doubted_before_it_has_moved_as_far_as_a_stop(jump: Decimal, stop: Decimal | None) -> None:
+    assert doubted_move(limits(price_jump_fraction=jump), stop) == min(jump, stop or jump)
 
 
 def refused(rules: Limits, exits: ExitRules, latches: HaltRules) -> list[str]:

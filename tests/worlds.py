@@ -78,8 +78,9 @@ class Scene:
             self.facts.store(Intake("flow_alerts", symbol, self.venue.now, 10, (), 0, 0, ()))
 
     def price(self, symbol: str, price: str) -> None:
-        """Move a symbol's bid and ask to one price."""
-        self.venue.prices[symbol] = replace(self.venue.prices[symbol], bid=Decimal(price), ask=Decimal(price))
+        """Move a symbol's bid, ask and last trade to one price."""
+        at = Decimal(price)
+        self.venue.prices[symbol] = replace(self.venue.prices[symbol], bid=at, ask=at, last=at)
 
 
 def call(job: Job = Job.TRADE_ONCE, slot: str = "open+30m") -> Call:

@@ -55,6 +55,16 @@ def exit_contradictions(exits: ExitRules) -> Iterator[str]:
         )
 
 
+def doubted_move(limits: Limits, nearest_stop: Decimal | None) -> Decimal:
+    """Return from which move between two passes on a price is asked for again, as a fraction.
+
+    It is never more than the nearest stop of a position. Otherwise, one wrong reading could become the position's best
+    price, and the next true one would be a full stop away from that.
+    """
+    jump = limits.price_jump_fraction
+    return jump if nearest_stop is None else min(jump, nearest_stop)
+
+
 def _bounds(limits: Limits) -> Iterator[str]:
     if limits.max_new_entries > limits.max_open_positions:
         yield (

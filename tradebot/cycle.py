@@ -210,7 +210,7 @@ def evaluate_exits(
     reports them too. The clocks are read unless the caller has just done so.
     """
     ended = ended or {}
-    desk = halt_if_needed(world, take(world, with_flow=False, clocks=clocks))
+    desk = halt_if_needed(world, take(world, with_flow=False, clocks=clocks, watching=True))
     note_arrivals(world, desk)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:

@@ -68,7 +68,7 @@ def holding(side: Side = Side.BUY, since: datetime = NOW) -> Scene:
 def looks(scene: Scene, rule: PriceRule | None = None) -> Outlook:
     """Return what a pass of exits knows about AAPL, if one rule of flow's list reads everything."""
     world = reading(scene, rule or Looking())
-    (held,) = watching.watch(world, take(world, with_flow=False)).values()
+    (held,) = watching.watch(world, take(world, with_flow=False, watching=True)).values()
     return held.outlook
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_known_where_nothing_is_stored() -> None:
     scene = holding()
     assert looks(scene) == Outlook(movement=Decimal("0.0002"))
     world = replace(reading(scene, Looking()), rules=replace(scene.world().rules, own_exits={"flow": (Looking(),)}))
-    (held,) = watching.watch(world, take(world, with_flow=False)).values()
+    (held,) = watching.watch(world, take(world, with_flow=False, watching=True)).values()
     assert held.outlook.flow is None, "without the flow strategy nobody says which alerts count"
 
 

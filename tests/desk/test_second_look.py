@@ -1,24 +1,43 @@
-"""One wrong price sells nothing: what jumped is asked for once more, and the second answer stands."""
+"""One wrong read closes nothing: what jumped, or would close a position, is asked for once more."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import LISTED, NOW, fill, quote
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.exits.held import Held, best_price
+from tradebot.exits.lists import Exits, parse
 from tradebot.exits.rules import evaluate
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision
+from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
 
-CENTS = st.integers(1, 40_000).map(lambda cents: Decimal(cents) / 100)
+D = Decimal
+TRUE = D(1)
+FACTORS = st.integers(900, 1100).map(lambda thousandths: D(thousandths) / 1000)
+STEPS = st.lists(st.integers(-9, 9).map(lambda thousandths: D(thousandths) / 1000), min_size=3, max_size=6)
+"""How far the true price moves from each pass to the next: never as far as a jump."""
+RULES = st.sampled_from(
+    [
+        LISTED,
+        parse([{"stop_loss": {"fraction": 0.02}}, {"profit_target": {"fraction": 0.02}}]),
+        parse([{"trailing_stop": {"fraction": 0.012, "arm_fraction": 0.005}}]),
+        parse([{"drawdown": {"fraction": 0.015}}]),
+        parse([{"scale_out": {"levels": [{"fraction": 0.01, "share": 0.5}, {"fraction": 0.03, "share": 0.5}]}}]),
+    ]
+)
+CENTS = st.integers(1, 40_000).map(lambda cents: D(cents) / 100)
 
 
 def holding(*symbols: str, side: Side = Side.BUY) -> Scene:
@@ -35,17 +54,39 @@ def holding(*symbols: str, side: Side = Side.BUY) -> Scene:
     return scene
 
 
-def exits(scene: Scene, minute: int) -> CycleRecord:
-    return evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"open+{minute}m"))
+def exits(scene: Scene, minute: int, rules: Exits = LISTED) -> CycleRecord:
+    world = scene.world()
+    world = replace(world, rules=replace(world.rules, own_exits={"flow": rules}))
+    return evaluate_exits(world, call(Job.EVALUATE_EXITS, f"open+{minute}m"))
 
 
 def told(scene: Scene, symbol: str, bid: str, ask: str | None = None, last: str = "100") -> None:
     """Let the venue's next answer hold this price, and the one after it the price of before."""
     right = dict(scene.venue.prices)
     scene.venue.second_prices = right
-    scene.venue.prices = right | {
-        symbol: replace(right[symbol], bid=Decimal(bid), ask=Decimal(ask or bid), last=Decimal(last))
-    }
+    scene.venue.prices = right | {symbol: replace(right[symbol], bid=D(bid), ask=D(ask or bid), last=D(last))}
+
+
+def play(
+    path: Sequence[Decimal], side: Side, rules: Exits, factor: Decimal = TRUE, lie: int | None = None
+) -> tuple[Scene, list[int]]:
+    """Return a bot that saw these prices, one a minute, and how often it had asked again after each pass.
+
+    Bid and ask of the first read of pass number `lie` are wrong by `factor`.
+    """
+    scene, asked = holding(side=side), list[int]()
+    for number, price in enumerate(path):
+        true = replace(quote(at=scene.venue.now), bid=price * D("0.9999"), ask=price * D("1.0001"), last=price)
+        shown = replace(true, bid=true.bid * factor, ask=true.ask * factor) if number == lie else true
+        scene.venue.prices, scene.venue.second_prices = {"AAPL": shown}, {"AAPL": true}
+        exits(scene, 32 + number, rules)
+        asked.append(len(scene.venue.asked_again))
+        scene.later(60)
+    return scene, asked
+
+
+def closes(scene: Scene) -> int:
+    return len(scene.venue.submitted)
 
 
 def ended(record: CycleRecord) -> list[Reason | None]:
@@ -64,7 +105,7 @@ def test_one_absurd_quote_sells_nothing(side: Side, last: str) -> None:
 def test_the_first_pass_after_an_entry_compares_with_what_was_paid() -> None:
     scene = Scene()
     scene.ledger.apply_fills([fill(1)], NOW)
-    scene.venue.held["AAPL"] = Decimal(10)
+    scene.venue.held["AAPL"] = D(10)
     scene.later(60)
     told(scene, "AAPL", "90", last="90")
     assert ended(exits(scene, 31)) == [Reason.HOLD]
@@ -89,9 +130,16 @@ def test_a_quote_that_comes_again_is_the_market_and_the_exit_goes_out_at_its_pri
     scene.price("AAPL", "90")
     assert ended(exits(scene, 32)) == [None]
     (sent,) = scene.venue.submitted
-    assert (sent.limit_price, scene.venue.asked_again) == (Decimal("89.55"), [("AAPL",)])
+    assert (sent.limit_price, scene.venue.asked_again) == (D("89.55"), [("AAPL",)])
+    assert scene.events.emitted == [], "what a second look confirms is no news"
+
+
+def test_a_quote_that_a_second_look_does_not_confirm_is_told() -> None:
+    scene = holding()
+    told(scene, "AAPL", "97")
+    exits(scene, 32)
     (event,) = scene.events.emitted
-    assert event.details == {"AAPL": "90 bid, 90 ask, 100.00 last, then 90 bid, 90 ask, 100.00 last"}
+    assert event.details == {"AAPL": "97 bid, 97 ask, 100 last, then 99.98 bid, 100.00 ask, 100.00 last"}
 
 
 @pytest.mark.parametrize(("last", "price"), [("97", "96.51"), ("99.5", None)])
@@ -100,7 +148,7 @@ def test_without_a_second_answer_the_last_trade_decides(last: str, price: str | 
     scene.venue.away = True
     told(scene, "AAPL", "0.01", "100.02", last)
     exits(scene, 32)
-    assert [sent.limit_price for sent in scene.venue.submitted] == ([Decimal(price)] if price else [])
+    assert [sent.limit_price for sent in scene.venue.submitted] == ([D(price)] if price else [])
 
 
 def test_all_that_jumped_is_asked_for_together_and_only_once() -> None:
@@ -110,8 +158,13 @@ def test_all_that_jumped_is_asked_for_together_and_only_once() -> None:
     exits(scene, 32)
     assert scene.venue.asked_again == [("AAPL", "MSFT")]
     scene.later(60)
+    for symbol in ("AAPL", "MSFT"):
+        scene.price(symbol, "100")
     exits(scene, 33)
-    assert len(scene.venue.asked_again) == 1
+    scene.later(60)
+    scene.venue.asked_again.clear()
+    exits(scene, 34)
+    assert scene.venue.asked_again == []
 
 
 def test_nothing_is_entered_at_a_price_that_jumped_and_was_not_seen_again() -> None:
@@ -122,12 +175,12 @@ def test_nothing_is_entered_at_a_price_that_jumped_and_was_not_seen_again() -> N
     assert dict(zip(("AAPL", "MSFT"), ended(record), strict=True)) == {"AAPL": Reason.QUOTE_MISSING, "MSFT": None}
     scene.venue.away = False
     assert ended(trade_once(scene.world(wanted("AAPL")), call(slot="open+31m"))) == [None]
-    assert [sent.limit_price for sent in scene.venue.submitted] == [Decimal("100.20")] * 2
+    assert [sent.limit_price for sent in scene.venue.submitted] == [D("100.20")] * 2
 
 
 @settings(max_examples=80)
 @given(CENTS, CENTS, st.none() | st.tuples(CENTS, CENTS), st.sampled_from(Side))
-def test_an_exit_waits_for_one_question_at_most_and_is_decided_by_the_second_answer(
+def test_an_exit_waits_for_one_question_at_most_and_a_second_answer_that_stands_alone_does_not_decide_it(
     price: Decimal, last: Decimal, second: tuple[Decimal, Decimal] | None, side: Side
 ) -> None:
     scene = holding(side=side)
@@ -147,21 +200,74 @@ def test_an_exit_waits_for_one_question_at_most_and_is_decided_by_the_second_ans
         else scene.venue.second_prices["AAPL"]
     )
     (position,) = scene.ledger.totals().positions.values()
-    held = Held(position, best_price(position, stands, Decimal("99.98") if side is Side.BUY else Decimal("100")))
-    decided = evaluate(held, stands, scene.venue.now, LISTED, TradingState.ACTIVE)
+
+    def decision(stands: Quote) -> Decision:
+        held = Held(position, best_price(position, stands, D("99.98") if side is Side.BUY else D("100")))
+        return evaluate(held, stands, scene.venue.now, LISTED, TradingState.ACTIVE)
+
+    trade = replace(stands, bid=stands.last, ask=stands.last)
+    alone = asked and decision(stands).passed not in (decision(first).passed, decision(trade).passed)
+    decided = decision(trade if alone else stands)
     assert decided in record.decisions
     assert bool(scene.venue.submitted) is decided.passed
 
 
+@settings(max_examples=60)
+@given(STEPS, st.sampled_from(Side), RULES, FACTORS, st.integers(0, 6))
+@example([D("-0.009"), D("-0.004"), D(0)], Side.BUY, LISTED, D("0.99"), 2)
+@example([D("0.009"), D(0), D("-0.0085")], Side.BUY, LISTED, D("1.009"), 2)
+@example([D("-0.009"), D(0), D("0.0085")], Side.SELL, LISTED, D("0.991"), 2)
+def test_one_wrong_quote_never_closes_a_position_neither_at_once_nor_as_its_best_price(
+    steps: list[Decimal], side: Side, rules: Exits, factor: Decimal, lie: int
+) -> None:
+    path = list(accumulate(steps, lambda price, step: price * (1 + step), initial=D(100)))
+    honest, asked = play(path, side, rules)
+    assume(not closes(honest))
+    assert asked[-1] == 0, "a pass in which nothing is near asks once"
+    lied_to, _ = play(path, side, rules, factor, min(lie, len(path) - 1))
+    assert closes(lied_to) == 0
+
+
+@settings(max_examples=40)
+@given(FACTORS, st.sampled_from(Side), RULES)
+def test_one_read_whose_last_trade_is_wrong_too_closes_nothing_while_the_market_stands_still(
+    factor: Decimal, side: Side, rules: Exits
+) -> None:
+    scene = holding(side=side)
+    told(scene, "AAPL", str(100 * factor), last=str(100 * factor))
+    exits(scene, 32, rules)
+    scene.venue.prices = scene.venue.second_prices or {}
+    scene.later(60)
+    exits(scene, 33, rules)
+    assert closes(scene) == 0
+
+
+@settings(max_examples=40)
+@given(FACTORS, FACTORS | st.none(), st.sampled_from(Side), RULES)
+def test_a_true_move_closes_in_its_pass_after_one_more_request_whatever_the_second_look_says(
+    factor: Decimal, second: Decimal | None, side: Side, rules: Exits
+) -> None:
+    scene, price = holding(side=side), 100 * factor
+    true = replace(quote(at=scene.venue.now), bid=price, ask=price, last=price)
+    scene.venue.prices, scene.venue.away = {"AAPL": true}, second is None
+    lied = price * (second or 1)
+    scene.venue.second_prices = {"AAPL": replace(true, bid=lied, ask=lied)}
+    (position,) = scene.ledger.totals().positions.values()
+    held = Held(position, best_price(position, true, None), Kept(original_quantity=D(10)))
+    exits(scene, 32, rules)
+    assert closes(scene) == (1 if evaluate(held, true, scene.venue.now, rules, TradingState.ACTIVE).passed else 0)
+    assert len(scene.venue.asked_again) <= 1
+
+
 def test_a_symbol_that_the_last_pass_had_no_price_of_is_compared_with_the_pass_before() -> None:
     scene = holding("AAPL", "MSFT")
-    for minute, price in ((32, "97"), (33, "94.5")):
+    for minute, price in ((32, "99.2"), (33, "98.5")):
         scene.price("MSFT", price)
         exits(scene, minute)
         scene.later(60)
     quote = scene.venue.prices.pop("MSFT")
     exits(scene, 34)
     scene.later(60)
-    scene.venue.prices["MSFT"] = replace(quote, bid=Decimal(93), ask=Decimal(93), at=scene.venue.now)
+    scene.venue.prices["MSFT"] = replace(quote, bid=D("98.4"), ask=D("98.4"), at=scene.venue.now)
     exits(scene, 35)
-    assert scene.venue.asked_again == [], "93 is far from the 100 that were paid, but not from the last price"
+    assert scene.venue.asked_again == [], "98.4 is far from the 100 that were paid, but not from the last price"

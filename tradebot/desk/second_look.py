@@ -1,82 +1,103 @@
-"""Ask again about any price that jumped before deciding on it, because one wrong quote must not sell anything.
+"""Look twice at any price that jumped, or at which a rule would close a position: one wrong quote must sell nothing.
 
-The second answer always counts, so an exit is delayed by one request and never vetoed.
+Both are asked for together, once, so an exit is delayed by one request at most and never vetoed.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from tradebot.coherence import doubted_move
+from tradebot.desk.watching import closed_by_price, look, nearest_stops
 from tradebot.errors import TradebotError
 from tradebot.exits.held import exit_price
 from tradebot.model.bar import Quote
+from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
-from tradebot.model.position import Position
 from tradebot.model.record import Job
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Facts
 from tradebot.ports.world import World
 
-LOOKED_BACK = timedelta(minutes=15)
-"""How old an earlier pass may be for its prices to be compared with this pass's."""
+LOOKED_BACK = timedelta(minutes=30)
+"""How old an earlier pass may be for its prices to be compared with this pass's: twice the longest wait for exits."""
 
 UNCONFIRMED = "the price jumped, and the broker did not confirm it"
 
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """The quotes a pass may decide on, and why other symbols have none."""
-
-    quotes: Mapping[str, Quote]
-    rejected: Mapping[str, str]
+Quotes = Mapping[str, Quote]
 
 
-def prices(
-    world: World, now: datetime, symbols: Sequence[str], positions: Iterable[Position], *, entering: bool
-) -> Prices:
-    """Return the quotes of these symbols, asking again about prices that jumped.
+def second_look(world: World, desk: Desk, *, entering: bool, watching: bool) -> Desk:
+    """Return the desk after asking again about prices that jumped and, if exit rules watch, that they would close at.
 
     If no second answer comes, exits use the last trade, and nothing is bought.
     """
-    if not symbols:
-        return Prices({}, world.market.rejected_quotes)
-    quotes, rejected = dict(world.market.quotes(symbols)), dict(world.market.rejected_quotes)
-    jumped = _jumped(world, now, quotes, {position.symbol: position for position in positions})
-    second_quotes = _ask_again(world.market, jumped) if jumped else {}
-    if jumped and not world.dry_run:
-        details = {
-            symbol: f"{_describe(quotes[symbol])}, then {_describe(second_quotes.get(symbol))}" for symbol in jumped
-        }
-        world.events.emit(EventKind.PRICE_JUMPED.at(now, details))
-    for symbol in jumped:
-        first = quotes.pop(symbol)
-        if symbol in second_quotes:
-            quotes[symbol] = second_quotes[symbol]
-        elif entering:
-            rejected[symbol] = UNCONFIRMED
-        else:
-            quotes[symbol] = replace(first, bid=first.last, ask=first.last)
-    return Prices(quotes, rejected)
+    desk = look(world, desk) if watching else desk
+    doubtful = _doubtful(world, desk, closed_by_price(world, desk) if watching else {})
+    if not doubtful:
+        return desk
+    second = _ask_again(world.market, doubtful)
+    quotes = {**desk.quotes, **second} if entering else _standing(world, desk, doubtful, second)
+    _tell(world, desk, doubtful, second, quotes)
+    rejected = {symbol: UNCONFIRMED for symbol in doubtful if entering and symbol not in second}
+    kept = {symbol: quote for symbol, quote in quotes.items() if symbol not in rejected}
+    again = replace(desk, quotes=kept, rejected_quotes={**desk.rejected_quotes, **rejected})
+    return look(world, again) if watching else again
+
+
+def _standing(world: World, desk: Desk, doubtful: Sequence[str], second: Quotes) -> Quotes:
+    """Return the quotes for exits. The second answer counts, unless it is missing or stands alone; then a trade does.
+
+    It stands alone if both the first quote and the trade shown with the second one say otherwise about what to close.
+    """
+    latest = {**desk.quotes, **second}
+    trades = {symbol: replace(latest[symbol], bid=latest[symbol].last, ask=latest[symbol].last) for symbol in doubtful}
+    first, again, traded = (
+        closed_by_price(world, look(world, replace(desk, quotes={**latest, **quotes})))
+        for quotes in (desk.quotes, {}, trades)
+    )
+    alone = [s for s in doubtful if again.get(s) not in (first.get(s), traded.get(s))]
+    return {**latest, **{symbol: trades[symbol] for symbol in doubtful if symbol not in second or symbol in alone}}
+
+
+def _tell(world: World, desk: Desk, doubtful: Sequence[str], second: Quotes, standing: Quotes) -> None:
+    """Emit an event about the first quotes that a second look did not confirm."""
+    stops, details = nearest_stops(world, desk), {}
+    for symbol in doubtful:
+        first, again, limit = (
+            desk.quotes[symbol],
+            second.get(symbol),
+            doubted_move(world.rules.limits, stops.get(symbol)),
+        )
+        same = again is not None and max(abs(again.bid / first.bid - 1), abs(again.ask / first.ask - 1)) < limit
+        if not same or standing[symbol] is not again:
+            details[symbol] = f"{_describe(first)}, then {_describe(again)}"
+    if details and not world.dry_run:
+        world.events.emit(EventKind.PRICE_JUMPED.at(desk.now, details))
 
 
 def _describe(quote: Quote | None) -> str:
     return f"{quote.bid} bid, {quote.ask} ask, {quote.last} last" if quote else "no answer"
 
 
-def _jumped(world: World, now: datetime, quotes: Mapping[str, Quote], held: Mapping[str, Position]) -> tuple[str, ...]:
-    """Return the symbols whose price is too far from the last pass's, or from the last trade if that has no price."""
-    marks, limit = _marks(world.facts, now, held) if held else {}, world.rules.limits.price_jump_fraction
-    jumped = []
-    for symbol, quote in quotes.items():
+def _doubtful(world: World, desk: Desk, closed: Collection[str]) -> tuple[str, ...]:
+    """Return the symbols at whose quotes a rule closes a position, and those that jumped: too far from the last pass's
+    price or, if that has none, from the last trade.
+    """
+    held = {position.symbol: position for position in desk.positions}
+    marks, stops = _marks(world.facts, desk.now, held) if held else {}, nearest_stops(world, desk)
+    doubtful = list[str]()
+    for symbol, quote in desk.quotes.items():
         position = held.get(symbol)
         price = exit_price(position, quote) if position else quote.middle
         # On the first pass after an entry, the price we paid is all there is to compare with.
         reference = marks.get(symbol, position.average_price) if position else quote.last
-        if abs(price / reference - 1) > limit:
-            jumped.append(symbol)
-    # Held symbols come first, in case one request can't take them all.
-    return tuple(sorted(jumped, key=lambda symbol: symbol not in held))
+        limit = doubted_move(world.rules.limits, stops.get(symbol))
+        if symbol in closed or abs(price / reference - 1) >= limit:
+            doubtful.append(symbol)
+    # What may be closed comes first, then what is held, in case one request can't take them all.
+    return tuple(sorted(doubtful, key=lambda symbol: (symbol not in closed, symbol not in held)))
 
 
 def _marks(facts: Facts, now: datetime, held: Collection[str]) -> Mapping[str, Decimal]:
@@ -88,7 +109,7 @@ def _marks(facts: Facts, now: datetime, held: Collection[str]) -> Mapping[str, D
     return {mark.symbol: mark.price for cycle in exits if cycle.at <= now for mark in cycle.marks}
 
 
-def _ask_again(market: Market, symbols: Sequence[str]) -> Mapping[str, Quote]:
+def _ask_again(market: Market, symbols: Sequence[str]) -> Quotes:
     try:
         return market.quotes_again(symbols)
     except TradebotError:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.day_results import day_results
-from tradebot.desk.second_look import prices
+from tradebot.desk.second_look import second_look
 from tradebot.desk.stakes import intent_price, order_price, stakes, working_price
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote
@@ -32,11 +32,17 @@ from tradebot.timetable.sessions import session_date, session_of
 
 
 def take(
-    world: World, *, with_flow: bool, clocks: ClockReading | None = None, symbols: Sequence[str] | None = None
+    world: World,
+    *,
+    with_flow: bool,
+    clocks: ClockReading | None = None,
+    symbols: Sequence[str] | None = None,
+    watching: bool = False,
 ) -> Desk:
     """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are.
 
     The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
+    If exit rules are going to watch, what they read is looked up, and prices at which they close are looked at twice.
     """
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
@@ -50,8 +56,8 @@ def take(
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
     read = (*entered, *(p.symbol for p in positions), *(() if with_flow else _stepping(books, reading.orders)))
-    priced = prices(world, now, tuple(dict.fromkeys(read)), positions, entering=with_flow)
-    return Desk(
+    quotes = world.market.quotes(tuple(dict.fromkeys(read))) if read else {}
+    desk = Desk(
         now=now,
         clock=clocks.clock,
         session=session,
@@ -59,7 +65,7 @@ def take(
         permission=_permission(world.permission, view.account),
         state=books.state,
         reconcile=books.standing.reconciled,
-        book=_book(world, reading, priced.quotes, today),
+        book=_book(world, reading, quotes, today),
         books=books,
         positions=positions,
         net=still_ours(confirmed(reading), positions, unknown.forgotten),
@@ -72,8 +78,8 @@ def take(
         untraced_fills=reading.untraced_fills,
         clock_ahead_s=clocks.ahead_s,
         resting=resting_among(books, reading.orders),
-        quotes=priced.quotes,
-        rejected_quotes=priced.rejected,
+        quotes=quotes,
+        rejected_quotes=world.market.rejected_quotes,
         unreadable=view.unreadable,
         halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
         taken_s=clocks.stopwatch_s,
@@ -81,6 +87,8 @@ def take(
         facts=world.facts.last_answers(entered, now) if entered else {},
         calendar_differs=difference(world.ledger, today) if with_flow else "",
     )
+    looked = second_look(world, desk, entering=with_flow, watching=watching)
+    return looked if looked.quotes is quotes else replace(looked, book=_book(world, reading, looked.quotes, today))
 
 
 def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:

@@ -58,18 +58,21 @@ def exit_price(position: Position, quote: Quote) -> Decimal:
 
 
 def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
-    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor."""
-    low, high = _range(position, quote, stored)
-    return high if position.quantity > 0 else low
+    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor.
+
+    It moves no farther than the last trade, because a wrong quote that became the best price would stay it.
+    """
+    known = position.average_price if stored is None else stored
+    if quote is None:
+        return known
+    if position.quantity > 0:
+        return max(known, min(quote.bid, quote.last))
+    return min(known, max(quote.ask, quote.last))
 
 
 def worst_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
     """Return the worst price so far, starting at the entry price; it only ever moves against the position."""
-    low, high = _range(position, quote, stored)
-    return low if position.quantity > 0 else high
-
-
-def _range(position: Position, quote: Quote | None, stored: Decimal | None) -> tuple[Decimal, Decimal]:
     known = position.average_price if stored is None else stored
-    price = known if quote is None else exit_price(position, quote)
-    return min(known, price), max(known, price)
+    if quote is None:
+        return known
+    return min(known, quote.bid) if position.quantity > 0 else max(known, quote.ask)

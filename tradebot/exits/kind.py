@@ -121,6 +121,16 @@ class ExitRule(Frozen):
         """
         return None
 
+    @property
+    def nearest(self) -> Decimal | None:
+        """Return the smallest move against the position that closes it, as a fraction of a price; None if none does."""
+        return -self.gain if self.gain is not None and self.gain < 0 else None
+
+    @property
+    def looks_at_price(self) -> bool:
+        """Return True if one wrong quote could make it close a position."""
+        return not {Input.QUOTE, Input.MOMENTUM}.isdisjoint(self.needs)
+
     @abstractmethod
     def judge(self, held: Held, moment: Moment) -> Measure | Absent:
         """Judge the position at a moment."""

@@ -165,6 +165,11 @@ def _level(level: ScaleOutLevel) -> Level:
     return Level(fraction=level.fraction, share=level.share)
 
 
+def nearest_stop(rules: Iterable[ExitRule]) -> Decimal | None:
+    """Return the smallest move against a position that makes a rule of the list close it; None if none does."""
+    return min((rule.nearest for rule in rules if rule.nearest is not None), default=None)
+
+
 def worst_stop(rules: Iterable[ExitRule]) -> Decimal | None:
     """Return the loss at which the list closes any position, as a fraction of the entry price; None if it has none."""
     gains = (rule.gain for rule in rules if rule.gain is not None)

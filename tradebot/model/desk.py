@@ -14,7 +14,8 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.contract import Drift
 from tradebot.model.order import Order
-from tradebot.model.position import Position, RoundTrip
+from tradebot.model.outlook import Outlook
+from tradebot.model.position import Key, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
@@ -231,7 +232,8 @@ class Desk:
     `clock_ahead_s` is how far the venue's clock is ahead of a second one; None if there is none. `resting` is what
     protects positions at the venue. `core_drifts` are, by strategy, the worst difference between what the flow source
     sends and what it documents, in a core signal that the strategy reads. `calendar_differs` says how the broker's
-    calendar and exchange_calendars differ on this day; it is empty if they agree, and on a desk for exits.
+    calendar and exchange_calendars differ on this day; it is empty if they agree, and on a desk for exits. `outlooks`
+    are what exit rules read of each position besides prices; there are none unless they are going to watch.
     """
 
     now: datetime
@@ -263,6 +265,7 @@ class Desk:
     resting: Mapping[Whose, tuple[Resting, ...]] = field(default_factory=dict)
     core_drifts: Mapping[str, Drift] = field(default_factory=dict)
     calendar_differs: str = ""
+    outlooks: Mapping[Key, Outlook] = field(default_factory=dict)
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
         """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""

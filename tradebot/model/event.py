@@ -116,7 +116,12 @@ class EventKind(Enum):
         Severity.WARN,
         "A reply of the broker has a format that we don't know.",
     )
-    PRICE_JUMPED = ("prices", "price_jumped", Severity.WARN, "A price moved so far that it was asked for again.")
+    PRICE_JUMPED = (
+        "prices",
+        "price_jumped",
+        Severity.WARN,
+        "A second look didn't confirm a price, so the pass went by what it did confirm.",
+    )
     FETCH_FAILED = (
         "flow",
         "fetch_failed",

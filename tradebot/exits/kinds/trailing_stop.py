@@ -19,6 +19,11 @@ class TrailingStop(PriceRule):
     fraction: Fraction
     arm_fraction: Fraction
 
+    @property
+    def nearest(self) -> Decimal:
+        """Return the largest pullback."""
+        return self.fraction
+
     def measure(self, held: Held, price: Decimal) -> Measure:
         """Compare the pullback at `price` with the largest; until the rule is armed, it closes nothing."""
         pullback = held.pullback(price)
