@@ -288,6 +288,8 @@ class Runner:
         except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is our own bug
             self._faults += 1
             self._emit(now, EventKind.JOB_FAULT, job, _trace(fault))
+            raised = {"exception": type(fault).__name__, "message": str(fault), "where": _where(fault)}
+            self._station.events.emit(EventKind.EXCEPTION.at(now, {"job": str(job), **raised}))
             message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
             self._ended(now, Kind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
             return False
@@ -312,3 +314,9 @@ class Runner:
 
 def _trace(fault: Exception) -> str:
     return "".join(traceback.format_exception(fault)[-TRACE_LINES:])
+
+
+def _where(fault: Exception) -> str:
+    """Return the file, line and function that raised it."""
+    last = traceback.extract_tb(fault.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno} in {last.name}"

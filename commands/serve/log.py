@@ -33,7 +33,9 @@ SEVERITY = {
     Kind.FAILED: Severity.WARN,
     Kind.FAULT: Severity.ERROR,
 }
-SAID_BY_LINES = frozenset({EventKind.SERVE_NOTE, EventKind.JOB_FAILED, EventKind.JOB_FAULT, EventKind.SLOT_MISSED})
+SAID_BY_LINES = frozenset({
+    EventKind.SERVE_NOTE, EventKind.JOB_FAILED, EventKind.JOB_FAULT, EventKind.EXCEPTION, EventKind.SLOT_MISSED,
+})  # fmt: skip
 """Events that `serve` also says as lines, which have more fields."""
 MB = 1_000_000
 

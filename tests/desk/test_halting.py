@@ -87,7 +87,7 @@ def test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event() ->
     evaluate_exits(scene.world(), EXITS)
     assert ends(first) == [Reason.HALTED]
     assert why(scene) == "DAILY_LOSS_HALT: 0.041 against 0.04"
-    (event,) = scene.events.emitted
+    (event,) = (each for each in scene.events.emitted if each.event_type == "halted_itself")
     assert (event.severity, event.event_type, event.details["why"]) == (Severity.CRITICAL, "halted_itself", why(scene))
     assert scene.venue.submitted == []
 

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from tests.builders import NOW, SESSION, exit_rules, limits
 from tests.venues import REJECTED, FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.adapters.state.events import JsonlEvents, last_events
 from tradebot.cycle import evaluate_exits
 from tradebot.limits import Protection
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -104,6 +106,28 @@ def test_an_entry_that_ends_without_a_fill_is_missed_once(filled: int, missed: i
     found = told(scene, EventKind.MISSED_CANDIDATE)
     assert [(event.symbol, event.details["cause"]) for event in found] == [("AAPL", "the order ended expired")] * missed
     assert not told(scene, EventKind.CLOSE_FAILED)
+
+
+def test_refused_entries_are_told_once_a_pass_and_reason_with_their_count() -> None:
+    scene = Scene()
+    for slot in ("first", "second"):
+        enter(scene, slot, wanted("AAPL"), wanted("MSFT", 0.01), wanted("JPM", 0.01), dry_run=slot == "second")
+    refused = told(scene, EventKind.GATE_BLOCKED)
+    assert [(event.subsystem, event.event_type, event.details) for event in refused] == [
+        ("gate", "blocked", {"reason": "SCORE_BELOW_MIN", "gate": "score", "count": "2"})
+    ]
+
+
+def test_a_day_of_refusals_rotates_no_alarm_away(tmp_path: Path) -> None:
+    path, scene = tmp_path / "events.jsonl", Scene()
+    events = JsonlEvents(path, max_bytes=20_000, kept=1)
+    events.emit(EventKind.LEDGER_DAMAGED.at(NOW, {}))
+    for number in range(20):
+        enter(scene, f"open+{number}m", *(wanted(symbol, 0.01) for symbol in ("AAPL", "MSFT", "JPM")))
+    for event in scene.events.emitted:
+        events.emit(event)
+    kinds = [event.event_type for event in last_events(path, 1_000)[0]]
+    assert (kinds[0], kinds.count("blocked")) == ("damaged", 20)
 
 
 def test_a_candidate_that_only_lacks_room_is_missed_once_until_it_has_room() -> None:

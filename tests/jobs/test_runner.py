@@ -225,7 +225,14 @@ def test_three_faults_of_our_own_in_a_row_end_it_with_an_error() -> None:
     bench.fails = {job: ZeroDivisionError("ours") for job in Job}
     assert bench.tick(2) == [(Kind.FAULT, job) for job in (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS)]
     assert (bench.runner.over, bench.runner.exit_code) == (True, ExitCode.ERROR)
-    assert "ZeroDivisionError: ours" in bench.events.emitted[-1].details["message"]
+    fault, exception = bench.events.emitted[-2:]
+    assert (fault.event_type, "ZeroDivisionError: ours" in fault.details["message"]) == ("job_fault", True)
+    details = dict(exception.details)
+    assert details.pop("where").startswith(__file__)
+    assert (exception.event_type, details) == (
+        "exception",
+        {"job": "evaluate-exits", "exception": "ZeroDivisionError", "message": "ours"},
+    )
 
 
 def test_a_good_pass_between_faults_begins_the_count_anew() -> None:

@@ -1,9 +1,10 @@
-"""What a person should hear about a pass: counter-signals, missed candidates, stale bars, and closes that failed.
+"""What a person should hear about a pass: counter-signals, refusals, missed candidates, stale bars, failed closes.
 
 A condition that lasts for several passes is told once: the record of the pass before says whether it is new. An order's
 end is told when the books first see it.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -104,6 +105,7 @@ def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
         # An exit that the broker refuses in one way may go out in another one.
         yield from _refused(desk, record)
     if cycle.job is Job.TRADE_ONCE:
+        yield from _blocked(desk, cycle)
         yield from _of_entries(world, desk, cycle)
     else:
         yield from _overdue(world, desk, cycle)
@@ -162,6 +164,14 @@ def _working_closes(desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
         stands_by = order.stop_price is not None or order.status.terminal
         if record is not None and record.intent.purpose in CLOSES and not stands_by:
             yield order, record
+
+
+def _blocked(desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+    """Yield each reason for which gates refused entries, with its count: one event for each entry would be too many."""
+    entries = (record.terminal for record in cycle.candidates if record.candidate.purpose is Purpose.OPEN)
+    refused = Counter((end.gate, end.reason) for end in entries if end is not None and end.gate is not Gate.SEND)
+    for (gate, reason), count in refused.most_common():
+        yield EventKind.GATE_BLOCKED.at(desk.now, {"reason": str(reason), "gate": str(gate), "count": str(count)})
 
 
 def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:

@@ -59,9 +59,16 @@ class EventKind(Enum):
         "An entry passed every gate, but the broker refused its order or the order ended without a fill; or nothing "
         "but the limits on open positions refused it. The latter is told once, until a pass in which it isn't so.",
     )
+    GATE_BLOCKED = (
+        "gate",
+        "blocked",
+        Severity.INFO,
+        "A pass refused as many entries as shown, for the reason and by the gate shown. It is told once for each pass "
+        "and reason; `why-no-orders` shows each entry.",
+    )
     STALE_BARS = (
         "data",
-        "stale_bars",
+        "stale_bars_detected",
         Severity.WARN,
         "The newest bar of a symbol is older than a strategy allows, so the strategy wasn't asked about the symbol. It "
         "is told once, until a pass in which the bars are fresh.",
@@ -221,6 +228,13 @@ class EventKind(Enum):
         "A job of `serve` ended with an error that a later run may not meet again.",
     )
     JOB_FAULT = ("serve", "job_fault", Severity.ERROR, "A job of `serve` hit a bug in the bot itself.")
+    EXCEPTION = (
+        "serve",
+        "exception",
+        Severity.ERROR,
+        "The same bug under the name that earlier bots gave it, with the exception's type, its text and where it was "
+        "raised.",
+    )
     CHORE_RAN = (
         "serve",
         "chore_ran",

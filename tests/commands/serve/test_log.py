@@ -50,7 +50,7 @@ def test_a_line_of_a_job_has_its_fields_and_an_event_has_the_same_ones(log: Log,
     )
     assert (event["severity"], event["event_type"], event["symbol"], event["job"]) == (
         "WARN",
-        "stale_bars",
+        "stale_bars_detected",
         "AAPL",
         None,
     )
@@ -66,7 +66,13 @@ def test_each_kind_of_line_has_its_severity(log: Log, lines: list[str], kind: Ki
 
 
 def test_what_serve_says_as_a_line_is_not_logged_as_an_event_too(log: Log, lines: list[str]) -> None:
-    for kind in (EventKind.SERVE_NOTE, EventKind.JOB_FAILED, EventKind.JOB_FAULT, EventKind.SLOT_MISSED):
+    for kind in (
+        EventKind.SERVE_NOTE,
+        EventKind.JOB_FAILED,
+        EventKind.JOB_FAULT,
+        EventKind.EXCEPTION,
+        EventKind.SLOT_MISSED,
+    ):
         log.event(kind.at(NOW, {"message": "said"}))
     assert lines == []
 

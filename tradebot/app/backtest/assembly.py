@@ -28,6 +28,7 @@ from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.market.action_sources import beside
 from tradebot.exchange.times import from_datetime, to_datetime
+from tradebot.model.event import EventKind
 from tradebot.model.trading import Permission
 from tradebot.ports.world import Rules, World
 from tradebot.signals.rereading import Rereading
@@ -137,7 +138,8 @@ def assemble(
     if margin == "free":
         account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
-    ledger, events = MemoryLedger(account.number), MemoryEvents()
+    # A study of years would hold a million of them; its recorder counts refusals as it is told to.
+    ledger, events = MemoryLedger(account.number), MemoryEvents(besides=[EventKind.GATE_BLOCKED])
     ledger.open_books(account.cash, to_datetime(engine.now_us))
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
