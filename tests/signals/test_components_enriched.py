@@ -221,4 +221,4 @@ def test_the_facts_of_congress_say_when_the_last_trade_was_filed() -> None:
     (trade,) = seen(replies("congress")).market["congress"].values()  # type: ignore[attr-defined]
     assert isinstance(trade, CongressFacts)
     shown = {each.name: each.at for each in component_of("congress").inputs(seen(replies("congress")))}
-    assert shown["bought"] == trade.filed
+    assert shown["bought_usd"] == trade.filed

@@ -10,9 +10,13 @@ from typing import NamedTuple
 from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.filters import Chosen, Filter, chosen, filters_on
+from tradebot.signals.formula import compiled
 from tradebot.signals.kinds import options_volume
 
 _AT = attrgetter("at")
+FLOW = "net / (gross + scale)"
+"""What alerts add up to: one more bullish alert never lowers it, and thin flow counts for little."""
+_flow = compiled(FLOW, ("net", "gross", "scale"))
 
 
 class Counting(NamedTuple):
@@ -81,6 +85,5 @@ def net_and_gross(alerts: Sequence[FlowAlert]) -> tuple[float, float]:
 
 
 def flow(alerts: Sequence[FlowAlert], scale: float) -> float:
-    """Return net / (gross + scale): one more bullish alert never lowers it, and thin flow counts for little."""
-    net, gross = net_and_gross(alerts)
-    return net / (gross + scale)
+    """Return what alerts add up to by `FLOW`, from -1 to 1, measured against a scale in USD."""
+    return _flow(*net_and_gross(alerts), scale)

@@ -1,14 +1,17 @@
 """What makes a component of the flow score, and what it is computed from."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import date, datetime, timedelta
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from tradebot.model.flow import FlowAlert
 from tradebot.model.inputs import Input
-from tradebot.model.kind import AnyKind
+from tradebot.model.kind import AnyKind, Kind
 from tradebot.model.record import SymbolFacts
+from tradebot.signals.ages import still_counts
+from tradebot.signals.formula import compiled, names
 
 USD = "USD"
 
@@ -38,22 +41,33 @@ class Known(NamedTuple):
         return 0 if not self.flow else (1 if self.flow > 0 else -1)
 
 
+class Shown(NamedTuple):
+    """How a number is shown: its unit, and the names of the fields with its time and with the id of its row, if any."""
+
+    unit: str
+    at: str = ""
+    row: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreComponent:
-    """A component of the flow score.
+    """A component of the flow score, declared once: its value, its explanation and its documentation follow from this.
 
-    `name` is used by weights and explanations. `reads` are the kinds of facts that it is computed from. Its value is
-    from -1 to 1, and `sign` says what is bullish. It is None if the data is absent, which `absent` explains. Absent
-    isn't zero: a fetch that found no alerts is a flow of zero, and no fetch at all is None.
+    `name` is used by weights and explanations. `reads` are the kinds of facts that it is computed from. `looks_at`
+    returns the numbers that it is computed from as the fields of one object, or None if they are unknown; `shows` has
+    the unit of each field that an explanation shows. `formula` gives the value in terms of these fields, in the words
+    of signals/formula.py. If a field that it reads is None, or the arithmetic has no result, the value is None: absent.
+    Absent isn't zero: a fetch that found no alerts is a flow of zero, and no fetch at all is None.
 
-    `formula` gives the value in terms of the names of its `inputs`, in the words of signals/formula.py: whoever has the
-    inputs can compute the value. `after` is where the formula comes from, and `evidence` who found that it predicts
-    returns; without evidence, a component is off by default. `inferred` says what of it the source doesn't define.
-    `source` says briefly what it was computed from.
+    A value is from -1 to 1. `sign` says what is bullish, and `absent` why there is no value. `after` is where the
+    formula comes from, and `evidence` who found that it predicts returns; without evidence, a component is off by
+    default. `inferred` says what of it the source doesn't define. `source` says briefly what it was computed from, and
+    `details` yields inputs that are too many to be fields. `computed` returns the value if it was computed before.
 
     Components of one `family` say the same thing in different ways: an entry needs agreeing families. A component that
-    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own. One that is
-    `by_symbol` looks up its symbol in facts about the whole market, so that its value differs from symbol to symbol.
+    `follows` another is a share of that one's value, absent where that one is, and no evidence of its own; its formula
+    may read `flow`. One that is `by_symbol` looks up its symbol in facts about the whole market, so that its value
+    differs from symbol to symbol.
     """
 
     name: str
@@ -62,16 +76,87 @@ class ScoreComponent:
     sign: str
     formula: str
     absent: str
-    value: Callable[[Known], float | None]
-    inputs: Callable[[Known], Iterable[Input]]
+    looks_at: Callable[[Known], object | None]
+    shows: Mapping[str, Shown]
     source: Callable[[Known], str]
     after: str = ""
     evidence: str = ""
     follows: str = ""
     inferred: str = ""
     by_symbol: bool = False
+    details: Callable[[Known], Iterable[Input]] = lambda known: ()
+    computed: Callable[[Known], float | None] | None = None
 
     @property
     def market_wide(self) -> bool:
         """Return True if the value is the same for all symbols."""
         return not self.by_symbol and all(kind.market_wide for kind in self.reads)
+
+    def valuer(self) -> Callable[[Known], float | None]:
+        """Return the function that computes the value, for many symbols in turn."""
+        if self.computed:
+            return self.computed
+        looks_at, follows = self.looks_at, bool(self.follows)
+        read = tuple(name for name in names(self.formula) if name != "flow" or not follows)
+        fields: Callable[[Any], Any] = attrgetter(*read)
+        compute = compiled(self.formula, ("flow", *read) if follows else read)
+        several = len(read) > 1
+
+        def value(known: Known) -> float | None:
+            if follows and not known.flow:
+                return None
+            facts = looks_at(known)
+            if facts is None:
+                return None
+            numbers = fields(facts) if several else (fields(facts),)
+            if None in numbers:
+                return None
+            try:
+                found = compute(known.flow, *map(float, numbers)) if follows else compute(*map(float, numbers))
+            except ArithmeticError:
+                return None
+            return found or 0.0  # zero has no sign
+
+        return value
+
+    def value(self, known: Known) -> float | None:
+        """Return the value for one symbol."""
+        return self.valuer()(known)
+
+    def inputs(self, known: Known) -> Iterator[Input]:
+        """Yield the numbers that are known, with their units: those of the formula by the names that it uses."""
+        if self.follows and known.flow is not None:
+            yield Input("flow", known.flow, "-1 to 1")
+        facts = self.looks_at(known)
+        if facts is not None:
+            for name, shown in self.shows.items():
+                number = getattr(facts, name)
+                if number is not None:
+                    yield Input(name, number, shown.unit, _at(facts, shown.at), _row(facts, shown.row))
+        yield from self.details(known)
+
+
+def _at(facts: object, field: str) -> datetime | date | None:
+    return attrgetter(field)(facts) if field else None
+
+
+def _row(facts: object, field: str) -> str:
+    found = attrgetter(field)(facts) if field else ""
+    return found.isoformat() if isinstance(found, date) else str(found)
+
+
+def latest(kind: Kind[Any, Any, Any]) -> Callable[[Known], Any]:
+    """Return what looks up what is known of a kind about the symbol."""
+    name = kind.name
+    return lambda known: known.facts.known.get(name)
+
+
+def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[Known], Any]:
+    """Return what looks up what is known of a kind about the symbol unless, by its field `at`, it is too old."""
+    name, moment = kind.name, attrgetter(at)
+
+    def look(known: Known) -> Any:
+        facts = known.facts.known.get(name)
+        return facts if facts is not None and still_counts(kind, moment(facts), known.now) else None
+
+    return look

@@ -68,7 +68,7 @@ class FlowStrategy:
                 component.name,
                 component.formula,
                 tuple(component.inputs(known)),
-                component.absent if _value(component, known, leans=bool(known.flow)) is None else None,
+                component.absent if component.value(known) is None else None,
                 component.inferred,
             )
             for component in self._weights
@@ -182,14 +182,7 @@ def _long_only(score: float) -> Decision:
 
 def _column(component: ScoreComponent, weight: float, market: Known, known: Sequence[Known]) -> Sequence[Component]:
     """Return what a component is for each symbol, or for all of them together if it is the same for all."""
-    name, value, source = component.name, component.value, component.source
+    name, value, source = component.name, component.valuer(), component.source
     if component.market_wide:
         return [_component(name, value(market), weight, source(market))] * len(known)
-    if component.follows:
-        return [_component(name, value(each) if each.flow else None, weight, source(each)) for each in known]
     return [_component(name, value(each), weight, source(each)) for each in known]
-
-
-def _value(component: ScoreComponent, known: Known, *, leans: bool) -> float | None:
-    """Return a component's value; one that follows flow has none unless the flow leans one way."""
-    return component.value(known) if leans or not component.follows else None

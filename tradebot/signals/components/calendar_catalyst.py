@@ -1,19 +1,17 @@
 """How close the flow is to events that will move the price."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from tradebot.model.inputs import Input
 from tradebot.model.kind import NEW_YORK
-from tradebot.signals.following import flow_input, followed
 from tradebot.signals.kinds import earnings, economic_calendar, fda_calendar, flow_alerts, options_volume
 from tradebot.signals.normalize import source_ticker
 from tradebot.signals.reports import next_report
 from tradebot.signals.rows import new_york_day
-from tradebot.signals.scoring import Known, ScoreComponent
+from tradebot.signals.scoring import Known, ScoreComponent, Shown
 
 REACH_DAYS = 7
 
@@ -62,32 +60,20 @@ def _nearness(day: date | None, today: date) -> float:
     return 0.0 if day is None else max(0.0, 1 - (day - today).days / REACH_DAYS)
 
 
-def _value(known: Known) -> float | None:
-    ahead = _ahead(known)
-    if ahead is None:
-        return None
-    return followed(known, min(1.0, 0.4 * ahead.earnings + 0.5 * ahead.fda + 0.2 * min(1.0, ahead.releases / 3)))
-
-
-def _inputs(known: Known) -> Iterator[Input]:
-    ahead = _ahead(known)
-    yield from flow_input(known)
-    if ahead is not None:
-        yield Input("earnings", ahead.earnings, "0 to 1")
-        yield Input("fda", ahead.fda, "0 to 1")
-        yield Input("releases", ahead.releases, "releases")
-
-
 COMPONENT = ScoreComponent(
     name="calendar_catalyst",
     family="events",
     follows="flow",
     reads=(earnings.KIND, fda_calendar.KIND, economic_calendar.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="with the flow, the nearer the events",
+    looks_at=_ahead,
+    shows={
+        "earnings": Shown("0 to 1"),
+        "fda": Shown("0 to 1"),
+        "releases": Shown("releases"),
+    },
     formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",
     absent="no direction of the flow, or none of the three calendars is known",
-    value=_value,
-    inputs=_inputs,
     source=lambda known: "calendars",
     after="the weights of the bot before this one; here, a decision of the FDA counts more the nearer it is",
     inferred="that options bought before an event were bought because of it",

@@ -1,38 +1,19 @@
 """The regime of the whole market."""
 
-from collections.abc import Iterator
-
-from tradebot.model.inputs import Input
 from tradebot.signals.regime import (
-    DOWNTREND_FLOW_HEAVY,
-    LOW_VOL_UPTREND,
+    BROAD,
+    HIGH_VOLATILITY,
+    LOW_VOLATILITY,
     READS,
     MarketState,
     market_state,
     regime,
 )
-from tradebot.signals.scoring import USD, Known, ScoreComponent
-
-LEANS = {LOW_VOL_UPTREND: 1.0, DOWNTREND_FLOW_HEAVY: -1.0}
-"""Which way a regime leans. The others lean neither way."""
+from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
 
 
 def _state(known: Known) -> MarketState | None:
     return market_state(known.market, known.now)
-
-
-def _value(known: Known) -> float | None:
-    state = _state(known)
-    return None if state is None else LEANS.get(regime(state), 0.0)
-
-
-def _inputs(known: Known) -> Iterator[Input]:
-    state = _state(known)
-    if state is not None:
-        yield Input("volatility", state.volatility, "a year")
-        yield Input("gamma", state.gamma, "gamma")
-        yield Input("breadth", state.breadth, "-1 to 1")
-        yield Input("net_premium", state.net_premium, USD)
 
 
 def _source(known: Known) -> str:
@@ -45,13 +26,19 @@ COMPONENT = ScoreComponent(
     family="market",
     reads=READS,
     sign="bullish in a calm and broad rise, bearish in a broad fall with bearish flow, otherwise neither",
+    looks_at=_state,
+    shows={
+        "volatility": Shown("a year"),
+        "gamma": Shown("gamma"),
+        "breadth": Shown("-1 to 1"),
+        "net_premium": Shown(USD),
+    },
     formula=(
-        "0 if (volatility > 0.9) * (gamma < 0) else 1 if (volatility < 0.5) * (breadth > 0.2)"
-        " else -1 if (net_premium < 0) * (breadth < -0.2) else 0"
+        f"0 if (volatility > {HIGH_VOLATILITY}) * (gamma < 0)"
+        f" else 1 if (volatility < {LOW_VOLATILITY}) * (breadth > {BROAD})"
+        f" else -1 if (net_premium < 0) * (breadth < -{BROAD}) else 0"
     ),
     absent="the market's volatility, gamma, breadth or tide isn't known",
-    value=_value,
-    inputs=_inputs,
     source=_source,
     after="the regimes of the bot before this one, with measured inputs instead of constants",
 )

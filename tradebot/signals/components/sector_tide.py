@@ -1,35 +1,16 @@
 """The net option premium of the symbol's sector."""
 
-from collections.abc import Iterator
-
-from tradebot.model.inputs import Input
+from tradebot.signals.components.market_tide import FORMULA, Tide, tide
 from tradebot.signals.kinds import sector_tide
 from tradebot.signals.kinds.market_tide import TideTick
-from tradebot.signals.scoring import USD, Known, ScoreComponent
+from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
 from tradebot.signals.sectors import source_sector
 
 
-def _last(known: Known) -> TideTick | None:
-    """Return the sector's last tick, unless it is too old to say anything about now."""
+def _tide(known: Known) -> Tide | None:
     ticks = sector_tide.KIND.of(known.market)
     tick: TideTick | None = ticks.get(source_sector(known.sector)) if isinstance(ticks, dict) else None
-    return tick if tick is not None and tick.at > known.now - known.lookback else None
-
-
-def _value(known: Known) -> float | None:
-    """Return call minus put premium over their absolute sum, from the last tick of the cumulative series."""
-    last = _last(known)
-    if last is None:
-        return None
-    size = float(abs(last.net_call_premium) + abs(last.net_put_premium))
-    return float(last.net_premium) / size if size else 0.0
-
-
-def _inputs(known: Known) -> Iterator[Input]:
-    last = _last(known)
-    if last is not None:
-        yield Input("calls", last.net_call_premium, USD, last.at, last.id)
-        yield Input("puts", last.net_put_premium, USD, last.at, last.id)
+    return tide([tick], known) if tick else None
 
 
 COMPONENT = ScoreComponent(
@@ -37,10 +18,13 @@ COMPONENT = ScoreComponent(
     family="market",
     reads=(sector_tide.KIND,),
     sign="bullish if the sector's net premium is in calls",
-    formula="(calls - puts) / (abs(calls) + abs(puts)) if abs(calls) + abs(puts) else 0",
+    looks_at=_tide,
+    shows={
+        "calls": Shown(USD, "at", "id"),
+        "puts": Shown(USD, "at", "id"),
+    },
+    formula=FORMULA,
     absent="no tick within the lookback, or no sector that the source knows",
-    value=_value,
-    inputs=_inputs,
     source=lambda known: source_sector(known.sector) or "no sector",
     after="as for the whole market: the net premium of the session so far, over the sum of its magnitudes",
 )

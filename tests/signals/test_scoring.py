@@ -1,0 +1,75 @@
+"""Components: value, inputs and explanation follow from one declaration."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+
+from tests.builders import known
+from tradebot.model.inputs import Input
+from tradebot.signals.scoring import Known, ScoreComponent, Shown
+
+
+class Facts(NamedTuple):
+    part: float | None
+    whole: float
+    seen: int = 3
+
+
+def declared(facts: Facts | None, follows: str = "", formula: str = "part / whole") -> ScoreComponent:
+    return ScoreComponent(
+        name="example",
+        family="examples",
+        follows=follows,
+        reads=(),
+        sign="bullish",
+        looks_at=lambda known: facts,
+        shows={"part": Shown("USD"), "whole": Shown("USD"), "seen": Shown("facts")},
+        formula=formula,
+        absent="nothing known",
+        source=lambda known: "examples",
+    )
+
+
+def value(facts: Facts | None, flow: float | None = 0.5) -> float | None:
+    """Return the value of a component that follows flow."""
+    return declared(facts, "flow", "flow * part / whole").value(known(flow=flow))
+
+
+def test_value_of_a_component_that_follows_is_a_share_of_the_flow() -> None:
+    assert value(Facts(1.0, 2.0), flow=-0.5) == -0.25
+
+
+def test_no_share_of_the_flow_is_a_zero_without_a_sign() -> None:
+    assert str(value(Facts(0.0, 2.0), flow=-0.5)) == "0.0"
+
+
+@pytest.mark.parametrize(
+    ("facts", "flow"),
+    [(None, 0.5), (Facts(None, 2.0), 0.5), (Facts(1.0, 0.0), 0.5), (Facts(1.0, 2.0), 0.0), (Facts(1.0, 2.0), None)],
+)
+def test_value_is_absent_without_facts_or_a_number_or_a_result_or_a_flow(
+    facts: Facts | None, flow: float | None
+) -> None:
+    assert value(facts, flow) is None
+
+
+def test_inputs_are_the_shown_numbers_that_are_known() -> None:
+    shown = [(each.name, each.value, each.unit) for each in declared(Facts(None, 2.0)).inputs(known())]
+    assert shown == [("whole", 2.0, "USD"), ("seen", 3, "facts")]
+
+
+def test_flow_is_an_input_of_a_component_that_follows_it_if_there_is_one() -> None:
+    def inputs(of: Known) -> list[Input]:
+        return list(declared(None, "flow").inputs(of))
+
+    assert [(each.name, each.value) for each in inputs(known(flow=0.0))] == [("flow", 0.0)]
+    assert inputs(known(flow=None)) == []
+
+
+def test_value_that_was_computed_before_is_not_computed_again() -> None:
+    def fail(known: Known) -> object:
+        raise AssertionError("looked at")
+
+    ready = replace(declared(None), looks_at=fail, computed=lambda known: known.flow)
+    assert ready.value(known(flow=0.25)) == 0.25
