@@ -13,7 +13,7 @@ from tradebot.desk.day_results import day_results
 from tradebot.desk.second_look import second_look
 from tradebot.desk.stakes import intent_price, order_price, stakes, working_price
 from tradebot.model.account import Account, BrokerPosition, BrokerView, Worth
-from tradebot.model.bar import ClockReading, Quote
+from tradebot.model.bar import ClockReading, Quote, Session
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder, Span
@@ -44,20 +44,37 @@ def take(
     The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
     If exit rules are going to watch, what they read is looked up, and prices at which they close are looked at twice.
     """
-    entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
-    now, second = clocks.now, clocks.second
-    session = session_of(world.ledger, now)
+    now, session = clocks.now, session_of(world.ledger, clocks.now)
     today = session.date if session else now.date()
-    # Never give up an order because its day is over unless both clocks say so.
-    begun = min(today, session_date(world.ledger, second)) if second else today
-    reading = read_venue(world, now, begun, closing=not with_flow)
-    view, books = reading.view, reading.books
+    reading = read_venue(world, now, _begun(world, clocks, today), closing=not with_flow)
+    entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
+    quotes = _quotes(world, reading, entered, stepping=not with_flow)
+    desk = _desk(world, reading, clocks, session, quotes)
+    if with_flow:
+        facts = world.facts.last_answers(entered, now) if entered else {}
+        desk = replace(desk, facts=facts, calendar_differs=difference(world.ledger, today))
+    looked = second_look(world, desk, entering=with_flow, watching=watching)
+    return looked if looked.quotes is quotes else replace(looked, book=_book(world, reading, looked.quotes, today))
+
+
+def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Mapping[str, Quote]:
+    """Return the quotes of what may be entered, of our positions and, if they are `stepping`, of passive entries."""
+    held = (position.symbol for position in reading.books.totals.own_positions())
+    patient = _stepping(reading.books, reading.orders) if stepping else ()
+    symbols = tuple(dict.fromkeys((*entered, *held, *patient)))
+    return world.market.quotes(symbols) if symbols else {}
+
+
+def _desk(
+    world: World, reading: Reading, clocks: ClockReading, session: Session | None, quotes: Mapping[str, Quote]
+) -> Desk:
+    """Return the desk without the facts of entries."""
+    view, books, now = reading.view, reading.books, clocks.now
+    today = session.date if session else now.date()
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
-    read = (*entered, *(p.symbol for p in positions), *(() if with_flow else _stepping(books, reading.orders)))
-    quotes = world.market.quotes(tuple(dict.fromkeys(read))) if read else {}
-    desk = Desk(
+    return Desk(
         now=now,
         clock=clocks.clock,
         session=session,
@@ -84,11 +101,12 @@ def take(
         halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
-        facts=world.facts.last_answers(entered, now) if entered else {},
-        calendar_differs=difference(world.ledger, today) if with_flow else "",
     )
-    looked = second_look(world, desk, entering=with_flow, watching=watching)
-    return looked if looked.quotes is quotes else replace(looked, book=_book(world, reading, looked.quotes, today))
+
+
+def _begun(world: World, clocks: ClockReading, today: date) -> date:
+    """Return the day that has begun by both clocks: no order is given up because its day is over by only one."""
+    return min(today, session_date(world.ledger, clocks.second)) if clocks.second else today
 
 
 def _book(world: World, reading: Reading, quotes: Mapping[str, Quote], today: date) -> Book:

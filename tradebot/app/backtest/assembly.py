@@ -158,8 +158,7 @@ def assemble(
         second_clock=lambda: to_datetime(engine.now_us),
     )
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
-    sessions = tuple(map(session_of, opened.calendar.market))
-    made = Assembled(world, engine, ledger, recorder, events, sessions, ahead)
+    made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
 
 
