@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from tradebot.views.health.finding import Finding
 
 HOST = "127.0.0.1"
-BACKLOG, MOST_CONNECTIONS = 16, 40
+BACKLOG, MOST_CONNECTIONS = 1_024, 80
 THREADS = 4
 """Some may wait for locked books; another one still answers whether the process lives."""
 LONGEST_BODY, LONGEST_HEAD = 1_024, 16_384
-SILENT_S, SWEEP_S = 10, 2
-"""How long a connection may be silent, and how often that is checked."""
+ASKING_S, SWEEP_S = 5, 1
+"""How long a connection may take to ask something, and how often that is checked."""
 LAST_ANSWERS_S = 1.0
 """How long a stop waits for answers that are being made."""
 
@@ -102,23 +102,24 @@ def serving(
 @contextmanager
 def _answering(pages: Any, listeners: Sequence[socket.socket]) -> Iterator[None]:
     from waitress import wasyncore
-    from waitress.server import TcpWSGIServer, create_server
+
+    from commands.serve.web_server import servers_of
 
     logging.getLogger("waitress").addHandler(logging.NullHandler())
     channels: dict[int, Any] = {}
-    server = create_server(
+    server, *_ = servers_of(
         pages,
-        map=channels,
-        sockets=list(listeners),
+        listeners,
+        channels,
         threads=THREADS,
         ident=None,
         max_request_body_size=LONGEST_BODY,
         max_request_header_size=LONGEST_HEAD,
+        backlog=BACKLOG,
         connection_limit=MOST_CONNECTIONS,
-        channel_timeout=SILENT_S,
+        channel_timeout=ASKING_S,
         cleanup_interval=SWEEP_S,
     )
-    trigger = next(each.trigger for each in channels.values() if isinstance(each, TcpWSGIServer))
     thread = threading.Thread(target=server.run, name="health", daemon=True)
     thread.start()
     try:
@@ -126,7 +127,7 @@ def _answering(pages: Any, listeners: Sequence[socket.socket]) -> Iterator[None]
     finally:
         server.task_dispatcher.shutdown(timeout=LAST_ANSWERS_S)
         # What the loop polls is closed in its own thread, which thereby ends.
-        trigger.pull_trigger(partial(wasyncore.close_all, channels))
+        server.trigger.pull_trigger(partial(wasyncore.close_all, channels))
         thread.join(LAST_ANSWERS_S)
 
 

@@ -1,8 +1,10 @@
 """Health over HTTP on real sockets: bounded, on loopback only, and alive while the rest of the process hangs."""
 
 import http.client
+import select
 import socket
 import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -95,11 +97,24 @@ def test_what_is_too_long_or_not_http_is_refused(
         assert get(port, "/health")[0] == 200
 
 
-def test_a_connection_that_says_nothing_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "SILENT_S", 1)
-    monkeypatch.setattr(web, "SWEEP_S", 1)
-    with serving(app, [0], looked) as (port,):
-        assert raw(port, b"GET /health HT") == b""
+def test_a_connection_that_asks_too_slowly_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "ASKING_S", 0)
+    monkeypatch.setattr(web, "SWEEP_S", 0)
+    with serving(app, [0], looked) as (port,), socket.create_connection(("127.0.0.1", port), LONGEST_S) as slow:
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 1_000 and not select.select([slow], [], [], 0.01)[0]:
+                sent += slow.send(b"G")
+            assert slow.recv(1) == b""
+        assert sent < 1_000
+
+
+def test_everyone_is_answered_while_hundreds_of_connections_hang_half_open(app: App) -> None:
+    with serving(app, [0, 0], looked) as (port, _), ExitStack() as half_open:
+        for _ in range(400):
+            hanging = half_open.enter_context(socket.create_connection(("127.0.0.1", port), LONGEST_S))
+            hanging.sendall(b"GET /health HT")
+        assert [get(port, path)[0] for path in ("/healthz", "/readyz", "/health")] == [503, 200, 200]
 
 
 def test_the_process_answers_for_itself_while_everything_else_hangs(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
