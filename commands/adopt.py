@@ -13,7 +13,7 @@ import typer
 from commands.shared.completing import strangers
 from commands.shared.drawing import usd
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, caller, confirm_for, console, finish, opened
+from commands.shared.surface import Config, Json, Report, StateDir, acts, caller, confirm_for, console, finish, opened
 from commands.shared.times import when
 from tradebot.text import counted
 
@@ -127,6 +127,7 @@ def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command("adopt", epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage")
+    @acts
     def adopt(
         symbol: Annotated[str, typer.Argument(help="Symbol of the position.", autocompletion=strangers)],
         manage: Annotated[bool, typer.Option("--manage", help="Take it over: exit rules will close it.")] = False,

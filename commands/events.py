@@ -30,27 +30,37 @@ class Events:
     unreadable: int
 
 
-def run(app: "App", last: int) -> Report:
-    """Read the end of the event files; raise OperatorError if they aren't regular files."""
+def run(app: "App", last: int, *, refusals: bool = False) -> Report:
+    """Read the end of the event files; raise OperatorError if they aren't regular files.
+
+    What gates refuse in each pass is left out, unless `refusals` are asked for: it would hide everything else.
+    """
     from tradebot.adapters.state.events import last_events, require_file
     from tradebot.adapters.state.state_folder import EVENTS
+    from tradebot.model.event import EventKind
 
     path = app.folder.path / EVENTS
     require_file(path)
-    found, unreadable = last_events(path, last)
+    found, unreadable = last_events(path, last, besides=() if refusals else [EventKind.GATE_BLOCKED])
     data = Events(tuple(found), unreadable)
     return Report("events", data, lambda screen: _render(screen, data), mode=app.mode_name, account=app.account_tail)
 
 
-def follow(app: "App", as_json: bool) -> None:
+def follow(app: "App", as_json: bool, *, refusals: bool) -> None:
     """Print each event as it comes, one line or one JSON document, until a signal or a closed pipe ends it."""
     from tradebot.adapters.state.events import Tail
     from tradebot.adapters.state.state_folder import EVENTS
+    from tradebot.model.event import EventKind
 
+    left_out = () if refusals else (EventKind.GATE_BLOCKED.value,)
     screen, tail = console(), Tail(app.folder.path / EVENTS)
-    while all(say(_event_text(app, screen, event, as_json)) for event in tail.news()):
+    while all(say(_event_text(app, screen, event, as_json)) for event in tail.news() if _name(event) not in left_out):
         time.sleep(POLL_S)
     tail.close()
+
+
+def _name(event: "SystemEvent") -> str:
+    return f"{event.subsystem}.{event.event_type}"
 
 
 def _event_text(app: "App", screen: "Console", event: "SystemEvent", as_json: bool) -> str:
@@ -74,12 +84,16 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
     from rich.markup import escape
 
     style = STYLE[event.severity.value]
-    details = ", ".join(f"{name} {text}" for name, text in event.details.items() if text)
+    texts = {name: text.strip("\n") for name, text in event.details.items()}
+    details = ", ".join(f"{name} {text}" for name, text in texts.items() if text and "\n" not in text)
     words = " ".join(part for part in (event.symbol or "", details) if part)
     screen.print(
         f"{when(event.timestamp)} [{style}]{event.severity:<8}[/{style}] "
         f"{escape(clean(event.subsystem))} {escape(clean(event.event_type))}  {escape(clean(words))}".rstrip()
     )
+    # What a chore printed, or a trace, is read line by line.
+    for line in (line for text in texts.values() if "\n" in text for line in text.split("\n")):
+        screen.print(f"    {clean(line)}", markup=False, highlight=False)
 
 
 def register(app: typer.Typer) -> None:
@@ -88,6 +102,7 @@ def register(app: typer.Typer) -> None:
     @app.command("events", epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow")
     def events(
         last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show the last N.")] = 20,
+        refusals: Annotated[bool, typer.Option("--refusals", help="Show how many entries gates refused, too.")] = False,
         on: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events as they come.")] = False,
         state_dir: StateDir = None,
         config: Config = None,
@@ -98,10 +113,10 @@ def register(app: typer.Typer) -> None:
         That is failed sources, unexpected responses and faults.
         """
         with opened(state_dir, config) as bot:
-            report = run(bot, last)
+            report = run(bot, last, refusals=refusals)
             if not on:
                 finish(report, as_json)
                 return
             if not as_json:
                 finish(report, as_json)
-            follow(bot, as_json)
+            follow(bot, as_json, refusals=refusals)

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import own
-from commands.shared.surface import Config, DryRun, Json, Report, StateDir, caller, confirm_for, finish, opened_to_leave
+from commands.shared.surface import (
+    Config,
+    DryRun,
+    Json,
+    Report,
+    StateDir,
+    acts,
+    caller,
+    confirm_for,
+    finish,
+    opened_to_leave,
+)
 from commands.shared.times import slot_for_reader, when
 from tradebot.errors import ExitCode, OperatorError, word
 
@@ -115,6 +126,7 @@ def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command("flatten", epilog="tradebot flatten MSFT\ntradebot flatten --all")
+    @acts
     def flatten(
         symbol: Annotated[str | None, typer.Argument(help="Symbol to close.", autocompletion=own)] = None,
         everything: Annotated[bool, typer.Option("--all", help="Close all of the bot's positions.")] = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.plain import clean, confirm
-from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.surface import Config, Json, Report, StateDir, acts, caller, finish, opened
 from commands.shared.times import MINUTE, when
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -275,6 +275,7 @@ def _status(state_dir: StateDir = None, config: Config = None, as_json: Json = F
 
 
 @app.command("arm", epilog="tradebot live arm --sessions 1")
+@acts
 def _arm(
     sessions: Annotated[
         int, typer.Option("--sessions", min=1, max=MOST_SESSIONS, help="Number of sessions, including this one.")

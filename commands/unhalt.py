@@ -17,6 +17,7 @@ from commands.shared.surface import (
     Json,
     Report,
     StateDir,
+    acts,
     caller,
     confirm_for,
     console,
@@ -166,6 +167,7 @@ def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command("unhalt", epilog='tradebot unhalt --reason "feed is back"')
+    @acts
     def unhalt(
         reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
         override: Annotated[

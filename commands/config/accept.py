@@ -13,6 +13,7 @@ from commands.shared.surface import (
     Json,
     Report,
     StateDir,
+    acts,
     caller,
     confirm_for,
     console,
@@ -131,6 +132,7 @@ def register(app: typer.Typer) -> None:
         "accept",
         epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
     )
+    @acts
     def accept(
         confirmed: AccountTail = None,
         state_dir: StateDir = None,

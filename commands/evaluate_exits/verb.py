@@ -4,7 +4,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.shared.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened_to_leave
+from commands.shared.surface import (
+    Config,
+    DryRun,
+    ForceSlot,
+    Json,
+    Report,
+    StateDir,
+    acts,
+    caller,
+    finish,
+    opened_to_leave,
+)
 from commands.shared.times import slot_for_reader, when
 
 if TYPE_CHECKING:
@@ -91,6 +102,7 @@ def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command("evaluate-exits", epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits")
+    @acts
     def evaluate_exits(
         dry_run: DryRun = False,
         force_slot: ForceSlot = False,

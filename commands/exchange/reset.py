@@ -13,7 +13,7 @@ from commands.exchange.place import exchange_of
 from commands.shared.completing import accounts as account_names
 from commands.shared.completing import reset_account
 from commands.shared.plain import clean, confirm, note
-from commands.shared.surface import Json, Report, StateDir, finish
+from commands.shared.surface import Json, Report, StateDir, acts, finish
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.text import counted
 
@@ -111,6 +111,7 @@ def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command("reset", epilog="tradebot exchange reset alice --confirm alice")
+    @acts
     def _reset(
         account: Annotated[
             str, typer.Argument(help="Account to reset.", autocompletion=account_names, show_default=True)

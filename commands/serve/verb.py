@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.plain import OutputError, document, say
-from commands.shared.surface import Config, Json, StateDir, caller, console, jsonable, opened_to_leave
+from commands.shared.surface import Config, Json, StateDir, acts, caller, console, jsonable, opened_to_leave
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command("serve", epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second")
+    @acts
     def serve(
         speed: Annotated[
             float | None,

@@ -15,7 +15,7 @@ from commands.shared.missed import account_for_missed, lacks_flow
 from commands.shared.not_asked import not_due, render_refusals
 from commands.shared.not_run import NotRun, not_run, with_evidence
 from commands.shared.plain import clean
-from tradebot.errors import ExitCode, TradebotError
+from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.intent import Operation
@@ -24,6 +24,7 @@ from tradebot.model.record import Job
 from tradebot.model.units import Unit
 from tradebot.ports.world import Call
 from tradebot.text import counted
+from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,8 +66,7 @@ def begin(
     clocks = clocks or both_clocks(app, job, dry_run=dry_run)
     if not (dry_run or (apart := clocks_agree(clocks.ahead_s, app.settings.limits)).passed):
         return _without_slot(app, job, clocks.clock, by, apart), clocks
-    if not dry_run:
-        keep_calendar(app, job, clocks.clock, by)
+    _calendar(app, job, clocks.clock, by, dry_run=dry_run)
     if app.turns.resumed is not None:
         return app.turns.resumed, clocks
     # A forced pass is in a hurry, most of all a halt that has entries to cancel.
@@ -93,6 +93,17 @@ def begin(
     if not (dry_run or force) and job in IN_NO_HURRY:
         account_for_missed(app, by, clocks.now)
     return call, clocks
+
+
+def _calendar(app: "App", job: Job, clock: "VenueClock", by: str, *, dry_run: bool) -> None:
+    """Keep the calendar as the broker has it. A dry run stores nothing; raise OperatorError if entries lack one."""
+    if not dry_run:
+        keep_calendar(app, job, clock, by)
+        return
+    today, needed = clock.now.date(), job is Job.TRADE_ONCE and clock.is_open
+    if needed and not app.ledger.sessions(today - CALENDAR_KNOWN, today + CALENDAR_KNOWN):
+        message = "the calendar isn't stored yet, and a dry run stores nothing"
+        raise OperatorError(message, "tradebot reconcile, which stores it; then try the dry run again")
 
 
 def _refused(app: "App", job: Job, decision: Decision, by: str, now: datetime, missed: Call | None = None) -> "Refused":

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -39,6 +39,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, but 
 ForceSlot = Annotated[
     bool, typer.Option("--force-slot", help="Run now, even if the slot is used or the timetable has none.")
 ]
+
+Act = TypeVar("Act", bound=Callable[..., None])
 
 LONG = 1_000
 """How many rows become text at a time; otherwise a list of all fills would be in memory three times."""
@@ -150,6 +152,12 @@ def confirm_for(app: "App", given: str | None, *, what: str, command: str, word:
     from tradebot.model.trading import Mode
 
     confirm(word or app.account_tail, given, what=what, command=command, by_hand=app.mode is Mode.LIVE)
+
+
+def acts(verb: Act) -> Act:
+    """Declare that a verb trades, lets the bot trade, or gives up what it has: no other word may suggest it."""
+    verb.acts = True  # type: ignore[attr-defined]
+    return verb
 
 
 def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, DryRun, Json, Report, StateDir, caller, finish, opened
+from commands.shared.surface import Config, DryRun, Json, Report, StateDir, acts, caller, finish, opened
 from commands.shared.times import slot_for_reader, when
 
 Candidates = Annotated[
@@ -87,6 +87,10 @@ def _render(console: "Console", data: "EntriesData") -> None:
         return
     console.print(f"Entries at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
+    if data.dry_run:
+        console.print("A dry run leaves no record, so why-no-orders can't explain it.")
+        console.print("Next: tradebot trade-once --dry-run --json shows every gate's answer")
+        return
     console.print("Next: tradebot why-no-orders SYMBOL shows every gate's answer for one symbol")
 
 
@@ -94,6 +98,7 @@ def register(app: typer.Typer) -> None:
     """Register the verb."""
 
     @app.command("trade-once", epilog="tradebot trade-once --dry-run\ntradebot trade-once")
+    @acts
     def trade_once(
         dry_run: DryRun = False,
         force_slot: ForceSlot = False,

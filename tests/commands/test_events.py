@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.bot import PROGRAM, Bot
 from tradebot.adapters.state.events import JsonlEvents
-from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.event import EventKind, Severity, SystemEvent
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 
@@ -42,6 +42,24 @@ def test_only_the_last_ones_asked_for_are_shown(bot: Bot) -> None:
     for number in range(5):
         emit(bot, f"kind_{number}")
     assert [event["event_type"] for event in bot.json("events", "-n", "2")["events"]] == ["kind_3", "kind_4"]
+
+
+def test_refusals_by_gates_hide_nothing_else_until_they_are_asked_for(bot: Bot) -> None:
+    emit(bot, "fetch_failed")
+    events = JsonlEvents(bot.folder / "system_events.jsonl")
+    for _ in range(30):
+        events.emit(EventKind.GATE_BLOCKED.at(AT, {"reason": "SCORE_BELOW_MIN", "gate": "score", "count": "7"}))
+    (shown,) = bot.json("events", "-n", "1")["events"]
+    assert shown["event_type"] == "fetch_failed"
+    (refused,) = bot.json("events", "-n", "1", "--refusals")["events"]
+    assert (refused["subsystem"], refused["event_type"], refused["details"]["count"]) == ("gate", "blocked", "7")
+
+
+def test_what_a_chore_printed_is_shown_line_by_line(bot: Bot) -> None:
+    emit(bot, "chore_ran", job="audit", output="2 findings\n  1 [red]old\x1b[31m\n")
+    assert bot.shown("events", "-n", "1") == (
+        "2026-11-16 10:00:00 ET WARN     flow chore_ran  job audit\n    2 findings\n      1 [red]old [31m"
+    )
 
 
 def test_following_prints_a_document_for_each_new_event_until_the_reader_goes_away(bot: Bot) -> None:

@@ -267,6 +267,23 @@ def test_a_file_is_not_copied_over_a_persons_own_and_never_with_a_key_in_it(
     assert (said.code, "contains one of your keys" in said.err, own.exists()) == (2, True, False)
 
 
+def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_nothing_of_it(place: Bot) -> None:
+    assert place.says("init", "--symbols", "2", "--sessions", "1").code == 0
+    assert place.says("exchange", "tick", "open").code == 0
+    assert place.says("exchange", "tick", "5m").code == 0
+    said = place.says("trade-once", "--dry-run")
+    assert (said.code, "the calendar isn't stored yet" in said.err, "next: tradebot reconcile" in said.err) == (
+        2,
+        True,
+        True,
+    )
+    assert place.says("reconcile").code == 0
+    said = place.says("trade-once", "--dry-run")
+    assert said.code == 0
+    assert "A dry run leaves no record, so why-no-orders can't explain it." in said.out
+    assert "tradebot why-no-orders" not in said.out
+
+
 def test_help_names_every_profile(place: Bot) -> None:
     shown = " ".join(place.says("init", "--help").out.split())
     assert [name for name in profiles("") if name not in shown] == []

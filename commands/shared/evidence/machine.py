@@ -65,7 +65,7 @@ def stream_of(folder: Path) -> Stream | None:
     if looked_at is None:
         return None
     kinds = {kind.event_type: kind for kind in (EventKind.STREAM_JOINED, EventKind.STREAM_LOST)}
-    found, _ = events.last_events(folder / EVENTS, LAST_EVENTS)
+    found, _ = events.last_events(folder / EVENTS, LAST_EVENTS, besides=[EventKind.GATE_BLOCKED])
     last = next((event for event in reversed(found) if event.event_type in kinds), None)
     lost = last is not None and last.event_type == EventKind.STREAM_LOST.event_type
     return Stream(looked_at, "lost; alerts are fetched on schedule meanwhile" if lost else "")

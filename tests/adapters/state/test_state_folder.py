@@ -72,6 +72,19 @@ def test_no_state_names_the_place_the_known_ones_and_the_next_command(
     assert "tradebot init" in caught.value.hint
 
 
+def test_a_bot_in_a_folder_of_another_name_is_named_with_the_option_that_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state_folder.create(tmp_path / "sb", "sandbox", ACCOUNT, "user", NOW)
+    with pytest.raises(OperatorError, match="States known here: sb") as caught:
+        state_folder.open_state(Path("state"), {})
+    assert caught.value.hint.startswith("add --state-dir sb to use that one")
+    monkeypatch.chdir(tmp_path / "sb")
+    with pytest.raises(OperatorError, match=r"States known here: \.\.$"):
+        state_folder.open_state(Path("state"), {})
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", '"x"', '{"schema": 1}', '{"schema": "x"}', "\udcff", '{"schema": 2}']
 )

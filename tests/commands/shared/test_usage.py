@@ -4,7 +4,10 @@ import shlex
 
 import pytest
 
+from commands.app import program
+from commands.shared.help import leaves
 from tests.bot import typed
+from tradebot.timetable.lines import CHORES
 
 WRONG = {
     "--json-lines status": ("--json-lines has to come after the verb", "tradebot status --json-lines"),
@@ -20,6 +23,8 @@ WRONG = {
     "statsu": ("tradebot has no verb 'statsu'", "did you mean tradebot status? tradebot --help lists all verbs"),
     "tick 5m": ("tradebot has no verb 'tick'", "did you mean tradebot exchange tick?"),
     "exchange tikc": ("tradebot exchange has no verb 'tikc'", "did you mean tradebot exchange tick?"),
+    "search": ("tradebot has no verb 'search'", "tradebot --help lists all verbs"),
+    "flaten": ("tradebot has no verb 'flaten'", "tradebot --help lists all verbs"),
     "qqqqq": ("tradebot has no verb 'qqqqq'", "tradebot --help lists all verbs"),
     "journal": ("tradebot journal needs one of its verbs: verify", "tradebot journal --help"),
     "--debug": ("tradebot needs one of its verbs: init, demo, ", "tradebot --help"),
@@ -44,3 +49,22 @@ def test_a_wrong_command_line_is_answered_in_our_words(
     first, following = said.err.splitlines()
     assert first.startswith(f"error: {wrong}")
     assert following.startswith(f"  next: {hint}")
+
+
+def test_a_near_miss_never_proposes_a_verb_that_acts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tradebot"])
+    acting = {verb for verb, command in leaves(program()) if getattr(command.callback, "acts", False)}
+    assert acting == {
+        "serve", "trade-once", "evaluate-exits", "flatten", "unhalt", "adopt", "live arm", "config accept",
+        "exchange reset",
+    }  # fmt: skip
+    assert acting.isdisjoint(CHORES)
+    for verb in acting:
+        *group, last = verb.split()
+        for wrong in {last[:place] + last[place + 1 :] for place in range(len(last))}:
+            said = typed(capsys, *group, wrong)
+            guessed = said.err.partition("did you mean tradebot ")[2].partition("?")[0]
+            assert said.code == 2
+            assert guessed not in acting, (wrong, guessed)

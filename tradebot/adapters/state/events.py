@@ -60,13 +60,17 @@ def read_through(path: Path) -> tuple[int, int]:
     return len(lines), sum(_event(line) is None for line in lines)
 
 
-def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
-    """Return the last `count` events, oldest first, including rotated files, and how many lines can't be read."""
+def last_events(path: Path, count: int, besides: Collection[EventKind] = ()) -> tuple[Sequence[SystemEvent], int]:
+    """Return the last `count` events, oldest first, including rotated files, and how many lines can't be read.
+
+    Those of the kinds in `besides` aren't counted or returned.
+    """
+    marks = [f'"subsystem":"{kind.subsystem}","event_type":"{kind.event_type}"'.encode() for kind in besides]
     lines: list[bytes] = []
     for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, MOST_FILES))):
         if len(lines) >= count or not (place.is_file() or place == path):
             break
-        lines = _lines(place) + lines
+        lines = [line for line in _lines(place) if not any(mark in line for mark in marks)] + lines
     read = [_event(line) for line in lines[-count:]]
     events = tuple(event for event in read if event is not None)
     return events, len(read) - len(events)

@@ -41,6 +41,7 @@ FLOW_QUOTA = "flow.quota"
 """What is left of the flow source's quota."""
 ENVIRONMENT = "TRADEBOT_STATE"
 DEFAULT = Path("state")
+MOST_NAMED = 10
 OWN_FILES = (
     MARKER,
     LEDGER,
@@ -233,11 +234,11 @@ def read_marker(
 
 
 def known_states(environ: Mapping[str, str]) -> list[Path]:
-    """Return the marked folders in the usual places: ./state, ./state/* and TRADEBOT_STATE."""
-    places = [DEFAULT, *_within(DEFAULT)]
+    """Return the marked folders in the usual places: ./state, ./state/*, here, in here, and TRADEBOT_STATE."""
+    places = [DEFAULT, *_within(DEFAULT), Path(), *_within(Path())]
     if environ.get(ENVIRONMENT):
         places.append(Path(environ[ENVIRONMENT]))
-    return [place for place in places if os.path.isfile(place / MARKER)]
+    return list({place.resolve(): place for place in places if os.path.isfile(place / MARKER)}.values())
 
 
 def _within(folder: Path) -> list[Path]:
@@ -381,12 +382,11 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
             f"{path} has books ({LEDGER}) but no marker ({MARKER}): setup never finished, or the marker was lost.",
             f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
         )
-    known = ", ".join(str(place) for place in known_states(environ))
-    return OperatorError(
-        f"There is no state at {path.absolute()}. "
-        + (f"States known here: {known}." if known else "None is known here."),
-        _init(path, environ) + (", or name a known one with --state-dir" if known else ""),
-    )
+    known, hint = known_states(environ), _init(path, environ)
+    said = f"States known here: {', '.join(map(str, known[:MOST_NAMED]))}." if known else "None is known here."
+    if known:
+        hint = f"add {option(known[0])} to use that one, or make another: {hint}"
+    return OperatorError(f"There is no state at {path.absolute()}. {said}", hint)
 
 
 def _init(path: Path, environ: Mapping[str, str]) -> str:

@@ -53,6 +53,10 @@ def _untold(event: Event) -> None:
     """Keep no log."""
 
 
+COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
+"""The events that a study of years would hold a million of; its recorder counts them as it is told to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assembled:
     """A bot on an engine at the beginning of its market, with its books open and armed.
@@ -138,8 +142,7 @@ def assemble(
     if margin == "free":
         account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
-    # A study of years would hold a million of them; its recorder counts refusals as it is told to.
-    ledger, events = MemoryLedger(account.number), MemoryEvents(besides=[EventKind.GATE_BLOCKED])
+    ledger, events = MemoryLedger(account.number), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
     ledger.open_books(account.cash, to_datetime(engine.now_us))
     ledger.put_sessions(map(session_of, opened.calendar.all))
     world = World(
