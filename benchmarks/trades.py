@@ -123,11 +123,11 @@ def show_trades(console: Console, positions: Sequence[Followed], found: Sequence
     """Print a line for each position."""
     table = Table(
         "symbol", "side", number("shares"), "opened ET", "closed ET", number("held min"), number("entry"),
-        number("exit"), number("gain"), number("no stop s"), number("gap ms"), "why",
+        number("exit"), number("gain"), number("no stop s"), number("gap s"), "why",
     )  # fmt: skip
     for one in positions:
         trade = one.trade
-        own = [gap.ms for gap in found if gap.symbol == trade.symbol and within(gap.at, one)]
+        own = [gap.seconds for gap in found if gap.symbol == trade.symbol and within(gap.at, one)]
         table.row(
             trade.symbol,
             "long" if trade.side.sign > 0 else "short",
@@ -177,9 +177,9 @@ def figures(positions: Sequence[Followed], found: Sequence[Gap], costs: "Sequenc
         yield Figure("from the first fill to the stop", f"at most {max(first):.0f} s", statistics.median(first), "s")
         bare = [one.bare_s for one in positions]
         yield Figure("without a stop in all", f"at most {max(bare):.0f} s", statistics.median(bare), "s")
-    for cause, count in Counter(gap.cause for gap in found).most_common():
-        ms = [gap.ms for gap in found if gap.cause == cause]
-        yield Figure(f"gap: {cause}", f"{count}, at most {max(ms):.1f} ms", statistics.median(ms), "ms")
+    for why, count in Counter(gap.why for gap in found).most_common():
+        seconds = [gap.seconds for gap in found if gap.why == why]
+        yield Figure(f"gap: {why}", f"{count}, at most {max(seconds):.1f} s", statistics.median(seconds), "s")
     for cost in costs:
         if cost.total:
             known = f"{cost.known} of {cost.of} fills"

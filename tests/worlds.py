@@ -1,5 +1,6 @@
 """A world of fakes for the stories: one account, one venue, books that are open and just reconciled."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -68,6 +69,10 @@ class Scene:
             events=self.events,
             strategies=[FixedStrategy(*candidates)],
         )
+
+    def told(self, *types: str) -> list[Mapping[str, str]]:
+        """Return the details of the events of these types, in the order in which they were told."""
+        return [event.details for event in self.events.emitted if event.event_type in types]
 
     def later(self, seconds: int) -> None:
         """Let time pass at the venue, with quotes, flow and the comparison renewed."""

@@ -9,6 +9,7 @@ from functools import partial
 from tradebot.desk.arrivals import note_arrivals
 from tradebot.desk.contracts import worst_core_drifts
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
+from tradebot.desk.gaps import with_gaps
 from tradebot.desk.halting import after_send, halt_if_needed
 from tradebot.desk.notable import tell
 from tradebot.desk.own_slots import finish_judged
@@ -325,4 +326,4 @@ def _marks(desk: Desk) -> tuple[Mark, ...]:
 def _conclude(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Tell what a person should hear about the pass, then record it."""
     tell(world, desk, cycle)
-    return recorded(world, cycle)
+    return recorded(world, with_gaps(world, desk, cycle))

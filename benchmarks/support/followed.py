@@ -64,12 +64,12 @@ class Followed:
 
 @dataclass(frozen=True)
 class Gap:
-    """A time in which shares had no stop because of an exit: wall time in milliseconds, and the cause."""
+    """A time in which shares had no stop that could trigger: how long, in seconds of trading time, and why."""
 
     symbol: str
     at: datetime
-    ms: float
-    cause: str
+    seconds: float
+    why: str
 
 
 def followed(app: "App", log: Path) -> tuple[Followed, ...]:
@@ -83,15 +83,15 @@ def followed(app: "App", log: Path) -> tuple[Followed, ...]:
 
 
 def gaps(app: "App") -> tuple[Gap, ...]:
-    """Return what the bot recorded about exits that left shares without a stop."""
+    """Return what the bot recorded about shares that were left without a stop, and have one again or are closed."""
     from tradebot.adapters.state.events import last_events
     from tradebot.adapters.state.state_folder import EVENTS
     from tradebot.model.event import EventKind
 
     events, _ = last_events(app.folder.path / EVENTS, MOST_EVENTS)
-    wanted = EventKind.PROTECTION_GAP.event_type
+    wanted = EventKind.PROTECTION_GAP_ENDED.event_type
     return tuple(
-        Gap(event.symbol or "", event.timestamp, float(event.details["gap_ms"]), event.details["cause"])
+        Gap(event.symbol or "", event.timestamp, float(event.details["lasted_s"]), event.details["why"])
         for event in events
         if event.event_type == wanted
     )

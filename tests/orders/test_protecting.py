@@ -179,6 +179,7 @@ def test_where_the_venue_refuses_that_the_pair_is_canceled_its_end_proven_and_th
     assert (last.purpose, last.quantity, last.order_class) == (Purpose.CLOSE, entry.quantity, OrderClass.SIMPLE)
     (gap,) = [event for event in found.events.emitted if event.event_type == "protection_gap"]
     assert gap.details["cause"] == "the broker doesn't let the limit of a pair go through the market"
+    assert gap.details["why"] == "exiting"
 
 
 def rejected_late(found: Scene, intent: Intent) -> None:
@@ -380,7 +381,7 @@ def test_a_stop_whose_lookup_failed_is_looked_up_again_before_its_pair_counts_as
     assert (found.ledger.totals().own_positions(), found.ledger.totals().foreign_quantities({})) == ((), {})
 
 
-def test_a_gap_that_lasts_until_a_later_pass_is_told_with_its_length() -> None:
+def test_a_gap_is_told_when_the_stop_is_canceled_and_lasts_until_the_exit_has_filled() -> None:
     found = scene()
     entry = entered(found)
     exits(found)
@@ -409,8 +410,17 @@ def test_a_gap_that_lasts_until_a_later_pass_is_told_with_its_length() -> None:
     exits(found, "open+302m")
     last = found.venue.submitted[-1]
     assert (last.purpose, last.quantity) == (Purpose.CLOSE, entry.quantity)
-    (gap,) = [event for event in found.events.emitted if event.event_type == "protection_gap"]
-    assert gap.details["gap_ms"] == "120000"
+    (began,) = found.told("protection_gap")
+    assert found.told("protection_gap_ended") == []
+    found.later(45)
+    found.venue.fill(last.client_order_id, "100")
+    found.later(15)
+    exits(found, "open+303m")
+    (ended,) = found.told("protection_gap_ended")
+    assert began["since"] == ended["since"]
+    assert (ended["lasted_s"], ended["ended"], ended["why"]) == ("165.000", "closed", "exiting")
+    exits(found, "open+304m")
+    assert len(found.told("protection_gap", "protection_gap_ended")) == 2, "both are told once"
 
 
 def test_a_stop_that_the_venue_moves_is_told_once_and_moved_back_if_that_loosened_it() -> None:

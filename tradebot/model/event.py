@@ -90,7 +90,14 @@ class EventKind(Enum):
         "orders",
         "protection_gap",
         Severity.WARN,
-        "Shares had no stop at the broker for the time shown, because an exit needed them or was refused.",
+        "No stop at the broker can trigger for these shares since the time shown, because an exit took its place, the "
+        "broker refused it, or its state doesn't allow it. The bot's own rules act. It is told once, until it ends.",
+    )
+    PROTECTION_GAP_ENDED = (
+        "orders",
+        "protection_gap_ended",
+        Severity.WARN,
+        "A gap in the protection has ended after the time shown: the shares were closed, or a stop rests again.",
     )
     STOP_MOVED = (
         "orders",

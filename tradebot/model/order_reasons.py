@@ -194,7 +194,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.EXIT_NEEDS_SHARES: _row(
         Cause.IDLE,
         "The stop that rests at the broker holds the shares that an exit needs, so it is being canceled.",
-        "Nothing to do: the exit follows at once. The event protection_gap says how long there was no stop.",
+        "Nothing to do: the exit follows at once. The event protection_gap_ended says how long there was no stop.",
     ),
     Reason.STOP_LAPSED: _row(
         Cause.IDLE,

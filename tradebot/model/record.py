@@ -147,11 +147,26 @@ class SessionEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time.
+
+    `why` is "exiting" if an exit has taken the stop's place, "not_placed", "refused", or the state of the last stop.
+    """
+
+    strategy: str
+    symbol: str
+    shares: Decimal
+    since: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class CycleRecord:
     """One pass of one job; `job_decision` is set if the pass itself was refused.
 
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
-    `waiting` are the strategies that weren't asked, because they weren't due by their own clocks.
+    `waiting` are the strategies that weren't asked, because they weren't due by their own clocks. `gaps` are those that
+    a pass of exits left in the protection at the broker; None if nobody looked.
     """
 
     id: str
@@ -168,3 +183,4 @@ class CycleRecord:
     quota: Quota | None = None
     refused_strategies: tuple[StrategyRefusal, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    gaps: tuple[Gap, ...] | None = None

@@ -22,14 +22,15 @@ from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord
+from tradebot.model.record import CandidateRecord, Gap
 from tradebot.model.resting import Resting
-from tradebot.orders.exiting import exit_through, release, tell_earlier_gap, tell_gap
+from tradebot.orders.exiting import exit_through, release
 from tradebot.orders.protecting import protect_again
 from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_intent, wanted_key
 from tradebot.orders.ways import exit_is_refused
 from tradebot.orders.working_orders import AGAIN
 from tradebot.ports.world import Call, World
+from tradebot.reconciliation.gaps import EXITING, began
 
 Records = tuple[CandidateRecord, ...]
 
@@ -132,9 +133,7 @@ def _send_closing(
         again = replace(candidate, quantity=lost.quantity)
         sent = send_again(world, desk, lost)
         return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price),)
-    records = tuple(_exits(world, call, desk, candidate, decisions))
-    tell_earlier_gap(world, call, desk, position, records[-1])
-    return records
+    return tuple(_exits(world, call, desk, candidate, decisions))
 
 
 def _exits(
@@ -197,9 +196,11 @@ def _close_in_its_place(
     cause: str,
 ) -> Iterator[CandidateRecord]:
     """Cancel a pair, send an exit for its shares, and place the stop again for those that it leaves."""
-    began_s = world.stopwatch()
     released = release(world, call, desk, pair, Reason.EXIT_NEEDS_SHARES)
     yield released.record
+    if released.record.terminal is None and pair.can_trigger:
+        gap = Gap(candidate.strategy, candidate.symbol, pair.quantity, desk.now, EXITING)
+        world.events.emit(began(gap, desk.now, cause))
     if released.left is None:
         yield _waits(candidate, decisions)
     if not released.left:
@@ -211,8 +212,6 @@ def _close_in_its_place(
     unprotected = released.left - (Decimal(0) if refused else _quantity(closing))
     if unprotected:
         yield protect_again(world, call, desk, pair, unprotected)
-    cause = "the broker rejected the exit, so the stop was placed again" if refused else cause
-    tell_gap(world, desk, candidate.symbol, world.stopwatch() - began_s, cause)
 
 
 def _before_stop(desk: Desk, candidate: Candidate, pair: Resting, price: Decimal) -> Decimal | None:

@@ -11,15 +11,13 @@ from typing import NamedTuple
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
-from tradebot.model.event import EventKind
 from tradebot.model.intent import Operation
 from tradebot.model.order import Order
-from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.orders.sending import LOOKS, send, sent_at
-from tradebot.orders.ways import EXITS, unprotected_since
+from tradebot.orders.ways import EXITS
 from tradebot.orders.working_orders import cancel_order
 from tradebot.ports.world import Call, World
 
@@ -92,17 +90,3 @@ def _ended(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...] | None:
 
 def _halves(pair: Resting) -> tuple[Order, ...]:
     return tuple(order for order in (pair.limit, pair.stop) if order)
-
-
-def tell_gap(world: World, desk: Desk, symbol: str, seconds: float, cause: str) -> None:
-    """Record for how long shares had no stop at the venue, and why."""
-    details = {"gap_ms": f"{seconds * 1000:.0f}", "cause": cause}
-    world.events.emit(EventKind.PROTECTION_GAP.at(desk.now, details, symbol))
-
-
-def tell_earlier_gap(world: World, call: Call, desk: Desk, position: Position, sent: CandidateRecord) -> None:
-    """Record for how long shares had no stop, if an earlier pass left them without and this order ends that."""
-    since = unprotected_since(desk.books, position, call.cycle_id)
-    if since is not None and sent.decisions[-1].reason is Reason.SENT:
-        cause = "an earlier pass canceled the stop, and could not send the exit in its place"
-        tell_gap(world, desk, position.symbol, (desk.now - since).total_seconds(), cause)

@@ -25,7 +25,7 @@ from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
-from tradebot.orders.exiting import release, tell_earlier_gap
+from tradebot.orders.exiting import release
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
 from tradebot.orders.ways import TIGHTENS, class_to_try
 from tradebot.orders.working_orders import AGAIN, cancel_order
@@ -120,9 +120,7 @@ def _protect_one(
         names = "+".join(filter(None, (word, levels.word)))
         asked = replace(_asked(position, side, desk.now, part), why=names)
         intent = _submit(world, call, desk, asked, kind, on_tick(price, side, beyond=True), stop)
-        sent = _send(world, desk, intent, Reason.STOP_MISSING, part)
-        tell_earlier_gap(world, call, desk, position, sent)
-        yield sent
+        yield _send(world, desk, intent, Reason.STOP_MISSING, part)
 
 
 def _asked(position: Position, side: Side, at: datetime, shares: Decimal) -> Candidate:

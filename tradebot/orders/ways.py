@@ -1,12 +1,10 @@
 """How the venue lets positions be protected and closed, going by what it answered last."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from tradebot.model.books import Books
-from tradebot.model.candidate import Purpose
 from tradebot.model.intent import TARGET_DONE, IntentState, Operation
-from tradebot.model.order import OrderClass, TimeInForce
-from tradebot.model.position import Position
+from tradebot.model.order import OrderClass
 from tradebot.model.resting import Whose
 
 EXITS, TIGHTENS = 1, 2
@@ -45,18 +43,3 @@ def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
             return OrderClass.SIMPLE
         return OrderClass.OCO if books.at - record.updated_at >= RETRY else None
     return OrderClass.OCO
-
-
-def unprotected_since(books: Books, position: Position, cycle_id: str) -> datetime | None:
-    """Return when an earlier pass canceled what protected a position, if nothing was sent for the position since."""
-    for record in reversed(books.intents):
-        intent = record.intent
-        whose = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
-        if not whose or intent.purpose is Purpose.OPEN or record.state is not IntentState.ACKED:
-            continue
-        # Of our orders, only those that protect rest for longer than a day.
-        rested = intent.operation is Operation.CANCEL and intent.time_in_force is TimeInForce.GTC
-        earlier = intent.cycle_id != cycle_id and intent.at >= position.opened_at
-        if rested or intent.operation is not Operation.CANCEL:
-            return intent.at if rested and earlier else None
-    return None

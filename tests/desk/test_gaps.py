@@ -1,0 +1,135 @@
+"""Gaps in the protection at the broker: told when they begin, and with their length when they end."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.orders.test_protecting import entered, exits, protecting, scene, stop_shown_as, working
+from tests.venues import LOST, REJECTED
+from tests.worlds import Scene
+from tradebot.limits import Protection
+from tradebot.model.candidate import Purpose
+from tradebot.model.order import OrderStatus
+from tradebot.model.record import Gap
+
+BEGAN, ENDED = "protection_gap", "protection_gap_ended"
+
+
+def ended(found: Scene) -> Mapping[str, str]:
+    (details,) = found.told(ENDED)
+    return details
+
+
+def gaps(found: Scene, slot: str) -> tuple[Gap, ...] | None:
+    return exits(found, slot).gaps
+
+
+def test_nothing_is_told_of_a_fill_that_the_next_pass_protects() -> None:
+    found = scene()
+    entered(found)
+    assert gaps(found, "open+31m") == ()
+    found.later(60)
+    assert gaps(found, "open+32m") == ()
+    assert found.told(BEGAN, ENDED) == []
+
+
+def test_no_gap_is_told_if_the_bot_watches_by_itself() -> None:
+    found = scene(Protection.BOT)
+    entered(found)
+    assert (gaps(found, "open+31m"), found.told(BEGAN)) == ((), [])
+
+
+def test_a_stop_that_the_broker_suspends_is_told_with_the_time_until_the_next_one_rests() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.later(60)
+    stop_shown_as(found, OrderStatus.SUSPENDED)
+    since = found.venue.now
+    found.later(60)
+    assert gaps(found, "open+33m") == ()
+    assert ended(found) == {
+        "strategy": "flow",
+        "why": "suspended",
+        "since": since.isoformat(),
+        "lasted_s": "60.000",
+        "ended": "stop",
+    }
+
+
+def test_an_exit_whose_answer_was_lost_ends_no_gap_and_its_fill_does() -> None:
+    found = scene()
+    entry = entered(found)
+    exits(found)
+    found.price("AAPL", "97.4")
+    found.venue.script["AAPL"], found.venue.swallows = LOST, True
+    found.later(60)
+    left = gaps(found, "open+33m")
+    assert left == (Gap("flow", "AAPL", entry.quantity, found.venue.now, "exiting"),)
+    (began,) = found.told(BEGAN)
+    found.later(60)
+    assert gaps(found, "open+34m") == left, "since and why stay"
+    del found.venue.script["AAPL"]
+    found.later(300)
+    exits(found, "open+39m")
+    last = found.venue.submitted[-1]
+    assert last.purpose is Purpose.CLOSE
+    found.venue.fill(last.client_order_id, "97")
+    found.later(60)
+    assert gaps(found, "open+40m") == ()
+    assert (len(found.told(BEGAN)), ended(found)["since"], ended(found)["lasted_s"]) == (1, began["since"], "360.000")
+
+
+def test_a_refused_exit_begins_and_ends_a_gap_within_its_pass() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.later(20_000)
+    submit = found.venue.submit
+    found.venue.submit = lambda intent: REJECTED if intent.purpose is Purpose.CLOSE else submit(intent)  # type: ignore[method-assign]
+    found.price("AAPL", "97.4")
+    assert gaps(found, "open+300m") == ()
+    assert found.told(BEGAN)[0]["since"] == ended(found)["since"]
+    assert ended(found)["ended"] == "stop"
+
+
+def test_a_stop_that_the_broker_refuses_is_a_gap_until_one_rests() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    exits(found)
+    (began,) = found.told(BEGAN)
+    assert began["why"] == "refused"
+    del found.venue.script["AAPL"]
+    found.later(60)
+    exits(found, "open+32m")
+    assert (len(found.told(BEGAN)), ended(found)["ended"]) == (1, "stop")
+
+
+@pytest.mark.parametrize("status", [OrderStatus.ACCEPTED, OrderStatus.UNKNOWN])
+def test_a_stop_that_is_still_on_its_way_in_the_next_pass_is_a_gap(status: OrderStatus) -> None:
+    found = scene()
+    entry = entered(found)
+    exits(found)
+    stop_shown_as(found, status)
+    found.later(60)
+    (gap,) = gaps(found, "open+32m") or ()
+    assert gap.shares == entry.quantity
+    stop = next(order for order in working(found) if order.parent)
+    found.venue.book[stop.client_order_id] = replace(stop, status=OrderStatus.NEW, updated_at=found.venue.now)
+    found.later(60)
+    assert gaps(found, "open+33m") == ()
+    assert (len(found.told(BEGAN)), ended(found)["ended"]) == (1, "stop")
+
+
+def test_an_exit_of_a_part_leaves_a_gap_of_that_part() -> None:
+    found = scene()
+    entry = entered(found, filled="8")
+    exits(found)
+    found.venue.fill(entry.client_order_id, "100", Decimal(4))
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    found.later(60)
+    (gap,) = gaps(found, "open+32m") or ()
+    assert (gap.shares, len(protecting(found))) == (Decimal(4), 2)

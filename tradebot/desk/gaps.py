@@ -1,0 +1,80 @@
+"""Tell gaps in protection: when one begins, and how long it has lasted when it ends.
+
+The record of each pass of exits has the gaps that it left, so that the next one knows which of them are new.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tradebot.model.books import Books
+from tradebot.model.decision import Gate
+from tradebot.model.desk import Desk
+from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.resting import Resting, Whose, resting_among
+from tradebot.ports.world import World
+from tradebot.reconciliation.gaps import EXITING, NOT_PLACED, began, gaps
+from tradebot.reconciliation.read_books import read_books
+
+LOOKED_BACK = 3
+"""How many records are looked through for the last pass that looked: this one's may stand there, or one cut short."""
+
+Found = Mapping[Whose, Gap]
+
+
+def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
+    """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
+    if world.dry_run or cycle.job is not Job.EVALUATE_EXITS:
+        return cycle
+    known, opened, met = _before(world, cycle), _opened(desk, cycle), _found(world, desk.books, desk.resting)
+    books, left = desk.books, met
+    if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
+        books = read_books(world.ledger, desk.now)
+        left = _found(world, books, resting_among(books, books.working))
+    told = {**opened, **known}
+    now = tuple(replace(gap, since=told[whose].since) if whose in told else gap for whose, gap in left.items())
+    for gap in (gap for whose, gap in left.items() if whose not in told):
+        world.events.emit(began(gap, desk.now))
+    passing = {whose: gap for whose, gap in met.items() if _is_told(world, gap, desk.now)}
+    for gap in (gap for whose, gap in {**passing, **told}.items() if whose not in left):
+        world.events.emit(_ended(gap, books, desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)))
+    return replace(cycle, gaps=now)
+
+
+def _opened(desk: Desk, cycle: CycleRecord) -> Found:
+    """Return the gaps that this pass itself has opened and told, because an exit needed the shares."""
+    sent = (record for record in cycle.candidates if record.terminal is None)
+    freed = [one.candidate for one in sent if any(d.reason is Reason.EXIT_NEEDS_SHARES for d in one.decisions)]
+    opened = (Gap(one.strategy, one.symbol, one.quantity or Decimal(0), desk.now, EXITING) for one in freed)
+    worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
+    return {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
+
+
+def _before(world: World, cycle: CycleRecord) -> Found:
+    """Return the gaps that the pass before this one left."""
+    found = [one for one in world.facts.cycles(job=cycle.job, last=LOOKED_BACK) if one.id != cycle.id]
+    last = next((one.gaps for one in reversed(found) if one.gaps is not None), ())
+    return {(gap.strategy, gap.symbol): gap for gap in last}
+
+
+def _found(world: World, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
+    rules = world.rules
+    return {(gap.strategy, gap.symbol): gap for gap in gaps(books, resting, rules.exits, rules.exits_of)}
+
+
+def _is_told(world: World, gap: Gap, now: datetime) -> bool:
+    """Return True if a gap is told that a single pass met and ended: not if that pass was in time after a fill."""
+    return gap.why != NOT_PLACED or now - gap.since > timedelta(seconds=world.rules.limits.exit_life_s)
+
+
+def _ended(gap: Gap, books: Books, now: datetime) -> SystemEvent:
+    """Return that a gap is over: with the last fill if nothing is held anymore, or else with a stop that rests."""
+    position = books.totals.positions.get((gap.strategy, gap.symbol))
+    closed = position is None or not position.quantity
+    at = position.traded_at if closed and position and position.traded_at else now
+    lasted_s = max((at - gap.since).total_seconds(), 0.0)
+    details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}
+    return EventKind.PROTECTION_GAP_ENDED.at(now, {**details, "ended": "closed" if closed else "stop"}, gap.symbol)
