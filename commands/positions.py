@@ -30,7 +30,8 @@ class Positions:
 
     `notes` are warnings that a person should read with them. `trades` says for each position of the bot what was bought
     and sold so far, at which prices and why, in the order in which they were opened. While the market is closed,
-    `acts_from` is when it opens: neither the broker's stops nor the bot act before; otherwise it is None.
+    `acts_from` is when it opens: neither the broker's stops nor the bot act before; otherwise it is None. Foreign
+    shares in the symbols `left_by_earlier_orders` were bought by the bot, but these books don't know the orders.
     """
 
     as_of: datetime | None
@@ -40,22 +41,22 @@ class Positions:
     notes: tuple[str, ...]
     trades: "tuple[Trade, ...]"
     acts_from: datetime | None
+    left_by_earlier_orders: tuple[str, ...]
 
 
 def run(app: "App") -> Report:
     """Compute positions from the fills, and compare each with the exit rules at the last recorded prices."""
-    from commands.shared.notes import notes
+    from commands.shared.notes import left_by_earlier_orders, notes
     from commands.shared.records import held, last_passes, open_trades, trading_now
     from tradebot.timetable.sessions import next_open
-    from tradebot.views.holdings import prices
 
     passes, totals, mark = last_passes(app), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
-    rows = held(app, totals, prices(passes), now)
+    rows = held(app, totals, passes, now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)
     acts_from = next_open(app.ledger_view, now) if now else None
-    unrealized, trades = sum(gains, Decimal(0)), open_trades(app, totals)
-    data = Positions(now, rows, unrealized, totals.count, notes(app, now), trades, acts_from)
+    unrealized, trades, left = sum(gains, Decimal(0)), open_trades(app, totals), left_by_earlier_orders(app, now)
+    data = Positions(now, rows, unrealized, totals.count, notes(app, left), trades, acts_from, left)
     return Report(
         "positions", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
     )
@@ -74,9 +75,9 @@ def _render(console: "Console", data: Positions) -> None:
             console.print(_closed_so_far(trade, trade.exit_price), markup=False)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
-            console.print(
-                f"{clean(row.symbol)} {row.quantity:,f} was not opened by the bot, which leaves it alone", markup=False
-            )
+            ours_once = row.symbol in data.left_by_earlier_orders
+            told = "was opened by earlier orders of the bot that these books don't know" if ours_once else NOT_OURS
+            console.print(f"{clean(row.symbol)} {row.quantity:,f} {told}", markup=False)
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
         console.print(f"No price is recorded yet for {', '.join(unpriced)}. Next: tradebot evaluate-exits")
@@ -151,14 +152,17 @@ def _show_own_rules(console: "Console", rows: "Iterable[Holding]", *, with_owner
         console.print(f"Set by the strategy when it opened the position: {'; '.join(own)}", markup=False)
 
 
+NOT_OURS = "was not opened by the bot, which leaves it alone"
 WHY = {
     "no_stop_rule": "no stop rule is in force",
     "by_setting": "exits.protection is bot",
     "adopted": "it was adopted",
     "fraction": "fractions can't rest at the broker",
     "refused": "the broker refused it",
+    "not_placed": "",
+    "exiting": "an exit has taken its place",
 }
-"""Why no stop rests at the broker. If none has been placed, nothing more is to be said."""
+"""Why no stop rests at the broker, if it isn't the state of the last one."""
 
 
 def protection(held: "Protection", headings: "Mapping[str, str]") -> str:
@@ -174,8 +178,9 @@ def protection(held: "Protection", headings: "Mapping[str, str]") -> str:
         return ", ".join(parts)
     at_broker = f"{', '.join(parts)} for {held.covered:,f}; the rest: " if parts else ""
     rule = "none" if held.rule is None else f"the bot's {headings.get(held.rule, held.rule)}"
-    why = ": ".join(filter(None, (WHY.get(held.why), held.refusal)))
-    return f"{at_broker}{rule}{f', {why}' if why else ''}"
+    why = ": ".join(filter(None, (WHY.get(held.why, f"the last one is {held.why}"), held.refusal)))
+    age = "" if held.gap_s is None else f"none at the broker for {duration(held.gap_s)}"
+    return f"{at_broker}{', '.join(filter(None, (rule, age, why)))}"
 
 
 def columns(rows: "Iterable[Holding]") -> dict[str, str]:

@@ -45,7 +45,7 @@ def run(
     from dataclasses import replace
 
     from commands.shared.not_run import refused_report
-    from commands.shared.notes import notes
+    from commands.shared.notes import left_by_earlier_orders, notes
     from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
     from jobs.claims import Refused
     from tradebot.cycle import evaluate_exits
@@ -66,7 +66,7 @@ def run(
             return refused_report(app, "evaluate-exits", call)
         with recorded(app, call, clocks.now, dry_run=dry_run):
             data = pass_data(app, evaluate_exits(world, call, ended, clocks))
-        data = replace(data, notes=notes(app, clocks.now)) if noted else data
+        data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now))) if noted else data
     code = pass_exit_code(data)
     return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 

@@ -117,7 +117,7 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     from tradebot.reconciliation.reconcile import apply_plan, reconcile
 
     begin(app, Job.RECONCILE, by)
-    watch = Watch(app.reader, app.rules.exits_of, app.settings.limits.exit_life_s)
+    watch = Watch(app.reader, app.rules.exits_of, app.settings.limits.exit_life_s, app.rules.exits)
     if plan is None:
         compared = reconcile(app.reader, app.ledger, watch)
     else:

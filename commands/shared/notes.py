@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from commands.shared.plain import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from tradebot.app.wiring import App
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from tradebot.model.trading import TradingStateRecord
 
 
-def notes(app: "App", now: "datetime | None") -> tuple[str, ...]:
-    """Return one line, with a command, for each thing that exits ignore or handle differently than configured."""
-    return (*map(clean, _rules(app)), *_forgotten(app, now))
+def notes(app: "App", left: "Sequence[str]") -> tuple[str, ...]:
+    """Return one line, with a command, for each thing that exits ignore or handle differently than configured.
+
+    `left` are the symbols that are `left_by_earlier_orders`.
+    """
+    return (*map(clean, _rules(app)), *_unwatched(left))
 
 
 def _rules(app: "App") -> "Iterator[str]":
@@ -31,13 +34,17 @@ def _rules(app: "App") -> "Iterator[str]":
         yield f"Exits follow the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
 
 
-def _forgotten(app: "App", now: "datetime | None") -> "Iterator[str]":
+def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...]:
+    """Return the symbols in which orders of the bot that these books don't know have left shares."""
     from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
-    symbols = forgotten_symbols(read_books(app.ledger_view, now)) if now else ()
-    if symbols:
-        names = clean(", ".join(symbols))
+    return tuple(forgotten_symbols(read_books(app.ledger_view, now))) if now else ()
+
+
+def _unwatched(left: "Sequence[str]") -> "Iterator[str]":
+    if left:
+        names = clean(", ".join(left))
         yield f"No exit rule covers what earlier orders of the bot left in {names}. Next: tradebot reconcile"
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tradebot.model.record import CycleRecord
     from tradebot.model.totals import Totals
     from tradebot.model.trade import Trade
-    from tradebot.views.holdings import Holding, Priced
+    from tradebot.views.holdings import Holding
 
 YESTERDAY = timedelta(days=1)
 """How far back a session's intents are read, because a session's date isn't always today's in UTC."""
@@ -38,19 +38,20 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
     return max(known, default=None)
 
 
-def held(app: "App", totals: "Totals", priced: "Mapping[str, Priced]", now: datetime | None) -> "tuple[Holding, ...]":
-    """Return every open position, foreign ones last."""
+def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: datetime | None) -> "tuple[Holding, ...]":
+    """Return every open position, foreign ones last, with the prices and gaps that the last passes saw."""
     from tradebot.limits import Protection
     from tradebot.model.position import FOREIGN
-    from tradebot.views.holdings import holdings
+    from tradebot.views.holdings import holdings, prices
 
     ledger = app.ledger_view
     positions = [position for position in totals.positions.values() if position.quantity]
     ours = [(p.strategy, p.symbol, p.opened_at) for p in positions if p.strategy != FOREIGN]
     kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept(ours).items()}
     at_venue = app.rules.exits.protection is not Protection.BOT
-    noted, exits_of = ledger.acknowledged(), app.rules.exits_of
-    return holdings(positions, noted, kept, exits_of, priced, now, _work(app, now), at_venue=at_venue)
+    noted, exits_of, work = ledger.acknowledged(), app.rules.exits_of, _work(app, now)
+    gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
+    return holdings(positions, noted, kept, exits_of, prices(passes), now, work, gaps, at_venue=at_venue)
 
 
 def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":

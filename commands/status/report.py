@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from tradebot.views.health.judging import health
 from tradebot.views.health.records import equity, quota
-from tradebot.views.holdings import prices
 from tradebot.views.status import (
     Compared,
     LastPass,
@@ -50,7 +49,7 @@ def status_of(app: "App") -> Status:
     now = trading_now(app, (as_of,))
     past = past_of(app, now)
     recent = past.cycles if isinstance(past, Past) else ()
-    positions_held = held(app, totals, prices(last_passes(app)), now)
+    positions_held = held(app, totals, last_passes(app), now)
     return Status(
         state_dir=str(app.folder.path),
         as_of=as_of,

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, LISTED, SESSION, ago, best_price
+from tests.builders import DAY, EXITS, LISTED, SESSION, ago, best_price
 from tests.reconciliation.test_activities import activity, holding
 from tests.venues import LOST, FakeReader
 from tests.worlds import Scene, call, trade_once, wanted
@@ -16,7 +16,9 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.lists import Exits, parse
+from tradebot.limits import Protection
 from tradebot.model.activity import Activity
+from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.reconciliation.findings import Finding, FindingKind
@@ -26,12 +28,13 @@ from tradebot.reconciliation.reconcile import Reconciled, reconcile
 EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
 
 
-def found(scene: Scene) -> tuple[Finding, ...]:
-    return compared(scene, LISTED).findings
+def found(scene: Scene, protection: Protection = Protection.BOT) -> tuple[Finding, ...]:
+    return compared(scene, LISTED, protection).findings
 
 
-def compared(scene: Scene, rules: Exits) -> Reconciled:
-    return reconcile(FakeReader(scene.venue), scene.ledger, Watch(scene.venue, lambda strategy: rules, 180))
+def compared(scene: Scene, rules: Exits, protection: Protection = Protection.BOT) -> Reconciled:
+    exits = EXITS.model_copy(update={"protection": protection})
+    return reconcile(FakeReader(scene.venue), scene.ledger, Watch(scene.venue, lambda strategy: rules, 180, exits))
 
 
 def closed_for(scene: Scene, name: str = "open+31m") -> Reason | None:
@@ -62,6 +65,20 @@ def test_a_position_without_a_stop_is_named_and_is_no_finding() -> None:
     assert compared(scene, LISTED).without_stop == ()
     scene.venue.prices = {}
     assert compared(scene, ()).findings == (), "no rule needs a price"
+
+
+@pytest.mark.parametrize("status", [OrderStatus.CANCELED, OrderStatus.SUSPENDED])
+def test_books_and_broker_do_not_agree_while_a_stop_cannot_trigger(status: OrderStatus) -> None:
+    scene = holding("10")
+    scene.exits = EXITS.model_copy(update={"protection": Protection.VENUE})
+    evaluate_exits(scene.world(), EXIT_CALL)
+    assert found(scene, Protection.VENUE) == ()
+    (stop,) = [order for order in scene.venue.book.values() if order.parent]
+    scene.later(60)
+    scene.venue.book[stop.client_order_id] = replace(stop, status=status)
+    (finding,) = found(scene, Protection.VENUE)
+    assert (finding.kind, finding.subject, finding.blocking) == (FindingKind.MISSING_STOP, "AAPL", False)
+    assert finding.evidence == (f"no stop at the broker can trigger for 10 shares: the last one is {status}",)
 
 
 def test_nobody_has_missed_an_exit_just_after_the_open() -> None:

@@ -58,6 +58,9 @@ def test_an_older_copy_of_the_folder_is_told_alike_by_every_verb(old: Bot) -> No
         shutil.copy(old.folder.with_name("kept") / name, old.folder)
     assert old.json("trade-once", "--force-slot")["orders"] == 0
     watched(old)
+    shown = old.says("positions").out
+    assert "was opened by earlier orders of the bot that these books don't know" in " ".join(shown.split())
+    assert "leaves it alone" not in shown, "nothing in this account is anybody else's"
     why = old.json("why-no-orders")["explanation"]
     assert "BOOKS_OLD: The account holds earlier orders that carry our mark" in why["sentence"]
     assert why["remedy"].replace(f" --state-dir {old.folder}", "") == WAY_OUT.removesuffix(".")

@@ -27,7 +27,7 @@ def holding(price: str, *, held_for_s: float = 600) -> Holding:
     rows = holdings.stop_rows(Held(position, Decimal(100)), LISTED, Decimal(price), now, LISTED)
     numbers = (Decimal(price), NOW, Decimal(0), Decimal(0), None)
     bought = (Decimal(10), Decimal(100), Decimal(1000), opened_at, held_for_s)
-    alone = protection_of(Held(position, Decimal(100)), NOTHING, LISTED, at_venue=True)
+    alone = protection_of(Held(position, Decimal(100)), NOTHING, LISTED, None, NOW, at_venue=True)
     return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows), "open", alone)
 
 
@@ -83,7 +83,7 @@ def test_a_price_from_before_its_oldest_lot_does_not_apply_to_a_position(age_s: 
     lots = (Lot(Decimal(20), Decimal(50), ago(300)), Lot(Decimal(1), Decimal(51), ago(10)))
     position = Position("flow", "AAPL", lots, Decimal(0), ago(600))
     seen = {"AAPL": holdings.Priced(Decimal(52), ago(age_s))}
-    (held,) = holdings.holdings([position], {}, {}, lambda strategy: LISTED, seen, NOW, {}, at_venue=True)
+    (held,) = holdings.holdings([position], {}, {}, lambda strategy: LISTED, seen, NOW, {}, (), at_venue=True)
     assert (held.price, held.opened_at) == (price, ago(600))
 
 
@@ -93,7 +93,7 @@ def test_a_stop_that_a_position_was_opened_with_is_shown_as_its_own_if_it_is_the
 
     def shown(stop: str) -> tuple[Holding, str]:
         kept = {("flow", "AAPL"): Kept(None, Decimal(stop))}
-        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)
+        (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
         console = Console(file=io.StringIO(), width=160)
         positions.show_own(console, [held])
         assert isinstance(console.file, io.StringIO)

@@ -16,6 +16,8 @@ from tradebot.exits.lists import Exits
 from tradebot.model.intent import IntentState
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work
 from tradebot.model.position import ADOPTED, Lot, Position
+from tradebot.model.record import Gap
+from tradebot.reconciliation.gaps import EXITING
 from tradebot.views.holdings import Holding, holdings
 from tradebot.views.protection import Protection, Uncovered, protection_of
 
@@ -78,7 +80,7 @@ def two_pairs(first: str, second: str) -> Work:
 def test_each_position_says_what_rests_and_which_rule_serves_instead(
     position: Position, work: Work, rules: Exits, covered: str, why: Uncovered | None, words: str
 ) -> None:
-    found = protection_of(Held(position, D(100)), work, rules, at_venue=True)
+    found = protection_of(Held(position, D(100)), work, rules, None, NOW, at_venue=True)
     assert (found.covered, found.why) == (D(covered), why and why.value)
     assert (found.rule is None) is (why in (None, Uncovered.NO_STOP_RULE))
     assert positions.protection(found, HEADINGS) == words
@@ -87,12 +89,32 @@ def test_each_position_says_what_rests_and_which_rule_serves_instead(
 def test_a_refusal_from_before_the_position_was_opened_says_nothing_about_it() -> None:
     assert REFUSED.refused is not None
     early = replace(REFUSED.refused, intent=replace(REFUSED.refused.intent, at=ago(601)))
-    found = protection_of(Held(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, at_venue=True)
+    found = protection_of(Held(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, None, NOW, at_venue=True)
     assert (found.why, found.refusal) == (Uncovered.NOT_PLACED.value, None)
 
 
-def test_every_reason_has_words_but_that_nothing_was_placed() -> None:
-    assert set(positions.WHY) == {why.value for why in Uncovered} - {Uncovered.NOT_PLACED.value}
+def test_every_reason_has_words_of_its_own() -> None:
+    assert set(positions.WHY) == {EXITING, *(why.value for why in Uncovered)}
+
+
+@pytest.mark.parametrize(
+    ("why", "work", "words"),
+    [
+        ("suspended", NOTHING, "the bot's stop, none at the broker for 3m, the last one is suspended"),
+        (EXITING, NOTHING, "the bot's stop, none at the broker for 3m, an exit has taken its place"),
+        (
+            "refused",
+            REFUSED,
+            "the bot's stop, none at the broker for 3m, the broker refused it: 40310000 no pairs here",
+        ),
+        ("suspended", pair("10"), "stop 95.00, target 110.00"),
+    ],
+)
+def test_a_gap_says_how_long_it_has_lasted_and_why_while_it_lasts(why: str, work: Work, words: str) -> None:
+    gap = Gap("flow", "AAPL", D(10), ago(180), why)
+    found = protection_of(Held(held("10"), D(100)), work, LISTED, gap, NOW, at_venue=True)
+    assert positions.protection(found, HEADINGS) == words
+    assert (found.since, found.gap_s) == ((None, None) if work.resting else (ago(180), 180))
 
 
 def shown(rows: list[Holding], columns: int) -> str:
@@ -106,7 +128,7 @@ def shown(rows: list[Holding], columns: int) -> str:
 def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> None:
     work = {("flow", "AAPL"): pair("10"), ("adopted", "AAPL"): NOTHING}
     book = [held("10.5"), held("3", ADOPTED)]
-    text = shown(list(holdings(book, {}, {}, lambda strategy: LISTED, {}, NOW, work, at_venue=True)), columns)
+    text = shown(list(holdings(book, {}, {}, lambda strategy: LISTED, {}, NOW, work, (), at_venue=True)), columns)
     words = " ".join(text.split())
     for said in ("protected", "adopted", "stop 95.00, target 110.00 for 10", "it was adopted"):
         assert said in words
@@ -114,23 +136,23 @@ def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> N
 
 
 def test_where_nothing_rests_at_the_broker_one_sentence_says_so() -> None:
-    text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)), 160)
+    text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)), 160)
     assert text.endswith("No stop rests at the broker; the bot's own rules close these positions\n")
     assert "protection" not in text
 
 
 def test_foreign_positions_are_in_quarantine_and_without_protection_of_ours() -> None:
-    (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, at_venue=True)
+    (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
     assert (row.state, row.protection) == (State.QUARANTINED.value, None)
 
 
 def test_a_fully_protected_position_needs_no_rule() -> None:
-    found = protection_of(Held(held("10"), D(100)), pair("12"), LISTED, at_venue=True)
+    found = protection_of(Held(held("10"), D(100)), pair("12"), LISTED, None, NOW, at_venue=True)
     assert found == Protection(D(10), pair("12").resting, None, None, None)
 
 
 @pytest.mark.parametrize("side", [1, -1])
 def test_the_rule_that_serves_is_the_one_with_the_nearest_stop(side: int) -> None:
     for best, rule in ((100, "STOP_LOSS"), (100 + 5 * side, "TRAILING_STOP")):
-        found = protection_of(Held(held(str(10 * side)), D(best)), NOTHING, LISTED, at_venue=False)
+        found = protection_of(Held(held(str(10 * side)), D(best)), NOTHING, LISTED, None, NOW, at_venue=False)
         assert (found.rule, found.why) == (rule, Uncovered.BY_SETTING.value)

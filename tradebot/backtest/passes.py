@@ -28,7 +28,7 @@ class Passes:
         self._world = replace(world, strategies=())
         self._entries = entries
         self._before_asking = before_asking
-        self._watch = Watch(world.market, world.rules.exits_of, world.rules.limits.exit_life_s)
+        self._watch = Watch(world.market, world.rules.exits_of, world.rules.limits.exit_life_s, world.rules.exits)
 
     def fetch(self, call: Call) -> None:
         """Fetch what is due of the flow."""

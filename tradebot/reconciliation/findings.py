@@ -131,7 +131,7 @@ TERMS: Mapping[FindingKind, Terms] = {
         "",
     ),
     FindingKind.MISSING_STOP: Terms(
-        "one of our positions has neither a working exit order nor an exit rule", False, ""
+        "one of our positions has no working exit order, and no exit rule or no stop that can act", False, ""
     ),
     FindingKind.CASH: Terms(
         "cash differs from the opening balance plus fills", True, "books the difference as a cash movement"

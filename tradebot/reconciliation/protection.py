@@ -8,6 +8,7 @@ from decimal import Decimal
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import evaluate, is_blind
+from tradebot.limits import ExitRules
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -15,11 +16,13 @@ from tradebot.model.decision import Decision, Verdict
 from tradebot.model.intent import is_marked
 from tradebot.model.position import Position
 from tradebot.model.record import Job
+from tradebot.model.resting import resting_among
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.apply_activities import position_ratios
 from tradebot.reconciliation.catch_up import may_fill
 from tradebot.reconciliation.findings import Finding, FindingKind
+from tradebot.reconciliation.gaps import EXITING, NOT_PLACED, REFUSED, gaps
 from tradebot.timetable.sessions import session_date, session_of
 
 
@@ -27,12 +30,13 @@ from tradebot.timetable.sessions import session_date, session_of
 class Watch:
     """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds.
 
-    `exits_of` returns the exit rules of a strategy.
+    `exits_of` returns the exit rules of a strategy, and `exits` are those of the account.
     """
 
     market: Market
     exits_of: Callable[[str], Exits]
     life_s: float
+    exits: ExitRules
 
 
 def unprotected(
@@ -57,6 +61,16 @@ def unprotected(
             yield Finding(
                 FindingKind.MISSING_STOP, position.symbol, position.quantity, held_by_broker, (_describe(decision),)
             )
+
+
+def lapsed(view: BrokerView, books: Books, watch: Watch) -> Iterator[Finding]:
+    """Yield our positions whose stop the venue has taken away, or holds back, so that only the bot protects them."""
+    for gap in gaps(books, resting_among(books, books.working), watch.exits, watch.exits_of):
+        if gap.why not in (EXITING, REFUSED, NOT_PLACED):
+            held = next((p.quantity for p in view.positions if p.symbol == gap.symbol), Decimal(0))
+            ours = books.totals.positions[gap.strategy, gap.symbol].quantity
+            why = f"no stop at the broker can trigger for {gap.shares:f} shares: the last one is {gap.why}"
+            yield Finding(FindingKind.MISSING_STOP, gap.symbol, ours, held, (why,))
 
 
 def _held(books: Books, position: Position) -> Held:

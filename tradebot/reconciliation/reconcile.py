@@ -34,7 +34,7 @@ from tradebot.reconciliation.findings import (
 )
 from tradebot.reconciliation.missing_fills import missing_fills
 from tradebot.reconciliation.plans import Plan, fingerprint, plan_of
-from tradebot.reconciliation.protection import Watch, last_exit_pass, unprotected, without_stop
+from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, unprotected, without_stop
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
 from tradebot.timetable.sessions import session_date
@@ -102,7 +102,7 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
         return _mark(ledger, found)
     plan = plan_of(findings, view)
     last_exits = last_exit_pass(ledger, now)
-    unguarded = tuple(unprotected(clock, view, books, watch, last_exits)) if watch else ()
+    unguarded = (*unprotected(clock, view, books, watch, last_exits), *lapsed(view, books, watch)) if watch else ()
     found = Reconciled(now, view, applied, findings + unguarded, plan, booked.bookings, booked.doubtful)
     return _mark(ledger, replace(found, without_stop=without_stop(books, watch) if watch else ()))
 

@@ -10,7 +10,7 @@ from tradebot.exits.kind import distance
 from tradebot.exits.lists import Exits, in_force
 from tradebot.model.lifecycle import NOTHING, State, Work, state_of
 from tradebot.model.position import FOREIGN, Kept, Position
-from tradebot.model.record import CycleRecord
+from tradebot.model.record import CycleRecord, Gap
 from tradebot.views.protection import Protection, protection_of
 
 FOREIGN_OWNER = "foreign"
@@ -83,6 +83,7 @@ def holdings(
     priced: Mapping[str, Priced],
     now: datetime | None,
     work: Mapping[tuple[str, str], Work],
+    gaps: Iterable[Gap],
     *,
     at_venue: bool,
 ) -> tuple[Holding, ...]:
@@ -90,8 +91,10 @@ def holdings(
 
     `acknowledged` holds signed shares of foreign positions by symbol. `kept` is what the ledger keeps of each position
     besides its fills, and `work` its orders, both by strategy and symbol. `exits_of` returns the exit rules of a
-    strategy. `at_venue` is False if the configuration wants no stops at the broker.
+    strategy. `gaps` are those that the last pass of exits left in the protection at the broker. `at_venue` is False if
+    the configuration wants no stops there.
     """
+    left = {(gap.strategy, gap.symbol): gap for gap in gaps}
     book = [position for position in positions if position.quantity]
     ours = sorted((p for p in book if p.strategy != FOREIGN), key=lambda p: (p.symbol, p.strategy))
     foreign = {p.symbol: p.quantity for p in book if p.strategy == FOREIGN}
@@ -106,6 +109,7 @@ def holdings(
                 priced.get(p.symbol),
                 now,
                 work.get((p.strategy, p.symbol), NOTHING),
+                left.get((p.strategy, p.symbol)),
                 at_venue=at_venue,
             )
             for p in ours
@@ -121,6 +125,7 @@ def _own(
     priced: Priced | None,
     now: datetime | None,
     work: Work,
+    gap: Gap | None,
     *,
     at_venue: bool,
 ) -> Holding:
@@ -145,7 +150,7 @@ def _own(
         stops=rows,
         nearest=nearest_of(rows),
         state=state_of(position.strategy, position.quantity, work).value,
-        protection=protection_of(held, work, watching, at_venue=at_venue),
+        protection=protection_of(held, work, watching, gap, now, at_venue=at_venue),
     )
 
 

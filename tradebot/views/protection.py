@@ -1,17 +1,20 @@
 """What closes a position at a loss: the stops that rest at the broker, and a rule of the bot for everything else."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.exits.held import Held
 from tradebot.exits.lists import Exits
+from tradebot.model.intent import IntentRecord
 from tradebot.model.lifecycle import RestingPrice, Work
 from tradebot.model.position import ADOPTED
+from tradebot.model.record import Gap
 
 
 class Uncovered(StrEnum):
-    """Why no stop rests at the broker for a position, or for a part of it."""
+    """Why no stop rests at the broker for a position, or for a part of it; a gap has reasons of its own too."""
 
     NO_STOP_RULE = "no_stop_rule"
     BY_SETTING = "by_setting"
@@ -27,7 +30,8 @@ class Protection:
 
     `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,
     None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is what the broker
-    said if it refused one. All three are None if every share is covered.
+    said if it refused one. All three are None if every share is covered. `since` is when a gap in the protection began
+    that the last pass of exits left, and `gap_s` its age; None without one.
     """
 
     covered: Decimal
@@ -35,12 +39,17 @@ class Protection:
     rule: str | None
     why: str | None
     refusal: str | None
+    since: datetime | None = None
+    gap_s: float | None = None
 
 
-def protection_of(held: Held, work: Work, rules: Exits, *, at_venue: bool) -> Protection:
+def protection_of(
+    held: Held, work: Work, rules: Exits, gap: Gap | None, now: datetime | None, *, at_venue: bool
+) -> Protection:
     """Return what protects a position of ours, given the orders on its symbol and the rules that watch it.
 
-    `at_venue` is False if the configuration wants no stops at the broker.
+    `gap` is what the last pass of exits left without a stop. `at_venue` is False if the configuration wants no stops at
+    the broker.
     """
     position = held.position
     covered, quantity = work.covered(position.quantity), abs(position.quantity)
@@ -56,10 +65,18 @@ def protection_of(held: Held, work: Work, rules: Exits, *, at_venue: bool) -> Pr
         why = Uncovered.ADOPTED
     elif quantity - covered < 1:
         why = Uncovered.FRACTION
+    elif gap is not None:
+        words = _words(refused) if refused and gap.why == Uncovered.REFUSED else None
+        gap_s = (now - gap.since).total_seconds() if now else None
+        return Protection(covered, work.resting, rule, gap.why, words, gap.since, gap_s)
     else:
         why = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
-    words = " ".join(filter(None, (refused.code, refused.message))) if refused and why is Uncovered.REFUSED else None
+    words = _words(refused) if refused and why is Uncovered.REFUSED else None
     return Protection(covered, work.resting, rule, why.value, words)
+
+
+def _words(refused: IntentRecord) -> str:
+    return " ".join(filter(None, (refused.code, refused.message)))
 
 
 def _nearest_stop(held: Held, rules: Exits) -> str | None:

@@ -1,5 +1,6 @@
 """What the venue refuses, delays, changes or takes back by itself: the bot sends nothing twice and hides nothing."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults import pairs, verdicts
-from tests.faults.listed.ground import UNTIL_FILLED_S, Trader
+from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tradebot.adapters.state import switch
 from tradebot.errors import ExitCode
 from tradebot.model.intent import IntentState
@@ -158,6 +159,72 @@ def test_flatten_ends_with_5_while_the_venue_rejects_every_exit_and_the_stop_res
     trader.stage.tick(seconds=UNTIL_FILLED_S)
     assert trader.reconciles().code == 0
     assert trader.held() == {}
+
+
+def told(trader: Trader, kind: str) -> list[dict[str, str]]:
+    """Return the details of the bot's events of one kind."""
+    lines = (trader.folder / "system_events.jsonl").read_text().splitlines()
+    return [event["details"] for event in map(json.loads, lines) if event["event_type"] == kind]
+
+
+def stops(trader: Trader) -> list[dict[str, Any]]:
+    """Return every line of the exchange's log about a stop of this account."""
+    return [event for event in trader.stage.log(trader.bot.number) if event.get("stop_price") and "order_id" in event]
+
+
+@pytest.mark.parametrize("harm", ["suspended", "canceled"])
+def test_a_stop_that_cannot_trigger_anymore_is_told_from_then_on_and_another_one_rests(
+    trader: Trader, lies: Lies, harm: str
+) -> None:
+    trader.holds("AAPL")
+    stop = stops(trader)[-1]["order_id"]
+    if harm == "suspended":
+        venue(trader, "orders", order=stop, do="suspend")
+    else:
+        for path in ("/orders", f"/orders/{stop}", "/orders:by_client_order_id"):
+            lies.tell(path, lambda answer: shown_as(answer, stop, "canceled"))
+    trader.stage.tick(seconds=60)
+    assert trader.reconciles().code == ExitCode.FINDINGS
+    assert trader.exits().code == 0
+    (gap,) = told(trader, "protection_gap_ended")
+    last = stops(trader)[-1]
+    assert (last["status"], last["order_id"] != stop) == ("new", True)
+    began = next(event for event in stops(trader) if event["order_id"] == stop and event["status"] in ("new", harm))
+    assert datetime.fromisoformat(gap["since"]) <= datetime.fromisoformat(began["at"]) or harm == "suspended"
+    assert (gap["why"], gap["ended"], float(gap["lasted_s"]) >= 60) == (harm, "stop", True)
+    lies.end()
+    assert trader.reconciles().code == 0
+    assert list(pairs.bare(trader.stage.log(trader.bot.number))) == []
+
+
+def shown_as(answer: Any, order: str, status: str) -> Any:
+    """Return an answer in which one order has another status."""
+    if isinstance(answer, list):
+        return [shown_as(one, order, status) for one in answer]
+    if not isinstance(answer, dict):
+        return answer
+    found = {name: shown_as(value, order, status) if name == "legs" else value for name, value in answer.items()}
+    return found | {"status": status} if found.get("id") == order else found
+
+
+def test_an_exit_that_never_arrives_ends_no_gap_and_the_log_shows_no_longer_one_than_is_told(trader: Trader) -> None:
+    trader.holds("AAPL")
+    stop = stops(trader)[-1]["order_id"]
+    trader.trouble("marketable_exit_refused", request="replace")
+    trader.trouble({"reset": "before"}, request="submit", client_order_id="tb1.*CLOSE*", at_most=1)
+    leaves(trader)
+    (began,) = told(trader, "protection_gap")
+    assert (told(trader, "protection_gap_ended"), began["why"]) == ([], "exiting")
+    for _ in range(10):
+        trader.stage.tick(seconds=60)
+        assert trader.exits().code == 0
+    assert (trader.held(), told(trader, "protection_gap")) == ({}, [began])
+    (ended,) = told(trader, "protection_gap_ended")
+    bare = next(event for event in stops(trader) if event["order_id"] == stop and event["status"] == "canceled")
+    fill = next(event for event in trader.stage.log(trader.bot.number) if event.get("position") == "0")
+    lasted = datetime.fromisoformat(fill["at"]) - datetime.fromisoformat(bare["at"])
+    assert (trader.fired() >= 2, ended["ended"]) == (True, "closed")
+    assert 60 <= lasted.total_seconds() <= float(ended["lasted_s"]) <= lasted.total_seconds() + 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW, ago
 from tests.views.health.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, made_at, note
-from tradebot.model.record import Job
+from tradebot.model.record import Gap, Job
 from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord
 from tradebot.views.health import evidence as seen
 from tradebot.views.health.finding import State, overall
@@ -118,6 +119,12 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), State.DEGRADED, "config: bad"),
     ("config", seen.Config(200, "line 3 is no YAML"), State.DEGRADED, "no entries are sent: line 3 is no YAML"),
     ("exits", seen.Passes(0, None, 31, 31), State.FAILED, "0 passes finished"),
+    (
+        "exits",
+        seen.Passes(30, NOW, 31, 30, (Gap("flow", "AAPL", Decimal(10), ago(180), "suspended"),)),
+        State.DEGRADED,
+        "10 AAPL without a stop at the broker for 180 s (suspended)",
+    ),
     ("entries", seen.Passes(0, None, 7, 7), State.FAILED, "0 passes finished"),
     ("signals", seen.Signals(60, NOW, "premium is text"), State.DEGRADED, "premium is text"),
     ("prices", seen.Prices(30, NOW, 2, ("AAPL",)), State.DEGRADED, "none for AAPL"),

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import DAY, NOW, ago, held
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, StrategyRefusal
+from tradebot.model.record import CycleRecord, Gap, Job, StrategyRefusal
 from tradebot.model.trading import ReconcileMark, SlotClaim, as_missed
 from tradebot.timetable.lines import parse
 from tradebot.timetable.slots import Slot
@@ -69,6 +69,12 @@ def test_a_job_counts_its_own_passes_and_the_slots_that_were_claimed() -> None:
     claims = [claim(Job.SCORE, "open+7m"), claim(Job.TRADE_ONCE, "open+2m"), claim(Job.SCORE, "open+7m#2")]
     cycles = [cycle(Job.SCORE, age_s=300), cycle(Job.SCORE, age_s=600), cycle(Job.TRADE_ONCE)]
     assert passes_of(Job.SCORE, cycles, slots, claims) == Passes(2, ago(300), 2, 1)
+
+
+def test_the_last_pass_of_exits_that_looked_says_which_gaps_there_are() -> None:
+    gap = Gap("flow", "AAPL", Decimal(10), ago(300), "suspended")
+    cycles = [cycle(age_s=120, gaps=()), cycle(age_s=60, gaps=(gap,)), cycle(why=Reason.MARKET_CLOSED)]
+    assert passes_of(Job.EVALUATE_EXITS, cycles, (), ()).gaps == (gap,)
 
 
 def test_the_broker_answered_last_when_a_pass_read_the_account_or_the_books_were_compared() -> None:

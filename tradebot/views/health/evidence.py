@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from tradebot.model.record import Job
+from tradebot.model.record import Gap, Job
 from tradebot.model.serving import Serving
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
 
@@ -45,12 +45,16 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """The passes of a job: how many finished, and the last one. `slots` were due in the last session of any."""
+    """The passes of a job: how many finished, and the last one. `slots` were due in the last session of any.
+
+    `gaps` are those that the last pass of exits left in the protection at the broker.
+    """
 
     finished: int
     finished_at: datetime | None
     slots: int
     claimed: int
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

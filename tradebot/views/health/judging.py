@@ -1,10 +1,11 @@
 """Judge each part of the bot by its evidence. A part of which nothing was looked at is UNKNOWN, never OK."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from tradebot.model.record import Job
+from tradebot.model.record import Gap, Job
 from tradebot.text import counted
 from tradebot.views.health import parts
 from tradebot.views.health.evidence import Evidence, Passes, Unread
@@ -22,8 +23,16 @@ def _of_job(evidence: Evidence, found: Passes, *, job: Job) -> Judged:
     """Judge a job by its last finished pass, which has to be as new as the slots are."""
     said = f"{found.claimed:,} of {counted(found.slots, 'slot')} claimed; {counted(found.finished, 'pass', 'passes')}"
     fresh = by_slots(evidence, found.finished_at, job)
-    state = State.OK if found.finished_at else State.UNKNOWN
-    return Judged(state, f"{said} finished", f"tradebot {job}; tradebot events", found.finished, fresh)
+    state, following = State.OK if found.finished_at else State.UNKNOWN, f"tradebot {job}; tradebot events"
+    if found.gaps and found.finished_at:
+        bare = "; ".join(_bare(gap, evidence.now or found.finished_at) for gap in found.gaps[: parts.SHOWN])
+        return Judged(State.DEGRADED, f"{said} finished; {bare}", "tradebot positions", found.finished, fresh)
+    return Judged(state, f"{said} finished", following, found.finished, fresh)
+
+
+def _bare(gap: Gap, now: datetime) -> str:
+    lasted_s = (now - gap.since).total_seconds()
+    return f"{gap.shares:f} {gap.symbol} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
 
 
 JUDGES: Mapping[str, Judge] = {

@@ -40,9 +40,11 @@ def is_finished(cycle: CycleRecord) -> bool:
 
 def passes_of(job: Job, cycles: Sequence[CycleRecord], slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> Passes:
     """Return the passes of a job, and how many of its slots that are due were claimed."""
-    done = [cycle.at for cycle in cycles if cycle.job is job and is_finished(cycle)]
+    done = [cycle for cycle in cycles if cycle.job is job and is_finished(cycle)]
     run = {_key(claim) for claim in claims if claim.job == job and claim.missed is None}
-    return Passes(len(done), max(done, default=None), len(slots), sum(slot.key in run for slot in slots))
+    last = max((cycle.at for cycle in done), default=None)
+    gaps = next((cycle.gaps for cycle in reversed(done) if cycle.gaps is not None), ())
+    return Passes(len(done), last, len(slots), sum(slot.key in run for slot in slots), gaps)
 
 
 def broker_of(cycles: Sequence[CycleRecord], mark: ReconcileMark | None) -> Broker | None:
