@@ -44,7 +44,7 @@ class Bench:
         """Trade until the log has so many lines, and keep no snapshot of it."""
         exchange = open_exchange(self.folder)
         while exchange.log.count < lines:
-            self._trade(exchange)
+            self.trade(exchange)
         exchange.commit()
 
     def keep(self) -> float:
@@ -55,7 +55,8 @@ class Bench:
         Keeper(exchange, self.folder).finish()
         return time.perf_counter() - began
 
-    def _trade(self, exchange: Exchange) -> None:
+    def trade(self, exchange: Exchange) -> None:
+        """Trade for a minute, in the next session if none is open."""
         if not exchange.current_state()["is_open"]:
             exchange.run(Command("POST", "/exchange/v1/tick", body='{"to": "next_open"}'))
         account = exchange.engine.main

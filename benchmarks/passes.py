@@ -44,14 +44,14 @@ def measure_session(symbols: Sequence[str]) -> Measured:
             took_s, bot_s = time.perf_counter() - began, time.process_time() - began_cpu
             endpoint = process.running(state / "exchange")
             assert endpoint is not None, "the exchange must still be there to be asked"
-            exchange_s = _cpu_s(endpoint.pid)
+            exchange_s = cpu_s(endpoint.pid)
         finally:
             process.stop(state / "exchange")
     assert not report.data.differences, report.data.differences
     return {"CPU": bot_s + exchange_s, "CPU of the bot": bot_s, "CPU of the exchange": exchange_s, "wall time": took_s}
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Return the processor seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

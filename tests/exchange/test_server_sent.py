@@ -1,7 +1,6 @@
 """Event streams over plain HTTP: the past as it was, what comes, where it ends, and what nobody can spoil."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse, IncompleteRead
@@ -271,17 +270,6 @@ def order_of(place: Served, qty: int) -> Any:
 
     body = {"symbol": "SPY", "side": "buy", "type": "limit", "limit_price": "1", "time_in_force": "day", "qty": qty}
     return Command("POST", "/v2/orders", body=json.dumps(body), account=place.exchange.engine.main.number)
-
-
-def test_a_past_that_finds_no_room_is_an_error_of_its_stream_alone(
-    place: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    trade(place)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    with reading(place, f"{TRADES}?{BEGINNING}") as reader:
-        assert list(reader.lines()) == [": internal server error", ""]
-    monkeypatch.undo()
-    assert whole(place, f"{TRADES}?{BEGINNING}") != []
 
 
 def test_a_stream_on_which_nothing_happens_beats(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ class Exchange:
     """An exchange over its market and its folder's log; creating one replays the log beyond the snapshot.
 
     Lines wait until `record` or `commit`. `moved` is called after each movement of time; `status_parts` add to the
-    status. Listeners passed in also hear about replayed events.
+    status.
     """
 
     def __init__(
@@ -77,13 +77,12 @@ class Exchange:
         stored: StoredMarket,
         market: Market,
         clock: Clock | None = None,
-        listeners: Iterable[Listener] = (),
         snapshot: Snapshot | None = None,
     ) -> None:
         self.stored = stored
         self.market = market
         self.clock = clock or Clock()
-        self.listeners = list(listeners)
+        self.listeners: list[Listener] = []
         self.moved: list[Moved] = []
         self.status_parts: dict[str, Callable[[], object]] = {}
         self._captured: list[tuple[Listener, Any]] = []
@@ -240,6 +239,8 @@ class Exchange:
             # Events in the same microsecond of engine time still happen one after the other.
             self._told_ns = max(self._told_ns + 1, event.at_us * _NS)
         place = Place(self._sequence, event.at_us, self._told_ns)
+        if event.update is not None:
+            self.engine.accounts[event.update.order.account].updates.add(event.update, place)
         for listener in self.listeners:
             captured = listener.capture(event, place)
             if captured is not None:

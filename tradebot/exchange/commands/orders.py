@@ -28,7 +28,7 @@ def _submit(asked: Asked) -> Answer:
     account = asked.account
     policy = asked.policy
     order = asked.engine.submit(account, read_request(asked.engine, asked.body), asked.fate, policy)
-    answer = encode(order_json(order, nested=not policy.leaves_legs_out))
+    answer = encode(order_json(order, None if policy.leaves_legs_out else legs_json(order)))
     # Everything that happens to an order happens after its reply, so that the client sees it as accepted.
     if asked.acknowledgement is None:
         asked.engine.settle(order)
@@ -65,7 +65,7 @@ def _replace(asked: Asked) -> Answer:
     replaced.fate = asked.fate
     # The legs move to the replacing order when it takes effect, but its answer already shows them as its own.
     legs = None if policy.leaves_legs_out else legs_json(order)
-    answer = encode(order_json(replaced) | {"legs": legs})
+    answer = encode(order_json(replaced, legs))
     asked.engine.settle(replaced)
     return 200, answer
 

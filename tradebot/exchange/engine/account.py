@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tradebot.exchange.engine.options import shares_of
 from tradebot.exchange.engine.orders import Execution, Holding, Order
 from tradebot.exchange.engine.tables import History, OrderTable
+from tradebot.exchange.engine.updates import PastUpdates
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.refusal import not_found
 
@@ -126,9 +127,9 @@ class Account:
     """An account with its number, key and secret.
 
     `orders` holds every order by id, oldest first, and `open` those that aren't finished. `activities` is in order of
-    time. `closing` is what the account was worth at the last session's close. `reserved` is the buying power that open
-    orders reserve. `version` counts changes of cash and positions. `accrued` is the interest by kind that isn't posted
-    yet, in USD times 360.
+    time, and so are `updates`, which stay empty if only an engine runs. `closing` is what the account was worth at the
+    last session's close. `reserved` is the buying power that open orders reserve. `version` counts changes of cash and
+    positions. `accrued` is the interest by kind that isn't posted yet, in USD times 360.
     """
 
     number: str
@@ -142,6 +143,7 @@ class Account:
     open: dict[str, Order] = field(default_factory=dict)
     by_client_id: OrderTable = field(default_factory=OrderTable)
     activities: History[Execution | Activity] = field(default_factory=History)
+    updates: PastUpdates = field(default_factory=PastUpdates)
     configuration: Configuration = field(default_factory=Configuration)
     watchlists: dict[str, Watchlist] = field(default_factory=dict)
     closing: Balances = field(init=False)

@@ -133,6 +133,11 @@ class Order:
         return self.request.side
 
     @property
+    def order_class(self) -> str:
+        """Return the class of the order's group, or "simple" if it has none."""
+        return (self.parent or self).request.order_class
+
+    @property
     def opens(self) -> bool:
         """Return True if the order opens or adds to a position."""
         return self.intent.endswith("_to_open")
@@ -177,6 +182,39 @@ class Order:
         return shares * usd(self.reserve)
 
 
+class OrderThen(NamedTuple):
+    """The fields of an order that clients are shown, as they were at one moment."""
+
+    id: str
+    client_order_id: str
+    request: OrderRequest
+    intent: str
+    status: str
+    submitted_us: int
+    updated_us: int
+    expires_us: int
+    created_us: int
+    qty: Decimal | None
+    stop: int | None
+    hwm: int | None
+    filled_qty: Decimal
+    filled_usd: Decimal
+    filled_us: int | None
+    canceled_us: int | None
+    expired_us: int | None
+    failed_us: int | None
+    replaced_us: int | None
+    replaced_by: str | None
+    replaces: str | None
+    shown_held: bool
+    order_class: str
+
+    @property
+    def symbol(self) -> str:
+        """Return the symbol to trade."""
+        return self.request.symbol
+
+
 Holding = tuple[Decimal, Decimal, Decimal]
 """Signed shares, their average price in USD, and how many of them were held at the last close."""
 
@@ -202,6 +240,10 @@ class Fill(NamedTuple):
     def execution_id(self) -> str:
         """Return the part of the id that the stream shows for the execution."""
         return self.id.rpartition("::")[2]
+
+    @property
+    def previous_id(self) -> None:
+        """Return None: a fill amends nothing."""
 
     @property
     def fill(self) -> Fill:
@@ -250,6 +292,11 @@ class Amendment(NamedTuple):
         return self.id.rpartition("::")[2]
 
     @property
+    def previous_id(self) -> str:
+        """Return the execution id of what it amends."""
+        return self.previous.execution_id
+
+    @property
     def fill(self) -> Fill:
         """Return the original fill."""
         return self.previous.fill
@@ -261,6 +308,16 @@ class Amendment(NamedTuple):
 
 
 Execution = Fill | Amendment
+
+
+class ExecutionThen(NamedTuple):
+    """The fields of an execution that the stream of trade updates shows."""
+
+    execution_id: str
+    previous_id: str | None
+    price: int
+    qty: Decimal
+    position_qty: Decimal
 
 
 def duplicate_client_id() -> Refusal:

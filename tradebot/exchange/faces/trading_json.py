@@ -11,7 +11,7 @@ from tradebot.exchange.engine.account import Account, Activity, Configuration, P
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.options import contract_of, shares_of
 from tradebot.exchange.engine.options import value as option_value
-from tradebot.exchange.engine.orders import Amendment, Execution, Fill, Order
+from tradebot.exchange.engine.orders import Amendment, Execution, Fill, Order, OrderRequest, OrderThen
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
 from tradebot.exchange.market.profiles import profile
@@ -39,11 +39,10 @@ def account_id(account: Account) -> str:
     return uuid_of("account", account.number)
 
 
-def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
-    """Return the Order object; with `nested`, it contains the legs of a complex order."""
+def order_json(order: Order | OrderThen, legs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """Return the Order object, with these Order objects as its legs."""
     request = order.request
     average = order.filled_usd / order.filled_qty if order.filled_qty else None
-    order_class = (order.parent or order).request.order_class
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
@@ -65,17 +64,17 @@ def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
         "qty": _amount(order.qty),
         "filled_qty": plain(order.filled_qty),
         "filled_avg_price": None if average is None else plain(_rounded(average, _AVERAGE)),
-        "order_class": "" if order_class == "simple" else order_class,
+        "order_class": "" if order.order_class == "simple" else order.order_class,
         "order_type": request.type,
         "type": request.type,
-        "side": _side(order),
+        "side": _side(request),
         "position_intent": order.intent,
         "time_in_force": request.time_in_force,
         "limit_price": _price(request.limit),
         "stop_price": _price(order.stop),
         "status": "held" if order.shown_held and order.status == "new" else order.status,
         "extended_hours": request.extended_hours,
-        "legs": legs_json(order) if nested else None,
+        "legs": legs,
         "trail_percent": _amount(request.trail_percent),
         "trail_price": _price(request.trail_price),
         "hwm": _price(order.hwm),
@@ -105,7 +104,7 @@ def fill_json(fill: Fill) -> dict[str, Any]:
         "type": "fill" if fill.complete else "partial_fill",
         "price": plain(usd(fill.price)),
         "qty": plain(fill.qty),
-        "side": _side(fill.order),
+        "side": _side(fill.order.request),
         "symbol": fill.order.symbol,
         "leaves_qty": plain(fill.leaves_qty),
         "order_id": fill.order.id,
@@ -126,10 +125,10 @@ def amendment_json(amendment: Amendment) -> dict[str, Any]:
         "transaction_time": rfc3339(amendment.at_us),
         "type": amendment.word,
         "execution_type": amendment.word,
-        "previous_id": amendment.previous.execution_id,
+        "previous_id": amendment.previous_id,
         "price": plain(usd(amendment.price)),
         "qty": plain(amendment.qty),
-        "side": _side(amendment.order),
+        "side": _side(amendment.order.request),
         "symbol": amendment.order.symbol,
         "leaves_qty": plain(amendment.leaves_qty),
         "order_id": amendment.order.id,
@@ -328,8 +327,8 @@ def clock_json(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _side(order: Order) -> str:
-    return "buy" if order.request.side > 0 else "sell"
+def _side(request: OrderRequest) -> str:
+    return "buy" if request.side > 0 else "sell"
 
 
 def _time(us: int | None) -> str | None:

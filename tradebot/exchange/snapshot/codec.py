@@ -21,6 +21,7 @@ from tradebot.exchange.engine.account import Account, Activity, Balances, Config
 from tradebot.exchange.engine.options import Contract
 from tradebot.exchange.engine.orders import Amendment, Fill, Order, OrderRequest, StopLoss
 from tradebot.exchange.engine.tables import Find, History, OrderTable
+from tradebot.exchange.engine.updates import PastUpdates
 from tradebot.exchange.faults.book import Armed
 from tradebot.exchange.faults.moments import Moment
 from tradebot.exchange.faults.rules import Rule, When
@@ -39,6 +40,7 @@ RECORDS: tuple[type, ...] = (
     Fill,
     Moment,
     OrderRequest,
+    PastUpdates,
     Position,
     Rule,
     StopLoss,

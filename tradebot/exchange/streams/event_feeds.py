@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.updates import PastUpdate
 from tradebot.exchange.events import Place
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.activity_event import activity_event_json
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.streams.event_ids import ulid
 from tradebot.exchange.streams.frames import Message
-from tradebot.exchange.streams.past_updates import PastUpdates
-from tradebot.exchange.streams.trade_updates import TradeUpdates
+from tradebot.exchange.streams.trade_updates import TradeUpdates, update_json
 from tradebot.exchange.streams.window import StreamEvent, Window
 
 LONGEST_QUEUE = 20_000
 """How many events may wait for a client; if it falls further behind, all of them are dropped."""
 _NS = 1_000
+_SOON_S = 0.005
 
 
 class Feed(Protocol):
@@ -30,7 +31,7 @@ class Feed(Protocol):
 
     dropped: int
 
-    async def past(self) -> Sequence[StreamEvent]:
+    async def past(self) -> Iterable[StreamEvent]:
         """Return the requested events that had happened when the feed was created."""
         ...
 
@@ -48,7 +49,9 @@ class UpdateFeed:
 
     def __init__(self, exchange: Exchange, account: Account, updates: TradeUpdates, window: Window) -> None:
         self.dropped = 0
-        self._past = PastUpdates(exchange, account.number, window)
+        self._log = exchange.log
+        self._past = account.updates
+        self._window = window
         self._begun = exchange.sequence
         self._waiting: deque[StreamEvent] = deque()
         updates.listen(account.key_id, self, True)
@@ -66,9 +69,21 @@ class UpdateFeed:
             encoded = partial(encode, message.value["data"])
             self._waiting.append(StreamEvent(event_id, place.at_us, place.at_ns, encoded))
 
-    async def past(self) -> Sequence[StreamEvent]:
-        """Return past updates, which are read in a thread."""
-        return await asyncio.to_thread(self._past.read)
+    async def past(self) -> Iterable[StreamEvent]:
+        """Return past updates, once the lines of all of them are written."""
+        while self._log.count < self._begun:
+            await asyncio.sleep(_SOON_S)
+        return self._past_events()
+
+    def _past_events(self) -> Iterator[StreamEvent]:
+        window = self._window
+        for update in self._past.since(lambda place: window.has_begun(ulid(place.at_us, place.number), place.at_ns)):
+            number, at_us, at_ns = update.place
+            event_id = ulid(at_us, number)
+            if number > self._begun or window.has_ended(event_id, at_ns):
+                return
+            if window.has_begun(event_id, at_ns):
+                yield StreamEvent(event_id, at_us, at_ns, partial(_encoded, update))
 
     def fresh(self) -> Iterator[StreamEvent]:
         """Yield the waiting updates."""
@@ -76,9 +91,12 @@ class UpdateFeed:
             yield self._waiting.popleft()
 
     def close(self) -> None:
-        """Stop listening, and cancel the reading of the past."""
-        self._past.unwanted = True
+        """Stop listening."""
         self._leave()
+
+
+def _encoded(update: PastUpdate) -> bytes:
+    return encode(update_json(update, update.place))
 
 
 class ActivityFeed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import islice
 
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.events import Event, Place
@@ -17,14 +18,14 @@ from tradebot.exchange.faces.trading.query import params
 from tradebot.exchange.faces.web import Call, Handler, Reply, Route, route
 from tradebot.exchange.streams.event_feeds import ActivityFeed, Feed, UpdateFeed
 from tradebot.exchange.streams.event_ids import ulid
-from tradebot.exchange.streams.past_updates import PastError
 from tradebot.exchange.streams.trade_updates import TradeUpdates
 from tradebot.exchange.streams.window import StreamEvent, Window, read_window
 
 HEARTBEAT_S = 10.0
 _HEARTBEAT = b":heartbeat\n\n"
-_FAILED = b": internal server error\n\n"
 _SOON_S = 0.005
+_TOGETHER = 32
+"""How many events to send at once; making them takes about a millisecond."""
 _HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache"}
 
 
@@ -96,12 +97,7 @@ class EventStream:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the parts of the answer's body."""
         if self._window.wants_past:
-            try:
-                past = await self._feed.past()
-            except PastError:
-                yield _FAILED
-                return
-            async for part in self._parts(past):
+            async for part in self._parts(await self._feed.past()):
                 yield part
         while True:
             self._woken.clear()
@@ -122,9 +118,11 @@ class EventStream:
                 yield _HEARTBEAT
 
     async def _parts(self, events: Iterable[StreamEvent]) -> AsyncIterator[bytes]:
-        for event in events:
-            if self._window.holds(event.id, event.at_ns):
-                yield b"data: " + event.encoded() + b"\n\n"
+        left = iter(events)
+        while together := [*islice(left, _TOGETHER)]:
+            wanted = (event for event in together if self._window.holds(event.id, event.at_ns))
+            if part := b"".join(b"data: %b\n\n" % event.encoded() for event in wanted):
+                yield part
             # Sending returns at once while the client reads fast, so give other clients a turn here.
             await asyncio.sleep(0)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from starlette.types import Receive, Scope, Send
 
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import Amendment
+from tradebot.exchange.engine.updates import PastUpdate
 from tradebot.exchange.events import Event, Place, Update
 from tradebot.exchange.faces.keys import Credentials, account_with
 from tradebot.exchange.faces.trading_json import order_json
@@ -155,8 +155,8 @@ def _credentials(message: dict[str, Any]) -> Credentials | None:
     return Credentials(key_id, secret) if isinstance(key_id, str) and isinstance(secret, str) else None
 
 
-def update_json(update: Update, place: Place) -> dict[str, Any]:
-    """Return a streamed update: the order as it is now, with the execution if there was one."""
+def update_json(update: Update | PastUpdate, place: Place) -> dict[str, Any]:
+    """Return a streamed update: its order, with the execution if there was one."""
     execution = update.execution
     data = {
         "at": stamp_ns(place.at_ns),
@@ -167,7 +167,7 @@ def update_json(update: Update, place: Place) -> dict[str, Any]:
     }
     if execution is None:
         return data
-    amended = {"previous_execution_id": execution.previous.execution_id} if isinstance(execution, Amendment) else {}
+    amended = {} if execution.previous_id is None else {"previous_execution_id": execution.previous_id}
     return data | {
         "execution_id": execution.execution_id,
         **amended,

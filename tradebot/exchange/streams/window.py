@@ -36,14 +36,19 @@ class Window(NamedTuple):
         """Return True if past events are requested."""
         return self.since_ns is not None or self.since_id is not None
 
+    def has_begun(self, event_id: str, at_ns: int) -> bool:
+        """Return True if no event from this one on is too old."""
+        return (self.since_ns is None or at_ns >= self.since_ns) and (self.since_id is None or event_id > self.since_id)
+
+    def has_ended(self, event_id: str, at_ns: int) -> bool:
+        """Return True if all events from this one on are too new."""
+        return (self.until_ns is not None and at_ns > self.until_ns) or (
+            self.until_id is not None and event_id > self.until_id
+        )
+
     def holds(self, event_id: str, at_ns: int) -> bool:
         """Return True if an event is requested."""
-        return (
-            (self.since_ns is None or at_ns >= self.since_ns)
-            and (self.since_id is None or event_id > self.since_id)
-            and (self.until_ns is None or at_ns <= self.until_ns)
-            and (self.until_id is None or event_id <= self.until_id)
-        )
+        return self.has_begun(event_id, at_ns) and not self.has_ended(event_id, at_ns)
 
     def is_over(self, now_us: int, newest_id: str) -> bool:
         """Return True if no further event can be requested, given the current time and the highest id so far."""

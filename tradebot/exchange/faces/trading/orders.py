@@ -9,7 +9,7 @@ from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.faces.trading.query import only_us_equities, params, uuid
-from tradebot.exchange.faces.trading_json import order_json
+from tradebot.exchange.faces.trading_json import legs_json, order_json
 from tradebot.exchange.faces.web import Call
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid, not_found
@@ -21,8 +21,8 @@ _SIDES = {"any": 0, "buy": 1, "sell": -1}
 
 def one_order(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
     """Answer GET /v2/orders/{order_id}."""
-    nested = params(call).flag("nested", False)
-    return order_json(account.order(uuid(call.names["order_id"], "order_id")), nested)
+    order = account.order(uuid(call.names["order_id"], "order_id"))
+    return order_json(order, legs_json(order) if params(call).flag("nested", False) else None)
 
 
 def order_by_client_id(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def list_orders(engine: Engine, account: Account, call: Call) -> list[dict[str, 
         chosen = _rolled_up(chosen)
     if query.choice("direction", ("desc", "asc")) == "desc":
         chosen.reverse()
-    return [order_json(order, nested) for order in chosen[:limit]]
+    return [order_json(order, legs_json(order) if nested else None) for order in chosen[:limit]]
 
 
 def _chosen(account: Account, query: Params) -> Iterator[Order]:
