@@ -328,6 +328,16 @@ def test_crossed_quotes_show_the_bid_above_the_ask_of_the_named_symbol(client: C
     assert quotes["SPY"]["bp"] <= quotes["SPY"]["ap"]
 
 
+def test_wrong_quotes_are_off_by_a_factor_for_one_read_and_the_last_trade_is_not(client: Client) -> None:
+    path = "/v2/stocks/AAPL/snapshot"
+    true = client.ask("GET", path).json
+    client.arm({"when": {"request": "snapshots", "at_most": 1}, "what": {"wrong_quotes": 0.985}})
+    lied, again = (client.ask("GET", path).json for _ in range(2))
+    prices = [round(true["latestQuote"][field] * 0.985, 4) for field in ("bp", "ap")]
+    assert [lied["latestQuote"][field] for field in ("bp", "ap")] == prices
+    assert (lied["latestTrade"], again) == (true["latestTrade"], true)
+
+
 def test_the_clock_and_the_date_header_are_shifted(client: Client) -> None:
     right = client.ask("GET", "/v2/clock")
     client.arm({"when": {"request": "any"}, "what": {"clock_skew": "-3m"}})

@@ -6,6 +6,7 @@ a test says otherwise.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -218,6 +219,26 @@ def test_positions_that_differ_from_our_fills_shut_all_entries_of_that_pass(trad
     assert trader.reconciles().code == 0
     assert trader.buys("MSFT", again=True).code == 0
     assert opened(trader) == ["AAPL", "MSFT"]
+
+
+def test_a_quote_that_is_wrong_for_one_read_closes_nothing_then_or_later(trader: Trader) -> None:
+    far = trader.folder / "far.yaml"
+    far.write_text(re.sub(r"exits: {.*?}", "exits: {protection: bot}", CONFIGURATION, flags=re.DOTALL))
+    trader.bot.loaded = load_for(
+        state_folder.open_state(trader.folder), Options(str(trader.folder), config=str(far)), {}
+    )
+    holding(trader, "AAPL")
+    assert trader.exits().code == 0
+    for factor in (1.04, 0.96, 1.009, 0.985):
+        trader.trouble({"wrong_quotes": factor}, request="snapshots", at_most=1)
+        assert trader.exits().code == 0
+        trader.calm()
+        trader.stage.tick(seconds=STEP_S)
+        assert trader.exits().code == 0
+    assert closed(trader) == []
+    trader.trouble({"wrong_quotes": 0.96}, request="snapshots")
+    assert trader.exits().code == 0
+    assert len(closed(trader)) == 1, "what two looks say is done"
 
 
 @pytest.mark.parametrize("usd", [0, 0.01])

@@ -87,16 +87,26 @@ def _each(value: Any, field: str, change: Change) -> Any:
     return {key: item for key, item in items if item is not _GONE}
 
 
-def crossed(value: Any, matches: Matches, dollars: float, name: str = "") -> Any:
-    """Return JSON data in which each quote of a selected symbol has its bid that many dollars above its ask."""
+def crossed(dollars: float) -> Change:
+    """Return the change of a quote that puts its bid that many dollars above its ask."""
+    return lambda quote: quote | {"bp": round(quote["ap"] + dollars, 4)}
+
+
+def scaled(factor: float) -> Change:
+    """Return the change of a quote that multiplies its bid and its ask."""
+    return lambda quote: quote | {field: round(quote[field] * factor, 4) for field in _QUOTE}
+
+
+def quoted(value: Any, matches: Matches, change: Change, name: str = "") -> Any:
+    """Return JSON data in which each quote of a selected symbol is changed."""
     if isinstance(value, list):
-        return [crossed(item, matches, dollars, name) for item in value]
+        return [quoted(item, matches, change, name) for item in value]
     if not isinstance(value, dict):
         return value
     own = str(value.get("symbol", name))
     if all(isinstance(value.get(field), int | float) for field in _QUOTE):
-        return value | ({"bp": round(value["ap"] + dollars, 4)} if matches(own) else {})
-    return {key: crossed(item, matches, dollars, _named(key, own)) for key, item in value.items()}
+        return change(value) if matches(own) else value
+    return {key: quoted(item, matches, change, _named(key, own)) for key, item in value.items()}
 
 
 def _named(key: str, own: str) -> str:

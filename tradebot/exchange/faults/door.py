@@ -20,6 +20,7 @@ from tradebot.exchange.faults.kinds import Facts, is_of_kind, kind_of
 from tradebot.exchange.faults.wire import Connection
 
 _DECIDING = ("answer", "order")
+_QUOTES = {"crossed_quotes": bodies.crossed, "wrong_quotes": bodies.scaled}
 _ROWS = {
     "missing_rows": rows.left_out,
     "opposite_side": rows.turned,
@@ -119,9 +120,9 @@ class _Turn:
 
     def _changed(self, firing: Firing, body: bytes) -> bytes:
         settings = firing.rule.settings
-        if firing.rule.fault == "crossed_quotes":
-            matches = _symbol_matcher(firing)
-            return bodies.changed(body, lambda value: bodies.crossed(value, matches, float(settings["value"])))
+        if firing.rule.fault in _QUOTES:
+            matches, change = _symbol_matcher(firing), _QUOTES[firing.rule.fault](float(settings["value"]))
+            return bodies.changed(body, lambda value: bodies.quoted(value, matches, change))
         if firing.rule.fault == "unknown_enum":
             return bodies.changed(body, lambda value: bodies.unknown(value, settings["value"], settings["word"]))
         if firing.rule.fault in _ROWS:

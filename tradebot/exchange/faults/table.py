@@ -116,6 +116,12 @@ def _dollars(value: object) -> Decimal:
     return Decimal(value)
 
 
+def _factor(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 10:
+        raise ValueError("a factor above 0, at most 10")
+    return Decimal(value)
+
+
 def _amount(value: object) -> Decimal:
     if (
         isinstance(value, bool)
@@ -275,6 +281,12 @@ FAULTS: Mapping[str, Fault] = {
         "data",
         "shows a bid this many dollars above the ask",
         Parameter(_dollars, "dollars, from 0.01 to 1000", Decimal("0.05")),
+        goes_with=QUOTED,
+    ),
+    "wrong_quotes": Fault(
+        "data",
+        "shows the bid and the ask multiplied by this factor; the last trade stays true",
+        Parameter(_factor, "a factor above 0, at most 10"),
         goes_with=QUOTED,
     ),
     "clock_skew": Fault("data", "shifts the Date header and /v2/clock by this much", _duration(negative=True)),
