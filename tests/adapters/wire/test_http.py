@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -20,17 +21,31 @@ from tradebot.adapters.wire.http import (
     Bounds,
     RetryableError,
     RetryPolicy,
+    Session,
     WireError,
     decode,
     exchange,
 )
+from tradebot.adapters.wire.unhurried import UnhurriedSession
 
 IMPATIENT = Bounds(connect_s=5.0, read_s=0.15, total_s=0.4)
 """For answers that are spoiled in any case: a busy machine can only spoil them more."""
 
 
-def ask(wire: Wire, bounds: Bounds = QUICK) -> bytes:
-    return exchange(BoundedSession(bounds), bounds, "GET", wire.url + "/x").body
+Connect = Callable[[Bounds], Session]
+
+
+@pytest.fixture(params=[BoundedSession, UnhurriedSession])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Return each kind of connections, for what holds for all of them."""
+    kind: Connect = request.param
+    return kind
+
+
+@pytest.fixture
+def ask(connect: Connect, wire: Wire) -> Callable[..., bytes]:
+    """Return a function that asks the wire within some bounds."""
+    return lambda bounds=QUICK: exchange(connect(bounds), bounds, "GET", wire.url + "/x").body
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6))
@@ -68,17 +83,17 @@ def test_a_body_that_is_no_json_is_a_body_error(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("fault", ["hang", "reset", "truncate", "trickle"])
-def test_every_spoiled_answer_is_a_fault_within_the_bounds(wire: Wire, fault: str) -> None:
+def test_every_spoiled_answer_is_a_fault_within_the_bounds(wire: Wire, fault: str, ask: Callable[..., bytes]) -> None:
     wire.answer(Scripted(200, {"a": "b" * 40}, fault=fault))
     with pytest.raises(WireError):
-        ask(wire, IMPATIENT)
+        ask(IMPATIENT)
 
 
-def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire) -> None:
+def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire, connect: Connect) -> None:
     wire.answer(Scripted(200, b"[]", fault="hang"))
     patient = Bounds(connect_s=1.0, read_s=0.1, total_s=60.0)
     with pytest.raises(WireError, match="took too long"):
-        exchange(BoundedSession(patient), patient, "GET", wire.url)
+        exchange(connect(patient), patient, "GET", wire.url)
 
 
 @pytest.mark.parametrize(
@@ -88,37 +103,41 @@ def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire) -> 
         ("http://nothing.invalid", "no answer from nothing.invalid: its name could not be looked up"),
     ],
 )
-def test_no_answer_names_the_host_and_says_why_in_plain_words(url: str, why: str) -> None:
+def test_no_answer_names_the_host_and_says_why_in_plain_words(url: str, why: str, connect: Connect) -> None:
     with pytest.raises(WireError) as failed:
-        exchange(BoundedSession(QUICK), QUICK, "GET", f"{url}/v2/clock")
+        exchange(connect(QUICK), QUICK, "GET", f"{url}/v2/clock")
     assert str(failed.value) == why
 
 
-def test_a_packed_body_is_unpacked_and_a_broken_or_swelling_one_is_a_fault(wire: Wire) -> None:
+def test_a_packed_body_is_unpacked_and_a_broken_or_swelling_one_is_a_fault(
+    wire: Wire, ask: Callable[..., bytes]
+) -> None:
     packed = {"Content-Encoding": "gzip"}
     wire.answer(Scripted(200, gzip.compress(b"[1]"), packed))
-    assert ask(wire) == b"[1]"
+    assert ask() == b"[1]"
     wire.answer(Scripted(200, gzip.compress(b"[1]" * 50)[:-14], packed))
-    assert len(ask(wire)) < 150
+    assert len(ask()) < 150
     wire.answer(Scripted(200, b"not packed", packed))
     with pytest.raises(WireError):
-        ask(wire)
+        ask()
     wire.answer(Scripted(200, gzip.compress(b" " * 30_000_000), packed))
     with pytest.raises(WireError, match="larger"):
-        ask(wire)
+        ask()
 
 
-def test_a_proxy_of_the_environment_sees_nothing(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_sees_nothing(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., bytes]
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert "HTTP_PROXY" in os.environ
     wire.answer(Scripted(200, b"[]"))
-    assert ask(wire) == b"[]"
+    assert ask() == b"[]"
 
 
 def test_neither_netrc_nor_a_certificate_store_of_the_environment_counts(
-    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., bytes]
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login stranger password strange\n")
     (tmp_path / ".netrc").chmod(0o600)
@@ -129,24 +148,24 @@ def test_neither_netrc_nor_a_certificate_store_of_the_environment_counts(
     assert requests.get(wire.url, timeout=60).request.headers["Authorization"], (
         "the file is one that requests would use"
     )
-    assert ask(wire) == b"[]"
+    assert ask() == b"[]"
     assert "Authorization" not in wire.asked[-1].headers
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_an_answer_and_where_it_points_to_sees_no_key(wire: Wire, status: int) -> None:
+def test_a_redirect_is_an_answer_and_where_it_points_to_sees_no_key(wire: Wire, status: int, connect: Connect) -> None:
     with serving() as elsewhere:
         wire.answer(Scripted(status, b"{}", {"Location": f"{elsewhere.url}/taken"}))
         keys = {"APCA-API-KEY-ID": "k" * 20, "APCA-API-SECRET-KEY": "s" * 40, "Authorization": "Bearer " + "t" * 30}
         for method, body in (("GET", None), ("POST", {"symbol": "AAPL"}), ("DELETE", None)):
-            answer = exchange(BoundedSession(QUICK), QUICK, method, wire.url, headers=keys, body=body)
+            answer = exchange(connect(QUICK), QUICK, method, wire.url, headers=keys, body=body)
             assert answer.status == status
         assert elsewhere.asked == []
 
 
-def test_a_cookie_is_not_kept_and_a_packed_answer_is_asked_for(wire: Wire) -> None:
+def test_a_cookie_is_not_kept_and_a_packed_answer_is_asked_for(wire: Wire, connect: Connect) -> None:
     wire.answer(Scripted(200, b"[]", headers={"Set-Cookie": "session=1"}))
-    session = BoundedSession(QUICK)
+    session = connect(QUICK)
     for _ in range(2):
         exchange(session, QUICK, "GET", wire.url, headers={"X-Key": "k"}, params={"of": "a b&c"})
     assert [("Cookie" in asked.headers, asked.headers["X-Key"], asked.query) for asked in wire.asked] == [
@@ -159,39 +178,39 @@ def test_a_cookie_is_not_kept_and_a_packed_answer_is_asked_for(wire: Wire) -> No
     ("name", "value"),
     [("X", "k\r\nY: z"), ("X", "k\r\n z"), ("X", "k\0"), ("X", "k\u2028"), ("X: y\r\nZ", "k"), ("", "k")],
 )
-def test_a_header_that_would_be_two_or_none_is_never_sent(wire: Wire, name: str, value: str) -> None:
+def test_a_header_that_would_be_two_or_none_is_never_sent(wire: Wire, name: str, value: str, connect: Connect) -> None:
     with pytest.raises(WireError, match="a header isn't valid HTTP"):
-        exchange(BoundedSession(QUICK), QUICK, "GET", wire.url, headers={name: value})
+        exchange(connect(QUICK), QUICK, "GET", wire.url, headers={name: value})
     assert wire.asked == []
 
 
 @pytest.mark.parametrize("url", ["", "/v2/clock", "ftp://127.0.0.1/", "http://", "http:///x", "file:///etc/passwd"])
-def test_what_is_no_address_of_the_web_is_never_asked(url: str) -> None:
+def test_what_is_no_address_of_the_web_is_never_asked(url: str, connect: Connect) -> None:
     with pytest.raises(WireError):
-        exchange(BoundedSession(QUICK), QUICK, "GET", url)
+        exchange(connect(QUICK), QUICK, "GET", url)
 
 
-def test_a_body_that_json_has_no_words_for_is_never_sent(wire: Wire) -> None:
+def test_a_body_that_json_has_no_words_for_is_never_sent(wire: Wire, connect: Connect) -> None:
     with pytest.raises(WireError):
-        exchange(BoundedSession(QUICK), QUICK, "POST", wire.url, body={"qty": float("nan")})
+        exchange(connect(QUICK), QUICK, "POST", wire.url, body={"qty": float("nan")})
     assert wire.asked == []
 
 
-def test_no_address_reaches_beyond_its_own_line(wire: Wire) -> None:
+def test_no_address_reaches_beyond_its_own_line(wire: Wire, connect: Connect) -> None:
     wire.answer(Scripted(200, b"[]"))
-    session = BoundedSession(QUICK)
-    for path in ("/a b\r\nX-Key: k", "/%41/é?of=a b#part", ""):
+    session = connect(QUICK)
+    for path in ("/a b\r\nX-Key: k", "/%3F/é?of=a b#part", ""):
         exchange(session, QUICK, "GET", wire.url + path)
     assert [(asked.path, "X-Key" in asked.headers) for asked in wire.asked] == [
         ("/a%20b%0D%0AX-Key:%20k", False),
-        ("/%41/%C3%A9", False),
+        ("/%3F/%C3%A9", False),
         ("/", False),
     ]
 
 
-def test_a_connection_is_kept_and_one_that_was_closed_meanwhile_is_made_anew(wire: Wire) -> None:
+def test_a_connection_is_kept_and_one_that_was_closed_meanwhile_is_made_anew(wire: Wire, connect: Connect) -> None:
     wire.answer(Scripted(200, b"[1]"), Scripted(200, b"[2]", {"Connection": "close"}), Scripted(200, b"[3]"))
-    session = BoundedSession(QUICK)
+    session = connect(QUICK)
     bodies = [exchange(session, QUICK, "GET", wire.url).body for _ in range(4)]
     assert bodies == [b"[1]", b"[2]", b"[3]", b"[3]"]
     assert wire.connections == 2

@@ -14,7 +14,6 @@ from tradebot.adapters.wire.http import (
     NETWORK,
     Answer,
     BodyError,
-    BoundedSession,
     Bounds,
     RetryableError,
     RetryPolicy,
@@ -22,6 +21,7 @@ from tradebot.adapters.wire.http import (
     exchange,
     printable,
 )
+from tradebot.adapters.wire.unhurried import UnhurriedSession
 from tradebot.errors import (
     ExitCode,
     NotInPlanError,
@@ -74,7 +74,7 @@ class UnusualWhales:
         self._told_at = told_at
         self._bounds = bounds or Bounds()
         self._policy = policy or RetryPolicy()
-        self._session = BoundedSession(self._bounds)
+        self._session = UnhurriedSession(self._bounds)
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self.quota = KeptQuota(quota_file, allowance, now, sleep=sleep)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import certifi
@@ -163,6 +163,13 @@ _DECODER = json.JSONDecoder(parse_float=_decimal, parse_constant=Decimal)
 _DECODER_OF_LONG_INTEGERS = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal)
 
 
+class Session(Protocol):
+    """Connections over which a request is sent once, such as a BoundedSession."""
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
+        """Send one request and return its answer, whose body is still to be read; raises HTTPError."""
+
+
 class BoundedSession:
     """Connections kept between requests, with timeouts and without retries.
 
@@ -194,7 +201,7 @@ class BoundedSession:
 
 
 def exchange(
-    session: BoundedSession,
+    session: Session,
     bounds: Bounds,
     method: str,
     url: str,
