@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tradebot.model.record import CycleRecord
 
 ALL = "ALL"
-NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW"})
+NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW", "EXIT_WORKING"})
 
 
 def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
@@ -140,7 +140,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Close one of the bot's positions, or all of them.
 
-        The symbol's working orders are canceled first.
+        Entries are canceled first; an exit that already works is repriced.
         """
         if (symbol is None) is not everything:
             raise OperatorError(

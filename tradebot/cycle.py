@@ -1,6 +1,6 @@
 """What one pass of each job does. The same functions run by hand, on a schedule, in the demo and in tests."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -40,15 +40,18 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
+from tradebot.model.resting import Whose
+from tradebot.orders.changes import cancel_forgotten, cancel_order
 from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, close_as_wanted, close_one_by_one
 from tradebot.orders.displacing import make_room
 from tradebot.orders.protecting import left_to_venue, protect
 from tradebot.orders.sending import send, submit_intent, wanted_key
 from tradebot.orders.working_orders import (
-    cancel_forgotten,
-    cancel_order,
     end_or_reprice,
     forgotten_exits,
+    is_exit,
+    keep_exits,
+    may_stay,
     our_working_orders,
 )
 from tradebot.ports.world import Call, World
@@ -228,39 +231,51 @@ def evaluate_exits(
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
-    """Cancel our working orders on the given symbols (None means all of them), then close our positions in them."""
+    """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
+
+    An exit that works already goes on, at the price of this moment; so the stop of its pair stays in place too.
+    """
     desk = take(world, with_flow=False)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return recorded(world, _cycle(world, call, desk, (), refused))
-    named = ((order, record) for order, record in our_working_orders(world, desk) if _named(symbols, order.symbol))
-    # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
-    working_orders = [
-        (order, record)
-        for order, record in named
-        if record.intent.purpose is Purpose.OPEN or not (record.intent.protects or order.symbol in desk.unproven)
-    ]
-    why = Reason.CLOSED_BY_HAND
-    forgotten = (order for order in forgotten_exits(desk) if _named(symbols, order.symbol))
-    cancels = (
-        *(cancel_order(world, call, desk, order, record, why) for order, record in working_orders),
-        *(cancel_forgotten(world, call, desk, order, why) for order in forgotten),
-    )
+    named: Callable[[str], bool] = lambda symbol: symbols is None or symbol in symbols  # noqa: E731
+    cancels = tuple(_cancel_in_the_way(world, call, desk, named))
     if cancels:
         # A canceled order may have filled in the meantime, so read again what is left to close.
-        desk = _as_if_canceled(desk, symbols) if world.dry_run else take(world, with_flow=False)
-    asked = ExitCall(Decision(Gate.EXIT, Verdict.PASS, why, call.by), why=(Part("closed_by_hand"),))
-    held = [position for position in desk.positions if _named(symbols, position.symbol)]
-    closes = close_one_by_one(desk, held, lambda left, position: close(world, call, left, position, asked, "flatten"))
-    return _conclude(world, desk, _cycle(world, call, desk, cancels + closes))
+        desk = _as_if_canceled(desk, named) if world.dry_run else take(world, with_flow=False)
+    at_work = keep_exits(world, call, desk, named)
+    asked = ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND, call.by), why=(Part("closed_by_hand"),))
+    held = [position for position in desk.positions if named(position.symbol)]
+    closes = close_one_by_one(at_work.desk, held, partial(_flatten_one, world, call, asked, at_work.shares))
+    return _conclude(world, desk, _cycle(world, call, desk, (*cancels, *at_work.records, *closes)))
 
 
-def _named(symbols: frozenset[str] | None, symbol: str) -> bool:
-    return symbols is None or symbol in symbols
+def _cancel_in_the_way(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> Iterator[CandidateRecord]:
+    """Cancel our orders that would stand in the way of closing positions: entries, and exits that can't stay."""
+    for order, record in our_working_orders(world, desk):
+        # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
+        needless = is_exit(order, record) and order.symbol not in desk.unproven and not may_stay(desk, order, record)
+        if named(order.symbol) and (needless or record.intent.purpose is Purpose.OPEN):
+            yield cancel_order(world, call, desk, order, record, Reason.CLOSED_BY_HAND)
+    for order in forgotten_exits(desk):
+        if named(order.symbol):
+            yield cancel_forgotten(world, call, desk, order, Reason.CLOSED_BY_HAND)
 
 
-def _as_if_canceled(desk: Desk, symbols: frozenset[str] | None) -> Desk:
-    left = tuple(order for order in desk.book.own_orders if not _named(symbols, order.symbol))
+def _flatten_one(
+    world: World, call: Call, asked: ExitCall, at_work: Mapping[Whose, Decimal], desk: Desk, position: Position
+) -> Records:
+    """Close the shares of a position for which no exit is at work."""
+    closing = at_work.get((position.strategy, position.symbol))
+    left = None if closing is None else abs(position.quantity) - closing
+    if left is not None and left <= 0:
+        return ()
+    return close(world, call, desk, position, replace(asked, shares=left), "flatten")
+
+
+def _as_if_canceled(desk: Desk, named: Callable[[str], bool]) -> Desk:
+    left = tuple(order for order in desk.book.own_orders if not named(order.symbol))
     return replace(desk, book=replace(desk.book, own_orders=left))
 
 

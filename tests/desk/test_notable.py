@@ -203,7 +203,7 @@ def test_a_close_that_we_cancel_after_it_stayed_unfilled_is_not_told_again() -> 
     scene = losing()
     exits(scene, "close")
     scene.later(180)
-    scene.venue.script["AAPL"] = REJECTED
+    scene.venue.script["AAPL"], scene.venue.refuses_only_replaces = REJECTED, True
     scene.price("AAPL", "96")
     exits(scene, "too old")
     assert scene.venue.cancelled

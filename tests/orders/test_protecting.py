@@ -335,6 +335,70 @@ def test_flatten_closes_through_the_pair_and_cancels_no_protection() -> None:
     assert [intent.purpose for intent in found.venue.replaced] == [Purpose.CLOSE]
 
 
+@pytest.mark.parametrize(("price", "limits"), [("100", ["99.50"]), ("101", ["99.50", "100.49"])])
+def test_flatten_typed_again_keeps_the_stop_and_reprices_the_exit_only_if_the_quote_moved(
+    price: str, limits: list[str]
+) -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.price("AAPL", "100")
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
+    found.later(60)
+    found.price("AAPL", price)
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten again"), None)
+    assert (found.venue.cancelled, [intent.limit_price for intent in found.venue.replaced]) == (
+        [],
+        list(map(Decimal, limits)),
+    )
+    assert [order.stop_price for order in working(found) if order.parent] == [Decimal("98.00")]
+
+
+def test_flatten_typed_again_closes_the_shares_that_no_exit_is_at_work_for() -> None:
+    found = scene()
+    entry = entered(found, filled="8")
+    exits(found)
+    found.venue.fill(entry.client_order_id, "100")
+    found.later(60)
+    exits(found, "open+32m")
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
+    rejected_late(found, next(intent for intent in found.venue.replaced if intent.quantity == 8))
+    found.later(60)
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten again"), None)
+    stops = [(order.quantity, order.status.terminal) for order in found.venue.book.values() if order.parent]
+    assert stops == [(Decimal(8), True), (entry.quantity - 8, False)]
+    assert (found.venue.submitted[-1].purpose, found.venue.submitted[-1].quantity) == (Purpose.REDUCE, Decimal(8))
+
+
+def test_an_exit_whose_new_price_is_refused_is_followed_by_another_in_the_same_pass() -> None:
+    found = scene()
+    entry = entered(found)
+    exits(found)
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
+    found.later(200)
+    found.price("AAPL", "101")
+    found.venue.script["AAPL"], found.venue.refuses_only_replaces = REJECTED, True
+    exits(found, "open+35m")
+    (left,) = working(found)
+    assert (found.venue.submitted[-1].client_order_id, left.quantity) == (left.client_order_id, entry.quantity)
+
+
+def test_the_stop_is_placed_again_if_the_exit_after_a_refused_price_is_refused_too() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
+    found.later(200)
+    found.price("AAPL", "101")
+    found.venue.script["AAPL"] = REJECTED
+    exits(found, "open+35m")
+    assert [intent.purpose for intent in found.venue.submitted[-2:]] == [Purpose.CLOSE, Purpose.PROTECT]
+    assert (found.venue.submitted[-1].order_class, found.venue.submitted[-1].stop_price) == (
+        OrderClass.SIMPLE,
+        Decimal("98.00"),
+    )
+
+
 def stopped_unseen() -> tuple[Scene, Order]:
     """Return a scene in which the reply about a pair was lost and its stop has filled since, and that stop."""
     found = scene()

@@ -20,7 +20,8 @@ from tradebot.model.order import Order, OrderStatus, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import Permission, TradingState
-from tradebot.orders.working_orders import AGAIN, entries_ended
+from tradebot.orders.changes import AGAIN
+from tradebot.orders.working_orders import entries_ended
 
 
 class KilledError(BaseException):

@@ -1,7 +1,10 @@
 """Closing by hand: our orders on the symbol end first, then what is ours is closed, and nothing else is touched."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+
+import pytest
 
 from tests.builders import NOW, fill
 from tests.venues import LOST, REJECTED
@@ -10,6 +13,7 @@ from tradebot.cycle import flatten
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.intent import Operation
+from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, TradingState
@@ -66,12 +70,35 @@ def test_what_a_cancelled_entry_had_filled_is_closed_too() -> None:
     assert scene.venue.submitted[-1].quantity == Decimal(3)
 
 
-def test_a_closing_order_that_still_works_is_cancelled_and_sent_anew() -> None:
+def working(scene: Scene) -> list[Order]:
+    return [order for order in scene.venue.book.values() if not order.status.terminal]
+
+
+@pytest.mark.parametrize(
+    ("bid", "end", "price"),
+    [("100", ("AAPL", "exit", Reason.EXIT_WORKING), "99.50"), ("90", ("AAPL", "replace", None), "89.55")],
+)
+def test_a_closing_order_that_still_works_is_left_or_repriced_when_flatten_is_typed_again(
+    bid: str, end: tuple[str, str, Reason | None], price: str
+) -> None:
+    scene = holding("flow")
+    scene.price("AAPL", "100")
+    flatten(scene.world(), BY_HAND, None)
+    scene.price("AAPL", bid)
+    again = flatten(scene.world(), call(Job.EVALUATE_EXITS, "flatten 15:00:00Z#2"), None)
+    assert ends(again) == [end]
+    assert scene.venue.cancelled == []
+    assert [order.limit_price for order in working(scene)] == [Decimal(price)]
+
+
+def test_an_exit_of_a_part_is_canceled_when_flatten_closes_everything() -> None:
     scene = holding("flow")
     flatten(scene.world(), BY_HAND, None)
+    (order,) = working(scene)
+    scene.venue.book[order.client_order_id] = replace(order, quantity=Decimal(4))
     again = flatten(scene.world(), call(Job.EVALUATE_EXITS, "flatten 15:00:00Z#2"), None)
     assert ends(again) == [("AAPL", "cancel", None), ("AAPL", "flatten", None)]
-    assert sum(not order.status.terminal for order in scene.venue.book.values()) == 1
+    assert [order.quantity for order in working(scene)] == [Decimal(10)]
 
 
 def test_the_same_call_sends_nothing_a_second_time() -> None:
@@ -105,7 +132,7 @@ def test_a_dry_run_shows_the_orders_and_sends_and_writes_nothing() -> None:
     flatten(scene.world(), BY_HAND, None)
     before = (len(scene.venue.submitted), len(scene.ledger.intents()))
     cycle = flatten(scene.world(dry_run=True), call(Job.EVALUATE_EXITS, "flatten"), None)
-    assert ends(cycle) == [("AAPL", "cancel", Reason.DRY_RUN), ("AAPL", "flatten", Reason.DRY_RUN)]
+    assert ends(cycle) == [("AAPL", "exit", Reason.EXIT_WORKING)]
     assert (len(scene.venue.submitted), len(scene.ledger.intents()), scene.venue.cancelled) == (*before, [])
 
 

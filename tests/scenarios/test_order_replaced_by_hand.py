@@ -68,7 +68,7 @@ def test_an_exit_keeps_the_price_that_a_person_gave_it_until_flatten_closes_all(
     assert sent(exits(scene, "open+95m")) == []
     assert working(scene) == order
     record = flatten(scene.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
-    assert [found.terminal for found in record.candidates] == [None, None]
+    assert sent(record) == [("replace", Reason.SENT)]
     assert working(scene).open_quantity == scene.venue.held["AAPL"]
 
 

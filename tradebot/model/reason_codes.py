@@ -98,6 +98,7 @@ class Reason(StrEnum):
     POSITION_GONE = auto()
     POSITION_UNPROVEN = auto()
     SPLIT_UNPROVEN = auto()
+    EXIT_WORKING = auto()
     ORDER_WORKING = auto()
     ORDER_LEFT_OUT = auto()
     INTENT_UNRESOLVED = auto()

@@ -310,6 +310,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN",
         Unit.NONE,
     ),
+    Reason.EXIT_WORKING: _row(
+        Cause.IDLE,
+        "An exit is already at work, at a price at which it can fill now.",
+        "Wait for it to fill; tradebot orders shows it.",
+    ),
     Reason.ORDER_WORKING: _row(
         Cause.IDLE,
         "An order on this symbol is still working.",

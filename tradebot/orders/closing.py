@@ -19,16 +19,26 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument, whole_lots
-from tradebot.model.intent import Intent, IntentState, Operation
+from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Gap
 from tradebot.model.resting import Resting
+from tradebot.orders.changes import AGAIN
 from tradebot.orders.exiting import exit_through, release
 from tradebot.orders.protecting import protect_again
-from tradebot.orders.sending import EXIT_LOOKUP, MOST_LEGS, closing_side, send, send_again, submit_intent, wanted_key
-from tradebot.orders.ways import exit_is_refused
-from tradebot.orders.working_orders import AGAIN
+from tradebot.orders.sending import (
+    EXIT_LOOKUP,
+    MOST_LEGS,
+    closing_side,
+    send,
+    send_again,
+    submit_intent,
+    submit_key,
+    wanted_key,
+)
+from tradebot.orders.ways import EXITS, exit_is_refused
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.gaps import EXITING, began
 
@@ -144,7 +154,8 @@ def _exits(
     left = _quantity(candidate)
     free = min(left, _free(desk, candidate, pairs) if pairs else left)
     if free:
-        yield _submit_whole(world, call, desk, replace(candidate, quantity=free), decisions)
+        key = wanted_key(world, call, desk, candidate)
+        yield _submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
     left -= free
     for pair in reversed(pairs):
         if left > 0:
@@ -173,8 +184,7 @@ def _close_protected(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], pair: Resting
 ) -> Iterator[CandidateRecord]:
     """Close shares that a pair protects, through the pair if the venue lets it, and otherwise in its place."""
-    price = _exit_price(world, desk, candidate)
-    price = _before_stop(desk, candidate, pair, price) if price else None
+    price = price_through(world, desk, candidate, pair)
     obstacle = _obstacle(desk, candidate, pair)
     if obstacle is None and price is not None:
         record = exit_through(world, call, desk, candidate, pair, price, decisions)
@@ -182,8 +192,46 @@ def _close_protected(
         if record.decisions[-1].reason is not Reason.VENUE_REJECTED:
             return
         obstacle = REFUSED
+    # An entry pass doesn't give way while the shares have neither a stop nor an exit.
     with world.undisturbed():
         yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, obstacle or NO_PRICE)
+
+
+def exit_anew(
+    world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
+) -> Iterator[CandidateRecord]:
+    """Cancel an exit that can't be repriced, together with its pair if it is a half of one, and send another."""
+    allowed, candidate = permission(desk), exit_candidate(desk, order, record)
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why))
+    if first_failure(decisions):
+        yield CandidateRecord(candidate, decisions)
+    else:
+        pair, cause = pair_of(desk, order, record), "the broker refused another price for the exit"
+        with world.undisturbed():
+            yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, cause, why)
+
+
+def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
+    """Return the candidate under which a working exit is followed by another one for the shares that it leaves."""
+    intent = record.intent
+    return Candidate(
+        strategy=intent.key.strategy,
+        instrument=Instrument(order.symbol),
+        side=order.side,
+        purpose=intent.purpose,
+        at=desk.now,
+        quantity=order.open_quantity,
+        source="exit",
+        why=intent.why,
+        displaced_by=intent.displaced_by,
+    )
+
+
+def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:
+    """Return the pair that an exit is the limit of, or the exit alone if it goes without a stop."""
+    pairs = desk.resting.get((record.intent.key.strategy, record.intent.key.symbol), ())
+    through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)
+    return next(through, Resting(record, order, None, can_trigger=False))
 
 
 def _close_in_its_place(
@@ -194,9 +242,10 @@ def _close_in_its_place(
     decisions: tuple[Decision, ...],
     pair: Resting,
     cause: str,
+    why: Reason = Reason.EXIT_NEEDS_SHARES,
 ) -> Iterator[CandidateRecord]:
-    """Cancel a pair, send an exit for its shares, and place the stop again for those that it leaves."""
-    released = release(world, call, desk, pair, Reason.EXIT_NEEDS_SHARES)
+    """Cancel what holds shares, send an exit for them, and place the stop again for those that it leaves."""
+    released = release(world, call, desk, pair, why)
     yield released.record
     if released.record.terminal is None and pair.can_trigger:
         gap = Gap(candidate.strategy, candidate.symbol, pair.quantity, desk.now, EXITING)
@@ -206,19 +255,24 @@ def _close_in_its_place(
     if not released.left:
         return
     closing = replace(candidate, quantity=min(_quantity(candidate), released.left))
-    closed = _submit_whole(world, call, desk, closing, decisions)
+    # Several pairs of a position may be canceled in one pass, and each gets an exit with an id of its own.
+    key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
+    closed = _submit_whole(world, call, desk, closing, decisions, key)
     yield closed
     refused = closed.decisions[-1].reason is Reason.VENUE_REJECTED
     unprotected = released.left - (Decimal(0) if refused else _quantity(closing))
-    if unprotected:
+    if unprotected and (pair.stop or pair.record.intent.protects):
         yield protect_again(world, call, desk, pair, unprotected)
 
 
-def _before_stop(desk: Desk, candidate: Candidate, pair: Resting, price: Decimal) -> Decimal | None:
-    """Return a price for the limit of a pair that fills now and hasn't reached the pair's stop; None if there is none.
+def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
+    """Return a price in USD for the limit of a pair that fills now and hasn't reached the pair's stop, or None.
 
     A venue lets the limit of a pair go to the market, but not to its stop or past it.
     """
+    price = _exit_price(world, desk, candidate)
+    if price is None:
+        return None
     stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
     if stop is None or (price - stop) * away > 0:
         return price
@@ -239,22 +293,23 @@ def _obstacle(desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
 
 
 def _submit_whole(
-    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...]
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], key: IntentKey
 ) -> CandidateRecord:
     """Send a closing order; if the venue refuses a fraction of a share, send one for the whole shares."""
-    leg, whole = wanted_key(world, call, desk, candidate).leg, _whole(candidate)
-    record = _submit(world, call, desk, candidate, decisions, leg)
+    whole, record = _whole(candidate), _submit(world, call, desk, candidate, decisions, key)
     if record.decisions[-1].reason is Reason.VENUE_REJECTED and 0 < whole < _quantity(candidate):
-        return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, leg + MOST_LEGS)
+        key = replace(key, leg=key.leg + MOST_LEGS)
+        return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, key)
     return record
 
 
 def _submit(
-    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], leg: int
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: tuple[Decision, ...], key: IntentKey
 ) -> CandidateRecord:
     """Send a closing order past the best bid or ask, or a market order if there is no quote."""
     price = _exit_price(world, desk, candidate)
-    intent = submit_intent(call, desk, candidate, _quantity(candidate), price, leg)
+    intent = submit_intent(call, desk, candidate, _quantity(candidate), price)
+    intent = replace(intent, key=key, client_order_id=key.client_order_id())
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
 
 

@@ -16,9 +16,9 @@ from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
+from tradebot.orders.changes import cancel_order
 from tradebot.orders.sending import LOOKS, send, sent_at
 from tradebot.orders.ways import EXITS
-from tradebot.orders.working_orders import cancel_order
 from tradebot.ports.world import Call, World
 
 

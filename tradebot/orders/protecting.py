@@ -25,10 +25,10 @@ from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
+from tradebot.orders.changes import AGAIN, cancel_order
 from tradebot.orders.exiting import release
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, free_leg, send, send_again, submit_key
 from tradebot.orders.ways import TIGHTENS, class_to_try
-from tradebot.orders.working_orders import AGAIN, cancel_order
 from tradebot.ports.world import Call, World
 
 FAR = Decimal(2)
@@ -201,7 +201,8 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
     """Place again what was canceled for an exit, for the shares that are left; its prices stay as they were."""
     promised = pair.record.intent
     stop = (pair.stop.stop_price if pair.stop else None) or promised.stop_price
-    target = (pair.limit.limit_price if pair.limit else None) or promised.limit_price
+    # The limit of a pair that was an exit by now is at the market: only the stop is placed again.
+    target = None if pair.exiting else (pair.limit.limit_price if pair.limit else None) or promised.limit_price
     assert stop is not None, "what protects has a stop"
     side, kind = pair.first.side, OrderClass.OCO if target else OrderClass.SIMPLE
     strategy, instrument = promised.key.strategy, promised.instrument

@@ -67,12 +67,12 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate, leg: int = 0) -> In
 def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
     """Return the key of the order for what a strategy wants. A target may take several orders, each a leg of its slot.
 
-    So may a close: each pair whose shares it sells needs one. Once all legs are used, it returns the last one again,
-    which is then refused as a duplicate.
+    Once all legs are used, it returns the last one again, which is then refused as a duplicate.
     """
     key = submit_key(call, desk, candidate)
-    several = candidate.want is WantKind.TARGET and candidate.slot_session is not None
-    return free_leg(world, key) if several or candidate.purpose is not Purpose.OPEN else key
+    if candidate.want is not WantKind.TARGET or candidate.slot_session is None:
+        return key
+    return free_leg(world, key)
 
 
 def free_leg(world: World, key: IntentKey) -> IntentKey:

@@ -4,41 +4,41 @@ An exit is replaced in one step when it is repriced, so no position is left with
 replaced too, each time it moves closer to the other side of the spread.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from enum import Enum, auto
+from typing import NamedTuple
 
-from tradebot.gates.common import closable, permission
+from tradebot.gates.common import closable
 from tradebot.gates.execution import last_step_due, quote_to_step_by, stepped_price
-from tradebot.gates.sizing import marketable_limit
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
-from tradebot.model.candidate import Candidate, Purpose
-from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.candidate import Purpose
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.execution import LastStep, Style
-from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, IntentRecord, Operation, is_marked, mark_of
+from tradebot.model.intent import IntentRecord, Operation, is_marked
 from tradebot.model.order import Order
-from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
+from tradebot.orders.changes import cancel_order, change_of, reducing, send_change
+from tradebot.orders.closing import exit_anew, exit_candidate, pair_of, price_through
 from tradebot.orders.sending import (
     ON_ITS_WAY,
     cancel_at_once,
-    cancel_intent,
     cancel_without_desk,
     closing_side,
     replace_intent,
-    send,
-    send_again,
 )
 from tradebot.ports.world import Call, World
 
-AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
-"""Why a request is resent although we don't know what became of it."""
+LEAVING = frozenset({Reason.STALE_EXIT, Reason.CLOSED_BY_HAND})
+"""Why an exit that works already is looked after: it is to fill at the price of this moment."""
 
 Due = tuple[Order, IntentRecord, Reason]
 
@@ -48,6 +48,7 @@ class Change(Enum):
 
     NONE = auto()
     REPRICE = auto()
+    ANEW = auto()
     END = auto()
 
 
@@ -67,13 +68,13 @@ def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, C
     unresolved = world.ledger.intents(unresolved=True)
     for order in view.orders:
         record = promised.get(order.client_order_id)
-        if record and record.intent.purpose is Purpose.OPEN and not _change_of(order, unresolved, Operation.CANCEL):
+        if record and record.intent.purpose is Purpose.OPEN and not change_of(order, unresolved, Operation.CANCEL):
             key = record.intent.key
             new_intent = cancel_without_desk(call, key.account, clock.now, order, key.strategy, Purpose.OPEN)
             decisions = (Decision(Gate.EXIT, Verdict.PASS, Reason.HALTED),)
             sent = cancel_at_once(world, new_intent, decisions)
             if sent:
-                candidate = _reducing(new_intent, order, clock.now)
+                candidate = reducing(new_intent, order, clock.now)
                 records[order.venue_id] = CandidateRecord(candidate, (*decisions, sent), new_intent.client_order_id)
     return records
 
@@ -91,6 +92,55 @@ def end_or_reprice(
         records.extend(outcomes)
         desk = _desk_afterwards(world, desk, due, outcomes)
     return tuple(records)
+
+
+class AtWork(NamedTuple):
+    """What was done with the exits of positions that a person closes.
+
+    `desk` is as if they were filled, and `shares` are those that they close of each position, unsigned.
+    """
+
+    desk: Desk
+    records: tuple[CandidateRecord, ...]
+    shares: Mapping[Whose, Decimal]
+
+
+def is_exit(order: Order, record: IntentRecord) -> bool:
+    """Return True if one of our orders closes a position at the market now; the stop beside it waits for its price."""
+    return not (record.intent.purpose is Purpose.OPEN or record.intent.protects or order.stop_price is not None)
+
+
+def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
+    """Return True if an exit that works may go on when a person closes its position.
+
+    One that leaves shares to others may too if it is the limit of a pair, because canceling it would drop the stop.
+    """
+    if change_of(order, desk.books.unresolved, Operation.CANCEL) or not _covered(desk, order, record):
+        return False
+    whose = (record.intent.key.strategy, order.symbol)
+    held = next(p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose)
+    return record.intent.rests or order.open_quantity >= closable(desk, order.symbol, held)
+
+
+def keep_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> AtWork:
+    """Reprice the exits that may stay so that they fill now, and leave those alone that have such a price already."""
+    records, shares = list[CandidateRecord](), defaultdict[Whose, Decimal](Decimal)
+    for order, record in our_working_orders(world, desk):
+        leaves = named(order.symbol) and is_exit(order, record) and not _is_followed(desk.books, order)
+        if leaves and order.symbol not in desk.unproven and may_stay(desk, order, record):
+            due = (order, record, Reason.CLOSED_BY_HAND)
+            outcomes = tuple(_end_or_reprice_one(world, call, desk, due, frozenset({order.symbol})))
+            records += outcomes or (_left_alone(desk, order, record),)
+            shares[record.intent.key.strategy, order.symbol] += order.open_quantity
+            desk = _desk_afterwards(world, desk, due, outcomes)
+    others = tuple(own for own in desk.book.own_orders if (own.strategy, own.symbol) not in shares)
+    return AtWork(replace(desk, book=replace(desk.book, own_orders=others)), tuple(records), shares)
+
+
+def _left_alone(desk: Desk, order: Order, record: IntentRecord) -> CandidateRecord:
+    asked = Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND)
+    works = Decision(Gate.WORKING, Verdict.FAIL, Reason.EXIT_WORKING)
+    return CandidateRecord(exit_candidate(desk, order, record), (asked, works), order.client_order_id)
 
 
 def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
@@ -125,7 +175,7 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
     for order, record in our_working_orders(world, desk):
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         age = abs(desk.now - record.intent.at)
-        if _change_of(order, desk.books.unresolved, Operation.CANCEL):
+        if change_of(order, desk.books.unresolved, Operation.CANCEL):
             yield order, record, Reason.INTENT_UNRESOLVED
         elif record.intent.protects:
             # It rests until it acts, or until its position is gone.
@@ -160,7 +210,7 @@ def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> b
         return False
     made_after_s = (intent.at - intent.approach.begun).total_seconds()
     patient = desk.now - intent.at >= timedelta(seconds=execution.patience_s)
-    lost = _change_of(order, desk.books.unresolved, Operation.REPLACE)
+    lost = change_of(order, desk.books.unresolved, Operation.REPLACE)
     return bool(lost) or (patient and not last_step_due(execution, made_after_s))
 
 
@@ -169,34 +219,40 @@ def _end_or_reprice_one(
 ) -> Iterator[CandidateRecord]:
     """Reprice a stale exit so that it can fill, let a passive entry step, and cancel any other order that is due.
 
-    If the venue refuses the new price, the order is canceled too. For an exit, the next pass sends a new one.
+    If the venue refuses the new price, an entry is canceled, and an exit is replaced by another one.
     """
     order, record, why = due
-    change, price = Change.END, None
-    if why is Reason.STALE_EXIT:
-        change, price = (
-            _decide_stale_exit(world, desk, order, record, symbols_to_close),
-            _price(world, desk, order),
-        )
+    change, price, refused = Change.END, None, Change.END
+    if why in LEAVING:
+        candidate, pair = exit_candidate(desk, order, record), pair_of(desk, order, record)
+        price, refused = price_through(world, desk, candidate, pair), Change.ANEW
+        change = _decide_exit(world, desk, order, record, price, symbols_to_close)
     elif why is Reason.ENTRY_STEP:
         change, price = _decide_step(world, desk, order, record)
     if change is Change.REPRICE:
         assert price is not None, "repricing needs a price"
         repriced = _reprice(world, call, desk, due, price)
         yield repriced
-        change = Change.END if repriced.decisions[-1].reason is Reason.VENUE_REJECTED else Change.NONE
-    if change is Change.END:
+        change = refused if repriced.decisions[-1].reason is Reason.VENUE_REJECTED else Change.NONE
+    if change is Change.ANEW:
+        yield from exit_anew(world, call, desk, order, record, why)
+    elif change is Change.END:
         yield cancel_order(world, call, desk, order, record, why)
 
 
-def _decide_stale_exit(
-    world: World, desk: Desk, order: Order, record: IntentRecord, symbols_to_close: frozenset[str]
+def _decide_exit(
+    world: World,
+    desk: Desk,
+    order: Order,
+    record: IntentRecord,
+    price: Decimal | None,
+    symbols_to_close: frozenset[str],
 ) -> Change:
-    """Decide what to do with a stale exit.
+    """Decide what to do with an exit that should fill at `price`, in USD.
 
-    Cancel it if the position no longer covers it, or if the venue has been busy with it for too long. Without a quote
-    it stays, unless a rule wants out at any price: then a market order follows. It also stays if the venue did not
-    confirm the position, because the venue may be wrong and this order may be the only protection.
+    Cancel it if the position no longer covers it, and send another one if the venue has been busy with it for too long.
+    Without a price it stays, unless a rule wants out at any: then a market order follows. It also stays if the venue
+    did not confirm the position, because the venue may be wrong and this order may be the only protection.
     """
     if order.symbol in desk.unproven:
         return Change.NONE
@@ -204,12 +260,11 @@ def _decide_stale_exit(
         return Change.END
     if order.status in ON_ITS_WAY:
         life = timedelta(seconds=world.rules.limits.exit_life_s)
-        return Change.NONE if desk.now - (order.updated_at or record.intent.at) < life else Change.END
-    price = _price(world, desk, order)
+        return Change.NONE if desk.now - (order.updated_at or record.intent.at) < life else Change.ANEW
     if _is_followed(desk.books, order):
         return Change.NONE
     if price is None:
-        return Change.END if order.symbol in symbols_to_close and order.limit_price is not None else Change.NONE
+        return Change.ANEW if order.symbol in symbols_to_close and order.limit_price is not None else Change.NONE
     return Change.NONE if order.limit_price in (None, price) else Change.REPRICE
 
 
@@ -222,7 +277,7 @@ def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -
     previous = order.limit_price or record.intent.limit_price
     assert approach is not None, "a passive entry has a collar"
     assert previous is not None, "a passive entry has a price"
-    if _change_of(order, desk.books.unresolved, Operation.REPLACE):
+    if change_of(order, desk.books.unresolved, Operation.REPLACE):
         return Change.REPRICE, previous
     waited_s = (desk.now - approach.begun).total_seconds()
     if own.execution.last_step is LastStep.CANCEL and last_step_due(own.execution, waited_s):
@@ -248,7 +303,7 @@ def _desk_afterwards(world: World, desk: Desk, due: Due, outcomes: Sequence[Cand
     order, _, why = due
     ended = bool(outcomes) and outcomes[-1].candidate.source == Operation.CANCEL and outcomes[-1].terminal is None
     only_listed = not outcomes and _is_followed(desk.books, order)
-    if why is not Reason.STALE_EXIT or ended or only_listed:
+    if why not in LEAVING or ended or only_listed:
         return desk
     return desk.with_filled(order.symbol, order.open_quantity * order.side.sign)
 
@@ -261,27 +316,12 @@ def _covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
     return closes and closable(desk, order.symbol, held) >= order.open_quantity
 
 
-def _price(world: World, desk: Desk, order: Order) -> Decimal | None:
-    """Return the limit price at which a closing order can fill now; None without a quote."""
-    quote = desk.quotes.get(order.symbol)
-    offset = world.rules.exits.limit_offset_fraction
-    return marketable_limit(Instrument(order.symbol), order.side, quote, offset) if quote else None
-
-
 def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> CandidateRecord:
     """Replace an order with one at another price, or repeat an unresolved replace of it unchanged."""
     order, record, why = due
     # The order is still working, so every replace of it that we know the outcome of has failed.
     new_intent = replace_intent(call, desk, order, record.intent, price, len(_settled(desk.books, order)))
-    return _send_change(world, desk, order, new_intent, why)
-
-
-def cancel_order(
-    world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
-) -> CandidateRecord:
-    """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
-    new_intent = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
-    return _send_change(world, desk, order, new_intent, why)
+    return send_change(world, desk, order, new_intent, why)
 
 
 def forgotten_exits(desk: Desk) -> Iterator[Order]:
@@ -291,46 +331,6 @@ def forgotten_exits(desk: Desk) -> Iterator[Order]:
         forgotten = is_marked(order.client_order_id) and desk.books.intent_behind(order) is None
         if forgotten and (order.symbol, order.side) in sides and order.symbol not in desk.unproven:
             yield order
-
-
-def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Reason) -> CandidateRecord:
-    """Cancel a working order that carries our mark, although the books don't know it."""
-    mark = mark_of(order.client_order_id)
-    purpose = mark.purpose if mark and mark.purpose else Purpose.PROTECT
-    return _send_change(world, desk, order, cancel_intent(call, desk, order, ADOPTED, purpose), why)
-
-
-def _send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:
-    """Send a change of a working order if permission allows; an unresolved earlier change is sent instead."""
-    earlier = _change_of(order, desk.books.unresolved, new_intent.operation)
-    intent = earlier or new_intent
-    candidate = _reducing(intent, order, desk.now)
-    allowed = permission(desk)
-    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((AGAIN,) if earlier else ()))
-    if first_failure(decisions):
-        return CandidateRecord(candidate, decisions)
-    sent = send_again(world, desk, intent) if earlier else send(world, desk, intent, decisions)
-    price = intent.limit_price if intent.makes_order else None
-    return CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
-
-
-def _reducing(intent: Intent, order: Order, at: datetime) -> Candidate:
-    """Return the candidate under which a change of a working order is recorded."""
-    return Candidate(
-        strategy=intent.key.strategy,
-        instrument=intent.instrument,
-        side=intent.side,
-        purpose=Purpose.REDUCE,
-        at=at,
-        quantity=order.open_quantity,
-        source=intent.operation,
-    )
-
-
-def _change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:
-    """Return the promised but unresolved change of an order, or None."""
-    unknown = (record.intent for record in unresolved)
-    return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
 
 
 def _settled(books: Books, order: Order) -> list[IntentRecord]:

@@ -148,6 +148,19 @@ def test_an_exit_that_the_venue_rejects_after_accepting_it_goes_out_the_next_way
     trader.is_whole()
 
 
+def test_flatten_typed_again_while_nothing_fills_keeps_the_stop(trader: Trader) -> None:
+    trader.holds("AAPL")
+    trader.trouble("halt_symbol", symbol="AAPL")
+    for _ in range(3):
+        assert trader.flattens().code == 0
+        trader.stage.tick(seconds=60)
+    events, groups = trader.stage.log(trader.bot.number), pairs.Groups()
+    for event in events:
+        groups.add(event)
+    assert (len(groups.stopped()), len(groups.leaving())) == (1, 1)
+    assert [event["path"] for event in events if event.get("method") == "DELETE"] == []
+
+
 def test_flatten_ends_with_5_while_the_venue_rejects_every_exit_and_the_stop_rests_again(trader: Trader) -> None:
     trader.holds("AAPL")
     trader.trouble("reject_after_acceptance", request="replace")
