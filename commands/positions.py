@@ -117,7 +117,8 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
     names = ("quantity", "average", "now", "gain", "best", *rules.values(), "age")
     owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
     rests = any(row.protection and row.protection.resting for row in rows)
-    where = [sentence("protection", "protection")] if rests else []
+    bare = any(row.protection and row.protection.since for row in rows)
+    where = [sentence("protection", "protection")] if rests or bare else []
     table = Table("symbol", *owners, "state", *map(number, names), *where)
     for row in rows:
         stops = {stop.rule: _stop(stop, row.nearest) for stop in row.stops}

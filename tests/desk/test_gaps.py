@@ -6,13 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from tests.orders.test_protecting import entered, exits, protecting, scene, stop_shown_as, working
-from tests.venues import LOST, REJECTED
-from tests.worlds import Scene
+from tests.builders import DAY, ago
+from tests.orders.test_protecting import entered, exits, protecting, scene, stop_shown_as, without_legs, working
+from tests.venues import LOST, REJECTED, Wanting
+from tests.worlds import Scene, call, trade_once
 from tradebot.limits import Protection
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import OrderStatus
-from tradebot.model.record import Gap
+from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.wants import Close
 
 BEGAN, ENDED = "protection_gap", "protection_gap_ended"
 
@@ -82,6 +84,40 @@ def test_an_exit_whose_answer_was_lost_ends_no_gap_and_its_fill_does() -> None:
     assert (len(found.told(BEGAN)), ended(found)["since"], ended(found)["lasted_s"]) == (1, began["since"], "360.000")
 
 
+def test_a_gap_that_a_pass_of_entries_opens_is_told_once_and_ends_like_any_other() -> None:
+    found = scene()
+    entered(found)
+    exits(found)
+    found.venue.script["AAPL"], found.venue.refuses_only_replaces = replace(REJECTED, code="42210000"), True
+    found.later(60)
+    closing = replace(found.world(), strategies=[Wanting(Close("AAPL", "over"), name="flow")])
+    trade_once(closing, call(slot="open+32m"))
+    (began,) = found.told(BEGAN)
+    found.venue.fill(found.venue.submitted[-1].client_order_id, "100")
+    found.later(60)
+    assert gaps(found, "open+33m") == ()
+    assert (found.told(BEGAN), ended(found)["since"], ended(found)["ended"]) == ([began], began["since"], "closed")
+
+
+def test_shares_that_are_bought_again_have_a_gap_of_their_own() -> None:
+    found = scene()
+    entered(found)
+    before = Gap("flow", "AAPL", Decimal(5), ago(3600), "refused")
+    found.facts.record(CycleRecord("before", Job.EVALUATE_EXITS, DAY, "before", ago(60), "sandbox", gaps=(before,)))
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    (gap,) = gaps(found, "open+31m") or ()
+    assert (ended(found)["since"], ended(found)["ended"]) == (before.since.isoformat(), "closed")
+    assert [one["since"] for one in found.told(BEGAN)] == [gap.since.isoformat()] != [before.since.isoformat()]
+
+
+def test_a_gap_of_a_position_that_the_books_no_longer_know_ends() -> None:
+    found = scene()
+    gone = Gap("flow", "JPM", Decimal(5), ago(3600), "refused")
+    found.facts.record(CycleRecord("before", Job.EVALUATE_EXITS, DAY, "before", ago(60), "sandbox", gaps=(gone,)))
+    assert gaps(found, "open+31m") == ()
+    assert ended(found)["ended"] == "closed"
+
+
 def test_a_refused_exit_begins_and_ends_a_gap_within_its_pass() -> None:
     found = scene()
     entered(found)
@@ -122,6 +158,13 @@ def test_a_stop_that_is_still_on_its_way_in_the_next_pass_is_a_gap(status: Order
     found.later(60)
     assert gaps(found, "open+33m") == ()
     assert (len(found.told(BEGAN)), ended(found)["ended"]) == (1, "stop")
+
+
+def test_a_stop_that_the_reply_leaves_out_is_no_gap_if_the_next_pass_sees_it() -> None:
+    found = scene()
+    entered(found)
+    without_legs(found)
+    assert (gaps(found, "open+31m"), gaps(found, "open+32m"), found.told(BEGAN)) == ((), (), [])
 
 
 def test_an_exit_of_a_part_leaves_a_gap_of_that_part() -> None:

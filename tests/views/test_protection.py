@@ -141,6 +141,12 @@ def test_where_nothing_rests_at_the_broker_one_sentence_says_so() -> None:
     assert "protection" not in text
 
 
+def test_where_nothing_rests_a_gap_is_shown_with_its_age_all_the_same() -> None:
+    gap = Gap("flow", "AAPL", D(10), ago(180), EXITING)
+    text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (gap,), at_venue=True)), 160)
+    assert "none at the broker for 3m, an exit has taken its place" in " ".join(text.split())
+
+
 def test_foreign_positions_are_in_quarantine_and_without_protection_of_ours() -> None:
     (row,) = holdings([held("10", "")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
     assert (row.state, row.protection) == (State.QUARANTINED.value, None)

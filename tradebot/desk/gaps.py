@@ -22,24 +22,30 @@ from tradebot.reconciliation.read_books import read_books
 LOOKED_BACK = 3
 """How many records are looked through for the last pass that looked: this one's may stand there, or one cut short."""
 
+DAY = timedelta(days=1)
 Found = Mapping[Whose, Gap]
 
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
-    """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
+    """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended.
+
+    A pass of entries is left as it is, but for the gaps that it has opened and told itself.
+    """
+    opened = _opened(desk, cycle)
     if world.dry_run or cycle.job is not Job.EVALUATE_EXITS:
-        return cycle
-    known, opened, met = _before(world, cycle), _opened(desk, cycle), _found(world, desk.books, desk.resting)
+        return replace(cycle, gaps=tuple(opened.values())) if opened and not world.dry_run else cycle
+    known, met = _before(world, desk, cycle), _found(world, desk.books, desk.resting)
     books, left = desk.books, met
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
         books = read_books(world.ledger, desk.now)
         left = _found(world, books, resting_among(books, books.working))
     told = {**opened, **known}
-    now = tuple(replace(gap, since=told[whose].since) if whose in told else gap for whose, gap in left.items())
-    for gap in (gap for whose, gap in left.items() if whose not in told):
+    on = {whose for whose, gap in told.items() if whose in left and not _is_closed(gap, books)}
+    now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
+    for gap in (gap for whose, gap in left.items() if whose not in on):
         world.events.emit(began(gap, desk.now))
-    passing = {whose: gap for whose, gap in met.items() if _is_told(world, gap, desk.now)}
-    for gap in (gap for whose, gap in {**passing, **told}.items() if whose not in left):
+    passing = {whose: gap for whose, gap in met.items() if whose not in left and _is_told(world, gap, desk.now)}
+    for gap in (gap for whose, gap in {**passing, **told}.items() if whose not in on):
         world.events.emit(_ended(gap, books, desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)))
     return replace(cycle, gaps=now)
 
@@ -53,11 +59,13 @@ def _opened(desk: Desk, cycle: CycleRecord) -> Found:
     return {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
 
 
-def _before(world: World, cycle: CycleRecord) -> Found:
-    """Return the gaps that the pass before this one left."""
+def _before(world: World, desk: Desk, cycle: CycleRecord) -> Found:
+    """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
     found = [one for one in world.facts.cycles(job=cycle.job, last=LOOKED_BACK) if one.id != cycle.id]
-    last = next((one.gaps for one in reversed(found) if one.gaps is not None), ())
-    return {(gap.strategy, gap.symbol): gap for gap in last}
+    last = [one for one in found if one.gaps is not None][-1:]
+    since = last[0].at if last else desk.now - DAY
+    entries = (one for one in world.facts.passes(since) if one.job is Job.TRADE_ONCE)
+    return {(gap.strategy, gap.symbol): gap for one in (*last, *entries) for gap in one.gaps or ()}
 
 
 def _found(world: World, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
@@ -70,11 +78,16 @@ def _is_told(world: World, gap: Gap, now: datetime) -> bool:
     return gap.why != NOT_PLACED or now - gap.since > timedelta(seconds=world.rules.limits.exit_life_s)
 
 
+def _is_closed(gap: Gap, books: Books) -> bool:
+    """Return True if the shares of a gap are gone; those that are held may have been bought since."""
+    position = books.totals.positions.get((gap.strategy, gap.symbol))
+    return position is None or not position.quantity or position.opened_at > gap.since
+
+
 def _ended(gap: Gap, books: Books, now: datetime) -> SystemEvent:
     """Return that a gap is over: with the last fill if nothing is held anymore, or else with a stop that rests."""
-    position = books.totals.positions.get((gap.strategy, gap.symbol))
-    closed = position is None or not position.quantity
-    at = position.traded_at if closed and position and position.traded_at else now
+    position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books)
+    at = position.traded_at if position and position.traded_at and not position.quantity else now
     lasted_s = max((at - gap.since).total_seconds(), 0.0)
     details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}
     return EventKind.PROTECTION_GAP_ENDED.at(now, {**details, "ended": "closed" if closed else "stop"}, gap.symbol)
