@@ -3,25 +3,25 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from tradebot.views.health.finding import Finding, State
+from tradebot.judging.judgment import Judgment, State
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The worst state of any part, a sentence about all of them, and a finding about each."""
+    """The worst state of any part, a sentence about all of them, and a judgment about each."""
 
     state_dir: str
     state: State
     summary: str
-    findings: tuple[Finding, ...]
+    judgments: tuple[Judgment, ...]
 
 
-def summary(findings: tuple[Finding, ...]) -> str:
+def summary(judgments: tuple[Judgment, ...]) -> str:
     """Return how many parts are in each state, and the names of those that aren't OK, the worst first."""
-    counts = Counter(finding.state for finding in findings)
-    said = [f"{counts[State.OK]} of {len(findings)} parts are OK"]
+    counts = Counter(judgment.state for judgment in judgments)
+    said = [f"{counts[State.OK]} of {len(judgments)} parts are OK"]
     for state in reversed(State):
-        names = [finding.subsystem for finding in findings if finding.state is state]
+        names = [judgment.subject for judgment in judgments if judgment.state is state]
         if names and state is not State.OK:
             said.append(f"{state} {', '.join(names)}")
     return "; ".join(said)

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def run(app: "App", *, probe: bool = False) -> Report:
-    """Judge every part by the bot's own records; a probe exits with 10 unless all of them are OK."""
+    """Judge every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
     from commands.health.report import Health, summary
     from commands.health.screen import show
     from commands.shared.evidence.gather import evidence_of, past_of
-    from tradebot.views.health.finding import State, overall
-    from tradebot.views.health.judging import health
+    from tradebot.judging.judgment import State, overall
+    from tradebot.judging.table import judged
 
-    findings = health(evidence_of(app, past_of(app)))
-    state, mode, tail = overall(findings), app.mode_name, app.account_tail
-    data = Health(str(app.folder.path), state, summary(findings), findings)
+    judgments = judged(evidence_of(app, past_of(app)))
+    state, mode, tail = overall(judgments), app.mode_name, app.account_tail
+    data = Health(str(app.folder.path), state, summary(judgments), judgments)
 
     def line(console: "Console") -> None:
         console.print(f"{state}: {data.summary}", markup=False, soft_wrap=True)
 
     render = line if probe else lambda console: show(console, data, mode, tail)
-    code = ExitCode.FINDINGS if probe and state is not State.OK else ExitCode.DONE
+    code = ExitCode.FINDINGS if state is State.FAILED or (probe and state.is_finding) else ExitCode.DONE
     return Report("health", data, render, code, mode, tail)
 
 
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
     )
     def health(
         probe: Annotated[
-            bool, typer.Option("--probe", help="Print one line, and exit with code 10 unless every part is OK.")
+            bool, typer.Option("--probe", help="Print one line, and exit with code 10 if anyone has to act.")
         ] = False,
         state_dir: StateDir = None,
         config: Config = None,
@@ -49,7 +49,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Show how each part of the bot is, and by what evidence.
 
-        Each part is OK, DEGRADED, FAILED or UNKNOWN, judged by the bot's own records. Nothing is asked or changed.
+        Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is asked or
+        changed. Exits with code 10 if any part has FAILED.
         """
         with opened_to_look(state_dir, config) as bot:
             report = run(bot, probe=probe)

@@ -16,9 +16,9 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from commands.shared.evidence.gather import Past
     from tradebot.app.wiring import App
-    from tradebot.views.health.evidence import Unread
-    from tradebot.views.health.figures import Figures
-    from tradebot.views.health.finding import Finding
+    from tradebot.judging.evidence import Unread
+    from tradebot.judging.judgment import Judgment
+    from tradebot.views.figures import Figures
 
 HOST = "127.0.0.1"
 BACKLOG, MOST_CONNECTIONS = 1_024, 80
@@ -31,21 +31,21 @@ LAST_ANSWERS_S = 1.0
 """How long a stop waits for answers that are being made."""
 
 
-def process(app: "App") -> "Finding":
+def process(app: "App") -> "Judgment":
     """Judge `serve` by its lock and its note alone: this waits for nothing, whatever its lanes do."""
     from commands.shared.evidence.gather import budgets_of
     from commands.shared.evidence.machine import serve_of
-    from tradebot.views.health.evidence import Evidence
-    from tradebot.views.health.judging import judged
+    from tradebot.judging.evidence import Evidence
+    from tradebot.judging.table import judge
 
-    evidence = Evidence(datetime.now(UTC), None, budgets_of(app.settings), serve=serve_of(app.folder.path, ()))
-    return judged("serve", evidence)
+    parts = {"serve": serve_of(app.folder.path, ())}
+    return judge("serve", Evidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
 
 
 def look(app: "App") -> Looked:
     """Look at everything once, through a bot that is opened for it and closed again."""
     from commands.shared.evidence.gather import attempt, evidence_of, past_of
-    from tradebot.views.health.judging import health
+    from tradebot.judging.table import judged
 
     with closing(app.twin()) as bot:
         past = past_of(bot)
@@ -53,7 +53,7 @@ def look(app: "App") -> Looked:
         closed = bot.permission.closed_to_entries(evidence.at)
         return Looked(
             evidence,
-            health(evidence),
+            judged(evidence),
             _figures(bot, past),
             is_open=attempt(lambda: _is_open(bot, evidence.now)) is True,
             closed=tuple(f"{reason}: {found}" for reason, found in closed),
@@ -63,7 +63,7 @@ def look(app: "App") -> Looked:
 def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
     from commands.shared.evidence.figures import figures_of
     from commands.shared.evidence.gather import Past, attempt
-    from tradebot.views.health.evidence import Unread
+    from tradebot.judging.evidence import Unread
 
     if isinstance(past, Past):
         return attempt(lambda: figures_of(app, past))

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from commands.shared.surface import jsonable
 from tradebot.adapters.text.redaction import hide
+from tradebot.judging.evidence import Evidence, Passes, Serve, Unread
+from tradebot.judging.freshness import NEVER
+from tradebot.judging.judgment import Judgment, State, overall, ranked
 from tradebot.model.record import Job
 from tradebot.text import counted
-from tradebot.views.health.evidence import Evidence, Passes, Serve, Unread
-from tradebot.views.health.figures import Figures
-from tradebot.views.health.finding import Finding, State, overall
-from tradebot.views.health.freshness import NEVER
+from tradebot.views.figures import Figures
 
 JSON = "application/json"
 TRADING = ("serve", "exits", "broker", "books", "ledger", "journal", "calendar", "clock", "disk", "halts")
@@ -36,7 +36,7 @@ class Looked:
     """Everything that was looked at for one answer; `closed` are the closed doors of permission."""
 
     evidence: Evidence
-    findings: tuple[Finding, ...]
+    judgments: tuple[Judgment, ...]
     figures: Figures | Unread
     is_open: bool
     closed: tuple[str, ...]
@@ -55,7 +55,7 @@ def document(status: int, fields: Mapping[str, Any]) -> Answer:
     return Answer(status, JSON, hide(json.dumps(jsonable(fields), allow_nan=False)) + "\n")
 
 
-def healthz(process: Finding, at: datetime) -> Answer:
+def healthz(process: Judgment, at: datetime) -> Answer:
     """Tell whether the process works: whether its lanes have looked of late."""
     status = 200 if process.state in (State.OK, State.DEGRADED) else 503
     return document(status, {"status": process.state, "timestamp": at, "found": process.found, "age_s": process.age_s})
@@ -70,7 +70,7 @@ def readyz(looked: Looked) -> Answer:
 
 
 def _conditions(looked: Looked) -> Sequence[Condition]:
-    found = {finding.subsystem: finding for finding in looked.findings}
+    found = {judgment.subject: judgment for judgment in looked.judgments}
     doors = "; ".join(looked.closed) or "open"
     return (
         Condition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
@@ -85,7 +85,7 @@ def _slots(evidence: Evidence) -> Condition:
     waiting = {
         name: sum(start > (passes.finished_at or NEVER) for start in evidence.due.get(job, ()))
         for name, job in PASSES.items()
-        if isinstance(passes := getattr(evidence, name), Passes)
+        if isinstance(passes := evidence.parts.get(name), Passes)
     }
     behind = [f"{counted(many, 'slot')} of {name}" for name, many in waiting.items() if many > 1]
     said = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
@@ -93,19 +93,19 @@ def _slots(evidence: Evidence) -> Condition:
 
 
 def health(looked: Looked) -> Answer:
-    """Tell how each part is; anything but OK has status 503. Fields are named as those of the earlier bots."""
-    evidence, state = looked.evidence, overall(looked.findings)
-    wrong = [finding for finding in looked.findings if finding.state is not State.OK]
+    """Tell how each part is; status 503 if anyone has to act. Fields are named as those of the earlier bots."""
+    evidence, state = looked.evidence, overall(looked.judgments)
+    wrong = ranked(looked.judgments)
     fields = {
         "status": state,
         "timestamp": evidence.at,
         "uptime_seconds": uptime_s(evidence),
         **_figures(looked),
-        "issues": [f"{finding.subsystem} {finding.state}: {finding.found}" for finding in wrong],
-        "alpaca_connected": any(each.subsystem == "broker" and each.state is State.OK for each in looked.findings),
-        "subsystems": looked.findings,
+        "issues": [f"{judgment.subject} {judgment.state}: {judgment.found}" for judgment in wrong],
+        "alpaca_connected": any(each.subject == "broker" and each.state is State.OK for each in looked.judgments),
+        "subsystems": looked.judgments,
     }
-    return document(200 if state is State.OK else 503, fields)
+    return document(503 if state.is_finding else 200, fields)
 
 
 def _figures(looked: Looked) -> Mapping[str, Any]:
@@ -129,7 +129,7 @@ def _figures(looked: Looked) -> Mapping[str, Any]:
 
 def uptime_s(evidence: Evidence) -> float | None:
     """Return for how long `serve` has been running; None if it isn't."""
-    serve = evidence.serve
+    serve = evidence.parts.get("serve")
     if not isinstance(serve, Serve) or serve.note is None or not serve.running:
         return None
     return max((evidence.at - serve.note.since).total_seconds(), 0.0)

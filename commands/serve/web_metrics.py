@@ -10,8 +10,8 @@ from prometheus_client.registry import Collector
 from commands.serve.web_answers import Answer, Looked, last_cycle_age_s, uptime_s
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
-from tradebot.views.health.evidence import Disk, Evidence, Orders, Schedule, Unread
-from tradebot.views.health.finding import State
+from tradebot.judging.evidence import Disk, Evidence, Orders, Schedule, Unread
+from tradebot.judging.judgment import State
 
 OF_PARTS: Mapping[str, tuple[str, str]] = {
     "tradebot_evidence_age_seconds": ("age_s", "Age of the newest evidence about a part."),
@@ -44,14 +44,14 @@ class _Figures(Collector):
         yield InfoMetricFamily("tradebot", "The version of the bot.", {"version": __version__})
         for name, (field, meaning) in OF_PARTS.items():
             family = GaugeMetricFamily(name, meaning, labels=["part"])
-            for finding in looked.findings:
-                value = getattr(finding, field)
+            for judgment in looked.judgments:
+                value = getattr(judgment, field)
                 if value is not None:
-                    family.add_metric([finding.subsystem], float(value))
+                    family.add_metric([judgment.subject], float(value))
             yield family
         states = GaugeMetricFamily("tradebot_parts", "How many parts are in each state.", labels=["state"])
         for state in State:
-            states.add_metric([state.value], sum(finding.state is state for finding in looked.findings))
+            states.add_metric([state.value], sum(judgment.state is state for judgment in looked.judgments))
         yield states
         for name, meaning, value in (*_of_figures(looked), *_of_evidence(looked.evidence)):
             if value is not None:
@@ -75,9 +75,10 @@ def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
 
 def _of_evidence(evidence: Evidence) -> Iterator[tuple[str, str, float | None]]:
     yield "tradebot_uptime_seconds", "For how long serve has been running.", uptime_s(evidence)
-    if isinstance(evidence.disk, Disk):
-        yield "tradebot_disk_free_bytes", "Free space on the disk of the state folder.", evidence.disk.free_bytes
-    if isinstance(evidence.schedule, Schedule):
-        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(evidence.schedule.missed)
-    if isinstance(evidence.orders, Orders):
-        yield "tradebot_orders_unresolved", "Orders whose outcome is unknown.", evidence.orders.unresolved
+    disk, schedule, orders = (evidence.parts.get(name) for name in ("disk", "schedule", "orders"))
+    if isinstance(disk, Disk):
+        yield "tradebot_disk_free_bytes", "Free space on the disk of the state folder.", disk.free_bytes
+    if isinstance(schedule, Schedule):
+        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(schedule.missed)
+    if isinstance(orders, Orders):
+        yield "tradebot_orders_unresolved", "Orders whose outcome is unknown.", orders.unresolved

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 
 from commands.serve.web_answers import Answer, Looked, document, health, healthz, readyz
 from tradebot.adapters.state.events import last_events
+from tradebot.judging.judgment import Judgment
 from tradebot.model.event import EventKind, Severity
-from tradebot.views.health.finding import Finding
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 METHODS = ("GET", "HEAD")
@@ -39,7 +39,7 @@ class Pages:
     """The WSGI application. `process` judges the process alone, without the books; `look` looks at everything."""
 
     def __init__(
-        self, events: Path, hosts: Iterable[str], process: Callable[[], Finding], look: Callable[[], Looked]
+        self, events: Path, hosts: Iterable[str], process: Callable[[], Judgment], look: Callable[[], Looked]
     ) -> None:
         self._events = events
         self._hosts = LOOPBACK | frozenset(hosts)

@@ -8,8 +8,8 @@ from tradebot.text import counted, noun
 from tradebot.views.plots import thinned
 
 if TYPE_CHECKING:
+    from tradebot.judging.judgment import State
     from tradebot.model.units import Unit
-    from tradebot.views.health.finding import State
     from tradebot.views.slippage import TotalSlippage
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
@@ -17,7 +17,14 @@ ALONE_S = 120
 """From so many seconds on, they are written with minutes and hours."""
 
 
-STATE_STYLE = {"OK": "green", "DEGRADED": "yellow", "UNKNOWN": "magenta", "FAILED": "red"}
+STATE_STYLE = {
+    "OK": "green",
+    "SKIPPED": "dim",
+    "NOT_DUE": "dim",
+    "DEGRADED": "yellow",
+    "UNKNOWN": "magenta",
+    "FAILED": "red",
+}
 
 
 def colored(state: "State") -> str:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tradebot.views.health.judging import health
-from tradebot.views.health.records import equity, quota
+from tradebot.judging.table import judged
+from tradebot.views.records import equity, quota
 from tradebot.views.status import (
     Compared,
     LastPass,
@@ -61,7 +61,7 @@ def status_of(app: "App") -> Status:
         halted_itself=tuple(cause.why for cause in hidden_halts(ledger.halts(), state)),
         doors=closed_doors(app.permission, datetime.now(UTC)),
         reconcile=Compared.of(mark, as_of) if mark else None,
-        health=health(evidence_of(app, past)),
+        health=judged(evidence_of(app, past)),
         passes=passes,
         now=now,
         next_slots=_next_slots(app, now),

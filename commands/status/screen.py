@@ -10,9 +10,9 @@ from commands.shared.drawing import acts_at, colored, duration, gain, sparkline,
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
+from tradebot.judging.judgment import State, overall, ranked
 from tradebot.model.trading import Mode, mode_name
 from tradebot.text import counted
-from tradebot.views.health.finding import State, overall
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,19 +83,19 @@ def _may(console: "Console", data: "Status") -> None:
 
 
 def _health(console: "Console", data: "Status") -> None:
-    """Print whether `serve` runs, and one line: the worst state of any part, what is wrong, and what isn't known."""
-    served = next(finding for finding in data.health if finding.subsystem == "serve")
+    """Print whether `serve` runs, how many parts are well, and what to do about the others, the worst first."""
+    served = next(judgment for judgment in data.health if judgment.subject == "serve")
     console.print(f"serve {colored(served.state)}: {escape(clean(served.found))}")
-    others = [finding for finding in data.health if finding is not served]
-    wrong = [finding for finding in others if finding.state in (State.FAILED, State.DEGRADED)]
-    wrong.sort(key=lambda finding: finding.state is not State.FAILED)
-    unknown = [finding.subsystem for finding in others if finding.state is State.UNKNOWN]
-    words = [f"{finding.subsystem} {finding.state}: {clean(finding.found)}" for finding in wrong]
-    words += [f"no evidence about {', '.join(unknown)}"] if unknown else []
-    good = sum(finding.state is State.OK for finding in data.health)
-    found = f"{good} of {counted(len(data.health), 'part')} OK" + (f"; {'; '.join(words)}" if words else "")
-    following = "" if good == len(data.health) else ". Next: tradebot health"
-    console.print(f"Health {colored(overall(data.health))}, {escape(found)}{following}")
+    good = sum(not judgment.state.is_finding for judgment in data.health)
+    console.print(f"Health {colored(overall(data.health))}, {good} of {counted(len(data.health), 'part')} well")
+    findings = [judgment for judgment in ranked(data.health) if judgment is not served]
+    for judgment in findings:
+        if judgment.state is not State.UNKNOWN:
+            found = f"{judgment.subject} {judgment.state}: {clean(judgment.found)}. Next: {judgment.next}"
+            console.print(f"  {found}", markup=False)
+    unknown = [judgment.subject for judgment in findings if judgment.state is State.UNKNOWN]
+    if unknown:
+        console.print(f"  no evidence about {', '.join(unknown)}. Next: tradebot health")
     if data.quota is not None:
         quota = data.quota
         left = "" if quota.left_today is None else f" of {quota.daily_limit:,}, {quota.left_today:,} left"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import stamp, zone
 from tradebot.adapters.ledger.migration import MOST_COPIES
-from tradebot.views.health.evidence import Kept
+from tradebot.judging.evidence import Kept
 from tradebot.views.stores import Store, Stores
 
 if TYPE_CHECKING:

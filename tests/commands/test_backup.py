@@ -15,7 +15,7 @@ from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
 from tests.adapters.samples import DAY, minutes
 from tests.builders import SHIPPED
-from tests.views.health.samples import at
+from tests.judging.samples import at
 from tradebot.adapters.ledger.custody import Custody
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
@@ -24,12 +24,12 @@ from tradebot.adapters.state import switch
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.app.wiring import App
 from tradebot.errors import DamagedBooksError
+from tradebot.judging.evidence import Backups
+from tradebot.judging.judgment import State
+from tradebot.judging.table import judge
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
 from tradebot.timetable.failed_backups import failed_backup
-from tradebot.views.health.evidence import Backups
-from tradebot.views.health.finding import State
-from tradebot.views.health.judging import judged
 
 CLOSE = minutes(390)
 
@@ -85,9 +85,9 @@ def test_a_failed_backup_waits_twice_as_long_after_each_failure_in_every_process
 
 def test_health_says_that_the_last_try_failed_and_why_until_there_is_a_backup(app: App, folder: StateFolder) -> None:
     def health(now: datetime) -> tuple[State, str]:
-        seen = backups_of(app, app.ledger.sessions(DAY, DAY), now)
+        seen = backups_of(app, app.ledger.sessions(DAY, DAY), now, thorough=False)
         assert isinstance(seen, Backups)
-        found = judged("backup", at(now, backup=seen))
+        found = judge("backup", at(now, backup=seen))
         return found.state, found.found
 
     way, now = block(folder.path), CLOSE + timedelta(minutes=1)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Self
 
+from tradebot.judging.judgment import Judgment
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord
@@ -13,10 +14,9 @@ from tradebot.model.order import Order
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, ReconcileMark
 from tradebot.text import counted
-from tradebot.views.health.finding import Finding
-from tradebot.views.health.records import Equity, FlowQuota
 from tradebot.views.holdings import Holding
 from tradebot.views.performance.day import DayProfit
+from tradebot.views.records import Equity, FlowQuota
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class Status:
     halted_itself: tuple[str, ...]
     doors: tuple[Door, ...]
     reconcile: Compared | None
-    health: tuple[Finding, ...]
+    health: tuple[Judgment, ...]
     passes: tuple[LastPass, ...]
     now: datetime | None
     next_slots: tuple[NextSlot, ...]

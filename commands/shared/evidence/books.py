@@ -1,13 +1,15 @@
 """What the books are evidence of: ledger, journal, orders, the last comparison, and halts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tradebot.errors import DamagedJournalError
+from tradebot.judging.evidence import ChoreRun, Chores, Halts, Ledger, Orders
+from tradebot.judging.passes import last_run
 from tradebot.model.trading import hidden_halts
-from tradebot.views.health.evidence import ChoreRun, Chores, Halts, Journal, Orders, Unread
-from tradebot.views.health.passes import last_run
 
 if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -15,14 +17,26 @@ if TYPE_CHECKING:
     from tradebot.model.bar import Session
     from tradebot.timetable.lines import Line
 
-NO_JOURNAL = "tradebot journal verify"
 
+def books_of(ledger: "SqliteLedger", *, thorough: bool) -> Mapping[str, Callable[[], Any]]:
+    """Return how to look at each part of the books, by its name; each may raise TradebotError.
 
-def books_of(ledger: "SqliteLedger", folder: Path) -> Mapping[str, Callable[[], Any]]:
-    """Return how to look at each part of the books, by its name; each may raise TradebotError."""
+    Ledger and journal are read through if anything but tradebot has changed them, and in any case if `thorough`.
+    """
+    whole = cache(lambda: ledger.file.read_through(again=thorough))
+
+    def found() -> Ledger:
+        return Ledger(whole(), ledger.file.sealed().sequence)
+
+    def pages() -> Ledger:
+        # A damaged journal says nothing against the ledger, whose pages were read before it.
+        with suppress(DamagedJournalError):
+            return found()
+        return Ledger(ledger.file.page_count(), ledger.file.sealed().sequence)
+
     return {
-        "ledger": lambda: ledger.file.sealed().sequence,
-        "journal": lambda: _journal(ledger, folder),
+        "ledger": pages,
+        "journal": found,
         "orders": lambda: _orders(ledger),
         "books": ledger.last_reconcile,
         "halts": lambda: _halts(ledger),
@@ -34,9 +48,11 @@ def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> Chore
     ledger, lines, grace_s = app.ledger_view, app.settings.timetable.chores, app.settings.serve.grace_s
     since = ledger.books_opened_at()
     starts = (slot.start for line in lines for day in sessions for slot in line.slots(day.date, sessions, grace_s))
-    due = since is not None and any(since <= start <= now for start in starts)
+    known = sorted(starts)
+    due = since is not None and any(since <= start <= now for start in known)
+    coming = next((start for start in known if start > now), None)
     runs = (_last_run(ledger, line, now) for line in lines)
-    return Chores(len(lines), due, tuple(run for run in runs if run is not None))
+    return Chores(len(lines), due, tuple(run for run in runs if run is not None), coming)
 
 
 def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> ChoreRun | None:
@@ -48,20 +64,12 @@ def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> ChoreRun |
     return last_run(line, ledger.last_claim(line.job), end, well=well, now=now)
 
 
-def _journal(ledger: "SqliteLedger", folder: Path) -> Journal | Unread:
-    from tradebot.adapters.ledger.journal_reading import last_record
-    from tradebot.adapters.state.state_folder import JOURNAL
-
-    sealed, record = ledger.file.sealed(), last_record(folder / JOURNAL)
-    if record is None:
-        return Unread("its last record can't be read", NO_JOURNAL)
-    return Journal(record.head.sequence, sealed.sequence, record.head.hash == sealed.hash)
-
-
 def _orders(ledger: "SqliteLedger") -> Orders:
     unresolved = ledger.intents(unresolved=True)
-    oldest = min((record.intent.at for record in unresolved), default=None)
-    return Orders(ledger.file.sealed().sequence, len(unresolved), oldest)
+    records, oldest = ledger.file.sealed().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
+    if oldest is None:
+        return Orders(records, 0, None)
+    return Orders(records, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol)
 
 
 def _halts(ledger: "SqliteLedger") -> Halts:

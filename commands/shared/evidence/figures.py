@@ -9,7 +9,7 @@ from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.timetable.sessions import last_session
-from tradebot.views.health.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
+from tradebot.views.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App

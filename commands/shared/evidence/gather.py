@@ -1,7 +1,7 @@
 """Gather the evidence that health is judged by. Nothing is asked of the broker, and nothing is changed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from commands.shared.evidence.books import books_of, chores_of
 from commands.shared.evidence.machine import backups_of, disk_of, serve_of, storage_of, stream_of
 from tradebot.errors import TradebotError
+from tradebot.judging import passes
+from tradebot.judging.evidence import (
+    Budgets,
+    Config,
+    Evidence,
+    Facts,
+    Passes,
+    Prices,
+    Schedule,
+    Signals,
+    Unread,
+)
 from tradebot.model.record import Job
-from tradebot.views.health import passes
-from tradebot.views.health.evidence import Budgets, Config, Evidence, Passes, Prices, Signals, Unread
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 REACH = timedelta(days=8)
+LATELY = timedelta(days=1)
 AS_BEFORE = timedelta(hours=1)
 """For so long after the open, what the session before left is evidence too."""
 JOBS = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FETCH_FLOW, "scores": Job.SCORE}
@@ -32,10 +43,15 @@ JOBS = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FETC
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What was due, claimed and recorded in the last session, and in the one before while it has only begun."""
+    """What was due, claimed and recorded in the last session, and in the one before while it has only begun.
+
+    `later` is the session after them, if it is stored, and `coming` the start of each job's next slot.
+    """
 
     now: datetime
     sessions: "Sequence[Session]"
+    later: "Sequence[Session]"
+    coming: "Mapping[Job, datetime]"
     due: "Mapping[Job, Sequence[Slot]]"
     claims: "Sequence[SlotClaim]"
     cycles: "Sequence[CycleRecord]"
@@ -51,41 +67,60 @@ def past_of(app: "App", now: datetime | None = None) -> Past | Unread | None:
     return at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
 
 
-def evidence_of(app: "App", past: Past | Unread | None) -> Evidence:
-    """Look at everything once. What can't be read says why; everything else is looked at all the same."""
+def evidence_of(app: "App", past: Past | Unread | None, *, thorough: bool = False) -> Evidence:
+    """Look at everything once. What can't be read says why; everything else is looked at all the same.
+
+    If `thorough`, every byte of books, backups and facts is read, even if nothing has changed since they were written.
+    """
     settings, facts = app.settings, attempt(lambda: app.recorded)
     known = past if isinstance(past, Past) else None
     chores = {line.job for line in settings.timetable.chores}
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
         "config": attempt(lambda: _config(app)),
-        "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb)),
+        "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb, sandbox=_is_sandbox(app))),
         "storage": attempt(lambda: storage_of(app.folder.path, settings.storage.tell_mb)),
-        "stream": attempt(lambda: stream_of(app.folder.path)) if settings.unusual_whales.stream else None,
-        "backup": _of(past, lambda found: backups_of(app, found.sessions, found.now)),
-        "schedule": _of(past, lambda found: passes.schedule_of(found.due, chores, found.claims, found.now)),
-        **_of_passes(app, past, facts),
-        **_of_books(app, past),
+        **({"stream": attempt(lambda: stream_of(app.folder.path))} if settings.unusual_whales.stream else {}),
+        "backup": _of(
+            past, lambda found: backups_of(app, (*found.sessions, *found.later), found.now, thorough=thorough)
+        ),
+        "schedule": _of(past, lambda found: _schedule(found, chores)),
+        **_of_passes(app, past, facts, thorough=thorough),
+        **_of_books(app, past, thorough=thorough),
     }
     due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
-    now, streams = known.now if known else None, settings.unusual_whales.stream
-    return Evidence(datetime.now(UTC), now, budgets_of(settings), due, streams, **parts)
+    coming, now = (known.coming, known.now) if known else ({}, None)
+    return Evidence(datetime.now(UTC), now, budgets_of(settings), parts, due, coming)
+
+
+def _is_sandbox(app: "App") -> bool:
+    from tradebot.model.trading import Mode
+
+    return app.mode is Mode.SANDBOX
+
+
+def _schedule(past: Past, chores: set[str]) -> Schedule:
+    found = passes.schedule_of(past.due, chores, past.claims, past.now)
+    return replace(found, coming=min(past.coming.values(), default=None))
 
 
 def _config(app: "App") -> Config:
     from tradebot.app.baseline import values_of
 
-    unread = app.loaded.unread
-    return Config(len(values_of(app.settings)), unread.message if unread else "")
+    unread, settings = app.loaded.unread, app.settings
+    bare = tuple(symbol for symbol in settings.universe if symbol not in settings.sectors)
+    return Config(len(values_of(settings)), unread.message if unread else "", bare)
 
 
-def _of_passes(app: "App", past: "Past | Unread | None", facts: "SqliteFacts | Unread | None") -> Mapping[str, Any]:
+def _of_passes(
+    app: "App", past: "Past | Unread | None", facts: "SqliteFacts | Unread | None", *, thorough: bool
+) -> Mapping[str, Any]:
     """Return the parts whose evidence are recorded passes; all are unread if the facts are."""
     source = facts if isinstance(facts, Unread) else past
     jobs = {name: _of(source, partial(_job, job)) for name, job in JOBS.items()}
     names = tuple(app.settings.strategies.in_use())
     return jobs | {
-        "facts": _of(source, lambda found: passes.facts_of(found.cycles)),
+        "facts": _of(source, lambda found: _facts(app, found, thorough=thorough)),
         "clock": _of(source, lambda found: passes.clocks_of(found.cycles)),
         "strategies": _of(source, lambda found: passes.strategies_of(names, found.cycles)),
         "signals": _of(source, lambda found: _signals(app, found)),
@@ -94,18 +129,28 @@ def _of_passes(app: "App", past: "Past | Unread | None", facts: "SqliteFacts | U
     }
 
 
+def _facts(app: "App", past: Past, *, thorough: bool) -> Facts | None:
+    """Return the last recorded pass; a damaged page may lie where no query looks, so all are read if `thorough`."""
+    from tradebot.adapters.facts.schema import summarize
+    from tradebot.adapters.state.state_folder import FACTS
+
+    if thorough and app.recorded is not None:
+        summarize(app.folder.path / FACTS)
+    return passes.facts_of(past.cycles)
+
+
 def _job(job: Job, past: Past) -> Passes:
     return passes.passes_of(job, past.cycles, past.due[job], past.claims)
 
 
-def _of_books(app: "App", past: "Past | Unread | None") -> Mapping[str, Any]:
+def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
     ledger = attempt(lambda: app.ledger_view)
     if isinstance(ledger, Unread):
         return dict.fromkeys(("books", "orders", "ledger", "journal", "halts", "calendar", "chores"), ledger)
-    found = {name: attempt(read) for name, read in books_of(ledger, app.folder.path).items()}
+    found = {name: attempt(read) for name, read in books_of(ledger, thorough=thorough).items()}
     return found | {
         "calendar": _of(past, lambda known: _calendar(ledger, known)),
-        "chores": _of(past, lambda known: chores_of(app, known.sessions, known.now)),
+        "chores": _of(past, lambda known: chores_of(app, (*known.sessions, *known.later), known.now)),
     }
 
 
@@ -127,7 +172,8 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     from tradebot.timetable.slots import slots
 
     ledger = app.ledger_view
-    last = [each for each in ledger.sessions(now.date() - REACH, now.date()) if each.open <= now][-2:]
+    known = ledger.sessions(now.date() - REACH, now.date() + REACH)
+    last, later = [each for each in known if each.open <= now][-2:], [each for each in known if each.open > now][:1]
     sessions = [each for each in last[:-1] if now - last[-1].open < AS_BEFORE] + last[-1:]
     since = ledger.books_opened_at() or now
     claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
@@ -138,9 +184,14 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     due = {
         job: passes.came(begun, [claim for claim in claims if claim.job == job]) for job, begun in begun_slots.items()
     }
+    ahead = {
+        job: [slot.start for each in (*sessions, *later) for slot in slots(job, times, each) if slot.start > now]
+        for job, times in app.settings.timetable.items()
+    }
+    coming = {job: min(starts) for job, starts in ahead.items() if starts}
     recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
     cycles = facts.unpriced_passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
-    return Past(now, sessions, due, claims, cycles)
+    return Past(now, sessions, later, coming, due, claims, cycles)
 
 
 def _prices(app: "App", past: Past) -> Prices | None:
@@ -152,18 +203,24 @@ def _signals(app: "App", past: Past) -> Signals | None:
     """Return how many replies of the flow source were checked, and what differs in too many of their rows."""
     from tradebot.signals.contracts import broken, drifts
 
-    if app.recorded is None or not past.sessions:
+    if app.recorded is None:
         return None
-    replies = app.recorded.checked_replies(past.sessions[0].open, past.now)
+    replies = app.recorded.checked_replies(lately(app.ledger_view, past.now), past.now)
     if not replies:
         return None
     found = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
     return Signals(len(replies), max(reply.at for reply in replies), str(found[0]) if found else "")
 
 
+def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
+    """Return since when replies of the flow source count: a day ago, or the last open if that is earlier."""
+    begun = [each for each in ledger.sessions((now - REACH).date(), now.date()) if each.open <= now]
+    return min([now - LATELY, *(each.open for each in begun[-1:])])
+
+
 def _calendar(ledger: "SqliteLedger", past: Past) -> Any:
+    from tradebot.judging.evidence import Calendar
     from tradebot.timetable.broker_calendar import calendar_end, difference
-    from tradebot.views.health.evidence import Calendar
 
     today = past.now.date()
     ahead = ledger.sessions(today, today + timedelta(days=400))

@@ -7,13 +7,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.state import events, serving
+from commands.shared.plain import clean
+from tradebot.adapters.state import events, file_systems, serving
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, option
+from tradebot.judging.evidence import Backups, Disk, Serve, Storage, Stream, Unread
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.timetable.failed_backups import FailedBackup, failed_backup
-from tradebot.views.health.evidence import Backups, Disk, Serve, Storage, Stream, Unread
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 MB = 1_000_000
 LAST_EVENTS = 500
 """How many events are searched for the last word about the stream."""
+PROGRAMS = "fuse."
+"""How the kind of a file system run by a program begins: its locks and syncs depend on that program."""
+FORGETFUL = ("tmpfs", "ramfs")
+"""File systems that are kept in memory."""
 STREAM = "stream"
 SESSION = "session-"
 STAMP = "%Y%m%dT%H%M%SZ"
@@ -38,14 +43,25 @@ def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
     return Serve(running, note, len(run), by, was_last=by.startswith(f"{serving.SERVE} "))
 
 
-def disk_of(folder: Path, needed_mb: int) -> Disk | Unread:
-    """Return what is left on the disk of the folder."""
+def disk_of(folder: Path, needed_mb: int, *, sandbox: bool) -> Disk | Unread:
+    """Return what is left on the disk of the folder, and whether its file system is fit for one."""
     try:
         usage, entries = shutil.disk_usage(folder), os.statvfs(folder)
     except OSError as error:
         return Unread(f"{folder} can't be looked at: {error.strerror}", f"ls -ld {folder}")
-    inodes = entries.f_favail if entries.f_files else None
-    return Disk(usage.free, usage.total, needed_mb * MB, inodes)
+    inodes, kind = entries.f_favail if entries.f_files else None, file_systems.kind_of(folder) or ""
+    unfit, fatal = _unfit(kind, sandbox=sandbox)
+    return Disk(usage.free, usage.total, needed_mb * MB, inodes, kind, unfit, fatal)
+
+
+def _unfit(kind: str, *, sandbox: bool) -> tuple[str, bool]:
+    """Return why a kind of file system isn't fit for a bot's folder, and whether a bot can't use it at all."""
+    if file_systems.is_network(kind):
+        # Losing a sandbox does no harm.
+        return "where locks don't work between machines", not sandbox
+    if kind.startswith(PROGRAMS):
+        return "where locks and syncs may not work", False
+    return "which is lost when the machine stops" if kind in FORGETFUL and not sandbox else "", False
 
 
 def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
@@ -71,9 +87,12 @@ def stream_of(folder: Path) -> Stream | None:
     return Stream(looked_at, "lost; alerts are fetched on schedule meanwhile" if lost else "")
 
 
-def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> Backups | Unread:
-    """Return the newest backup, and the session that has ended and should have one by now."""
-    from tradebot.adapters.recovery.backups import places
+def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool) -> Backups | Unread:
+    """Return the newest backup, the session that has ended and should have one by now, and which ones are damaged.
+
+    Files that changed after their backup was made are compared with its manifest; if `thorough`, all files are.
+    """
+    from tradebot.adapters.recovery.backups import as_left, damaged, places
 
     try:
         names = [place.name for place in places(app.folder.path)]
@@ -88,10 +107,17 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> Back
         # Whatever it is called, it was made after the close, and holds the whole session.
         due = None
     of_sessions = (day for name in names if (day := _session_in(name)) is not None)
-    last = max(of_sessions, default=None)
     failed = failed_backup(app.ledger_view, due.date) if due else None
+    bad = damaged(app.folder.path, None if thorough else as_left(app.folder.path))
     return Backups(
-        len(names), last, newest, due.date if due else None, due.close if due else None, _said(failed) if failed else ""
+        kept=len(names),
+        newest=max(of_sessions, default=None),
+        newest_at=newest,
+        due=due.date if due else None,
+        due_since=due.close if due else None,
+        failed=_said(failed) if failed else "",
+        damaged=tuple(f"{clean(each.name)}: {clean(each.why)}" for each in bad),
+        coming=next((each.close for each in sessions if each.close > now), None),
     )
 
 

@@ -29,9 +29,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows by one each time the books are read through."""
     read, check = list[str](), LedgerFile.check_pages
 
-    def counted(self: LedgerFile) -> int:
+    def counted(self: LedgerFile) -> None:
         read.append("pages")
-        return check(self)
+        check(self)
 
     monkeypatch.setattr(LedgerFile, "check_pages", counted)
     return read

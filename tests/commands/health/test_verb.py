@@ -25,7 +25,7 @@ PASSES = ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile")
 
 
 def states(bot: Bot) -> dict[str, str]:
-    return {part["subsystem"]: part["state"] for part in bot.json("health")["findings"]}
+    return {part["subject"]: part["state"] for part in bot.json("health")["judgments"]}
 
 
 def not_ok(bot: Bot) -> dict[str, str]:
@@ -33,7 +33,7 @@ def not_ok(bot: Bot) -> dict[str, str]:
 
 
 def found(bot: Bot, part: str) -> Any:
-    return next(each for each in bot.json("health")["findings"] if each["subsystem"] == part)
+    return next(each for each in bot.json("health")["judgments"] if each["subject"] == part)
 
 
 def wait_for(true: Callable[[], object]) -> None:
@@ -48,8 +48,8 @@ def test_a_new_bot_is_not_green_and_a_probe_says_so_in_one_line(bot: Bot) -> Non
     said = bot.says("health", "--probe")
     assert (said.code, said.err) == (10, "")
     assert said.out == (
-        "UNKNOWN: 8 of 23 parts are OK; UNKNOWN serve, exits, entries, flow, scores, signals, prices, broker, books,"
-        " facts, calendar, clock, strategies, backup, schedule\n"
+        "UNKNOWN: 7 of 23 parts are OK; UNKNOWN books, backup, serve, exits, entries, flow, scores, schedule,"
+        " strategies, broker, prices, clock, calendar, signals, facts; NOT_DUE chores\n"
     )
     assert bot.says("health", "--probe", "--json").code == 10
 
@@ -83,7 +83,7 @@ def test_with_a_broken_configuration_it_goes_by_the_accepted_one_and_is_not_gree
     assert found(copy, "config")["state"] == "DEGRADED"
     assert "config DEGRADED: the accepted one is used instead" in said.out
     probe = copy.says("health", "--probe")
-    assert (probe.code, "DEGRADED config" in probe.out) == (10, True)
+    assert (probe.code, "DEGRADED schedule, config" in probe.out) == (10, True), probe.out
 
 
 def test_a_session_that_ended_without_a_backup_shows(bot: Bot, copy: Bot) -> None:

@@ -214,7 +214,7 @@ def test_a_log_that_is_lost_shows_in_health_until_it_is_written_again(trader: Bo
     with serving(trader, "--log", str(folder / "serve.log")):
         folder.rename(trader.folder.parent / "elsewhere")
         until(lambda: trouble(trader, "log"))
-        served = next(part for part in trader.json("health")["findings"] if part["subsystem"] == "serve")
+        served = next(part for part in trader.json("health")["judgments"] if part["subject"] == "serve")
         assert (served["state"], "serve.log can't be written" in served["found"]) == ("DEGRADED", True)
         folder.mkdir()
         until(lambda: not trouble(trader, "log"))

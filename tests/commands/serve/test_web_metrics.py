@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from commands.serve.web_metrics import metrics
 from tests.builders import NOW, ago
 from tests.commands.serve.test_web_pages import looked
-from tradebot.views.health.evidence import Passes, Unread
-from tradebot.views.health.judging import JUDGES
+from tradebot.judging.evidence import Passes, Unread
+from tradebot.judging.table import TABLE
 
 OPEN = "application/openmetrics-text; version=1.0.0"
 PARSERS = {OPEN: openmetrics.text_string_to_metric_families, "": text_string_to_metric_families}
@@ -29,11 +29,11 @@ def test_what_was_looked_at_can_be_read_back(accept: str) -> None:
     answer = metrics(looked(exits=Passes(30, ago(90), 31, 30)), accept)
     found = read(accept, answer.text)
     assert answer.kind.startswith(accept.partition(";")[0] or "text/plain")
-    assert {labels[0] for name, *labels in found if name == "tradebot_evidence_count"} == JUDGES.keys()
+    assert {labels[0] for name, *labels in found if name == "tradebot_evidence_count"} == TABLE.keys()
     assert found["tradebot_evidence_age_seconds", "exits"] == 90
     assert found["tradebot_evidence_late_seconds", "exits"] == 60
     assert found["tradebot_evidence_budget_seconds", "exits"] == 300
-    assert found["tradebot_parts", "OK"] == len(JUDGES)
+    assert found["tradebot_parts", "OK"] == len(TABLE)
     assert found["tradebot_order_success_rate",] == 0.98
     assert found["tradebot_data_fetch_latency_ms",] == 812.5
     assert found["tradebot_position_mismatches",] == 2
@@ -44,10 +44,10 @@ def test_what_was_looked_at_can_be_read_back(accept: str) -> None:
 
 @pytest.mark.parametrize("accept", PARSERS)
 def test_what_is_not_known_is_left_out_instead_of_zero(accept: str) -> None:
-    nothing = dict.fromkeys(JUDGES)
+    nothing = dict.fromkeys(TABLE)
     answer = metrics(replace(looked(**nothing), figures=Unread("locked", "")), accept)
     found = read(accept, answer.text)
-    assert found["tradebot_parts", "UNKNOWN"] == len(JUDGES)
+    assert found["tradebot_parts", "UNKNOWN"] == len(TABLE)
     assert {name for name, *_ in found} == {"tradebot_info", "tradebot_evidence_count", "tradebot_parts"}
 
 

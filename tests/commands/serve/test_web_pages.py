@@ -11,13 +11,13 @@ import pytest
 from commands.serve.web_answers import TRADING, Looked
 from commands.serve.web_pages import MOST_EVENTS, Pages
 from tests.builders import NOW, ago
-from tests.views.health.samples import at, note
+from tests.judging.samples import at, note
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
+from tradebot.judging.evidence import Passes, Serve, Unread
+from tradebot.judging.table import TABLE, judge, judged
 from tradebot.model.event import EventKind
-from tradebot.views.health.evidence import Passes, Serve, Unread
-from tradebot.views.health.figures import Figures
-from tradebot.views.health.judging import JUDGES, health, judged
+from tradebot.views.figures import Figures
 
 FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", ("flow",), "mixed")
 
@@ -25,7 +25,7 @@ FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, 4, "venue position_differs 
 def looked(**changes: Any) -> Looked:
     """Return what was looked at of a bot that is well but for these parts of the evidence."""
     evidence = at(NOW, **changes)
-    return Looked(evidence, health(evidence), FIGURES, True, ())
+    return Looked(evidence, judged(evidence), FIGURES, True, ())
 
 
 class Reply(NamedTuple):
@@ -43,7 +43,7 @@ Ask = Callable[..., Reply]
 
 def asking(events: Path, look: Callable[[], Looked] = looked, hosts: tuple[str, ...] = ("localhost",)) -> Ask:
     """Return what asks a question of pages over evidence that is given."""
-    pages = Pages(events, hosts, lambda: judged("serve", look().evidence), look)
+    pages = Pages(events, hosts, lambda: judge("serve", look().evidence), look)
 
     def ask(path: str, query: str = "", method: str = "GET", host: str = "127.0.0.1:8081", **environ: str) -> Reply:
         said: list[Any] = []
@@ -67,7 +67,7 @@ def test_a_bot_that_is_well_is_healthy_ready_and_alive(log: Path) -> None:
     ask = asking(log)
     assert [ask(path).status for path in ("/healthz", "/readyz", "/health", "/metrics")] == [200] * 4
     found = ask("/health").data
-    assert len(found["subsystems"]) == len(JUDGES)
+    assert len(found["subsystems"]) == len(TABLE)
     fields = {name: value for name, value in found.items() if name != "subsystems"}
     assert fields == {
         "status": "OK",
@@ -89,7 +89,7 @@ def test_a_bot_that_is_well_is_healthy_ready_and_alive(log: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("part", JUDGES)
+@pytest.mark.parametrize("part", TABLE)
 def test_health_is_503_while_any_part_is_unknown_and_names_it(log: Path, part: str) -> None:
     reply = asking(log, lambda: looked(**{part: None}))("/health")
     assert (reply.status, reply.data["status"]) == (503, "UNKNOWN")
@@ -97,7 +97,7 @@ def test_health_is_503_while_any_part_is_unknown_and_names_it(log: Path, part: s
     assert reply.data["alpaca_connected"] is (part != "broker")
 
 
-@pytest.mark.parametrize("part", JUDGES)
+@pytest.mark.parametrize("part", TABLE)
 def test_it_isn_t_ready_while_a_part_that_trading_needs_is_unknown(log: Path, part: str) -> None:
     reply = asking(log, lambda: looked(**{part: None}))("/readyz")
     closed = [condition["name"] for condition in reply.data["conditions"] if not condition["holds"]]

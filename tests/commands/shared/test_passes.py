@@ -14,9 +14,9 @@ from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
+from tradebot.judging.passes import is_finished
 from tradebot.model.record import Job
 from tradebot.ports.world import Call
-from tradebot.views.health.passes import is_finished
 
 
 def claimed(app: App, job: Job) -> Call:

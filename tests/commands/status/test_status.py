@@ -17,8 +17,9 @@ def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
         "Permission open\n"
         "Books never compared with the broker's. Next: tradebot reconcile\n"
         "serve UNKNOWN: it isn't running, and no slot was claimed\n"
-        "Health UNKNOWN, 8 of 23 parts OK; no evidence about exits, entries, flow, scores, signals, prices, broker, "
-        "books, facts, calendar, clock, strategies, backup, schedule. Next: tradebot health\n"
+        "Health UNKNOWN, 8 of 23 parts well\n"
+        "  no evidence about books, backup, exits, entries, flow, scores, schedule, strategies, broker, prices, clock, "
+        "calendar, signals, facts. Next: tradebot health\n"
         "0 positions\n"
         "0 working orders\n"
         "0 orders with an unknown outcome\n"
@@ -71,7 +72,7 @@ def test_what_comes_next_stands_beside_what_was_done_last(bot: Bot) -> None:
 def test_health_quota_and_equity_are_those_that_were_recorded(bot: Bot) -> None:
     found = bot.json("status")
     # It was run by hand now and then, so slots were missed; all that ran has left its evidence.
-    not_ok = {part["subsystem"]: part["state"] for part in found["health"] if part["state"] != "OK"}
+    not_ok = {part["subject"]: part["state"] for part in found["health"] if part["state"] != "OK"}
     assert not_ok == {"schedule": "DEGRADED", "chores": "UNKNOWN"}
     quota, equity = found["quota"], found["equity"]
     assert quota["left_today"] == quota["daily_limit"] - quota["used_today"] > 0

@@ -130,6 +130,22 @@ class LedgerFile:
         if not (self._custody.unbroken(self.version()) and self._custody.of_today()):
             self._read_books()
 
+    def read_through(self, *, again: bool = False) -> int:
+        """Read and check ledger and journal unless they are as some process left them that did so, or if `again`.
+
+        Return the number of pages. Leave no note: this is for looking, which changes nothing. Raises what `check` does.
+        """
+        if again or not Custody(self.folder).unbroken(self.version()):
+            self.check_pages()
+            self.check_journal()
+        return self.page_count()
+
+    def page_count(self) -> int:
+        """Return how many pages the ledger has."""
+        with translated(self.path):
+            ((pages,),) = self.database.execute("PRAGMA page_count")
+        return int(pages)
+
     def keep_custody(self, *, patient: bool = False) -> None:
         """Let other processes know that the books are sound, if this one knows; `patient` may wait a moment."""
         self._custody.keep(patient=patient)
@@ -151,8 +167,8 @@ class LedgerFile:
             ((version,),) = self.database.execute("PRAGMA data_version")
         return int(version)
 
-    def check_pages(self) -> int:
-        """Read every page and row of the ledger; return the number of pages.
+    def check_pages(self) -> None:
+        """Read every page and row of the ledger.
 
         Raises DamagedBooksError if a row isn't as it was written. SQLite reports an unreadable page like a damaged one,
         so a damaged file is read twice: TemporaryError means that the disk couldn't be read.
@@ -163,9 +179,6 @@ class LedgerFile:
             found = self._not_as_written()
         if found:
             raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
-        with translated(self.path):
-            ((pages,),) = self.database.execute("PRAGMA page_count")
-        return int(pages)
 
     def _not_as_written(self) -> list[str]:
         with translated(self.path):

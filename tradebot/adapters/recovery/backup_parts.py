@@ -7,6 +7,7 @@ not on other backups, and an unfinished backup leaves nothing but unused parts.
 
 import hashlib
 import os
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -111,6 +112,15 @@ def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
             hashed[path] = _digest(path)
         if hashed[path] != digest:
             raise _changed(path)
+
+
+def is_as_of(path: Path, at_ns: int) -> bool:
+    """Return True if a part is a file that hasn't been touched since a time in nanoseconds."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and max(found.st_mtime_ns, found.st_ctime_ns) <= at_ns
 
 
 def _digest(path: Path) -> str | None:

@@ -43,6 +43,8 @@ IN_PARTS = "tradebot.backup/2"
 """The schema of backups whose files are put together from parts; first-version backups hold whole files."""
 
 
+WRITTEN_WITHIN_NS = 1_000_000_000
+"""How much later than its entry in the folder a manifest may be written."""
 DELETE_DAMAGED = "delete the damaged ones, and check the disk"
 REMEDY = f"tradebot backup makes a new one; then {DELETE_DAMAGED}"
 """What to do about damaged backups; only the second half if a new backup was just made."""
@@ -239,6 +241,25 @@ def damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
     read = Hashed() if hashed is None else hashed
     found = ((place.name, _damage(place, read)) for place in places(folder))
     return [Damage(name, why) for name, why in found if why is not None]
+
+
+def as_left(folder: Path) -> Hashed:
+    """Return the parts that nothing has touched since the backups that need them were made, so that nobody reads them.
+
+    The system sets the time of a file's last status change itself, so whatever was written to since then shows.
+    """
+    trusted, touched = Hashed(), set[Path]()
+    for place in places(folder):
+        with suppress(OperatorError, OSError):
+            made_ns = (place / MANIFEST).lstat().st_ctime_ns
+            manifest_touched = made_ns > place.stat().st_mtime_ns + WRITTEN_WITHIN_NS
+            for recipe in _recipes(_manifest(place)).values():
+                for part, digest in recipe.parts.items():
+                    path = place.parent / PARTS / part
+                    trusted[path] = digest
+                    if manifest_touched or not backup_parts.is_as_of(path, made_ns):
+                        touched.add(path)
+    return {path: digest for path, digest in trusted.items() if path not in touched}
 
 
 def _damage(place: Path, hashed: Hashed) -> str | None:

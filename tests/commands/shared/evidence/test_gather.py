@@ -10,9 +10,10 @@ from commands.shared.evidence.gather import Past, evidence_of, past_of
 from tests.bot import Bot, made, second_session
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
+from tradebot.judging import table
+from tradebot.judging.judgment import State
+from tradebot.judging.table import TABLE
 from tradebot.model.bar import Session
-from tradebot.views.health.finding import State
-from tradebot.views.health.judging import JUDGES, health
 
 RENEWED = {"exits", "entries", "flow", "scores", "signals", "prices", "broker", "books", "facts", "clock", "strategies"}
 """The parts whose evidence passes renew."""
@@ -45,7 +46,7 @@ def past(app: App) -> Past:
 
 
 def judged(app: App, now: datetime) -> dict[str, State]:
-    return {finding.subsystem: finding.state for finding in health(evidence_of(app, past_of(app, now)))}
+    return {each.subject: each.state for each in table.judged(evidence_of(app, past_of(app, now)))}
 
 
 def failed(app: App, now: datetime) -> set[str]:
@@ -89,7 +90,7 @@ def test_the_calendar_degrades_before_it_ends(app: App) -> None:
 
 def test_what_needs_no_pass_is_as_well_as_before(app: App) -> None:
     later = judged(app, past(app).now + timedelta(hours=3))
-    steady = JUDGES.keys() - RENEWED - {"schedule", "chores", "stream"}
+    steady = TABLE.keys() - RENEWED - {"schedule", "chores", "stream"}
     assert {part: state for part, state in later.items() if part in steady and state is not State.OK} == {}
 
 

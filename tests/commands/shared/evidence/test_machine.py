@@ -10,15 +10,15 @@ import pytest
 
 from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stream_of
 from tests.builders import DAY, NOW, SESSION, ago
-from tests.views.health.samples import note
+from tests.judging.samples import note
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.serving import write_serving
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
+from tradebot.judging.evidence import Backups, Disk, Serve, Stream, Unread
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode, SlotClaim, as_missed
-from tradebot.views.health.evidence import Backups, Disk, Serve, Stream, Unread
 
 AFTER = SESSION.close
 
@@ -36,11 +36,11 @@ def backed_up(folder: Path, *names: str) -> Path:
 
 
 def test_the_disk_is_what_the_system_says_of_it(tmp_path: Path) -> None:
-    found = disk_of(tmp_path, 200)
+    found = disk_of(tmp_path, 200, sandbox=True)
     assert isinstance(found, Disk)
     assert 0 < found.free_bytes <= found.total_bytes
     assert found.needed_bytes == 200_000_000
-    gone = disk_of(tmp_path / "none", 200)
+    gone = disk_of(tmp_path / "none", 200, sandbox=True)
     assert isinstance(gone, Unread)
     assert "No such file" in gone.why
 
@@ -59,20 +59,25 @@ def test_the_disk_is_what_the_system_says_of_it(tmp_path: Path) -> None:
 def test_a_session_has_its_backup_by_its_name_or_by_any_made_after_its_close(
     tmp_path: Path, names: tuple[str, ...], newest: date | None, due: date | None
 ) -> None:
-    found = backups_of(bot(backed_up(tmp_path, *names)), [SESSION], AFTER)
+    found = backups_of(bot(backed_up(tmp_path, *names)), [SESSION], AFTER, thorough=False)
     assert isinstance(found, Backups)
     assert (found.kept, found.newest, found.due) == (len(names), newest, due)
 
 
 def test_no_backup_is_due_before_a_session_has_ended_or_for_one_before_the_books(tmp_path: Path) -> None:
     folder = backed_up(tmp_path, "20261101T211000Z-by-hand")
-    for found in (backups_of(bot(folder), [SESSION], NOW), backups_of(bot(folder, opened_s=-90_000), [SESSION], AFTER)):
+    for found in (
+        backups_of(bot(folder), [SESSION], NOW, thorough=False),
+        backups_of(bot(folder, opened_s=-90_000), [SESSION], AFTER, thorough=False),
+    ):
         assert isinstance(found, Backups)
         assert (found.due, found.due_since) == (None, None)
 
 
 def test_in_the_sandbox_only_a_name_tells_of_which_session_a_backup_is(tmp_path: Path) -> None:
-    found = backups_of(bot(backed_up(tmp_path, "20301101T211000Z-by-hand"), Mode.SANDBOX), [SESSION], AFTER)
+    found = backups_of(
+        bot(backed_up(tmp_path, "20301101T211000Z-by-hand"), Mode.SANDBOX), [SESSION], AFTER, thorough=False
+    )
     assert isinstance(found, Backups)
     assert found.due == DAY
 

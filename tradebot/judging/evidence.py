@@ -1,4 +1,4 @@
-"""The evidence that health is judged by, gathered from records: nothing in it was written to say that all is well.
+"""The evidence that the bot is judged by, gathered from records: nothing in it was written to say that all is well.
 
 A part is None if there was nothing to look at, and `Unread` if it couldn't be looked at. Times of passes are trading
 time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time.
@@ -7,10 +7,11 @@ time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 from tradebot.model.record import Gap, Job
 from tradebot.model.serving import Serving
-from tradebot.model.trading import ReconcileMark, TradingStateRecord
+from tradebot.model.trading import TradingStateRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,14 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How many settings there are, and why the configuration can't be read, so that the accepted settings count."""
+    """How many settings there are, and why the configuration can't be read, so that the accepted settings count.
+
+    `without_sector` are symbols that aren't bought, because they have no sector.
+    """
 
     settings: int
     unread: str = ""
+    without_sector: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +98,15 @@ class Orders:
     records: int
     unresolved: int
     oldest_at: datetime | None
+    oldest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
-    """The last record of the journal, and the one up to which the ledger knows that it was written."""
+class Ledger:
+    """A ledger that is as it was written: its pages, and the last record of the journal that it knows."""
 
-    last: int
+    pages: int
     sealed: int
-    same_hash: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +128,18 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """What is left on the disk of the state folder, and how much of that is needed to go on."""
+    """What is left on the disk of the state folder, how much of that is needed to go on, and its file system.
+
+    `unfit` says why that kind of file system isn't fit for a bot's folder, and `fatal` whether the bot can't use it.
+    """
 
     free_bytes: int
     total_bytes: int
     needed_bytes: int
     free_inodes: int | None
+    kind: str = ""
+    unfit: str = ""
+    fatal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +173,7 @@ class Backups:
     """How many backups there are, and the last one; `due` is the session that should have one by now.
 
     `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
+    `damaged` says which of them have changed since they were made, and `coming` is when the next session ends.
     """
 
     kept: int
@@ -170,6 +182,8 @@ class Backups:
     due: date | None
     due_since: datetime | None
     failed: str = ""
+    damaged: tuple[str, ...] = ()
+    coming: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +197,11 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The slots that were due in the last session, and those that nobody ran."""
+    """The slots that were due in the last session, those that nobody ran, and when the next one begins."""
 
     slots: int
     missed: tuple[Missed, ...] = ()
+    coming: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +216,15 @@ class ChoreRun:
 
 @dataclass(frozen=True, slots=True)
 class Chores:
-    """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run."""
+    """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run.
+
+    `coming` is when the next one is due.
+    """
 
     lines: int
     due: bool
     runs: tuple[ChoreRun, ...]
+    coming: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,44 +264,17 @@ class Budgets:
     calendar_days: int
 
 
-Part = Unread | None
-
-
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that health is judged by; `now` is trading time, None if nothing was ever recorded.
+    """Everything that was looked at, by subject; `now` is trading time, None if nothing was ever recorded.
 
-    `due` has, by job, the starts of the slots that were due so far, in this session and the one before. `streams` is
-    True if alerts come over a stream.
+    `due` has, by job, the starts of the slots that were due so far, in this session and the one before; `coming` the
+    start of each job's next slot.
     """
 
     at: datetime
     now: datetime | None
     budgets: Budgets
+    parts: Mapping[str, Any]
     due: Mapping[Job, tuple[datetime, ...]] = field(default_factory=dict)
-    streams: bool = False
-    serve: Serve | Part = None
-    config: Config | Part = None
-    exits: Passes | Part = None
-    entries: Passes | Part = None
-    flow: Passes | Part = None
-    scores: Passes | Part = None
-    broker: Broker | Part = None
-    prices: Prices | Part = None
-    books: ReconcileMark | Part = None
-    orders: Orders | Part = None
-    ledger: int | Part = None
-    """How many records the ledger holds."""
-    journal: Journal | Part = None
-    facts: Facts | Part = None
-    calendar: Calendar | Part = None
-    clock: Clocks | Part = None
-    disk: Disk | Part = None
-    storage: Storage | Part = None
-    strategies: Strategies | Part = None
-    signals: Signals | Part = None
-    backup: Backups | Part = None
-    schedule: Schedule | Part = None
-    chores: Chores | Part = None
-    stream: Stream | Part = None
-    halts: Halts | Part = None
+    coming: Mapping[Job, datetime] = field(default_factory=dict)

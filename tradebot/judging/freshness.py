@@ -2,11 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from tradebot.judging.evidence import Evidence
 from tradebot.model.record import Job
-from tradebot.views.health.evidence import Evidence
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -25,6 +25,9 @@ class Freshness(NamedTuple):
         return self.late_s is not None and self.budget_s is not None and self.late_s > self.budget_s
 
 
+UNKNOWABLE = Freshness(None, None, None, None)
+
+
 def late_s(at: datetime, due: Sequence[datetime], now: datetime) -> float:
     """Return the seconds since the first slot after `at` began; 0 if none has begun. `due` is in order."""
     place = bisect_right(due, at)
@@ -38,6 +41,12 @@ def by_slots(evidence: Evidence, at: datetime | None, job: Job) -> Freshness:
         return Freshness(at, None, None, budget_s)
     age_s = max((evidence.now - at).total_seconds(), 0.0) if at else None
     return Freshness(at, age_s, late_s(at or NEVER, evidence.due.get(job, ()), evidence.now), budget_s)
+
+
+def due_by(evidence: Evidence, job: Job) -> datetime | None:
+    """Return when the first evidence that a job makes has to be there; None if no slot of it is known."""
+    first = next(iter(evidence.due.get(job, ())), evidence.coming.get(job))
+    return first + timedelta(seconds=evidence.budgets.slot_s[job]) if first else None
 
 
 def by_clock(evidence: Evidence, at: datetime, budget_s: int | None = None) -> Freshness:

@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from tests.builders import DAY, NOW, ago, held
-from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Gap, Job, StrategyRefusal
-from tradebot.model.trading import ReconcileMark, SlotClaim, as_missed
-from tradebot.timetable.lines import parse
-from tradebot.timetable.slots import Slot
-from tradebot.views.health.evidence import Broker, ChoreRun, Clocks, Missed, Passes, Prices, Strategies
-from tradebot.views.health.passes import (
+from tradebot.judging.evidence import Broker, ChoreRun, Clocks, Missed, Passes, Prices, Strategies
+from tradebot.judging.passes import (
     broker_of,
     calendar_differs,
     came,
@@ -27,6 +21,12 @@ from tradebot.views.health.passes import (
     schedule_of,
     strategies_of,
 )
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Gap, Job, StrategyRefusal
+from tradebot.model.trading import ReconcileMark, SlotClaim, as_missed
+from tradebot.timetable.lines import parse
+from tradebot.timetable.slots import Slot
 
 
 def cycle(job: Job = Job.EVALUATE_EXITS, *, age_s: float = 0, why: Reason | None = None, **changes: Any) -> CycleRecord:

@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, ago
-from tests.views.health.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, made_at, note
+from tests.judging.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, made_at, note
+from tradebot.judging import evidence as seen
+from tradebot.judging.judgment import Judgment, State, overall
+from tradebot.judging.table import TABLE, judge, judged
 from tradebot.model.record import Gap, Job
 from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord
-from tradebot.views.health import evidence as seen
-from tradebot.views.health.finding import State, overall
-from tradebot.views.health.judging import JUDGES, STORES, health
 
-ALL_OK = dict.fromkeys(JUDGES, State.OK)
+ALL_OK = dict.fromkeys(TABLE, State.OK)
 
 
 def states(evidence: seen.Evidence) -> dict[str, State]:
-    return {finding.subsystem: finding.state for finding in health(evidence)}
+    return {judgment.subject: judgment.state for judgment in judged(evidence)}
 
 
 def after(seconds: float) -> datetime:
@@ -59,9 +59,9 @@ READ_ANEW = {
 
 
 def test_a_bot_of_which_all_is_well_is_ok_and_says_how_much_was_looked_at() -> None:
-    found = health(at(NOW))
+    found = judged(at(NOW))
     assert states(at(NOW)) == ALL_OK
-    assert [finding.subsystem for finding in found if not finding.count or finding.next] == []
+    assert [judgment.subject for judgment in found if not judgment.count or judgment.next] == []
     assert overall(found) is State.OK
 
 
@@ -73,24 +73,24 @@ def test_a_part_that_freezes_fails_within_its_budget_and_no_other_does(part: str
 
 
 def test_every_part_freezes_or_is_read_anew() -> None:
-    assert FREEZES.keys() | READ_ANEW == JUDGES.keys()
+    assert FREEZES.keys() | READ_ANEW == TABLE.keys()
     assert not FREEZES.keys() & READ_ANEW
 
 
-@pytest.mark.parametrize("part", JUDGES)
+@pytest.mark.parametrize("part", TABLE)
 def test_a_part_without_evidence_is_unknown_and_no_other_is(part: str) -> None:
-    found = {finding.subsystem: finding for finding in health(at(NOW, **{part: None}))}
-    assert {name: finding.state for name, finding in found.items()} == ALL_OK | {part: State.UNKNOWN}
+    found = {judgment.subject: judgment for judgment in judged(at(NOW, **{part: None}))}
+    assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: State.UNKNOWN}
     assert found[part].count == 0
     assert found[part].next
 
 
-@pytest.mark.parametrize("part", JUDGES)
+@pytest.mark.parametrize("part", TABLE)
 def test_a_part_that_cannot_be_read_leaves_ok_and_says_why(part: str) -> None:
     unread = seen.Unread("the disk can't be read", "tradebot doctor")
-    found = {finding.subsystem: finding for finding in health(at(NOW, **{part: unread}))}
-    expected = State.FAILED if part in STORES else State.UNKNOWN
-    assert {name: finding.state for name, finding in found.items()} == ALL_OK | {part: expected}
+    found = {judgment.subject: judgment for judgment in judged(at(NOW, **{part: unread}))}
+    expected = State.FAILED if TABLE[part].store else State.UNKNOWN
+    assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: expected}
     assert (found[part].found, found[part].next) == ("the disk can't be read", "tradebot doctor")
 
 
@@ -133,29 +133,48 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("books", ReconcileMark(NOW, 1, 2), State.DEGRADED, "2 findings, 1 keeps entries closed"),
     ("orders", seen.Orders(90, 1, NOW), State.DEGRADED, "1 order with an unknown outcome"),
     ("orders", seen.Orders(90, 1, ago(601)), State.FAILED, "1 order with an unknown outcome"),
-    ("ledger", 0, State.UNKNOWN, "0 records"),
-    ("journal", seen.Journal(89, 90, False), State.FAILED, "the ledger knows of 90"),
-    ("journal", seen.Journal(90, 90, False), State.FAILED, "the ledger knows of 90"),
-    ("journal", seen.Journal(91, 90, False), State.OK, "its last record is 91"),
+    (
+        "config",
+        seen.Config(200, without_sector=("ZZZZ",)),
+        State.DEGRADED,
+        "1 symbol without a sector, so not bought: ZZZZ",
+    ),
     ("calendar", seen.Calendar(4, NOW.date() + timedelta(days=6)), State.DEGRADED, "until 2026-11-22"),
     ("calendar", seen.Calendar(40, NOW.date() + timedelta(days=40), "broker closed"), State.FAILED, "broker closed"),
     ("clock", seen.Clocks(30, NOW, "two clocks are 12.0 s apart"), State.FAILED, "12.0 s apart"),
     ("disk", seen.Disk(199 * MB, 90_000 * MB, 200 * MB, 1_000_000), State.FAILED, "199 of 90,000 MB free"),
     ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 999), State.FAILED, "999 inodes"),
     ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, None), State.OK, "9,000 of 90,000 MB free"),
+    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 0, None, "nfs", "no locks", True), State.FAILED, "on nfs, no locks"),
+    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 0, None, "tmpfs", "lost", False), State.DEGRADED, "on tmpfs, lost"),
     ("storage", seen.Storage(STORED, 400 * MB), State.OK, "400 of 400 MB that only you delete: bars 300, backups 100"),
     ("storage", seen.Storage(STORED, 399 * MB), State.DEGRADED, "400 of 399 MB"),
     ("strategies", seen.Strategies((), NOW), State.UNKNOWN, "none is in use"),
     ("strategies", seen.Strategies(("flow",), None), State.FAILED, "not asked yet"),
     ("strategies", seen.Strategies(("flow",), NOW, ("flow is BROKEN (X)",)), State.DEGRADED, "flow is BROKEN"),
     ("backup", seen.Backups(0, None, None, None, None), State.UNKNOWN, "there is none yet"),
+    (
+        "backup",
+        seen.Backups(0, None, None, None, None, coming=NOW),
+        State.NOT_DUE,
+        "not due until 2026-11-16 17:00",
+    ),
+    ("backup", seen.Backups(0, None, None, YESTERDAY, ago(7200)), State.NOT_DUE, "not due until 2026-11-16 15:00 UTC"),
+    ("backup", seen.Backups(0, None, None, YESTERDAY, ago(7201)), State.FAILED, "there is none yet"),
+    (
+        "backup",
+        seen.Backups(3, YESTERDAY, NOW, None, None, damaged=("a: bad", "b: c")),
+        State.FAILED,
+        "2 of 3 can't be restored: a",
+    ),
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), NOW.date(), ago(7201)), State.FAILED, "the last of session"),
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), NOW.date(), ago(7200)), State.OK, "the last of session"),
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), YESTERDAY, ago(60_000)), State.OK, "the last of session"),
     ("schedule", seen.Schedule(0), State.UNKNOWN, "no slot was due yet"),
+    ("schedule", seen.Schedule(0, (), NOW), State.NOT_DUE, "not due until 2026-11-16 15:00 UTC"),
     ("schedule", seen.Schedule(9, (seen.Missed("trade-once", "open+7m", "late"),)), State.DEGRADED, "open+7m: late"),
-    ("chores", seen.Chores(0, False, ()), State.OK, "the timetable has no chores"),
-    ("chores", seen.Chores(5, False, ()), State.OK, "no chore was due yet"),
+    ("chores", seen.Chores(0, False, ()), State.SKIPPED, "the timetable has no chores"),
+    ("chores", seen.Chores(5, False, (), NOW), State.NOT_DUE, "no chore was due yet; not due until 2026-11-16 15:00"),
     ("chores", seen.Chores(5, True, ()), State.UNKNOWN, "0 of 5 chores did their work"),
     ("chores", seen.Chores(2, True, (AUDIT, BACKUP)), State.DEGRADED, "1 of 2 chores did their work; backup at 2026-"),
     ("chores", seen.Chores(1, True, (BACKUP,)), State.DEGRADED, "UTC: ended after its limit"),
@@ -168,26 +187,49 @@ FAILURES: list[tuple[str, Any, State, str]] = [
 
 @pytest.mark.parametrize(("part", "evidence", "state", "said"), FAILURES)
 def test_each_way_to_fail_shows_in_its_part_alone(part: str, evidence: Any, state: State, said: str) -> None:
-    found = {finding.subsystem: finding for finding in health(at(NOW, **{part: evidence}))}
-    assert {name: finding.state for name, finding in found.items()} == ALL_OK | {part: state}
+    found = {judgment.subject: judgment for judgment in judged(at(NOW, **{part: evidence}))}
+    assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: state}
     assert said in found[part].found
-    assert bool(found[part].next) is (state is not State.OK)
+    assert bool(found[part].next) is state.is_finding
 
 
 def test_a_chore_that_failed_comes_with_the_command_that_runs_it_again() -> None:
     (found,) = [
-        each for each in health(at(NOW, chores=seen.Chores(2, True, (AUDIT, BACKUP)))) if each.subsystem == "chores"
+        each for each in judged(at(NOW, chores=seen.Chores(2, True, (AUDIT, BACKUP)))) if each.subject == "chores"
     ]
     assert found.next == "tradebot events; then tradebot schedule run backup --again"
 
 
 def test_what_is_told_to_make_room_is_for_the_largest_store() -> None:
-    found = {each.subsystem: each for each in health(at(NOW, storage=seen.Storage(STORED, MB)))}
+    found = {each.subject: each for each in judged(at(NOW, storage=seen.Storage(STORED, MB)))}
     assert found["storage"].next == "rm bars.db; or raise storage.tell_mb"
 
 
 def test_every_part_but_facts_flow_and_scores_has_a_way_to_fail_of_its_own() -> None:
-    assert JUDGES.keys() - {part for part, *_ in FAILURES} == {"facts", "flow", "scores"}, "these only freeze"
+    assert TABLE.keys() - {part for part, *_ in FAILURES} == {"facts", "flow", "scores", "ledger", "journal"}, (
+        "these only freeze, or can't be read"
+    )
+
+
+@pytest.mark.parametrize("part", [name for name, subject in TABLE.items() if subject.renewed_by])
+def test_what_no_slot_has_made_yet_is_not_due_until_its_first_slot_may_have_ended(part: str) -> None:
+    job = TABLE[part].renewed_by
+    assert job is not None
+    first, budget = after(600), timedelta(seconds=BUDGETS.slot_s[job])
+    new = replace(at(NOW, **{part: None}), due={}, coming=dict.fromkeys(Job, first))
+    begun = replace(new, now=first + budget, due={job: (first,)}, coming={})
+    for evidence in (new, begun):
+        found = judge(part, evidence)
+        assert (found.state, found.count, found.next, found.until) == (State.NOT_DUE, 0, "", first + budget)
+    late = replace(begun, now=first + budget + timedelta(seconds=1))
+    assert judge(part, late).state is State.UNKNOWN
+    assert judge(part, replace(new, coming={})).state is State.UNKNOWN, "nobody knows when it is due"
+
+
+def test_a_bot_of_which_nothing_was_due_yet_is_well_if_anything_is_ok() -> None:
+    new = replace(at(NOW, **{name: None for name, subject in TABLE.items() if subject.renewed_by}), due={})
+    assert overall(judged(replace(new, coming=dict.fromkeys(Job, after(600))))) is State.OK
+    assert overall(judged(new)) is State.UNKNOWN
 
 
 def test_nothing_grows_old_while_no_slot_begins() -> None:
@@ -219,7 +261,7 @@ def test_a_part_that_has_failed_by_age_stays_failed_until_it_is_renewed(part: st
 
 @given(st.lists(st.sampled_from(list(State))))
 def test_all_together_are_as_the_worst_of_them(found: list[State]) -> None:
-    one: Callable[[State], Any] = lambda state: replace(health(at(NOW))[0], state=state)  # noqa: E731 - a builder
+    one: Callable[[State], Any] = lambda state: Judgment("one", state, "looks", 1, "", "do" if state.is_finding else "")  # noqa: E731 - a builder
     together = overall([one(state) for state in found])
-    assert (together is State.OK) == (bool(found) and set(found) == {State.OK})
+    assert (together is State.OK) == (State.OK in found and not any(state.is_finding for state in found))
     assert State.FAILED not in found or together is State.FAILED

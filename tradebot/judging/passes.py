@@ -3,14 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from tradebot.model.decision import Gate
-from tradebot.model.position import Position
-from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import ReconcileMark, SlotClaim
-from tradebot.timetable.lines import Line
-from tradebot.timetable.slots import Slot
-from tradebot.views.health.evidence import (
+from tradebot.judging.evidence import (
     Broker,
     ChoreRun,
     Clocks,
@@ -21,6 +14,13 @@ from tradebot.views.health.evidence import (
     Schedule,
     Strategies,
 )
+from tradebot.model.decision import Gate
+from tradebot.model.position import Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import ReconcileMark, SlotClaim
+from tradebot.timetable.lines import Line
+from tradebot.timetable.slots import Slot
 
 TO_END = timedelta(minutes=1)
 """How much longer than its limit a chore may take until its end is claimed."""

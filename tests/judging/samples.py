@@ -5,11 +5,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tests.builders import NOW, SHIPPED, ago
+from tradebot.judging import evidence as seen
+from tradebot.judging.evidence import Evidence
 from tradebot.model.record import Job
 from tradebot.model.serving import Serving
 from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord
-from tradebot.views.health import evidence as seen
-from tradebot.views.health.evidence import Evidence
 
 EVERY_S = {
     Job.FETCH_FLOW: 300,
@@ -50,8 +50,8 @@ def made_at(now: datetime) -> dict[str, Any]:
         "broker": seen.Broker(36, now),
         "books": ReconcileMark(now, 0, 0),
         "orders": seen.Orders(90, 0, None),
-        "ledger": 90,
-        "journal": seen.Journal(90, 90, True),
+        "ledger": seen.Ledger(40, 90),
+        "journal": seen.Ledger(40, 90),
         "facts": seen.Facts(50, now),
         "calendar": seen.Calendar(40, now.date() + timedelta(days=40)),
         "clock": seen.Clocks(30, now),
@@ -71,7 +71,7 @@ def made_at(now: datetime) -> dict[str, Any]:
 def at(now: datetime, **changes: Any) -> Evidence:
     """Return the evidence as of a time, all of it new except for what is given."""
     due = {job: starts(job, now) for job in Job}
-    return Evidence(now, now, BUDGETS, due, True, **{**made_at(now), **changes})
+    return Evidence(now, now, BUDGETS, {**made_at(now), **changes}, due)
 
 
 YESTERDAY = date(2026, 11, 13)

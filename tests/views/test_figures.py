@@ -11,7 +11,7 @@ from tradebot.model.event import HEALINGS, EventKind, Severity
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
-from tradebot.views.health.figures import fetch_latency_ms, healings, last_error, success_rate
+from tradebot.views.figures import fetch_latency_ms, healings, last_error, success_rate
 
 
 def record(state: IntentState, operation: Operation = Operation.SUBMIT) -> IntentRecord:

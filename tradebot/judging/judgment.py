@@ -1,0 +1,68 @@
+"""A judgment about one subject, with the evidence for it. Every verb that says how the bot is prints these."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How a subject is, from the best to the worst. Without evidence it is UNKNOWN, which isn't OK.
+
+    SKIPPED wasn't looked at, on request or because there is nothing to look at; NOT_DUE has no evidence yet, and none
+    was due.
+    """
+
+    OK = "OK"
+    SKIPPED = "SKIPPED"
+    NOT_DUE = "NOT_DUE"
+    DEGRADED = "DEGRADED"
+    UNKNOWN = "UNKNOWN"
+    FAILED = "FAILED"
+
+    @property
+    def is_finding(self) -> bool:
+        """Return True if someone has to act."""
+        return self in (State.DEGRADED, State.UNKNOWN, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """How one subject is, and by what evidence.
+
+    `looked_at` says what was looked at, `count` how many of them there were, and `at` when the newest was made. `age_s`
+    is its age, and `late_s` for how long newer evidence has been due; the subject has FAILED once that is more than
+    `budget_s`. `until` is when the first evidence has to be there, if it is NOT_DUE. `next` is what to do, empty if
+    there is nothing to do.
+    """
+
+    subject: str
+    state: State
+    looked_at: str
+    count: int
+    found: str
+    next: str = ""
+    at: datetime | None = None
+    age_s: float | None = None
+    late_s: float | None = None
+    budget_s: int | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Assert the laws of every judgment: nothing looked at isn't OK, and a finding says what to do."""
+        assert self.count or self.state is not State.OK, f"{self.subject}: nothing looked at is not ok"
+        assert bool(self.next) is self.state.is_finding, f"{self.subject}: a finding, and only that, has a next step"
+
+
+def overall(judgments: Iterable[Judgment]) -> State:
+    """Return the worst state of any subject; OK if nobody has to act and anything is OK, UNKNOWN if there is none."""
+    order, states = list(State), {judgment.state for judgment in judgments}
+    worst = max(states, key=order.index, default=State.UNKNOWN)
+    return worst if worst.is_finding or State.OK not in states else State.OK
+
+
+def ranked(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
+    """Return the findings, most urgent first: failures, then unknowns, then the rest; within each as they come."""
+    order = list(State)
+    findings = [judgment for judgment in judgments if judgment.state.is_finding]
+    return tuple(sorted(findings, key=lambda finding: -order.index(finding.state)))

@@ -1,0 +1,312 @@
+"""How each part of the bot is judged, given what was looked at of it.
+
+A verdict names a next step only if it isn't the usual one of its subject, and a freshness only if its evidence wasn't
+read just now.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tradebot.judging.evidence import (
+    Backups,
+    Broker,
+    Calendar,
+    Chores,
+    Clocks,
+    Config,
+    Disk,
+    Evidence,
+    Facts,
+    Halts,
+    Ledger,
+    Orders,
+    Passes,
+    Prices,
+    Schedule,
+    Serve,
+    Signals,
+    Storage,
+    Strategies,
+    Stream,
+)
+from tradebot.judging.freshness import UNKNOWABLE, Freshness, by_clock, by_slots
+from tradebot.judging.judgment import State
+from tradebot.model.record import Gap, Job
+from tradebot.model.trading import ReconcileMark, TradingState
+from tradebot.text import counted, noun
+
+MB = 1_000_000
+LEAST_INODES = 1_000
+"""With fewer free inodes, a pass that writes a few files may find none."""
+SHOWN = 3
+RESTART = "tradebot events, then restart it"
+OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = State.OK, State.NOT_DUE, State.DEGRADED, State.UNKNOWN, State.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of a part by what was found in it, how much was looked at, how fresh it is, and what to do.
+
+    `until` is when the first evidence has to be there, if it is NOT_DUE.
+    """
+
+    state: State
+    found: str
+    count: int
+    fresh: Freshness | None = None
+    next: str = ""
+    until: datetime | None = None
+
+
+Judge = Callable[[Evidence, Any], Verdict]
+
+
+def serve(evidence: Evidence, seen: Serve) -> Verdict:
+    """Judge `serve` by its lock and by when its lanes last looked. A bot may well be run without it."""
+    note = seen.note
+    if seen.running and note is not None:
+        return _running(evidence, seen)
+    if seen.running:
+        return Verdict(UNKNOWN, "it runs, but left no note", 0, UNKNOWABLE, "tradebot status")
+    if note is not None and note.lanes:
+        # Its last note at an end that was asked for names no lanes.
+        found = f"process {note.pid} ended without a word; it wrote last at {note.at:%Y-%m-%d %H:%M:%S} UTC"
+        return Verdict(FAILED, found, 1, by_clock(evidence, note.at))
+    if not seen.claims:
+        return Verdict(UNKNOWN, "it isn't running, and no slot was claimed", 0)
+    if seen.was_last:
+        return Verdict(DEGRADED, "it was stopped, and nothing else runs what is due", seen.claims)
+    return Verdict(OK, f"not in use; {counted(seen.claims, 'claimed slot')}, the last by {seen.last_by}", seen.claims)
+
+
+def _running(evidence: Evidence, seen: Serve) -> Verdict:
+    note, budgets = seen.note, evidence.budgets
+    assert note is not None, "it left a note"
+    wrote = by_clock(evidence, note.at, budgets.note_s)
+    who = f"process {note.pid}, since {note.since:%Y-%m-%d %H:%M:%S} UTC"
+    if wrote.overdue:
+        return Verdict(FAILED, f"{who}; it hangs or is stopped", 1, wrote, RESTART)
+    if not note.lanes:
+        return Verdict(DEGRADED, f"{who}; it is starting or ending", 1, wrote, "tradebot events")
+    slowest = min(note.lanes, key=lambda name: note.lanes[name])
+    fresh, count = by_clock(evidence, note.lanes[slowest], budgets.lane_s), len(note.lanes)
+    lanes = f"{who}; {counted(count, 'lane')}, and {slowest} looked last {fresh.age_s:,.0f} s ago"
+    if note.troubles:
+        troubles = "; ".join(f"{name}: {trouble}" for name, trouble in note.troubles.items())
+        return Verdict(DEGRADED, f"{lanes}; {troubles}", count, fresh, "tradebot events")
+    if note.ready_at is None:
+        return Verdict(DEGRADED, f"{lanes}; books and broker aren't compared yet", count, fresh, "tradebot reconcile")
+    return Verdict(OK, lanes, count, fresh, RESTART)
+
+
+def config(evidence: Evidence, seen: Config) -> Verdict:
+    """Judge the configuration by whether it can be read, and by what it keeps from being bought."""
+    found, bare = f"{counted(seen.settings, 'setting')} read", seen.without_sector
+    if seen.unread:
+        unread = f"the accepted one is used instead, and no entries are sent: {seen.unread}"
+        return Verdict(DEGRADED, unread, seen.settings)
+    if bare:
+        found += f"; {counted(len(bare), 'symbol')} without a sector, so not bought: {', '.join(bare[:SHOWN])}"
+        return Verdict(DEGRADED, found, seen.settings, next="Add them to sectors: in your configuration")
+    return Verdict(OK, found, seen.settings)
+
+
+def of_job(job: Job) -> Judge:
+    """Return what judges a job by its last finished pass, which has to be as new as the slots are."""
+
+    def judge(evidence: Evidence, seen: Passes) -> Verdict:
+        claimed = f"{seen.claimed:,} of {counted(seen.slots, 'slot')} claimed"
+        found, at = f"{claimed}; {counted(seen.finished, 'pass', 'passes')} finished", seen.finished_at
+        fresh = by_slots(evidence, at, job)
+        if seen.gaps and at:
+            bare = "; ".join(_bare(gap, evidence.now or at) for gap in seen.gaps[:SHOWN])
+            return Verdict(DEGRADED, f"{found}; {bare}", seen.finished, fresh, "tradebot positions")
+        return Verdict(OK if at else UNKNOWN, found, seen.finished, fresh)
+
+    return judge
+
+
+def _bare(gap: Gap, now: datetime) -> str:
+    lasted_s = (now - gap.since).total_seconds()
+    return f"{gap.shares:f} {gap.symbol} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
+
+
+def signals(evidence: Evidence, seen: Signals) -> Verdict:
+    """Judge what the flow source sends by how it differs from what it documents."""
+    found = seen.broken or f"{counted(seen.replies, 'reply', 'replies')} checked"
+    fresh = by_slots(evidence, seen.at, Job.FETCH_FLOW)
+    return Verdict(DEGRADED if seen.broken else OK, found, seen.replies, fresh)
+
+
+def prices(evidence: Evidence, seen: Prices) -> Verdict:
+    """Judge prices by whether the last pass of exits had one for each position."""
+    missing = seen.without
+    found = f"{seen.positions - len(missing):,} of {counted(seen.positions, 'position')} priced in the last pass"
+    found += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
+    fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
+    return Verdict(DEGRADED if missing else OK, found, seen.passes, fresh)
+
+
+def broker(evidence: Evidence, seen: Broker) -> Verdict:
+    """Judge the broker by its last answer about the account."""
+    fresh = by_slots(evidence, seen.answered_at, Job.EVALUATE_EXITS)
+    if seen.failed_at is not None and seen.failed_at >= seen.answered_at:
+        return Verdict(FAILED, seen.why, seen.answers, fresh)
+    return Verdict(OK, f"{counted(seen.answers, 'answer')} about the account", seen.answers, fresh)
+
+
+def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
+    """Judge the books by the last comparison with the broker's."""
+    fresh, found = by_slots(evidence, seen.at, Job.RECONCILE), "books and broker agree"
+    if seen.findings:
+        found = f"{counted(seen.findings, 'finding')}, {seen.blocking} {noun(seen.blocking, 'keeps', 'keep')} entries"
+        found += " closed"
+    return Verdict(DEGRADED if seen.blocking else OK, found, 1, fresh)
+
+
+def orders(evidence: Evidence, seen: Orders) -> Verdict:
+    """Judge orders by those whose outcome is unknown, and for how long it has been."""
+    if not seen.unresolved:
+        found = f"none with an unknown outcome in {counted(seen.records, 'record')} of the books"
+        return Verdict(OK, found, seen.records)
+    found = f"{counted(seen.unresolved, 'order')} with an unknown outcome"
+    found += f", the oldest of {seen.oldest}: the symbol takes no order" if seen.oldest else ""
+    late = (evidence.now - seen.oldest_at).total_seconds() if seen.oldest_at and evidence.now else None
+    fresh = Freshness(evidence.at, 0.0, late, evidence.budgets.slot_s[Job.RECONCILE])
+    return Verdict(DEGRADED, found, seen.records, fresh)
+
+
+def ledger(evidence: Evidence, seen: Ledger) -> Verdict:
+    """Judge the ledger, which is as it was written: anything else couldn't have been read."""
+    return Verdict(OK, f"intact, of this account; {counted(seen.sealed, 'record')}", seen.pages)
+
+
+def journal(evidence: Evidence, seen: Ledger) -> Verdict:
+    """Judge the journal, which is as it was written and belongs to the ledger: nothing else could have been read."""
+    return Verdict(OK, f"intact up to record {seen.sealed}, as far as the ledger knows", seen.sealed)
+
+
+def facts(evidence: Evidence, seen: Facts) -> Verdict:
+    """Judge the store of facts by the last pass that is recorded in it."""
+    fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
+    return Verdict(OK, f"{counted(seen.passes, 'pass', 'passes')} recorded", seen.passes, fresh)
+
+
+def calendar(evidence: Evidence, seen: Calendar) -> Verdict:
+    """Judge the stored calendar by how far it reaches, and by whether the broker's is the same."""
+    found = f"{counted(seen.sessions, 'session')} ahead, until {seen.until}"
+    if seen.differs:
+        return Verdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
+    left = (seen.until - (evidence.now or evidence.at).date()).days
+    if left >= evidence.budgets.calendar_days:
+        return Verdict(OK, found, seen.sessions)
+    found += f": {counted(left, 'day')} left. After that nothing is due"
+    return Verdict(DEGRADED, found, seen.sessions)
+
+
+def clock(evidence: Evidence, seen: Clocks) -> Verdict:
+    """Judge the clocks by the last pass that compared them."""
+    fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
+    found = seen.apart or f"two clocks agreed in {counted(seen.passes, 'pass', 'passes')}"
+    return Verdict(FAILED if seen.apart else OK, found, seen.passes, fresh)
+
+
+def disk(evidence: Evidence, seen: Disk) -> Verdict:
+    """Judge the disk by what is left on it, and by whether its file system is fit for a bot's folder."""
+    inodes = seen.free_inodes
+    found = f"{seen.free_bytes / MB:,.0f} of {seen.total_bytes / MB:,.0f} MB free"
+    found += (f" on {seen.kind}" if seen.kind else "") + ("" if inodes is None else f", {inodes:,} inodes")
+    if seen.free_bytes < seen.needed_bytes or (inodes is not None and inodes < LEAST_INODES):
+        remedy = f"make room: {seen.needed_bytes / MB:,.0f} MB are needed; tradebot status --stores"
+        return Verdict(FAILED, found, 1, next=remedy)
+    if seen.unfit:
+        return Verdict(FAILED if seen.fatal else DEGRADED, f"{found}, {seen.unfit}", 1)
+    return Verdict(OK, found, 1)
+
+
+def storage(evidence: Evidence, seen: Storage) -> Verdict:
+    """Judge what only a person deletes by how large it has become."""
+    size = sum(each.bytes for each in seen.stores)
+    sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in seen.stores)
+    found = f"{size / MB:,.0f} of {seen.tell_bytes / MB:,.0f} MB that only you delete: {sizes}"
+    remedy = f"{seen.stores[0].shrink}; or raise storage.tell_mb"
+    return Verdict(DEGRADED if size > seen.tell_bytes else OK, found, len(seen.stores), next=remedy)
+
+
+def strategies(evidence: Evidence, seen: Strategies) -> Verdict:
+    """Judge the strategies by the last pass of entries that asked them."""
+    fresh, count = by_slots(evidence, seen.asked_at, Job.TRADE_ONCE), len(seen.names)
+    if not count:
+        return Verdict(UNKNOWN, "none is in use", 0, UNKNOWABLE)
+    if seen.asked_at is None:
+        return Verdict(UNKNOWN, "not asked yet", 0, fresh)
+    if seen.broken:
+        return Verdict(DEGRADED, "; ".join(seen.broken[:SHOWN]), count, fresh)
+    return Verdict(OK, f"{', '.join(seen.names[:SHOWN])} answered", count, fresh)
+
+
+def backup(evidence: Evidence, seen: Backups) -> Verdict:
+    """Judge backups by whether the last session that ended has one, and whether all are as they were made."""
+    newest, since, budget_s = seen.newest_at, seen.due_since, evidence.budgets.backup_s
+    age_s = max((evidence.at - newest).total_seconds(), 0.0) if newest else None
+    late = max(((evidence.now or evidence.at) - since).total_seconds(), 0.0) if since else 0.0
+    done = seen.due is None or (seen.newest is not None and seen.newest >= seen.due)
+    fresh = Freshness(newest, age_s, 0.0 if done else late, budget_s)
+    if seen.damaged:
+        found = f"{len(seen.damaged)} of {seen.kept} can't be restored: {seen.damaged[0]}"
+        return Verdict(FAILED, found, seen.kept, fresh)
+    if seen.failed and not done:
+        found = f"{counted(seen.kept, 'backup')} kept; {seen.failed}"
+        return Verdict(DEGRADED, found, seen.kept, fresh, "tradebot events; then tradebot backup")
+    if not seen.kept:
+        after = since or seen.coming
+        first = after + timedelta(seconds=budget_s) if after and not fresh.overdue else None
+        return Verdict(NOT_DUE if first else UNKNOWN, "there is none yet", 0, fresh, until=first)
+    last = f", the last of session {seen.newest}" if seen.newest else ""
+    return Verdict(OK, f"{counted(seen.kept, 'backup')} kept{last}", seen.kept, fresh)
+
+
+def schedule(evidence: Evidence, seen: Schedule) -> Verdict:
+    """Judge the timetable by the slots of the last session that nobody ran."""
+    due = counted(seen.slots, "slot")
+    if not seen.slots:
+        return Verdict(NOT_DUE if seen.coming else UNKNOWN, "no slot was due yet", 0, until=seen.coming)
+    if not seen.missed:
+        return Verdict(OK, f"{due} due, none missed", seen.slots)
+    last = seen.missed[-1]
+    found = f"{len(seen.missed):,} of {due} missed; the last was {last.job} {last.slot}: {last.why}"
+    return Verdict(DEGRADED, found, seen.slots, next="tradebot why-no-orders")
+
+
+def chores(evidence: Evidence, seen: Chores) -> Verdict:
+    """Judge each chore by its last run; one that failed isn't well until it has run again."""
+    count, bad = len(seen.runs), [run for run in seen.runs if not run.well]
+    if not seen.lines and not count:
+        return Verdict(State.SKIPPED, "the timetable has no chores", 0)
+    if not count and not seen.due:
+        return Verdict(NOT_DUE, "no chore was due yet", 0, until=seen.coming)
+    found = f"{count - len(bad):,} of {counted(seen.lines, 'chore')} did their work"
+    if not bad:
+        return Verdict(OK if count else UNKNOWN, found, count)
+    failed = (f"{run.chore} at {run.at:%Y-%m-%d %H:%M} UTC: {run.outcome}" for run in bad[:SHOWN])
+    again = f"tradebot events; then tradebot schedule run {bad[0].chore} --again"
+    return Verdict(DEGRADED, f"{found}; {'; '.join(failed)}", count, next=again)
+
+
+def stream(evidence: Evidence, seen: Stream) -> Verdict:
+    """Judge the stream by the last time its lane looked at it, and by whether it was lost."""
+    fresh = by_clock(evidence, seen.at, evidence.budgets.lane_s)
+    return Verdict(DEGRADED if seen.lost else OK, seen.lost or "connected", 1, fresh)
+
+
+def halts(evidence: Evidence, seen: Halts) -> Verdict:
+    """Judge halts by the trading state in force; one that nobody wrote was lost."""
+    state = seen.state
+    found = f"{state.state}" + (f" by {state.who}" if state.who else "") + (f": {seen.why}" if seen.why else "")
+    if state.state is TradingState.ACTIVE and not seen.hidden:
+        return Verdict(OK, found, 1)
+    by_itself = bool(state.causes or seen.hidden) or state.at is None
+    found += "".join(f"; the bot had also halted itself: {why}" for why in seen.hidden)
+    return Verdict(FAILED if by_itself else DEGRADED, found, 1)
