@@ -92,7 +92,8 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
 
     Files that changed after their backup was made are compared with its manifest; if `thorough`, all files are.
     """
-    from tradebot.adapters.recovery.backups import as_left, damaged, places
+    from tradebot.adapters.recovery.backups import damaged, places
+    from tradebot.adapters.recovery.untouched import as_left
 
     try:
         names = [place.name for place in places(app.folder.path)]

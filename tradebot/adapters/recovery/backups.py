@@ -43,8 +43,6 @@ IN_PARTS = "tradebot.backup/2"
 """The schema of backups whose files are put together from parts; first-version backups hold whole files."""
 
 
-WRITTEN_WITHIN_NS = 1_000_000_000
-"""How much later than its entry in the folder a manifest may be written."""
 DELETE_DAMAGED = "delete the damaged ones, and check the disk"
 REMEDY = f"tradebot backup makes a new one; then {DELETE_DAMAGED}"
 """What to do about damaged backups; only the second half if a new backup was just made."""
@@ -157,7 +155,7 @@ def _newest_recipes(folder: StateFolder) -> Mapping[str, Recipe]:
     """Return the recipes of the newest backup; none if there is no backup or they can't be read."""
     for place in places(folder.path)[:1]:
         with suppress(OperatorError):
-            return _recipes(_manifest(place))
+            return recipes(read_manifest(place))
     return {}
 
 
@@ -199,7 +197,7 @@ def of_session(
 def _forget_parts(root: Path, kept: Iterable[Path]) -> None:
     """Delete the parts that no backup needs; delete none if a manifest can't be read."""
     try:
-        needed = {part for place in kept for recipe in _recipes(_manifest(place)).values() for part in recipe.parts}
+        needed = {part for place in kept for recipe in recipes(read_manifest(place)).values() for part in recipe.parts}
     except OperatorError:
         return
     for part in (root / PARTS).iterdir():
@@ -218,13 +216,13 @@ def places(folder: Path) -> list[Path]:
 def verified(folder: StateFolder, name: str) -> Backup:
     """Return a backup by name after reading it through; OperatorError if it is missing, changed or another bot's."""
     place = folder.path / BACKUPS / name
-    content = _manifest(place)
+    content = read_manifest(place)
     if (content.get("state"), content.get("account")) != (folder.id, folder.account_number):
         raise OperatorError(f"{place} is a backup of another bot's books", _known(folder))
     _require_files(place, content)
     if not in_parts(place):
         return _read_through(place, place, folder.account_number)
-    for recipe in _recipes(content).values():
+    for recipe in recipes(content).values():
         backup_parts.require_whole(place.parent / PARTS, recipe)
     try:
         # Byte for byte, the parts give what was read through and counted when the backup was made.
@@ -243,30 +241,11 @@ def damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
     return [Damage(name, why) for name, why in found if why is not None]
 
 
-def as_left(folder: Path) -> Hashed:
-    """Return the parts that nothing has touched since the backups that need them were made, so that nobody reads them.
-
-    The system sets the time of a file's last status change itself, so whatever was written to since then shows.
-    """
-    trusted, touched = Hashed(), set[Path]()
-    for place in places(folder):
-        with suppress(OperatorError, OSError):
-            made_ns = (place / MANIFEST).lstat().st_ctime_ns
-            manifest_touched = made_ns > place.stat().st_mtime_ns + WRITTEN_WITHIN_NS
-            for recipe in _recipes(_manifest(place)).values():
-                for part, digest in recipe.parts.items():
-                    path = place.parent / PARTS / part
-                    trusted[path] = digest
-                    if manifest_touched or not backup_parts.is_as_of(path, made_ns):
-                        touched.add(path)
-    return {path: digest for path, digest in trusted.items() if path not in touched}
-
-
 def _damage(place: Path, hashed: Hashed) -> str | None:
     try:
-        content = _manifest(place)
+        content = read_manifest(place)
         _require_files(place, content)
-        for recipe in _recipes(content).values():
+        for recipe in recipes(content).values():
             backup_parts.require_parts(place.parent / PARTS, recipe, hashed)
     except (OperatorError, OSError) as error:
         return error.message if isinstance(error, OperatorError) else str(error)
@@ -279,7 +258,7 @@ def require_as_made(place: Path, file: str) -> None:
     For backups in parts this shows when they are put together. The quarantine holds files that were damaged before.
     """
     if place.parent.name == BACKUPS and (place / file).exists() and (place / MANIFEST).exists():
-        _require_files(place, _manifest(place), only=file)
+        _require_files(place, read_manifest(place), only=file)
 
 
 def _require_files(place: Path, content: Mapping[str, Any], only: str | None = None) -> None:
@@ -321,13 +300,13 @@ def scratch(root: Path) -> Iterator[Path]:
 
 def assemble(place: Path, file: str, target: Path) -> None:
     """Put one file of a copy together from parts, in the folder `target`; OperatorError if a part has changed."""
-    backup_parts.assemble(place.parent / PARTS, _recipes(_manifest(place))[file], target / file)
+    backup_parts.assemble(place.parent / PARTS, recipes(read_manifest(place))[file], target / file)
 
 
 def ledger_size(place: Path) -> int:
     """Return the size of the ledger in a folder or a copy in bytes; 0 if there is none, or it is unknown."""
     try:
-        return _recipes(_manifest(place))[LEDGER].bytes if in_parts(place) else (place / LEDGER).stat().st_size
+        return recipes(read_manifest(place))[LEDGER].bytes if in_parts(place) else (place / LEDGER).stat().st_size
     except (OperatorError, OSError, KeyError):
         return 0
 
@@ -336,7 +315,7 @@ def end(place: Path) -> End:
     """Return how far the books in a folder go, without reading them; OperatorError if the ledger can't be opened."""
     if not in_parts(place):
         return _end(place)
-    content = _manifest(place)
+    content = read_manifest(place)
     return End(content.get("last"), content.get("sealed"), str(content.get("newest", "")))
 
 
@@ -354,7 +333,8 @@ def in_parts(place: Path) -> bool:
     return kept and not any((place / file).exists() for file in (LEDGER, JOURNAL))
 
 
-def _manifest(place: Path) -> dict[str, Any]:
+def read_manifest(place: Path) -> dict[str, Any]:
+    """Return what a backup says about itself; OperatorError if that is missing or damaged."""
     try:
         content = json.loads(read_plain(place / MANIFEST))
         if content["schema"] in (SCHEMA, IN_PARTS) and isinstance(content["files"], dict):
@@ -368,7 +348,7 @@ def _manifest(place: Path) -> dict[str, Any]:
     raise OperatorError(f"{place} is not a backup of this version", NEXT_STEP)
 
 
-def _recipes(content: Mapping[str, Any]) -> dict[str, Recipe]:
+def recipes(content: Mapping[str, Any]) -> dict[str, Recipe]:
     """Return how a backup's files are put together; empty if they lie in its folder."""
     try:
         return {file: backup_parts.read_recipe(described) for file, described in content.get("made_of", {}).items()}
