@@ -9,6 +9,7 @@ import typer
 
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_as_found
 from commands.shared.times import when
+from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.text import counted
 
@@ -104,7 +105,7 @@ def _render(console: "Console", data: Verified) -> None:
     if data.ledger:
         console.print(f"  the ledger says: {data.ledger}", markup=False)
     if data.breaks or data.ledger:
-        console.print("Next: tradebot recover", markup=False)
+        console.print(f"Next: {REBUILD}", markup=False)
         return
     at = data.last_at and when(data.last_at)
     console.print(f"[green]The hash chain is intact[/green] up to record {data.last_record:,} ({at})")

@@ -1,31 +1,22 @@
 """Read the evidence for `tradebot audit`: each record and reply once, writing nothing."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.recovery import backups
-from tradebot.adapters.state import lock
+from commands.shared.evidence.gather import Past, attempt, evidence_of, past_of
+from commands.signals.reading import read as read_signals
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.auditing.evidence import (
-    Answers,
-    Backups,
-    Broker,
-    Evidence,
-    JobRun,
-    Journal,
-    Moment,
-    Passes,
-    Silence,
-    Watched,
-)
-from tradebot.auditing.leaps import Leap, leaps
 from tradebot.desk.snapshot import book
-from tradebot.errors import OperatorError, TradebotError
+from tradebot.errors import TradebotError
+from tradebot.judging.evidence import Evidence, Unread
+from tradebot.judging.leaps import Leap, leaps
+from tradebot.judging.signals import signals
+from tradebot.judging.trading import Broker, Moment, Passes, Rows, Silence, Trading, Watched
 from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
@@ -37,25 +28,20 @@ from tradebot.reconciliation.findings import compare
 from tradebot.reconciliation.new_fills import new_fills
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import ledger_view
-from tradebot.signals.contracts import drifts
 from tradebot.timetable.sessions import session_date
-from tradebot.timetable.slots import CHAIN, slots
 
 if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.app.wiring import App
     from tradebot.model.account import BrokerView
     from tradebot.model.activity import Booking
-    from tradebot.model.bar import Session, VenueClock
+    from tradebot.model.bar import VenueClock
     from tradebot.model.books import Books
     from tradebot.model.intent import IntentRecord
     from tradebot.model.order import Order
-    from tradebot.model.trading import SlotClaim
     from tradebot.reconciliation.activities import Booked
-    from tradebot.timetable.job_times import JobTimes
 
 BACK = timedelta(days=10)
-AHEAD = timedelta(days=120)
 DAY = timedelta(days=1)
 LOOKED_BACK = 5
 """How many passes of exits are searched for one that was not refused as a whole."""
@@ -76,34 +62,34 @@ class BrokerReplies:
     leaps: tuple[Leap, ...]
 
 
-def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
-    """Return the evidence, including a broker that doesn't answer. If `since_s` is None, start at the session's open.
+def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, Trading | Unread]:
+    """Return the evidence of the bot's own records, and what else there is to see if the books can be read.
 
-    Raises OperatorError if the ledger itself can't be opened.
+    A broker that doesn't answer is part of it. If `since_s` is None, the span starts at the session's open.
     """
-    ledger, rules = app.ledger_view, app.rules
+    past = past_of(app)
+    evidence = evidence_of(app, past)
+    return evidence, attempt(lambda: _trading(app, past if isinstance(past, Past) else None, since_s, offline=offline))
+
+
+def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: bool) -> Trading:
+    ledger, rules, recorded = app.ledger_view, app.rules, app.recorded
     venue = Silence("skipped: --offline", None, on_request=True) if offline else _venue(app, ledger)
     totals = Totals.of(ledger.fills()) if isinstance(venue, Silence) else venue.books.totals
     proven, positions = () if isinstance(venue, Silence) else venue.booked.proven, totals.own_positions()
-    moment = _moment(app, ledger, since_s, None if isinstance(venue, Silence) else venue.clock.now)
-    recorded = app.recorded
-    ahead = ledger.sessions(moment.now.date(), (moment.now + AHEAD).date())
-    return Evidence(
+    known = past.now if past else datetime.now(UTC)
+    moment = _moment(ledger, since_s, known if isinstance(venue, Silence) else venue.clock.now)
+    return Trading(
         moment=moment,
         rules=rules,
-        settings=app.loaded.count,
-        calendar_until=max((session.date for session in ahead), default=None),
-        sessions=len(ahead),
-        serving=lock.holder(app.folder.path, lock.SERVE_LOCK),
-        jobs=tuple(_runs(app, ledger, moment)),
-        data=tuple(_answers(app, moment)),
+        due=[job for job, slots in past.due.items() if slots] if past else [],
+        kinds=signals(read_signals(app)).kinds,
         score=next(iter(recorded.cycles(job=Job.SCORE, last=1)), None) if recorded else None,
         passes=_passes(app, moment),
         exits=_last_exits(app),
         events=_events(app, moment),
         permission=app.permission,
         state=ledger.trading_state(),
-        mark=ledger.last_reconcile(),
         fills=totals.count,
         newest_fill=totals.last_at,
         positions=positions,
@@ -111,9 +97,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
         intents=ledger.tallies.intent_states(),
         rejected=ledger.tallies.rejected_since(moment.since),
         working=_working(ledger),
-        unresolved=ledger.intents(unresolved=True),
-        journal=_journal(ledger),
-        backups=Backups(len(backups.places(app.folder.path)), dict(backups.damaged(app.folder.path))),
+        rows=attempt(lambda: Rows(*ledger.tallies.compare_journal())),
         broker=venue if isinstance(venue, Silence) else _broker(app, ledger, venue, positions),
     )
 
@@ -191,71 +175,12 @@ def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
     return {symbol: quantity for booking in bookings for symbol, quantity in booking.acknowledged}
 
 
-def _moment(app: "App", ledger: "SqliteLedger", since_s: int | None, broker_time: datetime | None) -> Moment:
-    now = broker_time or _last_recorded(app, ledger)
+def _moment(ledger: "SqliteLedger", since_s: int | None, now: datetime) -> Moment:
     begun = [session for session in ledger.sessions((now - BACK).date(), now.date()) if session.open <= now]
     session = begun[-1] if begun else None
     if since_s is not None:
         return Moment(now, now - timedelta(seconds=since_s), session)
     return Moment(now, session.open if session else now - DAY, session)
-
-
-def _last_recorded(app: "App", ledger: "SqliteLedger") -> datetime:
-    """Return the last recorded time, to measure ages without a broker; a sandbox's clock stands still there."""
-    from commands.shared.records import trading_now
-
-    mark, facts = ledger.last_reconcile(), app.recorded
-    passes = [cycle.at for job in Job for cycle in facts.cycles(job=job, last=1)] if facts else []
-    answers = [row.at for row in facts.answers(datetime.now(UTC))] if facts else []
-    return trading_now(app, (*passes, *answers, mark.at if mark else None)) or datetime.now(UTC)
-
-
-def _runs(app: "App", ledger: "SqliteLedger", moment: Moment) -> Iterator[JobRun]:
-    """Yield how well each job kept its slots in the session; a job isn't late before its slot is over."""
-    claims = _last_claims(ledger, moment)
-    for job in CHAIN:
-        last, times = claims.get(job), app.settings.timetable[job]
-        due = [] if moment.session is None else _over(job, times, moment.session, moment.now)
-        missed = sum(last is None or start > last.at for start in due)
-        yield JobRun(
-            job=job,
-            due=len(due),
-            missed=missed,
-            last_at=last.at if last else None,
-            last_slot=last.slot if last else None,
-            by=last.by if last else None,
-        )
-
-
-def _over(job: Job, times: "JobTimes", session: "Session", now: datetime) -> list[datetime]:
-    return [slot.start for slot in slots(job, times, session) if slot.end <= now]
-
-
-def _last_claims(ledger: "SqliteLedger", moment: Moment) -> "dict[str, SlotClaim]":
-    """Return the last claim of each job, of this session or of an earlier one."""
-    near = ledger.sessions((moment.now - BACK).date(), moment.now.date())
-    claims = (claim for session in near for claim in ledger.slot_claims(session.date))
-    return {claim.job: claim for claim in claims if not claim.missed}
-
-
-def _answers(app: "App", moment: Moment) -> Iterator[Answers]:
-    rows = app.recorded.answers(moment.since) if app.recorded else ()
-    replies = app.recorded.suspicious_replies(min(moment.since, moment.now - DAY), moment.now) if app.recorded else ()
-    for kind, symbols in app.needed_facts.items():
-        wanted: set[str | None] = {None} if kind.market_wide else set(symbols)
-        seen = [row for row in rows if row.endpoint == kind.name and row.symbol in wanted]
-        yield Answers(
-            endpoint=kind.name,
-            wanted=len(wanted),
-            answered=len(seen),
-            oldest=min((row.at for row in seen), default=None),
-            newest=max((row.at for row in seen), default=None),
-            answers=sum(row.answers for row in seen),
-            received=sum(row.received for row in seen),
-            foreign=sum(row.foreign for row in seen),
-            rejected=sum(row.rejected for row in seen),
-            drifts=drifts(reply for reply in replies if reply.endpoint == kind.name and reply.symbol in wanted),
-        )
 
 
 def _passes(app: "App", moment: Moment) -> Passes:
@@ -305,11 +230,3 @@ def _kept(
 
 def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None], ...]":
     return tuple((order, ledger.intent(order.client_order_id)) for order in ledger.orders(working=True))
-
-
-def _journal(ledger: "SqliteLedger") -> Journal:
-    """Check the ledger and the journal completely; finding damage is part of an audit."""
-    try:
-        return Journal(*ledger.tallies.compare_journal())
-    except OperatorError as damaged:
-        return Journal(0, 0, 0, 0, damaged.message)

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from commands.shared.drawing import STATE_STYLE, colored
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import MINUTE, when
-from tradebot.auditing.items import Item, State, span
+from tradebot.judging.judgment import Judgment
+from tradebot.judging.looks import span
 from tradebot.text import counted, counted_kind
 
 if TYPE_CHECKING:
@@ -14,51 +16,47 @@ if TYPE_CHECKING:
 
     from commands.audit.report import Audited
 
-STYLE = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.UNKNOWN: "magenta"}
-
 
 def show(console: "Console", data: "Audited", mode: str, tail: str) -> None:
     """Print the verdict, the findings with their commands, and all items."""
     console.print(f"Audit of [bold]{mode}[/bold], account …{tail}, at {when(data.as_of)}")
     asked = "the broker was asked" if data.broker_asked else "the broker was not asked"
-    console.print(f"  counting since {when(data.since, MINUTE)}; {asked}; nothing was changed")
-    counts = "  ".join(f"[{STYLE[State(name)]}]{count} {name}[/]" for name, count in data.states.items())
-    console.print(f"  {counts}" + (f"  ({data.left_out} of these skipped)" if data.left_out else ""))
+    span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
+    console.print(f"  {span_of}{asked}; nothing was changed")
+    counts = "  ".join(f"[{STATE_STYLE[name]}]{count} {name}[/]" for name, count in data.states.items() if count)
+    console.print(f"  {counts}")
     if data.findings:
         console.print(f"What to fix, most urgent first ({counted(len(data.findings), 'finding')}):")
     _findings(console, data)
-    console.print(_table(data.items))
+    console.print(_table(data.judgments))
 
 
 def _findings(console: "Console", data: "Audited") -> None:
     if not data.findings:
-        looked = sum(not item.left_out for item in data.items)
-        console.print(f"[green]Nothing to fix[/green]: {looked} of {looked} items are ok.")
+        console.print(f"[green]Nothing to fix[/green]: {data.states['OK']} of {len(data.judgments)} subjects are OK.")
         return
     for rank, (command, items) in enumerate(_tasks(data.findings).items(), 1):
-        console.print(f"{rank:>2}. {command or 'no command'}", markup=False)
+        console.print(f"{rank:>2}. {command}", markup=False)
         for item in items:
-            console.print(f"    [{STYLE[item.state]}]{item.state}[/] {item.name}: {escape(item.found)}")
+            console.print(f"    {colored(item.state)} {item.subject}: {escape(item.found)}")
 
 
-def _tasks(findings: tuple[Item, ...]) -> dict[str, list[Item]]:
+def _tasks(findings: tuple[Judgment, ...]) -> dict[str, list[Judgment]]:
     """Group the findings by the command that fixes them, in the order in which to run the commands."""
-    tasks: dict[str, list[Item]] = {}
+    tasks: dict[str, list[Judgment]] = {}
     for item in findings:
-        tasks.setdefault(item.command or "", []).append(item)
+        tasks.setdefault(item.next, []).append(item)
     return tasks
 
 
-def _table(items: tuple[Item, ...]) -> Table:
+def _table(items: tuple[Judgment, ...]) -> Table:
     table = Table("state", staying("item"), sentence("looked at", "looked at"), sentence("found"))
     for item in items:
-        state = f"[{STYLE[item.state]}]{item.state}[/]"
-        style = "dim" if item.left_out else ""
-        table.row(state, item.name, _looked_at(item), escape(item.found), style=style)
+        table.row(colored(item.state), item.subject, _looked_at(item), escape(item.found))
     return table
 
 
-def _looked_at(item: Item) -> str:
+def _looked_at(item: Judgment) -> str:
     """Describe what was checked: how many, and how old the newest is."""
     age = "" if item.age_s is None else f", {span(max(item.age_s, 0.0))}"
     return f"{counted_kind(item.count, item.looked_at)}{age}"

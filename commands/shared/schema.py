@@ -47,7 +47,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "status": ("tradebot.views.status:Status", "tradebot.views.stores:Stores"),
     "health": ("commands.health.report:Health",),
     "doctor": ("commands.doctor.report:Health",),
-    "signals": ("tradebot.views.signals:Signals",),
+    "signals": ("tradebot.judging.signals:Signals",),
     "audit": ("commands.audit.report:Audited",),
     "halt": ("commands.halt.report:Halted",),
     "unhalt": ("commands.unhalt:Unhalted",),

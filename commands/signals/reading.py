@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from commands.shared.evidence.gather import lately
+from tradebot.judging.signals import KindEvidence, Reading, Times
 from tradebot.model.contract import CheckedReply, NullCounts
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.signals.contracts import more_nulls
-from tradebot.views.signals import KindEvidence, Reading, Times
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import AnswerCounts
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from tradebot.model.kind import AnyKind
     from tradebot.model.record import CycleRecord
 
-LATELY = timedelta(days=1)
-"""How far back replies count as current, from now or from the last open, whichever is earlier."""
 USUAL = timedelta(days=7)
 """How far back before that the usual share of nulls is measured."""
 BACK = timedelta(days=10)
@@ -64,8 +63,7 @@ def _times(app: "App", answers: "Sequence[AnswerCounts]", scores: "CycleRecord |
     session = begun[-1] if begun else None
     is_open = session is not None and session.contains(now)
     market_time = now if is_open or session is None else min(now, session.close)
-    since = min(now - LATELY, session.open) if session else now - LATELY
-    return Times(now, market_time, is_open), since
+    return Times(now, market_time, is_open), lately(app.ledger_view, now)
 
 
 def _kinds(app: "App", times: Times, since: datetime) -> Iterator[KindEvidence]:
@@ -95,6 +93,7 @@ def _kinds(app: "App", times: Times, since: datetime) -> Iterator[KindEvidence]:
             rejected=sum(row.rejected for row in seen),
             failed=len(failed),
             failure=failed[-1].details.get("message", "") if failed else "",
+            nulls=nulls.get(kind.name, NONE),
             more_nulls=more_nulls(kind.name, nulls.get(kind.name, NONE), usual.get(kind.name, NONE)),
         )
 

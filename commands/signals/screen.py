@@ -7,13 +7,13 @@ from rich.markup import escape
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import DAY_SECOND, stamp, when, zone
+from tradebot.judging.signals import Health
 from tradebot.text import counted
-from tradebot.views.signals import Health
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.views.signals import KindHealth, Signals
+    from tradebot.judging.signals import KindHealth, Signals
 
 STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.CRITICAL: "red", Health.UNKNOWN: "dim"}
 NOTHING = "·"
@@ -48,7 +48,7 @@ def _kinds(data: "Signals") -> Table:
         calls = f"{kind.answered:,}/{kind.wanted:,}"
         shares = (_share(kind.match_rate), _share(kind.null_rate))
         table.row(
-            _state(kind.state), name, calls, f"{kind.rows:,}", *shares, f"{kind.rejected:,}", _age(kind),
+            _state(kind.state), name, calls, f"{kind.rows:,}", *shares, f"{kind.bad:,}", _age(kind),
             f"{kind.limit_s:,.0f}", stamp(kind.last_success, DAY_SECOND) if kind.last_success else NOTHING,
             escape(clean(kind.why)),
         )  # fmt: skip

@@ -15,7 +15,7 @@ def run(app: "App") -> Report:
     """Judge every signal in use; exit 10 if one of them isn't as it should be."""
     from commands.signals.reading import read
     from commands.signals.screen import show
-    from tradebot.views.signals import signals
+    from tradebot.judging.signals import signals
 
     data = signals(read(app))
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE

@@ -84,8 +84,8 @@ def test_a_broken_contract_is_critical_closes_entries_and_shows_an_example(fetch
 def test_status_and_audit_name_it(fetched: Bot) -> None:
     assert "dark_pool: the field price is gone in 50 of " in fetched.says("status").out
     audited = fetched.json("audit")
-    (item,) = [item for item in audited["items"] if item["name"] == "dark_pool"]
-    assert (item["state"], item["command"]) == ("fail", "tradebot signals")
+    (item,) = [item for item in audited["judgments"] if item["subject"] == "dark_pool"]
+    assert (item["state"], item["next"]) == ("FAILED", "tradebot signals")
     assert "the field price is gone in 50 of " in item["found"]
     assert "{'size': 404}" in item["found"]
     assert item["found"].endswith("this closes entries")
@@ -104,8 +104,10 @@ def test_a_source_that_changes_its_rows_is_found_out_by_the_next_fetch(fetched: 
         assert (kinds[name]["state"], kinds[name]["drifts"][0]["broken"]) == ("CRITICAL", True)
         assert kinds[name]["why"].startswith(found)
     alerts = kinds["flow_alerts"]
-    # The rate is that of the rows beside it, so it agrees with the sentence.
-    assert f"in {round((1 - alerts['match_rate']) * alerts['rows'])} of {alerts['rows']} rows" in alerts["why"]
+    # The sentence is about the newest replies; the counts beside it are of all replies lately.
+    of_newest = [int(word) for word in alerts["why"].split() if word.isdigit()]
+    assert all(each <= most for each, most in zip(of_newest, (alerts["bad"], alerts["rows"]), strict=True))
+    assert round((1 - alerts["match_rate"]) * alerts["rows"]) <= alerts["bad"] <= alerts["rows"]
 
 
 def test_once_the_market_is_asleep_what_was_green_is_unknown(fetched: Bot) -> None:

@@ -238,7 +238,7 @@ CLAUSES = (
            (f"{UNHALTED}::test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_never_halted",)),
     Clause("(e)", "regular review of what the controls do",
            "every verdict is recorded; `audit` asks the same predicates",
-           (f"{BOOK}.monitors", f"{RATES}.monitors"), ("tests/auditing/test_audit.py::*",)),
+           (f"{BOOK}.monitors", f"{RATES}.monitors"), ("tests/judging/test_audit.py::*",)),
 )  # fmt: skip
 """The clauses of 17 CFR 240.15c3-5 that a bot for one account can meet; the rule itself applies to broker-dealers."""
 

@@ -19,7 +19,7 @@ EVERY_S = {
     Job.RECONCILE: 900,
 }
 HEALTH = SHIPPED.health
-BUDGETS = seen.Budgets(HEALTH.slot_s, HEALTH.note_s, SHIPPED.serve.stall_s, HEALTH.backup_s, 7)
+BUDGETS = seen.Budgets(HEALTH.slot_s, HEALTH.note_s, SHIPPED.serve.stall_s, HEALTH.backup_s, 7, 5)
 MB = 1_000_000
 
 

@@ -130,6 +130,8 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("prices", seen.Prices(30, NOW, 2, ("AAPL",)), State.DEGRADED, "none for AAPL"),
     ("broker", seen.Broker(36, ago(60), ago(60), "timed out"), State.FAILED, "timed out"),
     ("broker", seen.Broker(36, NOW, ago(60), "timed out"), State.OK, "36 answers"),
+    ("books", ReconcileMark(ago(-6), 0, 0), State.FAILED, "dated 6 s after trading time"),
+    ("books", ReconcileMark(ago(-5), 0, 0), State.OK, "agree"),
     ("books", ReconcileMark(NOW, 1, 2), State.DEGRADED, "2 findings, 1 keeps entries closed"),
     ("orders", seen.Orders(90, 1, NOW), State.DEGRADED, "1 order with an unknown outcome"),
     ("orders", seen.Orders(90, 1, ago(601)), State.FAILED, "1 order with an unknown outcome"),

@@ -115,8 +115,8 @@ def test_a_dividend_is_booked_and_leaves_nothing_to_find_and_entries_open(bot: B
 
 def test_audit_before_the_next_comparison_sees_what_it_will_book(bot: Bot) -> None:
     post(bot, "/exchange/v1/journal", amount="250")
-    row = next(row for row in bot.json("audit")["items"] if row["name"] == "ledger against broker")
-    assert (row["state"], row["found"]) == ("ok", "they agree; 1 new fact to apply in the next pass")
+    row = next(row for row in bot.json("audit")["judgments"] if row["subject"] == "ledger against broker")
+    assert (row["state"], row["found"]) == ("OK", "they agree; 1 new fact to apply in the next pass")
 
 
 def test_a_new_name_carries_the_position_over_and_an_assignment_is_told_as_one(bot: Bot) -> None:

@@ -255,13 +255,14 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """How late each part may be, in seconds."""
+    """How late each part may be, in seconds; `skew_s` is how far two clocks may be apart."""
 
     slot_s: Mapping[Job, int]
     note_s: int
     lane_s: int
     backup_s: int
     calendar_days: int
+    skew_s: int
 
 
 @dataclass(frozen=True, slots=True)

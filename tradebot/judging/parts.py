@@ -163,6 +163,9 @@ def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
     if seen.findings:
         found = f"{counted(seen.findings, 'finding')}, {seen.blocking} {noun(seen.blocking, 'keeps', 'keep')} entries"
         found += " closed"
+    ahead_s = (seen.at - (evidence.now or seen.at)).total_seconds()
+    if ahead_s > evidence.budgets.skew_s:
+        return Verdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are closed", 1, fresh)
     return Verdict(DEGRADED if seen.blocking else OK, found, 1, fresh)
 
 

@@ -233,7 +233,8 @@ def budgets_of(settings: "Settings") -> Budgets:
     from tradebot.timetable.broker_calendar import NEAR_END_DAYS
 
     health = settings.health
-    return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, NEAR_END_DAYS)
+    skew_s = settings.limits.max_clock_skew_s
+    return Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, NEAR_END_DAYS, skew_s)
 
 
 def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:

@@ -122,7 +122,7 @@ def finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
         ("pnl", "+6.00", 0),
         ("status", "0 working orders", 0),
         ("why-no-orders", "BUYING_POWER_SHORT", ExitCode.FINDINGS),
-        ("audit", "Nothing to fix: 7 of 7 items are ok.", 0),
+        ("audit", "Nothing to fix: 8 of 8 subjects are OK.", 0),
     ],
 )
 def test_what_only_reads_works_on_a_finished_backtest(finished: Bot, verb: str, told: str, code: int) -> None:

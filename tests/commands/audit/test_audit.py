@@ -14,12 +14,12 @@ from tradebot.exchange import process
 
 
 def item(data: Any, name: str) -> Any:
-    (found,) = (row for row in data["items"] if row["name"] == name)
+    (found,) = (row for row in data["judgments"] if row["subject"] == name)
     return found
 
 
 def findings(data: Any) -> dict[str, str]:
-    return {row["name"]: row["command"] for row in data["findings"]}
+    return {row["subject"]: row["next"] for row in data["findings"]}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -31,11 +31,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_of_a_new_bot_nothing_is_called_ok_that_nobody_could_look_at(bot: Bot) -> None:
     said = bot.says("audit", "--json")
     assert said.code == 10
-    assert said.data["states"]["fail"] == 0
-    assert findings(said.data)["last reconcile"] == "tradebot reconcile"
-    assert item(said.data, "ledger against broker")["state"] == "ok"
-    for row in said.data["items"]:
-        assert row["count"] or row["state"] == "unknown", row
+    assert said.data["states"]["FAILED"] == 0
+    assert findings(said.data)["books"] == "tradebot reconcile"
+    assert item(said.data, "ledger against broker")["state"] == "OK"
+    for row in said.data["judgments"]:
+        assert row["count"] or row["state"] != "OK", row
 
 
 def test_its_screen_names_the_commands_in_the_order_of_need(bot: Bot) -> None:
@@ -55,16 +55,17 @@ def test_a_trading_bot_is_judged_by_its_books_and_by_the_broker(bot: Bot) -> Non
     for verb in ("evaluate-exits", "score", "reconcile"):
         assert bot.says(verb).code == 0
     data = bot.json("audit")
-    good = ("ledger against journal", "ledger against broker", "last reconcile", "exits as recorded", "exits at quotes")
+    good = ("journal", "money rows", "ledger against broker", "books", "exits as recorded", "exits at quotes")
     assert {name: item(data, name)["state"] for name in (*good, "gross_notional", "daily_loss")} == dict.fromkeys(
-        (*good, "gross_notional", "daily_loss"), "ok"
+        (*good, "gross_notional", "daily_loss"), "OK"
     )
     assert item(data, "own positions")["count"] > 0
-    assert item(data, "configuration")["count"] == bot.json("config", "check")["values"]
     assert item(data, "passes of trade-once")["count"] == 1
     assert item(data, "flow_alerts")["count"] == 4
+    kind = next(kind for kind in bot.json("signals")["kinds"] if kind["name"] == "flow_alerts")
+    assert f"; {kind['rows']:,} rows, {kind['bad']:,} bad" in item(data, "flow_alerts")["found"]
     assert [row["state"] for row in data["findings"]] == sorted(
-        (row["state"] for row in data["findings"]), key=["fail", "unknown", "warn"].index
+        (row["state"] for row in data["findings"]), key=["FAILED", "UNKNOWN", "DEGRADED"].index
     )
 
 
@@ -75,7 +76,7 @@ def test_what_filled_since_the_last_pass_is_counted_and_is_no_difference(bot: Bo
     sent = bot.json("trade-once")["orders"]
     bot.says("exchange", "tick", "2m")
     found = item(bot.json("audit"), "ledger against broker")
-    assert found["state"] == "ok"
+    assert found["state"] == "OK"
     assert sent == 0 or "to apply in the next pass" in found["found"]
 
 
@@ -90,7 +91,7 @@ def test_looking_changes_nothing_with_the_broker_or_without(bot: Bot) -> None:
 def test_offline_the_exchange_is_not_started_and_what_it_could_tell_is_left_out(copy: Bot) -> None:
     said = copy.says("audit", "--offline", "--json")
     assert process.running(copy.folder / "exchange") is None
-    left_out = {row["name"] for row in said.data["items"] if row["left_out"]}
+    left_out = {row["subject"] for row in said.data["judgments"] if row["state"] == "SKIPPED"}
     assert {"ledger against broker", "quotes", "limits on the book"} <= left_out
     assert said.data["broker_asked"] is False
     assert not left_out & set(findings(said.data))
@@ -106,15 +107,14 @@ def test_one_corrupted_fill_is_the_first_thing_to_deal_with(copy: Bot) -> None:
     database.commit()
     database.close()
     data = copy.json("audit", "--offline")
-    assert data["findings"][0]["name"] == "ledger against journal"
-    assert data["findings"][0]["state"] == "fail"
-    assert "1 of" in data["findings"][0]["found"]
-    assert data["findings"][0]["command"] == "tradebot halt"
+    first = data["findings"][0]
+    assert (first["subject"], first["state"]) == ("ledger", "FAILED")
+    assert first["next"].startswith("tradebot recover ")
 
 
 def test_a_halt_is_a_finding_until_it_is_lifted(copy: Bot) -> None:
     copy.says("halt")
-    assert findings(copy.json("audit", "--offline"))["trading state"] == "tradebot unhalt"
+    assert findings(copy.json("audit", "--offline"))["halts"] == "tradebot unhalt"
 
 
 def test_a_position_of_somebody_else_is_a_difference_and_counts_in_the_limits(bot: Bot) -> None:
@@ -123,7 +123,7 @@ def test_a_position_of_somebody_else_is_a_difference_and_counts_in_the_limits(bo
     order_by_hand(bot.url, min(set(UNIVERSE.split(",")) - held), "10", "by-hand")
     bot.says("exchange", "tick", "1m")
     data = bot.json("audit")
-    assert item(data, "ledger against broker")["state"] in ("warn", "fail")
+    assert item(data, "ledger against broker")["state"] in ("DEGRADED", "FAILED")
     assert findings(data)["ledger against broker"] == "tradebot reconcile"
     assert item(data, "symbol_notional")["count"] == before + 1
 
@@ -131,8 +131,8 @@ def test_a_position_of_somebody_else_is_a_difference_and_counts_in_the_limits(bo
 def test_a_broker_that_cannot_be_asked_is_a_finding_and_not_an_end(copy: Bot) -> None:
     said = copy.says("audit", "--json")
     assert said.code == 10
-    assert item(said.data, "ledger against broker")["state"] == "fail"
-    assert item(said.data, "ledger against journal")["state"] == "ok"
+    assert item(said.data, "ledger against broker")["state"] == "FAILED"
+    assert item(said.data, "money rows")["state"] == "OK"
 
 
 @pytest.mark.parametrize("width", ["40", "200"])
@@ -141,7 +141,7 @@ def test_narrow_and_wide_screens_hold_every_item(bot: Bot, monkeypatch: pytest.M
     said = bot.says("audit", "--offline")
     assert max(map(len, said.out.splitlines())) <= max(int(width), 60)
     words = "".join(said.out.split())
-    for name in ("serve", "trading state", "unresolved intents"):
+    for name in ("serve", "working orders", "exits as recorded"):
         assert width == "40" or name.replace(" ", "") in words
 
 

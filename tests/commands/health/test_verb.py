@@ -1,5 +1,6 @@
 """`tradebot health`: a bot that works is OK by what it leaves behind, and whatever ends it or is taken away shows."""
 
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from tradebot.adapters.state.serving import is_running
 from tradebot.exchange import process
 
 LONGEST_S = 60
+JUDGING = {"health": "judgments", "audit --offline": "judgments", "status": "health"}
 NOBODY = {"schedule": "DEGRADED", "chores": "UNKNOWN"}
 """What shows of a bot whose verbs are run by hand: other slots were missed, and no chore was ever run."""
 PASSES = ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile")
@@ -103,6 +105,60 @@ def test_a_journal_that_is_shorter_than_the_ledger_knows_has_failed(bot: Bot, co
     path = copy.folder / "journal.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
     assert not_ok(copy) == {"journal": "FAILED", **NOBODY}
+
+
+def flip(path: Path, at: int = 200) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def damaged_backup(folder: Path) -> None:
+    flip(max((folder / "backups" / "parts").iterdir(), key=lambda part: part.stat().st_size))
+
+
+def zeroed_page(folder: Path) -> None:
+    content = bytearray((folder / "ledger.db").read_bytes())
+    content[4096:8192] = bytes(4096)
+    (folder / "ledger.db").write_bytes(content)
+
+
+DAMAGE: dict[str, tuple[str, str, Callable[[Path], object]]] = {
+    "a byte of the journal": ("journal", "tradebot recover", lambda folder: flip(folder / "journal.jsonl")),
+    "no journal": ("journal", "tradebot recover", lambda folder: (folder / "journal.jsonl").unlink()),
+    "a page of the ledger": ("ledger", "tradebot recover", zeroed_page),
+    "no database": ("ledger", "tradebot recover", lambda folder: (folder / "ledger.db").write_bytes(b"not a database")),
+    "a backup": ("backup", "tradebot backup", damaged_backup),
+    "nobody's halt": ("halts", "tradebot unhalt", lambda folder: (folder / "ARMED").unlink()),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_whatever_is_damaged_has_one_verdict_and_one_remedy_in_every_verb_that_judges(
+    bot: Bot, copy: Bot, what: str
+) -> None:
+    part, remedy, hurt = DAMAGE[what]
+    copy.says("backup")
+    hurt(copy.folder)
+    said = {verb: copy.says(*verb.split(), "--json") for verb in JUDGING}
+    verdicts = {verb: verdict_of(part, verb, json.loads(each.out)) for verb, each in said.items()}
+    found, following = verdicts["health"]
+    assert set(verdicts.values()) == {(found, following)}
+    assert following.startswith(remedy)
+    codes = {verb: each.code for verb, each in said.items() if verb != "status"}
+    assert codes == dict.fromkeys(codes, 10)
+    if part == "journal":
+        verified = copy.says("journal", "verify")
+        assert (verified.code in (2, 10), following in " ".join((verified.out + verified.err).split())) == (True, True)
+
+
+def verdict_of(part: str, verb: str, document: Any) -> tuple[str, str]:
+    """Return what a verb found of a part that has failed, and what to do; a screen without its books says only that."""
+    if "error" in document:
+        return document["error"]["message"], document["error"]["hint"]
+    row = next(row for row in document["data"][JUDGING[verb]] if row["subject"] == part)
+    assert row["state"] == "FAILED"
+    return row["found"], row["next"]
 
 
 def test_a_halt_shows_with_its_reason(bot: Bot, copy: Bot) -> None:

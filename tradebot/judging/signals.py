@@ -9,7 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.contract import Breach, CheckedReply, Drift
+from tradebot.model.contract import CheckedReply, Drift, NullCounts
+from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind, Phase
 from tradebot.model.record import CycleRecord
 from tradebot.signals.contracts import broken, drifts
@@ -41,8 +42,9 @@ class Verdict:
 class KindEvidence:
     """What was seen of one kind: its newest replies (one for each of `wanted` calls), and what failed since.
 
-    `at` are the times of the newest replies, with or without rows. `foreign` and `rejected` count rows of all replies
-    lately, of which there were `received`. `more_nulls` are fields that are null much more often than they used to be.
+    `at` are the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
+    all replies lately, and so does `nulls` by field. `more_nulls` are fields that are null much more often than they
+    used to be.
     """
 
     kind: AnyKind
@@ -56,6 +58,7 @@ class KindEvidence:
     rejected: int = 0
     failed: int = 0
     failure: str = ""
+    nulls: NullCounts = field(default_factory=lambda: NullCounts(0, {}))
     more_nulls: tuple[Drift, ...] = ()
 
 
@@ -81,9 +84,9 @@ class DriftRow:
 class KindHealth:
     """The health of one kind of facts; None means that nothing was there to measure.
 
-    `age_s` is that of the oldest of the newest replies, and `limit_s` how old it may get. `rows` are those of the
-    newest replies. `match_rate` is the share of rows that belong to the ticker asked for, and `null_rate` the share of
-    documented values that are null.
+    `age_s` is that of the oldest of the newest replies, and `limit_s` how old it may get. `rows` are those of all
+    replies lately: `bad` are foreign or can't be read, `match_rate` is the share that belongs to the ticker asked for,
+    and `null_rate` the share of documented values that are null.
     """
 
     name: str
@@ -99,7 +102,7 @@ class KindHealth:
     rows: int
     match_rate: float | None
     null_rate: float | None
-    rejected: int
+    bad: int
     failed: int
     drifts: tuple[DriftRow, ...]
 
@@ -167,8 +170,6 @@ def _kind_health(seen: KindEvidence, reading: Reading) -> KindHealth:
     found = (*drifts(seen.replies), *seen.more_nulls)
     harmful = broken(drifts(seen.replies), reading.largest_share)
     verdict = _judged(seen, found, harmful, reading)
-    rows = sum(reply.rows for reply in seen.replies)
-    foreign = sum(drift.rows for drift in found if drift.breach is Breach.FOREIGN)
     return KindHealth(
         name=seen.kind.name,
         core=seen.kind.core,
@@ -180,19 +181,19 @@ def _kind_health(seen: KindEvidence, reading: Reading) -> KindHealth:
         limit_s=seen.limit_s,
         wanted=seen.wanted,
         answered=len(seen.at),
-        rows=rows,
-        match_rate=1 - foreign / rows if rows else None,
-        null_rate=_null_rate(seen, rows),
-        rejected=seen.rejected,
+        rows=seen.received,
+        match_rate=1 - seen.foreign / seen.received if seen.received else None,
+        null_rate=_null_rate(seen),
+        bad=seen.foreign + seen.rejected,
         failed=seen.failed,
         drifts=tuple(DriftRow(str(drift), drift.example, drift in harmful) for drift in found),
     )
 
 
-def _null_rate(seen: KindEvidence, rows: int) -> float | None:
+def _null_rate(seen: KindEvidence) -> float | None:
     """Return the share of documented values that are null; None if no row came, or no field is documented."""
-    fields = seen.kind.fields
-    nulls = sum(count for reply in seen.replies for name, count in reply.nulls.items() if name in fields)
+    fields, rows = seen.kind.fields, seen.nulls.rows
+    nulls = sum(count for name, count in seen.nulls.nulls.items() if name in fields)
     return nulls / (rows * len(fields)) if rows and fields else None
 
 
@@ -206,6 +207,9 @@ def _judged(seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift]
         return _never_answered(seen, reading.times)
     if harmful:
         return Verdict(Health.CRITICAL, harmful[0].found)
+    unusable = _unusable(seen, reading.largest_share)
+    if unusable and seen.kind.name == FLOW_ALERTS:
+        return Verdict(Health.CRITICAL, unusable)
     if not reading.times.is_open and seen.kind.phase not in (Phase.MORNING, Phase.EVENING):
         return Verdict(Health.UNKNOWN, "the market is asleep", idle=True)
     age_s = _age_s(seen, reading.times)
@@ -236,9 +240,16 @@ def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, reading: Re
         yield f"late: {age_s:,.0f} s old, and it should be fetched every {seen.interval_s:,.0f} s"
     if found:
         yield found[0].found
+    if unusable := _unusable(seen, reading.largest_share):
+        yield unusable
+
+
+def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
+    """Return how many rows are foreign or can't be read, if they are too many; empty if not."""
     bad = seen.foreign + seen.rejected
-    if seen.received and Decimal(bad) / seen.received > reading.largest_share:
-        yield f"{bad:,} of {counted(seen.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
+    if not seen.received or Decimal(bad) / seen.received <= largest_share:
+        return ""
+    return f"{bad:,} of {counted(seen.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
 
 
 def _components(reading: Reading, kinds: Mapping[str, KindHealth]) -> Iterator[ComponentHealth]:

@@ -1,12 +1,9 @@
-"""Audit what is at risk: permission, trading state, positions and their exits, and the limits on the book as it is."""
+"""Judge what is at risk: permission, positions and their exits, and the limits on the book as it is."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
-from tradebot.auditing.books import nothing, silent
-from tradebot.auditing.evidence import Broker, Evidence, Silence
-from tradebot.auditing.items import Area, Item, Look, State, judged
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import evaluate, is_blind
@@ -14,12 +11,15 @@ from tradebot.explain import plain
 from tradebot.gates import outcomes, rates
 from tradebot.gates import own as own_limits
 from tradebot.gates.book import monitors
+from tradebot.judging.books import nothing, silent
+from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.looks import Look, looked
+from tradebot.judging.trading import Broker, Silence, Trading
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.trading import TradingState
 from tradebot.ports.world import Rules
 from tradebot.text import counted
 
@@ -29,7 +29,7 @@ WAITING = frozenset({Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED
 """Reasons of an exit decision that leave the position managed: its rules hold it, or an order for it is out."""
 
 
-def permission(evidence: Evidence) -> Item:
+def permission(evidence: Trading) -> Judgment:
     """Judge whether any orders may be sent."""
     broker = evidence.broker
     blocked = broker.view.account.blocked if isinstance(broker, Broker) else ()
@@ -39,26 +39,15 @@ def permission(evidence: Evidence) -> Item:
     only_entries = evidence.permission.open and not blocked
     consequence = "entries are closed, exits continue" if only_entries else "no orders are sent, including exits"
     found = f"{consequence}: {', '.join(closed)}" if closed else "orders may be sent"
-    state = State.WARN if closed else State.OK
-    return judged((Area.HALTS, "permission"), look, evidence.moment.now, state, found, "tradebot status")
+    state = State.DEGRADED if closed else State.OK
+    return looked("permission", look, evidence.moment.now, state, found, "tradebot status")
 
 
-def trading_state(evidence: Evidence) -> Item:
-    """Judge the trading state. A halt is a finding, because someone has to end it."""
-    record, place = evidence.state, (Area.HALTS, "trading state")
-    look = Look("files and history", 3)
-    found = f"{record.state}" + (f" by {record.who}" if record.who else "") + f": {record.why}"
-    if record.at is None:
-        return judged(place, look, evidence.moment.now, State.FAIL, f"{found}; nobody set this", "tradebot unhalt")
-    state = State.OK if record.state is TradingState.ACTIVE else State.WARN
-    return judged(place, look, evidence.moment.now, state, found, "tradebot unhalt")
-
-
-def positions(evidence: Evidence) -> Item:
+def positions(evidence: Trading) -> Judgment:
     """Judge the positions in the books. Foreign positions are judged when the books are compared with the broker."""
-    place = (Area.POSITIONS, "own positions")
+    name = "own positions"
     if not evidence.fills:
-        return nothing(place, "position", evidence)
+        return nothing(name, "position", evidence)
     held = evidence.positions
     look = Look("fills", evidence.fills, evidence.newest_fill)
     outside = sorted({p.symbol for p in held} - set(evidence.rules.universe))
@@ -66,29 +55,29 @@ def positions(evidence: Evidence) -> Item:
     if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
         leaps = (f"{one.symbol} of {one.strategy} was {one.before} and is {one.after}" for one in evidence.broker.leaps)
         found += f"; impossible by the broker's last fills: {', '.join(leaps)}"
-        return judged(place, look, evidence.moment.now, State.FAIL, found, "tradebot reconcile")
-    return judged(place, look, evidence.moment.now, State.OK, found)
+        return looked(name, look, evidence.moment.now, State.FAILED, found, "tradebot reconcile")
+    return looked(name, look, evidence.moment.now, State.OK, found)
 
 
-def exits_recorded(evidence: Evidence) -> Item:
+def exits_recorded(evidence: Trading) -> Judgment:
     """Judge whether the last pass of evaluate-exits looked at every position and could close what it had to."""
-    place, held, last = (Area.PROTECTION, "exits as recorded"), evidence.positions, evidence.exits
+    name, held, last = "exits as recorded", evidence.positions, evidence.exits
     if not held:
-        return _unheld(place, evidence)
+        return _unheld(name, evidence)
     if last is None:
         found = f"{counted(len(held), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
-        return Item(*place, State.FAIL, "passes", 0, None, None, found, EXITS)
+        return Judgment(name, State.FAILED, "passes", 0, found, EXITS)
     records = {(r.candidate.strategy, r.candidate.symbol): r for r in last.candidates if r.candidate.source == "exit"}
     unseen = [p.symbol for p in held if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
     stuck = [why for record in records.values() if (why := _stuck(record))]
     look = Look("exit decisions", len(records), last.at)
     if unseen or stuck:
         found = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
-        return judged(place, look, evidence.moment.now, State.FAIL, found, EXITS)
+        return looked(name, look, evidence.moment.now, State.FAILED, found, EXITS)
     if not records:
         found = f"{counted(len(held), 'position')} opened since the last pass, which looked at none"
-        return judged(place, look, evidence.moment.now, State.UNKNOWN, found, EXITS)
-    return judged(place, look, evidence.moment.now, State.OK, "each was held or is being closed")
+        return looked(name, look, evidence.moment.now, State.UNKNOWN, found, EXITS)
+    return looked(name, look, evidence.moment.now, State.OK, "each was held or is being closed")
 
 
 def _stuck(record: CandidateRecord) -> str | None:
@@ -99,13 +88,13 @@ def _stuck(record: CandidateRecord) -> str | None:
     return f"{record.candidate.symbol} ended at {terminal.reason}: {REASONS[terminal.reason].meaning}"
 
 
-def exits_now(evidence: Evidence) -> Item:
+def exits_now(evidence: Trading) -> Judgment:
     """Apply the exit rules to each position at current quotes; a position past its rule should be closing."""
-    place, broker = (Area.PROTECTION, "exits at quotes"), evidence.broker
+    name, broker = "exits at quotes", evidence.broker
     if isinstance(broker, Silence):
-        return silent(place, broker)
+        return silent(name, broker)
     if not evidence.positions:
-        return _unheld(place, evidence)
+        return _unheld(name, evidence)
     answers = [(p, _exit(p, broker, evidence)) for p in evidence.positions]
     look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
     blind = [p.symbol for p, decision in answers if is_blind(decision)]
@@ -114,24 +103,24 @@ def exits_now(evidence: Evidence) -> Item:
     now = evidence.moment.now
     if not evidence.moment.is_open:
         found = f"the session is closed; exit rules would close {len(beyond)} of {len(answers)} at these quotes"
-        return judged(place, look, now, State.OK, found)
+        return looked(name, look, now, State.OK, found)
     if beyond or blind:
         found = "; ".join(
             f"{what}: {', '.join(names)}"
             for what, names in (("should be closing", beyond), ("can't be judged", blind))
             if names
         )
-        return judged(place, look, now, State.FAIL if blind else State.WARN, found, EXITS)
-    return judged(place, look, now, State.OK, f"each is within its rules or being closed{_unstopped(evidence)}")
+        return looked(name, look, now, State.FAILED if blind else State.DEGRADED, found, EXITS)
+    return looked(name, look, now, State.OK, f"each is within its rules or being closed{_unstopped(evidence)}")
 
 
-def _unstopped(evidence: Evidence) -> str:
+def _unstopped(evidence: Trading) -> str:
     """Return which positions have no stop, because their strategies' exits have none; that is the owner's choice."""
     names = [position.symbol for position in evidence.positions if worst_stop(_rules(position, evidence)) is None]
     return f"; without a stop: {', '.join(names)}" if names else ""
 
 
-def _exit(position: Position, broker: Broker, evidence: Evidence) -> Decision:
+def _exit(position: Position, broker: Broker, evidence: Trading) -> Decision:
     quote = broker.quotes.get(position.symbol)
     ratio = broker.position_ratios.get(position.symbol, Decimal(1))
     best = best_price(position, quote if ratio == 1 else None, _kept(position, evidence).best)
@@ -139,19 +128,19 @@ def _exit(position: Position, broker: Broker, evidence: Evidence) -> Decision:
     return evaluate(Held(position, best), quote, evidence.moment.now, rules, state, ratio)
 
 
-def _rules(position: Position, evidence: Evidence) -> Exits:
+def _rules(position: Position, evidence: Trading) -> Exits:
     return in_force(evidence.rules.exits_of(position.strategy), _kept(position, evidence))
 
 
-def _kept(position: Position, evidence: Evidence) -> Kept:
+def _kept(position: Position, evidence: Trading) -> Kept:
     return evidence.kept.get((position.strategy, position.symbol), Kept())
 
 
-def _unheld(place: tuple[Area, str], evidence: Evidence) -> Item:
+def _unheld(name: str, evidence: Trading) -> Judgment:
     if not evidence.fills:
-        return nothing(place, "position", evidence)
+        return nothing(name, "position", evidence)
     look = Look("fills", evidence.fills, evidence.newest_fill)
-    return judged(place, look, evidence.moment.now, State.OK, "no position is open, so there is nothing to protect")
+    return looked(name, look, evidence.moment.now, State.OK, "no position is open, so there is nothing to protect")
 
 
 _LIMITS = (
@@ -165,11 +154,11 @@ _LIMITS = (
 )
 
 
-def limits(evidence: Evidence) -> Iterator[Item]:
+def limits(evidence: Trading) -> Iterator[Judgment]:
     """Check each limit on the book as it is, with the predicate that the gates apply to the book plus one order."""
     broker = evidence.broker
     if isinstance(broker, Silence):
-        yield silent((Area.LIMITS, "limits on the book"), broker)
+        yield silent("limits on the book", broker)
         return
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
     rules = evidence.rules
@@ -182,7 +171,7 @@ def limits(evidence: Evidence) -> Iterator[Item]:
         yield _limit(gate, answers[gate], broker, evidence)
 
 
-def _of_strategies(book: Book, rules: Rules, evidence: Evidence) -> Iterator[tuple[str, Decision]]:
+def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tuple[str, Decision]]:
     """Yield the decisions of each strategy's own limits on its part of the book; a subject begins with its name."""
     names = (*rules.own, *(stake.strategy for stake in book.stakes))
     for name in dict.fromkeys(names):
@@ -192,20 +181,20 @@ def _of_strategies(book: Book, rules: Rules, evidence: Evidence) -> Iterator[tup
             yield f"{name} {subject}".rstrip(), decision
 
 
-def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Evidence) -> Item:
-    place, now = (Area.LIMITS, gate.value), evidence.moment.now
+def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Trading) -> Judgment:
+    name, now = gate.value, evidence.moment.now
     if not answers:
         look = Look("account without exposure", 1, broker.clock.now)
-        return judged(place, look, now, State.OK, "nothing is exposed")
+        return looked(name, look, now, State.OK, "nothing is exposed")
     look = Look("values", len(answers), broker.clock.now)
     broken = [(subject, d) for subject, d in answers if not d.passed]
     subject, worst = max(broken or answers, key=lambda answer: _size(answer[1]))
     numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()
     if not broken:
-        return judged(place, look, now, State.OK, f"largest: {numbers}")
+        return looked(name, look, now, State.OK, f"largest: {numbers}")
     unknown = worst.verdict is Verdict.UNKNOWN
     found = f"{len(broken)} over the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
-    return judged(place, look, now, State.UNKNOWN if unknown else State.FAIL, found, POSITIONS)
+    return looked(name, look, now, State.UNKNOWN if unknown else State.FAILED, found, POSITIONS)
 
 
 def _size(decision: Decision) -> float:

@@ -9,12 +9,12 @@ import pytest
 
 from tests.adapters.samples import make_cycle
 from tests.builders import DAY, NOW, ago, candidate
+from tradebot.judging.signals import Health, KindEvidence, KindHealth, Reading, Times, signals
 from tradebot.model.candidate import Component
-from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift
+from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
 from tradebot.model.kind import AnyKind, Phase
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.signals.kinds import kind_of
-from tradebot.views.signals import Health, KindEvidence, KindHealth, Reading, Times, signals
 
 OPEN = Times(NOW, NOW, is_open=True)
 ASLEEP = Times(NOW, ago(7200), is_open=False)
@@ -29,7 +29,9 @@ def replied(*findings: ContractFinding, symbol: str = "AAPL", rows: int = 10) ->
 
 def evidence(**changes: object) -> KindEvidence:
     two = (replied(), replied(symbol="MSFT"))
-    seen = KindEvidence(KIND, 2, (ago(60), ago(90)), 900, 240, two, received=40, rejected=1)
+    seen = KindEvidence(
+        KIND, 2, (ago(60), ago(90)), 900, 240, two, received=40, rejected=1, nulls=NullCounts(20, {"code": 8})
+    )
     return replace(seen, **changes)  # type: ignore[arg-type]
 
 
@@ -41,9 +43,20 @@ def health(seen: KindEvidence, times: Times = OPEN) -> KindHealth:
 def test_a_signal_is_healthy_if_its_data_is_fresh_complete_and_as_documented() -> None:
     kind = health(evidence())
     assert (kind.state, kind.why, kind.core) == (Health.HEALTHY, "fresh, complete and as documented", True)
-    assert (kind.age_s, kind.limit_s, kind.wanted, kind.answered, kind.rows) == (90.0, 900, 2, 2, 20)
-    assert (kind.match_rate, kind.null_rate, kind.rejected) == (1.0, 8 / 40, 1)
+    assert (kind.age_s, kind.limit_s, kind.wanted, kind.answered, kind.rows) == (90.0, 900, 2, 2, 40)
+    assert (kind.match_rate, kind.null_rate, kind.bad) == (1.0, 8 / 40, 1)
     assert kind.last_success == ago(60)
+
+
+def test_bad_rows_are_counted_among_the_rows_of_the_same_replies() -> None:
+    kind = health(evidence(received=1_189, foreign=200, rejected=191))
+    assert (kind.rows, kind.bad, kind.match_rate) == (1_189, 391, 1 - 200 / 1_189)
+    assert kind.why == "391 of 1,189 rows are foreign or can't be read"
+
+
+def test_too_many_bad_rows_of_alerts_close_entries() -> None:
+    alerts = health(evidence(kind=kind_of("flow_alerts"), received=10, foreign=3))
+    assert alerts.state is Health.CRITICAL
 
 
 MORE_NULLS = (Drift("dark_pool", Breach.NULL, "code", 60, 100, "usually in 3% of the rows"),)

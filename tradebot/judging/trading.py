@@ -1,21 +1,22 @@
-"""The evidence for an audit: records, counts and replies, all read at one moment by the caller."""
+"""What an audit looks at besides the bot's own records: the broker's replies, and what was read of one span of time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
-from tradebot.auditing.leaps import Leap
+from tradebot.judging.evidence import Unread
+from tradebot.judging.leaps import Leap
+from tradebot.judging.signals import KindHealth
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
-from tradebot.model.contract import Drift
 from tradebot.model.desk import Book
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
+from tradebot.model.trading import Permission, TradingStateRecord
 from tradebot.ports.world import Rules
 from tradebot.reconciliation.findings import Finding
 
@@ -40,38 +41,6 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class JobRun:
-    """How a job kept to its timetable: `due` slots in the session, `missed` of them since its last pass."""
-
-    job: Job
-    due: int
-    missed: int
-    last_at: datetime | None
-    last_slot: str | None
-    by: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """The replies of one endpoint: how many of the `wanted` were ever answered, and row counts since the span began.
-
-    Taking the newest reply for each symbol, `oldest` is the oldest of these and `newest` the newest. `drifts` say how
-    their rows differ from what the source documents, the worst first.
-    """
-
-    endpoint: str
-    wanted: int
-    answered: int
-    oldest: datetime | None
-    newest: datetime | None
-    answers: int = 0
-    received: int = 0
-    foreign: int = 0
-    rejected: int = 0
-    drifts: tuple[Drift, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Passes:
     """Passes of trade-once since the span began. The records hold no candidates; `ends` counts them by reason."""
 
@@ -81,22 +50,13 @@ class Passes:
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
-    """The journal compared with the ledger: `damage` if one can't be read, and how many rows each lacks."""
+class Rows:
+    """The money rows compared with the journal: how many rows aren't in it, and how many records are ahead."""
 
     records: int
     rows: int
     missing: int
     ahead: int
-    damage: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Backups:
-    """How many backups are kept, and why each damaged one can't be restored, by name."""
-
-    kept: int
-    damaged: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,27 +99,22 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that was looked at. `serving` says who runs the timetable, or is None if nobody does.
+class Trading:
+    """Everything that was looked at. `due` are the jobs of which a slot was due in the last session.
 
     `kept` holds what the ledger keeps of each position besides its fills.
     """
 
     moment: Moment
     rules: Rules
-    settings: int
-    calendar_until: date | None
-    sessions: int
-    serving: str | None
-    jobs: Sequence[JobRun]
-    data: Sequence[Answers]
+    due: Collection[Job]
+    kinds: Sequence[KindHealth]
     score: CycleRecord | None
     passes: Passes
     exits: CycleRecord | None
     events: Watched | None
     permission: Permission
     state: TradingStateRecord
-    mark: ReconcileMark | None
     fills: int
     newest_fill: datetime | None
     positions: Sequence[Position]
@@ -167,7 +122,5 @@ class Evidence:
     intents: Mapping[IntentState, int]
     rejected: int
     working: Sequence[tuple[Order, IntentRecord | None]]
-    unresolved: Sequence[IntentRecord]
-    journal: Journal
-    backups: Backups
+    rows: Rows | Unread
     broker: Broker | Silence
