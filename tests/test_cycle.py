@@ -386,10 +386,10 @@ def test_an_exit_that_the_venue_does_not_know_is_sent_again_under_its_own_id_and
     halt(scene, TradingState.FLATTEN)
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     assert ends(evaluate_exits(scene.world(), EXIT_CALL)) == {"AAPL": Reason.VENUE_UNKNOWN}
-    scene.later(120)
+    scene.later(20)
     soon = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+33m"))
     assert ends(soon) == {"AAPL": Reason.INTENT_UNRESOLVED}
-    scene.later(200)
+    scene.later(40)
     again = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+36m"))
     assert ends(again) == {"AAPL": Reason.VENUE_UNKNOWN}
     scene.venue.script, scene.venue.swallows = {}, False

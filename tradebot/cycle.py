@@ -41,7 +41,7 @@ from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.resting import Whose
-from tradebot.orders.changes import cancel_forgotten, cancel_order
+from tradebot.orders.changes import AGAIN, cancel_forgotten, cancel_order
 from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, close_as_wanted, close_one_by_one
 from tradebot.orders.displacing import make_room
 from tradebot.orders.protecting import left_to_venue, protect
@@ -303,10 +303,10 @@ def _rule_fired(record: CandidateRecord) -> bool:
 
 
 def _is_leaving(record: CandidateRecord) -> bool:
-    """Return True if a rule closes all shares, or a part of them and no order for that was working before."""
+    """Return True if a lost exit is sent again, or a rule closes all shares, or a part and no order worked for that."""
     refused = record.terminal
     part = record.candidate.purpose is Purpose.REDUCE and refused is not None and refused.gate is Gate.WORKING
-    return _rule_fired(record) and not part
+    return AGAIN in record.decisions or (_rule_fired(record) and not part)
 
 
 def _cycle(

@@ -148,10 +148,10 @@ def test_a_close_that_never_arrived_is_sent_once_more_under_its_own_id() -> None
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(world(scene, BETTER), call(slot="lost"))
     scene.venue.script = {}
-    for minutes, sent in ((4, 3), (5, 4), (9, 4)):
+    for seconds, sent in ((20, 3), (60, 4), (300, 4)):
         before = len(scene.venue.submitted)
-        scene.later(60 * minutes - int((scene.venue.now - LATER).total_seconds()))
-        cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.95)), call(slot=f"{minutes} minutes"))
+        scene.later(seconds - int((scene.venue.now - LATER).total_seconds()))
+        cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.95)), call(slot=f"{seconds} seconds"))
         assert ends(cycle)["XOM", Purpose.OPEN] is Reason.DISPLACEMENT_PENDING
         assert len(scene.venue.submitted) == sent
         assert sum(record.candidate.purpose is Purpose.CLOSE for record in cycle.candidates) == sent - before

@@ -266,11 +266,11 @@ def test_a_lost_pair_is_not_doubled_and_is_no_obstacle_to_an_exit() -> None:
     entered(found)
     found.venue.script["AAPL"], found.venue.swallows = LOST, True
     exits(found)
-    found.later(60)
+    found.later(20)
     exits(found, "open+32m")
     assert len(protecting(found)) == 1
     del found.venue.script["AAPL"]
-    found.later(300)
+    found.later(40)
     exits(found, "open+37m")
     first, again = protecting(found)
     assert again == first, "it is sent again under its own id"
@@ -287,14 +287,28 @@ def test_a_lost_exit_through_a_pair_is_sent_again_under_its_own_id_after_a_while
     found.venue.script["AAPL"], found.venue.swallows = LOST, True
     exits(found, "open+300m")
     del found.venue.script["AAPL"]
-    found.later(60)
+    found.later(20)
     exits(found, "open+301m")
     assert len(found.venue.replaced) == 1
-    found.later(300)
+    found.later(40)
     exits(found, "open+306m")
     first, again = found.venue.replaced
     assert again == first
     assert found.venue.book[again.client_order_id].status is OrderStatus.NEW
+
+
+def test_a_lost_exit_that_no_rule_asks_for_is_sent_again_by_the_next_pass_and_no_stop_is_placed_beside_it() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"], found.venue.swallows = LOST, True
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
+    del found.venue.script["AAPL"]
+    found.later(60)
+    found.price("AAPL", "100.5")
+    exits(found, "open+32m")
+    first, again = [intent for intent in found.venue.submitted if intent.purpose is Purpose.CLOSE]
+    assert (again, protecting(found)) == (first, [])
+    assert [intent.limit_price for intent in found.venue.replaced] == [Decimal("99.99")], "at the price of this moment"
 
 
 def test_a_lost_pair_is_no_exit_that_is_sent_again() -> None:

@@ -128,6 +128,8 @@ def _send_closing(
     the fraction stays for the rest of the session.
     """
     lost = _lost_exit(desk, position)
+    # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
+    asked = asked if not (lost and first_failure(asked)) else ()
     candidate, fraction = _without_refused_fraction(call, desk, candidate)
     decisions = (
         permission(desk),

@@ -23,7 +23,7 @@ from tradebot.model.trading import TradingState
 from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 
-EXIT_LOOKUP = timedelta(minutes=5)
+EXIT_LOOKUP = timedelta(seconds=30)
 """How long an exit the venue doesn't know is only looked up; after that, each pass resends it under the same id."""
 
 LOOKS = 3

@@ -181,8 +181,11 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
             # It rests until it acts, or until its position is gone.
             continue
         elif record.intent.purpose is not Purpose.OPEN:
+            # An exit that only arrived now has the price of when it was decided on.
+            late = record.updated_at >= desk.now > record.intent.at
             # If a person gave an exit its price, keep that price.
-            if order.client_order_id == record.intent.client_order_id and age >= timedelta(seconds=limits.exit_life_s):
+            ours = order.client_order_id == record.intent.client_order_id
+            if ours and (late or age >= timedelta(seconds=limits.exit_life_s)):
                 yield order, record, Reason.STALE_EXIT
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED

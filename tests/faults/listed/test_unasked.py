@@ -161,6 +161,25 @@ def test_flatten_typed_again_while_nothing_fills_keeps_the_stop(trader: Trader) 
     assert [event["path"] for event in events if event.get("method") == "DELETE"] == []
 
 
+def test_an_exit_that_is_lost_after_its_pair_was_canceled_is_sent_again_a_minute_later_under_its_own_id(
+    trader: Trader,
+) -> None:
+    trader.holds("AAPL")
+    trader.trouble("marketable_exit_refused", request="replace", to=1)
+    trader.trouble({"status": 504, "acceptance": "before"}, request="submit", client_order_id="tb1.*CLOSE*", to=1)
+    assert trader.flattens().code == 5
+    trader.stage.tick(seconds=60)
+    assert trader.exits().code == 0
+    trader.stage.tick(seconds=60)
+    assert trader.reconciles().code == 0
+    # It was accepted under the id that was lost, and only then priced anew.
+    lost = next(record.intent for record in trader.intents() if record.intent.key.role == "close")
+    exits = [order for order in trader.told().accepted if "CLOSE" in order["client_order_id"]]
+    assert [order["client_order_id"] for order in exits if not order.get("replaces")] == [lost.client_order_id]
+    assert (trader.held(), trader.fired(), len(trader.told().fills)) == ({}, 2, 2)
+    trader.is_whole()
+
+
 def test_flatten_ends_with_5_while_the_venue_rejects_every_exit_and_the_stop_rests_again(trader: Trader) -> None:
     trader.holds("AAPL")
     trader.trouble("reject_after_acceptance", request="replace")
