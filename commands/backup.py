@@ -154,7 +154,8 @@ def _render(console: "Console", data: Backups) -> None:
         console.print(f"Backed up and verified: {data.made.path}", markup=False)
         records, intents = counted(data.made.record, "record"), counted(data.made.intents, "intent")
         console.print(f"  {records}, {intents}, {counted(data.made.fills, 'fill')}, {counted(data.made.bytes, 'byte')}")
-    console.print(f"Backups kept: {len(data.kept)}" + (", newest first:" if data.kept else ""))
+    named = ", newest first, named by this machine's clock in UTC:" if data.kept else ""
+    console.print(f"Backups kept: {len(data.kept)}{named}")
     for name in data.kept:
         console.print(f"  {name}", markup=False)
     for one in data.damaged:

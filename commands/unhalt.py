@@ -5,7 +5,7 @@ Nothing else changes: every gate still checks reconciliation, permission and lim
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,7 +82,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
                 _require_agreement(app, by)
                 _require_no_cause(app)
             why, accepted = accept_causes(app.ledger, before, reason) if override else (reason, None)
-            now = datetime.now(UTC)
+            now = app.stamp_time()
             app.ledger.set_trading_state(TradingState.ACTIVE, by, why, now, override=accepted, over=before)
             if override:
                 _record_override(app, before, by, reason)
@@ -103,7 +103,7 @@ def _record_override(app: "App", before: "TradingStateRecord", by: str, reason: 
     from tradebot.model.event import EventKind
 
     details = {"by": by, "reason": reason, "halted_by": before.who, "halted_because": before.why}
-    app.events.emit(EventKind.HALT_OVERRIDDEN.at(datetime.now(UTC), details))
+    app.events.emit(EventKind.HALT_OVERRIDDEN.at(app.stamp_time(), details))
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:

@@ -1,7 +1,7 @@
 """`tradebot config accept`: approve the configuration in force, so that it no longer closes entries."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -60,7 +60,7 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
     _show(console(err=True), before, found)
     confirm_for(app, confirmed, what="Accepting this configuration", command="tradebot config accept")
     with app.pass_lock("config accept"):
-        app.ledger.baselines.approve(Baseline(effective(app.settings), by, datetime.now(UTC)))
+        app.ledger.baselines.approve(Baseline(effective(app.settings), by, app.stamp_time()))
         after = app.ledger.baselines.last()
     assert after is not None, "the approved configuration was just written"
     _record_event(app, after, found)

@@ -74,6 +74,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
     from collections import Counter
 
     from commands.demo.earned import earned
+    from commands.init.market_notes import made_up
     from tradebot.app.sandbox import remarks_on
     from tradebot.explain import funnel
     from tradebot.model.record import Job
@@ -106,7 +107,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
         differences=differences,
         elapsed_s=elapsed_s,
         next_commands=_next(app, traded),
-        notes=remarks_on(app.folder.exchange)[0],
+        notes=(*made_up(app.settings, app.settings.universe), *remarks_on(app.folder.exchange)[0]),
     )
 
 

@@ -5,8 +5,8 @@ the HALT file under the send lock, and `halt` waits for that lock. It waits two 
 can't delay it.
 
 A halt always keeps the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times come from this machine's
-clock, because the broker isn't asked. Unknown arguments don't stop it: whoever types `halt` in a hurry means it, and
-refusing would cost more than one halt too many.
+clock, because the broker isn't asked; in the sandbox, from the last line of the exchange's log. Unknown arguments don't
+stop it: whoever types `halt` in a hurry means it, and refusing would cost more than one halt too many.
 """
 
 import json
@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ from commands.shared.plain import (
 )
 from commands.shared.times import show_utc, when
 from tradebot.adapters.state import send_lock, state_folder, switch
+from tradebot.adapters.state.stamps import stamp_time
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _mode_and_tail(path: Path) -> tuple[str | None, str | None]:
 
 def _set_latch(path: Path, request: Request, state: str) -> Latch:
     """Write the halt, print it, wait for an order in flight, then try to write the ledger's history."""
-    who, why, at = caller(), request.reason, datetime.now(UTC)
+    who, why, at = caller(), request.reason, stamp_time(path, _mode_and_tail(path)[0])
     in_force, unwritten = announced, _ = _write_halt(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
     first_line = first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from commands.init.market_notes import MOST_SYMBOLS, made_up, market_notes
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
 from commands.shared.completing import data_plans, fills, played, profiles
 from commands.shared.plain import clean, note
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
-MOST_SYMBOLS = 5000
 WELL_KNOWN = 21
 """How many of the embedded exchange's default symbols are real tickers; the rest are made up."""
 MADE_UP_SECTORS = 10
@@ -134,7 +134,7 @@ def make(
     if start or len(flags) > 1:
         refuse_foreign_settings(path, start)
     _set_leftovers_aside(path)
-    accepted = settings
+    accepted, remarks = settings, made_up(settings, flags.get("universe", ()))
     if settings.mode == "sandbox":
         universe = make_market(path, settings, flags)
         same = universe == list(settings.universe)
@@ -145,7 +145,7 @@ def make(
     if start or len(flags) > 1:
         keep(path, flags, start)
     state_folder.create(path, settings.mode, made.number, kind, made.at)
-    return _report(path, settings, made, start)
+    return _report(path, settings, made, start, remarks)
 
 
 def _set_leftovers_aside(path: Path) -> None:
@@ -161,7 +161,7 @@ def _set_leftovers_aside(path: Path) -> None:
         note(f"note: unused files that an interrupted run left in {path} were moved to {aside}")
 
 
-def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None) -> Report:
+def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None, remarks: tuple[str, ...]) -> Report:
     from tradebot.model.trading import mode_name
 
     data = Made(
@@ -173,7 +173,7 @@ def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None
         symbols=len(settings.universe),
         armed=made.armed,
         shadow=settings.shadow,
-        notes=_notes(path) if settings.mode == "sandbox" else (),
+        notes=(*remarks, *market_notes(path)) if settings.mode == "sandbox" else (),
         copied_from=str(start) if start else None,
     )
     return Report("init", data, lambda console: _render(console, data), mode=data.mode, account=data.account_tail)
@@ -186,18 +186,6 @@ def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list
 
     recorded = settings.sandbox.source != "generated"
     return list(sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags))
-
-
-def _notes(path: Path) -> tuple[str, ...]:
-    """Return which parts of its files the market leaves out, and how to reach flow captured after a close."""
-    from tradebot.adapters.state.state_folder import EXCHANGE, option
-    from tradebot.app import sandbox
-
-    sentences, complete_at = sandbox.remarks_on(path / EXCHANGE)
-    if complete_at is None:
-        return sentences
-    tick = f"tradebot exchange tick {complete_at} {option(path)}"
-    return (*sentences, f"some of the flow was captured after the close; to reach all of it: {tick}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +210,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
 
     ledger = SqliteLedger.create(path, account.number, clock.now)
     ledger.open_books(account.cash, clock.now)
-    ledger.baselines.approve(Baseline(effective(settings), f"{kind} {caller()}", datetime.now(UTC)))
+    ledger.baselines.approve(Baseline(effective(settings), f"{kind} {caller()}", clock.now))
     ledger.close()
     armed = settings.mode is not Mode.LIVE or settings.shadow
     if armed:

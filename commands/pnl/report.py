@@ -15,7 +15,10 @@ REALIZED = (
     "Realized profit is before fees, first in, first out within each strategy, and belongs to the day of the exit in "
     "New York."
 )
-OPEN = "What is held is valued at the last price that a pass saw in each session."
+OPEN = (
+    "What is held is valued at the last price that a pass saw in each session: the bid or ask at which it could be "
+    "closed. Brokers value it at the last trade."
+)
 UNPRICED = (
     "Where a session has no price for a position, its gain falls into the next session that has one; shares bought "
     "meanwhile are at their cost."

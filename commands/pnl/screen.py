@@ -29,6 +29,8 @@ def show(console: "Console", data: "ProfitAndLoss") -> None:
     if not found.rows:
         console.print(_nothing(data), markup=False)
         return
+    if found.before_usd is not None:
+        console.print(_headline(found), highlight=False)
     if len(found.rows) > SHOWN:
         console.print(f"Showing the last {SHOWN:,} rows; --from, --csv or --json shows others", markup=False)
     show_rows(console, found.by, found.rows[-SHOWN:], found.total)
@@ -91,28 +93,35 @@ def _amount(amount: Decimal) -> str:
     return f"{to_cent(amount):+,.2f}" if amount else ""
 
 
+def _headline(found: "Pnl") -> str:
+    """Say the one profit of the account: by the broker's equity, if a pass saw it, as `demo` and `status` have it."""
+    if found.before_usd is None or found.compared is None:
+        return f"Profit {gain(found.total.total_usd, ' USD')}"
+    profit = found.compared.broker_usd - found.before_usd - found.transfers_usd
+    equity = f"{found.compared.broker_usd:,.2f} at {when(found.compared.at)}"
+    return f"Profit {gain(profit, ' USD')} by the broker's equity of {equity}"
+
+
 def _account(found: "Pnl") -> "Iterator[str]":
     if found.before_usd is None or found.after_usd is None:
         return
     change = found.after_usd - found.before_usd
     moved = f", transfers {to_cent(found.transfers_usd):+,.2f}" if found.transfers_usd else ""
     yield (
-        f"Account {found.before_usd:,.2f} USD before, {found.after_usd:,.2f} after: "
-        f"change {to_cent(change):+,.2f}{moved}, profit {to_cent(change - found.transfers_usd):+,.2f}"
+        f"Books {found.before_usd:,.2f} USD before, {found.after_usd:,.2f} after: change {to_cent(change):+,.2f}{moved}"
     )
     if found.compared:
         yield _broker(found.compared)
 
 
 def _broker(compared: "Compared") -> str:
-    what = f"Broker's equity {compared.broker_usd:,.2f} USD at {when(compared.at)}"
     if not compared.difference_usd:
-        return f"{what}: the books agree to the cent"
+        return "Difference none: the broker's equity and the books agree to the cent"
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
     why += [f"{shares:f} {clean(symbol)} that only the broker values" for symbol, shares in compared.left_out.items()]
     prices = "its prices of what is held, or what isn't booked yet" if compared.held else "what isn't booked yet"
-    sign = f"{compared.difference_usd:+,.2f}"
-    return f"{what}: {sign} against the books' {compared.books_usd:,.2f}, because of {' and '.join(why) or prices}"
+    apart = f"{compared.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
+    return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
 
 def _unpriced(found: "Pnl") -> "Iterator[str]":

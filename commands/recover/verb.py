@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,7 +125,7 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
     from tradebot.model.reasons import Reason
     from tradebot.reconciliation.findings import FindingKind
 
-    now, halted = datetime.now(UTC), f"the books were rebuilt: {clean(why)}"
+    now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
     switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     made = rebuild.rebuild(app.folder, "damaged" if only is None else "restored-over", now, only=only)
     doubts = [DoubtRow(*doubt) for doubt in made.doubts]
@@ -146,7 +145,7 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
 
 def _note(app: "App", kind: "EventKind", details: dict[str, str]) -> None:
     """Write an event: if something goes wrong later, people look for rebuilt books first."""
-    app.events.emit(kind.at(datetime.now(UTC), details))
+    app.events.emit(kind.at(app.stamp_time(), details))
 
 
 def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...]) -> Recovered:
@@ -227,7 +226,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     for doubt in kept.doubts[:SHOWN]:
         screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False)
     confirm_for(app, confirmed, what=f"Accepting {name}", command=f"tradebot recover --accept {name}")
-    app.ledger.upkeep.accept_rebuilt(name, by, datetime.now(UTC))
+    app.ledger.upkeep.accept_rebuilt(name, by, app.stamp_time())
     _note(app, EventKind.BOOKS_ACCEPTED, {"name": name, "by": by})
     return replace(kept, accepted=True)
 

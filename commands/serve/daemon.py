@@ -59,10 +59,9 @@ class Daemon:
         self._began = datetime.now(UTC)
         self._starts = 0
         self._stop = Stop()
-        self._watch = Watch(
-            app.folder.path, app.settings.serve, self._stop, Supervisor(os.environ), app.events, self._end_at_once
-        )
-        self._reloading = Reloading(load, app.loaded, self._stop, self._watch, app.events)
+        outside = (self._stop, Supervisor(os.environ), app.events, self._end_at_once)
+        self._watch = Watch(app.folder.path, app.settings.serve, *outside, stamp_time=app.stamp_time)
+        self._reloading = Reloading(load, app.loaded, self._stop, self._watch, app.events, app.stamp_time)
         self._watch.on_look = self._reloading.look
 
     def run(self) -> ExitCode:

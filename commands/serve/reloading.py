@@ -33,6 +33,7 @@ class Reloading:
     stop: "Stop"
     watch: "Watch"
     events: "Events"
+    stamp_time: Callable[[], datetime] = lambda: datetime.now(UTC)
     taken: "Loaded | None" = None
 
     def look(self) -> None:
@@ -67,7 +68,7 @@ class Reloading:
         return None if self.stop.asked else loaded
 
     def _tell(self, kind: EventKind, message: str) -> None:
-        self.events.emit(kind.at(datetime.now(UTC), {"message": message}))
+        self.events.emit(kind.at(self.stamp_time(), {"message": message}))
 
 
 def changes(before: "Settings", after: "Settings") -> tuple[tuple[str, str, str], ...]:

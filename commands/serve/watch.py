@@ -88,6 +88,7 @@ class Watch:
         events: "Events",
         end: Callable[[int], object] = os._exit,
         clock_s: Callable[[], float] = time.monotonic,
+        stamp_time: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.settings = settings
         self.on_look: Callable[[], None] = lambda: None
@@ -104,6 +105,7 @@ class Watch:
         self._ready_at: datetime | None = None
         self._troubles: dict[str, str] = {}
         self._clock_s = clock_s
+        self._stamp_time = stamp_time
         self._looked_s = self._noted_s = clock_s()
         self._asked_s: float | None = None
 
@@ -218,7 +220,7 @@ class Watch:
             self._end(int(ExitCode.ERROR))
 
     def _tell_of(self, kind: EventKind, lane: str, message: str) -> None:
-        self._events.emit(kind.at(datetime.now(UTC), {"lane": lane, "message": message}))
+        self._events.emit(kind.at(self._stamp_time(), {"lane": lane, "message": message}))
 
     def _trace(self) -> None:
         """Write what each thread is doing, as file, line and function, without any values."""
@@ -255,7 +257,7 @@ class Watch:
             over.append(f"{counted(descriptors, 'open file')}, at most {limits.max_descriptors:,}")
         if over and not self._stop.asked:
             details = {"message": "; ".join(over)}
-            self._events.emit(EventKind.CEILING_REACHED.at(datetime.now(UTC), details))
+            self._events.emit(EventKind.CEILING_REACHED.at(self._stamp_time(), details))
             self.trouble("ceilings", details["message"])
             self._stop.end(ExitCode.ERROR)
 

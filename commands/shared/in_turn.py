@@ -47,12 +47,10 @@ def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
 
 def _note_given_way(app: "App", verb: str) -> None:
     """Write an event: a pass that takes longer than usual should be explained somewhere."""
-    from datetime import UTC, datetime
-
     from tradebot.model.event import EventKind
 
     details = {"verb": verb, "message": "it released the lock for an exit pass and goes on after it"}
-    app.events.emit(EventKind.GAVE_WAY.at(datetime.now(UTC), details))
+    app.events.emit(EventKind.GAVE_WAY.at(app.stamp_time(), details))
 
 
 def _record_given_up(app: "App", call: "Call | None") -> None:

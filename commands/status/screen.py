@@ -140,7 +140,7 @@ def _today(console: "Console", data: "Status") -> None:
         unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
         console.print(
             f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "
-            f"{day.open_usd:+,.2f} open, {day.fees_usd:+,.2f} fees{other}; "
+            f"{day.open_usd:+,.2f} open at bid or ask, {day.fees_usd:+,.2f} fees{other}; "
             f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
         )
     console.print(f"Realized profit {data.realized_usd:,.2f} USD")

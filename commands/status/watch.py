@@ -60,9 +60,8 @@ def drawn(app: "App") -> Text:
     lines = [line for part in parts for line in part.wrap(screen, width)]
     left = max(len(lines) - room, 0)
     more = f"{counted(left, 'more line')}: tradebot status; " if left else ""
-    foot = Text(
-        f"{more}q quits; {when(datetime.now(UTC))}, every {EVERY_S:.0f} s", "reverse", no_wrap=True, overflow="crop"
-    )
+    asked = f"{when(datetime.now(UTC))} by this machine's clock"
+    foot = Text(f"{more}q quits; {asked}, every {EVERY_S:.0f} s", "reverse", no_wrap=True, overflow="crop")
     return Text("\n").join([*lines[:room], foot])
 
 

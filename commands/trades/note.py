@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from commands.shared.plain import clean
@@ -81,7 +81,7 @@ def run(
         if remove and not note:
             raise OperatorError(f"trade {row.id} has no note to remove", "--untag removes a tag")
         note = "" if remove else written or note
-        return TradeNote(row.key, tuple(kept), note, caller(), datetime.now(UTC))
+        return TradeNote(row.key, tuple(kept), note, caller(), app.stamp_time())
 
     note = app.ledger.change_note(row.key, changed)
     data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)

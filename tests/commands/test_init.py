@@ -284,6 +284,30 @@ def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_not
     assert "tradebot why-no-orders" not in said.out
 
 
+def test_a_made_up_market_of_an_unknown_symbol_is_told(place: Bot) -> None:
+    made = place.json("init", "--symbols", "AAPL,ZZZZ,GLD", "--sessions", "1")
+    (said,) = made["notes"]
+    assert said.startswith("tradebot doesn't know ZZZZ: the market makes up prices")
+
+
+def test_every_stamp_of_a_sandbox_is_trading_time(place: Bot) -> None:
+    """A halt, its end, an accepted configuration and a note carry the exchange's time, and not this machine's."""
+    assert place.says("init", "--symbols", "2", "--sessions", "2", "--start", "2025-03-03").code == 0
+    assert place.says("exchange", "tick", "open").code == 0
+    assert place.json("halt", "--reason", "look")["at"] == "2025-03-03T14:30:00Z"
+    assert place.json("status")["trading_at"] == "2025-03-03T14:30:00Z"
+    assert place.says("exchange", "tick", "5m").code == 0
+    assert place.says("unhalt", "--override", "--reason", "looked", "--confirm", place.tail()).code == 0
+    own = place.folder / "tradebot.yaml"
+    own.write_text(f"{own.read_text()}limits: {{max_open_positions: 30}}\n")
+    accepted = place.json("config", "accept", "--confirm", place.tail())
+    assert accepted["at"] == "2025-03-03T14:35:00Z"
+    process.stop(place.folder / "exchange")
+    assert place.json("halt")["at"] == "2025-03-03T14:35:00Z", "it has to ask a running exchange"
+    days = {event["timestamp"][:10] for event in place.json("events")["events"]}
+    assert days == {"2025-03-03"}
+
+
 def test_help_names_every_profile(place: Bot) -> None:
     shown = " ".join(place.says("init", "--help").out.split())
     assert [name for name in profiles("") if name not in shown] == []

@@ -101,13 +101,13 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
     )
 
 
-def drift_tally(events: JsonlEvents) -> DriftTally:
+def drift_tally(events: JsonlEvents, stamp_time: Callable[[], datetime]) -> DriftTally:
     """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
     from tradebot.adapters.wire.rows import DriftTally
 
     def note(drift: Drift) -> None:
         details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
-        events.emit(EventKind.ANSWER_DIFFERS.at(datetime.now(UTC), details))
+        events.emit(EventKind.ANSWER_DIFFERS.at(stamp_time(), details))
 
     return DriftTally(note)
 

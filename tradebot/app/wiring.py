@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
-from tradebot.adapters.state import finished, lock, state_folder
+from tradebot.adapters.state import finished, lock, stamps, state_folder
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
@@ -72,6 +72,7 @@ class App:
         self.hear: Callable[[SystemEvent], None] = lambda event: None
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
+        self.stamp_time = partial(stamps.stamp_time, folder.path, folder.mode)
         self._rules: tuple[Baseline | None, Rules] | None = None
 
     @property
@@ -182,7 +183,7 @@ class App:
     @cached_property
     def drift(self) -> DriftTally:
         """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
-        return drift_tally(self.events)
+        return drift_tally(self.events, self.stamp_time)
 
     @cached_property
     def flow(self) -> UnusualWhales:
@@ -226,7 +227,7 @@ class App:
         """Return the store of facts and decisions, creating it if it is missing."""
         from tradebot.adapters.facts.facts import SqliteFacts
 
-        return self._kept(SqliteFacts(self.folder.path, self.events, datetime.now(UTC)))
+        return self._kept(SqliteFacts(self.folder.path, self.events, self.stamp_time()))
 
     @property
     def books(self) -> SqliteLedger:

@@ -150,7 +150,7 @@ class NextSlot:
 class Status:
     """Everything on the screen; `as_of` is the last recorded trading time, None if nothing was recorded.
 
-    `trading_at` comes from the clock of whoever set the trading state; all other times are trading time. `next_slots`
+    With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots`
     are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
     that are still in force under a person's halt. `today` is the profit of the day of `as_of`, in New York, without
     what others trade in the account; None if nothing was held or paid, or if the records don't tell.

@@ -64,6 +64,7 @@ def earner(earner_folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
 def test_each_day_with_its_parts_their_sum_and_the_change_of_the_account(earner: Bot) -> None:
     lines = earner.shown("pnl").splitlines()
     assert lines[0].startswith("Profit and loss by day, 2026-11-16 to 2026-11-17, from 5 fills")
+    assert lines.pop(1) == "Profit +81.26 USD"
     assert [line.split() for line in lines[1:5]] == [
         ["day", "realized", "fees", "dividends", "interest", "total", "USD", "closed"],
         ["2026-11-16*", "+100.00", "-0.31", "+99.69", "█" * 16, "1"],
@@ -71,7 +72,7 @@ def test_each_day_with_its_parts_their_sum_and_the_change_of_the_account(earner:
         ["total*", "+80.00", "-0.31", "+1.50", "+0.07", "+81.26", "2"],
     ]
     assert lines[5:7] == [
-        "Account 100,000.00 USD before, 100,581.26 after: change +581.26, transfers +500.00, profit +81.26",
+        "Books 100,000.00 USD before, 100,581.26 after: change +581.26, transfers +500.00",
         "* has no price of its last day for MSFT, NVDA",
     ]
     said = " ".join(lines[7:])
@@ -163,6 +164,11 @@ def test_a_day_of_the_embedded_exchange_is_the_change_of_its_account(trader: Bot
     assert trader.says("exchange", "tick", "5m").code == 0
     assert trader.says("evaluate-exits").code == 0
     held = trader.json("pnl", "--by", "reason")["pnl"]
+    apart, equity = D(held["compared"]["difference_usd"]), D(held["compared"]["broker_usd"])
+    _, profit, *rest = trader.shown("pnl", "--by", "reason").splitlines()
+    assert apart != 0, "the bid is no last trade"
+    assert profit.startswith(f"Profit {equity - 100_000:+,.2f} USD by the broker's equity of {equity:,.2f} at ")
+    assert any(line.startswith(f"Difference {apart:+,.2f} USD between the broker's equity") for line in rest)
     assert [(row["name"], row["realized_usd"]) for row in held["rows"]] == [("still held", "0")]
     assert D(held["after_usd"]) - D(held["before_usd"]) == D(held["total"]["total_usd"]) != 0
     assert trader.json("status")["today"]["open_usd"] == held["total"]["open_usd"]
@@ -177,7 +183,7 @@ def test_a_day_of_the_embedded_exchange_is_the_change_of_its_account(trader: Bot
     assert found["compared"]["held"] == 0
     rows = {row["name"]: D(row["total_usd"]) for row in found["rows"]}
     assert rows == {"closed_by_hand": D(found["total"]["total_usd"])}
-    assert "the books agree to the cent" in trader.shown("pnl")
+    assert "the broker's equity and the books agree to the cent" in trader.shown("pnl")
     day = trader.json("status")["today"]
     assert (D(day["total_usd"]), day["open_usd"]) == (D(found["total"]["total_usd"]), "0")
     assert f"Profit of {day['day']} " in trader.shown("status")
