@@ -178,6 +178,8 @@ def protection(held: "Protection", headings: "Mapping[str, str]") -> str:
     if held.why is None:
         return ", ".join(parts)
     at_broker = f"{', '.join(parts)} for {held.covered:,f}; the rest: " if parts else ""
+    # A target alone stops no loss.
+    at_broker = at_broker if held.covered or not parts else f"only {', '.join(parts)}; "
     rule = "none" if held.rule is None else f"the bot's {headings.get(held.rule, held.rule)}"
     why = ": ".join(filter(None, (WHY.get(held.why, f"the last one is {held.why}"), held.refusal)))
     age = "" if held.gap_s is None else f"none at the broker for {duration(held.gap_s)}"

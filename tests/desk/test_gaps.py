@@ -52,6 +52,7 @@ def test_a_stop_that_the_broker_suspends_is_told_with_the_time_until_the_next_on
     since = found.venue.now
     found.later(60)
     assert gaps(found, "open+33m") == ()
+    assert [(one["why"], one["since"]) for one in found.told(BEGAN)] == [("suspended", since.isoformat())]
     assert ended(found) == {
         "strategy": "flow",
         "why": "suspended",

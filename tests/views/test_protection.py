@@ -61,6 +61,14 @@ def two_pairs(first: str, second: str) -> Work:
         (held("10"), NOTHING, LISTED, "0", Uncovered.NOT_PLACED, "the bot's stop"),
         (
             held("10"),
+            Work(resting=(RestingPrice(D(110), D(10), False),)),
+            LISTED,
+            "0",
+            Uncovered.NOT_PLACED,
+            "only target 110.00; the bot's stop",
+        ),
+        (
+            held("10"),
             pair("4"),
             LISTED,
             "4",

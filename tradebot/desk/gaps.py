@@ -42,11 +42,12 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     told = {**opened, **known}
     on = {whose for whose, gap in told.items() if whose in left and not _is_closed(gap, books)}
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
-    for gap in (gap for whose, gap in left.items() if whose not in on):
+    passing = [gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, desk.now)]
+    for gap in (*passing, *(gap for whose, gap in left.items() if whose not in on)):
         world.events.emit(began(gap, desk.now))
-    passing = {whose: gap for whose, gap in met.items() if whose not in left and _is_told(world, gap, desk.now)}
-    for gap in (gap for whose, gap in {**passing, **told}.items() if whose not in on):
-        world.events.emit(_ended(gap, books, desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)))
+    at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
+    for gap in (*passing, *(gap for whose, gap in told.items() if whose not in on)):
+        world.events.emit(_ended(gap, books, at))
     return replace(cycle, gaps=now)
 
 
