@@ -181,7 +181,7 @@ def test_the_price_of_a_leg_can_be_replaced_while_it_is_held_and_after() -> None
     pit = Pit({13: ((97, 97, 96, 96), 10_000)})
     order, named = bracket(pit)
     held = pit.replace(named["loss"], stop=94)
-    assert (held.status, held.parent, order.legs) == ("held", order, [named["profit"], held])
+    assert (held.status, held.parent, order.legs) == ("held", order, (named["profit"], held))
     pit.pass_minutes(1)
     live = pit.replace(held, stop=97)
     named |= {"held": held, "live": live}
@@ -214,7 +214,7 @@ def test_the_replaced_entry_of_a_bracket_keeps_its_legs() -> None:
     pit = Pit({12: ((98, 98, 98, 98), 10_000)})
     old, named = bracket(pit, limit=97)
     new = pit.replace(old, limit=99)
-    assert new.legs == [named["profit"], named["loss"]]
+    assert new.legs == (named["profit"], named["loss"])
     assert all(leg.parent is new for leg in new.legs)
     pit.pass_minutes(5)
     assert [named[name].status for name in ("entry", "profit", "loss")] == ["replaced", "new", "new"]

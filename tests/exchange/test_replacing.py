@@ -56,7 +56,7 @@ def test_a_group_that_a_split_has_restated_is_judged_by_its_new_prices() -> None
     schedule(pit.engine, action)
     pit.to_minute(5, session=1)
     assert [order.qty for order in (entry, profit, loss)] == [20, 20, 20]
-    assert pit.replace(entry, limit=48).legs == [profit, loss]
+    assert pit.replace(entry, limit=48).legs == (profit, loss)
     with pytest.raises(Refusal, match=r"stop_loss\.stop_price must be <= base_price - 0\.01"):
         pit.replace(loss, stop=48)
 
@@ -79,7 +79,7 @@ def test_the_two_orders_of_a_pair_are_kept_apart() -> None:
     lower = pit.replace(order, limit=99)
     with pytest.raises(Refusal, match=APART):
         pit.replace(moved, stop=99.5)
-    assert (lower.legs, moved.parent) == ([moved], lower)
+    assert (lower.legs, moved.parent) == ((moved,), lower)
 
 
 def test_an_exit_that_the_other_one_has_left_fewer_shares_can_be_repriced() -> None:

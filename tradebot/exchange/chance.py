@@ -16,7 +16,7 @@ _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 def stream(*parts: object) -> random.Random:
     """Return a random generator that depends only on these parts (seed, symbol, session …)."""
-    return random.Random(int.from_bytes(_digest(parts)[:8], "big"))
+    return random.Random(int.from_bytes(_digest(parts).digest()[:8], "big"))
 
 
 def bell(rng: random.Random) -> float:
@@ -27,14 +27,14 @@ def bell(rng: random.Random) -> float:
 
 def uuid_of(*parts: object) -> str:
     """Return the text of a version-4-shaped UUID derived from these parts."""
-    text = _digest(parts).hex()
+    text = _digest(parts).hexdigest()
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def number_of(digits: int, *parts: object) -> str:
     """Return a decimal number with that many digits derived from these parts."""
-    return f"{int.from_bytes(_digest(parts)[:16], 'big') % 10**digits:0{digits}d}"
+    return f"{int.from_bytes(_digest(parts).digest()[:16], 'big') % 10**digits:0{digits}d}"
 
 
-def _digest(parts: tuple[object, ...]) -> bytes:
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+def _digest(parts: tuple[object, ...]) -> hashlib._Hash:
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode())

@@ -291,8 +291,10 @@ class Account:
         held, before = self.positions.get(symbol), self._values.pop(symbol, _ZERO)
         now = held.qty * shares_of(symbol) * usd(prices(symbol)) if held else _ZERO
         self._values[symbol] = now
-        self._long += max(now, _ZERO) - max(before, _ZERO)
-        self._short += min(now, _ZERO) - min(before, _ZERO)
+        if before > 0 or now > 0:
+            self._long += max(now, _ZERO) - max(before, _ZERO)
+        if before < 0 or now < 0:
+            self._short += min(now, _ZERO) - min(before, _ZERO)
 
     def buying_power(self, prices: Prices, at_us: int) -> Decimal:
         """Return what the account may still spend on new orders at the current prices."""

@@ -59,8 +59,9 @@ class Desk(NamedTuple):
 
     def working(self, symbol: str, side: int) -> Iterable[Order]:
         """Return the account's open orders on one side of a symbol, oldest first, except a replaced one."""
+        working = self.account.working(symbol, side)
         left_out = None if self.policy.counts_own_shares else self.replaced
-        return (order for order in self.account.working(symbol, side) if order is not left_out)
+        return working if left_out is None else [order for order in working if order is not left_out]
 
     def power(self) -> Decimal:
         """Return the free buying power, including what a replaced order reserves."""
@@ -166,14 +167,17 @@ def _check_priced(case: Case) -> None:
 
 
 def _check_asset(case: Case) -> None:
+    whole = case.whole
+    if whole and case.intent != "sell_to_open":
+        return
     configuration, liquid = case.desk.account.configuration, case.desk.market.liquid(case.request.symbol)
-    if not case.whole and not configuration.fractional_trading:
+    if not whole and not configuration.fractional_trading:
         raise forbidden("account is not allowed to trade fractional shares")
-    if not case.whole and not liquid:
+    if not whole and not liquid:
         raise unprocessable("requested asset is not fractionable")
     if case.intent != "sell_to_open":
         return
-    if not case.whole:
+    if not whole:
         raise unprocessable("fractional orders cannot be sold short")
     if configuration.no_shorting or configuration.multiplier == 1:
         raise forbidden("account is not allowed to short")
@@ -290,12 +294,12 @@ def _could_cross(one: OrderRequest, other: OrderRequest) -> bool:
 
 def reserve_price(case: Case) -> int:
     """Return the price in units at which an order's unfilled shares reserve buying power."""
-    request = case.request
+    price = _bound_price(case.request, case.last or 0)
+    shorts = case.intent == "sell_to_open"
+    if price is not None and not shorts:
+        return price
     offered = 0 if case.last is None else _far_side(case.last, case.desk)
-    price = _bound_price(request, case.last or 0)
-    if case.intent == "sell_to_open":
-        return max(price or 0, offered * _SHORT_MARKUP[0] // _SHORT_MARKUP[1])
-    return offered if price is None else price
+    return max(price or 0, offered * _SHORT_MARKUP[0] // _SHORT_MARKUP[1]) if shorts else offered
 
 
 def _bound_price(request: OrderRequest, last: int) -> int | None:
@@ -332,12 +336,13 @@ def _far_side(last: int, desk: Desk) -> int:
 
 def _check_opening(case: Case) -> None:
     request = case.request
-    if any(order.opens for order in case.desk.working(request.symbol, -request.side)):
-        raise forbidden(
-            "cannot open a long buy while a short sell order is open"
-            if case.intent == "buy_to_open"
-            else "cannot open a short sell while a long buy order is open"
-        )
+    for order in case.desk.working(request.symbol, -request.side):
+        if order.opens:
+            raise forbidden(
+                "cannot open a long buy while a short sell order is open"
+                if case.intent == "buy_to_open"
+                else "cannot open a short sell while a long buy order is open"
+            )
 
 
 def _cost(case: Case, reserve: int) -> Decimal:

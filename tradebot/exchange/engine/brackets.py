@@ -82,4 +82,4 @@ def succeed(old: Order, new: Order) -> None:
     for leg in new.legs:
         leg.parent = new
     if new.parent is not None:
-        new.parent.legs = [new if leg is old else leg for leg in new.parent.legs]
+        new.parent.legs = tuple(new if leg is old else leg for leg in new.parent.legs)

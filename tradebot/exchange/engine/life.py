@@ -51,7 +51,7 @@ def book(
 def _bring_legs(floor: Floor, account: Account, order: Order) -> None:
     for leg in brackets.leg_requests(order.request):
         intent = "buy_to_close" if leg.side > 0 else "sell_to_close"
-        order.legs.append(book(floor, account, leg, intent, order.reserve, order))
+        order.legs = (*order.legs, book(floor, account, leg, intent, order.reserve, order))
 
 
 def book_replacement(

@@ -113,7 +113,7 @@ class Order:
     replaces: str | None = None
     replacement: Order | None = field(default=None, repr=False)
     parent: Order | None = field(default=None, repr=False)
-    legs: list[Order] = field(default_factory=list, repr=False)
+    legs: tuple[Order, ...] = field(default=(), repr=False)
     held_usd: Decimal = _ZERO
     claimed: Decimal = _ZERO
     starts_over: bool = False

@@ -375,6 +375,7 @@ def usd(units: int) -> Decimal:
     return Decimal(units).scaleb(-4)
 
 
+@lru_cache(maxsize=65_536)
 def half_spread(price: int, spread_bps: int = SPREAD_BPS) -> int:
     """Return the distance of bid and ask from the middle: half the spread in whole ticks, at least one tick."""
     step = tick(price)

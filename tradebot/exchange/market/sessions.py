@@ -92,7 +92,8 @@ class Calendar:
 
     def is_open(self, us: int) -> bool:
         """Return True if a regular session is open at a given time."""
-        return self.next_close(us) < self.next_open(us)
+        place = bisect_right(self._closes, us)
+        return place < len(self._opens) and self._opens[place] <= us
 
     def begun(self, us: int) -> int | None:
         """Return the market index of the last session that has opened, or None before the first."""
