@@ -36,6 +36,9 @@ strategies:
   smaller one. Among equals, the table's order counts. The strongest rule gives the decision its reason and numbers.
 - Everything that fired is recorded with the order as one text, the strongest first, such as
   `trail_stop(-1.2%)+signal_decay(0.65)`. `tradebot/exits/why.py` writes it and reads it back.
+- A price at which a rule would close a position is asked for again first, once a pass, so one wrong quote closes
+  nothing. The second answer counts, unless both the first quote and the latest trade contradict it; then that trade
+  counts. If no second answer comes, the last trade decides. The best price moves no farther than the last trade.
 - A rule that lacks something it needs is UNKNOWN. It never fires on a made-up value, and it keeps no other rule from
   closing the position. Without a quote, or while the clocks disagree, the whole decision is UNKNOWN unless another
   rule closes the position. If anything else is missing, the decision is UNKNOWN only if no rule could tell; otherwise
