@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -166,6 +167,20 @@ def test_a_stop_that_the_reply_leaves_out_is_no_gap_if_the_next_pass_sees_it() -
     entered(found)
     without_legs(found)
     assert (gaps(found, "open+31m"), gaps(found, "open+32m"), found.told(BEGAN)) == ((), (), [])
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_gap_begins_with_the_first_fill_that_no_stop_followed(rests: bool) -> None:
+    found = scene()
+    entry = entered(found, filled="8")
+    fills = [found.venue.now - timedelta(seconds=60), found.venue.now]
+    if rests:
+        exits(found)
+    found.venue.fill(entry.client_order_id, "100")
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    found.later(60)
+    (gap,) = gaps(found, "open+32m") or ()
+    assert (gap.since, gap.shares) == (fills[rests], entry.quantity - (8 if rests else 0))
 
 
 def test_an_exit_of_a_part_leaves_a_gap_of_that_part() -> None:

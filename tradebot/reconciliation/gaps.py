@@ -83,7 +83,7 @@ def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]
 
 
 def _gap(books: Books, position: Position, bare: Decimal) -> Gap:
-    bought = max(lot.at for lot in position.lots)
+    bought = _bought(position, bare)
     last = max((one for one in _lapses(books, position) if one.at >= bought), default=None)
     if _is_exiting(books, position):
         why = EXITING
@@ -92,6 +92,20 @@ def _gap(books: Books, position: Position, bare: Decimal) -> Gap:
     else:
         why = _never_rested(books, position)
     return Gap(position.strategy, position.symbol, bare, last.at if last else bought, why)
+
+
+def _bought(position: Position, bare: Decimal) -> datetime:
+    """Return when the first of the shares without a stop was bought: the newest shares are the ones without.
+
+    With none that has one, that is when the position was opened, whatever a split has made of its lots.
+    """
+    if bare >= _whole(position):
+        return position.opened_at
+    for lot in sorted(position.lots, key=lambda lot: lot.at, reverse=True):
+        bare -= abs(lot.quantity)
+        if bare <= 0:
+            return lot.at
+    return position.opened_at
 
 
 def _lapses(books: Books, position: Position) -> Iterator[_Lapse]:
