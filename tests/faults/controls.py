@@ -23,6 +23,7 @@ from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
 from tradebot.desk import agreement, snapshot
+from tradebot.desk import gaps as desk_gaps
 from tradebot.desk.stakes import stakes
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure
@@ -44,6 +45,7 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation import catch_up, protection
 from tradebot.reconciliation import reconcile as reconcile_story
+from tradebot.reconciliation.gaps import EXITING, gaps
 from tradebot.reconciliation.orders_behind_fills import OrdersBehindFills
 
 
@@ -206,6 +208,16 @@ def no_pairs() -> None:
     vars(cycle)["protect"] = lambda *asked: iter(())
 
 
+def gaps_untold() -> None:
+    """Tell nothing of shares without a stop."""
+    vars(cycle)["with_gaps"] = lambda world, desk, record: record
+
+
+def gaps_cut_short() -> None:
+    """Take an exit that was sent for the end of a gap."""
+    vars(desk_gaps)["gaps"] = lambda *given: (gap for gap in gaps(*given) if gap.why != EXITING)
+
+
 def loosen() -> None:
     """Move stops away from profit, a thousandth of the price at a time."""
     honest = protecting._tightened
@@ -262,6 +274,8 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
         one_fill_an_order,
         no_stop,
         no_pairs,
+        gaps_untold,
+        gaps_cut_short,
         loosen,
         fate_not_asked,
         believe_the_orders,

@@ -45,6 +45,8 @@ KINDS: dict[str, Callable[[dict[str, object]], Strategy]] = {
     "reversion": ReversionStrategy,
     "sweeps": SweepsStrategy,
 }
+STOPPED = {"FLOW", "SWEEPS"}
+"""The strategies that have a rule for a stop."""
 UNIVERSE = "universe: [AAPL, MSFT, NVDA, AMZN, JPM, XOM]\n"
 
 
@@ -120,6 +122,7 @@ class FourCampaign(Campaign):
                 note(bot, judge.halted_entries(events, bot.number, self.tally.spans[bot.name]))
                 note(bot, judge.unpromised(account, self._promises(bot)))
                 note(bot, left(ledger))
+                note(bot, self._protection(bot, events, owed=lambda lot: lot[0] in STOPPED))
                 ledger.tallies.compare_journal()
 
 

@@ -7,8 +7,8 @@ lives; the first bot is never killed, and the others are held against it. `play.
 import json
 import random
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import judge, pairs
+from tests.faults import judge, pairs, protection
 from tests.faults.controls import CONTROLS
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run_all
 from tests.faults.together import DIED
@@ -29,6 +29,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState
 
 REFERENCE = "spared"
+NEVER = datetime.min.replace(tzinfo=UTC)
 MOST_IN_A_ROW = 12
 """A verb that was killed so often is let through, so that every day comes to its end."""
 EVERYWHERE = ("http.", "lock.")
@@ -154,7 +155,12 @@ class Campaign:
         self.stage = stage
         self.seed = seed
         self.tally = Tally()
+        self.disturbed = defaultdict[str, list[datetime]](list)
+        """When something befell a bot that the log doesn't show."""
+        self.unable = defaultdict[str, list[datetime]](list)
+        """When calls of a bot failed by which it may have wanted to tell something."""
         self._read = self._lines = 0
+        self._now = NEVER
         self._promised: dict[str, judge.Promises] = {}
         self._seen: dict[str, judge.Account] = judge.accounts(())  # type: ignore[assignment]
 
@@ -210,9 +216,19 @@ class Campaign:
                 died.append(one)
                 self.tally.hit[end.points[-1]] += not one.bot.control
                 self.tally.note(one.bot, judge.unpromised(self._news(one.bot), self._promises(one.bot)))
+                self.disturb(one.bot)
             else:
                 self._expect(one.bot, end.code)
         return died
+
+    def disturb(self, bot: Bot) -> None:
+        """Note that something befell a bot by now."""
+        self.disturbed[bot.name].append(self._now)
+
+    def _protection(self, bot: Bot, events: Iterable[judge.Event], **judged: Any) -> Iterator[str]:
+        judged |= {"disturbed": self.disturbed[bot.name], "unable": self.unable[bot.name]}
+        sessions = protection.sessions_of(self.stage.exchange)
+        return protection.broken(events, bot.number, bot.folder, sessions, **judged)
 
     def _run(self, runs: list[Run]) -> list[End]:
         """Run verbs in a child."""
@@ -239,6 +255,7 @@ class Campaign:
                 self._read += len(line)
                 self._lines += 1
                 event = json.loads(line)
+                self._now = datetime.fromisoformat(event["at"])
                 if event.get("account"):
                     self._seen[event["account"]].add(event)
         return self._seen[bot.number]
@@ -260,6 +277,7 @@ class Campaign:
                 note(bot, judge.differences(account, spared, ledger, self._promises(bot)))
                 note(bot, judge.unpromised(account, self._promises(bot)))
                 note(bot, left(ledger))
+                note(bot, self._protection(bot, events))
                 note(bot, pairs.broken([event for event in events if event.get("account") == bot.number]))
                 ledger.tallies.compare_journal()
 

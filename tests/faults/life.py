@@ -4,13 +4,15 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, ClassVar
 
 from commands import flatten, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults.ground import Day, Ground, Killed, Verb
+from tests.faults import protection
+from tests.faults.ground import KILLED, Day, Ground, Killed, Verb
 from tests.faults.life_judge import LifeJudge
 from tradebot.app.wiring import App
 from tradebot.exchange.commands.actions import ACTIONS
@@ -60,8 +62,10 @@ class Life:
         self.day.keeps_app = kept
         self._ground, self._asked, self._armed, self._calm = ground, 0, 0, 0
         self._announced = False
-        self.judge = LifeJudge(self.day, {name for name in OWNERS if _has_stop(lists.get(name), protection)})
+        self.judge = LifeJudge(self.day)
+        self._stopped = {name for name in OWNERS if _has_stop(lists.get(name), protection)}
         self.codes = Counter[str]()
+        self._killed = list[datetime]()
 
     def close(self) -> None:
         """End it; a market in which something was announced is never used again."""
@@ -83,6 +87,8 @@ class Life:
 
     def wanted(self, owner: str, want: Want, kill: int | None = None) -> None:
         """Run a pass of entries in which a strategy wants one thing."""
+        # What it does isn't at the time of an earlier pass.
+        self.day.tick(seconds=1)
         Life.wants, self._asked = (Scripted(owner, (want,)),), self._asked + 1
         path = self._ground.root / "asked.jsonl"
         path.write_text(json.dumps({"symbol": SYMBOLS[0], "side": "buy", "score": self._asked / 10_000}) + "\n")
@@ -137,9 +143,16 @@ class Life:
         self.day.calm()
         self.day.tick(seconds=13 * 60)
 
+    def unprotected(self) -> list[str]:
+        """Return for which lots the law of protection was broken."""
+        day, sessions = self.day, self.day.exchange.market.calendar
+        owed = lambda lot: lot[0].lower() in self._stopped  # noqa: E731
+        return [*protection.broken(day.events(), day.number, day.folder, sessions, owed, self._killed)]
+
     def _after(self, verb: str, code: int) -> None:
-        """Judge a pass. Only what calm passes of exits leave is told to be unprotected."""
+        """Judge a pass. Only what calm passes of exits leave has a stop just once."""
         self.codes[f"{verb} {code}"] += 1
+        self._killed += [self.day.now] if code == KILLED else []
         calm = code == 0 and self.day.is_open and not len(self.day.exchange.faults.book)
         if verb == "compare" and code == 0:
             self.judge.money()
@@ -150,7 +163,7 @@ class Life:
             self._calm = 0
         self.judge.log()
         if self._calm > 2:
-            self.judge.protected()
+            self.judge.stopped_once()
         problems = self.day.problems + self.judge.problems
         assert not problems, problems
 

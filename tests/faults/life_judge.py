@@ -1,10 +1,10 @@
 """The judge of lives: what the exchange's log and account say of an account, after each pass of its bot."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -29,10 +29,10 @@ STOPS = ("stop", "stop_limit")
 
 
 class LifeJudge:
-    """Reads the log on and notes what was broken; `stopped` are the strategies whose positions should have a stop."""
+    """Reads the log on and notes what was broken."""
 
-    def __init__(self, day: Day, stopped: Collection[str]) -> None:
-        self._day, self._stopped = day, stopped
+    def __init__(self, day: Day) -> None:
+        self._day = day
         self._read = 0
         self.held: dict[Whose, Decimal] = defaultdict(Decimal)
         self._stops: dict[str, Decimal] = {}
@@ -92,32 +92,19 @@ class LifeJudge:
         if mark.purpose is not Purpose.OPEN and abs(after) >= abs(before):
             self.problems.append(f"{self._names[event['order_id']]} closed more than there was: {before} to {after}")
 
-    def protected(self) -> None:
-        """Note shares of a strategy with a stop rule that neither a stop nor an exit covers, and stops beyond them."""
-        self.seen["judged protection"] += 1
+    def stopped_once(self) -> None:
+        """Note stops for more shares than a strategy has."""
+        self.seen["judged stops"] += 1
         working = list(self._day.exchange.engine.main.open.values())
         for (owner, symbol), quantity in self.held.items():
             closing_ = [o for o in working if self._closes(o, owner, symbol, quantity)]
             stops = sum((o.remaining for o in closing_ if o.request.type in STOPS), Decimal(0))
-            exits = sum((o.remaining for o in closing_ if self._is_exit(o)), Decimal(0))
-            whole = abs(quantity).to_integral_value(ROUND_FLOOR)
-            if owner in self._stopped and stops + exits < whole:
-                self.problems.append(f"{quantity} {symbol} of {owner}: stops for {stops}, exits for {exits}")
             if stops > abs(quantity):
                 self.problems.append(f"{quantity} {symbol} of {owner}, but stops for {stops}")
 
     def _closes(self, order: Order, owner: str, symbol: str, held: Decimal) -> bool:
         mark = mark_of(self._names.get(order.id, ""))
         return mark is not None and (mark.strategy.lower(), order.symbol) == (owner, symbol) and order.side * held <= 0
-
-    def _is_exit(self, order: Order) -> bool:
-        """Tell whether an order closes shares by itself: a pair's halves are counted by its stop."""
-        mark = mark_of(self._names.get(order.id, ""))
-        return (
-            mark is not None
-            and mark.purpose in (Purpose.CLOSE, Purpose.REDUCE)
-            and order.request.order_class == "simple"
-        )
 
     def money(self) -> None:
         """Compare what the books made, at the exchange's marks, with what the account has changed by."""

@@ -30,6 +30,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from tests.faults import protection
 from tests.faults.ground import Ground, laid
 from tests.faults.life import OWNERS, SYMBOLS, Life, install
 from tests.faults.life_controls import CONTROLS
@@ -259,6 +260,8 @@ class Lives(RuleBasedStateMachine):
         self._do("calmed")
         for verb in ("compare", "unhalt", "compare", "exits", "exits", "exits"):
             self._do("passes", verb, 61)
+        broken = self.life.unprotected()
+        assert not broken, broken
         self.tally.update(self.life.codes)
         self.tally["lives"] += 1
         self.tally.update(self.life.judge.seen)
@@ -346,7 +349,8 @@ def main() -> int:
             lived(asked.examples, asked.steps, asked.seed, shortest=not asked.quick)
     spent = os.times()
     cpu_s = round(time.process_time() - began + spent.children_user + spent.children_system, 1)
-    print(json.dumps({"cpu_s": cpu_s, "caught": caught, **dict(sorted(Lives.tally.items()))}))
+    told = {"cpu_s": cpu_s, "caught": caught, "protection": protection.TOTAL.shown()}
+    print(json.dumps({**told, **dict(sorted(Lives.tally.items()))}))
     return 0 if all(caught.values()) else 1
 
 

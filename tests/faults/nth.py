@@ -220,6 +220,8 @@ class EachCall(Campaign):
         self.tally.runs += 1
         if told["call"]:
             self.tally.hit[" ".join(told["call"].split()[:2])] += 1
+            self.disturb(bot)
+            self.unable[bot.name].append(self._now)
         if name == ENTRIES and self._news(bot).posts.total() == before:
             self._missed.add(bot.name)
         if name == EXITS and told["call"]:

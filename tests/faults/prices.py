@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import partial
 
 from commands.evaluate_exits import verb as evaluate_exits
-from tests.faults import judge
+from tests.faults import judge, protection
 from tests.faults.controls import CONTROLS
 from tests.faults.kills import ENDS, STUCK, Tally, entries, exits, left, reconciled
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run, run_all
@@ -120,6 +120,7 @@ def _judge(stage: Stage, bots: list[Bot], tally: Tally) -> None:
             ledger.tallies.compare_journal()
         if bot.name != TWINS:
             note(judge.unpromised(account, judge.Promises(bot.folder).now()))
+            note(protection.broken(events, bot.number, bot.folder, protection.sessions_of(stage.exchange)))
 
 
 def bare(events: Sequence[judge.Event]) -> Iterator[str]:

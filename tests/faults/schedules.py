@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stderr
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import judge, pairs, verdicts
+from tests.faults import judge, pairs, protection, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
 from tests.faults.lies import RESTLESS, STRANGER
@@ -169,6 +169,7 @@ class Schedule:
         self._first = self.day.line + 1
         self._names: dict[str, str] = {}
         self._findings: Sequence[Any] = ()
+        self._disturbed: list[datetime] = []
 
     def play(self) -> list[str]:
         """Play the acts, then what comes after trouble; return what was broken."""
@@ -186,7 +187,11 @@ class Schedule:
         self.day.problems += verdicts.exits_beside(events)
         self.day.problems += verdicts.above_limit(events, NARROW_USD, self._first) if self._script.narrow else ()
         self.day.problems += verdicts.halted(events, self.day.shut)
-        self.day.problems += verdicts.outside(events, self.day.exchange.market.calendar)
+        sessions = self.day.exchange.market.calendar
+        self.day.problems += verdicts.outside(events, sessions)
+        self.day.problems += protection.broken(
+            events, self.day.number, self.day.folder, sessions, disturbed=self._disturbed
+        )
         self.day.close()
         self.tally.schedules += 1
         self.tally.events.update(event["event"] for event in events)
@@ -205,6 +210,7 @@ class Schedule:
         code = self._run(act.verb, act.wanted, fate, act.troubles)
         befell = {self._names[name] for name in fired(self.day) - before} | fate.happened
         befell |= {trouble.name for trouble in act.troubles if trouble.name in (*LIMITS, *DATES)}
+        self._disturbed += [self.day.now] if befell else []
         end = ENDS.get(code, str(code))
         self.tally.pairs.update((name, end) for name in befell)
         self._say(f"{end} at {self.day.now:%d %H:%M:%S}, befallen by {sorted(befell)}")
@@ -358,6 +364,7 @@ def main() -> int:
         broken = {name: caught(ground, name, range(first, first + MOST_TO_CATCH)) for name, first in asked.control}
     pairs = [[*pair, count] for pair, count in sorted(tally.pairs.items())]
     told = {"schedules": tally.schedules, "runs": tally.runs, "events": tally.events, "pairs": pairs}
+    told["protection"] = protection.TOTAL.shown()
     seen = {name: found.problems for name, found in broken.items()}
     print(json.dumps({**told, "problems": tally.problems, "caught": seen}))
     return 1 if tally.problems or not all(seen.values()) else 0

@@ -39,6 +39,6 @@ def test_no_life_breaks_a_promise_and_each_broken_bot_is_seen(
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
     assert {name for name, seen in told["caught"].items() if seen} == set(controls)
-    assert min(told[what] for what in ("judged protection", "judged money", "fill of open by limit")) > 0
+    assert min(told[what] for what in ("judged stops", "judged money", "fill of open by limit")) > 0
     record_property("lives of positions", told["lives"])
     record_property("passes in lives of positions", told["passes"])

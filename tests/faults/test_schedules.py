@@ -37,6 +37,8 @@ CAUGHT = {
     "one-fill-an-order": 37,
     "no-stop": 9,
     "no-pairs": 61,
+    "gaps-untold": 2,
+    "gaps-cut-short": 2,
     "loosen": 152,
     "believe-the-orders": 127,
     "believe-the-positions": 251,
@@ -83,6 +85,10 @@ def test_no_schedule_breaks_a_promise_each_trouble_is_met_and_survived_and_each_
     assert {name for name, problems in found["caught"].items() if problems} == set(broken)
     problems = [problem for some in found["caught"].values() for problem in some]
     assert [problem for problem in problems if not problem.endswith("--count 1 --tell]")] == []
+    for silent in ("gaps-untold", "gaps-cut-short"):
+        assert all("had no stop from" in problem for problem in found["caught"].get(silent, ())), "another judge saw it"
+    assert found["protection"]["gaps seen"] > 0
+    record_property("gaps in protection that a pass of a schedule saw", found["protection"]["gaps seen"])
 
 
 def accepted(role: str, order: str, status: str = "new") -> dict[str, Any]:

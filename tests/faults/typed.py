@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 from tests.accepting import accept
-from tests.faults import judge
+from tests.faults import judge, protection
 from tests.faults.stage import SYMBOLS
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -188,6 +188,7 @@ def broken_promises(typist: Typist) -> list[str]:
             *judge.unpromised(account, judge.Promises(typist.folder).now()),
             *judge.lost_fills(account, ledger),
             *judge.halted_entries(events, number, typist.halts),
+            *protection.broken(events, number, typist.folder, protection.sessions_of(typist.folder / "exchange")),
             *held,
             *([] if mark and not mark.findings else [f"the last comparison: {mark}"]),
         ]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.accepting import accept
 from tests.bot import Bot, log, made
+from tests.faults import protection
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
@@ -62,7 +63,10 @@ def test_no_order_comes_outside_its_session_and_each_slot_is_run_once(
         out, errors = process.communicate(timeout=280)
         assert process.returncode == 0, errors
         ran = list(passes(out))
-        judge(ran, log(bot.url), sessions)
+        events = log(bot.url)
+        judge(ran, events, sessions)
+        (number,) = {event["account"] for event in events if event["event"] == "fill"}
+        assert list(protection.broken(events, number, path, protection.sessions_of(path / "exchange"))) == []
 
 
 def passes(out: str) -> Iterator[Ran]:

@@ -8,9 +8,9 @@ import importlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -24,7 +24,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.shared.boundary import bounded
 from commands.trade_once import verb as trade_once
-from tests.faults import judge
+from tests.faults import judge, protection
 from tests.faults.stage import Bot, Stage, Verb, set_up
 from tradebot.adapters.alpaca.wire import AlpacaReads
 from tradebot.adapters.faults import failpoint
@@ -176,13 +176,19 @@ class Trader:
         fired = (event["rule"] for event in self.stage.log("fault_fired") if event["event"] == "fault_fired")
         return sum(name.rpartition("-")[0] == self.bot.name for name in fired)
 
-    def is_whole(self) -> None:
-        """Compare once, and see that nothing is left unexplained, doubled, lost or sent without a promise."""
+    def is_whole(self, unable: Iterable[datetime] = ()) -> None:
+        """See that nothing is left unexplained, doubled, lost, sent without a promise, or without a stop untold.
+
+        A pass at the times in `unable` couldn't know what the account holds.
+        """
         told = self.told()
         with closing(SqliteLedger.open(self.folder, read_only=True)) as ledger:
             found = [*told.doubles, *judge.turned(told), *judge.lost_fills(told, ledger)]
         found += judge.unpromised(told, judge.Promises(self.folder).now())
-        assert found == []
+        sessions = protection.sessions_of(self.stage.exchange)
+        events, number = self.stage.log(self.bot.number), self.bot.number
+        found += protection.broken(events, number, self.folder, sessions, unable=unable)
+        assert found == [], found
 
 
 @contextmanager
