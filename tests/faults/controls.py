@@ -38,7 +38,8 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import Resting
 from tradebot.model.trading import TradingStateRecord
-from tradebot.orders import protecting, sending
+from tradebot.orders import protecting, sending, working_orders
+from tradebot.orders.changes import cancel_order
 from tradebot.orders.sending import closing_side
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
@@ -154,6 +155,7 @@ def cancel_and_send_anew() -> None:
         return Reply(Outcome.REJECTED, code="assumed")
 
     AlpacaOrders.replace = refused  # type: ignore[method-assign]
+    vars(working_orders)["exit_anew"] = lambda *due: iter((cancel_order(*due),))
 
 
 def synchronous_off() -> None:
