@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from commands.shared.evidence.gather import Past, attempt, evidence_of, past_of
+from commands.shared.evidence.gather import Past, attempt, evidence_of, past_of, recorded
 from commands.signals.reading import read as read_signals
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
@@ -73,7 +73,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, T
 
 
 def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: bool) -> Trading:
-    ledger, rules, recorded = app.ledger_view, app.rules, app.recorded
+    ledger, rules, facts = app.ledger_view, app.rules, recorded(app)
     venue = Silence("skipped: --offline", None, on_request=True) if offline else _venue(app, ledger)
     totals = Totals.of(ledger.fills()) if isinstance(venue, Silence) else venue.books.totals
     proven, positions = () if isinstance(venue, Silence) else venue.booked.proven, totals.own_positions()
@@ -84,7 +84,7 @@ def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: boo
         rules=rules,
         due=[job for job, slots in past.due.items() if slots] if past else [],
         kinds=signals(read_signals(app)).kinds,
-        score=next(iter(recorded.cycles(job=Job.SCORE, last=1)), None) if recorded else None,
+        score=next(iter(facts.cycles(job=Job.SCORE, last=1)), None) if facts else None,
         passes=_passes(app, moment),
         exits=_last_exits(app),
         events=_events(app, moment),

@@ -13,11 +13,11 @@ from tradebot.errors import ExitCode, OperatorError, TradebotError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from commands.doctor.checks.row import Check
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.loading import Options
     from tradebot.app.settings import Loaded
     from tradebot.app.wiring import App
+    from tradebot.judging.judgment import Judgment
 
 
 def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False, order: bool = False) -> Report:
@@ -37,7 +37,7 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     rows.insert(0, _marked(folder))
     loaded = _loaded(folder, options, environ)
     if isinstance(loaded, TradebotError):
-        rows.insert(1, failed("configuration", loaded))
+        rows.insert(1, failed("config", loaded))
         return _report(path, rows, asked=False, mode=folder.mode, tail=folder.tail)
     return _check_bot(folder, loaded, environ, rows, offline=offline, order=order)
 
@@ -46,7 +46,7 @@ def _check_bot(
     folder: "StateFolder",
     loaded: "Loaded",
     environ: Mapping[str, str],
-    rows: "list[Check]",
+    rows: "list[Judgment]",
     *,
     offline: bool,
     order: bool,
@@ -78,12 +78,12 @@ def _require_play_money(app: "App") -> None:
     require_play_money(app)
 
 
-def _asked(app: "App", before: "list[Check]", order: bool) -> "list[Check]":
+def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":
     """Return the rows that need a reply from the broker or the flow source."""
-    from commands.doctor.checks.row import Mark
     from commands.doctor.checks.venue import venue_checks
+    from tradebot.judging.judgment import State
 
-    with_keys = not any(row.name == "keys" and row.mark is Mark.FAIL for row in before)
+    with_keys = not any(row.subject == "keys" and row.state is State.FAILED for row in before)
     rows = list(venue_checks(app, with_keys=with_keys))
     if order:
         from commands.doctor.checks.order import order_checks
@@ -92,11 +92,12 @@ def _asked(app: "App", before: "list[Check]", order: bool) -> "list[Check]":
     return rows
 
 
-def _marked(folder: "StateFolder") -> "Check":
-    from commands.doctor.checks.row import Check, Mark
+def _marked(folder: "StateFolder") -> "Judgment":
+    from commands.doctor.checks.row import check
+    from tradebot.judging.judgment import State
 
     found = f"a {folder.kind} bot, mode {folder.mode}, account …{folder.tail}"
-    return Check("state", Mark.OK, found, "marker", 1)
+    return check("state", State.OK, found, "marker", 1)
 
 
 def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str]) -> "Loaded | TradebotError":
@@ -109,16 +110,17 @@ def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str
 
 
 def _report(
-    path: "Path", rows: "list[Check]", *, asked: bool, mode: str | None = None, tail: str | None = None
+    path: "Path", rows: "list[Judgment]", *, asked: bool, mode: str | None = None, tail: str | None = None
 ) -> Report:
     from collections import Counter
 
     from commands.doctor.report import Health
     from commands.doctor.screen import show
+    from tradebot.judging.judgment import State
 
-    ended = Counter(row.mark.value for row in rows)
-    data = Health(str(path), asked, ended["ok"], ended["warn"], ended["fail"], ended["skip"], tuple(rows))
-    code = ExitCode.FINDINGS if data.fail else ExitCode.DONE
+    counts = Counter(row.state for row in rows)
+    data = Health(str(path), asked, {state.value: counts[state] for state in State}, tuple(rows))
+    code = ExitCode.FINDINGS if counts[State.FAILED] else ExitCode.DONE
     return Report("doctor", data, lambda console: show(console, data, mode, tail), code, mode, tail)
 
 

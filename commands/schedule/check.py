@@ -12,11 +12,12 @@ from tradebot.text import counted
 from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import datetime
 
     from rich.console import Console
 
     from tradebot.app.wiring import App
+    from tradebot.judging.judgment import Judgment
     from tradebot.model.bar import Session
     from tradebot.timetable.slots import Slot
 
@@ -37,28 +38,26 @@ class Problem:
 class ScheduleChecked:
     """What can't work, after looking at so many lines and their slots in so many sessions to come.
 
-    `calendar_ends` is the last day of the stored calendar or of the broker's; None if none is stored yet.
+    `calendar` is the judgment about how far the stored calendar reaches, as `health` shows it.
     """
 
     problems: tuple[Problem, ...]
     lines: int
     slots: int
     sessions: int
-    calendar_ends: "date | None" = None
-    calendar_days_left: int | None = None
+    calendar: "Judgment | None" = None
 
 
 def run(app: "App", now: "datetime") -> Report:
     """Check the timetable over the year to come; exit 2 if anything in it can't work."""
+    from commands.shared.evidence.gather import evidence_of, past_of
     from tradebot.adapters.time.calendar import exchange_sessions
-    from tradebot.timetable.broker_calendar import calendar_end
+    from tradebot.judging.table import judge
 
     first = now.date()
     sessions = exchange_sessions(first - timedelta(days=41), first + timedelta(days=DAYS))
-    ends = calendar_end(app.ledger_view, now)
-    left = (ends - first).days if ends else None
     data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
-    data = replace(data, calendar_ends=ends, calendar_days_left=left)
+    data = replace(data, calendar=judge("calendar", evidence_of(app, past_of(app, now))))
     code = ExitCode.USAGE if data.problems else ExitCode.DONE
     return Report("schedule-check", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
 
@@ -148,12 +147,10 @@ def _not_provided(line: Line, need: Need, slots: "dict[str, list[Slot]]") -> Ite
 
 
 def _render_end(out: "Console", data: ScheduleChecked) -> None:
-    from tradebot.timetable.broker_calendar import NEAR_END_DAYS
-
-    if data.calendar_days_left is not None and data.calendar_days_left < NEAR_END_DAYS:
-        left = counted(data.calendar_days_left, "day")
-        out.print(f"The calendar ends on {data.calendar_ends}, in {left}. After that nothing is due.", style="yellow")
-        out.print("    next: tradebot reconcile", markup=False)
+    # Without any calendar nothing is known yet: the first pass stores it.
+    if data.calendar is not None and data.calendar.count and data.calendar.next:
+        out.print(f"calendar {data.calendar.state}: {data.calendar.found}", style="yellow", markup=False)
+        out.print(f"    next: {data.calendar.next}", markup=False)
 
 
 def _render(out: "Console", data: ScheduleChecked) -> None:

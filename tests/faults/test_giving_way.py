@@ -10,7 +10,6 @@ import hypothesis
 import pytest
 
 from commands.doctor.checks import order as rehearsal
-from commands.doctor.checks.row import Mark
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
@@ -20,6 +19,7 @@ from tradebot.adapters.state import lock
 from tradebot.adapters.state.turns import MOST_WAYS
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.judging.judgment import State as Verdict
 from tradebot.model.account import BrokerView
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent
@@ -165,7 +165,7 @@ def test_a_rehearsal_cancels_its_order_whenever_it_gives_way(stage: Stage) -> No
             waiting = Waiting(app, number)
             placed, canceled = rehearsal.order_checks(app, "test")
             assert not app.ledger.orders(working=True)
-        assert (placed.mark, canceled.mark) == (Mark.OK, Mark.OK), (number, placed, canceled)
+        assert (placed.state, canceled.state) == (Verdict.OK, Verdict.OK), (number, placed, canceled)
         if not waiting.ran:
             return
     pytest.fail("more chances than were tried")

@@ -16,7 +16,7 @@ FINISHED = ("ledger", "journal", "orders", "halts", "config")
 def audit(evidence: Evidence, seen: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:
     """Judge everything that was looked at, the most urgent first; of a `finished` backtest, only the books."""
     if isinstance(seen, Unread):
-        unread = Judgment("ledger against broker", State.FAILED, "the books", 0, seen.why, seen.next or RECOVER)
+        unread = Judgment("everything else", State.FAILED, "records", 0, seen.why, seen.next or RECOVER)
         return (*judged(evidence, FINISHED if finished else TABLE), unread)
     return tuple(_of_finished(evidence, seen) if finished else _everything(evidence, seen))
 

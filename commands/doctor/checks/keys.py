@@ -1,20 +1,17 @@
-"""Check the configuration and the keys, and that they belong to the bot's mode. No key is ever shown."""
+"""Check the keys, and that they belong to the bot's mode. No key is ever shown."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from commands.doctor.checks.row import Check, Mark, attempt, skipped
-from tradebot.text import counted
+from commands.doctor.checks.row import attempt, check, skipped
+from tradebot.judging.judgment import Judgment, State
 
 if TYPE_CHECKING:
-    from tradebot.app.settings import Loaded
     from tradebot.app.wiring import App
 
 
-def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield the rows of configuration and keys, without asking the broker whether the keys work."""
-    yield attempt("configuration", lambda: configuration(app.loaded))
+def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
+    """Yield the rows of the keys, without asking the broker whether the keys work."""
     if app.mode == "sandbox":
         yield skipped("keys", "not needed: the embedded exchange has its own keys")
         yield skipped("flow key", "not needed: the embedded exchange serves its own flow")
@@ -23,46 +20,30 @@ def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Check]:
     yield attempt("flow key", lambda: flow_key(app, environ))
 
 
-def configuration(loaded: "Loaded") -> Check:
-    """Count where the values come from; loading has already checked that they agree."""
-    inner = {name.rpartition(".")[0] for name in loaded.origins}
-    values = {name: source for name, source in loaded.origins.items() if name not in inner}
-    layers = ", ".join(f"{count} from {source}" for source, count in Counter(values.values()).most_common())
-    settings = loaded.settings
-    without_sector = [symbol for symbol in settings.universe if symbol not in settings.sectors]
-    if without_sector:
-        found = (
-            f"{counted(len(without_sector), 'symbol')} without a sector, so not bought: {', '.join(without_sector[:5])}"
-        )
-        fix = "Add them to sectors: in your configuration"
-        return Check("configuration", Mark.WARN, found, "values", len(values), fix=fix)
-    return Check("configuration", Mark.OK, f"no contradictions and no unknown keys; {layers}", "values", len(values))
-
-
-def keys(app: "App", environ: Mapping[str, str]) -> Check:
+def keys(app: "App", environ: Mapping[str, str]) -> Judgment:
     """Check that key, secret and address are set and belong to the mode."""
     venue = app.venue
     sources = ", ".join(_source(field, environ) for field in ("alpaca_key", "alpaca_secret"))
-    return Check("keys", Mark.OK, f"{sources}; they match mode {app.mode} and {venue.base_url}", "keys", 2)
+    return check("keys", State.OK, f"{sources}; they match mode {app.mode} and {venue.base_url}", "keys", 2)
 
 
-def flow_key(app: "App", environ: Mapping[str, str]) -> Check:
+def flow_key(app: "App", environ: Mapping[str, str]) -> Judgment:
     """Check that there is a key for the flow source, and that it can be sent."""
     from tradebot.adapters.wire.hosts import check_secret
 
     if not app.secrets.uw_key and app.settings.strategies.flow is None:
         return skipped("flow key", "UW_API_KEY is not set, and the flow strategy is off")
     if not app.secrets.uw_key:
-        return Check(
+        return check(
             "flow key",
-            Mark.FAIL,
+            State.FAILED,
             "options flow is NOT CONFIGURED: UW_API_KEY is not set",
             "places: the environment and .env",
             2,
             fix="Set UW_API_KEY in the environment or in .env; the bot never uses made-up flow instead",
         )
     check_secret("UW_API_KEY", app.secrets.uw_key)
-    return Check("flow key", Mark.OK, _source("uw_key", environ), "key", 1)
+    return check("flow key", State.OK, _source("uw_key", environ), "key", 1)
 
 
 def _source(field: str, environ: Mapping[str, str]) -> str:

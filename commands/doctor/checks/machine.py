@@ -1,8 +1,7 @@
-"""Check the machine: versions, disk space, who can read the bot's files, and what else is running on the folder."""
+"""Check the machine: versions, who can read the bot's files, and what else is running on the folder."""
 
 import os
 import re
-import shutil
 import sqlite3
 import stat
 import sys
@@ -10,32 +9,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from commands.doctor.checks.row import Check, Mark, attempt, skipped
+from commands.doctor.checks.row import attempt, check, skipped
 from tradebot import __version__
-from tradebot.adapters.state import file_systems, lock, state_folder
+from tradebot.adapters.state import lock, state_folder
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.errors import OperatorError, TradebotError
+from tradebot.judging.judgment import Judgment, State
 
-LEAST_BYTES = 100_000_000
-GOOD_BYTES = 1_000_000_000
 LEAST_SQLITE = (3, 33)
 """The ledger's schema is read from `sqlite_schema`, which has another name in older versions."""
 ENTER, CHANGE = stat.S_IXGRP | stat.S_IXOTH, stat.S_IWGRP | stat.S_IWOTH
 """Permission bits of other users: to enter a folder, and to write."""
 LOCKS = (lock.LOCK, lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK)
-PROGRAMS = "fuse."
-"""How the kind of a file system run by a program begins: its locks and syncs depend on that program."""
-FORGETFUL = ("tmpfs", "ramfs")
-"""File systems that are kept in memory."""
 REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*([^;]*)")
 COMPARE = re.compile(r"(>=|<=|==|<|>)\s*([\d.]+)")
 
 
-def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Check]:
+def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Judgment]:
     """Yield the checks that need only the folder, which may not exist yet."""
-    place = next(there for there in (path.absolute(), *path.absolute().parents) if there.is_dir())
     yield attempt("versions", versions)
-    yield attempt("disk", lambda: disk(place))
     if path.is_dir():
         yield attempt("permissions", lambda: permissions(path))
     else:
@@ -43,7 +35,7 @@ def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Check]:
     yield attempt(".env", lambda: env_file(Path(".env")))
 
 
-def versions() -> Check:
+def versions() -> Judgment:
     """Check that Python, SQLite and each required package have a supported version."""
     needed = [text for text in metadata.requires("tradebot") or () if ";" not in text]
     sqlite = tuple(int(part) for part in sqlite3.sqlite_version.split("."))
@@ -61,8 +53,8 @@ def versions() -> Check:
     if wrong:
         found = f"{evidence}; not supported: {', '.join(wrong)}"
         fix = "Install from the lock files: deploy/install, or make demo"
-        return Check("versions", Mark.FAIL, found, "versions", len(needed) + 2, fix=fix)
-    return Check("versions", Mark.OK, evidence, "versions with their supported ranges", len(needed) + 2)
+        return check("versions", State.FAILED, found, "versions", len(needed) + 2, fix=fix)
+    return check("versions", State.OK, evidence, "versions with their supported ranges", len(needed) + 2)
 
 
 def _out_of_range(requirement: str) -> str | None:
@@ -93,67 +85,31 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+-]", version)[0]))
 
 
-def disk(path: Path) -> Check:
-    """Check the free space on the folder's disk, and the kind of its file system."""
-    free = shutil.disk_usage(path).free
-    kind = file_systems.kind_of(path)
-    found = f"{free / 1e9:,.1f} GB free" + (f" on {kind}" if kind else "")
-    if free < GOOD_BYTES:
-        mark = Mark.FAIL if free < LEAST_BYTES else Mark.WARN
-        return Check(
-            "disk", mark, found, "disk", 1, fix="Free up disk space: each order is recorded on disk before it is sent"
-        )
-    mark, unfit = _fitness(kind or "", sandbox=_mode(path) == "sandbox")
-    if mark is Mark.OK:
-        return Check("disk", mark, found, "disk", 1)
-    fix = "Move the state folder to a local disk, then use --state-dir NEW"
-    return Check("disk", mark, f"{found}, {unfit}", "disk", 1, fix=fix)
-
-
-def _fitness(kind: str, *, sandbox: bool) -> tuple[Mark, str]:
-    """Judge whether a kind of file system is fit for a bot's folder, and why not; losing a sandbox does no harm."""
-    if file_systems.is_network(kind):
-        return Mark.WARN if sandbox else Mark.FAIL, "where locks don't work between machines"
-    if kind.startswith(PROGRAMS):
-        return Mark.WARN, "where locks and syncs may not work"
-    if kind in FORGETFUL and not sandbox:
-        return Mark.WARN, "which is lost when the machine stops"
-    return Mark.OK, ""
-
-
-def _mode(path: Path) -> str:
-    """Return the mode of a folder; one whose marker can't be read counts as a sandbox, and another row reports it."""
-    try:
-        return state_folder.read_marker(path).mode
-    except OperatorError:
-        return "sandbox"
-
-
-def permissions(path: Path) -> Check:
+def permissions(path: Path) -> Judgment:
     """Check who can use the state folder, and whether we can change everything in it."""
     entries = [path, *path.iterdir()]
     barred = [entry.name for entry in entries if not _is_ours(entry)]
     if barred:
         fix = f"sudo chown -R $(id -un) {path}; never run the bot as another user"
         found = f"we can't change {', '.join(sorted(barred)[:3])}"
-        return Check("permissions", Mark.FAIL, found, "files of the state folder", len(entries), fix=fix)
+        return check("permissions", State.FAILED, found, "files of the state folder", len(entries), fix=fix)
     return _openness(path, entries)
 
 
-def _openness(path: Path, entries: Sequence[Path]) -> Check:
+def _openness(path: Path, entries: Sequence[Path]) -> Judgment:
     """Judge what other users can do; files that they can change matter once they can enter the folder."""
     mode, looked_at, close = path.stat().st_mode, "files of the state folder", f"chmod 700 {path}"
     exposed = sorted(entry.name for entry in entries if _others_may_change(entry)) if mode & ENTER else []
     if exposed:
         found = f"other users can enter {path} ({stat.filemode(mode)}) and change {', '.join(exposed[:3])}"
         fix = f"{close} && chmod go-rwx {path}/*"
-        return Check("permissions", Mark.FAIL, found, looked_at, len(entries), fix=fix)
+        return check("permissions", State.FAILED, found, looked_at, len(entries), fix=fix)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        mark, what = (Mark.FAIL, "change") if mode & CHANGE else (Mark.WARN, "read")
+        state, what = (State.FAILED, "change") if mode & CHANGE else (State.DEGRADED, "read")
         found = f"other users can {what} {path} ({stat.filemode(mode)})"
-        return Check("permissions", mark, found, looked_at, len(entries), fix=close)
+        return check("permissions", state, found, looked_at, len(entries), fix=close)
     found = f"only its owner can access {path} ({stat.filemode(mode)})"
-    return Check("permissions", Mark.OK, found, looked_at, len(entries))
+    return check("permissions", State.OK, found, looked_at, len(entries))
 
 
 def _others_may_change(entry: Path) -> bool:
@@ -168,7 +124,7 @@ def _is_ours(entry: Path) -> bool:
     return entry.lstat().st_uid == os.geteuid() and os.access(entry, os.R_OK | os.W_OK)
 
 
-def env_file(path: Path) -> Check:
+def env_file(path: Path) -> Judgment:
     """Check who can read the file with the keys."""
     from tradebot.adapters.state.env_file import read_env_file
 
@@ -177,10 +133,10 @@ def env_file(path: Path) -> Check:
     if not path.exists():
         return skipped(".env", f"there is no {path.absolute()}, so keys can only come from the environment")
     found = f"only its owner can access {path.absolute()} ({stat.filemode(path.stat().st_mode)})"
-    return Check(".env", Mark.OK, found, "file", 1)
+    return check(".env", State.OK, found, "file", 1)
 
 
-def instances(folder: StateFolder, environ: Mapping[str, str]) -> Check:
+def instances(folder: StateFolder, environ: Mapping[str, str]) -> Judgment:
     """Look for processes that hold the folder's locks, and for another folder with books of the same account."""
     held = [who for name in LOCKS if (who := lock.holder(folder.path, name))]
     others = [state.path for state in _other_states(folder, environ) if state.account_number == folder.account_number]
@@ -188,9 +144,9 @@ def instances(folder: StateFolder, environ: Mapping[str, str]) -> Check:
     if others and folder.mode != "sandbox":
         found = f"account …{folder.tail} also has books in {', '.join(map(str, others))}"
         fix = "Keep only one of them: each treats the other's trades as foreign"
-        return Check("second instance", Mark.FAIL, found, "locks and other folders", checked, fix=fix)
+        return check("second instance", State.FAILED, found, "locks and other folders", checked, fix=fix)
     found = f"running now: {'; '.join(held)}" if held else "no other tradebot is running on this folder"
-    return Check("second instance", Mark.OK, found, "locks and other folders", checked)
+    return check("second instance", State.OK, found, "locks and other folders", checked)
 
 
 def _other_states(folder: StateFolder, environ: Mapping[str, str]) -> Iterator[StateFolder]:

@@ -3,8 +3,9 @@
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from commands.doctor.checks.row import RUN_AGAIN, Check, Mark, skipped
+from commands.doctor.checks.row import check, failed, skipped
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.judging.judgment import Judgment, State
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
@@ -36,20 +37,19 @@ def require_play_money(app: "App") -> None:
         )
 
 
-def order_checks(app: "App", by: str) -> tuple[Check, ...]:
+def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
     """Place the order and cancel it; return a row for each."""
     try:
         found = _rehearsed(app, by)
     except TradebotError as error:
-        placed = Check("order", Mark.FAIL, error.message, age_s=None, fix=error.hint or RUN_AGAIN)
-        return placed, skipped("cancel", "no order is known to be working")
+        return failed("order", error), skipped("cancel", "no order is known to be working")
     if found is None:
         fix = (
             "Try again while the market is open (sandbox: tradebot exchange tick open, then tradebot exchange tick 5m)"
         )
-        placed = Check(
+        placed = check(
             "order",
-            Mark.FAIL,
+            State.FAILED,
             "no symbol of the universe without an order or position has a quote",
             "quotes",
             0,
@@ -79,31 +79,31 @@ def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
     return rehearse(app.world(proposing=False), call, lambda: time.sleep(PAUSE_S), turn)
 
 
-def _placed(found: "Rehearsal") -> Check:
+def _placed(found: "Rehearsal") -> Judgment:
     intent = found.intent
     what = f"buy {intent.quantity} {intent.instrument.symbol} at {intent.limit_price}, id {intent.client_order_id}"
     if not found.sent.passed:
-        return Check("order", Mark.FAIL, f"{what}: {_words(found.sent)}", "answer", 1, fix=_remedy(found.sent))
+        return check("order", State.FAILED, f"{what}: {_words(found.sent)}", "answer", 1, fix=_remedy(found.sent))
     if found.working is None:
         evidence = f"{what}: accepted, but not found by its id afterward"
-        return Check("order", Mark.FAIL, evidence, "answers", 2, fix=LOOK_IT_UP)
-    return Check("order", Mark.OK, f"{what}: recorded, sent, and {found.working.status} at the broker", "answers", 2)
+        return check("order", State.FAILED, evidence, "answers", 2, fix=LOOK_IT_UP)
+    return check("order", State.OK, f"{what}: recorded, sent, and {found.working.status} at the broker", "answers", 2)
 
 
-def _canceled(found: "Rehearsal") -> Check:
+def _canceled(found: "Rehearsal") -> Judgment:
     if found.cancelled is None:
         return skipped("cancel", "no order is known to be working")
     if not found.cancelled.passed:
-        return Check("cancel", Mark.FAIL, _words(found.cancelled), "answer", 1, fix=LOOK_IT_UP)
+        return check("cancel", State.FAILED, _words(found.cancelled), "answer", 1, fix=LOOK_IT_UP)
     ended = found.ended
     if ended is None or not ended.status.terminal:
         evidence = f"requested; the broker still says {ended.status if ended else 'nothing'}"
-        return Check("cancel", Mark.WARN, evidence, "answers", 2, fix=LOOK_IT_UP)
+        return check("cancel", State.DEGRADED, evidence, "answers", 2, fix=LOOK_IT_UP)
     evidence = f"{ended.status} at the broker, {ended.filled_quantity} filled"
     if ended.filled_quantity:
         fix = "See tradebot positions: the exit rules apply to it, as to any position"
-        return Check("cancel", Mark.FAIL, evidence, "answers", 2, fix=fix)
-    return Check("cancel", Mark.OK, evidence, "answers", 2)
+        return check("cancel", State.FAILED, evidence, "answers", 2, fix=fix)
+    return check("cancel", State.OK, evidence, "answers", 2)
 
 
 def _words(decision: "Decision") -> str:

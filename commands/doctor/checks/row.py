@@ -1,55 +1,31 @@
-"""One row of a health check, and how an error becomes one."""
+"""One row of `doctor` about something that only it looks at, and how an error becomes one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 
 from tradebot.errors import TradebotError
+from tradebot.judging.judgment import Judgment, State
 
 RUN_AGAIN = "Fix that, then run tradebot doctor"
 
 
-class Mark(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    SKIP = "skip"
+def check(
+    name: str, state: State, found: str, looked_at: str, count: int, age_s: float | None = 0.0, fix: str = ""
+) -> Judgment:
+    """Return a judgment by `count` things of a kind, the newest `age_s` seconds old (0 if read just now)."""
+    return Judgment(name, state, looked_at, count, found, fix, age_s=age_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check: it looked at `count` things of a kind, the newest `age_s` seconds old (0 if read just now).
-
-    A check without evidence is never ok, and one that isn't ok says how to fix it.
-    """
-
-    name: str
-    mark: Mark
-    found: str
-    looked_at: str = ""
-    count: int = 0
-    age_s: float | None = 0.0
-    fix: str = ""
-
-    def __post_init__(self) -> None:
-        """Require evidence of a check that is ok, and a fix of one that isn't."""
-        assert self.mark is not Mark.OK or self.count, f"{self.name}: a check without evidence is not ok"
-        assert self.mark in (Mark.OK, Mark.SKIP) or self.fix, f"{self.name}: has no fix"
-
-
-def skipped(name: str, why: str) -> Check:
+def skipped(name: str, why: str) -> Judgment:
     """Return the row of a check that was not made."""
-    return Check(name, Mark.SKIP, why, age_s=None)
+    return Judgment(name, State.SKIPPED, "", 0, why)
 
 
-def failed(name: str, error: TradebotError) -> Check:
+def failed(name: str, error: TradebotError) -> Judgment:
     """Return the row of a check that ended in an error."""
-    return Check(name, Mark.FAIL, error.message, age_s=None, fix=error.hint or RUN_AGAIN)
+    return Judgment(name, State.FAILED, "", 0, error.message, error.hint or RUN_AGAIN)
 
 
-def attempt(name: str, check: Callable[[], Check]) -> Check:
+def attempt(name: str, check: Callable[[], Judgment]) -> Judgment:
     """Make a check; an error raised on purpose or by the operating system becomes a failed row."""
     try:
         return check()
@@ -57,4 +33,4 @@ def attempt(name: str, check: Callable[[], Check]) -> Check:
         return failed(name, error)
     except OSError as error:
         found = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
-        return Check(name, Mark.FAIL, found, age_s=None, fix=RUN_AGAIN)
+        return Judgment(name, State.FAILED, "", 0, found, RUN_AGAIN)

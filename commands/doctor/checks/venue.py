@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.doctor.checks.keys import calls_a_session
-from commands.doctor.checks.row import Check, Mark, attempt, skipped
+from commands.doctor.checks.row import attempt, check, skipped
 from tradebot.errors import TradebotError
+from tradebot.judging.judgment import Judgment, State
 from tradebot.model.trading import Mode
 from tradebot.text import counted
 
@@ -28,9 +29,9 @@ NAMES_KEPT = timedelta(days=5 * 365)
 BROKER_CHECKS = ("account", "other copies", "quotes", "bars", "data plan", "clock", "broker calendar")
 
 
-def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Check]:
+def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
     """Yield the rows of the broker, then of the flow source; a broker that doesn't answer isn't asked again."""
-    looks: Sequence[Callable[[App], Check]] = (
+    looks: Sequence[Callable[[App], Judgment]] = (
         account, other_copies, quotes, bars, data_plan, clock_skew, venue_calendar,
     )  # fmt: skip
     first = (
@@ -38,29 +39,29 @@ def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Check]:
     )
     yield first
     for name, look in zip(BROKER_CHECKS, looks, strict=True):
-        if first.mark in (Mark.FAIL, Mark.SKIP):
+        if first.state in (State.FAILED, State.SKIPPED):
             yield skipped(name, "the broker did not answer")
         else:
             yield attempt(name, partial(look, app))
     yield attempt("flow", lambda: flow(app))
 
 
-def broker(app: "App") -> Check:
+def broker(app: "App") -> Judgment:
     """Ask for the broker's clock."""
     began = time.monotonic()
     clock = app.reader.clock()
     took_ms = (time.monotonic() - began) * 1000
     if app.mode is Mode.SANDBOX and app.engine.status().finished:
         found, fix = "the embedded exchange's market has ended", "tradebot init --state-dir NEW"
-        return Check("broker", Mark.WARN, found, "clock", 1, fix=fix)
+        return check("broker", State.DEGRADED, found, "clock", 1, fix=fix)
     session = "open" if clock.is_open else f"closed until {clock.next_open:%Y-%m-%d %H:%M} UTC"
     found = (
         f"{app.venue.base_url} answers in {took_ms:.0f} ms: {clock.now:%Y-%m-%d %H:%M:%S} UTC, the session is {session}"
     )
-    return Check("broker", Mark.OK, found, "clock", 1)
+    return check("broker", State.OK, found, "clock", 1)
 
 
-def account(app: "App") -> Check:
+def account(app: "App") -> Judgment:
     """Check that the keys belong to the account of these books, and that it may trade."""
     from tradebot.reconciliation.account import require_account
 
@@ -68,15 +69,15 @@ def account(app: "App") -> Check:
     require_account(app.ledger_view, held)
     if held.blocked or held.status != "ACTIVE":
         found = f"…{held.tail} is {held.status}" + (f", blocked: {', '.join(held.blocked)}" if held.blocked else "")
-        return Check(
-            "account", Mark.FAIL, found, "account", 1, fix="Ask the broker: the bot can't trade until this is lifted"
+        return check(
+            "account", State.FAILED, found, "account", 1, fix="Ask the broker: the bot can't trade until this is lifted"
         )
     money = f"cash {held.cash:,.2f}, equity {held.equity:,.2f} USD"
     found = f"…{held.tail} is the account of these books, {held.status}; {money}"
-    return Check("account", Mark.OK, found, "account", 1)
+    return check("account", State.OK, found, "account", 1)
 
 
-def other_copies(app: "App") -> Check:
+def other_copies(app: "App") -> Judgment:
     """Look for open orders with our prefix that these books never recorded."""
     from tradebot.model.intent import is_marked
 
@@ -86,19 +87,19 @@ def other_copies(app: "App") -> Check:
     if strange:
         found = f"{counted(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
         fix = "Stop the other copy, cancel its orders at the broker, then run tradebot reconcile"
-        return Check("other copies", Mark.FAIL, found, "open orders", len(orders), fix=fix)
+        return check("other copies", State.FAILED, found, "open orders", len(orders), fix=fix)
     found = f"{len(names)} of {counted(len(orders), 'open order')} ours, all recorded in these books"
-    return Check("other copies", Mark.OK, found, "list of open orders", 1)
+    return check("other copies", State.OK, found, "list of open orders", 1)
 
 
-def quotes(app: "App") -> Check:
+def quotes(app: "App") -> Judgment:
     """Ask for the quote of every symbol of the universe."""
     found = app.reader.quotes(app.settings.universe)
     lost = [f"{symbol} ({why})" for symbol, why in app.reader.rejected_quotes.items()]
     return _prices(app, "quotes", {symbol: quote.at for symbol, quote in found.items()}, lost)
 
 
-def bars(app: "App") -> Check:
+def bars(app: "App") -> Judgment:
     """Ask for the latest minute bar of every symbol of the universe; one without any may have another name by now."""
     from tradebot.adapters.alpaca.bars import AlpacaBars
 
@@ -110,25 +111,25 @@ def bars(app: "App") -> Check:
     return _prices(app, "bars", found, lost)
 
 
-def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Check:
+def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Judgment:
     """Judge prices by their number and, while the market is open, by the age of the newest."""
     clock = app.reader.clock()
     evidence = f"feed {app.venue.feed}: {len(times)} of {len(app.settings.universe)} symbols have prices"
     if not times:
         fix = _no_prices(app, clock)
-        return Check(what, Mark.FAIL if clock.is_open else Mark.WARN, evidence, what, 0, None, fix)
+        return check(what, State.FAILED if clock.is_open else State.DEGRADED, evidence, what, 0, None, fix)
     age_s = (clock.now - max(times.values())).total_seconds()
     limit_s = app.settings.limits.max_quote_age_s
     if clock.is_open and age_s > limit_s:
         fix = "Look at the broker's status page; entries wait for newer prices"
-        return Check(what, Mark.FAIL, f"{evidence}, all older than {limit_s} s", what, len(times), age_s, fix)
+        return check(what, State.FAILED, f"{evidence}, all older than {limit_s} s", what, len(times), age_s, fix)
     if any(" (now " in symbol for symbol in lost):
         fix = "Write the new names in universe:, and in sectors: too"
-        return Check(what, Mark.WARN, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)
+        return check(what, State.DEGRADED, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)
     if lost:
         fix = "Look the symbols up at the broker, or remove them from universe:"
-        return Check(what, Mark.WARN, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)
-    return Check(what, Mark.OK, evidence, what, len(times), age_s)
+        return check(what, State.DEGRADED, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)
+    return check(what, State.OK, evidence, what, len(times), age_s)
 
 
 def _no_prices(app: "App", clock: "VenueClock") -> str:
@@ -137,7 +138,7 @@ def _no_prices(app: "App", clock: "VenueClock") -> str:
     return "Check alpaca.feed and universe: in the configuration"
 
 
-def data_plan(app: "App") -> Check:
+def data_plan(app: "App") -> Judgment:
     """Find out what the data plan includes: prices of one exchange (IEX) or of the whole market (SIP)."""
     if app.mode is Mode.SANDBOX:
         return skipped("data plan", "the embedded exchange has no data plans")
@@ -149,15 +150,15 @@ def data_plan(app: "App") -> Check:
     except NotInPlanError as refused:
         if feed == "sip":
             fix = "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
-            return Check("data plan", Mark.FAIL, refused.message, "answer", 1, fix=fix)
-        return Check("data plan", Mark.OK, "the plan includes IEX but not SIP; feed iex matches it", "answer", 1)
+            return check("data plan", State.FAILED, refused.message, "answer", 1, fix=fix)
+        return check("data plan", State.OK, "the plan includes IEX but not SIP; feed iex matches it", "answer", 1)
     better = "" if feed == "sip" else "; set alpaca.feed: sip to use it, because iex covers one exchange only"
-    return Check(
-        "data plan", Mark.OK, f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1)
+    return check(
+        "data plan", State.OK, f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1)
     )
 
 
-def clock_skew(app: "App") -> Check:
+def clock_skew(app: "App") -> Judgment:
     """Compare this machine's clock with the broker's, at the middle of the request."""
     if app.mode is Mode.SANDBOX:
         return _engine_clock(app)
@@ -169,11 +170,13 @@ def clock_skew(app: "App") -> Check:
     which = "ahead of" if skew_s > 0 else "behind"
     found = f"this machine is {abs(skew_s):.1f} s {which} the broker; at most {limit_s} s is allowed"
     if abs(skew_s) > limit_s:
-        return Check("clock", Mark.FAIL, found, "clocks", 2, fix="Set this machine's clock: timedatectl set-ntp true")
-    return Check("clock", Mark.OK, found, "clocks", 2)
+        return check(
+            "clock", State.FAILED, found, "clocks", 2, fix="Set this machine's clock: timedatectl set-ntp true"
+        )
+    return check("clock", State.OK, found, "clocks", 2)
 
 
-def _engine_clock(app: "App") -> Check:
+def _engine_clock(app: "App") -> Judgment:
     """Compare the time that the embedded exchange gives a client with its engine's time."""
     ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
     limit_s = app.settings.limits.max_clock_disagreement_s
@@ -182,11 +185,11 @@ def _engine_clock(app: "App") -> Check:
         fix = (
             "tradebot exchange faults shows what shifts it; until they agree there are no entries and no exits by time"
         )
-        return Check("clock", Mark.FAIL, found, "clocks", 2, fix=fix)
-    return Check("clock", Mark.OK, found, "clocks", 2)
+        return check("clock", State.FAILED, found, "clocks", 2, fix=fix)
+    return check("clock", State.OK, found, "clocks", 2)
 
 
-def venue_calendar(app: "App") -> Check:
+def venue_calendar(app: "App") -> Judgment:
     """Compare the stored sessions of the next two weeks with the broker's."""
     from tradebot.model.reasons import REASONS, Reason
 
@@ -204,13 +207,13 @@ def venue_calendar(app: "App") -> Check:
     if differ:
         found = f"the broker's calendar and the stored one differ on {', '.join(map(str, differ[:3]))}"
         fix = REASONS[Reason.CALENDAR_DISAGREES].remedy
-        return Check("broker calendar", Mark.FAIL, found, "sessions", len(days), fix=fix)
-    return Check(
-        "broker calendar", Mark.OK, f"stored sessions agree with the broker's until {last}", "sessions", len(days)
+        return check("broker calendar", State.FAILED, found, "sessions", len(days), fix=fix)
+    return check(
+        "broker calendar", State.OK, f"stored sessions agree with the broker's until {last}", "sessions", len(days)
     )
 
 
-def flow(app: "App") -> Check:
+def flow(app: "App") -> Judgment:
     """Ask each endpoint that a strategy needs once, and find out how much of the plan's daily quota is left."""
     from tradebot.timetable.sessions import last_session
 
@@ -238,7 +241,7 @@ def _asked(source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session
         return error
 
 
-def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Check:
+def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Judgment:
     from tradebot.app.flow_plan import configured_allowance
 
     quota, needed, count = pages[-1].quota, calls_a_session(app), len(pages)
@@ -247,11 +250,11 @@ def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -
     evidence = f"{count} of {count + len(refused)} endpoints answer; {plan}; a session needs at most {needed:,}"
     if refused:
         fix = "Subscribe to a plan that includes it; without it the score's coverage is lower"
-        return Check("flow", Mark.FAIL, f"{evidence}; {refused[0]}", "endpoints", count, fix=fix)
+        return check("flow", State.FAILED, f"{evidence}; {refused[0]}", "endpoints", count, fix=fix)
     if limit is not None and limit - (used or 0) < LOW_QUOTA * limit:
         fix = "Wait until 20:00 New York time, when the plan's daily count restarts"
-        return Check("flow", Mark.WARN, evidence, "endpoints", count, fix=fix)
+        return check("flow", State.DEGRADED, evidence, "endpoints", count, fix=fix)
     if limit is not None and needed > min(limit, configured_allowance(app.settings).planned_a_day):
         fix = "See what is fetched less often or left out: tradebot fetch-flow --plan"
-        return Check("flow", Mark.WARN, evidence, "endpoints", count, fix=fix)
-    return Check("flow", Mark.OK, evidence, "endpoints", count)
+        return check("flow", State.DEGRADED, evidence, "endpoints", count, fix=fix)
+    return check("flow", State.OK, evidence, "endpoints", count)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradebot.errors import DamagedJournalError
@@ -78,3 +79,12 @@ def _halts(ledger: "SqliteLedger") -> Halts:
     state = ledger.trading_state()
     hidden = hidden_halts(ledger.halts(), state)
     return Halts(state, why_in_state(state), tuple(halt.why for halt in hidden))
+
+
+def halts_by_files(folder: Path) -> Halts:
+    """Return the trading state without the ledger, by the two files that say which state is in force."""
+    from commands.shared.notes import why_in_state
+    from tradebot.adapters.state import switch
+
+    state = switch.read(folder)
+    return Halts(state, why_in_state(state))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from commands.shared.evidence.books import books_of, chores_of
+from commands.shared.evidence.books import books_of, chores_of, halts_by_files
 from commands.shared.evidence.machine import backups_of, disk_of, serve_of, storage_of, stream_of
 from tradebot.errors import TradebotError
 from tradebot.judging import passes
@@ -62,9 +62,19 @@ def past_of(app: "App", now: datetime | None = None) -> Past | Unread | None:
 
     None if nothing was ever recorded.
     """
-    facts = attempt(lambda: app.recorded)
+    facts = attempt(lambda: recorded(app))
     at = now or attempt(lambda: _now(app, facts))
     return at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
+
+
+def recorded(app: "App") -> "SqliteFacts | None":
+    """Return the store of facts if there is one; opening a damaged one would move it aside, so it isn't opened."""
+    from tradebot.adapters.facts.schema import check
+    from tradebot.adapters.state.state_folder import FACTS
+
+    if (app.folder.path / FACTS).exists():
+        check(app.folder.path / FACTS, pages=False)
+    return app.recorded
 
 
 def evidence_of(app: "App", past: Past | Unread | None, *, thorough: bool = False) -> Evidence:
@@ -72,7 +82,7 @@ def evidence_of(app: "App", past: Past | Unread | None, *, thorough: bool = Fals
 
     If `thorough`, every byte of books, backups and facts is read, even if nothing has changed since they were written.
     """
-    settings, facts = app.settings, attempt(lambda: app.recorded)
+    settings, facts = app.settings, attempt(lambda: recorded(app))
     known = past if isinstance(past, Past) else None
     chores = {line.job for line in settings.timetable.chores}
     parts: dict[str, Any] = {
@@ -120,7 +130,7 @@ def _of_passes(
     jobs = {name: _of(source, partial(_job, job)) for name, job in JOBS.items()}
     names = tuple(app.settings.strategies.in_use())
     return jobs | {
-        "facts": _of(source, lambda found: _facts(app, found, thorough=thorough)),
+        "facts": attempt(lambda: _facts(app, source, thorough=thorough)),
         "clock": _of(source, lambda found: passes.clocks_of(found.cycles)),
         "strategies": _of(source, lambda found: passes.strategies_of(names, found.cycles)),
         "signals": _of(source, lambda found: _signals(app, found)),
@@ -129,14 +139,14 @@ def _of_passes(
     }
 
 
-def _facts(app: "App", past: Past, *, thorough: bool) -> Facts | None:
+def _facts(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Facts | Unread | None:
     """Return the last recorded pass; a damaged page may lie where no query looks, so all are read if `thorough`."""
-    from tradebot.adapters.facts.schema import summarize
+    from tradebot.adapters.facts.schema import check
     from tradebot.adapters.state.state_folder import FACTS
 
-    if thorough and app.recorded is not None:
-        summarize(app.folder.path / FACTS)
-    return passes.facts_of(past.cycles)
+    if thorough and (app.folder.path / FACTS).exists():
+        check(app.folder.path / FACTS, pages=True)
+    return passes.facts_of(past.cycles) if isinstance(past, Past) else past
 
 
 def _job(job: Job, past: Past) -> Passes:
@@ -146,7 +156,9 @@ def _job(job: Job, past: Past) -> Passes:
 def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
     ledger = attempt(lambda: app.ledger_view)
     if isinstance(ledger, Unread):
-        return dict.fromkeys(("books", "orders", "ledger", "journal", "halts", "calendar", "chores"), ledger)
+        unread = dict.fromkeys(("books", "orders", "ledger", "journal", "calendar", "chores"), ledger)
+        # Without the ledger, two files still say which state is in force.
+        return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
     found = {name: attempt(read) for name, read in books_of(ledger, thorough=thorough).items()}
     return found | {
         "calendar": _of(past, lambda known: _calendar(ledger, known)),

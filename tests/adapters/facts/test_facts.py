@@ -167,12 +167,12 @@ def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> No
     assert not facts.intakes(NOW)
 
 
-def test_a_look_counts_answers_and_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Path) -> None:
-    assert facts_schema.summarize(tmp_path / "facts.db") == (1, NOW)
+def test_a_look_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Path) -> None:
+    facts_schema.check(tmp_path / "facts.db", pages=True)
     facts.close()
     (tmp_path / "facts.db").write_text("no database" * 99)
     with pytest.raises(OperatorError, match="are damaged"):
-        facts_schema.summarize(tmp_path / "facts.db")
+        facts_schema.check(tmp_path / "facts.db", pages=False)
     assert [path.name for path in tmp_path.iterdir()] == ["facts.db"]
 
 
@@ -187,7 +187,7 @@ def test_a_look_finds_a_damaged_page_that_its_own_question_would_not_read(facts:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
     with pytest.raises(OperatorError, match="are damaged") as found:
-        facts_schema.summarize(path)
+        facts_schema.check(path, pages=True)
     assert "tradebot fetch-flow --force-slot" in found.value.hint
 
 

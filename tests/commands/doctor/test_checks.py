@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands.doctor.checks import machine, venue
-from commands.doctor.checks.row import Check, Mark, attempt, skipped
+from commands.doctor.checks.row import attempt
 from tests.adapters.alpaca.samples import account_row, order_row, reader
 from tests.adapters.alpaca.samples import venue as scripted_venue
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
@@ -24,6 +24,7 @@ from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
 from tradebot.desk.fetching import needed_facts
 from tradebot.errors import OperatorError, TemporaryError
+from tradebot.judging.judgment import Judgment, State
 from tradebot.model.bar import Session
 from tradebot.model.kind import AnyKind
 from tradebot.model.trading import Mode
@@ -93,7 +94,7 @@ def says(app: FakeApp, **paths: object) -> None:
     app.wire.script = answer
 
 
-def looked(look: Callable[..., Check], app: FakeApp) -> Check:
+def looked(look: Callable[..., Judgment], app: FakeApp) -> Judgment:
     return attempt("row", lambda: look(app))
 
 
@@ -106,21 +107,21 @@ def test_keys_of_another_account_fail(app: FakeApp) -> None:
     says(app, account=account_row(account_number="PA9OTHER"))
     assert "the broker answers for account …THER, but these books belong to …6789" in looked(venue.account, app).found
     says(app, account=account_row(account_number=NUMBER))
-    assert looked(venue.account, app).mark is Mark.OK
+    assert looked(venue.account, app).state is State.OK
 
 
 @pytest.mark.parametrize("change", [{"trading_blocked": True}, {"status": "ACCOUNT_CLOSED"}])
 def test_a_blocked_account_fails(app: FakeApp, change: dict[str, object]) -> None:
     says(app, account=account_row(account_number=NUMBER, **change))
-    assert looked(venue.account, app).mark is Mark.FAIL
+    assert looked(venue.account, app).state is State.FAILED
 
 
 def test_refused_keys_fail_and_nobody_else_is_asked(app: FakeApp) -> None:
     says(app, clock=Scripted(401, {"message": "unauthorized."}), market_tide={"data": []})
-    rows = {row.name: row for row in venue.venue_checks(app, with_keys=True)}  # type: ignore[arg-type]
-    assert rows["broker"].mark is Mark.FAIL
-    assert "ALPACA_KEY" in rows["broker"].fix
-    assert {rows[name].mark for name in venue.BROKER_CHECKS} == {Mark.SKIP}
+    rows = {row.subject: row for row in venue.venue_checks(app, with_keys=True)}  # type: ignore[arg-type]
+    assert rows["broker"].state is State.FAILED
+    assert "ALPACA_KEY" in rows["broker"].next
+    assert {rows[name].state for name in venue.BROKER_CHECKS} == {State.SKIPPED}
     assert {asked.path for asked in app.wire.asked if asked.path.startswith("/v2")} == {"/v2/clock"}
 
 
@@ -133,57 +134,57 @@ def test_an_open_order_of_another_copy_of_the_bot_fails(app: FakeApp) -> None:
         orders=[ours, order_row(client_order_id="mine", id="2")],
     )
     found = looked(venue.other_copies, app)
-    assert (found.mark, found.count) == (Mark.FAIL, 2)
+    assert (found.state, found.count) == (State.FAILED, 2)
     says(app, account=account_row(account_number=NUMBER), positions=[], orders=[order_row(client_order_id="mine")])
-    assert looked(venue.other_copies, app).mark is Mark.OK
+    assert looked(venue.other_copies, app).state is State.OK
 
 
 @pytest.mark.parametrize(
-    ("age_s", "is_open", "mark"), [(5, True, Mark.OK), (500, True, Mark.FAIL), (500, False, Mark.OK)]
+    ("age_s", "is_open", "state"), [(5, True, State.OK), (500, True, State.FAILED), (500, False, State.OK)]
 )
-def test_old_quotes_fail_in_an_open_session_only(app: FakeApp, age_s: int, is_open: bool, mark: Mark) -> None:
+def test_old_quotes_fail_in_an_open_session_only(app: FakeApp, age_s: int, is_open: bool, state: State) -> None:
     now = datetime.now(UTC)
     quote = snapshot(now - timedelta(seconds=age_s))
     says(app, clock=clock_row(now, is_open=is_open), snapshots={"AAPL": quote, "MSFT": quote})
     found = looked(venue.quotes, app)
-    assert (found.mark, found.count, round(found.age_s or 0)) == (mark, 2, age_s)
+    assert (found.state, found.count, round(found.age_s or 0)) == (state, 2, age_s)
 
 
 def test_a_symbol_without_a_quote_warns_and_is_named_and_none_at_all_fails(app: FakeApp) -> None:
     says(app, snapshots={"AAPL": snapshot(datetime.now(UTC))})
     found = looked(venue.quotes, app)
-    assert (found.mark, "MSFT" in found.found) == (Mark.WARN, True)
+    assert (found.state, "MSFT" in found.found) == (State.DEGRADED, True)
     says(app, snapshots={})
-    assert looked(venue.quotes, app).mark is Mark.FAIL
+    assert looked(venue.quotes, app).state is State.FAILED
 
 
 def test_bars_are_counted_and_aged(app: FakeApp) -> None:
     stamp = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
     says(app, latest={"bars": {"AAPL": {"t": stamp}, "MSFT": {"t": stamp}}})
     found = looked(venue.bars, app)
-    assert (found.mark, found.count, round(found.age_s or 0)) == (Mark.OK, 2, 60)
+    assert (found.state, found.count, round(found.age_s or 0)) == (State.OK, 2, 60)
     says(app, latest={"bars": {"AAPL": {"t": "noon"}}})
-    assert looked(venue.bars, app).mark is Mark.FAIL
+    assert looked(venue.bars, app).state is State.FAILED
 
 
 def test_a_plan_without_sip_is_told_from_keys_that_are_refused(app: FakeApp) -> None:
     says(app, latest=Scripted(403, SUBSCRIPTION))
     found = looked(venue.data_plan, app)
-    assert (found.mark, found.found) == (Mark.OK, "the plan includes IEX but not SIP; feed iex matches it")
+    assert (found.state, found.found) == (State.OK, "the plan includes IEX but not SIP; feed iex matches it")
     assert app.wire.asked[-1].query["feed"] == "sip"
     app.feed = "sip"
-    assert looked(venue.data_plan, app).fix == "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
+    assert looked(venue.data_plan, app).next == "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
     says(app, latest=Scripted(403, {"message": "forbidden."}))
-    assert "ALPACA_KEY" in looked(venue.data_plan, app).fix
+    assert "ALPACA_KEY" in looked(venue.data_plan, app).next
     says(app, latest={"bars": {}})
     assert "the plan includes SIP" in looked(venue.data_plan, app).found
 
 
-@pytest.mark.parametrize(("ahead_s", "mark"), [(0, Mark.OK), (60, Mark.FAIL), (-60, Mark.FAIL)])
-def test_a_clock_that_differs_from_the_venues_fails(app: FakeApp, ahead_s: int, mark: Mark) -> None:
+@pytest.mark.parametrize(("ahead_s", "state"), [(0, State.OK), (60, State.FAILED), (-60, State.FAILED)])
+def test_a_clock_that_differs_from_the_venues_fails(app: FakeApp, ahead_s: int, state: State) -> None:
     says(app, clock=lambda asked: clock_row(datetime.now(UTC) - timedelta(seconds=ahead_s)))
     found = looked(venue.clock_skew, app)
-    assert found.mark is mark
+    assert found.state is state
     assert ahead_s <= 0 or "60.0 s ahead of the broker" in found.found
 
 
@@ -191,23 +192,23 @@ def test_a_calendar_that_differs_from_the_venues_fails(app: FakeApp) -> None:
     now = datetime(2026, 11, 20, 15, tzinfo=UTC)
     days = [{"date": "2026-11-20", "open": "09:30", "close": "16:00"}]
     says(app, clock=clock_row(now), calendar=days)
-    assert looked(venue.venue_calendar, app).mark is Mark.SKIP
+    assert looked(venue.venue_calendar, app).state is State.SKIPPED
     opens = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
-    for hours, mark in ((6.5, Mark.OK), (3.5, Mark.FAIL)):
+    for hours, state in ((6.5, State.OK), (3.5, State.FAILED)):
         app.ledger_view.put_sessions([Session(date(2026, 11, 20), opens, opens + timedelta(hours=hours))])
-        assert looked(venue.venue_calendar, app).mark is mark
+        assert looked(venue.venue_calendar, app).state is state
 
 
 @pytest.mark.parametrize(
-    ("used", "limit", "mark"), [(10, 15_000, Mark.OK), (14_000, 15_000, Mark.WARN), (0, 100, Mark.WARN)]
+    ("used", "limit", "state"), [(10, 15_000, State.OK), (14_000, 15_000, State.DEGRADED), (0, 100, State.DEGRADED)]
 )
 def test_the_flow_plan_and_what_is_left_of_it_come_from_the_answers(
-    app: FakeApp, used: int, limit: int, mark: Mark
+    app: FakeApp, used: int, limit: int, state: State
 ) -> None:
     page = Scripted(200, {"data": []}, {ANSWERS: str(limit), USED: str(used)})
     app.wire.script = lambda asked: page
     found = looked(venue.flow, app)
-    assert (found.mark, found.count) == (mark, 6)
+    assert (found.state, found.count) == (state, 6)
     assert f"{used:,} of {limit:,} calls a day used" in found.found
 
 
@@ -218,7 +219,7 @@ def test_an_endpoint_that_the_flow_plan_lacks_fails(app: FakeApp) -> None:
 
     app.wire.script = answer
     found = looked(venue.flow, app)
-    assert (found.mark, found.count) == (Mark.FAIL, 5)
+    assert (found.state, found.count) == (State.FAILED, 5)
     assert "5 of 6 endpoints answer" in found.found
     assert "not in your plan" in found.found
 
@@ -226,25 +227,17 @@ def test_an_endpoint_that_the_flow_plan_lacks_fails(app: FakeApp) -> None:
 def test_a_flow_source_that_is_down_or_refuses_the_key_is_asked_once(app: FakeApp) -> None:
     app.wire.script = lambda asked: Scripted(401, {})
     found = looked(venue.flow, app)
-    assert (found.mark, len(app.wire.asked)) == (Mark.FAIL, 1)
-    assert "UW_API_KEY" in found.fix
-
-
-def test_a_row_without_evidence_is_never_ok_and_a_failure_never_without_a_fix() -> None:
-    with pytest.raises(AssertionError, match="a check without evidence is not ok"):
-        Check("row", Mark.OK, "fine")
-    with pytest.raises(AssertionError, match="has no fix"):
-        Check("row", Mark.FAIL, "broken")
-    assert skipped("row", "why").age_s is None
+    assert (found.state, len(app.wire.asked)) == (State.FAILED, 1)
+    assert "UW_API_KEY" in found.next
 
 
 @pytest.mark.parametrize("error", [OperatorError("bad"), TemporaryError("bad"), OSError("bad")])
 def test_what_is_raised_on_purpose_becomes_a_row(error: Exception) -> None:
-    def look() -> Check:
+    def look() -> Judgment:
         raise error
 
     found = attempt("row", look)
-    assert (found.mark, found.found, bool(found.fix)) == (Mark.FAIL, "bad", True)
+    assert (found.state, found.found, bool(found.next)) == (State.FAILED, "bad", True)
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=3), st.lists(st.integers(0, 30), min_size=1, max_size=3))
@@ -271,4 +264,4 @@ def test_a_file_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "ledger.db").touch()
     monkeypatch.setattr("os.geteuid", lambda: 4242)
     found = machine.permissions(tmp_path)
-    assert (found.mark, "ledger.db" in found.found) == (Mark.FAIL, True)
+    assert (found.state, "ledger.db" in found.found) == (State.FAILED, True)

@@ -30,24 +30,24 @@ Hurt = Callable[[Path], object]
 
 
 def rows(bot: Bot, *arguments: str) -> dict[str, dict[str, Any]]:
-    return {row["name"]: row for row in bot.json("doctor", *arguments)["rows"]}
+    return {row["subject"]: row for row in bot.json("doctor", *arguments)["judgments"]}
 
 
 def marks(bot: Bot, *arguments: str) -> dict[str, str]:
-    return {name: row["mark"] for name, row in rows(bot, *arguments).items()}
+    return {name: row["state"] for name, row in rows(bot, *arguments).items()}
 
 
 def steady(text: str) -> str:
     """Return a screen without what differs between machines and runs."""
     text = re.sub(r"tradebot [\d.]+, Python [\d.]+, SQLite [\d.]+, alpaca-py [\d.]+", "VERSIONS", text)
     text = re.sub(r"\(\d+ versions", "(N versions", text)
-    text = re.sub(r"[\d,.]+ GB free( on \w+)?", "ROOM", text)
+    text = re.sub(r"[\d,]+ of [\d,]+ MB free[^()]*(?= \()", "ROOM", text)
+    text = re.sub(r"\d+ settings", "N settings", text)
+    text = re.sub(r"\(1 backup, \d+ s old\)", "(1 backup)", text)
     text = re.sub(r"answers in \d+ ms", "answers in N ms", text)
     text = re.sub(r"no /\S+/\.env", "no ENV", text)
     text = re.sub(r"by user \w+/\d+: armed", "by WHO: armed", text)
-    text = re.sub(r"\d+ from base.yaml", "N from base.yaml", text)
     text = re.sub(r"[\d,]+ of 50,000 calls", "N of 50,000 calls", text)
-    text = re.sub(r"\(\d+ values\)", "(N values)", text)
     return re.sub(r"\(\d+ (pages|records|answers|files)", r"(N \1", text)
 
 
@@ -73,8 +73,8 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 def test_a_new_bot_is_told_what_is_not_there_yet(bot: Bot) -> None:
     found = marks(bot)
-    assert [name for name, mark in found.items() if mark == "warn"] == ["calendar"]
-    assert "fail" not in found.values()
+    assert [name for name, mark in found.items() if mark == "UNKNOWN"] == ["books", "backup", "calendar", "facts"]
+    assert not {"DEGRADED", "FAILED"} & set(found.values())
     assert bot.says("doctor").code == 0
 
 
@@ -87,57 +87,46 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
     said = [(mark, re.sub(r"\s+", " ", rest)) for mark, rest in shown]
     assert said == [
         ("sandbox,", "account …TAIL, state STATE; broker and flow source contacted"),
-        ("ok", "state a user bot, mode sandbox, account …TAIL (1 marker)"),
-        ("ok", "versions VERSIONS (N versions with their supported ranges)"),
-        ("ok", "disk ROOM (1 disk)"),
-        ("ok", "permissions only its owner can access STATE (drwx------) (N files of the state folder)"),
-        ("skip", ".env there is no ENV, so keys can only come from the environment"),
-        ("ok", "second instance no other tradebot is running on this folder (5 locks and other folders)"),
+        ("OK", "state a user bot, mode sandbox, account …TAIL (1 marker)"),
+        ("OK", "versions VERSIONS (N versions with their supported ranges)"),
+        ("OK", "permissions only its owner can access STATE (drwx------) (N files of the state folder)"),
+        ("SKIPPED", ".env there is no ENV, so keys can only come from the environment"),
+        ("OK", "second instance no other tradebot is running on this folder (5 locks and other folders)"),
+        ("SKIPPED", "keys not needed: the embedded exchange has its own keys"),
+        ("SKIPPED", "flow key not needed: the embedded exchange serves its own flow"),
+        ("OK", "strategies working: flow (1 strategy)"),
+        ("OK", "config N settings read (N settings)"),
+        ("OK", "disk ROOM (1 disk)"),
+        ("OK", "ledger intact, of this account; 4 records (N pages of ledger.db)"),
+        ("OK", "journal intact up to record 4, as far as the ledger knows (N records)"),
+        ("OK", "books books and broker agree (1 comparison)"),
+        ("OK", "backup 1 backup kept, the last of session 2026-11-16 (1 backup)"),
+        ("OK", "calendar 82 sessions ahead, until 2027-03-17 (82 sessions)"),
+        ("OK", "facts 1 pass recorded (1 pass)"),
+        ("OK", "halts ACTIVE by WHO: armed (1 trading state)"),
+        ("OK", "permission orders may be sent (1 mode)"),
+        ("OK", "events can be appended to; 3 events read (1 file)"),
+        ("OK", "plans STATE/plans is a folder (1 folder)"),
+        ("OK", "broker http://127.0.0.1:PORT answers in N ms: 2026-11-17 10:00:00 ET, the session is open (1 clock)"),
         (
-            "ok",
-            "configuration no contradictions and no unknown keys; N from base.yaml, 8 from STATE/tradebot.yaml, "
-            "1 from flag, 1 from sandbox.yaml (N values)",
-        ),
-        ("skip", "keys not needed: the embedded exchange has its own keys"),
-        ("skip", "flow key not needed: the embedded exchange serves its own flow"),
-        ("ok", "strategies working: flow (1 strategy)"),
-        (
-            "ok",
-            "ledger intact, of this account; compared with the broker at 2026-11-17 10:00 ET (N pages of ledger.db)",
-        ),
-        ("ok", "journal its hash chain is intact up to record 4 (N records)"),
-        ("ok", "calendar it reaches from 2026-11-17 to 2027-03-17 (82 sessions)"),
-        ("ok", "backups unchanged since they were made (1 backup)"),
-        ("ok", "facts its tables are right; the last reply is from 2026-11-17 10:00 ET (N answers)"),
-        ("ok", "events can be appended to; 3 events read (1 file)"),
-        ("ok", "plans STATE/plans is a folder (1 folder)"),
-        ("ok", "trading state ACTIVE by WHO: armed (3 places: ARMED, HALT, ledger)"),
-        (
-            "ok",
-            "broker http://127.0.0.1:PORT answers in N ms: 2026-11-17 10:00:00 ET, the session is open (1 clock)",
-        ),
-        (
-            "ok",
+            "OK",
             "account …TAIL is the account of these books, ACTIVE; cash 100,000.00, equity 100,000.00 USD (1 account)",
         ),
-        ("ok", "other copies 0 of 0 open orders ours, all recorded in these books (1 list of open orders)"),
-        ("ok", "quotes feed sandbox: 4 of 4 symbols have prices (4 quotes)"),
-        ("ok", "bars feed sandbox: 4 of 4 symbols have prices (4 bars, 60 s old)"),
-        ("skip", "data plan the embedded exchange has no data plans"),
-        ("ok", "clock the exchange's clock and its engine are 0.0 s apart; at most 60 s is allowed (2 clocks)"),
-        ("ok", "broker calendar stored sessions agree with the broker's until 2026-12-01 (10 sessions)"),
-        (
-            "ok",
-            "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 484 (6 endpoints)",
-        ),
-        ("23", "ok, 0 warnings, 0 failed, 4 skipped"),
+        ("OK", "other copies 0 of 0 open orders ours, all recorded in these books (1 list of open orders)"),
+        ("OK", "quotes feed sandbox: 4 of 4 symbols have prices (4 quotes)"),
+        ("OK", "bars feed sandbox: 4 of 4 symbols have prices (4 bars, 60 s old)"),
+        ("SKIPPED", "data plan the embedded exchange has no data plans"),
+        ("OK", "clock the exchange's clock and its engine are 0.0 s apart; at most 60 s is allowed (2 clocks)"),
+        ("OK", "broker calendar stored sessions agree with the broker's until 2026-12-01 (10 sessions)"),
+        ("OK", "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 484 (6 endpoints)"),
+        ("25", "OK, 4 SKIPPED"),
     ]
 
 
 def test_a_narrow_screen_loses_no_word(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     said = bot.says("doctor", "--offline").out
-    assert "skip  flow key" in said
+    assert "SKIPPED  flow key" in said
     words = " ".join(said.split())
     assert "not needed: the embedded exchange serves its own flow" in words
 
@@ -145,10 +134,10 @@ def test_a_narrow_screen_loses_no_word(bot: Bot, monkeypatch: pytest.MonkeyPatch
 def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agree(bot: Bot) -> None:
     before = len(log(bot.url))
     said = bot.says("doctor", "--order", "--json")
-    order, cancel = said.data["rows"][-2:]
+    order, cancel = said.data["judgments"][-2:]
     happened = [event for event in log(bot.url)[before:] if event["event"].startswith("order_")]
     assert [event["event"] for event in happened] == ["order_accepted", "order_new", "order_canceled"]
-    assert (said.code, order["mark"], cancel["mark"]) == (0, "ok", "ok")
+    assert (said.code, order["state"], cancel["state"]) == (0, "OK", "OK")
     assert "recorded, sent, and new at the broker" in order["found"]
     assert cancel["found"] == "canceled at the broker, 0 filled"
     assert bot.json("reconcile")["findings"] == []
@@ -157,7 +146,7 @@ def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agre
 
 
 def test_a_second_order_at_the_same_standing_moment_is_another_one(bot: Bot) -> None:
-    assert [row["mark"] for row in bot.json("doctor", "--order")["rows"][-2:]] == ["ok", "ok"]
+    assert [row["state"] for row in bot.json("doctor", "--order")["judgments"][-2:]] == ["OK", "OK"]
 
 
 def test_looking_changes_no_file_of_the_bot(bot: Bot) -> None:
@@ -172,7 +161,7 @@ def test_looking_changes_no_file_of_the_bot(bot: Bot) -> None:
 def test_whoever_is_at_work_is_named(bot: Bot) -> None:
     with lock.hold_all(bot.folder, "a test"):
         found = rows(bot, "--offline")["second instance"]
-    assert found["mark"] == "ok"
+    assert found["state"] == "OK"
     assert re.match(r"running now: (a test, process \d+, since [^;]*(; |$)){4}$", found["found"])
 
 
@@ -231,9 +220,9 @@ def replaced_by_folder(path: Path) -> None:
         ("journal", broken_chain, "is broken at record 2"),
         ("journal", short_journal, "ends before record"),
         ("facts", lambda folder: (folder / "facts.db").write_text("no database" * 99), "are damaged"),
-        ("trading state", lambda folder: (folder / "ARMED").unlink(), "absent or unreadable"),
-        ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}"), "did you mean limits"),
-        ("configuration", dangling, "a link that leads nowhere"),
+        ("halts", lambda folder: (folder / "ARMED").unlink(), "absent or unreadable"),
+        ("config", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}"), "did you mean limits"),
+        ("config", dangling, "a link that leads nowhere"),
         ("permissions", lambda folder: (folder.chmod(0o711), (folder / "ledger.db").chmod(0o620)), "change ledger.db"),
         ("strategies", lambda folder: (folder / "tradebot.yaml").write_text("strategies: {gone: {}}"), "gone is"),
         ("events", lambda folder: replaced_by_folder(folder / "system_events.jsonl"), "is not a file"),
@@ -247,18 +236,21 @@ def replaced_by_folder(path: Path) -> None:
 def test_what_is_damaged_fails_with_a_fix_and_is_left_as_it_is(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
     hurt(copy.folder)
     said = copy.says("doctor", "--offline", "--json")
-    found = {row["name"]: row for row in said.data["rows"]}
-    assert (said.code, found[name]["mark"]) == (10, "fail")
+    found = {row["subject"]: row for row in said.data["judgments"]}
+    assert (said.code, found[name]["state"]) == (10, "FAILED")
     assert says in found[name]["found"]
-    assert found[name]["fix"]
-    assert [row["name"] for row in said.data["rows"] if row["mark"] == "fail"] == [name]
+    assert found[name]["next"]
+    failed = [row for row in said.data["judgments"] if row["state"] == "FAILED"]
+    assert name in [row["subject"] for row in failed]
+    # What nobody can read without the ledger has failed with it.
+    assert {row["found"] for row in failed} == {found[name]["found"]}
     assert list(copy.folder.glob("*.damaged*")) == []
 
 
 def test_a_folder_that_others_can_write_fails_as_a_state_and_by_its_permissions(copy: Bot) -> None:
     copy.folder.chmod(0o777)
     said = copy.says("doctor", "--offline", "--json")
-    failed = {row["name"]: (row["found"], row["fix"]) for row in said.data["rows"] if row["mark"] == "fail"}
+    failed = {row["subject"]: (row["found"], row["next"]) for row in said.data["judgments"] if row["state"] == "FAILED"}
     assert (said.code, set(failed)) == (10, {"state", "permissions"})
     assert failed["state"][1].startswith(f"chmod go-w {copy.folder}")
     assert "other users can change" in failed["permissions"][0]
@@ -268,8 +260,8 @@ def test_a_folder_that_others_can_write_fails_as_a_state_and_by_its_permissions(
     ("name", "hurt", "says"),
     [
         ("permissions", lambda folder: folder.chmod(0o755), "other users can read"),
-        ("trading state", lambda folder: (folder / "HALT").touch(), "REDUCE_ONLY"),
-        ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("universe: [ZZZ]"), "without a sector"),
+        ("halts", lambda folder: (folder / "HALT").touch(), "REDUCE_ONLY"),
+        ("config", lambda folder: (folder / "tradebot.yaml").write_text("universe: [ZZZ]"), "without a sector"),
         (
             "events",
             lambda folder: (folder / "system_events.jsonl").write_text("torn\n"),
@@ -280,8 +272,8 @@ def test_a_folder_that_others_can_write_fails_as_a_state_and_by_its_permissions(
 def test_what_deserves_a_look_warns_and_does_not_fail(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
     hurt(copy.folder)
     said = copy.says("doctor", "--offline", "--json")
-    found = {row["name"]: row for row in said.data["rows"]}
-    assert (said.code, found[name]["mark"]) == (0, "warn")
+    found = {row["subject"]: row for row in said.data["judgments"]}
+    assert (said.code, found[name]["state"]) == (0, "DEGRADED")
     assert says in found[name]["found"]
 
 
@@ -299,14 +291,14 @@ def test_a_strategy_that_raises_fails_where_it_is_asked_and_is_only_looked_up_of
     used = load(None, {}, {"strategies": {"raising": {}}}).settings
     assert strategies(used, tmp_path / "state", ask=False).found == "installed, not run: flow, raising"
     asked = strategies(used, tmp_path / "state", ask=True)
-    assert (asked.mark, "raising: STRATEGY_FAILED (OSError: no" in asked.found) == ("fail", True)
-    assert "tradebot strategy test" in asked.fix
+    assert (asked.state, "raising: STRATEGY_FAILED (OSError: no" in asked.found) == ("FAILED", True)
+    assert "tradebot strategy test" in asked.next
 
 
 def test_paper_keys_that_fit_are_named_and_never_shown(paper: Bot) -> None:
     said = paper.says("doctor", "--offline", "--json")
-    found = {row["name"]: row for row in said.data["rows"]}
-    assert (found["keys"]["mark"], found["flow key"]["mark"], said.code) == ("ok", "ok", 0)
+    found = {row["subject"]: row for row in said.data["judgments"]}
+    assert (found["keys"]["state"], found["flow key"]["state"], said.code) == ("OK", "OK", 0)
     assert found["keys"]["found"].startswith("ALPACA_KEY from the environment, ALPACA_SECRET from the environment")
     assert not [key for key in (PAPER_KEY, SECRET, FLOW_KEY) if key in said.out + said.err]
 
@@ -317,19 +309,21 @@ def test_without_a_flow_key_flow_is_not_configured_and_nothing_takes_its_place(
     for name in ("UW_API_KEY", "ALPACA_KEY"):
         monkeypatch.delenv(name)
     said = paper.says("doctor", "--json")
-    found = {row["name"]: row for row in said.data["rows"]}
+    found = {row["subject"]: row for row in said.data["judgments"]}
     assert said.code == 10
-    assert (found["flow key"]["mark"], found["keys"]["mark"]) == ("fail", "fail")
+    assert (found["flow key"]["state"], found["keys"]["state"]) == ("FAILED", "FAILED")
     assert "NOT CONFIGURED" in found["flow key"]["found"]
-    assert "the bot never uses made-up flow instead" in found["flow key"]["fix"]
+    assert "the bot never uses made-up flow instead" in found["flow key"]["next"]
     # Without keys nobody is asked.
-    assert {found[name]["mark"] for name in ("broker", "account", "quotes", "data plan", "clock", "flow")} == {"skip"}
+    assert {found[name]["state"] for name in ("broker", "account", "quotes", "data plan", "clock", "flow")} == {
+        "SKIPPED"
+    }
 
 
 def test_a_live_key_in_paper_fails(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALPACA_KEY", LIVE_KEY)
     found = rows(paper, "--offline")["keys"]
-    assert (found["mark"], found["found"]) == ("fail", "ALPACA_KEY looks like a live key, but the mode is paper")
+    assert (found["state"], found["found"]) == ("FAILED", "ALPACA_KEY looks like a live key, but the mode is paper")
 
 
 def test_an_env_file_that_others_read_fails_and_an_owner_only_one_gives_the_keys(
@@ -338,21 +332,21 @@ def test_an_env_file_that_others_read_fails_and_an_owner_only_one_gives_the_keys
     monkeypatch.delenv("UW_API_KEY")
     Path(".env").write_text(f"UW_API_KEY={FLOW_KEY}\n")
     Path(".env").chmod(0o644)
-    assert rows(paper, "--offline")[".env"]["fix"] == "chmod 600 .env"
+    assert rows(paper, "--offline")[".env"]["next"] == "chmod 600 .env"
     Path(".env").rename("keys")
     Path(".env").symlink_to("nowhere")
     assert rows(paper, "--offline")[".env"]["found"] == ".env: No such file or directory"
     Path("keys").rename(".env")
     Path(".env").chmod(0o600)
     found = rows(paper, "--offline")
-    assert (found[".env"]["mark"], found["flow key"]["found"]) == ("ok", "UW_API_KEY from .env")
+    assert (found[".env"]["state"], found["flow key"]["found"]) == ("OK", "UW_API_KEY from .env")
 
 
 def test_a_second_state_of_one_account_fails(paper: Bot, tmp_path: Path) -> None:
-    assert marks(paper, "--offline")["second instance"] == "ok"
+    assert marks(paper, "--offline")["second instance"] == "OK"
     real(tmp_path / "state" / "copy")
     found = rows(paper, "--offline")["second instance"]
-    assert (found["mark"], "state/copy" in found["found"]) == ("fail", True)
+    assert (found["state"], "state/copy" in found["found"]) == ("FAILED", True)
 
 
 @pytest.mark.parametrize("mode", ["live", "shadow"])
@@ -363,7 +357,7 @@ def test_no_order_is_placed_with_real_money_or_in_shadow(
     if mode == "live":
         monkeypatch.setenv("ALPACA_KEY", LIVE_KEY)
         bot = Bot(real(tmp_path / "live", "live", "912345678"), capsys)
-        assert marks(bot, "--offline")["trading state"] == "warn"
+        assert marks(bot, "--offline")["permission"] == "DEGRADED"
     else:
         (bot.folder / "tradebot.yaml").write_text("shadow: true")
     said = bot.says("doctor", "--order")
@@ -374,9 +368,13 @@ def test_a_halted_bot_places_no_order(bot: Bot) -> None:
     bot.says("halt", "--reason", "test")
     before = log(bot.url)
     said = bot.says("doctor", "--order", "--json")
-    found = {row["name"]: row for row in said.data["rows"]}
+    found = {row["subject"]: row for row in said.data["judgments"]}
     assert said.code == 10
-    assert (found["trading state"]["mark"], found["order"]["mark"], found["cancel"]["mark"]) == ("warn", "fail", "skip")
+    assert (found["halts"]["state"], found["order"]["state"], found["cancel"]["state"]) == (
+        "DEGRADED",
+        "FAILED",
+        "SKIPPED",
+    )
     assert "HALTED" in found["order"]["found"]
     assert log(bot.url) == before
 
@@ -386,8 +384,8 @@ def test_before_there_is_a_state_the_machine_is_checked_and_init_is_proposed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said = bot.says("doctor", "--state-dir", "nothing", "--json")
-    rows = {row["name"]: row for row in said.data["rows"]}
-    assert (said.code, rows["state"]["mark"]) == (10, "fail")
-    assert rows["state"]["fix"].startswith("tradebot init --state-dir nothing")
+    rows = {row["subject"]: row for row in said.data["judgments"]}
+    assert (said.code, rows["state"]["state"]) == (10, "FAILED")
+    assert rows["state"]["next"].startswith("tradebot init --state-dir nothing")
     assert len(rows) > 3
     assert not (tmp_path / "nothing").exists()

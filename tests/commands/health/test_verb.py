@@ -20,7 +20,12 @@ from tradebot.adapters.state.serving import is_running
 from tradebot.exchange import process
 
 LONGEST_S = 60
-JUDGING = {"health": "judgments", "audit --offline": "judgments", "status": "health"}
+JUDGING = {
+    "health": "judgments",
+    "audit --offline": "judgments",
+    "doctor --offline": "judgments",
+    "status": "health",
+}
 NOBODY = {"schedule": "DEGRADED", "chores": "UNKNOWN"}
 """What shows of a bot whose verbs are run by hand: other slots were missed, and no chore was ever run."""
 PASSES = ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile")
@@ -97,7 +102,7 @@ def test_damaged_books_are_failed_and_nothing_that_they_prove_is_ok(bot: Bot, co
     (copy.folder / "ledger.db").write_bytes(b"not a database")
     found = states(copy)
     assert {part for part, state in found.items() if state == "FAILED"} == {"ledger", "journal", "facts"}
-    assert {part for part, state in found.items() if state == "OK"} == {"config", "disk", "storage"}
+    assert {part for part, state in found.items() if state == "OK"} == {"config", "disk", "halts", "storage"}
     assert copy.says("health", "--probe").code == 10
 
 
@@ -129,6 +134,7 @@ DAMAGE: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "a page of the ledger": ("ledger", "tradebot recover", zeroed_page),
     "no database": ("ledger", "tradebot recover", lambda folder: (folder / "ledger.db").write_bytes(b"not a database")),
     "a backup": ("backup", "tradebot backup", damaged_backup),
+    "no facts": ("facts", "tradebot fetch-flow", lambda folder: (folder / "facts.db").write_text("no database" * 99)),
     "nobody's halt": ("halts", "tradebot unhalt", lambda folder: (folder / "ARMED").unlink()),
 }
 
@@ -140,7 +146,9 @@ def test_whatever_is_damaged_has_one_verdict_and_one_remedy_in_every_verb_that_j
     part, remedy, hurt = DAMAGE[what]
     copy.says("backup")
     hurt(copy.folder)
-    said = {verb: copy.says(*verb.split(), "--json") for verb in JUDGING}
+    # Whoever shows the last passes opens the facts, and what is damaged is moved aside then.
+    verbs = [verb for verb in JUDGING if part != "facts" or verb != "status"]
+    said = {verb: copy.says(*verb.split(), "--json") for verb in verbs}
     verdicts = {verb: verdict_of(part, verb, json.loads(each.out)) for verb, each in said.items()}
     found, following = verdicts["health"]
     assert set(verdicts.values()) == {(found, following)}

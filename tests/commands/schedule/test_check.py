@@ -65,9 +65,12 @@ def test_a_calendar_near_its_end_is_told_with_the_days_left_and_the_next_step(bo
         ends = now.date() + timedelta(days=left)
         note_asked(app.ledger, Asked(now - timedelta(seconds=left), ends), "test")
     said = bot.says("schedule", "check")
-    warning = f"The calendar ends on {ends}, in {counted(left, 'day')}. After that nothing is due."
-    assert (warning in said.out, "next: tradebot reconcile" in said.out) == (told, told)
-    assert bot.json("schedule", "check")["calendar_days_left"] == left
+    warning = f"until {ends}: {counted(left, 'day')} left. After that nothing is due"
+    shown = " ".join(said.out.split())
+    assert (warning in shown, "next: tradebot reconcile" in shown) == (told, told)
+    judged = {row["subject"]: row for row in bot.json("health")["judgments"]}
+    mine = bot.json("schedule", "check")["calendar"]
+    assert (mine["state"], mine["found"]) == (judged["calendar"]["state"], judged["calendar"]["found"])
 
 
 def test_problems_end_with_2_and_each_has_its_next_step(bot: Bot) -> None:

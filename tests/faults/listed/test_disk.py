@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 
-from commands.doctor.checks.machine import disk
-from commands.doctor.checks.row import Mark
 from commands.shared.boundary import bounded
+from commands.shared.evidence.machine import disk_of
+from tests.builders import NOW
 from tests.faults.kills import exits
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user
 from tests.faults.stage import Verb, run
+from tests.judging.samples import at
 from tests.mounts import mounted
 from tradebot.adapters.state import state_folder, switch
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
+from tradebot.judging.judgment import State
+from tradebot.judging.table import judge
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
@@ -154,12 +157,13 @@ def test_fault_148_state_on_a_network_or_in_memory(kind: str, mode: Mode, tmp_pa
     state_folder.create(place, mode, "PA1", "user", datetime.now(UTC))
     (place / "tradebot.yaml").write_text(f"mode: {mode}\n")
     with mounted(place, kind), opened(Options(str(place)), {}, state_folder.read_marker) as app:
-        closed, found = [reason for reason, _ in app.permission.closed], disk(place)
+        closed, seen = [reason for reason, _ in app.permission.closed], disk_of(place, 0, sandbox=own)
     network, safe = kind in ("nfs4", "cifs", "9p", "fuse.sshfs"), kind == "overlay" or (kind == "tmpfs" and own)
     assert (Reason.STATE_ON_NETWORK in closed) is (network and not own)
-    assert found.mark is (Mark.OK if safe else Mark.FAIL if network and not own else Mark.WARN)
+    found = judge("disk", at(NOW, disk=seen))
+    assert found.state is (State.OK if safe else State.FAILED if network and not own else State.DEGRADED)
     assert f"on {kind}" in found.found
-    assert safe or "--state-dir" in str(found.fix)
+    assert safe or "--state-dir" in found.next
 
 
 @pytest.mark.parametrize("harm", ["a folder", "a link to nowhere", "read-only"])

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from commands.doctor.checks.row import Mark
 from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
@@ -28,6 +27,7 @@ from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.time.pace import BEHIND, RealTime
 from tradebot.adapters.wire.rows import RowError, utc
 from tradebot.cycle import evaluate_exits
+from tradebot.judging.judgment import State as Verdict
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
@@ -260,7 +260,7 @@ def goes_by_prices_alone(trader: Trader, lies: Lies, days: int) -> None:
     assert [one.code for one in said] == [5, 0, 5]
     assert all("CLOCKS_DISAGREE" in one.err for one in (said[0], said[2]))
     with closing(trader.bot.app()) as app:
-        assert clock_skew(app).mark is Mark.FAIL
+        assert clock_skew(app).state is Verdict.FAILED
     refused = trader.last(Job.TRADE_ONCE).job_decision
     assert refused is not None
     assert (refused.reason, refused.observed, refused.limit) == (Reason.CLOCKS_DISAGREE, 86_400.0 * days, 60)

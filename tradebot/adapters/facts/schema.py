@@ -1,11 +1,9 @@
 """Define the facts file: its tables. Facts only explain, so a damaged file is moved aside and the bot goes on."""
 
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
-from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import OperatorError
 
 APPLICATION_ID = 0x54424631
@@ -54,19 +52,18 @@ TABLES = (
 FILE = CacheDatabase("facts", APPLICATION_ID, VERSION, TABLES, upgrades={1: CHECKED, 2: ENDS})
 
 
-def summarize(path: Path) -> tuple[int, datetime | None]:
-    """Return how many answers are stored and when the last one came; raise OperatorError if the file is damaged.
+def check(path: Path, *, pages: bool) -> None:
+    """Raise OperatorError if the file is no store of facts; leave it as it is. Every page is read if `pages`.
 
-    This reads every page, because a damaged page may lie where the query itself would never look.
+    A damaged page may lie where no query would ever look.
     """
     try:
         database = FILE.open(path)
         with closing(database), FILE.translated(path):
-            check_pages(database)
-            ((answers, newest),) = database.execute("SELECT count(*), max(at) FROM intakes")
+            if pages:
+                check_pages(database)
     except DamagedError as error:
         raise OperatorError(
             f"The facts {path} are damaged: {error}.",
             "tradebot fetch-flow --force-slot   (starts a new file and keeps the old one; only explanations are lost)",
         ) from error
-    return answers, parse_time(newest) if newest else None
