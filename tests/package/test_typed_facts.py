@@ -60,13 +60,12 @@ EXCEPTIONS = {
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
     "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",
     "tradebot/adapters/ledger/sums.py": "our own statements that make tables",
-    "tradebot/adapters/ledger/migration.py:_name": "our own statements that make tables",
     "tradebot/adapters/ledger/journal.py": "the lines of the journal's file, and the fields of its format",
     "tradebot/adapters/ledger/journal_reading.py": "the lines of the journal's file",
     "tradebot/adapters/recovery/rebuild_sources.py:words_of": "a field of a record's JSON, too long to be parsed",
     "tradebot/adapters/recovery/replaying.py:_promise_again": "two fields of a long record's JSON",
 }
-"""Where text is read all the same, and which. `earlier_words` is left out: it is how old rows become typed."""
+"""Where text is read all the same, and which."""
 
 
 class Read(NamedTuple):
@@ -138,7 +137,7 @@ def found() -> list[Read]:
     for room in ("tradebot", "commands", "jobs"):
         for path in sorted((ROOT / room).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            if name.startswith("tradebot/exchange/") or name == "tradebot/adapters/text/earlier_words.py":
+            if name.startswith("tradebot/exchange/"):
                 continue
             every += reads(ast.parse(path.read_text()), name, strictly=is_strict(name))
     return every
@@ -149,15 +148,6 @@ def test_nothing_is_read_out_of_sentences_or_ids() -> None:
     excused = {read.where for read in places} | {read.where.partition(":")[0] for read in places}
     assert [read for read in places if not {read.where, read.where.partition(":")[0]} & EXCEPTIONS.keys()] == []
     assert set(EXCEPTIONS) - excused == set(), "an exception that nothing needs any more"
-
-
-def test_only_what_brings_old_rows_and_records_up_reads_the_old_words() -> None:
-    users = {
-        path.name
-        for path in (ROOT / "tradebot").rglob("*.py")
-        if path.name != "earlier_words.py" and "earlier_words" in path.read_text()
-    }
-    assert users == {"migration.py", "replaying.py", "rebuild_sources.py", "switch.py"}
 
 
 @pytest.mark.parametrize(
