@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.exchange.worlds import KEYS, World, open_world
-from tradebot.exchange.page.document import MOST_LINES, MOST_ORDERS
+from tradebot.exchange.engine.life import reject
+from tradebot.exchange.page.document import MOST_ORDERS
 from tradebot.exchange.page.log_lines import about, duration
+from tradebot.exchange.page.recent import MOST_LINES
 from tradebot.exchange.times import HOUR, MINUTE, SECOND
 
 DATA = "/exchange/v1/page"
@@ -58,7 +60,7 @@ def test_a_new_exchange_shows_its_first_prices_and_empty_lists(world: World) -> 
     }
     assert [row["symbol"] for row in page["book"]] == ["AAPL", "SPY", "ZAAC"]
     assert [(row["line"], row["last"] is None) for row in page["book"][:2]] == [([], False), ([], False)]
-    assert (page["orders"], page["faults"], page["accounts"][0]["positions"]) == ([], [], [])
+    assert (page["open_orders"], page["ended_orders"], page["faults"], page["accounts"][0]["positions"]) == ([],) * 4
     assert page["accounts"][0]["equity"] == "100000"
 
 
@@ -67,8 +69,8 @@ def test_an_order_its_position_and_its_log_lines_are_shown_as_the_api_has_them(o
     opened.order("AAPL", "buy", 1, limit_price="1.5")
     opened.tick(seconds=120)
     page, account = opened.get(DATA), opened.get("/v2/account")
-    newest, filled = page["orders"]
-    assert (newest["symbol"], newest["limit"], newest["status"]) == ("AAPL", "1.5", "new")
+    (resting,), (filled,) = page["open_orders"], page["ended_orders"]
+    assert (resting["symbol"], resting["limit"], resting["status"]) == ("AAPL", "1.5", "new")
     assert (filled["id"], filled["side"], filled["filled"], filled["status"]) == (order["id"], "sell", "3", "filled")
     shown = page["accounts"][0]
     position = opened.get("/v2/positions/SPY")
@@ -78,8 +80,63 @@ def test_an_order_its_position_and_its_log_lines_are_shown_as_the_api_has_them(o
     assert [(held["symbol"], held["qty"]) for held in shown["positions"]] == [("SPY", "-3")]
     assert float(shown["positions"][0]["gain"]) == pytest.approx(float(position["unrealized_pl"]), abs=0.01)
     assert shown["positions"][0]["last"] == position["current_price"]
-    assert [line["seq"] for line in page["log"]] == list(range(page["log_total"], 0, -1))[:MOST_LINES]
-    assert next(line["about"] for line in page["log"] if line["event"] == "ticked") == "2 min"
+    assert [(line["event"], line["about"].partition(" at ")[0]) for line in page["log"][:3]] == [
+        ("fill", "sell 3 SPY"),
+        ("order_new", "buy 1 AAPL limit 1.5"),
+        ("order_accepted", "buy 1 AAPL limit 1.5"),
+    ]
+
+
+def test_the_log_keeps_its_orders_however_often_time_passes(opened: World) -> None:
+    opened.order("SPY", "buy", 1, limit_price="1")
+    before = opened.get(DATA)["log"]
+    for _ in range(MOST_LINES):
+        opened.tick(seconds=60)
+    opened.ask("POST", "/exchange/v1/clock", {"pace": "60x"})
+    opened.ask("POST", "/exchange/v1/clock", {"pace": "step"})
+    page = opened.get(DATA)
+    assert [line["event"] for line in page["log"][:2]] == ["pace_set", "pace_set"]
+    assert [{**line, "at": ""} for line in page["log"][2:]] == [{**line, "at": ""} for line in before]
+
+
+def test_refused_and_rejected_orders_are_shown_with_their_reasons(opened: World) -> None:
+    opened.order("NONE", "buy", 3, limit_price="12.5")
+    opened.ask("POST", "/v2/orders", b"{]")
+    opened.ask("POST", "/v2/orders", {"symbol": "SPY", "qty": {"a": 1}, "side": ["buy"]})
+    opened.tick(seconds=1)
+    rejected = opened.order("SPY", "buy", 2, limit_price="1").json
+    reject(opened.engine, opened.engine.main.order(rejected["id"]))
+    page = opened.get(DATA)
+    rows = [(row["status"], row["symbol"], row["qty"], row["limit"]) for row in page["ended_orders"]]
+    assert rows == [
+        ("rejected", "SPY", "2", "1"),
+        ("refused", "SPY", None, None),
+        ("refused", "", None, None),
+        ("refused", "NONE", "3", "12.5"),
+    ]
+    reasons = [row["reason"] for row in page["ended_orders"]]
+    assert (reasons[0], reasons[3]) == ("after it was accepted", 'asset "NONE" not found')
+    assert all(reasons)
+    assert page["open_orders"] == []
+
+
+def test_an_order_of_another_client_between_keeps_the_reasons_apart(opened: World) -> None:
+    opened.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
+    alice = KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
+    opened.order("NONE", "buy", 1, headers=alice)
+    opened.order("SPY", "buy", 1)
+    opened.order("NADA", "buy", 2)
+    shown = [(row["account"], row["symbol"], row["reason"]) for row in opened.get(DATA)["ended_orders"]]
+    assert shown == [("main", "NADA", 'asset "NADA" not found'), ("alice", "NONE", 'asset "NONE" not found')]
+
+
+def test_no_style_lets_a_number_break(world: World) -> None:
+    text = world.ask("GET", "/").body.decode()
+    # With `anywhere` a column may become narrower than a number in it.
+    assert "overflow-wrap: anywhere" not in text
+    for rule in (".num", ".figures dd", ".pill", ".lines time"):
+        assert re.search(rf"^{re.escape(rule)} {{[^}}]*white-space: nowrap", text, re.MULTILINE), rule
+    assert '.toFixed(2) + "\\u00a0%"' in text
 
 
 def test_the_book_shows_the_quote_of_the_data_api_and_a_line_that_ends_with_the_last_price(opened: World) -> None:
@@ -112,11 +169,14 @@ def test_the_document_stays_small_however_many_orders_there_were(opened: World) 
     for number in range(MOST_ORDERS + 20):
         opened.order("SPY", "buy", 1, limit_price="1", client_order_id=f"order {number}")
     page = opened.get(DATA)
-    assert (len(page["orders"]), page["orders_total"]) == (MOST_ORDERS, MOST_ORDERS + 20)
+    assert (len(page["open_orders"]), page["open_total"]) == (MOST_ORDERS, MOST_ORDERS + 20)
     assert len(page["log"]) == MOST_LINES
     assert page["log_total"] > MOST_ORDERS
     newest = opened.get("/v2/orders?status=all&limit=1")[0]
-    assert page["orders"][0]["id"] == newest["id"]
+    assert page["open_orders"][0]["id"] == newest["id"]
+    opened.ask("DELETE", "/v2/orders")
+    page = opened.get(DATA)
+    assert (len(page["ended_orders"]), page["ended_total"], page["open_orders"]) == (MOST_ORDERS, MOST_ORDERS + 20, [])
 
 
 def test_armed_faults_are_shown_in_words(opened: World) -> None:

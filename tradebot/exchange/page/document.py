@@ -5,13 +5,12 @@ Money, prices and quantities are exact decimals as text, and so are fractions; t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from heapq import nlargest
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from tradebot.exchange.engine.account import Account, Position
@@ -21,14 +20,14 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.sessions import Session
-from tradebot.exchange.page.log_lines import about, duration
+from tradebot.exchange.page.log_lines import about, duration, shortened
 from tradebot.exchange.page.prices import book_row
+from tradebot.exchange.page.recent import Recent, Refused
 from tradebot.exchange.times import MINUTE, new_york, parse_time
 
 MOST_ACCOUNTS = 20
 MOST_POSITIONS = 40
 MOST_ORDERS = 100
-MOST_LINES = 40
 MOST_SYMBOLS = 12
 MOST_FAULTS = 30
 _FEWEST_SYMBOLS = 4
@@ -36,8 +35,9 @@ _RATIO = Decimal("1e-6")
 _CENT = Decimal("0.01")
 
 
-def document(exchange: Exchange) -> dict[str, Any]:
+def document(exchange: Exchange, recent: Recent) -> dict[str, Any]:
     """Return everything that the page shows."""
+    recent.follow()
     engine = exchange.engine
     accounts = list(engine.accounts.values())
     symbols, note = _symbols(engine, accounts)
@@ -46,13 +46,15 @@ def document(exchange: Exchange) -> dict[str, Any]:
         "market": {"about": _about_market(exchange)},
         "accounts": [_account(engine, account) for account in accounts[:MOST_ACCOUNTS]],
         "more_accounts": max(0, len(accounts) - MOST_ACCOUNTS),
-        "orders": _orders(engine, accounts),
-        "orders_total": sum(len(account.orders) for account in accounts),
+        "open_orders": _open_orders(engine, accounts),
+        "open_total": sum(len(account.open) for account in accounts),
+        "ended_orders": _ended_orders(engine, accounts, recent),
+        "ended_total": sum(len(account.orders) - len(account.open) for account in accounts),
         "book": [book_row(engine, symbol) for symbol in symbols],
         "book_note": note,
         "faults": _faults(exchange),
         "faults_total": len(exchange.faults.book),
-        "log": _log(exchange),
+        "log": _log(exchange, recent),
         "log_total": exchange.log.count,
     }
 
@@ -151,15 +153,51 @@ def _share(part: Decimal, whole: Decimal) -> str:
     return plain((part / whole).quantize(_RATIO)) if whole else "0"
 
 
-def _orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]:
-    names = {account.number: account.name for account in accounts}
-    newest = nlargest(MOST_ORDERS, _newest_of_each(accounts), key=attrgetter("sequence"))
+def _open_orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]:
+    orders = (order for account in accounts for order in account.open.values())
+    names = _names(accounts)
+    newest = nlargest(MOST_ORDERS, orders, key=attrgetter("sequence"))
     return [_order(order, names[order.account], engine.now_us) for order in newest]
+
+
+def _ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> list[dict[str, Any]]:
+    """Return the newest orders that ended or were refused, by when they were sent."""
+    names, now_us = _names(accounts), engine.now_us
+    orders = nlargest(MOST_ORDERS, _newest_of_each(accounts), key=attrgetter("sequence"))
+    rows = [(order.submitted_us, _order(order, names[order.account], now_us)) for order in orders]
+    refused = (one for one in reversed(recent.refused) if one.account in names)
+    rows += [(one.at_us, _refused(one, names[one.account], now_us)) for one in refused]
+    return [row for _, row in nlargest(MOST_ORDERS, rows, key=itemgetter(0))]
+
+
+def _names(accounts: list[Account]) -> dict[str, str]:
+    return {account.number: account.name for account in accounts}
 
 
 def _newest_of_each(accounts: list[Account]) -> Iterator[Order]:
     for account in accounts:
-        yield from islice(account.orders.newest(), MOST_ORDERS)
+        ended = (order for order in account.orders.newest() if not order.is_open)
+        yield from islice(ended, MOST_ORDERS)
+
+
+def _refused(refused: Refused, account: str, now_us: int) -> dict[str, Any]:
+    """Return the row of a refused order, as far as its request could be read."""
+    body = {name: str(value) for name, value in refused.body.items() if isinstance(value, str | Decimal)}
+    return {
+        "at": _moment(refused.at_us, now_us),
+        "account": account,
+        **{name: body.get(name, "") for name in ("side", "symbol", "type", "time_in_force")},
+        **{name: body.get(name) for name in ("qty", "notional")},
+        "class": body.get("order_class", "simple"),
+        "leg": False,
+        "limit": body.get("limit_price"),
+        "stop": body.get("stop_price"),
+        "trail": body.get("trail_price"),
+        "filled": "0",
+        "average": "0",
+        "status": "refused",
+        "reason": shortened(refused.reason),
+    }
 
 
 def _order(order: Order, account: str, now_us: int) -> dict[str, Any]:
@@ -182,12 +220,13 @@ def _order(order: Order, account: str, now_us: int) -> dict[str, Any]:
         "filled": plain(order.filled_qty),
         "average": plain((order.filled_usd / order.filled_qty).quantize(_RATIO)) if order.filled_qty else "0",
         "status": order.status,
+        "reason": "after it was accepted" if order.status == "rejected" else None,
     }
 
 
 def _trail(order: Order) -> str | None:
     if order.request.trail_percent is not None:
-        return f"{plain(order.request.trail_percent)} %"
+        return f"{plain(order.request.trail_percent)}\N{NO-BREAK SPACE}%"
     return _price(order.request.trail_price)
 
 
@@ -239,16 +278,14 @@ def _worded(written: object) -> str:
     return str(written).replace("_", " ")
 
 
-def _log(exchange: Exchange) -> list[dict[str, Any]]:
+def _log(exchange: Exchange, recent: Recent) -> list[dict[str, Any]]:
     now_us = exchange.engine.now_us
-    lines = map(json.loads, exchange.log.lines(max(0, exchange.log.count - MOST_LINES)))
-    rows = [
+    return [
         {
             "seq": line["seq"],
             "at": _moment(parse_time(line["at"]), now_us),
             "event": line["event"],
             "about": about(line),
         }
-        for line in lines
+        for line in reversed(recent.lines)
     ]
-    return rows[::-1]

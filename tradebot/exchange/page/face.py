@@ -12,6 +12,7 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.guard import PAGE_DATA
 from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
 from tradebot.exchange.page.document import document
+from tradebot.exchange.page.recent import Recent
 
 
 class PageFace:
@@ -19,6 +20,7 @@ class PageFace:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._recent = Recent(exchange.log)
         html = files("tradebot.exchange.page").joinpath("page.html").read_text(encoding="utf-8")
         self._page = Reply(200, html.encode(), _headers(html))
 
@@ -30,7 +32,7 @@ class PageFace:
         return self._page
 
     def _tell(self, call: Call) -> Reply:
-        return ok(document(self._exchange))
+        return ok(document(self._exchange, self._recent))
 
 
 def _headers(html: str) -> Mapping[str, str]:

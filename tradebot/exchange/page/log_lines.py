@@ -14,7 +14,11 @@ _UNTOLD = frozenset(
 
 def about(line: dict[str, Any]) -> str:
     """Describe a line beyond the name of its event."""
-    text = _sentence(line) or line.get("message") or _rest(line)
+    return shortened(_sentence(line) or line.get("message") or _rest(line))
+
+
+def shortened(text: str) -> str:
+    """Return a text cut to a length that the page has room for."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 

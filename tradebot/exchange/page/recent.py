@@ -1,0 +1,66 @@
+"""Follow the log for the page: its newest lines besides those of passing time, and the orders refused last."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import Any, NamedTuple
+
+from tradebot.exchange.commands.control import TICK
+from tradebot.exchange.jsontext import decode_object
+from tradebot.exchange.log import Log
+from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.times import parse_time
+
+MOST_LINES = 40
+MOST_REFUSED = 40
+_FARTHEST = 20_000
+"""How many lines to look back over at first."""
+_ORDERS = "/v2/orders"
+_OF_TIME = frozenset({"ticked", "time_reserved"})
+
+
+class Refused(NamedTuple):
+    """An order that was refused: when, by which account's request, its body, and why."""
+
+    at_us: int
+    account: str
+    body: dict[str, Any]
+    reason: str
+
+
+class Recent:
+    """What the page shows of a log; lines are read once, oldest first."""
+
+    def __init__(self, log: Log) -> None:
+        self.lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
+        self.refused: deque[Refused] = deque(maxlen=MOST_REFUSED)
+        self._log = log
+        self._read = max(0, log.count - _FARTHEST)
+        self._asked: dict[str, Any] = {}
+
+    def follow(self) -> None:
+        """Read the lines since the last time."""
+        for line in map(json.loads, self._log.lines(self._read)):
+            self._read += 1
+            if line["event"] not in _OF_TIME and line.get("path") != TICK:
+                self.lines.append(line)
+                self._note_order(line)
+
+    def _note_order(self, line: dict[str, Any]) -> None:
+        """Find out what a refused order wanted: its request is the last one that hasn't made an order."""
+        if line["event"] == "request" and line["path"] == _ORDERS:
+            self._asked = line
+        elif line["event"] == "order_rejected" and "message" in line:
+            body = _body_of(self._asked)
+            self.refused.append(Refused(parse_time(line["at"]), line.get("account", ""), body, line["message"]))
+            self._asked = {}
+        elif line["event"] == "order_accepted":
+            self._asked = {}
+
+
+def _body_of(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return decode_object(request.get("body", ""))
+    except Refusal:
+        return {}
