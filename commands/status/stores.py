@@ -118,7 +118,7 @@ RETENTIONS = (
         shrink="tradebot doctor; if all is well, delete what was moved aside",
     ),
 )
-"""Every store, with how long what it holds is kept; RUNBOOK.md says the same."""
+"""Every store, with how long what it holds is kept; docs/internals/STORES.md shows the same table."""
 
 
 def stores_of(folder: Path) -> Stores:

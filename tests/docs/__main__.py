@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import conformance, demo, exits, limits_rows, listed_faults, runbook, signals, verbs
+from tests.docs import conformance, demo, exits, limits_rows, listed_faults, signals, tables, verbs
 from tradebot.app import sandbox
 
 
@@ -24,7 +24,7 @@ def played() -> str:
 
 pages: list[tuple[Path, Callable[[], str]]] = [
     (limits_rows.DOCUMENT, limits_rows.render),
-    (runbook.PAGE, runbook.page),
+    *((table.page, table.render) for table in tables.TABLES),
     (verbs.PAGE, verbs.page),
     (listed_faults.PAGE, listed_faults.page),
     (conformance.PAGE, conformance.page),

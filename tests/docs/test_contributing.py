@@ -43,7 +43,7 @@ HOLDING = (
     "tests/model/test_reasons.py::test_every_setting_that_a_remedy_names_is_one_that_the_loader_takes",
     "tests/docs/test_limits_document.py::test_every_gate_of_an_entry_has_a_row",
     "tests/docs/test_limits_document.py::test_every_limit_of_the_configuration_is_named_by_a_row",
-    "tests/docs/test_runbook.py",
+    "tests/docs/test_tables.py",
     "tests/app/test_baseline.py::test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always",
     "tests/commands/shared/test_hints.py::test_the_verbs_that_are_known_here_are_those_of_the_command_line",
     "tests/commands/test_sectors.py",
@@ -113,11 +113,11 @@ def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place
         f"--basetemp={copy / 'kept'}",
         *HOLDING,
     )
-    limits, runbook = ((copy / "docs" / name).read_text() for name in ("internals/LIMITS.md", "RUNBOOK.md"))
+    limits, reasons = ((copy / "docs" / "internals" / name).read_text() for name in ("LIMITS.md", "REASONS.md"))
     for name in ("after_open", "well_open"):
         assert f"| Refuse entries in the first minutes of a session | limits.min_{name}_s | `{name}` |" in limits
     codes = ("JUST_OPENED", "NOT_WELL_OPEN", "MAX_LOSS", "SEVERE_LOSS")
-    assert all(f"| {code} | idle by design |" in runbook for code in codes)
+    assert all(f"| {code} | idle by design |" in reasons for code in codes)
 
 
 def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy: Path) -> None:

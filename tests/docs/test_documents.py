@@ -146,9 +146,3 @@ def test_every_function_that_the_architecture_names_exists() -> None:
 
 def _is_module(name: str) -> bool:
     return (ROOT / f"{name.replace('.', '/')}.py").exists()
-
-
-def test_links_between_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
-        for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
-            assert target.startswith("http") or (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,4 +1,4 @@
-"""`tradebot status --stores`: every file belongs to a store, whose retention the runbook documents."""
+"""`tradebot status --stores`: every file belongs to a store, which says how long it is kept."""
 
 import os
 from dataclasses import replace
@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from commands.status.stores import RETENTIONS, show, stores_of
+from commands.status.stores import show, stores_of
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.test_migration import upgrade
 from tests.bot import Bot, second_session
 from tradebot.adapters.state import state_folder
-
-RUNBOOK = Path(__file__).parents[3] / "docs" / "RUNBOOK.md"
 
 
 def test_every_file_of_a_bot_that_has_traded_belongs_to_one_store(bot: Bot) -> None:
@@ -99,8 +97,3 @@ def test_the_table_fits_any_width(tmp_path: Path, width: int) -> None:
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert max(map(len, lines)) <= width
     assert "always" in " ".join(lines)
-
-
-def test_the_runbook_says_how_long_each_store_is_kept() -> None:
-    text = RUNBOOK.read_text()
-    assert [one.name for one in RETENTIONS if f"| {one.name} | {one.holds} | {one.kept} |" not in text] == []

@@ -1,20 +1,15 @@
-"""The tables of docs/RUNBOOK.md that are made of the code's own: the events, the findings and the reasons."""
+"""The tables under docs/internals/ that are made of the code's own: reasons, findings, events and stores."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
+from commands.status.stores import RETENTIONS
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS
 from tradebot.reconciliation.findings import TERMS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "RUNBOOK.md"
-
-
-def page() -> str:
-    """Return the whole runbook, with these tables as the code has them."""
-    text = PAGE.read_text(encoding="utf-8")
-    text = with_table(text, "| subsystem | event |", events())
-    return with_table(with_table(text, "| finding | entries |", findings()), "| code | cause |", reasons())
+INTERNALS = Path(__file__).resolve().parents[2] / "docs" / "internals"
 
 
 def reasons() -> Iterable[str]:
@@ -36,6 +31,12 @@ def findings() -> Iterable[str]:
         yield f"| {kind} | {entries} | {terms.meaning} | {writes} |"
 
 
+def stores() -> Iterable[str]:
+    """Yield the rows of the table of stores."""
+    for one in RETENTIONS:
+        yield f"| {one.name} | {one.holds} | {one.kept} |"
+
+
 def with_table(text: str, head: str, rows: Iterable[str]) -> str:
     """Return the text with other rows in the one table whose heading begins with `head`."""
     lines = text.splitlines()
@@ -43,3 +44,23 @@ def with_table(text: str, head: str, rows: Iterable[str]) -> str:
     first = heading + 2
     end = next((number for number in range(first, len(lines)) if not lines[number].startswith("|")), len(lines))
     return "\n".join((*lines[:first], *rows, *lines[end:], ""))
+
+
+class GeneratedTable(NamedTuple):
+    """A page, the beginning of its table's heading, and what yields the table's rows."""
+
+    page: Path
+    head: str
+    rows: Callable[[], Iterable[str]]
+
+    def render(self) -> str:
+        """Return the whole page, with its table as the code has it."""
+        return with_table(self.page.read_text(encoding="utf-8"), self.head, self.rows())
+
+
+TABLES = (
+    GeneratedTable(INTERNALS / "REASONS.md", "| code | cause |", reasons),
+    GeneratedTable(INTERNALS / "FINDINGS.md", "| finding | entries |", findings),
+    GeneratedTable(INTERNALS / "EVENTS.md", "| subsystem | event |", events),
+    GeneratedTable(INTERNALS / "STORES.md", "| store | what it holds |", stores),
+)

@@ -1,13 +1,14 @@
-"""The runbook's tables are the code's tables."""
+"""The tables of reasons, findings, events and stores are the code's tables."""
 
 import pytest
 
-from tests.docs.runbook import PAGE, page, with_table
+from tests.docs.tables import TABLES, GeneratedTable, with_table
 from tradebot.reconciliation.findings import TERMS, FindingKind
 
 
-def test_the_runbook_holds_the_tables_of_reasons_and_findings() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tests.docs"
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.page.stem)
+def test_a_page_holds_the_table_that_the_code_gives(table: GeneratedTable) -> None:
+    assert table.page.read_text(encoding="utf-8") == table.render(), "write it again: python -m tests.docs"
 
 
 def test_every_kind_of_finding_has_its_terms() -> None:

@@ -1,0 +1,71 @@
+"""The pages lead somewhere: every link, every anchor, and every page that the code names."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tradebot.errors import ExitCode
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(page: Path) -> Iterator[str]:
+    """Yield each link of a page that leads to no file or to no heading."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        there = page.parent / name if name else page
+        if target.startswith("http"):
+            continue
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            yield target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
+    assert list(broken(page)) == []
+
+
+def test_a_link_to_a_missing_file_or_heading_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "b.md").write_text("# What it's for, now\n")
+    page = tmp_path / "a.md"
+    page.write_text("[x](b.md#what-its-for-now) [x](https://x/#y) [x](c.md) [x](b.md#gone) [x](#gone)\n")
+    assert list(broken(page)) == ["c.md", "b.md#gone", "#gone"]
+
+
+def test_every_page_that_the_code_names_exists() -> None:
+    files = [path for folder in ("tradebot", "commands", "jobs") for path in (ROOT / folder).rglob("*.py")]
+    files += [path for folder in ("config", "deploy") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    named = {name for path in files for name in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8"))}
+    assert "docs/RUNBOOK.md" in named
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+    # Hints name this section of the runbook.
+    assert "damaged-state" in anchors(ROOT / "docs" / "RUNBOOK.md")
+
+
+def test_the_reference_lists_each_of_its_pages_once() -> None:
+    folder = ROOT / "docs" / "internals"
+    listed = re.findall(r"^- \[(\w+\.md)\]", (folder / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in folder.glob("*.md") if path.name != "README.md")
+
+
+def test_every_exit_code_is_explained_once_and_in_order() -> None:
+    text = (
+        (ROOT / "docs" / "AGENTS.md")
+        .read_text(encoding="utf-8")
+        .partition("\n## Exit codes\n")[2]
+        .partition("\n## ")[0]
+    )
+    rows = re.findall(r"^\| ([\d, ]+) \|", text, flags=re.MULTILINE)
+    codes = [int(code) for row in rows for code in row.split(",")]
+    assert all(before < after for before, after in pairwise(codes))
+    assert set(codes) == set(ExitCode)
