@@ -74,7 +74,8 @@ def road_to(world: World, folder: Path) -> Iterator[Road]:
     def connections(bounds: Bounds) -> _InProcess:
         return _InProcess(world)
 
-    with patch.object(wire, "BoundedSession", connections), patch.object(unusual_whales, "BoundedSession", connections):
+    flow = patch.object(unusual_whales, "UnhurriedSession", connections)
+    with patch.object(wire, "BoundedSession", connections), flow:
         yield Road(world, folder)
 
 
