@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -109,6 +110,10 @@ def prepare(folder: Path) -> None:
     for cycle in passes():
         facts.record(cycle)
     facts.close()
+    with closing(SqliteLedger.open(folder)) as books:
+        # As a pass leaves them: added up, and known to be sound.
+        books.keep_totals()
+        books.file.check()
 
 
 def child(folder: str, offline: bool) -> None:
@@ -121,7 +126,7 @@ def child(folder: str, offline: bool) -> None:
         began = time.perf_counter()
         report = audit.run(app, offline=offline)
         took_s = time.perf_counter() - began
-    looked = {item.name: item.count for item in report.data.items}
+    looked = {each.subject: each.count for each in report.data.judgments}
     assert looked["working orders"] == ORDERS, looked
     assert looked["reasons of refusal"] == PASSES * CANDIDATES, looked
     print(took_s)

@@ -75,7 +75,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, T
 def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: bool) -> Trading:
     ledger, rules, facts = app.ledger_view, app.rules, recorded(app)
     venue = Silence("skipped: --offline", None, on_request=True) if offline else _venue(app, ledger)
-    totals = Totals.of(ledger.fills()) if isinstance(venue, Silence) else venue.books.totals
+    totals = ledger.totals() if isinstance(venue, Silence) else venue.books.totals
     proven, positions = () if isinstance(venue, Silence) else venue.booked.proven, totals.own_positions()
     known = past.now if past else datetime.now(UTC)
     moment = _moment(ledger, since_s, known if isinstance(venue, Silence) else venue.clock.now)

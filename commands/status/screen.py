@@ -91,7 +91,7 @@ def _health(console: "Console", data: "Status") -> None:
     findings = [judgment for judgment in ranked(data.health) if judgment is not served]
     for judgment in findings:
         if judgment.state is not State.UNKNOWN:
-            found = f"{judgment.subject} {judgment.state}: {clean(judgment.found)}. Next: {judgment.next}"
+            found = f"{judgment.subject} {judgment.state}: {clean(judgment.found).rstrip('.')}. Next: {judgment.next}"
             console.print(f"  {found}", markup=False)
     unknown = [judgment.subject for judgment in findings if judgment.state is State.UNKNOWN]
     if unknown:
