@@ -100,12 +100,14 @@ def _problem(app: "App") -> str | None:
     they may be intact, so a person has to make them readable first.
     """
     from tradebot.adapters.ledger import journal
+    from tradebot.adapters.ledger.custody import Custody
     from tradebot.adapters.recovery.soundness import problem
     from tradebot.adapters.state.state_folder import JOURNAL
 
     try:
         # First, because a lost journal can be noticed without reading the ledger through.
         next(journal.records(app.folder.path / JOURNAL))
+        Custody(app.folder.path).revoke()
         problem(app.folder)
     except DamagedBooksError as damaged:
         return damaged.message

@@ -46,7 +46,8 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     except OSError as refused:
         error = _unusable(refused)
     except Exception as fault:  # noqa: BLE001 - the boundary of a command: anything else is a bug of ours
-        error = _fault(fault, show="--debug" in arguments or bool(os.environ.get("TRADEBOT_DEBUG")))
+        show = "--debug" in arguments or bool(os.environ.get("TRADEBOT_DEBUG"))
+        error = _damage(arguments) or _fault(fault, show=show)
     if "--json" in arguments:
         print_error_document(error, *_mode_and_tail(arguments))
     else:
@@ -80,6 +81,16 @@ def _unusable(refused: OSError) -> TradebotError:
             f"{refused.filename}: {problem}", f"check its owner and permissions: ls -ld {refused.filename}"
         )
     return TradebotError(f"{refused.filename}: {problem}", "check that the path is right and the disk isn't full")
+
+
+def _damage(arguments: Sequence[str]) -> TradebotError | None:
+    """Return which store of the bot is damaged: there, what was written isn't what is read, and anything may fail."""
+    from tradebot.adapters.recovery.soundness import blame
+
+    try:
+        return blame(state_folder.read_marker(hints.meant(arguments), os.environ))
+    except (TradebotError, OSError, ValueError, RecursionError):
+        return None
 
 
 def _fault(fault: Exception, *, show: bool) -> TradebotError:

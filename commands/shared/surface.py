@@ -23,7 +23,9 @@ from tradebot.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.app.loading import Options
     from tradebot.app.wiring import App
+    from tradebot.model.event import SystemEvent
     from tradebot.ports.world import Progress
 
 __all__ = ["caller"]
@@ -160,29 +162,44 @@ def acts(verb: Act) -> Act:
     return verb
 
 
+@contextmanager
+def _open(options: "Options", *ways: Any, **named: Any) -> "Iterator[App]":
+    """Open a bot, and say so if one of its stores turns out to be damaged: the answer lacks what was in it."""
+    from tradebot.app.wiring import opened as open_app
+
+    with open_app(options, os.environ, *ways, **named) as app:
+        app.hear = _tell_of_damage
+        yield app
+
+
+def _tell_of_damage(event: "SystemEvent") -> None:
+    from tradebot.model.event import OF_DAMAGED_STORES, Severity
+
+    kind = OF_DAMAGED_STORES.get((event.subsystem, event.event_type))
+    if kind is not None and event.severity is not Severity.INFO:
+        note(f"damaged: {kind.meaning} tradebot events says more.")
+
+
 def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name."""
     from tradebot.app.loading import Options
-    from tradebot.app.wiring import opened as open_app
 
-    return open_app(Options(state_dir, config), os.environ)
+    return _open(Options(state_dir, config))
 
 
 def opened_to_plan(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot to see whether flow can be fetched in time, also if it can't."""
     from tradebot.app.loading import Options, load_to_plan
-    from tradebot.app.wiring import opened as open_app
 
-    return open_app(Options(state_dir, config), os.environ, loads=load_to_plan)
+    return _open(Options(state_dir, config), loads=load_to_plan)
 
 
 @contextmanager
 def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
     """Open the bot to close positions; if the configuration can't be read, say so and use the accepted one."""
     from tradebot.app.loading import Options, load_to_leave
-    from tradebot.app.wiring import opened as open_app
 
-    with open_app(Options(state_dir, config), os.environ, loads=load_to_leave) as app:
+    with _open(Options(state_dir, config), loads=load_to_leave) as app:
         if app.loaded.unread is not None:
             print_error(app.loaded.unread)
             note("  until then the accepted configuration is used instead, and no entries are sent")
@@ -201,6 +218,5 @@ def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractConte
     """Open the bot that the options and the environment name, even if its books are damaged or lost."""
     from tradebot.adapters.state.state_folder import read_marker
     from tradebot.app.loading import Options
-    from tradebot.app.wiring import opened as open_app
 
-    return open_app(Options(state_dir, config), os.environ, read_marker)
+    return _open(Options(state_dir, config), read_marker)

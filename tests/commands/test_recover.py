@@ -167,10 +167,9 @@ def test_a_damaged_backup_is_told_before_anybody_needs_it(bot: Bot) -> None:
     assert (listed.code, listed.data["damaged"]) == (10, [{"name": name, "why": why}])
     made = bot.says("backup")
     assert (made.code, f"Damaged: {name}: {why}" in made.out) == (10, True)
-    (health,) = [row for row in bot.says("doctor", "--offline", "--json").data["rows"] if row["name"] == "backups"]
-    assert (health["mark"], health["count"], why in health["found"]) == ("fail", 2, True)
-    (finding,) = [i for i in bot.says("audit", "--offline", "--json").data["findings"] if i["name"] == "backups"]
-    assert (finding["state"], finding["command"], why in finding["found"]) == ("fail", "tradebot backup", True)
+    for verb, rows in (("doctor", "judgments"), ("audit", "findings")):
+        (finding,) = [row for row in bot.says(verb, "--offline", "--json").data[rows] if why in row["found"]]
+        assert "tradebot backup" in finding["next"]
     part.write_bytes(whole)
     assert bot.says("backup", "--list").code == 0
     for place in bot.folder.glob("backups/*by-hand"):

@@ -217,10 +217,10 @@ class App:
 
     @cached_property
     def ledger_view(self) -> SqliteLedger:
-        """Return the ledger opened read-only; this changes nothing in the folder."""
+        """Return the ledger opened read-only, which changes nothing in the folder; raise if it is damaged."""
         from tradebot.adapters.ledger.ledger import SqliteLedger
 
-        return self._kept(SqliteLedger.open(self.folder.path, self.folder.account_number, read_only=True))
+        return self._kept(SqliteLedger.view(self.folder.path, self.folder.account_number))
 
     @cached_property
     def facts(self) -> SqliteFacts:

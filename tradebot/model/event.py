@@ -310,6 +310,18 @@ class EventKind(Enum):
         "The store of facts was damaged or lost, and a new one was started. It is INFO if there was nothing "
         "to move aside.",
     )
+    FACTS_ROWS_DAMAGED = (
+        "facts",
+        "rows_damaged",
+        Severity.WARN,
+        "Rows of the store of facts aren't as they were written. They count as absent, and the next pass deletes them.",
+    )
+    REPLIES_ROWS_DAMAGED = (
+        "flow",
+        "replies_damaged",
+        Severity.WARN,
+        "Rows of the store of replies aren't as they were written, so these replies count as absent.",
+    )
     BARS_BEGUN_ANEW = (
         "bars",
         "BARS_BEGUN_ANEW",
@@ -330,6 +342,17 @@ class EventKind(Enum):
         return SystemEvent(timestamp, self.subsystem, self.event_type, severity or self.severity, symbol, details)
 
 
+OF_DAMAGED_STORES: Mapping[tuple[str, str], EventKind] = {
+    (kind.subsystem, kind.event_type): kind
+    for kind in (
+        EventKind.FACTS_BEGUN_ANEW,
+        EventKind.FACTS_ROWS_DAMAGED,
+        EventKind.REPLIES_BEGUN_ANEW,
+        EventKind.REPLIES_ROWS_DAMAGED,
+        EventKind.BARS_BEGUN_ANEW,
+    )
+}
+"""The events of a store that turned out to be damaged, by subsystem and type."""
 HEALINGS = frozenset(
     {
         EventKind.STREAM_JOINED,
@@ -339,9 +362,7 @@ HEALINGS = frozenset(
         EventKind.DEPENDENCY_BACK,
         EventKind.LANE_RECOVERED,
         EventKind.FILE_ROTATED,
-        EventKind.FACTS_BEGUN_ANEW,
-        EventKind.BARS_BEGUN_ANEW,
-        EventKind.REPLIES_BEGUN_ANEW,
+        *OF_DAMAGED_STORES.values(),
     }
 )
 """The events by which the bot tells that it repaired something by itself: it connected again, asked again, put a full

@@ -65,7 +65,7 @@ def test_a_session_ends_with_the_last_pass_that_saw_each(
     shared: SqliteFacts, passes: list[tuple[int, int, int | None, int | None]]
 ) -> None:
     with shared._write():
-        shared._database.execute("DELETE FROM cycles")
+        shared._database.execute("DELETE FROM main.cycles")
     # A pass that sees prices has always seen the account too.
     made = [seen(day, at, equity if price is None else equity or 1, price) for day, at, equity, price in passes]
     for one in made:
@@ -100,5 +100,7 @@ def test_old_sessions_keep_their_end_and_nothing_else(facts: SqliteFacts) -> Non
 def test_the_ends_of_years_are_found_without_reading_the_other_passes(facts: SqliteFacts) -> None:
     asked = [day.isoformat() for day in EVER]
     plan = [str(row[3]) for row in facts._database.execute(f"EXPLAIN QUERY PLAN {history.ENDS}", asked)]
-    assert [step for step in plan if "cycles" in step and "SEARCH cycles USING INDEX cycles_with_" not in step] == []
+    assert [
+        step for step in plan if "cycles" in step and "SEARCH main.cycles USING INDEX cycles_with_" not in step
+    ] == []
     assert [step for step in plan if "B-TREE" in step] == []

@@ -118,13 +118,19 @@ def test_damage_is_moved_aside_and_the_reply_is_kept(kept: KeptReplies, events: 
     assert [event.event_type for event in events.emitted] == ["REPLIES_BEGUN_ANEW"] * 2
 
 
-def test_a_damaged_body_says_so(kept: KeptReplies, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change", ["bodies SET packed = x'00'", "replies SET symbol = 'MSFT'", "replies SET status = 7"]
+)
+def test_a_reply_whose_content_changed_by_itself_is_absent_told_and_kept_again(
+    kept: KeptReplies, events: MemoryEvents, tmp_path: Path, change: str
+) -> None:
     kept.keep(page([1]), DAY, NOW)
-    with closing(sqlite3.connect(tmp_path / "replies.db")) as database:
-        database.execute("UPDATE bodies SET packed = x'00'")
-        database.commit()
-    with pytest.raises(OperatorError, match="damaged"):
-        seen(kept)
+    with closing(sqlite3.connect(tmp_path / "replies.db", isolation_level=None)) as database:
+        assert database.execute(f"UPDATE {change}").rowcount == 1
+    assert seen(kept) == []
+    kept.keep(page([1]), DAY, minutes(1))
+    assert [one.rows for one in seen(kept)] == [(1,)]
+    assert {event.event_type for event in events.emitted[1:]} == {"replies_damaged"}
 
 
 def test_what_cannot_be_kept_is_an_event_and_no_error(kept: KeptReplies, events: MemoryEvents, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import sqlite3
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +24,8 @@ from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.recovery import quarantine, soundness
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state.marker_text import marker_text
 from tradebot.adapters.state.state_folder import LEDGER_VERSION, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
 from tradebot.model.origin import Origin
@@ -219,14 +220,22 @@ def test_a_damaged_journal_halts_and_leaves_a_whole_ledger_to_the_exits(
     assert SqliteLedger.open(folder.path, ACCOUNT).fills()
 
 
+def of_another(marker: Path, **differs: Any) -> None:
+    """Put the marker of another bot in the place of a bot's own."""
+    own = state_folder.read_marker(marker.parent)
+    marker.write_text(marker_text(json.loads(marker.read_text()) | differs))
+    assert state_folder.read_marker(marker.parent) == own._replace(**differs)
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
         (Path.unlink, "no marker"),
         (lambda path: path.write_text("{"), "is damaged"),
         (lambda path: flip(path, b'id": "'), "is damaged"),
-        (lambda path: path.write_text(path.read_text().replace(ACCOUNT, "PA0000000000")), "the state of another bot"),
-        (lambda path: path.write_text(re.sub('"id": ".', '"id": "x', path.read_text())), "the state of another bot"),
+        (lambda path: flip(path, ACCOUNT.encode()), "is damaged"),
+        (lambda path: of_another(path, account_number="PA0000000000"), "the state of another bot"),
+        (lambda path: of_another(path, id="another"), "the state of another bot"),
     ],
 )
 def test_a_folder_whose_marker_is_no_longer_that_of_the_bot_at_work_gets_no_pass(
@@ -261,3 +270,29 @@ def test_books_that_a_first_pass_opens_are_known_to_be_sound_before_the_next_pas
     monkeypatch.setattr(LedgerFile, "check_pages", lambda self: reads.append("pages"))
     with closing(books), soundness.hold(folder, "evaluate-exits", MemoryEvents()):
         assert reads == []
+
+
+def test_what_looks_like_a_bug_is_damage_if_the_books_are_damaged_whatever_their_note_says(folder: StateFolder) -> None:
+    events = MemoryEvents()
+    with pytest.raises(ZeroDivisionError), soundness.hold(folder, "trade-once", events):
+        raise ZeroDivisionError
+    assert soundness.blame(folder) is None
+    assert events.emitted == []
+    edit(folder.path / "ledger.db", "UPDATE fills SET body = '{}'")
+    # What flips on the disk itself changes neither times nor versions, so the note still says what it said.
+    note = custody.Custody(folder.path)
+    note.begin(note.look(), 0)
+    note.keep(patient=True)
+    assert "rows of fills are not as they were written" in str(soundness.blame(folder))
+    with pytest.raises(DamagedBooksError, match="moved to"), soundness.hold(folder, "trade-once", events):
+        raise ZeroDivisionError
+    assert not switch.armed(folder.path)
+
+
+@pytest.mark.parametrize("change", ["account = ''", "journal_sequence = 'x'", "rebuilt = x'ff'"])
+def test_books_that_misstate_whose_they_are_are_damaged_and_not_of_another_account(
+    folder: StateFolder, change: str
+) -> None:
+    edit(folder.path / "ledger.db", "UPDATE book SET " + change)  # noqa: S608 - constants of this test
+    with pytest.raises(DamagedBooksError, match="is damaged"):
+        LedgerFile.open(folder.path, ACCOUNT, read_only=True)

@@ -98,6 +98,38 @@ def test_a_marker_that_cannot_be_understood_needs_a_person(folder: Path, text: s
     assert caught.value.hint
 
 
+def test_a_marker_with_any_bit_flipped_is_damaged_or_says_the_same_and_a_backup_puts_it_back(folder: Path) -> None:
+    marker, kept = folder / "state.id", folder / "backups" / "20260105T150000Z-by-hand" / "state.id"
+    whole, said = marker.read_bytes(), state_folder.read_marker(folder)
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(whole)
+    passed, hints = 0, set()
+    for place in range(0, 8 * len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        marker.write_bytes(flipped)
+        try:
+            assert state_folder.read_marker(folder) == said, flipped
+            passed += 1
+        except OperatorError as error:
+            hints.add(error.hint)
+    # JSON doesn't care about most of its blanks.
+    assert passed < len(whole) / 7
+    assert hints == {f"put it back: cp {kept} {marker}"}
+    kept.write_bytes(flipped)
+    with pytest.raises(OperatorError) as caught:
+        state_folder.read_marker(folder)
+    assert "RUNBOOK" in caught.value.hint
+
+
+def test_a_marker_from_before_there_were_sums_still_counts(folder: Path) -> None:
+    marker, said = folder / "state.id", state_folder.read_marker(folder)
+    content = json.loads(marker.read_text())
+    del content["sum"]
+    marker.write_text(json.dumps(content))
+    assert state_folder.read_marker(folder) == said
+
+
 @pytest.mark.parametrize("size", [None, 0])
 def test_a_marked_folder_without_its_ledger_is_lost_and_not_new(folder: Path, size: int | None) -> None:
     (folder / "ledger.db").unlink()

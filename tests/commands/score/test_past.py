@@ -1,13 +1,13 @@
 """`tradebot score --from SESSION`: a past session, scored again from the replies that were kept."""
 
 import hashlib
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.bot import Bot, second_session
+from tradebot.adapters.facts import schema as facts_schema
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -93,7 +93,10 @@ def test_what_cannot_be_scored_again_is_refused_with_a_next_step(
 
 def test_it_says_so_if_earlier_replies_that_count_are_gone(bot: Bot, scored: dict[str, object]) -> None:
     assert bot.json("score", "--from", "2026-11-17")["complete"] is True
-    with closing(sqlite3.connect(bot.folder / "facts.db")) as database:
-        database.execute("UPDATE intakes SET at = '2026-11-16T15:00:00.000000Z' WHERE sequence = 1")
-        database.commit()
+    with closing(facts_schema.FILE.open(bot.folder / "facts.db")) as database:
+        database.execute(
+            "REPLACE INTO main.intakes (sequence, endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
+            " SELECT sequence, endpoint, symbol, '2026-11-16T15:00:00.000000Z', received, foreign_rows, duplicates,"
+            " rejected FROM intakes WHERE sequence = 1"
+        )
     assert "Replies of earlier days are no longer kept" in bot.says("score", "--from", "2026-11-17").out

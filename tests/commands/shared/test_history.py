@@ -15,6 +15,7 @@ from commands.shared.surface import opened
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import Bot
 from tests.builders import NOW
+from tradebot.adapters.ledger import file as ledger_file
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import rebuild
 from tradebot.adapters.state import state_folder
@@ -75,6 +76,13 @@ def test_what_was_bought_and_sold_is_there_with_the_orders_behind_it(shared_trad
         assert past.kept == app.ledger_view.kept(list(past.kept))
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let books count as too large to be read through by whoever only looks."""
+    monkeypatch.setattr(ledger_file, "LARGE", 0)
+
+
+@pytest.mark.usefixtures("large")
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -96,6 +104,7 @@ def test_a_damaged_row_of_money_is_refused_by_name(copy: Bot, shared_trader: Bot
         read(copy)
 
 
+@pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("change", ["UPDATE trade_notes SET note = 'not mine'", "UPDATE trade_notes SET tags = '['"])
 def test_a_note_that_somebody_else_changed_is_refused_by_name(copy: Bot, change: str) -> None:
     with closing(SqliteLedger.open(copy.folder)) as books:
@@ -151,6 +160,7 @@ def test_what_was_adopted_or_given_back_or_held_over_the_new_year_is_told_whole(
     assert past.at == january
 
 
+@pytest.mark.usefixtures("large")
 def test_an_order_that_cannot_be_read_is_refused_by_name(copy: Bot, shared_trader: Bot) -> None:
     shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
     edit(copy.folder / "ledger.db", "UPDATE orders SET body = replace(body, '{', '[') WHERE sequence = 1")

@@ -22,11 +22,11 @@ def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> int:
         for count, cycle in enumerate(cycles, 1):
             at = time_text(cycle.at)
             database.execute(
-                "INSERT INTO cycles (sequence, job, at, body) VALUES (?, ?, ?, ?)",
+                "INSERT INTO main.cycles (sequence, job, at, body) VALUES (?, ?, ?, ?)",
                 (count, cycle.job, at, json_text(pack(replace(cycle, candidates=())))),
             )
             database.executemany(
-                "INSERT INTO candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
                 [
                     (count, position, record.candidate.symbol, at, json_text(pack(record)))
                     for position, record in enumerate(cycle.candidates)

@@ -27,7 +27,7 @@ def store(database: sqlite3.Connection, reply: int | None, intake: Intake) -> No
     """Store what was found in a stored reply, if its rows were checked."""
     if intake.nulls is not None:
         found, nulls = json_text([pack(finding) for finding in intake.findings]), json_text(dict(intake.nulls))
-        database.execute("INSERT INTO checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, found, nulls))
+        database.execute("INSERT INTO main.checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, found, nulls))
 
 
 def suspicious(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:

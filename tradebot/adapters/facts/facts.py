@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradebot.adapters.facts import checked, history
+from tradebot.adapters.facts.going_on import BegunAnewError, going_on
 from tradebot.adapters.facts.history import KnownScores
 from tradebot.adapters.facts.known_facts import KnownFacts, answered
 from tradebot.adapters.facts.schema import FILE
@@ -17,9 +18,8 @@ from tradebot.adapters.facts.too_old import without_old
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.state_folder import FACTS
-from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.adapters.text.canonical import UNFIT, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
-from tradebot.errors import TemporaryError
 from tradebot.model.contract import CheckedReply, NullCounts
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.flow import FLOW_ALERTS, Intake
@@ -62,6 +62,7 @@ class AnswerCounts(NamedTuple):
     rejected: int
 
 
+@going_on
 class SqliteFacts:
     """The facts of a state folder. A missing or damaged file is replaced by an empty one, and an event says so."""
 
@@ -78,13 +79,14 @@ class SqliteFacts:
 
     def close(self) -> None:
         """Close the database file."""
+        self._tell(self._database.bad_rows.count)
         self._database.close()
 
     def store(self, intake: Intake) -> int:
         """Store one answer's facts and counts; return how many facts were new or changed."""
         with self._write():
             reply = self._database.execute(
-                "INSERT INTO intakes (endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
+                "INSERT INTO main.intakes (endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     intake.endpoint,
@@ -99,7 +101,7 @@ class SqliteFacts:
             checked.store(self._database, reply, intake)
             rows = list(self._changed_rows(intake))
             self._database.executemany(
-                "INSERT OR REPLACE INTO facts (endpoint, symbol, id, session, known_at, body)"
+                "INSERT OR REPLACE INTO main.facts (endpoint, symbol, id, session, known_at, body)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
@@ -108,13 +110,13 @@ class SqliteFacts:
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
         known = self._known_of(symbols, session, now)
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             answers = self._last_alert_answers(symbols, now)
         return {symbol: answered(known[symbol], answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             answers = self._last_alert_answers(symbols, now)
         return {symbol: answered(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
 
@@ -140,14 +142,14 @@ class SqliteFacts:
         head, at = json_text(pack(replace(cycle, candidates=()))), time_text(cycle.at)
         with self._write():
             self._database.execute(
-                "DELETE FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?",
+                "DELETE FROM main.cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?",
                 (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
             )
             row = self._database.execute(
-                "INSERT INTO cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)
+                "INSERT INTO main.cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)
             ).lastrowid
             self._database.executemany(
-                "INSERT INTO candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
                 [
                     (row, position, item.candidate.symbol, at, json_text(pack(item)))
                     for position, item in enumerate(cycle.candidates)
@@ -161,7 +163,7 @@ class SqliteFacts:
             " ORDER BY at DESC, sequence DESC LIMIT 1",
             (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
         )
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             ends = [last.job_decision for last in unpack_all(CycleRecord, [body for (body,) in found])]
         return not ends or (ends[0] is not None and ends[0].reason in RESUMABLE)
 
@@ -172,7 +174,7 @@ class SqliteFacts:
             " ORDER BY at DESC, sequence DESC LIMIT ?3",
             (job, time_text(since) if since else None, ALL if last is None else last),
         )
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return tuple(self._cycle(sequence, body) for sequence, body in reversed(heads))
 
     def cycle(self, identity: str) -> CycleRecord | None:
@@ -181,48 +183,48 @@ class SqliteFacts:
             "SELECT sequence, body FROM cycles WHERE json_extract(body, '$[0]') = ? ORDER BY sequence DESC LIMIT 1",
             (identity,),
         )
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return next((self._cycle(sequence, body) for sequence, body in heads), None)
 
     def judged(self, since: datetime, until: datetime) -> Sequence[Judged]:
         """Return the entry candidates recorded from `since` on and before `until`, refused ones too, oldest first."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return history.judged(self._database, since, until)
 
     def refused(self, since: datetime, until: datetime) -> Sequence[Refused]:
         """Return the trades that gates refused in every pass from `since` on and before `until`, by the first time."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return history.refused(self._database, since, until)
 
     def first_scored(self) -> datetime | None:
         """Return when the first recorded pass scored its candidates."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return min(history.times(self._database, history.FIRST_TIMES, (Job.SCORE, Job.TRADE_ONCE)), default=None)
 
     def last_pass(self) -> datetime | None:
         """Return the time of the newest pass of any job."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return max(history.times(self._database, history.LAST_TIMES, Job), default=None)
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return history.passes(self._database, history.PASSES, since)
 
     def unpriced_passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return what `passes` does, without the prices that the passes saw, in a third of the time."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return history.passes(self._database, history.UNPRICED_PASSES, since)
 
     def sent(self, job: str, since: datetime) -> Sequence[CandidateRecord]:
         """Return the candidates for which a job has promised an order since a time, oldest first."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return history.sent(self._database, job, since)
 
     def ends(self, job: str, since: datetime) -> tuple[int, Mapping[Reason, int]]:
         """Return how many candidates a job has decided since a time, and how many ended for each reason."""
         found = self._rows(history.REASONS, (job, time_text(since)))
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
 
     def answers(self, since: datetime) -> Sequence[AnswerCounts]:
@@ -233,7 +235,7 @@ class SqliteFacts:
             " FROM intakes GROUP BY endpoint, symbol",
             (time_text(since),),
         )
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return tuple(
                 AnswerCounts(endpoint, symbol or None, parse_time(at), *counts)
                 for endpoint, symbol, at, *counts in found
@@ -246,7 +248,7 @@ class SqliteFacts:
             " WHERE at >= ? ORDER BY at, sequence",
             (time_text(since),),
         )
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return tuple(history.intake(row) for row in found)
 
     def scores(
@@ -256,38 +258,38 @@ class SqliteFacts:
         symbols = {symbol for _, symbol in held}
         if self._scores is None or not self._scores.symbols >= symbols:
             self._scores = KnownScores(symbols)
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             self._scores.read(self._database, since, now)
         return self._scores.of(set(held))
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
         """Return the prices, by symbol, of the last pass of exits within a span of time that saw any."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return history.marks(self._database, since, until)
 
     def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
         """Return the account as each session's passes saw it last, between two sessions, both included."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return history.session_ends(self._database, since, until)
 
     def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
         """Return a kind of facts about symbols, each for a span of days, as they were known at `now`."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return history.stored(self._database, kind, spans, now)
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
         """Return the newest reply with rows about each kind and symbol; none if no reply in the span has a finding."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return checked.suspicious(self._database, since, now)
 
     def checked_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
         """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return checked.newest(self._database, since, now)
 
     def nulls(self, since: datetime, until: datetime) -> Mapping[str, NullCounts]:
         """Return, by kind, how many values were null in the replies from `since` to before `until`."""
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             return checked.nulls(self._database, since, until)
 
     def prune(self, now: datetime, facts_kept: timedelta, decisions_kept: timedelta) -> None:
@@ -308,7 +310,7 @@ class SqliteFacts:
         known = self._known
         if known is None or known.session != session or not known.symbols.issuperset(symbols):
             known = self._known = KnownFacts(session, (*symbols, *MARKET_WIDE))
-        with self._guard(ValueError):
+        with self._guard(*UNFIT):
             known.read(self._database)
             found = {symbol: known.symbol_facts(symbol, now) for symbol in symbols}
             return without_old(self._database, found, now)
@@ -362,26 +364,29 @@ class SqliteFacts:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                lost = self._database.bad_rows.delete()
                 with around("facts.commit"):
                     self._database.execute("COMMIT")
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
+        self._tell(lost)
+
+    def _tell(self, rows: int) -> None:
+        if rows:
+            self._events.emit(EventKind.FACTS_ROWS_DAMAGED.at(self._opened_at, {"rows": str(rows)}))
 
     @contextmanager
-    def _guard(self, *extra_damage: type[Exception]) -> Iterator[None]:
-        """Start over with an empty file if this one turns out to be damaged, so that a later run can go on.
-
-        When reading, rows that don't fit their type (`extra_damage`) count as damage too.
-        """
-        damage: tuple[type[Exception], ...] = (DamagedError, *extra_damage)
+    def _guard(self, *unfit: type[Exception]) -> Iterator[None]:
+        """Start over with an empty file if this one turns out to be damaged, so that a later run can go on."""
+        damage: tuple[type[Exception], ...] = (DamagedError, *unfit)
         try:
             with FILE.translated(self._path):
                 yield
         except damage as error:
             self._database.close()
             self._start_over(str(error))
-            raise TemporaryError(
+            raise BegunAnewError(
                 "The stored facts were damaged, so they were moved aside and a new file was started.",
                 "tradebot fetch-flow --force-slot",
             ) from error

@@ -26,8 +26,8 @@ SLOTS = """SELECT max(sequence), at FROM cycles
     GROUP BY body ->> '$[2]', body ->> '$[3]' ORDER BY at DESC LIMIT ?"""
 """Select the newest slots in which strategies were asked, each by its last pass that wasn't refused."""
 SCORES = """SELECT cycle, candidates.symbol, body ->> '$[0][0]', body ->> '$[0][5]'
-    FROM json_each(?1) AS slot CROSS JOIN json_each(?2) AS asked CROSS JOIN candidates INDEXED BY candidates_by_symbol
-    ON candidates.symbol = asked.value AND candidates.at = slot.value ->> 1 AND cycle = slot.value ->> 0"""
+    FROM json_each(?1) AS slot CROSS JOIN json_each(?2) AS asked CROSS JOIN candidates
+    ON candidates.symbol = asked.value AND candidates.at = slot.value ->> 1 AND +cycle = slot.value ->> 0"""
 _PASSES = "FROM cycles WHERE job IN (SELECT value FROM json_each(?)) AND at >= ? ORDER BY at, sequence"
 # Naming the jobs lets SQLite use the index on (job, at); otherwise it would scan a year of passes.
 PASSES = f"SELECT body {_PASSES}"
@@ -37,20 +37,20 @@ MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json
     ORDER BY at DESC, sequence DESC LIMIT 1"""
 """Select the last pass that saw prices: one that has just begun, or was cut short, saw none."""
 ENDS = """WITH RECURSIVE days (day) AS (
-    SELECT min(body ->> '$[2]') FROM cycles INDEXED BY cycles_with_equity
+    SELECT min(body ->> '$[2]') FROM main.cycles INDEXED BY cycles_with_equity
     WHERE body ->> '$[9]' IS NOT NULL AND body ->> '$[2]' >= ?1
-    UNION ALL SELECT (SELECT min(body ->> '$[2]') FROM cycles INDEXED BY cycles_with_equity
+    UNION ALL SELECT (SELECT min(body ->> '$[2]') FROM main.cycles INDEXED BY cycles_with_equity
     WHERE body ->> '$[9]' IS NOT NULL AND body ->> '$[2]' > day) FROM days WHERE day < ?2
     )
-    SELECT day, (SELECT sequence FROM cycles INDEXED BY cycles_with_equity
+    SELECT day, (SELECT sequence FROM main.cycles INDEXED BY cycles_with_equity
     WHERE body ->> '$[9]' IS NOT NULL AND body ->> '$[2]' = day ORDER BY at DESC, sequence DESC LIMIT 1) AS seen,
-    (SELECT sequence FROM cycles INDEXED BY cycles_with_marks
+    (SELECT sequence FROM main.cycles INDEXED BY cycles_with_marks
     WHERE json_array_length(body, '$[10]') > 0 AND body ->> '$[2]' = day ORDER BY at DESC, sequence DESC LIMIT 1)
     AS marked FROM days WHERE day <= ?2"""
 """Select each session's last pass that read the account's equity, and its last that saw prices, without reading others.
 
 The session is in the third place of a pass's text, its equity in the tenth, its marks in the one after."""
-STORED = """SELECT key, facts.id, body FROM json_each(?1) CROSS JOIN facts INDEXED BY facts_by_session
+STORED = """SELECT key, facts.id, facts.body FROM json_each(?1) CROSS JOIN facts
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
     ORDER BY facts.sequence"""
 
@@ -64,7 +64,7 @@ REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(
     FROM candidates JOIN cycles ON cycles.sequence = cycle WHERE job = ? AND cycles.at >= ? GROUP BY reason"""
 """Count the candidates of a job by the reason of the first decision that didn't pass."""
 HEADS = "SELECT sequence, body FROM cycles WHERE sequence IN (SELECT value FROM json_each(?))"
-FORGET_CANDIDATES = """DELETE FROM candidates WHERE cycle IN
+FORGET_CANDIDATES = """DELETE FROM main.candidates WHERE cycle IN
     (SELECT value FROM json_each(?1)) AND at < ?2"""
 JUDGED = """SELECT job, candidates.at, candidates.symbol,
     json_extract(candidates.body, '$[0][0]', '$[0][2]', '$[0][5]', '$[0][7]'),
@@ -150,7 +150,11 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     asked = json.dumps([sequence for _, *two in days for sequence in two])
     heads = database.execute(HEADS, (asked,)).fetchall()
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
-    return [_session_end(date.fromisoformat(day), passes[seen], passes.get(marked)) for day, seen, marked in days]
+    return [
+        _session_end(date.fromisoformat(day), passes[seen], passes.get(marked))
+        for day, seen, marked in days
+        if seen in passes
+    ]
 
 
 def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
@@ -158,13 +162,13 @@ def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
 
     Times are canonical text. Call it in a transaction.
     """
-    database.execute("DELETE FROM facts WHERE known_at < ?", (facts_before,))
-    database.execute("DELETE FROM intakes WHERE at < ?", (facts_before,))
+    database.execute("DELETE FROM main.facts WHERE known_at < ?", (facts_before,))
+    database.execute("DELETE FROM main.intakes WHERE at < ?", (facts_before,))
     days = database.execute(ENDS, (date.min.isoformat(), date.max.isoformat()))
     kept = json.dumps([sequence for _, *two in days for sequence in two])
     database.execute(FORGET_CANDIDATES, (kept, before))
     database.execute(
-        "DELETE FROM cycles WHERE at < ?2 AND sequence NOT IN (SELECT value FROM json_each(?1))", (kept, before)
+        "DELETE FROM main.cycles WHERE at < ?2 AND sequence NOT IN (SELECT value FROM json_each(?1))", (kept, before)
     )
 
 

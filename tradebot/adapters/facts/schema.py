@@ -4,10 +4,12 @@ from contextlib import closing
 from pathlib import Path
 
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
+from tradebot.adapters.state.row_sums import sums_added, with_sums
 from tradebot.errors import OperatorError
+from tradebot.text import counted
 
 APPLICATION_ID = 0x54424631
-VERSION = 3
+VERSION = 4
 CHECKED = (
     # What the check of a reply's rows found, and the nulls of each field; most replies have no finding.
     """CREATE TABLE checks (
@@ -49,11 +51,13 @@ TABLES = (
     *CHECKED,
     *ENDS,
 )
-FILE = CacheDatabase("facts", APPLICATION_ID, VERSION, TABLES, upgrades={1: CHECKED, 2: ENDS})
+FILE = CacheDatabase(
+    "facts", APPLICATION_ID, VERSION, with_sums(TABLES), upgrades={1: CHECKED, 2: ENDS, 3: sums_added(TABLES)}
+)
 
 
 def check(path: Path, *, pages: bool) -> None:
-    """Raise OperatorError if the file is no store of facts; leave it as it is. Every page is read if `pages`.
+    """Raise OperatorError if the file is no store of facts; leave it as it is. Every page and row is read if `pages`.
 
     A damaged page may lie where no query would ever look.
     """
@@ -62,6 +66,8 @@ def check(path: Path, *, pages: bool) -> None:
         with closing(database), FILE.translated(path):
             if pages:
                 check_pages(database)
+                if bad := database.bad_rows.find_all():
+                    raise DamagedError(f"{counted(bad, 'row')} not as written, which count as absent")
     except DamagedError as error:
         raise OperatorError(
             f"The facts {path} are damaged: {error}.",

@@ -9,14 +9,15 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.flow.unusual_whales import rows_of
-from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
+from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabase, DamagedError
+from tradebot.adapters.state.row_sums import sums_added, with_sums
 from tradebot.adapters.state.state_folder import REPLIES
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.wire.http import Answer
@@ -30,21 +31,17 @@ QUICK = 3
 """The level of compression: rows of JSON become a tenth of their size, in a third of the default level's time."""
 NO_SYMBOL = ""
 NO_QUOTA = Quota(None, None, None)
-FILE = CacheDatabase(
-    "replies",
-    0x54425231,
-    1,
-    (
-        "CREATE TABLE bodies (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, packed BLOB NOT NULL)",
-        """CREATE TABLE replies (
+TABLES = (
+    "CREATE TABLE bodies (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, packed BLOB NOT NULL)",
+    """CREATE TABLE replies (
             sequence INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL,
             symbol TEXT NOT NULL, status INTEGER NOT NULL, body INTEGER NOT NULL REFERENCES bodies
         )""",
-        "CREATE INDEX replies_by_session ON replies (session, kind, at)",
-        "CREATE INDEX replies_by_body ON replies (body)",
-    ),
+    "CREATE INDEX replies_by_session ON replies (session, kind, at)",
+    "CREATE INDEX replies_by_body ON replies (body)",
 )
 """A body that came more than once, such as an empty one, is kept once."""
+FILE = CacheDatabase("replies", 0x54425231, 2, with_sums(TABLES), upgrades={1: sums_added(TABLES)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class KeptReplies:
         self._path = folder / REPLIES
         self._events = events
         self._sessions = sessions
-        self._database: sqlite3.Connection | None = None
+        self._database: CacheConnection | None = None
         self._pruned: date | None = None
         self._failing = False
 
@@ -147,9 +144,10 @@ class KeptReplies:
                 if self._pruned != session:
                     self._prune(database, session)
                 known = database.execute("SELECT id FROM bodies WHERE digest = ?", (digest,)).fetchone()
+                lost = _forget_damaged(database)
                 body = known[0] if known else self._add_body(database, digest, content)
                 database.execute(
-                    "INSERT INTO replies (session, at, kind, symbol, status, body) VALUES (?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO main.replies (session, at, kind, symbol, status, body) VALUES (?, ?, ?, ?, ?, ?)",
                     (session.isoformat(), time_text(at), page.endpoint, page.symbol or NO_SYMBOL, page.status, body),
                 )
                 with around("kept_replies.commit"):
@@ -158,10 +156,11 @@ class KeptReplies:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
         self._pruned = session
+        self._tell(lost, at)
 
     def _add_body(self, database: sqlite3.Connection, digest: bytes, body: bytes) -> int | None:
         packed = zlib.compress(body, QUICK)
-        return database.execute("INSERT INTO bodies (digest, packed) VALUES (?, ?)", (digest, packed)).lastrowid
+        return database.execute("INSERT INTO main.bodies (digest, packed) VALUES (?, ?)", (digest, packed)).lastrowid
 
     def _prune(self, database: sqlite3.Connection, session: date) -> None:
         """Delete what is older than the kept sessions, of which the one about to be written is the last."""
@@ -169,10 +168,10 @@ class KeptReplies:
             "SELECT DISTINCT session FROM replies WHERE session < ? ORDER BY session DESC", (session.isoformat(),)
         ).fetchall()
         for (old,) in earlier[self._sessions - 1 :]:
-            database.execute("DELETE FROM replies WHERE session = ?", (old,))
-        database.execute("DELETE FROM bodies WHERE id NOT IN (SELECT body FROM replies)")
+            database.execute("DELETE FROM main.replies WHERE session = ?", (old,))
+        database.execute("DELETE FROM main.bodies WHERE id NOT IN (SELECT body FROM main.replies)")
 
-    def _opened(self, at: datetime) -> sqlite3.Connection:
+    def _opened(self, at: datetime) -> CacheConnection:
         if self._database is None:
             try:
                 self._database = FILE.open(self._path)
@@ -196,8 +195,13 @@ class KeptReplies:
             database = FILE.open(self._path)
             with closing(database), FILE.translated(self._path):
                 yield from database.execute(query, values)
+                self._tell(database.bad_rows.count, datetime.now(UTC))
         except DamagedError as error:
             raise self._damaged(error) from error
+
+    def _tell(self, lost: int, at: datetime) -> None:
+        if lost:
+            self._events.emit(EventKind.REPLIES_ROWS_DAMAGED.at(at, {"rows": str(lost)}))
 
     def _unpacked(self, packed: bytes) -> bytes:
         try:
@@ -210,3 +214,10 @@ class KeptReplies:
             f"The kept replies {self._path} are damaged: {error}.",
             f"move them away, and the next fetch starts a new file: mv {self._path} {self._path}.aside",
         )
+
+
+def _forget_damaged(database: CacheConnection) -> int:
+    """Delete the rows that were found damaged, and the replies whose bodies are; return how many were found."""
+    if database.bad_rows.count:
+        database.execute("DELETE FROM main.replies WHERE body NOT IN (SELECT id FROM bodies)")
+    return database.bad_rows.delete()

@@ -14,11 +14,12 @@ from typing import Any, Self
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import sums as ledger_sums
-from tradebot.adapters.ledger.custody import Custody
-from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, translated
+from tradebot.adapters.ledger.custody import LARGE, Custody
+from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, read_from, translated
 from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
+OWNERS = f"SELECT account, {ledger_sums.as_written('book', TABLES)} FROM book"  # noqa: S608 - our own names
 READ_BYTES = 1 << 20
 ROWS_AT_ONCE = 100
 
@@ -47,10 +48,13 @@ class LedgerFile:
     ) -> Self:
         """Open the books; raise OperatorError if they are damaged or belong to another account."""
         database = open_database(folder / LEDGER, read_only=read_only, patience_s=patience_s)
-        with translated(folder / LEDGER):
-            owners = [owner for (owner,) in database.execute("SELECT account FROM book")]
+        with read_from(folder / LEDGER):
+            book = [(str(owner), bool(sound)) for owner, sound in database.execute(OWNERS)]
+        owners = [owner for owner, _ in book]
         if len(owners) != 1:
             raise DamagedBooksError(f"{folder / LEDGER} belongs to {len(owners)} accounts.", REBUILD)
+        if book != [(owners[0], True)]:
+            raise DamagedBooksError(f"The ledger {folder / LEDGER} is damaged: what it says of itself.", REBUILD)
         if account_number not in (None, owners[0]):
             raise OperatorError(
                 f"These books belong to account …{owners[0][-4:]}, not to …{str(account_number)[-4:]}.",
@@ -104,7 +108,8 @@ class LedgerFile:
 
     def rebuilt(self) -> str | None:
         """Return the name of the rebuild that a person has yet to accept; None if there is none."""
-        ((name,),) = self.rows("SELECT rebuilt FROM book WHERE account = ?")
+        with read_from(self.path):
+            ((name,),) = self.rows("SELECT rebuilt FROM book WHERE account = ?")
         return None if name is None else str(name)
 
     def check_journal(self) -> journal.Head:
@@ -150,6 +155,16 @@ class LedgerFile:
         """Let other processes know that the books are sound, if this one knows; `patient` may wait a moment."""
         self._custody.keep(patient=patient)
 
+    def glance(self) -> None:
+        """Read the ledger through if it isn't as it was when that was last done, unless it is too large for a reader.
+
+        A pass checks the books before it decides anything from them; whoever only looks mustn't wait that long. Raises
+        as `check_pages` does.
+        """
+        # With a note of its own: whoever only looks writes none.
+        if self.path.stat().st_size < LARGE and not Custody(self.folder).unbroken(self.version()):
+            self.check_pages()
+
     def distrust(self) -> None:
         """Let whoever checks the books next read them through, because something in them was found damaged."""
         self._custody.revoke()
@@ -181,7 +196,7 @@ class LedgerFile:
             raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
 
     def _not_as_written(self) -> list[str]:
-        with translated(self.path):
+        with read_from(self.path):
             try:
                 found = [row[0] for row in self.database.execute("PRAGMA integrity_check")]
             except sqlite3.OperationalError as error:
@@ -293,8 +308,9 @@ class LedgerFile:
 
     def sealed(self) -> journal.Head:
         """Return the record of the journal up to which it was durable at the last commit."""
-        ((sequence, digest),) = self.rows("SELECT journal_sequence, journal_hash FROM book WHERE account = ?")
-        return journal.Head(int(sequence), digest)
+        with read_from(self.path):
+            ((sequence, digest),) = self.rows("SELECT journal_sequence, journal_hash FROM book WHERE account = ?")
+            return journal.Head(int(sequence), str(digest))
 
     def seal(self) -> None:
         """Sync the journal before the commit, and remember how far it must reach."""

@@ -20,6 +20,7 @@ from tradebot.adapters.ledger.tallies import Tallies
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.ledger.trade_notes import TradeNotes
 from tradebot.adapters.ledger.upkeep import Upkeep
+from tradebot.errors import TradebotError
 
 
 class SqliteLedger:
@@ -124,6 +125,17 @@ class SqliteLedger:
     ) -> "SqliteLedger":
         """Open the books; raise OperatorError if they are damaged or belong to another account."""
         return cls(LedgerFile.open(folder, account_number, read_only=read_only, patience_s=patience_s))
+
+    @classmethod
+    def view(cls, folder: Path, account_number: str) -> "SqliteLedger":
+        """Open the books read-only; raise as `open` and `LedgerFile.glance` do."""
+        books = cls.open(folder, account_number, read_only=True)
+        try:
+            books.file.glance()
+        except TradebotError:
+            books.close()
+            raise
+        return books
 
     @classmethod
     def create(cls, folder: Path, account_number: str, at: datetime) -> "SqliteLedger":

@@ -26,7 +26,7 @@ from tradebot.adapters.state.state_folder import (
     lost_ledger,
     sync_folder,
 )
-from tradebot.adapters.text.canonical import time_text
+from tradebot.adapters.text.canonical import UNFIT, time_text
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError, TradebotError
 
 APPLICATION_ID, UNRELEASED_ID = 0x54424C32, 0x54424C31
@@ -176,7 +176,7 @@ def open_database(
         require_plain(path)
     except NotPlainError as error:
         raise DamagedBooksError(f"The ledger {path} is damaged: {error.strerror}.", REBUILD) from error
-    with translated(path):
+    with read_from(path):
         database = _connect(path, "ro" if read_only else "rw", patience_s)
         try:
             version = _check(database, path, form)
@@ -196,7 +196,7 @@ def open_database(
             # A killed writer left half a commit, which the next reader must roll back first.
             open_database(path, read_only=False, form=form).close()
             return open_database(path, read_only=True, form=form)
-        except (sqlite3.Error, TradebotError, UnicodeDecodeError):
+        except (sqlite3.Error, TradebotError, *UNFIT):
             database.close()
             raise
     return database
@@ -250,6 +250,19 @@ def translated(path: Path) -> Iterator[None]:
             raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
         except OSError as error:
             raise cannot_write(path.parent, error) from error
+
+
+@contextmanager
+def read_from(path: Path) -> Iterator[None]:
+    """Translate errors as `translated` does, where nothing but the file's content decides what the values are.
+
+    There, a value that is missing or of another type is damage too. It can't be a mistake of the caller.
+    """
+    with translated(path):
+        try:
+            yield
+        except UNFIT as error:
+            raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
 
 
 def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.adapters.state.finished import trading
-from tradebot.adapters.state.state_folder import REBUILD, StateFolder
-from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError
+from tradebot.adapters.state.state_folder import FACTS, REBUILD, StateFolder
+from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError, TradebotError
 from tradebot.model.event import EventKind
 
 if TYPE_CHECKING:
@@ -46,15 +47,39 @@ def hold(
             first()
         require_sound(folder, events, books())
         try:
-            yield
-        except DamagedBooksError as error:
-            if not isinstance(error, DamagedJournalError):
-                look_again(folder, events, books())
-            raise
+            with _Suspicion(folder, events, books):
+                yield
         finally:
             # Before the lock is released: whoever waits for it would read the books through.
             if (used := books()) is not None:
                 used.keep_custody()
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspicion:
+    """Look again at the books if the block ends with damaged ones, or with what looks like a bug of ours.
+
+    What was written isn't what is read on damaged books, so anything may fail there. If they are sound, the error
+    continues as it is.
+    """
+
+    folder: StateFolder
+    events: Events
+    books: Callable[[], LedgerFile | None]
+
+    def __enter__(self) -> None:
+        """Suspect nothing yet."""
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Halt and raise DamagedBooksError if the books are to blame."""
+        of_books = isinstance(fault, DamagedBooksError) and not isinstance(fault, DamagedJournalError)
+        if of_books or is_fault(fault):
+            look_again(self.folder, self.events, self.books())
+
+
+def is_fault(error: BaseException | None) -> bool:
+    """Return True for an error that nobody raised on purpose; errors of the system and signals aren't any."""
+    return isinstance(error, Exception) and not isinstance(error, TradebotError | OSError)
 
 
 def require_own(folder: StateFolder) -> None:
@@ -98,6 +123,23 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
     else:
         return
     require_sound(folder, events, books)
+
+
+def blame(folder: StateFolder) -> TradebotError | None:
+    """Return which of the stores is damaged, after reading them through; None if an error must be a bug of ours."""
+    from tradebot.adapters.facts import schema as facts_schema
+
+    try:
+        with closing(LedgerFile.open(folder.path, folder.account_number, read_only=True)) as books:
+            books.check_pages()
+            books.check_journal()
+        if (folder.path / FACTS).exists():
+            facts_schema.check(folder.path / FACTS, pages=True)
+    except OperatorError as damaged:
+        return damaged
+    except TradebotError:
+        return None
+    return None
 
 
 def problem(folder: StateFolder, books: LedgerFile | None = None) -> None:

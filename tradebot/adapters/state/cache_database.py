@@ -15,15 +15,23 @@ from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain
+from tradebot.adapters.state.row_sums import BadRows
 from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
 from tradebot.errors import OperatorError, TemporaryError
 
 BUSY_TIMEOUT_S = 5.0
 POLL_S = 0.02
+MALFORMED = "malformed JSON"
 
 
 class DamagedError(Exception):
     """Raised when the file is missing or is not what it should be; the text says why."""
+
+
+class CacheConnection(sqlite3.Connection):
+    """A connection to a cache database, and which of its rows it has found damaged."""
+
+    bad_rows: BadRows
 
 
 class CacheDatabase(NamedTuple):
@@ -39,7 +47,7 @@ class CacheDatabase(NamedTuple):
     tables: tuple[str, ...]
     upgrades: Mapping[int, tuple[str, ...]] = {}
 
-    def open(self, path: Path) -> sqlite3.Connection:
+    def open(self, path: Path) -> "CacheConnection":
         """Return a checked connection; raise DamagedError if the file is missing or not a complete one of its kind."""
         if not path.exists():
             raise DamagedError("missing")
@@ -51,12 +59,13 @@ class CacheDatabase(NamedTuple):
                 self._check(database)
                 if _writable(path):
                     _make_quick(database)
+                database.bad_rows.hide()
             except (sqlite3.Error, DamagedError, OperatorError):
                 database.close()
                 raise
         return database
 
-    def start_over(self, path: Path, *, look_again: bool = False) -> tuple[sqlite3.Connection, Path | None]:
+    def start_over(self, path: Path, *, look_again: bool = False) -> tuple["CacheConnection", Path | None]:
         """Create an empty file; return its connection, and where the old file was moved to, if there was one.
 
         To `look_again` is to open what another process has created since the file was found missing or damaged.
@@ -67,7 +76,7 @@ class CacheDatabase(NamedTuple):
                     return self.open(path), None
             return self._create(path)
 
-    def _create(self, path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    def _create(self, path: Path) -> tuple["CacheConnection", Path | None]:
         try:
             moved_to = _move_aside(path)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -83,6 +92,7 @@ class CacheDatabase(NamedTuple):
                 database.execute(statement)
             with around("cache_database.create"):
                 database.execute("COMMIT")
+            database.bad_rows.hide()
         return database, moved_to
 
     @contextmanager
@@ -91,26 +101,33 @@ class CacheDatabase(NamedTuple):
         try:
             yield
         except sqlite3.OperationalError as error:
-            name = error.sqlite_errorname
+            name = getattr(error, "sqlite_errorname", "")
+            if not name or MALFORMED in str(error):
+                # Python raises this itself if a text isn't valid UTF-8; an index reads texts that must be JSON.
+                raise DamagedError(str(error)) from error
             if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 raise TemporaryError(
                     f"The {self.holds} {path} are in use by another process.", "Try again soon."
                 ) from error
             raise cannot_write_database(path, str(error), name) from error
-        except sqlite3.IntegrityError:
-            raise
         except sqlite3.DatabaseError as error:
             raise DamagedError(str(error)) from error
 
-    def _connect(self, path: Path) -> sqlite3.Connection:
+    def _connect(self, path: Path) -> "CacheConnection":
         try:
             require_plain(path)
         except NotPlainError as error:
             message = f"{path} is not a file: {error.strerror}."
             raise OperatorError(message, f"Move it away: mv {path} {path}.aside") from error
-        return sqlite3.connect(
-            f"{path.absolute().as_uri()}?{_how(path)}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+        database = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{_how(path)}",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT_S,
+            factory=CacheConnection,
         )
+        database.bad_rows = BadRows(database, self.tables)
+        return database
 
     def _is_earlier(self, database: sqlite3.Connection) -> bool:
         application_id, version = _marks(database)
@@ -142,9 +159,10 @@ class CacheDatabase(NamedTuple):
 
 def _marks(database: sqlite3.Connection) -> tuple[int, int]:
     """Return a file's application id and version."""
-    application_id, version = (
-        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-    )
+    found = [database.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")]
+    if None in found:
+        raise DamagedError("its header can't be read")
+    (application_id,), (version,) = found
     return application_id, version
 
 

@@ -4,7 +4,6 @@ Quick commands import this module, so it uses only the cheap part of the standar
 """
 
 import errno
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state import doors
+from tradebot.adapters.state.marker_text import SCHEMA, marker_content, marker_text, put_back
 from tradebot.adapters.state.plain_files import NotPlainError, create_draft, read_plain
 from tradebot.errors import CannotWriteError, DamagedBooksError, OperatorError
 
@@ -63,7 +63,6 @@ COMPANIONS = (
     "journal.torn-",
 )
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
-SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
 BACKUPS = "backups"
@@ -229,7 +228,7 @@ def read_marker(
         raise _cannot_read(path, error) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise OperatorError(f"The marker {path / MARKER} can't be read: {reason}.", DAMAGED) from error
+        raise OperatorError(f"The marker {path / MARKER} can't be read: {reason}.", _put_back(path)) from error
     return _parse_marker(path, text)
 
 
@@ -344,26 +343,23 @@ def _cannot_read(path: Path, error: OSError) -> OperatorError:
 
 
 def _marker_text(state: StateFolder) -> str:
-    content = {
-        "schema": SCHEMA,
-        "id": state.id,
-        "kind": state.kind,
-        "mode": state.mode,
-        "account_number": state.account_number,
-        "created_at": state.created_at.isoformat(),
-    }
-    return json.dumps(content, indent=2) + "\n"
+    return marker_text(state._asdict() | {"schema": SCHEMA, "created_at": state.created_at.isoformat()})
+
+
+def _put_back(path: Path) -> str:
+    """Return the command that puts a damaged marker back from the newest backup; where to read on if none has one."""
+    return put_back(path / MARKER, sorted((path / BACKUPS).glob(f"*/{MARKER}"), reverse=True)) or DAMAGED
 
 
 def _parse_marker(path: Path, text: str) -> StateFolder:
     try:
-        content = json.loads(text)
+        content = marker_content(text)
         schema = int(content["schema"])
         identity, kind, mode, number = (str(content[n]) for n in ("id", "kind", "mode", "account_number"))
         created_at = datetime.fromisoformat(content["created_at"])
     except (ValueError, KeyError, TypeError) as error:
         raise OperatorError(
-            f"The marker {path / MARKER} is damaged: tradebot did not write it like this.", DAMAGED
+            f"The marker {path / MARKER} is damaged: tradebot did not write it like this.", _put_back(path)
         ) from error
     if schema != SCHEMA:
         raise OperatorError(

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache, lru_cache
 from math import isfinite
@@ -18,13 +18,11 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from tradebot.adapters.text.canonical import CodecError, decimal_text, parse_time, time_text
+from tradebot.adapters.text.canonical import UNFIT, CodecError, decimal_text, parse_time, time_text
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
 SHORT = 16
-UNFIT = (TypeError, ValueError, AttributeError, InvalidOperation)
-"""What a value that doesn't fit its type raises; a CodecError is a ValueError."""
 SCALARS = frozenset({Decimal, float, int, str})
 
 

@@ -1,0 +1,52 @@
+"""The text of a state folder's marker, with a sum: one that changed by itself is not taken for another bot's.
+
+Quick commands import this module, so it uses only the cheap part of the standard library.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from tradebot.adapters.state.plain_files import read_plain
+
+SCHEMA = 1
+MARKED = ("schema", "id", "kind", "mode", "account_number", "created_at")
+"""What a marker says, besides its sum."""
+SUM = "sum"
+
+
+def marker_text(content: Mapping[str, Any]) -> str:
+    """Return what a marker says as text."""
+    said = {name: content[name] for name in MARKED}
+    return json.dumps({**said, SUM: _sum(said)}, indent=2) + "\n"
+
+
+def marker_content(text: str) -> dict[str, Any]:
+    """Return what a marker says; raise ValueError or TypeError if it isn't as it was written.
+
+    The first markers have no sum.
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict) or content.pop(SUM, "") not in ("", _sum(content)):
+        raise ValueError("it isn't as it was written")
+    if int(content["schema"]) == SCHEMA and content.keys() != set(MARKED):
+        raise ValueError("it doesn't say what a marker says")
+    return content
+
+
+def put_back(marker: Path, copies: Iterable[Path]) -> str:
+    """Return the command that puts back the first copy that is as it was written; empty if none is."""
+    from shlex import quote
+
+    for copy in copies:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            marker_content(read_plain(copy).decode())
+            return f"put it back: cp {quote(str(copy))} {quote(str(marker))}"
+    return ""
+
+
+def _sum(content: Mapping[str, Any]) -> str:
+    return f"{crc32(json.dumps(content, sort_keys=True).encode()):08x}"

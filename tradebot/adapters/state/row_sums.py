@@ -1,0 +1,114 @@
+"""A sum on every row of a cache database, so that a row whose content changed by itself counts as absent.
+
+SQLite's own check looks at the structure of its pages and not at their content. A trigger writes each row's sum with a
+function that only this program provides. For every connection, each table is hidden behind a temporary view of the same
+name that shows the sound rows only, so no query can read another one. Statements that write name the table itself, as
+`main.TABLE`. The sums find accidents; they don't stop an attacker, who can compute them too.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from zlib import crc32
+
+SUM, SOUND = "row_sum", "is_sound"
+BETWEEN, ABSENT = "char(31)", "char(30)"
+_NAME = re.compile(r"CREATE TABLE (\w+) \(")
+_COLUMN = re.compile(r"(?:\(|,)\s*(\w+) (?:TEXT|INTEGER|BLOB)")
+_KEY = re.compile(r"PRIMARY KEY \(([^)]*)\)")
+_LAST_COLUMN = re.compile(r"(?=,\s+(?:UNIQUE|PRIMARY KEY) \(|\)(?: WITHOUT ROWID)?$)")
+
+
+def with_sums(statements: Iterable[str]) -> tuple[str, ...]:
+    """Return the statements that create a database with sums, given those that create it without."""
+    # Where SQLite itself writes a column that is added to a table, so that both ways lead to the same text.
+    made = [_LAST_COLUMN.sub(f", {SUM} INTEGER", one, count=1) if _NAME.match(one) else one for one in statements]
+    return *made, *_triggers(made)
+
+
+def sums_added(statements: Iterable[str]) -> tuple[str, ...]:
+    """Return the statements that give a database without sums its sums, given those that create it without."""
+    made = list[str]()
+    for table, statement in _tables(statements):
+        summed = _call(table, _columns(statement), "")
+        made += [f"ALTER TABLE {table} ADD COLUMN {SUM} INTEGER", f"UPDATE {table} SET {SUM} = {summed}"]  # noqa: S608 - our own names
+    return *made, *_triggers(statements)
+
+
+class BadRows:
+    """Which rows a connection has found that aren't as they were written, until they are deleted."""
+
+    def __init__(self, database: sqlite3.Connection, statements: Iterable[str]) -> None:
+        self._database = database
+        self._tables = {table: text for table, text in _tables(statements) if SUM in text}
+        self._found = dict[str, set[tuple[object, ...]]]()
+        database.create_function(SUM, 1, crc32, deterministic=True)
+        database.create_function(SOUND, -1, self._is_sound)
+
+    def hide(self) -> None:
+        """Hide the tables of the connection behind views of their sound rows."""
+        for table, statement in self._tables.items():
+            names, columns = _key(statement), _columns(statement)
+            shown = ", ".join(dict.fromkeys((*names, *columns)))
+            sound = f"{SOUND}({SUM}, {_content(table, columns, '')}, '{table}', {', '.join(names)})"
+            view = f"CREATE TEMP VIEW {table} AS SELECT {shown} FROM main.{table} WHERE {sound}"  # noqa: S608 - our own names
+            self._database.execute(view)
+
+    @property
+    def count(self) -> int:
+        """Return how many rows were found since the last were deleted."""
+        return sum(map(len, self._found.values()))
+
+    def find_all(self) -> int:
+        """Read all rows; return how many aren't as they were written."""
+        for table in self._tables:
+            self._database.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our own name
+        return self.count
+
+    def delete(self) -> int:
+        """Delete the rows that were found so far, inside a transaction; return how many there were."""
+        found, self._found = self._found, {}
+        for table, keys in found.items():
+            same = " AND ".join(f"{name} IS ?" for name in _key(self._tables[table]))
+            self._database.executemany(f"DELETE FROM main.{table} WHERE {same}", keys)  # noqa: S608 - our own names
+        return sum(map(len, found.values()))
+
+    def _is_sound(self, kept: object, content: bytes, table: str, *key: object) -> bool:
+        """Return True if the sum of a row is that of its content; remember the key of any other."""
+        if kept == crc32(content):
+            return True
+        self._found.setdefault(table, set()).add(key)
+        return False
+
+
+def _tables(statements: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for statement in statements:
+        if name := _NAME.match(statement):
+            yield name[1], statement
+
+
+def _triggers(statements: Iterable[str]) -> Iterator[str]:
+    for table, statement in _tables(statements):
+        same = " AND ".join(f"{name} = NEW.{name}" for name in _key(statement))
+        write = f"UPDATE {table} SET {SUM} = {_call(table, _columns(statement), 'NEW.')} WHERE {same};"  # noqa: S608 - our own names
+        yield f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {write} END"
+
+
+def _columns(statement: str) -> tuple[str, ...]:
+    return tuple(name for name in _COLUMN.findall(statement) if name != SUM)
+
+
+def _key(statement: str) -> list[str]:
+    found = _KEY.search(statement)
+    return found[1].split(", ") if found else ["rowid"]
+
+
+def _call(table: str, columns: Iterable[str], row: str) -> str:
+    return f"{SUM}({_content(table, columns, row)})"
+
+
+def _content(table: str, columns: Iterable[str], row: str) -> str:
+    """Return the expression for what a row's sum is made of; `row` is a prefix such as `NEW.`."""
+    # As a blob: a flipped bit may make invalid text, which can't be passed to a Python function.
+    parts = (f" || {BETWEEN} || coalesce({row}{name}, {ABSENT})" for name in columns)
+    return f"CAST('{table}'{''.join(parts)} AS BLOB)"
