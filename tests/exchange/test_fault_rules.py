@@ -102,6 +102,7 @@ def test_there_are_ten_ready_made_scripts_and_more_and_each_fault_is_in_one_or_o
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_can_be_asked_for_with_what_it_needs_alone(name: str) -> None:
     given = {"status": 504, "slow_drip": 10, "hang": "5s", "late_arrival": "5s", "clock_skew": "-5s"}
+    given["wrong_quotes"] = 1.04
     given |= dict.fromkeys(("late_acknowledgement", "slow_answer", "exits_told_late", "shares_freed_late"), "5s")
     value = FAULTS[name].value
     needs = value is not None and value.default is NEEDED

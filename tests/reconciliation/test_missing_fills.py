@@ -155,8 +155,8 @@ def test_a_working_exit_that_cannot_be_read_is_not_sent_a_second_time() -> None:
     world = replace(world, reader=HalfRead(scene, positions=True, orders=False))
     assert refusals(evaluate_exits(world, replace(leave, slot="open+35m"))) == [Reason.HOLD]
     again = flatten(world, replace(leave, slot="by hand again"), None)
-    first, second = (intent for intent in scene.venue.submitted if intent.side is Side.SELL)
-    assert refusals(again) == [None, None], "the working exit is ended by its id before another one is sent"
-    assert [one.target_venue_id for one in scene.venue.cancelled] == [scene.venue.book[first.client_order_id].venue_id]
-    assert [order.client_order_id for order in scene.venue.view().orders] == [second.client_order_id]
+    (first,) = (intent for intent in scene.venue.submitted if intent.side is Side.SELL)
+    assert refusals(again) == [Reason.EXIT_WORKING], "it is known by its id, and works on"
+    assert scene.venue.cancelled == []
+    assert [order.client_order_id for order in scene.venue.view().orders] == [first.client_order_id]
     assert scene.ledger.opening_cash() == CASH

@@ -27,7 +27,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     config.write_text(f"{EASY}sandbox: {{{fill}, costs: {{{COSTS}, rates_path: {rates}}}}}\n")
     options = ("--state-dir", str(path), "--config", str(config), "--symbols", UNIVERSE, "--sessions", "3")
     assert main(["init", *options]) == 0
-    (path / "tradebot.yaml").write_text(f"{(path / 'tradebot.yaml').read_text()}\n{EASY}")
     try:
         accept(path)
         yield path

@@ -40,7 +40,7 @@ def test_a_chore_that_fails_ends_with_its_exit_code_and_isn_t_run_again(bot: Bot
 
 def chores(bot: Bot) -> tuple[str, str, str]:
     """Return how health judges chores, without how long the last of them took, and what to do about it."""
-    (found,) = [each for each in bot.json("health")["findings"] if each["subsystem"] == "chores"]
+    (found,) = [each for each in bot.json("health")["judgments"] if each["subject"] == "chores"]
     return found["state"], found["found"].rpartition(", ")[0] or found["found"], found["next"]
 
 

@@ -240,7 +240,7 @@ def test_a_strategy_that_raises_on_real_facts_alone_is_broken_on_every_screen(
     assert "Strategy picky is broken: STRATEGY_FAILED" in why["sentence"]
     status = trading.json("status", *config)
     assert "sent; strategy picky is BROKEN (STRATEGY_FAILED)" in json.dumps(status["passes"])
-    (part,) = (part for part in status["health"] if part["subsystem"] == "strategies")
+    (part,) = (part for part in status["health"] if part["subject"] == "strategies")
     assert (part["state"], part["found"]) == ("DEGRADED", "picky is BROKEN (STRATEGY_FAILED)")
     assert "picky is BROKEN (STRATEGY_FAILED)" in trading.says("status", *config).out
     listed = trading.says("strategy", "list", *config)
