@@ -188,26 +188,41 @@ def differences(account: Account, reference: Account, ledger: SqliteLedger, prom
 
     An order may be missing where one of its symbol was promised and never arrived: it is not sent a second time.
     An order may have ended otherwise where its cancel was promised and never arrived, and an exit that went out late,
-    sent again at its old price, may have been cancelled and priced anew.
+    sent again at its old price, may have been cancelled and priced anew. The pass that sends it again also reprices it,
+    which is one price more than the spared run needed, so what takes its place has prices and an end of its own.
     """
     silent = _silent(ledger, account)
+    late, after_late = _late(account, promises)
     ours, theirs = _listed(account), _listed(reference)
     for place, order in theirs.items():
         if place not in ours:
             if place[0] not in silent:
                 yield f"{' '.join(map(str, place))} is missing, and nothing was cut short in {place[0]}"
             continue
-        fields = [name for name in SHOWN if ours[place][name] != order[name]]
+        follows = ours[place]["order_id"] in after_late
+        shown = (name for name in SHOWN if not (follows and name == "limit_price"))
+        fields = [name for name in shown if ours[place][name] != order[name]]
         if fields:
             yield f"{place}: {[(name, ours[place][name], order[name]) for name in fields]}"
         ended = account.status[ours[place]["order_id"]], reference.status[order["order_id"]]
-        late = promises.posts[ours[place]["client_order_id"]] > 1
-        if ended[0] != ended[1] and place[0] not in silent and not late:
+        excused = place[0] in silent or ours[place]["order_id"] in late | after_late
+        if ended[0] != ended[1] and not excused:
             yield f"{place} ended {ended[0]}, not {ended[1]}"
     known = {order.venue_id: order.status.value for order in ledger.orders()}
     for venue_id, status in account.status.items():
         if known.get(venue_id) != status:
             yield f"order {venue_id} is {status} at the venue and {known.get(venue_id)} in the books"
+
+
+def _late(account: Account, promises: Promises) -> tuple[set[str], set[str]]:
+    """Return the orders that were sent again, and those that took the place of one of them, by the venue's ids."""
+    late, after = set[str](), set[str]()
+    for order in account.accepted:
+        if order.get("replaces") in late | after:
+            after.add(order["order_id"])
+        elif promises.posts[order["client_order_id"]] > 1:
+            late.add(order["order_id"])
+    return late, after
 
 
 def _silent(ledger: SqliteLedger, account: Account) -> set[str]:
