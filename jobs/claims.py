@@ -1,4 +1,9 @@
-"""Claim the slot that contains the current time. The first process to claim it runs it; others learn who did."""
+"""Claim the slot that contains the current time. The first process to claim it runs it; others learn who did.
+
+A slot is (job, session, offset from the open). One that nobody ran is claimed too, as missed, with the reason. A chore
+claims its slot when it begins and again when it ends, so a claim without an end was cut short. `score` and `reconcile`
+don't trade, so they may run again in an extra slot.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

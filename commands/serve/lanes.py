@@ -1,6 +1,15 @@
 """The lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot that is opened in it.
 
 Upkeep runs the chores of the timetable, each as a process of its own, and asks the broker's calendar.
+
+SQLite connections belong to a thread, so each lane has a bot. Only the holder of the pass lock sends orders, so there
+is one writer at a time, and exits that fall due meanwhile are given way to, as between processes. An entry waits for a
+fetch or an exit pass of the same slot for half of `serve.grace_s` at most, then goes by the facts that are there. Exits
+wait for nothing.
+
+In lock-step with the embedded exchange there is one thread and a fixed order (fetching, scoring, exits, entries,
+reconciling), so that the same seed gives the same log. An answer that the fault `slow_answer` delays takes engine time,
+which the exchange tells in a header that only the sandbox's wiring reads (`App.let_pass`).
 """
 
 import time

@@ -1,4 +1,11 @@
-"""Watch a running `serve` from a thread that does nothing else: its lanes, its resources, its note, its supervisor."""
+"""Watch a running `serve` from a thread that does nothing else: its lanes, its resources, its note, its supervisor.
+
+A second counts against a lane only if the watcher could look itself, so a machine that slept stalls nothing. A lane
+that stands still, passes that don't end after a signal and a process that has grown too large all end the same way: the
+process ends, and the next one goes on from the ledger, as after a kill. A reload ends the lanes and begins new ones, so
+no setting is changed in place. A start is counted in `serve.starts` before anything else is done, and forgotten if the
+process ends well, so a loop of crashes shows, whatever crashes.
+"""
 
 import faulthandler
 import os

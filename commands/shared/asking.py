@@ -1,4 +1,9 @@
-"""Ask the strategies before the pass lock is taken, so that a slow one delays no exit."""
+"""Ask the strategies before the pass lock is taken, so that a slow one delays no exit.
+
+The strategies are asked from the facts known then, unless the slot is taken or the session is closed. Their candidates
+are judged on the snapshot taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends
+the pass under the lock, so that its slot is used up and its record says why.
+"""
 
 from dataclasses import dataclass
 from types import TracebackType

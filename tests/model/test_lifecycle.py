@@ -334,7 +334,7 @@ def test_the_table_has_every_state_and_no_way_back() -> None:
 
 
 def test_the_documents_table_is_the_one_in_the_code() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "internals" / "DECISIONS.md").read_text(encoding="utf-8")
     lines = text.partition("<!-- states -->")[2].partition("<!-- /states -->")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
     found = {State(name): following for name, _, following in rows}

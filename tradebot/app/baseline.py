@@ -1,4 +1,10 @@
-"""Compare the current configuration with the one a person approved. Anything looser closes entries."""
+"""Compare the current configuration with the one a person approved. Anything looser closes entries.
+
+So a missing file, a variable left over in a shell or a release's new defaults can't raise a limit unnoticed. No
+direction of an exit rule is tighter: while one differs, exits follow the accepted rules (`accepted_exits`), those of
+each strategy too. If an accepted `shadow: true` is gone, every order is blocked, because a bot in shadow has no
+positions to close.
+"""
 
 import json
 import math

@@ -1,4 +1,10 @@
-"""Check the settings against each other when they are loaded. Settings that contradict each other don't load."""
+"""Check the settings against each other when they are loaded. Settings that contradict each other don't load.
+
+If every stop of all full books is hit, the loss must fit into the day's loss, and that into the halts
+(`coherence.halts_by_itself`). Books that don't all fit into the account's gross limit count only as far as they do. A
+strategy whose exits have no stop can't promise anything, so the sum leaves it out; only the day's loss and the halts
+end a bad day for it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""Read the venue for one pass and compare it with the books; if the two contradict each other, trust neither."""
+"""Read the venue for one pass and compare it with the books; if the two contradict each other, trust neither.
+
+A missing row proves nothing. Only the venue's reply about that very order, or the end of its session, proves that an
+order is over; until then the worse of both counts is used. If positions differ and no pending fill explains it, the
+pass opens nothing. Exits don't wait: an exit asks the venue about that one position and trades what the reply confirms.
+Only our own orders must stay unchanged while the account is read, so a busy stranger on the account can't block our
+exits. A position counts at the venue's value, or at its quantity times the price we know, whichever is more.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Find what is known about held symbols besides their prices; only what their exit rules read is looked up."""
+"""Find what is known about held symbols besides their prices; only what their exit rules read is looked up.
+
+Each store is asked once for all positions, and no request is made. What no store knows is None, and the rule says
+UNKNOWN.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

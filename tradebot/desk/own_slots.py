@@ -2,6 +2,10 @@
 
 Each slot is claimed twice in the ledger: when its candidates are about to be judged, and when it has ended. A slot that
 was begun but hasn't ended was cut short, or waits for its targets; each pass takes it up again until its deadline.
+
+Its bars stay those that were closed at its start, and its orders' ids come from the slot instead of the pass, so a want
+is sent once, whatever passes and sessions it takes. If the stored calendar doesn't reach far enough to know which
+session is the first of its month, nothing is due.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Which strategy has which part of the account at stake: its lots, its orders, and what may still become of them."""
+"""Which strategy has which part of the account at stake: its lots, its orders, and what may still become of them.
+
+It is computed once a pass, with each order counted at its worst, also those whose outcome is unknown.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal

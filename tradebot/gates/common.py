@@ -1,4 +1,9 @@
-"""Gates that entries and exits share."""
+"""Gates that entries and exits share.
+
+If the venue's clock and ours disagree, we don't know the time (`clocks_agree`), so nothing that depends on it happens:
+no entries, no exits by time, no claimed slots, no latch, no arming, and no order is given up because its day is over.
+Exits by price, `flatten` and cancels continue.
+"""
 
 from datetime import datetime
 from decimal import Decimal

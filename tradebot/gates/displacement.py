@@ -1,4 +1,11 @@
-"""Displacement: with the book full, which position of a strategy gives way to a clearly better candidate of it."""
+"""Displacement: with the book full, which position of a strategy gives way to a clearly better candidate of it.
+
+A candidate asks only if nothing but the limits on open positions refuses it. Without an entry score a position never
+gives way, because a missing score isn't a weak one. Who gave way to whom is a field of the close's intent
+(`displaced_by`), and cooldowns are computed from the books, so a restart changes nothing. `min_age_s` must be below the
+strategy's time exit, or no position would ever be old enough, and not below the minimum hold of its signal decay, which
+it would get around.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,10 @@
-"""The prices of entries by style, each side the mirror image of the other."""
+"""The prices of entries by style, each side the mirror image of the other.
+
+A passive entry is a chain of replaces. Its `Approach` holds when it began and its collar, the limit that a marketable
+entry would have had; sizing and gates go by the collar. Its price follows from these two, the quote and the time alone,
+so a restart changes nothing. Exit passes make the steps, at most one each, by a fresh quote with a narrow spread. A
+step adds risk like an entry, so a halt blocks it.
+"""
 
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal

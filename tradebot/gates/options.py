@@ -1,6 +1,10 @@
 """The gates of limits that may be off. Only those that are set are asked.
 
 A limit on a book is asked of the book as the entry would leave it, by the predicate that monitors the book as it is.
+
+No new entry can clear one of these limits by itself: time, a closed position or a person does. Concentration is the
+Herfindahl index of shares of equity, with cash as the rest; shares of what is held would refuse the first position of
+an empty book.
 """
 
 from collections.abc import Iterator

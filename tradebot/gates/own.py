@@ -1,6 +1,10 @@
 """A strategy's own limits: the predicates that hold for the account, asked of the strategy's own book.
 
 Their decisions have gates and reasons of their own, so that a refusal says whose limit it was.
+
+Its fractions are of its allotment, and the account's limits are the outer wall for the sum. Orders of different
+strategies are never netted: two may hold a symbol on the same side, each with its own lots, and an entry against
+another strategy's side is refused (OPPOSITE_SIDE).
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,8 @@
-"""A decision: the gate that was asked, its verdict, a stable reason, and the numbers behind it."""
+"""A decision: the gate that was asked, its verdict, a stable reason, and the numbers behind it.
+
+Strategies, gates, exits and jobs all return decisions. So `why-no-orders` sums up records and never judges anything a
+second time.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal

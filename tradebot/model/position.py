@@ -1,4 +1,10 @@
-"""Positions and cash, computed exactly as folds over fills, first in, first out."""
+"""Positions and cash, computed exactly as folds over fills, first in, first out.
+
+The same fold gives what a position looks back on: its original quantity, what it cost and earned, and each round trip
+of the last month. A split changes the original quantity by its ratio; a rename takes along shares that were already
+closed, as a lot that closes at once. Only the best and the worst price are stored by themselves, because no fill tells
+them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

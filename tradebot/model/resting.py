@@ -1,4 +1,8 @@
-"""What rests at the venue for our positions: pairs of a limit and a stop, each for shares of one strategy."""
+"""What rests at the venue for our positions: pairs of a limit and a stop, each for shares of one strategy.
+
+The stop of a pair has an id of the venue's, so it belongs to whoever sent its limit (`Order.parent`,
+`Books.intent_behind`).
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

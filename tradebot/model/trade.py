@@ -1,4 +1,8 @@
-"""Trades: what became of each position from its first fill to its last; and which fills belong to one position."""
+"""Trades: what became of each position from its first fill to its last; and which fills belong to one position.
+
+A split changes a trade's shares and not its money; a new name takes it along. Profit comes from fills alone, before
+fees, because the broker charges most fees to the account for a whole day; `views/performance` shares them out.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

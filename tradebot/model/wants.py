@@ -1,4 +1,10 @@
-"""What a strategy may want. The core turns wants into candidates, and gates and limits decide."""
+"""What a strategy may want. The core turns wants into candidates, and gates and limits decide.
+
+`Open` becomes an entry; a wished quantity can only make it smaller, and the stop and targets it names close the
+position whatever exits are configured. `Target` becomes the difference to what the strategy holds; what would cross
+from long to short closes first. `Reduce` and `Close` become exits of the strategy's own shares: no entry gate is asked,
+and they go out while the bot is halted.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal

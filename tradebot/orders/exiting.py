@@ -2,6 +2,10 @@
 
 First the limit of the pair goes through the market, while its stop stays in place. Where the venue refuses that, the
 pair is canceled, its end and what is left of it are proven, and the exit goes out. If that fails, a new stop is placed.
+
+No document says whether a venue lets such a limit go through the market. So the second way is taken at once if the
+venue refused the first the last time, if only a part of a pair is to be closed, or if its limit has filled in part,
+because a venue may start such an order over.
 """
 
 from dataclasses import replace

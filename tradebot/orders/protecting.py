@@ -2,6 +2,14 @@
 
 What rests is an order like any other: it's promised before it's sent, and sent once. The stop of a pair only ever moves
 toward profit. While a request of this kind has no outcome, no other one is sent for the position.
+
+Only a stop that can trigger protects. A limit whose stop was canceled, or a stop that is suspended or hasn't arrived,
+protects nothing, so the bot's own rule acts; what is left of the pair is canceled, and once that is proven, a new pair
+is placed. Each filled increment has a pair, and with several targets each has its share.
+
+`protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
+stop by `exits.limit_offset_fraction`, the venue should have acted, and the bot closes the position. `both` doesn't
+wait; `bot` rests nothing. `halt` leaves protection alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -2,6 +2,14 @@
 
 The promise is recorded as SENT before the socket is opened. If the process then dies, it doesn't matter whether the
 socket was opened: either way the order is looked up by its id, so no state is needed in between.
+
+UNKNOWN is no rejection: the symbol gets no new orders until we know. A lookup that finds nothing proves nothing until
+the order's session is over. After half a minute, each pass of exits sends an unresolved exit again, under the same id,
+which the venue accepts only once. A cancel with an unknown outcome is repeated while its order works; only that order's
+state settles it.
+
+An acknowledgement isn't the end: a broker may accept an exit and reject it a moment later. So it is looked at again in
+the same pass, and if it was rejected (`refused_late`), the next way out is taken at once.
 """
 
 from contextlib import AbstractContextManager, nullcontext, suppress

@@ -2,6 +2,15 @@
 
 An exit is replaced in one step when it is repriced, so no position is left without one in between. A passive entry is
 replaced too, each time it moves closer to the other side of the spread.
+
+A replace has an id made from the order it changes and a generation number, and never changes the quantity. An order is
+replaced at most once, so a replace whose reply was lost is repeated unchanged until it is found, or until the order has
+ended. If the venue refuses the replace of an exit, the exit is canceled with its pair, and another one goes out in the
+same pass; if that fails too, the stop is placed again. Fills follow the chain of replaces, whoever made them: an entry
+that someone else repriced still ends like our others, and an exit keeps their price.
+
+Before a halt's pass checks the books, which may take seconds, it cancels the entries that the venue's list and single
+rows of the books show to be ours (`entries_ended`).
 """
 
 from collections import defaultdict

@@ -2,6 +2,10 @@
 
 Cash movements are proven by the activity itself. Shares are proven if the books, restated as the activity says, hold
 exactly what the broker holds; otherwise a person decides.
+
+A split is a pair of fills for each lot, old shares out and new shares in at the same cost, so positions are still
+computed from fills alone. While its ratio is unproven, a price rule closes a position only if it would do so both with
+and without the split. Activities are asked for only if one of our positions differs from the broker's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Gaps in protection: whole shares of our positions for which no stop at the venue can trigger, since when, and why."""
+"""Gaps in protection: whole shares of our positions for which no stop at the venue can trigger, since when, and why.
+
+A gap lasts until the shares are gone or a stop rests. Sending an exit ends no gap, whatever its answer. A fill that the
+next pass protects in time is no gap.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,9 @@
-"""Read the books once, so that a pass or a comparison computes from one immutable value. Nothing here writes."""
+"""Read the books once, so that a pass or a comparison computes from one immutable value. Nothing here writes.
+
+A pass writes what the venue reports, then reads the books once; comparing, sizing, exits and the reasons to halt all
+follow from this one value. An order adds four calls: its promise, its outcome, and two looks at the trading state.
+`tests/scenarios/test_reads_of_a_pass.py` counts them.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta

@@ -3,6 +3,10 @@
 Books don't contain what happened after they were copied. Anyone who restores an older copy of the state folder, or
 rebuilds the books from scratch, finds positions that the bot itself opened. The mark in the client order id
 distinguishes them from other people's trades on the account.
+
+Orders earlier than the books' latest view are ours: entries halt with BOOKS_OLD, and an accepted plan gives the fills
+to their strategy. If one appeared between two looks of these books in its session, another copy of the bot sent it: the
+bot halts with SECOND_WRITER and takes nothing over.
 """
 
 from collections import defaultdict

@@ -1,4 +1,9 @@
-"""Plan a session of fetching flow before the first call: what fits the source's limits, and what is given up."""
+"""Plan a session of fetching flow before the first call: what fits the source's limits, and what is given up.
+
+If symbols and kinds don't fit, kinds are fetched less often as long as their replies stay fresh, and then left out:
+those that aren't core first, alerts last. If somebody else uses up calls during the day, the rest of the session is
+planned again. A configuration with which not even alerts stay fresh doesn't load.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

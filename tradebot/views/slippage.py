@@ -1,4 +1,7 @@
-"""What fills cost against the midpoint of bid and ask: when decided on, when sent, and when the order arrived."""
+"""What fills cost against the midpoint of bid and ask: when decided on, when sent, and when the order arrived.
+
+No midpoint costs a request: a pass that had no quote leaves the one on arrival out.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

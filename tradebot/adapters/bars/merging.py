@@ -1,6 +1,9 @@
 """Make series of raw bars: merge minutes, adjust for splits and dividends. No input or output.
 
 Nothing here looks ahead: a series holds only bars that had ended, and only actions that were in force.
+
+Adjusted bars are raw bars times the factors of splits and dividends, as CRSP defines them; spin-offs aren't adjusted
+for. Actions are asked once a day for the whole span, because some are announced late.
 """
 
 from array import array

@@ -1,4 +1,13 @@
-"""Serve closed bars from the local store, and fetch what it lacks."""
+"""Serve closed bars from the local store, and fetch what it lacks.
+
+A bar is closed when its end isn't later than the moment asked for; a daily bar, when its session has closed. If the
+data plan has bars only after 15 minutes, they must be 16 minutes old. Other timeframes are merged from the minutes of
+the regular session, and the last bar ends at its close. Nothing is asked before a strategy needs bars.
+
+The store remembers which spans a source was asked for, so a minute without a trade is no gap forever. A gap is asked
+again until it is 15 minutes old, the newest minute once more, and a day's bar again in the evening, when its volume is
+complete. Another feed is another source: its bars replace those of the first.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

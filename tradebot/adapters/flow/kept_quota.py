@@ -1,4 +1,8 @@
-"""Keep to the flow source's quota on our side, so that it never has to refuse: for all processes of a bot together."""
+"""Keep to the flow source's quota on our side, so that it never has to refuse: for all processes of a bot together.
+
+So a cron of one-shots asks no more often than one `serve`. The source's answers correct the day's count, because others
+may use the same key. If the file is lost or damaged, the minute starts empty and fills up at its usual rate.
+"""
 
 import fcntl
 import json

@@ -1,4 +1,7 @@
-"""Which configuration a person approved, and when: rows that are appended and journaled, never changed."""
+"""Which configuration a person approved, and when: rows that are appended and journaled, never changed.
+
+Only `init` and `config accept` write one, so running with tighter settings doesn't change what is accepted.
+"""
 
 import json
 from typing import Any

@@ -8,6 +8,8 @@ sets the time of a file's last status change itself, so an editor, a copy and a 
 What this can't show is a bit that flips on the disk itself, while no program writes. So a note counts only for the UTC
 day on which the books were read through, and only until the machine starts again; it is never needed, and a note that
 can't be read or written only means that the books are read through.
+
+Whatever may add risk again (`unhalt`, `live`) and `doctor` read everything, whatever the note says.
 """
 
 import json

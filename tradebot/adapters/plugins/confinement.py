@@ -1,4 +1,11 @@
-"""Keep a plug-in away from our keys: try everything the system offers once, and use whatever works."""
+"""Keep a plug-in away from our keys: try everything the system offers once, and use whatever works.
+
+Landlock opens only Python and importable packages, and hides the environment and memory of other processes. Namespaces
+hide processes and the network; a mount namespace hides even names, sizes and times of our files. A filter of system
+calls blocks sockets and new processes. If none of these protects our files and the bot runs as root, the process
+becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its code with your rights, and
+so does each start of Python if it contains a `.pth` file.
+"""
 
 import os
 import pwd

@@ -3,6 +3,10 @@
 The keeper passes requests from its standard input on to the plug-in, and the answers back to its standard output. It
 runs none of the plug-in's code, so it can always kill whatever the plug-in leaves running. Between answers, the
 plug-in's process is stopped.
+
+The keeper starts without our keys. The plug-in writes only to a small folder in memory, or to a temporary one, which
+the keeper removes; if the keeper was killed, a later one removes it after an hour. Without the filter of system calls,
+the keeper looks for processes after each answer, and ends all that the plug-in started, daemons too.
 """
 
 import fcntl

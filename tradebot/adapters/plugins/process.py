@@ -1,4 +1,10 @@
-"""The process of one plug-in, as the bot sees it: started once, asked again and again, and ended when it errs."""
+"""The process of one plug-in, as the bot sees it: started once, asked again and again, and ended when it errs.
+
+It lives as long as the `App` that asks it, so the first answer costs the start, and later ones little more than copying
+the view. If an answer fails in any way, the process is ended with everything it started, and the strategy sits out this
+pass; the next one starts a new process. The kernel ends the process with the thread that started it, so an `App` and
+its plug-ins belong to one thread.
+"""
 
 import json
 import os

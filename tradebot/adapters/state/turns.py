@@ -2,6 +2,11 @@
 
 Giving way is a kill without the death. The pass unwinds, releases the lock, lets the exits run and begins again with
 the same call, as it would if it had been killed and typed again: what it promised is in the ledger.
+
+A pass gives way before each request of the reader, also between retries and pages, and before each promise of an entry;
+never between a promise and its settlement. After five times it ends with GAVE_WAY, and the next run resumes it. What
+can't begin again finishes first: the comparison after a plan or an adoption was written, and a pass that sends the
+broker no request.
 """
 
 from __future__ import annotations

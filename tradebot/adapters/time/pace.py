@@ -1,4 +1,9 @@
-"""Produce the moments at which `serve` looks for work: in real time, or in lock-step with the embedded exchange."""
+"""Produce the moments at which `serve` looks for work: in real time, or in lock-step with the embedded exchange.
+
+Trading time is the venue's. In real time, it counts on from the venue's last reported time with a stopwatch that nobody
+can set, and asks again at once if the machine's clock has jumped or the machine has slept. Nothing is sent in the last
+two seconds before a close, because it might arrive after it.
+"""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
