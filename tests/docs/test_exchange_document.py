@@ -1,4 +1,4 @@
-"""docs/EXCHANGE.md is true: what it posts is taken."""
+"""docs/EXCHANGE.md is true: what it posts is taken, and every path of the flow API is listed."""
 
 import http.client
 import json
@@ -12,15 +12,16 @@ from tests.lab import served
 from tradebot.exchange.flow.endpoints import ENDPOINTS
 from tradebot.exchange.process import create
 
-DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "EXCHANGE.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCUMENT = (DOCS / "EXCHANGE.md").read_text(encoding="utf-8")
 
 
 UNASKED = re.findall(r"^\| `POST (\S+) (\{.+?\})` \|.*\| ([^|]+) \|$", DOCUMENT, flags=re.MULTILINE)
 
 
 def test_the_table_of_flow_names_every_path_that_is_served() -> None:
-    section = DOCUMENT.partition("\n## Flow\n")[2].partition("\n## ")[0]
-    listed = re.findall(r"^\| `(/\S+)` \|", section, flags=re.MULTILINE)
+    page = (DOCS / "internals" / "FLOW_PATHS.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(/\S+)` \|", page, flags=re.MULTILINE)
     first = ("option-trades/flow-alerts", "darkpool/{ticker}", "market/market-tide")
     daily = ("greek-exposure", "iv-rank", "oi-change")
     older = [f"/{path}" for path in first] + [f"/stock/{{ticker}}/{name}" for name in daily]
