@@ -1,4 +1,4 @@
-"""The pages lead somewhere: every link, every anchor, and every page that the code names."""
+"""The pages are short and lead somewhere: every link, every anchor, and every page that the code names."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,9 @@ from tradebot.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
+READ = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "internals"]
+"""The pages that people read; those in internals are for looking things up."""
+MOST_WORDS = 2_500
 
 
 def anchors(page: Path) -> set[str]:
@@ -28,6 +31,25 @@ def broken(page: Path) -> Iterator[str]:
             continue
         if not there.exists() or (anchor and anchor not in anchors(there)):
             yield target
+
+
+def words(page: Path) -> int:
+    """Return how many words a page has; the bars of tables are none."""
+    return len(re.findall(r"\S*\w\S*", page.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("page", READ, ids=lambda page: page.stem)
+def test_a_page_outside_internals_stays_short_enough_to_read(page: Path) -> None:
+    assert words(page) <= MOST_WORDS, "say it shorter, or move what is looked up to docs/internals"
+
+
+def test_the_runbook_stays_at_two_pages() -> None:
+    assert words(ROOT / "docs" / "RUNBOOK.md") <= 1_500
+
+
+def test_words_are_counted_without_the_bars_of_tables(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# Two words\n\n| it's | `3` |\n|---|---|\n| - | **x** |\n")
+    assert words(tmp_path / "a.md") == 5
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
