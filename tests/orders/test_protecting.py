@@ -480,7 +480,7 @@ def test_a_gap_is_told_when_the_stop_is_canceled_and_lasts_until_the_exit_has_fi
     found.later(60)
     waiting = exits(found, "open+301m").candidates[0].terminal
     assert waiting is not None
-    assert (waiting.reason, found.venue.submitted[-1].purpose) == (Reason.ORDER_WORKING, Purpose.PROTECT)
+    assert (waiting.reason, found.venue.submitted[-1].purpose) == (Reason.SHARES_HELD, Purpose.PROTECT)
     for name, order in found.venue.book.items():
         if order.order_class is OrderClass.OCO:
             found.venue.book[name] = replace(order, status=OrderStatus.CANCELED)

@@ -102,3 +102,20 @@ def test_a_comparison_dated_in_the_future_opens_nothing_until_the_next(trader: B
     assert since(trader, 0, "order_accepted") == []
     assert trader.says("reconcile").code == 0
     assert trader.json("trade-once", "--force-slot")["orders"] == 1
+
+
+def test_closing_everything_ends_with_5_while_no_exit_is_at_work_and_with_0_once_one_is(trader: Bot) -> None:
+    entry(trader)
+    ticks(trader, "2m")
+    assert trader.says("evaluate-exits").code == 0
+    stop = next(line["order_id"] for line in since(trader, 0, "order_held"))
+    fails(trader, "when: {request: [replace, cancel]}, what: reject_after_acceptance")
+    words = ("halt", "--flatten", "--confirm", "FLATTEN")
+    for problem in ("1 could not be sent: SHARES_HELD", "1 could not be sent: VENUE_REJECTED"):
+        said = trader.says(*words)
+        assert (said.code, problem in said.out) == (5, True), said.out
+    assert [line for line in since(trader, 0, "order_canceled") if line["order_id"] == stop] == []
+    heals(trader)
+    assert trader.says(*words).code == 0
+    ticks(trader, "2m")
+    assert [Decimal(fill["position"]) for fill in since(trader, 0, "fill")][-1] == 0

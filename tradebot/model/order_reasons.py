@@ -196,6 +196,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "The stop that rests at the broker holds the shares that an exit needs, so it is being canceled.",
         "Nothing to do: the exit follows at once. The event protection_gap_ended says how long there was no stop.",
     ),
+    Reason.SHARES_HELD: _row(
+        Cause.BLOCKED,
+        "The broker hasn't confirmed that the stop which holds the shares is canceled, so no exit can be sent yet.",
+        "Wait a minute and run tradebot evaluate-exits. If it stays like this, cancel the stop at the broker.",
+    ),
     Reason.STOP_LAPSED: _row(
         Cause.IDLE,
         "The broker canceled or suspended a stop. What is left of its pair is being canceled, and a new one placed.",

@@ -204,6 +204,7 @@ class Reason(StrEnum):
     STOP_TIGHTENED = auto()
     STOP_NEEDLESS = auto()
     EXIT_NEEDS_SHARES = auto()
+    SHARES_HELD = auto()
     STOP_LAPSED = auto()
     LEFT_TO_BROKER = auto()
 

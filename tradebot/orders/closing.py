@@ -171,7 +171,7 @@ def _exits(
 
 def _waits(candidate: Candidate, decisions: tuple[Decision, ...]) -> CandidateRecord:
     """Return the record of an exit that isn't sent, as the broker hasn't confirmed the end of what holds its shares."""
-    return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_WORKING)))
+    return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.SHARES_HELD)))
 
 
 def _free(desk: Desk, candidate: Candidate, pairs: Iterable[Resting]) -> Decimal:
@@ -191,12 +191,20 @@ def _close_protected(
     if obstacle is None and price is not None:
         record = exit_through(world, call, desk, candidate, pair, price, decisions)
         yield record
-        if record.decisions[-1].reason is not Reason.VENUE_REJECTED:
+        if not _is_refused(record):
             return
-        obstacle = REFUSED
+        obstacle, price = REFUSED, None
     # An entry pass doesn't give way while the shares have neither a stop nor an exit.
     with world.undisturbed():
-        yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, obstacle or NO_PRICE)
+        records = tuple(_close_in_its_place(world, call, desk, candidate, decisions, pair, obstacle or NO_PRICE))
+        yield from records
+    # Which way the broker lets an exit go may have changed, and a pair that it doesn't cancel has only one left.
+    if obstacle is REFUSED and price is not None and _is_refused(records[0]):
+        yield exit_through(world, call, desk, candidate, pair, price, decisions)
+
+
+def _is_refused(record: CandidateRecord) -> bool:
+    return record.decisions[-1].reason is Reason.VENUE_REJECTED
 
 
 def exit_anew(
@@ -261,8 +269,7 @@ def _close_in_its_place(
     key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
     closed = _submit_whole(world, call, desk, closing, decisions, key)
     yield closed
-    refused = closed.decisions[-1].reason is Reason.VENUE_REJECTED
-    unprotected = released.left - (Decimal(0) if refused else _quantity(closing))
+    unprotected = released.left - (Decimal(0) if _is_refused(closed) else _quantity(closing))
     if unprotected and (pair.stop or pair.record.intent.protects):
         yield protect_again(world, call, desk, pair, unprotected)
 
@@ -299,7 +306,7 @@ def _submit_whole(
 ) -> CandidateRecord:
     """Send a closing order; if the venue refuses a fraction of a share, send one for the whole shares."""
     whole, record = _whole(candidate), _submit(world, call, desk, candidate, decisions, key)
-    if record.decisions[-1].reason is Reason.VENUE_REJECTED and 0 < whole < _quantity(candidate):
+    if _is_refused(record) and 0 < whole < _quantity(candidate):
         key = replace(key, leg=key.leg + MOST_LEGS)
         return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, key)
     return record

@@ -8,10 +8,12 @@ venue refused the first the last time, if only a part of a pair is to be closed,
 because a venue may start such an order over.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
+from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
@@ -21,9 +23,11 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.orders.changes import cancel_order
-from tradebot.orders.sending import LOOKS, send, sent_at
+from tradebot.orders.sending import LOOKS, refuse_late, send, sent_at
 from tradebot.orders.ways import EXITS
 from tradebot.ports.world import Call, World
+
+CANCEL_REFUSED = "the broker accepted the cancel, then rejected it"
 
 
 def exit_through(
@@ -69,27 +73,36 @@ class Released(NamedTuple):
 
 
 def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
-    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone."""
+    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
+
+    A venue may accept a cancel and reject it a moment later. Then the pair works as before, and the record says so.
+    """
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
         return Released(record, None)
-    ended = _ended(world, desk, pair)
-    if ended is None:
-        return Released(record, None)
-    filled = sum((order.filled_quantity for order in ended), Decimal(0))
-    before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
-    return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
+    latest = _latest(world, desk, pair)
+    if latest and all(order.status.terminal for order in latest):
+        filled = sum((order.filled_quantity for order in latest), Decimal(0))
+        before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
+        return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
+    if [order.status for order in latest] == [order.status for order in _halves(pair)]:
+        assert record.client_order_id, "a cancel that was sent has an id"
+        refused = refuse_late(world, desk, record.client_order_id, CANCEL_REFUSED)
+        return Released(replace(record, decisions=(*record.decisions[:-1], refused)), None)
+    return Released(record, None)
 
 
-def _ended(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...] | None:
-    """Return the halves of a canceled pair at their end; None if the venue hasn't confirmed all of them."""
-    for _ in range(LOOKS):
-        told = [world.reader.follower(order.venue_id) for order in _halves(pair)]
-        orders = tuple(order for order in told if order is not None)
-        if orders and all(order.status.terminal for order in orders):
-            world.ledger.apply_orders(orders, desk.now)
-            return orders
-    return None
+def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:
+    """Return the halves of a canceled pair, as they are at their end or after a few looks; none that can't be read."""
+    orders = tuple[Order, ...]()
+    with suppress(TemporaryError):
+        for _ in range(LOOKS):
+            told = [world.reader.follower(order.venue_id) for order in _halves(pair)]
+            orders = tuple(order for order in told if order is not None)
+            if orders and all(order.status.terminal for order in orders):
+                world.ledger.apply_orders(orders, desk.now)
+                break
+    return orders
 
 
 def _halves(pair: Resting) -> tuple[Order, ...]:

@@ -23,7 +23,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.execution import Approach
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentKey, Operation, outcome_of
+from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, REFUSED_LATE, Intent, IntentKey, Operation, outcome_of
 from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
@@ -235,6 +235,12 @@ def _settle(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
             reply = latest
             world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(intent, reply)
+
+
+def refuse_late(world: World, desk: Desk, client_order_id: str, message: str) -> Decision:
+    """Write that the venue rejected a change of an order after accepting it; return the decision that says so."""
+    world.ledger.settle(client_order_id, Reply(Outcome.REJECTED, code=REFUSED_LATE, message=message), desk.now)
+    return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, f"{REFUSED_LATE} {message}")
 
 
 def _latest(world: World, order: Order) -> Order:

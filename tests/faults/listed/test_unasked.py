@@ -193,6 +193,39 @@ def test_flatten_ends_with_5_while_the_venue_rejects_every_exit_and_the_stop_res
     assert trader.held() == {}
 
 
+def test_an_exit_goes_through_its_pair_again_where_the_venue_takes_its_cancel_back_and_no_gap_is_told(
+    trader: Trader,
+) -> None:
+    trader.holds("AAPL")
+    trader.trouble("reject_after_acceptance", request=["replace", "cancel"])
+    assert trader.flattens().code == 5
+    trader.calm()
+    trader.trouble("reject_after_acceptance", request="cancel")
+    assert trader.flattens().code == 0
+    # The stop has rested all the time.
+    assert told(trader, "protection_gap") == []
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.reconciles().code == 0
+    assert (trader.held(), trader.fired(), len(trader.told().fills)) == ({}, 3, 2)
+    trader.is_whole()
+
+
+def test_other_positions_are_closed_while_the_venue_does_not_say_how_a_cancel_ended(trader: Trader) -> None:
+    trader.holds("AAPL", "MSFT")
+    trader.trouble("marketable_exit_refused", request="replace")
+    trader.trouble({"status": 503}, request="order", **{"from": 2})
+    assert trader.flattens().code == 5
+    # Each had its pair placed, and then its limit moved.
+    assert asked(trader, ".PROTE.") == 4
+    trader.calm()
+    trader.stage.tick(seconds=60)
+    assert trader.flattens().code == 0
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.reconciles().code == 0
+    assert trader.held() == {}
+    trader.is_whole()
+
+
 def told(trader: Trader, kind: str) -> list[dict[str, str]]:
     """Return the details of the bot's events of one kind."""
     lines = (trader.folder / "system_events.jsonl").read_text().splitlines()
