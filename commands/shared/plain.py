@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from commands.shared.hints import aimed, aimed_all
 from commands.shared.times import for_reader
+from commands.shared.versions import VERSIONS
 from commands.shared.words import wrapped_plain
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -59,7 +60,7 @@ def did_you_mean(typed: str, names: Sequence[str]) -> str:
 def document(verb: str, mode: str | None, account: str | None, code: int, data: object) -> dict[str, Any]:
     """Return a verb's versioned JSON document with its data; `account` is the end of the account number."""
     return {
-        "schema": f"tradebot.{verb}/1",
+        "schema": f"tradebot.{verb}/{VERSIONS.get(verb, 1)}",
         "verb": verb,
         "mode": mode,
         "account": account,

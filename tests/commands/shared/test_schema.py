@@ -16,6 +16,7 @@ from jsonschema_rs import Draft202012Validator, meta
 
 from commands.app import program
 from commands.shared.schema import DATA, FURTHER
+from commands.shared.versions import VERSIONS
 from tests.backtest.playing import configured, traded_by
 from tests.bot import Bot, Said, made, order_by_hand, second_session
 from tests.forked import start
@@ -301,7 +302,7 @@ def at(document: Any, path: tuple[Any, ...]) -> Any:
 
 def test_every_kind_of_document_was_seen(printed: list[Printed]) -> None:
     seen = {each.document["schema"] for each in printed}
-    assert seen == {f"tradebot.{name}/1" for name in [*DATA, "error"]}
+    assert seen == {f"tradebot.{name}/{VERSIONS.get(name, 1)}" for name in [*DATA, "error"]}
     assert set(DATA) == {verb.replace(" ", "-") for verb in VERBS} | {
         name for more in FURTHER.values() for name in more
     }
