@@ -37,11 +37,12 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
 from tradebot.model.execution import Approach, Style
 from tradebot.model.intent import Intent, Operation
+from tradebot.model.order import Order
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.resting import Whose
-from tradebot.orders.changes import AGAIN, cancel_forgotten, cancel_order
+from tradebot.orders.changes import AGAIN, cancel_forgotten, cancel_order, taken_back
 from tradebot.orders.closing import NEVER_FILLS, Records, after_closing, close, close_as_wanted, close_one_by_one
 from tradebot.orders.displacing import make_room
 from tradebot.orders.protecting import left_to_venue, protect
@@ -240,27 +241,30 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     if refused:
         return recorded(world, _cycle(world, call, desk, (), refused))
     named: Callable[[str], bool] = lambda symbol: symbols is None or symbol in symbols  # noqa: E731
-    cancels = tuple(_cancel_in_the_way(world, call, desk, named))
-    if cancels:
+    asked = tuple(_cancel_in_the_way(world, call, desk, named))
+    if asked:
         # A canceled order may have filled in the meantime, so read again what is left to close.
         desk = _as_if_canceled(desk, named) if world.dry_run else take(world, with_flow=False)
+    cancels = tuple(taken_back(world, desk, record, (order,), desk.orders) for order, record in asked)
     at_work = keep_exits(world, call, desk, named)
-    asked = ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND, call.by), why=(Part("closed_by_hand"),))
+    wanted = ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND, call.by), why=(Part("closed_by_hand"),))
     held = [position for position in desk.positions if named(position.symbol)]
-    closes = close_one_by_one(at_work.desk, held, partial(_flatten_one, world, call, asked, at_work.shares))
+    closes = close_one_by_one(at_work.desk, held, partial(_flatten_one, world, call, wanted, at_work.shares))
     return _conclude(world, desk, _cycle(world, call, desk, (*cancels, *at_work.records, *closes)))
 
 
-def _cancel_in_the_way(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> Iterator[CandidateRecord]:
+def _cancel_in_the_way(
+    world: World, call: Call, desk: Desk, named: Callable[[str], bool]
+) -> Iterator[tuple[Order, CandidateRecord]]:
     """Cancel our orders that would stand in the way of closing positions: entries, and exits that can't stay."""
     for order, record in our_working_orders(world, desk):
         # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
         needless = is_exit(order, record) and order.symbol not in desk.unproven and not may_stay(desk, order, record)
         if named(order.symbol) and (needless or record.intent.purpose is Purpose.OPEN):
-            yield cancel_order(world, call, desk, order, record, Reason.CLOSED_BY_HAND)
+            yield order, cancel_order(world, call, desk, order, record, Reason.CLOSED_BY_HAND)
     for order in forgotten_exits(desk):
         if named(order.symbol):
-            yield cancel_forgotten(world, call, desk, order, Reason.CLOSED_BY_HAND)
+            yield order, cancel_forgotten(world, call, desk, order, Reason.CLOSED_BY_HAND)
 
 
 def _flatten_one(

@@ -1,6 +1,7 @@
 """Change or cancel one of our working orders: promised, sent once, and repeated while its outcome isn't known."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from tradebot.gates.common import permission
@@ -8,11 +9,11 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent, IntentRecord, Operation, mark_of
-from tradebot.model.order import Order
+from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.orders.sending import cancel_intent, send, send_again
+from tradebot.orders.sending import cancel_intent, refuse_late, send, send_again
 from tradebot.ports.world import Call, World
 
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
@@ -25,6 +26,22 @@ def cancel_order(
     """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
     new_intent = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
     return send_change(world, desk, order, new_intent, why)
+
+
+def taken_back(
+    world: World, desk: Desk, record: CandidateRecord, before: Iterable[Order], now: Iterable[Order]
+) -> CandidateRecord:
+    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it.
+
+    A venue may accept a cancel and reject it a moment later.
+    """
+    asked = {order.venue_id: order.status for order in before}
+    left = {order.venue_id: order.status for order in now if order.venue_id in asked}
+    if record.terminal is not None or left != asked or OrderStatus.PENDING_CANCEL in left.values():
+        return record
+    assert record.client_order_id, "a cancel that was sent has an id"
+    refused = refuse_late(world, desk, record.client_order_id, "the broker accepted the cancel, then rejected it")
+    return replace(record, decisions=(*record.decisions[:-1], refused))
 
 
 def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Reason) -> CandidateRecord:

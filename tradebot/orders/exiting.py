@@ -22,12 +22,10 @@ from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting
-from tradebot.orders.changes import cancel_order
-from tradebot.orders.sending import LOOKS, refuse_late, send, sent_at
+from tradebot.orders.changes import cancel_order, taken_back
+from tradebot.orders.sending import LOOKS, send, sent_at
 from tradebot.orders.ways import EXITS
 from tradebot.ports.world import Call, World
-
-CANCEL_REFUSED = "the broker accepted the cancel, then rejected it"
 
 
 def exit_through(
@@ -75,7 +73,7 @@ class Released(NamedTuple):
 def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
     """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
 
-    A venue may accept a cancel and reject it a moment later. Then the pair works as before, and the record says so.
+    If the venue takes the cancel back, the pair works as before, and the record says so.
     """
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
@@ -85,11 +83,7 @@ def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) ->
         filled = sum((order.filled_quantity for order in latest), Decimal(0))
         before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
         return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
-    if [order.status for order in latest] == [order.status for order in _halves(pair)]:
-        assert record.client_order_id, "a cancel that was sent has an id"
-        refused = refuse_late(world, desk, record.client_order_id, CANCEL_REFUSED)
-        return Released(replace(record, decisions=(*record.decisions[:-1], refused)), None)
-    return Released(record, None)
+    return Released(taken_back(world, desk, record, _halves(pair), latest), None)
 
 
 def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:

@@ -210,6 +210,17 @@ def test_an_exit_goes_through_its_pair_again_where_the_venue_takes_its_cancel_ba
     trader.is_whole()
 
 
+def test_flatten_ends_with_5_while_an_entry_works_on_whose_cancel_the_venue_takes_back(trader: Trader) -> None:
+    rests(trader)
+    trader.trouble("reject_after_acceptance", request="cancel", to=1)
+    assert trader.flattens().code == 5
+    assert entries(trader) == ["new"]
+    trader.stage.tick(seconds=60)
+    assert trader.flattens().code == 0
+    assert entries(trader) == ["canceled"]
+    trader.is_whole()
+
+
 def test_other_positions_are_closed_while_the_venue_does_not_say_how_a_cancel_ended(trader: Trader) -> None:
     trader.holds("AAPL", "MSFT")
     trader.trouble("marketable_exit_refused", request="replace")
