@@ -50,7 +50,7 @@ def run(app: "App") -> Report:
     from commands.shared.records import held, last_passes, open_trades, trading_now
     from tradebot.timetable.sessions import next_open
 
-    passes, totals, mark = last_passes(app), app.ledger_view.totals(), app.ledger_view.last_reconcile()
+    passes, totals, mark = last_passes(app.recorded), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
     rows = held(app, totals, passes, now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)

@@ -1,6 +1,5 @@
 """The report of `tradebot audit`."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,9 +29,10 @@ class Audited:
 def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
     from commands.audit.reading import read
+    from commands.shared.judged import counted_states
     from tradebot.adapters.state.finished import BACKTEST
     from tradebot.judging.audit import audit
-    from tradebot.judging.judgment import State, ranked
+    from tradebot.judging.judgment import ranked
     from tradebot.judging.trading import Trading
 
     finished = app.folder.kind == BACKTEST
@@ -40,12 +40,12 @@ def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     evidence, seen = read(app, since_s, offline=offline)
     # These sentences quote the broker and other people.
     judgments = tuple(replace(each, found=clean(each.found)) for each in audit(evidence, seen, finished=finished))
-    counts, moment = Counter(each.state for each in judgments), seen.moment if isinstance(seen, Trading) else None
+    moment = seen.moment if isinstance(seen, Trading) else None
     return Audited(
         as_of=moment.now if moment else evidence.at,
         since=moment.since if moment else None,
         broker_asked=not offline,
-        states={state.value: counts[state] for state in State},
+        states=counted_states(judgments),
         findings=ranked(judgments),
         judgments=judgments,
     )

@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.drawing import STATE_STYLE, colored
-from commands.shared.tables import Table, sentence, staying
+from commands.shared.drawing import colored
+from commands.shared.judged import counts, table
 from commands.shared.times import MINUTE, when
 from tradebot.judging.judgment import Judgment
-from tradebot.judging.looks import span
-from tradebot.text import counted, counted_kind
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,12 +22,11 @@ def show(console: "Console", data: "Audited", mode: str, tail: str) -> None:
     asked = "the broker was asked" if data.broker_asked else "the broker was not asked"
     span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
     console.print(f"  {span_of}{asked}; nothing was changed")
-    counts = "  ".join(f"[{STATE_STYLE[name]}]{count} {name}[/]" for name, count in data.states.items() if count)
-    console.print(f"  {counts}")
+    console.print(f"  {counts(data.states)}")
     if data.findings:
         console.print(f"What to fix, most urgent first ({counted(len(data.findings), 'finding')}):")
     _findings(console, data)
-    console.print(_table(data.judgments))
+    console.print(table(data.judgments, with_next=False))
 
 
 def _findings(console: "Console", data: "Audited") -> None:
@@ -47,16 +45,3 @@ def _tasks(findings: tuple[Judgment, ...]) -> dict[str, list[Judgment]]:
     for item in findings:
         tasks.setdefault(item.next, []).append(item)
     return tasks
-
-
-def _table(items: tuple[Judgment, ...]) -> Table:
-    table = Table("state", staying("item"), sentence("looked at", "looked at"), sentence("found"))
-    for item in items:
-        table.row(colored(item.state), item.subject, _looked_at(item), escape(item.found))
-    return table
-
-
-def _looked_at(item: Judgment) -> str:
-    """Describe what was checked: how many, and how old the newest is."""
-    age = "" if item.age_s is None else f", {span(max(item.age_s, 0.0))}"
-    return f"{counted_kind(item.count, item.looked_at)}{age}"

@@ -1,10 +1,15 @@
-"""The report of `tradebot doctor`."""
+"""The report of `tradebot doctor`, and its screen."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
+from commands.shared.judged import counts, table
+from tradebot.judging.judgment import Judgment
+
 if TYPE_CHECKING:
-    from tradebot.judging.judgment import Judgment
+    from rich.console import Console
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,4 +19,13 @@ class Health:
     state_dir: str
     asked: bool
     states: dict[str, int]
-    judgments: "tuple[Judgment, ...]"
+    judgments: tuple[Judgment, ...]
+
+
+def show(console: "Console", data: Health, mode: str | None, tail: str | None) -> None:
+    """Print whose bot was checked, the judgments, and how many have each state."""
+    whose = f"{mode}, account …{tail}, state" if mode else "state"
+    asked = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
+    console.print(f"[bold]{whose}[/bold] {escape(data.state_dir)}; {asked}")
+    console.print(table(data.judgments))
+    console.print(counts(data.states))

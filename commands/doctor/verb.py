@@ -112,15 +112,12 @@ def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str
 def _report(
     path: "Path", rows: "list[Judgment]", *, asked: bool, mode: str | None = None, tail: str | None = None
 ) -> Report:
-    from collections import Counter
-
-    from commands.doctor.report import Health
-    from commands.doctor.screen import show
+    from commands.doctor.report import Health, show
+    from commands.shared.judged import counted_states
     from tradebot.judging.judgment import State
 
-    counts = Counter(row.state for row in rows)
-    data = Health(str(path), asked, {state.value: counts[state] for state in State}, tuple(rows))
-    code = ExitCode.FINDINGS if counts[State.FAILED] else ExitCode.DONE
+    data = Health(str(path), asked, counted_states(rows), tuple(rows))
+    code = ExitCode.FINDINGS if data.states[State.FAILED] else ExitCode.DONE
     return Report("doctor", data, lambda console: show(console, data, mode, tail), code, mode, tail)
 
 

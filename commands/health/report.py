@@ -1,9 +1,17 @@
-"""The data of `tradebot health`: how each part of the bot is, and a sentence about all of them."""
+"""The data of `tradebot health`, and its screen: how each part of the bot is, and a sentence about all of them."""
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
+from commands.shared.drawing import colored
+from commands.shared.judged import table
 from tradebot.judging.judgment import Judgment, State
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +33,10 @@ def summary(judgments: tuple[Judgment, ...]) -> str:
         if names and state is not State.OK:
             said.append(f"{state} {', '.join(names)}")
     return "; ".join(said)
+
+
+def show(console: "Console", data: Health, mode: str, tail: str) -> None:
+    """Print the judgments, and the sentence about all of them."""
+    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}; the broker was not asked")
+    console.print(table(data.judgments))
+    console.print(f"Health {colored(data.state)}: {data.summary}")

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 def run(app: "App", *, probe: bool = False) -> Report:
     """Judge every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
-    from commands.health.report import Health, summary
-    from commands.health.screen import show
+    from commands.health.report import Health, show, summary
     from commands.shared.evidence.gather import evidence_of, past_of
     from tradebot.judging.judgment import State, overall
     from tradebot.judging.table import judged

@@ -45,18 +45,18 @@ def process(app: "App") -> "Judgment":
 def look(app: "App") -> Looked:
     """Look at everything once, through a bot that is opened for it and closed again."""
     from commands.shared.evidence.gather import attempt, evidence_of, past_of
+    from tradebot.judging.permission import permission
     from tradebot.judging.table import judged
 
     with closing(app.twin()) as bot:
         past = past_of(bot)
         evidence = evidence_of(bot, past)
-        closed = bot.permission.closed_to_entries(evidence.at)
         return Looked(
             evidence,
             judged(evidence),
             _figures(bot, past),
             is_open=attempt(lambda: _is_open(bot, evidence.now)) is True,
-            closed=tuple(f"{reason}: {found}" for reason, found in closed),
+            permission=permission(bot.permission, evidence.at),
         )
 
 

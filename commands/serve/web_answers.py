@@ -33,13 +33,13 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Everything that was looked at for one answer; `closed` are the closed doors of permission."""
+    """Everything that was looked at for one answer."""
 
     evidence: Evidence
     judgments: tuple[Judgment, ...]
     figures: Figures | Unread
     is_open: bool
-    closed: tuple[str, ...]
+    permission: Judgment
 
 
 class Answer(NamedTuple):
@@ -70,12 +70,10 @@ def readyz(looked: Looked) -> Answer:
 
 
 def _conditions(looked: Looked) -> Sequence[Condition]:
-    found = {judgment.subject: judgment for judgment in looked.judgments}
-    doors = "; ".join(looked.closed) or "open"
+    found = {judgment.subject: judgment for judgment in (*looked.judgments, looked.permission)}
     return (
         Condition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
-        Condition("permission", not looked.closed, doors),
-        *(Condition(name, found[name].state is State.OK, found[name].found) for name in TRADING),
+        *(Condition(name, found[name].state is State.OK, found[name].found) for name in ("permission", *TRADING)),
         _slots(looked.evidence),
     )
 

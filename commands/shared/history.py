@@ -27,7 +27,7 @@ def read_history(app: "App") -> "History":
     """
     from tradebot.views.performance.history import History
 
-    ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app)
+    ledger, ends, passes = app.ledger_view, _ends(app.recorded), last_passes(app.recorded)
     with _moment(ledger):
         fills, mark, opened_at = ledger.past.fills(), ledger.last_reconcile(), ledger.books_opened_at()
         sent, stops = ledger.past.behind({owned.fill.venue_order_id for owned in fills} - {""})

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.app.wiring import App
     from tradebot.model.lifecycle import Work
     from tradebot.model.record import CycleRecord
@@ -17,13 +18,12 @@ YESTERDAY = timedelta(days=1)
 """How far back a session's intents are read, because a session's date isn't always today's in UTC."""
 
 
-def last_passes(app: "App") -> "Sequence[CycleRecord]":
+def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
     """Return the last recorded pass of exits and of entries, oldest first."""
     from tradebot.model.record import Job
 
-    if app.recorded is None:
+    if facts is None:
         return ()
-    facts = app.recorded
     found = [cycle for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE) for cycle in facts.cycles(job=job, last=1)]
     return sorted(found, key=lambda cycle: cycle.at)
 

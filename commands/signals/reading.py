@@ -55,7 +55,7 @@ def _times(app: "App", answers: "Sequence[AnswerCounts]", scores: "CycleRecord |
     """Return the times to judge by, and since when replies count as current."""
     from commands.shared.records import last_passes, trading_now
 
-    mark, passes = app.ledger_view.last_reconcile(), last_passes(app)
+    mark, passes = app.ledger_view.last_reconcile(), last_passes(app.recorded)
     others = (scores.at if scores else None, mark.at if mark else None)
     recorded = (*(row.at for row in answers), *(cycle.at for cycle in passes), *others)
     now = trading_now(app, recorded) or datetime.now(UTC)

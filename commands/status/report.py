@@ -1,19 +1,20 @@
 """Gather what `tradebot status` shows from the bot's own records; the broker isn't asked."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from tradebot.errors import OperatorError
+from tradebot.judging.evidence import Evidence, Halts, Unread
+from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
 from tradebot.views.records import equity, quota
 from tradebot.views.status import (
-    Compared,
     LastPass,
     LookedAt,
     NextSlot,
     Status,
-    closed_doors,
     last_pass,
     last_reconcile,
     open_order,
@@ -21,6 +22,7 @@ from tradebot.views.status import (
 )
 
 if TYPE_CHECKING:
+    from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.app.wiring import App
     from tradebot.model.totals import Totals
     from tradebot.model.trading import ReconcileMark
@@ -31,52 +33,59 @@ REACH = timedelta(days=7)
 
 
 def status_of(app: "App") -> Status:
-    """Read the ledger, the recorded passes and the switch; always exit 0."""
-    from commands.shared.evidence.gather import Past, evidence_of, past_of
-    from commands.shared.notes import why_in_state
+    """Read the ledger, the evidence that the bot is judged by, and the passes recorded in sound facts.
+
+    Raises OperatorError if the books can't be read.
+    """
+    from commands.shared.evidence.gather import Past, attempt, evidence_of, past_of, recorded
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
     from tradebot.model.position import FOREIGN
-    from tradebot.model.trading import hidden_halts
 
-    ledger = app.ledger_view
-    state, mark, totals = ledger.trading_state(), ledger.last_reconcile(), ledger.totals()
+    past, ledger = past_of(app), app.ledger_view
+    evidence, sound = evidence_of(app, past), attempt(lambda: recorded(app))
+    facts = None if isinstance(sound, Unread) else sound
+    halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
     promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
     positions = [p for p in totals.positions.values() if p.strategy != FOREIGN]
-    passes = tuple(_passes(app, mark))
+    passes = tuple(_passes(facts, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
-    now = trading_now(app, (as_of,))
-    past = past_of(app, now)
-    recent = past.cycles if isinstance(past, Past) else ()
-    positions_held = held(app, totals, last_passes(app), now)
+    now, recent = (past.now, past.cycles) if isinstance(past, Past) else (trading_now(app, (as_of,)), ())
     return Status(
         state_dir=str(app.folder.path),
         as_of=as_of,
         exchange_url=sandbox.running(app.folder.exchange),
-        trading_state=state.state.value,
-        trading_who=state.who,
-        trading_why=why_in_state(state),
-        trading_at=state.at,
-        halted_itself=tuple(cause.why for cause in hidden_halts(ledger.halts(), state)),
-        doors=closed_doors(app.permission, datetime.now(UTC)),
-        reconcile=Compared.of(mark, as_of) if mark else None,
-        health=judged(evidence_of(app, past)),
+        trading_state=halts.state.state.value,
+        trading_who=halts.state.who,
+        trading_why=halts.why,
+        trading_at=halts.state.at,
+        halted_itself=halts.hidden,
+        permission=permission(app.permission, evidence.at),
+        reconcile=mark,
+        health=judged(evidence),
         passes=passes,
         now=now,
         next_slots=_next_slots(app, now),
         quota=quota(recent),
         equity=equity(recent),
-        positions=positions_held,
+        positions=held(app, totals, last_passes(facts), now),
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
-        today=_today(app, totals, as_of),
+        today=_today(app, facts, totals, as_of),
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
     )
 
 
-def _today(app: "App", totals: "Totals", as_of: datetime | None) -> "DayProfit | None":
+def _halts(evidence: Evidence) -> Halts:
+    halts: Halts | Unread = evidence.parts["halts"]
+    if isinstance(halts, Unread):
+        raise OperatorError(halts.why, halts.next)
+    return halts
+
+
+def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: datetime | None) -> "DayProfit | None":
     """Return the profit of the day of the last recorded trading time, read since its positions were opened."""
     from tradebot.views.performance.day import begun, day_profit
     from tradebot.views.performance.days import day_of
@@ -87,7 +96,7 @@ def _today(app: "App", totals: "Totals", as_of: datetime | None) -> "DayProfit |
     day = day_of(as_of)
     starts = begun(totals, day).values()
     fills = ledger.money.fills_since(min(starts)) if starts else ()
-    ends = app.recorded.session_ends(day - REACH, day) if app.recorded is not None else ()
+    ends = facts.session_ends(day - REACH, day) if facts is not None else ()
     return day_profit(totals, day, fills, ledger.cash_movements(), ends)
 
 
@@ -107,14 +116,14 @@ def _next_slots(app: "App", now: datetime | None) -> tuple[NextSlot, ...]:
     return tuple(found)
 
 
-def _passes(app: "App", mark: "ReconcileMark | None") -> Iterator[LastPass]:
+def _passes(facts: "SqliteFacts | None", mark: "ReconcileMark | None") -> Iterator[LastPass]:
     """Yield the last pass of each job, in the order of a session."""
     from tradebot.model.record import Job
 
-    if app.recorded is not None:
+    if facts is not None:
         for job in (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE):
-            for cycle in app.recorded.cycles(job=job, last=1):
-                answers = app.recorded.intakes(cycle.at) if job is Job.FETCH_FLOW else ()
+            for cycle in facts.cycles(job=job, last=1):
+                answers = facts.intakes(cycle.at) if job is Job.FETCH_FLOW else ()
                 yield last_pass(cycle, answers)
     if mark is not None:
         yield last_reconcile(mark)

@@ -67,19 +67,17 @@ def _may(console: "Console", data: "Status") -> None:
     console.print(f"Trading state [{color}]{data.trading_state}[/{color}]{who}{at}: {escape(data.trading_why)}")
     for cause in data.halted_itself:
         console.print(f"  the bot had also halted itself: {escape(cause)}")
-    for door in data.doors:
-        effect = "no entries are sent, exits continue" if door.entries_only else "no orders are sent"
-        console.print(f"Permission [red]closed[/red]: {door.reason} ({escape(door.found)}): {effect}")
-    if not data.doors:
+    if data.permission.next:
+        found = f"{escape(clean(data.permission.found))}. Next: {escape(data.permission.next)}"
+        console.print(f"Permission [red]closed[/red]: {found}")
+    else:
         console.print("Permission open")
-    if data.reconcile is None:
-        console.print("Books [yellow]never compared[/yellow] with the broker's. Next: tradebot reconcile")
+    books = next(judgment for judgment in data.health if judgment.subject == "books")
+    if not books.at:
+        console.print(f"Books [yellow]never compared[/yellow] with the broker's. Next: {books.next}")
         return
-    found = data.reconcile
-    keep = "keeps" if found.blocking == 1 else "keep"
-    findings = f"{counted(found.findings, 'finding')}, {found.blocking} {keep} entries closed"
-    words = findings if found.findings else "they agree"
-    console.print(f"Books compared {_when(found.at)}, {found.age_s / 60:.0f} min before the last record: {words}")
+    ago = f", {books.age_s / 60:.0f} min before the last record" if books.age_s is not None else ""
+    console.print(f"Books compared {_when(books.at)}{ago}: {books.found}")
 
 
 def _health(console: "Console", data: "Status") -> None:

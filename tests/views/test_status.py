@@ -1,18 +1,18 @@
-"""The values of `tradebot status`: what a pass did, how old a comparison is, and which orders still work."""
+"""The values of `tradebot status`: what a pass did, what a comparison found, and which orders still work."""
 
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from tests.adapters.samples import NOW, make_cycle, make_order, minutes
+from tests.adapters.samples import NOW, make_cycle, make_order
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, StrategyRefusal
 from tradebot.model.trading import ReconcileMark
-from tradebot.views.status import Compared, last_pass, last_reconcile, open_order
+from tradebot.views.status import last_pass, last_reconcile, open_order
 
 BROKEN = StrategyRefusal("flow", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED))
 ANSWERS = tuple(Intake("flow_alerts", symbol, NOW, rows, (), 0, 0, ()) for symbol, rows in (("A", 2), ("B", 0)))
@@ -37,11 +37,8 @@ def test_a_pass_names_the_strategy_that_failed_and_the_reason_for_which_it_was_r
     assert last_pass(make_cycle("c")).did == f"refused: {make_cycle('c').job_decision.reason}"  # type: ignore[union-attr]
 
 
-def test_a_comparison_is_as_old_as_the_last_record() -> None:
-    mark = ReconcileMark(NOW, blocking=1, findings=3)
-    assert Compared.of(mark, minutes(5)) == Compared(NOW, 300, 3, 1)
-    assert Compared.of(mark, None).age_s == 0
-    assert last_reconcile(mark).did == "3 findings, 1 blocking"
+def test_a_comparison_says_what_it_found() -> None:
+    assert last_reconcile(ReconcileMark(NOW, blocking=1, findings=3)).did == "3 findings, 1 blocking"
 
 
 def test_an_order_shows_what_is_still_open_and_that_its_cancel_was_sent() -> None:

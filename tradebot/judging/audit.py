@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from tradebot.judging import books, risk, running
 from tradebot.judging.evidence import Evidence, Unread
 from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.permission import permission
 from tradebot.judging.table import RECOVER, TABLE, judged
-from tradebot.judging.trading import Trading
+from tradebot.judging.trading import Broker, Trading
 
 BOOKS = ("ledger", "journal", "books", "backup")
 FINISHED = ("ledger", "journal", "orders", "halts", "config")
@@ -37,7 +38,8 @@ def _everything(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
     yield risk.exits_now(seen)
     yield from risk.limits(seen)
     yield books.orders(seen)
-    yield risk.permission(seen)
+    blocks = seen.broker.view.account.blocked if isinstance(seen.broker, Broker) else None
+    yield permission(seen.permission, seen.moment.now, blocks)
     yield from own.values()
     yield running.market(seen)
     yield risk.positions(seen)

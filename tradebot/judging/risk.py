@@ -29,20 +29,6 @@ WAITING = frozenset({Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED
 """Reasons of an exit decision that leave the position managed: its rules hold it, or an order for it is out."""
 
 
-def permission(evidence: Trading) -> Judgment:
-    """Judge whether any orders may be sent."""
-    broker = evidence.broker
-    blocked = broker.view.account.blocked if isinstance(broker, Broker) else ()
-    closed = [f"{reason} ({found})" for reason, found in evidence.permission.closed_to_entries(evidence.moment.now)]
-    closed += [f"{Reason.ACCOUNT_BLOCKED} ({flag})" for flag in blocked]
-    look = Look("mode and blocks" if isinstance(broker, Broker) else "mode", 1 + isinstance(broker, Broker))
-    only_entries = evidence.permission.open and not blocked
-    consequence = "entries are closed, exits continue" if only_entries else "no orders are sent, including exits"
-    found = f"{consequence}: {', '.join(closed)}" if closed else "orders may be sent"
-    state = State.DEGRADED if closed else State.OK
-    return looked("permission", look, evidence.moment.now, state, found, "tradebot status")
-
-
 def positions(evidence: Trading) -> Judgment:
     """Judge the positions in the books. Foreign positions are judged when the books are compared with the broker."""
     name = "own positions"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Self
 
 from tradebot.judging.judgment import Judgment
 from tradebot.model.decision import Gate
@@ -12,41 +11,11 @@ from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import Permission, ReconcileMark
+from tradebot.model.trading import ReconcileMark
 from tradebot.text import counted
 from tradebot.views.holdings import Holding
 from tradebot.views.performance.day import DayProfit
 from tradebot.views.records import Equity, FlowQuota
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A closed condition of permission; `entries_only` is True if exits and cancels continue."""
-
-    reason: str
-    found: str
-    entries_only: bool
-
-
-def closed_doors(permission: Permission, now: datetime) -> tuple[Door, ...]:
-    """Return the closed conditions at a time by this machine's clock, because live trading runs in real time."""
-    closed = permission.closed_to_entries(now)
-    return tuple(Door(reason.value, found, (reason, found) not in permission.closed) for reason, found in closed)
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """The last reconcile; `age_s` is up to the last recorded trading time."""
-
-    at: datetime
-    age_s: float
-    findings: int
-    blocking: int
-
-    @classmethod
-    def of(cls, mark: ReconcileMark, as_of: datetime | None) -> Self:
-        """Return the mark of a reconcile as seen at the last recorded trading time."""
-        return cls(mark.at, (as_of - mark.at).total_seconds() if as_of else 0.0, mark.findings, mark.blocking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +133,8 @@ class Status:
     trading_why: str
     trading_at: datetime | None
     halted_itself: tuple[str, ...]
-    doors: tuple[Door, ...]
-    reconcile: Compared | None
+    permission: Judgment
+    reconcile: ReconcileMark | None
     health: tuple[Judgment, ...]
     passes: tuple[LastPass, ...]
     now: datetime | None

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from commands.doctor.checks.row import attempt, check, skipped
 from commands.shared.evidence.gather import evidence_of, past_of
-from commands.shared.plain import clean
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
 from tradebot.text import counted
 
@@ -25,7 +25,7 @@ SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar"
 def books_checks(app: "App") -> Iterator[Judgment]:
     """Yield the judgments about the bot's own records, of which every byte is read."""
     yield from judged(evidence_of(app, past_of(app), thorough=True), SUBJECTS)
-    yield attempt("permission", lambda: permission(app))
+    yield permission(app.permission, datetime.now(UTC))
     yield attempt("events", lambda: events(app.folder.path / EVENTS))
     yield attempt("plans", lambda: plans(app.folder.plans))
 
@@ -56,14 +56,3 @@ def plans(path: Path) -> Judgment:
     if not path.is_dir():
         return check("plans", State.FAILED, f"{path} is not a folder", "entry", 1, fix=f"mv {path} {path}.aside")
     return check("plans", State.OK, f"{path} is a folder", "folder", 1)
-
-
-def permission(app: "App") -> Judgment:
-    """Check whether any orders may be sent, by mode, arming and switches."""
-    from tradebot.model.reasons import REASONS
-
-    for reason, found in app.permission.closed_to_entries(datetime.now(UTC)):
-        effect = "no entries are sent" if app.permission.open else "no orders are sent"
-        closed = f"it is closed, so {effect}: {reason} ({clean(found)})"
-        return check("permission", State.DEGRADED, closed, "mode", 1, fix=REASONS[reason].remedy)
-    return check("permission", State.OK, "orders may be sent", "mode", 1)

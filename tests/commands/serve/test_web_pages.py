@@ -15,17 +15,21 @@ from tests.judging.samples import at, note
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
 from tradebot.judging.evidence import Passes, Serve, Unread
+from tradebot.judging.permission import permission
 from tradebot.judging.table import TABLE, judge, judged
 from tradebot.model.event import EventKind
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Permission
 from tradebot.views.figures import Figures
 
+SHUT = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
 FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", ("flow",), "mixed")
 
 
 def looked(**changes: Any) -> Looked:
     """Return what was looked at of a bot that is well but for these parts of the evidence."""
     evidence = at(NOW, **changes)
-    return Looked(evidence, judged(evidence), FIGURES, True, ())
+    return Looked(evidence, judged(evidence), FIGURES, True, permission(Permission(), evidence.at))
 
 
 class Reply(NamedTuple):
@@ -107,7 +111,10 @@ def test_it_isn_t_ready_while_a_part_that_trading_needs_is_unknown(log: Path, pa
 
 @pytest.mark.parametrize(
     ("changes", "condition", "said"),
-    [({"is_open": False}, "session", "no session is open"), ({"closed": ("KEYS_REFUSED: 401",)}, "permission", "401")],
+    [
+        ({"is_open": False}, "session", "no session is open"),
+        ({"permission": permission(SHUT, NOW)}, "permission", "LIVE_NOT_ARMED (mode live)"),
+    ],
 )
 def test_it_isn_t_ready_out_of_session_or_without_permission(
     log: Path, changes: dict[str, Any], condition: str, said: str
