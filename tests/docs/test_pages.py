@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from commands.shared.help import PURPOSES
+from tests.bot import typed
 from tradebot.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,6 +16,7 @@ PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 READ = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "internals"]
 """The pages that people read; those in internals are for looking things up."""
 MOST_WORDS = 2_500
+VERBS = {verb for verbs in PURPOSES.values() for verb in verbs}
 
 
 def anchors(page: Path) -> set[str]:
@@ -91,3 +94,31 @@ def test_every_exit_code_is_explained_once_and_in_order() -> None:
     codes = [int(code) for row in rows for code in row.split(",")]
     assert all(before < after for before, after in pairwise(codes))
     assert set(codes) == set(ExitCode)
+
+
+def options(text: str) -> set[str]:
+    """Return the options that a text names."""
+    return set(re.findall(r"--[a-z-]+", text))
+
+
+REFERENCE = [
+    ROOT / "docs" / name
+    for name in ("RUNBOOK.md", "internals/SYMPTOMS.md", "internals/HEALTH.md", "internals/STORES.md")
+]
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
+def test_every_command_to_type_in_trouble_has_that_verb_and_those_options(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_a_sentence_or_block = r"`tradebot ([a-z][^`\n]+)`|^tradebot ([a-z][^#\n]+?) +#"
+    found = re.findall(in_a_sentence_or_block, page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    commands = {quoted or typed_alone for quoted, typed_alone in found}
+    assert commands
+    for command in sorted(commands):
+        first, _, rest = command.partition(" ")
+        both = f"{first} {rest.partition(' ')[0]}"
+        verb = both if both in VERBS else first
+        assert verb in VERBS, command
+        shown = typed(capsys, *verb.split(), "--help").out
+        assert options(command) <= options(shown), command
