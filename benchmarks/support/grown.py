@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,11 +22,15 @@ from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
+from tradebot.app.baseline import effective
+from tradebot.app.settings import load
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 from tradebot.model.bar import Session
+from tradebot.model.baseline import Baseline
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.intent import Intent
+from tradebot.model.kind import NEW_YORK
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
 from tradebot.model.trading import ReconcileMark
 
@@ -37,6 +41,8 @@ A_SESSION = 100
 """Fills of one session: so few that books of 1,000 fills hold more sessions than a pass looks back at."""
 WORKING = 20
 """Entries that are working at the end, for a halt to cancel."""
+ORDERS = "orders.json"
+"""The stand-in's orders in its folder: another one that takes over, or answers for a copy, knows them too."""
 CANCELLED = "cancelled"
 """The stand-in touches this file of the state folder whenever it has taken a cancel."""
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -101,6 +107,7 @@ def make(folder: Path, count: int) -> None:
             books.promise(intent, _verdicts(Purpose.OPEN))
             books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), intent.at)
         books.mark_reconciled(ReconcileMark(NOW, 0, 0))
+        books.baselines.approve(Baseline(effective(load(None, {}, {"mode": "sandbox"}).settings), "benchmark", began))
     state_folder.create(folder, "sandbox", ACCOUNT, "user", began)
     switch.arm(folder, "benchmark", began)
 
@@ -124,11 +131,16 @@ def _write(books: Replayed, orders: Iterator[Traded]) -> None:
 class Venue:
     """What the account holds by the fills of the books, and the orders that work; time stands still until ticked."""
 
-    def __init__(self, count: int, instance: str) -> None:
-        self.instance = instance
+    def __init__(self, folder: Path, count: int) -> None:
+        self.instance = f"stand-in-{os.getpid()}"
         self.now = NOW
         self.fills: list[dict[str, object]] = []
-        self.orders = {order.venue_id: _order_row(order) for _, order in working()}
+        self._kept = folder / ORDERS
+        self.orders: dict[str, dict[str, Any]] = (
+            json.loads(self._kept.read_text())
+            if self._kept.exists()
+            else {order.venue_id: _order_row(order) for _, order in working()}
+        )
         self.held = dict.fromkeys(SYMBOLS, Decimal(0))
         self.cash = CASH
         for one in traded(0, count, count):
@@ -145,6 +157,8 @@ class Venue:
             return 200, {"instance": self.instance}
         if path in ("/v2/clock", "/exchange/v1/status", "/exchange/v1/tick"):
             return 200, self._times()
+        if path == "/v2/calendar":
+            return 200, [_session_row(session) for session in sessions(0)]
         if path == "/v2/account":
             return 200, self._account()
         if path == "/v2/positions":
@@ -213,6 +227,7 @@ class Venue:
             return 404, {"code": 40410000, "message": "order not found"}
         if method == "DELETE":
             row |= {"status": "canceled", "updated_at": (NOW + timedelta(seconds=1)).isoformat()}
+            self._keep()
             return 204, None
         return 200, row
 
@@ -232,7 +247,11 @@ class Venue:
             leg = {"id": f"{name[:-1]}6", "client_order_id": f"{name}-stop", "type": "stop", "status": "held"}
             row |= {**target, "legs": [{**row, **leg, **stop}]}
         self.orders[name] = row
+        self._keep()
         return 200, row
+
+    def _keep(self) -> None:
+        self._kept.write_text(json.dumps(self.orders))
 
 
 def _page(rows: list[dict[str, Any]], query: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -298,6 +317,11 @@ def _position_row(symbol: str, held: Decimal) -> dict[str, object]:
     }
 
 
+def _session_row(session: Session) -> dict[str, object]:
+    opens, closes = (at.astimezone(NEW_YORK) for at in (session.open, session.close))
+    return {"date": session.date.isoformat(), "open": f"{opens:%H:%M}", "close": f"{closes:%H:%M}"}
+
+
 def _snapshot(at: str) -> dict[str, object]:
     quote = {"t": at, "bp": 100.0, "ap": 100.02}
     return {"latestQuote": quote, "latestTrade": {"t": at, "p": 100.01}, "prevDailyBar": {"t": at, "c": 100.0}}
@@ -305,9 +329,17 @@ def _snapshot(at: str) -> dict[str, object]:
 
 def serve(folder: Path, count: int) -> None:
     """Stand in for the exchange of a folder until this process is ended."""
+    with standing_in(folder, count) as server:
+        print("ready", flush=True)
+        server.serve_forever()
+
+
+@contextmanager
+def standing_in(folder: Path, count: int) -> Iterator[ThreadingHTTPServer]:
+    """Yield the server that stands in for the exchange of a folder, for the caller to run."""
     exchange = folder / state_folder.EXCHANGE
     exchange.mkdir(exist_ok=True)
-    venue = Venue(count, f"stand-in-{os.getpid()}")
+    venue = Venue(exchange, count)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -344,5 +376,4 @@ def serve(folder: Path, count: int) -> None:
         url = f"http://127.0.0.1:{server.server_port}"
         port = {"url": url, "pid": os.getpid(), "instance": venue.instance}
         (exchange / PORT_FILE).write_text(json.dumps(port))
-        print("ready", flush=True)
-        server.serve_forever()
+        yield server
