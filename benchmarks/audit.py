@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from benchmarks.support.traded import GATES, Traded, filled, intent_of
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -33,10 +34,10 @@ from tradebot.signals.components import component_names
 
 BIN = Path(sys.executable).parent
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-RUNS = 5
+RUNS = sized(5, 1)
 BOUND_S = 1.0
-ORDERS = 10_000
-PASSES = 80
+ORDERS = sized(10_000, 100)
+PASSES = sized(80, 2)
 CANDIDATES = 50
 DECISIONS = 25
 DAY = date(2026, 11, 16)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.support import past_prices
 from benchmarks.support.crossing import EXITS, Crossing, PandasCrossing
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.app.settings import Settings, load, shipped
 
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.ports.strategy import Strategy
 
-RUNS = 3
+RUNS = sized(3, 1)
 STATE = Path(__file__).parents[1] / "state"
 ROTATION = "studies/rotation_honest.yaml"
 FUNDS = ("XLK", "XLF", "XLE", "XLV", "XLI", "XLP", "XLU", "XLY", "XLC", "XLB", "XLRE", "TLT")
-YEARS_20, YEARS_10, LOOKBACK = 5_040, 2_520, 200
+YEARS_20, YEARS_10, LOOKBACK = sized((5_040, 2_520, 200), (30, 30, 200))
 MANY = tuple(f"{a}{b}{c}{d}" for a in "Q" for b in "ABCDEFGHIJ" for c in "ABCDEFGHIJ" for d in "ABCDE")
-MINUTES = 1_000_000
+MINUTES = sized(1_000_000, 2_000)
 SYMBOL = "SPY"
 FIRST = date(2004, 1, 2)
 LATER = date(2014, 1, 2)

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import Assembled, assemble, loaded_strategies
@@ -16,7 +17,7 @@ from tradebot.app.settings import load
 from tradebot.backtest.driver import Driver, Terms
 from tradebot.exchange.market.spec import MarketSpec
 
-SESSIONS, SYMBOLS = 20, 20
+SESSIONS, SYMBOLS = sized((20, 20), (1, 2))
 BOUND_S = 20.0
 MODES = {"mode": "sandbox"}
 

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tests.venues import FakeFlow, FakeReader, FakeVenue, NoBars
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -39,8 +40,8 @@ from tradebot.signals.kinds.oi_change import OiChange
 from tradebot.signals.kinds.options_volume import OptionsVolume
 from tradebot.strategies.flow import FlowStrategy
 
-RUNS = 7
-BOUNDS_MS: Mapping[int, float | None] = {50: None, 500: 100, 5_000: 1_000}
+RUNS = sized(7, 1)
+BOUNDS_MS: Mapping[int, float | None] = sized({50: None, 500: 100, 5_000: 1_000}, {5: None})
 BOUND_MB = 300
 DAY = date(2026, 11, 16)
 SESSION = Session(DAY, datetime(2026, 11, 16, 14, 30, tzinfo=UTC), datetime(2026, 11, 16, 21, 0, tzinfo=UTC))

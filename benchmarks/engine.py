@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import OrderRequest
 from tradebot.exchange.events import Event
@@ -23,8 +24,8 @@ from tradebot.exchange.times import MINUTE
 
 WANTED = 20_000
 """Orders a second."""
-ROUNDS = 5
-MINUTES = 200
+ROUNDS = sized(5, 1)
+MINUTES = sized(200, 5)
 A_MINUTE = 50
 SYMBOLS = default_symbols(20)
 SHARES = Decimal(3)

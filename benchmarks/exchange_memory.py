@@ -10,12 +10,13 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from benchmarks.support.trader import Trader
 from tradebot.exchange import process
 from tradebot.exchange.market.fill import PAPER
 from tradebot.exchange.market.spec import MarketSpec, default_symbols
 
-SESSIONS, WARM_UP = 100, 10
+SESSIONS, WARM_UP = sized((100, 10), (2, 1))
 SYMBOLS, LOOKS, ORDERS_A_LOOK = 20, 13, 4
 BOUND_KB = 256
 STATE = Path(__file__).parents[1] / "state"

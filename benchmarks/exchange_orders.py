@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tradebot.exchange import process
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import OrderRequest
@@ -25,10 +26,10 @@ from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.market.spec import MarketSpec, default_symbols
 from tradebot.exchange.state import read_market
 
-ROUNDS = 300
+ROUNDS = sized(300, 2)
 CLIENTS = 16
 BOUND = 2
-IN_MEMORY = 20_000
+IN_MEMORY = sized(20_000, 100)
 ENGINE_BOUND = 20_000
 STATE = Path(__file__).parents[1] / "state"
 KEYS = "APCA-API-KEY-ID: sandbox\r\nAPCA-API-SECRET-KEY: sandbox\r\n"

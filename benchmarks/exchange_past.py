@@ -15,14 +15,15 @@ from urllib.parse import urlsplit
 from benchmarks.exchange_start import STATE, Bench
 from benchmarks.passes import cpu_s
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.snapshot.keeper import Keeper
 
-LINES = 100_000
+LINES = sized(100_000, 500)
 MINUTES_A_DAY = 20
-AGAIN = 5
+AGAIN = sized(5, 1)
 BOUND_MS = 200
 KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
 

@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 
-RUNS = 5
+RUNS = sized(5, 1)
 BOUND_S = 1.5
 PROGRAM = Path(sys.executable).with_name("tradebot")
 STATE = Path(__file__).parents[1] / "state"

@@ -9,12 +9,13 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from benchmarks.support.trader import Trader
 from tradebot.exchange import process
 from tradebot.exchange.market.fill import PAPER
 from tradebot.exchange.market.spec import MarketSpec, default_symbols
 
-SYMBOLS, MINUTES, ORDERS_A_MINUTE = 500, 390, 5
+SYMBOLS, MINUTES, ORDERS_A_MINUTE = sized((500, 390, 5), (5, 2, 1))
 BOUND_S = 20
 STATE = Path(__file__).parents[1] / "state"
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import Exchange, open_exchange
@@ -25,8 +26,8 @@ from tradebot.exchange.market.spec import MarketSpec, default_symbols
 from tradebot.exchange.snapshot.keeper import MOST_LINES, Keeper
 from tradebot.exchange.state import SNAPSHOT_FILE
 
-RUNS = 5
-SIZES = (147_000, 588_000)
+RUNS = sized(5, 1)
+SIZES = sized((147_000, 588_000), (500,))
 BOUND_S = 0.5
 SYMBOLS = default_symbols(20)
 STATE = Path(__file__).parents[1] / "state"

@@ -22,6 +22,7 @@ from urllib.request import Request, urlopen
 
 from benchmarks.support import grown
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from commands.evaluate_exits.verb import run as evaluate
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.alpaca import wire
@@ -38,8 +39,8 @@ from tradebot.model.outlook import Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 
-RUNS = 7
-BOUNDS_MS = {5: None, 50: None, 500: 100}
+RUNS = sized(7, 1)
+BOUNDS_MS: dict[int, int | None] = sized({5: None, 50: None, 500: 100}, {2: None})
 STATE = Path(__file__).parents[1] / "state"
 USUAL, READING = "the account's rules", "a rule that reads everything"
 

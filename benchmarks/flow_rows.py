@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.flow.unusual_whales import rows_of
 from tradebot.adapters.wire.http import Answer
@@ -17,8 +18,8 @@ from tradebot.signals.cluster import sizes
 from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize
 
-RUNS = 7
-PAGES, ROWS = 50, 200
+RUNS = sized(7, 1)
+PAGES, ROWS = sized((50, 200), (2, 20))
 WANTED_PER_S = 50_000
 OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
 CLOSE = OPEN + timedelta(hours=6, minutes=30)

@@ -22,13 +22,14 @@ from rich.table import Table
 
 from benchmarks.support import flat
 from benchmarks.support.grown import CANCELLED
+from benchmarks.support.sizes import sized
 
 PROGRAM = Path(sys.executable).with_name("tradebot")
 ROOT = Path(__file__).parents[1]
 STATE = ROOT / "state"
-SIZES = (1_000, 10_000, 100_000)
-FLAT_SIZES = (*SIZES, 300_000)
-BACKUPS = 30
+SIZES = sized((1_000, 10_000, 100_000), (500,))
+FLAT_SIZES = sized((*SIZES, 300_000), SIZES)
+BACKUPS = sized(30, 3)
 SESSIONS = 250
 """So many sessions the books have seen, whatever they hold: one more adds as much."""
 TAIL = "0042"
@@ -160,14 +161,14 @@ def halt(bot: Bot, steps: frozenset[str]) -> None:
 
 
 def back_up(bot: Bot) -> tuple[float, float]:
-    """Measure the last of thirty backups, a session apart; return the disk of one and of all, MB."""
+    """Measure the last of many backups, a session apart; return the disk of one and of all, MB."""
     one = bot.backups_mb
     for _ in range(BACKUPS - 2):
         bot.grow()
         bot.type("backup", bounds=(None, None))
         bot.costs.pop()
     bot.grow()
-    bot.type("backup", name="backup, the thirtieth", bounds=(MOST_S, MOST_MB))
+    bot.type("backup", name=f"backup, number {BACKUPS}", bounds=(MOST_S, MOST_MB))
     return one, bot.backups_mb
 
 
@@ -217,8 +218,8 @@ def show(title: str, costs: list[Cost], disk: tuple[float, float] | None) -> Non
     console = Console(width=100)
     console.print(table)
     if disk:
-        one, thirty = disk
-        console.print(f"disk of one backup {one:.1f} MB, of thirty {thirty:.1f} MB: {thirty / one:.2f} times one")
+        one, last = disk
+        console.print(f"disk of one backup {one:.1f} MB, of {BACKUPS} {last:.1f} MB: {last / one:.2f} times one")
         console.print(f"wanted: under {TIMES:.0f} times")
 
 
@@ -236,6 +237,10 @@ def main(words: list[str]) -> None:
     steps = frozenset(word for word in words if not word.isdigit()) or frozenset({"look", "halt", "backup", "recover"})
     for size in sizes:
         measure(size, steps)
+    if not words and sized(False, True):
+        # The smallest size shows that all of this still runs, so nothing is left out.
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
+            flat.measure(Path(place) / "flat", FLAT_SIZES, PROGRAM)
 
 
 if __name__ == "__main__":

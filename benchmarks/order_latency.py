@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from commands.init import verb as init
 from tradebot.app.connecting import SANDBOX_KEY
 from tradebot.app.loading import Options
@@ -36,7 +37,7 @@ from tradebot.orders.sending import send, submit_intent
 from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 
-ORDERS = 60
+ORDERS = sized(60, 2)
 REPLY_BOUND, SETTLED_BOUND = 2, 3
 STATE = Path(__file__).parents[1] / "state"
 RESTING_FRACTION = Decimal("0.5")

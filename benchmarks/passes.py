@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve()
-ROUNDS = 3
-CYCLES = 5
+SMALLEST = bool(os.environ.get("BENCHMARKS_SMALLEST"))
+"""As `benchmarks.support.sizes` has it, which a checkout that is measured may lack."""
+ROUNDS = 1 if SMALLEST else 3
+CYCLES = 1 if SMALLEST else 5
 SESSIONS: Mapping[str, Sequence[str]] = {"1 symbol": ("SPY",), "20 symbols": ()}
 """The symbols of each session measured; none means the demo's own."""
-SIZES = (500, 5_000)
+SIZES = (5, 10) if SMALLEST else (500, 5_000)
+MINUTES = 5 if SMALLEST else 390
 SESSION_BOUND, CYCLE_BOUND, FLAT = 0.6, 0.8, 1.3
 """How much of the old cost is wanted, and how much more a symbol may cost in the largest cycle than in the smallest."""
 Measured = dict[str, float]
@@ -40,7 +43,7 @@ def measure_session(symbols: Sequence[str]) -> Measured:
         state = Path(folder) / "demo"
         began, began_cpu = time.perf_counter(), time.process_time()
         try:
-            report = demo.run(str(state), flags, demo.SESSION_MINUTES, lambda done, total: None)
+            report = demo.run(str(state), flags, MINUTES, lambda done, total: None)
             took_s, bot_s = time.perf_counter() - began, time.process_time() - began_cpu
             endpoint = process.running(state / "exchange")
             assert endpoint is not None, "the exchange must still be there to be asked"

@@ -13,6 +13,7 @@ from contextlib import closing
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
 
+from benchmarks.support.sizes import sized
 from tradebot.model.candidate import Side
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.series import DAY, Series, SeriesKey
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.support.figures import Figure
     from tradebot.ports.strategy import Strategy
 
-STARTS, ANSWERS = 7, 25
+STARTS, ANSWERS = sized((7, 25), (1, 1))
 BARS = 127
 FLOW, MOMENTUM = "tradebot.strategies.flow:FlowStrategy", "plugin_answer:Momentum"
 BOUND_FIRST_MS, BOUND_LATER_MS = 1_000, {20: 10, 500: 250}

@@ -17,6 +17,7 @@ from random import Random
 
 from benchmarks.support import grown
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from commands.report.screen import render
 from commands.shared.history import read_history
 from commands.shared.surface import console, jsonable
@@ -33,9 +34,9 @@ from tradebot.views.performance.report import Report
 from tradebot.views.performance.reporting import Material, account_report
 
 STATE = Path(__file__).parents[1] / "state"
-TRADES = 10_000
+TRADES = sized(10_000, 200)
 BOUND_S = 2.0
-RUNS = 3
+RUNS = sized(3, 1)
 SEED = 17
 
 

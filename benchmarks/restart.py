@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from commands.init import verb as init
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.loading import Options
@@ -31,9 +32,9 @@ from tradebot.ports.world import Call, World
 
 PROGRAM = Path(sys.executable).with_name("tradebot")
 STATE = Path(__file__).parents[1] / "state"
-RUNS = 5
+RUNS = sized(5, 1)
 BOUND_S = 5.0
-POSITIONS, OPEN_ORDERS = 500, 1_000
+POSITIONS, OPEN_ORDERS = sized((500, 1_000), (5, 10))
 CASH_USD = 100_000_000
 SHARES = Decimal(10)
 BOUGHT, RESTING = Decimal("1.05"), (Decimal("0.5"), Decimal("0.4"))

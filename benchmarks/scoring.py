@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tests.builders import NOW, SHIPPED
 from tests.signals.source_rows import row, seeded, summed_up
 from tradebot.__main__ import UNCOLLECTED
@@ -27,7 +28,7 @@ from tradebot.signals.components import component_names, component_of
 from tradebot.signals.kinds import kinds
 from tradebot.strategies.flow import FlowStrategy, weigh
 
-SYMBOLS, MANY, RUNS = 500, 10_000, 9
+SYMBOLS, MANY, RUNS = sized((500, 10_000, 9), (5, 100, 1))
 ROWS = {"flow_alerts": 20, "dark_pool": 60, "oi_change": 50, "greek_exposure": 250, "net_prem_ticks": 90}
 """How many rows are known of a symbol ninety minutes into a session; of the other kinds, 20."""
 BOUND_MS, BOUND_RATIO, BOUND_MB = 60, 5, 400

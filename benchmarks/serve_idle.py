@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from commands.init import verb as init
 from commands.serve.daemon import Daemon
 from tradebot.adapters.state import resources
@@ -20,8 +21,8 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.exchange import process
 
-STARTS = 5
-SETTLE_S, IDLE_S = 15, 60
+STARTS = sized(5, 1)
+SETTLE_S, IDLE_S = sized((15, 60), (1, 2))
 STATE = Path(__file__).parents[1] / "state"
 PROGRAM = Path(sys.executable).with_name("tradebot")
 

@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from commands.init import verb as init
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
@@ -53,7 +54,7 @@ class Weight:
 
 
 class Scales:
-    """Counts passes, and weighs the process after the first pass of each day."""
+    """Counts passes, and weighs the process after the first pass of each day; at the smallest size, of each minute."""
 
     def __init__(self) -> None:
         self._passes = 0
@@ -62,9 +63,10 @@ class Scales:
 
     def __call__(self, line: Line) -> None:
         self._passes += line.kind is Kind.RAN
-        if line.kind is not Kind.RAN or line.at.date() == self._day:
+        day = sized(line.at.date(), line.at)
+        if line.kind is not Kind.RAN or day == self._day:
             return
-        self._day = line.at.date()
+        self._day = day
         gc.collect()
         memory, descriptors = resources.memory_bytes() or 0, resources.open_descriptors() or 0
         traced, _ = tracemalloc.get_traced_memory()

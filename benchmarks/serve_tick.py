@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from commands.init import verb as init
 from jobs.duty import Duty
 from jobs.runner import Done, Runner, Station
@@ -19,7 +20,7 @@ from tradebot.model.record import Job
 from tradebot.timetable.sessions import session_of
 from tradebot.timetable.slots import slots
 
-TICKS = 2000
+TICKS = sized(2_000, 100)
 BOUND_MS = 1
 NOON = datetime(2026, 11, 16, 17, 0, 20, tzinfo=UTC)
 STATE = Path(__file__).parents[1] / "state"

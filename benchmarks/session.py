@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from commands.demo import verb as demo
 from tradebot.exchange import process
 
 BOUND_S = 60
+MINUTES = sized(demo.SESSION_MINUTES, 5)
 FLAGS = {"mode": "sandbox"}
 STATE = Path(__file__).parents[1] / "state"
 
@@ -64,14 +66,14 @@ def main() -> None:
         state = Path(folder) / "demo"
         began = time.perf_counter()
         try:
-            report = demo.run(str(state), dict(FLAGS), demo.SESSION_MINUTES, minutes)
+            report = demo.run(str(state), dict(FLAGS), MINUTES, minutes)
         finally:
             process.stop(state / "exchange")
         whole_s = time.perf_counter() - began
     assert not report.data.differences, report.data.differences
     rate = f"{minutes.requests:,} requests, {minutes.requests / minutes.elapsed_s:.0f} a second"
     show(
-        f"the demo: {demo.SESSION_MINUTES} minutes, {report.data.symbols} symbols",
+        f"the demo: {MINUTES} minutes, {report.data.symbols} symbols",
         [
             Figure("session, set-up aside", rate, minutes.elapsed_s, "s", BOUND_S),
             Figure("with set-up, report and stop", "", whole_s, "s"),

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
 from tradebot.exchange import process
 
 BIN = Path(sys.executable).parent
-RUNS = 7
+RUNS = sized(7, 1)
 PASS = "python -c pass"
 SDK = "python -c 'import alpaca.trading.client'"
 VERBS = (

@@ -29,6 +29,7 @@ from rich.console import Console
 from benchmarks.support.chart import Panel, busiest, svg
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.followed import Followed, Gap, followed, gaps, played
+from benchmarks.support.sizes import sized
 from benchmarks.support.trader import KEYS
 from commands.exchange import faults
 from commands.shared.tables import Table, number
@@ -55,8 +56,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bars", help="recorded minute bars, CSV or Parquet; a generated market without it")
     parser.add_argument("--stamp", choices=("start", "end"), help="which end of a minute dates its recorded bar")
     parser.add_argument("--start", help="date of the first session, YYYY-MM-DD")
-    parser.add_argument("--sessions", type=int, help="sessions in the market; of recorded bars, the first isn't traded")
-    parser.add_argument("--symbols", help="symbols with commas; the shipped universe without it")
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        default=sized(None, 2),
+        help="sessions in the market; of recorded bars, the first isn't traded",
+    )
+    parser.add_argument(
+        "--symbols", default=sized(None, "SPY"), help="symbols with commas; the shipped universe without it"
+    )
     parser.add_argument("--profile", help="a shipped profile; the shipped configuration without it")
     parser.add_argument("--exits", help="the list of exits as YAML, instead of the profile's")
     parser.add_argument("--protection", choices=("venue", "bot", "both"), default="venue")

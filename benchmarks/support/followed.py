@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmarks.support.sizes import sized
 from tradebot.adapters.text.canonical import parse_time
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def played(app: "App", sessions: int) -> Iterator[tuple[int, int]]:
         app.ensure_calendar(now)
         session = session_of(app.ledger, now)
         assert session is not None, "the exchange opened on a day that the calendar has no session for"
-        minutes = int((session.close - now).total_seconds()) // 60
+        minutes = sized(int((session.close - now).total_seconds()) // 60, 5)
         day = Day(app, session, now)
         app.let_pass = day.meanwhile
         for minute in range(1, minutes + 1):
