@@ -116,7 +116,7 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
     rules = columns(rows)
     names = ("quantity", "average", "now", "gain", "best", *rules.values(), "age")
     owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
-    rests = any(row.protection and row.protection.resting for row in rows)
+    rests = any(row.protection and (row.protection.resting or row.protection.why == "arriving") for row in rows)
     bare = any(row.protection and row.protection.since for row in rows)
     where = [sentence("protection", "protection")] if rests or bare else []
     table = Table("symbol", *owners, "state", *map(number, names), *where)
@@ -160,6 +160,7 @@ WHY = {
     "adopted": "it was adopted",
     "fraction": "fractions can't rest at the broker",
     "refused": "the broker refused it",
+    "arriving": "a stop is on its way to the broker",
     "not_placed": "",
     "exiting": "an exit has taken its place",
 }

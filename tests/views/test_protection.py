@@ -9,12 +9,13 @@ from rich.console import Console
 
 from commands import positions
 from tests.builders import LISTED, NOW, ago
-from tests.model.test_lifecycle import PAIR, record
+from tests.model.test_lifecycle import PAIR, order, record
 from tradebot.exits.held import Held
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.lists import Exits
 from tradebot.model.intent import IntentState
-from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work
+from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work
+from tradebot.model.order import OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Lot, Position
 from tradebot.model.record import Gap
 from tradebot.reconciliation.gaps import EXITING
@@ -153,6 +154,16 @@ def test_where_nothing_rests_a_gap_is_shown_with_its_age_all_the_same() -> None:
     gap = Gap("flow", "AAPL", D(10), ago(180), EXITING)
     text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (gap,), at_venue=True)), 160)
     assert "none at the broker for 3m, an exit has taken its place" in " ".join(text.split())
+
+
+def test_a_stop_that_the_broker_has_taken_but_not_confirmed_is_on_its_way() -> None:
+    plain = replace(PAIR, order_class=OrderClass.SIMPLE)
+    stop = order(plain, OrderStatus.PENDING_NEW, stop_price=D(95), limit_price=None)
+    work = Records().after((record(plain, IntentState.ACKED), stop)).work({})
+    rows = holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, work, (), at_venue=True)
+    text = " ".join(shown(list(rows), 160).split())
+    assert "the bot's stop, a stop is on its way to the broker" in text
+    assert "No stop rests" not in text
 
 
 def test_foreign_positions_are_in_quarantine_and_without_protection_of_ours() -> None:

@@ -80,14 +80,15 @@ class Work:
     """The orders of one strategy in one symbol that may still change its position, or that we don't know the end of.
 
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares the exits on their
-    way close, unsigned. `resting` is what protects at the venue, and `refused` the last order that was to protect if
-    the venue refused it.
+    way close, unsigned. `resting` is what protects at the venue, `refused` the last order that was to protect if
+    the venue refused it, and `arriving` tells whether a stop is on its way.
     """
 
     entering: State | None = None
     leaving: Decimal = Decimal(0)
     resting: tuple[RestingPrice, ...] = ()
     refused: IntentRecord | None = None
+    arriving: bool = False
 
     def covered(self, quantity: Decimal) -> Decimal:
         """Return for how many shares of a position a stop can trigger, unsigned; stops beyond it don't count."""
@@ -206,7 +207,9 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
         else:
             leaving += left
     resting.sort(key=lambda one: (not one.is_stop, one.price, one.quantity))
-    return Work(entering, leaving, tuple(resting), _refused(unreported, [one.intent for one in sent]))
+    refused = _refused(unreported, [one.intent for one in sent])
+    arriving = any(one.order.stop_price is not None and one.order.status.is_arriving for one in sent)
+    return Work(entering, leaving, tuple(resting), refused, arriving)
 
 
 def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:

@@ -21,6 +21,7 @@ class Uncovered(StrEnum):
     ADOPTED = "adopted"
     FRACTION = "fraction"
     REFUSED = "refused"
+    ARRIVING = "arriving"
     NOT_PLACED = "not_placed"
 
 
@@ -69,6 +70,8 @@ def protection_of(
         words = _words(refused) if refused and gap.why == Uncovered.REFUSED else None
         gap_s = (now - gap.since).total_seconds() if now else None
         return Protection(covered, work.resting, rule, gap.why, words, gap.since, gap_s)
+    elif work.arriving:
+        why = Uncovered.ARRIVING
     else:
         why = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
     words = _words(refused) if refused and why is Uncovered.REFUSED else None
