@@ -67,6 +67,10 @@ class ConfigurationError(OperatorError):
     """Raised when the configuration file and the environment don't make valid settings."""
 
 
+class DamagedMarkerError(OperatorError):
+    """A state folder's marker isn't as it was written; a copy of it may still say what it said."""
+
+
 class DamagedBooksError(OperatorError):
     """Raised when the ledger can't be trusted; nothing may be decided from it until it is rebuilt."""
 

@@ -18,11 +18,14 @@ import typer
 
 from commands.shared.hints import QUOTED, aimed_all
 from commands.shared.plain import NARROWEST, caller, confirm, document, note, print_error, say, say_parts
-from tradebot.errors import ExitCode
+from tradebot.errors import DamagedMarkerError, ExitCode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.loading import Options
     from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
@@ -199,11 +202,24 @@ def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]
     """Open the bot to close positions; if the configuration can't be read, say so and use the accepted one."""
     from tradebot.app.loading import Options, load_to_leave
 
-    with _open(Options(state_dir, config), loads=load_to_leave) as app:
+    with _open(Options(state_dir, config), _found_to_leave, loads=load_to_leave) as app:
         if app.loaded.unread is not None:
             print_error(app.loaded.unread)
             note("  until then the accepted configuration is used instead, and no entries are sent")
         yield app
+
+
+def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder":
+    """Return a bot's folder; if its marker is damaged, say so and go by a copy of it."""
+    from tradebot.adapters.state import marker_copies, state_folder
+
+    try:
+        return state_folder.open_state(path, environ)
+    except DamagedMarkerError as error:
+        folder = marker_copies.by_its_copy(path, error)
+        print_error(error)
+        note("  until then a copy of it is used instead, and new entries are refused when you start them yourself")
+        return folder
 
 
 def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":

@@ -88,7 +88,17 @@ RETENTIONS = (
     Retention("latch", ("ARMED", "HALT"), "whether entries are allowed", "until unhalt or halt"),
     Retention(
         "marks",
-        ("state.id", "books.checked", "sending", "serve.json", "serve.starts", "serve.trace", "lock", "*.lock"),
+        (
+            "state.id",
+            "state.id.copy",
+            "books.checked",
+            "sending",
+            "serve.json",
+            "serve.starts",
+            "serve.trace",
+            "lock",
+            "*.lock",
+        ),
         "whose folder this is, and who works on it",
         IN_PLACE,
     ),

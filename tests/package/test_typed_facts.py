@@ -56,6 +56,7 @@ EXCEPTIONS = {
     "tradebot/signals/kinds/congress.py": "the source's words for a trade, and its ranges of amounts",
     "tradebot/signals/streamed.py": "the venue's symbols of options",
     "tradebot/views/performance/account_trades.py": "the venue's symbols of options and of crypto currencies",
+    "tradebot/adapters/facts/going_on.py:going_on": "the names of a class's methods",
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
     "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",

@@ -219,3 +219,13 @@ def test_who_asks_for_shadow_is_not_taken_out_of_it_by_a_stray_variable(
         file.write("shadow: true\n")
     assert exits(holder).code == 2
     assert sold(holder) == 0
+
+
+def test_a_damaged_marker_stops_no_exit_and_every_entry_that_is_typed(holder: Bot) -> None:
+    (holder.folder / "state.id").write_text("{")
+    said = exits(holder)
+    assert (said.code, "is damaged" in said.err, "put it back: cp" in said.err) == (0, True, True)
+    assert holder.says("trade-once", "--force-slot").code == 2
+    said = holder.says("flatten", "--all", "--confirm", "ALL")
+    assert (said.code, "is damaged" in said.err) == (0, True)
+    assert sold(holder) > 0

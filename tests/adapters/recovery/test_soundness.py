@@ -244,9 +244,16 @@ def test_a_folder_whose_marker_is_no_longer_that_of_the_bot_at_work_gets_no_pass
     with soundness.hold(folder, "trade-once", MemoryEvents()):
         pass
     harm(folder.path / "state.id")
+    (folder.path / "state.id.copy").unlink()
     with pytest.raises(OperatorError, match=said), soundness.hold(folder, "trade-once", MemoryEvents()):
         raise AssertionError("a pass began")
     assert (folder.path / "ledger.db").exists()
+
+
+def test_a_pass_goes_by_the_copy_of_a_damaged_marker(folder: StateFolder) -> None:
+    (folder.path / "state.id").write_text("{")
+    with soundness.hold(folder, "evaluate-exits", MemoryEvents()):
+        pass
 
 
 def test_a_halt_that_is_in_force_keeps_its_own_reason(folder: StateFolder) -> None:

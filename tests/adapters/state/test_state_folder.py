@@ -14,8 +14,8 @@ from tests.adapters.samples import ACCOUNT, NOW
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.adapters.state import marker_copies, state_folder
+from tradebot.errors import DamagedMarkerError, ExitCode, OperatorError
 
 
 @pytest.fixture
@@ -101,6 +101,7 @@ def test_a_marker_that_cannot_be_understood_needs_a_person(folder: Path, text: s
 def test_a_marker_with_any_bit_flipped_is_damaged_or_says_the_same_and_a_backup_puts_it_back(folder: Path) -> None:
     marker, kept = folder / "state.id", folder / "backups" / "20260105T150000Z-by-hand" / "state.id"
     whole, said = marker.read_bytes(), state_folder.read_marker(folder)
+    (folder / "state.id.copy").unlink()
     kept.parent.mkdir(parents=True)
     kept.write_bytes(whole)
     passed, hints = 0, set()
@@ -120,6 +121,19 @@ def test_a_marker_with_any_bit_flipped_is_damaged_or_says_the_same_and_a_backup_
     with pytest.raises(OperatorError) as caught:
         state_folder.read_marker(folder)
     assert "RUNBOOK" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff" * 200, b"{}", b'{"schema": 1}'])
+def test_a_damaged_marker_is_known_by_its_copy_and_refused_without_a_whole_one(folder: Path, text: bytes) -> None:
+    said = state_folder.read_marker(folder)
+    (folder / "state.id").write_bytes(text)
+    with pytest.raises(DamagedMarkerError, match=r"damaged|can't be read") as caught:
+        state_folder.open_state(folder)
+    assert caught.value.hint == f"put it back: cp {folder / 'state.id.copy'} {folder / 'state.id'}"
+    assert marker_copies.by_its_copy(folder, caught.value) == marker_copies.whose(folder) == said
+    (folder / "state.id.copy").write_bytes(text)
+    with pytest.raises(DamagedMarkerError):
+        marker_copies.whose(folder)
 
 
 def test_a_marker_from_before_there_were_sums_still_counts(folder: Path) -> None:

@@ -148,13 +148,13 @@ def test_nothing_to_show_is_said_with_what_to_do(earner: Bot) -> None:
 
 
 @pytest.mark.parametrize("verb", ["pnl", "trades", "report"])
-def test_a_damaged_fill_is_refused_and_its_row_is_named(copy: Bot, verb: str) -> None:
+def test_a_damaged_fill_is_refused_and_its_table_is_named(copy: Bot, verb: str) -> None:
     booked(copy.folder)
     worse = 'UPDATE fills SET body = replace(body, \'"price":"110"\', \'"price":"111"\') WHERE sequence = 2'
     assert edit(copy.folder / "ledger.db", worse) == 1
     refused = copy.says(verb)
     assert refused.code == 2
-    assert "row 2 of fills" in refused.err
+    assert "rows of fills are not as they were written" in refused.err
     assert "tradebot recover" in refused.err
     assert refused.out == ""
 

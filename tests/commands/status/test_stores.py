@@ -56,7 +56,7 @@ def test_the_copy_kept_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> No
         ("replies", ("replies.db", "replies.db-wal", "replies.db-shm")),
         ("events", ("system_events.jsonl", "system_events.jsonl.5")),
         ("latch", ("ARMED", "HALT")),
-        ("marks", ("state.id", "books.checked", "sending", *state_folder.LOCKS)),
+        ("marks", ("state.id", "state.id.copy", "books.checked", "sending", *state_folder.LOCKS)),
         ("quota", (state_folder.FLOW_QUOTA,)),
         ("configuration", ("tradebot.yaml",)),
         ("backtests", ("backtests/trials.jsonl", "backtests/slow/ledger.db")),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.ledger.custody import Custody
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import quarantine
-from tradebot.adapters.state import lock, state_folder, switch
+from tradebot.adapters.state import lock, marker_copies, state_folder, switch
 from tradebot.adapters.state.finished import trading
 from tradebot.adapters.state.state_folder import FACTS, REBUILD, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError, TradebotError
@@ -89,8 +89,8 @@ def is_fault(error: BaseException | None) -> bool:
 
 
 def require_own(folder: StateFolder) -> None:
-    """Raise if the folder's marker has been lost, damaged or replaced since it was opened; nothing is moved then."""
-    marked = state_folder.read_marker(folder.path)
+    """Raise if the folder's marker has been lost or replaced since it was opened; nothing is moved then."""
+    marked = marker_copies.whose(folder.path)
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
             f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",

@@ -4,7 +4,7 @@ Quick commands import this module, so it uses only the cheap part of the standar
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,16 @@ def marker_content(text: str) -> dict[str, Any]:
     return content
 
 
-def put_back(marker: Path, copies: Iterable[Path]) -> str:
+def copies_of(marker: Path, backups: Path) -> list[Path]:
+    """Return the copies of a marker: the one beside it, then those of backups, the newest first."""
+    return [marker.with_name(f"{marker.name}.copy"), *sorted(backups.glob(f"*/{marker.name}"), reverse=True)]
+
+
+def put_back(marker: Path, backups: Path) -> str:
     """Return the command that puts back the first copy that is as it was written; empty if none is."""
     from shlex import quote
 
-    for copy in copies:
+    for copy in copies_of(marker, backups):
         with suppress(OSError, ValueError, KeyError, TypeError):
             marker_content(read_plain(copy).decode())
             return f"put it back: cp {quote(str(copy))} {quote(str(marker))}"

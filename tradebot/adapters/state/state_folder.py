@@ -16,9 +16,9 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state import doors
 from tradebot.adapters.state.marker_text import SCHEMA, marker_content, marker_text, put_back
 from tradebot.adapters.state.plain_files import NotPlainError, create_draft, read_plain
-from tradebot.errors import CannotWriteError, DamagedBooksError, OperatorError
+from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerError, OperatorError
 
-MARKER = "state.id"
+MARKER, MARKER_COPY = "state.id", "state.id.copy"
 LEDGER = "ledger.db"
 FACTS = "facts.db"
 BARS = "bars.db"
@@ -44,6 +44,7 @@ DEFAULT = Path("state")
 MOST_NAMED = 10
 OWN_FILES = (
     MARKER,
+    MARKER_COPY,
     LEDGER,
     f"{LEDGER}-journal",
     *(f"{name}{ending}" for name in (FACTS, BARS, REPLIES) for ending in ("", "-wal", "-shm")),
@@ -121,7 +122,8 @@ def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) 
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, account_number, at.astimezone(UTC))
     prepare(path)
     try:
-        write_durably(path / MARKER, _marker_text(state))
+        for name in (MARKER_COPY, MARKER):
+            write_durably(path / name, _marker_text(state))
     except OSError as error:
         raise cannot_write(path, error) from error
     return state
@@ -228,8 +230,8 @@ def read_marker(
         raise _cannot_read(path, error) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise OperatorError(f"The marker {path / MARKER} can't be read: {reason}.", _put_back(path)) from error
-    return _parse_marker(path, text)
+        raise DamagedMarkerError(f"The marker {path / MARKER} can't be read: {reason}.", _put_back(path)) from error
+    return parsed_marker(path, text)
 
 
 def known_states(environ: Mapping[str, str]) -> list[Path]:
@@ -347,18 +349,19 @@ def _marker_text(state: StateFolder) -> str:
 
 
 def _put_back(path: Path) -> str:
-    """Return the command that puts a damaged marker back from the newest backup; where to read on if none has one."""
-    return put_back(path / MARKER, sorted((path / BACKUPS).glob(f"*/{MARKER}"), reverse=True)) or DAMAGED
+    """Return the command that puts a damaged marker back from a copy; where to read on if there is no whole one."""
+    return put_back(path / MARKER, path / BACKUPS) or DAMAGED
 
 
-def _parse_marker(path: Path, text: str) -> StateFolder:
+def parsed_marker(path: Path, text: str) -> StateFolder:
+    """Return what the text of a marker says; raise OperatorError if it isn't as it was written."""
     try:
         content = marker_content(text)
         schema = int(content["schema"])
         identity, kind, mode, number = (str(content[n]) for n in ("id", "kind", "mode", "account_number"))
         created_at = datetime.fromisoformat(content["created_at"])
     except (ValueError, KeyError, TypeError) as error:
-        raise OperatorError(
+        raise DamagedMarkerError(
             f"The marker {path / MARKER} is damaged: tradebot did not write it like this.", _put_back(path)
         ) from error
     if schema != SCHEMA:

@@ -1,0 +1,25 @@
+"""Go by the copy of a state folder's marker if the marker is damaged: that must keep no bot in its positions."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from tradebot.adapters.state.marker_text import copies_of
+from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.state_folder import BACKUPS, MARKER, StateFolder, parsed_marker, read_marker
+from tradebot.errors import DamagedMarkerError, OperatorError
+
+
+def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
+    """Return what a damaged marker said, by the first copy that is as it was written; raise `error` if none is."""
+    for copy in copies_of(path / MARKER, path / BACKUPS):
+        with suppress(OSError, UnicodeDecodeError, OperatorError):
+            return parsed_marker(path, read_plain(copy).decode())
+    raise error
+
+
+def whose(path: Path) -> StateFolder:
+    """Return the folder's marker, or what its copy says if it is damaged. Raises what `read_marker` raises."""
+    try:
+        return read_marker(path)
+    except DamagedMarkerError as error:
+        return by_its_copy(path, error)
