@@ -1,4 +1,8 @@
-"""Ask every gate about an entry: those that are always asked, and those of limits that are set."""
+"""Ask every gate about an entry: those that are always asked, and those of limits that are set.
+
+Gates follow from what a strategy needs: those of flow are asked only of strategies that read flow, and a target needs
+no score.
+"""
 
 from operator import attrgetter
 

@@ -1,4 +1,8 @@
-"""Intents: operations that we promise to send exactly once. The id of an intent is derived from its content."""
+"""Intents: operations that we promise to send exactly once. The id of an intent is derived from its content.
+
+Client order ids look like `tb1.YYMMDD.STRAT.SYMBOL.ROLE.HASH`, with at most 48 characters. The prefix marks our orders
+at the broker.
+"""
 
 import hashlib
 from base64 import b32encode

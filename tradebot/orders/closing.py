@@ -1,4 +1,8 @@
-"""Close positions, or parts of them: for an exit rule, for a strategy that wants it, or for a person."""
+"""Close positions, or parts of them: for an exit rule, for a strategy that wants it, or for a person.
+
+Two owners may hold the same symbol; together they never close more than the broker holds. An exit waits for an order of
+another strategy only if the two would trade with each other.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
