@@ -28,7 +28,8 @@ PROGRAM = Path(sys.executable).with_name("tradebot")
 ROOT = Path(__file__).parents[1]
 STATE = ROOT / "state"
 SIZES = sized((1_000, 10_000, 100_000), (500,))
-FLAT_SIZES = sized((*SIZES, 300_000), SIZES)
+FLAT_SIZES = sized((1_000, 9_988, 99_994, 299_998), SIZES)
+"""Such that each leaves as many positions open: what a pass costs depends on them."""
 BACKUPS = sized(30, 3)
 SESSIONS = 250
 """So many sessions the books have seen, whatever they hold: one more adds as much."""

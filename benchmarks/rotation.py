@@ -7,6 +7,7 @@ bot's own road: its strategy, gates, sizes and orders, on the engine of the embe
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.support.rotation_page import Runs, page
 from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, Assumptions, Data, Played, play
+from benchmarks.support.sizes import sized
 from tradebot.strategies.rotation import RotationStrategy
 from tradebot.timetable.moving import SESSIONS_OF_MONTH, in_session_of_month
 from tradebot.timetable.own_clock import parse
@@ -73,6 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "market", metavar="FOLDER")
     parser.add_argument("--to", type=Path, default=PAGE, metavar="FILE")
     asked = parser.parse_args(arguments)
+    if sized(False, True):
+        _try()
+        return 0
     lacking = [name for name in (PRICES, RATES) if not (asked.data / name).is_file()]
     if lacking:
         print(f"{asked.data} has no {lacking[0]}: name the folder with --data", file=sys.stderr)
@@ -82,6 +87,18 @@ def main(arguments: list[str] | None = None) -> int:
     asked.to.write_text(page(found), encoding="utf-8")
     print(f"wrote {asked.to}: {len(RUNS)} runs in {time.perf_counter() - began:.0f} s")
     return 0
+
+
+def _try() -> None:
+    """Play a quarter of the honest run on made-up prices, for which there is no page."""
+    from benchmarks.support import past_prices
+
+    run = replace(HONEST, last=date(2020, 3, 31))
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "state") as place:
+        data = Data(Path(place))
+        data.make_up(run, past_prices.sessions(date(2019, 1, 2), 330))
+        played = play(data, run)
+    print(f"{len(played.values)} sessions on made-up prices, {played.orders} orders")
 
 
 def _played(data: Data) -> Runs:

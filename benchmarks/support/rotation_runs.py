@@ -1,7 +1,7 @@
 """Play the rotation over years of daily prices under different assumptions, on the road that the live bot takes."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -98,6 +98,16 @@ class Data:
         )
         opened = _opened(replace(spec, fill=CLOSE, costs=Costs()))
         return spec, opened._replace(spec=spec, rates=rates_of(spec, opened.calendar))
+
+    def make_up(self, assumed: Assumptions, days: Sequence[date]) -> None:
+        """Write prices of these assumptions' funds, drawn at random, and one rate for all days, into the folder."""
+        import duckdb
+
+        from benchmarks.support.past_prices import daily
+
+        daily(self.folder / "prices.csv", _settings(assumed).universe, days)
+        duckdb.read_csv(str(self.folder / "prices.csv")).write_parquet(str(self.folder / PRICES))
+        (self.folder / RATES).write_text("".join(["date,effr\n", *(f"{day},1.5\n" for day in days)]))
 
 
 @cache
