@@ -60,7 +60,9 @@ def _check_bot(
 
     with closing(App(folder, loaded, environ)) as app:
         if order:
-            _require_play_money(app)
+            from commands.doctor.checks.order import require_play_money
+
+            require_play_money(app)
         rows += [attempt("second instance", lambda: instances(folder, environ))]
         rows += keys_checks(app, environ)
         rows += [
@@ -70,12 +72,6 @@ def _check_bot(
         if not offline:
             rows += _asked(app, rows, order)
         return _report(folder.path, rows, asked=not offline, mode=app.mode_name, tail=app.account_tail)
-
-
-def _require_play_money(app: "App") -> None:
-    from commands.doctor.checks.order import require_play_money
-
-    require_play_money(app)
 
 
 def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":

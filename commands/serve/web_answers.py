@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from commands.shared.surface import jsonable
 from tradebot.adapters.text.redaction import hide
-from tradebot.judging.evidence import Evidence, Passes, Serve, Unread
+from tradebot.judging.evidence import Evidence, Passes, Serve, Strategies, Unread
 from tradebot.judging.freshness import NEVER
 from tradebot.judging.judgment import Judgment, State, overall, ranked
 from tradebot.model.record import Job
@@ -107,22 +107,12 @@ def health(looked: Looked) -> Answer:
 
 
 def _figures(looked: Looked) -> Mapping[str, Any]:
-    """Return the figures by name; None for each if they can't be read."""
-    figures = looked.figures
-    found = None if isinstance(figures, Unread) else figures
-    return {
-        "total_cycles": found and found.total_cycles,
-        "last_cycle_ago_seconds": last_cycle_age_s(looked),
-        "order_success_rate": found and found.order_success_rate,
-        "data_fetch_latency_ms": found and found.data_fetch_latency_ms,
-        "position_mismatches": found and found.position_mismatches,
-        "errors": found and found.errors,
-        "warnings": found and found.warnings,
-        "healings": found and found.healings,
-        "last_error": figures.why if isinstance(figures, Unread) else figures.last_error,
-        "models": found and found.models,
-        "regime": found and found.regime,
-    }
+    """Return the figures by name; if they can't be read, None for each, and why as the last error."""
+    figures, strategies = looked.figures, looked.evidence.parts.get("strategies")
+    models = strategies.names if isinstance(strategies, Strategies) else None
+    if isinstance(figures, Unread):
+        return {**dict.fromkeys(field.name for field in fields(Figures)), "last_error": figures.why, "models": models}
+    return {**asdict(figures), "models": models}
 
 
 def uptime_s(evidence: Evidence) -> float | None:
@@ -131,11 +121,3 @@ def uptime_s(evidence: Evidence) -> float | None:
     if not isinstance(serve, Serve) or serve.note is None or not serve.running:
         return None
     return max((evidence.at - serve.note.since).total_seconds(), 0.0)
-
-
-def last_cycle_age_s(looked: Looked) -> float | None:
-    """Return the seconds of trading time since the last pass; None if there is none."""
-    figures, now = looked.figures, looked.evidence.now
-    if isinstance(figures, Unread) or figures.last_cycle_at is None or now is None:
-        return None
-    return max((now - figures.last_cycle_at).total_seconds(), 0.0)

@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from commands.serve.web_answers import Answer, Looked, last_cycle_age_s, uptime_s
+from commands.serve.web_answers import Answer, Looked, uptime_s
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
 from tradebot.judging.evidence import Disk, Evidence, Orders, Schedule, Unread
@@ -60,9 +60,9 @@ class _Figures(Collector):
 
 def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
     found = looked.figures
-    yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", last_cycle_age_s(looked)
     if isinstance(found, Unread):
         return
+    yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", found.last_cycle_ago_seconds
     fetch, mismatches = found.data_fetch_latency_ms, found.position_mismatches
     yield "tradebot_total_cycles", "Passes of all jobs in the last session.", found.total_cycles
     yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", found.order_success_rate

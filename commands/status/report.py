@@ -22,6 +22,7 @@ from tradebot.views.status import (
 )
 
 if TYPE_CHECKING:
+    from commands.shared.evidence.gather import Past
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.app.wiring import App
     from tradebot.model.totals import Totals
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tradebot.views.performance.day import DayProfit
 
 REACH = timedelta(days=7)
-"""How far ahead a job's next slot is looked for, and how far back the end of the session before."""
+"""How far back the end of the session before is looked for."""
 
 
 def status_of(app: "App") -> Status:
@@ -66,7 +67,7 @@ def status_of(app: "App") -> Status:
         health=judged(evidence),
         passes=passes,
         now=now,
-        next_slots=_next_slots(app, now),
+        next_slots=_next_slots(past) if isinstance(past, Past) else (),
         quota=quota(recent),
         equity=equity(recent),
         positions=held(app, totals, last_passes(facts), now),
@@ -100,20 +101,12 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
     return day_profit(totals, day, fills, ledger.cash_movements(), ends)
 
 
-def _next_slots(app: "App", now: datetime | None) -> tuple[NextSlot, ...]:
-    """Return each job's next slot after `now`, in the order they run; empty if no calendar is stored yet."""
-    from tradebot.timetable.slots import CHAIN, slots
+def _next_slots(past: "Past") -> tuple[NextSlot, ...]:
+    """Return each job's next slot, in the order they run; empty if no calendar is stored yet."""
+    from tradebot.timetable.slots import CHAIN
 
-    if now is None:
-        return ()
-    sessions = app.ledger_view.sessions(now.date() - timedelta(days=1), now.date() + REACH)
-    found: list[NextSlot] = []
-    for job in CHAIN:
-        coming = (slot for session in sessions for slot in slots(job, app.settings.timetable[job], session))
-        due = next((slot for slot in coming if slot.start > now), None)
-        if due is not None:
-            found.append(NextSlot(job.value, due.session, due.name, due.start))
-    return tuple(found)
+    coming = [past.coming[job] for job in CHAIN if job in past.coming]
+    return tuple(NextSlot(slot.job, slot.session, slot.name, slot.start) for slot in coming)
 
 
 def _passes(facts: "SqliteFacts | None", mark: "ReconcileMark | None") -> Iterator[LastPass]:

@@ -19,7 +19,7 @@ LATE = timedelta(minutes=3)
 def silent(name: str, silence: Silence) -> Judgment:
     """Return the judgment about something that only the broker could have answered."""
     if silence.on_request:
-        return skipped(name, "the broker", silence.why)
+        return skipped(name, silence.why, "the broker")
     return Judgment(name, State.FAILED, "the broker", 0, silence.why, silence.command or "tradebot doctor")
 
 
@@ -28,7 +28,7 @@ def nothing(name: str, what: str, evidence: Trading) -> Judgment:
     if isinstance(evidence.broker, Broker):
         look = Look("reply from the broker", 1, evidence.broker.clock.now)
         return looked(name, look, evidence.moment.now, State.OK, f"no {what}, in the books and at the broker")
-    return skipped(name, what, f"the books hold no {what}, and the broker wasn't asked")
+    return skipped(name, f"the books hold no {what}, and the broker wasn't asked", what)
 
 
 def orders(evidence: Trading) -> Judgment:

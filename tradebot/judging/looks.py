@@ -21,7 +21,7 @@ def looked(name: str, look: Look, now: datetime, state: State, found: str, comma
     return Judgment(name, state, look.what, look.count, found, command if state.is_finding else "", look.at, age_s)
 
 
-def skipped(name: str, what: str, why: str) -> Judgment:
+def skipped(name: str, why: str, what: str = "") -> Judgment:
     """Return the judgment about something that wasn't looked at, on purpose or because there is nothing."""
     return Judgment(name, State.SKIPPED, what, 0, why)
 

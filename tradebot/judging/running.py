@@ -57,7 +57,7 @@ def quotes(evidence: Trading) -> Judgment:
     if isinstance(broker, Silence):
         return silent(name, broker)
     if not broker.quotes and not moment.is_open:
-        return skipped(name, "quotes", f"closed, and none of {broker.asked_quotes} symbols has a quote")
+        return skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")
     if not broker.quotes:
         found = f"none of {broker.asked_quotes} symbols has a usable quote"
         return Judgment(name, State.FAILED, "quotes", 0, found, "tradebot doctor")
@@ -79,7 +79,7 @@ def coverage(evidence: Trading) -> Judgment:
     """Judge the last scores: how many symbols were scored, and how many on too little data."""
     name, last, moment = "last scores", evidence.score, evidence.moment
     if last is None and Job.SCORE not in evidence.due:
-        return skipped(name, "scores", "no score has been due yet")
+        return skipped(name, "no score has been due yet", "scores")
     if last is None or not last.candidates:
         found = "nothing was scored" if last is None else "the last pass scored no symbol"
         return Judgment(name, State.UNKNOWN, "scores", 0, found, "tradebot score")
@@ -98,7 +98,7 @@ def cycles(evidence: Trading) -> Judgment:
     """Judge the passes of trade-once over the span: candidates = orders + refused."""
     name, seen = "passes of trade-once", evidence.passes
     if not seen.cycles and Job.TRADE_ONCE not in evidence.due:
-        return skipped(name, "passes", "no pass has been due yet")
+        return skipped(name, "no pass has been due yet", "passes")
     if not seen.cycles:
         found = "none was recorded in this period"
         return Judgment(name, State.UNKNOWN, "passes", 0, found, f"tradebot {Job.TRADE_ONCE.value}")
@@ -118,7 +118,7 @@ def blocks(evidence: Trading) -> Judgment:
     """Judge why candidates were refused: a blocking rule is fine, our own fault or a source's isn't."""
     name, seen = "reasons of refusal", evidence.passes
     if not seen.candidates:
-        return skipped(name, "candidates", "no candidate in this period")
+        return skipped(name, "no candidate in this period", "candidates")
     look = Look("candidates", seen.candidates, seen.cycles[-1].at if seen.cycles else None)
     ordered = sorted(seen.ends.items(), key=lambda end: -end[1])
     faults = [(reason, count) for reason, count in ordered if REASONS[reason].cause in (Cause.BROKEN, Cause.UNKNOWN)]
@@ -132,7 +132,7 @@ def events(evidence: Trading) -> Judgment:
     """Judge the operational events of the last day: replies in an unknown format, and errors."""
     name, seen = "recent events", evidence.events
     if seen is None or not seen.lines:
-        return skipped(name, "events", "no event was ever written")
+        return skipped(name, "no event was ever written", "events")
     # Events are stamped with wall-clock time, so they have no age in trading time.
     look, now = Look("events", seen.lines), evidence.moment.now
     if not seen.counts:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from tradebot.model.event import HEALINGS, Severity, SystemEvent
 from tradebot.model.flow import Intake
@@ -22,7 +21,7 @@ class Figures:
     """
 
     total_cycles: int
-    last_cycle_at: datetime | None
+    last_cycle_ago_seconds: float | None
     order_success_rate: float | None
     data_fetch_latency_ms: float | None
     position_mismatches: int | None
@@ -30,7 +29,6 @@ class Figures:
     warnings: int
     healings: int
     last_error: str | None
-    models: tuple[str, ...]
     regime: str | None
 
 

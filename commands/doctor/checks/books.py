@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.doctor.checks.row import attempt, check, skipped
+from commands.doctor.checks.row import attempt, check
 from commands.shared.evidence.gather import evidence_of, past_of
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.looks import skipped
 from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
 from tradebot.text import counted

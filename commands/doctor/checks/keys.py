@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from commands.doctor.checks.row import attempt, check, skipped
+from commands.doctor.checks.row import attempt, check
 from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.looks import skipped
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from commands.doctor.checks.row import attempt, check, skipped
+from commands.doctor.checks.row import attempt, check
 from tradebot import __version__
 from tradebot.adapters.state import lock, state_folder
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.looks import skipped
 
 LEAST_SQLITE = (3, 33)
 """The ledger's schema is read from `sqlite_schema`, which has another name in older versions."""

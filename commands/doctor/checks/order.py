@@ -3,9 +3,10 @@
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from commands.doctor.checks.row import check, failed, skipped
+from commands.doctor.checks.row import check, failed
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.looks import skipped
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:

@@ -15,11 +15,6 @@ def check(
     return Judgment(name, state, looked_at, count, found, fix, age_s=age_s)
 
 
-def skipped(name: str, why: str) -> Judgment:
-    """Return the row of a check that was not made."""
-    return Judgment(name, State.SKIPPED, "", 0, why)
-
-
 def failed(name: str, error: TradebotError) -> Judgment:
     """Return the row of a check that ended in an error."""
     return Judgment(name, State.FAILED, "", 0, error.message, error.hint or RUN_AGAIN)

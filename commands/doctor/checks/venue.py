@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.doctor.checks.keys import calls_a_session
-from commands.doctor.checks.row import attempt, check, skipped
+from commands.doctor.checks.row import attempt, check
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.looks import skipped
 from tradebot.model.trading import Mode
 from tradebot.text import counted
 

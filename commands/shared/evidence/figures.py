@@ -22,11 +22,12 @@ def figures_of(app: "App", past: Past) -> Figures:
     facts, ledger, clock, at, cycles = app.recorded, app.ledger_view, datetime.now(UTC), past.now, past.cycles
     intents, mark = ledger.recent_intents((at - DAY).date()), ledger.last_reconcile()
     _, events = worth_seeing(app.folder.path / EVENTS, sorted({(at - DAY, at), (clock - DAY, clock)}), HEALINGS)
+    last = max((cycle.at for cycle in cycles), default=None)
     fetched = max((cycle.at for cycle in cycles if cycle.job is Job.FETCH_FLOW), default=None)
     answers = facts.intakes(fetched) if facts is not None and fetched else ()
     return Figures(
         total_cycles=len(cycles),
-        last_cycle_at=max((cycle.at for cycle in cycles), default=None),
+        last_cycle_ago_seconds=max((at - last).total_seconds(), 0.0) if last else None,
         order_success_rate=success_rate(intents),
         data_fetch_latency_ms=fetch_latency_ms(cycles, answers),
         position_mismatches=mark.findings if mark else None,
@@ -34,7 +35,6 @@ def figures_of(app: "App", past: Past) -> Figures:
         warnings=sum(event.severity is Severity.WARN for event in events),
         healings=healings(events),
         last_error=last_error(events),
-        models=tuple(app.settings.strategies.in_use()),
         regime=_regime(app, at),
     )
 

@@ -45,13 +45,13 @@ JOBS = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FETC
 class Past:
     """What was due, claimed and recorded in the last session, and in the one before while it has only begun.
 
-    `later` is the session after them, if it is stored, and `coming` the start of each job's next slot.
+    `later` is the session after them, if it is stored, and `coming` each job's next slot.
     """
 
     now: datetime
     sessions: "Sequence[Session]"
     later: "Sequence[Session]"
-    coming: "Mapping[Job, datetime]"
+    coming: "Mapping[Job, Slot]"
     due: "Mapping[Job, Sequence[Slot]]"
     claims: "Sequence[SlotClaim]"
     cycles: "Sequence[CycleRecord]"
@@ -99,8 +99,8 @@ def evidence_of(app: "App", past: Past | Unread | None, *, thorough: bool = Fals
         **_of_books(app, past, thorough=thorough),
     }
     due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
-    coming, now = (known.coming, known.now) if known else ({}, None)
-    return Evidence(datetime.now(UTC), now, budgets_of(settings), parts, due, coming)
+    coming = {job: slot.start for job, slot in known.coming.items()} if known else {}
+    return Evidence(datetime.now(UTC), known.now if known else None, budgets_of(settings), parts, due, coming)
 
 
 def _is_sandbox(app: "App") -> bool:
@@ -111,7 +111,7 @@ def _is_sandbox(app: "App") -> bool:
 
 def _schedule(past: Past, chores: set[str]) -> Schedule:
     found = passes.schedule_of(past.due, chores, past.claims, past.now)
-    return replace(found, coming=min(past.coming.values(), default=None))
+    return replace(found, coming=min((slot.start for slot in past.coming.values()), default=None))
 
 
 def _config(app: "App") -> Config:
@@ -185,25 +185,25 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
 
     ledger = app.ledger_view
     known = ledger.sessions(now.date() - REACH, now.date() + REACH)
-    last, later = [each for each in known if each.open <= now][-2:], [each for each in known if each.open > now][:1]
+    last, later = [each for each in known if each.open <= now][-2:], [each for each in known if each.open > now]
     sessions = [each for each in last[:-1] if now - last[-1].open < AS_BEFORE] + last[-1:]
     since = ledger.books_opened_at() or now
     claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
-    begun_slots = {
-        job: [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now]
-        for job, times in app.settings.timetable.items()
-    }
     due = {
-        job: passes.came(begun, [claim for claim in claims if claim.job == job]) for job, begun in begun_slots.items()
+        job: passes.came(
+            [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now],
+            [claim for claim in claims if claim.job == job],
+        )
+        for job, times in app.settings.timetable.items()
     }
     ahead = {
-        job: [slot.start for each in (*sessions, *later) for slot in slots(job, times, each) if slot.start > now]
+        job: next((slot for each in (*sessions, *later) for slot in slots(job, times, each) if slot.start > now), None)
         for job, times in app.settings.timetable.items()
     }
-    coming = {job: min(starts) for job, starts in ahead.items() if starts}
+    coming = {job: slot for job, slot in ahead.items() if slot}
     recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
     cycles = facts.unpriced_passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
-    return Past(now, sessions, later, coming, due, claims, cycles)
+    return Past(now, sessions, later[:1], coming, due, claims, cycles)
 
 
 def _prices(app: "App", past: Past) -> Prices | None:

@@ -23,7 +23,7 @@ from tradebot.model.trading import Permission
 from tradebot.views.figures import Figures
 
 SHUT = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
-FIGURES = Figures(40, ago(30), 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", ("flow",), "mixed")
+FIGURES = Figures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", "mixed")
 
 
 def looked(**changes: Any) -> Looked:
@@ -156,7 +156,7 @@ def test_a_process_is_alive_while_its_lanes_look(log: Path, serve: Serve | None,
 def test_figures_that_cannot_be_read_are_null_and_the_error_says_why(log: Path) -> None:
     reply = asking(log, lambda: replace(looked(), figures=Unread("the ledger is locked", "")))
     found = reply("/health").data
-    assert (found["total_cycles"], found["last_cycle_ago_seconds"], found["models"]) == (None, None, None)
+    assert (found["total_cycles"], found["last_cycle_ago_seconds"], found["regime"]) == (None, None, None)
     assert found["last_error"] == "the ledger is locked"
     assert reply("/metrics").status == 200
 
