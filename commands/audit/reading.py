@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.shared.evidence.gather import Past, attempt, evidence_of, past_of, recorded
@@ -12,11 +13,10 @@ from commands.signals.reading import read as read_signals
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.desk.snapshot import book
-from tradebot.errors import TradebotError
 from tradebot.judging.evidence import Evidence, Unread
 from tradebot.judging.leaps import Leap, leaps
 from tradebot.judging.signals import signals
-from tradebot.judging.trading import Broker, Moment, Passes, Rows, Silence, Trading, Watched
+from tradebot.judging.trading import Broker, Moment, Passes, Rows, Trading, Watched
 from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
@@ -74,11 +74,11 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, T
 
 def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: bool) -> Trading:
     ledger, rules, facts = app.ledger_view, app.rules, recorded(app)
-    venue = Silence("skipped: --offline", None, on_request=True) if offline else _venue(app, ledger)
-    totals = ledger.totals() if isinstance(venue, Silence) else venue.books.totals
-    proven, positions = () if isinstance(venue, Silence) else venue.booked.proven, totals.own_positions()
-    known = past.now if past else datetime.now(UTC)
-    moment = _moment(ledger, since_s, known if isinstance(venue, Silence) else venue.clock.now)
+    venue = None if offline else attempt(lambda: _venue(app, ledger))
+    asked = venue if isinstance(venue, BrokerReplies) else None
+    totals, proven = (asked.books.totals, asked.booked.proven) if asked else (ledger.totals(), ())
+    positions, known = totals.own_positions(), past.now if past else datetime.now(UTC)
+    moment = _moment(ledger, since_s, asked.clock.now if asked else known)
     return Trading(
         moment=moment,
         rules=rules,
@@ -98,23 +98,20 @@ def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: boo
         rejected=ledger.tallies.rejected_since(moment.since),
         working=_working(ledger),
         rows=attempt(lambda: Rows(*ledger.tallies.compare_journal())),
-        broker=venue if isinstance(venue, Silence) else _broker(app, ledger, venue, positions),
+        broker=attempt(partial(_broker, app, ledger, venue, positions)) if isinstance(venue, BrokerReplies) else venue,
     )
 
 
-def _venue(app: "App", ledger: "SqliteLedger") -> BrokerReplies | Silence:
-    """Ask the broker; refused keys, another account or no reply are reported and don't end the audit."""
-    try:
-        clock, view = app.reader.clock(), read_view(app.reader, ledger)
-        require_account(ledger, view.account)
-        pending, unreadable = new_fills(app.reader, ledger, clock.now)
-        view = replace(view, unreadable=view.unreadable + unreadable)
-        books = read_books(ledger, clock.now, view.orders)
-        booked = unbooked(app.reader, ledger, books, view, pending)
-        after = _books_after(ledger, books, pending, booked.proven)
-        return BrokerReplies(clock, view, after, pending, booked, tuple(leaps(books, pending)))
-    except TradebotError as error:
-        return Silence(error.message, error.hint, on_request=False)
+def _venue(app: "App", ledger: "SqliteLedger") -> BrokerReplies:
+    """Ask the broker; raise TradebotError for refused keys, another account or no reply."""
+    clock, view = app.reader.clock(), read_view(app.reader, ledger)
+    require_account(ledger, view.account)
+    pending, unreadable = new_fills(app.reader, ledger, clock.now)
+    view = replace(view, unreadable=view.unreadable + unreadable)
+    books = read_books(ledger, clock.now, view.orders)
+    booked = unbooked(app.reader, ledger, books, view, pending)
+    after = _books_after(ledger, books, pending, booked.proven)
+    return BrokerReplies(clock, view, after, pending, booked, tuple(leaps(books, pending)))
 
 
 def _books_after(
@@ -135,15 +132,10 @@ def _books_after(
     )
 
 
-def _broker(
-    app: "App", ledger: "SqliteLedger", venue: BrokerReplies, positions: Sequence[Position]
-) -> Broker | Silence:
+def _broker(app: "App", ledger: "SqliteLedger", venue: BrokerReplies, positions: Sequence[Position]) -> Broker:
     symbols = tuple(dict.fromkeys((*app.settings.universe, *(position.symbol for position in positions))))
     books, view = venue.books, venue.view
-    try:
-        quotes = app.reader.quotes(symbols)
-    except TradebotError as error:
-        return Silence(error.message, error.hint, on_request=False)
+    quotes = app.reader.quotes(symbols)
     listed = {order.venue_id for order in view.orders}
     done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
     ours = ledger_view(ledger, books, view.positions)

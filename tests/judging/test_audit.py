@@ -31,7 +31,7 @@ from tradebot.judging.leaps import Leap
 from tradebot.judging.looks import Look, looked, span
 from tradebot.judging.signals import Health, KindHealth
 from tradebot.judging.table import TABLE
-from tradebot.judging.trading import Broker, Moment, Passes, Rows, Silence, Trading, Watched
+from tradebot.judging.trading import Broker, Moment, Passes, Rows, Trading, Watched
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -48,7 +48,6 @@ from tradebot.model.trading import Mode, Permission, TradingState, TradingStateR
 from tradebot.ports.world import OwnRules, Rules
 from tradebot.reconciliation.findings import Finding, FindingKind
 
-LEFT_OUT = Silence("left out: --offline", None, on_request=True)
 POLL = {"flow_alerts": 240, "market_tide": 240}
 RULES = Rules(Mode.SANDBOX, ("AAPL", "MSFT"), SECTORS, LIMITS, HALTS, EXITS, POLL)
 BOUGHT = OwnedFill("flow", Fill("a1", "v0", "AAPL", Side.BUY, Decimal(10), Decimal(100), ago(600)))
@@ -297,7 +296,7 @@ def test_a_position_beyond_its_stop_is_no_finding_once_its_exit_is_out() -> None
 
 
 def test_offline_the_brokers_items_are_unknown_and_no_findings() -> None:
-    result = judgments(healthy(broker=LEFT_OUT))
+    result = judgments(healthy(broker=None))
     assert ranked(result) == ()
     assert {each.subject for each in result if each.state is State.SKIPPED} == {
         "market session", "quotes", "exits at quotes", "limits on the book", "ledger against broker",
@@ -305,7 +304,7 @@ def test_offline_the_brokers_items_are_unknown_and_no_findings() -> None:
 
 
 def test_a_broker_that_does_not_answer_fails_what_only_it_could_tell() -> None:
-    silence = Silence("the keys were refused", "tradebot doctor", on_request=False)
+    silence = Unread("the keys were refused", "tradebot doctor")
     failed = [item for item in judgments(healthy(broker=silence)) if item.state is State.FAILED]
     assert {item.found for item in failed} == {"the keys were refused"}
     assert len(failed) == 5

@@ -6,7 +6,7 @@ from tradebot.judging.evidence import Unread
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.looks import Look, looked, skipped
 from tradebot.judging.table import RECONCILE, RECOVER
-from tradebot.judging.trading import Broker, Silence, Trading
+from tradebot.judging.trading import Broker, Trading
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order, OrderStatus
@@ -16,11 +16,11 @@ LATE = timedelta(minutes=3)
 """How long an order may keep working past its life, because the pass that cancels it comes a little later."""
 
 
-def silent(name: str, silence: Silence) -> Judgment:
-    """Return the judgment about something that only the broker could have answered."""
-    if silence.on_request:
-        return skipped(name, silence.why, "the broker")
-    return Judgment(name, State.FAILED, "the broker", 0, silence.why, silence.command or "tradebot doctor")
+def silent(name: str, why: Unread | None) -> Judgment:
+    """Return the judgment about something that only the broker could have answered; None if it wasn't asked."""
+    if why is None:
+        return skipped(name, "skipped: --offline", "the broker")
+    return Judgment(name, State.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")
 
 
 def nothing(name: str, what: str, evidence: Trading) -> Judgment:
@@ -67,7 +67,7 @@ def _ids(orders: list[Order]) -> str:
 def broker(evidence: Trading) -> Judgment:
     """Compare the ledger with the broker, as a reconcile would."""
     name, answer = "ledger against broker", evidence.broker
-    if isinstance(answer, Silence):
+    if not isinstance(answer, Broker):
         return silent(name, answer)
     view = answer.view
     look = Look("positions, orders, cash", len(view.positions) + len(view.orders) + 1, answer.clock.now)

@@ -14,7 +14,7 @@ from tradebot.gates.book import monitors
 from tradebot.judging.books import nothing, silent
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.looks import Look, looked
-from tradebot.judging.trading import Broker, Silence, Trading
+from tradebot.judging.trading import Broker, Trading
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.position import Kept, Position
@@ -77,7 +77,7 @@ def _stuck(record: CandidateRecord) -> str | None:
 def exits_now(evidence: Trading) -> Judgment:
     """Apply the exit rules to each position at current quotes; a position past its rule should be closing."""
     name, broker = "exits at quotes", evidence.broker
-    if isinstance(broker, Silence):
+    if not isinstance(broker, Broker):
         return silent(name, broker)
     if not evidence.positions:
         return _unheld(name, evidence)
@@ -143,7 +143,7 @@ _LIMITS = (
 def limits(evidence: Trading) -> Iterator[Judgment]:
     """Check each limit on the book as it is, with the predicate that the gates apply to the book plus one order."""
     broker = evidence.broker
-    if isinstance(broker, Silence):
+    if not isinstance(broker, Broker):
         yield silent("limits on the book", broker)
         return
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)

@@ -6,7 +6,7 @@ from tradebot.judging.books import silent
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.looks import Look, looked, skipped, span
 from tradebot.judging.signals import Health, KindHealth
-from tradebot.judging.trading import Broker, Silence, Trading
+from tradebot.judging.trading import Broker, Trading
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import Job
@@ -18,7 +18,7 @@ FETCH, SIGNALS = "tradebot fetch-flow", "tradebot signals"
 def market(evidence: Trading) -> Judgment:
     """Judge whether the broker's clock and the stored calendar agree about the session."""
     name, broker, moment = "market session", evidence.broker, evidence.moment
-    if isinstance(broker, Silence):
+    if not isinstance(broker, Broker):
         return silent(name, broker)
     look, ours = Look("clocks", 2, broker.clock.now), moment.is_open
     words = {True: "open", False: "closed"}
@@ -54,7 +54,7 @@ def _state(kind: KindHealth) -> State:
 def quotes(evidence: Trading) -> Judgment:
     """Judge the quotes: entries need fresh ones, exits need any at all."""
     name, broker, moment = "quotes", evidence.broker, evidence.moment
-    if isinstance(broker, Silence):
+    if not isinstance(broker, Broker):
         return silent(name, broker)
     if not broker.quotes and not moment.is_open:
         return skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")

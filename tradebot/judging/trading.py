@@ -80,15 +80,6 @@ class Broker:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """Why there is no reply from the broker: it was left out on request, or it didn't answer."""
-
-    why: str
-    command: str | None
-    on_request: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Watched:
     """Events a person should see: how often each happened, the newest, and how many `lines` were read."""
 
@@ -102,7 +93,7 @@ class Watched:
 class Trading:
     """Everything that was looked at. `due` are the jobs of which a slot was due in the last session.
 
-    `kept` holds what the ledger keeps of each position besides its fills.
+    `kept` holds what the ledger keeps of each position besides its fills. `broker` is None if nobody wanted it asked.
     """
 
     moment: Moment
@@ -123,4 +114,4 @@ class Trading:
     rejected: int
     working: Sequence[tuple[Order, IntentRecord | None]]
     rows: Rows | Unread
-    broker: Broker | Silence
+    broker: Broker | Unread | None
