@@ -44,7 +44,7 @@ def process(app: "App") -> "Judgment":
 
 def look(app: "App") -> Looked:
     """Look at everything once, through a bot that is opened for it and closed again."""
-    from commands.shared.evidence.gather import attempt, evidence_of, past_of
+    from commands.shared.evidence.gather import Past, evidence_of, past_of
     from tradebot.judging.permission import permission
     from tradebot.judging.table import judged
 
@@ -55,7 +55,7 @@ def look(app: "App") -> Looked:
             evidence,
             judged(evidence),
             _figures(bot, past),
-            is_open=attempt(lambda: _is_open(bot, evidence.now)) is True,
+            is_open=isinstance(past, Past) and any(session.contains(past.now) for session in past.sessions),
             permission=permission(bot.permission, evidence.at),
         )
 
@@ -68,13 +68,6 @@ def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
     if isinstance(past, Past):
         return attempt(lambda: figures_of(app, past))
     return past or Unread("nothing was recorded yet", "tradebot reconcile")
-
-
-def _is_open(app: "App", now: datetime | None) -> bool:
-    from tradebot.timetable.sessions import session_of
-
-    session = session_of(app.ledger_view, now) if now else None
-    return session is not None and now is not None and session.contains(now)
 
 
 @contextmanager
