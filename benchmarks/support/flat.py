@@ -26,6 +26,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.status.verb import run as status
 from commands.trade_once import verb as trade_once
+from jobs.station import Kind
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 
@@ -126,14 +127,18 @@ def _slowest_minute(program: Path, folder: Path) -> float:
     took: dict[str, float] = defaultdict(float)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
         assert served.stdout is not None
-        for line in served.stdout:
-            found = json.loads(line)["data"]
-            minute = found["at"][: len("2026-11-20T15:00")]
-            if found["took_s"] is not None:
-                took[minute] += found["took_s"]
-            if len(took) > MINUTES:
-                break
-        served.terminate()
+        try:
+            for line in served.stdout:
+                found = json.loads(line)["data"]
+                # What fails is soon over, and would look flat.
+                assert found["kind"] != Kind.FAILED, found["said"]
+                minute = found["at"][: len("2026-11-20T15:00")]
+                if found["took_s"] is not None:
+                    took[minute] += found["took_s"]
+                if len(took) > MINUTES:
+                    break
+        finally:
+            served.terminate()
     assert len(took) > MINUTES, f"serve ended after {len(took)} minutes"
     return max(took.values())
 

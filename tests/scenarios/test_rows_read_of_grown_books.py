@@ -15,14 +15,15 @@ from tests.bot import Bot
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.state.state_folder import LEDGER
 
-FEW, MANY = 240, 660
+FEW, MANY = 120, 540
 """Both leave as many positions open."""
-A_SESSION, LEFT_OUT = 20, 20
+A_SESSION, LEFT_OUT = 10, 20
 """So few that the smaller books, too, hold more sessions than a pass looks back at, and a checkpoint."""
 A_COUNT = 100
 """After how many instructions of SQLite's machine one is counted."""
 SLACK = 0.01
 VERBS = (
+    "score",
     "trade-once --force-slot",
     "evaluate-exits --force-slot",
     "reconcile",
@@ -32,6 +33,7 @@ VERBS = (
     "health",
     "halt --reason test",
 )
+"""Others tell of a whole past (fills, orders, trades), or read the books through (unhalt, audit, doctor, backup)."""
 
 
 class Effort(NamedTuple):
