@@ -123,7 +123,7 @@ def say_parts(parts: Iterable[str]) -> bool:
 
 def note(text: str) -> None:
     """Print a note to stderr, apart from the data."""
-    complain(aimed(text))
+    complain(fitted(aimed(text), sys.stderr))
 
 
 def print_error(error: TradebotError) -> None:

@@ -173,8 +173,7 @@ class EventKind(Enum):
         "flow",
         "REPLIES_BEGUN_ANEW",
         Severity.WARN,
-        "The store of the flow source's replies was damaged or lost, and a new one was started. It is INFO if there "
-        "was nothing to move aside.",
+        "The store of the flow source's replies was damaged or lost, and a new one was started.",
     )
     REPLY_NOT_KEPT = (
         "flow",
@@ -307,8 +306,7 @@ class EventKind(Enum):
         "facts",
         "FACTS_BEGUN_ANEW",
         Severity.WARN,
-        "The store of facts was damaged or lost, and a new one was started. It is INFO if there was nothing "
-        "to move aside.",
+        "The store of facts was damaged or lost, and a new one was started.",
     )
     FACTS_ROWS_DAMAGED = (
         "facts",
@@ -326,8 +324,7 @@ class EventKind(Enum):
         "bars",
         "BARS_BEGUN_ANEW",
         Severity.WARN,
-        "The store of bars was damaged or lost, and a new one was started. It is INFO if there was nothing to "
-        "move aside.",
+        "The store of bars was damaged or lost, and a new one was started.",
     )
 
     def at(

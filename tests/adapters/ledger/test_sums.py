@@ -100,14 +100,14 @@ def test_text_that_a_bit_made_unreadable_is_damage_and_not_a_fault_of_ours(ledge
         ("UPDATE intents SET state = 'acked' WHERE state = 'rejected'", "1 of 5 rows of intents"),
         ("UPDATE orders SET terminal = 0", "rows of orders"),
         ("UPDATE cash_adjustments SET amount = '1.5'", "rows of cash_adjustments"),
-        ("UPDATE book SET opening_cash = '1'", "what it says of itself"),
+        ("UPDATE book SET opening_cash = '1'", "the row that describes it"),
         ("UPDATE slots SET slot = 'open+6m'", "rows of slots"),
         ("DELETE FROM trading_states", "rows, but"),
         ("DELETE FROM fills WHERE activity_id = 'a2'", "rows, but"),
         (
             "INSERT INTO acknowledged (account, sequence, symbol, quantity, origin, about, why, at)"
             " SELECT account, 9, 'X', '1', 'plan', '', '', '' FROM book",
-            "what it says of itself",
+            "the row that describes it",
         ),
     ],
 )

@@ -51,6 +51,25 @@ def test_a_file_of_another_application_or_a_later_version_is_not_upgraded(path: 
     assert notes(path) == [("kept",)]
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "dangling link"])
+def test_what_is_no_file_at_all_is_damage_and_moved_aside_so_that_exits_go_on(path: Path, kind: str) -> None:
+    path.rename(path.with_name("elsewhere"))
+    make = {
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "link": lambda: path.symlink_to("elsewhere"),
+        "dangling link": lambda: path.symlink_to("nowhere"),
+    }
+    make[kind]()
+    with pytest.raises(DamagedError):
+        NEW.open(path)
+    database, moved_to = NEW.start_over(path)
+    database.close()
+    assert moved_to is not None
+    assert os.path.lexists(moved_to)
+    assert (path.is_file(), path.is_symlink()) == (True, False)
+
+
 def test_an_upgrade_that_fails_changes_nothing(path: Path) -> None:
     with pytest.raises(OperatorError):
         NEW._replace(upgrades={1: (*MIDDLE, *MIDDLE), 2: ()}).open(path)

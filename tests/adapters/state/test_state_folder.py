@@ -136,6 +136,20 @@ def test_a_damaged_marker_is_known_by_its_copy_and_refused_without_a_whole_one(f
         marker_copies.whose(folder)
 
 
+def test_a_lost_marker_is_put_back_from_a_backup_and_only_without_one_needs_init(folder: Path) -> None:
+    marker, kept = folder / "state.id", folder / "backups" / "20260105T150000Z-by-hand" / "state.id"
+    (folder / "state.id.copy").unlink()
+    marker.rename(folder / "aside")
+    with pytest.raises(OperatorError) as caught:
+        state_folder.open_state(folder)
+    assert "tradebot init" in caught.value.hint
+    kept.parent.mkdir(parents=True)
+    (folder / "aside").rename(kept)
+    with pytest.raises(OperatorError) as caught:
+        state_folder.open_state(folder)
+    assert caught.value.hint == f"put it back: cp {kept} {marker}"
+
+
 def test_a_marker_from_before_there_were_sums_still_counts(folder: Path) -> None:
     marker, said = folder / "state.id", state_folder.read_marker(folder)
     content = json.loads(marker.read_text())

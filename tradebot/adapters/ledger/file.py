@@ -54,7 +54,9 @@ class LedgerFile:
         if len(owners) != 1:
             raise DamagedBooksError(f"{folder / LEDGER} belongs to {len(owners)} accounts.", REBUILD)
         if book != [(owners[0], True)]:
-            raise DamagedBooksError(f"The ledger {folder / LEDGER} is damaged: what it says of itself.", REBUILD)
+            raise DamagedBooksError(
+                f"The ledger {folder / LEDGER} is damaged: the row that describes it was changed.", REBUILD
+            )
         if account_number not in (None, owners[0]):
             raise OperatorError(
                 f"These books belong to account …{owners[0][-4:]}, not to …{str(account_number)[-4:]}.",

@@ -117,8 +117,8 @@ class CacheDatabase(NamedTuple):
         try:
             require_plain(path)
         except NotPlainError as error:
-            message = f"{path} is not a file: {error.strerror}."
-            raise OperatorError(message, f"Move it away: mv {path} {path}.aside") from error
+            # Moved aside like any other damage: what only speeds up the work must not stop an exit.
+            raise DamagedError(str(error.strerror)) from error
         database = sqlite3.connect(
             f"{path.absolute().as_uri()}?{_how(path)}",
             uri=True,
@@ -203,7 +203,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _move_aside(path: Path) -> Path | None:
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
     aside = next(name for name in names if not name.exists())

@@ -379,7 +379,8 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
     if os.path.isfile(path / LEDGER):
         return OperatorError(
             f"{path} has books ({LEDGER}) but no marker ({MARKER}): setup never finished, or the marker was lost.",
-            f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
+            put_back(path / MARKER, path / BACKUPS)
+            or f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
         )
     known, hint = known_states(environ), _init(path, environ)
     said = f"States known here: {', '.join(map(str, known[:MOST_NAMED]))}." if known else "None is known here."
