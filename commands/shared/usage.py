@@ -64,9 +64,9 @@ def _unknown_verb(wrong: Exception, arguments: Sequence[str], path: str, verbs: 
         names = list(dict.fromkeys(name.split()[0] for name in names))
         return OperatorError(f"{path} needs one of its verbs: {', '.join(names)}", f"{path} --help")
     elsewhere = [verb for verb in verbs if verb.endswith(f" {typed[0]}")]
-    # A typing error must not end in a trade, so verbs that act are only listed, never guessed.
-    harmless = [name for name in names if not getattr(verbs[f"{inside}{name}"].callback, "acts", False)]
-    near = elsewhere or [f"{inside}{name}" for name in get_close_matches(typed[0], harmless, 1)]
+    meant = [f"{inside}{name}" for name in get_close_matches(typed[0], names, 1)]
+    # A typing error must not end in a trade, so a verb that acts is only listed; another one wasn't meant.
+    near = elsewhere or [verb for verb in meant if not getattr(verbs[verb].callback, "acts", False)]
     hint = f"did you mean tradebot {near[0]}? " if near else ""
     return OperatorError(f"{path} has no verb {clean(typed[0])!r}", f"{hint}{path} --help lists all verbs")
 

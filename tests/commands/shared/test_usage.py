@@ -25,6 +25,8 @@ WRONG = {
     "exchange tikc": ("tradebot exchange has no verb 'tikc'", "did you mean tradebot exchange tick?"),
     "search": ("tradebot has no verb 'search'", "tradebot --help lists all verbs"),
     "flaten": ("tradebot has no verb 'flaten'", "tradebot --help lists all verbs"),
+    "trdae-once": ("tradebot has no verb 'trdae-once'", "tradebot --help lists all verbs"),
+    "sevre": ("tradebot has no verb 'sevre'", "tradebot --help lists all verbs"),
     "qqqqq": ("tradebot has no verb 'qqqqq'", "tradebot --help lists all verbs"),
     "journal": ("tradebot journal needs one of its verbs: verify", "tradebot journal --help"),
     "--debug": ("tradebot needs one of its verbs: init, demo, ", "tradebot --help"),
