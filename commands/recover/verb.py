@@ -129,7 +129,8 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
 
     now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
     switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
-    made = rebuild.rebuild(app.folder, "damaged" if only is None else "restored-over", now, only=only)
+    what = "damaged" if only is None else "restored-over"
+    made = rebuild.rebuild(app.folder, what, now, only=only, keep=lambda made: _keep(app, _uncompared(why, made)))
     doubts = [DoubtRow(*doubt) for doubt in made.doubts]
     compared = _compare(app, doubts)
     old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
@@ -148,6 +149,12 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
 def _note(app: "App", kind: "EventKind", details: dict[str, str]) -> None:
     """Write an event: if something goes wrong later, people look for rebuilt books first."""
     app.events.emit(kind.at(app.stamp_time(), details))
+
+
+def _uncompared(why: str, made: "Rebuilt") -> Recovered:
+    """Return what is known before the broker is asked, in case that nobody gets to ask it."""
+    doubts = (*made.doubts, ("broker", "comparison", "the rebuild was interrupted before it compared the books"))
+    return _data(why, made, compared=False, doubts=tuple(DoubtRow(*doubt) for doubt in doubts))
 
 
 def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...]) -> Recovered:
@@ -248,7 +255,9 @@ def _kept(app: "App", name: str) -> Recovered:
 
 def _intact(app: "App") -> Recovered:
     waiting = app.ledger.file.rebuilt()
-    return Recovered(None, waiting, False, None, None, None, 0, 0, 0, False, ())
+    if waiting:
+        return replace(_kept(app, waiting), why=None)
+    return Recovered(None, None, False, None, None, None, 0, 0, 0, False, ())
 
 
 def report_of(app: "App", verb: str, data: Recovered) -> Report:
@@ -263,6 +272,7 @@ def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> N
         console.print("The books are intact; nothing was changed.")
         if data.name:
             console.print("They were rebuilt earlier and are not accepted yet.")
+            _render_doubts(console, data.doubts)
             console.print(f"Next: {accepting}", markup=False)
         return
     if data.accepted:

@@ -12,6 +12,7 @@ import requests
 from tests import forked
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import KEYS, Bot, log, made, second_session
+from tradebot.adapters.faults import failpoint
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.state import lock
 from tradebot.exchange import process
@@ -224,6 +225,24 @@ def test_recover_over_whole_books_changes_nothing(bot: Bot) -> None:
     assert (said.code, said.out) == (0, "The books are intact; nothing was changed.\n")
     assert (bot.folder / "ledger.db").read_bytes() == before
     assert bot.says("recover", "--accept", "rebuilt-nonsense").code == 3
+
+
+def test_a_rebuild_killed_before_it_asked_the_broker_still_says_what_it_could_not_prove(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(point: str) -> None:
+        if point == "rebuild.forget_scratch.before":
+            raise KeyboardInterrupt
+
+    DAMAGE["bit-flipped"](bot.folder / "journal.jsonl")
+    monkeypatch.setattr(failpoint, "hook", dies)
+    assert bot.says("recover").code not in (0, 10)
+    monkeypatch.setattr(failpoint, "hook", None)
+    again = bot.says("recover", "--json")
+    assert again.code == 10
+    assert {doubt["what"] for doubt in again.data["doubts"]} >= {"record", "broker"}
+    assert "couldn't be proven" in bot.says("recover").out
+    assert bot.says("recover", "--accept", again.data["name"], "--confirm", bot.tail()).code == 0
 
 
 def test_a_ledger_of_another_version_is_rebuilt_when_a_person_asks(bot: Bot) -> None:

@@ -40,22 +40,34 @@ class Rebuilt(NamedTuple):
     doubts: tuple[Doubt, ...]
 
 
-def rebuild(folder: StateFolder, why: str, on: datetime, *, only: Path | None = None) -> Rebuilt:
+def _keep_nothing(_: Rebuilt) -> None:
+    pass
+
+
+def rebuild(
+    folder: StateFolder,
+    why: str,
+    on: datetime,
+    *,
+    only: Path | None = None,
+    keep: Callable[[Rebuilt], None] = _keep_nothing,
+) -> Rebuilt:
     """Make new books, move the old ones to the quarantine, and put the new ones in their place.
 
     `on` is the person's own time, used to name the quarantine folder; `only` is the one folder to take the books from.
+    `keep` is told of the new books before they are put in place, so that no kill leaves books without their doubts.
     The caller holds the pass lock and has halted the bot. The new books wait for a person to accept them. OperatorError
     if the disk refuses.
     """
     try:
         with ExitStack() as opened:
-            return _rebuilt(folder, find(folder, opened, only), why, on)
+            return _rebuilt(folder, find(folder, opened, only), why, on, keep)
     except OSError as error:
         # A backup in parts is put together beside itself before anything is made.
         raise cannot_write(folder.path, error) from error
 
 
-def _rebuilt(folder: StateFolder, sources: Sources, why: str, on: datetime) -> Rebuilt:
+def _rebuilt(folder: StateFolder, sources: Sources, why: str, on: datetime, keep: Callable[[Rebuilt], None]) -> Rebuilt:
     now = _after_all(sources, folder.created_at)
     if sources.approval_unsure:
         sources.doubts.append(Doubt("configuration", str(sources.journal or sources.ledger), NOT_ACCEPTED))
@@ -67,6 +79,9 @@ def _rebuilt(folder: StateFolder, sources: Sources, why: str, on: datetime) -> R
         scratch.mkdir(mode=0o700)
         intents, fills = _make(folder, scratch, sources, name, now)
         moved = quarantine.move(folder.path, why, on)
+        counted = _count(sources), intents, fills
+        made = Rebuilt(name, moved, sources.journal, sources.ledger, *counted, tuple(sources.doubts))
+        keep(made)
         for file in (JOURNAL, LEDGER):
             with around("rebuild.install"):
                 (scratch / file).rename(folder.path / file)
@@ -75,8 +90,7 @@ def _rebuilt(folder: StateFolder, sources: Sources, why: str, on: datetime) -> R
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise cannot_write(folder.path, error) from error
-    counted = _count(sources), intents, fills
-    return Rebuilt(name, moved, sources.journal, sources.ledger, *counted, tuple(sources.doubts))
+    return made
 
 
 def _count(sources: Sources) -> int:
