@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_a_file_of_another_application_or_a_later_version_is_not_upgraded(path: 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "dangling link"])
 def test_what_is_no_file_at_all_is_damage_and_moved_aside_so_that_exits_go_on(path: Path, kind: str) -> None:
     path.rename(path.with_name("elsewhere"))
-    make = {
+    make: dict[str, Callable[[], object]] = {
         "folder": path.mkdir,
         "pipe": lambda: os.mkfifo(path),
         "link": lambda: path.symlink_to("elsewhere"),

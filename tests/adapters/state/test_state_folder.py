@@ -145,9 +145,10 @@ def test_a_lost_marker_is_put_back_from_a_backup_and_only_without_one_needs_init
     assert "tradebot init" in caught.value.hint
     kept.parent.mkdir(parents=True)
     (folder / "aside").rename(kept)
-    with pytest.raises(OperatorError) as caught:
+    with pytest.raises(DamagedMarkerError, match="lost") as damaged:
         state_folder.open_state(folder)
-    assert caught.value.hint == f"put it back: cp {kept} {marker}"
+    assert damaged.value.hint == f"put it back: cp {kept} {marker}"
+    assert marker_copies.by_its_copy(folder, damaged.value).account_number == ACCOUNT
 
 
 def test_a_marker_from_before_there_were_sums_still_counts(folder: Path) -> None:

@@ -377,10 +377,11 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
     if obstacle is not None:
         return _not_a_folder(obstacle)
     if os.path.isfile(path / LEDGER):
+        if again := put_back(path / MARKER, path / BACKUPS):
+            return DamagedMarkerError(f"{path} has books ({LEDGER}), but its marker ({MARKER}) is lost.", again)
         return OperatorError(
             f"{path} has books ({LEDGER}) but no marker ({MARKER}): setup never finished, or the marker was lost.",
-            put_back(path / MARKER, path / BACKUPS)
-            or f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
+            f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
         )
     known, hint = known_states(environ), _init(path, environ)
     said = f"States known here: {', '.join(map(str, known[:MOST_NAMED]))}." if known else "None is known here."
