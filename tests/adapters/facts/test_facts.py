@@ -185,10 +185,10 @@ def test_a_pass_goes_on_with_an_empty_file_when_it_finds_damage(tmp_path: Path) 
     store.close()
 
 
-def test_a_folder_in_place_of_the_file_needs_a_person(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / "facts.db").mkdir()
-    with pytest.raises(OperatorError, match="not a file"):
-        SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    SqliteFacts(tmp_path, MemoryEvents(), NOW).close()
+    assert (tmp_path / "facts.db.damaged-1").is_dir()
 
 
 def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> None:

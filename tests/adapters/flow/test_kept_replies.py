@@ -1,5 +1,6 @@
 """Replies are kept as they came, for a number of sessions, whatever happens to the file."""
 
+import errno
 import json
 import sqlite3
 import tempfile
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.samples import DAY, NOW, minutes
+from tradebot.adapters.faults import failpoint
 from tradebot.adapters.flow.kept_replies import KeptReplies
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import OperatorError, TemporaryError
@@ -133,7 +135,14 @@ def test_a_reply_whose_content_changed_by_itself_is_absent_told_and_kept_again(
     assert {event.event_type for event in events.emitted[1:]} == {"replies_damaged"}
 
 
-def test_what_cannot_be_kept_is_an_event_and_no_error(kept: KeptReplies, events: MemoryEvents, tmp_path: Path) -> None:
+def test_what_cannot_be_kept_is_an_event_and_no_error(
+    kept: KeptReplies, events: MemoryEvents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(point: str) -> None:
+        if point == "cache_database.set_aside.before":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(failpoint, "hook", refuses)
     (tmp_path / "replies.db").mkdir()
     for number in range(3):
         kept.keep(page([number]), DAY, minutes(number))

@@ -383,10 +383,9 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
             f"{path} has books ({LEDGER}) but no marker ({MARKER}): setup never finished, or the marker was lost.",
             f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
         )
-    known, hint = known_states(environ), _init(path, environ)
+    known, init = known_states(environ), _init(path, environ)
     said = f"States known here: {', '.join(map(str, known[:MOST_NAMED]))}." if known else "None is known here."
-    if known:
-        hint = f"add {option(known[0])} to use that one, or make another: {hint}"
+    hint = f"add {option(known[0])} to use that one, or make another: {init}" if known else init
     return OperatorError(f"There is no state at {path.absolute()}. {said}", hint)
 
 
