@@ -262,7 +262,7 @@ def backup(evidence: Evidence, seen: Backups) -> Verdict:
         return Verdict(FAILED, found, seen.kept, fresh)
     if seen.failed and not done:
         found = f"{counted(seen.kept, 'backup')} kept; {seen.failed}"
-        return Verdict(DEGRADED, found, seen.kept, fresh, "tradebot events; then tradebot backup")
+        return Verdict(DEGRADED, found, seen.kept, fresh, "tradebot events; then tradebot backup --session")
     if not seen.kept:
         after = since or seen.coming
         first = after + timedelta(seconds=budget_s) if after and not fresh.overdue else None

@@ -123,7 +123,9 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
 
 
 def _said(failed: FailedBackup) -> str:
-    return f"the last try failed at {failed.at:%H:%M} UTC, the next is at {failed.again_at:%H:%M} UTC: {failed.why}"
+    # Only a whole date and time is shown in the reader's own zone.
+    failed_at, again_at = (f"{at:%Y-%m-%d %H:%M} UTC" for at in (failed.at, failed.again_at))
+    return f"the last try failed at {failed_at}, the next is at {again_at}: {failed.why}"
 
 
 def _stamped(name: str) -> datetime | None:
