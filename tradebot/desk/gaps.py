@@ -40,7 +40,7 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
         books = read_books(world.ledger, desk.now)
         left = _found(world, books, resting_among(books, books.working))
     told = {**opened, **known}
-    on = {whose for whose, gap in told.items() if whose in left and not _is_closed(gap, books)}
+    on = {whose for whose, gap in told.items() if whose in left and not _is_closed(gap, books, desk.now)}
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
     passing = [gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, desk.now)]
     for gap in (*passing, *(gap for whose, gap in left.items() if whose not in on)):
@@ -79,15 +79,18 @@ def _is_told(world: World, gap: Gap, now: datetime) -> bool:
     return gap.why != NOT_PLACED or now - gap.since > timedelta(seconds=world.rules.limits.exit_life_s)
 
 
-def _is_closed(gap: Gap, books: Books) -> bool:
-    """Return True if the shares of a gap are gone; those that are held may have been bought since."""
+def _is_closed(gap: Gap, books: Books, now: datetime) -> bool:
+    """Return True if the shares of a gap are gone; those that are held may have been bought since.
+
+    A position that was opened after `now` wasn't bought since: the clock is behind.
+    """
     position = books.totals.positions.get((gap.strategy, gap.symbol))
-    return position is None or not position.quantity or position.opened_at > gap.since
+    return position is None or not position.quantity or gap.since < position.opened_at <= now
 
 
 def _ended(gap: Gap, books: Books, now: datetime) -> SystemEvent:
     """Return that a gap is over: with the last fill if nothing is held anymore, or else with a stop that rests."""
-    position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books)
+    position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, now)
     at = position.traded_at if position and position.traded_at and not position.quantity else now
     lasted_s = max((at - gap.since).total_seconds(), 0.0)
     details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}

@@ -384,3 +384,9 @@ def test_one_pass_comes_back_by_its_id_or_not_at_all(facts: SqliteFacts) -> None
     facts.record(make_cycle("open+2m", minutes(2), Job.SCORE))
     assert facts.cycle("open+2m") == make_cycle("open+2m", minutes(2), Job.SCORE)
     assert facts.cycle("open+3m") is None
+
+
+def test_last_pass_is_the_one_recorded_last_whatever_the_clock_said(facts: SqliteFacts) -> None:
+    for name, minute in (("before", 0), ("a day ahead", 24 * 60), ("after", 1)):
+        facts.record(make_cycle(name, minutes(minute)))
+    assert [one.id for one in facts.cycles(job="trade-once", last=2)] == ["a day ahead", "after"]

@@ -1,5 +1,6 @@
 """Listed faults 105 to 116: clocks, calendars and time zones."""
 
+import json
 import os
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.time.pace import BEHIND, RealTime
 from tradebot.adapters.wire.rows import RowError, utc
 from tradebot.cycle import evaluate_exits
@@ -271,9 +273,15 @@ def goes_by_prices_alone(trader: Trader, lies: Lies, days: int) -> None:
     # The pair's limit can't go below its stop, so the exit takes the place of the pair.
     assert sent == [(Purpose.PROTECT, "AAPL"), (Purpose.CLOSE, "AAPL")]
     lies.end()
+    # The pass before the lie ran at the same moment, and knew of no gap.
+    same = LockStepClock(trader.stage.url).now()
     trader.stage.tick(seconds=UNTIL_FILLED_S)
     assert [one.code for one in (trader.reconciles(), trader.exits(), trader.buys("JPM", again=True))] == [0, 0, 0]
-    trader.is_whole()
+    lines = (trader.folder / "system_events.jsonl").read_text().splitlines()
+    told = [event["event_type"] for line in lines if (event := json.loads(line))["symbol"] == "AAPL"]
+    assert (told.count("protection_gap"), told.count("protection_gap_ended")) == (1, 1)
+    # A gap that was told by a clock that is ahead can't be held against the exchange's own time.
+    trader.is_whole(unable=[same], told_in_time=days < 0)
 
 
 def _shifted(days: int, row: dict[str, str]) -> dict[str, str]:

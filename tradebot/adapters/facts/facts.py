@@ -168,12 +168,11 @@ class SqliteFacts:
         return not ends or (ends[0] is not None and ends[0].reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
-        """Return recorded passes, oldest first: those since a time, or the given number of last ones."""
-        heads = self._rows(
-            "SELECT sequence, body FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)"
-            " ORDER BY at DESC, sequence DESC LIMIT ?3",
-            (job, time_text(since) if since else None, ALL if last is None else last),
-        )
+        """Return passes, oldest first: those since a time, or the last few as recorded, whatever their clocks said."""
+        heads = self._rows(history.LATELY, (job, last)) if last is not None and since is None else []
+        if not heads or len(heads) < (last or 0):
+            span = (job, time_text(since) if since else None, ALL if last is None else last)
+            heads = self._rows(history.NEWEST, span)
         with self._guard(*UNFIT):
             return tuple(self._cycle(sequence, body) for sequence, body in reversed(heads))
 

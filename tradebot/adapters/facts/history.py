@@ -56,6 +56,11 @@ STORED = """SELECT key, facts.id, facts.body FROM json_each(?1) CROSS JOIN facts
 
 SENT = """SELECT candidates.body FROM cycles JOIN candidates ON cycle = sequence WHERE job = ? AND cycles.at >= ?
     AND json_extract(candidates.body, '$[2]') IS NOT NULL ORDER BY cycles.at, sequence, position"""
+LATELY = """SELECT sequence, body FROM cycles
+    WHERE sequence > (SELECT max(sequence) FROM main.cycles) - 100 AND +job = ?1 ORDER BY sequence DESC LIMIT ?2"""
+"""Select what was recorded last of a job, among the last hundred passes of all jobs."""
+NEWEST = """SELECT sequence, body FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)
+    ORDER BY at DESC, sequence DESC LIMIT ?3"""
 FIRST_TIMES = "SELECT (SELECT min(at) FROM cycles WHERE job = value) FROM json_each(?)"
 LAST_TIMES = "SELECT (SELECT max(at) FROM cycles WHERE job = value) FROM json_each(?)"
 """Select the time of each job's first or last pass by the index, however many there are."""
