@@ -43,13 +43,14 @@ mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways
 	.venv-mutants/bin/mutmut run $(ARGS)
 	.venv-mutants/bin/mutmut results
 
-check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code, unused dependencies
+check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code, unused dependencies, lines by room
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/deptry $(CODE)
+	$(BIN)/python deploy/lines
 
 bench: $(VENV)/.core  ## measure, and print medians and ratios beside their bounds
 	$(COMPILED) $(CODE)
