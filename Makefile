@@ -34,7 +34,7 @@ soak: $(VENV)/.dev  ## hours of random campaigns: kills, power losses, troubles,
 		tests/exchange/test_engine_laws.py tests/exchange/test_no_look_ahead.py tests/exchange/test_corporate_actions.py \
 		tests/exchange/test_actions_in_bars.py tests/adapters/text/test_codec.py tests/adapters/recovery/test_joining.py \
 		tests/faults --ignore=tests/faults/listed tests/adapters/ledger/test_sums.py tests/adapters/text/test_redaction.py tests/scenarios/test_terminal_escapes.py \
-		tests/test_coherence.py tests/scenarios/test_each_position_is_sold_once.py tests/gates/test_rates.py \
+		tests/gates/test_coherence.py tests/scenarios/test_each_position_is_sold_once.py tests/gates/test_rates.py \
 		tests/scenarios/test_configurations_run.py tests/auditing/test_outcomes.py \
 		tests/scenarios/test_scores_predict_only_with_an_edge.py \
 		tests/backtest/test_driver.py tests/backtest/test_driver_three_ways.py tests/year $(ARGS)

@@ -69,9 +69,9 @@ def measure_cycle(size: int) -> Measured:
     from tradebot import cycle as passes
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.memory.events import MemoryEvents
+    from tradebot.desk.scoring import score
     from tradebot.model.record import CycleRecord, Job
     from tradebot.ports.world import Call
-    from tradebot.scoring import score
 
     class Recorded(cycle.LoadedFacts):
         """Facts that are in memory already, and passes that are recorded as they are in a bot."""

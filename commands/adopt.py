@@ -15,7 +15,7 @@ from commands.shared.drawing import usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, acts, caller, confirm_for, console, finish, opened
 from commands.shared.times import when
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ import typer
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,7 @@ import typer
 from commands.shared.plain import clean, document, say
 from commands.shared.surface import Config, Json, Report, StateDir, console, finish, jsonable, opened
 from commands.shared.times import when
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

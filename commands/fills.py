@@ -13,7 +13,7 @@ from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import stamp, zone
 from tradebot.model.origin import Origin
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

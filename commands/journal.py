@@ -11,7 +11,7 @@ from commands.shared.surface import Config, Json, Report, StateDir, finish, open
 from commands.shared.times import when
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

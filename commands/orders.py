@@ -12,7 +12,7 @@ from commands.shared.drawing import acts_at, usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import DAY_SECOND, stamp, zone
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from commands.shared.drawing import duration, time_left, usd, way_there
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import when
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,7 +10,6 @@ from tradebot.exits.held import Held
 from tradebot.exits.lists import of_account
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import entry_size
-from tradebot.limits import ExitRules, Limits, Protection
 from tradebot.model.account import Account
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books, Standing
@@ -19,13 +18,13 @@ from tradebot.model.desk import Book, Desk
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Right
 from tradebot.model.kind import AnyKind
+from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, Lot, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.ports.stores import Ledger
-from tradebot.ports.world import OwnRules
 from tradebot.signals.kinds.dark_pool import DarkPoolPrint
 from tradebot.signals.scoring import Known
 from tradebot.timetable.job_times import JobTimes

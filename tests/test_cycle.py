@@ -14,8 +14,8 @@ from tests.builders import CASH, NOW, SESSION, ago, best_price, limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, WITH_UNKNOWN, Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
+from tradebot.desk.scoring import score
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.explain import funnel
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent, IntentState, Operation
@@ -25,7 +25,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingState
 from tradebot.ports.world import World
-from tradebot.scoring import score
+from tradebot.views.explain import funnel
 
 EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
 EVER = datetime.min.replace(tzinfo=UTC)

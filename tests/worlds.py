@@ -12,9 +12,9 @@ from tradebot import cycle
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.limits import ExitRules, Limits
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake
+from tradebot.model.limits import ExitRules, Limits
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, ReconcileMark
 from tradebot.ports.world import Call, Rules, World

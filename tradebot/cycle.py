@@ -14,6 +14,7 @@ from tradebot.desk.halting import after_send, halt_if_needed
 from tradebot.desk.notable import tell
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, propose
+from tradebot.desk.scoring import mode_of, recorded
 from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
 from tradebot.desk.watching import watch
@@ -56,7 +57,6 @@ from tradebot.orders.working_orders import (
     our_working_orders,
 )
 from tradebot.ports.world import Call, World
-from tradebot.scoring import mode_of, recorded
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session
 

@@ -8,7 +8,7 @@ from commands.shared.drawing import colored
 from commands.shared.judged import counts, table
 from commands.shared.times import MINUTE, when
 from tradebot.judging.judgment import Judgment
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -15,7 +15,7 @@ from commands.backtest.progress import progress
 from commands.shared.boundary import TerminatedError
 from commands.shared.plain import note
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import when
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

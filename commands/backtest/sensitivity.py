@@ -9,7 +9,7 @@ from commands.backtest.finished import Finished
 from commands.backtest.progress import progress
 from commands.shared.boundary import TerminatedError
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

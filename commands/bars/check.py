@@ -19,7 +19,7 @@ from commands.bars.shared import (
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
 from commands.shared.times import zone
 from tradebot.errors import ExitCode
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,7 @@ from commands.bars.shared import spans_of, symbols_of, timeframe_of, timeframes
 from commands.shared.surface import Config, Json, Report, StateDir, console, finish, opened
 from commands.shared.times import when
 from tradebot.errors import OperatorError, TemporaryError, word
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

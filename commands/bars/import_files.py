@@ -13,7 +13,7 @@ from commands.bars.shared import bar_time, now_of, sessions_between, timeframe_o
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

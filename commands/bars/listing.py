@@ -9,7 +9,7 @@ import typer
 from commands.bars.shared import bar_time, spans_of, stored_bytes
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import zone
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -45,7 +45,7 @@ def symbols_of(typed: Sequence[str]) -> tuple[str, ...]:
     """Return symbols as they are stored, each once; raise OperatorError for what can't be one."""
     import re
 
-    from tradebot.text import SYMBOL_PATTERN
+    from tradebot.model.text import SYMBOL_PATTERN
 
     names = tuple(dict.fromkeys(name.strip().upper() for name in typed))
     for name in names:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from commands.shared.plain import clean
 from commands.shared.surface import opened
 from tradebot.errors import OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,7 +6,7 @@ from commands.compare.report import letters
 from commands.report.numbers import basis_of, interval_of, value_of
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, staying
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,7 +21,7 @@ from commands.shared.surface import (
     opened,
 )
 from commands.shared.times import when
-from tradebot.text import in_yaml
+from tradebot.model.text import in_yaml
 
 if TYPE_CHECKING:
     from rich.console import Console

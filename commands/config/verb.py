@@ -16,7 +16,7 @@ from commands.shared.completing import settings as setting_names
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.text import counted, in_yaml
+from tradebot.model.text import counted, in_yaml
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from commands.demo.earned import Earned
     from tradebot.app.wiring import App
-    from tradebot.explain import Funnel, Profit
     from tradebot.model.bar import Session
     from tradebot.model.position import Position
+    from tradebot.views.explain import Funnel, Profit
 
 
 CENT = Decimal("0.01")
@@ -76,8 +76,8 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
     from commands.demo.earned import earned
     from commands.init.market_notes import made_up
     from tradebot.app.sandbox import remarks_on
-    from tradebot.explain import funnel
     from tradebot.model.record import Job
+    from tradebot.views.explain import funnel
 
     totals = app.ledger.totals()
     held = totals.own_positions()
@@ -131,10 +131,10 @@ def _exits(app: "App", session: "Session") -> dict[str, int]:
 
 def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":
     """Compute the profit from the ledger, and list each difference from the exchange's account of a cent or more."""
-    from tradebot.explain import profit
     from tradebot.reconciliation.findings import compare
     from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.reconcile import ledger_view
+    from tradebot.views.explain import profit
 
     view = app.reader.view()
     books = read_books(app.ledger, app.now(), view.orders)

@@ -7,7 +7,7 @@ from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import stamp, zone
 from commands.why_no_orders.screen import by_strategy
 from tradebot.model.decision import units_of
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from commands.demo.earned import Earned
     from commands.demo.report import DemoData
-    from tradebot.explain import ReasonCount
+    from tradebot.views.explain import ReasonCount
     from tradebot.views.performance.pnl import Row
 
 BAR = 12

@@ -15,7 +15,7 @@ from commands.shared.completing import reset_account
 from commands.shared.plain import clean, confirm, note
 from commands.shared.surface import Json, Report, StateDir, acts, finish
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

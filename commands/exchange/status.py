@@ -13,7 +13,7 @@ import typer
 from commands.exchange.place import ANOTHER, exchange_of
 from commands.shared.surface import Json, Report, StateDir, finish
 from commands.shared.times import MINUTE, when
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

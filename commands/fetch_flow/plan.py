@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 ONCE_S = 86_400
 """From this interval on, in seconds, a kind of facts is fetched once a session."""

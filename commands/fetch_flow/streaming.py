@@ -12,7 +12,7 @@ from commands.shared.plain import clean
 from commands.shared.surface import Report
 from commands.shared.times import CLOCK, stamp, zone
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

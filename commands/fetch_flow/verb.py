@@ -22,7 +22,7 @@ from commands.shared.surface import (
 )
 from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,7 +5,7 @@ from pathlib import Path
 from commands.halt.report import FLATTEN, Latch, Orders, Request
 from commands.shared.hints import aimed
 from commands.shared.plain import clean
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 RECOVER = "tradebot recover"
 

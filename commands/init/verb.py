@@ -18,7 +18,7 @@ from commands.shared.plain import clean, note
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
 from commands.shared.times import when
 from tradebot.errors import OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from commands.shared.drawing import bar, gain, tinted, to_cent
 from commands.shared.plain import clean
 from commands.shared.times import when
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

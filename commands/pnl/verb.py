@@ -45,7 +45,7 @@ def _to_csv(report: Report, file: Path) -> Report:
     """Write the rows to a file that the report then names; raise typer.Exit after writing them to stdout."""
     from commands.pnl.csv_file import written
     from commands.shared.files import to_csv
-    from tradebot.text import counted
+    from tradebot.model.text import counted
 
     data: ProfitAndLoss = report.data
     return to_csv(report, written(data.pnl), file, counted(len(data.pnl.rows), "row"))

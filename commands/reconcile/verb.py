@@ -15,7 +15,7 @@ from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
 from commands.shared.times import when
 from tradebot.errors import ExitCode
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.reconciliation.findings import Finding
-    from tradebot.reconciliation.plans import Plan
+    from tradebot.model.finding import Finding, Plan
     from tradebot.reconciliation.reconcile import Reconciled
 
 

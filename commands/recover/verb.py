@@ -27,7 +27,7 @@ from commands.shared.surface import (
     opened_as_found,
 )
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,8 +124,8 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
     from tradebot.adapters.recovery import rebuild
     from tradebot.adapters.state import switch
     from tradebot.model.event import EventKind
+    from tradebot.model.finding import FindingKind
     from tradebot.model.reasons import Reason
-    from tradebot.reconciliation.findings import FindingKind
 
     now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
     switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
@@ -299,8 +299,8 @@ def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> N
 
 def _then(data: Recovered) -> str:
     """Return what opens entries once these books are accepted; books that are too old need more steps."""
+    from tradebot.model.finding import FindingKind
     from tradebot.model.reasons import REASONS, Reason
-    from tradebot.reconciliation.findings import FindingKind
 
     old = any(doubt.what == FindingKind.FORGOTTEN for doubt in data.doubts)
     return REASONS[Reason.BOOKS_OLD].remedy if old else "tradebot reconcile, then tradebot unhalt"

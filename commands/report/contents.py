@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from commands.report.numbers import percent
 from commands.shared.plain import clean
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from decimal import Decimal

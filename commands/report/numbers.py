@@ -55,7 +55,7 @@ def interval_of(figure: "Figure") -> str:
 
 def basis_of(figure: "Figure") -> str:
     """Return what a figure comes from, or what it lacks, or why it has no value."""
-    from tradebot.text import counted_kind
+    from tradebot.model.text import counted_kind
 
     if figure.lacks:
         return f"{figure.observations:,} of {counted_kind(figure.needed, figure.of)}"

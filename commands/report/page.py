@@ -14,7 +14,7 @@ from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

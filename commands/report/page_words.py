@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from commands.report.contents import is_recorded, leveled
 from commands.report.numbers import interval_of, percent, value_of
-from tradebot.text import counted, counted_kind
+from tradebot.model.text import counted, counted_kind
 
 if TYPE_CHECKING:
     from tradebot.views.performance.report import AccountReport, Figure

@@ -30,7 +30,7 @@ from commands.report.numbers import basis_of, interval_of, percent, value_of
 from commands.report.plot import Line, Place, drawn
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, stamp
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

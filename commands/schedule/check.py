@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode
-from tradebot.text import counted
+from tradebot.model.text import counted
 from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
 
 if TYPE_CHECKING:

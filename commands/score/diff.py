@@ -8,7 +8,7 @@ from commands.shared.drawing import signed
 from commands.shared.surface import Report
 from commands.shared.times import MINUTE, moment, stamp, when, zone
 from tradebot.errors import OperatorError, word
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.drawing import signed
 from commands.shared.times import MINUTE, when
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

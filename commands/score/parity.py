@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from commands.score.past import day_of
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

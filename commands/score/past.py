@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from commands.shared.surface import Report
 from commands.shared.times import moment
 from tradebot.errors import OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

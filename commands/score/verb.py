@@ -61,8 +61,8 @@ def run(app: "App", *, by: str) -> Report:
     from commands.shared.in_turn import in_turn
     from commands.shared.passes import begin, both_clocks, pass_data
     from jobs.claims import Refused
+    from tradebot.desk.scoring import score
     from tradebot.model.record import Job
-    from tradebot.scoring import score
 
     clocks = both_clocks(app, Job.SCORE, dry_run=False)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.errors import TradebotError, one_line
 from tradebot.model.event import EventKind
-from tradebot.text import in_yaml
+from tradebot.model.text import in_yaml
 
 if TYPE_CHECKING:
     from commands.serve.stop import Stop

@@ -8,7 +8,7 @@ from commands.shared.not_run import NotRun
 from commands.shared.passes import PassData
 from commands.shared.times import DAY_SECOND, for_reader, when
 from jobs.runner import Done, Kind
-from tradebot.text import counted, noun
+from tradebot.model.text import counted, noun
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -26,7 +26,7 @@ from tradebot.adapters.state.state_folder import STALL_TRACE
 from tradebot.errors import ExitCode
 from tradebot.model.event import EventKind
 from tradebot.model.serving import Serving
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from commands.serve.stop import Stop

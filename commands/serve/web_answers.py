@@ -12,7 +12,7 @@ from tradebot.judging.evidence import Evidence, Passes, Serve, Strategies, Unrea
 from tradebot.judging.freshness import NEVER
 from tradebot.judging.judgment import Judgment, State, overall, ranked
 from tradebot.model.record import Job
-from tradebot.text import counted
+from tradebot.model.text import counted
 from tradebot.views.figures import Figures
 
 JSON = "application/json"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from tradebot.text import counted, noun
+from tradebot.model.text import counted, noun
 from tradebot.views.plots import thinned
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def tinted(amount: Decimal, text: str) -> str:
 
 def measured(value: object, unit: "Unit") -> str:
     """Return a number with its unit; other texts unchanged, empty for None."""
-    from tradebot.explain import plain
+    from tradebot.model.text import plain
     from tradebot.model.units import Unit
 
     number = _number(value)

@@ -9,8 +9,7 @@ from commands.shared.drawing import STATE_STYLE, colored
 from commands.shared.plain import clean
 from commands.shared.tables import Table, sentence, staying
 from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import span
-from tradebot.text import counted_kind
+from tradebot.model.text import counted_kind, span
 
 
 def counted_states(judgments: Iterable[Judgment]) -> dict[str, int]:

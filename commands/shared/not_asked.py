@@ -6,7 +6,7 @@ from commands.shared.drawing import measured
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, when
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.text import noun
+from tradebot.model.text import noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -21,9 +21,9 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.intent import Operation
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
+from tradebot.model.text import counted
 from tradebot.model.units import Unit
 from tradebot.ports.world import Call
-from tradebot.text import counted
 from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 if TYPE_CHECKING:

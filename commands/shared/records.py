@@ -40,7 +40,7 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
 
 def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: datetime | None) -> "tuple[Holding, ...]":
     """Return every open position, foreign ones last, with the prices and gaps that the last passes saw."""
-    from tradebot.limits import Protection
+    from tradebot.model.limits import Protection
     from tradebot.model.position import FOREIGN
     from tradebot.views.holdings import holdings, prices
 

@@ -8,7 +8,7 @@ from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import DAY_SECOND, stamp, when, zone
 from tradebot.judging.signals import Health
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,8 +11,8 @@ from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.judging.judgment import State, overall, ranked
+from tradebot.model.text import counted
 from tradebot.model.trading import Mode, mode_name
-from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,7 +18,7 @@ from commands.shared.times import when
 from commands.status.report import status_of
 from commands.status.screen import sections
 from tradebot.errors import OperatorError, TradebotError, one_line
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from commands.shared.plain import clean
 from commands.shared.times import when
 from commands.strategy.needs import EVERY_PASS, in_words
 from tradebot.model.reasons import REASONS
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 from commands.shared.passes import PassData
 from commands.shared.plain import clean
 from tradebot.errors import OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from commands.shared.drawing import duration, gain, signed, slippage_sentence, usd
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
-from tradebot.text import counted
+from tradebot.model.text import counted
 from tradebot.views.performance.risk import RiskFrom
 from tradebot.views.performance.trade_row import SHORT, Source, Status
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from commands.shared.files import csv_text
 from commands.shared.plain import clean
 from tradebot.errors import OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 from tradebot.views.performance.tax import TaxRow, TermTotal
 
 if TYPE_CHECKING:

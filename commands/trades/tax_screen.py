@@ -7,7 +7,7 @@ from rich.markup import escape
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.trades.tax import NO_ADVICE, NOT_KNOWN, PICKED, owner
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -65,7 +65,7 @@ def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot:
     from commands.shared.history import read_history
     from commands.trades.tax import NO_ADVICE, taxed, written
     from commands.trades.tax_screen import render, summary
-    from tradebot.text import counted
+    from tradebot.model.text import counted
 
     if year < OLDEST_YEAR:
         raise OperatorError(f"--tax {year} is not a year", "write --tax 2026")
@@ -103,7 +103,7 @@ def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     """Write the rows to a file that the report then names; raise typer.Exit after writing them to stdout."""
     from commands.shared.files import to_csv
     from commands.trades.csv_file import written
-    from tradebot.text import counted
+    from tradebot.model.text import counted
 
     data: Trades = report.data
     what = counted(len(data.lots), "lot") if by_lot else counted(len(data.trades), "trade")

@@ -10,7 +10,7 @@ from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from commands.shared.times import MINUTE, stamp, zone
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.text import counted, noun
+from tradebot.model.text import counted, noun
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,8 +87,8 @@ def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report
 
 def ended(reason: "Reason", cycles: "Sequence[CycleRecord]") -> Ended:
     """Return the candidates of some passes that ended with a reason."""
-    from tradebot.explain import remedy_of
     from tradebot.model.reasons import REASONS
+    from tradebot.views.explain import remedy_of
 
     ends = list(_ends(reason, cycles))
     rows = (EndedRow(symbol, at, end.gate.value, end.observed, end.limit, end.distance) for symbol, at, end in ends)

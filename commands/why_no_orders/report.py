@@ -10,8 +10,8 @@ from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.explain import Explanation, Way
     from tradebot.model.record import CycleRecord
+    from tradebot.views.explain import Explanation, Way
     from tradebot.views.missed import MissedSlots
     from tradebot.views.why_no_orders import SymbolWhy, Why
 
@@ -27,8 +27,8 @@ def cycles_of(app: "App", span: Span, strategy: str | None = None) -> "Sequence[
 
     An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
     """
-    from tradebot.explain import of_strategy, with_outcomes
     from tradebot.model.intent import IntentState
+    from tradebot.views.explain import of_strategy, with_outcomes
 
     def found(client_order_id: str) -> bool:
         record = app.ledger_view.intent(client_order_id)
@@ -40,7 +40,7 @@ def cycles_of(app: "App", span: Span, strategy: str | None = None) -> "Sequence[
 
 def _known_strategy(app: "App", strategy: str, cycles: "Sequence[CycleRecord]") -> str:
     """Return a strategy's name; raise OperatorError naming the known ones if no pass and no setting has it."""
-    from tradebot.explain import funnel
+    from tradebot.views.explain import funnel
 
     known = {*app.settings.strategies.in_use(), *(part.strategy for part in funnel(cycles).by_strategy)}
     if strategy not in known:
@@ -66,7 +66,7 @@ def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
 
 def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
     """Return the answer over these passes."""
-    from tradebot.explain import why_no_orders
+    from tradebot.views.explain import why_no_orders
     from tradebot.views.why_no_orders import Why, without_records
 
     last, lacking = cycles[-1] if cycles else None, left_out_of(app)
@@ -181,7 +181,7 @@ def known_symbol(app: "App", symbol: str) -> str:
 
 def _recorded(app: "App", symbol: str) -> bool:
     """Return True if the last passes looked at the symbol: one that has left the universe can still be shown."""
-    from tradebot.explain import way_of
+    from tradebot.views.explain import way_of
 
     return bool(way_of(symbol, cycles_of(app, Span(last=SEARCHED))))
 
@@ -195,7 +195,7 @@ def way_of_symbol(app: "App", symbol: str, span: Span, strategy: str | None = No
     """Return what happened to one symbol in the last pass of the span that looked at it, by one strategy or any."""
     from dataclasses import replace
 
-    from tradebot.explain import way_of, why_no_orders
+    from tradebot.views.explain import way_of, why_no_orders
     from tradebot.views.why_no_orders import PLAY_AGAIN, seen, unseen, was_halted
 
     cycles = cycles_of(app, span, strategy)

@@ -10,11 +10,11 @@ from commands.shared.not_asked import not_due
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
-from tradebot.explain import Funnel, NearMiss, ReasonCount, Verdict
 from tradebot.model import decision as gates
 from tradebot.model.decision import Decision, units_of
+from tradebot.model.text import counted
 from tradebot.model.units import Unit
-from tradebot.text import counted
+from tradebot.views.explain import Funnel, NearMiss, ReasonCount, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console

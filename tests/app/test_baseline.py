@@ -15,8 +15,8 @@ from tradebot.app.baseline import declared, differences, effective, section_of
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.gates.common import permission, permission_to_enter
 from tradebot.gates.permission import PermissionInputs, permission_of
-from tradebot.limits import Frozen, Tighter
 from tradebot.model.baseline import Baseline, Difference
+from tradebot.model.limits import Frozen, Tighter
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
 
@@ -114,7 +114,7 @@ def test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always(
         if is_looser(name, getattr(was.limits, name), getattr(now.limits, name)):
             looser.add(f"limits.{name}")
     said = {difference.name for difference in found if difference.looser}
-    assert said == looser, "tradebot/limits.py: min_… is Tighter.HIGHER, max_… is Tighter.LOWER"
+    assert said == looser, "tradebot/model/limits.py: min_… is Tighter.HIGHER, max_… is Tighter.LOWER"
     at = desk(permission=permission_of(told(found)))
     assert permission_to_enter(at).passed is not bool(looser)
     assert permission(at).passed

@@ -16,9 +16,9 @@ from tradebot.app.keys import Secrets, load_gates, load_secrets
 from tradebot.app.relations import overridden
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings, load, shipped
-from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.limits import ExitRules, HaltRules, Limits
+from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.model.limits import ExitRules, HaltRules, Limits
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.strategies.flow_settings import FlowSettings

@@ -34,8 +34,8 @@ from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.exits.lists import Exits
-from tradebot.limits import Protection
 from tradebot.model.candidate import Side
+from tradebot.model.limits import Protection
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.position import Kept, Key
 from tradebot.model.record import Job, SessionEnd

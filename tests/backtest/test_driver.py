@@ -12,7 +12,7 @@ from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.trailing_stop import TrailingStop
-from tradebot.limits import Protection
+from tradebot.model.limits import Protection
 
 SOAK = hypothesis.settings().max_examples > 1000
 FILLED_BEFORE_A_PASS_OF_ENTRIES = Drawn(

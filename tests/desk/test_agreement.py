@@ -21,12 +21,12 @@ from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
+from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.reconciliation.catch_up import may_fill
-from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 

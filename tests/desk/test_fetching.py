@@ -13,12 +13,13 @@ from tradebot.exits.lists import parse
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowPage, Intake
 from tradebot.model.kind import AnyKind
+from tradebot.model.limits import OwnRules
 from tradebot.model.needs import Needs
 from tradebot.model.record import Job
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 from tradebot.ports.strategy import Strategy
-from tradebot.ports.world import OwnRules, World
+from tradebot.ports.world import World
 from tradebot.signals.kinds import kind_of, market_tide
 from tradebot.signals.kinds.market_tide import TideTick
 

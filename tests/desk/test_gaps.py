@@ -11,8 +11,8 @@ from tests.builders import DAY, ago
 from tests.orders.test_protecting import entered, exits, protecting, scene, stop_shown_as, without_legs, working
 from tests.venues import LOST, REJECTED, Wanting
 from tests.worlds import Scene, call, trade_once
-from tradebot.limits import Protection
 from tradebot.model.candidate import Purpose
+from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus
 from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.wants import Close

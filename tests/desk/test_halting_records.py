@@ -7,10 +7,10 @@ import pytest
 from tests.builders import CASH, HALTS, NOW, exit_rules, limits
 from tests.desk.test_halting import Lossy
 from tests.worlds import call, trade_once, wanted
-from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, remaining_causes
 from tradebot.desk.snapshot import take
+from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.model.event import Severity
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job

@@ -13,9 +13,9 @@ from tests.venues import REJECTED, FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.adapters.state.events import JsonlEvents, last_events
 from tradebot.cycle import evaluate_exits
-from tradebot.limits import Protection
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.limits import Protection
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import OrderStatus
 from tradebot.model.record import Job

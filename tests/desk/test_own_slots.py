@@ -17,6 +17,7 @@ from tradebot.desk.proposals import Proposals
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent
+from tradebot.model.limits import OwnRules
 from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
@@ -27,7 +28,6 @@ from tradebot.model.trading import SlotClaim, TradingState
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Open, Target
 from tradebot.ports.strategy import Strategy
-from tradebot.ports.world import OwnRules
 from tradebot.strategies.submitted import SubmittedStrategy
 from tradebot.timetable import job_times
 

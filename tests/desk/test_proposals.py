@@ -13,8 +13,8 @@ from tests.builders import NOW, SECTORS
 from tests.venues import FixedStrategy, opening
 from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.desk.proposals import propose
+from tradebot.desk.scoring import score
 from tradebot.errors import TemporaryError
-from tradebot.explain import funnel, why_no_orders
 from tradebot.model.candidate import Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import NOTHING, BarNeed, Needs
@@ -25,7 +25,7 @@ from tradebot.model.view import StrategyView
 from tradebot.model.wants import Close, Open, Reduce, Target, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
-from tradebot.scoring import score
+from tradebot.views.explain import funnel, why_no_orders
 
 GOOD = opening(wanted("AAPL"))
 TIMEOUT = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", 10.0)

@@ -15,11 +15,12 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
+from tradebot.model.limits import OwnRules
 from tradebot.model.position import Position, apply_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.wants import Target
-from tradebot.ports.world import OwnRules, World
+from tradebot.ports.world import World
 
 OWN = OwnRules(("AAPL",), limits(), Decimal("0.5"))
 """Half of 100,000 USD: at 100 USD a share, a weight of 1 is 500 shares."""

@@ -14,12 +14,13 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot import cycle
 from tradebot.desk.views import MOST_BARS_TOGETHER, Seen, Sights
 from tradebot.errors import TemporaryError
+from tradebot.model.limits import OwnRules
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series
 from tradebot.model.wants import Target
 from tradebot.ports.strategy import Strategy
-from tradebot.ports.world import OwnRules, World
+from tradebot.ports.world import World
 
 
 class FakeBars:

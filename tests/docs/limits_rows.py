@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from tests.docs import limits_table
 from tradebot.gates import own as own_limits
 from tradebot.gates.entry import _OF_ACCOUNT, _OF_CANDIDATE, _OF_STRATEGY
-from tradebot.limits import HaltRules, Limits
 from tradebot.model.decision import Gate
+from tradebot.model.limits import HaltRules, Limits
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LIMITS.md"
 BOOK, RATES, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "rates", "halts", "entry", "common"))
 GATES, ON_BOOK, ON_RATES, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "rates", "halts"))
 HALTING, UNHALTED, RUNAWAY = (
-    f"tests/{name}.py" for name in ("desk/test_halting", "test_coherence", "scenarios/test_runaway_strategy")
+    f"tests/{name}.py" for name in ("desk/test_halting", "gates/test_coherence", "scenarios/test_runaway_strategy")
 )
 LOOKS = "tests/desk/test_second_look.py"
 PEAK = "tests/desk/test_peak_equity.py"
@@ -128,7 +128,7 @@ ROWS = (
         (f"{OUTCOMES}.loss_cooldown", f"{OUTCOMES}.wash_sale"), (OPTION, EDGE)),
     Row("a strategy's own limits, on its own positions and orders; fractions are of its allotment",
         "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(own_limits.GATES.values()),
-        ("tradebot.gates.own.own", "tradebot.gates.own.monitors", "tradebot.limits.in_force"),
+        ("tradebot.gates.own.own", "tradebot.gates.own.monitors", "tradebot.model.limits.in_force"),
         (f"{OWN}::test_what_passes_a_strategys_own_limits_passes_the_accounts_too",
          f"{OWN}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it")),
     Row("one side of a symbol at a time: another strategy on the opposite side refuses an entry", "always",
@@ -234,7 +234,7 @@ CLAUSES = (
            ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.halt_if_needed"),
            (f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event",)),
     Clause("(d)", "direct and exclusive control", "no flag skips a gate; limits that contradict each other do not load",
-           ("tradebot.coherence.contradictions", "tradebot.coherence.halts_by_itself"),
+           ("tradebot.gates.coherence.contradictions", "tradebot.gates.coherence.halts_by_itself"),
            (f"{UNHALTED}::test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_never_halted",)),
     Clause("(e)", "regular review of what the controls do",
            "every verdict is recorded; `audit` asks the same predicates",

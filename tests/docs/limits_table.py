@@ -9,10 +9,10 @@ from tests.builders import NOW, OPTIONS, book
 from tradebot.app.settings import Settings, load, shipped
 from tradebot.gates import book as limits_of
 from tradebot.gates import outcomes, rates
-from tradebot.limits import OF_EQUITY, OPTIONAL_OF_EQUITY
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Entered
+from tradebot.model.limits import OF_EQUITY, OPTIONAL_OF_EQUITY
 from tradebot.model.units import Unit
 
 HALTS = "the bot halts"

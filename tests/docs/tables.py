@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from commands.status.stores import RETENTIONS
 from tradebot.model.event import EventKind
+from tradebot.model.finding import TERMS
 from tradebot.model.reasons import REASONS
-from tradebot.reconciliation.findings import TERMS
 
 INTERNALS = Path(__file__).resolve().parents[2] / "docs" / "internals"
 

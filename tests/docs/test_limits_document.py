@@ -9,8 +9,8 @@ import pytest
 from tests.docs import limits_table
 from tests.docs.limits_rows import CLAUSES, DOCUMENT, WITHOUT_ROW, Clause, Row, own_rows, render, rows
 from tradebot.gates.entry import Ask
-from tradebot.limits import HaltRules, Limits
 from tradebot.model.decision import Gate
+from tradebot.model.limits import HaltRules, Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERY: tuple[Row | Clause, ...] = (*rows(), *CLAUSES)

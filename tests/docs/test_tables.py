@@ -3,7 +3,7 @@
 import pytest
 
 from tests.docs.tables import TABLES, GeneratedTable, with_table
-from tradebot.reconciliation.findings import TERMS, FindingKind
+from tradebot.model.finding import TERMS, FindingKind
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.page.stem)

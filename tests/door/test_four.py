@@ -18,12 +18,12 @@ from tradebot.__main__ import main
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.exchange import process
-from tradebot.explain import funnel, of_strategy
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import IntentRecord, mark_of
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.timetable.sessions import session_of
+from tradebot.views.explain import funnel, of_strategy
 
 SYMBOLS = "AAPL,MSFT,NVDA,AMZN,JPM,XOM"
 MINUTES = 75

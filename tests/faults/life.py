@@ -18,8 +18,8 @@ from tradebot.app.wiring import App
 from tradebot.exchange.commands.actions import ACTIONS
 from tradebot.exchange.commands.command import Command
 from tradebot.exits.lists import Exits
-from tradebot.limits import Protection
 from tradebot.model.baseline import Baseline
+from tradebot.model.limits import Protection
 from tradebot.model.needs import Needs
 from tradebot.model.trading import TradingState
 from tradebot.model.view import StrategyView

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.builders import NOW, SHIPPED, ago, ask, book, books, candidate, desk, quote
 from tradebot.gates.displacement import Displacement, gave_way, judge, lacks_only_room, strength
 from tradebot.gates.entry import Ask
-from tradebot.limits import DisplacementRules
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.limits import DisplacementRules
 from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import Reason

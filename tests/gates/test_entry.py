@@ -28,17 +28,16 @@ from tests.builders import (
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import Size, entry_size, marketable_limit
-from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
 from tradebot.model.desk import Book, Entered, HaltEvidence, PositionDifference, Stake
 from tradebot.model.instrument import Instrument, notional
+from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.units import Unit
-from tradebot.ports.world import OwnRules
 
 UNASKED = (
     Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.EXIT, Gate.SEND,

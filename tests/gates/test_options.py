@@ -30,14 +30,13 @@ from tradebot.gates import outcomes
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import entry_size, stop_distance
-from tradebot.limits import Limits
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered, Span
+from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.position import RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.units import Unit
-from tradebot.ports.world import OwnRules
 
 ALL = LIMITS.model_copy(update=OPTIONS)
 """The shipped limits with none of them off."""

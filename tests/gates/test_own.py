@@ -12,25 +12,26 @@ from tests.venues import FixedStrategy
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.gates import own as own_limits
 from tradebot.gates.decide import decide
-from tradebot.limits import (
+from tradebot.model.candidate import Candidate, Side, WantKind
+from tradebot.model.decision import Gate, Verdict, first_failure
+from tradebot.model.desk import Book, Entered, Span, Stake
+from tradebot.model.limits import (
     NESTED,
     OF_EQUITY,
     OF_THE_ACCOUNT,
     OPTIONAL_OF_EQUITY,
     Limits,
     OwnLimits,
+    OwnRules,
     Tighter,
     given_limits,
     in_force,
     tightest,
     without_effect,
 )
-from tradebot.model.candidate import Candidate, Side, WantKind
-from tradebot.model.decision import Gate, Verdict, first_failure
-from tradebot.model.desk import Book, Entered, Span, Stake
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
-from tradebot.ports.world import OwnRules, World
+from tradebot.ports.world import World
 
 ALL = LIMITS.model_copy(update=OPTIONS)
 """The limits with none of them off."""

@@ -28,7 +28,7 @@ from tradebot.judging.audit import FINISHED, audit
 from tradebot.judging.evidence import Unread
 from tradebot.judging.judgment import Judgment, State, ranked
 from tradebot.judging.leaps import Leap
-from tradebot.judging.looks import Look, looked, span
+from tradebot.judging.looks import Look, looked
 from tradebot.judging.signals import Health, KindHealth
 from tradebot.judging.table import TABLE
 from tradebot.judging.trading import Broker, Moment, Passes, Rows, Trading, Watched
@@ -36,17 +36,19 @@ from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import OwnOrder, Stake
+from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import State as LifeState
+from tradebot.model.limits import OwnRules
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.text import span
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, Permission, TradingState, TradingStateRecord
-from tradebot.ports.world import OwnRules, Rules
-from tradebot.reconciliation.findings import Finding, FindingKind
+from tradebot.ports.world import Rules
 
 POLL = {"flow_alerts": 240, "market_tide": 240}
 RULES = Rules(Mode.SANDBOX, ("AAPL", "MSFT"), SECTORS, LIMITS, HALTS, EXITS, POLL)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import CASH, ago, fill
-from tradebot.explain import profit
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, OwnedFill, RoundTrip
 from tradebot.model.totals import MOST_TRIPS, TRIPS_KEPT, Totals
+from tradebot.views.explain import profit
 
 
 @st.composite

@@ -12,13 +12,13 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.desk.own_slots import finish_judged
 from tradebot.exits.why import Part, parse
-from tradebot.limits import ExitRules, Protection
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.limits import ExitRules, OwnRules, Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.slot import StrategySlot
-from tradebot.ports.world import OwnRules, World
+from tradebot.ports.world import World
 
 RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 3600})
 BETTER = wanted("XOM", 0.9)

@@ -11,11 +11,11 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits, flatten
 from tradebot.errors import TemporaryError
 from tradebot.exits.lists import parse
-from tradebot.limits import Protection
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.lifecycle import State
+from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job

@@ -13,11 +13,12 @@ from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.execution import Execution, LastStep, Style
 from tradebot.model.intent import Intent, IntentState, Operation
+from tradebot.model.limits import OwnRules
 from tradebot.model.order import Order, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
-from tradebot.ports.world import OwnRules, World
+from tradebot.ports.world import World
 
 
 class KilledError(BaseException):

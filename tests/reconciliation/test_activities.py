@@ -15,12 +15,12 @@ from tests.worlds import Scene
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
+from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
 from tradebot.model.position import Marks, OwnedFill, Position
 from tradebot.model.totals import Totals
 from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
-from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 

@@ -12,12 +12,12 @@ from tests.reconciliation.test_activities import activity
 from tests.venues import LOST, FakeReader
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.explain import profit
 from tradebot.model.candidate import Side
+from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.origin import Origin
-from tradebot.reconciliation.findings import Finding, FindingKind
 from tradebot.reconciliation.plans import plan_of
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
+from tradebot.views.explain import profit
 
 AT = NOW - timedelta(minutes=5)
 

@@ -18,10 +18,10 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.decision import first_failure
+from tradebot.model.finding import FindingKind
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
 from tradebot.reconciliation.plans import plan_of
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile

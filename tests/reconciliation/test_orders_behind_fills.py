@@ -13,10 +13,10 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError
 from tradebot.gates.halts import override_for
+from tradebot.model.finding import FindingKind
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
-from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.orders_behind_fills import ASKED_SINGLY
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile

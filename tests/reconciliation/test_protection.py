@@ -16,12 +16,12 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.lists import Exits, parse
-from tradebot.limits import Protection
 from tradebot.model.activity import Activity
+from tradebot.model.finding import Finding, FindingKind
+from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.reconciliation.findings import Finding, FindingKind
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 

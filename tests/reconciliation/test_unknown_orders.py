@@ -18,6 +18,7 @@ from tradebot.cycle import evaluate_exits, flatten
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Intent, mark_of
 from tradebot.model.order import OrdersTold
 from tradebot.model.position import ADOPTED
@@ -25,7 +26,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import ReconcileMark, TradingState
 from tradebot.reconciliation.adoption import acknowledge, manage
-from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 
 BEFORE = Session(DAY - timedelta(days=3), *(at - timedelta(days=3) for at in (SESSION.open, SESSION.close)))

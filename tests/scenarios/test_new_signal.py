@@ -18,6 +18,7 @@ from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.cycle import fetch_flow
 from tradebot.desk.fetching import needed_facts
+from tradebot.desk.scoring import score
 from tradebot.desk.views import Sights
 from tradebot.errors import ConfigurationError
 from tradebot.model.bar import ClockReading
@@ -25,7 +26,6 @@ from tradebot.model.inputs import Input
 from tradebot.model.kind import Phase
 from tradebot.model.record import Job
 from tradebot.ports.world import World
-from tradebot.scoring import score
 from tradebot.signals import components, kinds
 from tradebot.strategies.flow import FlowStrategy
 

@@ -8,9 +8,9 @@ import pytest
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.cycle import evaluate_exits
 from tradebot.exits.lists import parse
-from tradebot.limits import Protection
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
+from tradebot.model.limits import Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.scale_out import ScaleOutLevel

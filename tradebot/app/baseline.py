@@ -17,8 +17,8 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ValidationError
 
 from tradebot.exits.lists import Exits, parse
-from tradebot.limits import ExitRules, Frozen, Tighter
 from tradebot.model.baseline import Baseline, Difference
+from tradebot.model.limits import ExitRules, Frozen, Tighter
 from tradebot.model.record import Job
 
 Keys = tuple[str, ...]

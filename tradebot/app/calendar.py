@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind
-from tradebot.text import counted
+from tradebot.model.text import counted
 from tradebot.timetable.broker_calendar import (
     NEAR_END_DAYS,
     Asked,

@@ -43,7 +43,7 @@ def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[s
 def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
     """Yield a sentence for each kind of facts of the flow strategy that can't be fetched as often as configured."""
     from tradebot.desk.fetching import keys_of
-    from tradebot.judging.looks import span
+    from tradebot.model.text import span
 
     flow, allowance = settings.strategies.flow, allowance_of(settings)
     if flow is None or allowance is None or Job.FETCH_FLOW not in settings.timetable:

@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import allowance_of, flow_problems
-from tradebot.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.exits.lists import of_account, parse, worst_stop
-from tradebot.limits import without_effect
+from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.model.limits import without_effect
 from tradebot.model.record import Job
 from tradebot.strategies import execution_settings
 from tradebot.timetable.job_times import left_after_last_s, longest_wait_s
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.sections import Sections, ServeSettings
     from tradebot.exits.lists import Exits
-    from tradebot.limits import DisplacementRules
+    from tradebot.model.limits import DisplacementRules
     from tradebot.strategies.settings import CoreSettings
 
 SESSION_S = 23_400

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
-from tradebot.limits import DisplacementRules, ExitRules
 from tradebot.model.flow import FlowWindow
+from tradebot.model.limits import DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
-from tradebot.ports.world import OwnRules, Rules
+from tradebot.ports.world import Rules
 
 
 def rules_of(settings: Settings, exits: ExitRules) -> Rules:

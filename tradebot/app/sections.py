@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from tradebot.limits import (
+from tradebot.model.execution import Execution
+from tradebot.model.limits import (
     DisplacementRules,
     ExitRules,
     Frozen,
@@ -19,14 +20,13 @@ from tradebot.limits import (
     in_force,
     tightest,
 )
-from tradebot.model.execution import Execution
 from tradebot.model.record import Job
+from tradebot.model.text import URL_PATTERN
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import checked_kind
 from tradebot.strategies import execution_settings
 from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
-from tradebot.text import URL_PATTERN
 from tradebot.timetable.lines import Line, Timetable, parse
 
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]

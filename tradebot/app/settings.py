@@ -24,10 +24,10 @@ from tradebot.app.sections import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
 from tradebot.gates import permission
-from tradebot.limits import Frozen
+from tradebot.model.limits import Frozen
+from tradebot.model.text import expected
 from tradebot.model.trading import Mode
 from tradebot.strategies.flow_settings import EARLIER_NAMES
-from tradebot.text import expected
 
 PREFIX = "TRADEBOT_"
 SEPARATOR = "__"

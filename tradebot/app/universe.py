@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tradebot.adapters.text.yaml_loader import load_yaml_value
 from tradebot.errors import ConfigurationError
+from tradebot.model.text import known_name
 from tradebot.signals.sectors import our_sector
-from tradebot.text import known_name
 
 MOST_BYTES = 5_000_000
 CLASS_SHARES: Mapping[str, str] = {"BRKA": "BRK.A", "BRKB": "BRK.B", "BFA": "BF.A", "BFB": "BF.B"}

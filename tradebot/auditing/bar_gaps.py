@@ -6,7 +6,7 @@ from itertools import groupby
 
 from tradebot.auditing.bar_findings import BarFinding, Flaw, Numbers, Stored, finding
 from tradebot.auditing.bar_sessions import MINUTE_S, Day, Hours, filled
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 CHANCE = 0.01
 """A run of missing minutes is a hole if chance makes less than this many such runs in all sessions looked at."""

@@ -20,7 +20,7 @@ from tradebot.auditing.bar_sessions import (
     near,
     outside_of,
 )
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 FEWEST_BARS = 10
 """With fewer bars in a week, the week says nothing about its zone."""

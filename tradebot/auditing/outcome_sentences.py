@@ -3,7 +3,7 @@
 from tradebot.auditing.forward_returns import HORIZONS
 from tradebot.auditing.intervals import fewest_sessions
 from tradebot.auditing.outcomes import WORTH_SEEING, Measured, Refusals
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}
 

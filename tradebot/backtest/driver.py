@@ -16,13 +16,13 @@ from tradebot.backtest.passes import Passes
 from tradebot.backtest.quiet import Calm, Quiet
 from tradebot.backtest.touching import MICROSECOND, in_us
 from tradebot.desk.proposals import Proposals
+from tradebot.desk.scoring import mode_of
 from tradebot.exits.lists import Exits
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.reconcile import Reconciled
-from tradebot.scoring import mode_of
 from tradebot.timetable.job_times import JobTimes
 
 READ_FROM_SCORES = frozenset({"scores", "noise"})

@@ -10,12 +10,12 @@ from datetime import datetime
 from tradebot import cycle
 from tradebot.desk.notable import tell_caught_up
 from tradebot.desk.proposals import Proposals
+from tradebot.desk.scoring import score
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import CycleRecord
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
-from tradebot.scoring import score
 from tradebot.timetable.job_times import JobTimes
 
 

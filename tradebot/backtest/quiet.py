@@ -38,10 +38,9 @@ from tradebot.exits.kinds.end_of_day import EndOfDay
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.levels import levels
 from tradebot.exits.lists import Exits, in_force
-from tradebot.gates.book import explained
-from tradebot.limits import Protection
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session
+from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import Mark
@@ -112,7 +111,7 @@ class Quiet:
         quotes = self._quotes(positions)
         if marking and not self._mark(positions, quotes):
             return Calm(now)
-        if explained(view.account.equity, worth_of(view, quotes)):
+        if worth_of(view, quotes).explains(view.account.equity):
             remember_explained(ledger, ledger.standing(), view.account.equity)
         peak = ledger.standing().peak
         if peak is None or peak.seen_once:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.coherence import doubted_move
 from tradebot.desk.watching import closed_by_price, look, nearest_stops
 from tradebot.errors import TradebotError
 from tradebot.exits.held import exit_price
+from tradebot.gates.coherence import doubted_move
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind

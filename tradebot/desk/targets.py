@@ -7,8 +7,8 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import notional, whole_lots
+from tradebot.model.limits import OwnRules
 from tradebot.model.reasons import Reason
-from tradebot.ports.world import OwnRules
 
 NONE = Decimal(0)
 REBALANCE = "rebalance"

@@ -13,8 +13,8 @@ from typing import ClassVar, NamedTuple
 
 from tradebot.exits.held import Held
 from tradebot.exits.why import Part, measured
-from tradebot.limits import Frozen
 from tradebot.model.bar import Session
+from tradebot.model.limits import Frozen
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.units import Unit
 

@@ -17,10 +17,10 @@ from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
-from tradebot.limits import ExitRules
+from tradebot.model.limits import ExitRules
 from tradebot.model.position import Kept
 from tradebot.model.scale_out import ScaleOutLevel
-from tradebot.text import expected, in_yaml, known_name
+from tradebot.model.text import expected, in_yaml, known_name
 
 Exits = tuple[ExitRule, ...]
 """The rules that watch a position. All of them are asked, so their order doesn't matter."""

@@ -6,20 +6,13 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from tradebot.gates.common import answer
-from tradebot.limits import HaltRules, Limits
-from tradebot.model.account import Worth
+from tradebot.model.account import UNEXPLAINED
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Span
+from tradebot.model.limits import HaltRules, Limits
 from tradebot.model.reasons import Reason
 
 NOTHING = Decimal(0)
-
-UNEXPLAINED = Decimal("0.25")
-"""How far equity may be from cash plus positions, as a share of the larger of the two.
-
-The venue computes one from the other, so the difference should be a few percent at most (fees, and trades between the
-two readings). If it is more than a quarter, one of the readings is wrong.
-"""
 
 
 def equity_explained(book: Book) -> bool:
@@ -27,12 +20,7 @@ def equity_explained(book: Book) -> bool:
 
     A position without a market value may be worth up to twice its cost.
     """
-    return book.worth is None or explained(book.equity, book.worth)
-
-
-def explained(equity: Decimal, worth: Worth) -> bool:
-    """Return True if what an account is worth by its parts roughly adds up to an equity in USD."""
-    return abs(equity - worth.total) <= UNEXPLAINED * max(equity, worth.total) + worth.at_cost
+    return book.worth is None or book.worth.explains(book.equity)
 
 
 def open_positions(book: Book, limits: Limits, *more: str) -> Decision:

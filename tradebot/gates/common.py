@@ -8,11 +8,11 @@ Exits by price, `flatten` and cancels continue.
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.limits import Limits
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.desk import Book, Desk
+from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 

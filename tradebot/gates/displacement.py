@@ -17,12 +17,12 @@ from itertools import chain
 from tradebot.exits.held import Held, exit_price
 from tradebot.gates.common import answer, still_held, unresolved_for_exit, working_for_exit
 from tradebot.gates.entry import Ask
-from tradebot.limits import DisplacementRules
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.intent import Intent, Operation
+from tradebot.model.limits import DisplacementRules
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 

@@ -21,14 +21,13 @@ from tradebot.gates.common import (
 from tradebot.gates.flow import flow_contract
 from tradebot.gates.own import own
 from tradebot.gates.sizing import Size
-from tradebot.limits import HaltRules, Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
+from tradebot.model.limits import HaltRules, Limits, OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.ports.world import OwnRules
 
 NOT_USED = "not used"
 """What a gate observes about a candidate that has no use for it: flow that wasn't read, or a target's score."""

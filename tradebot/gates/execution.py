@@ -11,12 +11,12 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.gates.common import answer
 from tradebot.gates.sizing import marketable_limit, tick_at
-from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.execution import Execution, Style
 from tradebot.model.instrument import Instrument
+from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 
 

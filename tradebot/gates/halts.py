@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt
 from tradebot.gates.common import answer
-from tradebot.limits import HaltRules
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
+from tradebot.model.limits import HaltRules
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, own_halts
 

@@ -15,9 +15,9 @@ from tradebot.gates import book as limits_of
 from tradebot.gates import outcomes
 from tradebot.gates.entry import Ask
 from tradebot.gates.own import own
-from tradebot.limits import Limits
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered
+from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from tradebot.gates.common import answer
-from tradebot.limits import Limits
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Book
+from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 
 DAY = timedelta(days=1)

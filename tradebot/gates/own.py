@@ -12,9 +12,9 @@ from datetime import datetime
 
 from tradebot.gates import outcomes, rates
 from tradebot.gates.book import exposure_monitors
-from tradebot.limits import Limits
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Book
+from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 
 GATES: Mapping[Gate, Gate] = {

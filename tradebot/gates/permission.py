@@ -11,8 +11,8 @@ from datetime import datetime
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Difference
 from tradebot.model.reasons import Reason
+from tradebot.model.text import in_yaml
 from tradebot.model.trading import Arming, Mode, Permission
-from tradebot.text import in_yaml
 
 PLACE = "state folder"
 CONFIGURATION = "configuration"

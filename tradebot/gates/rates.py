@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradebot.gates.common import answer
-from tradebot.limits import Limits
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Book
+from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 
 from tradebot.exits.lists import Exits, worst_stop
-from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.desk import Book
 from tradebot.model.instrument import Instrument, notional
+from tradebot.model.limits import Limits
 
 SUB_DOLLAR_TICK = Decimal("0.0001")
 SHORT_MARKUP = Decimal("1.03")

@@ -10,7 +10,7 @@ from tradebot.judging.trading import Broker, Trading
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order, OrderStatus
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 LATE = timedelta(minutes=3)
 """How long an order may keep working past its life, because the pass that cancels it comes a little later."""

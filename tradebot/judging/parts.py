@@ -34,8 +34,8 @@ from tradebot.judging.evidence import (
 from tradebot.judging.freshness import UNKNOWABLE, Freshness, by_clock, by_slots
 from tradebot.judging.judgment import State
 from tradebot.model.record import Gap, Job
+from tradebot.model.text import counted, noun
 from tradebot.model.trading import ReconcileMark, TradingState
-from tradebot.text import counted, noun
 
 MB = 1_000_000
 LEAST_INODES = 1_000

@@ -7,7 +7,6 @@ from decimal import Decimal
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import evaluate, is_blind
-from tradebot.explain import plain
 from tradebot.gates import outcomes, rates
 from tradebot.gates import own as own_limits
 from tradebot.gates.book import monitors
@@ -20,8 +19,8 @@ from tradebot.model.desk import Book
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord
+from tradebot.model.text import counted, plain
 from tradebot.ports.world import Rules
-from tradebot.text import counted
 
 POSITIONS = "tradebot positions"
 EXITS = "tradebot evaluate-exits"

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from tradebot.judging.books import silent
 from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import Look, looked, skipped, span
+from tradebot.judging.looks import Look, looked, skipped
 from tradebot.judging.signals import Health, KindHealth
 from tradebot.judging.trading import Broker, Trading
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import Job
-from tradebot.text import counted
+from tradebot.model.text import counted, span
 
 FETCH, SIGNALS = "tradebot fetch-flow", "tradebot signals"
 

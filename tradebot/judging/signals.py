@@ -13,8 +13,8 @@ from tradebot.model.contract import CheckedReply, Drift, NullCounts
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind, Phase
 from tradebot.model.record import CycleRecord
+from tradebot.model.text import counted, noun
 from tradebot.signals.contracts import broken, drifts
-from tradebot.text import counted, noun
 
 
 class Health(StrEnum):

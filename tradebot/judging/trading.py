@@ -11,6 +11,7 @@ from tradebot.judging.signals import KindHealth
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.desk import Book
+from tradebot.model.finding import Finding
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position
@@ -18,7 +19,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, TradingStateRecord
 from tradebot.ports.world import Rules
-from tradebot.reconciliation.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,12 +58,24 @@ class BrokerPosition:
         return self.quantity * price * multiplier
 
 
+UNEXPLAINED = Decimal("0.25")
+"""How far equity may be from cash plus positions, as a share of the larger of the two.
+
+The venue computes one from the other, so the difference should be a few percent at most (fees, and trades between the
+two readings). If it is more than a quarter, one of the readings is wrong.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Worth:
     """The sum of cash and positions in USD; `at_cost` is the part in positions that have no market value."""
 
     total: Decimal
     at_cost: Decimal
+
+    def explains(self, equity: Decimal) -> bool:
+        """Return True if the parts roughly add up to an equity in USD."""
+        return abs(equity - self.total) <= UNEXPLAINED * max(equity, self.total) + self.at_cost
 
 
 @dataclass(frozen=True, slots=True)

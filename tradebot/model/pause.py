@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 MINUTE_S = 60
 

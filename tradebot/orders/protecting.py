@@ -22,12 +22,12 @@ from tradebot.exits.levels import Levels
 from tradebot.exits.rules import ExitCall
 from tradebot.gates.common import closable, permission
 from tradebot.gates.sizing import SUB_DOLLAR_TICK
-from tradebot.limits import Protection
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import Intent, Operation
+from tradebot.model.limits import Protection
 from tradebot.model.order import OrderClass, OrderType, TimeInForce
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tradebot.exits.lists import Exits, of_account
-from tradebot.limits import DisplacementRules, ExitRules, HaltRules, Limits, tightest
 from tradebot.model.execution import MARKETABLE, Execution
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake
 from tradebot.model.kind import AnyKind
+from tradebot.model.limits import DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
 
@@ -29,23 +29,6 @@ if TYPE_CHECKING:
     from tradebot.ports.strategy import Strategy
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class OwnRules:
-    """What the configuration says of one strategy.
-
-    `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
-    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
-    how its entries are sent. Without rules of `displacement`, none of its positions gives way.
-    """
-
-    universe: Sequence[str]
-    limits: Limits
-    allotment_fraction: Decimal = Decimal(1)
-    times: str = ""
-    execution: Execution = MARKETABLE
-    displacement: DisplacementRules | None = None
 
 
 @dataclass(frozen=True)

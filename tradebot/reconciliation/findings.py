@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
-from typing import NamedTuple
 
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import OPTION_TRADE, RENAME, SPLIT, Activity, Entry
 from tradebot.model.books import Books
+from tradebot.model.finding import TERMS, Finding, FindingKind
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
@@ -16,149 +15,6 @@ from tradebot.model.position import FOREIGN
 from tradebot.reconciliation.missing_fills import MissingFill
 
 CENT = Decimal("0.01")
-
-
-class FindingKind(StrEnum):
-    """The ways in which the books and the broker can differ."""
-
-    UNREADABLE = "unreadable"
-    VIEW_UNSTEADY = "view_unsteady"
-    UNKNOWN_ORDER = "unknown_order"
-    EARLIER_ORDER = "earlier_order"
-    UNKNOWN_PAIR = "unknown_pair"
-    FOREIGN_ORDER = "foreign_order"
-    ORDER_LEFT_OUT = "order_left_out"
-    MISSING_FILL = "missing_fill"
-    FOREIGN_POSITION = "foreign_position"
-    PHANTOM = "phantom"
-    ORPHAN = "orphan"
-    QUANTITY = "quantity"
-    SIDE = "side"
-    OFFSET = "offset"
-    BY_HAND = "by_hand"
-    MISSING_STOP = "missing_stop"
-    CASH = "cash"
-    SPLIT = "split"
-    RENAME = "rename"
-    FORGOTTEN = "forgotten"
-    ANOTHER_COPY = "another_copy"
-    EXPIRY = "expiry_or_assignment"
-    ACCOUNT_RESET = "account_reset"
-    UNRESOLVED = "unresolved"
-
-
-class Terms(NamedTuple):
-    """What a kind of finding means, whether it blocks entries, and what an accepted plan writes for it."""
-
-    meaning: str
-    blocking: bool
-    writes: str
-
-
-TERMS: Mapping[FindingKind, Terms] = {
-    FindingKind.UNREADABLE: Terms(
-        "the broker returned rows we can't read, so no difference can be trusted and no plan is made", True, ""
-    ),
-    FindingKind.VIEW_UNSTEADY: Terms(
-        "the broker's list of positions and its answer about this symbol alone disagree, so no difference can be"
-        " trusted and no plan is made",
-        True,
-        "",
-    ),
-    FindingKind.UNKNOWN_ORDER: Terms(
-        "an order that is open, or filled today, carries our mark, but these books never promised it", True, ""
-    ),
-    FindingKind.EARLIER_ORDER: Terms(
-        "an open order that the bot sent earlier and these books don't know; left alone until it ends, or until a"
-        " person closes the bot's position with flatten SYMBOL, which cancels it first",
-        True,
-        "",
-    ),
-    FindingKind.UNKNOWN_PAIR: Terms(
-        "a stop under our mark protects a position of ours, but these books never promised it: an older copy of the"
-        " folder was restored, or another copy of the bot runs; it keeps protecting, and holds the shares it protects",
-        True,
-        "takes it over, so that exits go through it; accept only if no other copy of the bot runs on this account",
-    ),
-    FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
-    FindingKind.ORDER_LEFT_OUT: Terms(
-        "the broker's list of open orders is missing one of our orders that may still be open; it counts as working,"
-        " and the bot opens nothing on its symbol",
-        False,
-        "",
-    ),
-    FindingKind.MISSING_FILL: Terms(
-        "one of our orders has filled more than the broker's list of fills shows; no plan is made until the list is"
-        " complete or the order's last update is four days old",
-        True,
-        "",
-    ),
-    FindingKind.FOREIGN_POSITION: Terms(
-        "a position the bot did not open; counted in the limits, left alone", False, "notes it as known and left alone"
-    ),
-    FindingKind.PHANTOM: Terms(
-        "the books hold a position that the broker does not", True, "removes it from the books, closed at cost"
-    ),
-    FindingKind.ORPHAN: Terms(
-        "the broker holds shares that the books have closed, and no fill says whose they are",
-        True,
-        "adds it as foreign, at the last price",
-    ),
-    FindingKind.QUANTITY: Terms(
-        "the books and the broker hold different quantities", True, "adopts the broker's quantity, at cost"
-    ),
-    FindingKind.SIDE: Terms(
-        "the books and the broker are on opposite sides", True, "adopts the broker's quantity, at cost"
-    ),
-    FindingKind.BY_HAND: Terms(
-        "traded by hand since the books began; counted in the limits, left alone until adopted", False, ""
-    ),
-    FindingKind.OFFSET: Terms(
-        "someone else's trade closed a position the bot opened", True, "assigns that trade to the position it closed"
-    ),
-    FindingKind.FORGOTTEN: Terms(
-        "orders under our mark that these books don't know made this, even if it was noted as known: an older copy of"
-        " the folder was restored, the books were rebuilt, or another copy of the bot ran while these books were not in"
-        " use",
-        True,
-        "takes over those orders, and exits manage what is left; accept only if no other copy of the bot runs on this"
-        " account",
-    ),
-    FindingKind.ANOTHER_COPY: Terms(
-        "orders under our mark that were sent while these books were in use made this: another copy of the bot is"
-        " running, or an older copy of the folder was restored during the session; left alone until adopted",
-        True,
-        "",
-    ),
-    FindingKind.MISSING_STOP: Terms(
-        "one of our positions has no working exit order, and no exit rule or no stop that can act", False, ""
-    ),
-    FindingKind.CASH: Terms(
-        "cash differs from the opening balance plus fills", True, "books the difference as a cash movement"
-    ),
-    FindingKind.SPLIT: Terms(
-        "the broker reports a split, but its position does not prove the ratio",
-        True,
-        "restates quantity, average and best price to the broker's quantity, at the same cost",
-    ),
-    FindingKind.RENAME: Terms(
-        "the broker reports a new symbol, but its positions do not prove which",
-        True,
-        "removes the old symbol at cost; the new one is noted as foreign until it is adopted",
-    ),
-    FindingKind.EXPIRY: Terms(
-        "an option's expiry, exercise or assignment brought or took these shares; left alone until adopted", False, ""
-    ),
-    FindingKind.ACCOUNT_RESET: Terms(
-        "the account was reset, or it is a different account, so these books don't belong to it; they stay as they are"
-        " and can still be read",
-        True,
-        "",
-    ),
-    FindingKind.UNRESOLVED: Terms(
-        "an order was promised, but we don't know what became of it; every pass looks it up", False, ""
-    ),
-}
 
 
 CHANGES_A_POSITION = frozenset(
@@ -172,40 +28,6 @@ CHANGES_A_POSITION = frozenset(
     }
 )
 """Kinds that a plan settles by writing the broker's quantity into the books."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One difference: quantities are signed shares, cash is in USD; `subject` is a symbol, an order id or the account.
-
-    `evidence` is what the broker's activities or the exit rules say about it.
-    """
-
-    kind: FindingKind
-    subject: str
-    ours: Decimal | None
-    broker: Decimal | None
-    evidence: tuple[str, ...] = ()
-
-    @property
-    def meaning(self) -> str:
-        """Return what the finding means, in words."""
-        return TERMS[self.kind].meaning
-
-    @property
-    def writes(self) -> str:
-        """Return what accepting a plan writes for it; empty if no plan settles it."""
-        return TERMS[self.kind].writes
-
-    @property
-    def blocking(self) -> bool:
-        """Return True if the finding blocks entries."""
-        return TERMS[self.kind].blocking
-
-    @property
-    def applicable(self) -> bool:
-        """Return True if accepting a plan writes something for it."""
-        return bool(self.writes)
 
 
 @dataclass(frozen=True, slots=True)

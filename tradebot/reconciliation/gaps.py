@@ -12,13 +12,13 @@ from typing import NamedTuple
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.levels import levels
 from tradebot.exits.lists import Exits, in_force
-from tradebot.limits import ExitRules, Protection
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import can_trigger
+from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.record import Gap

@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tradebot.model.account import BrokerView
-from tradebot.reconciliation.findings import Finding, FindingKind
+from tradebot.model.finding import Finding, FindingKind, Plan
 
 PLAN_BLOCKERS = frozenset({FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY, FindingKind.MISSING_FILL})
 """Findings that rule out any plan: the differences may come from what we couldn't see, and a plan books all cash."""
@@ -21,15 +20,6 @@ def fingerprint(broker: BrokerView) -> str:
     parts += sorted(f"{p.symbol}={p.quantity}" for p in broker.positions)
     parts += sorted(f"{o.client_order_id}={o.filled_quantity}" for o in broker.orders)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What accepting would write: adjustments of the books, based on one view of the broker."""
-
-    id: str
-    fingerprint: str
-    findings: tuple[Finding, ...]
 
 
 def plan_of(findings: Sequence[Finding], broker: BrokerView) -> Plan | None:

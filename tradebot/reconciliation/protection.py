@@ -8,12 +8,13 @@ from decimal import Decimal
 from tradebot.exits.held import Held, best_price
 from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import evaluate, is_blind
-from tradebot.limits import ExitRules
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Verdict
+from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.intent import is_marked
+from tradebot.model.limits import ExitRules
 from tradebot.model.position import Position
 from tradebot.model.record import Job
 from tradebot.model.resting import resting_among
@@ -21,7 +22,6 @@ from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.apply_activities import position_ratios
 from tradebot.reconciliation.catch_up import may_fill
-from tradebot.reconciliation.findings import Finding, FindingKind
 from tradebot.reconciliation.gaps import EXITING, NOT_PLACED, REFUSED, gaps
 from tradebot.timetable.sessions import session_date, session_of
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tradebot.limits import Frozen
 from tradebot.model.flow import AlertFilters
+from tradebot.model.limits import Frozen
 from tradebot.signals.filters import BOUNDED
 
 Premium = Annotated[float, Field(ge=0)]

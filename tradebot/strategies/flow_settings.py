@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from tradebot.limits import Frozen, Seconds, Tighter
 from tradebot.model.flow import FLOW_ALERTS, FlowWindow
+from tradebot.model.limits import Frozen, Seconds, Tighter
+from tradebot.model.text import counted
 from tradebot.signals.components import checked_component, component_of
 from tradebot.signals.scoring import ScoreComponent
 from tradebot.strategies.filter_settings import FilterSettings
-from tradebot.text import counted
 
 ComponentName = Annotated[str, AfterValidator(checked_component)]
 Weight = Annotated[float, Field(ge=0, le=100)]

@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from pydantic import ValidationError
 
-from tradebot.limits import Limits, Number, OwnLimits, given_limits
+from tradebot.model.limits import Limits, Number, OwnLimits, given_limits
+from tradebot.model.text import counted, expected
 from tradebot.strategies.rotation_settings import RotationSettings
-from tradebot.text import counted, expected
 
 CAPS = ("max_symbol_fraction", "max_sector_fraction", "max_gross_fraction", "max_theme_fraction", "max_net_fraction")
 """Limits on exposure as fractions of equity. All of it may be in a single fund, so the rule has to fit into each."""

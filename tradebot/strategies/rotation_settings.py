@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from tradebot.limits import Frozen
-from tradebot.text import SYMBOL_PATTERN
+from tradebot.model.limits import Frozen
+from tradebot.model.text import SYMBOL_PATTERN
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Sessions = Annotated[int, Field(ge=1, le=1000)]

@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from tradebot.exits.lists import ExitList, Exits, parse
-from tradebot.limits import DisplacementRules, Fraction, Frozen, OwnLimits, Tighter
+from tradebot.model.limits import DisplacementRules, Fraction, Frozen, OwnLimits, Tighter
+from tradebot.model.text import SYMBOL_PATTERN, counted
 from tradebot.strategies.execution_settings import OwnExecution
 from tradebot.strategies.flow_settings import FlowSettings
-from tradebot.text import SYMBOL_PATTERN, counted
 
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
 BUILT_IN = frozenset({"flow", "rotation"})

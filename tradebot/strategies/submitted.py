@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from tradebot.limits import Limits
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.limits import Limits
 from tradebot.model.needs import NOTHING
 from tradebot.model.reasons import Reason
 from tradebot.model.submitted import Submitted

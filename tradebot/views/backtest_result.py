@@ -9,8 +9,8 @@ from itertools import pairwise
 from tradebot.model.cash import CashKind, CashMovement
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import SessionEnd
+from tradebot.model.text import counted
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.text import counted
 from tradebot.views.performance.cash import cash_kind
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.statistics import falls, sharpe

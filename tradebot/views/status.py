@@ -11,8 +11,8 @@ from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.text import counted
 from tradebot.model.trading import ReconcileMark
-from tradebot.text import counted
 from tradebot.views.holdings import Holding
 from tradebot.views.performance.day import DayProfit
 from tradebot.views.records import Equity, FlowQuota

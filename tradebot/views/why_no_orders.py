@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.explain import Explanation, Verdict, Way, next_refusal, remedy_of
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision
 from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.slot import Waiting
+from tradebot.views.explain import Explanation, Verdict, Way, next_refusal, remedy_of
 from tradebot.views.missed import MissedSlots
 
 NOTHING = "none"

@@ -13,7 +13,7 @@ from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.looks import skipped
 from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App

@@ -11,8 +11,8 @@ from commands.doctor.checks.row import attempt, check
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.looks import skipped
+from tradebot.model.text import counted
 from tradebot.model.trading import Mode
-from tradebot.text import counted
 
 if TYPE_CHECKING:
     from tradebot.adapters.flow.unusual_whales import UnusualWhales

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tradebot.adapters.state import plans
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.errors import OperatorError
-from tradebot.reconciliation.findings import Finding, FindingKind
-from tradebot.reconciliation.plans import Plan
+from tradebot.model.finding import Finding, FindingKind, Plan
 
 AMOUNTS = st.none() | st.decimals(-(10**9), 10**9, places=4).map(lambda amount: amount.normalize() + 0)
 FINDINGS = st.builds(Finding, st.sampled_from(FindingKind), st.text(min_size=1, max_size=48), AMOUNTS, AMOUNTS)

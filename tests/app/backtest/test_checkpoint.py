@@ -15,7 +15,7 @@ from tradebot.backtest.driver import Driver
 from tradebot.errors import OperatorError
 from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exits.kinds.stop_loss import StopLoss
-from tradebot.limits import Protection
+from tradebot.model.limits import Protection
 from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.record import Job, SessionEnd
 

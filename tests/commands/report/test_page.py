@@ -16,7 +16,7 @@ from commands.report.numbers import interval_of, value_of
 from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
 from tests.commands.report.made import account, long_backtest, new_account, report, with_trades
-from tradebot.text import counted_kind
+from tradebot.model.text import counted_kind
 from tradebot.views.performance.report import Block, Report
 
 STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.loading import Options
 from tradebot.app.settings import load
 from tradebot.app.wiring import opened
-from tradebot.text import counted
+from tradebot.model.text import counted
 from tradebot.timetable.broker_calendar import Asked, note_asked
 from tradebot.timetable.job_times import WHOLE_DAY
 

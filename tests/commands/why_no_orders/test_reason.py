@@ -11,10 +11,10 @@ from commands.shared.times import show_utc
 from commands.why_no_orders import reason as of_reason
 from tests.builders import DAY, NOW, candidate
 from tradebot.errors import OperatorError
-from tradebot.explain import FROM_NOTHING, funnel
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.views.explain import FROM_NOTHING, funnel
 
 LATER = NOW + timedelta(minutes=5)
 

@@ -20,8 +20,8 @@ from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader, in_a_sessio
 from tests.faults.stage import Stage
 from tradebot.adapters.state import state_folder, switch
 from tradebot.app.wiring import App
+from tradebot.model.finding import Finding
 from tradebot.model.trading import TradingState
-from tradebot.reconciliation.findings import Finding
 
 BOOKS = ("ledger.db", "journal.jsonl")
 STRANGERS = {"by_hand", "foreign_position", "foreign_order"}

@@ -13,9 +13,9 @@ from tests.faults import pairs, verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tradebot.adapters.state import switch
 from tradebot.errors import ExitCode
+from tradebot.model.finding import FindingKind
 from tradebot.model.intent import IntentState
 from tradebot.model.trading import TradingState
-from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 
 TOO_OLD_S = 660

@@ -34,11 +34,11 @@ from tradebot.gates.decide import decide
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate, Verdict
+from tradebot.model.finding import FindingKind
 from tradebot.model.order import OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 
 

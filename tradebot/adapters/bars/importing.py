@@ -16,7 +16,7 @@ from tradebot.auditing.bar_prices import bad_price
 from tradebot.auditing.bar_sessions import MINUTE_S, midnight_s
 from tradebot.auditing.bar_times import day_over_s
 from tradebot.errors import OperatorError, word
-from tradebot.text import SYMBOL_PATTERN, counted
+from tradebot.model.text import SYMBOL_PATTERN, counted
 
 MOST_ROWS = 3_000_000
 """The most rows of one import; while it runs, each takes half a kilobyte."""

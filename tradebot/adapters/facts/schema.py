@@ -6,7 +6,7 @@ from pathlib import Path
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
 from tradebot.adapters.state.row_sums import sums_added, with_sums
 from tradebot.errors import OperatorError
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 APPLICATION_ID = 0x54424631
 VERSION = 4

@@ -12,10 +12,10 @@ from typing import IO, Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 
 from tradebot.errors import OperatorError
-from tradebot.limits import Frozen
 from tradebot.model.candidate import Side
+from tradebot.model.limits import Frozen
 from tradebot.model.submitted import BadLine, Submission, Submitted
-from tradebot.text import LABEL_PATTERN, SYMBOL_PATTERN, expected
+from tradebot.model.text import LABEL_PATTERN, SYMBOL_PATTERN, expected
 
 MAX_BYTES = 1_000_000
 MAX_LINES = 1000

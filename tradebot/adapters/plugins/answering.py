@@ -15,9 +15,9 @@ from tradebot.desk.answers import MAX_TEXT, checked, is_own_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
+from tradebot.model.text import expected
 from tradebot.model.view import StrategyView
 from tradebot.ports.strategy import Strategy
-from tradebot.text import expected
 
 
 class Answering:

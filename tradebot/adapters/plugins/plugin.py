@@ -25,10 +25,10 @@ from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.needs import NOTHING, Needs
 from tradebot.model.reasons import Reason
+from tradebot.model.text import expected
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 from tradebot.ports.strategy import Strategy
-from tradebot.text import expected
 
 T = TypeVar("T")
 OUR_PACKAGE = "tradebot"

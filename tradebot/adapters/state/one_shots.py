@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tradebot.errors import ExitCode
 from tradebot.model.chore import STOPPED, Ended
-from tradebot.text import counted
+from tradebot.model.text import counted
 
 HANDED_OVER = "TRADEBOT_HANDED_OVER"
 """Names the pipe in which a one-shot finds its environment, because no process is started with a key in its own, and

@@ -8,7 +8,7 @@ from tradebot.adapters.state.state_folder import StateFolder, cannot_write, writ
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
-from tradebot.reconciliation.plans import Plan
+from tradebot.model.finding import Plan
 
 SCHEMA = "tradebot.plan/2"
 NEXT_STEP = "tradebot reconcile   (proposes a plan and names it)"

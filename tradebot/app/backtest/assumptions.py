@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.run import Plan
     from tradebot.exchange.market.costs import Costs, Posted, Rate
     from tradebot.exchange.market.spec import MarketSpec
-    from tradebot.limits import HaltRules
+    from tradebot.model.limits import HaltRules
 
 FREE = "none"
 _POSTED: Mapping[Posted, tuple[str, str]] = {

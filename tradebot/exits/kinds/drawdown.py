@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Measure, PriceRule, Stop
-from tradebot.limits import Fraction
+from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
 

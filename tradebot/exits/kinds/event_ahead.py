@@ -2,7 +2,7 @@
 
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
-from tradebot.limits import Seconds
+from tradebot.model.limits import Seconds
 from tradebot.model.reasons import Reason
 
 

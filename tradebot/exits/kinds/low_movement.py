@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
 from tradebot.exits.kinds.time_exit import too_late
-from tradebot.limits import Fraction, Seconds
+from tradebot.model.limits import Fraction, Seconds
 from tradebot.model.reasons import Reason
 
 

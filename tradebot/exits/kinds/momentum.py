@@ -2,7 +2,7 @@
 
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
-from tradebot.limits import Fraction
+from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
 

@@ -10,7 +10,7 @@ from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.why import Part
-from tradebot.limits import Fraction
+from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
 Regimes = tuple[Annotated[str, Field(pattern="^[a-z]+(_[a-z]+)*$", max_length=40)], ...]

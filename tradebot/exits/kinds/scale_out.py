@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, PriceRule, PriceTarget, Stop
 from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.limits import Fraction, Frozen
+from tradebot.model.limits import Fraction, Frozen
 from tradebot.model.reasons import Reason
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
 from tradebot.exits.kinds.time_exit import too_late
-from tradebot.limits import Seconds
+from tradebot.model.limits import Seconds
 from tradebot.model.reasons import Reason
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
 from tradebot.exits.kinds.time_exit import too_late
-from tradebot.limits import Fraction
+from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from tradebot.exits.held import Held
 from tradebot.exits.kind import ExitRule, Measure, Stop, TimeRule
-from tradebot.limits import Seconds
+from tradebot.model.limits import Seconds
 from tradebot.model.reasons import Reason
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Absent, ExitRule, Input, Measure, Moment
-from tradebot.limits import Fraction
+from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
 MOST = 10.0

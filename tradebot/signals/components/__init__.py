@@ -4,8 +4,8 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
+from tradebot.model.text import known_name
 from tradebot.signals.scoring import ScoreComponent
-from tradebot.text import known_name
 
 
 @cache

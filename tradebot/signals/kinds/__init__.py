@@ -6,7 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from tradebot.model.kind import AnyKind
-from tradebot.text import known_name
+from tradebot.model.text import known_name
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 
-from tradebot.text import counted, counted_kind
+from tradebot.model.text import counted, counted_kind
 from tradebot.views.performance.activity import Exposure
 from tradebot.views.performance.curve import Benchmark, Rates
 from tradebot.views.performance.fees import ASSUMPTION

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from tradebot.text import counted, counted_kind
+from tradebot.model.text import counted, counted_kind
 from tradebot.views.performance import statistics
 from tradebot.views.performance.report import CurvePoint, TradeRow
 from tradebot.views.performance.return_figures import A_YEAR

@@ -9,7 +9,7 @@ from math import e, sqrt
 from statistics import NormalDist, stdev
 
 from tradebot.model.evidence import Trials
-from tradebot.text import counted
+from tradebot.model.text import counted
 from tradebot.views.performance.report import Figure, Selected, Unit
 from tradebot.views.performance.return_figures import A_QUARTER, NO_SPREAD, RETURNS, Returns
 from tradebot.views.performance.statistics import Shape, probabilistic_sharpe, shape, sharpe_error

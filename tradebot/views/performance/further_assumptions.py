@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from tradebot.text import noun
+from tradebot.model.text import noun
 from tradebot.views.performance.deflated import KNOWN
 from tradebot.views.performance.report import Block, Further, Selected
 

@@ -12,8 +12,8 @@ from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
+from tradebot.model.text import counted, noun, plain
 from tradebot.model.totals import Totals
-from tradebot.text import counted, noun
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +176,6 @@ def _miss(symbol: str, at: datetime, decision: Decision) -> NearMiss | None:
     if distance is None or isinstance(observed, str | None) or isinstance(limit, str | None):
         return None
     return NearMiss(symbol, at, decision.gate, observed, limit, distance)
-
-
-def plain(value: object) -> str:
-    """Return a number formatted for people, text unchanged, and an empty string for None."""
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, Decimal | float | int):
-        return str(value)
-    if abs(float(value)) >= 1000:
-        return f"{value:,.0f}"
-    short = f"{value:.4f}".rstrip("0").rstrip(".")
-    return "0" if short == "-0" else short
 
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})

@@ -21,16 +21,16 @@ from tests.builders import (
     limits,
     quote,
 )
-from tradebot.coherence import Trader, contradictions, doubted_move, exit_contradictions, halts_by_itself
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
+from tradebot.gates.coherence import Trader, contradictions, doubted_move, exit_contradictions, halts_by_itself
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
-from tradebot.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered
+from tradebot.model.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.reasons import Reason
 
 SYMBOLS = tuple(f"S{number}" for number in range(60))

@@ -1,6 +1,7 @@
 """Plain text for people: counts in sentences, and what a value had to be."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 EXPECTED: Mapping[str, str] = {
     "bool_parsing": "must be true or false",
@@ -104,3 +105,25 @@ def _singular(words: str) -> str:
     if words.endswith("ies"):
         return f"{words[:-3]}y"
     return words.removesuffix("es" if words.endswith("sses") else "s")
+
+
+def plain(value: object) -> str:
+    """Return a number formatted for people, text unchanged, and an empty string for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, Decimal | float | int):
+        return str(value)
+    if abs(float(value)) >= 1000:
+        return f"{value:,.0f}"
+    short = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if short == "-0" else short
+
+
+def span(seconds: float) -> str:
+    """Return a duration as people write it, such as 45 s, 12 min, 3.5 h or 2 days."""
+    minutes = seconds / 60
+    if minutes < 1.5:
+        return f"{seconds:.0f} s"
+    if minutes < 90:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h" if minutes < 2880 else f"{minutes / 1440:.0f} days"

@@ -5,7 +5,8 @@ limits are the outer wall. A strategy may have limits of its own, which count on
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 from itertools import pairwise
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
+
+from tradebot.model.execution import MARKETABLE, Execution
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 Exposure = Annotated[Decimal, Field(gt=0, le=4)]
@@ -305,3 +308,20 @@ class HaltRules(Frozen):
     storm_window_s: Annotated[int, Field(ge=60, le=86_400), Tighter.HIGHER]
     unreadable_rows: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
     min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRules:
+    """What the configuration says of one strategy.
+
+    `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
+    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
+    how its entries are sent. Without rules of `displacement`, none of its positions gives way.
+    """
+
+    universe: Sequence[str]
+    limits: Limits
+    allotment_fraction: Decimal = Decimal(1)
+    times: str = ""
+    execution: Execution = MARKETABLE
+    displacement: DisplacementRules | None = None

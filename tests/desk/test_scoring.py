@@ -1,8 +1,8 @@
 """A pass that only scores."""
 
 from tests.worlds import Scene, call, wanted
+from tradebot.desk.scoring import score
 from tradebot.model.record import Job
-from tradebot.scoring import score
 
 
 def test_a_score_pass_records_the_candidates_and_buys_nothing() -> None:

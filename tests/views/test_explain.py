@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, ago, candidate
-from tradebot.explain import FROM_NOTHING, funnel, of_strategy, plain, way_of, why_no_orders
-from tradebot.explain import Verdict as Why
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
 from tradebot.model.slot import Waiting
-from tradebot.text import counted
+from tradebot.model.text import counted, plain
+from tradebot.views.explain import FROM_NOTHING, funnel, of_strategy, way_of, why_no_orders
+from tradebot.views.explain import Verdict as Why
 
 PASSED = Decision(Gate.PERMISSION, Verdict.PASS)
 

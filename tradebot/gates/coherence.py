@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from tradebot.limits import COUNTS, SIZES, ExitRules, HaltRules, Limits
+from tradebot.model.limits import COUNTS, SIZES, ExitRules, HaltRules, Limits
 
 
 @dataclass(frozen=True, slots=True)
