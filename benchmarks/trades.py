@@ -7,7 +7,7 @@ only serves as the previous close:
         --symbols AAPL,MSFT,SPY --profile intraday --protection venue --edge 0 --plot trades.svg
 
 It prints each trade, how long positions were held, why they were closed, how long shares had no stop at the exchange,
-and what fills cost. `--plot` draws the busiest symbols as SVG.
+and what fills cost. `--plot` draws the busiest symbols as SVG or PNG.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import requests
 import yaml
 from rich.console import Console
 
-from benchmarks.support.chart import Panel, busiest, svg
+from benchmarks.support.chart import Panel, busiest, draw
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.followed import Followed, Gap, followed, gaps, played
 from benchmarks.support.sizes import sized
@@ -72,7 +72,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--edge", type=float, help="how well the flow predicts prices, 0 to 1")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--keep", type=Path, help="make the bot in this new folder and keep it, to look at it later")
-    parser.add_argument("--plot", type=Path, help="write a drawing of the busiest symbols to this SVG file")
+    parser.add_argument("--plot", type=Path, help="draw the busiest symbols to this file, .svg or .png")
     return parser.parse_args()
 
 
@@ -222,7 +222,7 @@ def main() -> None:
         title = f"{profile}, protection {wish.protection}, edge {edge:g}"
         show(title, figures(positions, found, fills(app, None).data.slippage))
         if wish.plot and positions:
-            wish.plot.write_text(svg(title, panels(app, positions)), encoding="utf-8")
+            draw(title, panels(app, positions), wish.plot)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,23 @@
-"""Prices as an SVG drawing: a panel for each symbol, with positions from entry to exit and what rested meanwhile."""
+"""Prices as a picture: a panel for each symbol, with positions from entry to exit and what rested meanwhile."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from html import escape
-from itertools import pairwise
+from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from benchmarks.support.followed import Followed, Rested
+from matplotlib.axes import Axes
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1280, 300, 64, 20, 44, 30
-INK, QUIET, GRID, PRICE, STOP, TARGET, WON, LOST = (
-    "#1f2933", "#7b8794", "#e4e7eb", "#486581", "#c81e1e", "#1f7a4d", "#1f7a4d", "#c81e1e",
-)  # fmt: skip
-MARGIN = 0.06
-LETTER, LINE = 6.2, 12
-AWAY = (18, -10, 31, -23, 44, -36)
-"""How far below a point words may stand, the best place first."""
-LINES = 4
+from benchmarks.support.followed import Followed
+from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture, title
+
+PRICE, STOP, TARGET = "#486581", "#c81e1e", "#1f7a4d"
+AWAY = (-14, 10, -26, 22, -38, 34)
+"""How far from an exit its words stand, in points; the words of neighbors take turns."""
 NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -30,178 +29,85 @@ class Panel(NamedTuple):
     positions: Sequence[Followed]
 
 
-class _Scale:
-    """Places of times and prices: minutes without a bar, such as nights, take no room."""
-
-    def __init__(self, panel: Panel, top: float) -> None:
-        self._times = [at for at, _ in panel.closes]
-        prices = [price for _, price in panel.closes]
-        middle, reach = (max(prices) + min(prices)) / 2, (max(prices) - min(prices)) * Decimal("2.2")
-        levels = [
-            level
-            for position in panel.positions
-            for row in position.rested
-            for level in (row.stop, row.target)
-            if level is not None and abs(level - middle) <= reach
-        ]
-        low, high = min([*prices, *levels]), max([*prices, *levels])
-        room = float(high - low) * MARGIN or 1.0
-        self.low, self.high, self._top = float(low) - room, float(high) + room, top
-
-    def x(self, at: datetime) -> float:
-        """Return the place of a time, between those of its neighbors."""
-        from bisect import bisect_left
-
-        place = bisect_left(self._times, at) / max(len(self._times) - 1, 1)
-        return LEFT + min(place, 1.0) * (WIDTH - LEFT - RIGHT)
-
-    def y(self, price: Decimal | float) -> float:
-        """Return the place of a price, kept inside of the panel."""
-        part = (float(price) - self.low) / (self.high - self.low)
-        return self._top + TOP + (1 - min(max(part, 0.0), 1.0)) * (HEIGHT - TOP - BOTTOM)
-
-    def shows(self, price: Decimal) -> bool:
-        """Return True if a price is inside of the panel."""
-        return self.low <= float(price) <= self.high
+def draw(name: str, panels: Sequence[Panel], file: Path) -> None:
+    """Draw the panels below each other; raise OperatorError if the file can't be written."""
+    with picture(file, 16, 0.6 + 3.8 * len(panels)) as figure:
+        every = figure.subplots(len(panels), 1, squeeze=False)
+        for axes, panel in zip(every.flat, panels, strict=True):
+            _panel(axes, panel)
+        figure.suptitle(f"{name} (▲ bought, ▼ sold)", x=0.01, ha="left", **TITLE)
+        every[0, 0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=5)
 
 
-class _Labels:
-    """Places for words beside a point, so that none covers another."""
+def _panel(axes: Axes, panel: Panel) -> None:
+    """Draw prices and positions by the number of the minute: minutes without a bar, such as nights, take no room."""
+    times = [at for at, _ in panel.closes]
 
-    def __init__(self) -> None:
-        self._taken: list[tuple[float, float, float]] = []
+    def place(at: datetime) -> int:
+        return min(bisect_left(times, at), len(times) - 1)
 
-    def place(self, x: float, y: float, words: str) -> tuple[float, float]:
-        """Return where words begin and their baseline: the nearest free place."""
-        width = len(words) * LETTER
-        left = x - width if x + width > WIDTH - RIGHT else x
-        baselines = [y + away for away in AWAY]
-        free = (baseline for baseline in baselines if not self._meets(left, baseline, width))
-        baseline = next(free, baselines[0])
-        self._taken.append((left, baseline, width))
-        return left, baseline
-
-    def _meets(self, left: float, baseline: float, width: float) -> bool:
-        return any(
-            left < there + wide and there < left + width and abs(baseline - line) < LINE
-            for there, line, wide in self._taken
-        )
-
-
-def svg(title: str, panels: Sequence[Panel]) -> str:
-    """Return the drawing as a document of its own."""
-    height = TOP + HEIGHT * len(panels)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        'font-family="system-ui, Helvetica, Arial, sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        _text(LEFT, 26, title, INK, 'font-size="17" font-weight="600"'),
-        *_legend(),
-    ]
-    for number, panel in enumerate(panels):
-        parts += _panel(panel, TOP + number * HEIGHT)
-    return "\n".join([*parts, "</svg>"])
-
-
-def _legend() -> Iterator[str]:
-    x = WIDTH - 470
-    for color, dash, words in ((PRICE, "", "price"), (STOP, "", "stop at rest"), (TARGET, "5 4", "target at rest")):
-        yield _line(x, 22, x + 24, 22, color, dash, 2)
-        yield _text(x + 30, 26, words, QUIET)
-        x += 110 if words == "price" else 130
-    yield _text(x, 26, "▲ bought  ▼ sold", QUIET)
-
-
-def _panel(panel: Panel, top: float) -> Iterator[str]:
-    scale = _Scale(panel, top)
-    yield _text(LEFT, top + 30, panel.symbol, INK, 'font-size="15" font-weight="600"')
-    yield from _axes(panel, scale, top)
+    start = 0
+    for day, closes in groupby(panel.closes, key=lambda close: close[0].astimezone(NEW_YORK).date()):
+        prices = [float(price) for _, price in closes]
+        label = "price" if not start else None
+        axes.plot(range(start, start + len(prices)), prices, color=PRICE, linewidth=1.2, label=label)
+        axes.axvline(start, color=QUIET, linewidth=0.6)
+        axes.text(start, -0.07, f" {day:%a %b %d}", transform=axes.get_xaxis_transform(), color=QUIET, va="top")
+        start += len(prices)
+    axes.set_ylim(*_reach(panel))
     for position in panel.positions:
-        yield from _levels(position, scale)
-    for day in _sessions(panel.closes):
-        places = " ".join(f"{scale.x(at):.1f},{scale.y(price):.1f}" for at, price in day)
-        yield f'<polyline points="{places}" fill="none" stroke="{PRICE}" stroke-width="1.3"/>'
-    labels = _Labels()
-    for position in panel.positions:
-        yield from _trade(position, scale, labels)
+        _levels(axes, position, place)
+    for number, position in enumerate(panel.positions):
+        _trade(axes, position, place, AWAY[number % len(AWAY)])
+    hours = [number for number, at in enumerate(times) if at.astimezone(NEW_YORK).minute == 0]
+    axes.set_xticks(hours, [f"{times[number].astimezone(NEW_YORK):%H:%M}" for number in hours], color=QUIET, fontsize=7)
+    axes.grid(axis="y", color=QUIET, alpha=0.2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0)
+    title(axes, panel.symbol)
 
 
-def _sessions(closes: Sequence[tuple[datetime, Decimal]]) -> Iterator[list[tuple[datetime, Decimal]]]:
-    by_day: dict[object, list[tuple[datetime, Decimal]]] = {}
-    for at, price in closes:
-        by_day.setdefault(at.astimezone(NEW_YORK).date(), []).append((at, price))
-    yield from by_day.values()
+def _reach(panel: Panel) -> tuple[float, float]:
+    """Return the lowest and the highest price that is shown: levels far from all prices aren't."""
+    prices = [price for _, price in panel.closes]
+    middle, far = (max(prices) + min(prices)) / 2, (max(prices) - min(prices)) * Decimal("2.2")
+    rested = (level for position in panel.positions for row in position.rested for level in (row.stop, row.target))
+    shown = [*prices, *(level for level in rested if level is not None and abs(level - middle) <= far)]
+    room = float(max(shown) - min(shown)) * 0.06 or 1.0
+    return float(min(shown)) - room, float(max(shown)) + room
 
 
-def _axes(panel: Panel, scale: _Scale, top: float) -> Iterator[str]:
-    for number in range(LINES + 1):
-        price = scale.low + (scale.high - scale.low) * number / LINES
-        yield _line(LEFT, scale.y(price), WIDTH - RIGHT, scale.y(price), GRID)
-        yield _text(LEFT - 8, scale.y(price) + 4, f"{price:,.2f}", QUIET, 'text-anchor="end"')
-    for day in _sessions(panel.closes):
-        opened, end = day[0][0].astimezone(NEW_YORK), top + HEIGHT - BOTTOM
-        yield _line(scale.x(day[0][0]), top + TOP, scale.x(day[0][0]), end, QUIET)
-        yield _text(scale.x(day[0][0]) + 4, end + 16, f"{opened:%a %b %-d}", QUIET)
-        hours = {at.astimezone(NEW_YORK).hour: at for at, _ in reversed(day)}
-        for hour, at in hours.items():
-            if hour > opened.hour + 1:
-                yield _line(scale.x(at), end, scale.x(at), end + 4, QUIET)
-                yield _text(scale.x(at), end + 16, f"{hour}:00", QUIET, 'text-anchor="middle"')
-
-
-def _levels(position: Followed, scale: _Scale) -> Iterator[str]:
+def _levels(axes: Axes, position: Followed, place: Callable[[datetime], int]) -> None:
     """Draw the resting stop and target as steps."""
     rows = [*position.rested]
     if not rows:
         return
-    ends = [*rows[1:], rows[-1]._replace(at=position.trade.closed_at or rows[-1].at)]
-    for row, after in zip(rows, ends, strict=True):
-        yield from _step(row, after, row.stop, scale, STOP, "")
-        yield from _step(row, after, row.target, scale, TARGET, "5 4")
-    for row, after in pairwise(rows):
-        if row.stop and after.stop and scale.shows(row.stop) and scale.shows(after.stop):
-            yield _line(scale.x(after.at), scale.y(row.stop), scale.x(after.at), scale.y(after.stop), STOP, "", 1.6)
+    rows.append(rows[-1]._replace(at=position.trade.closed_at or rows[-1].at))
+    across = [place(row.at) for row in rows]
+    for levels, color, style in (([row.stop for row in rows], STOP, "-"), ([row.target for row in rows], TARGET, "--")):
+        shown = [float("nan") if level is None else float(level) for level in levels]
+        name = f"{'stop' if color == STOP else 'target'} at rest"
+        known = name if name not in axes.get_legend_handles_labels()[1] else None
+        axes.step(across, shown, where="post", color=color, linewidth=1.4, linestyle=style, label=known)
 
 
-def _step(row: Rested, after: Rested, level: Decimal | None, scale: _Scale, color: str, dash: str) -> Iterator[str]:
-    if level is not None and scale.shows(level):
-        yield _line(scale.x(row.at), scale.y(level), scale.x(after.at), scale.y(level), color, dash, 1.6)
-
-
-def _trade(position: Followed, scale: _Scale, labels: _Labels) -> Iterator[str]:
+def _trade(axes: Axes, position: Followed, place: Callable[[datetime], int], away: int) -> None:
     """Draw the entry, the exit, a line between them, and why it was closed."""
     trade, gain = position.trade, position.gain
-    x, y = scale.x(trade.opened_at), scale.y(trade.entry_price)
-    yield _arrow(x, y, up=trade.side.sign > 0, color=INK)
+    bought, sold = ("^", "v") if trade.side.sign > 0 else ("v", "^")
+    start = place(trade.opened_at), float(trade.entry_price)
+    axes.plot(*start, marker=bought, color=INK)
     if trade.closed_at is None or trade.exit_price is None or gain is None:
         return
-    color = WON if gain >= 0 else LOST
-    there, below = scale.x(trade.closed_at), scale.y(trade.exit_price)
-    yield _line(x, y, there, below, color, "2 3", 1)
-    yield _arrow(there, below, up=trade.side.sign < 0, color=color)
+    end, color = (place(trade.closed_at), float(trade.exit_price)), GAIN if gain >= 0 else LOSS
+    axes.plot(*zip(start, end, strict=True), color=color, linewidth=0.8, linestyle=":")
+    axes.plot(*end, marker=sold, color=color)
     words = f"{gain:+.2%} {' '.join(position.why)}"
-    left, baseline = labels.place(there, below, words)
-    halo = 'font-size="11" paint-order="stroke" stroke="#ffffff" stroke-opacity="0.8" stroke-width="3"'
-    yield _text(left, baseline, words, color, halo)
-
-
-def _arrow(x: float, y: float, *, up: bool, color: str) -> str:
-    tip, base = (y - 7, y + 4) if up else (y + 7, y - 4)
-    return f'<path d="M{x:.1f} {tip:.1f} L{x - 6:.1f} {base:.1f} L{x + 6:.1f} {base:.1f} Z" fill="{color}"/>'
-
-
-def _line(x: float, y: float, to_x: float, to_y: float, color: str, dash: str = "", width: float = 1) -> str:
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    ends = f'x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}"'
-    return f'<line {ends} stroke="{color}" stroke-width="{width}"{dashes}/>'
-
-
-def _text(x: float, y: float, words: str, color: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{color}" {more}>{escape(words)}</text>'
+    side = "right" if end[0] > axes.get_xlim()[1] * 0.8 else "left"
+    halo = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}
+    axes.annotate(words, end, (0, away), textcoords="offset points", color=color, fontsize=8, ha=side, bbox=halo)
 
 
 def busiest(positions: Iterable[Followed], count: int) -> list[str]:
     """Return the symbols with the most positions, at most `count`."""
-    from collections import Counter
-
     return [symbol for symbol, _ in Counter(one.trade.symbol for one in positions).most_common(count)]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from commands.compare.screen import run_words
+from commands.report.chart import curve
 from commands.report.page import rendered
-from commands.report.page_curve import curve
 
 if TYPE_CHECKING:
     from commands.compare.report import Comparison

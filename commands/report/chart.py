@@ -1,59 +1,162 @@
-"""`report --plot FILE`: the curve and its drawdown as a picture."""
+"""The curve and its drawdown as a picture: in a file (`report --plot`), and in a page for wide and narrow screens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from commands.report.contents import leveled_line, longest
-from commands.shared.pictures import INK, QUIET, picture, title
+from commands.report.page_words import curve_words
+from commands.shared.drawing import signed
+from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
+from commands.shared.plain import clean
 from tradebot.errors import OperatorError
+from tradebot.views.plots import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-    from tradebot.views.performance.report import AccountReport
+    from tradebot.views.performance.report import AccountReport, CurvePoint
 
-ACCOUNTS = ("#1d4ed8", "#b45309", "#0f766e", "#a21caf", "#4d7c0f", "#be123c")
-BENCHMARK, LEVELED = "#9aa5b1", "#52606d"
+ACCOUNTS = ("#1d4ed8", "#b4530a", "#0f766e", "#a21caf", "#4d7c0f", "#be123c")
+BENCHMARK, LEVELED = "#7c8794", "#3f4b59"
+VARIABLES = {
+    **{color: f"account{place}" for place, color in enumerate(ACCOUNTS)},
+    BENCHMARK: "benchmark",
+    LEVELED: "leveled",
+    INK: "ink",
+    QUIET: "quiet",
+}
+"""The page's name of each color, which is another one on a dark screen."""
+WIDE, NARROW = (10.0, 6.0), (4.4, 5.0)
+"""Inches of a picture in a file or on a wide screen, and of one on a phone."""
+POINTS_PER_INCH = 50
+
+
+class Line(NamedTuple):
+    """Growth by date as matplotlib counts days, 1 at its start; NaN where it isn't known."""
+
+    name: str
+    color: str
+    style: str
+    width: float
+    days: list[float]
+    values: list[float]
 
 
 def draw(accounts: Sequence[AccountReport], file: Path) -> None:
     """Draw growth and drawdown; raise OperatorError if there is no curve, or if the file can't be written."""
-    if not any(len(account.curve) > 1 for account in accounts):
+    if not _has_curve(accounts):
         raise OperatorError("No session's equity is known, so there is no curve to draw", "tradebot report")
-    with picture(file, 10, 6) as figure:
-        above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
-        _grow(above, accounts)
-        _fall(below, accounts)
+    with picture(file, *WIDE) as figure:
+        _draw(figure, accounts)
+        figure.suptitle(_span(accounts), x=0.01, ha="left", **TITLE)
 
 
-def _name(account: AccountReport, accounts: Sequence[AccountReport]) -> str:
-    return f"{account.mode} account" if len(accounts) == 1 else account.label
+def curve(accounts: Sequence[AccountReport]) -> dict[str, object] | None:
+    """Return the picture as SVG for wide and narrow screens, and in words; None if no account has two points."""
+    if not _has_curve(accounts):
+        return None
+    wide, narrow = (inline(lambda figure: _draw(figure, accounts), *size, VARIABLES) for size in (WIDE, NARROW))
+    return {"wide": wide, "narrow": narrow, "words": curve_words(accounts)}
 
 
-def _grow(axes: Axes, accounts: Sequence[AccountReport]) -> None:
-    """Draw growth in percent since the start, of the accounts, the benchmark and cash."""
-    first = longest(accounts)
-    days = _dates(first)
-    others: list[tuple[str, str, str, list[float | None]]] = []
-    others.append(("cash", LEVELED, ":", [point.cash for point in first.curve]))
-    if name := leveled_line(accounts):
-        others.append((name, LEVELED, "--", [point.benchmark_leveled for point in first.curve]))
-    if first.benchmark:
-        others.append((first.benchmark, BENCHMARK, "-", [point.benchmark for point in first.curve]))
-    for name, color, style, others_of in others:
-        axes.plot(days, _percent(others_of), color=color, linewidth=1, linestyle=style, label=name)
-    for color, account in _colored(accounts):
-        sessions = _dates(account)
-        values = _percent([point.index for point in account.curve])
-        axes.plot(sessions, values, color=color, linewidth=1.8, label=_name(account, accounts))
-    _finish(axes, "growth, %")
-    axes.legend(frameon=False, loc="upper left", reverse=True)
-    title(axes, _span(accounts))
-    _date(axes)
+def _has_curve(accounts: Sequence[AccountReport]) -> bool:
+    return any(len(account.curve) > 1 for account in accounts)
+
+
+def _draw(figure: Figure, accounts: Sequence[AccountReport]) -> None:
+    above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
+    width = figure.get_figwidth()
+    most = int(POINTS_PER_INCH * width)
+    lines = [*_account_lines(accounts, most), *_others(longest(accounts), leveled_line(accounts), most)]
+    # What is named first lies on top.
+    drawn = [
+        above.plot(line.days, line.values, color=line.color, linewidth=line.width, linestyle=line.style)[0]
+        for line in reversed(lines)
+    ]
+    names = [f"{line.name} {_percent(_last(line))}" for line in lines]
+    columns = max(1, int(12 * width) // (max(map(len, names)) + 6))
+    above.legend(
+        drawn[::-1], names, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, labelcolor=INK
+    )
+    _fall(below, accounts, most)
+    _finish(above, "growth")
+    _finish(below, "drawdown")
+    _date(below, width)
+
+
+def _account_lines(accounts: Sequence[AccountReport], most: int) -> Iterator[Line]:
+    for color, account in zip(ACCOUNTS, accounts, strict=False):
+        if len(account.curve) > 1:
+            name = f"{account.mode} account" if len(accounts) == 1 else clean(account.label)
+            yield _line(name, color, "-", 1.8, [(point, point.index) for point in _fewer(account.curve, most)])
+
+
+def _others(account: AccountReport, leveled: str, most: int) -> Iterator[Line]:
+    """Yield what an account is compared with, as far as it is known."""
+    points = _fewer(account.curve, most)
+    for name, color, style, values in (
+        (clean(account.benchmark or ""), BENCHMARK, "-", [(point, point.benchmark) for point in points]),
+        (clean(leveled), LEVELED, "--", [(point, point.benchmark_leveled) for point in points]),
+        ("cash", BENCHMARK, ":", [(point, point.cash) for point in points]),
+    ):
+        if name and sum(value is not None for _, value in values) > 1:
+            yield _line(name, color, style, 1, values)
+
+
+def _line(name: str, color: str, style: str, width: float, points: Sequence[tuple[CurvePoint, float | None]]) -> Line:
+    values = [float("nan") if value is None else 100 * (value - 1) for _, value in points]
+    return Line(name, color, style, width, _days([point for point, _ in points]), values)
+
+
+def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
+    """Return few enough of the points, among them the first, the last and the lowest."""
+    if len(points) <= most:
+        return points
+    kept = {0, points.index(min(points, key=lambda point: point.drawdown))}
+    return [points[place] for place in sorted(kept.union(thinned(range(len(points)), most - 2)))]
+
+
+def _days(points: Sequence[CurvePoint]) -> list[float]:
+    """Return when points are, as matplotlib counts days."""
+    from matplotlib.dates import date2num
+
+    return [float(each) for each in date2num([point.at for point in points])]  # type: ignore[no-untyped-call]
+
+
+def _last(line: Line) -> float:
+    return next(value for value in reversed(line.values) if value == value)
+
+
+def _fall(axes: Axes, accounts: Sequence[AccountReport], most: int) -> None:
+    alpha, width = (0.3, 0.0) if len(accounts) == 1 else (0.1, 1.0)
+    for color, account in reversed([*zip(ACCOUNTS, accounts, strict=False)]):
+        if points := _fewer(account.curve, most):
+            days, falls = _days(points), [100 * point.drawdown for point in points]
+            ends = [days[0], *days, days[-1]]
+            axes.fill(ends, [0.0, *falls, 0.0], facecolor=(color, alpha), edgecolor=color, linewidth=width)
+    if min(point.drawdown for account in accounts for point in account.curve) < 0:
+        axes.set_ylim(top=0)
+    else:
+        axes.set_yticks([0])
+
+
+def _finish(axes: Axes, label: str) -> None:
+    axes.set_ylabel(label, color=QUIET)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+,.6g}%".replace("-", "−") if value else "0%")
+    axes.axhline(0, color=INK, linewidth=0.6)
+    axes.grid(axis="y", color=QUIET, alpha=0.2)
+    axes.tick_params(length=0, labelcolor=QUIET)
+    axes.margins(x=0)
+    axes.spines[:].set_visible(False)
+
+
+def _percent(value: float) -> str:
+    return f"{signed(value, 2)}%".replace("-", "−")
 
 
 def _span(accounts: Sequence[AccountReport]) -> str:
@@ -62,13 +165,15 @@ def _span(accounts: Sequence[AccountReport]) -> str:
     return f"{min(ends)} to {max(ends)}" if ends else ""
 
 
-def _date(axes: Axes) -> None:
+def _date(axes: Axes, width: float) -> None:
     """Mark two days or more by their dates: the curve has one point for each session, and no hours between."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     from tradebot.model.kind import NEW_YORK
 
-    places = AutoDateLocator(NEW_YORK, minticks=2, maxticks=9)  # type: ignore[no-untyped-call]
+    first, last = axes.get_xlim()
+    fewest = min(max(int(last - first), 2), 3)
+    places = AutoDateLocator(NEW_YORK, minticks=fewest, maxticks=max(7, int(width)))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(places)
     texts = ConciseDateFormatter(  # type: ignore[no-untyped-call]
         places,
@@ -78,40 +183,3 @@ def _date(axes: Axes) -> None:
         show_offset=False,
     )
     axes.xaxis.set_major_formatter(texts)
-
-
-def _dates(account: AccountReport) -> list[float]:
-    """Return when the points of a curve are, as matplotlib counts days."""
-    from matplotlib.dates import date2num
-
-    found = date2num([point.at for point in account.curve])  # type: ignore[no-untyped-call]
-    return [float(each) for each in found]
-
-
-def _colored(accounts: Sequence[AccountReport]) -> Iterator[tuple[str, AccountReport]]:
-    """Yield the accounts with their colors; the first one comes last, and lies on top."""
-    return reversed([*zip(ACCOUNTS, accounts, strict=False)])
-
-
-def _percent(values: Sequence[float | None]) -> list[float]:
-    return [float("nan") if value is None else 100 * (value - 1) for value in values]
-
-
-def _fall(axes: Axes, accounts: Sequence[AccountReport]) -> None:
-    alpha, width = (0.3, 0.0) if len(accounts) == 1 else (0.1, 1.0)
-    for color, account in _colored(accounts):
-        days, falls = _dates(account), [100 * point.drawdown for point in account.curve]
-        axes.fill_between(days, falls, color=color, alpha=alpha, linewidth=0)
-        axes.plot(days, falls, color=color, linewidth=width)
-    _finish(axes, "drawdown, %")
-    if min(point.drawdown for account in accounts for point in account.curve) < 0:
-        axes.set_ylim(top=0)
-    else:
-        axes.set_yticks([0])
-
-
-def _finish(axes: Axes, label: str) -> None:
-    axes.set_ylabel(label, color=QUIET)
-    axes.axhline(0, color=INK, linewidth=0.6)
-    axes.grid(axis="y", color=QUIET, alpha=0.2)
-    axes.spines[["top", "right"]].set_visible(False)

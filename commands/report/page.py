@@ -7,8 +7,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from commands.report import contents, numbers
+from commands.report.chart import curve
 from commands.report.further_screen import drag_of
-from commands.report.page_curve import curve
 from commands.report.page_words import belief, headline, lede
 from commands.shared.drawing import signed
 from commands.shared.plain import clean

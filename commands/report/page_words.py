@@ -1,6 +1,6 @@
 """What the page says in whole sentences: what was earned, compared with what, and how much to believe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from commands.report.contents import is_recorded, leveled
@@ -101,3 +101,14 @@ def drawdown_words(account: "AccountReport") -> str:
         return ""
     fall = account.drawdowns[0]
     return f"The deepest drawdown was {percent(fall.depth)}, from {fall.from_session} to {fall.trough}."
+
+
+def curve_words(accounts: "Sequence[AccountReport]") -> str:
+    """Return what the picture of the curves shows, for those who can't see it."""
+    return " ".join(_grown(each, alone=len(accounts) == 1) for each in accounts if len(each.curve) > 1)
+
+
+def _grown(account: "AccountReport", *, alone: bool) -> str:
+    growth = account.curve[-1].index - 1
+    name, verb = "the account" if alone else account.label, "grew" if growth >= 0 else "shrank"
+    return f"{span(account)}: {name} {verb} by {abs(growth):.2%}. {drawdown_words(account)}"
