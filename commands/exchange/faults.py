@@ -208,7 +208,6 @@ def _words(written: Any) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
 
     @app.command(
         "faults",

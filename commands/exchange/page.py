@@ -57,7 +57,6 @@ def _render(out: "Console", data: Page) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
 
     @app.command("page", epilog="tradebot exchange page\ntradebot exchange page --open")
     def _page(

@@ -108,7 +108,6 @@ def _render(out: "Console", data: Reset) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
 
     @app.command("reset", epilog="tradebot exchange reset alice --confirm alice")
     @acts

@@ -168,7 +168,6 @@ def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
 
     @app.command("status", epilog="tradebot exchange status\ntradebot exchange status --json")
     def _status(state_dir: StateDir = None, as_json: Json = False) -> None:

@@ -15,7 +15,6 @@ _EXIT_ERROR = 1
 
 
 def main() -> int:
-    """Serve until stopped; return the exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     arguments = _parser().parse_args()

@@ -25,7 +25,6 @@ def issue(state_dir: Path) -> str:
 
 
 def withdraw(state_dir: Path) -> None:
-    """Remove the token of a server that has stopped."""
     (state_dir / TOKEN_FILE).unlink(missing_ok=True)
 
 

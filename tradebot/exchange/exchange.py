@@ -59,9 +59,7 @@ class Listener(Protocol):
         """Return what to publish about an event, or None; called as it happens."""
         ...
 
-    def publish(self, captured: Any) -> None:
-        """Publish what was captured."""
-        ...
+    def publish(self, captured: Any) -> None: ...
 
 
 class Exchange:
@@ -194,7 +192,6 @@ class Exchange:
         }
 
     def status(self) -> dict[str, Any]:
-        """Return the answer to GET /exchange/v1/status."""
         accounts = [
             account_summary(self.engine, account) | {"began_with": plain(self.control.began_with(account.name))}
             for account in self.engine.accounts.values()
@@ -209,11 +206,9 @@ class Exchange:
             self.engine.advance(to_us)
 
     def repeat(self, command: Command) -> None:
-        """Run a command from the log."""
         self._execute(command)
 
     def apply_note(self, event: dict[str, Any]) -> None:
-        """Apply a note from the log."""
         self._sequence += 1
         self._last_line_us = self.engine.now_us
         self.faults.apply_note(event)
@@ -285,7 +280,6 @@ class Exchange:
 
 
 def tick_to(us: int) -> Command:
-    """Return the command that advances time to a moment."""
     return Command("POST", TICK, body=encode({"to": rfc3339(us)}).decode())
 
 
@@ -320,7 +314,6 @@ def open_exchange(state_dir: Path, clock: Clock | None = None) -> Exchange:
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:
-    """Return the market that a folder keeps."""
     calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
     source = _source(state_dir, stored, calendar)
     market = Market(source, calendar, stored.symbols, stands=stored.spec.source == "daily")
@@ -339,7 +332,6 @@ def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSou
 
 
 def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar: Calendar) -> Iterable[Action]:
-    """Return the corporate actions that a market starts with."""
     if isinstance(source, GeneratedBars):
         with_actions = stored.spec.corporate_actions
         return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if with_actions else ()

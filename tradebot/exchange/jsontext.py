@@ -18,7 +18,6 @@ _TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode(value: object) -> bytes:
-    """Return compact JSON."""
     return _TO_JSON(value).encode()
 
 

@@ -77,7 +77,6 @@ class Log:
 
     @property
     def count(self) -> int:
-        """Return the number of lines, not counting the waiting ones."""
         return self._count
 
     def add(self, line: bytes) -> None:

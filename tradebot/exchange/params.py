@@ -20,11 +20,9 @@ class Params:
         self._refuse = refuse
 
     def refused(self, name: str) -> Refusal:
-        """Return the refusal of a parameter that its reader found invalid."""
         return self._refuse(name)
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a parameter's text."""
         return self._query.get(name) or default
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
@@ -44,7 +42,6 @@ class Params:
         return value in _TRUE
 
     def count(self, name: str, default: int, largest: int, smallest: int = 1) -> int:
-        """Return a whole number within bounds."""
         text = self.text(name)
         if not text:
             return default

@@ -55,7 +55,6 @@ class RateLimit:
         self._windows: dict[tuple[str, str], Window] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with rate-limit headers, or refuse it."""
         kind = kind_of(scope["path"]) if scope["type"] == "http" else None
         key_id = _key_id(scope) if kind else None
         if kind is None or key_id is None or not self._known(key_id):

@@ -28,7 +28,6 @@ class Recording:
         self._syncing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a request; its answer is sent after its lines are written."""
 
         async def send_recorded(message: Message) -> None:
             self.record()

@@ -23,9 +23,7 @@ class Replayed(Protocol):
         """Advance engine time as it advanced between two commands."""
         ...
 
-    def repeat(self, command: Command) -> None:
-        """Run a command again."""
-        ...
+    def repeat(self, command: Command) -> None: ...
 
     def apply_note(self, event: dict[str, Any]) -> None:
         """Apply a note, which takes the next line number."""

@@ -232,7 +232,6 @@ def _open_accounts(exchange: Exchange, accounts: tuple[tuple[str, Decimal | None
 
 
 def _set_latency(exchange: Exchange, wanted_us: int | None) -> None:
-    """Set how long cancels and replacements take from now on."""
     if wanted_us not in (None, exchange.engine.latency_us):
         exchange.run(Command("POST", LATENCY, body=encode({"latency": latency_name(wanted_us)}).decode()))
         exchange.commit()

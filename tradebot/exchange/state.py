@@ -44,7 +44,6 @@ class StoredMarket(NamedTuple):
 
 
 def write_market(state_dir: Path, stored: StoredMarket) -> None:
-    """Write the market file."""
     fields: dict[str, Any] = stored._asdict()
     fields["spec"], fields["rates"] = stored.spec.to_fields(), stored.rates.to_fields()
     write_atomically(state_dir / MARKET_FILE, json.dumps(fields))

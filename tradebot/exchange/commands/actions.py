@@ -31,7 +31,6 @@ _FIELDS = {"type", "symbol", "new_symbol", "rate", "new_rate", "old_rate", "date
 
 
 def entries() -> list[Entry]:
-    """Return the handlers of these commands."""
     return [Entry("POST", ACTIONS, _announce), Entry("POST", JOURNAL, _journal)]
 
 

@@ -63,13 +63,11 @@ class Asked(NamedTuple):
 
     @property
     def effects(self) -> list[dict[str, Any]]:
-        """Return what a script decided for this command."""
         effects: list[dict[str, Any]] = json.loads(self.command.effects or "[]")
         return effects
 
     @property
     def fate(self) -> str | None:
-        """Return the fate that a script decided for this command's order."""
         return next((str(effect["fate"]) for effect in self.effects if "fate" in effect), None)
 
     @property
@@ -99,8 +97,6 @@ class Entry(NamedTuple):
 
 
 class Commands:
-    """Runs commands against an engine, choosing the handler from a table of entries."""
-
     def __init__(self, engine: Engine, entries: Iterable[Entry]) -> None:
         self._engine = engine
         table = [*entries]

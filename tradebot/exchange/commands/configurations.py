@@ -17,7 +17,6 @@ _CHECKS = ("both", "entry", "exit")
 
 
 def entries() -> list[Entry]:
-    """Return the handler of the configuration command."""
     return [Entry("PATCH", "/v2/account/configurations", _change)]
 
 

@@ -41,7 +41,6 @@ class ControlCommands:
         self._cash = {MAIN: cash}
 
     def entries(self) -> list[Entry]:
-        """Return the handlers of the control commands."""
         return [
             Entry("POST", TICK, self._tick),
             Entry("POST", ACCOUNTS, self._open),
@@ -97,7 +96,6 @@ def _set_latency(asked: Asked) -> Answer:
 
 
 def find(engine: Engine, name: object) -> Account | None:
-    """Return the account with a name."""
     return next((account for account in engine.accounts.values() if account.name == name), None)
 
 
@@ -142,7 +140,6 @@ def account_summary(engine: Engine, account: Account) -> dict[str, Any]:
 
 
 def check_fields(body: dict[str, Any], known: set[str]) -> None:
-    """Refuse a body with an unknown field."""
     unknown = sorted(set(body) - known)
     if unknown:
         raise malformed(f"there is no field {unknown[0][:40]!r} here; there are {', '.join(sorted(known))}")

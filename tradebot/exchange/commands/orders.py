@@ -15,7 +15,6 @@ from tradebot.exchange.refusal import UNPROCESSABLE, Refusal, unprocessable
 
 
 def entries() -> list[Entry]:
-    """Return the handlers of the order commands."""
     return [
         Entry("POST", "/v2/orders", _submit),
         Entry("DELETE", "/v2/orders", _cancel_all),

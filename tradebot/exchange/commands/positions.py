@@ -18,7 +18,6 @@ _TRUE = ("true", "1", "t")
 
 
 def entries() -> list[Entry]:
-    """Return the handlers of the position commands."""
     return [
         Entry("DELETE", "/v2/positions", _close_all),
         Entry("DELETE", "/v2/positions/{name}", _close_one),

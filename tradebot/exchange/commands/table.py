@@ -7,6 +7,5 @@ from tradebot.exchange.commands.command import Entry
 
 
 def entries() -> list[Entry]:
-    """Return the handlers of all commands except the exchange's control commands."""
     rooms = (orders, positions, configurations, watchlists, actions, venue)
     return [entry for room in rooms for entry in room.entries()]

@@ -29,7 +29,6 @@ _CORRECTIONS = {"qty", "price"}
 
 
 def entries() -> list[Entry]:
-    """Return the handlers of these commands."""
     return [Entry("POST", ORDERS, _act), Entry("POST", EXECUTIONS, _amend)]
 
 

@@ -18,7 +18,6 @@ _MOST_SYMBOLS = 500
 
 
 def entries() -> list[Entry]:
-    """Return the handlers of the watchlist commands."""
     one, named = "/v2/watchlists/{watchlist_id}", "/v2/watchlists:by_name"
     return [
         Entry("POST", "/v2/watchlists", _create),

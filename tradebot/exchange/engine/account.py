@@ -44,17 +44,14 @@ class Balances(NamedTuple):
 
     @property
     def equity(self) -> Decimal:
-        """Return cash plus the value of all positions."""
         return self.cash + self.long_value + self.short_value
 
     @property
     def initial_margin(self) -> Decimal:
-        """Return half of the value held, long and short."""
         return (self.long_value - self.short_value) * _INITIAL
 
     @property
     def maintenance_margin(self) -> Decimal:
-        """Return a quarter of the long value and three tenths of the short value."""
         return self.long_value * _MAINTENANCE_LONG - self.short_value * _MAINTENANCE_SHORT
 
     def buying_power(self, reserved: Decimal, multiplier: int = MULTIPLIER) -> Decimal:
@@ -83,14 +80,11 @@ class Configuration:
 
     @property
     def multiplier(self) -> int:
-        """Return the multiplier for the account's buying power."""
         return min(self.granted, self.max_margin_multiplier)
 
 
 @dataclass(slots=True)
 class Watchlist:
-    """A named list of symbols."""
-
     id: str
     name: str
     symbols: list[str]
@@ -168,7 +162,6 @@ class Account:
         return held.qty if held else _ZERO
 
     def holding(self, symbol: str) -> Holding:
-        """Return the holding of a symbol, which may be empty."""
         held = self.positions.get(symbol)
         return (held.qty, held.average, held.overnight) if held else _NOTHING
 
@@ -196,7 +189,6 @@ class Account:
         self._kept_back[symbol] = self.kept_back(symbol) + shares
 
     def add(self, order: Order) -> None:
-        """Add a new open order, with what it reserves and claims."""
         self.orders.add(order.id, order)
         self.by_client_id.add(order.client_order_id, order)
         self.open[order.id] = order

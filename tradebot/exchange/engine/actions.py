@@ -40,7 +40,6 @@ def schedule(floor: Floor, action: Action) -> None:
 
 
 def take_effect(floor: Floor, announced: Action) -> None:
-    """Apply an action to prices, orders and positions."""
     symbol = floor.market.listed_name(announced.symbol)
     if symbol is None:
         # The company was bought in the meantime.
@@ -58,7 +57,6 @@ def take_effect(floor: Floor, announced: Action) -> None:
 
 
 def action_fields(action: Action) -> dict[str, str]:
-    """Return an action as the log and the control API show it."""
     fields = {"id": action.id, "type": action.kind, "symbol": action.symbol, "ex_date": action.ex_date}
     if action.kind in SPLITS:
         return fields | {"new_rate": plain(action.new_rate), "old_rate": plain(action.old_rate)}

@@ -80,7 +80,6 @@ class Case(NamedTuple):
 
     @property
     def opens(self) -> bool:
-        """Return True if the order would open or add to a position."""
         return self.intent.endswith("_to_open")
 
     @property
@@ -91,7 +90,6 @@ class Case(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Return True if the order is for whole shares."""
         return self.request.qty is not None and self.request.qty == self.request.qty.to_integral_value()
 
 

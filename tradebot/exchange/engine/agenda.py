@@ -22,7 +22,6 @@ class Agenda:
         self._heap: list[tuple[int, int, str, tuple[Any, ...]]] = []
 
     def learn(self, **deeds: Deed) -> None:
-        """Register functions by name."""
         self._deeds |= deeds
 
     def note(self, at_us: int, name: str, *about: Any) -> None:
@@ -33,7 +32,6 @@ class Agenda:
 
     @property
     def next_us(self) -> int | None:
-        """Return the time of the first deed, or None if there is none."""
         return self._heap[0][0] if self._heap else None
 
     def upcoming(self) -> Iterator[tuple[int, str, tuple[Any, ...]]]:

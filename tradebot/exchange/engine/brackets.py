@@ -41,7 +41,6 @@ def to_release(order: Order) -> list[Order]:
 
 
 def other_exits(order: Order) -> list[Order]:
-    """Return the other open exits of the same shares."""
     group = _group(order)
     if order.request.order_class == "oto" or (order is group[0] and order.request.order_class != "oco"):
         return []

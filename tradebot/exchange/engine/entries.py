@@ -51,7 +51,6 @@ def enter(floor: Floor, account: Account, entry: Entry) -> None:
 
 
 def activity_id(floor: Floor, account: Account) -> str:
-    """Return the id of an account's next activity."""
     stamp = to_datetime(floor.now_us).strftime("%Y%m%d%H%M%S%f")[:17]
     return f"{stamp}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
 

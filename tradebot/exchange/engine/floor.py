@@ -27,21 +27,17 @@ class Book:
         self._live: dict[str, dict[str, Order]] = {}
 
     def add(self, order: Order) -> None:
-        """Add an order."""
         self._live.setdefault(order.symbol, {})[order.id] = order
 
     def drop(self, order: Order) -> None:
-        """Remove an order if it is here."""
         orders = self._live.get(order.symbol)
         if orders is not None and orders.pop(order.id, None) is not None and not orders:
             del self._live[order.symbol]
 
     def symbols(self) -> list[str]:
-        """Return the symbols that have orders, sorted."""
         return sorted(self._live)
 
     def orders(self, symbol: str) -> Collection[Order]:
-        """Return the orders of a symbol."""
         return self._live.get(symbol, {}).values()
 
 
@@ -90,11 +86,9 @@ class Floor:
         return price
 
     def balances(self, account: Account) -> Balances:
-        """Return what an account is worth now."""
         return account.balances(self.price, self.now_us)
 
     def buying_power(self, account: Account) -> Decimal:
-        """Return what an account may still spend on new orders."""
         return account.buying_power(self.price, self.now_us)
 
     def tell(self, name: str, order: Order, word: str) -> None:
@@ -104,7 +98,6 @@ class Floor:
         self.emit(Event(self.now_us, name, order_fields(order), order.account, update))
 
     def tell_fill(self, fill: Fill, account: Account) -> None:
-        """Emit an execution."""
         fields = order_fields(fill.order) | {
             "activity_id": fill.id,
             "fill_qty": plain(fill.qty),
@@ -115,7 +108,6 @@ class Floor:
         self.emit(Event(self.now_us, "fill", fields, account.number, Update(fill.word, fill.order, fill)))
 
     def tell_amendment(self, amendment: Amendment, account: Account) -> None:
-        """Emit the bust or correction of an execution."""
         fields = order_fields(amendment.order) | {
             "activity_id": amendment.id,
             "previous_id": amendment.previous.id,
@@ -129,7 +121,6 @@ class Floor:
 
 
 def order_fields(order: Order) -> dict[str, Any]:
-    """Return the fields that describe an order in the log."""
     request = order.request
     fields = {
         "order_id": order.id,

@@ -74,11 +74,9 @@ class FillModel:
         self._slippage = (spec.slippage_bps / _BPS).as_integer_ratio()
 
     def bid(self, price: int) -> int:
-        """Return the best bid around a price, in units."""
         return price if self._no_spread else bars.bid(price, self.spec.spread_bps)
 
     def ask(self, price: int) -> int:
-        """Return the best offer around a price, in units."""
         return price if self._no_spread else bars.ask(price, self.spec.spread_bps)
 
     def far_side(self, side: int, price: int) -> int:

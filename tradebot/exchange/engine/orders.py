@@ -139,17 +139,14 @@ class Order:
 
     @property
     def opens(self) -> bool:
-        """Return True if the order opens or adds to a position."""
         return self.intent.endswith("_to_open")
 
     @property
     def grouped(self) -> bool:
-        """Return True if the order belongs to a group."""
         return self.parent is not None or bool(self.legs)
 
     @property
     def is_open(self) -> bool:
-        """Return True if the order isn't finished."""
         return self.status not in TERMINAL
 
     @property
@@ -161,7 +158,6 @@ class Order:
 
     @property
     def remaining_usd(self) -> Decimal:
-        """Return the unspent dollars of an order in dollars."""
         assert self.request.notional is not None
         return self.request.notional - self.filled_usd
 
@@ -211,7 +207,6 @@ class OrderThen(NamedTuple):
 
     @property
     def symbol(self) -> str:
-        """Return the symbol to trade."""
         return self.request.symbol
 
 
@@ -252,7 +247,6 @@ class Fill(NamedTuple):
 
     @property
     def word(self) -> str:
-        """Return the stream's word."""
         return "fill" if self.complete else "partial_fill"
 
     @property
@@ -293,17 +287,14 @@ class Amendment(NamedTuple):
 
     @property
     def previous_id(self) -> str:
-        """Return the execution id of what it amends."""
         return self.previous.execution_id
 
     @property
     def fill(self) -> Fill:
-        """Return the original fill."""
         return self.previous.fill
 
     @property
     def order(self) -> Order:
-        """Return the order that was filled."""
         return self.fill.order
 
 

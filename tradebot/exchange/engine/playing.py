@@ -69,7 +69,6 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
 
 
 def _marks_between(floor: Floor, from_us: int, to_us: int) -> list[Mark]:
-    """Return the marks after one moment and up to another."""
     times, marks = _marks_of(floor)
     low = bisect_right(times, from_us)
     return marks[low : bisect_right(times, to_us, low)]

@@ -45,11 +45,9 @@ class OrderTable:
         return row
 
     def get(self, key: str) -> Order | None:
-        """Return the order with a key, or None if there is none."""
         return self[key] if key in self._rows else None
 
     def add(self, key: str, order: Order) -> None:
-        """Add an order under a key."""
         self._rows[key] = order
 
     def values(self) -> ValuesView[Order]:
@@ -61,7 +59,6 @@ class OrderTable:
         return self._rows.values()  # type: ignore[return-value] # none of them is a number any more
 
     def newest(self) -> Iterator[Order]:
-        """Yield the orders, newest first."""
         return (self[key] for key in reversed(self._rows))
 
     def sequences(self) -> list[int]:
@@ -113,7 +110,6 @@ class History(Sequence[T]):
         self._all()[place] = item
 
     def append(self, item: T) -> None:
-        """Add the latest item."""
         self.newer.append(item)
 
     def _all(self) -> list[T]:

@@ -44,7 +44,6 @@ class PastUpdates:
     rows: list[bytes] = field(default_factory=list)
 
     def add(self, update: Update, place: Place) -> None:
-        """Add an update that happens now."""
         execution = None if update.execution is None else _execution_then(update.execution)
         self.rows.append(_PACKER.pack((place, update.event, _order_then(update.order), execution)))
         if len(self.rows) == _BLOCK:

@@ -58,7 +58,6 @@ def activity_event_json(engine: Engine, account: Account, place: int, event_id: 
 
 
 def _settles(engine: Engine, date: str) -> str:
-    """Return the session after a date."""
     return next((session.date for session in engine.market.calendar.all if session.date > date), date)
 
 

@@ -30,7 +30,6 @@ class ControlFace:
         self._stop = stop
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
         return [
             route("/exchange/v1/status", GET=self._status),
             route(TICK, POST=self._run),

@@ -60,9 +60,7 @@ class FlowSource(Protocol):
         """Return contracts by change of open interest, largest first."""
         ...
 
-    def answer(self, question: Question, now_us: int) -> Answered:
-        """Answer a question of one of the further series."""
-        ...
+    def answer(self, question: Question, now_us: int) -> Answered: ...
 
 
 class Found(NamedTuple):
@@ -73,7 +71,6 @@ class Found(NamedTuple):
     single: bool = False
 
     def encoded(self) -> bytes:
-        """Return the body of the answer."""
         if self.single and self.rows:
             return b'{"data":' + self.rows[0].encoded + b"}"
         return envelope(self.rows, **self.others)
@@ -92,7 +89,6 @@ class FlowFace:
         self._limits = limits or FlowLimits(None, None)
 
     def asks(self) -> Mapping[str, Ask]:
-        """Return what finds the answers of each path, busiest first."""
         return {
             "/api/option-trades/flow-alerts": self._alerts,
             "/api/darkpool/{ticker}": self._prints,
@@ -104,7 +100,6 @@ class FlowFace:
         }
 
     def routes(self) -> list[Route]:
-        """Return the routes, busiest first."""
         return [route(path, GET=self._counted(ask)) for path, ask in self.asks().items()]
 
     def counted(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], Found | Refusal]:
@@ -219,7 +214,6 @@ def _page(rows: Sequence[Row], endpoint: Endpoint, params: Params) -> Sequence[R
 
 
 def refused(refusal: Refusal, headers: Mapping[str, str]) -> Reply:
-    """Return the answer to a request that was counted and refused."""
     return Reply(refusal.status, encode(refusal.body), headers)
 
 

@@ -18,8 +18,6 @@ _BASIC, _BEARER = "basic ", "bearer "
 
 
 class Credentials(NamedTuple):
-    """A key and its secret, as sent in a request."""
-
     key_id: str
     secret: str
 
@@ -33,7 +31,6 @@ def account_of(call: Call, engine: Engine) -> Account:
 
 
 def account_with(shown: Credentials | None, engine: Engine) -> Account | None:
-    """Return the account that a key and secret open, or None."""
     if shown is None:
         return None
     opened = (account for account in engine.accounts.values() if account.key_id == shown.key_id)

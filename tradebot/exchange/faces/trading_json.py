@@ -25,7 +25,6 @@ _AVERAGE = Decimal("1e-6")
 
 @lru_cache(maxsize=20_000)
 def asset_id(symbol: str) -> str:
-    """Return the id of a symbol's asset."""
     return uuid_of("asset", symbol)
 
 
@@ -35,7 +34,6 @@ def asset_class(symbol: str) -> str:
 
 
 def account_id(account: Account) -> str:
-    """Return the id of an account."""
     return uuid_of("account", account.number)
 
 
@@ -84,7 +82,6 @@ def order_json(order: Order | OrderThen, legs: list[dict[str, Any]] | None = Non
 
 
 def legs_json(order: Order) -> list[dict[str, Any]] | None:
-    """Return the Order objects of an order's legs, or None if it has none."""
     return [order_json(leg) for leg in order.legs] or None
 
 
@@ -96,7 +93,6 @@ def activity_json(activity: Execution | Activity) -> dict[str, Any]:
 
 
 def fill_json(fill: Fill) -> dict[str, Any]:
-    """Return the TradeActivity object of one fill."""
     return {
         "id": fill.id,
         "activity_type": "FILL",
@@ -199,7 +195,6 @@ def account_json(engine: Engine, account: Account) -> dict[str, Any]:
 
 
 def _last_session(engine: Engine) -> Session:
-    """Return the session before the current or next one."""
     calendar = engine.market.calendar
     return calendar.all[max(calendar.place(calendar.trading(engine.now_us).date) - 1, 0)]
 
@@ -305,7 +300,6 @@ def asset_json(market: Market, symbol: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=20_000)
 def calendar_json(session: Session, settles: str) -> dict[str, str]:
-    """Return a session's calendar row, with New York times."""
     return {
         "date": session.date,
         "open": f"{new_york(session.open_us):%H:%M}",

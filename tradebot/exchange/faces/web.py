@@ -53,16 +53,13 @@ class Call(NamedTuple):
         return dict(_pairs(self.raw_query))
 
     def values(self, name: str) -> list[str]:
-        """Return every value of a repeated query parameter."""
         return [value for key, value in _pairs(self.raw_query) if key == name]
 
 
 class Stream(Protocol):
     """The body of an endless answer."""
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield its parts."""
-        ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
     def close(self) -> None:
         """Release the stream when nobody reads it anymore, or ever did."""
@@ -82,7 +79,6 @@ Handler = Callable[[Call], Reply]
 
 
 def ok(value: object) -> Reply:
-    """Return a 200 with JSON."""
     return Reply(200, encode(value))
 
 
@@ -151,7 +147,6 @@ class Paths:
         self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         app = self._literal.get(scope["path"]) or self._app_of(scope)
         await app(scope, receive, send)
 
@@ -166,7 +161,6 @@ class Paths:
 
 
 async def _send(send: Send, reply: Reply, headers: dict[str, str]) -> None:
-    """Send a whole answer."""
     if reply.status not in _WITHOUT_BODY:
         headers["content-length"] = str(len(reply.body))
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

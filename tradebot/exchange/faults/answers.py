@@ -56,7 +56,6 @@ Answering = Callable[[Turn, Settings], Awaitable[None]]
 
 
 async def give(turn: Turn, answered: Answered) -> None:
-    """Send a complete answer."""
     await turn.connection.begin(answered.status, answered.headers)
     await turn.connection.write(answered.body)
 

@@ -45,7 +45,6 @@ def _too_many(target: str) -> bytes:
 
 
 def page(title: str) -> bytes:
-    """Return a small HTML page."""
     lines = ("<html>", f"<head><title>{title}</title></head>", f"<body><h1>{title}</h1></body>", "</html>", "")
     return "\r\n".join(lines).encode()
 

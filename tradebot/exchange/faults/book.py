@@ -50,7 +50,6 @@ class Armed:
         return stream("fault", self.rule.when.seed, self.rule.name, self.seen).random()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rule as written, with its counts."""
         written = self.rule.written
         return {
             "name": self.rule.name,
@@ -96,7 +95,6 @@ class FaultBook:
         """Whether any rule names an account."""
 
     def __iter__(self) -> Iterator[Armed]:
-        """Iterate over the armed rules, oldest first."""
         return iter(self._armed.values())
 
     def __len__(self) -> int:

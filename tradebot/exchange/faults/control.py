@@ -26,7 +26,6 @@ class FaultCommands:
         self._emit = emit
 
     def entries(self) -> list[Entry]:
-        """Return the handlers of the fault commands."""
         return [
             Entry("POST", PATH, self._arm),
             Entry("DELETE", PATH, self._clear_all),
@@ -61,5 +60,4 @@ class FaultCommands:
 
 
 def armed_json(book: FaultBook) -> dict[str, Any]:
-    """Return the armed rules with their counts, as GET shows them."""
     return {"faults": [one.to_json() for one in book]}

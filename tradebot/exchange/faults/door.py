@@ -50,7 +50,6 @@ class FaultDoor:
         self._record = record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless a rule fires on it."""
         if scope["type"] != "http" or not self._book.on_requests or not kind_of(_target(scope)):
             await self.inner(scope, receive, send)
             return
@@ -169,14 +168,12 @@ class _Caught:
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
-        """Capture one part of the answer."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], list(message.get("headers", []))
         else:
             self._body += message.get("body", b"")
 
     def answered(self) -> Answered:
-        """Return the complete answer."""
         return Answered(self._status, self._headers, self._body)
 
 

@@ -20,7 +20,6 @@ class FaultFace:
         exchange.status_parts["faults"] = lambda: [one.rule.name for one in exchange.faults.book]
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
         return [
             route(PATH, GET=self._list, POST=self._arm, DELETE=self._run),
             route(PATH + "/ready", GET=self._ready),

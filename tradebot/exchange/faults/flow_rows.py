@@ -30,23 +30,19 @@ def foreign(value: Any, settings: Settings, number: int) -> Any:
 
 
 def doubled(value: Any, settings: Settings, number: int) -> Any:
-    """Return the answer with rows that appear twice."""
     return _each(value, settings, lambda row: [row, row])
 
 
 def nulled(value: Any, settings: Settings, number: int) -> Any:
-    """Return the answer with null in a field."""
     return _each(value, settings, lambda row: [row | {settings["value"]: None} if settings["value"] in row else row])
 
 
 def retyped(value: Any, settings: Settings, number: int) -> Any:
-    """Return the answer with a field in another type."""
     name = settings["value"]
     return _each(value, settings, lambda row: [row | {name: _other_type(row[name])} if name in row else row])
 
 
 def widened(value: Any, settings: Settings, number: int) -> Any:
-    """Return the answer with one field more."""
     return _each(value, settings, lambda row: [row | {settings["value"]: _ADDED}])
 
 

@@ -27,13 +27,11 @@ class Halts(Container[str]):
         return any(self._holds(armed, str(symbol), now_us) for armed in self._book.in_force("halt_symbol", now_us))
 
     def take(self, effects: Iterable[Mapping[str, Any]]) -> None:
-        """Start the halts among the effects of a command."""
         for effect in effects:
             if HALT in effect:
                 self._fired.setdefault(effect["rule"], {})[effect[HALT]] = effect["until_us"]
 
     def forget(self, rules: Iterable[str]) -> None:
-        """End the halts of rules that were cleared."""
         for rule in rules:
             self._fired.pop(rule, None)
 

@@ -10,7 +10,6 @@ _FOLDER = Path(__file__).parent / "scripts"
 
 
 def names() -> list[str]:
-    """Return the names of the ready-made scripts."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 

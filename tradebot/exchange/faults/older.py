@@ -24,7 +24,6 @@ class OlderData:
         return Paths(DataFace(self._exchange, lambda: self._at_us).routes(), Endpoint({}))
 
     async def __call__(self, scope: Scope, at_us: int) -> tuple[int, bytes]:
-        """Return the status and body of a data request's answer at an engine time."""
         parts: list[Message] = []
 
         async def receive() -> Message:

@@ -24,7 +24,6 @@ def left_out(value: Any, settings: Mapping[str, Any], number: int) -> Any:
 
 
 def turned(value: Any, settings: Mapping[str, Any], number: int) -> Any:
-    """Return positions with the opposite side and the same quantity."""
     return _each(value, settings, _turned)
 
 
@@ -35,7 +34,6 @@ def _turned(row: Row) -> Row:
 
 
 def misvalued(value: Any, settings: Mapping[str, Any], number: int) -> Any:
-    """Return positions with a different market value."""
     return _each(value, settings, lambda row: row | {"market_value": str(settings["value"])})
 
 

@@ -66,12 +66,10 @@ class Protocol(H11Protocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
         super().connection_lost(exc)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Receive part of a request."""
         super().data_received(data)
         self._watch()
 
@@ -124,12 +122,10 @@ class Connection:
         return self._protocol is not None and self._protocol.transport.is_closing()
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send the head of an answer."""
         self._record()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, body: bytes, *, more: bool = False) -> None:
-        """Send part of the body."""
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def close(self) -> None:
@@ -163,7 +159,6 @@ class Connection:
             pass
 
     def shift_date(self, skew_us: int) -> None:
-        """Shift the answer's Date header."""
         if self._protocol is not None:
             cycle = self._protocol.cycle
             date = format_datetime(datetime.now(UTC) + timedelta(microseconds=skew_us), usegmt=True)

@@ -67,12 +67,10 @@ class Flow:
         self.session_alerts = lru_cache(maxsize=4)(self._session_alerts)
 
     def _session_alerts(self, index: int) -> tuple[Row, ...]:
-        """Return the alerts of all symbols in a session, oldest first."""
         rows = [one for symbol in self._market.symbols for one in self.alerts(symbol, index)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["id"])))
 
     def _alerts(self, symbol: str, index: int) -> tuple[Row, ...]:
-        """Return the alerts of a symbol in a session, oldest first."""
         session = self._market.calendar.market[index]
         rng = stream(self._seed, "alerts", symbol, session.date)
         hits = sorted(_plan(rng, session))

@@ -28,8 +28,6 @@ from tradebot.exchange.market.bars import Market
 
 
 class DerivedFlow:
-    """A FlowSource derived from bars, a seed and an edge."""
-
     def __init__(self, market: Market, seed: int, edge: float) -> None:
         self._market = market
         self._flow = Flow(market, seed, edge)
@@ -55,7 +53,6 @@ class DerivedFlow:
         return sorted(rows, key=lambda one: (one.at_us, one.fields["id"]))
 
     def prints(self, ticker: str, day: str | None, now_us: int) -> Iterable[Row]:
-        """Return a day's prints, newest first."""
         index, symbol = self._market.calendar.shown(day, now_us), self._symbol(ticker)
         if index is None or symbol is None:
             return ()
@@ -63,19 +60,16 @@ class DerivedFlow:
         return rows[::-1]
 
     def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
-        """Return the day shown and its tide so far, oldest first."""
         index = self._market.calendar.shown(day, now_us)
         if index is None:
             return day or self._market.calendar.trading(now_us).date, ()
         return self._market.calendar.market[index].date, known(self._tide.session(index, every_5m), now_us)
 
     def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
-        """Return about a year of daily Greek exposure, oldest first."""
         symbol = self._symbol(ticker)
         return () if symbol is None else self._daily.greeks(symbol, now_us)
 
     def iv_ranks(self, ticker: str, now_us: int) -> Sequence[Row]:
-        """Return about a year of daily IV ranks, oldest first."""
         symbol = self._symbol(ticker)
         return () if symbol is None else self._daily.iv_ranks(symbol, now_us)
 

@@ -46,7 +46,6 @@ def is_fomc(day: date) -> bool:
 
 
 def economic_events(day: date) -> Iterator[Event]:
-    """Yield the events of a date."""
     if day.weekday() == 3:
         yield Event(day, 8, 30, "Initial jobless claims", "report", figure=True)
     if day.weekday() == _FRIDAY and day.day <= 7:
@@ -63,8 +62,6 @@ def economic_events(day: date) -> Iterator[Event]:
 
 
 class Events:
-    """The calendars of the market."""
-
     def __init__(self, market: Market, seed: int) -> None:
         self._market = market
         self._seed = seed

@@ -28,8 +28,6 @@ _STRIKES_EACH_WAY = 15
 
 
 class Exposures:
-    """Exposures of every symbol, made when they are asked for."""
-
     def __init__(self, market: Market, daily: Daily, volumes: Volumes, seed: int) -> None:
         self._market = market
         self._daily = daily

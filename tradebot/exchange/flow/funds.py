@@ -22,8 +22,6 @@ _NO_YEARS: dict[str, list[int]] = {"years": []}
 
 
 class Funds:
-    """Flows of every fund, generated on first use."""
-
     def __init__(self, market: Market, closes: Closes, seed: int) -> None:
         self._market = market
         self._closes = closes

@@ -23,8 +23,6 @@ _REPORTED_AFTER = 2
 
 
 class Insiders:
-    """Insiders' trades by symbol, generated on first use."""
-
     def __init__(self, market: Market, closes: Closes, seed: int) -> None:
         self._market = market
         self._closes = closes

@@ -36,8 +36,6 @@ _QUARTERS_SHOWN = 8
 
 
 class Institutions:
-    """Institutions' holdings of every symbol, generated on first use."""
-
     def __init__(self, market: Market, closes: Closes, seed: int) -> None:
         self._market = market
         self._closes = closes

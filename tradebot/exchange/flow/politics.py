@@ -26,8 +26,6 @@ _UNLISTED = ("QZMMF", "QZBND", "QZTEN")
 
 
 class Congress:
-    """Filed trades of the whole market, generated on first use."""
-
     def __init__(self, market: Market, seed: int) -> None:
         self._market = market
         self._seed = seed

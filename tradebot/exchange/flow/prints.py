@@ -29,8 +29,6 @@ _FIRST_TRACKING_ID = 26_946_000_000_000
 
 
 class Prints:
-    """The prints of every symbol and session, generated on first use."""
-
     def __init__(self, market: Market, flow: Flow, seed: int) -> None:
         self._market = market
         self._flow = flow

@@ -65,8 +65,6 @@ def _on_or_after(symbol: str, day: date) -> Report:
 
 
 class Reports:
-    """The earnings series of every symbol."""
-
     def __init__(self, market: Market, closes: Closes) -> None:
         self._market = market
         self._closes = closes

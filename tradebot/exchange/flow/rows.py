@@ -24,7 +24,6 @@ class Row(NamedTuple):
 
 
 def row(at_us: int, fields: dict[str, Any]) -> Row:
-    """Return a row with its JSON."""
     return Row(at_us, fields, encode(fields))
 
 

@@ -36,8 +36,6 @@ _RANGES: dict[str, Callable[[Fields], float]] = {
 
 
 class Screens:
-    """The screener and companies, made when they are asked for."""
-
     def __init__(
         self, market: Market, daily: Daily, volumes: Volumes, volatilities: Volatilities, closes: Closes
     ) -> None:

@@ -26,8 +26,6 @@ _SHOWN_FAILS, _SHOWN_VOLUMES = 60, 250
 
 
 class Shorts:
-    """What is sold short of every symbol, generated on first use."""
-
     def __init__(self, market: Market, closes: Closes, seed: int) -> None:
         self._market = market
         self._closes = closes

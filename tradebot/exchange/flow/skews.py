@@ -25,8 +25,6 @@ _MONTHLY_DAYS, _WEEKLY_DAYS = 400, 60
 
 
 class Skews:
-    """Risk reversals by symbol, expiry and delta, generated on first use."""
-
     def __init__(self, market: Market, seed: int) -> None:
         self._market = market
         self._seed = seed

@@ -38,21 +38,16 @@ class Net(NamedTuple):
     volume: int
 
     def plus(self, other: Net) -> Net:
-        """Return the sum of both."""
         return Net(self.calls + other.calls, self.puts + other.puts, self.volume + other.volume)
 
     def minus(self, other: Net) -> Net:
-        """Return the difference of both."""
         return Net(self.calls - other.calls, self.puts - other.puts, self.volume - other.volume)
 
     def times(self, share: float) -> Net:
-        """Return a share of this in whole dollars and contracts."""
         return Net(int(self.calls * share), int(self.puts * share), int(self.volume * share))
 
 
 class Tide:
-    """The tide of every session, generated on first use."""
-
     def __init__(self, market: Market, flow: Flow, seed: int) -> None:
         self._market = market
         self._flow = flow

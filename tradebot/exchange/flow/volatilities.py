@@ -30,8 +30,6 @@ _STRADDLE = 0.8 * 0.85
 
 
 class Volatilities:
-    """Implied and realized volatility by symbol, generated on first use."""
-
     def __init__(self, market: Market, daily: Daily, closes: Closes, seed: int) -> None:
         self._market = market
         self._daily = daily

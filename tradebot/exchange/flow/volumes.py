@@ -40,22 +40,18 @@ class Side(NamedTuple):
 
     @property
     def volume(self) -> int:
-        """Return how many contracts were traded."""
         return self.total // self.each
 
     @property
     def ask_volume(self) -> int:
-        """Return how many contracts were traded at the ask."""
         return self.ask // self.each
 
     @property
     def bid_volume(self) -> int:
-        """Return how many contracts were traded at the bid."""
         return self.bid // self.each
 
     @property
     def net(self) -> int:
-        """Return the dollars at the ask less those at the bid."""
         return self.ask - self.bid
 
     def plus(self, alerts: Sequence[Planned]) -> Side:
@@ -84,8 +80,6 @@ class Shares(NamedTuple):
 
 
 class Volumes:
-    """Option volume of every symbol and session, generated on first use."""
-
     def __init__(self, market: Market, flow: Flow, seed: int) -> None:
         self._market = market
         self._flow = flow

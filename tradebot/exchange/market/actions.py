@@ -67,7 +67,6 @@ class ActionBook:
         return [action for action in self._all if action.kind == NAME_CHANGE] if self._entities else ()
 
     def __iter__(self) -> Iterator[Action]:
-        """Iterate over all actions in order of effect."""
         return iter(self._all)
 
     def add(self, actions: Iterable[Action]) -> None:

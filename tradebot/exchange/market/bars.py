@@ -163,11 +163,9 @@ class Market:
         return next((name for name in self.symbols if self.actions.entity(name) == entity), None)
 
     def _day(self, symbol: str, index: int) -> Day:
-        """Return a symbol's regular session."""
         return Day(self._raw(symbol, self._source.bars(self.actions.entity(symbol), index)))
 
     def _extended(self, symbol: str, index: int) -> Day:
-        """Return a symbol's bars before a session's open and after its close."""
         return Day(self._raw(symbol, self._source.extended(self.actions.entity(symbol), index)))
 
     def _raw(self, symbol: str, bars: Sequence[Bar]) -> Sequence[Bar]:

@@ -46,17 +46,14 @@ class Costs(NamedTuple):
 
     @property
     def commissions(self) -> bool:
-        """Return True if orders pay commissions."""
         return any((self.commission_bps, self.commission_per_share_usd, self.commission_min_usd))
 
     @property
     def interest(self) -> bool:
-        """Return True if cash or short positions cost or earn anything overnight."""
         return any((self.margin_rate, self.cash_rate, self.borrow_fee_rate, self.short_rebate_rate))
 
     @property
     def uses_funds(self) -> bool:
-        """Return True if a rate is the federal funds rate."""
         return FUNDS in (self.margin_rate, self.cash_rate, self.short_rebate_rate)
 
 
@@ -73,7 +70,6 @@ _TEXTS = ("rates_path", "posted")
 
 
 def costs_fields(costs: Costs) -> dict[str, Any]:
-    """Return the costs that differ from none as JSON-compatible values."""
     others = {name: value for name, value in costs._asdict().items() if value != getattr(NO_COSTS, name)}
     return {name: str(value) if isinstance(value, Decimal) else value for name, value in others.items()}
 

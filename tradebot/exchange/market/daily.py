@@ -191,7 +191,6 @@ class DailyBars:
         """How long after its open a session's daily bar is known; None: at its close."""
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the minute bars of a symbol in a session of the market, oldest first."""
         found = self._found(symbol, self._calendar.first + index)
         if found is None:
             return ()
@@ -211,12 +210,10 @@ class DailyBars:
         return ()
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return the close of the n-th session before the market's first, in price units, or None."""
         found = self._found(symbol, self._calendar.first - sessions_before)
         return None if found is None else found[0].close[found[1]]
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        """Return the daily bar of the n-th session before the market's first, stamped at its open, or None."""
         place = self._calendar.first - sessions_before
         found = self._found(symbol, place)
         if found is None:

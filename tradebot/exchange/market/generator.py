@@ -48,12 +48,10 @@ class GeneratedBars:
         self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the bars of a symbol in the market's session with that index."""
         closes, place = self._closes(symbol), self._calendar.first + index
         return session_bars(self._seed, symbol, self._calendar.market[index], closes[place - 1], closes[place])
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the bars before a session's open and after its close."""
         session, place = self._calendar.market[index], self._calendar.first + index
         before, after = self._night(symbol, place - 1), self._night(symbol, place)
         return (
@@ -62,11 +60,9 @@ class GeneratedBars:
         )
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return the close, in price units, of the n-th session before the market's first."""
         return self.close(symbol, -sessions_before)
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        """Return the daily bar of the n-th session before the market's first, stamped at its open."""
         place = self._calendar.first - sessions_before
         return self._history(symbol)[place] if 0 <= place < self._calendar.first else None
 
@@ -75,7 +71,6 @@ class GeneratedBars:
         return int(self._closes(symbol)[self._calendar.first + index] * 100 + 0.5) * _CENT
 
     def liquid(self, symbol: str) -> bool:
-        """Return True if a symbol trades in every minute."""
         return profile(symbol).liquid
 
     def _market_factor(self) -> list[float]:

@@ -93,7 +93,6 @@ def exact_time(text: str) -> int:
 
 @lru_cache(maxsize=65_536, typed=True)
 def units_of(price: object) -> int:
-    """Return a price in units."""
     if type(price) is float or (type(price) is str and _PLAIN.fullmatch(price)):
         product = float(price) * UNITS
         if _FEW_UNITS <= product <= _MANY_UNITS:
@@ -114,7 +113,6 @@ def exact_units(price: object) -> int:
 
 
 def shares_of(volume: object) -> int:
-    """Return a volume in whole shares."""
     if type(volume) is int and 0 <= volume <= _MOST_SHARES:
         return volume
     if type(volume) is str and volume.isascii() and volume.isdigit() and len(volume) <= _LONGEST_WHOLE:

@@ -41,12 +41,10 @@ class Rates(NamedTuple):
         return self.rates[place - 1]
 
     def to_fields(self) -> dict[str, str]:
-        """Return the rates by date as JSON-compatible values."""
         return {day: str(rate) for day, rate in zip(self.days, self.rates, strict=True)}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Rates:
-        """Return the rates that `to_fields` gave."""
         return cls.of({day: Decimal(rate) for day, rate in fields.items()})
 
     def between(self, first: date, last: date) -> Rates:

@@ -63,7 +63,6 @@ class Calendar:
         self.index_of = {session.date: index for index, session in enumerate(self.market)}
 
     def place(self, day: str) -> int:
-        """Return the index of a date's session among all sessions."""
         return self._places[day]
 
     @property
@@ -73,7 +72,6 @@ class Calendar:
 
     @property
     def last_close_us(self) -> int:
-        """Return the close of the market's last session."""
         return self.market[-1].close_us
 
     @property
@@ -91,7 +89,6 @@ class Calendar:
         return self._closes[min(bisect_right(self._closes, us), len(self._closes) - 1)]
 
     def is_open(self, us: int) -> bool:
-        """Return True if a regular session is open at a given time."""
         place = bisect_right(self._closes, us)
         return place < len(self._opens) and self._opens[place] <= us
 
@@ -113,7 +110,6 @@ class Calendar:
         return max(min(bisect_right(self._pres, us) - 1 - self.first, len(self.market) - 1), -1)
 
     def is_extended(self, us: int) -> bool:
-        """Return True during pre-market or after-hours trading."""
         place = bisect_right(self._pres, us) - 1
         if place < 0:
             return False
@@ -130,7 +126,6 @@ class Calendar:
 
 
 def calendar_from_rows(rows: Sequence[dict[str, str]], first: int, count: int) -> Calendar:
-    """Read a calendar from its kept form."""
     sessions = [Session(r["date"], parse_time(r["open"]), parse_time(r["close"])) for r in rows]
     return Calendar(sessions, first, count)
 

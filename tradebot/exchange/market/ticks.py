@@ -79,7 +79,6 @@ def trades(bar: Bar) -> list[Trade]:
 
 
 def last_trade(bar: Bar) -> Trade:
-    """Return the last trade of a bar without generating the others."""
     points, repeats = _points(bar), _repeats(bar)
     share, rest = divmod(bar.volume, len(points))
     place = len(points) * repeats - 1

@@ -36,7 +36,6 @@ _CENT = Decimal("0.01")
 
 
 def document(exchange: Exchange, recent: Recent) -> dict[str, Any]:
-    """Return everything that the page shows."""
     recent.follow()
     engine = exchange.engine
     accounts = list(engine.accounts.values())

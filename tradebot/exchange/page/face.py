@@ -16,8 +16,6 @@ from tradebot.exchange.page.recent import Recent
 
 
 class PageFace:
-    """Handlers of the page."""
-
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._recent = Recent(exchange.log)
@@ -25,7 +23,6 @@ class PageFace:
         self._page = Reply(200, html.encode(), _headers(html))
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
         return [route("/", GET=self._show), route(PAGE_DATA, GET=self._tell)]
 
     def _show(self, call: Call) -> Reply:

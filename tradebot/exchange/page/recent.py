@@ -40,7 +40,6 @@ class Recent:
         self._asked: dict[str, Any] = {}
 
     def follow(self) -> None:
-        """Read the lines since the last time."""
         for line in map(json.loads, self._log.lines(self._read)):
             self._read += 1
             if line["event"] not in _OF_TIME and line.get("path") != TICK:

@@ -40,7 +40,6 @@ class AsItIs:
     """Delivers every message once, unchanged."""
 
     def deliver(self, stream: str, account: str, message: dict[str, Any], recipient: Recipient) -> list[dict[str, Any]]:
-        """Return only the message."""
         return [message]
 
     def forget(self, recipient: Recipient) -> None:

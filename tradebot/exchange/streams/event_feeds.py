@@ -86,12 +86,10 @@ class UpdateFeed:
                 yield StreamEvent(event_id, at_us, at_ns, partial(_encoded, update))
 
     def fresh(self) -> Iterator[StreamEvent]:
-        """Yield the waiting updates."""
         while self._waiting:
             yield self._waiting.popleft()
 
     def close(self) -> None:
-        """Stop listening."""
         self._leave()
 
 
@@ -115,7 +113,6 @@ class ActivityFeed:
         return ()
 
     def fresh(self) -> Iterator[StreamEvent]:
-        """Yield the activities that weren't sent yet."""
         self._follow()
         begun, self._told = self._told, len(self._account.activities)
         for place in range(begun, self._told):

@@ -61,7 +61,6 @@ class FlowAlertStream:
             self.delivery.forget(client.recipient)
 
     def wake(self) -> None:
-        """Let every client receive what has happened since the last call."""
         for socket in self._sockets:
             socket.wake()
 

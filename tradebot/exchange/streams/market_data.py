@@ -75,7 +75,6 @@ class MarketStreams:
         self._sockets: set[Socket] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
         socket = Socket(scope, receive, send, binary=False, farewell=_error(407, "slow client"))
         # A path may end with a slash here, as on the real host.
         client = _Client(socket, FEEDS[scope["path"].rstrip("/")], self)
@@ -90,7 +89,6 @@ class MarketStreams:
             client.leave()
 
     def wake(self) -> None:
-        """Let every client receive what has happened since the last call."""
         for socket in self._sockets:
             socket.wake()
 
@@ -120,7 +118,6 @@ class _Client:
             self._authenticate(credentials)
 
     def hear(self, message: dict[str, Any] | None) -> None:
-        """Answer one message."""
         action = None if message is None else message.get("action")
         if message is None or not isinstance(action, str):
             self._fail(*_SYNTAX)

@@ -39,11 +39,7 @@ _CTA_RESUMED = ("3", "Resume", "D", "News Released")
 
 
 class Wanted(Protocol):
-    """What a client has subscribed to."""
-
-    def symbols(self, channel: str) -> Iterable[str]:
-        """Return the symbols of a channel; EVERY_SYMBOL means all."""
-        ...
+    def symbols(self, channel: str) -> Iterable[str]: ...
 
 
 class Due(NamedTuple):

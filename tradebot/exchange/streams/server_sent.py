@@ -53,7 +53,6 @@ class ServerSent:
         return True if self._streams else None
 
     def publish(self, captured: object) -> None:
-        """Wake every client."""
         for stream in self._streams:
             stream.wake()
 
@@ -86,7 +85,6 @@ class EventStream:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Check for new events."""
         self._woken.set()
 
     def close(self) -> None:
@@ -95,7 +93,6 @@ class EventStream:
         self._leave(self)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the parts of the answer's body."""
         if self._window.wants_past:
             async for part in self._parts(await self._feed.past()):
                 yield part

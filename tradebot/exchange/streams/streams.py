@@ -16,8 +16,6 @@ from tradebot.exchange.streams.trade_updates import PATH, TradeUpdates
 
 
 class Streams:
-    """The ASGI application of every websocket."""
-
     def __init__(self, exchange: Exchange, feed: FlowSource, delivery: Delivery = AS_IT_IS) -> None:
         self.updates = TradeUpdates(exchange.engine, delivery)
         market = MarketStreams(exchange.engine, exchange.stored.spec.data_plan == "free", delivery)

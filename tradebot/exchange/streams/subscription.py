@@ -23,8 +23,6 @@ class SubscriptionError(ValueError):
 
 
 class Subscription:
-    """The symbols of each channel, in the order of their subscription."""
-
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
         self._symbols: dict[str, dict[str, None]] = {channel: {} for channel in CHANNELS}

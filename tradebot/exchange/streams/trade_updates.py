@@ -35,9 +35,7 @@ _SLOW = Message({"stream": "error", "data": {"code": 407, "message": "slow clien
 class Hearer(Protocol):
     """A client that receives updates."""
 
-    def tell(self, place: Place, messages: Sequence[Message]) -> None:
-        """Send one update, in the form its delivery gives it."""
-        ...
+    def tell(self, place: Place, messages: Sequence[Message]) -> None: ...
 
 
 class Captured(NamedTuple):
@@ -58,7 +56,6 @@ class TradeUpdates:
         self._listening: dict[str, set[Hearer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
         socket = Socket(scope, receive, send, binary=True, farewell=_SLOW)
         client = _Client(socket, self._engine, self.listen)
         try:
@@ -106,7 +103,6 @@ class _Client:
         self._listen = listen
 
     def hear(self, message: dict[str, Any] | None) -> None:
-        """Answer one message."""
         action = message and message.get("action")
         if message is None or not isinstance(action, str):
             self._socket.put(_SYNTAX)
@@ -120,7 +116,6 @@ class _Client:
             self._socket.put(_SYNTAX)
 
     def tell(self, place: Place, messages: Sequence[Message]) -> None:
-        """Send an update."""
         for message in messages:
             self._socket.put(message)
 

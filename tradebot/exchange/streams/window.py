@@ -47,7 +47,6 @@ class Window(NamedTuple):
         )
 
     def holds(self, event_id: str, at_ns: int) -> bool:
-        """Return True if an event is requested."""
         return self.has_begun(event_id, at_ns) and not self.has_ended(event_id, at_ns)
 
     def is_over(self, now_us: int, newest_id: str) -> bool:

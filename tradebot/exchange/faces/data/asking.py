@@ -33,7 +33,6 @@ class Feed(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Return True if this market has no data on the feed."""
         return self.name not in _FEEDS_WITH_DATA
 
 
@@ -58,7 +57,6 @@ class Span(NamedTuple):
 
 
 def refused(what: str) -> Refusal:
-    """Return the 400 for an invalid parameter."""
     return Refusal(400, {"code": INVALID, "message": f"invalid {what}"})
 
 

@@ -38,7 +38,6 @@ class CorporateActions:
         self._now_us = now_us
 
     def routes(self) -> Iterator[tuple[str, Handler]]:
-        """Return the path with its handler."""
         yield "/v1/corporate-actions", self._actions
 
     def _actions(self, call: Call) -> Reply:

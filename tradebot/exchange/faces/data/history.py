@@ -50,8 +50,6 @@ class Auctions(NamedTuple):
 
 
 class History:
-    """Rows of a market."""
-
     def __init__(self, market: Market) -> None:
         self._market = market
         self._sessions = market.calendar.market
@@ -95,7 +93,6 @@ class History:
                 yield trade, extended
 
     def quotes(self, window: Window, around: QuoteAround) -> Iterator[Quote]:
-        """Return the quotes in a window."""
         for bar in self.minutes(window._replace(start_us=window.start_us - MINUTE)):
             yield from _within(quotes(bar, around), window)
 

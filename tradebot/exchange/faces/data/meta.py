@@ -116,7 +116,6 @@ CONDITIONS = {
 
 
 def routes() -> list[tuple[str, Handler]]:
-    """Return paths with their handlers."""
     return [("/v2/stocks/meta/exchanges", _exchanges), ("/v2/stocks/meta/conditions/{ticktype}", _conditions)]
 
 

@@ -33,7 +33,6 @@ class Aggregate(NamedTuple):
 
 
 def of_minute(bar: Bar) -> Aggregate:
-    """Return the aggregate of a minute bar."""
     return Aggregate(*bar, trades=trade_count(bar), turnover=turnover(bar))
 
 
@@ -89,7 +88,6 @@ def trade_json(symbol: str, trade: Trade, feed: str, extended: bool) -> Row:
 
 
 def quote_json(symbol: str, quote: Quote, feed: str) -> Row:
-    """Return a quote as the API shows it."""
     name = venue(symbol, feed)
     return {
         "t": rfc3339(quote.at_us),

@@ -25,20 +25,16 @@ class Move(NamedTuple):
 
     @property
     def percent(self) -> float:
-        """Return the change in percent of the previous close."""
         return round(100 * self.change / (self.price - self.change), 2)
 
 
 class Screener:
-    """Handlers for a market."""
-
     def __init__(self, market: Market, history: History, now_us: Callable[[], int]) -> None:
         self._market = market
         self._history = history
         self._now_us = now_us
 
     def routes(self) -> Iterator[tuple[str, Handler]]:
-        """Return paths with their handlers."""
         yield "/v1beta1/screener/stocks/most-actives", self._most_actives
         yield "/v1beta1/screener/{market_type}/movers", self._movers
 

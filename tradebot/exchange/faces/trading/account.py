@@ -36,22 +36,18 @@ _MOST_ACTIVITIES = 100
 
 
 def show_account(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/account."""
     return account_json(engine, account)
 
 
 def show_configuration(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/account/configurations."""
     return configuration_json(account.configuration)
 
 
 def list_positions(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/positions, by symbol."""
     return [position_json(engine, account, held) for _, held in sorted(account.positions.items())]
 
 
 def one_position(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/positions/{symbol_or_asset_id}."""
     held = account.positions[position_symbol(account, call.names["symbol_or_asset_id"])]
     return position_json(engine, account, held)
 

@@ -53,7 +53,6 @@ def list_announcements(engine: Engine, account: Account, call: Call) -> list[dic
 
 
 def one_announcement(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/corporate_actions/announcements/{id}."""
     for action in _announced(engine):
         if action.id == call.names["id"].lower():
             return _announcement(action)

@@ -38,7 +38,6 @@ def list_assets(engine: Engine, account: Account, call: Call) -> list[dict[str, 
 
 
 def one_asset(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/assets/{symbol_or_asset_id}."""
     name = call.names["symbol_or_asset_id"]
     symbol = symbol_of(engine, name)
     if symbol is None:

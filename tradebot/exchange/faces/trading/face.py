@@ -27,7 +27,6 @@ class TradingFace:
         self._engine = exchange.engine
 
     def routes(self) -> list[Route]:
-        """Return the routes, busiest first."""
         return [
             *self._order_routes(),
             *self._account_routes(),

@@ -20,13 +20,11 @@ _SIDES = {"any": 0, "buy": 1, "sell": -1}
 
 
 def one_order(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/orders/{order_id}."""
     order = account.order(uuid(call.names["order_id"], "order_id"))
     return order_json(order, legs_json(order) if params(call).flag("nested", False) else None)
 
 
 def order_by_client_id(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/orders:by_client_order_id."""
     client_order_id = call.query.get("client_order_id", "")
     order = account.by_client_id.get(client_order_id)
     if order is None:

@@ -30,7 +30,6 @@ Show = Callable[[int], str]
 
 
 def show_clock(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/clock."""
     return clock_json(engine)
 
 

@@ -13,17 +13,14 @@ from tradebot.exchange.refusal import invalid, not_found
 
 
 def list_watchlists(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/watchlists: all lists, without their assets."""
     return [listed_json(account, listed) for listed in account.watchlists.values()]
 
 
 def one_watchlist(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/watchlists/{watchlist_id}."""
     return watchlist_json(engine.market, account, by_id(account, call.names["watchlist_id"]))
 
 
 def named_watchlist(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/watchlists:by_name."""
     return watchlist_json(engine.market, account, by_name(account, call.query.get("name", "")))
 
 
