@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.times import parse_time
+from tradebot.exchange.times import iso_date, parse_time
 
-Refuse = Callable[[str], Refusal]
+T = TypeVar("T")
 _TRUE = ("true", "1", "t")
 _FALSE = ("false", "0", "f")
 
@@ -15,52 +16,52 @@ _FALSE = ("false", "0", "f")
 class Params:
     """The query of one request: an absent or empty parameter has its default, an invalid one is refused."""
 
-    def __init__(self, query: Mapping[str, str], refuse: Refuse) -> None:
+    def __init__(self, query: Mapping[str, str], refused: Callable[[str], Refusal]) -> None:
         self._query = query
-        self._refuse = refuse
-
-    def refused(self, name: str) -> Refusal:
-        return self._refuse(name)
+        self.refused = refused
+        """Returns the refusal of a parameter that its reader found invalid."""
 
     def text(self, name: str, default: str = "") -> str:
         return self._query.get(name) or default
+
+    def read(self, name: str, how: Callable[[str], T]) -> T | None:
+        """Return what a function reads in a parameter, or None if absent; its ValueError refuses the parameter."""
+        text = self.text(name)
+        try:
+            return how(text) if text else None
+        except (ValueError, OverflowError) as error:
+            raise self.refused(name) from error
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         """Return one of the allowed words, ignoring case; the first is the default."""
         value = self.text(name, allowed[0]).lower()
         if value not in allowed:
-            raise self._refuse(name)
+            raise self.refused(name)
         return value
 
     def flag(self, name: str, default: bool) -> bool:
         """Return a boolean, in Python's or JSON's spelling."""
         value = self.text(name).lower()
-        if not value:
-            return default
-        if value not in _TRUE + _FALSE:
-            raise self._refuse(name)
-        return value in _TRUE
+        if value and value not in _TRUE + _FALSE:
+            raise self.refused(name)
+        return value in _TRUE if value else default
 
     def count(self, name: str, default: int, largest: int, smallest: int = 1) -> int:
+        """Return a whole number within bounds."""
         text = self.text(name)
         if not text:
             return default
-        if not (text.isascii() and text.isdigit() and len(text) <= 9):
-            raise self._refuse(name)
-        number = int(text)
-        if not smallest <= number <= largest:
-            raise self._refuse(name)
-        return number
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and smallest <= int(text) <= largest):
+            raise self.refused(name)
+        return int(text)
 
     def moment(self, name: str) -> int | None:
         """Return an ISO time or date as engine time, or None if absent."""
-        text = self.text(name)
-        if not text:
-            return None
-        try:
-            return parse_time(text)
-        except (ValueError, OverflowError) as error:
-            raise self._refuse(name) from error
+        return self.read(name, parse_time)
+
+    def date(self, name: str) -> str | None:
+        """Return an ISO date, or None if absent."""
+        return self.read(name, iso_date)
 
     def words(self, name: str) -> list[str]:
         """Return a comma-separated list; empty if absent."""

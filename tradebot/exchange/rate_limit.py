@@ -13,7 +13,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradebot.exchange.faces.keys import credentials_of
-from tradebot.exchange.faces.web import headers_of
+from tradebot.exchange.faces.web import Reply, headers_of, send_reply
 from tradebot.exchange.jsontext import encode
 
 MINUTE_S = 60
@@ -69,7 +69,7 @@ class RateLimit:
             await send(message)
 
         if self._enforced and window.requests > self._limit:
-            await _refuse(_TOO_MANY[kind], send_with_headers)
+            await send_reply(send_with_headers, Reply(429, _TOO_MANY[kind]))
         else:
             await self._application(scope, receive, send_with_headers)
 
@@ -101,12 +101,3 @@ def kind_of(path: str) -> str | None:
 def _key_id(scope: Scope) -> str | None:
     credentials = credentials_of(headers_of(scope))
     return credentials.key_id if credentials else None
-
-
-async def _refuse(body: bytes, send: Send) -> None:
-    headers = [
-        (b"content-type", b"application/json; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 429, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -74,6 +74,11 @@ def at_new_york(day: str, hour: int, minute: int = 0) -> int:
     return from_datetime(datetime.combine(date.fromisoformat(day), time(hour, minute), tzinfo=NEW_YORK))
 
 
+def iso_date(text: str) -> str:
+    """Return a date in its extended ISO form; raise ValueError if the text isn't one."""
+    return date.fromisoformat(text).isoformat()
+
+
 def parse_time(text: str, naive: ZoneInfo | None = None) -> int:
     """Read an ISO time or date as engine time; without a zone it is UTC unless `naive` names one.
 

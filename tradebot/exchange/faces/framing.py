@@ -9,6 +9,7 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tradebot.exchange.faces.web import Reply, send_reply
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import MALFORMED
 
@@ -50,10 +51,4 @@ async def _refuse(receive: Receive, send: Send) -> None:
     while (await receive()).get("more_body"):
         pass
     body = encode({"code": MALFORMED, "message": "a request can't have both a Content-Length and a Transfer-Encoding"})
-    headers = [
-        (b"content-type", b"application/json; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 400, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send_reply(send, Reply(400, body, {"connection": "close"}))

@@ -14,6 +14,7 @@ import re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.exchange.faces import callers
+from tradebot.exchange.faces.web import Reply, send_reply
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import FORBIDDEN
 
@@ -40,7 +41,7 @@ class Guard:
             # Closing before accepting tells the ASGI server to answer the handshake with a 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         else:
-            await _forbid(message, send)
+            await send_reply(send, Reply(403, encode({"code": FORBIDDEN, "message": message})))
 
 
 def objection(scope: Scope, token: str | None = None) -> str | None:
@@ -65,10 +66,3 @@ def _port(host: str) -> str | None:
     """Return the port of a loopback host (80 if none is given), or None for any other host."""
     match = _HOST.fullmatch(host)
     return None if match is None else match[2] or "80"
-
-
-async def _forbid(message: str, send: Send) -> None:
-    body = encode({"code": FORBIDDEN, "message": message})
-    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

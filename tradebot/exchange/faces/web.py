@@ -97,10 +97,8 @@ class Endpoint:
         reply = self.answer(_call(scope, body))
         # Alpaca numbers every answer so that its support can find the request.
         headers = {"x-request-id": os.urandom(16).hex(), **reply.headers}
-        if reply.body:
-            headers.setdefault("content-type", _JSON)
         if reply.stream is None:
-            await _send(send, reply, headers)
+            await send_reply(send, reply._replace(headers=headers))
         else:
             await _go_on(reply.stream, StreamingResponse(reply.stream, reply.status, headers), scope, receive, send)
 
@@ -160,7 +158,11 @@ class Paths:
         return self._default
 
 
-async def _send(send: Send, reply: Reply, headers: dict[str, str]) -> None:
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Send an answer that isn't a stream; its body is JSON unless its headers say otherwise."""
+    headers = {**reply.headers}
+    if reply.body:
+        headers.setdefault("content-type", _JSON)
     if reply.status not in _WITHOUT_BODY:
         headers["content-length"] = str(len(reply.body))
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

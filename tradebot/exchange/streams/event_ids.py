@@ -20,6 +20,8 @@ def ulid(at_us: int, number: int) -> str:
     return "".join(_BASE_32[bits >> 5 * place & 31] for place in reversed(range(_LENGTH)))
 
 
-def is_ulid(text: str) -> bool:
-    """Return True if a text can be an id."""
-    return _ULID.fullmatch(text) is not None
+def read_ulid(text: str) -> str:
+    """Return an id in capital letters; raise ValueError for a text that can't be one."""
+    if not _ULID.fullmatch(text.upper()):
+        raise ValueError(text)
+    return text.upper()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid
-from tradebot.exchange.streams.event_ids import is_ulid
+from tradebot.exchange.streams.event_ids import read_ulid
 
 _NANOSECONDS = re.compile(r"\.\d{6}(\d{1,3})", re.ASCII)
 _NS = 1_000
@@ -59,7 +59,7 @@ class Window(NamedTuple):
 def read_window(query: Params) -> Window:
     """Read the bounds in a query; raise the 422 Refusal for combinations that Alpaca rules out."""
     since_ns, until_ns = _moment(query, "since", 0), _moment(query, "until", _NS - 1)
-    since_id, until_id = _id(query, "since_id"), _id(query, "until_id")
+    since_id, until_id = query.read("since_id", read_ulid), query.read("until_id", read_ulid)
     if since_ns is not None and since_id is not None:
         raise invalid("since and since_id cannot be used together")
     if until_ns is not None and since_ns is None:
@@ -77,10 +77,3 @@ def _moment(query: Params, name: str, unsaid_ns: int) -> int | None:
     at_us = query.moment(name)
     finer = _NANOSECONDS.search(query.text(name))
     return None if at_us is None else at_us * _NS + (int(finer[1].ljust(3, "0")) if finer else unsaid_ns)
-
-
-def _id(query: Params, name: str) -> str | None:
-    text = query.text(name).upper()
-    if text and not is_ulid(text):
-        raise invalid(f"invalid {name}")
-    return text or None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from datetime import date
 from typing import NamedTuple
 
 from tradebot.exchange.faces.web import Call
@@ -136,7 +135,7 @@ def span_of(params: Params, feed: Feed, now_us: int) -> Span:
         end_us=feed.known_us if end_us is None else min(end_us, feed.known_us),
         limit=params.count("limit", _DEFAULT_LIMIT, _MOST_ROWS),
         newest_first=params.choice("sort", ("asc", "desc")) == "desc",
-        after=read_token(params.text("page_token")),
+        after=params.read("page_token", read_token),
     )
 
 
@@ -145,16 +144,8 @@ def moment(params: Params, name: str, last: bool = False) -> int | None:
     text = params.text(name)
     if not _DATE.fullmatch(text):
         return params.moment(name)
-    day = as_date(text, name).isoformat()
+    day = params.date(name) or ""
     return at_new_york(day, 23, 59) + MINUTE - 1 if last else at_new_york(day, 0)
-
-
-def as_date(text: str, name: str) -> date:
-    """Return an ISO date, or raise the 400 that names its parameter."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise refused(name) from error
 
 
 def token_of(symbol: str, at_us: int) -> str:
@@ -162,12 +153,7 @@ def token_of(symbol: str, at_us: int) -> str:
     return urlsafe_b64encode(f"{symbol}|{at_us}".encode()).decode()
 
 
-def read_token(token: str) -> tuple[str, int] | None:
-    """Return the row that a token refers to; raise the 400 for any other text."""
-    if not token:
-        return None
-    try:
-        symbol, _, at_us = urlsafe_b64decode(token.encode()).decode().partition("|")
-        return symbol, int(at_us)
-    except ValueError as error:
-        raise refused("page_token") from error
+def read_token(token: str) -> tuple[str, int]:
+    """Return the row that a token refers to; raise ValueError for any other text."""
+    symbol, _, at_us = urlsafe_b64decode(token.encode()).decode().partition("|")
+    return symbol, int(at_us)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tradebot.exchange.faces.data.asking import as_date, params_of, read_token, refused, token_of
+from tradebot.exchange.faces.data.asking import params_of, read_token, refused, token_of
 from tradebot.exchange.faces.data.rows import Row
 from tradebot.exchange.faces.web import Call, Handler, Reply, ok
 from tradebot.exchange.market.actions import (
@@ -45,7 +45,7 @@ class CorporateActions:
         limit, newest_first = params.count("limit", _DEFAULT_LIMIT, _MOST_ACTIONS), _newest_first(params)
         matches = _matcher(params, new_york_date(now))
         actions = sorted((action for action in self._market.actions.known(now) if matches(action)), key=_order)
-        rows = _after(actions[::-1] if newest_first else actions, read_token(params.text("page_token")))
+        rows = _after(actions[::-1] if newest_first else actions, params.read("page_token", read_token))
         page, more = rows[:limit], rows[limit:]
         grouped: dict[str, list[Row]] = {}
         for action in page:
@@ -78,12 +78,11 @@ def _matcher(params: Params, today: str) -> Callable[[Action], bool]:
         raise refused(f"types: {unknown[0][:30]}")
     region = params.choice("region", ("us", "non_us", "all"))
     cusips = params.words("cusips")
-    dates = [params.text(name) for name in ("start", "end")]
     if ids:
-        if symbols or types or any(dates):
+        if symbols or types or params.text("start") or params.text("end"):
             raise refused("ids: it excludes symbols, types, start and end")
         return lambda action: action.id in ids
-    start, end = (as_date(text or today, name).isoformat() for text, name in zip(dates, ("start", "end"), strict=True))
+    start, end = params.date("start") or today, params.date("end") or today
     return lambda action: (
         region != "non_us"
         and start <= action.process_date <= end

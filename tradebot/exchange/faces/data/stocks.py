@@ -9,7 +9,6 @@ from tradebot.exchange.faces.data.asking import (
     AUCTION_FEEDS,
     HISTORICAL_FEEDS,
     Feed,
-    as_date,
     check_currency,
     historical_feed,
     latest_feed,
@@ -201,13 +200,11 @@ def _adjustment(params: Params) -> tuple[str, ...]:
 
 
 def _asof(params: Params, now_us: int) -> int | None:
-    text = params.text("asof")
-    if text == ALONE:
+    if params.text("asof") == ALONE:
         return None
-    if not text:
-        return now_us
     # A day after the last possible name change is as good as the day of the request.
-    return min(at_new_york(as_date(text, "asof").isoformat(), 12), now_us)
+    day = params.date("asof")
+    return min(at_new_york(day, 12), now_us) if day else now_us
 
 
 def _nothing(key: str, symbol: str) -> Refusal:

@@ -12,12 +12,7 @@ from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Execution
 from tradebot.exchange.faces.trading.query import day, params
-from tradebot.exchange.faces.trading_json import (
-    account_json,
-    activity_json,
-    configuration_json,
-    position_json,
-)
+from tradebot.exchange.faces.trading_json import activity_json, position_json
 from tradebot.exchange.faces.web import Call
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid
@@ -33,14 +28,6 @@ ACTIVITY_KINDS = (
 _NOT_MISC = ("FILL", "DIV", "CSD", "CSW")
 _CATEGORIES = {"": None, "trade_activity": True, "non_trade_activity": False}
 _MOST_ACTIVITIES = 100
-
-
-def show_account(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    return account_json(engine, account)
-
-
-def show_configuration(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    return configuration_json(account.configuration)
 
 
 def list_positions(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:

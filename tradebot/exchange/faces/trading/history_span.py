@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import NamedTuple
 
 from tradebot.exchange.engine.engine import Engine
@@ -70,13 +71,7 @@ def _last_begun(engine: Engine, us: int) -> int:
 
 
 def _moment(query: Params, name: str) -> int | None:
-    text = query.text(name)
-    if not text:
-        return None
-    try:
-        return parse_time(text, NEW_YORK)
-    except (ValueError, OverflowError) as error:
-        raise invalid(f"invalid {name}") from error
+    return query.read(name, partial(parse_time, naive=NEW_YORK))
 
 
 def _end(query: Params) -> int | None:

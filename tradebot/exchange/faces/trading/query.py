@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import date
 from urllib.parse import parse_qsl
 
 from tradebot.exchange.faces.web import Call
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid
+from tradebot.exchange.times import iso_date
 
 ASSET_CLASSES = (
     *("us_equity", "us_option", "crypto", "crypto_perp", "treasury", "corporate"),
@@ -28,13 +28,7 @@ def params(call: Call) -> Params:
 
 def day(query: Params, name: str) -> str | None:
     """Return the ISO date of a date or time; None if absent."""
-    text = query.text(name)
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text[:10]).isoformat()
-    except ValueError as error:
-        raise invalid(f"invalid {name}") from error
+    return query.read(name, lambda text: iso_date(text[:10]))
 
 
 def uuid(text: str, what: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.trading.query import day, params
-from tradebot.exchange.faces.trading_json import calendar_json, clock_json
+from tradebot.exchange.faces.trading_json import calendar_json
 from tradebot.exchange.faces.web import Call
 from tradebot.exchange.market.sessions import Calendar, Session, full_calendar
 from tradebot.exchange.params import Params
@@ -27,10 +27,6 @@ _ACRONYMS = {acronym: acronym for acronym in _MARKETS} | {code: name for name, (
 _WEEK = timedelta(days=7)
 
 Show = Callable[[int], str]
-
-
-def show_clock(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    return clock_json(engine)
 
 
 def show_calendar(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
