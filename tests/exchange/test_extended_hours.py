@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.exchange.worlds import SYMBOLS, open_world
 from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.flow.derived import DerivedFlow
+from tradebot.exchange.flow.alerts import Flow
+from tradebot.exchange.flow.prints import Prints
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, build_calendar
@@ -102,16 +103,15 @@ def test_the_session_price_knows_sessions_alone(market: Market, symbol: str, now
 
 def test_flow_is_the_same_whatever_happens_outside_of_sessions(calendar: Calendar) -> None:
     class Silent(GeneratedBars):
-        """The same market without bars outside of its sessions."""
-
         def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
             return ()
 
     rows = []
     for source in (GeneratedBars(7, calendar), Silent(7, calendar)):
-        flow = DerivedFlow(Market(source, calendar, SYMBOLS), 7, 0.3)
-        alerts = [row.fields for row in flow.alerts([], LAST)]
-        rows.append((alerts, [row[2] for symbol in SYMBOLS for row in flow.prints(symbol, None, LAST)]))
+        market = Market(source, calendar, SYMBOLS)
+        flow = Flow(market, 7, 0.3)
+        alerts, prints = [flow.session_alerts(index) for index in (0, 1)], Prints(market, flow, 7)
+        rows.append((alerts, [prints.session(symbol, 1) for symbol in SYMBOLS]))
     assert rows[0] == rows[1]
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, route
 from tradebot.exchange.faults.effects import shown_us
-from tradebot.exchange.flow.endpoints import ENDPOINTS, Endpoint
+from tradebot.exchange.flow.endpoints import BUSIEST, ENDPOINTS, Endpoint
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
 from tradebot.exchange.flow.series import Answered, Question
@@ -34,33 +33,15 @@ _PRINT_ORDERS = ("executed_at", "premium", "size", "volume", "trf_executed_at")
 
 
 class FlowSource(Protocol):
-    """Provides what is known at a moment: alerts and prints newest first, series oldest first."""
+    """Provides what is known at a moment."""
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterable[Row]:
-        """Return alerts for these tickers, or for all if none is given."""
+        """Return alerts for these tickers, or for all if none is given, newest first."""
         ...
 
-    def prints(self, ticker: str, day: str | None, now_us: int) -> Iterable[Row]:
-        """Return dark-pool prints of a day, by default the current or last one."""
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Answer a question of one of the series, in the order of its endpoint."""
         ...
-
-    def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
-        """Return the day shown and its tide so far."""
-        ...
-
-    def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
-        """Return about a year of daily Greek exposure."""
-        ...
-
-    def iv_ranks(self, ticker: str, now_us: int) -> Sequence[Row]:
-        """Return daily IV ranks."""
-        ...
-
-    def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
-        """Return contracts by change of open interest, largest first."""
-        ...
-
-    def answer(self, question: Question, now_us: int) -> Answered: ...
 
 
 class Found(NamedTuple):
@@ -89,15 +70,9 @@ class FlowFace:
         self._limits = limits or FlowLimits(None, None)
 
     def asks(self) -> Mapping[str, Ask]:
-        return {
-            "/api/option-trades/flow-alerts": self._alerts,
-            "/api/darkpool/{ticker}": self._prints,
-            "/api/market/market-tide": self._tide,
-            "/api/stock/{ticker}/greek-exposure": self._greeks,
-            "/api/stock/{ticker}/iv-rank": self._iv_ranks,
-            "/api/stock/{ticker}/oi-change": self._oi_changes,
-            **{one.path: self._further(one) for one in ENDPOINTS},
-        }
+        """Return what finds the answers of each path, busiest first."""
+        series = {one.path: self._series(one) for one in (*BUSIEST, *ENDPOINTS)}
+        return {"/api/option-trades/flow-alerts": self._alerts, **series}
 
     def routes(self) -> list[Route]:
         return [route(path, GET=self._counted(ask)) for path, ask in self.asks().items()]
@@ -130,8 +105,7 @@ class FlowFace:
 
     def _alerts(self, call: Call, params: Params) -> Found:
         now = self._now_us(call)
-        newer = _cursor(params, "newer_than", call)
-        older = _cursor(params, "older_than", call)
+        newer, older = params.read("newer_than", _cursor), params.read("older_than", _cursor)
         newer = now - _ALERT_WINDOW if newer is None else newer
         older = now if older is None else min(older, now)
         limit = params.count("limit", 100, 200)
@@ -142,55 +116,74 @@ class FlowFace:
         page = islice((one for one in rows if matches(one.fields)), limit)
         return Found(tuple(page), {"newer_than": rfc3339(newer), "older_than": rfc3339(older)})
 
-    def _prints(self, call: Call, params: Params) -> Found:
-        limit = params.count("limit", 500, 500)
-        order = params.choice("order_by", _PRINT_ORDERS)
-        ascending = params.choice("order", ("desc", "asc")) == "asc"
-        newer, older = _cursor(params, "newer_than", call), _cursor(params, "older_than", call)
-        rows: Iterable[Row] = self._source.prints(_ticker(call), _day(params, call), self._now_us(call))
-        rows = _between(rows, newer if newer is not None else 0, older if older is not None else 2**63)
-        matches = matcher_of_prints(params)
-        chosen = [one for one in rows if matches(one.fields)]
-        if order in PRINT_NUMBERS:
-            chosen.sort(key=lambda one: _size_of(one, order), reverse=True)
-        if ascending:
-            chosen.reverse()
-        return Found(chosen[:limit])
+    def _series(self, endpoint: Endpoint) -> Ask:
+        choose = _CHOOSING.get(endpoint.series, _page)
 
-    def _tide(self, call: Call, params: Params) -> Found:
-        every_5m = params.flag("interval_5m", True)
-        params.flag("otm_only", False)
-        day, rows = self._source.tide(_day(params, call), every_5m, self._now_us(call))
-        return Found(rows, {"date": day})
-
-    def _greeks(self, call: Call, params: Params) -> Found:
-        ticker, day = _ticker(call), _day(params, call)
-        rows = self._source.greeks(ticker, self._now_us(call))
-        return Found([one for one in rows if _is_by(one, day)])
-
-    def _iv_ranks(self, call: Call, params: Params) -> Found:
-        ticker, day = _ticker(call), _day(params, call)
-        rows = self._source.iv_ranks(ticker, self._now_us(call))
-        kept = [one for one in rows if _is_by(one, day)]
-        return Found(kept if params.text("timespan") else kept[-_DEFAULT_IV_DAYS:])
-
-    def _oi_changes(self, call: Call, params: Params) -> Found:
-        limit, page = params.count("limit", 50, 200), params.count("page", 1, 10_000)
-        rows = list(self._source.oi_changes(_ticker(call), _day(params, call), self._now_us(call)))
-        if params.choice("order", ("desc", "asc")) == "asc":
-            rows.reverse()
-        return Found(rows[(page - 1) * limit : page * limit])
-
-    def _further(self, endpoint: Endpoint) -> Ask:
         def answer(call: Call, params: Params) -> Found:
             lists = {name: call.values(name) for name in _LISTS}
-            question = Question(endpoint, call.raw_path, _about(call), _day(params, call), params, lists)
+            question = Question(endpoint, call.raw_path, _about(call), params.date("date"), params, lists)
             answered = self._source.answer(question, self._now_us(call))
             if endpoint.single and answered.rows:
                 return Found(answered.rows[:1], single=True)
-            return Found(_page(answered.rows, endpoint, params), answered.others)
+            return Found(choose(answered.rows, question), answered.others)
 
         return answer
+
+
+def _prints(rows: Sequence[Row], question: Question) -> Sequence[Row]:
+    params = question.params
+    limit, order = params.count("limit", 500, 500), params.choice("order_by", _PRINT_ORDERS)
+    ascending = params.choice("order", ("desc", "asc")) == "asc"
+    newer, older = params.read("newer_than", _cursor), params.read("older_than", _cursor)
+    within = _between(rows, newer if newer is not None else 0, older if older is not None else 2**63)
+    matches = matcher_of_prints(params)
+    chosen = [one for one in within if matches(one.fields)]
+    if order in PRINT_NUMBERS:
+        chosen.sort(key=lambda one: _size_of(one, order), reverse=True)
+    return (chosen[::-1] if ascending else chosen)[:limit]
+
+
+def _tide(rows: Sequence[Row], question: Question) -> Sequence[Row]:
+    question.params.flag("interval_5m", True)
+    question.params.flag("otm_only", False)
+    return rows
+
+
+def _by_day(rows: Sequence[Row], question: Question) -> Sequence[Row]:
+    """Keep daily rows of a day or earlier; a row without a date counts too."""
+    dated = ((one, one.fields.get("date")) for one in rows)
+    return [one for one, day in dated if question.day is None or not isinstance(day, str) or day <= question.day]
+
+
+def _iv_ranks(rows: Sequence[Row], question: Question) -> Sequence[Row]:
+    kept = _by_day(rows, question)
+    return kept if question.params.text("timespan") else kept[-_DEFAULT_IV_DAYS:]
+
+
+def _oi_changes(rows: Sequence[Row], question: Question) -> Sequence[Row]:
+    limit, page = question.params.count("limit", 50, 200), question.params.count("page", 1, 10_000)
+    ordered = rows[::-1] if question.params.choice("order", ("desc", "asc")) == "asc" else rows
+    return ordered[(page - 1) * limit : page * limit]
+
+
+def _page(rows: Sequence[Row], question: Question) -> Sequence[Row]:
+    """Return the rows of the page asked for, as many as the limit allows."""
+    if question.endpoint.limit is None:
+        return rows
+    limit, page = question.params.count("limit", *question.endpoint.limit), 0
+    if question.endpoint.paged:
+        page = question.params.count("page", 0, 10_000, 0)
+    return rows[page * limit : (page + 1) * limit]
+
+
+_CHOOSING: Mapping[str, Callable[[Sequence[Row], Question], Sequence[Row]]] = {
+    "prints": _prints,
+    "tide": _tide,
+    "greeks": _by_day,
+    "iv-rank": _iv_ranks,
+    "oi-change": _oi_changes,
+}
+"""How the parameters of a series choose among its rows; the others have pages."""
 
 
 def _about(call: Call) -> str:
@@ -203,26 +196,15 @@ def _about(call: Call) -> str:
     return sector
 
 
-def _page(rows: Sequence[Row], endpoint: Endpoint, params: Params) -> Sequence[Row]:
-    """Return the rows of the page asked for, as many as the limit allows."""
-    if endpoint.limit is None:
-        return rows
-    limit, page = params.count("limit", *endpoint.limit), 0
-    if endpoint.paged:
-        page = params.count("page", 0, 10_000, 0)
-    return rows[page * limit : (page + 1) * limit]
-
-
 def refused(refusal: Refusal, headers: Mapping[str, str]) -> Reply:
     return Reply(refusal.status, encode(refusal.body), headers)
 
 
 def _params(call: Call) -> Params:
-    return Params(call.query, lambda name: _bad_query(call, name))
-
-
-def _bad_query(call: Call, name: str) -> Refusal:
-    return _unprocessable(call, f"Invalid query input(s): {name}={call.query.get(name, '')[:60]}")
+    query = call.query
+    return Params(
+        query, lambda name: _unprocessable(call, f"Invalid query input(s): {name}={query.get(name, '')[:60]}")
+    )
 
 
 def _unprocessable(call: Call, message: str) -> Refusal:
@@ -237,27 +219,11 @@ def _ticker(call: Call) -> str:
     return feed_ticker(ticker)
 
 
-def _day(params: Params, call: Call) -> str | None:
-    text = params.text("date")
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise _bad_query(call, "date") from error
-
-
-def _cursor(params: Params, name: str, call: Call) -> int | None:
-    """Read a time cursor: ISO text, Unix seconds, or Unix milliseconds."""
-    text = params.text(name)
-    if not text:
-        return None
+def _cursor(text: str) -> int:
+    """Read a time cursor: ISO text, Unix seconds, or Unix milliseconds; raise ValueError for anything else."""
     if text.isascii() and text.isdigit() and len(text) <= 13:
         return int(text) * (SECOND if len(text) <= 10 else SECOND // 1000)
-    try:
-        return parse_time(text)
-    except (ValueError, OverflowError) as error:
-        raise _bad_query(call, name) from error
+    return parse_time(text)
 
 
 def _between(rows: Iterable[Row], newer_us: int, older_us: int) -> Iterator[Row]:
@@ -267,12 +233,6 @@ def _between(rows: Iterable[Row], newer_us: int, older_us: int) -> Iterator[Row]
             return
         if one.at_us <= older_us:
             yield one
-
-
-def _is_by(one: Row, day: str | None) -> bool:
-    """Return True if a daily row is from a day or earlier; a row without a date counts too."""
-    its_day = one.fields.get("date")
-    return day is None or not isinstance(its_day, str) or its_day <= day
 
 
 def _size_of(one: Row, field: str) -> float:

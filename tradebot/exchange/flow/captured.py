@@ -21,11 +21,6 @@ from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.times import DAY, at_new_york, new_york_date, parse_time
 
 _ALERTS = "/api/option-trades/flow-alerts"
-_TIDE = "/api/market/market-tide"
-_PRINTS = "/api/darkpool/{}"
-_GREEKS = "/api/stock/{}/greek-exposure"
-_IV = "/api/stock/{}/iv-rank"
-_OI = "/api/stock/{}/oi-change"
 _ENVELOPE = "expected {endpoint, captured_at, response}: capture it again, or remove the file from the folder"
 _FOLDER = "name a folder of .json captures that you may read"
 _READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
@@ -224,30 +219,15 @@ class CapturedFlow:
         """Return the captured alerts, newest first, whatever was requested."""
         return iter(self._known(_ALERTS, None, now_us)[::-1])
 
-    def prints(self, ticker: str, day: str | None, now_us: int) -> Iterator[Row]:
-        """Return the captured prints of a ticker on a day, newest first."""
-        return iter(self._known(_PRINTS.format(ticker), day, now_us)[::-1])
-
-    def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
-        """Return the captured tide of a day, at the interval it was captured with."""
-        rows = self._known(_TIDE, day, now_us)
-        return day or (str(rows[-1].fields.get("date", "")) if rows else ""), rows
-
     def answer(self, question: Question, now_us: int) -> Answered:
-        """Return the captured rows of a path, in the order of its endpoint."""
-        path = unquote(question.path)
+        """Return the captured rows of a path, in the order of its endpoint; a tide is that of its own interval."""
+        endpoint, about = question.endpoint, question.about
+        named = endpoint.path.format(ticker=about, sector=about)
+        path = named if named in self._captures else unquote(question.path)
         capture = self._captures.get(path)
-        rows = self._known(path, question.day if capture is not None and capture.of_the_day else None, now_us)
-        return Answered(rows[::-1] if question.endpoint.newest_first else rows)
-
-    def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
-        """Return the captured Greek exposure of a ticker."""
-        return self._known(_GREEKS.format(ticker), None, now_us)
-
-    def iv_ranks(self, ticker: str, now_us: int) -> Sequence[Row]:
-        """Return the captured IV ranks of a ticker."""
-        return self._known(_IV.format(ticker), None, now_us)
-
-    def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
-        """Return the captured open-interest changes of a ticker, in their captured order."""
-        return self._known(_OI.format(ticker), day, now_us)
+        dated = endpoint.series == "oi-change" or (capture is not None and capture.of_the_day)
+        rows = self._known(path, question.day if dated else None, now_us)
+        day = question.day or (str(rows[-1].fields.get("date", "")) if rows else "")
+        return Answered(
+            rows[::-1] if endpoint.newest_first else rows, {"date": day} if endpoint.series == "tide" else {}
+        )

@@ -17,6 +17,7 @@ from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.flow.options import Contract, friday, option_price
 from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
+from tradebot.exchange.flow.series import NOTHING, Answered, Question
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.profiles import profile
@@ -55,12 +56,23 @@ class Daily:
         """Return the last year of published Greek exposure, oldest first."""
         return known(self._greek_rows(symbol), now_us)[-_ROWS_A_YEAR:]
 
-    def iv_ranks(self, symbol: str, now_us: int) -> Sequence[Row]:
+    def iv_ranks(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the last year of IV ranks, oldest first, with the closes of finished sessions."""
         rows = known(self._iv_rows(symbol), now_us)[-_ROWS_A_YEAR:]
-        return [row(one.at_us, self._with_close(symbol, one.fields)) for one in rows]
+        return Answered([row(one.at_us, self._with_close(symbol, one.fields)) for one in rows])
 
-    def oi_changes(self, symbol: str, index: int, now_us: int) -> Sequence[Row]:
+    def oi_changes(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return contracts by change of open interest; the default day is the newest session that has any."""
+        calendar = self._market.calendar
+        if question.day is not None:
+            index = calendar.index_of.get(question.day)
+            return NOTHING if index is None else Answered(self._oi_changes(symbol, index, now_us))
+        coming = calendar.begun(now_us)
+        newest = min(-1 if coming is None else coming, len(calendar.market) - 2) + 1
+        made = (self._oi_changes(symbol, index, now_us) for index in range(newest, -1, -1))
+        return Answered(next(filter(None, made), ()))
+
+    def _oi_changes(self, symbol: str, index: int, now_us: int) -> Sequence[Row]:
         """Return a session's contracts by absolute change, largest first; none before a price is known."""
         if now_us < self.open_interest_us(self._market.calendar.market[index]):
             return ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.flow.closes import Closes
@@ -31,10 +31,7 @@ class DerivedFlow:
     def __init__(self, market: Market, seed: int, edge: float) -> None:
         self._market = market
         self._flow = Flow(market, seed, edge)
-        self._prints = Prints(market, self._flow, seed)
-        self._tide = Tide(market, self._flow, seed)
-        self._daily = Daily(market, self._flow, seed)
-        self._makers = _makers(market, self._flow, self._tide, self._daily, seed)
+        self._makers = _makers(market, self._flow, seed)
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
         """Return alerts for these tickers (for all if none is given), newest first over all sessions."""
@@ -52,44 +49,8 @@ class DerivedFlow:
         rows = [one for ticker in chosen for one in self._flow.alerts(ticker, index)]
         return sorted(rows, key=lambda one: (one.at_us, one.fields["id"]))
 
-    def prints(self, ticker: str, day: str | None, now_us: int) -> Iterable[Row]:
-        index, symbol = self._market.calendar.shown(day, now_us), self._symbol(ticker)
-        if index is None or symbol is None:
-            return ()
-        rows = known(self._prints.session(symbol, index), now_us)
-        return rows[::-1]
-
-    def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
-        index = self._market.calendar.shown(day, now_us)
-        if index is None:
-            return day or self._market.calendar.trading(now_us).date, ()
-        return self._market.calendar.market[index].date, known(self._tide.session(index, every_5m), now_us)
-
-    def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
-        symbol = self._symbol(ticker)
-        return () if symbol is None else self._daily.greeks(symbol, now_us)
-
-    def iv_ranks(self, ticker: str, now_us: int) -> Sequence[Row]:
-        symbol = self._symbol(ticker)
-        return () if symbol is None else self._daily.iv_ranks(symbol, now_us)
-
-    def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
-        """Return contracts by change of open interest; the default day is the newest session that has any."""
-        symbol = self._symbol(ticker)
-        if symbol is None:
-            return ()
-        if day is not None:
-            index = self._market.calendar.index_of.get(day)
-            return () if index is None else self._daily.oi_changes(symbol, index, now_us)
-        coming = self._market.calendar.begun(now_us)
-        for index in range(min(-1 if coming is None else coming, len(self._market.calendar.market) - 2) + 1, -1, -1):
-            rows = self._daily.oi_changes(symbol, index, now_us)
-            if rows:
-                return rows
-        return ()
-
     def answer(self, question: Question, now_us: int) -> Answered:
-        """Answer a question of one of the further series; nothing is known of a ticker that isn't listed."""
+        """Answer a question of one of the series; nothing is known of a ticker that isn't listed."""
         maker = self._makers[question.endpoint.series]
         if "{ticker}" not in question.endpoint.path:
             return maker("", question, now_us)
@@ -102,8 +63,9 @@ class DerivedFlow:
         return ticker if ticker in known else next((one for one in known if feed_ticker(one) == ticker), None)
 
 
-def _makers(market: Market, flow: Flow, tide: Tide, daily: Daily, seed: int) -> Mapping[str, Maker]:
-    """Return what answers each of the further series."""
+def _makers(market: Market, flow: Flow, seed: int) -> Mapping[str, Maker]:
+    """Return what answers each of the series."""
+    tide, daily = Tide(market, flow, seed), Daily(market, flow, seed)
     closes, volumes = Closes(market), Volumes(market, flow, seed)
     ticks, shorts, events = Ticks(market, volumes), Shorts(market, closes, seed), Events(market, seed)
     volatilities = Volatilities(market, daily, closes, seed)
@@ -111,6 +73,11 @@ def _makers(market: Market, flow: Flow, tide: Tide, daily: Daily, seed: int) -> 
     reports = Reports(market, closes)
     screens = Screens(market, daily, volumes, volatilities, closes)
     return {
+        "prints": Prints(market, flow, seed).answer,
+        "tide": tide.answer,
+        "greeks": lambda symbol, question, now_us: Answered(daily.greeks(symbol, now_us)),
+        "iv-rank": daily.iv_ranks,
+        "oi-change": daily.oi_changes,
         "options-volume": volumes.answer,
         "insider-flow": Insiders(market, closes, seed).answer,
         "risk-reversal": Skews(market, seed).answer,

@@ -1,4 +1,4 @@
-"""List the further endpoints of the flow API: a path each, and how its query limits and pages the rows."""
+"""List the endpoints of the flow API besides its alerts: a path each, and how its query limits and pages the rows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ class Endpoint(NamedTuple):
     newest_first: bool = False
 
 
+BUSIEST = (
+    Endpoint("prints", "/api/darkpool/{ticker}", newest_first=True),
+    Endpoint("tide", "/api/market/market-tide"),
+    Endpoint("greeks", "/api/stock/{ticker}/greek-exposure"),
+    Endpoint("iv-rank", "/api/stock/{ticker}/iv-rank"),
+    Endpoint("oi-change", "/api/stock/{ticker}/oi-change"),
+)
 ENDPOINTS = (
     Endpoint("options-volume", "/api/stock/{ticker}/options-volume", (1, 500), newest_first=True),
     Endpoint("insider-flow", "/api/insider/{ticker}/ticker-flow", newest_first=True),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream
@@ -15,7 +15,7 @@ from tradebot.exchange.flow.rows import Row, feed_ticker, row
 from tradebot.exchange.flow.series import Answered, Question
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
-from tradebot.exchange.times import at_new_york, new_york_date, rfc3339
+from tradebot.exchange.times import at_new_york, iso_date, new_york_date, rfc3339
 
 _WEDNESDAY, _FRIDAY = 2, 4
 _FOMC_MONTHS = (1, 3, 5, 6, 7, 9, 11, 12)
@@ -77,8 +77,8 @@ class Events:
 
     def fda(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return announced events whose dates touch the span asked for, first one first."""
-        earliest = _target(question, "target_date_min", 0) or ""
-        latest = _target(question, "target_date_max", 1) or "9999"
+        earliest = question.params.read("target_date_min", partial(_target, end=0)) or ""
+        latest = question.params.read("target_date_max", partial(_target, end=1)) or "9999"
         tickers = [word.upper() for word in question.params.words("ticker")]
         drug = question.params.text("drug").lower()
         return Answered(
@@ -146,15 +146,9 @@ class Events:
         return row(one.at_us, one.fields if over else one.fields | {"outcome": None, "outcome_brief": None})
 
 
-def _target(question: Question, name: str, end: int) -> str | None:
+def _target(text: str, end: int) -> str:
     """Return the first or the last ISO date of a target: a date, or a period such as 2024-Q1, H2, MID or LATE."""
-    text = question.params.text(name)
-    if not text:
-        return None
     year, _, period = text.partition("-")
     if period in _PERIODS and year.isdigit() and len(text) <= _LONGEST_TARGET:
         return f"{year}-{_PERIODS[period][end]}"
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise question.params.refused(name) from error
+    return iso_date(text)

@@ -30,7 +30,7 @@ class Funds:
 
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return a year of a fund's flows, or those between two dates, newest first; nothing for a company."""
-        start, end = (self._date(question, name) for name in ("start_date", "end_date"))
+        start, end = question.params.date("start_date"), question.params.date("end_date")
         if profile(symbol).sector:
             return Answered((), _NO_YEARS)
         rows = known(self._changes(symbol), now_us)
@@ -38,13 +38,6 @@ class Funds:
         oldest = start or (last and (date.fromisoformat(last) - timedelta(days=_DAYS_SHOWN)).isoformat())
         shown = [one for one in rows if oldest <= one.fields["date"] <= (end or last)]
         return Answered([self._with_price(symbol, one) for one in reversed(shown)], _NO_YEARS)
-
-    def _date(self, question: Question, name: str) -> str:
-        text = question.params.text(name)
-        try:
-            return date.fromisoformat(text).isoformat() if text else ""
-        except ValueError as error:
-            raise question.params.refused(name) from error
 
     def _all(self, symbol: str) -> tuple[Row, ...]:
         rng, usual, rows, tendency = stream(self._seed, "fund", symbol), profile(symbol).shares_a_day, [], 0.0

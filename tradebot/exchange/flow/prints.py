@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from tradebot.exchange.chance import stream
 from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.flow.filters import PRINT_NUMBERS
-from tradebot.exchange.flow.rows import Row, feed_ticker
+from tradebot.exchange.flow.rows import Row, feed_ticker, known
+from tradebot.exchange.flow.series import NOTHING, Answered, Question
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.bars import UNITS, Market, ask, bid
 from tradebot.exchange.market.profiles import profile
@@ -34,6 +35,11 @@ class Prints:
         self._flow = flow
         self._seed = seed
         self.session = lru_cache(maxsize=64 + len(market.symbols))(self._session)
+
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return a day's prints, newest first."""
+        index = self._market.calendar.shown(question.day, now_us)
+        return NOTHING if index is None else Answered(known(self.session(symbol, index), now_us)[::-1])
 
     def _session(self, symbol: str, index: int) -> tuple[Row, ...]:
         """Return a symbol's prints in a session and in the hours after it, oldest first."""

@@ -173,21 +173,13 @@ def _announced(when: str) -> str:
 def _tests(question: Question) -> list[Callable[[Fields], bool]]:
     """Return the tests for the min_NAME and max_NAME parameters that were given; raise a Refusal for a bad number."""
     return [
-        _within(value, _bound(question, f"min_{name}"), _bound(question, f"max_{name}"))
+        _within(value, question.params.read(f"min_{name}", float), question.params.read(f"max_{name}", float))
         for name, value in _RANGES.items()
     ]
 
 
 def _within(value: Callable[[Fields], float], low: float | None, high: float | None) -> Callable[[Fields], bool]:
     return lambda fields: (low is None or value(fields) >= low) and (high is None or value(fields) <= high)
-
-
-def _bound(question: Question, name: str) -> float | None:
-    text = question.params.text(name)
-    try:
-        return float(text) if text else None
-    except ValueError as error:
-        raise question.params.refused(name) from error
 
 
 def _sort_key(value: object) -> tuple[bool, float, str]:

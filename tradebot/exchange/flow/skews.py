@@ -76,9 +76,8 @@ class Skews:
 
 def _expiry(question: Question) -> date | None:
     """Return the expiry asked for, or None if contracts don't expire on that weekday; an unreadable one is refused."""
-    try:
-        asked = date.fromisoformat(question.params.text("expiry"))
-    except ValueError as error:
-        raise question.params.refused("expiry") from error
+    asked = question.params.read("expiry", date.fromisoformat)
+    if asked is None:
+        raise question.params.refused("expiry")
     # A Friday that is a holiday moves the expiry to the Thursday before it.
     return asked if asked.weekday() in (_THURSDAY, _FRIDAY) else None

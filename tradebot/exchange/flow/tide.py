@@ -54,12 +54,15 @@ class Tide:
         self._seed = seed
         self._minutes = lru_cache(maxsize=4)(self._minute_rows)
         self._sector_minutes = lru_cache(maxsize=2 * len(SECTORS))(self._rows_of_sector)
-        self.session = lru_cache(maxsize=8)(self._session)
 
-    def _session(self, index: int, every_5m: bool) -> tuple[Row, ...]:
-        """Return a session's rows, oldest first; each is stamped with the end of the period it covers."""
-        rows = self._minutes(index)
-        return rows[::_EVERY] if every_5m else rows
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return the market's tide so far, oldest first; each row is stamped with the end of the period it covers."""
+        calendar = self._market.calendar
+        index = calendar.shown(question.day, now_us)
+        if index is None:
+            return Answered((), {"date": question.day or calendar.trading(now_us).date})
+        every = _EVERY if question.params.flag("interval_5m", True) else 1
+        return Answered(known(self._minutes(index)[::every], now_us), {"date": calendar.market[index].date})
 
     def of_sector(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the tide of one sector by the minute, oldest first."""
