@@ -22,7 +22,6 @@ from tradebot.exchange.faces.trading.face import TradingFace
 from tradebot.exchange.faces.web import Endpoint, Paths
 from tradebot.exchange.faults import yamltext
 from tradebot.exchange.faults.door import FaultDoor
-from tradebot.exchange.faults.older import OlderData
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.market.ticks import Totals
 
@@ -44,9 +43,7 @@ class Wire:
     def connect(self, exchange: Exchange, change: Change, lifted: Lifted = nullcontext) -> None:
         """Lead requests to an exchange from now on; the limits of the bot's process are `lifted` while it answers."""
         faces = Paths([*DataFace(exchange).routes(), *TradingFace(exchange).routes()], Endpoint({}))
-        # The face of earlier times is made where somebody is shown them, which is seldom.
-        older = lambda scope, at_us: OlderData(exchange)(scope, at_us)  # noqa: E731, PLW0108 -- made only when asked
-        self._app = FaultDoor(faces, exchange, exchange.record, older)
+        self._app = FaultDoor(faces, exchange, exchange.record)
         self._exchange, self._change, self._lifted = exchange, change, lifted
 
     def send(

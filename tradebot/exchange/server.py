@@ -34,9 +34,7 @@ from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
 from tradebot.exchange.faces.web import Call, Endpoint, Handler, Paths, Reply, Route
 from tradebot.exchange.faults.door import FaultDoor
-from tradebot.exchange.faults.face import FaultFace
-from tradebot.exchange.faults.older import OlderData
-from tradebot.exchange.faults.starting import arm_at_start
+from tradebot.exchange.faults.face import FaultFace, arm_at_start
 from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.faults.wire import Protocol
 from tradebot.exchange.feeds import flow_source
@@ -120,7 +118,7 @@ class Application:
         router: ASGIApp = Paths(routes, Endpoint(_EVERY_METHOD))
         self._recording = Recording(_by_kind(router, streams), exchange, _end_at_once)
         limited = RateLimit(self._recording, rate_limit, self._is_known)
-        faults = FaultDoor(limited, exchange, self._recording.record, OlderData(exchange))
+        faults = FaultDoor(limited, exchange, self._recording.record)
         self._inner: ASGIApp = Framing(Guard(faults, token))
         self._active = 0
         self._last_s = time.monotonic()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradebot.exchange.faults import bodies
-from tradebot.exchange.faults.wire import Connection
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.times import SECOND
 
@@ -26,7 +25,11 @@ _NOT_IN_PLAN = {
     },
 }
 
+if TYPE_CHECKING:
+    from tradebot.exchange.faults.door import Turn
+
 Settings = Mapping[str, Any]
+Header = tuple[bytes, bytes]
 
 
 class Answered(NamedTuple):
@@ -41,32 +44,29 @@ class Answered(NamedTuple):
         return self._replace(headers=bodies.headed(self.headers, body), body=body)
 
 
-class Turn(Protocol):
-    """One request that a fault decides about. `target` is its method and path."""
-
-    connection: Connection
-    target: str
-
-    async def answer(self) -> Answered:
-        """Carry out the request and return the correct answer."""
-        ...
-
-
-Answering = Callable[[Turn, Settings], Awaitable[None]]
+Answering = Callable[["Turn", Settings], Awaitable[None]]
 
 
 async def give(turn: Turn, answered: Answered) -> None:
-    await turn.connection.begin(answered.status, answered.headers)
+    """Send a complete answer."""
+    await turn.connection.begin(answered.status, [*answered.headers])
     await turn.connection.write(answered.body)
 
 
-async def _instead(
-    turn: Turn, settings: Settings, status: int, body: bytes, kind: bytes, *extra: tuple[bytes, bytes]
-) -> None:
+async def _give(turn: Turn, status: int, body: bytes, kind: bytes = bodies.JSON, headers: bodies.Headers = ()) -> None:
+    await give(turn, Answered(status, bodies.headed(headers, body, kind), body))
+
+
+async def _instead(turn: Turn, settings: Settings, status: int, body: bytes, kind: bytes, *extra: Header) -> None:
     """Send this answer instead, after carrying out the request if the rule says so."""
     if settings["acceptance"] == "after":
         await turn.answer()
-    await give(turn, Answered(status, bodies.headed([*extra], body, kind), body))
+    await _give(turn, status, body, kind, extra)
+
+
+def _retry_after(settings: Settings) -> list[Header]:
+    wait_us = settings["retry_after"]
+    return [] if wait_us is None else [(b"retry-after", b"%d" % max(1, wait_us // SECOND))]
 
 
 async def rightly(turn: Turn, settings: Settings) -> None:
@@ -80,9 +80,8 @@ async def _reply_lost(turn: Turn, settings: Settings) -> None:
 
 
 async def _status(turn: Turn, settings: Settings) -> None:
-    wait_us = settings["retry_after"]
-    extra = [] if wait_us is None else [(b"retry-after", b"%d" % max(1, wait_us // SECOND))]
-    await _instead(turn, settings, settings["value"], *bodies.error(settings["value"], turn.target), *extra)
+    answer = bodies.error(settings["value"], turn.target)
+    await _instead(turn, settings, settings["value"], *answer, *_retry_after(settings))
 
 
 async def _redirect(turn: Turn, settings: Settings) -> None:
@@ -98,14 +97,6 @@ async def _empty_body(turn: Turn, settings: Settings) -> None:
     await _instead(turn, settings, 200, b"", bodies.JSON)
 
 
-async def _expired_keys(turn: Turn, settings: Settings) -> None:
-    await give(turn, Answered(401, bodies.headed([], _UNAUTHORIZED, bodies.JSON), _UNAUTHORIZED))
-
-
-async def _not_found(turn: Turn, settings: Settings) -> None:
-    await give(turn, Answered(404, bodies.headed([], _NOT_FOUND, bodies.JSON), _NOT_FOUND))
-
-
 async def _flow_limit(turn: Turn, settings: Settings) -> None:
     """Refuse a request for flow; its answer, which was counted, says what the limits are."""
     counted = dict((await turn.answer()).headers)
@@ -113,16 +104,12 @@ async def _flow_limit(turn: Turn, settings: Settings) -> None:
         counted[_LEFT_THIS_MINUTE] = b"0"
     else:
         counted[_USED_TODAY] = counted.get(_DAILY_LIMIT, b"0")
-    if settings["retry_after"] is not None:
-        counted[b"retry-after"] = b"%d" % max(1, settings["retry_after"] // SECOND)
-    body, kind = bodies.error(429, turn.target)
-    await give(turn, Answered(429, bodies.headed([*counted.items()], body, kind), body))
+    await _give(turn, 429, *bodies.error(429, turn.target), [*(counted | dict(_retry_after(settings))).items()])
 
 
 async def _not_in_plan(turn: Turn, settings: Settings) -> None:
     headers = (await turn.answer()).headers
-    body = encode(_NOT_IN_PLAN[settings["value"]])
-    await give(turn, Answered(403, bodies.headed(headers, body, bodies.JSON), body))
+    await _give(turn, 403, encode(_NOT_IN_PLAN[settings["value"]]), headers=headers)
 
 
 async def _truncated_gzip(turn: Turn, settings: Settings) -> None:
@@ -147,7 +134,7 @@ async def _truncated_json(turn: Turn, settings: Settings) -> None:
 
 async def _slow_drip(turn: Turn, settings: Settings) -> None:
     status, headers, body = await turn.answer()
-    await turn.connection.begin(status, headers)
+    await turn.connection.begin(status, [*headers])
     size = max(1, settings["value"] // _DRIPS_A_SECOND)
     for start in range(0, len(body), size):
         await turn.connection.write(body[start : start + size], more=True)
@@ -186,8 +173,7 @@ async def _late_arrival(turn: Turn, settings: Settings) -> None:
     elif settings["answer"] == "reset":
         await turn.connection.reset()
     else:
-        body, kind = bodies.error(settings["answer"], turn.target)
-        await give(turn, Answered(settings["answer"], bodies.headed([], body, kind), body))
+        await _give(turn, settings["answer"], *bodies.error(settings["answer"], turn.target))
 
 
 ANSWERS: Mapping[str, Answering] = {
@@ -201,11 +187,11 @@ ANSWERS: Mapping[str, Answering] = {
     "hang": _hang,
     "slow_answer": _slow_answer,
     "reset": _reset,
-    "expired_keys": _expired_keys,
+    "expired_keys": lambda turn, settings: _give(turn, 401, _UNAUTHORIZED),
     "flow_limit": _flow_limit,
     "not_in_plan": _not_in_plan,
     "truncated_gzip": _truncated_gzip,
-    "not_found": _not_found,
+    "not_found": lambda turn, settings: _give(turn, 404, _NOT_FOUND),
     "late_arrival": _late_arrival,
 }
 """Fault handlers by name; any other fault sends the correct answer."""

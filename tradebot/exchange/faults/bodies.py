@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ _PARTS = ("latestQuote", "quote", "quotes", "trade", "trades", "bar", "bars")
 """Keys that belong to the shape of a data answer; any other key is a symbol."""
 _GONE = object()
 
-Headers = list[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 Change = Callable[[Any], Any]
 Matches = Callable[[str], bool]
 
@@ -49,13 +49,12 @@ def page(title: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def headed(headers: Headers, body: bytes, kind: bytes | None = None, promised: int | None = None) -> Headers:
-    """Return headers for a different body; `promised` is the Content-Length to claim if it isn't the real length."""
+def headed(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
+    """Return headers for a different body, of another content type if one is given."""
     replaced = (b"content-length", *((b"content-type",) if kind else ()))
     kept = [(name, value) for name, value in headers if name.lower() not in replaced]
-    length = len(body) if promised is None else promised
     typed = [(b"content-type", kind)] if kind else []
-    return [*kept, *typed, (b"content-length", b"%d" % length)]
+    return [*kept, *typed, (b"content-length", b"%d" % len(body))]
 
 
 def changed(body: bytes, change: Change) -> bytes:
@@ -67,14 +66,11 @@ def changed(body: bytes, change: Change) -> bytes:
     return encode(change(value))
 
 
-def unknown(value: Any, field: str, word: str) -> Any:
-    """Return JSON data in which each string field of this name holds the given word."""
-    return _each(value, field, lambda old: word if isinstance(old, str) else old)
-
-
-def missing(value: Any, field: str) -> Any:
-    """Return JSON data without the fields of this name."""
-    return _each(value, field, lambda old: _GONE)
+def in_fields(fault: str, value: Any, settings: Mapping[str, Any]) -> Any:
+    """Return JSON data in which a field is unknown_enum, if it is text, or a missing_field, wherever it appears."""
+    if fault == "missing_field":
+        return _each(value, settings["value"], lambda old: _GONE)
+    return _each(value, settings["value"], lambda old: settings["word"] if isinstance(old, str) else old)
 
 
 def _each(value: Any, field: str, change: Change) -> Any:
@@ -86,14 +82,14 @@ def _each(value: Any, field: str, change: Change) -> Any:
     return {key: item for key, item in items if item is not _GONE}
 
 
-def crossed(dollars: float) -> Change:
-    """Return the change of a quote that puts its bid that many dollars above its ask."""
-    return lambda quote: quote | {"bp": round(quote["ap"] + dollars, 4)}
+def crossed(quote: Any, dollars: float) -> Any:
+    """Put a quote's bid that many dollars above its ask."""
+    return quote | {"bp": round(quote["ap"] + dollars, 4)}
 
 
-def scaled(factor: float) -> Change:
-    """Return the change of a quote that multiplies its bid and its ask."""
-    return lambda quote: quote | {field: round(quote[field] * factor, 4) for field in _QUOTE}
+def scaled(quote: Any, factor: float) -> Any:
+    """Multiply a quote's bid and its ask."""
+    return quote | {field: round(quote[field] * factor, 4) for field in _QUOTE}
 
 
 def quoted(value: Any, matches: Matches, change: Change, name: str = "") -> Any:
@@ -105,12 +101,7 @@ def quoted(value: Any, matches: Matches, change: Change, name: str = "") -> Any:
     own = str(value.get("symbol", name))
     if all(isinstance(value.get(field), int | float) for field in _QUOTE):
         return change(value) if matches(own) else value
-    return {key: quoted(item, matches, change, _named(key, own)) for key, item in value.items()}
-
-
-def _named(key: str, own: str) -> str:
-    """Return the symbol that part of an answer is about: its key, if the key is a symbol."""
-    return own if key in _PARTS else key
+    return {key: quoted(item, matches, change, own if key in _PARTS else key) for key, item in value.items()}
 
 
 def replaced(value: Any, older: Any, matches: Matches) -> Any:
@@ -124,11 +115,6 @@ def replaced(value: Any, older: Any, matches: Matches) -> Any:
         return value | {key: replaced(value[key], older.get(key), matches) for key in inner}
     kept = {key: item for key, item in value.items() if not matches(key)}
     return kept | {key: item for key, item in older.items() if matches(key)}
-
-
-def merged(body: bytes, older: bytes, matches: Matches) -> bytes:
-    """Return a JSON body in which the selected symbols' values come from an older body."""
-    return changed(body, lambda value: replaced(value, json.loads(older), matches))
 
 
 def shifted_clock(value: Any, skew_us: int) -> Any:

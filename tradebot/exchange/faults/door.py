@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 from starlette.requests import ClientDisconnect, Request
@@ -10,47 +11,34 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.web import EFFECTS, LONGEST_BODY, headers_of
-from tradebot.exchange.faults import bodies, flow_rows, rows
+from tradebot.exchange.faults import bodies
 from tradebot.exchange.faults.answers import ANSWERS, Answered, rightly
 from tradebot.exchange.faults.book import Firing
 from tradebot.exchange.faults.earlier import earlier
 from tradebot.exchange.faults.effects import effects_of
 from tradebot.exchange.faults.facts import facts_of
 from tradebot.exchange.faults.kinds import Facts, is_of_kind, kind_of
+from tradebot.exchange.faults.older import Caught, OlderData
+from tradebot.exchange.faults.rows import FALSIFYING, falsified
 from tradebot.exchange.faults.wire import Connection
 
 _DECIDING = ("answer", "order")
 _QUOTES = {"crossed_quotes": bodies.crossed, "wrong_quotes": bodies.scaled}
-_ROWS = {
-    "missing_rows": rows.left_out,
-    "opposite_side": rows.turned,
-    "position_value": rows.misvalued,
-    "restless_orders": rows.restless,
-    "foreign_rows": flow_rows.foreign,
-    "duplicate_rows": flow_rows.doubled,
-    "null_field": flow_rows.nulled,
-    "retyped_field": flow_rows.retyped,
-    "new_field": flow_rows.widened,
-}
-"""Faults that change the contents of rows of orders, positions and flow."""
-
-Older = Callable[[Scope, int], Awaitable[tuple[int, bytes]]]
-"""Take a data request and an engine time; return the status and body of the answer at that time."""
 
 
 class FaultDoor:
     """ASGI middleware that applies faults. `record` writes decisions into the log."""
 
-    def __init__(self, inner: ASGIApp, exchange: Exchange, record: Callable[[], None], older: Older) -> None:
+    def __init__(self, inner: ASGIApp, exchange: Exchange, record: Callable[[], None]) -> None:
         self.inner = inner
         self.engine = exchange.engine
-        self.older = older
+        self.older = OlderData(exchange)
         self._book = exchange.faults.book
         self._catch_up = exchange.catch_up
         self._record = record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._book.on_requests or not kind_of(_target(scope)):
+        if scope["type"] != "http" or not self._book.on_requests or not kind_of(f"{scope['method']} {scope['path']}"):
             await self.inner(scope, receive, send)
             return
         try:
@@ -59,7 +47,7 @@ class FaultDoor:
             return
         facts = self._facts(scope, body)
         firings = self._book.firings(facts, self.engine.now_us)
-        turn = _Turn(self, Connection(scope, receive, send, self._record), facts, firings, body)
+        turn = Turn(self, Connection(scope, receive, send, self._record), facts, firings, body)
         if not firings:
             await self.inner(scope, turn.again, send)
             return
@@ -73,8 +61,8 @@ class FaultDoor:
         return facts_of(scope["method"], scope["path"], query, headers_of(scope), text, self.engine)
 
 
-class _Turn:
-    """One request on which rules fire."""
+class Turn:
+    """One request on which rules fire; `target` is its method and path."""
 
     def __init__(
         self, door: FaultDoor, connection: Connection, facts: Facts, firings: list[Firing], body: bytes
@@ -96,7 +84,7 @@ class _Turn:
     async def answer(self) -> Answered:
         """Carry out the request and return its answer, with the data changed by the rules that fire."""
         effects = effects_of(self._firings, self._facts, self._door.engine.now_us)
-        caught = _Caught()
+        caught = Caught()
         await self._door.inner({**self.connection.scope, EFFECTS: effects}, self.again, caught)
         answered = caught.answered()
         for firing in self._firings:
@@ -118,16 +106,16 @@ class _Turn:
         return answered.with_body(self._changed(firing, answered.body))
 
     def _changed(self, firing: Firing, body: bytes) -> bytes:
-        settings = firing.rule.settings
-        if firing.rule.fault in _QUOTES:
-            matches, change = _symbol_matcher(firing), _QUOTES[firing.rule.fault](float(settings["value"]))
-            return bodies.changed(body, lambda value: bodies.quoted(value, matches, change))
-        if firing.rule.fault == "unknown_enum":
-            return bodies.changed(body, lambda value: bodies.unknown(value, settings["value"], settings["word"]))
-        if firing.rule.fault in _ROWS:
-            return bodies.changed(body, lambda value: _ROWS[firing.rule.fault](value, settings, firing.number))
-        if firing.rule.fault == "missing_field":
-            return bodies.changed(body, lambda value: bodies.missing(value, settings["value"]))
+        fault, settings = firing.rule.fault, firing.rule.settings
+        if fault in _QUOTES:
+            matches, dollars, change = _symbol_matcher(firing), float(settings["value"]), _QUOTES[fault]
+            return bodies.changed(
+                body, lambda value: bodies.quoted(value, matches, lambda quote: change(quote, dollars))
+            )
+        if fault in ("unknown_enum", "missing_field"):
+            return bodies.changed(body, lambda value: bodies.in_fields(fault, value, settings))
+        if fault in FALSIFYING:
+            return bodies.changed(body, lambda value: falsified(fault, value, settings, firing.number))
         if is_of_kind(self.target, "clock"):
             return bodies.changed(body, lambda value: bodies.shifted_clock(value, settings["value"]))
         return body
@@ -135,9 +123,10 @@ class _Turn:
     async def _older(self, firing: Firing, answered: Answered) -> Answered:
         """Return an answer with older values for the rule's symbols, or an older error as a whole."""
         matches = _symbol_matcher(firing)
-        status, older = await self._door.older(self.connection.scope, self._then_us(firing))
+        status, _, older = await self._door.older(self.connection.scope, self.again, self._then_us(firing))
         if status == 200:
-            return answered.with_body(bodies.merged(answered.body, older, matches))
+            merged = bodies.changed(answered.body, lambda value: bodies.replaced(value, json.loads(older), matches))
+            return answered.with_body(merged)
         # An error replaces the whole answer, so it may only be used if the rule covers every symbol in the request.
         all_match = all(matches(symbol) for symbol in self._facts.symbols)
         return answered._replace(status=status).with_body(older) if all_match else answered
@@ -148,7 +137,7 @@ class _Turn:
         """
         if not self._facts.account:
             return answered
-        self._body, caught = b"", _Caught()
+        self._body, caught = b"", Caught()
         with earlier(self._door.engine, self._facts.account[0], self._then_us(firing)):
             await self._door.inner({**self.connection.scope}, self.again, caught)
         return caught.answered()
@@ -159,31 +148,9 @@ class _Turn:
         return firing.since_us if age_us is None else self._door.engine.now_us - age_us
 
 
-class _Caught:
-    """Captures an answer instead of sending it to the client."""
-
-    def __init__(self) -> None:
-        self._status = 500
-        self._headers: bodies.Headers = []
-        self._body = b""
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._status, self._headers = message["status"], list(message.get("headers", []))
-        else:
-            self._body += message.get("body", b"")
-
-    def answered(self) -> Answered:
-        return Answered(self._status, self._headers, self._body)
-
-
 def _symbol_matcher(firing: Firing) -> bodies.Matches:
     patterns = firing.rule.when.symbol or ("*",)
     return lambda symbol: any(fnmatchcase(symbol, pattern) for pattern in patterns)
-
-
-def _target(scope: Scope) -> str:
-    return f"{scope['method']} {scope['path']}"
 
 
 async def _body(request: Request) -> bytes:

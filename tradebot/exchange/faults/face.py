@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
 from tradebot.exchange.faults import library
-from tradebot.exchange.faults.control import PATH, armed_json
+from tradebot.exchange.faults.room import PATH
+from tradebot.exchange.faults.rules import RuleError, read_rules
+from tradebot.exchange.jsontext import decode_object
+from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.refusal import not_found
 
 
@@ -28,7 +32,7 @@ class FaultFace:
         ]
 
     def _list(self, call: Call) -> Reply:
-        return ok(armed_json(self._exchange.faults.book))
+        return ok({"faults": [one.to_json() for one in self._exchange.faults.book]})
 
     def _arm(self, call: Call) -> Reply:
         """Arm the script in the body, or the ready-made script it names. The log holds the text, not the name."""
@@ -56,3 +60,22 @@ def _script(body: str) -> str:
         return body
     inner = value.get("script") if isinstance(value, dict) and set(value) == {"script"} else None
     return inner if isinstance(inner, str) else body
+
+
+def arm_at_start(exchange: Exchange, scripts: Iterable[str]) -> None:
+    """Arm scripts at the start; one whose rules are already armed unchanged keeps its counts. Raise MarketError."""
+    for script in scripts:
+        if not _is_armed(exchange, script):
+            status, answer = exchange.run(Command("POST", PATH, body=script))
+            if status != 200:
+                refusal = decode_object(answer.decode())
+                raise MarketError(f"can't arm the faults: {refusal['message']}", refusal["hint"])
+
+
+def _is_armed(exchange: Exchange, script: str) -> bool:
+    try:
+        rules = read_rules(script)
+    except RuleError as error:
+        raise MarketError(f"can't arm the faults: {error}", error.hint) from error
+    armed = {one.rule.name: one.rule.written for one in exchange.faults.book}
+    return all(armed.get(rule.name) == rule.written for rule in rules)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tradebot.exchange.commands.command import Answer, Command, Entry
+from tradebot.exchange.commands.command import Answer, Asked, Command, Entry
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Emit, Event
-from tradebot.exchange.faults.book import NOTES, FaultBook, Note
-from tradebot.exchange.faults.control import FaultCommands
+from tradebot.exchange.faults.book import ARMED, CLEARED, NOTES, FaultBook, Note
 from tradebot.exchange.faults.effects import CarryOut, delivered, effects_in
 from tradebot.exchange.faults.halts import Halts
+from tradebot.exchange.faults.rules import RuleError
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.refusal import Refusal, invalid, not_found
+
+PATH = "/exchange/v1/faults"
 
 
 class Faults:
@@ -31,7 +35,32 @@ class Faults:
 
     def entries(self) -> list[Entry]:
         """Return the handlers of the commands that arm and clear rules."""
-        return FaultCommands(self.book, self.halts, self._line).entries()
+        return [
+            Entry("POST", PATH, self._arm),
+            Entry("DELETE", PATH, self._clear),
+            Entry("DELETE", PATH + "/{name}", self._clear),
+        ]
+
+    def _arm(self, asked: Asked) -> Answer:
+        try:
+            armed = self.book.arm(asked.command.body, asked.engine.now_us)
+        except RuleError as error:
+            refusal = invalid(str(error))
+            raise Refusal(refusal.status, refusal.body | {"hint": error.hint}) from error
+        for one in armed:
+            self._line(ARMED, {"rule": one.rule.name, "written": one.rule.written})
+        return 200, encode({"armed": [one.to_json() for one in armed]})
+
+    def _clear(self, asked: Asked) -> Answer:
+        name = asked.names.get("name")
+        names = self.book.clear(name)
+        if name is not None and not names:
+            armed = ", ".join(one.rule.name for one in self.book) or "none"
+            raise not_found(f"no rule named {name[:64]!r} is armed; armed: {armed}")
+        self.halts.forget(names)
+        for one in names:
+            self._line(CLEARED, {"rule": one})
+        return 200, encode({"cleared": names})
 
     def apply_note(self, event: Mapping[str, Any]) -> None:
         """Apply a note from a replayed log, ignoring notes of other parts of the exchange."""

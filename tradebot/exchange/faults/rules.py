@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tradebot.exchange.faults.kinds import KINDS, STREAMS, can_meet, is_in_reach, is_pattern
 from tradebot.exchange.faults.moments import Moment, read_moment
-from tradebot.exchange.faults.table import FAULTS, NEEDED, ON_EVENTS, Parameter
+from tradebot.exchange.faults.table import (
+    FAULTS,
+    NEEDED,
+    ON_EVENTS,
+    Parameter,
+    Read,
+    one_of,
+    read_glob,
+    reader,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from tradebot.exchange.faults.yamltext import Lines, Path
 
 MOST_RULES = 50
 _MOST_WORDS = 20
-_LARGEST_COUNT = 1_000_000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_GLOB = re.compile(r"[!-~]{1,128}")
-
 
 _WRITING = "docs/FAULTS.md has every word of a script, and whole ones are shown by: tradebot exchange faults ready"
 
@@ -213,7 +219,7 @@ class _Reader:
                 self._unknown(path, key, allowed)
         return item
 
-    def _read(self, path: Path, value: object, how: Callable[[object], Any]) -> Any:
+    def _read(self, path: Path, value: object, how: Read) -> Any:
         try:
             return how(value)
         except ValueError as error:
@@ -247,77 +253,45 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _read_name(value: object) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ValueError("a name of letters, digits, dots, dashes and underlines, at most 64")
-    return value
+def _some(read: Read) -> Read:
+    """Return what reads one item, or a list of some."""
+
+    def read_all(value: object) -> tuple[Any, ...]:
+        items = value if isinstance(value, list) else [value]
+        if not 0 < len(items) <= _MOST_WORDS:
+            raise ValueError(f"one to {_MOST_WORDS} of them")
+        return tuple(read(item) for item in items)
+
+    return read_all
 
 
-def _words(value: object, read: Callable[[object], Any]) -> tuple[Any, ...]:
-    items = value if isinstance(value, list) else [value]
-    if not 0 < len(items) <= _MOST_WORDS:
-        raise ValueError(f"one to {_MOST_WORDS} of them")
-    return tuple(read(item) for item in items)
-
-
-def _read_kind(value: object) -> str:
-    if isinstance(value, str) and (value in KINDS or (is_pattern(value) and is_in_reach(value))):
-        return value
-    raise ValueError(f"{', '.join(KINDS)}, or a method and a path such as `GET /v2/orders/*`")
-
-
-def _read_stream(value: object) -> str:
-    if value not in STREAMS:
-        raise ValueError(f"one of {', '.join(STREAMS)}")
-    return str(value)
-
-
-def _read_glob(value: object) -> str:
-    if isinstance(value, str) and _GLOB.fullmatch(value):
-        return value
-    raise ValueError("a text without spaces, in which * stands for anything")
-
-
-def _read_side(value: object) -> str:
-    if value not in ("buy", "sell"):
-        raise ValueError("buy or sell")
-    return str(value)
-
-
-def _read_count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST_COUNT:
-        raise ValueError(f"a whole number from 1 to {_LARGEST_COUNT}")
-    return value
-
-
-def _read_seed(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 10**9:
-        raise ValueError("a whole number")
-    return value
-
-
-def _read_probability(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 1:
-        raise ValueError("a share above 0 and up to 1, such as 0.25")
-    return Decimal(value)
-
-
-_CONDITIONS: Mapping[str, Callable[[object], Any]] = {
-    "request": lambda value: _words(value, _read_kind),
-    "stream": lambda value: _words(value, _read_stream),
-    "event": lambda value: _words(value, _read_glob),
-    "symbol": lambda value: _words(value, _read_glob),
-    "side": _read_side,
-    "client_order_id": lambda value: _words(value, _read_glob),
-    "account": lambda value: _words(value, _read_glob),
-    "nth": lambda value: _words(value, _read_count),
+_read_name = reader(
+    str,
+    "a name of letters, digits, dots, dashes and underlines, at most 64",
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch,
+)
+_read_kind = reader(
+    str,
+    f"{', '.join(KINDS)}, or a method and a path such as `GET /v2/orders/*`",
+    lambda kind: kind in KINDS or (is_pattern(kind) and is_in_reach(kind)),
+)
+_read_count = whole_number(1, 1_000_000).read
+_CONDITIONS: Mapping[str, Read] = {
+    "request": _some(_read_kind),
+    "stream": _some(one_of(*STREAMS).read),
+    "event": _some(read_glob),
+    "symbol": _some(read_glob),
+    "side": reader(str, "buy or sell", ("buy", "sell").__contains__),
+    "client_order_id": _some(read_glob),
+    "account": _some(read_glob),
+    "nth": _some(_read_count),
     "every": _read_count,
     "from": _read_count,
     "to": _read_count,
     "after": read_moment,
     "until": read_moment,
-    "probability": _read_probability,
-    "seed": _read_seed,
+    "probability": reader(Decimal, "a share above 0 and up to 1, such as 0.25", lambda share: 0 < share <= 1),
+    "seed": reader(int, "a whole number", lambda seed: abs(seed) <= 10**9),
     "at_most": _read_count,
 }
 CONDITIONS = tuple(_CONDITIONS)

@@ -33,8 +33,9 @@ class StreamFaults:
         if not self._book.on_streams:
             return self._after(recipient, [message])
         firings = self._firings(self._facts(stream, account, message), message, recipient.feed)
-        for firing in firings:
-            message = _changed(firing, message)
+        for rule in (firing.rule for firing in firings):
+            if rule.fault in ("unknown_enum", "missing_field"):
+                message = bodies.in_fields(rule.fault, message, rule.settings)
         faults = {firing.rule.fault for firing in firings}
         if "mute_stream" in faults:
             return []
@@ -78,14 +79,3 @@ class StreamFaults:
         order = data["order"]
         symbol, client_id = str(order["symbol"]), str(order["client_order_id"])
         return Facts(stream, (symbol,), str(order["side"]), client_id, whose, str(data["event"]))
-
-
-def _changed(firing: Firing, message: Message) -> Message:
-    settings = firing.rule.settings
-    if firing.rule.fault == "unknown_enum":
-        changed = bodies.unknown(message, settings["value"], settings["word"])
-    elif firing.rule.fault == "missing_field":
-        changed = bodies.missing(message, settings["value"])
-    else:
-        return message
-    return dict(changed)

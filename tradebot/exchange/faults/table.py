@@ -16,13 +16,10 @@ NEEDED = object()
 _GATEWAY = (500, 502, 503, 504)
 _STATUSES = (429, *_GATEWAY)
 _REDIRECTS = (301, 302, 303, 307, 308)
-_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_GLOB = re.compile(r"[!-~]{1,128}")
-_LONGEST_WORD = 80
-_LONGEST_WAIT = HOUR
 _LARGEST_VALUE = 10**9
 
 Read = Callable[[object], Any]
+GLOB = "a text without spaces, in which * stands for anything"
 
 
 class Parameter(NamedTuple):
@@ -34,7 +31,7 @@ class Parameter(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """One fault. `value` is its main option; `on_event` means that it can apply to stream events.
+    """One fault. `value` is its main option.
 
     `role` is what it acts on: "answer" the reply, "order" the outcome of the request, "data" the contents of the reply,
     "stream" events, "market" a symbol, "policy" how the venue treats the request. `goes_with` lists the kinds of
@@ -49,35 +46,35 @@ class Fault(NamedTuple):
     streams: tuple[str, ...] = ()
 
 
-def _one_of(*words: object) -> Parameter:
+def reader(kind: type, allowed: str, fits: Callable[[Any], object]) -> Read:
+    """Return what reads a value of a kind that fits; its ValueError says what is allowed."""
+
+    def read(value: object) -> Any:
+        given = Decimal(value) if kind is Decimal and isinstance(value, int) else value
+        if isinstance(value, bool) or not isinstance(given, kind) or not fits(given):
+            raise ValueError(allowed)
+        return given
+
+    return read
+
+
+def one_of(*words: object) -> Parameter:
     """Return an option that takes one of these words; the first is the default."""
+    allowed = "one of " + ", ".join(map(str, words))
 
     def read(value: object) -> object:
         if isinstance(value, bool) or value not in words:
-            raise ValueError(_listed(words))
+            raise ValueError(allowed)
         # A number may be written as 429.0; keep the word from the list.
         return words[words.index(value)]
 
-    return Parameter(read, _listed(words), words[0])
+    return Parameter(read, allowed, words[0])
 
 
-def _listed(words: tuple[object, ...]) -> str:
-    return "one of " + ", ".join(map(str, words))
-
-
-def _needed(parameter: Parameter) -> Parameter:
-    return parameter._replace(default=NEEDED)
-
-
-def _whole_number(least: int, most: int, default: object = NEEDED) -> Parameter:
+def whole_number(least: int, most: int, default: object = NEEDED) -> Parameter:
+    """Return an option that takes a whole number within bounds."""
     allowed = f"a whole number from {least} to {most}"
-
-    def read(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(allowed)
-        return value
-
-    return Parameter(read, allowed, default)
+    return Parameter(reader(int, allowed, lambda value: least <= value <= most), allowed, default)
 
 
 def _duration(default: object = NEEDED, *, negative: bool = False, most: int | None = None) -> Parameter:
@@ -92,56 +89,16 @@ def _duration(default: object = NEEDED, *, negative: bool = False, most: int | N
     return Parameter(read, allowed, default)
 
 
-def _field(value: object) -> str:
-    if not isinstance(value, str) or not _FIELD.fullmatch(value):
-        raise ValueError("the name of a field, such as status")
-    return value
-
-
-def _word(value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_WORD or not value.isprintable():
-        raise ValueError(f"a text of 1 to {_LONGEST_WORD} characters")
-    return value
-
-
-def _pattern(value: object) -> str:
-    if not isinstance(value, str) or not _GLOB.fullmatch(value):
-        raise ValueError("a text without spaces, in which * stands for anything")
-    return value
-
-
-def _dollars(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 1000:
-        raise ValueError("dollars, from 0.01 to 1000")
-    return Decimal(value)
-
-
-def _factor(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 10:
-        raise ValueError("a factor above 0, at most 10")
-    return Decimal(value)
-
-
-def _amount(value: object) -> Decimal:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | Decimal)
-        or not -_LARGEST_VALUE <= value <= _LARGEST_VALUE
-    ):
-        raise ValueError(f"dollars, at most {_LARGEST_VALUE}, also negative")
-    return Decimal(value)
-
-
-def _share(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 1:
-        raise ValueError("a share above 0, at most 1")
-    return Decimal(value)
-
-
-_BEFORE = _one_of("before", "after")
-_AFTER = _one_of("after", "before")
+read_glob = reader(str, GLOB, re.compile(r"[!-~]{1,128}").fullmatch)
+_field = reader(str, "the name of a field, such as status", re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}").fullmatch)
+_word = reader(str, "a text of 1 to 80 characters", lambda text: 0 < len(text) <= 80 and text.isprintable())
+_share = reader(Decimal, "a share above 0, at most 1", lambda share: 0 < share <= 1)
+_DOLLARS, _FACTOR = "dollars, from 0.01 to 1000", "a factor above 0, at most 10"
+_AMOUNT = f"dollars, at most {_LARGEST_VALUE}, also negative"
+_BEFORE = one_of("before", "after")
+_AFTER = one_of("after", "before")
 _NAME = Parameter(_field, "the name of a field")
-_WHICH = Parameter(_pattern, "a text without spaces, in which * stands for anything", "*")
+_WHICH = Parameter(read_glob, GLOB, "*")
 _SHARE = {"share": Parameter(_share, "a share of the rows above 0, at most 1", Decimal(1))}
 _FLOW = ("any flow",)
 
@@ -150,54 +107,54 @@ FAULTS: Mapping[str, Fault] = {
     "status": Fault(
         "answer",
         "answers with an error status, before or after carrying out the request",
-        _needed(_one_of(*_STATUSES)),
+        one_of(*_STATUSES)._replace(default=NEEDED),
         {"acceptance": _BEFORE, "retry_after": _duration(None)},
     ),
     "redirect": Fault(
         "answer",
         "answers with a redirect",
-        _one_of(302, *(code for code in _REDIRECTS if code != 302)),
+        one_of(302, *(code for code in _REDIRECTS if code != 302)),
         {"acceptance": _BEFORE, "location": Parameter(_word, "an address", "/moved")},
     ),
     "html_body": Fault("answer", "answers 200 with an HTML page", None, {"acceptance": _AFTER}),
     "truncated_json": Fault(
         "answer",
         "answers with the first bytes of the correct body (by default half of it)",
-        _whole_number(0, 1_000_000, None),
-        {"connection": _one_of("kept", "closed")},
+        whole_number(0, 1_000_000, None),
+        {"connection": one_of("kept", "closed")},
     ),
     "empty_body": Fault("answer", "answers 200 with an empty body", None, {"acceptance": _AFTER}),
-    "slow_drip": Fault("answer", "sends the correct answer at so many bytes per second", _whole_number(1, 1_000_000)),
+    "slow_drip": Fault("answer", "sends the correct answer at so many bytes per second", whole_number(1, 1_000_000)),
     "hang": Fault(
         "answer",
         "stays silent for this long, then closes the connection or answers",
-        _duration(most=_LONGEST_WAIT),
-        {"acceptance": _AFTER, "then": _one_of("close", "answer")},
+        _duration(most=HOUR),
+        {"acceptance": _AFTER, "then": one_of("close", "answer")},
     ),
     "slow_answer": Fault(
         "answer",
         "answers correctly and at once, and says that it took this long in engine time; the bot lets that pass first",
-        _duration(most=_LONGEST_WAIT),
+        _duration(most=HOUR),
     ),
     "reset": Fault("answer", "resets the connection, before or after carrying out the request", _AFTER),
     "expired_keys": Fault("answer", "answers 401, as if the keys had expired"),
     "flow_limit": Fault(
         "answer",
         "answers 429 with the headers of a limit that is used up: that of the minute or that of the day",
-        _one_of("minute", "day"),
+        one_of("minute", "day"),
         {"retry_after": _duration(None)},
         _FLOW,
     ),
     "not_in_plan": Fault(
         "answer",
         "answers 403, as if the plan didn't include the endpoint or a date so long ago",
-        _one_of("endpoint", "date"),
+        one_of("endpoint", "date"),
         goes_with=_FLOW,
     ),
     "truncated_gzip": Fault(
         "answer",
         "answers with the first bytes of the correct body in gzip (by default half of it)",
-        _whole_number(0, 1_000_000, None),
+        whole_number(0, 1_000_000, None),
         goes_with=_FLOW,
     ),
     "not_found": Fault(
@@ -207,14 +164,14 @@ FAULTS: Mapping[str, Fault] = {
         "order",
         "delivers the request later, in engine time; its sender gets an error or no answer",
         _duration(),
-        {"answer": _one_of(504, 502, 503, "lost", "reset")},
+        {"answer": one_of(504, 502, 503, "lost", "reset")},
         CHANGES,
     ),
     "delivered_twice": Fault(
         "order",
         "carries out the request twice and returns the second or the first answer",
         None,
-        {"answer": _one_of("second", "first")},
+        {"answer": one_of("second", "first")},
         CHANGES,
     ),
     "refused": Fault(
@@ -231,13 +188,13 @@ FAULTS: Mapping[str, Fault] = {
         "order",
         "accepts the order at once and sends it to the market later, in engine time",
         _duration(),
-        {"status": _one_of("pending_new", "accepted")},
+        {"status": one_of("pending_new", "accepted")},
         ("submit",),
     ),
     "partial_then_cancel": Fault("order", "fills part of the order, then cancels the rest", goes_with=("submit",)),
     "fill_during_cancel": Fault("order", "fills the order while its cancel is in transit", goes_with=("cancel",)),
     "class_refused": Fault(
-        "policy", "refuses orders of this class with 422", _one_of("oco", "bracket", "oto"), goes_with=("submit",)
+        "policy", "refuses orders of this class with 422", one_of("oco", "bracket", "oto"), goes_with=("submit",)
     ),
     "legs_left_out": Fault(
         "policy", "answers without the legs; looking the order up shows them", goes_with=("submit", "replace")
@@ -248,7 +205,7 @@ FAULTS: Mapping[str, Fault] = {
     "exits_told_late": Fault(
         "policy",
         "lets one exit of a group know of the other's fills this much later, in engine time, so that both can fill",
-        _duration(most=_LONGEST_WAIT),
+        _duration(most=HOUR),
         goes_with=("submit",),
     ),
     "marketable_exit_refused": Fault(
@@ -267,7 +224,7 @@ FAULTS: Mapping[str, Fault] = {
     "shares_freed_late": Fault(
         "policy",
         "keeps the shares of a canceled exit unavailable for this long, in engine time",
-        _duration(most=_LONGEST_WAIT),
+        _duration(most=HOUR),
         goes_with=("cancel", "cancel_all", "close_all"),
     ),
     "halt_symbol": Fault("market", "halts the symbol: none of its orders fill", _duration(None), goes_with=CHANGES),
@@ -280,13 +237,13 @@ FAULTS: Mapping[str, Fault] = {
     "crossed_quotes": Fault(
         "data",
         "shows a bid this many dollars above the ask",
-        Parameter(_dollars, "dollars, from 0.01 to 1000", Decimal("0.05")),
+        Parameter(reader(Decimal, _DOLLARS, lambda value: 0 < value <= 1000), _DOLLARS, Decimal("0.05")),
         goes_with=QUOTED,
     ),
     "wrong_quotes": Fault(
         "data",
         "shows the bid and the ask multiplied by this factor; the last trade stays true",
-        Parameter(_factor, "a factor above 0, at most 10"),
+        Parameter(reader(Decimal, _FACTOR, lambda value: 0 < value <= 10), _FACTOR),
         goes_with=QUOTED,
     ),
     "clock_skew": Fault("data", "shifts the Date header and /v2/clock by this much", _duration(negative=True)),
@@ -306,7 +263,7 @@ FAULTS: Mapping[str, Fault] = {
     "restless_orders": Fault(
         "data",
         "shows a different limit price, quantity, status or update time of orders at each reading",
-        _one_of("limit_price", "qty", "status", "updated_at"),
+        one_of("limit_price", "qty", "status", "updated_at"),
         {"symbol": _WHICH, "client_order_id": _WHICH},
         ("orders", "order"),
     ),
@@ -316,7 +273,7 @@ FAULTS: Mapping[str, Fault] = {
     "position_value": Fault(
         "data",
         "shows positions with this market value, 0 by default; quantities and prices stay correct",
-        Parameter(_amount, f"dollars, at most {_LARGEST_VALUE}, also negative", Decimal(0)),
+        Parameter(reader(Decimal, _AMOUNT, lambda value: abs(value) <= _LARGEST_VALUE), _AMOUNT, Decimal(0)),
         {"symbol": _WHICH},
         ("positions",),
     ),
