@@ -19,14 +19,8 @@ OPEN = parse_time("2025-03-03T14:30:00Z")
 EVERYTHING = dict.fromkeys(("trades", "quotes", "bars", "dailyBars", "updatedBars", "lulds"), ("*",))
 
 
-class Wanted:
-    """A subscription that is a mapping."""
-
-    def __init__(self, channels: Mapping[str, Iterable[str]]) -> None:
-        self._channels = channels
-
-    def symbols(self, channel: str) -> Iterable[str]:
-        return self._channels.get(channel, ())
+def wanted(channels: Mapping[str, Iterable[str]]) -> Callable[[str], Iterable[str]]:
+    return lambda channel: channels.get(channel, ())
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +38,7 @@ def messages(world: World) -> MarketMessages:
 def told(
     messages: MarketMessages, from_us: int, to_us: int, channels: Mapping[str, Iterable[str]], feed: str = "sip"
 ) -> list[DataPoint]:
-    return [point for due in messages.between(feed, from_us, to_us, Wanted(channels)) for point in due.points]
+    return [point for due in messages.between(feed, from_us, to_us, wanted(channels)) for point in due.points]
 
 
 @given(cuts=st.lists(st.integers(OPEN - HOUR, OPEN + HOUR), min_size=2, max_size=6).map(sorted))
@@ -61,7 +55,7 @@ def test_a_point_is_due_at_the_end_of_its_minute_and_in_order(
     messages: MarketMessages, from_us: int, length_us: int
 ) -> None:
     before = from_us
-    for due in messages.between("sip", from_us, from_us + length_us, Wanted(EVERYTHING)):
+    for due in messages.between("sip", from_us, from_us + length_us, wanted(EVERYTHING)):
         assert before < due.at_us <= from_us + length_us
         before = due.at_us
         kinds = [point["T"] for point in due.points]
@@ -119,13 +113,13 @@ def test_the_test_feed_tells_of_its_one_symbol_by_day_and_by_night(messages: Mar
 
 def test_halts_are_told_when_they_begin_and_when_they_end(new_folder: Callable[[], Path]) -> None:
     world = open_world(new_folder())
-    messages, wanted, known = MarketMessages(world.engine), Wanted({"statuses": ("*",)}), set[str]()
-    assert messages.statuses(wanted, known) == []
+    messages, every, known = MarketMessages(world.engine), wanted({"statuses": ("*",)}), set[str]()
+    assert messages.statuses(every, known) == []
     world.engine.halted = {"AAPL", "SPY"}
-    told_first: list[dict[str, Any]] = messages.statuses(wanted, known)
+    told_first: list[dict[str, Any]] = messages.statuses(every, known)
     assert [(point["S"], point["sc"], point["z"]) for point in told_first] == [("AAPL", "H", "C"), ("SPY", "2", "B")]
-    assert messages.statuses(wanted, known) == []
+    assert messages.statuses(every, known) == []
     world.engine.halted = {"SPY"}
-    (resumed,) = messages.statuses(wanted, known)
+    (resumed,) = messages.statuses(every, known)
     assert (resumed["T"], resumed["S"], resumed["sc"], resumed["sm"]) == ("s", "AAPL", "T", "Trading Resumption")
     assert known == {"SPY"}

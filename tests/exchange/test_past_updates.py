@@ -19,6 +19,7 @@ from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine import updates
 from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.snapshot.file import write
 from tradebot.exchange.streams.event_feeds import UpdateFeed
@@ -52,7 +53,8 @@ class Ear:
 
 
 def feed_of(exchange: Exchange, number: str, window: Window = EVERYTHING) -> UpdateFeed:
-    return UpdateFeed(exchange, exchange.engine.accounts[number], TradeUpdates(exchange.engine), window)
+    updates = TradeUpdates(exchange.engine, StreamFaults(exchange.engine, exchange.faults.book))
+    return UpdateFeed(exchange, exchange.engine.accounts[number], updates, window)
 
 
 def past(exchange: Exchange, number: str, window: Window = EVERYTHING) -> list[Told]:

@@ -101,7 +101,7 @@ def test_the_source_is_asked_only_while_the_client_reads() -> None:
     async def story() -> None:
         wire = Wire(room=3)
         asked = iter(range(100))
-        wire.socket.source = lambda: Message(next(asked))
+        wire.socket.news = lambda: map(Message, asked)
         serving = asyncio.create_task(wire.socket.serve(lambda message: None))
         wire.socket.wake()
         await turns(100)
@@ -116,7 +116,7 @@ def test_the_source_is_asked_only_while_the_client_reads() -> None:
 def test_a_connection_ends_with_its_writer_whatever_that_died_of() -> None:
     async def story() -> None:
         wire = Wire()
-        wire.socket.source = lambda: Message({1, 2})
+        wire.socket.news = lambda: iter([Message({1, 2})])
         serving = asyncio.create_task(wire.socket.serve(lambda message: None))
         wire.socket.wake()
         with pytest.raises(TypeError):
@@ -129,8 +129,8 @@ def test_a_connection_ends_with_its_writer_whatever_that_died_of() -> None:
 def test_what_is_queued_comes_before_what_the_source_has() -> None:
     async def story() -> None:
         wire = Wire()
-        left = [Message("source")]
-        wire.socket.source = lambda: left.pop() if left else None
+        left = iter([Message("source")])
+        wire.socket.news = lambda: left
         wire.socket.put(Message("queued"))
         serving = asyncio.create_task(wire.socket.serve(lambda message: None))
         await turns()

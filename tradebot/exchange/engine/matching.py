@@ -79,6 +79,10 @@ class FillModel:
     def ask(self, price: int) -> int:
         return price if self._no_spread else bars.ask(price, self.spec.spread_bps)
 
+    def around(self, price: int) -> tuple[int, int]:
+        """Return the best bid and offer around a price, in units."""
+        return self.bid(price), self.ask(price)
+
     def far_side(self, side: int, price: int) -> int:
         """Return the price a market order gets on its side when the market is at a price."""
         return self.ask(price) if side > 0 else self.bid(price)

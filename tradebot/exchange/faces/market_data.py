@@ -8,7 +8,6 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.data import meta
 from tradebot.exchange.faces.data.corporate import CorporateActions
 from tradebot.exchange.faces.data.left_out import LEFT_OUT
-from tradebot.exchange.faces.data.quoting import around
 from tradebot.exchange.faces.data.screener import Screener
 from tradebot.exchange.faces.data.stocks import Stocks
 from tradebot.exchange.faces.keys import account_of
@@ -25,7 +24,7 @@ class DataFace:
     def __init__(self, exchange: Exchange, now_us: Callable[[], int] | None = None) -> None:
         self._engine = engine = exchange.engine
         market, now = exchange.market, now_us or (lambda: engine.now_us)
-        stocks = Stocks(market, now, exchange.stored.spec.data_plan, around(engine.model))
+        stocks = Stocks(market, now, exchange.stored.spec.data_plan, engine.model.around)
         screener = Screener(market, stocks.history, now)
         self._stocks = list(stocks.routes())
         self._others = [*CorporateActions(market, now).routes(), *screener.routes(), *meta.routes()]

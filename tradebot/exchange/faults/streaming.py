@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faults import bodies
 from tradebot.exchange.faults.book import FaultBook, Firing
 from tradebot.exchange.faults.kinds import Facts
-from tradebot.exchange.streams.delivery import DROPPED, FLOW_ALERTS, STALLED, TRADE_UPDATES, Recipient
 
 _CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "t": "trades"}
 """Event names in rules, by the `T` of a data point."""
@@ -17,6 +16,21 @@ _MOST_DECIDED = 20_000
 """How many data points to remember decisions for; a client that lags further behind has its points counted again."""
 
 Message = dict[str, Any]
+
+TRADE_UPDATES = "trade_updates"
+MARKET_DATA = "market_data"
+FLOW_ALERTS = "flow_alerts"
+DROPPED: dict[str, Any] = {"dropped": True}
+"""Stands in a delivery for the end of the connection, without a goodbye."""
+STALLED: dict[str, Any] = {"stalled": True}
+"""Stands in a delivery for a connection that stays up and is served no more."""
+
+
+class Recipient(NamedTuple):
+    """The addressee of a message: a key, and a feed or channel, or an empty `feed` for its trade updates."""
+
+    feed: str
+    key_id: str
 
 
 class StreamFaults:

@@ -15,10 +15,9 @@ from tradebot.exchange.events import Place
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.activity_event import activity_event_json
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.streams.event_ids import ulid
 from tradebot.exchange.streams.frames import Message
 from tradebot.exchange.streams.trade_updates import TradeUpdates, update_json
-from tradebot.exchange.streams.window import StreamEvent, Window
+from tradebot.exchange.streams.window import StreamEvent, Window, ulid
 
 LONGEST_QUEUE = 20_000
 """How many events may wait for a client; if it falls further behind, all of them are dropped."""

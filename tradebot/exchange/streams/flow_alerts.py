@@ -7,7 +7,8 @@ room for them, so a slow client uses no extra memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,19 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.flow import FlowSource
-from tradebot.exchange.flow.rows import Row
+from tradebot.exchange.faults.streaming import DROPPED, FLOW_ALERTS, STALLED, Recipient, StreamFaults
 from tradebot.exchange.flow.streamed import streamed
-from tradebot.exchange.streams.delivery import (
-    AS_IT_IS,
-    DROPPED,
-    FLOW_ALERTS,
-    STALLED,
-    Delivery,
-    Recipient,
-)
 from tradebot.exchange.streams.frames import Message
-from tradebot.exchange.streams.handshakes import refuse
-from tradebot.exchange.streams.socket import Socket
+from tradebot.exchange.streams.socket import Socket, refuse
 
 PATH = "/socket"
 CHANNEL = "flow-alerts"
@@ -38,7 +30,7 @@ _SLOW = Message(["error", {"response": {"reason": "slow client"}, "status": "err
 class FlowAlertStream:
     """The stream's ASGI application; call `wake` whenever engine time has moved."""
 
-    def __init__(self, engine: Engine, source: FlowSource, delivery: Delivery = AS_IT_IS) -> None:
+    def __init__(self, engine: Engine, source: FlowSource, delivery: StreamFaults) -> None:
         self.engine = engine
         self.source = source
         self.delivery = delivery
@@ -52,7 +44,7 @@ class FlowAlertStream:
             return
         socket = Socket(scope, receive, send, binary=False, farewell=_SLOW)
         client = _Client(socket, token, self)
-        socket.source = client.next_message
+        socket.news = client.news
         self._sockets.add(socket)
         try:
             await socket.serve(client.hear)
@@ -73,7 +65,6 @@ class _Client:
         self._socket = socket
         self._stream = stream
         self._told_us: int | None = None
-        self._telling: Iterator[Message] = iter(())
 
     def hear(self, message: dict[str, Any] | None) -> None:
         """Answer one message: a join, or something that this API doesn't know."""
@@ -86,20 +77,15 @@ class _Client:
         if self._told_us is None:
             self._told_us = self._stream.engine.now_us
 
-    def next_message(self) -> Message | None:
-        """Return the next alert for the client, or None until engine time moves."""
-        message = next(self._telling, None)
-        if message is None and self._told_us is not None and self._told_us < self._stream.engine.now_us:
-            self._telling = self._news(self._told_us)
-            self._told_us = self._stream.engine.now_us
-            message = next(self._telling, None)
-        return message
-
-    def _news(self, from_us: int) -> Iterator[Message]:
-        """Yield the alerts that became known since, oldest first."""
+    def news(self) -> Iterator[Message]:
+        """Yield the alerts that became known since the last call, oldest first."""
+        from_us, now_us = self._told_us, self._stream.engine.now_us
+        if from_us is None or from_us >= now_us:
+            return
+        self._told_us = now_us
         stream = self._stream
-        known = stream.source.alerts((), stream.engine.now_us)
-        for alert in reversed(list(_since(known, from_us))):
+        known = stream.source.alerts((), now_us)
+        for alert in reversed(list(takewhile(lambda one: one.at_us > from_us, known))):
             for given in stream.delivery.deliver(FLOW_ALERTS, "", streamed(alert.fields), self.recipient):
                 if given is DROPPED:
                     self._socket.drop()
@@ -108,11 +94,3 @@ class _Client:
                     self._socket.stall()
                     return
                 yield Message([CHANNEL, given])
-
-
-def _since(rows: Iterable[Row], from_us: int) -> Iterator[Row]:
-    """Yield the rows known after a time; the rows come newest first."""
-    for one in rows:
-        if one.at_us <= from_us:
-            return
-        yield one

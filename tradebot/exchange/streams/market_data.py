@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.keys import Credentials, account_with, credentials_of
-from tradebot.exchange.streams.delivery import AS_IT_IS, MARKET_DATA, Delivery, Recipient
+from tradebot.exchange.faults.streaming import MARKET_DATA, Recipient, StreamFaults
 from tradebot.exchange.streams.frames import Message
 from tradebot.exchange.streams.market_messages import DataPoint, MarketMessages
 from tradebot.exchange.streams.socket import Socket
@@ -66,7 +66,7 @@ class MarketStreams:
     `free` means a free subscription; `slots` are the occupied (feed, key) pairs.
     """
 
-    def __init__(self, engine: Engine, free: bool = False, delivery: Delivery = AS_IT_IS) -> None:
+    def __init__(self, engine: Engine, free: bool, delivery: StreamFaults) -> None:
         self.engine = engine
         self.free = free
         self.delivery = delivery
@@ -78,7 +78,7 @@ class MarketStreams:
         socket = Socket(scope, receive, send, binary=False, farewell=_error(407, "slow client"))
         # A path may end with a slash here, as on the real host.
         client = _Client(socket, FEEDS[scope["path"].rstrip("/")], self)
-        socket.source = client.next_message
+        socket.news = client.news
         timeout = asyncio.get_running_loop().call_later(_AUTH_TIMEOUT_S, client.time_out)
         self._sockets.add(socket)
         try:
@@ -108,7 +108,6 @@ class _Client:
         self._subscription = Subscription(_FREE_SYMBOLS if streams.free else None)
         self._halted: set[str] = set()
         self._told_us = 0
-        self._telling: Iterator[Message] = iter(())
 
     def greet(self) -> None:
         """Send the welcome, and log in a client whose handshake carried its key."""
@@ -142,14 +141,6 @@ class _Client:
         if self._account is not None:
             self._slots.discard((self._feed.name, self._account.key_id))
             self._delivery.forget(Recipient(self._feed.name, self._account.key_id))
-
-    def next_message(self) -> Message | None:
-        """Return the next message for the client, or None until engine time moves."""
-        message = next(self._telling, None)
-        if message is None and self._subscription:
-            self._telling = self._news()
-            message = next(self._telling, None)
-        return message
 
     def _log_in(self, message: dict[str, Any]) -> None:
         key, secret = message.get("key"), message.get("secret")
@@ -187,12 +178,14 @@ class _Client:
     def _reached_us(self) -> int:
         return self._engine.now_us - self._feed.delay_us
 
-    def _news(self) -> Iterator[Message]:
+    def news(self) -> Iterator[Message]:
         """Yield the data that became due since the last call, in frames that any client accepts."""
+        if not self._subscription:
+            return
         from_us, self._told_us = self._told_us, max(self._told_us, self._reached_us())
-        for due in self._messages.between(self._feed.name, from_us, self._told_us, self._subscription):
+        for due in self._messages.between(self._feed.name, from_us, self._told_us, self._subscription.symbols):
             yield from self._frames(due.points)
-        yield from self._frames(self._messages.statuses(self._subscription, self._halted))
+        yield from self._frames(self._messages.statuses(self._subscription.symbols, self._halted))
 
     def _frames(self, points: list[DataPoint]) -> Iterator[Message]:
         delivered = [point for given in points for point in self._delivered(given)]

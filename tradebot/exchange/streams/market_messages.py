@@ -11,13 +11,12 @@ to updatedBars, lulds and imbalances, but those channels stay silent, as do corr
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.data.history import History
-from tradebot.exchange.faces.data.quoting import around
 from tradebot.exchange.faces.data.rows import Row, bar_json, of_minute, quote_json, tape, trade_json
 from tradebot.exchange.market.bars import UNITS, Bar
 from tradebot.exchange.market.ticks import quotes, trades
@@ -25,6 +24,8 @@ from tradebot.exchange.times import MINUTE, to_datetime
 
 DataPoint = dict[str, Any]
 Asked = dict[str, frozenset[str]]
+Wanted = Callable[[str], Iterable[str]]
+"""Returns the symbols that a client has subscribed to in a channel; EVERY_SYMBOL means all."""
 
 EVERY_SYMBOL = "*"
 TEST_FEED, TEST_SYMBOL = "test", "FAKEPACA"
@@ -36,10 +37,6 @@ _HALTED = {"C": ("H", "Trading Halt", "T1", "Halt News Pending")}
 _RESUMED = {"C": ("T", "Trading Resumption", "T3", "News and Resumption Times")}
 _CTA_HALTED = ("2", "Trading Halt", "P", "News Pending")
 _CTA_RESUMED = ("3", "Resume", "D", "News Released")
-
-
-class Wanted(Protocol):
-    def symbols(self, channel: str) -> Iterable[str]: ...
 
 
 class Due(NamedTuple):
@@ -55,13 +52,13 @@ class MarketMessages:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._history = History(engine.market)
-        self._around = around(engine.model)
+        self._around = engine.model.around
 
     def between(self, feed: str, from_us: int, to_us: int, wanted: Wanted) -> Iterator[Due]:
         """Yield what becomes due after `from_us` and up to `to_us`, in order of time, keeping one session in memory."""
         if feed in _EMPTY_FEEDS:
             return
-        asked = {channel: self._asked(feed, wanted.symbols(channel)) for channel in _CHANNELS}
+        asked = {channel: self._asked(feed, wanted(channel)) for channel in _CHANNELS}
         for end_us, bars in self._ended(feed, from_us, to_us, set().union(*asked.values())):
             points = [*self._ticks(feed, bars, asked), *self._bars(feed, end_us, bars, asked)]
             if points:
@@ -73,7 +70,7 @@ class MarketMessages:
         They carry the engine's current time, because a halt is only noticed while it is in force.
         """
         now, points = self._engine.now_us, []
-        for symbol in sorted(self._asked("", wanted.symbols("statuses"))):
+        for symbol in sorted(self._asked("", wanted("statuses"))):
             is_halted = symbol in self._engine.halted
             if is_halted != (symbol in halted):
                 halted ^= {symbol}

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 from asyncio import Transport
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from tradebot.exchange.jsontext import encode
 from tradebot.exchange.streams.frames import FrameError, Message, decode, is_packed
 from tradebot.exchange.streams.protocol import TRANSPORT
 
@@ -31,7 +32,9 @@ class Socket:
     def __init__(self, scope: Scope, receive: Receive, send: Send, binary: bool, farewell: Message) -> None:
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.closing = False
-        self.source: Callable[[], Message | None] = lambda: None
+        self.news: Callable[[], Iterator[Message]] = lambda: iter(())
+        """Makes what happened since the last call, for a client that has room for it."""
+        self._telling: Iterator[Message] = iter(())
         self._packed = self.headers.get("content-type", "").lower().startswith(_PACKED)
         self._binary = binary
         self._farewell = farewell
@@ -94,7 +97,7 @@ class Socket:
         self._wake.set()
 
     def wake(self) -> None:
-        """Ask the source for messages again; it produces them when the client has room."""
+        """Ask for news again; they are made when the client has room."""
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
@@ -136,18 +139,30 @@ class Socket:
 
     async def _drain(self) -> None:
         while (message := self._queue.popleft() if self._queue else self._drawn()) is not None:
-            await self._transmit(message)
+            # This is as slow as the client reads, and raises OSError once it is gone.
+            await self._send({"type": "websocket.send", **self._framed(message)})
             # Sending returns at once while the client reads fast, so give other clients a turn here.
             await asyncio.sleep(0)
 
     def _drawn(self) -> Message | None:
-        return None if self.closing else self.source()
-
-    async def _transmit(self, message: Message) -> None:
-        """Send a message as slowly as the client reads; raise OSError once it is gone."""
-        await self._send({"type": "websocket.send", **self._framed(message)})
+        message = None if self.closing else next(self._telling, None)
+        if message is None and not self.closing:
+            self._telling = self.news()
+            message = next(self._telling, None)
+        return message
 
     def _framed(self, message: Message) -> dict[str, Any]:
         if self._packed:
             return {"bytes": message.packed()}
         return {"bytes": message.as_json()} if self._binary else {"text": message.as_json().decode()}
+
+
+async def refuse(receive: Receive, send: Send, status: int, body: object) -> None:
+    """Answer a handshake with an error status and a JSON body."""
+    await receive()
+    headers = [(b"content-type", b"application/json; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": encode(body)})
+    # uvicorn considers a refused handshake unanswered until the connection is over, which is its second event.
+    await receive()
+    await receive()

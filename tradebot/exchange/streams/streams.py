@@ -6,17 +6,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.flow import FlowSource
+from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.refusal import not_found
-from tradebot.exchange.streams.delivery import AS_IT_IS, Delivery
 from tradebot.exchange.streams.flow_alerts import PATH as FLOW_PATH
 from tradebot.exchange.streams.flow_alerts import FlowAlertStream
-from tradebot.exchange.streams.handshakes import refuse
 from tradebot.exchange.streams.market_data import FEEDS, MarketStreams
+from tradebot.exchange.streams.socket import refuse
 from tradebot.exchange.streams.trade_updates import PATH, TradeUpdates
 
 
 class Streams:
-    def __init__(self, exchange: Exchange, feed: FlowSource, delivery: Delivery = AS_IT_IS) -> None:
+    def __init__(self, exchange: Exchange, feed: FlowSource, delivery: StreamFaults) -> None:
         self.updates = TradeUpdates(exchange.engine, delivery)
         market = MarketStreams(exchange.engine, exchange.stored.spec.data_plan == "free", delivery)
         exchange.listeners.append(self.updates)

@@ -16,12 +16,12 @@ from tradebot.exchange.engine.updates import PastUpdate
 from tradebot.exchange.events import Event, Place, Update
 from tradebot.exchange.faces.keys import Credentials, account_with
 from tradebot.exchange.faces.trading_json import order_json
+from tradebot.exchange.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
-from tradebot.exchange.streams.delivery import AS_IT_IS, TRADE_UPDATES, Delivery, Recipient
-from tradebot.exchange.streams.event_ids import ulid
 from tradebot.exchange.streams.frames import Message
 from tradebot.exchange.streams.socket import Socket
+from tradebot.exchange.streams.window import ulid
 from tradebot.exchange.times import stamp, stamp_ns
 
 PATH = "/stream"
@@ -50,7 +50,7 @@ class Captured(NamedTuple):
 class TradeUpdates:
     """The stream's ASGI application, which also listens to the exchange's events."""
 
-    def __init__(self, engine: Engine, delivery: Delivery = AS_IT_IS) -> None:
+    def __init__(self, engine: Engine, delivery: StreamFaults) -> None:
         self._engine = engine
         self._delivery = delivery
         self._listening: dict[str, set[Hearer]] = {}

@@ -1,4 +1,8 @@
-"""Select the events that a client of an event stream asks for, following Alpaca's documentation of these streams."""
+"""Select the events that a client of an event stream asks for, following Alpaca's documentation of these streams.
+
+Their ids are ULIDs, which sort as text in the order of the events. The first 48 bits are milliseconds of engine time;
+the other 80 tell apart events of the same millisecond.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,13 @@ from typing import NamedTuple
 
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid
-from tradebot.exchange.streams.event_ids import read_ulid
 
 _NANOSECONDS = re.compile(r"\.\d{6}(\d{1,3})", re.ASCII)
 _NS = 1_000
+_BASE_32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_NUMBER_BITS = 80
+_LENGTH = 26
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 
 
 class StreamEvent(NamedTuple):
@@ -77,3 +84,16 @@ def _moment(query: Params, name: str, unsaid_ns: int) -> int | None:
     at_us = query.moment(name)
     finer = _NANOSECONDS.search(query.text(name))
     return None if at_us is None else at_us * _NS + (int(finer[1].ljust(3, "0")) if finer else unsaid_ns)
+
+
+def ulid(at_us: int, number: int) -> str:
+    """Return an event's id, from its time and its number among all events."""
+    bits = at_us // 1_000 << _NUMBER_BITS | number
+    return "".join(_BASE_32[bits >> 5 * place & 31] for place in reversed(range(_LENGTH)))
+
+
+def read_ulid(text: str) -> str:
+    """Return an id in capital letters; raise ValueError for a text that can't be one."""
+    if not _ULID.fullmatch(text.upper()):
+        raise ValueError(text)
+    return text.upper()
