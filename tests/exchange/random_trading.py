@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.exchange.random_walk import CENT, SYMBOLS, Walk, small_calendar
+from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.entries import Entry
 from tradebot.exchange.engine.holdings import move
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss
 from tradebot.exchange.events import Event
@@ -244,7 +244,7 @@ class Trading(RuleBasedStateMachine):
         self.journal(owner, symbol, Decimal(qty))
 
     def journal(self, owner: str, symbol: str, qty: Decimal) -> None:
-        move(self.engine, self.accounts[owner], Entry("JNLS", None, symbol, "stock journal", qty, Decimal(10)))
+        move(self.engine, self.accounts[owner], Activity("JNLS", None, symbol, "stock journal", qty, Decimal(10)))
 
     @rule(minutes=st.sampled_from([1, 1, 1, 2, 3]))
     def wait_minutes(self, minutes: int) -> None:

@@ -13,7 +13,7 @@ from tests.exchange.pit import Pit, units
 from tests.exchange.served import served
 from tests.exchange.worlds import World, open_world
 from tradebot.exchange.engine import amending
-from tradebot.exchange.engine.entries import Entry
+from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.holdings import move
 from tradebot.exchange.engine.orders import Execution, Order
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
@@ -183,8 +183,8 @@ def test_a_correction_that_is_none_or_would_be_another_fill_is_refused(changes: 
 def test_an_execution_before_shares_came_without_an_order_stands() -> None:
     pit = Pit(spec=WHOLE)
     order = pit.order("buy", 10)
-    move(pit.engine, pit.account, Entry("JNLS", None, "BBB", "", Decimal(5), Decimal(100)))
-    move(pit.engine, pit.account, Entry("JNLS", None, "AAA", "", Decimal(5), Decimal(100)))
+    move(pit.engine, pit.account, Activity("JNLS", None, "BBB", "", Decimal(5), Decimal(100)))
+    move(pit.engine, pit.account, Activity("JNLS", None, "AAA", "", Decimal(5), Decimal(100)))
     with pytest.raises(Refusal, match="it is too late"):
         bust(pit, fill_of(pit, order))
 

@@ -8,7 +8,6 @@ import pytest
 
 from tests.exchange.pit import Pit
 from tests.exchange.worlds import World, open_world
-from tradebot.exchange.engine.acknowledging import Acknowledgement, settle_late
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.fill import NEXT_BAR
 
@@ -146,7 +145,7 @@ def test_an_order_acknowledged_after_the_close_waits_for_the_next_open_and_a_day
     pit = Pit(minute=389)
     orders = {tif: pit.submit("buy", 1, limit=90, tif=tif) for tif in ("day", "gtc")}
     for order in orders.values():
-        settle_late(pit.engine, order, Acknowledgement(120_000_000, "accepted"))
+        pit.engine.settle_late(order, 120_000_000, "accepted")
     pit.to_minute(1, session=1)
     assert pit.heard(orders)[2:] == ["389 day accepted", "389 gtc accepted", "390 day expired", "1440 gtc new"]
 

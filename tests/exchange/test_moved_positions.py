@@ -6,13 +6,13 @@ import pytest
 
 from tests.exchange.pit import Pit
 from tests.exchange.worlds import World
-from tradebot.exchange.engine.entries import Entry
+from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.holdings import move
 from tradebot.exchange.market.fill import NEXT_BAR
 
 
 def journal(pit: Pit, qty: int) -> None:
-    move(pit.engine, pit.account, Entry("JNLS", None, "AAA", "stock journal", Decimal(qty), Decimal(100)))
+    move(pit.engine, pit.account, Activity("JNLS", None, "AAA", "stock journal", Decimal(qty), Decimal(100)))
 
 
 def test_an_order_to_close_goes_when_a_journal_has_turned_the_position() -> None:

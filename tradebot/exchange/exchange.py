@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.clock import Clock, Pace
+from tradebot.exchange.commands import actions, configurations, orders, positions, venue, watchlists
 from tradebot.exchange.commands.command import Answer, Command, Commands
 from tradebot.exchange.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, ControlCommands, account_summary
-from tradebot.exchange.commands.table import entries
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event, Place
@@ -48,6 +48,9 @@ _RESERVED_S = 10
 """Real seconds of running time to reserve at once; a crash loses at most this much."""
 _RESERVED = "time_reserved"
 
+_ROOMS = (orders, positions, configurations, watchlists, actions, venue)
+_ENTRIES = tuple(entry for room in _ROOMS for entry in room.ENTRIES)
+"""The commands that accounts and the venue's staff can send."""
 Moved = Callable[[int, int], None]
 """Called with the engine times before and after a movement."""
 
@@ -98,7 +101,7 @@ class Exchange:
         )
         self.control = control = ControlCommands(self.current_state, spec.cash)
         self.faults = Faults(self.engine, self.note, self._emit, self._carry_out)
-        self._commands = Commands(self.engine, [*entries(), *control.entries(), *self.faults.entries()])
+        self._commands = Commands(self.engine, [*_ENTRIES, *control.entries(), *self.faults.entries()])
         for action in market.actions:
             schedule(self.engine, action)
         self._recover(snapshot.state if snapshot and self.log.known_lines else None)

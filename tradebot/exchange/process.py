@@ -105,10 +105,10 @@ def running(state_dir: Path) -> Endpoint | None:
     if port is None or not _is_held(state_dir):
         return None
     try:
-        answer = _request("GET", port["url"], "/exchange/v1/instance", _ANSWER_TIMEOUT_S)
+        _, answer = _exchanged("GET", port["url"], "/exchange/v1/instance", _ANSWER_TIMEOUT_S)
     except (OSError, http.client.HTTPException, ValueError):
         return None
-    if answer.get("instance") != port["instance"]:
+    if not isinstance(answer, dict) or answer.get("instance") != port["instance"]:
         return None
     return Endpoint(port["url"], port["pid"], port.get("detached") is True)
 
@@ -169,14 +169,11 @@ def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | No
         headers = control_token.headers(state_dir)
         status, answer = _exchanged(method, endpoint.url, path, _ANSWER_TIMEOUT_S * 10, body, headers)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise MarketError(f"the exchange at {endpoint.url} didn't answer: {_why(error)}", _AGAIN) from error
+        why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        raise MarketError(f"the exchange at {endpoint.url} didn't answer: {why}", _AGAIN) from error
     if status >= http.HTTPStatus.BAD_REQUEST:
         raise _refused(status, answer)
     return answer
-
-
-def _why(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
 def _refused(status: int, answer: object) -> MarketError:
@@ -244,13 +241,6 @@ def _read_port(state_dir: Path) -> dict[str, Any] | None:
         return None
     complete = isinstance(port, dict) and {"url", "pid", "instance"} <= set(port)
     return port if complete else None
-
-
-def _request(method: str, url: str, path: str, timeout_s: float) -> dict[str, Any]:
-    _, answer = _exchanged(method, url, path, timeout_s)
-    if not isinstance(answer, dict):
-        raise ValueError(f"{url}{path} did not answer with an object")
-    return answer
 
 
 def _exchanged(

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.log import FORMAT, Log, read_event
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
 from tradebot.exchange.times import parse_time
 
+if TYPE_CHECKING:
+    from tradebot.exchange.exchange import Exchange
+
 CREATED, REQUEST, NOTE = "created", "request", "note"
 """The event of the log's first line, that of a command, and the mark of a note, which a replay copies unchanged."""
 RESTORE_BOTH = "restore log.jsonl and market.json together, or " + NEW_EXCHANGE
 
 
-class Replayed(Protocol):
-    """The thing that a replay drives; whatever happens in it produces lines."""
-
-    def advance(self, to_us: int) -> None:
-        """Advance engine time as it advanced between two commands."""
-        ...
-
-    def repeat(self, command: Command) -> None: ...
-
-    def apply_note(self, event: dict[str, Any]) -> None:
-        """Apply a note, which takes the next line number."""
-        ...
-
-
-def replay(log: Log, world: Replayed, made: deque[bytes], after: int = 0) -> None:
+def replay(log: Log, world: Exchange, made: deque[bytes], after: int = 0) -> None:
     """Replay a log, skipping the first `after` lines if the world already has their state.
 
     `made` collects the produced lines; those left at the end were lost to a crash. Raise MarketError if a line differs
@@ -42,10 +31,11 @@ def replay(log: Log, world: Replayed, made: deque[bytes], after: int = 0) -> Non
         if not made:
             _go_on(line, number, world, made)
         if not made or made.popleft() != line:
-            raise _diverged(number)
+            problem = f"log.jsonl line {number} doesn't match its commands: someone edited the log or the market"
+            raise MarketError(problem, RESTORE_BOTH)
 
 
-def _go_on(line: bytes, number: int, world: Replayed, made: deque[bytes]) -> None:
+def _go_on(line: bytes, number: int, world: Exchange, made: deque[bytes]) -> None:
     """Do what a line says, if no earlier line already produced it."""
     event = read_event(line, number)
     world.advance(_moment(event, number))
@@ -80,10 +70,3 @@ def _command(event: dict[str, Any], number: int) -> Command:
         return Command(**{name: str(event[name]) for name in Command._fields})
     except KeyError as error:
         raise MarketError(f"log.jsonl line {number} is a request without its {error}", RESTORE_BOTH) from error
-
-
-def _diverged(number: int) -> MarketError:
-    return MarketError(
-        f"log.jsonl line {number} doesn't match its commands: someone edited the log or the market",
-        RESTORE_BOTH,
-    )

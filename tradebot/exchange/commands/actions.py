@@ -8,9 +8,8 @@ from typing import Any
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.commands.control import NINE_PLACES, account_of, check_fields, positive, signed
 from tradebot.exchange.engine import actions, expiry
-from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.entries import Entry as Booked
 from tradebot.exchange.engine.entries import enter
 from tradebot.exchange.engine.holdings import move
 from tradebot.exchange.engine.options import contract_of, last_session, underlying, value
@@ -28,10 +27,6 @@ JOURNAL = "/exchange/v1/journal"
 OPTION_ENDS = ("option_expiry", "option_exercise", "option_assignment")
 _LARGEST_RATIO = 1_000
 _FIELDS = {"type", "symbol", "new_symbol", "rate", "new_rate", "old_rate", "date", "payable_date"}
-
-
-def entries() -> list[Entry]:
-    return [Entry("POST", ACTIONS, _announce), Entry("POST", JOURNAL, _journal)]
 
 
 def _announce(asked: Asked) -> Answer:
@@ -136,7 +131,7 @@ def _journal(asked: Asked) -> Answer:
     account = account_of(engine, body)
     if "amount" in body:
         amount = signed(body, "amount", Decimal("0.01"))
-        enter(engine, account, Booked("JNLC", None, None, "cash journal", net_amount=amount))
+        enter(engine, account, Activity("JNLC", None, None, "cash journal", net_amount=amount))
     else:
         _journal_shares(engine, account, body)
     return 200, encode({"account_number": account.number, "cash": plain(account.cash)})
@@ -153,7 +148,7 @@ def _journal_shares(engine: Engine, account: Account, body: dict[str, Any]) -> N
         _whole(qty)
         if last_session(engine.market.calendar, contract).close_us <= engine.now_us:
             raise unprocessable("the contract has expired")
-    move(engine, account, Booked("JNLS", None, symbol, "stock journal", qty, price))
+    move(engine, account, Activity("JNLS", None, symbol, "stock journal", qty, price))
     if contract is not None:
         expiry.watch(engine, account, symbol, contract)
 
@@ -162,3 +157,9 @@ def _whole(qty: Decimal) -> Decimal:
     if qty != qty.to_integral_value():
         raise invalid("contracts are whole")
     return qty
+
+
+ENTRIES = (
+    Entry("POST", ACTIONS, _announce),
+    Entry("POST", JOURNAL, _journal),
+)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from tradebot.exchange.engine.account import Account
-from tradebot.exchange.engine.acknowledging import Acknowledgement
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.policy import Policy
 from tradebot.exchange.jsontext import decode_object, encode
@@ -79,10 +78,10 @@ class Asked(NamedTuple):
         return Policy(**decided)
 
     @property
-    def acknowledgement(self) -> Acknowledgement | None:
-        """Return when a script acknowledges this command's order, or None if it is acknowledged at once."""
+    def acknowledgement(self) -> tuple[int, str] | None:
+        """Return how late a script acknowledges this command's order, and its status until then; None if at once."""
         delays = (effect["acknowledged"] for effect in self.effects if "acknowledged" in effect)
-        return next((Acknowledgement(*one) for one in delays), None)
+        return next(((late_us, status) for late_us, status in delays), None)
 
 
 Handler = Callable[[Asked], Answer]

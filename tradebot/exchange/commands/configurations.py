@@ -16,10 +16,6 @@ _OPTION_LEVELS = (0, 1, 2, 3)
 _CHECKS = ("both", "entry", "exit")
 
 
-def entries() -> list[Entry]:
-    return [Entry("PATCH", "/v2/account/configurations", _change)]
-
-
 def _change(asked: Asked) -> Answer:
     """Set the fields that are given and not null; if one is invalid, set none."""
     settings, body = asked.account.configuration, asked.body
@@ -70,3 +66,6 @@ _READERS: Mapping[str, Callable[[object], Any]] = {name: _flag(name) for name in
     "max_options_trading_level": _option_level,
     "trade_confirm_email": _email,
 }
+
+
+ENTRIES = (Entry("PATCH", "/v2/account/configurations", _change),)

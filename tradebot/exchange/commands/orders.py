@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
-from tradebot.exchange.engine.acknowledging import settle_late
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import OrderRequest
 from tradebot.exchange.engine.reading import read_order, read_replacement
 from tradebot.exchange.faces.trading_json import asset_id, legs_json, order_json
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import UNPROCESSABLE, Refusal, unprocessable
-
-
-def entries() -> list[Entry]:
-    return [
-        Entry("POST", "/v2/orders", _submit),
-        Entry("DELETE", "/v2/orders", _cancel_all),
-        Entry("PATCH", "/v2/orders/{id}", _replace),
-        Entry("DELETE", "/v2/orders/{id}", _cancel),
-    ]
 
 
 def _submit(asked: Asked) -> Answer:
@@ -32,7 +22,7 @@ def _submit(asked: Asked) -> Answer:
     if asked.acknowledgement is None:
         asked.engine.settle(order)
     else:
-        settle_late(asked.engine, order, asked.acknowledgement)
+        asked.engine.settle_late(order, *asked.acknowledgement)
     return 200, answer
 
 
@@ -100,3 +90,11 @@ def _canceled(asked: Asked, order_id: str) -> dict[str, Any]:
     except Refusal as refusal:
         return {"id": order_id, "status": 500, "body": refusal.body}
     return {"id": order_id, "status": 200}
+
+
+ENTRIES = (
+    Entry("POST", "/v2/orders", _submit),
+    Entry("DELETE", "/v2/orders", _cancel_all),
+    Entry("PATCH", "/v2/orders/{id}", _replace),
+    Entry("DELETE", "/v2/orders/{id}", _cancel),
+)

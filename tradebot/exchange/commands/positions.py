@@ -17,13 +17,6 @@ _NINE_PLACES = Decimal("1e-9")
 _TRUE = ("true", "1", "t")
 
 
-def entries() -> list[Entry]:
-    return [
-        Entry("DELETE", "/v2/positions", _close_all),
-        Entry("DELETE", "/v2/positions/{name}", _close_one),
-    ]
-
-
 def position_symbol(account: Account, name: str) -> str:
     """Return the held symbol that a symbol or asset id names; raise a 404 Refusal if none is held."""
     for symbol in account.positions:
@@ -86,3 +79,9 @@ def _positive(text: str, name: str) -> Decimal:
     if value is None or value <= 0 or value != value.quantize(_NINE_PLACES):
         raise invalid(f"invalid {name}")
     return value
+
+
+ENTRIES = (
+    Entry("DELETE", "/v2/positions", _close_all),
+    Entry("DELETE", "/v2/positions/{name}", _close_one),
+)

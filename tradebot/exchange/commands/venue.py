@@ -12,7 +12,7 @@ from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.engine.reading import price_units, read_replacement
-from tradebot.exchange.faces.trading_json import amendment_json, order_json
+from tradebot.exchange.faces.trading_json import execution_json, order_json
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import invalid, not_found
 
@@ -26,10 +26,6 @@ _ACTS: Mapping[str, Callable[[Engine, Order], None]] = {
 }
 _CHANGES = {"qty", "limit_price", "stop_price"}
 _CORRECTIONS = {"qty", "price"}
-
-
-def entries() -> list[Entry]:
-    return [Entry("POST", ORDERS, _act), Entry("POST", EXECUTIONS, _amend)]
 
 
 def _act(asked: Asked) -> Answer:
@@ -60,7 +56,7 @@ def _amend(asked: Asked) -> Answer:
         )
     else:
         raise invalid("do is one of bust, correct")
-    return 200, encode(amendment_json(made))
+    return 200, encode(execution_json(made))
 
 
 def _order(account: Account, body: dict[str, Any]) -> Order:
@@ -70,3 +66,9 @@ def _order(account: Account, body: dict[str, Any]) -> Order:
     if order is None:
         raise not_found(f"order not found for {name[:128]}")
     return order
+
+
+ENTRIES = (
+    Entry("POST", ORDERS, _act),
+    Entry("POST", EXECUTIONS, _amend),
+)

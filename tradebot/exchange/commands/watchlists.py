@@ -17,17 +17,6 @@ _MOST_LISTS = 200
 _MOST_SYMBOLS = 500
 
 
-def entries() -> list[Entry]:
-    one, named = "/v2/watchlists/{watchlist_id}", "/v2/watchlists:by_name"
-    return [
-        Entry("POST", "/v2/watchlists", _create),
-        *(Entry("PUT", path, _update) for path in (one, named)),
-        *(Entry("POST", path, _append) for path in (one, named)),
-        *(Entry("DELETE", path, _delete) for path in (one, named)),
-        Entry("DELETE", one + "/{symbol}", _remove),
-    ]
-
-
 def _requested(asked: Asked) -> Watchlist:
     """Return the watchlist that the path or the query names; raise a 404 Refusal if there is none."""
     if "watchlist_id" in asked.names:
@@ -113,3 +102,13 @@ def _distinct(symbols: list[str]) -> list[str]:
     if len(set(symbols)) != len(symbols):
         raise invalid("duplicate symbol")
     return symbols
+
+
+_ONE, _NAMED = "/v2/watchlists/{watchlist_id}", "/v2/watchlists:by_name"
+ENTRIES = (
+    Entry("POST", "/v2/watchlists", _create),
+    *(Entry("PUT", path, _update) for path in (_ONE, _NAMED)),
+    *(Entry("POST", path, _append) for path in (_ONE, _NAMED)),
+    *(Entry("DELETE", path, _delete) for path in (_ONE, _NAMED)),
+    Entry("DELETE", _ONE + "/{symbol}", _remove),
+)

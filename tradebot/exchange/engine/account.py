@@ -93,22 +93,22 @@ class Watchlist:
 
 
 class Activity(NamedTuple):
-    """Something other than a fill that changed an account; amounts in USD, with the sign seen from the account.
+    """Something other than a fill that changes an account; amounts in USD, with the sign seen from the account.
 
-    `kind` is Alpaca's word for it, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and `per_share` USD.
+    `kind` and `sub_type` are Alpaca's words for it, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and
+    `per_share` USD. It gets its id and time when it is booked.
     """
 
-    id: str
-    at_us: int
     kind: str
-    symbol: str | None = None
+    sub_type: str | None
+    symbol: str | None
+    description: str
     qty: Decimal | None = None
     price: Decimal | None = None
     per_share: Decimal | None = None
     net_amount: Decimal = _ZERO
-    description: str = ""
-    side: str | None = None
-    sub_type: str | None = None
+    id: str = ""
+    at_us: int = 0
 
     @property
     def moves_shares(self) -> bool:

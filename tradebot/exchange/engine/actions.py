@@ -17,8 +17,8 @@ from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 
 from tradebot.exchange.engine import expiry, life
-from tradebot.exchange.engine.account import Account, Position
-from tradebot.exchange.engine.entries import Entry, enter
+from tradebot.exchange.engine.account import Account, Activity, Position
+from tradebot.exchange.engine.entries import enter
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.holdings import move, rename
 from tradebot.exchange.engine.orders import Order
@@ -106,7 +106,7 @@ def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> No
             # The account was reset since then, and its successor held nothing.
             continue
         description = f"cash dividend of {plain(action.rate)} USD a share, ex {action.ex_date}"
-        paid = Entry(
+        paid = Activity(
             "DIV", "CDIV", action.symbol, description, qty, per_share=action.rate, net_amount=qty * action.rate
         )
         enter(floor, account, paid)
@@ -148,11 +148,11 @@ def _split_position(floor: Floor, account: Account, held: Position, action: Acti
         del account.positions[action.symbol]
     kind = "FSPLIT" if action.kind == FORWARD_SPLIT else "RSPLIT"
     description = f"{plain(action.new_rate)} for {plain(action.old_rate)} split"
-    enter(floor, account, Entry("SPLIT", kind, action.symbol, description, after - before, price))
+    enter(floor, account, Activity("SPLIT", kind, action.symbol, description, after - before, price))
     if rest:
         in_lieu = (rest * price).quantize(_SMALLEST_REDUCTION)
         description = f"cash in lieu of {plain(rest.quantize(_NINE_PLACES))} shares"
-        enter(floor, account, Entry("SPLIT", kind, action.symbol, description, net_amount=in_lieu))
+        enter(floor, account, Activity("SPLIT", kind, action.symbol, description, net_amount=in_lieu))
 
 
 def _restate(floor: Floor, order: Order, qty: Decimal | None, change: Callable[[int], int]) -> None:
@@ -192,6 +192,6 @@ def _buy_out(floor: Floor, action: Action) -> None:
     for account, held in _holders(floor, action.symbol):
         qty = held.qty
         description = f"merger for {plain(action.rate)} USD a share"
-        paid = Entry("MA", "CMA", action.symbol, description, -qty, action.rate, net_amount=qty * action.rate)
+        paid = Activity("MA", "CMA", action.symbol, description, -qty, action.rate, net_amount=qty * action.rate)
         move(floor, account, paid)
     floor.market.relist(action)

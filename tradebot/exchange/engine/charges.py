@@ -16,8 +16,8 @@ from datetime import date, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from tradebot.exchange.engine.account import Account, Balances
-from tradebot.exchange.engine.entries import Entry, enter
+from tradebot.exchange.engine.account import Account, Activity, Balances
+from tradebot.exchange.engine.entries import enter
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.market.costs import FUNDS, Costs, Rate
@@ -66,7 +66,7 @@ def charge_commission(floor: Floor, order: Order, qty_before: Decimal, value_bef
     due = commission(floor.costs, order.filled_qty, order.filled_usd) - paid
     if due:
         word = "commission" if due > 0 else "commission returned"
-        enter(floor, floor.accounts[order.account], Entry("FEE", _COMMISSION, order.symbol, word, net_amount=-due))
+        enter(floor, floor.accounts[order.account], Activity("FEE", _COMMISSION, order.symbol, word, net_amount=-due))
 
 
 def accrue(floor: Floor) -> None:
@@ -134,7 +134,7 @@ def post(floor: Floor) -> None:
             if amount:
                 account.accrued[name] = owed - amount * _DAYS_A_YEAR
                 words = f"{item.description} to {through}"
-                enter(floor, account, Entry(item.code, item.sub_type, None, words, net_amount=item.sign * amount))
+                enter(floor, account, Activity(item.code, item.sub_type, None, words, net_amount=item.sign * amount))
 
 
 def _begins_month(floor: Floor, today: str) -> bool:

@@ -111,6 +111,16 @@ class Engine(Floor):
             life.bring(self, order)
             self._fill_now(order)
 
+    def settle_late(self, order: Order, late_us: int, status: str) -> None:
+        """Let an accepted order reach the market so much later, with this status until then.
+
+        An order that waits for a session anyway doesn't arrive before that.
+        """
+        if order.status == "pending_new" and status == "accepted":
+            order.status = "accepted"
+            self.tell("order_received", order, "accepted")
+        self.agenda.note(self.now_us + late_us, "acknowledge", order)
+
     def _acknowledge(self, order: Order) -> None:
         """Bring an order to the market late, unless it was canceled or already got there at a session's open."""
         if order.status in _UNACKNOWLEDGED:

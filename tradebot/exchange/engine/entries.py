@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import NamedTuple
-
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.floor import Floor
@@ -12,42 +9,14 @@ from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.times import to_datetime
 
-_ZERO = Decimal(0)
 
-
-class Entry(NamedTuple):
-    """One activity: Alpaca's words for it, shares, USD per share, and the cash it moved."""
-
-    kind: str
-    sub_type: str | None
-    symbol: str | None
-    description: str
-    qty: Decimal | None = None
-    price: Decimal | None = None
-    per_share: Decimal | None = None
-    net_amount: Decimal = _ZERO
-
-
-def enter(floor: Floor, account: Account, entry: Entry) -> None:
-    """Book an entry's cash, add its activity, and emit both with the resulting cash and position."""
+def enter(floor: Floor, account: Account, entry: Activity) -> None:
+    """Book an activity's cash, add it to its account, and emit both with the resulting cash and position."""
     account.cash += entry.net_amount
     account.version += 1
-    identity = activity_id(floor, account)
-    account.activities.append(
-        Activity(
-            id=identity,
-            at_us=floor.now_us,
-            kind=entry.kind,
-            symbol=entry.symbol,
-            qty=entry.qty,
-            price=entry.price,
-            per_share=entry.per_share,
-            net_amount=entry.net_amount,
-            description=entry.description,
-            sub_type=entry.sub_type,
-        )
-    )
-    floor.emit(Event(floor.now_us, "activity", _described(account, entry, identity), account.number))
+    entry = entry._replace(id=activity_id(floor, account), at_us=floor.now_us)
+    account.activities.append(entry)
+    floor.emit(Event(floor.now_us, "activity", _described(account, entry), account.number))
 
 
 def activity_id(floor: Floor, account: Account) -> str:
@@ -55,9 +24,9 @@ def activity_id(floor: Floor, account: Account) -> str:
     return f"{stamp}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
 
 
-def _described(account: Account, entry: Entry, identity: str) -> dict[str, str | None]:
+def _described(account: Account, entry: Activity) -> dict[str, str | None]:
     return {
-        "activity_id": identity,
+        "activity_id": entry.id,
         "activity_type": entry.kind,
         "symbol": entry.symbol,
         "qty": None if entry.qty is None else plain(entry.qty),

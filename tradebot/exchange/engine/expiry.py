@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradebot.exchange.engine.account import Account
-from tradebot.exchange.engine.entries import Entry
+from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.holdings import move, rename
 from tradebot.exchange.engine.options import SHARES, Contract, contract_of, last_session, underlying, value
@@ -40,7 +39,7 @@ def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
 
 def expire(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
     """Remove contracts from a position without paying anything."""
-    move(floor, account, Entry("OPEXP", None, symbol, "Option Expiration", -qty))
+    move(floor, account, Activity("OPEXP", None, symbol, "Option Expiration", -qty))
 
 
 def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
@@ -50,9 +49,9 @@ def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
     stock = underlying(floor.market, contract)
     assert stock is not None
     kind, description = ("OPEXC", "Option Exercise") if qty > 0 else ("OPASN", "Option Assignment")
-    move(floor, account, Entry(kind, None, symbol, description, -qty))
+    move(floor, account, Activity(kind, None, symbol, description, -qty))
     shares, strike = qty * SHARES * contract.stock_side, usd(contract.strike)
-    move(floor, account, Entry("OPTRD", None, stock, "Option Trade", shares, strike, net_amount=-shares * strike))
+    move(floor, account, Activity("OPTRD", None, stock, "Option Trade", shares, strike, net_amount=-shares * strike))
 
 
 def _positions_on(floor: Floor, stock: str) -> list[tuple[Account, str, Contract]]:
@@ -73,7 +72,7 @@ def settle_on(floor: Floor, stock: str) -> None:
         assert worth is not None
         qty, price = account.qty(symbol), usd(worth)
         description = "settled in cash: no adjusted contract is listed"
-        move(floor, account, Entry("OPCA", None, symbol, description, -qty, price, net_amount=qty * SHARES * price))
+        move(floor, account, Activity("OPCA", None, symbol, description, -qty, price, net_amount=qty * SHARES * price))
 
 
 def rename_on(floor: Floor, stock: str, new: str) -> None:

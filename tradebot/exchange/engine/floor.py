@@ -10,7 +10,7 @@ from tradebot.exchange.engine.account import Account, Balances
 from tradebot.exchange.engine.agenda import Agenda
 from tradebot.exchange.engine.matching import FillModel
 from tradebot.exchange.engine.options import value
-from tradebot.exchange.engine.orders import Amendment, Fill, Order
+from tradebot.exchange.engine.orders import Amendment, Execution, Order
 from tradebot.exchange.events import Emit, Event, Update
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
@@ -97,27 +97,21 @@ class Floor:
         update = None if order.shown_held and word == "new" else Update(word, order)
         self.emit(Event(self.now_us, name, order_fields(order), order.account, update))
 
-    def tell_fill(self, fill: Fill, account: Account) -> None:
-        fields = order_fields(fill.order) | {
-            "activity_id": fill.id,
-            "fill_qty": plain(fill.qty),
-            "price": plain(usd(fill.price)),
+    def tell_execution(self, execution: Execution, account: Account) -> None:
+        """Emit a fill, or the bust or correction of an execution."""
+        name, previous = "fill", {}
+        if isinstance(execution, Amendment):
+            name, previous = execution.word, {"previous_id": execution.previous.id}
+        fields = order_fields(execution.order) | {
+            "activity_id": execution.id,
+            **previous,
+            "fill_qty": plain(execution.qty),
+            "price": plain(usd(execution.price)),
             "cash": plain(account.cash),
-            "position": plain(fill.position_qty),
+            "position": plain(execution.position_qty),
         }
-        self.emit(Event(self.now_us, "fill", fields, account.number, Update(fill.word, fill.order, fill)))
-
-    def tell_amendment(self, amendment: Amendment, account: Account) -> None:
-        fields = order_fields(amendment.order) | {
-            "activity_id": amendment.id,
-            "previous_id": amendment.previous.id,
-            "fill_qty": plain(amendment.qty),
-            "price": plain(usd(amendment.price)),
-            "cash": plain(account.cash),
-            "position": plain(amendment.position_qty),
-        }
-        update = Update(amendment.word, amendment.order, amendment)
-        self.emit(Event(self.now_us, amendment.word, fields, account.number, update))
+        update = Update(execution.word, execution.order, execution)
+        self.emit(Event(self.now_us, name, fields, account.number, update))
 
 
 def order_fields(order: Order) -> dict[str, Any]:

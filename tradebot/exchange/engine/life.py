@@ -229,7 +229,7 @@ def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str,
         before=before,
     )
     account.activities.append(made)
-    floor.tell_fill(made, account)
+    floor.tell_execution(made, account)
 
 
 @lru_cache(maxsize=1)

@@ -250,6 +250,10 @@ class Fill(NamedTuple):
         return "fill" if self.complete else "partial_fill"
 
     @property
+    def order_status(self) -> str:
+        return "filled" if self.complete else "partially_filled"
+
+    @property
     def shares(self) -> Decimal:
         """Return the change of the position: negative for a sale."""
         return self.qty * self.order.side

@@ -32,6 +32,10 @@ class Entered(NamedTuple):
     held: Decimal
     before: str
 
+    @property
+    def symbol(self) -> str:
+        return self.activity.symbol or ""
+
 
 def activity_event_json(engine: Engine, account: Account, place: int, event_id: str) -> dict[str, Any]:
     """Return the event of an account's activity, given its index."""
@@ -47,7 +51,8 @@ def activity_event_json(engine: Engine, account: Account, place: int, event_id: 
         "ref_id": activity.id.rpartition("::")[2],
     }
     if not isinstance(activity, Activity):
-        return event | {"settle_date": _settles(engine, date)} | _trade(activity)
+        settles = next((session.date for session in engine.market.calendar.all if session.date > date), date)
+        return event | {"settle_date": settles} | _trade(activity)
     fields = activity_json(activity)
     amounts = {name: fields[name] for name in _SHOWN if name in fields}
     subtype = {} if activity.sub_type is None else {"activity_subtype": activity.sub_type}
@@ -55,10 +60,6 @@ def activity_event_json(engine: Engine, account: Account, place: int, event_id: 
     entered = Entered(activity, account, _action_of(engine, activity), held, before)
     details = {"system_date": date, **_DETAILS.get(activity.kind, _grouped)(entered)}
     return event | {"activity_type": activity.kind} | subtype | amounts | {"details": details}
-
-
-def _settles(engine: Engine, date: str) -> str:
-    return next((session.date for session in engine.market.calendar.all if session.date > date), date)
 
 
 def _trade(execution: Execution) -> dict[str, Any]:
@@ -111,8 +112,7 @@ def _company(entered: Entered) -> dict[str, Any]:
 
 
 def _dividend(entered: Entered) -> dict[str, Any]:
-    activity, action = entered.activity, entered.action
-    symbol = activity.symbol or ""
+    activity, action, symbol = entered.activity, entered.action, entered.symbol
     dates = {} if action is None else {"ex_date": action.ex_date, "payable_date": action.payable_date}
     return _company(entered) | {
         "symbol": symbol,
@@ -127,8 +127,7 @@ def _dividend(entered: Entered) -> dict[str, Any]:
 
 
 def _split(entered: Entered) -> dict[str, Any]:
-    activity, action = entered.activity, entered.action
-    symbol = activity.symbol or ""
+    activity, action, symbol = entered.activity, entered.action, entered.symbol
     rates = (Decimal(1), Decimal(1)) if action is None else (action.old_rate, action.new_rate)
     return _company(entered) | {
         "symbol": symbol,
@@ -142,8 +141,7 @@ def _split(entered: Entered) -> dict[str, Any]:
 
 
 def _name_change(entered: Entered) -> dict[str, Any]:
-    activity, action = entered.activity, entered.action
-    symbol = activity.symbol or ""
+    activity, action, symbol = entered.activity, entered.action, entered.symbol
     old, new = (symbol, symbol) if action is None else (action.symbol, action.new_symbol)
     return _company(entered) | {
         "old_symbol": old,
@@ -155,8 +153,7 @@ def _name_change(entered: Entered) -> dict[str, Any]:
 
 
 def _merger(entered: Entered) -> dict[str, Any]:
-    activity, date = entered.activity, new_york_date(entered.activity.at_us)
-    symbol = activity.symbol or ""
+    activity, symbol, date = entered.activity, entered.symbol, new_york_date(entered.activity.at_us)
     return _company(entered) | {
         "acquiree_symbol": symbol,
         "acquiree_cusip": cusip_of(symbol),
@@ -179,11 +176,6 @@ def _fee(entered: Entered) -> dict[str, Any]:
     return {"parent_id": parent.rpartition("::")[2]}
 
 
-def _interest(entered: Entered) -> dict[str, Any]:
-    """Return nothing: the documentation describes no details of interest."""
-    return {}
-
-
 def _grouped(entered: Entered) -> dict[str, Any]:
     """Return the id that links the entries made by the end of one option."""
     return {"group_id": uuid_of("group", entered.account.number, entered.activity.at_us)}
@@ -197,5 +189,6 @@ _DETAILS: Mapping[str, Callable[[Entered], dict[str, Any]]] = {
     "JNLC": _journal,
     "JNLS": _journal,
     "FEE": _fee,
-    "INT": _interest,
+    # The documentation describes no details of interest.
+    "INT": lambda entered: {},
 }

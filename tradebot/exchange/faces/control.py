@@ -12,10 +12,10 @@ from tradebot.exchange.commands.venue import EXECUTIONS, ORDERS
 from tradebot.exchange.engine.actions import action_fields
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import command_of
+from tradebot.exchange.faces.trading.query import params
 from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
 from tradebot.exchange.jsontext import decode_object
-from tradebot.exchange.params import Params
-from tradebot.exchange.refusal import invalid, malformed
+from tradebot.exchange.refusal import malformed
 from tradebot.exchange.times import rfc3339
 
 _MOST_EVENTS = 10_000
@@ -30,23 +30,17 @@ class ControlFace:
         self._stop = stop
 
     def routes(self) -> list[Route]:
+        exchange, instance = self._exchange, {"pid": os.getpid(), "instance": self._instance}
         return [
-            route("/exchange/v1/status", GET=self._status),
-            route(TICK, POST=self._run),
+            route("/exchange/v1/status", GET=lambda call: ok(exchange.status())),
             route("/exchange/v1/clock", GET=self._clock, POST=self._set_pace),
             route(ACCOUNTS, GET=self._accounts, POST=self._run),
-            route(RESET, POST=self._run),
-            route(LATENCY, POST=self._run),
             route(ACTIONS, GET=self._actions, POST=self._run),
-            route(JOURNAL, POST=self._run),
-            *(route(path, POST=self._run) for path in (ORDERS, EXECUTIONS)),
+            *(route(path, POST=self._run) for path in (TICK, RESET, LATENCY, JOURNAL, ORDERS, EXECUTIONS)),
             route("/exchange/v1/log", GET=self._log),
-            route("/exchange/v1/instance", GET=self._show_instance),
+            route("/exchange/v1/instance", GET=lambda call: ok(instance)),
             route("/exchange/v1/stop", POST=self._stopped),
         ]
-
-    def _status(self, call: Call) -> Reply:
-        return ok(self._exchange.status())
 
     def _run(self, call: Call) -> Reply:
         return Reply(*self._exchange.run(command_of(call)))
@@ -68,17 +62,14 @@ class ControlFace:
         return ok([action_fields(action) | {"takes_effect_at": rfc3339(action.at_us)} for action in known])
 
     def _log(self, call: Call) -> Reply:
-        params = Params(call.query, lambda name: invalid(f"invalid {name}"))
-        limit = params.count("limit", 1000, _MOST_EVENTS)
+        query = params(call)
+        limit = query.count("limit", 1000, _MOST_EVENTS)
         log = self._exchange.log
         log.commit()
-        after = max(log.count - limit, 0) if params.flag("newest", False) else params.count("after", 0, 10**9, 0)
+        after = max(log.count - limit, 0) if query.flag("newest", False) else query.count("after", 0, 10**9, 0)
         lines = log.lines(after, limit)
         tail = b'],"next_after":%d}' % (after + len(lines))
         return Reply(200, b'{"events":[' + b",".join(lines) + tail)
-
-    def _show_instance(self, call: Call) -> Reply:
-        return ok({"pid": os.getpid(), "instance": self._instance})
 
     def _stopped(self, call: Call) -> Reply:
         self._stop()

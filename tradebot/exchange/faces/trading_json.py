@@ -11,7 +11,7 @@ from tradebot.exchange.engine.account import Account, Activity, Configuration, P
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.options import contract_of, shares_of
 from tradebot.exchange.engine.options import value as option_value
-from tradebot.exchange.engine.orders import Amendment, Execution, Fill, Order, OrderRequest, OrderThen
+from tradebot.exchange.engine.orders import Amendment, Execution, Order, OrderRequest, OrderThen
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
 from tradebot.exchange.market.profiles import profile
@@ -87,49 +87,30 @@ def legs_json(order: Order) -> list[dict[str, Any]] | None:
 
 def activity_json(activity: Execution | Activity) -> dict[str, Any]:
     """Return the TradeActivity object of an execution, or the NonTradeActivity object of anything else."""
-    if isinstance(activity, Activity):
-        return _non_trade_json(activity)
-    return fill_json(activity) if isinstance(activity, Fill) else amendment_json(activity)
+    return _non_trade_json(activity) if isinstance(activity, Activity) else execution_json(activity)
 
 
-def fill_json(fill: Fill) -> dict[str, Any]:
-    return {
-        "id": fill.id,
-        "activity_type": "FILL",
-        "transaction_time": rfc3339(fill.at_us),
-        "type": "fill" if fill.complete else "partial_fill",
-        "price": plain(usd(fill.price)),
-        "qty": plain(fill.qty),
-        "side": _side(fill.order.request),
-        "symbol": fill.order.symbol,
-        "leaves_qty": plain(fill.leaves_qty),
-        "order_id": fill.order.id,
-        "cum_qty": plain(fill.cum_qty),
-        "order_status": "filled" if fill.complete else "partially_filled",
-    }
-
-
-def amendment_json(amendment: Amendment) -> dict[str, Any]:
-    """Return the row of a busted or corrected execution.
+def execution_json(execution: Execution) -> dict[str, Any]:
+    """Return the TradeActivity object of one fill, or the row of a busted or corrected execution.
 
     Alpaca documents `execution_type` and `previous_id` only for its stream of activities. `type` has the same word, so
-    that clients that sum up fills don't count this row as one.
+    that clients that sum up fills don't count such a row as one.
     """
+    amended = {"execution_type": execution.word, "previous_id": execution.previous_id}
     return {
-        "id": amendment.id,
+        "id": execution.id,
         "activity_type": "FILL",
-        "transaction_time": rfc3339(amendment.at_us),
-        "type": amendment.word,
-        "execution_type": amendment.word,
-        "previous_id": amendment.previous_id,
-        "price": plain(usd(amendment.price)),
-        "qty": plain(amendment.qty),
-        "side": _side(amendment.order.request),
-        "symbol": amendment.order.symbol,
-        "leaves_qty": plain(amendment.leaves_qty),
-        "order_id": amendment.order.id,
-        "cum_qty": plain(amendment.cum_qty),
-        "order_status": amendment.order_status,
+        "transaction_time": rfc3339(execution.at_us),
+        "type": execution.word,
+        **(amended if isinstance(execution, Amendment) else {}),
+        "price": plain(usd(execution.price)),
+        "qty": plain(execution.qty),
+        "side": _side(execution.order.request),
+        "symbol": execution.order.symbol,
+        "leaves_qty": plain(execution.leaves_qty),
+        "order_id": execution.order.id,
+        "cum_qty": plain(execution.cum_qty),
+        "order_status": execution.order_status,
     }
 
 

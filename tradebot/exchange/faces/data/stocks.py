@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from tradebot.exchange.faces.data.asking import (
@@ -56,54 +56,40 @@ class Stocks:
     def routes(self) -> Iterator[tuple[str, Handler]]:
         """Return paths with their handlers, busiest first."""
         yield "/v2/stocks/snapshots", self._snapshots
-        for name, render in (("quotes", self._quote), ("trades", self._trade), ("bars", _minute)):
-            yield f"/v2/stocks/{name}/latest", self._latest(name, render)
-        yield "/v2/stocks/bars", self._bars
-        yield "/v2/stocks/trades", self._trades
-        yield "/v2/stocks/quotes", self._quotes
-        yield "/v2/stocks/auctions", self._auctions
         yield "/v2/stocks/{symbol}/snapshot", self._one_snapshot
         for name, render in (("quote", self._quote), ("trade", self._trade), ("bar", _minute)):
+            yield f"/v2/stocks/{name}s/latest", self._latest(name + "s", render)
             yield f"/v2/stocks/{{symbol}}/{name}s/latest", self._one_latest(name, render)
-        yield "/v2/stocks/{symbol}/bars", self._bars
-        yield "/v2/stocks/{symbol}/trades", self._trades
-        yield "/v2/stocks/{symbol}/quotes", self._quotes
-        yield "/v2/stocks/{symbol}/auctions", self._auctions
+        rows = {"trades": self._trade_rows, "quotes": self._quote_rows, "auctions": self._auction_rows}
+        histories: dict[str, Handler] = {name: partial(self._history, name, of) for name, of in rows.items()}
+        for name, handler in {"bars": self._bars, **histories}.items():
+            yield f"/v2/stocks/{name}", handler
+            yield f"/v2/stocks/{{symbol}}/{name}", handler
 
     def _bars(self, call: Call) -> Reply:
         params = params_of(call)
         timeframe, kinds = timeframe_of(params.text("timeframe")), _adjustment(params)
-        return self._history(call, "bars", partial(self._bar_rows, timeframe, kinds))
+        return self._history("bars", partial(self._bar_rows, timeframe, kinds), call)
 
     def _bar_rows(self, timeframe: Timeframe, kinds: tuple[str, ...], feed: Feed, window: Window) -> Stamped:
         for bar in self.history.bars(window, timeframe, kinds, self._now_us()):
             yield bar.start_us, bar_json(bar)
 
-    def _trades(self, call: Call) -> Reply:
-        return self._history(call, "trades", self._trade_rows)
-
     def _trade_rows(self, feed: Feed, window: Window) -> Stamped:
         for trade, extended in self.history.trades(window):
             yield trade.at_us, trade_json(window.symbol, trade, feed.name, extended)
-
-    def _quotes(self, call: Call) -> Reply:
-        return self._history(call, "quotes", self._quote_rows)
 
     def _quote_rows(self, feed: Feed, window: Window) -> Stamped:
         for quote in self.history.quotes(window, self._around):
             yield quote.at_us, quote_json(window.symbol, quote, feed.name)
 
-    def _auctions(self, call: Call) -> Reply:
-        return self._history(call, "auctions", self._auction_rows, AUCTION_FEEDS)
-
     def _auction_rows(self, feed: Feed, window: Window) -> Stamped:
         for auctions in self.history.auctions(window):
             yield auctions.midnight_us, _auctions_json(window.symbol, auctions)
 
-    def _history(
-        self, call: Call, key: str, rows: Callable[[Feed, Window], Stamped], feeds: Sequence[str] = HISTORICAL_FEEDS
-    ) -> Reply:
+    def _history(self, key: str, rows: Callable[[Feed, Window], Stamped], call: Call) -> Reply:
         params, now = params_of(call), self._now_us()
+        feeds = AUCTION_FEEDS if key == "auctions" else HISTORICAL_FEEDS
         feed = historical_feed(params, self._plan, now, feeds)
         span, extra = span_of(params, feed, now), check_currency(params)
         asof = _asof(params, now)
