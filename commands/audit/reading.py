@@ -8,15 +8,14 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from commands.shared.evidence.gather import Past, attempt, evidence_of, past_of, recorded
+from commands.shared.evidence.gather import attempt, evidence_of, moment_of, past_of, recorded
 from commands.signals.reading import read as read_signals
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.desk.snapshot import book
-from tradebot.judging.evidence import Evidence, Unread
+from tradebot.judging.evidence import Evidence, Moment, Past, Unread
 from tradebot.judging.leaps import Leap, leaps
-from tradebot.judging.signals import signals
-from tradebot.judging.trading import Broker, Moment, Passes, Rows, Trading, Watched
+from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched
 from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from tradebot.model.order import Order
     from tradebot.reconciliation.activities import Booked
 
-BACK = timedelta(days=10)
 DAY = timedelta(days=1)
 LOOKED_BACK = 5
 """How many passes of exits are searched for one that was not refused as a whole."""
@@ -78,12 +76,13 @@ def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: boo
     asked = venue if isinstance(venue, BrokerReplies) else None
     totals, proven = (asked.books.totals, asked.booked.proven) if asked else (ledger.totals(), ())
     positions, known = totals.own_positions(), past.now if past else datetime.now(UTC)
-    moment = _moment(ledger, since_s, asked.clock.now if asked else known)
+    now = asked.clock.now if asked else known
+    moment = moment_of(ledger, now, None if since_s is None else now - timedelta(seconds=since_s))
     return Trading(
         moment=moment,
         rules=rules,
         due=[job for job, slots in past.due.items() if slots] if past else [],
-        kinds=signals(read_signals(app)).kinds,
+        kinds=read_signals(app).kinds,
         score=next(iter(facts.cycles(job=Job.SCORE, last=1)), None) if facts else None,
         passes=_passes(app, moment),
         exits=_last_exits(app),
@@ -165,14 +164,6 @@ def _broker(app: "App", ledger: "SqliteLedger", venue: BrokerReplies, positions:
 
 def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
     return {symbol: quantity for booking in bookings for symbol, quantity in booking.acknowledged}
-
-
-def _moment(ledger: "SqliteLedger", since_s: int | None, now: datetime) -> Moment:
-    begun = [session for session in ledger.sessions((now - BACK).date(), now.date()) if session.open <= now]
-    session = begun[-1] if begun else None
-    if since_s is not None:
-        return Moment(now, now - timedelta(seconds=since_s), session)
-    return Moment(now, session.open if session else now - DAY, session)
 
 
 def _passes(app: "App", moment: Moment) -> Passes:

@@ -14,9 +14,8 @@ from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
-    from commands.shared.evidence.gather import Past
     from tradebot.app.wiring import App
-    from tradebot.judging.evidence import Unread
+    from tradebot.judging.evidence import Past, Unread
     from tradebot.judging.judgment import Judgment
     from tradebot.views.figures import Figures
 
@@ -44,7 +43,8 @@ def process(app: "App") -> "Judgment":
 
 def look(app: "App") -> Looked:
     """Look at everything once, through a bot that is opened for it and closed again."""
-    from commands.shared.evidence.gather import Past, evidence_of, past_of
+    from commands.shared.evidence.gather import evidence_of, past_of
+    from tradebot.judging.evidence import Past
     from tradebot.judging.permission import permission
     from tradebot.judging.table import judged
 
@@ -62,8 +62,8 @@ def look(app: "App") -> Looked:
 
 def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
     from commands.shared.evidence.figures import figures_of
-    from commands.shared.evidence.gather import Past, attempt
-    from tradebot.judging.evidence import Unread
+    from commands.shared.evidence.gather import attempt
+    from tradebot.judging.evidence import Past, Unread
 
     if isinstance(past, Past):
         return attempt(lambda: figures_of(app, past))

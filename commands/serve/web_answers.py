@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from commands.shared.surface import jsonable
 from tradebot.adapters.text.redaction import hide
-from tradebot.judging.evidence import Evidence, Passes, Serve, Strategies, Unread
+from tradebot.judging.evidence import Evidence, Past, Serve, Unread
 from tradebot.judging.freshness import NEVER
 from tradebot.judging.judgment import Judgment, State, overall, ranked
+from tradebot.judging.passes import finished, newest
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.views.figures import Figures
@@ -80,12 +81,13 @@ def _conditions(looked: Looked) -> Sequence[Condition]:
 
 def _slots(evidence: Evidence) -> Condition:
     """Hold until a second slot of a job begins that no pass has finished since the one before."""
-    waiting = {
-        name: sum(start > (passes.finished_at or NEVER) for start in evidence.due.get(job, ()))
-        for name, job in PASSES.items()
-        if isinstance(passes := evidence.parts.get(name), Passes)
-    }
-    behind = [f"{counted(many, 'slot')} of {name}" for name, many in waiting.items() if many > 1]
+    behind = []
+    for name, job in PASSES.items():
+        past = evidence.parts.get(name)
+        last = newest(finished(past, job)) if isinstance(past, Past) else None
+        many = sum(start > (last.at if last else NEVER) for start in evidence.due.get(job, ()))
+        if isinstance(past, Past) and many > 1:
+            behind.append(f"{counted(many, 'slot')} of {name}")
     said = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
     return Condition("slots", not behind, said)
 
@@ -108,8 +110,8 @@ def health(looked: Looked) -> Answer:
 
 def _figures(looked: Looked) -> Mapping[str, Any]:
     """Return the figures by name; if they can't be read, None for each, and why as the last error."""
-    figures, strategies = looked.figures, looked.evidence.parts.get("strategies")
-    models = strategies.names if isinstance(strategies, Strategies) else None
+    figures, past = looked.figures, looked.evidence.parts.get("strategies")
+    models = past.strategies if isinstance(past, Past) else None
     if isinstance(figures, Unread):
         return {**dict.fromkeys(field.name for field in fields(Figures)), "last_error": figures.why, "models": models}
     return {**asdict(figures), "models": models}

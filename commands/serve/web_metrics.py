@@ -10,8 +10,9 @@ from prometheus_client.registry import Collector
 from commands.serve.web_answers import Answer, Looked, uptime_s
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
-from tradebot.judging.evidence import Disk, Evidence, Orders, Schedule, Unread
+from tradebot.judging.evidence import Disk, Evidence, Orders, Past, Unread
 from tradebot.judging.judgment import State
+from tradebot.judging.passes import missed
 
 OF_PARTS: Mapping[str, tuple[str, str]] = {
     "tradebot_evidence_age_seconds": ("age_s", "Age of the newest evidence about a part."),
@@ -75,10 +76,10 @@ def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
 
 def _of_evidence(evidence: Evidence) -> Iterator[tuple[str, str, float | None]]:
     yield "tradebot_uptime_seconds", "For how long serve has been running.", uptime_s(evidence)
-    disk, schedule, orders = (evidence.parts.get(name) for name in ("disk", "schedule", "orders"))
+    disk, past, orders = (evidence.parts.get(name) for name in ("disk", "schedule", "orders"))
     if isinstance(disk, Disk):
         yield "tradebot_disk_free_bytes", "Free space on the disk of the state folder.", disk.free_bytes
-    if isinstance(schedule, Schedule):
-        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(schedule.missed)
+    if isinstance(past, Past):
+        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(missed(past))
     if isinstance(orders, Orders):
         yield "tradebot_orders_unresolved", "Orders whose outcome is unknown.", orders.unresolved

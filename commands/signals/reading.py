@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from commands.shared.evidence.gather import lately
-from tradebot.judging.signals import KindEvidence, Reading, Times
+from commands.shared.evidence.gather import lately, moment_of
+from tradebot.judging.evidence import Moment
+from tradebot.judging.signals import KindEvidence, Signals, signals
 from tradebot.model.contract import CheckedReply, NullCounts
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.signals.contracts import more_nulls
@@ -20,25 +21,20 @@ if TYPE_CHECKING:
 
 USUAL = timedelta(days=7)
 """How far back before that the usual share of nulls is measured."""
-BACK = timedelta(days=10)
 NONE = NullCounts(0, {})
 
 
-def read(app: "App") -> Reading:
-    """Return what was seen of each kind of facts that strategies in use need, and the last scores."""
-    answers, scores = _answers(app), _last_scores(app)
-    times, since = _times(app, answers, scores)
-    return Reading(
-        times=times,
-        largest_share=app.settings.tightest_limits.max_foreign_share,
-        kinds=tuple(_kinds(app, times, since)),
-        scores=scores,
-        reads=_reads(scores),
-    )
+def read(app: "App") -> Signals:
+    """Judge what was seen of each kind of facts that strategies in use need, and the last scores."""
+    scores = _last_scores(app)
+    now = _now(app, scores)
+    moment = moment_of(app.ledger_view, now, lately(app.ledger_view, now))
+    kinds = _kinds(app, moment)
+    return signals(moment, app.settings.tightest_limits.max_foreign_share, kinds, scores, _reads(scores))
 
 
-def _answers(app: "App", since: datetime | None = None) -> "Sequence[AnswerCounts]":
-    return app.recorded.answers(since or datetime.now(UTC)) if app.recorded else ()
+def _answers(app: "App", since: datetime) -> "Sequence[AnswerCounts]":
+    return app.recorded.answers(since) if app.recorded else ()
 
 
 def _last_scores(app: "App") -> "CycleRecord | None":
@@ -51,23 +47,25 @@ def _last_scores(app: "App") -> "CycleRecord | None":
     return max((cycle for cycle in found if cycle.candidates), key=lambda cycle: cycle.at, default=None)
 
 
-def _times(app: "App", answers: "Sequence[AnswerCounts]", scores: "CycleRecord | None") -> tuple[Times, datetime]:
-    """Return the times to judge by, and since when replies count as current."""
+def _now(app: "App", scores: "CycleRecord | None") -> datetime:
     from commands.shared.records import last_passes, trading_now
 
-    mark, passes = app.ledger_view.last_reconcile(), last_passes(app.recorded)
-    others = (scores.at if scores else None, mark.at if mark else None)
-    recorded = (*(row.at for row in answers), *(cycle.at for cycle in passes), *others)
-    now = trading_now(app, recorded) or datetime.now(UTC)
-    begun = [each for each in app.ledger_view.sessions((now - BACK).date(), now.date()) if each.open <= now]
-    session = begun[-1] if begun else None
-    is_open = session is not None and session.contains(now)
-    market_time = now if is_open or session is None else min(now, session.close)
-    return Times(now, market_time, is_open), lately(app.ledger_view, now)
+    mark, passes, answers = (
+        app.ledger_view.last_reconcile(),
+        last_passes(app.recorded),
+        _answers(app, datetime.now(UTC)),
+    )
+    recorded = (
+        scores.at if scores else None,
+        mark.at if mark else None,
+        *(cycle.at for cycle in passes),
+        *(row.at for row in answers),
+    )
+    return trading_now(app, recorded) or datetime.now(UTC)
 
 
-def _kinds(app: "App", times: Times, since: datetime) -> Iterator[KindEvidence]:
-    facts, now = app.recorded, times.now
+def _kinds(app: "App", moment: Moment) -> Iterator[KindEvidence]:
+    facts, now, since = app.recorded, moment.now, moment.since
     counts: dict[str, list[AnswerCounts]] = defaultdict(list)
     replies: dict[str, list[CheckedReply]] = defaultdict(list)
     for row in _answers(app, since):

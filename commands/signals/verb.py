@@ -15,9 +15,8 @@ def run(app: "App") -> Report:
     """Judge every signal in use; exit 10 if one of them isn't as it should be."""
     from commands.signals.reading import read
     from commands.signals.screen import show
-    from tradebot.judging.signals import signals
 
-    data = signals(read(app))
+    data = read(app)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
     return Report("signals", data, lambda console: show(console, data), code, app.mode_name, app.account_tail)
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.errors import OperatorError
-from tradebot.judging.evidence import Evidence, Halts, Unread
+from tradebot.judging.evidence import Evidence, Halts, Past, Unread
 from tradebot.judging.permission import permission
 from tradebot.judging.table import judged
 from tradebot.views.records import equity, quota
@@ -22,7 +22,6 @@ from tradebot.views.status import (
 )
 
 if TYPE_CHECKING:
-    from commands.shared.evidence.gather import Past
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.app.wiring import App
     from tradebot.model.totals import Totals
@@ -38,7 +37,7 @@ def status_of(app: "App") -> Status:
 
     Raises OperatorError if the books can't be read.
     """
-    from commands.shared.evidence.gather import Past, attempt, evidence_of, past_of, recorded
+    from commands.shared.evidence.gather import attempt, evidence_of, past_of, recorded
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
     from tradebot.model.position import FOREIGN
@@ -101,7 +100,7 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
     return day_profit(totals, day, fills, ledger.cash_movements(), ends)
 
 
-def _next_slots(past: "Past") -> tuple[NextSlot, ...]:
+def _next_slots(past: Past) -> tuple[NextSlot, ...]:
     """Return each job's next slot, in the order they run; empty if no calendar is stored yet."""
     from tradebot.timetable.slots import CHAIN
 

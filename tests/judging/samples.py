@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-from tests.builders import NOW, SHIPPED, ago
+from tests.builders import DAY, NOW, SESSION, SHIPPED, ago
 from tradebot.judging import evidence as seen
-from tradebot.judging.evidence import Evidence
-from tradebot.model.record import Job
+from tradebot.judging.evidence import Evidence, Past
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.decision import Verdict as Answer
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import Serving
-from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
+from tradebot.timetable.slots import Slot
 
 EVERY_S = {
     Job.FETCH_FLOW: 300,
@@ -21,6 +26,8 @@ EVERY_S = {
 HEALTH = SHIPPED.health
 BUDGETS = seen.Budgets(HEALTH.slot_s, HEALTH.note_s, SHIPPED.serve.stall_s, HEALTH.backup_s, 7, 5)
 MB = 1_000_000
+OF_PASSES = ("exits", "entries", "flow", "scores", "broker", "facts", "clock", "strategies", "schedule")
+"""The parts whose evidence is all that was recorded of the last session."""
 
 
 def note(at: datetime = NOW, **changes: Any) -> Serving:
@@ -36,32 +43,50 @@ def starts(job: Job, now: datetime) -> tuple[datetime, ...]:
     return tuple(first + number * every for number in range(count))
 
 
+def cycle(job: Job = Job.EVALUATE_EXITS, *, at: datetime = NOW, why: Reason | None = None, **given: Any) -> CycleRecord:
+    """Return a pass that finished, or one that ended for a reason."""
+    ended = Decision(Gate.JOB, Answer.FAIL, why, "12.0") if why else None
+    slot = f"open+{30 - int((NOW - at).total_seconds() // 60)}m"
+    return replace(CycleRecord(f"{job}.{DAY}.{slot}", job, DAY, slot, at, "paper", job_decision=ended), **given)
+
+
+def slot(job: str, name: str, age_s: float, lasts_s: float = 60) -> Slot:
+    """Return a slot that began so many seconds before NOW."""
+    return Slot(job, DAY, name, ago(age_s), ago(age_s - lasts_s))
+
+
+def claim(job: str, name: str, age_s: float = 0) -> SlotClaim:
+    """Return the claim of a slot by cron."""
+    return SlotClaim(job, DAY, name, "cron 9", ago(age_s), won=True)
+
+
+def past(now: datetime = NOW, **changes: Any) -> Past:
+    """Return a session in which every job has just finished a pass, and in which no slot was missed."""
+    due = {job: (slot(job, "open+1m", 1740),) for job in Job}
+    passes = tuple(cycle(job, at=now, equity=Decimal(1)) for job in Job)
+    claims = tuple(claim(job, "open+1m") for job in Job)
+    usual = Past(now, (SESSION,), (), {}, due, claims, passes, ReconcileMark(now, 0, 0), ("flow",), ())
+    return replace(usual, **changes)
+
+
 def made_at(now: datetime) -> dict[str, Any]:
     """Return the evidence about every part, by its name, as of a time at which everything has just been done."""
     return {
         "serve": seen.Serve(True, note(now), 30, "serve 7", True),
         "config": seen.Config(200),
-        "exits": seen.Passes(30, now, 31, 30),
-        "entries": seen.Passes(6, now, 7, 6),
-        "flow": seen.Passes(6, now, 7, 6),
-        "scores": seen.Passes(6, now, 7, 6),
+        **dict.fromkeys(OF_PASSES, past(now)),
         "signals": seen.Signals(60, now),
         "prices": seen.Prices(30, now, 2),
-        "broker": seen.Broker(36, now),
         "books": ReconcileMark(now, 0, 0),
         "orders": seen.Orders(90, 0, None),
         "ledger": seen.Ledger(40, 90),
         "journal": seen.Ledger(40, 90),
-        "facts": seen.Facts(50, now),
         "calendar": seen.Calendar(40, now.date() + timedelta(days=40)),
-        "clock": seen.Clocks(30, now),
         "disk": seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 1_000_000),
         "storage": seen.Storage(
             (seen.Kept("bars", 300 * MB, "rm bars.db"), seen.Kept("backtests", 0, "rm")), 5_000 * MB
         ),
-        "strategies": seen.Strategies(("flow",), now),
         "backup": seen.Backups(3, now.date(), now, now.date(), now),
-        "schedule": seen.Schedule(70),
         "chores": seen.Chores(2, True, (seen.ChoreRun("audit", ago(60_000), True, "exit 10, 2.0 s"),)),
         "stream": seen.Stream(now),
         "halts": seen.Halts(TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)), "armed"),

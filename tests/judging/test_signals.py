@@ -8,16 +8,18 @@ from decimal import Decimal
 import pytest
 
 from tests.adapters.samples import make_cycle
-from tests.builders import DAY, NOW, ago, candidate
-from tradebot.judging.signals import Health, KindEvidence, KindHealth, Reading, Times, signals
+from tests.builders import DAY, NOW, SESSION, ago, candidate
+from tradebot.judging.evidence import Moment
+from tradebot.judging.signals import Health, KindEvidence, KindHealth, signals
 from tradebot.model.candidate import Component
 from tradebot.model.contract import Breach, CheckedReply, ContractFinding, Drift, NullCounts
 from tradebot.model.kind import AnyKind, Phase
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.signals.kinds import kind_of
 
-OPEN = Times(NOW, NOW, is_open=True)
-ASLEEP = Times(NOW, ago(7200), is_open=False)
+OPEN = Moment(NOW, SESSION.open, SESSION)
+ASLEEP = Moment(NOW, SESSION.open, replace(SESSION, close=ago(7200)))
+SHARE = Decimal("0.2")
 KIND: AnyKind = replace(kind_of("dark_pool"), fields={"price": "decimal", "code": "text?"})
 GONE = ContractFinding(Breach.GONE, "price", 3, "{'size': 3}")
 NEW = ContractFinding(Breach.NEW, "mood", 10, "'good'")
@@ -35,8 +37,8 @@ def evidence(**changes: object) -> KindEvidence:
     return replace(seen, **changes)  # type: ignore[arg-type]
 
 
-def health(seen: KindEvidence, times: Times = OPEN) -> KindHealth:
-    (kind,) = signals(Reading(times, Decimal("0.2"), (seen,))).kinds
+def health(seen: KindEvidence, moment: Moment = OPEN) -> KindHealth:
+    (kind,) = signals(moment, SHARE, (seen,)).kinds
     return kind
 
 
@@ -125,8 +127,8 @@ def scored(*values: float | None, at: datetime = NOW) -> CycleRecord:
 def test_a_component_is_as_healthy_as_what_it_reads_and_as_its_use(
     changes: dict[str, object], values: tuple[float | None, ...], state: Health, why: str
 ) -> None:
-    reading = Reading(OPEN, Decimal("0.2"), (evidence(**changes),), scored(*values), {"dark_pool": ("dark_pool",)})
-    (component,) = signals(reading).components
+    seen, reads = (evidence(**changes),), {"dark_pool": ("dark_pool",)}
+    (component,) = signals(OPEN, SHARE, seen, scored(*values), reads).components
     assert component.state is state
     assert component.why.startswith(why)
     assert (component.used, component.symbols) == (sum(v is not None for v in values), len(values))
@@ -134,11 +136,11 @@ def test_a_component_is_as_healthy_as_what_it_reads_and_as_its_use(
 
 def test_findings_are_what_a_person_should_look_at() -> None:
     old = evidence(at=(ago(3000),))
-    assert signals(Reading(OPEN, Decimal("0.2"), (evidence(), old, evidence(at=(), replies=())))).findings == 2
-    assert signals(Reading(ASLEEP, Decimal("0.2"), (evidence(), old))).findings == 0
-    assert signals(Reading(OPEN, Decimal("0.2"), ())).findings == 0
+    assert signals(OPEN, SHARE, (evidence(), old, evidence(at=(), replies=()))).findings == 2
+    assert signals(ASLEEP, SHARE, (evidence(), old)).findings == 0
+    assert signals(OPEN, SHARE, ()).findings == 0
 
 
 def test_a_pass_without_candidates_says_nothing_of_components() -> None:
     empty = replace(make_cycle("c"), candidates=())
-    assert signals(Reading(OPEN, Decimal("0.2"), (evidence(),), empty)).components == ()
+    assert signals(OPEN, SHARE, (evidence(),), empty).components == ()

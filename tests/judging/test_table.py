@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOW, ago
-from tests.judging.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, made_at, note
+from tests.judging.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, claim, cycle, made_at, note, past, slot
 from tradebot.judging import evidence as seen
 from tradebot.judging.judgment import Judgment, State, overall
 from tradebot.judging.table import TABLE, judge, judged
-from tradebot.model.record import Gap, Job
-from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.decision import Verdict as Answer
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Gap, Job, StrategyRefusal
+from tradebot.model.trading import ReconcileMark, TradingState, TradingStateRecord, as_missed
 
 ALL_OK = dict.fromkeys(TABLE, State.OK)
 
@@ -95,7 +98,15 @@ def test_a_part_that_cannot_be_read_leaves_ok_and_says_why(part: str) -> None:
 
 
 REDUCE = TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", NOW)
-LOST = TradingStateRecord(TradingState.REDUCE_ONLY, "", "lost", None)
+NOBODYS = TradingStateRecord(TradingState.REDUCE_ONLY, "", "lost", None)
+MISSED = replace(claim(Job.TRADE_ONCE, "open+1m"), by=as_missed("serve 7", Reason.ASLEEP))
+READ, APART = cycle(at=ago(60), equity=Decimal(1)), cycle(at=ago(60), why=Reason.CLOCKS_DISAGREE)
+LOST = replace(cycle(at=ago(60)), job_decision=Decision(Gate.JOB, Answer.FAIL, Reason.VENUE_UNREACHABLE, "timed out"))
+REFUSED = cycle(
+    Job.TRADE_ONCE,
+    at=ago(60),
+    refused_strategies=(StrategyRefusal("flow", Decision(Gate.STRATEGY, Answer.FAIL, Reason.STRATEGY_FAILED)),),
+)
 STORED = (seen.Kept("bars", 300 * MB, "rm bars.db"), seen.Kept("backups", 100 * MB, "rm -r"))
 AUDIT = seen.ChoreRun("audit", ago(90), True, "exit 10, 2.0 s")
 BACKUP = seen.ChoreRun("backup", ago(60), False, "ended after its limit of 300 seconds, 300.1 s")
@@ -118,18 +129,23 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7", True), State.DEGRADED, "aren't compared yet"),
     ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), State.DEGRADED, "config: bad"),
     ("config", seen.Config(200, "line 3 is no YAML"), State.DEGRADED, "no entries are sent: line 3 is no YAML"),
-    ("exits", seen.Passes(0, None, 31, 31), State.FAILED, "0 passes finished"),
+    ("exits", past(cycles=()), State.FAILED, "1 of 1 slot claimed; 0 passes finished"),
+    ("exits", past(cycles=[cycle(why=Reason.CUT_SHORT)]), State.FAILED, "0 passes finished"),
+    ("exits", past(claims=()), State.OK, "0 of 1 slot claimed; 1 pass finished"),
     (
         "exits",
-        seen.Passes(30, NOW, 31, 30, (Gap("flow", "AAPL", Decimal(10), ago(180), "suspended"),)),
+        past(cycles=[cycle(gaps=(Gap("flow", "AAPL", Decimal(10), ago(180), "suspended"),)), cycle(gaps=None)]),
         State.DEGRADED,
         "10 AAPL without a stop at the broker for 180 s (suspended)",
     ),
-    ("entries", seen.Passes(0, None, 7, 7), State.FAILED, "0 passes finished"),
+    ("entries", past(cycles=()), State.FAILED, "0 passes finished"),
+    ("entries", past(cycles=[cycle(Job.TRADE_ONCE)], claims=[MISSED]), State.OK, "0 of 1 slot claimed"),
     ("signals", seen.Signals(60, NOW, "premium is text"), State.DEGRADED, "premium is text"),
     ("prices", seen.Prices(30, NOW, 2, ("AAPL",)), State.DEGRADED, "none for AAPL"),
-    ("broker", seen.Broker(36, ago(60), ago(60), "timed out"), State.FAILED, "timed out"),
-    ("broker", seen.Broker(36, NOW, ago(60), "timed out"), State.OK, "36 answers"),
+    ("broker", past(cycles=[READ, LOST], compared=None), State.FAILED, "timed out"),
+    ("broker", past(cycles=[READ, replace(LOST, at=ago(90))], compared=None), State.OK, "1 answer about"),
+    ("broker", past(cycles=[READ, LOST]), State.OK, "2 answers about the account"),
+    ("broker", past(cycles=[cycle()], compared=None), State.UNKNOWN, "nothing to look at"),
     ("books", ReconcileMark(ago(-6), 0, 0), State.FAILED, "dated 6 s after trading time"),
     ("books", ReconcileMark(ago(-5), 0, 0), State.OK, "agree"),
     ("books", ReconcileMark(NOW, 1, 2), State.DEGRADED, "2 findings, 1 keeps entries closed"),
@@ -143,7 +159,12 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ),
     ("calendar", seen.Calendar(4, NOW.date() + timedelta(days=6)), State.DEGRADED, "until 2026-11-22"),
     ("calendar", seen.Calendar(40, NOW.date() + timedelta(days=40), "broker closed"), State.FAILED, "broker closed"),
-    ("clock", seen.Clocks(30, NOW, "two clocks are 12.0 s apart"), State.FAILED, "12.0 s apart"),
+    ("clock", past(cycles=[APART]), State.FAILED, "two clocks are 12.0 s apart"),
+    ("clock", past(cycles=[cycle(at=ago(60)), APART]), State.FAILED, "two clocks are 12.0 s apart"),
+    ("clock", past(cycles=[APART, cycle()]), State.OK, "two clocks agreed in 1 pass"),
+    ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), State.UNKNOWN, "nothing to look at"),
+    ("facts", past(cycles=()), State.UNKNOWN, "nothing to look at"),
+    ("facts", past(cycles=[cycle(why=Reason.CUT_SHORT), cycle(Job.SCORE, at=ago(60))]), State.OK, "2 passes recorded"),
     ("disk", seen.Disk(199 * MB, 90_000 * MB, 200 * MB, 1_000_000), State.FAILED, "199 of 90,000 MB free"),
     ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 999), State.FAILED, "999 inodes"),
     ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, None), State.OK, "9,000 of 90,000 MB free"),
@@ -151,9 +172,10 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 0, None, "tmpfs", "lost", False), State.DEGRADED, "on tmpfs, lost"),
     ("storage", seen.Storage(STORED, 400 * MB), State.OK, "400 of 400 MB that only you delete: bars 300, backups 100"),
     ("storage", seen.Storage(STORED, 399 * MB), State.DEGRADED, "400 of 399 MB"),
-    ("strategies", seen.Strategies((), NOW), State.UNKNOWN, "none is in use"),
-    ("strategies", seen.Strategies(("flow",), None), State.FAILED, "not asked yet"),
-    ("strategies", seen.Strategies(("flow",), NOW, ("flow is BROKEN (X)",)), State.DEGRADED, "flow is BROKEN"),
+    ("strategies", past(strategies=()), State.UNKNOWN, "none is in use"),
+    ("strategies", past(cycles=()), State.FAILED, "not asked yet"),
+    ("strategies", past(cycles=[REFUSED]), State.DEGRADED, "flow is BROKEN (STRATEGY_FAILED)"),
+    ("strategies", past(cycles=[REFUSED, cycle(Job.TRADE_ONCE)]), State.OK, "flow answered"),
     ("backup", seen.Backups(0, None, None, None, None), State.UNKNOWN, "there is none yet"),
     (
         "backup",
@@ -172,9 +194,14 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), NOW.date(), ago(7201)), State.FAILED, "the last of session"),
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), NOW.date(), ago(7200)), State.OK, "the last of session"),
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), YESTERDAY, ago(60_000)), State.OK, "the last of session"),
-    ("schedule", seen.Schedule(0), State.UNKNOWN, "no slot was due yet"),
-    ("schedule", seen.Schedule(0, (), NOW), State.NOT_DUE, "not due until 2026-11-16 15:00 UTC"),
-    ("schedule", seen.Schedule(9, (seen.Missed("trade-once", "open+7m", "late"),)), State.DEGRADED, "open+7m: late"),
+    ("schedule", past(due={}), State.UNKNOWN, "no slot was due yet"),
+    (
+        "schedule",
+        past(due={}, coming={Job.SCORE: slot(Job.SCORE, "open+30m", 0)}),
+        State.NOT_DUE,
+        "not due until 2026-11-16 15:00 UTC",
+    ),
+    ("schedule", past(claims=[MISSED]), State.DEGRADED, "5 of 5 slots missed; the last was "),
     ("chores", seen.Chores(0, False, ()), State.SKIPPED, "the timetable has no chores"),
     ("chores", seen.Chores(5, False, (), NOW), State.NOT_DUE, "no chore was due yet; not due until 2026-11-16 15:00"),
     ("chores", seen.Chores(5, True, ()), State.UNKNOWN, "0 of 5 chores did their work"),
@@ -182,7 +209,7 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("chores", seen.Chores(1, True, (BACKUP,)), State.DEGRADED, "UTC: ended after its limit"),
     ("stream", seen.Stream(NOW, "lost"), State.DEGRADED, "lost"),
     ("halts", seen.Halts(REDUCE, "lunch"), State.DEGRADED, "by ann: lunch"),
-    ("halts", seen.Halts(LOST, "lost"), State.FAILED, "lost"),
+    ("halts", seen.Halts(NOBODYS, "lost"), State.FAILED, "lost"),
     ("halts", seen.Halts(REDUCE, "lunch", ("drawdown",)), State.FAILED, "halted itself: drawdown"),
 ]
 
@@ -208,7 +235,7 @@ def test_what_is_told_to_make_room_is_for_the_largest_store() -> None:
 
 
 def test_every_part_but_facts_flow_and_scores_has_a_way_to_fail_of_its_own() -> None:
-    assert TABLE.keys() - {part for part, *_ in FAILURES} == {"facts", "flow", "scores", "ledger", "journal"}, (
+    assert TABLE.keys() - {part for part, *_ in FAILURES} == {"flow", "scores", "ledger", "journal"}, (
         "these only freeze, or can't be read"
     )
 
@@ -243,7 +270,7 @@ def test_nothing_grows_old_while_no_slot_begins() -> None:
 
 def test_yesterdays_evidence_fails_soon_after_the_next_open_however_short_the_session_is_yet() -> None:
     dead_since, opened = NOW - timedelta(hours=20), NOW
-    evidence = at(NOW + timedelta(seconds=400), exits=seen.Passes(9, dead_since, 9, 9))
+    evidence = at(NOW + timedelta(seconds=400), exits=past(dead_since))
     evidence = replace(
         evidence, due={job: tuple(slot for slot in due if slot >= opened) for job, due in evidence.due.items()}
     )

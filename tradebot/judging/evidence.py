@@ -4,14 +4,16 @@ A part is None if there was nothing to look at, and `Unread` if it couldn't be l
 time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from tradebot.model.record import Gap, Job
+from tradebot.model.bar import Session
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import Serving
-from tradebot.model.trading import TradingStateRecord
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingStateRecord
+from tradebot.timetable.slots import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +51,42 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
-    """The passes of a job: how many finished, and the last one. `slots` were due in the last session of any.
+class Moment:
+    """Trading time: `session` is open now or was open last, and what happened from `since` on counts."""
 
-    `gaps` are those that the last pass of exits left in the protection at the broker.
-    """
+    now: datetime
+    since: datetime
+    session: Session | None
 
-    finished: int
-    finished_at: datetime | None
-    slots: int
-    claimed: int
-    gaps: tuple[Gap, ...] = ()
+    @property
+    def is_open(self) -> bool:
+        """Return True if the session is open according to the stored calendar."""
+        return self.session is not None and self.session.contains(self.now)
+
+    @property
+    def market_time(self) -> datetime:
+        """Return now, or the last close if the market is closed: data doesn't go stale after the close."""
+        return self.now if self.is_open or self.session is None else min(self.now, self.session.close)
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
-    """How many passes read the account and when the last did; and the last time it didn't answer, and why."""
+class Past:
+    """What was due, claimed and recorded in the last session, and in the one before while it has only begun.
 
-    answers: int
-    answered_at: datetime
-    failed_at: datetime | None = None
-    why: str = ""
+    `later` is the session after them, if it is stored, and `coming` each job's next slot. `compared` is the last
+    comparison with the broker's books. `strategies` and `chores` are those in use now.
+    """
+
+    now: datetime
+    sessions: Sequence[Session]
+    later: Sequence[Session]
+    coming: Mapping[Job, Slot]
+    due: Mapping[Job, Sequence[Slot]]
+    claims: Sequence[SlotClaim]
+    cycles: Sequence[CycleRecord]
+    compared: ReconcileMark | None
+    strategies: Sequence[str]
+    chores: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +97,6 @@ class Prices:
     at: datetime
     positions: int
     without: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """How many passes compared the broker's clock with another, when the last did, and what was wrong with it."""
-
-    passes: int
-    at: datetime
-    apart: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +115,6 @@ class Ledger:
 
     pages: int
     sealed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """How many passes are recorded of late, and the last of them."""
-
-    passes: int
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +160,6 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
-class Strategies:
-    """The strategies in use, when they were last asked, and those whose answer was refused."""
-
-    names: tuple[str, ...]
-    asked_at: datetime | None
-    broken: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Backups:
     """How many backups there are, and the last one; `due` is the session that should have one by now.
 
@@ -183,24 +174,6 @@ class Backups:
     due_since: datetime | None
     failed: str = ""
     damaged: tuple[str, ...] = ()
-    coming: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """A slot that nobody ran in time, and why."""
-
-    job: str
-    slot: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """The slots that were due in the last session, those that nobody ran, and when the next one begins."""
-
-    slots: int
-    missed: tuple[Missed, ...] = ()
     coming: datetime | None = None
 
 

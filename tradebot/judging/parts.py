@@ -11,29 +11,23 @@ from typing import Any
 
 from tradebot.judging.evidence import (
     Backups,
-    Broker,
     Calendar,
     Chores,
-    Clocks,
     Config,
     Disk,
     Evidence,
-    Facts,
     Halts,
     Ledger,
     Orders,
-    Passes,
     Prices,
-    Schedule,
     Serve,
     Signals,
     Storage,
-    Strategies,
     Stream,
 )
 from tradebot.judging.freshness import UNKNOWABLE, Freshness, by_clock, by_slots
 from tradebot.judging.judgment import State
-from tradebot.model.record import Gap, Job
+from tradebot.model.record import Job
 from tradebot.model.text import counted, noun
 from tradebot.model.trading import ReconcileMark, TradingState
 
@@ -60,7 +54,8 @@ class Verdict:
     until: datetime | None = None
 
 
-Judge = Callable[[Evidence, Any], Verdict]
+Judge = Callable[[Evidence, Any], Verdict | None]
+"""Judges a part that was looked at; None if there was nothing to look at."""
 
 
 def serve(evidence: Evidence, seen: Serve) -> Verdict:
@@ -113,26 +108,6 @@ def config(evidence: Evidence, seen: Config) -> Verdict:
     return Verdict(OK, found, seen.settings)
 
 
-def of_job(job: Job) -> Judge:
-    """Return what judges a job by its last finished pass, which has to be as new as the slots are."""
-
-    def judge(evidence: Evidence, seen: Passes) -> Verdict:
-        claimed = f"{seen.claimed:,} of {counted(seen.slots, 'slot')} claimed"
-        found, at = f"{claimed}; {counted(seen.finished, 'pass', 'passes')} finished", seen.finished_at
-        fresh = by_slots(evidence, at, job)
-        if seen.gaps and at:
-            bare = "; ".join(_bare(gap, evidence.now or at) for gap in seen.gaps[:SHOWN])
-            return Verdict(DEGRADED, f"{found}; {bare}", seen.finished, fresh, "tradebot positions")
-        return Verdict(OK if at else UNKNOWN, found, seen.finished, fresh)
-
-    return judge
-
-
-def _bare(gap: Gap, now: datetime) -> str:
-    lasted_s = (now - gap.since).total_seconds()
-    return f"{gap.shares:f} {gap.symbol} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
-
-
 def signals(evidence: Evidence, seen: Signals) -> Verdict:
     """Judge what the flow source sends by how it differs from what it documents."""
     found = seen.broken or f"{counted(seen.replies, 'reply', 'replies')} checked"
@@ -147,14 +122,6 @@ def prices(evidence: Evidence, seen: Prices) -> Verdict:
     found += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
     fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
     return Verdict(DEGRADED if missing else OK, found, seen.passes, fresh)
-
-
-def broker(evidence: Evidence, seen: Broker) -> Verdict:
-    """Judge the broker by its last answer about the account."""
-    fresh = by_slots(evidence, seen.answered_at, Job.EVALUATE_EXITS)
-    if seen.failed_at is not None and seen.failed_at >= seen.answered_at:
-        return Verdict(FAILED, seen.why, seen.answers, fresh)
-    return Verdict(OK, f"{counted(seen.answers, 'answer')} about the account", seen.answers, fresh)
 
 
 def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
@@ -191,12 +158,6 @@ def journal(evidence: Evidence, seen: Ledger) -> Verdict:
     return Verdict(OK, f"intact up to record {seen.sealed}, as far as the ledger knows", seen.sealed)
 
 
-def facts(evidence: Evidence, seen: Facts) -> Verdict:
-    """Judge the store of facts by the last pass that is recorded in it."""
-    fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    return Verdict(OK, f"{counted(seen.passes, 'pass', 'passes')} recorded", seen.passes, fresh)
-
-
 def calendar(evidence: Evidence, seen: Calendar) -> Verdict:
     """Judge the stored calendar by how far it reaches, and by whether the broker's is the same."""
     found = f"{counted(seen.sessions, 'session')} ahead, until {seen.until}"
@@ -207,13 +168,6 @@ def calendar(evidence: Evidence, seen: Calendar) -> Verdict:
         return Verdict(OK, found, seen.sessions)
     found += f": {counted(left, 'day')} left. After that nothing is due"
     return Verdict(DEGRADED, found, seen.sessions)
-
-
-def clock(evidence: Evidence, seen: Clocks) -> Verdict:
-    """Judge the clocks by the last pass that compared them."""
-    fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    found = seen.apart or f"two clocks agreed in {counted(seen.passes, 'pass', 'passes')}"
-    return Verdict(FAILED if seen.apart else OK, found, seen.passes, fresh)
 
 
 def disk(evidence: Evidence, seen: Disk) -> Verdict:
@@ -238,18 +192,6 @@ def storage(evidence: Evidence, seen: Storage) -> Verdict:
     return Verdict(DEGRADED if size > seen.tell_bytes else OK, found, len(seen.stores), next=remedy)
 
 
-def strategies(evidence: Evidence, seen: Strategies) -> Verdict:
-    """Judge the strategies by the last pass of entries that asked them."""
-    fresh, count = by_slots(evidence, seen.asked_at, Job.TRADE_ONCE), len(seen.names)
-    if not count:
-        return Verdict(UNKNOWN, "none is in use", 0, UNKNOWABLE)
-    if seen.asked_at is None:
-        return Verdict(UNKNOWN, "not asked yet", 0, fresh)
-    if seen.broken:
-        return Verdict(DEGRADED, "; ".join(seen.broken[:SHOWN]), count, fresh)
-    return Verdict(OK, f"{', '.join(seen.names[:SHOWN])} answered", count, fresh)
-
-
 def backup(evidence: Evidence, seen: Backups) -> Verdict:
     """Judge backups by whether the last session that ended has one, and whether all are as they were made."""
     newest, since, budget_s = seen.newest_at, seen.due_since, evidence.budgets.backup_s
@@ -269,18 +211,6 @@ def backup(evidence: Evidence, seen: Backups) -> Verdict:
         return Verdict(NOT_DUE if first else UNKNOWN, "there is none yet", 0, fresh, until=first)
     last = f", the last of session {seen.newest}" if seen.newest else ""
     return Verdict(OK, f"{counted(seen.kept, 'backup')} kept{last}", seen.kept, fresh)
-
-
-def schedule(evidence: Evidence, seen: Schedule) -> Verdict:
-    """Judge the timetable by the slots of the last session that nobody ran."""
-    due = counted(seen.slots, "slot")
-    if not seen.slots:
-        return Verdict(NOT_DUE if seen.coming else UNKNOWN, "no slot was due yet", 0, until=seen.coming)
-    if not seen.missed:
-        return Verdict(OK, f"{due} due, none missed", seen.slots)
-    last = seen.missed[-1]
-    found = f"{len(seen.missed):,} of {due} missed; the last was {last.job} {last.slot}: {last.why}"
-    return Verdict(DEGRADED, found, seen.slots, next="tradebot why-no-orders")
 
 
 def chores(evidence: Evidence, seen: Chores) -> Verdict:

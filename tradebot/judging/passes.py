@@ -1,24 +1,17 @@
-"""What recorded passes and claimed slots are evidence of."""
+"""Judge what recorded passes and claimed slots are evidence of. A judge returns None if it has seen none of it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 
-from tradebot.judging.evidence import (
-    Broker,
-    ChoreRun,
-    Clocks,
-    Facts,
-    Missed,
-    Passes,
-    Prices,
-    Schedule,
-    Strategies,
-)
+from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices
+from tradebot.judging.freshness import UNKNOWABLE, by_slots
+from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, SHOWN, UNKNOWN, Judge, Verdict
 from tradebot.model.decision import Gate
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import ReconcileMark, SlotClaim
+from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.text import counted
+from tradebot.model.trading import SlotClaim
 from tradebot.timetable.lines import Line
 from tradebot.timetable.slots import Slot
 
@@ -38,26 +31,52 @@ def is_finished(cycle: CycleRecord) -> bool:
     return cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED
 
 
-def passes_of(job: Job, cycles: Sequence[CycleRecord], slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> Passes:
-    """Return the passes of a job, and how many of its slots that are due were claimed."""
-    done = [cycle for cycle in cycles if cycle.job is job and is_finished(cycle)]
-    run = {_key(claim) for claim in claims if claim.job == job and claim.missed is None}
-    last = max((cycle.at for cycle in done), default=None)
-    gaps = next((cycle.gaps for cycle in reversed(done) if cycle.gaps is not None), ())
-    return Passes(len(done), last, len(slots), sum(slot.key in run for slot in slots), gaps)
+def finished(past: Past, job: Job) -> list[CycleRecord]:
+    """Return the passes of a job that did their work to the end."""
+    return [cycle for cycle in past.cycles if cycle.job is job and is_finished(cycle)]
 
 
-def broker_of(cycles: Sequence[CycleRecord], mark: ReconcileMark | None) -> Broker | None:
-    """Return when the broker answered last about the account; a comparison of the books is such an answer."""
-    answers = [cycle.at for cycle in cycles if cycle.equity is not None] + ([mark.at] if mark else [])
-    failed = [each for each in cycles if each.job_decision and each.job_decision.reason in UNANSWERED]
+def newest(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
+    """Return the pass that was made last; of several at the same time, the one that was recorded last."""
+    return max(reversed([*cycles]), key=lambda cycle: cycle.at, default=None)
+
+
+def of_job(job: Job) -> Judge:
+    """Return what judges a job by its last finished pass, which has to be as new as the slots are."""
+
+    def judge(evidence: Evidence, past: Past) -> Verdict:
+        done, due = finished(past, job), past.due[job]
+        run = {_key(claim) for claim in past.claims if claim.job == job and claim.missed is None}
+        claimed = f"{sum(slot.key in run for slot in due):,} of {counted(len(due), 'slot')} claimed"
+        found, last = f"{claimed}; {counted(len(done), 'pass', 'passes')} finished", newest(done)
+        fresh = by_slots(evidence, last.at if last else None, job)
+        gaps = next((cycle.gaps for cycle in reversed(done) if cycle.gaps is not None), ())
+        if gaps and last:
+            bare = "; ".join(_bare(gap, evidence.now or last.at) for gap in gaps[:SHOWN])
+            return Verdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
+        return Verdict(OK if last else UNKNOWN, found, len(done), fresh)
+
+    return judge
+
+
+def _bare(gap: Gap, now: datetime) -> str:
+    lasted_s = (now - gap.since).total_seconds()
+    return f"{gap.shares:f} {gap.symbol} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
+
+
+def broker(evidence: Evidence, past: Past) -> Verdict | None:
+    """Judge the broker by its last answer about the account; a comparison of the books is such an answer."""
+    answers = [cycle.at for cycle in past.cycles if cycle.equity is not None]
+    answers += [past.compared.at] if past.compared else []
     if not answers:
         return None
-    last = max(reversed(failed), key=lambda cycle: cycle.at, default=None)
-    if last is None or last.job_decision is None:
-        return Broker(len(answers), max(answers))
-    why = str(last.job_decision.observed or last.job_decision.reason)
-    return Broker(len(answers), max(answers), last.at, why)
+    fresh = by_slots(evidence, max(answers), Job.EVALUATE_EXITS)
+    ends = [cycle for cycle in past.cycles if cycle.job_decision and cycle.job_decision.reason in UNANSWERED]
+    failed = newest(ends)
+    if failed and failed.job_decision and failed.at >= max(answers):
+        why = str(failed.job_decision.observed or failed.job_decision.reason)
+        return Verdict(FAILED, why, len(answers), fresh)
+    return Verdict(OK, f"{counted(len(answers), 'answer')} about the account", len(answers), fresh)
 
 
 def prices_of(
@@ -68,65 +87,90 @@ def prices_of(
     `priced_at` names the symbols whose prices the pass of a time saw.
     """
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
-    if not read:
+    last = newest(read)
+    if last is None:
         return None
-    last = max(reversed(read), key=lambda cycle: cycle.at)
-    priced = set(priced_at(last.at))
-    held = [each for each in positions if each.quantity and each.opened_at and each.opened_at <= last.at]
-    without = sorted({position.symbol for position in held} - priced)
-    return Prices(len(read), last.at, len({position.symbol for position in held}), tuple(without))
+    held = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
+    return Prices(len(read), last.at, len(held), tuple(sorted(held - set(priced_at(last.at)))))
 
 
-def clocks_of(cycles: Sequence[CycleRecord]) -> Clocks | None:
-    """Return when two clocks were last compared: every pass begins with that, and is refused if they differ."""
-    apart = [each for each in cycles if each.job_decision and each.job_decision.reason is Reason.CLOCKS_DISAGREE]
-    agreed = [cycle.at for cycle in cycles if is_finished(cycle)]
-    newest = max([*agreed, *(cycle.at for cycle in apart)], default=None)
-    if newest is None:
+def clock(evidence: Evidence, past: Past) -> Verdict | None:
+    """Judge the clocks by the last pass that compared two, as every pass does first: if they differ, it is refused."""
+    apart = [c for c in past.cycles if c.job_decision and c.job_decision.reason is Reason.CLOCKS_DISAGREE]
+    agreed = [cycle for cycle in past.cycles if is_finished(cycle)]
+    last, last_apart = newest([*agreed, *apart]), newest(apart)
+    if last is None:
         return None
-    last = max(reversed(apart), key=lambda cycle: cycle.at, default=None)
-    if last is None or last.job_decision is None or last.at < newest:
-        return Clocks(len(agreed), newest)
-    return Clocks(len(agreed) + len(apart), newest, f"two clocks are {last.job_decision.observed} s apart")
+    fresh = by_slots(evidence, last.at, Job.EVALUATE_EXITS)
+    if last_apart is None or last_apart.job_decision is None or last_apart.at < last.at:
+        found = f"two clocks agreed in {counted(len(agreed), 'pass', 'passes')}"
+        return Verdict(OK, found, len(agreed), fresh)
+    found = f"two clocks are {last_apart.job_decision.observed} s apart"
+    return Verdict(FAILED, found, len(agreed) + len(apart), fresh)
 
 
-def facts_of(cycles: Sequence[CycleRecord]) -> Facts | None:
-    """Return the last recorded pass of any kind."""
-    return Facts(len(cycles), max(cycle.at for cycle in cycles)) if cycles else None
+def facts(evidence: Evidence, past: Past) -> Verdict | None:
+    """Judge the store of facts by the last pass of any kind that is recorded in it."""
+    last = newest(past.cycles)
+    if last is None:
+        return None
+    fresh, count = by_slots(evidence, last.at, Job.EVALUATE_EXITS), len(past.cycles)
+    return Verdict(OK, f"{counted(count, 'pass', 'passes')} recorded", count, fresh)
 
 
-def strategies_of(names: Sequence[str], cycles: Sequence[CycleRecord]) -> Strategies:
-    """Return when the strategies were last asked for entries, and those whose whole answer was refused then."""
-    asked = [cycle for cycle in cycles if cycle.job is Job.TRADE_ONCE and is_finished(cycle)]
-    last = max(reversed(asked), key=lambda cycle: cycle.at, default=None)
-    refused = [each for each in last.refused_strategies if each.decision.gate is Gate.STRATEGY] if last else []
-    broken = tuple(f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused)
-    return Strategies(tuple(names), last.at if last else None, broken)
+def strategies(evidence: Evidence, past: Past) -> Verdict:
+    """Judge the strategies by the last pass of entries that asked them, and by those whose answer was refused then."""
+    last, names = newest(finished(past, Job.TRADE_ONCE)), past.strategies
+    fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
+    if not names:
+        return Verdict(UNKNOWN, "none is in use", 0, UNKNOWABLE)
+    if last is None:
+        return Verdict(UNKNOWN, "not asked yet", 0, fresh)
+    refused = [each for each in last.refused_strategies if each.decision.gate is Gate.STRATEGY]
+    if refused:
+        broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[:SHOWN])
+        return Verdict(DEGRADED, "; ".join(broken), len(names), fresh)
+    return Verdict(OK, f"{', '.join(names[:SHOWN])} answered", len(names), fresh)
 
 
-def schedule_of(
-    slots: Mapping[Job, Sequence[Slot]], chores: Collection[str], claims: Sequence[SlotClaim], now: datetime
-) -> Schedule:
-    """Return the slots that nobody ran: those that are accounted for, and those that are over and that nobody claimed.
+def missed(past: Past) -> list[tuple[str, str, str]]:
+    """Return the slots that nobody ran, each with its job and why: accounted for, or over and claimed by nobody.
 
     A slot that never came, because the session closed early, wasn't missed. Slots of a strategy's own clock are told of
     by its passes.
     """
-    ours = [claim for claim in claims if claim.job in slots or claim.job in chores]
+    ours = _scheduled(past)
     claimed = {_key(claim) for claim in ours}
-    missed = [
-        (claim.at, Missed(claim.job, claim.slot, str(claim.missed)))
+    noted = [
+        (claim.at, (claim.job, claim.slot, str(claim.missed)))
         for claim in ours
         if claim.missed not in (None, Reason.CLOSED_EARLY)
     ]
-    missed += [
-        (slot.end, Missed(slot.job, slot.name, "nobody ran it"))
-        for due in slots.values()
+    lost = [
+        (slot.end, (slot.job, slot.name, "nobody ran it"))
+        for due in past.due.values()
         for slot in due
-        if slot.end <= now and slot.key not in claimed
+        if slot.end <= past.now and slot.key not in claimed
     ]
-    found = tuple(each for _, each in sorted(missed, key=lambda pair: pair[0]))
-    return Schedule(sum(len(due) for due in slots.values()) + sum(claim.job in chores for claim in ours), found)
+    return [slot for _, slot in sorted(noted + lost, key=lambda pair: pair[0])]
+
+
+def _scheduled(past: Past) -> list[SlotClaim]:
+    return [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
+
+
+def schedule(evidence: Evidence, past: Past) -> Verdict:
+    """Judge the timetable by the slots of the last session that nobody ran."""
+    count = sum(map(len, past.due.values())) + sum(claim.job in past.chores for claim in _scheduled(past))
+    if not count:
+        coming = min((slot.start for slot in past.coming.values()), default=None)
+        return Verdict(NOT_DUE if coming else UNKNOWN, "no slot was due yet", 0, until=coming)
+    slots, due = missed(past), counted(count, "slot")
+    if not slots:
+        return Verdict(OK, f"{due} due, none missed", count)
+    job, slot, why = slots[-1]
+    found = f"{len(slots):,} of {due} missed; the last was {job} {slot}: {why}"
+    return Verdict(DEGRADED, found, count, next="tradebot why-no-orders")
 
 
 def last_run(
@@ -155,7 +199,6 @@ def _key(claim: SlotClaim) -> tuple[str, date, str]:
 
 def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
     """Return how the broker's word about the session differs from the calendar, by the newest pass; empty if not."""
-    judged = [each for each in cycles if each.job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE)]
-    last = max(reversed(judged), key=lambda cycle: cycle.at, default=None)
+    last = newest(each for each in cycles if each.job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
     ended = last.job_decision if last else None
     return str(ended.observed) if ended and ended.reason is Reason.CALENDAR_DISAGREES else ""

@@ -3,12 +3,14 @@
 A signal is a kind of facts that strategies in use need, or a component of a score that is computed from such kinds.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 
+from tradebot.judging.evidence import Moment
 from tradebot.model.contract import CheckedReply, Drift, NullCounts
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind, Phase
@@ -60,15 +62,6 @@ class KindEvidence:
     failure: str = ""
     nulls: NullCounts = field(default_factory=lambda: NullCounts(0, {}))
     more_nulls: tuple[Drift, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Trading time `now`, and whether a session is open; data doesn't age after the close, at `market_time`."""
-
-    now: datetime
-    market_time: datetime
-    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,28 +127,24 @@ class Signals:
     components: tuple[ComponentHealth, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """All evidence: that of the kinds, the last scores, and the kinds that each component reads, by name.
+def signals(
+    moment: Moment,
+    largest_share: Decimal,
+    seen: Iterable[KindEvidence],
+    scores: CycleRecord | None = None,
+    reads: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> Signals:
+    """Return the health of every signal, by what was seen of the kinds, and by the last scores.
 
-    `largest_share` is the largest share of rows that may differ from what the source documents.
+    `largest_share` is the largest share of rows that may differ from what the source documents, and `reads` has the
+    kinds that each component reads, by name.
     """
-
-    times: Times
-    largest_share: Decimal
-    kinds: Sequence[KindEvidence]
-    scores: CycleRecord | None = None
-    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def signals(reading: Reading) -> Signals:
-    """Return the health of every signal, from this evidence and nothing else."""
-    kinds = tuple(_kind_health(evidence, reading) for evidence in reading.kinds)
-    components = tuple(_components(reading, {kind.name: kind for kind in kinds}))
+    kinds = tuple(_kind_health(each, moment, largest_share) for each in seen)
+    components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))
     return Signals(
-        as_of=reading.times.now,
-        market_open=reading.times.is_open,
-        scored_at=reading.scores.at if reading.scores else None,
+        as_of=moment.now,
+        market_open=moment.is_open,
+        scored_at=scores.at if scores else None,
         findings=sum(map(_is_finding, kinds)) + sum(map(_is_finding, components)),
         kinds=kinds,
         components=components,
@@ -166,10 +155,10 @@ def _is_finding(health: KindHealth | ComponentHealth) -> bool:
     return health.state is not Health.HEALTHY and not health.idle
 
 
-def _kind_health(seen: KindEvidence, reading: Reading) -> KindHealth:
+def _kind_health(seen: KindEvidence, moment: Moment, largest_share: Decimal) -> KindHealth:
     found = (*drifts(seen.replies), *seen.more_nulls)
-    harmful = broken(drifts(seen.replies), reading.largest_share)
-    verdict = _judged(seen, found, harmful, reading)
+    harmful = broken(drifts(seen.replies), largest_share)
+    verdict = _judged(seen, found, harmful, moment, largest_share)
     return KindHealth(
         name=seen.kind.name,
         core=seen.kind.core,
@@ -177,7 +166,7 @@ def _kind_health(seen: KindEvidence, reading: Reading) -> KindHealth:
         why=verdict.why,
         idle=verdict.idle,
         last_success=max(seen.at, default=None),
-        age_s=_age_s(seen, reading.times) if seen.at else None,
+        age_s=_age_s(seen, moment) if seen.at else None,
         limit_s=seen.limit_s,
         wanted=seen.wanted,
         answered=len(seen.at),
@@ -197,25 +186,27 @@ def _null_rate(seen: KindEvidence) -> float | None:
     return nulls / (rows * len(fields)) if rows and fields else None
 
 
-def _age_s(seen: KindEvidence, times: Times) -> float:
-    return max(0.0, (times.market_time - min(seen.at)).total_seconds())
+def _age_s(seen: KindEvidence, moment: Moment) -> float:
+    return max(0.0, (moment.market_time - min(seen.at)).total_seconds())
 
 
-def _judged(seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift], reading: Reading) -> Verdict:
+def _judged(
+    seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift], moment: Moment, largest_share: Decimal
+) -> Verdict:
     """Return the first of these that holds: it can't be used, it can't be judged, something is wrong, all is well."""
     if not seen.at:
-        return _never_answered(seen, reading.times)
+        return _never_answered(seen, moment)
     if harmful:
         return Verdict(Health.CRITICAL, harmful[0].found)
-    unusable = _unusable(seen, reading.largest_share)
+    unusable = _unusable(seen, largest_share)
     if unusable and seen.kind.name == FLOW_ALERTS:
         return Verdict(Health.CRITICAL, unusable)
-    if not reading.times.is_open and seen.kind.phase not in (Phase.MORNING, Phase.EVENING):
+    if not moment.is_open and seen.kind.phase not in (Phase.MORNING, Phase.EVENING):
         return Verdict(Health.UNKNOWN, "the market is asleep", idle=True)
-    age_s = _age_s(seen, reading.times)
+    age_s = _age_s(seen, moment)
     if age_s > seen.limit_s:
         return Verdict(Health.CRITICAL, f"too old to be used: {age_s:,.0f} s against {seen.limit_s:,.0f} s")
-    wrong = next(_wrong(seen, found, age_s, reading), None)
+    wrong = next(_wrong(seen, found, age_s, is_open=moment.is_open), unusable or None)
     if wrong is not None:
         return Verdict(Health.DEGRADED, wrong)
     if not any(reply.rows for reply in seen.replies):
@@ -223,25 +214,23 @@ def _judged(seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift]
     return Verdict(Health.HEALTHY, "fresh, complete and as documented")
 
 
-def _never_answered(seen: KindEvidence, times: Times) -> Verdict:
+def _never_answered(seen: KindEvidence, moment: Moment) -> Verdict:
     if seen.failed:
         return Verdict(Health.CRITICAL, f"{counted(seen.failed, 'call')} failed and none succeeded: {seen.failure}")
-    return Verdict(Health.UNKNOWN, "it was never fetched", idle=not times.is_open)
+    return Verdict(Health.UNKNOWN, "it was never fetched", idle=not moment.is_open)
 
 
-def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, reading: Reading) -> Iterator[str]:
+def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, *, is_open: bool) -> Iterator[str]:
     """Yield what is wrong with a kind that can be used nevertheless, most important first."""
     missing = seen.wanted - len(seen.at)
     if missing > 0:
         yield f"{missing:,} of {counted(seen.wanted, 'call')} never answered"
     if seen.failed:
         yield f"{counted(seen.failed, 'call')} failed since the last reply: {seen.failure}"
-    if reading.times.is_open and age_s > 2 * seen.interval_s:
+    if is_open and age_s > 2 * seen.interval_s:
         yield f"late: {age_s:,.0f} s old, and it should be fetched every {seen.interval_s:,.0f} s"
     if found:
         yield found[0].found
-    if unusable := _unusable(seen, reading.largest_share):
-        yield unusable
 
 
 def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
@@ -252,19 +241,21 @@ def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
     return f"{bad:,} of {counted(seen.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
 
 
-def _components(reading: Reading, kinds: Mapping[str, KindHealth]) -> Iterator[ComponentHealth]:
+def _components(
+    scores: CycleRecord | None, reads: Mapping[str, tuple[str, ...]], kinds: Mapping[str, KindHealth]
+) -> Iterator[ComponentHealth]:
     """Yield the components of the last scores, in the order of each strategy's own list."""
     values: dict[tuple[str, str], list[float | None]] = {}
     weights: dict[tuple[str, str], float] = {}
-    for record in reading.scores.candidates if reading.scores else ():
+    for record in scores.candidates if scores else ():
         for part in record.candidate.components:
             key = record.candidate.strategy, part.name
             values.setdefault(key, []).append(part.value)
             weights[key] = part.weight
     for (strategy, name), seen in values.items():
         used = sum(value is not None for value in seen)
-        reads = reading.reads.get(name, ())
-        verdict = _used(used, len(seen), [kinds[kind] for kind in reads if kind in kinds])
+        kinds_read = reads.get(name, ())
+        verdict = _used(used, len(seen), [kinds[kind] for kind in kinds_read if kind in kinds])
         yield ComponentHealth(
             strategy=strategy,
             name=name,
@@ -274,7 +265,7 @@ def _components(reading: Reading, kinds: Mapping[str, KindHealth]) -> Iterator[C
             idle=verdict.idle,
             used=used,
             symbols=len(seen),
-            reads=reads,
+            reads=kinds_read,
         )
 
 

@@ -7,7 +7,7 @@ verb shows a selection of the same judgments, so none of them can contradict ano
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tradebot.judging import parts
+from tradebot.judging import parts, passes
 from tradebot.judging.evidence import Evidence, Unread
 from tradebot.judging.freshness import UNKNOWABLE, by_slots, due_by, just_now
 from tradebot.judging.judgment import Judgment, State
@@ -41,20 +41,20 @@ TABLE: Mapping[str, Subject] = {
     "orders": Subject(parts.orders, "records", RECONCILE),
     "halts": Subject(parts.halts, "trading state", "tradebot unhalt"),
     "serve": Subject(parts.serve, "notes and claims", SERVE),
-    "exits": Subject(parts.of_job(EXITS), "passes", f"tradebot {EXITS}", EXITS),
-    "entries": Subject(parts.of_job(ENTRIES), "passes", f"tradebot {ENTRIES}", ENTRIES),
-    "flow": Subject(parts.of_job(FETCH), "passes", f"tradebot {FETCH}", FETCH),
-    "scores": Subject(parts.of_job(Job.SCORE), "passes", f"tradebot {Job.SCORE}", Job.SCORE),
-    "schedule": Subject(parts.schedule, "slots", "tradebot schedule"),
+    "exits": Subject(passes.of_job(EXITS), "passes", f"tradebot {EXITS}", EXITS),
+    "entries": Subject(passes.of_job(ENTRIES), "passes", f"tradebot {ENTRIES}", ENTRIES),
+    "flow": Subject(passes.of_job(FETCH), "passes", f"tradebot {FETCH}", FETCH),
+    "scores": Subject(passes.of_job(Job.SCORE), "passes", f"tradebot {Job.SCORE}", Job.SCORE),
+    "schedule": Subject(passes.schedule, "slots", "tradebot schedule"),
     "chores": Subject(parts.chores, "chores", "tradebot schedule"),
-    "strategies": Subject(parts.strategies, "strategies", "tradebot strategy list", ENTRIES),
-    "broker": Subject(parts.broker, "answers", DOCTOR, EXITS),
+    "strategies": Subject(passes.strategies, "strategies", "tradebot strategy list", ENTRIES),
+    "broker": Subject(passes.broker, "answers", DOCTOR, EXITS),
     "prices": Subject(parts.prices, "passes", "tradebot positions", EXITS),
     "stream": Subject(parts.stream, "look", EVENTS),
-    "clock": Subject(parts.clock, "passes", DOCTOR, EXITS),
+    "clock": Subject(passes.clock, "passes", DOCTOR, EXITS),
     "calendar": Subject(parts.calendar, "sessions", RECONCILE),
     "signals": Subject(parts.signals, "replies", "tradebot signals", FETCH),
-    "facts": Subject(parts.facts, "passes", DOCTOR, EXITS, store=True),
+    "facts": Subject(passes.facts, "passes", DOCTOR, EXITS, store=True),
     "config": Subject(parts.config, "settings", "tradebot config check"),
     "disk": Subject(parts.disk, "disk", "Move the state folder to a local disk, then use --state-dir NEW", store=True),
     "storage": Subject(parts.storage, "stores", "tradebot status --stores"),
@@ -73,10 +73,11 @@ def judge(name: str, evidence: Evidence) -> Judgment:
     if isinstance(part, Unread):
         state = State.FAILED if subject.store else State.UNKNOWN
         return Judgment(name, state, subject.looked_at, 0, part.why, part.next or subject.next)
-    verdict = _absent(evidence, subject) if part is None else subject.judge(evidence, part)
+    seen = None if part is None else subject.judge(evidence, part)
+    verdict = seen or _absent(evidence, subject)
     fresh = verdict.fresh or just_now(evidence)
     state, found = verdict.state, verdict.found
-    if fresh.overdue and part is not None:
+    if fresh.overdue and seen is not None:
         state, found = State.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
     until, job = verdict.until, subject.renewed_by
     if state is State.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.overdue:
@@ -84,7 +85,7 @@ def judge(name: str, evidence: Evidence) -> Judgment:
         state = State.NOT_DUE if until else state
     if state is State.NOT_DUE and until:
         found = f"{found}; not due until {until:%Y-%m-%d %H:%M} UTC"
-    shown = UNKNOWABLE if part is None else fresh
+    shown = fresh if seen else UNKNOWABLE
     following = (verdict.next or subject.next) if state.is_finding else ""
     return Judgment(name, state, subject.looked_at, verdict.count, found, following, *shown, until)
 

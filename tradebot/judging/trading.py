@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.judging.evidence import Unread
+from tradebot.judging.evidence import Moment, Unread
 from tradebot.judging.leaps import Leap
 from tradebot.judging.signals import KindHealth
 from tradebot.model.account import BrokerView
-from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.bar import Quote, VenueClock
 from tradebot.model.desk import Book
 from tradebot.model.finding import Finding
 from tradebot.model.intent import IntentRecord, IntentState
@@ -19,25 +19,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, TradingStateRecord
 from tradebot.ports.world import Rules
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The time of the audit: `session` is open now or was open last; `since` is the start of the span counted."""
-
-    now: datetime
-    since: datetime
-    session: Session | None
-
-    @property
-    def is_open(self) -> bool:
-        """Return True if the session is open according to the stored calendar."""
-        return self.session is not None and self.session.contains(self.now)
-
-    @property
-    def market_time(self) -> datetime:
-        """Return now, or the last close if the market is closed: data doesn't go stale after the close."""
-        return self.now if self.is_open or self.session is None else min(self.now, self.session.close)
 
 
 @dataclass(frozen=True, slots=True)

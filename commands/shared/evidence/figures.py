@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from commands.shared.evidence.gather import Past
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.judging.evidence import Past
 from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.timetable.sessions import last_session

@@ -1,9 +1,7 @@
 """Gather the evidence that health is judged by. Nothing is asked of the broker, and nothing is changed."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from commands.shared.evidence.books import books_of, chores_of, halts_by_files
@@ -14,47 +12,27 @@ from tradebot.judging.evidence import (
     Budgets,
     Config,
     Evidence,
-    Facts,
-    Passes,
+    Moment,
+    Past,
     Prices,
-    Schedule,
     Signals,
     Unread,
 )
-from tradebot.model.record import Job
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.app.settings import Settings
     from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
-    from tradebot.model.record import CycleRecord
-    from tradebot.model.trading import SlotClaim
-    from tradebot.timetable.slots import Slot
 
 T = TypeVar("T")
 REACH = timedelta(days=8)
 LATELY = timedelta(days=1)
+BACK = timedelta(days=10)
 AS_BEFORE = timedelta(hours=1)
 """For so long after the open, what the session before left is evidence too."""
-JOBS = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FETCH_FLOW, "scores": Job.SCORE}
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What was due, claimed and recorded in the last session, and in the one before while it has only begun.
-
-    `later` is the session after them, if it is stored, and `coming` each job's next slot.
-    """
-
-    now: datetime
-    sessions: "Sequence[Session]"
-    later: "Sequence[Session]"
-    coming: "Mapping[Job, Slot]"
-    due: "Mapping[Job, Sequence[Slot]]"
-    claims: "Sequence[SlotClaim]"
-    cycles: "Sequence[CycleRecord]"
+JOBS = ("exits", "entries", "flow", "scores")
+"""The parts whose evidence are the passes of one job."""
 
 
 def past_of(app: "App", now: datetime | None = None) -> Past | Unread | None:
@@ -84,7 +62,6 @@ def evidence_of(app: "App", past: Past | Unread | None, *, thorough: bool = Fals
     """
     settings, facts = app.settings, attempt(lambda: recorded(app))
     known = past if isinstance(past, Past) else None
-    chores = {line.job for line in settings.timetable.chores}
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
         "config": attempt(lambda: _config(app)),
@@ -94,7 +71,7 @@ def evidence_of(app: "App", past: Past | Unread | None, *, thorough: bool = Fals
         "backup": _of(
             past, lambda found: backups_of(app, (*found.sessions, *found.later), found.now, thorough=thorough)
         ),
-        "schedule": _of(past, lambda found: _schedule(found, chores)),
+        "schedule": past,
         **_of_passes(app, past, facts, thorough=thorough),
         **_of_books(app, past, thorough=thorough),
     }
@@ -107,11 +84,6 @@ def _is_sandbox(app: "App") -> bool:
     from tradebot.model.trading import Mode
 
     return app.mode is Mode.SANDBOX
-
-
-def _schedule(past: Past, chores: set[str]) -> Schedule:
-    found = passes.schedule_of(past.due, chores, past.claims, past.now)
-    return replace(found, coming=min((slot.start for slot in past.coming.values()), default=None))
 
 
 def _config(app: "App") -> Config:
@@ -127,30 +99,21 @@ def _of_passes(
 ) -> Mapping[str, Any]:
     """Return the parts whose evidence are recorded passes; all are unread if the facts are."""
     source = facts if isinstance(facts, Unread) else past
-    jobs = {name: _of(source, partial(_job, job)) for name, job in JOBS.items()}
-    names = tuple(app.settings.strategies.in_use())
-    return jobs | {
+    return dict.fromkeys((*JOBS, "clock", "strategies", "broker"), source) | {
         "facts": attempt(lambda: _facts(app, source, thorough=thorough)),
-        "clock": _of(source, lambda found: passes.clocks_of(found.cycles)),
-        "strategies": _of(source, lambda found: passes.strategies_of(names, found.cycles)),
         "signals": _of(source, lambda found: _signals(app, found)),
         "prices": _of(source, lambda found: _prices(app, found)),
-        "broker": _of(source, lambda found: passes.broker_of(found.cycles, app.ledger_view.last_reconcile())),
     }
 
 
-def _facts(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Facts | Unread | None:
-    """Return the last recorded pass; a damaged page may lie where no query looks, so all are read if `thorough`."""
+def _facts(app: "App", past: "Past | Unread | None", *, thorough: bool) -> "Past | Unread | None":
+    """Read all of the store if `thorough`, because a damaged page may lie where no query looks."""
     from tradebot.adapters.facts.schema import check
     from tradebot.adapters.state.state_folder import FACTS
 
     if thorough and (app.folder.path / FACTS).exists():
         check(app.folder.path / FACTS, pages=True)
-    return passes.facts_of(past.cycles) if isinstance(past, Past) else past
-
-
-def _job(job: Job, past: Past) -> Passes:
-    return passes.passes_of(job, past.cycles, past.due[job], past.claims)
+    return past
 
 
 def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
@@ -203,7 +166,18 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     coming = {job: slot for job, slot in ahead.items() if slot}
     recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
     cycles = facts.unpriced_passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
-    return Past(now, sessions, later[:1], coming, due, claims, cycles)
+    return Past(
+        now=now,
+        sessions=sessions,
+        later=later[:1],
+        coming=coming,
+        due=due,
+        claims=claims,
+        cycles=cycles,
+        compared=ledger.last_reconcile(),
+        strategies=tuple(app.settings.strategies.in_use()),
+        chores={line.job for line in app.settings.timetable.chores},
+    )
 
 
 def _prices(app: "App", past: Past) -> Prices | None:
@@ -228,6 +202,13 @@ def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
     """Return since when replies of the flow source count: a day ago, or the last open if that is earlier."""
     begun = [each for each in ledger.sessions((now - REACH).date(), now.date()) if each.open <= now]
     return min([now - LATELY, *(each.open for each in begun[-1:])])
+
+
+def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> Moment:
+    """Return a time with its session, which is open then or was open last; `since` is its open unless it is given."""
+    begun = [each for each in ledger.sessions((now - BACK).date(), now.date()) if each.open <= now]
+    session = begun[-1] if begun else None
+    return Moment(now, since or (session.open if session else now - LATELY), session)
 
 
 def _calendar(ledger: "SqliteLedger", past: Past) -> Any:

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from commands.serve.web_metrics import metrics
 from tests.builders import NOW, ago
 from tests.commands.serve.test_web_pages import looked
-from tradebot.judging.evidence import Passes, Unread
+from tests.judging.samples import cycle, past
+from tradebot.judging.evidence import Unread
 from tradebot.judging.table import TABLE
 
 OPEN = "application/openmetrics-text; version=1.0.0"
@@ -26,7 +27,7 @@ def read(accept: str, text: str) -> Mapping[tuple[str, ...], float]:
 
 @pytest.mark.parametrize("accept", PARSERS)
 def test_what_was_looked_at_can_be_read_back(accept: str) -> None:
-    answer = metrics(looked(exits=Passes(30, ago(90), 31, 30)), accept)
+    answer = metrics(looked(exits=past(cycles=[cycle(at=ago(90))])), accept)
     found = read(accept, answer.text)
     assert answer.kind.startswith(accept.partition(";")[0] or "text/plain")
     assert {labels[0] for name, *labels in found if name == "tradebot_evidence_count"} == TABLE.keys()

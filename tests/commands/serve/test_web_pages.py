@@ -11,14 +11,15 @@ import pytest
 from commands.serve.web_answers import TRADING, Looked
 from commands.serve.web_pages import MOST_EVENTS, Pages
 from tests.builders import NOW, ago
-from tests.judging.samples import at, note
+from tests.judging.samples import at, cycle, note, past
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
-from tradebot.judging.evidence import Passes, Serve, Unread
+from tradebot.judging.evidence import Serve, Unread
 from tradebot.judging.permission import permission
 from tradebot.judging.table import TABLE, judge, judged
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
 from tradebot.model.trading import Permission
 from tradebot.views.figures import Figures
 
@@ -129,7 +130,8 @@ def test_it_isn_t_ready_out_of_session_or_without_permission(
 @pytest.mark.parametrize(("part", "every_s"), [("exits", 60), ("entries", 300), ("flow", 300)])
 def test_bot_is_not_ready_once_a_second_slot_begins_that_nobody_ran(log: Path, part: str, every_s: int) -> None:
     def ready(finished_ago_s: int) -> Reply:
-        return asking(log, lambda: looked(**{part: Passes(6, ago(finished_ago_s), 7, 6)}))("/readyz")
+        finished = past(cycles=[cycle(job, at=ago(finished_ago_s)) for job in Job])
+        return asking(log, lambda: looked(**{part: finished}))("/readyz")
 
     assert ready(every_s).status == 200, "only the slot that has just begun is waiting"
     late = ready(every_s + 1)

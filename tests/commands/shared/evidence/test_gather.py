@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.evidence.gather import Past, evidence_of, past_of
+from commands.shared.evidence.gather import evidence_of, past_of
 from tests.bot import Bot, made, second_session
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.judging import table
+from tradebot.judging.evidence import Past
 from tradebot.judging.judgment import State
 from tradebot.judging.table import TABLE
 from tradebot.model.bar import Session
