@@ -8,17 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import backups as backup_names
-from commands.shared.surface import (
-    AccountTail,
-    Config,
-    Json,
-    Report,
-    StateDir,
-    caller,
-    confirm_for,
-    finish,
-    opened_as_found,
-)
+from commands.shared.surface import AccountTail, Report, caller, confirm_for, on_bot, opened_as_found
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -43,20 +33,16 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("restore", epilog="tradebot restore 20261116T210000Z-session-2026-11-16")
+    @on_bot(app, "restore", epilog="tradebot restore 20261116T210000Z-session-2026-11-16", opens=opened_as_found)
     def restore(
+        bot: "App",
         backup: Annotated[
             str, typer.Argument(help="Name of a backup, as `backup --list` shows it.", autocompletion=backup_names)
         ],
         confirmed: AccountTail = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Restore the books from a backup.
 
         The current books are moved to the quarantine folder; nothing is deleted.
         """
-        with opened_as_found(state_dir, config) as bot:
-            report = run(bot, backup, by=caller(), confirmed=confirmed)
-        finish(report, as_json)
+        return run(bot, backup, by=caller(), confirmed=confirmed)

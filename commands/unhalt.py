@@ -11,19 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.plain import clean
-from commands.shared.surface import (
-    AccountTail,
-    Config,
-    Json,
-    Report,
-    StateDir,
-    acts,
-    caller,
-    confirm_for,
-    console,
-    finish,
-    opened,
-)
+from commands.shared.surface import AccountTail, Report, acts, caller, confirm_for, console, on_bot
 from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
 
@@ -166,22 +154,18 @@ def _render(console: "Console", data: Unhalted) -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("unhalt", epilog='tradebot unhalt --reason "feed is back"')
+    @on_bot(app, "unhalt", epilog='tradebot unhalt --reason "feed is back"')
     @acts
     def unhalt(
+        bot: "App",
         reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
         override: Annotated[
             bool, typer.Option("--override", help="Skip the comparison with the broker; needs --reason.")
         ] = False,
         confirmed: AccountTail = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Resume trading after a halt.
 
         Requires books that agree with the broker's, and your confirmation.
         """
-        with opened(state_dir, config) as bot:
-            report = run(bot, by=caller(), reason=reason, confirmed=confirmed, override=override)
-        finish(report, as_json)
+        return run(bot, by=caller(), reason=reason, confirmed=confirmed, override=override)

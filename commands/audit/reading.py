@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.shared.evidence.gather import attempt, evidence_of, moment_of, past_of, recorded
@@ -14,7 +13,7 @@ from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.desk.snapshot import book
 from tradebot.judging.evidence import Evidence, Moment, Past, Unread
-from tradebot.judging.leaps import Leap, leaps
+from tradebot.judging.leaps import leaps
 from tradebot.judging.trading import Broker, Passes, Rows, Trading, Watched
 from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
@@ -32,32 +31,14 @@ from tradebot.timetable.sessions import session_date
 if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.app.wiring import App
-    from tradebot.model.account import BrokerView
     from tradebot.model.activity import Booking
-    from tradebot.model.bar import VenueClock
     from tradebot.model.books import Books
     from tradebot.model.intent import IntentRecord
     from tradebot.model.order import Order
-    from tradebot.reconciliation.activities import Booked
 
 DAY = timedelta(days=1)
 LOOKED_BACK = 5
 """How many passes of exits are searched for one that was not refused as a whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerReplies:
-    """The broker's first answers, the fills and activities still to be applied, and the books as if they were.
-
-    `leaps` are positions that the fills take to a state that can't follow the last.
-    """
-
-    clock: "VenueClock"
-    view: "BrokerView"
-    books: "Books"
-    pending: tuple[OwnedFill, ...]
-    booked: "Booked"
-    leaps: tuple[Leap, ...]
 
 
 def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, Trading | Unread]:
@@ -72,12 +53,12 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, T
 
 def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: bool) -> Trading:
     ledger, rules, facts = app.ledger_view, app.rules, recorded(app)
-    venue = None if offline else attempt(lambda: _venue(app, ledger))
-    asked = venue if isinstance(venue, BrokerReplies) else None
-    totals, proven = (asked.books.totals, asked.booked.proven) if asked else (ledger.totals(), ())
-    positions, known = totals.own_positions(), past.now if past else datetime.now(UTC)
-    now = asked.clock.now if asked else known
+    broker = None if offline else attempt(lambda: _ask(app, ledger))
+    asked = broker if isinstance(broker, Broker) else None
+    totals, proven = (asked.totals, asked.proven) if asked else (ledger.totals(), ())
+    now = asked.clock.now if asked else past.now if past else datetime.now(UTC)
     moment = moment_of(ledger, now, None if since_s is None else now - timedelta(seconds=since_s))
+    positions = totals.own_positions()
     return Trading(
         moment=moment,
         rules=rules,
@@ -97,20 +78,43 @@ def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: boo
         rejected=ledger.tallies.rejected_since(moment.since),
         working=_working(ledger),
         rows=attempt(lambda: Rows(*ledger.tallies.compare_journal())),
-        broker=attempt(partial(_broker, app, ledger, venue, positions)) if isinstance(venue, BrokerReplies) else venue,
+        broker=broker,
     )
 
 
-def _venue(app: "App", ledger: "SqliteLedger") -> BrokerReplies:
+def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     """Ask the broker; raise TradebotError for refused keys, another account or no reply."""
-    clock, view = app.reader.clock(), read_view(app.reader, ledger)
+    reader, clock = app.reader, app.reader.clock()
+    view = read_view(reader, ledger)
     require_account(ledger, view.account)
-    pending, unreadable = new_fills(app.reader, ledger, clock.now)
+    pending, unreadable = new_fills(reader, ledger, clock.now)
     view = replace(view, unreadable=view.unreadable + unreadable)
-    books = read_books(ledger, clock.now, view.orders)
-    booked = unbooked(app.reader, ledger, books, view, pending)
-    after = _books_after(ledger, books, pending, booked.proven)
-    return BrokerReplies(clock, view, after, pending, booked, tuple(leaps(books, pending)))
+    before = read_books(ledger, clock.now, view.orders)
+    booked = unbooked(reader, ledger, before, view, pending)
+    books = _books_after(ledger, before, pending, booked.proven)
+    symbols = tuple(dict.fromkeys((*app.settings.universe, *(one.symbol for one in books.totals.own_positions()))))
+    quotes, listed = reader.quotes(symbols), {order.venue_id for order in view.orders}
+    done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
+    ours = ledger_view(ledger, books, view.positions)
+    entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}
+    ours = replace(ours, booked={**ours.booked, **entries}, working=())
+    settings, session = app.settings, session_date(ledger, clock.now)
+    return Broker(
+        clock=clock,
+        view=view,
+        totals=books.totals,
+        proven=booked.proven,
+        book=book(
+            view, books, settings.sectors, quotes=quotes, session=session, themes=settings.themes, betas=settings.betas
+        ),
+        findings=compare(ours, view, booked.doubtful),
+        unapplied=len(pending) + len(booked.proven) + done,
+        quotes=quotes,
+        asked_quotes=len(symbols),
+        rejected_quotes=reader.rejected_quotes,
+        position_ratios=position_ratios(books, view),
+        leaps=tuple(leaps(before, pending)),
+    )
 
 
 def _books_after(
@@ -128,37 +132,6 @@ def _books_after(
         with_others=(*after.with_others, *(owned for owned in made if owned.strategy == FOREIGN)),
         acknowledged={**books.acknowledged, **_acknowledged(bookings)},
         standing=standing._replace(cash_adjustments=standing.cash_adjustments + moved),
-    )
-
-
-def _broker(app: "App", ledger: "SqliteLedger", venue: BrokerReplies, positions: Sequence[Position]) -> Broker:
-    symbols = tuple(dict.fromkeys((*app.settings.universe, *(position.symbol for position in positions))))
-    books, view = venue.books, venue.view
-    quotes = app.reader.quotes(symbols)
-    listed = {order.venue_id for order in view.orders}
-    done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
-    ours = ledger_view(ledger, books, view.positions)
-    entries = (entry for booking in venue.booked.proven for entry in booking.entries)
-    ours = replace(ours, booked={**ours.booked, **{entry.activity_id: entry for entry in entries}}, working=())
-    return Broker(
-        clock=venue.clock,
-        view=view,
-        book=book(
-            view,
-            books,
-            app.settings.sectors,
-            quotes=quotes,
-            session=session_date(ledger, venue.clock.now),
-            themes=app.settings.themes,
-            betas=app.settings.betas,
-        ),
-        findings=compare(ours, view, venue.booked.doubtful),
-        unapplied=len(venue.pending) + len(venue.booked.proven) + done,
-        quotes=quotes,
-        asked_quotes=len(symbols),
-        rejected_quotes=app.reader.rejected_quotes,
-        position_ratios=position_ratios(books, view),
-        leaps=venue.leaps,
     )
 
 

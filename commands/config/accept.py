@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from commands.shared.plain import clean
-from commands.shared.surface import (
-    AccountTail,
-    Config,
-    Json,
-    Report,
-    StateDir,
-    acts,
-    caller,
-    confirm_for,
-    console,
-    finish,
-    opened,
-)
+from commands.shared.surface import AccountTail, Report, acts, caller, confirm_for, console, on_bot
 from commands.shared.times import when
 from tradebot.model.text import in_yaml
 
@@ -128,21 +116,15 @@ def _render(screen: "Console", data: Accepted) -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command(
+    @on_bot(
+        app,
         "accept",
         epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
     )
     @acts
-    def accept(
-        confirmed: AccountTail = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    def accept(bot: "App", confirmed: AccountTail = None) -> Report:
         """Approve the settings in force.
 
         From then on, a setting that is looser than approved closes entries.
         """
-        with opened(state_dir, config) as bot:
-            report = run(bot, by=caller(), confirmed=confirmed)
-        finish(report, as_json)
+        return run(bot, by=caller(), confirmed=confirmed)

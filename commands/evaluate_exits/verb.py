@@ -4,18 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.shared.surface import (
-    Config,
-    DryRun,
-    ForceSlot,
-    Json,
-    Report,
-    StateDir,
-    acts,
-    caller,
-    finish,
-    opened_to_leave,
-)
+from commands.shared.surface import DryRun, ForceSlot, Report, acts, caller, on_bot, opened_to_leave
 from commands.shared.times import slot_for_reader, when
 
 if TYPE_CHECKING:
@@ -101,19 +90,16 @@ def _render(console: "Console", data: "PassData") -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("evaluate-exits", epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits")
+    @on_bot(
+        app,
+        "evaluate-exits",
+        epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits",
+        opens=opened_to_leave,
+    )
     @acts
-    def evaluate_exits(
-        dry_run: DryRun = False,
-        force_slot: ForceSlot = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    def evaluate_exits(bot: "App", dry_run: DryRun = False, force_slot: ForceSlot = False) -> Report:
         """Close positions whose exit rules have triggered.
 
         Also cancels orders that have been working too long. Runs while halted too.
         """
-        with opened_to_leave(state_dir, config) as bot:
-            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, noted=True)
-        finish(report, as_json)
+        return run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, noted=True)

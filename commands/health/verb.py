@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_to_look
+from commands.shared.surface import Report, on_bot, opened_to_look
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -35,22 +35,21 @@ def run(app: "App", *, probe: bool = False) -> Report:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command(
-        "health", epilog="tradebot health\ntradebot health --probe  # for scripts: exits with 10 unless all is well"
+    @on_bot(
+        app,
+        "health",
+        epilog="tradebot health\ntradebot health --probe  # for scripts: exits with 10 unless all is well",
+        opens=opened_to_look,
     )
     def health(
+        bot: "App",
         probe: Annotated[
             bool, typer.Option("--probe", help="Print one line, and exit with code 10 if anyone has to act.")
         ] = False,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Show how each part of the bot is, and by what evidence.
 
         Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is asked or
         changed. Exits with code 10 if any part has FAILED.
         """
-        with opened_to_look(state_dir, config) as bot:
-            report = run(bot, probe=probe)
-        finish(report, as_json)
+        return run(bot, probe=probe)

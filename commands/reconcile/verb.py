@@ -12,7 +12,7 @@ import typer
 
 from commands.shared.completing import plans
 from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.surface import Report, caller, on_bot
 from commands.shared.times import when
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
@@ -214,8 +214,9 @@ def _number(value: Decimal | None) -> str:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("reconcile", epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d")
+    @on_bot(app, "reconcile", epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d")
     def reconcile(
+        bot: "App",
         apply: Annotated[
             str | None,
             typer.Option(
@@ -225,14 +226,9 @@ def register(app: typer.Typer) -> None:
                 autocompletion=plans,
             ),
         ] = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Compare the bot's books with the broker's.
 
         Fills and other facts are recorded at once. Any other difference becomes a plan, which --apply accepts.
         """
-        with opened(state_dir, config) as bot:
-            report = run(bot, by=caller(), apply=apply)
-        finish(report, as_json)
+        return run(bot, by=caller(), apply=apply)

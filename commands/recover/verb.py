@@ -13,19 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.shared.plain import clean
-from commands.shared.surface import (
-    AccountTail,
-    Config,
-    Json,
-    Report,
-    StateDir,
-    caller,
-    confirm_for,
-    console,
-    finish,
-    jsonable,
-    opened_as_found,
-)
+from commands.shared.surface import AccountTail, Report, caller, confirm_for, console, jsonable, on_bot, opened_as_found
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 
@@ -317,20 +305,18 @@ def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("recover", epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d")
+    @on_bot(
+        app, "recover", epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d", opens=opened_as_found
+    )
     def recover(
+        bot: "App",
         accept: Annotated[
             str | None, typer.Option("--accept", metavar="NAME", help="Accept these rebuilt books.")
         ] = None,
         confirmed: AccountTail = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Rebuild damaged books from backup, journal and broker.
 
         Entries stay closed until you accept the rebuilt books with --accept.
         """
-        with opened_as_found(state_dir, config) as bot:
-            report = run(bot, by=caller(), accept=accept, confirmed=confirmed)
-        finish(report, as_json)
+        return run(bot, by=caller(), accept=accept, confirmed=confirmed)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import wraps
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -45,7 +47,7 @@ ForceSlot = Annotated[
     bool, typer.Option("--force-slot", help="Run now, even if the slot is used or the timetable has none.")
 ]
 
-Act = TypeVar("Act", bound=Callable[..., None])
+Act = TypeVar("Act", bound=Callable[..., Any])
 
 LONG = 1_000
 """How many rows become text at a time; otherwise a list of all fills would be in memory three times."""
@@ -236,3 +238,36 @@ def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractConte
     from tradebot.app.loading import Options
 
     return _open(Options(state_dir, config), read_marker)
+
+
+def _asked(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+    """Have the options of every verb on a bot."""
+
+
+def on_bot(
+    app: typer.Typer,
+    name: str,
+    *,
+    epilog: str,
+    opens: "Callable[[str | None, str | None], AbstractContextManager[App]]" = opened,
+) -> Callable[[Callable[..., Report]], Callable[..., None]]:
+    """Register a verb that gets an open bot and its own options, and whose report is shown.
+
+    --state-dir, --config and --json are added to its options.
+    """
+
+    def register(verb: Callable[..., Report]) -> Callable[..., None]:
+        @wraps(verb)
+        def command(state_dir: str | None, config: str | None, as_json: bool, **own: Any) -> None:
+            with opens(state_dir, config) as bot:
+                report = verb(bot, **own)
+            finish(report, as_json)
+
+        options = [*list(signature(verb).parameters.values())[1:], *signature(_asked).parameters.values()]
+        # Typer reads the options of what is called, not of what that wraps.
+        del command.__wrapped__
+        command.__signature__ = Signature(options)  # type: ignore[attr-defined]
+        command.__annotations__ = {option.name: option.annotation for option in options}
+        return app.command(name, epilog=epilog)(command)
+
+    return register

@@ -22,6 +22,10 @@ NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a n
 """What each of Typer's number types accepts, by Typer's name for it."""
 
 
+OTHER_WORDS = {"resume": "unhalt", "unpause": "unhalt", "pause": "halt", "stop": "halt"}
+"""What people call a verb elsewhere; unlike a typing error, such a word says what was meant."""
+
+
 def explained(wrong: Exception, arguments: Sequence[str], program: Any) -> OperatorError:
     """Return the error to show for a command line that Typer couldn't parse."""
     verbs = dict(leaves(program))
@@ -63,7 +67,8 @@ def _unknown_verb(wrong: Exception, arguments: Sequence[str], path: str, verbs: 
     if isinstance(wrong, NoArgsIsHelpError) or not typed:
         names = list(dict.fromkeys(name.split()[0] for name in names))
         return OperatorError(f"{path} needs one of its verbs: {', '.join(names)}", f"{path} --help")
-    elsewhere = [verb for verb in verbs if verb.endswith(f" {typed[0]}")]
+    other = OTHER_WORDS.get(inside + typed[0])
+    elsewhere = [other] if other else [verb for verb in verbs if verb.endswith(f" {typed[0]}")]
     meant = [f"{inside}{name}" for name in get_close_matches(typed[0], names, 1)]
     # A typing error must not end in a trade, so a verb that acts is only listed; another one wasn't meant.
     near = elsewhere or [verb for verb in meant if not getattr(verbs[verb].callback, "acts", False)]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Report, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -24,14 +24,12 @@ def run(app: "App") -> Report:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("signals", epilog="tradebot signals\ntradebot signals --json")
-    def signals(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+    @on_bot(app, "signals", epilog="tradebot signals\ntradebot signals --json")
+    def signals(bot: "App") -> Report:
         """Show how healthy each signal is.
 
         What a source sends differently from what it documents is shown with an example. A signal is HEALTHY, DEGRADED
         (usable, but something is wrong), CRITICAL (not usable), or UNKNOWN (nothing was seen to judge it by, as while
         the market is asleep). Only the bot's own records are read. Exits with code 10 if a person should look.
         """
-        with opened(state_dir, config) as bot:
-            report = run(bot)
-        finish(report, as_json)
+        return run(bot)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import Config, DryRun, Json, Report, StateDir, acts, caller, finish, opened
+from commands.shared.surface import DryRun, Report, acts, caller, on_bot
 from commands.shared.times import slot_for_reader, when
 
 Candidates = Annotated[
@@ -97,17 +97,13 @@ def _render(console: "Console", data: "EntriesData") -> None:
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("trade-once", epilog="tradebot trade-once --dry-run\ntradebot trade-once")
+    @on_bot(app, "trade-once", epilog="tradebot trade-once --dry-run\ntradebot trade-once")
     @acts
     def trade_once(
+        bot: "App",
         dry_run: DryRun = False,
         force_slot: ForceSlot = False,
         candidates: Candidates = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
+    ) -> Report:
         """Send an order for each candidate that passes every gate."""
-        with opened(state_dir, config) as bot:
-            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, candidates=candidates)
-        finish(report, as_json)
+        return run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, candidates=candidates)

@@ -78,6 +78,8 @@ def broker(**changes: object) -> Broker:
     usual = Broker(
         clock=venue_clock(),
         view=BrokerView(account(), (), ()),
+        totals=Totals.of([BOUGHT]),
+        proven=(),
         book=book(exposure={"AAPL": Decimal(1_000)}, sector_exposure={"technology": Decimal(1_000)}),
         findings=(),
         unapplied=0,

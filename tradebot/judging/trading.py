@@ -9,6 +9,7 @@ from tradebot.judging.evidence import Moment, Unread
 from tradebot.judging.leaps import Leap
 from tradebot.judging.signals import KindHealth
 from tradebot.model.account import BrokerView
+from tradebot.model.activity import Booking
 from tradebot.model.bar import Quote, VenueClock
 from tradebot.model.desk import Book
 from tradebot.model.finding import Finding
@@ -17,6 +18,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingStateRecord
 from tradebot.ports.world import Rules
 
@@ -42,7 +44,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """The broker's replies. `unapplied` counts facts the books don't have yet; findings are as if they were applied.
+    """The broker's replies, and the books as if every fact in them were applied; `unapplied` counts those facts.
+
+    `totals` and `findings` are of these books, and `proven` are the activities among the facts.
 
     `position_ratios` is the broker's quantity as a multiple of the books', where they differ for no known reason.
     `leaps` are positions that these facts change in a way that no position changes.
@@ -50,6 +54,8 @@ class Broker:
 
     clock: VenueClock
     view: BrokerView
+    totals: Totals
+    proven: Sequence[Booking]
     book: Book
     findings: tuple[Finding, ...]
     unapplied: int

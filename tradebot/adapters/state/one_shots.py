@@ -79,6 +79,8 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
     named = environ.pop(HANDED_OVER, None)
     if named is None:
         return
+    # What it says is read by people, who type the program's name.
+    sys.argv[0] = "tradebot"
     pipe, starter = map(int, named.split())
     with suppress(OSError):
         end_with_parent(signal.SIGTERM)
