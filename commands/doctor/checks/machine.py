@@ -1,13 +1,16 @@
 """Check the machine: versions, who can read the bot's files, and what else is running on the folder."""
 
 import os
-import re
+import platform
 import sqlite3
 import stat
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from commands.doctor.checks.row import attempt, check
 from tradebot import __version__
@@ -17,13 +20,11 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.looks import skipped
 
-LEAST_SQLITE = (3, 33)
+LEAST_SQLITE = Version("3.33")
 """The ledger's schema is read from `sqlite_schema`, which has another name in older versions."""
 ENTER, CHANGE = stat.S_IXGRP | stat.S_IXOTH, stat.S_IWGRP | stat.S_IWOTH
 """Permission bits of other users: to enter a folder, and to write."""
 LOCKS = (lock.LOCK, lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK)
-REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*([^;]*)")
-COMPARE = re.compile(r"(>=|<=|==|<|>)\s*([\d.]+)")
 
 
 def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Judgment]:
@@ -38,19 +39,14 @@ def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Judgment]
 
 def versions() -> Judgment:
     """Check that Python, SQLite and each required package have a supported version."""
-    needed = [text for text in metadata.requires("tradebot") or () if ";" not in text]
-    sqlite = tuple(int(part) for part in sqlite3.sqlite_version.split("."))
-    wrong = [problem for text in needed if (problem := _out_of_range(text))]
-    if not _within(
-        _release(".".join(map(str, sys.version_info[:3]))), metadata.metadata("tradebot")["Requires-Python"]
-    ):
-        wrong.append(f"Python {sys.version.split()[0]}")
-    if sqlite < LEAST_SQLITE:
-        wrong.append(f"SQLite {sqlite3.sqlite_version}")
-    evidence = (
-        f"tradebot {__version__}, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}, "
-        f"alpaca-py {metadata.version('alpaca-py')}"
-    )
+    needed = [need for text in metadata.requires("tradebot") or () if (need := Requirement(text)).marker is None]
+    python, sqlite = platform.python_version(), sqlite3.sqlite_version
+    wrong = [problem for need in needed if (problem := out_of_range(need))]
+    if not SpecifierSet(metadata.metadata("tradebot")["Requires-Python"]).contains(python, prereleases=True):
+        wrong.append(f"Python {python}")
+    if Version(sqlite) < LEAST_SQLITE:
+        wrong.append(f"SQLite {sqlite}")
+    evidence = f"tradebot {__version__}, Python {python}, SQLite {sqlite}, alpaca-py {metadata.version('alpaca-py')}"
     if wrong:
         found = f"{evidence}; not supported: {', '.join(wrong)}"
         fix = "Install from the lock files: deploy/install, or make demo"
@@ -58,32 +54,14 @@ def versions() -> Judgment:
     return check("versions", State.OK, evidence, "versions with their supported ranges", len(needed) + 2)
 
 
-def _out_of_range(requirement: str) -> str | None:
+def out_of_range(needed: Requirement) -> str | None:
     """Return what is wrong with an installed package, or None if its version is supported."""
-    match = REQUIREMENT.match(requirement)
-    assert match, f"can't parse the requirement {requirement}"
-    name, supported = match.groups()
     try:
-        held = metadata.version(name)
+        held = metadata.version(needed.name)
     except metadata.PackageNotFoundError:
-        return f"{name} is missing"
-    return None if _within(_release(held), supported) else f"{name} {held} (needs {supported.strip()})"
-
-
-def _within(held: tuple[int, ...], supported: str) -> bool:
-    return all(_compares(held, sign, _release(bound)) for sign, bound in COMPARE.findall(supported))
-
-
-def _compares(held: tuple[int, ...], sign: str, bound: tuple[int, ...]) -> bool:
-    longest = max(len(held), len(bound))
-    left, right = (parts + (0,) * (longest - len(parts)) for parts in (held, bound))
-    signs = {">=": left >= right, "<=": left <= right, "==": left == right, "<": left < right, ">": left > right}
-    return signs[sign]
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version, without what follows them (2.1.0rc1 counts as 2.1.0)."""
-    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+-]", version)[0]))
+        return f"{needed.name} is missing"
+    supported = needed.specifier
+    return None if supported.contains(held, prereleases=True) else f"{needed.name} {held} (needs {supported})"
 
 
 def permissions(path: Path) -> Judgment:
