@@ -8,33 +8,24 @@ from tradebot.judging.permission import permission
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import Permission
 
-DOOR = ((Reason.LIVE_NOT_ARMED, "mode live"),)
+SHUT, BLOCKED = Reason.LIVE_NOT_ARMED, Reason.ACCOUNT_BLOCKED
+DOOR = ((SHUT, "mode live"),)
 
 
 @pytest.mark.parametrize(
     ("given", "blocks", "found", "reason"),
     [
-        (Permission(DOOR), None, "LIVE_NOT_ARMED (mode live): no orders are sent, including exits", DOOR[0][0]),
-        (
-            Permission(entries_closed=DOOR),
-            (),
-            "LIVE_NOT_ARMED (mode live): no entries are sent, exits continue",
-            DOOR[0][0],
-        ),
-        (
-            Permission(),
-            ("trading_blocked",),
-            "ACCOUNT_BLOCKED (trading_blocked): no orders are sent, including exits",
-            Reason.ACCOUNT_BLOCKED,
-        ),
+        (Permission(DOOR), None, "LIVE_NOT_ARMED (mode live): no orders are sent, including exits", SHUT),
+        (Permission(entries_closed=DOOR), (), "LIVE_NOT_ARMED (mode live): no entries are sent, exits continue", SHUT),
+        (Permission(), ("x",), "ACCOUNT_BLOCKED (x): no orders are sent, including exits", BLOCKED),
+        (Permission(), None, "orders may be sent", None),
+        (Permission(), (), "orders may be sent", None),
     ],
 )
-def test_a_closed_door_is_told_with_what_it_stops_and_its_own_remedy(
-    given: Permission, blocks: tuple[str, ...] | None, found: str, reason: Reason
+def test_permission_names_each_closed_door_what_it_stops_and_its_remedy(
+    given: Permission, blocks: tuple[str, ...] | None, found: str, reason: Reason | None
 ) -> None:
     judged = permission(given, NOW, blocks)
-    assert (judged.state, judged.found, judged.next) == (State.DEGRADED, found, REASONS[reason].remedy)
-
-
-def test_with_every_door_open_orders_may_be_sent() -> None:
-    assert (permission(Permission(), NOW).state, permission(Permission(), NOW, ()).count) == (State.OK, 2)
+    state, remedy = (State.DEGRADED, REASONS[reason].remedy) if reason else (State.OK, "")
+    assert (judged.state, judged.found, judged.next) == (state, found, remedy)
+    assert judged.count == (1 if blocks is None else 2)

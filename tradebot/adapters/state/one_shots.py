@@ -38,6 +38,7 @@ class OneShots:
     def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
         """Run one verb; end its process with SIGTERM, then with SIGKILL, if it is stopped or over its limit."""
         options = ["--state-dir", str(self.folder), *(["--config", self.config] if self.config else [])]
+        needed = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
         began = time.monotonic()
         ours, theirs = os.pipe()
         try:
@@ -48,7 +49,7 @@ class OneShots:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**_needed_to_start(), HANDED_OVER: f"{ours} {os.getpid()}"},
+                env={**needed, HANDED_OVER: f"{ours} {os.getpid()}"},
                 pass_fds=(ours,),
             )
         finally:
@@ -58,10 +59,6 @@ class OneShots:
             why, output = _watched(process, began + limit_s, stopping)
             why = f"ended after its limit of {counted(int(limit_s), 'second')}" if why == "limit" else why
             return Ended(process.wait(), why, time.monotonic() - began, output)
-
-
-def _needed_to_start() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
 
 
 def _hand_over(pipe: int) -> None:
