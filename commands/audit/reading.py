@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from commands.shared.evidence.gather import attempt, evidence_of, moment_of, past_of, recorded
+from commands.shared.evidence.gather import attempt, evidence_of, moment_of
 from commands.signals.reading import read as read_signals
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
@@ -46,13 +46,16 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, T
 
     A broker that doesn't answer is part of it. If `since_s` is None, the span starts at the session's open.
     """
-    past = past_of(app)
-    evidence = evidence_of(app, past)
-    return evidence, attempt(lambda: _trading(app, past if isinstance(past, Past) else None, since_s, offline=offline))
+    evidence = evidence_of(app)
+    past, sound = evidence.past, evidence.parts["facts"]
+    known = past if isinstance(past, Past) else None
+    if isinstance(sound, Unread) and sound is not past:
+        return evidence, sound
+    return evidence, attempt(lambda: _trading(app, known, since_s, offline=offline))
 
 
 def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: bool) -> Trading:
-    ledger, rules, facts = app.ledger_view, app.rules, recorded(app)
+    ledger, rules, facts = app.ledger_view, app.rules, app.recorded
     broker = None if offline else attempt(lambda: _ask(app, ledger))
     asked = broker if isinstance(broker, Broker) else None
     totals, proven = (asked.totals, asked.proven) if asked else (ledger.totals(), ())

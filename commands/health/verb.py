@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def run(app: "App", *, probe: bool = False) -> Report:
     """Judge every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
     from commands.health.report import Health, show, summary
-    from commands.shared.evidence.gather import evidence_of, past_of
+    from commands.shared.evidence.gather import evidence_of
     from tradebot.judging.judgment import State, overall
     from tradebot.judging.table import judged
 
-    judgments = judged(evidence_of(app, past_of(app)))
+    judgments = judged(evidence_of(app))
     state, mode, tail = overall(judgments), app.mode_name, app.account_tail
     data = Health(str(app.folder.path), state, summary(judgments), judgments)
 

@@ -50,14 +50,14 @@ class ScheduleChecked:
 
 def run(app: "App", now: "datetime") -> Report:
     """Check the timetable over the year to come; exit 2 if anything in it can't work."""
-    from commands.shared.evidence.gather import evidence_of, past_of
+    from commands.shared.evidence.gather import evidence_of
     from tradebot.adapters.time.calendar import exchange_sessions
     from tradebot.judging.table import judge
 
     first = now.date()
     sessions = exchange_sessions(first - timedelta(days=41), first + timedelta(days=DAYS))
     data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
-    data = replace(data, calendar=judge("calendar", evidence_of(app, past_of(app, now))))
+    data = replace(data, calendar=judge("calendar", evidence_of(app, now)))
     code = ExitCode.USAGE if data.problems else ExitCode.DONE
     return Report("schedule-check", data, lambda out: _render(out, data), code, app.mode_name, app.account_tail)
 

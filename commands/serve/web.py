@@ -43,14 +43,14 @@ def process(app: "App") -> "Judgment":
 
 def look(app: "App") -> Looked:
     """Look at everything once, through a bot that is opened for it and closed again."""
-    from commands.shared.evidence.gather import evidence_of, past_of
+    from commands.shared.evidence.gather import evidence_of
     from tradebot.judging.evidence import Past
     from tradebot.judging.permission import permission
     from tradebot.judging.table import judged
 
     with closing(app.twin()) as bot:
-        past = past_of(bot)
-        evidence = evidence_of(bot, past)
+        evidence = evidence_of(bot)
+        past = evidence.past
         return Looked(
             evidence,
             judged(evidence),

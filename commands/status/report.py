@@ -37,14 +37,13 @@ def status_of(app: "App") -> Status:
 
     Raises OperatorError if the books can't be read.
     """
-    from commands.shared.evidence.gather import attempt, evidence_of, past_of, recorded
+    from commands.shared.evidence.gather import evidence_of
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
     from tradebot.model.position import FOREIGN
 
-    past, ledger = past_of(app), app.ledger_view
-    evidence, sound = evidence_of(app, past), attempt(lambda: recorded(app))
-    facts = None if isinstance(sound, Unread) else sound
+    evidence, ledger = evidence_of(app), app.ledger_view
+    past, facts = evidence.past, None if isinstance(evidence.parts["facts"], Unread) else app.recorded
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
     promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()

@@ -242,8 +242,8 @@ class Budgets:
 class Evidence:
     """Everything that was looked at, by subject; `now` is trading time, None if nothing was ever recorded.
 
-    `due` has, by job, the starts of the slots that were due so far, in this session and the one before; `coming` the
-    start of each job's next slot.
+    `past` is what was recorded of the last session. `due` has, by job, the starts of the slots that were due so far, in
+    this session and the one before; `coming` the start of each job's next slot.
     """
 
     at: datetime
@@ -252,3 +252,4 @@ class Evidence:
     parts: Mapping[str, Any]
     due: Mapping[Job, tuple[datetime, ...]] = field(default_factory=dict)
     coming: Mapping[Job, datetime] = field(default_factory=dict)
+    past: Past | Unread | None = None

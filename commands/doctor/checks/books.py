@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.doctor.checks.row import attempt, check
-from commands.shared.evidence.gather import evidence_of, past_of
+from commands.shared.evidence.gather import evidence_of
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.looks import skipped
@@ -25,7 +25,7 @@ SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar"
 
 def books_checks(app: "App") -> Iterator[Judgment]:
     """Yield the judgments about the bot's own records, of which every byte is read."""
-    yield from judged(evidence_of(app, past_of(app), thorough=True), SUBJECTS)
+    yield from judged(evidence_of(app, thorough=True), SUBJECTS)
     yield permission(app.permission, datetime.now(UTC))
     yield attempt("events", lambda: events(app.folder.path / EVENTS))
     yield attempt("plans", lambda: plans(app.folder.plans))

@@ -18,6 +18,7 @@ from tradebot.judging.evidence import (
     Signals,
     Unread,
 )
+from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
@@ -31,59 +32,52 @@ LATELY = timedelta(days=1)
 BACK = timedelta(days=10)
 AS_BEFORE = timedelta(hours=1)
 """For so long after the open, what the session before left is evidence too."""
-JOBS = ("exits", "entries", "flow", "scores")
-"""The parts whose evidence are the passes of one job."""
+OF_PASSES = ("exits", "entries", "flow", "scores", "facts", "clock", "strategies", "broker")
+"""The parts whose evidence is what was recorded of the last session."""
 
 
-def past_of(app: "App", now: datetime | None = None) -> Past | Unread | None:
-    """Return what the last session left, as of a trading time; without one, as of the time of the last record.
-
-    None if nothing was ever recorded.
-    """
-    facts = attempt(lambda: recorded(app))
-    at = now or attempt(lambda: _now(app, facts))
-    return at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
-
-
-def recorded(app: "App") -> "SqliteFacts | None":
-    """Return the store of facts if there is one; opening a damaged one would move it aside, so it isn't opened."""
-    from tradebot.adapters.facts.schema import check
-    from tradebot.adapters.state.state_folder import FACTS
-
-    if (app.folder.path / FACTS).exists():
-        check(app.folder.path / FACTS, pages=False)
-    return app.recorded
-
-
-def evidence_of(app: "App", past: Past | Unread | None, *, thorough: bool = False) -> Evidence:
+def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> Evidence:
     """Look at everything once. What can't be read says why; everything else is looked at all the same.
 
-    If `thorough`, every byte of books, backups and facts is read, even if nothing has changed since they were written.
+    What was due is that of a trading time; without one, of the time of the last record. If `thorough`, every byte of
+    books, backups and facts is read, even if nothing has changed since they were written.
     """
-    settings, facts = app.settings, attempt(lambda: recorded(app))
+    settings, folder = app.settings, app.folder.path
+    facts = attempt(lambda: _sound_facts(app, pages=thorough))
+    at = now or attempt(lambda: _now(app, facts))
+    past = at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
     known = past if isinstance(past, Past) else None
+    source = facts if isinstance(facts, Unread) else past
     parts: dict[str, Any] = {
-        "serve": attempt(lambda: serve_of(app.folder.path, known.claims if known else ())),
+        "serve": attempt(lambda: serve_of(folder, known.claims if known else ())),
         "config": attempt(lambda: _config(app)),
-        "disk": attempt(lambda: disk_of(app.folder.path, settings.storage.min_free_mb, sandbox=_is_sandbox(app))),
-        "storage": attempt(lambda: storage_of(app.folder.path, settings.storage.tell_mb)),
-        **({"stream": attempt(lambda: stream_of(app.folder.path))} if settings.unusual_whales.stream else {}),
-        "backup": _of(
-            past, lambda found: backups_of(app, (*found.sessions, *found.later), found.now, thorough=thorough)
-        ),
+        "disk": attempt(lambda: disk_of(folder, settings.storage.min_free_mb, sandbox=app.mode is Mode.SANDBOX)),
+        "storage": attempt(lambda: storage_of(folder, settings.storage.tell_mb)),
+        **({"stream": attempt(lambda: stream_of(folder))} if settings.unusual_whales.stream else {}),
+        "backup": _of(past, lambda seen: backups_of(app, (*seen.sessions, *seen.later), seen.now, thorough=thorough)),
         "schedule": past,
-        **_of_passes(app, past, facts, thorough=thorough),
+        **dict.fromkeys(OF_PASSES, source),
+        "signals": _of(source, lambda found: _signals(app, found)),
+        "prices": _of(source, lambda found: _prices(app, found)),
         **_of_books(app, past, thorough=thorough),
     }
     due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
     coming = {job: slot.start for job, slot in known.coming.items()} if known else {}
-    return Evidence(datetime.now(UTC), known.now if known else None, budgets_of(settings), parts, due, coming)
+    budgets, trading_time = budgets_of(settings), known.now if known else None
+    return Evidence(datetime.now(UTC), trading_time, budgets, parts, due, coming, past)
 
 
-def _is_sandbox(app: "App") -> bool:
-    from tradebot.model.trading import Mode
+def _sound_facts(app: "App", *, pages: bool) -> "SqliteFacts | None":
+    """Return the store of facts if there is one; opening a damaged one would move it aside, so it isn't opened.
 
-    return app.mode is Mode.SANDBOX
+    A damaged page may lie where no query looks; all are read if `pages`.
+    """
+    from tradebot.adapters.facts.schema import check
+    from tradebot.adapters.state.state_folder import FACTS
+
+    if (app.folder.path / FACTS).exists():
+        check(app.folder.path / FACTS, pages=pages)
+    return app.recorded
 
 
 def _config(app: "App") -> Config:
@@ -92,28 +86,6 @@ def _config(app: "App") -> Config:
     unread, settings = app.loaded.unread, app.settings
     bare = tuple(symbol for symbol in settings.universe if symbol not in settings.sectors)
     return Config(len(values_of(settings)), unread.message if unread else "", bare)
-
-
-def _of_passes(
-    app: "App", past: "Past | Unread | None", facts: "SqliteFacts | Unread | None", *, thorough: bool
-) -> Mapping[str, Any]:
-    """Return the parts whose evidence are recorded passes; all are unread if the facts are."""
-    source = facts if isinstance(facts, Unread) else past
-    return dict.fromkeys((*JOBS, "clock", "strategies", "broker"), source) | {
-        "facts": attempt(lambda: _facts(app, source, thorough=thorough)),
-        "signals": _of(source, lambda found: _signals(app, found)),
-        "prices": _of(source, lambda found: _prices(app, found)),
-    }
-
-
-def _facts(app: "App", past: "Past | Unread | None", *, thorough: bool) -> "Past | Unread | None":
-    """Read all of the store if `thorough`, because a damaged page may lie where no query looks."""
-    from tradebot.adapters.facts.schema import check
-    from tradebot.adapters.state.state_folder import FACTS
-
-    if thorough and (app.folder.path / FACTS).exists():
-        check(app.folder.path / FACTS, pages=True)
-    return past
 
 
 def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
@@ -132,7 +104,6 @@ def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Ma
 def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
     """Return trading time; in the sandbox, whose time stands still, that of the last record."""
     from commands.shared.records import trading_now
-    from tradebot.model.trading import Mode
 
     if app.mode is not Mode.SANDBOX:
         return trading_now(app, ())

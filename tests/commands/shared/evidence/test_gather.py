@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.evidence.gather import evidence_of, past_of
+from commands.shared.evidence.gather import evidence_of
 from tests.bot import Bot, made, second_session
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -41,13 +41,13 @@ def app(worked: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[App]:
 
 
 def past(app: App) -> Past:
-    found = past_of(app)
+    found = evidence_of(app).past
     assert isinstance(found, Past)
     return found
 
 
 def judged(app: App, now: datetime) -> dict[str, State]:
-    return {each.subject: each.state for each in table.judged(evidence_of(app, past_of(app, now)))}
+    return {each.subject: each.state for each in table.judged(evidence_of(app, now))}
 
 
 def failed(app: App, now: datetime) -> set[str]:
@@ -99,6 +99,6 @@ def test_slots_before_the_books_were_opened_are_nobodys(app: App) -> None:
     opened_at = app.ledger_view.books_opened_at()
     assert opened_at is not None
     assert all(slot.start >= opened_at for due in past(app).due.values() for slot in due)
-    found = past_of(app, opened_at)
+    found = evidence_of(app, opened_at).past
     assert isinstance(found, Past)
     assert sum(map(len, found.due.values())) == 0
