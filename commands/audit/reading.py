@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.evidence.gather import attempt, evidence_of, moment_of
 from commands.signals.reading import read as read_signals
-from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.desk.snapshot import book
 from tradebot.judging.evidence import Evidence, Moment, Past, Unread
@@ -168,9 +168,8 @@ def _events(app: "App", moment: Moment) -> Watched:
     spans = ((moment.since, moment.now), (today - DAY, today))
     lines, found = worth_seeing(app.folder.path / EVENTS, spans)
     counts = Counter(f"{event.subsystem} {event.event_type}" for event in found)
-    newest = max((event.timestamp for event in found), default=None)
     errors = sum(event.severity in (Severity.ERROR, Severity.CRITICAL) for event in found)
-    return Watched(lines, newest, dict(counts.most_common()), errors)
+    return Watched(lines, torn_lines(app.folder.path / EVENTS), dict(counts.most_common()), errors)
 
 
 def _kept(

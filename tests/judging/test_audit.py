@@ -100,7 +100,7 @@ def healthy(**changes: object) -> Trading:
         score=cycle(Job.SCORE, scored(0.9)),
         passes=Passes((cycle(Job.TRADE_ONCE),), 10, {Reason.COOLDOWN: 9}),
         exits=cycle(Job.EVALUATE_EXITS, exit_record(hold)),
-        events=Watched(3, ago(60), {}, 0),
+        events=Watched(3, 0, {}, 0),
         permission=Permission(),
         state=TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)),
         fills=1,
@@ -200,7 +200,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
         "1,003 FLOW_STALE",
     ),
     "recent events": (
-        {"events": Watched(9, NOW, {"venue answer_differs": 2}, 0)},
+        {"events": Watched(9, 0, {"venue answer_differs": 2}, 0)},
         State.DEGRADED,
         "venue answer_differs (2 times)",
     ),
@@ -265,7 +265,8 @@ def test_each_thing_that_is_wrong_is_a_finding_with_its_numbers_and_a_command(na
         ({"kinds": (replace(BROKEN, name="market_tide", core=False),)}, "market_tide", State.DEGRADED),
         ({"kinds": (replace(ALERTS, state=Health.UNKNOWN, idle=True),)}, "flow_alerts", State.SKIPPED),
         ({"kinds": (replace(ALERTS, state=Health.UNKNOWN, answered=0),)}, "flow_alerts", State.UNKNOWN),
-        ({"events": Watched(9, NOW, {"serve job_fault": 1}, 1)}, "recent events", State.FAILED),
+        ({"events": Watched(9, 0, {"serve job_fault": 1}, 1)}, "recent events", State.FAILED),
+        ({"events": Watched(0, 1, {}, 0)}, "recent events", State.DEGRADED),
         ({"broker": broker(view=BLOCKED)}, "permission", State.DEGRADED),
     ],
 )  # fmt: skip

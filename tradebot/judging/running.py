@@ -131,11 +131,16 @@ def blocks(evidence: Trading) -> Judgment:
 def events(evidence: Trading) -> Judgment:
     """Judge the operational events of the last day: replies in an unknown format, and errors."""
     name, seen = "recent events", evidence.events
-    if seen is None or not seen.lines:
+    if seen is None or not (seen.lines or seen.torn):
         return skipped(name, "no event was ever written", "events")
     # Events are stamped with wall-clock time, so they have no age in trading time.
     look, now = Look("events", seen.lines), evidence.moment.now
-    if not seen.counts:
+    found = [f"{what} ({counted(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
+    found += [f"{counted(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
+    if not found:
         return looked(name, look, now, State.OK, "none needs attention")
-    found = ", ".join(f"{what} ({counted(count, 'time')})" for what, count in list(seen.counts.items())[:4])
-    return looked(name, look, now, State.FAILED if seen.errors else State.DEGRADED, found, "tradebot events")
+    state, remedy = (
+        State.FAILED if seen.errors else State.DEGRADED,
+        "tradebot events" if seen.counts else "tradebot doctor",
+    )
+    return looked(name, look, now, state, ", ".join(found), remedy)

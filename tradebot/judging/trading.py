@@ -68,10 +68,10 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Events a person should see: how often each happened, the newest, and how many `lines` were read."""
+    """Events a person should see: how often each happened, and how many lines were read and how many are no events."""
 
     lines: int
-    newest: datetime | None
+    torn: int
     counts: Mapping[str, int]
     errors: int
 

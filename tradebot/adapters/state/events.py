@@ -91,6 +91,11 @@ def worth_seeing(
     return len(within), tuple(event for event in read if event is not None)
 
 
+def torn_lines(path: Path) -> int:
+    """Return how many lines don't begin and end like an event; none is decoded, and rotated files are not read."""
+    return sum(not (line.startswith(b'{"timestamp":"') and line.endswith(b"}")) for line in _lines(path))
+
+
 class Tail:
     """Follows what is appended to a file of events from now on, across rotations."""
 

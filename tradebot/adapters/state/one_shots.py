@@ -55,16 +55,12 @@ class OneShots:
         finally:
             os.close(ours)
         with process:
-            _hand_over(theirs)
+            # The pipe is broken if the process has ended already.
+            with suppress(BrokenPipeError), open(theirs, "w") as to:
+                json.dump(dict(os.environ), to)
             why, output = _watched(process, began + limit_s, stopping)
             why = f"ended after its limit of {counted(int(limit_s), 'second')}" if why == "limit" else why
             return Ended(process.wait(), why, time.monotonic() - began, output)
-
-
-def _hand_over(pipe: int) -> None:
-    """Write our environment for a process that we started, and close the pipe; nothing if it has ended already."""
-    with suppress(BrokenPipeError), open(pipe, "w") as to:
-        json.dump(dict(os.environ), to)
 
 
 def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int], object]) -> None:
@@ -76,8 +72,7 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
     named = environ.pop(HANDED_OVER, None)
     if named is None:
         return
-    # What it says is read by people, who type the program's name.
-    sys.argv[0] = "tradebot"
+    sys.argv[0] = "tradebot"  # People read what it says, and type the program's name.
     pipe, starter = map(int, named.split())
     with suppress(OSError):
         end_with_parent(signal.SIGTERM)
