@@ -13,31 +13,22 @@ COMPILED = @$(BIN)/python -m compileall -q
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo test soak mutants check bench clients lock clean
+.PHONY: help demo test campaigns mutants check bench clients lock clean
 
 help:  ## show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.core  ## install, then play one session on the embedded exchange (ARGS="--minutes 30")
 	$(COMPILED) $(CODE)
 	$(BIN)/tradebot demo $(ARGS)
 
-test: $(VENV)/.dev  ## run the tests (ARGS="tests/gates -k spread")
+test: $(VENV)/.dev  ## run the fast tests and a sample of each campaign (ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) tests
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-soak: $(VENV)/.dev  ## hours of random campaigns: kills, power losses, troubles, the exchange against a model (ARGS="--part 1/8")
-	$(COMPILED) $(CODE) tests
-	$(BIN)/python -m pytest -v --hypothesis-profile=soak --timeout=0 -n 2 --dist worksteal \
-		tests/exchange/test_against_the_obvious_model.py tests/exchange/test_trading_openapi.py \
-		tests/exchange/test_data_openapi.py tests/exchange/test_schemathesis.py tests/exchange/test_snapshot_laws.py tests/exchange/test_snapshot_keeper.py \
-		tests/exchange/test_engine_laws.py tests/exchange/test_no_look_ahead.py tests/exchange/test_corporate_actions.py \
-		tests/exchange/test_actions_in_bars.py tests/adapters/text/test_codec.py tests/adapters/recovery/test_joining.py \
-		tests/faults --ignore=tests/faults/listed tests/adapters/ledger/test_sums.py tests/adapters/text/test_redaction.py tests/scenarios/test_terminal_escapes.py \
-		tests/gates/test_coherence.py tests/scenarios/test_each_position_is_sold_once.py tests/gates/test_rates.py \
-		tests/scenarios/test_configurations_run.py tests/auditing/test_outcomes.py \
-		tests/scenarios/test_scores_predict_only_with_an_edge.py \
-		tests/backtest/test_driver.py tests/backtest/test_driver_three_ways.py tests/year $(ARGS)
+campaigns: $(VENV)/.dev  ## run the long campaigns: kills, power losses, schedules, documents followed (ARGS="--seed 1234")
+	$(COMPILED) $(CODE) tests benchmarks
+	$(BIN)/python -m pytest -v --campaigns --timeout=1200 -n 3 --no-loadscope-reorder $(ARGS)
 
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/internals/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)

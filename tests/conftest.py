@@ -4,6 +4,7 @@ import atexit
 import fnmatch
 import gc
 import os
+import random
 import shutil
 import signal
 import sys
@@ -11,11 +12,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from commands.shared import hints
+from tests import tiers
 
 pytest_plugins = ["tests.bot_fixtures"]
 # What is imported and collected stays. Searching it for garbage so often would take a tenth of the suite's time.
@@ -89,29 +93,60 @@ def rank(place: str) -> int:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a long campaign run in parts, each when there is time for it."""
-    parser.addoption(
-        "--part", default="1/1", metavar="K/N", help="run one part of the tests: 2/8 is the second of eight"
-    )
+    """Add the options of the long campaigns."""
+    parser.addoption("--campaigns", action="store_true", help="run the long campaigns instead of their samples")
+    parser.addoption("--seed", type=int, metavar="N", help="draw the campaigns from this seed, to play them again")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a part that doesn't exist before any worker starts."""
-    part(config.getoption("--part"))
+    """Choose the tier, and the seed of the campaigns, before the workers and the property tests are told of either."""
+    config.addinivalue_line("markers", "campaign: runs in `make campaigns` only")
+    config.addinivalue_line("markers", "sampled: a sample in `make test`, more of it in `make campaigns`")
+    option = config.option
+    if option.campaigns:
+        if option.seed is None:
+            option.seed = random.SystemRandom().randint(0, tiers.LARGEST_SEED)
+        option.hypothesis_profile, option.hypothesis_seed = "campaigns", str(option.seed)
+    tiers.begin(option.seed if option.campaigns else None)
 
 
-def part(text: str) -> slice:
-    """Return every N-th place from the K-th on, as `K/N` says."""
-    number, _, count = text.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise pytest.UsageError(f"--part {text}: write 1/8 to 8/8 for eight parts")
-    return slice(int(number) - 1, None, int(count))
+def replay(config: pytest.Config) -> str:
+    """Return which campaigns these are and how to play them again; nothing for samples."""
+    seed = config.option.seed
+    return f'campaigns of seed {seed}; again: make campaigns ARGS="--seed {seed}"' if config.option.campaigns else ""
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Print the seed before the first campaign, in case the last one never ends."""
+    return [replay(config)] if config.option.campaigns else []
+
+
+def in_tier(item: pytest.Item, *, campaigns: bool) -> bool:
+    """Return whether a test belongs to the campaigns, or to the samples and everything else.
+
+    Each property test belongs to both: the campaigns draw more and other examples.
+    """
+    marks = {mark.name for mark in item.iter_markers()}
+    return not marks.isdisjoint(("campaign", "sampled", "hypothesis")) if campaigns else "campaign" not in marks
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the long files first: a file stays with one process, and the last one should not keep the others waiting."""
+    """Leave out the other tier, and begin with the tests that take longest, so that no process waits for the last."""
+    campaigns = config.option.campaigns
+    config.hook.pytest_deselected(items=[item for item in items if not in_tier(item, campaigns=campaigns)])
+    items[:] = [item for item in items if in_tier(item, campaigns=campaigns)]
     items.sort(key=lambda item: rank(item.nodeid))
-    items[:] = items[part(config.getoption("--part"))]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let the parts of one campaign run beside each other; tests without parts may share what their file makes."""
+    if not config.option.campaigns:
+        return None
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: nodeid if nodeid.endswith("]") else nodeid.partition("::")[0]
+    return scheduler
 
 
 @pytest.hookimpl(wrapper=True)
@@ -152,6 +187,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     done = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
     for name, count in counts(report for report in done if report.when == "call").items():
         terminalreporter.write_line(f"{count:,} {name}")
+    if config.option.campaigns:
+        terminalreporter.write_line(replay(config))
     reasons = skip_reasons(config)
     terminalreporter.write_line(f"skipped tests: {len(reasons)}")
     for reason in unlisted_skips(reasons, ALLOWED_SKIPS.read_text().splitlines()):
@@ -187,9 +224,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A failing example is printed as a line that replays it. There is no database of examples, so that
 # a run never depends on what an earlier one left behind.
 # The suite draws the same examples in each run, so that a change is held up by its own faults alone; `fresh` draws as
-# many new ones, `soak` many more.
+# many new ones, and the campaigns more, from their seed.
 hypothesis.settings.register_profile(
     "suite", max_examples=50, deadline=None, database=None, print_blob=True, derandomize=True
 )
 hypothesis.settings.register_profile("fresh", max_examples=50, deadline=None, database=None, print_blob=True)
-hypothesis.settings.register_profile("soak", max_examples=2000, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("campaigns", max_examples=500, deadline=None, database=None, print_blob=True)

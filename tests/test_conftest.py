@@ -2,14 +2,14 @@
 
 import os
 import socket
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 import pytest_socket
 
-from tests.conftest import counts, forget_outside_settings, part, place_for_folders, rank, unlisted_skips
+from tests import tiers
+from tests.conftest import counts, forget_outside_settings, place_for_folders, rank, unlisted_skips
 
 
 def test_a_skip_whose_reason_is_on_the_list_passes() -> None:
@@ -39,15 +39,30 @@ def test_folders_go_to_the_first_place_that_has_room(tmp_path: Path) -> None:
     assert place_for_folders([str(tmp_path / "none")]) is None
 
 
-def test_the_parts_of_a_campaign_are_the_whole_and_share_nothing() -> None:
-    parts = [list(range(19))[part(f"{number}/4")] for number in range(1, 5)]
-    assert sorted(chain.from_iterable(parts)) == list(range(19))
+@pytest.fixture
+def tier() -> Iterator[None]:
+    """Put back the tier in which this run plays."""
+    before = tiers.seed()
+    yield
+    tiers.begin(before)
 
 
-@pytest.mark.parametrize("text", ["5/4", "0/4", "2", "a/b", "-1/4"])
-def test_a_part_that_there_is_not_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(pytest.UsageError, match="write 1/8"):
-        part(text)
+def test_campaigns_draw_the_same_parts_from_the_same_seed_and_others_from_another(tier: None) -> None:
+    whole = range(1000)
+    drawn = []
+    for seed in (1, 1, 2):
+        tiers.begin(seed)
+        drawn.append(tiers.drawn("kills", [0], whole, 20))
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert set(drawn[2]) <= set(whole)
+    assert len(set(drawn[2])) == 20
+    assert tiers.sized("sample", "campaign") == "campaign"
+
+
+def test_the_fast_tier_plays_the_same_sample_each_time(tier: None) -> None:
+    tiers.begin(None)
+    assert tiers.drawn("kills", [3], range(1000), 20) == [3]
+    assert tiers.sized("sample", "campaign") == "sample"
 
 
 def test_what_campaigns_count_is_added_up_by_its_name() -> None:
@@ -81,7 +96,3 @@ def test_a_connection_beyond_loopback_is_refused_before_it_is_made() -> None:
 def test_a_connection_to_loopback_is_allowed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(server.getsockname()).close()
-
-
-def test_property_tests_run_in_the_suite_profile() -> None:
-    assert hypothesis.settings.get_current_profile_name() == "suite"

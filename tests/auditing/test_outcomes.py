@@ -3,19 +3,18 @@
 from functools import cache
 from random import Random
 
-import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.auditing.panels import Told, days, judged, outcomes, panel, returns
+from tests.tiers import sized
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import OutcomeRow, RefusedTally, StrategyOutcomes, Tally
 from tradebot.model.decision import Gate
 from tradebot.model.record import Refused
 
-SOAK = hypothesis.settings().max_examples > 1000
-PANELS = 600 if SOAK else 24
+PANELS = sized(24, 300)
 SESSIONS = 24
 
 
@@ -33,6 +32,7 @@ def without_edge() -> tuple[StrategyOutcomes, ...]:
     return tuple(panel(seed, SESSIONS, 0.0) for seed in range(PANELS))
 
 
+@pytest.mark.sampled
 def test_without_an_edge_tables_find_something_no_oftener_than_they_say() -> None:
     found = [finds(each) for each in without_edge()]
     for name in ("score", "deciles", "components", "gates"):
@@ -41,6 +41,7 @@ def test_without_an_edge_tables_find_something_no_oftener_than_they_say() -> Non
         assert share <= LEVEL + 3 * (LEVEL * (1 - LEVEL) / PANELS) ** 0.5
 
 
+@pytest.mark.sampled
 def test_one_horizon_by_itself_is_found_as_often_as_its_level_says() -> None:
     outside = tested = 0
     for found in without_edge():
@@ -53,6 +54,7 @@ def test_one_horizon_by_itself_is_found_as_often_as_its_level_says() -> None:
     assert 0.01 < outside / tested < 0.10
 
 
+@pytest.mark.sampled
 def test_an_edge_is_found_where_it_is() -> None:
     seeds = range(PANELS // 4)
     found = [panel(seed, SESSIONS, 0.5) for seed in seeds]

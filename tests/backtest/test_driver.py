@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.backtest.drawn import COSTLY, SYMBOLS, Drawn, Whims, days, many_days, played
+from tests.tiers import sized
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
@@ -14,7 +15,8 @@ from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.model.limits import Protection
 
-SOAK = hypothesis.settings().max_examples > 1000
+MARKETS = st.integers(0, sized(2, 50))
+EXAMPLES = sized(3, 25)
 FILLED_BEFORE_A_PASS_OF_ENTRIES = Drawn(
     seed=0,
     sessions=1,
@@ -57,10 +59,10 @@ STOP_THAT_A_NEW_PRICE_ARMS = Drawn(
 """A new best price gives a position a stop, which the next pass of exits rests at the venue."""
 
 
-@given(days(st.integers(0, 50 if SOAK else 2), 3 if SOAK else 1))
+@given(days(MARKETS, sized(1, 3)))
 @example(FILLED_BEFORE_A_PASS_OF_ENTRIES)
 @example(STOP_THAT_A_NEW_PRICE_ARMS)
-@hypothesis.settings(max_examples=50 if SOAK else 3)
+@hypothesis.settings(max_examples=EXAMPLES)
 def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> None:
     quick, driver = played(drawn, every_pass=False)
     thorough, other = played(drawn, every_pass=True)
@@ -68,8 +70,8 @@ def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> 
     assert driver.count.ran <= other.count.ran == other.count.due
 
 
-@given(many_days(st.integers(0, 50 if SOAK else 2), 25))
-@hypothesis.settings(max_examples=50 if SOAK else 3)
+@given(many_days(MARKETS, 25))
+@hypothesis.settings(max_examples=EXAMPLES)
 def test_sessions_are_passed_by_only_if_they_would_change_nothing(drawn: Drawn) -> None:
     quick, driver = played(drawn, every_pass=False)
     thorough, other = played(drawn, every_pass=True)

@@ -4,14 +4,13 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.backtest.drawn import Whims
 from tests.backtest.three_ways import Day, Way
+from tests.tiers import drawn, in_campaigns
 from tradebot.exchange.market.fill import MODELS
 
-SOAK = hypothesis.settings().max_examples > 1000
 CONFIGURATION = """
 universe: [AAPL, MSFT]
 limits: {{cooldown_s: 60}}
@@ -32,10 +31,12 @@ PROTECTIONS = ("venue", "bot", "both")
 LOOKS = ("every 4m from open+1m until open+60m", "every 7m from open+3m until open+60m", "every 15m from open+1m")
 ENTRIES = ("every 8m from open+2m until open+50m", "every 15m from open+6m until open+45m", "at open+20m, at open+40m")
 CLOCKS = ("", "", "every 15m", "first session of week at open+20m")
-DAYS = range(20 if SOAK else 1)
+DAYS = drawn("days", [0], range(20), 6)
+
+pytestmark = pytest.mark.sampled
 
 
-def drawn(number: int, model: str | None = None) -> Day:
+def drawn_day(number: int, model: str | None = None) -> Day:
     """Return the day with a number; one of a fill model has each way to protect a position in turn."""
     chance = random.Random(number)  # noqa: S311
     traders = Whims(chance.randrange(1000), 0.6, chance.choice(CLOCKS), chance.random() < 0.4)
@@ -62,17 +63,17 @@ def without_decisions(way: Way) -> Way:
 def test_a_backtest_a_demo_and_serve_do_the_same_on_the_same_day(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    day = drawn(5, model)
+    day = drawn_day(5, model)
     served = day.by_serve(tmp_path / "serve", capsys)
     assert served.fills, "nothing was traded"
     assert day.by_backtest(tmp_path / "serve") == served
-    if SOAK or model == MODELS[0]:
+    if in_campaigns() or model == MODELS[0]:
         assert day.by_demo(tmp_path / "demo", capsys) == served
 
 
 @pytest.mark.parametrize("number", DAYS)
 def test_a_drawn_day_ends_as_its_demo(number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    day = drawn(number)
+    day = drawn_day(number)
     demo = day.by_demo(tmp_path / "demo", capsys)
     assert day.by_backtest(tmp_path / "demo") == demo
     quick = day.by_backtest(tmp_path / "demo", every_pass=False)
@@ -102,5 +103,5 @@ def test_a_day_of_flow_is_the_same_three_ways(tmp_path: Path, capsys: pytest.Cap
     assert without_decisions(quick) == without_decisions(demo)
     again = day.by_backtest(tmp_path / "demo", again=True)
     assert again == demo, "what was fetched then leads to the same as if it is fetched again"
-    if SOAK:
+    if in_campaigns():
         assert day.by_serve(tmp_path / "serve", capsys) == demo

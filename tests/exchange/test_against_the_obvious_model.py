@@ -1,6 +1,6 @@
 """Random commands on the engine and on a slow, obvious model of it: both must say and do the same at every step.
 
-`make soak` plays many more of them.
+`make campaigns` plays many more of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.exchange.obvious_model import ObviousExchange
 from tests.exchange.obvious_slips import ONE, Candle, Halt, Hours, Refused, Slip
 from tests.exchange.random_trading import BEGINNINGS, CASH, SIDES, Trading
 from tests.exchange.random_walk import CENT, FIRST_PRICE, SYMBOLS, Walk
+from tests.tiers import sized
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
@@ -29,10 +30,8 @@ from tradebot.exchange.times import SECOND
 
 Answer = TypeVar("Answer")
 
-SUITE = 50
-"""Examples of the suite's profile; the soak has more."""
-IN_THE_SUITE = 0.4
-"""What part of those the suite plays; the soak plays all of its own."""
+IN_THE_SAMPLE = 0.4
+"""What part of the suite's examples the sample plays; the campaigns play all of theirs."""
 
 
 class Pair(NamedTuple):
@@ -263,6 +262,7 @@ class ThroughActions(Trading):
         schedule(self.engine, action)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("machine", "share"),
     [
@@ -277,12 +277,8 @@ class ThroughActions(Trading):
 )
 def test_random_commands_keep_the_laws_and_agree_with_the_model(machine: type[Trading], share: float) -> None:
     profile = settings()
-    # The suite plays the same walks each time, so that it judges a change by the change; the soak plays new ones.
-    always_the_same = profile.max_examples <= SUITE
-    examples = int(profile.max_examples * (min(share, 1) * IN_THE_SUITE if always_the_same else share))
+    examples = int(profile.max_examples * sized(min(share, 1) * IN_THE_SAMPLE, share))
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            profile, max_examples=examples, stateful_step_count=40, derandomize=always_the_same, database=None
-        ),
+        settings=settings(profile, max_examples=examples, stateful_step_count=40, database=None),
     )

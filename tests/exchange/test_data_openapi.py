@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import hypothesis
+import pytest
 
 from tests.exchange.openapi import Api, data_api
 from tests.exchange.worlds import SYMBOLS, Answer, World, open_world
+from tests.tiers import sized
 from tradebot.exchange.faces.data.left_out import LEFT_OUT
 
-STEPS = 5_000 if hypothesis.settings().max_examples > 1000 else 500
-"""How long a session is; one of the soak is ten times as long as the suite's."""
+STEPS = sized(500, 5_000)
+"""How long a session is."""
 TICKS = ("bars", "trades", "quotes", "auctions")
 LATEST = ("bars/latest", "trades/latest", "quotes/latest", "snapshots")
 ONE_LATEST = ("bars/latest", "trades/latest", "quotes/latest", "snapshot")
@@ -99,6 +100,7 @@ class Session:
         self.ask("/v1/corporate-actions", symbols=self.pick(None, "AAPL"), start=self.pick(None, "2025-01-01"), limit=2)
 
 
+@pytest.mark.sampled
 def test_every_answer_of_a_long_session_is_documented(new_folder: Callable[[], Path]) -> None:
     world = open_world(new_folder())
     for number, symbol in enumerate(SYMBOLS):

@@ -9,10 +9,12 @@ import pytest
 import requests
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from tests import tiers
 from tests.exchange.openapi import METHODS, Api, data_api, trading_api
 from tests.exchange.worlds import KEYS, SYMBOLS, World, open_world
+from tests.tiers import sized
 
-EXAMPLES, SOAK_EXAMPLES = 1, 40
+EXAMPLES = sized(1, 12)
 SYMBOL_NAMES = ("symbol", "symbols", "symbol_or_asset_id")
 
 
@@ -50,16 +52,15 @@ def parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from document["components"].get("parameters", {}).values()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("read", [trading_api, data_api], ids=["trading", "market data"])
-def test_no_made_up_request_meets_a_5xx_or_an_undocumented_answer(
-    world: World, read: Callable[[], Api], pytestconfig: pytest.Config
-) -> None:
+def test_no_made_up_request_meets_a_5xx_or_an_undocumented_answer(world: World, read: Callable[[], Api]) -> None:
     # Imported here because it takes longer to load than everything the other tests need.
     import schemathesis
     from schemathesis.core.result import Ok
     from schemathesis.generation import GenerationMode
 
-    api, examples = read(), SOAK_EXAMPLES if pytestconfig.getoption("--hypothesis-profile") == "soak" else EXAMPLES
+    api = read()
     schema = schemathesis.openapi.from_dict(with_real_symbols(copy.deepcopy(api.document)))
     statuses: set[int] = set()
     for result in schema.get_all_operations():
@@ -67,9 +68,9 @@ def test_no_made_up_request_meets_a_5xx_or_an_undocumented_answer(
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             cases = result.ok().as_strategy(generation_mode=mode)
 
-            @seed(20250303)
+            @seed(20250303 + (tiers.seed() or 0))
             @settings(
-                max_examples=examples,
+                max_examples=EXAMPLES,
                 database=None,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -305,6 +305,7 @@ def same_without_snapshot(folder: Path, copy: Path) -> None:
     assert states[0] == states[1]
 
 
+@pytest.mark.sampled
 def test_kills_while_snapshots_are_written_lose_nothing(folder: Path, tmp_path: Path) -> None:
     chance, used = stream("kills", 11), 0
     for number in range(KILLS):

@@ -12,10 +12,11 @@ import pytest
 
 from tests.exchange.openapi import Api, trading_api
 from tests.exchange.worlds import SYMBOLS, Answer, World, open_world
+from tests.tiers import drawn
 from tradebot.exchange.faces.trading.left_out import LEFT_OUT
 
 STEPS = 700
-SEEDS, SOAK_SEEDS = (20250303,), (20250303, *range(60))
+SEEDS = [20250303, *drawn("trading sessions", [], range(60), 6)]
 PARAMETER = re.compile(r"\{[^}]+\}")
 CASH_FLOWS = ("ALL", "NONE", "CSD,DIV")
 KINDS = ("market", "limit", "stop", "stop_limit", "trailing_stop")
@@ -219,18 +220,16 @@ def prepared(world: World) -> World:
 
 
 @pytest.fixture(scope="module")
-def sessions(new_folder: Callable[[], Path], pytestconfig: pytest.Config) -> list[Session]:
+def sessions(new_folder: Callable[[], Path]) -> list[Session]:
     """Return sessions that were played to their end, every answer of them held against the file."""
-    soak = pytestconfig.getoption("--hypothesis-profile") == "soak"
-    played = [
-        Session(prepared(open_world(new_folder())), trading_api(), seed) for seed in (SOAK_SEEDS if soak else SEEDS)
-    ]
+    played = [Session(prepared(open_world(new_folder())), trading_api(), seed) for seed in SEEDS]
     for session in played:
         for _ in range(STEPS):
             session.step()
     return played
 
 
+@pytest.mark.sampled
 def test_every_request_that_is_not_left_out_was_answered_well(sessions: list[Session]) -> None:
     seen = {(method, path) for session in sessions for method, path, status in session.seen if status < 300}
     asked_for = {(one.method.upper(), PARAMETER.sub("{}", one.path)) for one in trading_api().operations()}

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.prices import TROUBLES, TWINS
+from tests.tiers import drawn, sized
 
 ROOT = Path(__file__).resolve().parents[2]
-SOAK = hypothesis.settings().max_examples > 1000
 CONTROLLED = 3
 """The seed with which what is broken on purpose is played too; some of it is hard to see with others."""
-SEEDS = range(1, 21) if SOAK else range(CONTROLLED, CONTROLLED + 1)
-BOTS = 12 if SOAK else 3
+SEEDS = [CONTROLLED, *drawn("kills", [], range(CONTROLLED + 1, 21), 2)]
+BOTS = sized(3, 12)
 """One bot is about seventy kills; the stores alone see many times as many."""
-STOPPED = 80 if SOAK else 24
+STOPPED = sized(24, 80)
 """All bots of a program share one stage, which has a hundred accounts."""
 ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "facts.commit", "lock.", "send_lock.")
 """Points that a day of trading passes."""
@@ -37,8 +36,6 @@ CAUGHT = {
     "prices": ("cancel-and-send-anew",),
 }
 """Bots broken on purpose, by the campaign that must see it."""
-
-pytestmark = pytest.mark.timeout(0 if SOAK else 600)
 
 
 def played(seed: int) -> Any:
@@ -61,6 +58,7 @@ def played(seed: int) -> Any:
     return found
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_day_ends_as_a_spared_one_no_entry_follows_a_halt_and_no_order_is_doubled_or_lost(
     seed: int, record_property: Callable[[str, object], None]
@@ -78,19 +76,18 @@ def test_a_killed_day_ends_as_a_spared_one_no_entry_follows_a_halt_and_no_order_
         assert {name for name in (*TROUBLES, TWINS, *CAUGHT["prices"]) if hit.get(name, 0) < 3} == set()
 
 
-if SOAK:
-
-    def test_four_strategies_that_are_killed_together_double_and_lose_nothing(
-        record_property: Callable[[str, object], None],
-    ) -> None:
-        for seed in SEEDS:
-            command = [sys.executable, "-m", "tests.faults.play", f"four={BOTS}", "--seed", str(seed)]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False)
-            assert done.stdout, done.stderr
-            found = json.loads(done.stdout)["four"]
-            record_property(f"kills at failpoints, seed {seed}", found["hits"])
-            assert found["problems"] == []
-            assert found["hits"] >= 50 * BOTS
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", drawn("four", [0], range(1, 21), 1))
+def test_four_strategies_that_are_killed_together_double_and_lose_nothing(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    command = [sys.executable, "-m", "tests.faults.play", f"four={BOTS}", "--seed", str(seed)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False)
+    assert done.stdout, done.stderr
+    found = json.loads(done.stdout)["four"]
+    record_property("kills at failpoints", found["hits"])
+    assert found["problems"] == []
+    assert found["hits"] >= 50 * BOTS
 
 
 def test_what_no_campaign_passes_is_named_and_exists() -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
-import hypothesis
 import pytest
 
 from commands.doctor.checks import order as rehearsal
@@ -15,6 +14,7 @@ from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.kills import FIRST, HALT, REFERENCE, SECOND, Campaign, Line, entries, exits, halted, reconciled
 from tests.faults.stage import Bot, Stage, Verb, set_up
+from tests.tiers import sized
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.turns import MOST_WAYS
 from tradebot.app.wiring import App
@@ -27,7 +27,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
 
-SOAK = hypothesis.settings().max_examples > 1000
 SCRIPT: tuple[tuple[str, Line], ...] = (
     ("compare", reconciled),
     ("first entries", entries(FIRST)),
@@ -93,12 +92,13 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
+@pytest.mark.sampled
 def test_a_pass_that_gives_way_at_any_request_ends_its_day_as_if_undisturbed(stage: Stage) -> None:
-    numbers = range(1, 41) if SOAK else [1, 2, 3, 5, 8, 11, 14, 17]
+    numbers = sized([1, 2, 3, 5, 8, 11, 14, 17], [*range(1, 41)])
     campaign = GivingWay(stage)
     campaign.play([stage.bot(REFERENCE), *(stage.bot(f"way-{number}") for number in numbers)])
     assert campaign.tally.problems == []
-    assert campaign.most_chances < 40, "not every chance is tried in the soak"
+    assert campaign.most_chances < 40, "the campaigns don't try every chance"
     assert campaign.given[REFERENCE] == 0
     assert all(campaign.given[f"way-{number}"] for number in numbers if number <= campaign.most_chances)
 
@@ -157,8 +157,9 @@ def test_a_comparison_that_gives_way_goes_on_in_its_own_slot(stage: Stage) -> No
     assert len(claims) == 1, claims
 
 
+@pytest.mark.sampled
 def test_a_rehearsal_cancels_its_order_whenever_it_gives_way(stage: Stage) -> None:
-    for number in range(1, 30, 1 if SOAK else 6):
+    for number in range(1, 30, sized(6, 1)):
         bot = stage.bot(f"rehearsal-{number}")
         with closing(bot.app()) as app:
             reconcile.run(app, by="test")

@@ -24,14 +24,16 @@ from tradebot.adapters.state import send_lock, switch
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = settings().max_examples
-"""50 in the suite, 2,000 in a soak."""
-TYPED = ROUNDS // (5 if ROUNDS > 1000 else 10)
+"""50 in the sample, 500 in the campaigns."""
+TYPED = ROUNDS // 10
 STUCK = max(3, ROUNDS // 15)
 DAWDLE_S, LONG_DAWDLE_S = 0.008, 0.1
 """For how long, at most, a sender stands between its last look and its socket."""
 AFTERWARDS_S = 0.03
 """How long an entry that should not come is waited for; a sender that is not kept back needs a third of it."""
 PATIENCE_S = 20
+
+pytestmark = pytest.mark.sampled
 
 
 @pytest.fixture(scope="module")

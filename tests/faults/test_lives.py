@@ -6,30 +6,28 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.faults.life_controls import CONTROLS
+from tests.tiers import drawn, in_campaigns, sized
 
 ROOT = Path(__file__).resolve().parents[2]
-SOAK = hypothesis.settings().max_examples > 1000
-LIVES = 200 if SOAK else 4
-SEEDS = range(100 if SOAK else 1)
+LIVES = sized(4, 200)
+SEEDS = [0, *drawn("lives", [], range(1, 100), 1)]
 QUICKLY_SEEN = ("stops-move-away", "exits-for-more")
-"""Broken bots that are seen in their first lives; the others take the time of a soak."""
-
-pytestmark = pytest.mark.timeout(0 if SOAK else 600)
+"""Broken bots that are seen in their first lives; the campaigns play all of them."""
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_life_breaks_a_promise_and_each_broken_bot_is_seen(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    controls = () if seed else tuple(CONTROLS) if SOAK else QUICKLY_SEEN
+    controls = () if seed else sized(QUICKLY_SEEN, tuple(CONTROLS))
     flags = [flag for control in controls for flag in ("--control", control)]
     command = [sys.executable, "-m", "tests.faults.lives", "--examples", str(LIVES), "--seed", str(seed), *flags]
     done = subprocess.run(
-        [*command, *(() if SOAK else ("--quick",))],
+        command if in_campaigns() else [*command, "--quick"],
         cwd=ROOT,
         capture_output=True,
         text=True,

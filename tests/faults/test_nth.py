@@ -6,25 +6,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis
 import pytest
 
+from tests.faults.nth_verbs import LINES
+from tests.tiers import drawn, sized
+
 ROOT = Path(__file__).resolve().parents[2]
-SOAK = hypothesis.settings().max_examples > 1000
-BOTS, DAYS, EVERY = 66, 2, 1 if SOAK else 3
+BOTS, DAYS, EVERY = 66, 2, sized(3, 1)
 """The bot of a number fails the call of that number on its first day, and the one 66 calls later on its second.
 
-A soak plays each of them, and every third is enough to hold up a change.
+The campaigns play each of them, and every third is enough to hold up a change.
 """
 KINDS = {"file open", "file read", "file write", "file sync", "http send", "http reply"}
 KINDS |= {f"database {name}" for name in ("open", "read", "write", "sync")}
 RARE = {"file read", "file sync"}
 """Kinds so rare in a pass that only a campaign that fails each single call is sure to meet them."""
+EACH = [("--each", "--kind", "call"), ("--each", "--kind", "lasting")]
+VERBS = [(" ".join(line.words), flags) for line in LINES for flags in ((), ("--lasting",))]
 
-pytestmark = pytest.mark.timeout(0 if SOAK else 300)
 
-
-@pytest.mark.parametrize("flags", [(), ("--each", "--kind", "call"), ("--each", "--kind", "lasting")] if SOAK else [()])
+@pytest.mark.sampled
+@pytest.mark.parametrize("flags", [(), *drawn("each call", [], EACH, 1)])
 def test_no_call_of_a_pass_can_fail_without_a_clear_end_and_a_recovery(
     flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
@@ -40,19 +42,16 @@ def test_no_call_of_a_pass_can_fail_without_a_clear_end_and_a_recovery(
     assert set(found["hit"]) >= (KINDS if flags else KINDS - RARE)
 
 
-if SOAK:
-    from tests.faults.nth_verbs import LINES
-
-    @pytest.mark.parametrize("flags", [(), ("--lasting",)], ids=["once", "lasting"])
-    @pytest.mark.parametrize("line", [" ".join(line.words) for line in LINES])
-    def test_no_call_of_a_verb_can_fail_without_a_clear_end_and_a_recovery(
-        line: str, flags: tuple[str, ...], record_property: Callable[[str, object], None]
-    ) -> None:
-        command = [sys.executable, "-m", "tests.faults.nth_verbs", "--only", line, *flags]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=7200, check=False)
-        assert done.returncode in (0, 1), done.stderr
-        found = json.loads(done.stdout)
-        assert found["problems"] == []
-        assert list(found["failed"]) == [line]
-        assert found["failed"][line] > 0, "the verb has no call that was made to fail"
-        record_property("calls of a verb that failed", found["failed"][line])
+@pytest.mark.campaign
+@pytest.mark.parametrize(("line", "flags"), drawn("verbs", VERBS, VERBS, 8))
+def test_no_call_of_a_verb_can_fail_without_a_clear_end_and_a_recovery(
+    line: str, flags: tuple[str, ...], record_property: Callable[[str, object], None]
+) -> None:
+    command = [sys.executable, "-m", "tests.faults.nth_verbs", "--only", line, *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=7200, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)
+    assert found["problems"] == []
+    assert list(found["failed"]) == [line]
+    assert found["failed"][line] > 0, "the verb has no call that was made to fail"
+    record_property("calls of a verb that failed", found["failed"][line])

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.faults.pages import EXITS, REBUILDS, RIGHT, Case, campaign
+from tests.tiers import in_campaigns
 
 SAMPLE = (
     "ledger.db:1:smeared",
@@ -15,9 +16,9 @@ SAMPLE = (
 VERBS = frozenset({"positions", "why-no-orders", EXITS, *REBUILDS})
 
 
-def test_verbs_name_damage_exits_go_on_and_recover_rebuilds_on_damaged_pages(pytestconfig: pytest.Config) -> None:
-    """The soak damages every page in every way."""
-    soak = pytestconfig.getoption("--hypothesis-profile") == "soak"
-    found = campaign() if soak else campaign(map(Case.named, SAMPLE), VERBS)
+@pytest.mark.sampled
+def test_verbs_name_damage_exits_go_on_and_recover_rebuilds_on_damaged_pages() -> None:
+    """The campaigns damage every page in every way."""
+    found = campaign() if in_campaigns() else campaign(map(Case.named, SAMPLE), VERBS)
     assert {verb: counts for verb, counts in found.items() if counts.keys() - {RIGHT}} == {}
     assert found["recover"][RIGHT] >= 2

@@ -10,24 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 
 from tests.faults import power
 from tests.faults.calls import FILE, Call
 from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
+from tests.tiers import drawn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
 ROOT = Path(__file__).resolve().parents[2]
-SOAK = hypothesis.settings().max_examples > 1000
-SEEDS = range(1, 41) if SOAK else range(1, 2)
-BOTS, FOLDERS = (3, 26) if SOAK else (1, 3)
+SEEDS = drawn("power", [1], range(1, 41), 2)
+BOTS, FOLDERS = sized((1, 3), (3, 26))
 """One bot loses its power some fifty times in a day, one folder about twelve times."""
 SEEN_IN_DAYS = ("synchronous-off", "journal-not-synced")
 SEEN_IN_FOLDERS = (*SEEN_IN_DAYS, "folder-not-synced")
-
-pytestmark = pytest.mark.timeout(0 if SOAK else 300)
 
 
 def lost(*arguments: str) -> Any:
@@ -50,6 +47,7 @@ def held(problems: list[str], *controls: str) -> list[str]:
     return [problem for problem in problems if whose[problem] not in controls]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_bot_that_loses_its_power_anywhere_ends_its_day_as_one_that_never_did(
     seed: int, record_property: Callable[[str, object], None]
@@ -61,6 +59,7 @@ def test_a_bot_that_loses_its_power_anywhere_ends_its_day_as_one_that_never_did(
     assert found["unsafe"] > found["losses"], "hardly anything was at stake"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
 def test_books_and_latches_are_whole_after_each_of_many_losses(
     seed: int, record_property: Callable[[str, object], None]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from commands.reconcile import verb
 from tests.bot import KEYS, made
+from tests.tiers import sized
 from tradebot import reconciliation
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
@@ -28,8 +29,7 @@ HOLDERS = [
     for module in pkgutil.iter_modules(reconciliation.__path__)
 ]
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN")
-SOAK = settings().max_examples > 1000
-MARKETS, PLAYS = (25, 60) if SOAK else (1, 12)
+MARKETS, PLAYS = sized((1, 12), (6, 60))
 """Markets, and plays in each: one that splits its shares by the thousand ends with more cash than any account holds."""
 
 
@@ -112,7 +112,7 @@ def compared(app: App, log: Path, plan: str | None = None) -> Any:
     return data
 
 
-@pytest.mark.timeout(600 if SOAK else 120)
+@pytest.mark.sampled
 @given(st.lists(happenings, min_size=1, max_size=5))
 @settings(max_examples=PLAYS, deadline=None, phases=[Phase.generate])
 def test_whatever_the_broker_has_become_comparing_sends_nothing_and_one_plan_settles_it(

@@ -9,20 +9,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 
 from tests.faults import judge, pairs, verdicts
 from tests.faults.lies import LIES
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
+from tests.tiers import drawn, sized
 
 ROOT = Path(__file__).resolve().parents[2]
-SOAK = hypothesis.settings().max_examples > 1000
-COUNT = (13 if SOAK else 1) * ROUND
-FIRSTS = range(1, 100_000 if SOAK else COUNT, COUNT)
+COUNT = sized(1, 13) * ROUND
+FIRSTS = drawn("schedules", [1], range(1, 100_000, COUNT), 2)
 WENT_ON, GAVE_UP = {"done", "shut", "findings"}, {"error", "person", "keys", "away"}
-SELDOM = set() if SOAK else {"positions denied", "EROFS"}
+SELDOM = sized({"positions denied", "EROFS"}, set[str]())
 """Troubles that not every round meets, or that no pass of a single round survives."""
 NOT_SURVIVED = {KILL, "no equity"}
 """Troubles after which a pass cannot go on: it is dead, or does not know what the account is worth."""
@@ -45,8 +44,6 @@ CAUGHT = {
 }
 """Bots broken on purpose, and the first schedule that showed it; others are played from there on until one does."""
 
-pytestmark = pytest.mark.timeout(0 if SOAK else 1200)
-
 
 def played(*arguments: str) -> Any:
     """Play schedules in a program of its own, whose clocks and sessions are not these, and return what it says."""
@@ -64,6 +61,7 @@ def ends_of(found: Mapping[str, Any]) -> Mapping[str, set[str]]:
     return ends
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("first", FIRSTS)
 def test_no_schedule_breaks_a_promise_each_trouble_is_met_and_survived_and_each_broken_bot_is_seen(
     first: int, record_property: Callable[[str, object], None]

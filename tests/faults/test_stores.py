@@ -6,25 +6,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.faults import stores
 from tests.faults.controls import without_the_seal
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
+from tests.tiers import drawn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
 ROOT = Path(__file__).resolve().parents[2]
-SOAK = hypothesis.settings().max_examples > 1000
-SEEDS = range(1, 22) if SOAK else range(1, 2)
-FOLDERS = 47 if SOAK else 6
-"""47 folders are over seven thousand kills; those take the time of a soak."""
+SEEDS = drawn("stores", [1], range(1, 22), 1)
+FOLDERS = sized(6, 47)
+"""47 folders are over seven thousand kills."""
 KILLS = 105 * FOLDERS
 STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "json_lines.", "cache_database.create")
 
-pytestmark = pytest.mark.timeout(0 if SOAK else 600)
 
-
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_is_killed_between_two_effects_loses_nothing_that_was_done(
     seed: int, record_property: Callable[[str, object], None]
@@ -38,7 +36,7 @@ def test_whatever_is_killed_between_two_effects_loses_nothing_that_was_done(
     assert found["hits"] >= KILLS
     missed = {point for point in every_point() if point.startswith(STORES)} - set(found["hit"])
     # A folder's books and facts are made once, so few folders see nobody killed who makes them.
-    seldom = {"cache_database.create"} if SOAK else {"cache_database.create", "ledger_file.create", "journal.cut_torn"}
+    seldom = {"cache_database.create", *sized(("ledger_file.create", "journal.cut_torn"), ())}
     assert {point.rpartition(".")[0] for point in missed} <= {*OFF_THE_ROAD, *seldom}
 
 

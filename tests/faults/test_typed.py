@@ -5,20 +5,19 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.faults.typed import broken_promises, disturbed_day, sat_down
+from tests.tiers import drawn, sized
 
-SOAK = hypothesis.settings().max_examples > 1000
-SEEDS = range(1, 76) if SOAK else range(1, 2)
-ROUNDS, KILLS = (5, (8,)) if SOAK else (2, (2,))
+SEEDS = drawn("typed", [1], range(1, 76), 3)
+ROUNDS, KILLS = sized((2, (2,)), (5, (8,)))
 """How often the other signals come, and how many kills follow each time, in turn."""
 KINDS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP]
 ENDS = {0, 3, 6, 10, 130, 143, *(-kind for kind in (*KINDS, signal.SIGKILL))}
 """Done, refused, another at work, findings, cut short; and by the signal itself, before or without a handler."""
 
-pytestmark = pytest.mark.timeout(0 if SOAK else 600)
+pytestmark = pytest.mark.sampled
 
 
 @pytest.mark.parametrize("seed", SEEDS)

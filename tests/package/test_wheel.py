@@ -14,6 +14,7 @@ import pytest
 from tradebot.exchange import process
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.campaign
 OWNERS = """
 import json, importlib.metadata as metadata, tradebot, commands, jobs
 owners = {}

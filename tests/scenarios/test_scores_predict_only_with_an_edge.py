@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.auditing.panels import judged
 from tests.bot import Bot, made
+from tests.tiers import drawn, sized
 from tradebot.auditing.forward_returns import SessionReturns
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally
@@ -23,13 +23,12 @@ from tradebot.model.bar import Session
 from tradebot.model.record import Judged
 from tradebot.model.series import Series
 
-SOAK = hypothesis.settings().max_examples > 1000
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
 SESSIONS = 10
 MINUTES = (60, 150, 240)
 HALF_AN_HOUR_US = 1_800_000_000
-WITHOUT = range(150 if SOAK else 2)
-WITH = range(10 if SOAK else 1)
+WITHOUT = range(sized(2, 60))
+WITH = range(sized(1, 10))
 
 
 def measured(seed: int, edge: float) -> StrategyOutcomes:
@@ -82,35 +81,37 @@ def _signed_premium(row: Row) -> float:
     return float(fields["total_premium"]) * (1 if bought == (fields["type"] == "call") else -1)
 
 
+@pytest.mark.sampled
 def test_with_an_edge_an_hour_is_found_to_be_predicted() -> None:
     hours = [measured(seed, 1.0).score[0] for seed in WITH]
     assert all((hour.mean or 0) > 0 for hour in hours)
     assert sum(hour.is_found for hour in hours) >= 0.8 * len(hours)
 
 
+@pytest.mark.sampled
 def test_without_an_edge_nothing_is_found_more_often_than_by_chance() -> None:
     found = [any(each.is_found for each in measured(seed, 0.0).score) for seed in WITHOUT]
     assert sum(found) / len(found) <= LEVEL + 3 * (LEVEL * (1 - LEVEL) / len(found)) ** 0.5
 
 
-if SOAK:
-
-    @pytest.mark.parametrize(("seed", "edge"), [(seed, edge) for seed in range(3) for edge in (0, 1)])
-    def test_a_bot_that_scores_for_fifteen_sessions_finds_its_own_edge_or_none(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seed: int, edge: int
-    ) -> None:
-        # The generator's flow looks an hour ahead, so what is older than half an hour says little about the next one.
-        monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__LOOKBACK_S", "1800")
-        with made(tmp_path / "state", "--sessions", "16", "--seed", str(seed), "--edge", str(edge)) as folder:
-            bot = Bot(folder, capsys)
-            for _ in range(15):
-                assert bot.says("exchange", "tick", "next_open").code == 0
-                for _ in range(11):
-                    assert bot.says("exchange", "tick", "30m").code == 0
-                    assert bot.says("fetch-flow").code == 0
-                    assert bot.says("score").code == 0
-            (flow,) = bot.json("score", "--outcomes")["strategies"]
-        hour = flow["score"][0]
-        assert hour["sessions"] == 15
-        assert hour["is_found"] == (edge == 1)
-        assert any(row["horizons"][0]["is_found"] for row in flow["components"]) == (edge == 1)
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", drawn("scored sessions", [0], range(3), 1))
+@pytest.mark.parametrize("edge", [0, 1])
+def test_a_bot_that_scores_for_fifteen_sessions_finds_its_own_edge_or_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seed: int, edge: int
+) -> None:
+    # The generator's flow looks an hour ahead, so what is older than half an hour says little about the next one.
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__LOOKBACK_S", "1800")
+    with made(tmp_path / "state", "--sessions", "16", "--seed", str(seed), "--edge", str(edge)) as folder:
+        bot = Bot(folder, capsys)
+        for _ in range(15):
+            assert bot.says("exchange", "tick", "next_open").code == 0
+            for _ in range(11):
+                assert bot.says("exchange", "tick", "30m").code == 0
+                assert bot.says("fetch-flow").code == 0
+                assert bot.says("score").code == 0
+        (flow,) = bot.json("score", "--outcomes")["strategies"]
+    hour = flow["score"][0]
+    assert hour["sessions"] == 15
+    assert hour["is_found"] == (edge == 1)
+    assert any(row["horizons"][0]["is_found"] for row in flow["components"]) == (edge == 1)

@@ -1,4 +1,4 @@
-"""Chosen sessions by `serve` on the exchange: half days, clock changes, ends of months; in a soak, a whole year."""
+"""Chosen sessions by `serve` on the exchange: half days, clock changes and ends of months; campaigns add months."""
 
 import json
 from collections import Counter
@@ -7,12 +7,12 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import hypothesis
 import pytest
 
 from tests.accepting import accept
 from tests.bot import Bot, log, made
 from tests.faults import protection
+from tests.tiers import drawn, sized
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
@@ -33,8 +33,7 @@ STARTS = {
 """Twenty sessions: both changes of the clocks, half days, holidays, ends of a month, of a quarter and of a year."""
 YEAR = {f"from {first}": (first, 20) for first in (date(2026, 1, 2) + timedelta(days=28 * n) for n in range(13))}
 
-
-SOAK = hypothesis.settings().max_examples > 1000
+NAMES = drawn("months", ["fall"], [*YEAR], 2) + sized([], [*STARTS])
 
 
 class Ran(NamedTuple):
@@ -45,7 +44,8 @@ class Ran(NamedTuple):
     at: datetime
 
 
-@pytest.mark.parametrize("name", [*STARTS, *(YEAR if SOAK else ())])
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", NAMES)
 def test_no_order_comes_outside_its_session_and_each_slot_is_run_once(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

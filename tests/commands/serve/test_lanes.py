@@ -6,7 +6,6 @@ from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import hypothesis
 import pytest
 import requests
 
@@ -15,6 +14,7 @@ from jobs.runner import Line
 from jobs.ticker import tick_lanes
 from tests.accepting import accept
 from tests.bot import Bot, log, made
+from tests.tiers import sized
 from tradebot import cycle
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
@@ -26,8 +26,7 @@ from tradebot.model.record import Job
 from tradebot.ports.world import World
 from tradebot.timetable.job_times import JobTimes
 
-SOAK = hypothesis.settings().max_examples > 1000
-MINUTES = 390 if SOAK else 24
+MINUTES = sized(24, 390)
 TIMETABLE = f"""
 timetable:
   fetch-flow: every 5m from open+2m until open+{MINUTES}m
@@ -71,6 +70,7 @@ def opened_at(bot: Bot) -> datetime:
     return first.replace(second=0, microsecond=0) - timedelta(minutes=1)
 
 
+@pytest.mark.sampled
 def test_exits_are_judged_at_the_start_of_each_minute_although_flow_answers_after_20_s(slow: Bot) -> None:
     arm(slow, SLOW_FLOW)
     assert slow.says("serve", "--speed", "1000000", "--json").code == 0
