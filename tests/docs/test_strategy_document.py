@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.app.settings import load
-from tradebot.signals import legacy
-from tradebot.signals.legacy import score
-from tradebot.signals.legacy_inputs import DarkPool, Flow, LegacyInputs, Tide
+from tradebot.legacy.score import THRESHOLD, WEIGHTS, LegacyInputs, score
 
 TEXT = (Path(__file__).parents[2] / "docs" / "STRATEGY.md").read_text(encoding="utf-8")
 
@@ -28,14 +26,14 @@ def test_the_defaults_are_those_that_are_shipped() -> None:
 
 
 def test_the_figures_of_the_earlier_score_are_what_it_computes() -> None:
-    saturated, nothing = score(LegacyInputs(flow=Flow(1, 1.0))), score(LegacyInputs())
-    assert f"{saturated.score}, above {legacy.THRESHOLD}" in TEXT
+    saturated, nothing = score(LegacyInputs(flow_direction=1, flow_conviction=1.0)), score(LegacyInputs())
+    assert f"{saturated.score}, above {THRESHOLD}" in TEXT
     assert f"the old score was {nothing.score}." in TEXT
-    assert f"{legacy.WEIGHTS['flow']} of {sum(map(abs, legacy.WEIGHTS.values())):.2f}" in TEXT
+    assert f"{WEIGHTS['flow']} of {sum(map(abs, WEIGHTS.values())):.2f}" in TEXT
     assert f"dark pool, absent | pays {nothing.rows['dark_pool']:.2f}" in TEXT
     assert f"insider, absent | pays {nothing.rows['insider']}" in TEXT
-    tide = score(LegacyInputs(flow=Flow(1, 0.0), tide=Tide(-180_800_000, -113_600_000)))
+    tide = score(LegacyInputs(flow_direction=1, tide_call_premium_usd=-180_800_000, tide_put_premium_usd=-113_600_000))
     assert f"paid {round(tide.rows['market_tide'], 3):g}, three times" in TEXT
     steep, mild = (score(LegacyInputs(toxicity=it)).rows["toxicity_penalty"] for it in (0.51, 0.5))
     assert steep > mild, "0.51 scored above 0.50"
-    assert score(LegacyInputs(dark_pool=DarkPool(1, 1e9))).rows["dark_pool"] > 0
+    assert score(LegacyInputs(dark_pool_direction=1, dark_pool_premium_usd=1e9)).rows["dark_pool"] > 0

@@ -43,7 +43,7 @@ EMPTY_SECTIONS = frozenset({"themes", "betas"})
 
 
 CORRECT_IT = "correct it where it is set, then run the command again (config/base.yaml explains every setting)"
-OF_FLOW = ("strategies.flow.weights", "strategies.flow.min_families", "strategies.flow.scoring")
+OF_FLOW = ("strategies.flow.weights", "strategies.flow.min_families")
 """The settings that the soundness of a flow score depends on."""
 
 

@@ -19,8 +19,7 @@ from tradebot.signals.alerts import Counting, counting, flow_now
 from tradebot.signals.behind import contracts_behind
 from tradebot.signals.cluster import sizes
 from tradebot.signals.scoring import Known, ScoreComponent
-from tradebot.strategies import legacy_scoring
-from tradebot.strategies.flow_settings import FlowSettings, Scoring
+from tradebot.strategies.flow_settings import FlowSettings
 
 _component, _decision, _open = maker(Component), maker(Decision), maker(Open)
 
@@ -42,12 +41,7 @@ class FlowStrategy:
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         """Return one want per symbol of the universe, refused ones included, largest score magnitude first."""
-        if self._settings.scoring is Scoring.LEGACY:
-            count = self._counting(view)
-            wants = [self._legacy_want(self._known(view, symbol, count)) for symbol in view.universe]
-        else:
-            wants = self._wants(view)
-        return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
+        return sorted(self._wants(view), key=lambda want: (-abs(want.score), want.symbol))
 
     def _wants(self, view: StrategyView) -> list[Open]:
         count = self._counting(view)
@@ -61,8 +55,6 @@ class FlowStrategy:
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
         known = self._known(view, symbol, self._counting(view))
-        if self._settings.scoring is Scoring.LEGACY:
-            return tuple(legacy_scoring.inputs(known))
         return tuple(
             ComponentInputs(
                 component.name,
@@ -110,21 +102,9 @@ class FlowStrategy:
             contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if decision.passed else (),
         )
 
-    def _legacy_want(self, known: Known) -> Open:
-        score, freshness, made = legacy_scoring.score(known)
-        decision = legacy_scoring.decision(score, made)
-        if score < 0 and self._settings.long_only:
-            decision = _long_only(score)
-        parts = legacy_scoring.components(score, freshness, made)
-        side = Side.BUY if score >= 0 else Side.SELL
-        # What was absent counted as known there.
-        return Open(known.facts.symbol, side, score, coverage=1.0, components=parts, decisions=(decision,))
-
     def _filter(self, alerts: Sequence[FlowAlert], score: float, components: Sequence[Component]) -> Decision:
-        if not score:
-            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, score, None)
-        if score < 0 and self._settings.long_only:
-            return _long_only(score)
+        if refusal := self._refusal(score):
+            return refusal
         agreeing, least = self._agreeing(score, components), self._settings.min_families
         if agreeing < least:
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.FAMILIES_TOO_FEW, agreeing, least)
@@ -138,6 +118,14 @@ class FlowStrategy:
             size,
             self._settings.min_cluster,
         )
+
+    def _refusal(self, score: float) -> Decision | None:
+        """Return the decision against a score without a direction, or with one that isn't traded."""
+        if not score:
+            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, score, None)
+        if score < 0 and self._settings.long_only:
+            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
+        return None
 
     def _agreeing(self, score: float, components: Sequence[Component]) -> int:
         """Return how many independent families contribute enough to the score's direction."""
@@ -174,10 +162,6 @@ def agreeing(
             sums[family] = sums.get(family, 0.0) + value * weight
     toward = total if score > 0 else -total
     return frozenset(name for name, added in sums.items() if (share := added / toward) > 0 and share >= least)
-
-
-def _long_only(score: float) -> Decision:
-    return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
 
 
 def _column(component: ScoreComponent, weight: float, market: Known, known: Sequence[Known]) -> Sequence[Component]:

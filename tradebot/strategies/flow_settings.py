@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -28,18 +27,10 @@ EARLIER_NAMES = {
 """Settings of earlier versions, and what to do about them."""
 
 
-class Scoring(StrEnum):
-    """How a score is made: signed, from weighted components; or as the earlier bot made it, for comparison."""
-
-    SIGNED = "signed"
-    LEGACY = "legacy"
-
-
 class FlowSettings(Frozen):
     """The settings of the flow strategy; config/base.yaml explains each one."""
 
     # A change to a setting that shapes scores raises some symbols and lowers others, so any change counts as looser.
-    scoring: Annotated[Scoring, Tighter.SAME] = Scoring.SIGNED
     weights: Annotated[dict[ComponentName, Weight], Tighter.SAME]
     lookback_s: Annotated[Seconds, Tighter.SAME]
     filters: Annotated[FilterSettings, Tighter.SAME]
@@ -57,11 +48,6 @@ class FlowSettings(Frozen):
 
     def kinds(self) -> frozenset[str]:
         """Return the kinds of facts that these components read; the strategy's own filters read the alerts."""
-        if self.scoring is Scoring.LEGACY:
-            # Read only by whoever asks for it: every start reads the settings.
-            from tradebot.strategies.legacy_scoring import KINDS
-
-            return frozenset(kind.name for kind in KINDS)
         return frozenset((FLOW_ALERTS, *(kind.name for component in self.components() for kind in component.reads)))
 
     def window(self) -> FlowWindow:
@@ -75,8 +61,6 @@ class FlowSettings(Frozen):
 
     def contradictions(self) -> Iterator[str]:
         """Yield a message for each way in which the weights couldn't make a sound score."""
-        if self.scoring is Scoring.LEGACY:
-            return
         weights = self.components()
         following = {part.name: weight for part, weight in weights.items() if part.follows}
         flow = next((weight for part, weight in weights.items() if part.name == "flow"), 0.0)

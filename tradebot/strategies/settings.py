@@ -45,7 +45,7 @@ CORE_KEYS = frozenset(CoreSettings.model_fields)
 
 
 class FlowSection(FlowSettings, CoreSettings):
-    """The section of the built-in flow strategy."""
+    """The section of the built-in flow strategy, or of one that takes its place and has the same settings."""
 
 
 class PluginSection(CoreSettings):
@@ -105,8 +105,6 @@ class StrategySettings(Frozen):
         for name in self.__pydantic_extra__:
             if not re.fullmatch(STRATEGY_NAME, name):
                 yield f"strategies.{name}: a name has at most 20 lowercase letters, digits and _"
-        if self.flow and self.flow.strategy not in (None, "flow"):
-            yield "strategies.flow.strategy: this section is the flow strategy's own; put the other one under its name"
         for name, installed in self.installed_as().items():
             if installed == "flow" != name:
                 yield f"strategies.{name}.strategy: flow can be used once, as strategies.flow, which the core reads too"
