@@ -15,7 +15,7 @@ from tradebot.model.needs import Needs
 from tradebot.model.view import StrategyView
 from tradebot.model.wants import Want
 from tradebot.ports.world import World
-from tradebot.signals.kinds.dark_pool import KIND, signed_print
+from tradebot.signals.kinds.dark_pool import KIND
 
 TICK = replace(make_tick("t"), at=ago(60))
 
@@ -53,7 +53,7 @@ def seen(world: World, *kinds: str) -> StrategyView:
 def test_a_strategy_sees_the_kinds_that_it_needs_and_no_others(world: World) -> None:
     assert seen(world, "flow_alerts", "market_tide").facts[NAMES[0]].known == {"flow_alerts": (alert(),)}
     found = seen(world, "dark_pool")
-    assert found.facts[NAMES[0]].known == {"dark_pool": KIND.condense([signed_print(dark_print())])}
+    assert found.facts[NAMES[0]].known == {"dark_pool": KIND.condense([KIND.lean(dark_print())])}
     assert (found.market, seen(world, "market_tide").market) == ({}, {"market_tide": (TICK,)})
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import FLOW_ALERTS, FlowPage, Intake, Quota
-from tradebot.model.kind import AnyKind, Request, Row, Scope
+from tradebot.model.kind import AnyKind, Row, Scope
 from tradebot.ports.flow import FlowSource
 from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize, source_ticker
@@ -92,7 +92,7 @@ def _pages(
 
 def _asking(params: Mapping[str, str]) -> AnyKind:
     """Return the kind of alerts with a request of ours, about several symbols at once."""
-    return replace(flow_alerts.KIND, scope=Scope.MARKET, request=lambda ticker, session: Request(_PATH, params))
+    return replace(flow_alerts.KIND, scope=Scope.MARKET, params=params)
 
 
 def _times(rows: Sequence[object], at: datetime) -> Iterator[datetime]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -59,6 +60,19 @@ class Request:
     params: Mapping[str, str]
 
 
+def documented(fields: str) -> Mapping[str, str]:
+    """Return the documented fields of a row with their types, from text such as "date text, price decimal?".
+
+    A type is text, decimal (a number as text), integer, number, boolean, list or object; a ? says that the field may be
+    null, and a * that it may be left out.
+    """
+    return dict(one.split(" ") for one in fields.split(", "))
+
+
+def _whole(fact: Any) -> Any:
+    return fact
+
+
 F = TypeVar("F", bound=Fact)
 L = TypeVar("L")
 C = TypeVar("C")
@@ -71,19 +85,19 @@ class Kind(Generic[F, L, C]):
     `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, `absent`
     what it means if there are none, and `source` where they come from. `fact` is the stored type.
 
-    `scope` says what one reply is about. `request` takes the source's spelling of a ticker or of a sector, safe in a
-    path (empty if the kind is about the whole market), and the session. `fields` are the fields of a row as the source
-    documents them: text, decimal (a number as text), integer, number, boolean, list or object; a ? says that it may be
-    null, and a * that it may be left out. A reply of a `single` kind holds one row in place of a list. A broken
-    contract of a `core` kind closes entries. `parse` turns a row into a fact; it takes our symbol and the time of the
-    reply, which no row may be later than. It raises BadRowError. `parse_all` does the same with many rows at once, or
-    raises NotPlainError, and `parse` reads them one by one; a kind of few rows doesn't need it. `moment` is a fact's
-    own time, or its New York trading date. A fact counts in the session of its date, and for `past_days` after it. If
-    facts don't change, the first version is the one that counts.
+    `scope` says what one reply is about. The source is asked by `path` and `params`, in which {} stands for its
+    spelling of a ticker or of a sector; what depends on the session is a function of its date. `fields` are the fields
+    of a row as the source documents them (`documented`). A reply of a `single` kind holds one row in place of a list. A
+    broken contract of a `core` kind closes entries. `parse` turns a row into a fact; it takes our symbol and the time
+    of the reply, which no row may be later than. It raises BadRowError. `parse_all` does the same with many rows at
+    once, or raises NotPlainError, and `parse` reads them one by one; a kind of few rows doesn't need it. `moment` is a
+    fact's own time, or its New York trading date: usually its field `date`. A fact counts in the session of its date,
+    and for `past_days` after it. If facts don't change, the first version is the one that counts.
 
     `lean` reduces a fact to what decisions read, and `condense` sums these up; it gets at least one, in no order.
     `poll_s` is how old a reply may get, in seconds, before it is fetched again; the configuration may say otherwise.
-    `max_age_s` is how old it may get before what it said counts as absent, and `phase` when it is worth asking.
+    `max_age_s` is how old it may get before what it said counts as absent, and `phase` when it is worth asking. Most
+    kinds have one reply a day, before the open.
     """
 
     name: str
@@ -92,26 +106,35 @@ class Kind(Generic[F, L, C]):
     absent: str
     source: str
     fact: type[F]
-    request: Callable[[str, date], Request]
+    path: str
     parse: Callable[[Row, str, datetime], F]
-    moment: Callable[[F], datetime | date]
-    lean: Callable[[F], L]
     condense: Callable[[Sequence[L]], C]
-    poll_s: int
+    params: Mapping[str, str | Callable[[date], str]] = field(default_factory=dict)
+    moment: Callable[[F], datetime | date] = attrgetter("date")
+    lean: Callable[[F], L] = _whole
+    poll_s: int = 86_400
     scope: Scope = Scope.SYMBOL
     changes: bool = True
     past_days: int = 0
     fields: Mapping[str, str] = field(default_factory=dict)
     core: bool = False
     single: bool = False
-    max_age_s: int | None = None
-    phase: Phase = Phase.ALWAYS
+    max_age_s: int | None = 5 * 86_400
+    phase: Phase = Phase.MORNING
     parse_all: Callable[[Columns, str, datetime], Iterable[F]] | None = None
 
     @property
     def market_wide(self) -> bool:
         """Return True if one reply is about the whole market."""
         return self.scope is Scope.MARKET
+
+    def request(self, about: str, session: date) -> Request:
+        """Return the GET for a session; `about` is a ticker or a sector as the source spells it, safe in a path."""
+        params = {
+            name: value.format(about) if isinstance(value, str) else value(session)
+            for name, value in self.params.items()
+        }
+        return Request(self.path.format(about), params)
 
     def of(self, known: Mapping[str, object]) -> C | None:
         """Return what is known of this kind; None if nothing is, or if the strategy didn't declare that it needs it."""

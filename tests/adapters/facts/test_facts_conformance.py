@@ -34,7 +34,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
 from tradebot.ports.stores import Facts
 from tradebot.signals.kinds import iv_rank, market_tide
-from tradebot.signals.kinds.dark_pool import KIND, signed_print
+from tradebot.signals.kinds.dark_pool import KIND
 from tradebot.signals.kinds.greek_exposure import GammaFacts
 from tradebot.signals.kinds.oi_change import OiFacts
 
@@ -93,7 +93,7 @@ def test_events_belong_to_their_new_york_date_and_come_oldest_first(facts: Facts
     facts.store(make_intake("flow_alerts", late, early, old))
     facts.store(make_intake("dark_pool", evening, at=minutes(690)))
     known = facts.load(["AAPL"], DAY, minutes(700))["AAPL"]
-    assert known.known == {"flow_alerts": (early, late), "dark_pool": KIND.condense([signed_print(evening)])}
+    assert known.known == {"flow_alerts": (early, late), "dark_pool": KIND.condense([KIND.lean(evening)])}
 
 
 def test_the_latest_dated_facts_up_to_the_session_count(facts: Facts) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Request, Row, Scope
+from tradebot.model.kind import Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
 
 _AMOUNT = re.compile(r"\d[\d,]{0,20}")
@@ -39,10 +39,6 @@ class CongressFacts(NamedTuple):
     sold_usd: float
     trades: int
     filed: date
-
-
-def _request(ticker: str, session: date) -> Request:
-    return Request("/api/congress/recent-trades", {"limit": "200"})
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> CongressTrade:
@@ -83,28 +79,19 @@ KIND = Kind(
     absent="no trade was filed in the last 30 days",
     source="Unusual Whales, recent trades of Congress",
     fact=CongressTrade,
-    request=_request,
+    path="/api/congress/recent-trades",
+    params={"limit": "200"},
     parse=_parse,
     moment=lambda trade: trade.filed,
-    lean=lambda trade: trade,
     condense=_condense,
     poll_s=21_600,
     scope=Scope.MARKET,
     changes=False,
     past_days=30,
-    fields={
-        "amounts": "text",
-        "filed_at_date": "text",
-        "is_active": "boolean",
-        "issuer": "text?",
-        "member_type": "text",
-        "name": "text",
-        "notes": "text?",
-        "politician_id": "text",
-        "reporter": "text",
-        "ticker": "text?",
-        "transaction_date": "text",
-        "txn_type": "text",
-    },
+    fields=documented(
+        "amounts text, filed_at_date text, is_active boolean, issuer text?, member_type text, name text, notes text?, "
+        "politician_id text, reporter text, ticker text?, transaction_date text, txn_type text"
+    ),
     max_age_s=172_800,
+    phase=Phase.ALWAYS,
 )

@@ -8,7 +8,7 @@ from operator import mul
 from typing import NamedTuple
 
 from tradebot.model.flow import Direction
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Phase, Row, documented
 from tradebot.signals import rows
 
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
@@ -52,10 +52,6 @@ class Prints(NamedTuple):
     signed_usd: tuple[float, ...]
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/darkpool/{ticker}", {"date": session.isoformat(), "limit": "500"})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> DarkPoolPrint:
     if row.get("canceled") is True:
         raise rows.BadRowError("canceled")
@@ -71,11 +67,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> DarkPoolPrint:
     return DarkPoolPrint(identity, symbol, when, price, size, rows.positive(row, "premium"), bid, ask)
 
 
-def signed_print(trade: DarkPoolPrint) -> SignedPrint:
-    """Return a print's time, premium in USD and direction sign."""
-    return SignedPrint(trade.at, float(trade.premium), trade.direction.sign)
-
-
 def _condense(prints: Sequence[SignedPrint]) -> Prints:
     """Return the prints in columns, oldest first: every pass sums up those of the lookback."""
     at, usd, signs = zip(*sorted(prints), strict=True)
@@ -89,34 +80,21 @@ KIND = Kind(
     absent="no print of this session",
     source="Unusual Whales, dark pool",
     fact=DarkPoolPrint,
-    request=_request,
+    path="/api/darkpool/{}",
+    params={"date": date.isoformat, "limit": "500"},
     parse=_parse,
     moment=lambda trade: trade.at,
-    lean=signed_print,
+    lean=lambda trade: SignedPrint(trade.at, float(trade.premium), trade.direction.sign),
     condense=_condense,
     poll_s=540,
     changes=False,
     core=True,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields={
-        "ticker": "text",
-        "tracking_id": "integer",
-        "executed_at": "text",
-        "trf_executed_at": "text?*",
-        "price": "decimal",
-        "size": "integer",
-        "volume": "integer",
-        "premium": "decimal",
-        "nbbo_bid": "decimal",
-        "nbbo_ask": "decimal",
-        "nbbo_bid_quantity": "integer",
-        "nbbo_ask_quantity": "integer",
-        "canceled": "boolean",
-        "market_center": "text",
-        "trade_settlement": "text?",
-        "trade_code": "text?",
-        "sale_cond_codes": "text?",
-        "ext_hour_sold_codes": "text?",
-    },
+    fields=documented(
+        "ticker text, tracking_id integer, executed_at text, trf_executed_at text?*, price decimal, size integer, "
+        "volume integer, premium decimal, nbbo_bid decimal, nbbo_ask decimal, nbbo_bid_quantity integer, "
+        "nbbo_ask_quantity integer, canceled boolean, market_center text, trade_settlement text?, trade_code text?, "
+        "sale_cond_codes text?, ext_hour_sold_codes text?"
+    ),
 )

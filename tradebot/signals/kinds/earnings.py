@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
+from tradebot.model.kind import NEW_YORK, Kind, Row, documented
 from tradebot.signals import rows
 
 UNKNOWN = "unknown"
@@ -33,10 +33,6 @@ class EarningsFacts(NamedTuple):
     when: str
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/earnings/{ticker}", {})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> EarningsReport:
     day = rows.day(row, "report_date")
     when = (rows.optional(rows.text, row, "report_time") or UNKNOWN).lower()
@@ -60,35 +56,18 @@ KIND = Kind(
     absent="no report known",
     source="Unusual Whales, earnings",
     fact=EarningsReport,
-    request=_request,
+    path="/api/earnings/{}",
     parse=_parse,
     moment=lambda report: report.seen,
-    lean=lambda report: report,
     condense=_condense,
-    poll_s=86_400,
     past_days=7,
     max_age_s=7 * 86_400,
-    phase=Phase.MORNING,
-    fields={
-        "report_date": "text",
-        "report_time": "text?",
-        "source": "text?",
-        "ending_fiscal_quarter": "text?",
-        "actual_eps": "decimal?",
-        "street_mean_est": "decimal?",
-        "expected_move": "decimal?",
-        "expected_move_perc": "decimal?",
-        "long_straddle_1d": "decimal?",
-        "long_straddle_1w": "decimal?",
-        "short_straddle_1d": "decimal?",
-        "short_straddle_1w": "decimal?",
-        "pre_earnings_move_1d": "decimal?",
-        "pre_earnings_move_3d": "decimal?",
-        "pre_earnings_move_1w": "decimal?",
-        "pre_earnings_move_2w": "decimal?",
-        "post_earnings_move_1d": "decimal?",
-        "post_earnings_move_3d": "decimal?",
-        "post_earnings_move_1w": "decimal?",
-        "post_earnings_move_2w": "decimal?",
-    },
+    fields=documented(
+        "report_date text, report_time text?, source text?, ending_fiscal_quarter text?, actual_eps decimal?, "
+        "street_mean_est decimal?, expected_move decimal?, expected_move_perc decimal?, long_straddle_1d decimal?, "
+        "long_straddle_1w decimal?, short_straddle_1d decimal?, short_straddle_1w decimal?, pre_earnings_move_1d "
+        "decimal?, pre_earnings_move_3d decimal?, pre_earnings_move_1w decimal?, pre_earnings_move_2w decimal?, "
+        "post_earnings_move_1d decimal?, post_earnings_move_3d decimal?, post_earnings_move_1w decimal?, "
+        "post_earnings_move_2w decimal?"
+    ),
 )

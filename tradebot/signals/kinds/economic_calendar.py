@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from operator import attrgetter
 
-from tradebot.model.kind import Kind, Phase, Request, Row, Scope
+from tradebot.model.kind import Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 SPEECH = "fed-speaker"
@@ -24,30 +24,18 @@ class EconomicEvent:
     type: str
 
 
-class Due(NamedTuple):
-    """The part of an economic event that decisions read."""
-
-    listed: date
-    at: datetime
-    type: str
-
-
-def _request(ticker: str, session: date) -> Request:
-    return Request("/api/market/economic-calendar", {})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> EconomicEvent:
     due, event = rows.any_time(row, "time"), rows.text(row, "event")
     return EconomicEvent(f"{due.isoformat()}/{event}", rows.new_york_day(at), due, rows.text(row, "type"))
 
 
-def _condense(events: Sequence[Due]) -> tuple[datetime, ...]:
+def _condense(events: Sequence[tuple[date, datetime, str]]) -> tuple[datetime, ...]:
     """Return when the releases of the newest list are due, the first one first, without speeches.
 
     An event that was taken off the list is gone.
     """
-    newest = max(event.listed for event in events)
-    return tuple(sorted(event.at for event in events if event.listed == newest and event.type != SPEECH))
+    newest = max(listed for listed, _, _ in events)
+    return tuple(sorted(at for listed, at, kind in events if listed == newest and kind != SPEECH))
 
 
 KIND = Kind(
@@ -57,22 +45,12 @@ KIND = Kind(
     absent="no list of the last days",
     source="Unusual Whales, economic calendar",
     fact=EconomicEvent,
-    request=_request,
+    path="/api/market/economic-calendar",
     parse=_parse,
-    moment=lambda event: event.listed,
-    lean=lambda event: Due(event.listed, event.at, event.type),
+    moment=attrgetter("listed"),
+    lean=attrgetter("listed", "at", "type"),
     condense=_condense,
-    poll_s=86_400,
     scope=Scope.MARKET,
     past_days=4,
-    fields={
-        "event": "text",
-        "forecast": "text?",
-        "prev": "text?",
-        "reported_period": "text?",
-        "time": "text",
-        "type": "text",
-    },
-    max_age_s=432_000,
-    phase=Phase.MORNING,
+    fields=documented("event text, forecast text?, prev text?, reported_period text?, time text, type text"),
 )

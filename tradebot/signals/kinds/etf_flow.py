@@ -7,7 +7,7 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row, Scope
+from tradebot.model.kind import Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 REACH = timedelta(days=60)
@@ -24,13 +24,6 @@ class EtfFlow:
     change: Decimal
 
 
-class DayFlow(NamedTuple):
-    """The part of a fund's flow that decisions read."""
-
-    date: date
-    change_usd: float
-
-
 class EtfFlowFacts(NamedTuple):
     """A fund's flow on the last known date in USD.
 
@@ -43,20 +36,16 @@ class EtfFlowFacts(NamedTuple):
     days: int
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/etfs/{ticker}/in-outflow", {"start_date": (session - REACH).isoformat()})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> EtfFlow:
     day = rows.past_day(row, "date", at)
     return EtfFlow(day.isoformat(), symbol, day, rows.number(row, "change_prem"))
 
 
-def _condense(flows: Sequence[DayFlow]) -> EtfFlowFacts:
+def _condense(flows: Sequence[tuple[date, float]]) -> EtfFlowFacts:
     """Return the last date's flow, and the scale that the earlier ones set."""
-    *earlier, last = sorted(flows)
-    scale = fmean(abs(flow.change_usd) for flow in earlier) if earlier else None
-    return EtfFlowFacts(last.date, last.change_usd, scale, len(earlier))
+    *earlier, (day, change_usd) = sorted(flows)
+    scale = fmean(abs(usd) for _, usd in earlier) if earlier else None
+    return EtfFlowFacts(day, change_usd, scale, len(earlier))
 
 
 KIND = Kind(
@@ -66,22 +55,12 @@ KIND = Kind(
     absent="no flow of the last two months, or the symbol is no fund",
     source="Unusual Whales, inflow and outflow of ETFs",
     fact=EtfFlow,
-    request=_request,
+    path="/api/etfs/{}/in-outflow",
+    params={"start_date": lambda session: (session - REACH).isoformat()},
     parse=_parse,
-    moment=lambda flow: flow.date,
-    lean=lambda flow: DayFlow(flow.date, float(flow.change)),
+    lean=lambda flow: (flow.date, float(flow.change)),
     condense=_condense,
-    poll_s=86_400,
     scope=Scope.FUND,
     past_days=60,
-    fields={
-        "change": "integer",
-        "change_prem": "decimal",
-        "close": "decimal",
-        "date": "text",
-        "is_fomc": "boolean",
-        "volume": "integer",
-    },
-    max_age_s=432_000,
-    phase=Phase.MORNING,
+    fields=documented("change integer, change_prem decimal, close decimal, date text, is_fomc boolean, volume integer"),
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 PUBLISHED_AFTER = timedelta(days=14)
@@ -34,10 +34,6 @@ class FailsFacts(NamedTuple):
     days: int
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/shorts/{ticker}/ftds", {})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> FailsToDeliver:
     day = rows.past_day(row, "date", at)
     return FailsToDeliver(day.isoformat(), symbol, day, rows.not_negative(row, "quantity"))
@@ -56,14 +52,10 @@ KIND = Kind(
     absent="no balance of the last weeks",
     source="Unusual Whales, failures to deliver",
     fact=FailsToDeliver,
-    request=_request,
+    path="/api/shorts/{}/ftds",
     parse=_parse,
     moment=lambda balance: balance.date + PUBLISHED_AFTER,
-    lean=lambda balance: balance,
     condense=_condense,
-    poll_s=86_400,
     past_days=31,
-    fields={"date": "text", "price": "decimal?", "quantity": "integer"},
-    max_age_s=432_000,
-    phase=Phase.MORNING,
+    fields=documented("date text, price decimal?, quantity integer"),
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tradebot.model.kind import Kind, Phase, Request, Row, Scope
+from tradebot.model.kind import Kind, Row, Scope, documented
 from tradebot.signals import rows
 
 _LONGEST_TITLE = 60
@@ -25,12 +25,6 @@ class FdaEvent:
     listed: date
     start: date
     end: date
-
-
-def _request(ticker: str, session: date) -> Request:
-    until = session + REACH
-    span = {"target_date_min": session.isoformat(), "target_date_max": until.isoformat()}
-    return Request("/api/market/fda-calendar", {**span, "limit": "200"})
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> FdaEvent:
@@ -60,30 +54,20 @@ KIND = Kind(
     absent="no list of the last days",
     source="Unusual Whales, FDA calendar",
     fact=FdaEvent,
-    request=_request,
+    path="/api/market/fda-calendar",
+    params={
+        "target_date_min": date.isoformat,
+        "target_date_max": lambda session: (session + REACH).isoformat(),
+        "limit": "200",
+    },
     parse=_parse,
     moment=lambda event: event.listed,
-    lean=lambda event: event,
     condense=_condense,
-    poll_s=86_400,
     scope=Scope.MARKET,
     past_days=4,
-    fields={
-        "catalyst": "text?",
-        "description": "text?",
-        "drug": "text",
-        "end_date": "text",
-        "has_options": "boolean?",
-        "indication": "text?",
-        "marketcap": "decimal?",
-        "notes": "text?",
-        "outcome": "text?",
-        "outcome_brief": "text?",
-        "source_link": "text?",
-        "start_date": "text",
-        "status": "text",
-        "ticker": "text",
-    },
-    max_age_s=432_000,
-    phase=Phase.MORNING,
+    fields=documented(
+        "catalyst text?, description text?, drug text, end_date text, has_options boolean?, indication text?, "
+        "marketcap decimal?, notes text?, outcome text?, outcome_brief text?, source_link text?, start_date text, "
+        "status text, ticker text"
+    ),
 )

@@ -11,7 +11,7 @@ from statistics import median
 from typing import NamedTuple
 
 from tradebot.model.flow import FlowAlert
-from tradebot.model.kind import NEW_YORK, Columns, Kind, Phase, Request, Row
+from tradebot.model.kind import NEW_YORK, Columns, Kind, Phase, Row, documented
 from tradebot.model.quick import maker
 from tradebot.signals import columns, rows
 
@@ -55,11 +55,8 @@ def _summed_up(alerts: Sequence[FlowAlert]) -> LargeAlerts:
     return LargeAlerts(fsum(alert.usd for alert in alerts), len(alerts), span.total_seconds())
 
 
-def _request(ticker: str, session: date) -> Request:
-    opens = datetime.combine(session, _OPEN, NEW_YORK).astimezone(UTC)
-    # The parameter must be ticker_symbol; any other name is ignored and returns the whole market.
-    params = {"ticker_symbol": ticker, "limit": "200", "newer_than": f"{opens:%Y-%m-%dT%H:%M:%SZ}"}
-    return Request("/api/option-trades/flow-alerts", params)
+def _since_open(session: date) -> str:
+    return f"{datetime.combine(session, _OPEN, NEW_YORK).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> FlowAlert:
@@ -141,53 +138,25 @@ KIND = Kind(
     absent="no alert since the open",
     source="Unusual Whales, option trades",
     fact=FlowAlert,
-    request=_request,
+    path="/api/option-trades/flow-alerts",
+    # The parameter must be ticker_symbol; any other name is ignored and returns the whole market.
+    params={"ticker_symbol": "{}", "limit": "200", "newer_than": _since_open},
     parse=_parse,
     parse_all=_parse_all,
     moment=lambda alert: alert.at,
-    lean=lambda alert: alert,
     condense=_condense,
     poll_s=240,
     changes=False,
     core=True,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields={
-        "id": "text",
-        "ticker": "text",
-        "created_at": "text",
-        "start_time": "integer",
-        "end_time": "integer",
-        "option_chain": "text",
-        "type": "text",
-        "strike": "decimal",
-        "expiry": "text",
-        "expiry_count": "integer",
-        "price": "decimal",
-        "bid": "decimal",
-        "ask": "decimal",
-        "total_premium": "decimal",
-        "total_ask_side_prem": "decimal",
-        "total_bid_side_prem": "decimal",
-        "total_size": "integer",
-        "trade_count": "integer",
-        "volume": "integer",
-        "open_interest": "integer",
-        "volume_oi_ratio": "decimal?",
-        "has_sweep": "boolean",
-        "has_floor": "boolean",
-        "has_multileg": "boolean",
-        "has_singleleg": "boolean",
-        "all_opening_trades": "boolean",
-        "alert_rule": "text",
-        "rule_id": "text",
-        "issue_type": "text",
-        "sector": "text?",
-        "marketcap": "decimal?",
-        "underlying_price": "decimal",
-        "next_earnings_date": "text?",
-        "er_time": "text?",
-        "iv_start": "decimal?*",
-        "iv_end": "decimal?*",
-    },
+    fields=documented(
+        "id text, ticker text, created_at text, start_time integer, end_time integer, option_chain text, type text, "
+        "strike decimal, expiry text, expiry_count integer, price decimal, bid decimal, ask decimal, total_premium "
+        "decimal, total_ask_side_prem decimal, total_bid_side_prem decimal, total_size integer, trade_count integer, "
+        "volume integer, open_interest integer, volume_oi_ratio decimal?, has_sweep boolean, has_floor boolean, "
+        "has_multileg boolean, has_singleleg boolean, all_opening_trades boolean, alert_rule text, rule_id text, "
+        "issue_type text, sector text?, marketcap decimal?, underlying_price decimal, next_earnings_date text?, "
+        "er_time text?, iv_start decimal?*, iv_end decimal?*"
+    ),
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
@@ -46,18 +46,9 @@ class GammaFacts(NamedTuple):
     date: date
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/greek-exposure", {})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> GreekExposure:
     day = rows.past_day(row, "date", at)
     return GreekExposure(day.isoformat(), symbol, day, rows.number(row, "call_gamma"), rows.number(row, "put_gamma"))
-
-
-def session_gex(exposure: GreekExposure) -> SessionGex:
-    """Return the date and gamma exposure of one session."""
-    return SessionGex(exposure.date, float(exposure.gex))
 
 
 def _condense(exposures: Sequence[SessionGex]) -> GammaFacts:
@@ -74,24 +65,13 @@ KIND = Kind(
     absent="no exposure known",
     source="Unusual Whales, greek exposure",
     fact=GreekExposure,
-    request=_request,
+    path="/api/stock/{}/greek-exposure",
     parse=_parse,
-    moment=lambda exposure: exposure.date,
-    lean=session_gex,
+    lean=lambda exposure: SessionGex(exposure.date, float(exposure.gex)),
     condense=_condense,
-    poll_s=86_400,
     past_days=400,
-    max_age_s=5 * 86_400,
-    phase=Phase.MORNING,
-    fields={
-        "date": "text",
-        "call_gamma": "decimal",
-        "put_gamma": "decimal",
-        "call_delta": "decimal",
-        "put_delta": "decimal",
-        "call_charm": "decimal",
-        "put_charm": "decimal",
-        "call_vanna": "decimal",
-        "put_vanna": "decimal",
-    },
+    fields=documented(
+        "date text, call_gamma decimal, put_gamma decimal, call_delta decimal, put_delta decimal, call_charm decimal, "
+        "put_charm decimal, call_vanna decimal, put_vanna decimal"
+    ),
 )

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 LOOKBACK_DAYS = 182
@@ -43,10 +43,6 @@ class InsiderFacts(NamedTuple):
     last: date
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/insider/{ticker}/ticker-flow", {"limit": "500"})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> InsiderDay:
     day, side = rows.past_day(row, "date", at), rows.text(row, "buy_sell").lower()
     if side not in _SIDES:
@@ -54,11 +50,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> InsiderDay:
     insiders, transactions = (rows.count(row, name) for name in ("uniq_insiders", "transactions"))
     premium = rows.number(row, "premium")
     return InsiderDay(f"{day.isoformat()}/{side}", symbol, day, _SIDES[side], insiders, transactions, abs(premium))
-
-
-def insider_side(day: InsiderDay) -> InsiderSide:
-    """Return how many insiders bought, or sold, on one day."""
-    return InsiderSide(day.date, day.bought, day.insiders)
 
 
 def _condense(days: Sequence[InsiderSide]) -> InsiderFacts:
@@ -74,23 +65,15 @@ KIND = Kind(
     absent="no trade by an insider in the past half-year",
     source="Unusual Whales, insider ticker flow",
     fact=InsiderDay,
-    request=_request,
+    path="/api/insider/{}/ticker-flow",
+    params={"limit": "500"},
     parse=_parse,
-    moment=lambda day: day.date,
-    lean=insider_side,
+    lean=lambda day: InsiderSide(day.date, day.bought, day.insiders),
     condense=_condense,
-    poll_s=86_400,
     past_days=LOOKBACK_DAYS,
     core=True,
-    max_age_s=5 * 86_400,
-    phase=Phase.MORNING,
-    fields={
-        "date": "text",
-        "buy_sell": "text",
-        "avg_price": "number",
-        "premium": "decimal",
-        "transactions": "integer",
-        "uniq_insiders": "integer",
-        "volume": "integer",
-    },
+    fields=documented(
+        "date text, buy_sell text, avg_price number, premium decimal, transactions integer, uniq_insiders integer, "
+        "volume integer"
+    ),
 )

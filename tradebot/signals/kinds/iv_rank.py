@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
@@ -18,10 +18,6 @@ class IvRank:
     date: date
     rank: Decimal
     volatility: Decimal
-
-
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/iv-rank", {})
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> IvRank:
@@ -44,20 +40,9 @@ KIND = Kind(
     absent="no rank known",
     source="Unusual Whales, IV rank",
     fact=IvRank,
-    request=_request,
+    path="/api/stock/{}/iv-rank",
     parse=_parse,
-    moment=lambda rank: rank.date,
-    lean=lambda rank: rank,
     condense=_condense,
-    poll_s=86_400,
     past_days=400,
-    max_age_s=5 * 86_400,
-    phase=Phase.MORNING,
-    fields={
-        "date": "text",
-        "updated_at": "text",
-        "close": "decimal",
-        "volatility": "decimal",
-        "iv_rank_1y": "decimal",
-    },
+    fields=documented("date text, updated_at text, close decimal, volatility decimal, iv_rank_1y decimal"),
 )

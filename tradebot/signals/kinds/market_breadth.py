@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row, Scope
+from tradebot.model.kind import Kind, Phase, Row, Scope
 from tradebot.signals import rows
 
 
@@ -14,13 +15,6 @@ class StockMove:
     """Whether one stock (the source's spelling of its ticker) is above (+1) or below (-1) its previous close."""
 
     id: str
-    date: date
-    sign: int
-
-
-class Move(NamedTuple):
-    """The part of a stock's move that decisions read."""
-
     date: date
     sign: int
 
@@ -39,19 +33,15 @@ class BreadthFacts(NamedTuple):
         return (self.rising - self.falling) / self.stocks
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request("/api/screener/stocks", {"is_s_p_500": "true", "date": session.isoformat()})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> StockMove:
     ticker, close, before = rows.text(row, "ticker"), rows.positive(row, "close"), rows.positive(row, "prev_close")
     return StockMove(ticker.upper(), rows.past_day(row, "date", at), (close > before) - (close < before))
 
 
-def _condense(moves: Sequence[Move]) -> BreadthFacts:
+def _condense(moves: Sequence[tuple[date, int]]) -> BreadthFacts:
     """Return the counts of the last date."""
-    newest = max(move.date for move in moves)
-    signs = [move.sign for move in moves if move.date == newest]
+    newest = max(day for day, _ in moves)
+    signs = [sign for day, sign in moves if day == newest]
     return BreadthFacts(newest, signs.count(1), signs.count(-1), len(signs))
 
 
@@ -74,10 +64,10 @@ KIND = Kind(
     absent="no reply of this session",
     source="Unusual Whales, stock screener",
     fact=StockMove,
-    request=_request,
+    path="/api/screener/stocks",
+    params={"is_s_p_500": "true", "date": date.isoformat},
     parse=_parse,
-    moment=lambda move: move.date,
-    lean=lambda move: Move(move.date, move.sign),
+    lean=attrgetter("date", "sign"),
     condense=_condense,
     poll_s=1_800,
     scope=Scope.MARKET,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.model.kind import Kind, Phase, Request, Row, Scope
+from tradebot.model.kind import Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
 
 
@@ -23,10 +23,6 @@ class TideTick:
     def net_premium(self) -> Decimal:
         """Return call minus put premium in USD; positive is bullish."""
         return self.net_call_premium - self.net_put_premium
-
-
-def _request(ticker: str, session: date) -> Request:
-    return Request("/api/market/market-tide", {"date": session.isoformat(), "interval_5m": "true"})
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> TideTick:
@@ -47,20 +43,16 @@ KIND = Kind(
     absent="no tick of this session",
     source="Unusual Whales, market tide",
     fact=TideTick,
-    request=_request,
+    path="/api/market/market-tide",
+    params={"date": date.isoformat, "interval_5m": "true"},
     parse=_parse,
     moment=lambda tick: tick.at,
-    lean=lambda tick: tick,
     condense=_condense,
     poll_s=240,
     scope=Scope.MARKET,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields={
-        "timestamp": "text",
-        "date": "text",
-        "net_call_premium": "decimal",
-        "net_put_premium": "decimal",
-        "net_volume": "integer",
-    },
+    fields=documented(
+        "timestamp text, date text, net_call_premium decimal, net_put_premium decimal, net_volume integer"
+    ),
 )

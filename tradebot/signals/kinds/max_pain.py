@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
@@ -22,15 +22,10 @@ class MaxPain:
 
 
 class PainAt(NamedTuple):
-    """The part of a max pain that decisions read."""
+    """The max pain of one expiry in USD per share."""
 
-    listed: date
     expiry: date
     price: float
-
-
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/max-pain", {"date": session.isoformat()})
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> MaxPain:
@@ -38,10 +33,10 @@ def _parse(row: Row, symbol: str, at: datetime) -> MaxPain:
     return MaxPain(expiry.isoformat(), symbol, rows.new_york_day(at), expiry, rows.positive(row, "max_pain"))
 
 
-def _condense(levels: Sequence[PainAt]) -> tuple[PainAt, ...]:
+def _condense(levels: Sequence[tuple[date, PainAt]]) -> tuple[PainAt, ...]:
     """Return the newest list, the next expiry first."""
-    newest = max(level.listed for level in levels)
-    return tuple(sorted(level for level in levels if level.listed == newest))
+    newest = max(listed for listed, _ in levels)
+    return tuple(sorted(level for listed, level in levels if listed == newest))
 
 
 KIND = Kind(
@@ -51,13 +46,12 @@ KIND = Kind(
     absent="no list of this session",
     source="Unusual Whales, max pain",
     fact=MaxPain,
-    request=_request,
+    path="/api/stock/{}/max-pain",
+    params={"date": date.isoformat},
     parse=_parse,
     moment=lambda level: level.listed,
-    lean=lambda level: PainAt(level.listed, level.expiry, float(level.price)),
+    lean=lambda level: (level.listed, PainAt(level.expiry, float(level.price))),
     condense=_condense,
-    poll_s=86_400,
-    fields={"expiry": "text", "max_pain": "decimal"},
+    fields=documented("expiry text, max_pain decimal"),
     max_age_s=86_400,
-    phase=Phase.MORNING,
 )

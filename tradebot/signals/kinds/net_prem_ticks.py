@@ -7,7 +7,7 @@ from decimal import Decimal
 from math import fsum
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Phase, Row, documented
 from tradebot.signals import rows
 
 
@@ -55,10 +55,6 @@ class NetPremFacts(NamedTuple):
     bearish: int
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/net-prem-ticks", {"date": session.isoformat()})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> NetPremTick:
     when = rows.past_time(row, "tape_time", at)
     calls, puts = rows.number(row, "net_call_premium"), rows.number(row, "net_put_premium")
@@ -92,7 +88,8 @@ KIND = Kind(
     absent="no tick of this session",
     source="Unusual Whales, net premium ticks",
     fact=NetPremTick,
-    request=_request,
+    path="/api/stock/{}/net-prem-ticks",
+    params={"date": date.isoformat},
     parse=_parse,
     moment=lambda tick: tick.at,
     lean=lean_tick,
@@ -100,19 +97,9 @@ KIND = Kind(
     poll_s=540,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields={
-        "date": "text",
-        "tape_time": "text",
-        "call_volume": "integer",
-        "call_volume_ask_side": "integer",
-        "call_volume_bid_side": "integer",
-        "put_volume": "integer",
-        "put_volume_ask_side": "integer",
-        "put_volume_bid_side": "integer",
-        "net_call_premium": "decimal",
-        "net_call_volume": "integer",
-        "net_put_premium": "decimal",
-        "net_put_volume": "integer",
-        "net_delta": "decimal",
-    },
+    fields=documented(
+        "date text, tape_time text, call_volume integer, call_volume_ask_side integer, call_volume_bid_side integer, "
+        "put_volume integer, put_volume_ask_side integer, put_volume_bid_side integer, net_call_premium decimal, "
+        "net_call_volume integer, net_put_premium decimal, net_put_volume integer, net_delta decimal"
+    ),
 )

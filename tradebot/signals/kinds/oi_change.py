@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
@@ -44,10 +44,6 @@ class OiFacts(NamedTuple):
     date: date
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/oi-change", {})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> OiChange:
     contract = rows.text(row, "option_symbol")
     match = _OCC.fullmatch(contract)
@@ -78,40 +74,17 @@ KIND = Kind(
     absent="no change in open interest known",
     source="Unusual Whales, OI change",
     fact=OiChange,
-    request=_request,
+    path="/api/stock/{}/oi-change",
     parse=_parse,
-    moment=lambda change: change.date,
     lean=signed_oi_change,
     condense=_condense,
-    poll_s=86_400,
     past_days=400,
-    max_age_s=5 * 86_400,
-    phase=Phase.MORNING,
-    fields={
-        "option_symbol": "text",
-        "underlying_symbol": "text",
-        "curr_date": "text",
-        "last_date": "text",
-        "curr_oi": "integer",
-        "last_oi": "integer",
-        "oi_diff_plain": "integer",
-        "oi_change": "decimal",
-        "volume": "integer",
-        "trades": "integer",
-        "avg_price": "decimal?",
-        "last_fill": "decimal?",
-        "last_ask": "decimal?",
-        "last_bid": "decimal?",
-        "prev_ask_volume": "integer?",
-        "prev_bid_volume": "integer?",
-        "prev_mid_volume": "integer?",
-        "prev_neutral_volume": "integer?",
-        "prev_multi_leg_volume": "integer?",
-        "prev_stock_multi_leg_volume": "integer?",
-        "prev_total_premium": "decimal?",
-        "days_of_oi_increases": "integer?*",
-        "days_of_vol_greater_than_oi": "integer?*",
-        "percentage_of_total": "decimal?",
-        "rnk": "integer",
-    },
+    fields=documented(
+        "option_symbol text, underlying_symbol text, curr_date text, last_date text, curr_oi integer, last_oi "
+        "integer, oi_diff_plain integer, oi_change decimal, volume integer, trades integer, avg_price decimal?, "
+        "last_fill decimal?, last_ask decimal?, last_bid decimal?, prev_ask_volume integer?, prev_bid_volume "
+        "integer?, prev_mid_volume integer?, prev_neutral_volume integer?, prev_multi_leg_volume integer?, "
+        "prev_stock_multi_leg_volume integer?, prev_total_premium decimal?, days_of_oi_increases integer?*, "
+        "days_of_vol_greater_than_oi integer?*, percentage_of_total decimal?, rnk integer"
+    ),
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from statistics import median
 from typing import NamedTuple
 
-from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
+from tradebot.model.kind import NEW_YORK, Kind, Row, documented
 from tradebot.signals import rows
 
 SESSIONS = 20
@@ -42,21 +42,12 @@ class OptionsVolumeFacts(NamedTuple):
     sessions: int
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/options-volume", {"limit": "30"})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> OptionsVolume:
     day = rows.past_day(row, "date", at)
     calls, puts = (rows.not_negative(row, name) for name in ("call_premium", "put_premium"))
     here = at.astimezone(NEW_YORK)
     done = here.date() > day or here.time() >= _DONE
     return OptionsVolume(day.isoformat(), symbol, day, calls, puts, done)
-
-
-def session_premium(volume: OptionsVolume) -> SessionPremium:
-    """Return the total premium of one session."""
-    return SessionPremium(volume.date, float(volume.call_premium + volume.put_premium), volume.done)
 
 
 def _condense(sessions: Sequence[SessionPremium]) -> OptionsVolumeFacts:
@@ -74,36 +65,19 @@ KIND = Kind(
     absent="no session known",
     source="Unusual Whales, options volume",
     fact=OptionsVolume,
-    request=_request,
+    path="/api/stock/{}/options-volume",
+    params={"limit": "30"},
     parse=_parse,
-    moment=lambda volume: volume.date,
-    lean=session_premium,
+    lean=lambda volume: SessionPremium(volume.date, float(volume.call_premium + volume.put_premium), volume.done),
     condense=_condense,
-    poll_s=86_400,
     past_days=45,
     max_age_s=4 * 86_400,
-    phase=Phase.MORNING,
-    fields={
-        "date": "text",
-        "call_volume": "integer",
-        "put_volume": "integer",
-        "call_volume_ask_side": "integer",
-        "call_volume_bid_side": "integer",
-        "put_volume_ask_side": "integer",
-        "put_volume_bid_side": "integer",
-        "call_open_interest": "integer",
-        "put_open_interest": "integer",
-        "call_premium": "decimal",
-        "put_premium": "decimal",
-        "net_call_premium": "decimal",
-        "net_put_premium": "decimal",
-        "bullish_premium": "decimal",
-        "bearish_premium": "decimal",
-        "avg_3_day_call_volume": "decimal",
-        "avg_3_day_put_volume": "decimal",
-        "avg_7_day_call_volume": "decimal",
-        "avg_7_day_put_volume": "decimal",
-        "avg_30_day_call_volume": "decimal",
-        "avg_30_day_put_volume": "decimal",
-    },
+    fields=documented(
+        "date text, call_volume integer, put_volume integer, call_volume_ask_side integer, call_volume_bid_side "
+        "integer, put_volume_ask_side integer, put_volume_bid_side integer, call_open_interest integer, "
+        "put_open_interest integer, call_premium decimal, put_premium decimal, net_call_premium decimal, "
+        "net_put_premium decimal, bullish_premium decimal, bearish_premium decimal, avg_3_day_call_volume decimal, "
+        "avg_3_day_put_volume decimal, avg_7_day_call_volume decimal, avg_7_day_put_volume decimal, "
+        "avg_30_day_call_volume decimal, avg_30_day_put_volume decimal"
+    ),
 )

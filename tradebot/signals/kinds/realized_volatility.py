@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 
@@ -33,10 +33,6 @@ class VolatilityFacts(NamedTuple):
     day: date | None
     realized: float | None
     measured: date | None
-
-
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/volatility/realized", {"date": session.isoformat(), "timeframe": "3M"})
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> RealizedVolatility:
@@ -70,20 +66,13 @@ KIND = Kind(
     absent="no volatility of the last week",
     source="Unusual Whales, realized volatility",
     fact=RealizedVolatility,
-    request=_request,
+    path="/api/stock/{}/volatility/realized",
+    params={"date": date.isoformat, "timeframe": "3M"},
     parse=_parse,
     moment=_moment,
-    lean=lambda volatility: volatility,
     condense=condense,
-    poll_s=86_400,
     past_days=7,
-    fields={
-        "date": "text",
-        "implied_volatility": "decimal?",
-        "price": "decimal",
-        "realized_volatility": "decimal?",
-        "unshifted_rv_date": "text?",
-    },
-    max_age_s=432_000,
-    phase=Phase.MORNING,
+    fields=documented(
+        "date text, implied_volatility decimal?, price decimal, realized_volatility decimal?, unshifted_rv_date text?"
+    ),
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from statistics import fmean, median
 from typing import NamedTuple
 
-from tradebot.model.kind import NEW_YORK, Kind, Phase, Request, Row
+from tradebot.model.kind import NEW_YORK, Kind, Row, documented
 from tradebot.signals import rows
 from tradebot.signals.expiries import monthly_after
 
@@ -50,11 +50,6 @@ class SkewFacts(NamedTuple):
     date: date
 
 
-def _request(ticker: str, session: date) -> Request:
-    params = {"expiry": monthly_after(session).isoformat(), "delta": str(_DELTA), "timeframe": "2M"}
-    return Request(f"/api/stock/{ticker}/historical-risk-reversal-skew", params)
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> RiskReversal:
     day = rows.past_day(row, "date", at)
     if rows.number(row, "delta") not in (_DELTA, Decimal(_DELTA) / 100):
@@ -62,11 +57,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> RiskReversal:
     expiry = monthly_after(at.astimezone(NEW_YORK).date())
     identity = f"{expiry.isoformat()}/{day.isoformat()}"
     return RiskReversal(identity, symbol, expiry, day, rows.number(row, "risk_reversal"))
-
-
-def session_skew(reversal: RiskReversal) -> SessionSkew:
-    """Return one session's skew."""
-    return SessionSkew(reversal.expiry, reversal.date, float(reversal.skew))
 
 
 def _condense(skews: Sequence[SessionSkew]) -> SkewFacts:
@@ -86,14 +76,15 @@ KIND = Kind(
     absent="no skew known",
     source="Unusual Whales, historical risk reversal skew of the first monthly expiry in 17 days or more",
     fact=RiskReversal,
-    request=_request,
+    path="/api/stock/{}/historical-risk-reversal-skew",
+    params={
+        "expiry": lambda session: monthly_after(session).isoformat(),
+        "delta": str(_DELTA),
+        "timeframe": "2M",
+    },
     parse=_parse,
-    moment=lambda reversal: reversal.date,
-    lean=session_skew,
+    lean=lambda reversal: SessionSkew(reversal.expiry, reversal.date, float(reversal.skew)),
     condense=_condense,
-    poll_s=86_400,
     past_days=62,
-    max_age_s=5 * 86_400,
-    phase=Phase.MORNING,
-    fields={"date": "text", "delta": "integer", "risk_reversal": "decimal", "ticker": "text"},
+    fields=documented("date text, delta integer, risk_reversal decimal, ticker text"),
 )

@@ -3,13 +3,9 @@
 from collections.abc import Sequence
 from datetime import date
 
-from tradebot.model.kind import Kind, Phase, Request, Scope
+from tradebot.model.kind import Kind, Phase, Scope, documented
 from tradebot.signals.kinds import market_tide
 from tradebot.signals.kinds.market_tide import TideTick
-
-
-def _request(sector: str, session: date) -> Request:
-    return Request(f"/api/market/{sector}/sector-tide", {"date": session.isoformat()})
 
 
 def _condense(ticks: Sequence[TideTick]) -> TideTick:
@@ -24,20 +20,16 @@ KIND = Kind(
     absent="no tick of this session",
     source="Unusual Whales, sector tide",
     fact=TideTick,
-    request=_request,
+    path="/api/market/{}/sector-tide",
+    params={"date": date.isoformat},
     parse=market_tide.KIND.parse,
     moment=lambda tick: tick.at,
-    lean=lambda tick: tick,
     condense=_condense,
     poll_s=540,
     scope=Scope.SECTOR,
-    fields={
-        "date": "text",
-        "net_call_premium": "decimal",
-        "net_put_premium": "decimal",
-        "net_volume": "integer",
-        "timestamp": "text",
-    },
+    fields=documented(
+        "date text, net_call_premium decimal, net_put_premium decimal, net_volume integer, timestamp text"
+    ),
     max_age_s=1_800,
     phase=Phase.OPEN,
 )

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 PUBLISHED_AFTER = timedelta(days=11)
@@ -40,10 +40,6 @@ class ShortFacts(NamedTuple):
     fee_rate: float | None
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/shorts/{ticker}/interest-float/v2", {})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> ShortInterest:
     day = rows.past_day(row, "market_date", at)
     interest, days_to_cover = rows.not_negative(row, "si_float"), rows.not_negative(row, "days_to_cover")
@@ -68,25 +64,14 @@ KIND = Kind(
     absent="no report of the last weeks",
     source="Unusual Whales, short interest and float",
     fact=ShortInterest,
-    request=_request,
+    path="/api/shorts/{}/interest-float/v2",
     parse=_parse,
     moment=lambda report: report.date + PUBLISHED_AFTER,
-    lean=lambda report: report,
     condense=_condense,
-    poll_s=86_400,
     past_days=45,
-    fields={
-        "days_to_cover": "decimal",
-        "fee_rate": "decimal?",
-        "market_date": "text",
-        "rebate_rate": "decimal?",
-        "short_interest": "integer",
-        "short_shares_available": "integer?",
-        "si_float": "decimal",
-        "si_float_with_synth_long_pct_of_total_shares": "decimal?",
-        "symbol": "text",
-        "total_float": "integer",
-    },
-    max_age_s=432_000,
-    phase=Phase.MORNING,
+    fields=documented(
+        "days_to_cover decimal, fee_rate decimal?, market_date text, rebate_rate decimal?, short_interest integer, "
+        "short_shares_available integer?, si_float decimal, si_float_with_synth_long_pct_of_total_shares decimal?, "
+        "symbol text, total_float integer"
+    ),
 )

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Phase, Row
 from tradebot.signals import rows
 
 
@@ -25,13 +26,6 @@ class SpotExposure:
     gamma: Decimal
 
 
-class SpotGamma(NamedTuple):
-    """The part of a spot exposure that decisions read."""
-
-    at: datetime
-    gamma: float
-
-
 class SpotGexFacts(NamedTuple):
     """Dealers' gamma at the last minute, and its mean magnitude over `minutes` of the session."""
 
@@ -41,19 +35,15 @@ class SpotGexFacts(NamedTuple):
     minutes: int
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/spot-exposures", {"date": session.isoformat()})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> SpotExposure:
     when = rows.past_time(row, "time", at)
     return SpotExposure(when.isoformat(), symbol, when, rows.number(row, "gamma_per_one_percent_move_oi"))
 
 
-def _condense(exposures: Sequence[SpotGamma]) -> SpotGexFacts:
+def _condense(exposures: Sequence[tuple[datetime, float]]) -> SpotGexFacts:
     """Return the last minute's gamma, and the scale of the session."""
-    last = max(exposures)
-    return SpotGexFacts(last.at, last.gamma, fmean(abs(each.gamma) for each in sorted(exposures)), len(exposures))
+    in_order = sorted(exposures)
+    return SpotGexFacts(*in_order[-1], fmean(abs(gamma) for _, gamma in in_order), len(exposures))
 
 
 _GREEKS = ("charm", "gamma", "vanna")
@@ -66,10 +56,11 @@ KIND = Kind(
     absent="no exposure of this session",
     source="Unusual Whales, spot exposures",
     fact=SpotExposure,
-    request=_request,
+    path="/api/stock/{}/spot-exposures",
+    params={"date": date.isoformat},
     parse=_parse,
-    moment=lambda exposure: exposure.at,
-    lean=lambda exposure: SpotGamma(exposure.at, float(exposure.gamma)),
+    moment=attrgetter("at"),
+    lean=lambda exposure: (exposure.at, float(exposure.gamma)),
     condense=_condense,
     poll_s=1_800,
     fields={

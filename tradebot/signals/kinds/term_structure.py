@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row
+from tradebot.model.kind import Kind, Row, documented
 from tradebot.signals import rows
 
 NEAR_DAYS, FAR_DAYS = 30, 90
@@ -43,19 +43,10 @@ class TermFacts(NamedTuple):
     date: date
 
 
-def _request(ticker: str, session: date) -> Request:
-    return Request(f"/api/stock/{ticker}/volatility/term-structure", {})
-
-
 def _parse(row: Row, symbol: str, at: datetime) -> ExpiryVolatility:
     day, expiry = rows.past_day(row, "date", at), rows.day(row, "expiry")
     identity = f"{day.isoformat()}/{expiry.isoformat()}"
     return ExpiryVolatility(identity, symbol, expiry, day, rows.count(row, "dte"), rows.positive(row, "volatility"))
-
-
-def term_point(expiry: ExpiryVolatility) -> TermPoint:
-    """Return one expiry's volatility."""
-    return TermPoint(expiry.date, expiry.days, float(expiry.volatility))
 
 
 def _condense(points: Sequence[TermPoint]) -> TermFacts:
@@ -81,21 +72,12 @@ KIND = Kind(
     absent="no expiry known",
     source="Unusual Whales, implied volatility term structure",
     fact=ExpiryVolatility,
-    request=_request,
+    path="/api/stock/{}/volatility/term-structure",
     parse=_parse,
-    moment=lambda expiry: expiry.date,
-    lean=term_point,
+    lean=lambda expiry: TermPoint(expiry.date, expiry.days, float(expiry.volatility)),
     condense=_condense,
-    poll_s=86_400,
     past_days=7,
-    max_age_s=5 * 86_400,
-    phase=Phase.MORNING,
-    fields={
-        "date": "text",
-        "dte": "integer",
-        "expiry": "text",
-        "implied_move": "decimal",
-        "implied_move_perc": "decimal",
-        "volatility": "decimal",
-    },
+    fields=documented(
+        "date text, dte integer, expiry text, implied_move decimal, implied_move_perc decimal, volatility decimal"
+    ),
 )

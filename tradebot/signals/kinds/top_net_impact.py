@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Request, Row, Scope
+from tradebot.model.kind import Kind, Phase, Row, Scope, documented
 from tradebot.signals import rows
 
 
@@ -25,10 +25,6 @@ class ImpactFacts(NamedTuple):
     at: datetime
     net_usd: float
     largest_usd: float
-
-
-def _request(ticker: str, session: date) -> Request:
-    return Request("/api/market/top-net-impact", {"date": session.isoformat(), "limit": "50"})
 
 
 def _parse(row: Row, symbol: str, at: datetime) -> NetImpact:
@@ -50,14 +46,14 @@ KIND = Kind(
     absent="no list of this session",
     source="Unusual Whales, top net impact",
     fact=NetImpact,
-    request=_request,
+    path="/api/market/top-net-impact",
+    params={"date": date.isoformat, "limit": "50"},
     parse=_parse,
     moment=lambda impact: impact.at,
-    lean=lambda impact: impact,
     condense=_condense,
     poll_s=540,
     scope=Scope.MARKET,
-    fields={"net_premium": "number", "ticker": "text"},
+    fields=documented("net_premium number, ticker text"),
     max_age_s=1_800,
     phase=Phase.OPEN,
 )
