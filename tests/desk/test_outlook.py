@@ -25,7 +25,7 @@ from tradebot.exits.kind import Measure, PriceRule, Stop
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
-from tradebot.model.flow import AlertFilters, FlowAlert, FlowWindow, Intake
+from tradebot.model.flow import FlowAlert, FlowWindow, Intake
 from tradebot.model.instrument import Right
 from tradebot.model.kind import AnyKind
 from tradebot.model.outlook import Outlook
@@ -37,7 +37,7 @@ from tradebot.signals.kinds.oi_change import OiChange
 from tradebot.signals.kinds.options_volume import OptionsVolume
 
 EVERYTHING = frozenset(Outlook.__dataclass_fields__)
-WINDOW = FlowWindow(timedelta(minutes=30), AlertFilters(min_premium=50_000, max_dte=45), 0.5, 5)
+WINDOW = FlowWindow(timedelta(minutes=30), {"min_premium": 50_000, "max_dte": 45}, 0.5, 5)
 YESTERDAY = DAY - timedelta(days=3)
 """The trading day before a Monday."""
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from tests.builders import DAY, NOW, ago
-from tradebot.model.flow import AlertFilters, FlowPage, FlowWindow, Intake, Quota
+from tradebot.model.flow import FlowPage, FlowWindow, Intake, Quota
 from tradebot.model.kind import AnyKind, Scope
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.alerts import counting, flow_now
@@ -24,7 +24,7 @@ Rows = Sequence[dict[str, object]]
 World = Mapping[str, Rows]
 Make = Callable[[Random], object]
 NO_QUOTA = Quota(None, None, None)
-ALL_ALERTS = FlowWindow(timedelta(minutes=30), AlertFilters(), 0.005, 5)
+ALL_ALERTS = FlowWindow(timedelta(minutes=30), {}, 0.005, 5)
 JUNK: Sequence[object] = (
     None,
     True,

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, NOW, ago, alert, fetched_facts
-from tradebot.model.flow import AlertFilters, FlowAlert, FlowWindow
+from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.alerts import counting, flow, flow_now, recent_alerts
 from tradebot.signals.kinds.options_volume import OptionsVolumeFacts
 
-FILTERS = AlertFilters(min_premium=50_000, min_dte=0, max_dte=45, is_multi_leg=False)
+FILTERS = {"min_premium": 50_000, "min_dte": 0, "max_dte": 45, "is_multi_leg": False}
 WINDOW = FlowWindow(timedelta(seconds=1800), FILTERS, 0.005, 5)
 SCALE = 1_500_000.0
 money = st.decimals(0, 10**9, places=2)

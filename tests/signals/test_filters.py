@@ -1,6 +1,6 @@
 """Filters by the source's own parameter names, over stored alerts."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import product
@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import DAY, alert
-from tradebot.model.flow import AlertFilters, FlowAlert
+from tradebot.model.flow import Filters, FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.signals.filters import chosen, filters_on
+from tradebot.strategies.filter_settings import FilterSettings
 
 EVERYTHING = alert(
     1,
@@ -31,7 +32,7 @@ EVERYTHING = alert(
 
 
 def passes(one: FlowAlert, **filters: Any) -> bool:
-    return bool(chosen([one], filters_on(DAY, AlertFilters(**filters))).alerts)
+    return bool(chosen([one], filters_on(DAY, filters)).alerts)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +105,11 @@ def test_an_open_interest_of_zero_counts_as_one_in_the_ratio() -> None:
 def test_an_alert_without_the_field_that_a_filter_reads_is_counted_and_does_not_pass(
     lacks: dict[str, Any], filters: dict[str, Any]
 ) -> None:
-    found = chosen([EVERYTHING, replace(EVERYTHING, **lacks)], filters_on(DAY, AlertFilters(**filters)))
+    found = chosen([EVERYTHING, replace(EVERYTHING, **lacks)], filters_on(DAY, filters))
     assert len(found.alerts) <= 1
     assert found.lacking == 1
     # What another filter refuses anyway lacks nothing.
-    dearer = filters_on(DAY, AlertFilters(**filters, min_premium=1e9))
+    dearer = filters_on(DAY, {**filters, "min_premium": 1e9})
     assert chosen([replace(EVERYTHING, **lacks)], dearer).lacking == 0
 
 
@@ -128,24 +129,25 @@ alerts = st.builds(
     has_sweep=st.booleans(),
     expiry=st.integers(-1, 60).map(lambda days: DAY + timedelta(days=days)),
 )
-some_filters = st.builds(
-    AlertFilters,
-    min_premium=st.none() | st.integers(0, 400_000),
-    max_dte=st.none() | st.integers(0, 60),
-    min_volume_oi_ratio=st.none() | st.floats(0, 5),
-    **{field.name: st.none() | st.booleans() for field in fields(AlertFilters) if field.type == "bool | None"},
+FLAGS = [name for name, field in FilterSettings.model_fields.items() if field.annotation == bool | None]
+some_filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "min_premium": st.integers(0, 400_000),
+        "max_dte": st.integers(0, 60),
+        "min_volume_oi_ratio": st.floats(0, 5),
+        **{name: st.booleans() for name in FLAGS},
+    },
 )
 
 
 @given(st.lists(alerts, max_size=6), some_filters, some_filters)
 def test_each_alert_is_judged_alone_and_another_filter_never_lets_more_pass(
-    rows: list[FlowAlert], filters: AlertFilters, others: AlertFilters
+    rows: list[FlowAlert], filters: Filters, others: Filters
 ) -> None:
     passed = chosen(rows, filters_on(DAY, filters)).alerts
     assert list(passed) == [row for row in rows if chosen([row], filters_on(DAY, filters)).alerts]
-    both = replace(
-        others, **{f.name: value for f in fields(filters) if (value := getattr(filters, f.name)) is not None}
-    )
+    both = {**others, **filters}
     assert all(row in passed for row in chosen(rows, filters_on(DAY, both)).alerts)
 
 

@@ -1,22 +1,23 @@
 """The settings of the flow strategy: weights that make a sound score, filters that something can pass."""
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from tests.builders import SHIPPED
-from tradebot.model.flow import AlertFilters
+from tests.builders import DAY, SHIPPED
+from tradebot.signals.filters import filters_on
 from tradebot.strategies.filter_settings import FilterSettings
 
 
-def test_there_is_a_setting_for_each_filter_and_it_arrives() -> None:
-    assert list(FilterSettings.model_fields) == [field.name for field in fields(AlertFilters)]
-    assert FilterSettings(issue_types=["ETF"], is_sweep=True).filters() == AlertFilters(
-        issue_types=("ETF",), is_sweep=True
-    )
-    assert FilterSettings().filters() == AlertFilters()
+def test_filters_are_those_that_are_set() -> None:
+    assert FilterSettings(issue_types=["ETF"], is_sweep=False).filters() == {"issue_types": ["ETF"], "is_sweep": False}
+    assert FilterSettings().filters() == {}
+
+
+@pytest.mark.parametrize("name", FilterSettings.model_fields)
+def test_each_filter_that_can_be_set_is_applied(name: str) -> None:
+    assert len(filters_on(DAY, {name: [1]})) == 1
 
 
 def test_what_counts_by_default_is_what_somebody_has_shown_to_predict() -> None:

@@ -115,43 +115,8 @@ _COMPUTED: Mapping[str, Callable[[FlowAlert], float]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AlertFilters:
-    """Which alerts count, by the source's own parameter names; None means that it doesn't matter.
-
-    Premiums are in USD, sizes and volumes in contracts, `dte` is days to expiry, and `perc` are shares of an alert's
-    premium, 0 to 1. A flag that is true asks for such alerts, and one that is false excludes them.
-    """
-
-    min_premium: float | None = None
-    max_premium: float | None = None
-    min_dte: int | None = None
-    max_dte: int | None = None
-    min_size: int | None = None
-    max_size: int | None = None
-    min_volume: int | None = None
-    max_volume: int | None = None
-    min_open_interest: int | None = None
-    max_open_interest: int | None = None
-    min_volume_oi_ratio: float | None = None
-    max_volume_oi_ratio: float | None = None
-    min_ask_perc: float | None = None
-    max_ask_perc: float | None = None
-    min_bid_perc: float | None = None
-    max_bid_perc: float | None = None
-    all_opening: bool | None = None
-    is_sweep: bool | None = None
-    is_floor: bool | None = None
-    is_multi_leg: bool | None = None
-    is_ask_side: bool | None = None
-    is_bid_side: bool | None = None
-    is_call: bool | None = None
-    is_put: bool | None = None
-    is_otm: bool | None = None
-    vol_greater_oi: bool | None = None
-    size_greater_oi: bool | None = None
-    issue_types: tuple[str, ...] | None = None
-    rule_name: tuple[str, ...] | None = None
+Filters = Mapping[str, Any]
+"""Which alerts count: the filters that are set, by the source's own parameter names (strategies/filter_settings.py)."""
 
 
 class FlowWindow(NamedTuple):
@@ -161,7 +126,7 @@ class FlowWindow(NamedTuple):
     """
 
     lookback: timedelta
-    filters: AlertFilters
+    filters: Filters
     scale_share: float
     min_sessions: int
 

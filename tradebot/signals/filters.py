@@ -1,13 +1,12 @@
 """Choose the alerts that count by the source's own parameters, over stored rows: one fetch serves every strategy."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import fields
 from datetime import date
 from math import inf
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from tradebot.model.flow import AlertFilters, FlowAlert
+from tradebot.model.flow import Filters, FlowAlert
 from tradebot.model.instrument import Right
 
 Read = Callable[[FlowAlert], Any]
@@ -80,26 +79,23 @@ def chosen(alerts: Alerts, each: Sequence[Filter]) -> Chosen:
     return Chosen(passed, len(alerts) - len(passed))
 
 
-def filters_on(today: date, filters: AlertFilters) -> tuple[Filter, ...]:
+def filters_on(today: date, filters: Filters) -> tuple[Filter, ...]:
     """Return the filters that are set; days to expiry are counted from `today`."""
     # Flags first: they are the cheapest to look at, and the order doesn't matter for the verdict.
     return (*_each_test(filters), *_each_bound(filters, today))
 
 
-def _each_test(filters: AlertFilters) -> Iterator[Filter]:
-    for field in fields(filters):
-        wanted, name = getattr(filters, field.name), field.name
-        if wanted is None:
-            continue
+def _each_test(filters: Filters) -> Iterator[Filter]:
+    for name, wanted in filters.items():
         if name in _FLAGS:
             yield _one_of(_FLAGS[name], (wanted, None))
         elif name in _WORDS:
             yield _one_of(_WORDS[name], frozenset((*wanted, None)))
 
 
-def _each_bound(filters: AlertFilters, today: date) -> Iterator[Filter]:
+def _each_bound(filters: Filters, today: date) -> Iterator[Filter]:
     for name, measure in _MEASURES.items():
-        least, most = getattr(filters, f"min_{name}"), getattr(filters, f"max_{name}")
+        least, most = filters.get(f"min_{name}"), filters.get(f"max_{name}")
         if least is not None or most is not None:
             read = _days_to_expiry(today) if name == "dte" else measure
             yield _bound(read, -inf if least is None else least, inf if most is None else most)

@@ -1,10 +1,10 @@
 """The filters of the flow strategy as settings: which alerts count, by the source's own parameter names."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tradebot.model.flow import AlertFilters
+from tradebot.model.flow import Filters
 from tradebot.model.limits import Frozen
 from tradebot.signals.filters import BOUNDED
 
@@ -18,7 +18,11 @@ Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)
 
 
 class FilterSettings(Frozen):
-    """Which alerts count; a filter that is null or left out is off. model/flow.py says what each one means."""
+    """Which alerts count; a filter that is null or left out is off.
+
+    Premiums are in USD, sizes and volumes in contracts, `dte` is days to expiry, and `perc` are shares of an alert's
+    premium, 0 to 1. A flag that is true asks for such alerts, and one that is false excludes them.
+    """
 
     min_premium: Premium | None = None
     max_premium: Premium | None = None
@@ -62,7 +66,6 @@ class FilterSettings(Frozen):
                 raise ValueError(f"no alert is both {one} and {other}; set one of them to null")
         return self
 
-    def filters(self) -> AlertFilters:
-        """Return the filters as the signals apply them."""
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in self}
-        return AlertFilters(**values)
+    def filters(self) -> Filters:
+        """Return the filters that are set."""
+        return {name: value for name, value in self if value is not None}
