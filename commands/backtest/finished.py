@@ -35,7 +35,6 @@ class Finished:
 
 
 def result_of(run: "Run") -> "BacktestResult":
-    """Return what a run has earned so far."""
     from tradebot.views.backtest_result import backtest_result
 
     ledger = run.made.ledger

@@ -131,7 +131,6 @@ def _flags(wish: Wish) -> dict[str, Any]:
 
 
 def _of_file(wish: Wish, bars: str) -> dict[str, Any]:
-    """Return the source of a file of bars, and its sessions within --from and --to."""
     from tradebot.adapters.time.calendar import exchange_sessions
     from tradebot.app import sandbox
 
@@ -163,8 +162,7 @@ def _cost(option: str) -> tuple[str, str, object]:
     known = (*CostSettings.model_fields, *OF_FILLS)
     if not equals or name not in known:
         raise OperatorError(
-            f"--cost {word(option)} names no cost",
-            f"write --cost NAME=VALUE with one of {', '.join(known)}",
+            f"--cost {word(option)} names no cost", f"write --cost NAME=VALUE with one of {', '.join(known)}"
         )
     try:
         value: object = Decimal(text)
@@ -195,7 +193,6 @@ def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | No
 
 
 def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:
-    """Return a section of the flags by its dotted name, which is made if it isn't there."""
     for name in dotted.split("."):
         flags = flags.setdefault(name, {})
     return flags

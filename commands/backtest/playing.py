@@ -34,7 +34,6 @@ MOST_SHARE = 0.1
 
 @contextmanager
 def loaded(planned: Planned) -> "Iterator[Sequence[Strategy]]":
-    """Yield the strategies of a plan, loaded anew."""
     from tradebot.app.backtest.assembly import loaded_strategies
 
     with loaded_strategies(planned.plan.settings, planned.folder, os.environ) as strategies:

@@ -35,7 +35,6 @@ def progress(what: str, done_before: int, bars_before: int) -> Iterator[Told]:
 
 
 def rate_of(sessions: int, bars: int, elapsed_s: float) -> str:
-    """Return how fast sessions and bars were played."""
     if elapsed_s <= 0:
         return ""
     return f"{sessions / elapsed_s:,.1f} sessions/s, {bars / elapsed_s:,.0f} bars/s"

@@ -83,7 +83,6 @@ class BacktestData:
 def data_of(
     finished: "Finished", folder: "Path", trials: dict[str, int], checked: "Checked | None", varied: "Varied | None"
 ) -> BacktestData:
-    """Return the data of a finished run that is kept in a folder."""
     from tradebot.adapters.state.state_folder import option
     from tradebot.views.backtest_result import what_it_cannot_know
 
@@ -107,11 +106,7 @@ def data_of(
         speed=Speed(
             len(run.ends) - finished.done_before, finished.elapsed_s, run.driver.count.due, run.driver.count.ran
         ),
-        next_commands=(
-            f"tradebot report {place}",
-            f"tradebot trades {place}",
-            f"tradebot compare {folder} OTHER",
-        ),
+        next_commands=(f"tradebot report {place}", f"tradebot trades {place}", f"tradebot compare {folder} OTHER"),
     )
 
 

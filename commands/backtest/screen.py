@@ -29,7 +29,6 @@ LONGEST = 400
 
 
 def render(out: "Console", data: "BacktestData") -> None:
-    """Print the whole screen."""
     _head(out, data)
     out.print("\nIt assumes")
     table = Table(staying("what"), sentence("value"), sentence("and that is"), header=False)

@@ -76,7 +76,6 @@ def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", resul
 
 
 def _count(known: "Sequence[tuple[Plan, Variant]]", left: "Sequence[Change]") -> int:
-    """Return how many plays it takes for those that are left."""
     plans = [plan for plan, _ in known]
     for change in left:
         if change.plan not in plans:

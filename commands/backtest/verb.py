@@ -42,7 +42,6 @@ tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-
 
 
 def run(wish: Wish, how: "How") -> Report:
-    """Play what the options ask for, and report it."""
     from commands.backtest.playing import play
     from commands.backtest.report import data_of
     from commands.backtest.screen import render
@@ -129,7 +128,6 @@ def _cuts(cuts: int, recorder: str) -> int:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
     app.command("backtest", epilog=EXAMPLES)(backtest)
 
 

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.bars.shared import (
-    bar_time,
-    now_of,
-    sessions_between,
-    spans_of,
-    symbols_of,
-    timeframe_of,
-    timeframes,
-)
+from commands.bars.shared import bar_time, now_of, sessions_between, spans_of, symbols_of, timeframe_of, timeframes
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened, progress_bar
 from commands.shared.times import zone
 from tradebot.errors import ExitCode
@@ -92,7 +84,6 @@ def _held(app: "App", symbols: Sequence[str], timeframe: str | None) -> dict[tup
 def _stored(
     app: "App", held: Mapping[tuple[str, str], tuple[int, int]], symbols: Sequence[str], timeframe: str | None
 ) -> "Iterator[Stored]":
-    """Yield the stored bars of one symbol after the other, and nothing for a symbol that has none."""
     from tradebot.auditing.bar_findings import KnownSplit, Stored
 
     for (symbol, each), (first_s, last_s) in sorted(held.items()):
@@ -148,7 +139,6 @@ def _findings(console: "Console", data: BarsChecked) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
     from commands.shared.completing import symbols as watched
 
     @app.command("check", epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min")

@@ -93,7 +93,6 @@ def _asked(app: "App", wanted: Wanted, heard: Callable[[int], None]) -> FetchedR
 
 
 def _needed(app: "App", now: datetime) -> "Iterator[FetchedRow]":
-    """Fetch the bars that each strategy in use needs now."""
     for strategy in app.strategies:
         for need in strategy.needs.bars:
             symbols, before = need.symbols or tuple(app.rules.of(strategy.name).universe), _count(app)
@@ -180,7 +179,6 @@ def _progress() -> "Iterator[Callable[[int], None]]":
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
     from commands.shared.completing import symbols as watched
 
     @app.command(

@@ -189,13 +189,10 @@ def _zone(name: str | None) -> "ZoneInfo | None":
 
 
 def stamps(incomplete: str) -> list[str]:
-    """Complete what a bar may be stamped with."""
     return [name for name in ("start", "end") if name.startswith(incomplete)]
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
-
     @app.command(
         "import",
         epilog="tradebot bars import daily.csv --timeframe 1Day\n"
@@ -211,8 +208,7 @@ def register(app: typer.Typer) -> None:
             typer.Option("--stamp", help="What minute bars are stamped with: start or end.", autocompletion=stamps),
         ] = None,
         zone: Annotated[
-            str | None,
-            typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones),
+            str | None, typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones)
         ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, but store nothing.")] = False,
         state_dir: StateDir = None,

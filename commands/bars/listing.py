@@ -75,8 +75,6 @@ def _render(console: "Console", data: BarsStored) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
-
     @app.command("list", epilog="tradebot bars list")
     def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
         """List the bars that are stored.

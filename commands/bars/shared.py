@@ -19,7 +19,6 @@ MARGIN = timedelta(days=7)
 
 
 def timeframes(incomplete: str) -> list[str]:
-    """Complete a timeframe."""
     return [name for name in TIMEFRAMES if name.startswith(incomplete)]
 
 
@@ -60,7 +59,6 @@ def spans_of(app: "App") -> "Sequence[Span]":
 
 
 def stored_bytes(app: "App") -> int:
-    """Return how many bytes the stored bars take on the disk."""
     return sum(path.stat().st_size for path in _files(app))
 
 

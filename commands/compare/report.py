@@ -100,7 +100,6 @@ def letters(of: "Sequence[object]") -> list[str]:
 
 
 def compared(read: "Sequence[Read]") -> Comparison:
-    """Return what was read side by side."""
     return Comparison(
         runs=tuple(one.run for one in read),
         settings=tuple(_differing([one.settings for one in read])),

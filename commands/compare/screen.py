@@ -18,7 +18,6 @@ LONGEST = 40
 
 
 def render(out: "Console", data: "Comparison") -> None:
-    """Print the whole screen."""
     names = letters(data.runs)
     for letter, run in zip(names, data.runs, strict=True):
         out.print(f"{letter}  {clean(run.folder)} {run_words(run)}", markup=False)

@@ -15,7 +15,6 @@ MOST_NAMED = 5
 
 
 def run(named: list[str], home: Path, files: Files) -> Report:
-    """Compare folders, or runs in `home` by their names, and write the files that are asked for."""
     from commands.compare.page import page
     from commands.compare.report import compared, read_all
     from commands.compare.screen import render
@@ -29,8 +28,6 @@ def run(named: list[str], home: Path, files: Files) -> Report:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
-
     @app.command(
         "compare",
         epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast\n"

@@ -266,8 +266,6 @@ def _check_alone(stream: bool, lasting: str | None, plan: bool, *others: object)
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
-
     @app.command(
         "fetch-flow",
         epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"

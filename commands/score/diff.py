@@ -122,7 +122,6 @@ def _render(out: "Console", data: "Moved") -> None:
 
 
 def _parts(row: "MovedCandidate") -> "Iterator[str]":
-    """Yield the components that moved the score most, with how much each did."""
     for part in row.components[:PARTS]:
         if part.change:
             yield f"{part.name} {signed(part.change, 3)}"

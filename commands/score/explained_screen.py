@@ -19,7 +19,6 @@ HALF = 10
 
 
 def render(out: "Console", data: "Explained") -> None:
-    """Print the explanation of one symbol's score."""
     fetched = data.flow_fetched_at
     age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s earlier" if fetched else "never fetched"
     out.print(f"{data.symbol} at {when(data.at)}; its flow was {age}")

@@ -73,7 +73,6 @@ def _compared(app: "App", day: date, progress: "Progress") -> Parity:
 
 
 def _last_scores(app: "App", day: date) -> "CycleRecord | None":
-    """Return the last pass of a session that recorded scores, or None."""
     from tradebot.model.record import Job
 
     session = next(iter(app.ledger_view.sessions(day, day)), None)

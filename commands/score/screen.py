@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
     from commands.shared.passes import CandidateRow, PassData
 
-SHORT = {
-    "dark_pool": "dark",
-    "market_tide": "tide",
-    "greek_exposure": "gamma",
-    "iv_rank": "iv",
-    "oi_change": "oi",
-}
+SHORT = {"dark_pool": "dark", "market_tide": "tide", "greek_exposure": "gamma", "iv_rank": "iv", "oi_change": "oi"}
 """Component names cut to what a narrow column holds."""
 DOT = "·"
 
@@ -45,7 +39,6 @@ def show(console: "Console", data: "PassData") -> None:
 
 
 def _values(names: "Sequence[str]", found: "Mapping[str, float | None]") -> "Iterator[str]":
-    """Yield each column's value, a dot if there is none."""
     for name in names:
         value = found.get(name)
         yield DOT if value is None else signed(value, 2)

@@ -17,15 +17,11 @@ if TYPE_CHECKING:
 Explain = Annotated[
     str | None,
     typer.Option(
-        "--explain",
-        metavar="SYMBOL",
-        help="Explain one symbol's score without recording it.",
-        autocompletion=symbols,
+        "--explain", metavar="SYMBOL", help="Explain one symbol's score without recording it.", autocompletion=symbols
     ),
 ]
 Plot = Annotated[
-    Path | None,
-    typer.Option("--plot", metavar="FILE", help="With --explain, also draw it: FILE.svg or FILE.png."),
+    Path | None, typer.Option("--plot", metavar="FILE", help="With --explain, also draw it: FILE.svg or FILE.png.")
 ]
 Diff = Annotated[
     tuple[str, str] | None,
@@ -119,8 +115,6 @@ def _refuse_combinations(
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
-
     @app.command(
         "score",
         epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"

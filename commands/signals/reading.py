@@ -38,7 +38,6 @@ def _answers(app: "App", since: datetime) -> "Sequence[AnswerCounts]":
 
 
 def _last_scores(app: "App") -> "CycleRecord | None":
-    """Return the last pass that scored anything, whether it traded or not."""
     from tradebot.model.record import Job
 
     if app.recorded is None:

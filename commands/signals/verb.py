@@ -22,8 +22,6 @@ def run(app: "App") -> Report:
 
 
 def register(app: typer.Typer) -> None:
-    """Register the verb."""
-
     @on_bot(app, "signals", epilog="tradebot signals\ntradebot signals --json")
     def signals(bot: "App") -> Report:
         """Show how healthy each signal is.

@@ -25,12 +25,10 @@ class NeedsRow:
 
 
 def needs_row(needs: "Needs") -> NeedsRow:
-    """Return a strategy's needs in an order that is always the same."""
     return NeedsRow(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity)
 
 
 def in_words(needs: NeedsRow) -> str:
-    """Return what a strategy reads, in words."""
     return ", ".join(_words(needs)) or "nothing but the time and its universe"
 
 

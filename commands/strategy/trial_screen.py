@@ -97,7 +97,6 @@ def _percent(fraction: "Decimal | None") -> str:
 
 
 def _decided(decision: "Decision") -> str:
-    """Return a decision's reason and numbers."""
     return f"{decision.reason or decision.verdict} {_numbers(decision)}"
 
 

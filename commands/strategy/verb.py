@@ -136,11 +136,7 @@ def _render_new(console: "Console", data: Written) -> None:
 
 
 def listing(
-    settings: "Settings",
-    folder: Path,
-    mode: str | None,
-    account: str | None,
-    refused: "Mapping[str, StrategyRefusal]",
+    settings: "Settings", folder: Path, mode: str | None, account: str | None, refused: "Mapping[str, StrategyRefusal]"
 ) -> Report:
     """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its answer is invalid.
 
@@ -271,7 +267,6 @@ def guarded(protections: "Protections") -> str:
 
 
 def remedy(row: StrategyRow) -> str:
-    """Return what to do about a strategy that isn't working."""
     from commands.shared.not_asked import remedy_for
     from tradebot.model.reasons import Reason
 
@@ -297,8 +292,7 @@ def _listing_of(state_dir: str | None, config: str | None) -> Report:
 
 
 @app.command(
-    "new",
-    epilog="tradebot strategy new leaning\ntradebot strategy new momentum --kind target --path ../momentum",
+    "new", epilog="tradebot strategy new leaning\ntradebot strategy new momentum --kind target --path ../momentum"
 )
 def _new(
     name: Annotated[str, typer.Argument(help="Name: lowercase letters, digits and _.")],

@@ -27,7 +27,6 @@ class MadeBar(NamedTuple):
 
 
 def weekdays(count: int, first: date = MONDAY) -> list[Session]:
-    """Return so many sessions from a Monday on."""
     days = (first + timedelta(days=7 * (place // 5) + place % 5) for place in range(count))
     return [Session(day, _at(day, time(9, 30)), _at(day, time(16))) for day in days]
 
@@ -53,7 +52,6 @@ def minutes(
 
 
 def daily(sessions: Sequence[Session], seed: int = 1) -> list[MadeBar]:
-    """Return daily bars of a random walk."""
     chance, price, bars = random.Random(seed), 100.0, []  # noqa: S311 -- made-up prices
     for session in sessions:
         price *= 1 + chance.gauss(0, 0.005)
@@ -69,10 +67,8 @@ def _bar(start_s: int, price: float, chance: random.Random, volume: int) -> Made
 
 
 def of_minutes(bars: Sequence[MadeBar], symbol: str = "AAPL") -> Stored:
-    """Return bars as the stored minutes of a symbol."""
     return Stored(symbol, "1Min", bars)
 
 
 def of_days(bars: Sequence[MadeBar], symbol: str = "AAPL") -> Stored:
-    """Return bars as the stored days of a symbol."""
     return Stored(symbol, "1Day", bars)

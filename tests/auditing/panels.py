@@ -45,7 +45,6 @@ def judged(
 
 
 def returns(*values: float | None) -> Returns:
-    """Return a return for each of the first horizons, and None for the others."""
     return (*values, *[None] * (len(HORIZONS) - len(values)))
 
 
@@ -66,7 +65,6 @@ def panel(seed: int, sessions: int, edge: float) -> StrategyOutcomes:
 
 
 def days(chance: Random, sessions: int, edge: float) -> Iterator[tuple[dict[tuple[str, int], Returns], list[Judged]]]:
-    """Yield what followed the candidates of each session, and the candidates."""
     market = [chance.gauss(0, 0.01) for _ in range(sessions + LONGEST)]
     moves = {s: [beta + chance.gauss(0, DAILY) for beta in market] for s in SYMBOLS}
     views = {symbol: [chance.uniform(-1, 1) for _ in range(4)] for symbol in SYMBOLS}

@@ -25,10 +25,7 @@ REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)
             replace(KNOWN, low=None, high=None, p=None, is_found=False, needed=None, sessions=3),
             "too little to know: 3 of at least 8 sessions",
         ),
-        (
-            replace(KNOWN, horizon="10 sessions", low=None, sessions=1),
-            "too little to know: 1 of at least 44 sessions",
-        ),
+        (replace(KNOWN, horizon="10 sessions", low=None, sessions=1), "too little to know: 1 of at least 44 sessions"),
         (replace(KNOWN, low=None), "all sessions are alike, which proves nothing"),
         (replace(KNOWN, mean=None), "nothing is over yet"),
     ],

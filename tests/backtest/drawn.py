@@ -77,7 +77,6 @@ class Whims:
     name: str = NAME
 
     def propose(self, view: StrategyView) -> Sequence[Want]:
-        """Return what comes to mind."""
         return tuple(want for symbol in view.universe if (want := self._want(symbol, view)) is not None)
 
     def _want(self, symbol: str, view: StrategyView) -> Want | None:
@@ -119,7 +118,6 @@ class Drawn:
 
 @cache
 def settings() -> Settings:
-    """Return settings without a strategy of their own, read once."""
     return load(None, {}, {"universe": list(SYMBOLS)}).settings
 
 
@@ -127,7 +125,6 @@ def settings() -> Settings:
 def market(
     seed: int, symbols: tuple[str, ...], sessions: int, fill: FillSpec, actions: bool, costs: Costs = COSTLESS
 ) -> OpenedMarket:
-    """Return a generated market, which several runs share."""
     spec = MarketSpec(
         start=START,
         symbols=symbols,
@@ -178,13 +175,11 @@ def daily_market(
 
 
 def daily_sessions(count: int) -> list[date]:
-    """Return the dates of sessions before and after the beginning of a market."""
     around = (session.date for session in exchange_sessions(START - timedelta(30), START + timedelta(2 * count + 10)))
     return list(around)
 
 
 def assembled(drawn: Drawn, level: Level = Level.FULL) -> Assembled:
-    """Return the bot of what was drawn, at the beginning of its market."""
     found = daily_market if drawn.daily else market
     opened = found(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions, drawn.costs)
     made = assemble(settings(), opened.spec, [drawn.strategy], MemoryFacts(level), market=opened)
@@ -204,7 +199,6 @@ def assembled(drawn: Drawn, level: Level = Level.FULL) -> Assembled:
 
 
 def driver(drawn: Drawn, made: Assembled, *, every_pass: bool) -> Driver:
-    """Return what plays it."""
     timetable = {
         Job.FETCH_FLOW: parse("every 5m from open+2m until close"),
         Job.SCORE: parse("every 15m from open+2m until close"),
@@ -232,7 +226,6 @@ class Played:
 
 
 def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
-    """Play what was drawn from beginning to end."""
     made = assembled(drawn)
     plays, ledger = driver(drawn, made, every_pass=every_pass), made.ledger
     plays.begin()
@@ -257,7 +250,6 @@ def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
 
 
 def fractions(low: str, high: str) -> st.SearchStrategy[Decimal]:
-    """Draw fractions to a tenth of a thousandth."""
     return st.decimals(Decimal(low), Decimal(high), places=4)
 
 
@@ -283,13 +275,11 @@ RULES: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def exits(draw: st.DrawFn) -> Exits:
-    """Draw a list of exit rules."""
     names = draw(st.lists(st.sampled_from(list(RULES)), unique=True, min_size=1, max_size=4))
     return tuple(draw(RULES[name]) for name in names)
 
 
 def days(seeds: st.SearchStrategy[int], sessions: int = 1) -> st.SearchStrategy[Drawn]:
-    """Draw backtests of a few sessions."""
     tight = st.fixed_dictionaries(
         {"daily_loss_fraction": fractions("0.0005", "0.02"), "drawdown_fraction": fractions("0.0005", "0.02")}
     )
@@ -325,7 +315,6 @@ WIDE: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def wide_exits(draw: st.DrawFn) -> Exits:
-    """Draw a list of exit rules for days, or none."""
     names = draw(st.lists(st.sampled_from(list(WIDE)), unique=True, max_size=2))
     return tuple(draw(WIDE[name]) for name in names)
 

@@ -22,7 +22,6 @@ TRADER = Whims(5, 0.7)
 
 
 def configured(folder: Path, more: str = "") -> Path:
-    """Write a configuration, and return its path."""
     file = folder / "quick.yaml"
     file.write_text(CONFIGURATION + more)
     return file

@@ -28,13 +28,11 @@ minutes = st.lists(st.integers(1, MINUTES), unique=True).map(sorted)
 
 
 def shown(market: Drawn, minute: int) -> Quote:
-    """Return the quote after some minutes."""
     seen = market.at("AAPL", minute)
     return quote("AAPL", str(in_usd(seen.bid)), str(in_usd(seen.ask)))
 
 
 def one_by_one(position: Position, market: Drawn, slots: Sequence[int], marks: Marks) -> Marks:
-    """Return what passes of exits at these minutes leave."""
     for minute in slots:
         marks = marked(position, shown(market, minute), Kept(best=marks.best, worst=marks.worst))
     return marks
@@ -65,7 +63,6 @@ def test_only_rules_without_a_look_at_the_best_price_are_blind() -> None:
 
 
 def of_nothing() -> Iterator[Held]:
-    """Yield no position."""
     yield from ()
 
 

@@ -26,21 +26,17 @@ class Drawn:
         self.length = length
 
     def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
-        """Yield the minutes of a span."""
         for minute in range(1, MINUTES + 1):
             if after < OPEN + timedelta(minutes=minute) <= until:
                 yield self.at(symbol, minute)
 
     def equity(self, at: datetime) -> Decimal:
-        """Return what nobody asks for here."""
         raise NotImplementedError
 
     def shows(self, symbol: str, at: datetime | None = None) -> Shown:
-        """Return what was shown at the open."""
         return self.at(symbol, 0)
 
     def close(self, after_us: int) -> int:
-        """Return the first end of a session at or after a moment."""
         minutes = -(-(after_us - in_us(OPEN)) // 60_000_000)
         return in_us(OPEN + timedelta(minutes=max(-(-minutes // self.length), 1) * self.length))
 

@@ -87,7 +87,6 @@ class Day:
             yield
 
     def by_demo(self, folder: Path, capture: pytest.CaptureFixture[str]) -> Way:
-        """Play it with `demo`."""
         place = ("--state-dir", str(folder / "state"))
         with self._in_force(folder):
             said = typed(capture, "demo", *self.market, *place)
@@ -95,7 +94,6 @@ class Day:
             return _left(folder / "state")
 
     def by_serve(self, folder: Path, capture: pytest.CaptureFixture[str]) -> Way:
-        """Play it with `serve` on an exchange of the same market."""
         place = ("--state-dir", str(folder / "state"))
         with self._in_force(folder):
             for verb in (("init", *self.market), ("serve", "--speed", FAST), ("reconcile",)):
@@ -134,7 +132,6 @@ class Day:
 
 
 def _left(state: Path) -> Way:
-    """Return what a bot has left in its folder, and stop its exchange."""
     facts = SqliteFacts(state, MemoryEvents(), datetime.now(UTC))
     with closing(facts), closing(SqliteLedger.open(state, read_only=True)) as ledger:
         try:

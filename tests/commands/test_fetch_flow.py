@@ -37,7 +37,6 @@ CALLS = 2 * len(KINDS)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot of two symbols."""
     with made(tmp_path_factory.mktemp("fetch") / "state", "--symbols", "AAPL,MSFT") as path:
         yield path
 

@@ -12,7 +12,6 @@ MANY = ", ".join(f"Q{first}{second}{third}" for first in "ABCDEFGHIJ" for second
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot of two symbols."""
     with made(tmp_path_factory.mktemp("plan") / "state", "--symbols", "AAPL,MSFT") as path:
         yield path
 

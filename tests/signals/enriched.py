@@ -24,7 +24,6 @@ Rows = Sequence[Mapping[str, object]]
 
 
 def days(number: int) -> str:
-    """Return the date so many days after the session of the tests."""
     return (DAY + timedelta(days=number)).isoformat()
 
 
@@ -193,7 +192,6 @@ VARIED["market_gamma"] = {"date": _past, "call_gamma": _amounts, "put_gamma": _a
 
 
 def varied(name: str) -> st.SearchStrategy[list[dict[str, object]]]:
-    """Return rows of a kind that the source might send."""
     row = st.fixed_dictionaries(VARIED[name]).map(lambda changed: {**GOOD[name], **changed})
     return st.lists(row, max_size=6)
 
@@ -234,7 +232,6 @@ def _placed(kind: AnyKind, value: object) -> object:
 
 
 def example(file: str) -> list[dict[str, object]]:
-    """Return the rows of one of the source's own examples."""
     path = EXAMPLES / file
     if not path.exists():
         pytest.skip(f"shared/data absent: uw/examples/{file}")

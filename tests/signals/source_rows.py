@@ -144,12 +144,10 @@ SIGNED = ("net_", "put_gamma", "gamma_", "vanna_", "charm_")
 
 
 def seeded(seed: int) -> Random:
-    """Return chance that repeats."""
     return Random(seed)  # noqa: S311 -- replayable on purpose
 
 
 def row(kind: AnyKind, chance: Random) -> dict[str, object]:
-    """Return a row with the documented fields of a kind."""
     return {name: _value(name, documented, chance) for name, documented in kind.fields.items()}
 
 
@@ -162,7 +160,6 @@ def _value(name: str, documented: str, chance: Random) -> object:
 
 
 def world(seed: int, most: int = 12, names: Collection[str] = ()) -> World:
-    """Return some rows of every kind, or of those named."""
     chance = seeded(seed)
     return {name: [row(kinds()[name], chance) for _ in range(chance.randint(0, most))] for name in names or kinds()}
 
@@ -178,7 +175,6 @@ def spoiled(rows: World, seed: int) -> World:
 
 
 def read(name: str, rows: Sequence[object]) -> Intake:
-    """Return what the rows of one kind become, for AAPL or for the market."""
     kind = kinds()[name]
     symbol = "AAPL" if kind.scope in (Scope.SYMBOL, Scope.FUND) else None
     return normalize(kind, FlowPage(name, symbol, tuple(rows), NO_QUOTA), NOW)
@@ -193,7 +189,6 @@ def summed_up(name: str, rows: Sequence[object]) -> Any:
 
 
 def known_from(rows: World) -> Known:
-    """Return what a component sees of AAPL once these rows were fetched."""
     symbol: dict[str, object] = {}
     market: dict[str, object] = {}
     for name, each in rows.items():
@@ -208,7 +203,6 @@ def known_from(rows: World) -> Known:
 
 
 def value_of(name: str, known: Known) -> float | None:
-    """Return a component's value."""
     return component_of(name).value(known)
 
 

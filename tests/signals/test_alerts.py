@@ -22,10 +22,7 @@ SCALE = 1_500_000.0
 money = st.decimals(0, 10**9, places=2)
 alerts_lists = st.lists(
     st.builds(
-        lambda right, ask, bid: alert(1, right, ask_premium=ask, bid_premium=bid),
-        st.sampled_from(Right),
-        money,
-        money,
+        lambda right, ask, bid: alert(1, right, ask_premium=ask, bid_premium=bid), st.sampled_from(Right), money, money
     ),
     max_size=8,
 )

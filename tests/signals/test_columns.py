@@ -35,11 +35,7 @@ PLAIN: Mapping[str, Sequence[object]] = {
     "count": (0, 14_920, 10**18),
     "right": ("call", "put"),
     "day": ("2026-12-18", "2024-02-29"),
-    "past_time": (
-        "2026-11-16T14:58:58.393994Z",
-        "2026-11-16 14:58:58+00:00",
-        (NOW + timedelta(seconds=5)).isoformat(),
-    ),
+    "past_time": ("2026-11-16T14:58:58.393994Z", "2026-11-16 14:58:58+00:00", (NOW + timedelta(seconds=5)).isoformat()),
 }
 ODD: Sequence[object] = (
     *("", " ", ".", "1.2.3", "-1", "0", "1e3", "NaN", "1_000", " 7", "٣", "x" * 129, "9" * 19, "Call", "soon"),

@@ -128,16 +128,8 @@ ONLY_THE_FDA = {"earnings": {"report_date": days(8)}, "economic_calendar": {"typ
         ("max_pain", {"max_pain": {"expiry": days(-1)}}, None),
         ("max_pain", {"max_pain": {"expiry": days(7)}}, None),
         ("calendar_catalyst", {}, 0.5 * (0.4 * 4 / 7 + 0.5 * 3 / 7 + 0.2 / 3)),
-        (
-            "calendar_catalyst",
-            EVERYTHING_TODAY,
-            0.5 * (0.9 + 0.2 / 3),
-        ),
-        (
-            "calendar_catalyst",
-            ONLY_THE_FDA,
-            0.5 * 0.5 * 3 / 7,
-        ),
+        ("calendar_catalyst", EVERYTHING_TODAY, 0.5 * (0.9 + 0.2 / 3)),
+        ("calendar_catalyst", ONLY_THE_FDA, 0.5 * 0.5 * 3 / 7),
         ("calendar_catalyst", {"fda_calendar": {"ticker": "MSFT"}}, 0.5 * (0.4 * 4 / 7 + 0.2 / 3)),
         ("realized_volatility", {}, 0.2),
         ("realized_volatility", {"realized_volatility": {"implied_volatility": None}}, None),

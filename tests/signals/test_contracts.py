@@ -96,7 +96,6 @@ ROWS = st.lists(st.one_of(st.dictionaries(st.sampled_from([*FIELDS, "other"]), A
 @settings(max_examples=60)
 @given(rows=ROWS, chance=st.randoms(use_true_random=False))
 def test_each_row_is_judged_by_itself(rows: list[object], chance: random.Random) -> None:
-    """Checked together, in any order, the rows have the findings that they have one by one."""
     alone: dict[tuple[Breach, str], int] = {}
     for row in rows:
         for finding in check(FIELDS, [row]).findings:

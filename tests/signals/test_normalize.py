@@ -150,11 +150,7 @@ def test_the_right_of_a_contract_is_read_from_its_name(letter: str, right: Right
     ],
 )
 def test_bought_calls_and_sold_puts_are_bullish(right: str, ask_side: int, bid_side: int, direction: Direction) -> None:
-    row = GOOD["flow_alerts"] | {
-        "type": right,
-        "total_ask_side_prem": ask_side,
-        "total_bid_side_prem": bid_side,
-    }
+    row = GOOD["flow_alerts"] | {"type": right, "total_ask_side_prem": ask_side, "total_bid_side_prem": bid_side}
     (fact,) = asked("flow_alerts", row).facts
     assert isinstance(fact, FlowAlert)
     assert fact.direction is direction

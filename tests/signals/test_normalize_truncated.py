@@ -37,7 +37,6 @@ SHARES = st.floats(0, 1, exclude_max=True)
 
 @cache
 def captured(name: str) -> bytes:
-    """Return the body of a captured response as it was sent."""
     path = CAPTURED / f"{FILES[name]}.json"
     if not path.exists():
         pytest.skip("shared/data absent: uw/live holds the captured responses")

@@ -32,7 +32,6 @@ def declared(facts: Facts | None, follows: str = "", formula: str = "part / whol
 
 
 def value(facts: Facts | None, flow: float | None = 0.5) -> float | None:
-    """Return the value of a component that follows flow."""
     return declared(facts, "flow", "flow * part / whole").value(known(flow=flow))
 
 

@@ -43,10 +43,7 @@ CALLS_FOR_PUTS: Swap = {
     "market_tide": lambda row: _exchanged(row, _NETS),
     "sector_tide": lambda row: _exchanged(row, _NETS),
     "net_prem_ticks": lambda row: _exchanged(
-        row,
-        _NETS,
-        ("call_volume_ask_side", "put_volume_ask_side"),
-        ("call_volume_bid_side", "put_volume_bid_side"),
+        row, _NETS, ("call_volume_ask_side", "put_volume_ask_side"), ("call_volume_bid_side", "put_volume_bid_side")
     ),
     "oi_change": _other_right,
     "risk_reversal": lambda row: _negated(row, "risk_reversal"),

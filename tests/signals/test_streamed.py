@@ -37,7 +37,6 @@ ROW: dict[str, Any] = {
 
 
 def wired(row: dict[str, Any]) -> Any:
-    """Return a row as it is after the wire."""
     return decode(json.dumps(row).encode())
 
 

@@ -40,7 +40,6 @@ class Outcome:
 
     @property
     def curve(self) -> "pd.Series[float]":
-        """Return the net asset value by session."""
         return pd.Series(self.values)
 
     @property
@@ -54,7 +53,6 @@ class Outcome:
 
     @property
     def drawdown(self) -> float:
-        """Return the largest fall from a peak, as a fraction of it."""
         return float((1 - self.curve / self.curve.cummax()).max())
 
     def sharpe(self, periods: int) -> float:

@@ -54,7 +54,6 @@ NO_TIDE: Mapping[str, object] = {}
 
 
 def full(right: Right = Right.CALL) -> SymbolFacts:
-    """Return facts in which every component leans the way of bought options of this right."""
     sign = 1 if right is Right.CALL else -1
     known = {
         "flow_alerts": ALERTS.condense([alert(n, right) for n in (1, 2, 3)]),

@@ -32,7 +32,6 @@ def number(found: ComponentInputs, name: str) -> float:
 
 
 def recomputed(found: ComponentInputs) -> float | None:
-    """Return the value by the formula as the screen states it, from the inputs as it shows them."""
     if found.absent:
         return None
 

@@ -30,7 +30,6 @@ def bars(symbol: str, closes: Sequence[float]) -> Series:
 
 
 def view(closes: Mapping[str, Sequence[float]], *held: str, universe: Sequence[str] = (*RANKED, "TLT")) -> StrategyView:
-    """Return what the strategy sees if these symbols have bars, and the others of its universe have none."""
     series = {one.key: one for one in (bars(symbol, prices) for symbol, prices in closes.items())}
     known = tuple(symbol for symbol in universe if symbol in closes or symbol not in RANKED)
     lots = {symbol: Position("rotation", symbol, (Lot(Decimal(10), Decimal(100), NOW),), Decimal(0)) for symbol in held}
@@ -38,7 +37,6 @@ def view(closes: Mapping[str, Sequence[float]], *held: str, universe: Sequence[s
 
 
 def weights(seen: StrategyView, **settings: object) -> dict[str, Decimal]:
-    """Return the weight of each target, checked as the bot checks it."""
     wants = checked(seen, RotationStrategy({**SETTINGS, **settings}).propose(seen))
     assert isinstance(wants, tuple), wants
     targets = [want for want in wants if isinstance(want, Target)]

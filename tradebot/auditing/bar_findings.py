@@ -72,7 +72,6 @@ class Stored:
 
     @property
     def daily(self) -> bool:
-        """Return True for daily bars."""
         return self.timeframe == DAY
 
 

@@ -15,7 +15,6 @@ FEED_SYMBOLS, FEED_SHARE = 3, 0.2
 
 
 def minute_gaps(stored: Stored, every: Sequence[Day]) -> Iterator[BarFinding]:
-    """Find sessions without a minute bar."""
     return gaps(stored, (not day.count for day in every), [day.hours for day in every])
 
 
@@ -61,7 +60,6 @@ def _hole(stored: Stored, day: Day, run: Sequence[int], found: str) -> BarFindin
 
 
 def _runs(missing: Sequence[int]) -> Iterator[list[int]]:
-    """Yield minutes that follow each other."""
     for _, run in groupby(enumerate(missing), key=lambda each: each[1] - each[0] * MINUTE_S):
         yield [minute for _, minute in run]
 

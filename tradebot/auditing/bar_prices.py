@@ -48,7 +48,6 @@ def bad_price(bar: StoredBar) -> str | None:
 
 
 def bad_prices(stored: Stored) -> Iterator[BarFinding]:
-    """Find bars whose numbers can't be true."""
     for bar in stored.bars:
         wrong = bad_price(bar)
         if wrong:
@@ -90,7 +89,6 @@ def _spike(stored: Stored, bar: StoredBar, observed: float, expected: float, wor
 
 
 def daily_bars(bars: Sequence[StoredBar]) -> tuple[DayBar, ...]:
-    """Return daily bars in short."""
     return tuple(DayBar(bar.start_s, bar.open, bar.close, bar.volume) for bar in bars)
 
 

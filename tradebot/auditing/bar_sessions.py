@@ -30,7 +30,6 @@ class Hours(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """Return the number of regular minutes."""
         return (self.close_s - self.open_s) // MINUTE_S
 
 
@@ -80,7 +79,6 @@ class Day:
 
     @property
     def share(self) -> float:
-        """Return the share of regular minutes that have a bar."""
         return 1 - len(self.missing) / self.hours.minutes
 
 
@@ -105,18 +103,15 @@ def _day(bars: Sequence[StoredBar], starts: Sequence[int], known: set[int], hour
 
 
 def filled(every: Sequence[Day]) -> float:
-    """Return the share of minutes that have a bar in the median session with any."""
     return median(day.share for day in every if day.count) if any(day.count for day in every) else 0.0
 
 
 def near(starts: Sequence[int], hours: Sequence[Hours]) -> Sequence[Hours]:
-    """Return the sessions from the day of the first start to that of the last one."""
     first = bisect_left(hours, starts[0] - DAY_S, key=lambda each: each.midnight_s)
     return hours[first : bisect_left(hours, starts[-1] + 1, key=lambda each: each.midnight_s)]
 
 
 def outside_of(bars: Sequence[StoredBar], hours: Sequence[Hours]) -> Iterator[StoredBar]:
-    """Yield the bars outside of all extended hours."""
     starts, place = [bar.start_s for bar in bars], 0
     for each in near(starts, hours) if starts else ():
         first = bisect_left(starts, each.early_s, place)

@@ -138,7 +138,6 @@ def strange(stored: Stored, hours: Sequence[Hours]) -> list[StoredBar]:
 
 
 def outside(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
-    """Find minute bars outside of all extended hours, by day."""
     for bars in _cut(strange(stored, hours), _day_utc):
         found = f"{counted(len(bars), 'bar')} outside of every session"
         yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), Numbers(len(bars)), found)

@@ -34,7 +34,6 @@ class Estimate:
 
 
 def fewest_sessions(reach: int) -> int:
-    """Return how many sessions there must be for an interval, if each number reaches into `reach` sessions."""
     return max(_FEWEST, 2 * _LEAST_DEGREES * reach)
 
 

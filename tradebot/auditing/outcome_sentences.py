@@ -26,7 +26,6 @@ def verdict(found: Measured) -> str:
 
 
 def what_refusals_did(found: Refusals | None, benchmark: str | None) -> str:
-    """Say in one sentence what the gates' refusals cost or saved."""
     if found is None:
         return "No trade that a gate refused is over yet, so nothing can be said about refusals."
     gross = "" if benchmark is None else f" more than the same in {benchmark}"

@@ -276,7 +276,6 @@ class Tally:
             strategy.add(self.sessions, day, [each for each in judged if each.strategy == name])
 
     def outcomes(self) -> tuple[StrategyOutcomes, ...]:
-        """Return what followed, by strategy."""
         return tuple(strategy.outcomes() for _, strategy in sorted(self._strategies.items()))
 
 
@@ -287,7 +286,6 @@ class RefusedTally:
         self._strategies = defaultdict[str, _Refused](_Refused)
 
     def add(self, day: SessionReturns, refused: Iterable[Refused]) -> None:
-        """Add the trades that were refused all through the next session."""
         of = defaultdict[str, list[tuple[Side, Returns]]](list)
         for each in refused:
             entry = day.entry(each.symbol, each.at)

@@ -74,7 +74,6 @@ class _Day:
         return [at for offset in self.grid.exits_us if (at := open_us + offset) < close_us]
 
     def at(self, place: int) -> datetime:
-        """Return the time of the slots at a place."""
         return self.session.open + self.grid.offsets[place]
 
     def exits_before(self, place: int) -> Sequence[int]:
@@ -82,7 +81,6 @@ class _Day:
         return self.exits_us[: bisect_left(self.grid.places[Job.EVALUATE_EXITS], place)]
 
     def place_of(self, moment: datetime) -> int:
-        """Return the place of the first slots at or after a moment."""
         return self.grid.place(moment - self.session.open)
 
 
@@ -182,7 +180,6 @@ class Driver:
         return _end_of(day)
 
     def _next(self, day: _Day, place: int) -> int:
-        """Return the place, from this one on, of the next slots of which one has to run."""
         grid = day.grid
         if self._terms.every_pass:
             return place

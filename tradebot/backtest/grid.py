@@ -28,12 +28,10 @@ class Grid:
 
     @cached_property
     def places(self) -> Mapping[Job, tuple[int, ...]]:
-        """Return the places of each job's slots."""
         return {job: tuple(n for n, due in enumerate(self.due) if job in dict(due)) for job in CHAIN}
 
     @cached_property
     def count(self) -> int:
-        """Return how many slots there are."""
         return sum(map(len, self.due))
 
     @cached_property
@@ -76,7 +74,6 @@ class Grid:
         return tuple(self.offsets[place] // MICROSECOND for place in self.places[Job.EVALUATE_EXITS])
 
     def name(self, job: Job, place: int) -> str:
-        """Return the name of a job's slot."""
         return dict(self.due[place])[job]
 
 
@@ -88,7 +85,6 @@ class Grids:
         self._known: dict[timedelta, Grid] = {}
 
     def of(self, session: Session) -> Grid:
-        """Return the slots of a session."""
         length = session.close - session.open
         if length not in self._known:
             self._known[length] = _grid(self._timetable, session)

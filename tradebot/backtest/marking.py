@@ -50,7 +50,6 @@ class Marking:
         self._followed: Sequence[Followed] = ()
 
     def follow(self, now: datetime, held: Iterable[Held], quotes: Mapping[str, Quote]) -> None:
-        """Follow these positions from now on, and no others."""
         self._since_us = in_us(now)
         self._followed = [_followed(one, quotes[one.position.symbol]) for one in held]
 

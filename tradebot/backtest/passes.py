@@ -31,7 +31,6 @@ class Passes:
         self._watch = Watch(world.market, world.rules.exits_of, world.rules.limits.exit_life_s, world.rules.exits)
 
     def fetch(self, call: Call) -> None:
-        """Fetch what is due of the flow."""
         cycle.fetch_flow(self._world, call, self._clocks())
 
     def score(self, call: Call) -> None:
@@ -44,7 +43,6 @@ class Passes:
         return cycle.evaluate_exits(self._world, call, {}, self._clocks())
 
     def ask(self, now: datetime) -> Proposals:
-        """Ask the strategies that are due what they want."""
         self._before_asking()
         return cycle.ask(self._asking, now, self._entries)
 
@@ -53,7 +51,6 @@ class Passes:
         return cycle.trade_once(self._world, call, proposed, {}, self._clocks())
 
     def reconcile(self) -> Reconciled:
-        """Compare books and venue."""
         world = self._world
         compared = reconcile(world.reader, world.ledger, self._watch)
         tell_caught_up(world.events, world.ledger, compared.applied, compared.at)

@@ -55,7 +55,6 @@ class Worth:
 
     @property
     def now(self) -> int:
-        """Return the value of all positions now."""
         return sum(shares * self.last[symbol] for symbol, shares in self.shares.items())
 
 
@@ -83,7 +82,6 @@ def value_below(usd: Decimal) -> int:
 
 
 def value_in_usd(value: int) -> Decimal:
-    """Return a value of positions in USD."""
     return Decimal(value) / (UNITS * SHARES)
 
 
@@ -93,7 +91,6 @@ def in_usd(price: int) -> Decimal:
 
 
 def units(price: Decimal) -> int:
-    """Return a price on the tick in whole units."""
     return int(price * UNITS)
 
 
@@ -150,7 +147,6 @@ class _Limits:
         self._below = max((rest.price for rest in rests if not rest.above), default=-FAR)
 
     def touched(self, shown: Shown) -> bool:
-        """Return True if what is shown is beyond one of them."""
         if not (self._bid_low <= shown.bid <= self._bid_high and self._ask_low <= shown.ask <= self._ask_high):
             return True
         return shown.high >= self._above or shown.low <= self._below

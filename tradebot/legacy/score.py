@@ -110,7 +110,6 @@ class LegacyScore:
 
     @property
     def score(self) -> float:
-        """Return the score as it was shown and compared."""
         return round(self.unrounded, 3)
 
     def quantity(self, base: int) -> int:
@@ -119,7 +118,6 @@ class LegacyScore:
 
 
 def score(read: LegacyInputs) -> LegacyScore:
-    """Return the earlier bot's score of these inputs."""
     rows = {name: round(row, 4) if name in _SUMMED_TO_4_PLACES else row for name, row in _rows(read).items()}
     unrounded = max(0.0, min(LARGEST, sum(rows.values()) * read.freshness))
     fit = read.toxicity <= MOST_TOXICITY and read.freshness >= LEAST_FRESHNESS

@@ -32,7 +32,6 @@ class LegacyStrategy(FlowStrategy):
         return [self._scored(self._known(view, symbol, count)) for symbol in view.universe]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        """Return the inputs from which each part of a symbol's score is computed."""
         inputs = _inputs(self._known(view, symbol, self._counting(view)))
         made, direction = score(inputs), Input("direction", inputs.flow_direction, "-1, 0 or 1")
         formula, freshness = f"clamp(direction * row * freshness / {LARGEST:g}, -1, 1)", inputs.freshness
@@ -64,7 +63,6 @@ def _components(inputs: LegacyInputs, made: LegacyScore) -> Iterator[Component]:
 
 
 def _decision(made: LegacyScore) -> Decision:
-    """Return the earlier bot's gate."""
     if made.passes:
         return Decision(Gate.STRATEGY, Verdict.PASS, None, made.score, THRESHOLD)
     return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, made.score, THRESHOLD)

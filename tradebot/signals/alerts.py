@@ -46,12 +46,10 @@ class FlowNow(NamedTuple):
 
 
 def counting(now: datetime, window: FlowWindow) -> Counting:
-    """Return which alerts count at a moment."""
     return Counting(now - window.lookback, now.date(), filters_on(now.date(), window.filters), window)
 
 
 def flow_now(facts: SymbolFacts, count: Counting) -> FlowNow:
-    """Return what a symbol's recent alerts add up to."""
     (alerts, lacking), scale = recent_alerts(facts, count), scale_usd(facts, count.window)
     at = facts.alerts_fetched_at
     # A reply as old as the lookback says nothing of alerts since, not that there were none.

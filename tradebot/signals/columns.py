@@ -82,17 +82,14 @@ def count(found: Columns, name: str) -> Sequence[int]:
 
 
 def boolean(found: Columns, name: str) -> Sequence[bool]:
-    """Return what is true or false."""
     return _of(bool, found, name)
 
 
 def right(found: Columns, name: str) -> Sequence[Right]:
-    """Return whether each option is a call or a put."""
     return _converted(RIGHTS.__getitem__, _of(str, found, name))
 
 
 def day(found: Columns, name: str) -> Sequence[date]:
-    """Return dates."""
     return _converted(date_of, _of(str, found, name))
 
 
@@ -119,7 +116,6 @@ def _none_zero(numbers: Sequence[T]) -> Sequence[T]:
 
 
 def _of(kind: type[T], found: Columns, name: str) -> Sequence[T]:
-    """Return the values of a column if all of them are of this very type."""
     column = found.get(name, _NULLS)
     if column.types != {kind}:
         raise NotPlainError

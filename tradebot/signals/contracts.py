@@ -56,10 +56,7 @@ class _Found(NamedTuple):
 
 
 def check(
-    fields: Mapping[str, str],
-    rows: Iterable[object],
-    foreign: Sequence[object] = (),
-    columns: Columns | None = None,
+    fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[object] = (), columns: Columns | None = None
 ) -> Checked:
     """Compare rows with the documented fields, if any are; `foreign` are those of other tickers than the one asked for.
 
@@ -85,7 +82,6 @@ def check(
 
 
 def _as_documented(fields: Mapping[str, str], columns: Columns) -> bool:
-    """Return True if these are the documented fields, and each value has its field's documented type."""
     return columns.keys() <= fields.keys() and all(
         columns[name].types <= _types(documented) if name in columns else "*" in documented
         for name, documented in fields.items()
@@ -94,7 +90,6 @@ def _as_documented(fields: Mapping[str, str], columns: Columns) -> bool:
 
 @cache
 def _types(documented: str) -> frozenset[type]:
-    """Return the types that the values of a field may have, by what is documented of it."""
     return _TYPES[documented.rstrip("?*")] | ({NoneType} if "?" in documented else set())
 
 

@@ -57,10 +57,7 @@ _FLAGS: dict[str, Read] = {
     "vol_greater_oi": lambda alert: alert.volume > alert.open_interest,
     "size_greater_oi": lambda alert: None if alert.size is None else alert.size > alert.open_interest,
 }
-_WORDS: dict[str, Read] = {
-    "issue_types": attrgetter("issue_type"),
-    "rule_name": lambda alert: alert.rule or None,
-}
+_WORDS: dict[str, Read] = {"issue_types": attrgetter("issue_type"), "rule_name": lambda alert: alert.rule or None}
 
 
 class Filter(NamedTuple):

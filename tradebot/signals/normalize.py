@@ -65,7 +65,6 @@ def _read(
 
 
 def read_one(kind: AnyKind, row: object, symbol: str, at: datetime) -> Fact | RejectedRow:
-    """Return the fact of one row about a symbol, or why it is none."""
     try:
         fact: Fact = kind.parse(_object(row), symbol, at)
     except BadRowError as bad:
@@ -74,7 +73,6 @@ def read_one(kind: AnyKind, row: object, symbol: str, at: datetime) -> Fact | Re
 
 
 def is_foreign(row: object, ticker: str) -> bool:
-    """Return True if the row belongs to a ticker other than the one asked for."""
     if not isinstance(row, dict) or row.get("ticker") == ticker:
         return False
     found = row.get("ticker", row.get("underlying_symbol", row.get("symbol")))

@@ -48,7 +48,6 @@ def market_state(market: Mapping[str, object], now: datetime) -> MarketState | N
 
 
 def regime(state: MarketState) -> str:
-    """Return the name of a market's regime."""
     if state.volatility > HIGH_VOLATILITY and state.gamma < 0:
         return HIGH_VOL_NEG_GAMMA
     if state.volatility < LOW_VOLATILITY and state.breadth > BROAD:

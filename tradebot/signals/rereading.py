@@ -91,7 +91,6 @@ class Rereading:
 
 
 def _counted(nulls: list[Nulls]) -> Mapping[str, int]:
-    """Return how many rows have each field null."""
     found: dict[str, int] = {}
     for names in set(nulls):
         times = nulls.count(names)

@@ -105,7 +105,6 @@ def count(row: Row, name: str) -> int:
 
 
 def right(row: Row, name: str) -> Right:
-    """Return whether an option is a call or a put."""
     value = text(row, name)
     found = RIGHTS.get(value) or RIGHTS.get(value.lower())
     if found is None:
@@ -133,7 +132,6 @@ def new_york_day(at: datetime) -> date:
 
 
 def day(row: Row, name: str) -> date:
-    """Return a date."""
     try:
         return date_of(text(row, name))
     except ValueError:

@@ -89,7 +89,6 @@ class ScoreComponent:
 
     @property
     def market_wide(self) -> bool:
-        """Return True if the value is the same for all symbols."""
         return not self.by_symbol and all(kind.market_wide for kind in self.reads)
 
     def valuer(self) -> Callable[[Known], float | None]:
@@ -120,7 +119,6 @@ class ScoreComponent:
         return value
 
     def value(self, known: Known) -> float | None:
-        """Return the value for one symbol."""
         return self.valuer()(known)
 
     def inputs(self, known: Known) -> Iterator[Input]:

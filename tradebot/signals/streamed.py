@@ -25,7 +25,6 @@ _LAST_MS = 10**14
 
 
 def about_symbol(row: Row) -> Row:
-    """Return what a row of the REST API says about its symbol."""
     return {name: row[name] for name in ABOUT_SYMBOL if name in row}
 
 

@@ -35,7 +35,6 @@ class OwnExecution(Frozen):
 
 
 def in_force(common: ExecutionSettings, own: OwnExecution) -> Execution:
-    """Return how a strategy's entries are sent."""
     given = {name: value for name, value in own if value is not None}
     return Execution(**{**dict(common), **given})
 

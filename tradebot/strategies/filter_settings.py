@@ -67,5 +67,4 @@ class FilterSettings(Frozen):
         return self
 
     def filters(self) -> Filters:
-        """Return the filters that are set."""
         return {name: value for name, value in self if value is not None}

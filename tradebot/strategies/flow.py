@@ -53,7 +53,6 @@ class FlowStrategy:
         return list(map(self._want, known, rows))
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        """Return the inputs from which each component of a symbol's score is computed."""
         known = self._known(view, symbol, self._counting(view))
         return tuple(
             ComponentInputs(
@@ -67,7 +66,6 @@ class FlowStrategy:
         )
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
-        """Return the contracts behind a symbol's flow in a direction, whether or not it would be traded."""
         return contracts_behind(self._known(view, symbol, self._counting(view)).alerts, direction)
 
     def _counting(self, view: StrategyView) -> Counting:
@@ -112,11 +110,7 @@ class FlowStrategy:
         enough = size >= self._settings.min_cluster
         verdict = Verdict.PASS if enough else Verdict.FAIL
         return _decision(
-            Gate.STRATEGY,
-            verdict,
-            None if enough else Reason.CLUSTER_TOO_SMALL,
-            size,
-            self._settings.min_cluster,
+            Gate.STRATEGY, verdict, None if enough else Reason.CLUSTER_TOO_SMALL, size, self._settings.min_cluster
         )
 
     def _refusal(self, score: float) -> Decision | None:
@@ -165,7 +159,6 @@ def agreeing(
 
 
 def _column(component: ScoreComponent, weight: float, market: Known, known: Sequence[Known]) -> Sequence[Component]:
-    """Return what a component is for each symbol, or for all of them together if it is the same for all."""
     name, value, source = component.name, component.valuer(), component.source
     if component.market_wide:
         return [_component(name, value(market), weight, source(market))] * len(known)

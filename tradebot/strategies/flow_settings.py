@@ -43,7 +43,6 @@ class FlowSettings(Frozen):
     long_only: Annotated[bool, Tighter.HIGHER]
 
     def components(self) -> Mapping[ScoreComponent, float]:
-        """Return the components that are in use, with their weights."""
         return {component_of(name): weight for name, weight in self.weights.items() if weight}
 
     def kinds(self) -> frozenset[str]:

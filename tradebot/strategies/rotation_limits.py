@@ -29,14 +29,12 @@ class Rotation:
 
     @property
     def fund(self) -> str:
-        """Return a fund that may get everything."""
         return (*self.settings.refuge, *self.settings.ranked)[0]
 
 
 def read(
     name: str, settings: Mapping[str, object], allotment: Decimal, limits: OwnLimits, universe: Collection[str]
 ) -> Rotation | list[str]:
-    """Return a rotation, or what is wrong with its settings."""
     try:
         return Rotation(name, RotationSettings.model_validate(settings), allotment, limits, universe)
     except ValidationError as invalid:

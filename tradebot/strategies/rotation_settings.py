@@ -38,7 +38,6 @@ class RegimeSettings(Frozen):
 
     @property
     def depth(self) -> int:
-        """Return how many closed daily bars the regime is read from."""
         return max(self.average_sessions, self.momentum_sessions + 1)
 
 

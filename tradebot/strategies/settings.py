@@ -63,7 +63,6 @@ class StrategySettings(Frozen):
     flow: FlowSection | None
 
     def sections(self) -> Mapping[str, CoreSettings]:
-        """Return the sections of the strategies in use, the built-in one first."""
         named: dict[str, CoreSettings | None] = {"flow": self.flow, **self.__pydantic_extra__}
         return {name: section for name, section in named.items() if section is not None}
 
@@ -91,7 +90,6 @@ class StrategySettings(Frozen):
         return {name: fixed.get(name, share) for name in given}
 
     def own_exits(self) -> Mapping[str, Exits]:
-        """Return the exit rules of each strategy in use that has a list of its own."""
         return {name: parse(section.exits) for name, section in self.sections().items() if section.exits is not None}
 
     def plugins(self) -> int:

@@ -25,12 +25,10 @@ class SubmittedStrategy:
 
     @property
     def name(self) -> str:
-        """Return the name that its orders and lots carry."""
         return self._name
 
     @property
     def sources(self) -> frozenset[str]:
-        """Return the sources that its candidates may name."""
         return frozenset(each.source for each in self._submitted)
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
@@ -59,7 +57,6 @@ class SubmittedStrategy:
 
 
 def strategies_of(candidates: Iterable[Submitted], limits: Limits) -> tuple[SubmittedStrategy, ...]:
-    """Return one strategy for each strategy name among the candidates."""
     by_name: dict[str, list[Submitted]] = {}
     for candidate in candidates:
         by_name.setdefault(candidate.strategy, []).append(candidate)

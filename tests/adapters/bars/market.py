@@ -12,10 +12,7 @@ from tradebot.model.bar import Session
 NEW_YORK = ZoneInfo("America/New_York")
 FIRST, LAST = date(2026, 1, 2), date(2026, 1, 16)
 HALF = date(2026, 1, 9)
-DIVIDEND, SPLIT = (
-    CorporateAction(date(2026, 1, 8), "dividend", 0.5),
-    CorporateAction(date(2026, 1, 13), "split", 4.0),
-)
+DIVIDEND, SPLIT = (CorporateAction(date(2026, 1, 8), "dividend", 0.5), CorporateAction(date(2026, 1, 13), "split", 4.0))
 
 
 def sessions(first: date, last: date) -> list[Session]:
@@ -32,7 +29,6 @@ def _session(day: date) -> Session:
 
 
 def bar(start_s: int, price: float, volume: float = 100.0) -> RawBar:
-    """Return a bar around a price."""
     return RawBar(start_s, price, price + 0.5, price - 0.5, price + 0.25, volume)
 
 
@@ -44,7 +40,6 @@ def minutes(session: Session, every: int = 1) -> list[RawBar]:
 
 
 def day_bar(session: Session) -> RawBar:
-    """Return a session's daily bar."""
     return bar(midnight_s(session.date), 100.0 + session.date.day)
 
 
@@ -79,7 +74,6 @@ class MadeUpBars:
                 yield {symbol: bars[start : start + self._limit]}
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
-        """Return what was announced for these dates."""
         self.asked_actions.append((tuple(symbols), first, last))
         if self.down:
             raise TemporaryError("the source is down")

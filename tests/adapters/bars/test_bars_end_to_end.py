@@ -55,7 +55,6 @@ class Market:
         )
 
     def answer(self, symbol: str, timeframe: str, start: datetime, adjustment: str = "all") -> list[dict[str, Any]]:
-        """Return the exchange's own bars."""
         params = {"timeframe": timeframe, "start": start.isoformat(), "limit": "10000", "adjustment": adjustment}
         asked = requests.get(f"{self.venue.data_url}/v2/stocks/{symbol}/bars", params, headers=KEYS, timeout=60)
         return list(asked.json()["bars"])

@@ -207,7 +207,6 @@ def test_parquet_needs_the_data_extra(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def parquet(path: Path, time: str, symbol: str = "AAPL") -> Path:
-    """Write a Parquet file of one bar, its time made by an SQL expression."""
     duckdb = pytest.importorskip("duckdb", reason="needs the data extra and ../shared/data")
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = (
@@ -254,7 +253,6 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def recorded(name: str, how: How, tmp_path: Path, *symbols: str) -> Checked:
-    """Import some symbols of a recorded file and check what it holds of them."""
     path = SHARED / "market" / name
     if not path.exists():
         pytest.skip(f"shared/data has no {name}")

@@ -174,7 +174,6 @@ def test_a_damaged_file_is_moved_aside_and_an_event_says_so(tmp_path: Path, dama
 
 
 def spoil(path: Path) -> None:
-    """Overwrite the page on which the table of bars begins."""
     with closing(sqlite3.connect(path)) as database:
         ((size,),) = database.execute("PRAGMA page_size")
         ((root,),) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'bars'")

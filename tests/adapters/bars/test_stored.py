@@ -51,7 +51,6 @@ def starts(series: Series) -> list[datetime]:
 
 
 def end_of(series: Series, place: int) -> datetime:
-    """Return when a bar was over."""
     width, start = width_of(series.timeframe), series.start_of(place)
     if width is None:
         return next(session.close for session in SESSIONS if midnight_s(session.date) == start.timestamp())

@@ -32,7 +32,6 @@ def quota(file: Path | None, timer: Timer, allowance: Allowance | None = SIXTY) 
 
 
 def at_once(kept: KeptQuota, timer: Timer) -> int:
-    """Return how many requests go out without waiting."""
     began, count = timer.now, -1
     while timer.now == began:
         kept.take()

@@ -38,7 +38,6 @@ def listening(url: str, key: str = "sandbox", **named: Any) -> Iterator[FlowStre
 
 
 def until(stream: FlowStream, enough: Callable[[list[object], Heard], bool]) -> list[object]:
-    """Return the rows that come until there are enough of them."""
     rows: list[object] = []
     deadline = time.monotonic() + LONG_S
     while not enough(rows, heard := stream.take()):
@@ -54,7 +53,6 @@ def joined(stream: FlowStream, times: int = 1) -> None:
 
 @contextmanager
 def source(behave: Callable[[ServerConnection], None], **named: Any) -> Iterator[str]:
-    """Serve websockets that do what the test says."""
     with serve(behave, "127.0.0.1", 0, **named) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -189,10 +187,7 @@ def test_a_message_that_is_no_row_is_passed_on_to_be_counted_and_other_channels_
 
 @pytest.mark.parametrize(
     ("behave", "problem"),
-    [
-        (unwilling, "refused the join: {'reason': 'no such channel'}"),
-        (closing, "closed the stream with code 1011"),
-    ],
+    [(unwilling, "refused the join: {'reason': 'no such channel'}"), (closing, "closed the stream with code 1011")],
 )
 def test_why_a_connection_ended_is_said_in_plain_words(
     behave: Callable[[ServerConnection], None], problem: str

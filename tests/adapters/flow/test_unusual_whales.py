@@ -49,12 +49,7 @@ def fetch(wire: Wire, kind: AnyKind = iv_rank.KIND) -> FlowPage:
             {"ticker_symbol": "BRKB", "limit": "200", "newer_than": "2026-11-20T14:30:00Z"},
         ),
         ("dark_pool", "AAPL", "/api/darkpool/AAPL", {"date": "2026-11-20", "limit": "500"}),
-        (
-            "market_tide",
-            None,
-            "/api/market/market-tide",
-            {"date": "2026-11-20", "interval_5m": "true"},
-        ),
+        ("market_tide", None, "/api/market/market-tide", {"date": "2026-11-20", "interval_5m": "true"}),
         ("greek_exposure", "AAPL", "/api/stock/AAPL/greek-exposure", {}),
         ("iv_rank", "AAPL", "/api/stock/AAPL/iv-rank", {}),
         ("oi_change", "../x", "/api/stock/x%2F/oi-change", {}),
@@ -80,11 +75,7 @@ def test_an_endpoint_of_one_symbol_is_not_asked_without_one() -> None:
 
 
 def test_a_page_holds_the_rows_as_they_came_and_the_quota(wire: Wire) -> None:
-    headers = {
-        "x-uw-daily-req-count": "41",
-        "X-UW-Token-Req-Limit": "15000",
-        "x-uw-req-per-minute-remaining": "many",
-    }
+    headers = {"x-uw-daily-req-count": "41", "X-UW-Token-Req-Limit": "15000", "x-uw-req-per-minute-remaining": "many"}
     wire.answer(Scripted(200, b'{"data": [{"a": 0.1, "b": "0.10"}, 7, null], "date": "x"}', headers))
     page = fetch(wire)
     assert page.rows == ({"a": Decimal("0.1"), "b": "0.10"}, 7, None)

@@ -14,8 +14,6 @@ from tradebot.exchange.market.spec import MarketSpec
 
 @pytest.fixture(scope="session")
 def new_world(tmp_path_factory: pytest.TempPathFactory) -> Callable[[MarketSpec], World]:
-    """Return what opens a fresh exchange of a specification."""
-
     @cache
     def built(spec: MarketSpec) -> Path:
         folder = tmp_path_factory.mktemp("built")

@@ -123,7 +123,6 @@ def _ways_to(reader: BrokerReader, order: Order) -> object:
 
 
 def _calendars(reader: BrokerReader) -> list[object]:
-    """Return the calendar around now, far back, and nowhere."""
     today = reader.clock().now.date()
     spans = ((-30, 30), (-3, -1), (0, 0), (-900, -895), (5, 4))
     return [list(reader.calendar(today + timedelta(first), today + timedelta(last))) for first, last in spans]

@@ -41,7 +41,6 @@ NewWorld = Callable[[MarketSpec], World]
 
 @cache
 def opened() -> OpenedMarket:
-    """Return the market, which makes its bars once."""
     return open_market_in_memory(SPEC)
 
 

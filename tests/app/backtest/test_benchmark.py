@@ -34,7 +34,6 @@ class Idle:
 
 
 def played(spec: MarketSpec, sessions: int) -> Run:
-    """Return a run after so many sessions."""
     run = begin(Plan(load(None, {}, {"universe": list(spec.symbols)}).settings, spec), [Idle()])
     for _ in range(sessions):
         run.step()

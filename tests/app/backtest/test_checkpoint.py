@@ -35,13 +35,11 @@ MANY_DAYS = replace(
 
 
 def new(drawn: Drawn = DAYS) -> tuple[Assembled, Driver]:
-    """Return a bot at the beginning of its market, and what plays it."""
     made = assembled(drawn)
     return made, driver(drawn, made, every_pass=False)
 
 
 def outcome(made: Assembled, plays: Driver, ends: list[SessionEnd]) -> object:
-    """Return all that a run leaves."""
     ledger, account = made.ledger, made.engine.main
     books = ledger.intents(), ledger.orders(), ledger.fills(), ledger.standing(), ledger.trading_state()
     passes = [list(made.facts.cycles(job=job)) for job in Job]

@@ -52,7 +52,6 @@ def adjusted_file(path: Path, later: str) -> Path:
 
 
 def _traded(symbol: str, base: int, place: int, later: str) -> tuple[int, Decimal, int]:
-    """Return a day's close in cents, its dividend and its split, as traded."""
     swing = (place * 37 + len(symbol) * 11) % 9 - 4
     cents, after = base + swing * 60 + place * 25, place >= len(DATES) - 6 + KNOWN
     dividend = Decimal("0.75") if place in (12, 41) else Decimal(0)

@@ -59,8 +59,6 @@ class Trader:
 
 
 def checked(strategy: Callable[[], Strategy], cuts: int = 100, spec: MarketSpec = SPEC) -> Checked:
-    """Play a strategy and check it."""
-
     @contextmanager
     def loaded() -> Iterator[Sequence[Strategy]]:
         yield [strategy()]
@@ -78,7 +76,6 @@ def played(strategy: Strategy, opened: OpenedMarket) -> Run:
 
 
 def honest(view: StrategyView) -> bool:
-    """Tell by the last two bars that are closed."""
     closes = view.bars("AAPL", "1Min").close
     return bool(closes[-1] > closes[-2])
 

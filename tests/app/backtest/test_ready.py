@@ -36,7 +36,6 @@ class Needing:
 
 @pytest.fixture
 def market(tmp_path: Path) -> OpenedMarket:
-    """Return five sessions, of which MSFT has the last three only."""
     first, rows = date(2025, 3, 3), ["date,symbol,open,high,low,close,volume"]
     for day in range(5):
         rows += [f"{first + timedelta(days=day)},{name},9,9,9,9,9" for name in ("AAPL", "MSFT")[: 1 + (day > 1)]]

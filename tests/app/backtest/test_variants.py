@@ -37,7 +37,6 @@ class Named:
 
 
 def settings(**times: str | None) -> Settings:
-    """Return the rotation's settings, with these times of each strategy."""
     changes: dict[str, Any] = {"flow": None} | {name: {"times": text} for name, text in times.items()}
     return load(shipped("profiles/rotation.yaml"), {}, {"strategies": changes}).settings
 

@@ -47,7 +47,6 @@ NewWorld = Callable[[MarketSpec], World]
 
 @cache
 def opened() -> OpenedMarket:
-    """Return the market of all these specifications, which makes its bars once."""
     return open_market_in_memory(SPEC)
 
 
@@ -60,7 +59,6 @@ class Straight:
         self.venue = EngineVenue(self.engine, self.engine.main)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the lines that the exchange's log would have."""
         return [_line(event) for event in self.events]
 
 
@@ -137,7 +135,6 @@ class Sender:
         )
 
     def _about(self, operation: Operation) -> Intent:
-        """Return a request about an order, mostly an open one."""
         orders = self.straight.venue.view().orders
         if self.chance.random() < 0.15 or not orders:
             orders = self.straight.venue.orders_of(SYMBOLS).orders
@@ -163,13 +160,11 @@ class Sender:
 
 
 def pass_time(straight: Straight, world: World, seconds: int) -> None:
-    """Let the same time pass on both roads."""
     straight.engine.advance(straight.engine.now_us + seconds * 1_000_000)
     world.tick(to=rfc3339(straight.engine.now_us))
 
 
 def equal(straight: BrokerReader, quotes: Market, road: Road, which: int | None) -> None:
-    """Assert that both roads lead to the same."""
     assert seen(straight, quotes, ASKED, which) == seen(road.reader, road.reader, ASKED, which)
 
 

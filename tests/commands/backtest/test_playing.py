@@ -55,7 +55,6 @@ def left(folder: Path) -> tuple[bytes, bytes]:
 
 @pytest.fixture
 def whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[bytes, bytes]:
-    """Return what a run leaves that was never stopped."""
     (tmp_path / "whole").mkdir()
     with traded_by():
         assert play(tmp_path / "whole", capsys).code == 0
@@ -81,10 +80,7 @@ def test_an_interrupt_keeps_what_is_done_and_resume_ends_as_if_there_had_been_no
 
 
 def test_a_killed_run_goes_on_from_what_was_kept_last(
-    whole: tuple[bytes, bytes],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    whole: tuple[bytes, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(playing, "CHECKPOINT_S", 0.0)
     monkeypatch.setattr(playing, "MOST_SHARE", 1e9)

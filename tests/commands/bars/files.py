@@ -10,13 +10,11 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 
 def written(path: Path, rows: Sequence[str]) -> Path:
-    """Write rows below the header."""
     path.write_text("\n".join([HEADER, *rows, ""]))
     return path
 
 
 def session_minutes(symbol: str, day: str, *, moved: timedelta = timedelta(0)) -> list[str]:
-    """Return the rows of one session's minutes, with local times that may be moved."""
     opens = datetime.fromisoformat(f"{day} 09:30")
     starts = (opens + timedelta(minutes=place) + moved for place in range(390))
     return [f"{start},{symbol},100,101,99,100,1000" for start in starts]

@@ -23,7 +23,6 @@ MINUTES = ("--timeframe", "1min", "--stamp", "start", "--zone", "America/New_Yor
 
 @pytest.fixture(autouse=True)
 def offline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell the time to the copy of a bot, which has no exchange."""
     if "copy" in request.fixturenames:
         monkeypatch.setattr(import_files, "now_of", lambda app: BEFORE_THE_SESSION)
 

@@ -36,7 +36,6 @@ def session(bot: Bot) -> str:
 
 
 def tick(bot: Bot, **step: object) -> Any:
-    """Let time pass without a command line of the bot."""
     headers = {**KEYS, **sandbox.control_headers(bot.folder / "exchange")}
     answer = requests.post(f"{bot.url}/exchange/v1/tick", json=step, headers=headers, timeout=LONG_S)
     assert answer.status_code == 200, answer.text
@@ -49,14 +48,12 @@ def arm(bot: Bot, what: str, **when: object) -> None:
 
 
 def fired(bot: Bot) -> int:
-    """Return how often the armed faults fired, and clear them."""
     armed = requests.get(f"{bot.url}/exchange/v1/faults", timeout=LONG_S).json()
     requests.delete(f"{bot.url}/exchange/v1/faults", timeout=LONG_S)
     return sum(rule["fired"] for rule in armed["faults"])
 
 
 def on_the_exchange(bot: Bot, session: str) -> list[str]:
-    """Return the ids of what the exchange has of the session."""
     params = {"ticker_symbol": NAMES, "limit": "200", "newer_than": f"{session}T14:30:00Z"}
     headers = {"Authorization": "Bearer sandbox"}
     answer = requests.get(f"{bot.url}/api/option-trades/flow-alerts", params=params, headers=headers, timeout=LONG_S)
@@ -64,7 +61,6 @@ def on_the_exchange(bot: Bot, session: str) -> list[str]:
 
 
 def stored(bot: Bot, session: str) -> list[str]:
-    """Return the ids of what the bot stored, one for each version."""
     query = "SELECT id FROM facts WHERE endpoint = 'flow_alerts' AND session = ?"
     with closing(sqlite3.connect(bot.folder / "facts.db")) as database:
         return sorted(identity for (identity,) in database.execute(query, (session,)))
@@ -90,7 +86,6 @@ def more(bot: Bot, session: str, count: int) -> None:
 
 
 def end(bot: Bot) -> None:
-    """Let the session end, and with it the stream."""
     tick(bot, to="close")
     tick(bot, seconds=16 * 60)
 

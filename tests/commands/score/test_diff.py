@@ -7,13 +7,11 @@ from tests.bot import Bot
 
 @pytest.fixture
 def bot(shared_trader: Bot) -> Bot:
-    """Return a bot half an hour into its second session."""
     return shared_trader
 
 
 @pytest.fixture(scope="module")
 def ids() -> list[str]:
-    """Hold the ids of the passes that the first test records."""
     return []
 
 

@@ -18,7 +18,6 @@ def bot(shared_trader: Bot) -> Bot:
 
 
 def bars(bot: Bot, timeframe: str, start: str) -> dict[str, list[dict[str, Any]]]:
-    """Return bars as the exchange itself serves them."""
     params = {"symbols": "AAPL,AMZN,MSFT,NVDA", "timeframe": timeframe, "start": start, "limit": "10000"}
     answer = requests.get(f"{bot.url}/v2/stocks/bars", headers=KEYS, params=params, timeout=60)
     assert answer.status_code == 200, answer.text

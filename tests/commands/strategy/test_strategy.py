@@ -114,13 +114,7 @@ def test_what_people_copy_imports_its_words_from_the_ports_alone(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [
-        ("Momentum", "lowercase"),
-        ("../x", "lowercase"),
-        ("x" * 21, "lowercase"),
-        ("flow", "already installed"),
-        *YAML,
-    ],
+    [("Momentum", "lowercase"), ("../x", "lowercase"), ("x" * 21, "lowercase"), ("flow", "already installed"), *YAML],
 )
 def test_a_name_that_cannot_serve_is_refused(
     name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -14,7 +14,6 @@ FOUR = sorted(UNIVERSE.split(","))
 
 
 def books(bot: Bot) -> Mapping[str, object]:
-    """Return everything that a pass would change."""
     names = ("journal.jsonl", "ledger.db", "facts.db", "system_events.jsonl")
     files = {name: (bot.folder / name).read_bytes() for name in names if (bot.folder / name).exists()}
     return {**files, "log": log(bot.url)}

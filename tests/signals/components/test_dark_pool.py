@@ -9,8 +9,7 @@ from tradebot.signals.kinds import dark_pool
 from tradebot.signals.kinds.dark_pool import SignedPrint
 
 print_lists = st.lists(
-    st.builds(SignedPrint, st.just(ago(60)), st.floats(0.01, 1e9), st.sampled_from([-1, 0, 1])),
-    max_size=8,
+    st.builds(SignedPrint, st.just(ago(60)), st.floats(0.01, 1e9), st.sampled_from([-1, 0, 1])), max_size=8
 )
 
 

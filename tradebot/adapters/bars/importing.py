@@ -81,14 +81,12 @@ class Read:
         self.places.setdefault(symbol, {})[bar.start_s] = (len(self.files) - 1) * _FILE + row
 
     def drop(self, symbol: str, start_s: int, reason: str) -> None:
-        """Make a good row a bad one."""
         del self.bars[symbol][start_s]
         file, row = divmod(self.places[symbol].pop(start_s), _FILE)
         self.bad.append(BadRow(self.files[file], row, symbol, datetime.fromtimestamp(start_s, UTC), reason))
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Return how many rows were skipped, by reason."""
         return dict(Counter(row.reason for row in self.bad))
 
 
@@ -136,7 +134,6 @@ def _bar(fields: Fields, how: How, start_of: Callable[[object], int]) -> tuple[s
 
 
 def _reason(bar: RawBar, how: How) -> str | None:
-    """Return what is wrong with a bar by itself, or None."""
     reason = bad_price(bar)
     if reason:
         return reason

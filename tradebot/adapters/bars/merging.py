@@ -85,6 +85,5 @@ def _times(bar: RawBar, price: float, volume: float) -> RawBar:
 
 
 def series(symbol: str, timeframe: str, bars: Sequence[RawBar], *, adjusted: bool) -> Series:
-    """Return bars as plain arrays."""
     starts, *columns = zip(*bars, strict=True) if bars else ((),) * 6
     return Series(symbol, timeframe, adjusted, array("q", starts), *(array("d", column) for column in columns))

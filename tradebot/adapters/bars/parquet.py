@@ -56,7 +56,6 @@ class ParquetBars(SqliteBars):
         super().__init__(folder, events, at)
 
     def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
-        """Store bars, replacing those with the same start; return how many were new or changed."""
         if not bars:
             return 0
         with self._write():
@@ -69,7 +68,6 @@ class ParquetBars(SqliteBars):
         return new
 
     def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
-        """Return the bars that start in a span, both ends inclusive, oldest first."""
         # What another process moves meanwhile is seen twice, and never missed.
         newer = super().get(symbol, timeframe, start_s, end_s)
         with self._guard():
@@ -79,7 +77,6 @@ class ParquetBars(SqliteBars):
         return sorted({bar.start_s: bar for bar in (*older, *newer)}.values())
 
     def spans(self) -> Sequence[Span]:
-        """Return what is stored, by symbol, timeframe and source."""
         paths = sorted(self._folder.glob("*/*.parquet"))
         query = (
             "SELECT symbol, timeframe, source, min(start_s), max(start_s), count(*) FROM read_parquet($1) GROUP BY ALL"
@@ -110,7 +107,6 @@ class ParquetBars(SqliteBars):
         self._database.execute(f"DELETE FROM bars WHERE {where} AND start_s < ?", of)  # noqa: S608 -- constants
 
     def _merge(self, path: Path, of: tuple[str, str], rows: Sequence[Row]) -> None:
-        """Replace a file by one that has these rows as well."""
         self._duckdb.execute(_TABLE, [*of, *(list(column) for column in zip(*rows, strict=True))])
         if path.exists():
             self._query(

@@ -133,16 +133,13 @@ class SqliteBars:
             self._start_over(str(error), look_again=True)
 
     def close(self) -> None:
-        """Close the database file."""
         self._database.close()
 
     def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
-        """Store bars, replacing those with the same start; return how many were new or changed."""
         with self._write():
             return self._insert(symbol, timeframe, [(*bar, source) for bar in bars])
 
     def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
-        """Return the bars that start in a span, both ends inclusive, oldest first."""
         with self._guard():
             rows = self._database.execute(
                 f"SELECT {COLUMNS} FROM bars WHERE {_OF_BARS} ORDER BY start_s",  # noqa: S608 -- constants
@@ -151,7 +148,6 @@ class SqliteBars:
             return list(map(RawBar._make, rows))
 
     def spans(self) -> Sequence[Span]:
-        """Return what is stored, by symbol, timeframe and source."""
         with self._guard():
             rows = self._database.execute(
                 "SELECT symbol, timeframe, source, min(start_s), max(start_s), count(*) FROM bars"
@@ -160,7 +156,6 @@ class SqliteBars:
             return [Span(*row) for row in rows]
 
     def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
-        """Store a symbol's splits and dividends, replacing all that it had."""
         with self._write():
             self._database.execute("DELETE FROM actions WHERE symbol = ?", (symbol,))
             self._database.executemany(
@@ -169,7 +164,6 @@ class SqliteBars:
             )
 
     def actions(self, symbol: str) -> Sequence[PriceStep]:
-        """Return a symbol's splits and dividends, oldest first."""
         with self._guard():
             rows = self._database.execute(
                 "SELECT at_s, kind, price, volume FROM actions WHERE symbol = ? ORDER BY at_s, kind", (symbol,)
@@ -177,7 +171,6 @@ class SqliteBars:
             return list(map(PriceStep._make, rows))
 
     def put_asked(self, symbol: str, what: str, source: str, first_s: int, last_s: int) -> None:
-        """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
         with self._write():
             touching = (
                 "symbol = ? AND what = ? AND source = ? AND first_s <= ? AND last_s >= ?",
@@ -192,7 +185,6 @@ class SqliteBars:
             )
 
     def asked(self, symbol: str, what: str, source: str) -> Sequence[tuple[int, int]]:
-        """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
         with self._guard():
             rows = self._database.execute(
                 "SELECT first_s, last_s FROM asked WHERE symbol = ? AND what = ? AND source = ? ORDER BY first_s",

@@ -61,7 +61,6 @@ class StoredBars:
 
     @cached_property
     def store(self) -> BarStore:
-        """Return the store, opening it."""
         return self._opens()
 
     @cached_property
@@ -69,7 +68,6 @@ class StoredBars:
         return self._finds()
 
     def close(self) -> None:
-        """Close the store if it was opened."""
         if "store" in self.__dict__:
             self.store.close()
 

@@ -60,7 +60,6 @@ def window_of(need: BarNeed, known: datetime, reach: int, sessions: Sessions) ->
 
 
 def days_from(first: date, known: datetime, sessions: Sessions) -> Window:
-    """Return the window of daily bars from a date on that were complete at a time."""
     today = sessions(day_of(known), day_of(known))
     return day_window(first, known, today[-1] if today else None)
 

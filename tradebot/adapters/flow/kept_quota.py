@@ -51,7 +51,6 @@ class Level(NamedTuple):
     held_until: datetime | None = None
 
     def today(self, now: datetime) -> "Level":
-        """Return this level with the count of the day that `now` belongs to."""
         renews_at = next_quota_day(now)
         return self if self.renews_at == renews_at else self._replace(used=0, renews_at=renews_at)
 
@@ -131,7 +130,6 @@ class KeptQuota:
             self._change(corrected)
 
     def would_change(self, quota: Quota, wait_s: float | None) -> bool:
-        """Return True if it matters what an answer said."""
         return self._allowance is not None or wait_s is not None or is_spent(quota)
 
     def used(self, now: datetime) -> int | None:
@@ -224,7 +222,6 @@ def is_spent(quota: Quota) -> bool:
 
 
 def spent(what: str, until: datetime) -> AllowanceSpentError:
-    """Return the error that says what is used up, and until when."""
     return AllowanceSpentError(
         f"{what} until {until.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York time",
         "Wait until then, or fetch fewer symbols: tradebot fetch-flow --plan shows what each kind of facts costs.",

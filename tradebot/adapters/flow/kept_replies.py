@@ -82,7 +82,6 @@ class KeptReplies:
         self._failing = False
 
     def close(self) -> None:
-        """Close the file, if it is open."""
         if self._database is not None:
             self._database.close()
             self._database = None

@@ -22,13 +22,7 @@ from tradebot.adapters.wire.http import (
     printable,
 )
 from tradebot.adapters.wire.unhurried import UnhurriedSession
-from tradebot.errors import (
-    ExitCode,
-    NotInPlanError,
-    NotServedError,
-    OperatorError,
-    TemporaryError,
-)
+from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
 from tradebot.model.flow import Allowance, FlowPage, Quota
 from tradebot.model.kind import AnyKind, Request
 
@@ -167,9 +161,7 @@ def rows_of(path: str, answer: Answer, *, single: bool = False) -> tuple[object,
     """Return the rows of a good answer, none for an unknown ticker; raise what any other answer means."""
     if answer.status == 401:
         raise OperatorError(
-            f"GET {path}: the flow source refused the key",
-            "Check UW_API_KEY.",
-            code=ExitCode.AUTHENTICATION,
+            f"GET {path}: the flow source refused the key", "Check UW_API_KEY.", code=ExitCode.AUTHENTICATION
         )
     if answer.status == 404:
         return ()

@@ -63,7 +63,6 @@ class EngineAhead:
         )
 
     def shows(self, symbol: str, at: datetime | None = None) -> Shown | None:
-        """Return what a symbol shows now, or at a later moment before the next deed; None if it has no price."""
         at_us, market = self._engine.now_us if at is None else from_datetime(at), self._engine.market
         index = market.calendar.begun(at_us)
         if self._daily and index is not None:
@@ -76,7 +75,6 @@ class EngineAhead:
         return None if bar is None else self._shown(bar)
 
     def equity(self, at: datetime) -> Decimal:
-        """Return the account's equity in USD at a moment before the next deed, if nothing is traded until then."""
         worth = self._account.cash
         for held in self._account.positions.values():
             shown = self.shows(held.symbol, at)
@@ -85,17 +83,14 @@ class EngineAhead:
         return exact(worth)
 
     def close(self, after_us: int) -> int:
-        """Return the first close at or after a moment; the last one if there is none."""
         return self._closes_us[min(bisect_left(self._closes_us, after_us), len(self._closes_us) - 1)]
 
     @property
     def still(self) -> bool:
-        """Return True if no price and no cash moves between two sessions, except by a deed."""
         return self._daily and charges.are_still(self._engine, self._account)
 
     @property
     def next_deed(self) -> datetime | None:
-        """Return when the engine does something to the account or its prices by itself next; None if nothing is due."""
         for at_us, name, about in self._engine.agenda.upcoming():
             if not (name == "take_effect" and self._is_foreign(about[0])):
                 return to_datetime(at_us)
@@ -110,7 +105,6 @@ class EngineAhead:
 
     @property
     def stamp(self) -> object:
-        """Return what differs as soon as an order, the cash or a position of the account does."""
         account = self._account
         working = tuple((order.id, order.status, order.updated_us) for order in account.open.values())
         return len(account.orders), account.version, working
@@ -122,7 +116,6 @@ class EngineAhead:
         return after_us, until_us, range(first // CHUNK, last // CHUNK + 1)
 
     def _new_chunk(self, symbol: str, number: int) -> tuple[Sequence[int], Sequence[Shown]]:
-        """Return what a symbol shows in a number of sessions, and when."""
         market = self._engine.market
         sessions = range(number * CHUNK, min((number + 1) * CHUNK, len(market.calendar.market)))
         chunk = [self._shown(bar) for index in sessions for bar in market.day(symbol, index).bars]

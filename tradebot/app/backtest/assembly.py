@@ -79,7 +79,6 @@ class Assembled:
         begin_pass(self.world.strategies)
 
     def now(self) -> datetime:
-        """Return engine time."""
         return to_datetime(self.engine.now_us)
 
     def advance(self, to: datetime) -> None:
@@ -105,7 +104,6 @@ def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, st
 
 
 def _files_of(settings: Settings) -> Iterator[Path]:
-    """Yield the files and folders that a market is made from."""
     sandbox = settings.sandbox
     for path in (sandbox.path, sandbox.flow_folder, sandbox.costs.rates_path):
         if path is not None:

@@ -139,7 +139,6 @@ def _sure_us(timeframe: str, depth: int) -> int:
 
 
 def _cut(columns: Columns, span: Span) -> Columns:
-    """Return a copy of the bars of a span."""
     cut = columns.cut(span.first, span.end)
     if span.beyond is not None:
         cut.extend(span.beyond)

@@ -68,7 +68,6 @@ class EngineFlow:
         return FlowPage(kind.name, symbol, rows, quota, now, status)
 
     def calls_left(self) -> int | None:
-        """Return None: there is no limit."""
         return None
 
     def _question(self, kind: AnyKind, symbol: str | None, session: date) -> _Question:
@@ -84,7 +83,6 @@ class EngineFlow:
         return self._questions[key]
 
     def _decoded(self, key: tuple[str, str | None], rows: Sequence[Row]) -> tuple[object, ...]:
-        """Return rows as they are read from an answer's body."""
         before = self._rows.get(key, {})
         new = [one.encoded for one in rows if one.encoded not in before]
         read = dict(zip(new, _read(new), strict=True)) if new else {}

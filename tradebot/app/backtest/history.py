@@ -52,7 +52,6 @@ class History:
         return self._others[_after(self._others_us, after) :]
 
     def catch_up(self) -> None:
-        """Translate what is new."""
         activities = self._account.activities
         if len(activities) == self._read:
             return

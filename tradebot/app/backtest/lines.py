@@ -39,7 +39,6 @@ class Columns:
         self.volume.append(volume)
 
     def cut(self, first: int, end: int) -> Columns:
-        """Return a copy of some bars."""
         cut = Columns.__new__(Columns)
         cut.starts = self.starts[first:end]
         cut.open, cut.high, cut.low = self.open[first:end], self.high[first:end], self.low[first:end]
@@ -47,7 +46,6 @@ class Columns:
         return cut
 
     def extend(self, more: Columns) -> None:
-        """Append other bars."""
         for name in Columns.__slots__:
             getattr(self, name).extend(getattr(more, name))
 

@@ -36,7 +36,6 @@ class OpenedMarket(NamedTuple):
 
     @property
     def days(self) -> DailyBars | None:
-        """Return the source of a market of daily bars."""
         return self.source if isinstance(self.source, DailyBars) else None
 
     def market(self) -> Market:

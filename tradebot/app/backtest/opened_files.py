@@ -42,13 +42,11 @@ class OpenedFiles:
         return tuple(self._found)
 
     def __enter__(self) -> OpenedFiles:
-        """Begin to notice files."""
         _listen()
         _watching.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop noticing files."""
         _watching.remove(self)
 
     def watched(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:

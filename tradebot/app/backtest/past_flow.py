@@ -62,7 +62,6 @@ class PastFlow:
             )
 
     def arriving(self, facts: MemoryFacts) -> Arriving:
-        """Return what lets these replies come in."""
         return Arriving(self.replies, facts)
 
 
@@ -74,7 +73,6 @@ class Arriving:
         self._next: int | None = None
 
     def __call__(self, now: datetime) -> None:
-        """Store what had come by now."""
         begin = self._stored() if self._next is None else self._next
         self._next = bisect_right(self._replies, now, lo=begin, key=_AT)
         for reply in self._replies[begin : self._next]:

@@ -71,7 +71,6 @@ class Results:
         return self.folder / name
 
     def checkpoint(self, name: str) -> Path:
-        """Return where an unfinished run is kept."""
         return self.folder / f"{name}{CHECKPOINT}"
 
     @contextmanager
@@ -87,7 +86,6 @@ class Results:
                 (self.folder / own).unlink(missing_ok=True)
 
     def keep(self, name: str, checkpoint: bytes) -> None:
-        """Keep an unfinished run."""
         self.prepare()
         try:
             draft, descriptor = create_draft(self.checkpoint(name))
@@ -98,7 +96,6 @@ class Results:
             raise cannot_write(self.folder, error) from error
 
     def forget_checkpoint(self, name: str) -> None:
-        """Forget what was kept of a run that is finished."""
         self.checkpoint(name).unlink(missing_ok=True)
 
     def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
@@ -173,7 +170,6 @@ class Results:
         write_evidence(place, replace(read_evidence(place), variants=tuple(variants)))
 
     def prepare(self) -> None:
-        """Create the folder of finished backtests if there is none."""
         try:
             if not self.folder.is_dir():
                 state_folder.make_folder(self.folder)
@@ -235,7 +231,6 @@ def _trial(line: str) -> Trial | None:
 
 
 def _is_run(place: Path) -> bool:
-    """Return True if a folder holds a finished backtest."""
     return state_folder.marked(place) and state_folder.read_marker(place).kind == BACKTEST
 
 

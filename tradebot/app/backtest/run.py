@@ -70,7 +70,6 @@ class Run:
 
     @property
     def total(self) -> int:
-        """Return how many sessions there are."""
         return len(self.made.sessions)
 
     def take_up(self, ends: Sequence[SessionEnd]) -> None:

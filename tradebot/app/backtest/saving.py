@@ -100,7 +100,6 @@ def _promises(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
 
 
 def _ends(books: SqliteLedger, record: IntentRecord) -> Iterator[Write]:
-    """Yield what became of a promise."""
     intent, at = record.intent, record.updated_at
     if record.state in REPLIED:
         reply = Reply(REPLIED[record.state], None, record.code, record.message)

@@ -53,7 +53,6 @@ def shown_price(units: int) -> Decimal:
 
 @lru_cache(maxsize=1_024)
 def shown_size(shares: int) -> Decimal:
-    """Return a whole number of shares."""
     return Decimal(shares)
 
 
@@ -90,7 +89,6 @@ def asset_class(symbol: str) -> AssetClass:
 
 
 def position_of(held: engine_account.Position, units: int) -> BrokerPosition:
-    """Return a position at a price in units."""
     price = usd(units)
     return BrokerPosition(
         symbol=held.symbol,
@@ -103,7 +101,6 @@ def position_of(held: engine_account.Position, units: int) -> BrokerPosition:
 
 
 def fill_of(fill: engine_orders.Fill) -> Fill:
-    """Return an execution."""
     return Fill(
         activity_id=fill.id,
         venue_order_id=fill.order.id,
@@ -131,7 +128,6 @@ def activity_of(activity: engine_account.Activity) -> Activity:
 
 @lru_cache(maxsize=16_384)
 def session_of(session: sessions.Session) -> Session:
-    """Return a session of the calendar."""
     return Session(date.fromisoformat(session.date), to_datetime(session.open_us), to_datetime(session.close_us))
 
 

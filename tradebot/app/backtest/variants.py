@@ -75,7 +75,6 @@ def play(change: Change, strategies: Sequence[Strategy], market: OpenedMarket, w
 
 
 def variant(run: Run, kind: VariantKind = VariantKind.OTHER, name: str = AS_PLAYED) -> Variant:
-    """Return the result of a run as a variant."""
     ledger = run.made.ledger
     equities = [ledger.opening_cash(), *(end.equity for end in run.ends if end.equity is not None)]
     closed = sum(trade.closed_at is not None for trade in trades(ledger.fills()))
@@ -83,7 +82,6 @@ def variant(run: Run, kind: VariantKind = VariantKind.OTHER, name: str = AS_PLAY
 
 
 def _costs(plan: Plan) -> tuple[Change, ...] | str:
-    """Return the variant with everything that costs doubled, or why there is none."""
     try:
         dear = _dear(plan.spec)
     except MarketError as error:

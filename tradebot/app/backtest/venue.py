@@ -99,7 +99,6 @@ class EngineVenue:
         return 0
 
     def clock(self) -> VenueClock:
-        """Return engine time and the session around it."""
         now_us = self._engine.now_us
         if now_us != self._clock_us:
             self._clock_us, known = now_us, self._clock
@@ -109,14 +108,12 @@ class EngineVenue:
         return self._clock
 
     def _turn(self, now_us: int) -> VenueClock:
-        """Return what the clock shows from now on, and remember until when."""
         calendar = self._engine.market.calendar
         opens_us, closes_us = calendar.next_open(now_us), calendar.next_close(now_us)
         self._turned_us, self._turns_us = now_us, min(opens_us, closes_us)
         return VenueClock(moment(now_us), closes_us < opens_us, moment(opens_us), moment(closes_us))
 
     def account(self) -> Account:
-        """Return the account's figures now."""
         account, engine = self._account, self._engine
         settings = account.configuration
         figures = (
@@ -144,7 +141,6 @@ class EngineVenue:
         )
 
     def _last_equity(self) -> Decimal:
-        """Return the equity at the last close, translated once for each of them."""
         closing = self._account.closing
         if self._closing is None or self._closing[0] is not closing:
             self._closing = closing, exact(closing.equity)
@@ -221,17 +217,14 @@ class EngineVenue:
         return row[1]
 
     def position(self, symbol: str) -> BrokerPosition | None:
-        """Return the position in one symbol, or None."""
         held = self._account.positions.get(symbol)
         return self._position(held)[1] if held else None
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the order with the bot's own id, or None."""
         order = self._account.by_client_id.get(client_order_id)
         return order_of(order) if order else None
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with the venue's id, or None."""
         order = self._account.orders.get(venue_id.lower())
         return order_of(order) if order else None
 
@@ -262,7 +255,6 @@ class EngineVenue:
         return self._history.activities(after)
 
     def calendar(self, start: date, end: date) -> Sequence[Session]:
-        """Return the venue's sessions from `start` through `end`."""
         own, first, last = self._engine.market.calendar, start.isoformat(), end.isoformat()
         spanned = own.all[0].date < first and last < own.all[-1].date
         known = (own if spanned else full_calendar(own)).all[:-1]

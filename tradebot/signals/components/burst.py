@@ -36,9 +36,7 @@ COMPONENT = ScoreComponent(
     reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if many of its alerts came at once",
     looks_at=_burst,
-    shows={
-        "alerts": Shown("alerts within 5 minutes"),
-    },
+    shows={"alerts": Shown("alerts within 5 minutes")},
     formula=f"flow * (min(1, alerts / {FULL_ALERTS}) if alerts >= {LEAST_ALERTS} else 0)",
     absent="no direction of the flow",
     source=lambda known: f"{len(known.alerts)} alerts",

@@ -28,7 +28,6 @@ class Ahead(NamedTuple):
 
 
 def _ahead(known: Known) -> Ahead | None:
-    """Return what is ahead, or None if no calendar is known."""
     today = new_york_day(known.now)
     report, decisions = next_report(known.facts, today), fda_calendar.KIND.of(known.market)
     releases = economic_calendar.KIND.of(known.market)
@@ -42,7 +41,6 @@ def _ahead(known: Known) -> Ahead | None:
 
 
 def _releases(due: Sequence[datetime], today: date) -> int:
-    """Return how many releases are due today."""
     start, end = _bounds(today)
     return bisect_left(due, end) - bisect_left(due, start)
 
@@ -67,11 +65,7 @@ COMPONENT = ScoreComponent(
     reads=(earnings.KIND, fda_calendar.KIND, economic_calendar.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="with the flow, the nearer the events",
     looks_at=_ahead,
-    shows={
-        "earnings": Shown("0 to 1"),
-        "fda": Shown("0 to 1"),
-        "releases": Shown("releases"),
-    },
+    shows={"earnings": Shown("0 to 1"), "fda": Shown("0 to 1"), "releases": Shown("releases")},
     formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",
     absent="no direction of the flow, or none of the three calendars is known",
     source=lambda known: "calendars",

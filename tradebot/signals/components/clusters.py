@@ -35,10 +35,7 @@ COMPONENT = ScoreComponent(
     reads=(flow_alerts.KIND, options_volume.KIND),
     sign="bullish if more alerts in clusters are bullish",
     looks_at=_clustered,
-    shows={
-        "bullish": Shown("alerts"),
-        "bearish": Shown("alerts"),
-    },
+    shows={"bullish": Shown("alerts"), "bearish": Shown("alerts")},
     formula="(bullish - bearish) / (bullish + bearish) if bullish + bearish else 0",
     absent="no usable reply about this symbol's alerts",
     source=lambda known: f"{len(known.alerts)} alerts",

@@ -19,11 +19,7 @@ COMPONENT = ScoreComponent(
     reads=(congress.KIND,),
     sign="bullish if more was bought than sold",
     looks_at=_trades,
-    shows={
-        "trades": Shown("trades"),
-        "bought_usd": Shown(USD, "filed"),
-        "sold_usd": Shown(USD, "filed"),
-    },
+    shows={"trades": Shown("trades"), "bought_usd": Shown(USD, "filed"), "sold_usd": Shown(USD, "filed")},
     formula=f"(bought_usd - sold_usd) / (bought_usd + sold_usd + {SCALE_USD})",
     absent="no trade in it was filed in the last 30 days",
     source=lambda known: f"{trades.trades if (trades := _trades(known)) else 0} trades",

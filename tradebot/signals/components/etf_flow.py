@@ -16,11 +16,7 @@ COMPONENT = ScoreComponent(
     reads=(etf_flow.KIND,),
     sign="bearish if more money than usual flowed in, bullish if it flowed out",
     looks_at=latest(etf_flow.KIND),
-    shows={
-        "change_usd": Shown(USD, "date", "date"),
-        "scale_usd": Shown(USD),
-        "days": Shown("earlier days"),
-    },
+    shows={"change_usd": Shown(USD, "date", "date"), "scale_usd": Shown(USD), "days": Shown("earlier days")},
     formula="-clamp(change_usd / (2 * scale_usd), -1, 1)",
     absent="the symbol is no fund, or no flow is known to measure against",
     source=_source,

@@ -40,11 +40,7 @@ COMPONENT = ScoreComponent(
     reads=(earnings.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if its options outlive an earnings report that is near",
     looks_at=_aligned,
-    shows={
-        "days": Shown("days", "report"),
-        "aligned": Shown(USD),
-        "total": Shown(USD),
-    },
+    shows={"days": Shown("days", "report"), "aligned": Shown(USD), "total": Shown(USD)},
     formula=f"flow * max(0, 1 - days / {DAYS}) * aligned / total if total else 0",
     absent="no direction of the flow, or no date of a report known",
     source=lambda known: "next report",

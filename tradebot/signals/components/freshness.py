@@ -32,9 +32,7 @@ COMPONENT = ScoreComponent(
     reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow, and less so the older its newest alert is",
     looks_at=_newest,
-    shows={
-        "age_min": Shown("minutes", "at", "id"),
-    },
+    shows={"age_min": Shown("minutes", "at", "id")},
     formula=f"flow * exp(-age_min / {MINUTES})",
     absent="no direction of the flow",
     source=lambda known: "newest alert",

@@ -18,11 +18,7 @@ COMPONENT = ScoreComponent(
     reads=(greek_exposure.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if dealers are short gamma, against it if they are long",
     looks_at=_GAMMA,
-    shows={
-        "gex": Shown("gamma", "date", "date"),
-        "scale": Shown("gamma"),
-        "sessions": Shown("earlier sessions"),
-    },
+    shows={"gex": Shown("gamma", "date", "date"), "scale": Shown("gamma"), "sessions": Shown("earlier sessions")},
     formula="-flow * clamp(gex / (2 * scale), -1, 1)",
     absent="no direction of the flow, or no exposure of the last days and earlier ones to measure it against",
     source=_source,

@@ -10,10 +10,7 @@ COMPONENT = ScoreComponent(
     reads=(iv_rank.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if options are cheap, against it if they are dear",
     looks_at=recent(iv_rank.KIND),
-    shows={
-        "rank": Shown("0 to 100", "date", "id"),
-        "volatility": Shown("fraction", "date", "id"),
-    },
+    shows={"rank": Shown("0 to 100", "date", "id"), "volatility": Shown("fraction", "date", "id")},
     formula="flow * (50 - rank) / 50",
     absent="no direction of the flow, or no rank of the last days",
     source=lambda known: "last session",

@@ -40,11 +40,7 @@ COMPONENT = ScoreComponent(
     reads=(market_tide.KIND,),
     sign="bullish if the market's net premium is in calls",
     looks_at=lambda known: tide(_ticks(known), known),
-    shows={
-        "calls": Shown(USD, "at", "id"),
-        "puts": Shown(USD, "at", "id"),
-        "ticks_known": Shown("ticks", "at"),
-    },
+    shows={"calls": Shown(USD, "at", "id"), "puts": Shown(USD, "at", "id"), "ticks_known": Shown("ticks", "at")},
     formula=FORMULA,
     absent="no tick within the lookback",
     source=lambda known: f"{len(_ticks(known))} ticks",

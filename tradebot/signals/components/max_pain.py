@@ -49,11 +49,7 @@ COMPONENT = ScoreComponent(
     reads=(max_pain.KIND, flow_alerts.KIND),
     sign="bullish if the next expiry's max pain is above the price",
     looks_at=_pull,
-    shows={
-        "pain": Shown("USD", "expiry", "expiry"),
-        "price": Shown("USD", "at", "alert"),
-        "days": Shown("days"),
-    },
+    shows={"pain": Shown("USD", "expiry", "expiry"), "price": Shown("USD", "at", "alert"), "days": Shown("days")},
     formula=f"clamp((pain - price) / (0.05 * price), -1, 1) * (1 - days / {REACH_DAYS})",
     absent="no expiry within a week, or no alert within the lookback that says what the stock costs",
     source=lambda known: f"{len(max_pain.KIND.of(known.facts.known) or ())} expiries",

@@ -17,11 +17,7 @@ COMPONENT = ScoreComponent(
     reads=(oi_change.KIND,),
     sign="bullish if open interest moved from puts to calls",
     looks_at=_CHANGES,
-    shows={
-        "net": Shown("contracts", "date"),
-        "gross": Shown("contracts", "date"),
-        "symbols": Shown("option symbols"),
-    },
+    shows={"net": Shown("contracts", "date"), "gross": Shown("contracts", "date"), "symbols": Shown("option symbols")},
     formula="net / gross if gross else 0",
     absent="no change in open interest of the last days",
     source=_source,

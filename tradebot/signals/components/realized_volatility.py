@@ -9,10 +9,7 @@ COMPONENT = ScoreComponent(
     reads=(realized_volatility.KIND,),
     sign="bullish if options expect more volatility than there was",
     looks_at=latest(realized_volatility.KIND),
-    shows={
-        "implied": Shown("a year", "day"),
-        "realized": Shown("a year", "measured"),
-    },
+    shows={"implied": Shown("a year", "day"), "realized": Shown("a year", "measured")},
     formula="(implied - realized) / (implied + realized) if implied + realized else 0",
     absent="one of the two volatilities isn't known",
     source=lambda known: "last month",

@@ -1,14 +1,6 @@
 """The regime of the whole market."""
 
-from tradebot.signals.regime import (
-    BROAD,
-    HIGH_VOLATILITY,
-    LOW_VOLATILITY,
-    READS,
-    MarketState,
-    market_state,
-    regime,
-)
+from tradebot.signals.regime import BROAD, HIGH_VOLATILITY, LOW_VOLATILITY, READS, MarketState, market_state, regime
 from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
 
 

@@ -19,10 +19,7 @@ COMPONENT = ScoreComponent(
     reads=(sector_tide.KIND,),
     sign="bullish if the sector's net premium is in calls",
     looks_at=_tide,
-    shows={
-        "calls": Shown(USD, "at", "id"),
-        "puts": Shown(USD, "at", "id"),
-    },
+    shows={"calls": Shown(USD, "at", "id"), "puts": Shown(USD, "at", "id")},
     formula=FORMULA,
     absent="no tick within the lookback, or no sector that the source knows",
     source=lambda known: source_sector(known.sector) or "no sector",

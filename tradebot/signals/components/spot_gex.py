@@ -18,11 +18,7 @@ COMPONENT = ScoreComponent(
     reads=(spot_gex.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="bullish if dealers are short gamma and the flow is bullish, or long gamma and the flow is bearish",
     looks_at=latest(spot_gex.KIND),
-    shows={
-        "gamma": Shown(UNIT, "at", "at"),
-        "scale": Shown(UNIT, "at"),
-        "minutes": Shown("minutes"),
-    },
+    shows={"gamma": Shown(UNIT, "at", "at"), "scale": Shown(UNIT, "at"), "minutes": Shown("minutes")},
     formula="flow * -clamp(gamma / (2 * scale), -1, 1)",
     absent="no flow, or no exposure of this session",
     source=_source,

@@ -25,17 +25,12 @@ class Pressure(NamedTuple):
 
 
 def pressure(known: Known) -> Pressure:
-    """Return what is known of the pressure on short sellers."""
     shorts, fails = short_interest.KIND.of(known.facts.known), fails_to_deliver.KIND.of(known.facts.known)
     report = shorts and (shorts.interest, shorts.days_to_cover, shorts.float_shares, shorts.fee_rate, shorts.report)
     return Pressure(*(report or (None,) * 5), *((fails.shares, fails.date) if fails else (None, None)))
 
 
-PRESSURE = {
-    **REPORT,
-    "float_shares": Shown("shares", "report.date", "report.id"),
-    "fails": Shown("shares", "fails_on"),
-}
+PRESSURE = {**REPORT, "float_shares": Shown("shares", "report.date", "report.id"), "fails": Shown("shares", "fails_on")}
 
 
 COMPONENT = ScoreComponent(

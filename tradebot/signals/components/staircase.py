@@ -34,11 +34,7 @@ COMPONENT = ScoreComponent(
     reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if each third of the lookback had more of its premium",
     looks_at=_steps,
-    shows={
-        "first": Shown(USD),
-        "middle": Shown(USD),
-        "last": Shown(USD),
-    },
+    shows={"first": Shown(USD), "middle": Shown(USD), "last": Shown(USD)},
     formula="flow * ((last - first) / (first + middle + last) if min(first, middle - first, last - middle) > 0 else 0)",
     absent="no direction of the flow",
     source=lambda known: f"{len(known.alerts)} alerts",

@@ -28,10 +28,7 @@ COMPONENT = ScoreComponent(
     reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if its premium was swept or traded on a floor",
     looks_at=_premium,
-    shows={
-        "urgent": Shown(USD),
-        "total": Shown(USD),
-    },
+    shows={"urgent": Shown(USD), "total": Shown(USD)},
     formula="flow * urgent / total if total else 0",
     absent="no direction of the flow",
     source=lambda known: f"{len(known.alerts)} alerts",

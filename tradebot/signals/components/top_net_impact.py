@@ -18,10 +18,7 @@ COMPONENT = ScoreComponent(
     reads=(top_net_impact.KIND,),
     sign="bullish if the symbol's net premium is in calls",
     looks_at=_impact,
-    shows={
-        "net_usd": Shown(USD, "at"),
-        "largest_usd": Shown(USD, "at"),
-    },
+    shows={"net_usd": Shown(USD, "at"), "largest_usd": Shown(USD, "at")},
     formula="net_usd / largest_usd if largest_usd else 0",
     absent="it isn't on the list, or the list is older than the lookback",
     source=lambda known: "on the list" if _impact(known) else "not on the list",

@@ -10,10 +10,7 @@ COMPONENT = ScoreComponent(
     reads=(net_prem_ticks.KIND, flow_alerts.KIND, options_volume.KIND),
     sign="against the flow if most contracts traded against it",
     looks_at=recent(net_prem_ticks.KIND, "at"),
-    shows={
-        "bullish": Shown("contracts", "at"),
-        "bearish": Shown("contracts", "at"),
-    },
+    shows={"bullish": Shown("contracts", "at"), "bearish": Shown("contracts", "at")},
     formula="flow * min(0, sign(flow) * (bullish - bearish) / (bullish + bearish)) if bullish + bearish else 0",
     absent="no direction of the flow, or no recent minute of this session known",
     source=lambda known: "this session",

@@ -36,12 +36,7 @@ COMPONENT = ScoreComponent(
     reads=(flow_alerts.KIND, options_volume.KIND),
     sign="with the flow if at least three large alerts over half an hour or more go with it",
     looks_at=_large,
-    shows={
-        "along": Shown(USD),
-        "against": Shown(USD),
-        "number": Shown("alerts"),
-        "span_s": Shown("seconds"),
-    },
+    shows={"along": Shown(USD), "against": Shown(USD), "number": Shown("alerts"), "span_s": Shown("seconds")},
     formula=(
         f"flow * ((max(0, (along - against) / (along + against)) if span_s >= {LEAST_S} else 0)"
         f" if number >= {LEAST_ALERTS} else 0)"

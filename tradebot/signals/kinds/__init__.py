@@ -27,7 +27,6 @@ def kind_of(name: str) -> AnyKind:
 
 @cache
 def kinds() -> Mapping[str, AnyKind]:
-    """Return all kinds by name."""
     return {name: kind_of(name) for name in kind_names()}
 
 

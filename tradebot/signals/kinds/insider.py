@@ -53,7 +53,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> InsiderDay:
 
 
 def _condense(days: Sequence[InsiderSide]) -> InsiderFacts:
-    """Return the sums over all days."""
     buyers, sellers = (sum(day.insiders for day in days if day.bought is bought) for bought in (True, False))
     return InsiderFacts(buyers, sellers, max(day.date for day in days))
 

@@ -29,7 +29,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> IvRank:
 
 
 def _condense(ranks: Sequence[IvRank]) -> IvRank:
-    """Return the last date's rank."""
     return max(ranks, key=lambda rank: (rank.date, rank.id))
 
 

@@ -39,7 +39,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> StockMove:
 
 
 def _condense(moves: Sequence[tuple[date, int]]) -> BreadthFacts:
-    """Return the counts of the last date."""
     newest = max(day for day, _ in moves)
     signs = [sign for day, sign in moves if day == newest]
     return BreadthFacts(newest, signs.count(1), signs.count(-1), len(signs))

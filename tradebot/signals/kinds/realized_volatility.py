@@ -43,7 +43,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> RealizedVolatility:
 
 
 def _moment(volatility: RealizedVolatility) -> date:
-    """Return the date from which on all of the row could be known."""
     return max(volatility.day, volatility.measured or volatility.day)
 
 

@@ -77,11 +77,7 @@ KIND = Kind(
     source="Unusual Whales, historical risk reversal skew of the first monthly expiry in 17 days or more",
     fact=RiskReversal,
     path="/api/stock/{}/historical-risk-reversal-skew",
-    params={
-        "expiry": lambda session: monthly_after(session).isoformat(),
-        "delta": str(_DELTA),
-        "timeframe": "2M",
-    },
+    params={"expiry": lambda session: monthly_after(session).isoformat(), "delta": str(_DELTA), "timeframe": "2M"},
     parse=_parse,
     lean=lambda reversal: SessionSkew(reversal.expiry, reversal.date, float(reversal.skew)),
     condense=_condense,

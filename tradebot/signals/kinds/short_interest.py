@@ -50,7 +50,6 @@ def _parse(row: Row, symbol: str, at: datetime) -> ShortInterest:
 
 
 def _condense(reports: Sequence[ShortInterest]) -> ShortFacts:
-    """Return the last report."""
     last = max(reports, key=lambda report: report.date)
     fee_rate = None if last.fee_rate is None else float(last.fee_rate)
     return ShortFacts(last, float(last.interest), float(last.days_to_cover), float(last.float_shares), fee_rate)
