@@ -7,9 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW, alert
+from tests.builders import DAY, NOW, ago, alert
 from tradebot.model.flow import FLOW_ALERTS, FlowPage, Intake, Quota
 from tradebot.model.kind import AnyKind, Scope
 from tradebot.model.record import SymbolFacts
@@ -135,65 +134,42 @@ GOOD: dict[str, dict[str, object]] = {
     },
     "market_breadth": {"ticker": "AAPL", "close": "182.91", "prev_close": "189.70", "date": days(0)},
     "market_volatility": VOLATILITY,
+    "insider": {
+        "date": days(-4),
+        "buy_sell": "sell",
+        "avg_price": 162.32,
+        "premium": "664386",
+        "transactions": 54,
+        "uniq_insiders": 10,
+        "volume": 244331,
+    },
+    "net_prem_ticks": {
+        "date": days(0),
+        "tape_time": ago(120).isoformat(),
+        "call_volume": 1145,
+        "call_volume_ask_side": 822,
+        "call_volume_bid_side": 182,
+        "put_volume": 241,
+        "put_volume_ask_side": 49,
+        "put_volume_bid_side": 186,
+        "net_call_premium": "2234.00",
+        "net_call_volume": 640,
+        "net_put_premium": "-11106.00",
+        "net_put_volume": -137,
+        "net_delta": "26294.85817964231814400",
+    },
+    "risk_reversal": {"date": days(0), "delta": 25, "risk_reversal": "0.014", "ticker": "AAPL"},
+    "term_structure": {
+        "date": days(0),
+        "dte": 7,
+        "expiry": days(7),
+        "implied_move": "4.923",
+        "implied_move_perc": "0.02747",
+        "volatility": "0.2352",
+    },
     "market_gamma": GAMMA,
 }
 """One row of each kind, with the fields that are read and of most kinds all others too."""
-
-_amounts = st.decimals(-(10**12), 10**12, places=4, allow_nan=False).map(str)
-_sizes = st.decimals(0, 10**9, places=4, allow_nan=False).map(str)
-_prices = st.decimals("0.01", 10**6, places=4, allow_nan=False).map(str)
-_tickers = st.sampled_from(["AAPL", "MSFT"])
-_past = st.integers(-120, 0).map(days)
-_near = st.integers(-20, 120).map(days)
-VARIED: dict[str, dict[str, st.SearchStrategy[object]]] = {
-    "congress": {
-        "ticker": _tickers,
-        "amounts": st.sampled_from(["$1,001 - $15,000", "$50,000,001 +", "Over $1,000,000", "$15,001 - $50,000"]),
-        "txn_type": st.sampled_from(["Buy", "Sell (partial)", "Purchase", "Sale (Full)", "Exchange"]),
-        "filed_at_date": _past,
-    },
-    "short_interest": {
-        "si_float": st.decimals(0, 2, places=4).map(str),
-        "days_to_cover": st.decimals(0, 60, places=2).map(str),
-        "fee_rate": st.none() | st.decimals(0, 300, places=2).map(str),
-        "total_float": st.integers(1, 10**10),
-        "market_date": _past,
-    },
-    "fails_to_deliver": {"quantity": st.integers(0, 10**9), "date": _past},
-    "institutional": {
-        "units_change": st.integers(-(10**10), 10**10),
-        "filing_date": _past,
-        "name": st.text("ab", min_size=1),
-    },
-    "sector_tide": {"net_call_premium": _amounts, "net_put_premium": _amounts},
-    "top_net_impact": {"ticker": _tickers, "net_premium": st.floats(-1e12, 1e12, allow_nan=False)},
-    "fda_calendar": {"ticker": _tickers, "start_date": _near, "end_date": st.just(days(200))},
-    "economic_calendar": {
-        "type": st.sampled_from(["report", "fomc", "fed-speaker"]),
-        "event": st.text("ab", min_size=1),
-    },
-    "spot_gex": {
-        "gamma_per_one_percent_move_oi": _amounts,
-        "time": st.integers(0, 29).map(lambda minute: f"2026-11-16T14:{30 + minute}:41.5Z"),
-    },
-    "earnings": {"report_date": _near, "report_time": st.sampled_from([None, "premarket", "postmarket", "unknown"])},
-    "max_pain": {"expiry": _near, "max_pain": _prices},
-    "realized_volatility": {
-        "date": _past,
-        "implied_volatility": st.none() | _sizes,
-        "realized_volatility": st.none() | _sizes,
-        "unshifted_rv_date": _past,
-    },
-    "etf_flow": {"change_prem": _amounts, "date": _past},
-    "market_breadth": {"ticker": _tickers, "close": _prices, "prev_close": _prices, "date": _past},
-}
-VARIED["market_volatility"] = VARIED["realized_volatility"]
-VARIED["market_gamma"] = {"date": _past, "call_gamma": _amounts, "put_gamma": _amounts}
-
-
-def varied(name: str) -> st.SearchStrategy[list[dict[str, object]]]:
-    row = st.fixed_dictionaries(VARIED[name]).map(lambda changed: {**GOOD[name], **changed})
-    return st.lists(row, max_size=6)
 
 
 def asked(name: str, *rows: object, at: datetime = NOW) -> Intake:

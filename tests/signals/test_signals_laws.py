@@ -187,4 +187,7 @@ def test_each_component_says_where_it_comes_from(name: str) -> None:
     component = VALUES[name]
     assert component.after
     assert component.family
+    assert component.sign
+    assert component.absent
     assert component.follows in ("", "flow")
+    assert all(kind.max_age_s for kind in component.reads)

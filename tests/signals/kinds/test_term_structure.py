@@ -7,32 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW
-from tests.signals.source_rows import read
+from tests.builders import DAY
 from tradebot.signals.kinds.term_structure import KIND, TermPoint
-
-ROW = {
-    "date": DAY.isoformat(),
-    "dte": 7,
-    "expiry": "2026-11-23",
-    "implied_move": "4.923",
-    "implied_move_perc": "0.02747",
-    "volatility": "0.2352",
-}
 
 
 def points(*curve: tuple[int, float]) -> list[TermPoint]:
     return [TermPoint(DAY, days, volatility) for days, volatility in curve]
-
-
-def test_a_row_is_one_expiry() -> None:
-    assert KIND.lean(KIND.parse(ROW, "AAPL", NOW)) == TermPoint(DAY, 7, 0.2352)
-
-
-def test_a_volatility_of_zero_is_refused() -> None:
-    assert [row.reason for row in read("term_structure", [{**ROW, "volatility": "0"}]).rejected] == [
-        "volatility is zero"
-    ]
 
 
 def test_variance_is_linear_between_expiries() -> None:

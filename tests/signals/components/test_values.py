@@ -1,0 +1,241 @@
+"""The value of each component that is computed from alerts or from one kind of facts; the laws hold for all of them."""
+
+from datetime import timedelta
+from decimal import Decimal
+from math import exp
+from typing import Any
+
+import pytest
+
+from tests.builders import DAY, NOW, ago, alert, known, known_of
+from tradebot.model.flow import FlowAlert
+from tradebot.model.instrument import Right
+from tradebot.model.record import SymbolFacts
+from tradebot.signals.components import component_of
+from tradebot.signals.kinds import dark_pool, kind_of
+from tradebot.signals.kinds.dark_pool import SignedPrint
+from tradebot.signals.kinds.earnings import EarningsFacts
+from tradebot.signals.kinds.greek_exposure import GammaFacts
+from tradebot.signals.kinds.insider import InsiderFacts
+from tradebot.signals.kinds.iv_rank import IvRank
+from tradebot.signals.kinds.market_tide import TideTick
+from tradebot.signals.kinds.net_prem_ticks import NetPremFacts
+from tradebot.signals.kinds.oi_change import OiFacts
+from tradebot.signals.kinds.risk_reversal import SkewFacts
+from tradebot.signals.kinds.term_structure import TermFacts
+
+READS = {
+    "iv_term_skew": "term_structure",
+    "net_premium": "net_prem_ticks",
+    "smile_slope": "risk_reversal",
+    "toxicity": "net_prem_ticks",
+}
+"""The kind that a component reads, unless it has the same name."""
+FIVE_DAYS, SIX_DAYS = (DAY - timedelta(days=days) for days in (5, 6))
+PUT = Right.PUT
+
+
+def prints(*of: tuple[float, float, int]) -> object:
+    return dark_pool.KIND.condense([SignedPrint(ago(age_s), usd, sign) for age_s, usd, sign in of])
+
+
+def rank(percent: int) -> IvRank:
+    return IvRank("d", "AAPL", DAY, Decimal(percent), Decimal("0.2"))
+
+
+def tick(calls: str, puts: str, age_s: float = 0) -> TideTick:
+    return TideTick("t", ago(age_s), Decimal(calls), Decimal(puts), 0)
+
+
+def session(calls: float, puts: float, gross: float, age_s: float = 60) -> NetPremFacts:
+    return NetPremFacts(ago(age_s), 3, calls, puts, gross, 0, 0)
+
+
+def sides(bullish: int, bearish: int, age_s: float = 60) -> NetPremFacts:
+    return NetPremFacts(ago(age_s), 3, 0.0, 0.0, 0.0, bullish, bearish)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "flow", "expected"),
+    [
+        # Prints weigh by their premium; a neutral one counts in the whole.
+        ("dark_pool", prints((60, 600.0, 1), (60, 100.0, -1), (60, 300.0, 0)), 1, 0.5),
+        ("dark_pool", prints((1799, 5000.0, 1)), 1, 1),
+        ("dark_pool", prints((1800, 5000.0, 1)), 1, None),
+        # Short gamma amplifies the flow, long gamma damps it.
+        ("greek_exposure", GammaFacts(-2.0, 2.0, 1, DAY), 0.1, 0.05),
+        ("greek_exposure", GammaFacts(2.0, 2.0, 1, DAY), 0.1, -0.05),
+        ("greek_exposure", GammaFacts(2.0, None, 0, DAY), 0.1, None),
+        ("greek_exposure", GammaFacts(-2.0, 2.0, 1, FIVE_DAYS), 1, 0.5),
+        ("greek_exposure", GammaFacts(-2.0, 2.0, 1, SIX_DAYS), 1, None),
+        # Purchases count in full, sales a quarter.
+        ("insider", InsiderFacts(3, 0, DAY), 1, 1),
+        ("insider", InsiderFacts(0, 8, DAY), 1, -0.25),
+        ("insider", InsiderFacts(2, 2, DAY), 1, 0.375),
+        ("insider", InsiderFacts(1, 4, DAY), 1, 0),
+        ("insider", InsiderFacts(0, 0, DAY), 1, None),
+        # Cheap options go with the flow, dear ones against it.
+        ("iv_rank", rank(0), 0.3, 0.3),
+        ("iv_rank", rank(50), 0.3, 0),
+        ("iv_rank", rank(75), 0.3, -0.15),
+        # More volatility expected soon than later is bearish.
+        ("iv_term_skew", TermFacts(0.3, 0.3, 9, DAY), 1, 0),
+        ("iv_term_skew", TermFacts(0.45, 0.35, 9, DAY), 1, -0.5),
+        ("iv_term_skew", TermFacts(0.3, 0.5, 9, DAY), 1, 1),
+        ("iv_term_skew", TermFacts(0.6, 0.2, 9, FIVE_DAYS), 1, -1),
+        ("iv_term_skew", TermFacts(0.3, 0.4, 9, SIX_DAYS), 1, None),
+        ("iv_term_skew", TermFacts(None, 0.3, 9, DAY), 1, None),
+        ("iv_term_skew", TermFacts(0.3, None, 9, DAY), 1, None),
+        # Only the last tick counts, with both sides signed.
+        ("market_tide", [tick("5", "1"), tick("-180.8", "-113.6")], 1, -67.2 / 294.4),
+        ("market_tide", [tick("1", "0", 1799)], 1, 1),
+        ("market_tide", [tick("1", "0", 1800)], 1, None),
+        # Rounding doesn't push it out of range.
+        ("net_premium", session(300.0, -100.0, 800.0), 1, 0.5),
+        ("net_premium", session(0.1 + 0.2, 0.0, 0.3), 1, 1.0),
+        ("net_premium", session(0.0, 0.0, 0.0), 1, 0),
+        ("net_premium", session(1.0, 0.0, 1.0, 1800), 1, 1),
+        ("net_premium", session(1.0, 0.0, 1.0, 1801), 1, None),
+        ("oi_change", OiFacts(200, 600, 3, DAY), 1, 200 / 600),
+        ("oi_change", OiFacts(0, 0, 3, DAY), 1, 0),
+        # Dear puts are bearish; fewer than five sessions don't show what is usual.
+        ("smile_slope", SkewFacts(0.06, 0.04, 0.02, 20, DAY), 1, -0.5),
+        ("smile_slope", SkewFacts(0.03, 0.04, 0.02, 20, DAY), 1, 0.25),
+        ("smile_slope", SkewFacts(0.9, 0.04, 0.02, 5, FIVE_DAYS), 1, -1),
+        ("smile_slope", SkewFacts(-0.9, 0.04, 0.02, 20, DAY), 1, 1),
+        ("smile_slope", SkewFacts(0.06, 0.04, 0.0, 20, DAY), 1, 0),
+        ("smile_slope", SkewFacts(0.06, 0.04, 0.02, 4, DAY), 1, None),
+        ("smile_slope", SkewFacts(0.06, None, None, 0, DAY), 1, None),
+        ("smile_slope", SkewFacts(0.06, 0.04, 0.02, 20, SIX_DAYS), 1, None),
+        # Only an imbalance against the flow counts.
+        ("toxicity", sides(300, 100), 0.8, 0),
+        ("toxicity", sides(100, 300), 0.8, -0.4),
+        ("toxicity", sides(300, 100), -0.8, 0.4),
+        ("toxicity", sides(0, 0), 0.8, 0),
+        ("toxicity", sides(100, 300, 1801), 0.8, None),
+    ],
+)
+def test_facts_lead_to_this_value(name: str, facts: object, flow: float, expected: float | None) -> None:
+    found = component_of(name).value(known_of(kind_of(READS.get(name, name)), facts, flow=flow))
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize("name", ["dark_pool", "insider", "iv_term_skew", "net_premium", "smile_slope", "toxicity"])
+def test_value_is_absent_and_shows_no_inputs_when_nothing_is_known(name: str) -> None:
+    component = component_of(name)
+    assert component.value(known()) is None
+    assert [each.name for each in component.inputs(known()) if each.name != "flow"] == []
+
+
+def alerts(number: int, right: Right = Right.CALL, apart_s: float = 10) -> list[FlowAlert]:
+    return [alert(n, right, at=ago(apart_s * n)) for n in range(number)]
+
+
+def thirds(*premiums: int, right: Right = Right.CALL) -> list[FlowAlert]:
+    """Return an alert in each third of half an hour with this premium, oldest first."""
+    return [
+        alert(minutes, right, ask_premium=Decimal(max(usd, 0)), bid_premium=Decimal(max(-usd, 0)))
+        for minutes, usd in zip((25, 15, 5), premiums, strict=True)
+    ]
+
+
+SWEPT, FLOOR = alert(1, has_sweep=True, premium=Decimal(100)), alert(2, has_floor=True, premium=Decimal(200))
+PLAIN, AGAINST = alert(3, premium=Decimal(300)), alert(4, PUT, has_sweep=True, premium=Decimal(900))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "flow", "expected"),
+    [
+        # Five alerts of the flow's direction within five minutes are a burst, and ten count in full.
+        ("burst", alerts(4), 0.5, 0),
+        ("burst", alerts(5), 0.5, 0.25),
+        ("burst", alerts(8), 0.5, 0.4),
+        ("burst", alerts(25), 0.5, 0.5),
+        ("burst", [*alerts(4), *alerts(6, PUT)], 0.5, 0),
+        ("burst", alerts(5, apart_s=75), 0.5, 0.25),
+        ("burst", alerts(5, apart_s=75.1), 0.5, 0),
+        # Three alerts of one direction within ten minutes of the first are a cluster.
+        ("clusters", [*map(alert, (1, 2, 3)), alert(4, PUT), alert(5, PUT)], 0.5, 1),
+        ("clusters", [*map(alert, (1, 2, 3)), alert(4, PUT), alert(5, PUT), alert(6, PUT)], 0.5, 0),
+        ("clusters", [alert(1), alert(2), alert(4, PUT), alert(5, PUT)], 0.5, 0),
+        ("clusters", [alert(1), alert(2), alert(11)], 0.5, 1),
+        ("clusters", [alert(1), alert(2), alert(12)], 0.5, 0),
+        ("clusters", [alert(1), alert(2), alert(3)], None, None),
+        # Flow fades with the age of its newest alert, by a clock that may be ahead of ours.
+        ("freshness", [alert(1, at=ago(3000)), alert(2, at=NOW)], 0.5, 0.5),
+        ("freshness", [alert(1, at=ago(3000)), alert(2, at=ago(45 * 60))], -0.5, -0.5 * exp(-1)),
+        ("freshness", [alert(2, at=ago(-5))], 0.5, 0.5),
+        ("freshness", [], 0.5, None),
+        # Only premium that rises twice counts, in the direction of the flow.
+        ("staircase", thirds(10, 20, 50), 0.5, 0.25),
+        ("staircase", thirds(10, 20, 20), 0.5, 0),
+        ("staircase", thirds(20, 10, 50), 0.5, 0),
+        ("staircase", thirds(0, 20, 50), 0.5, 0),
+        ("staircase", thirds(-5, 20, 50), 0.5, 0),
+        ("staircase", thirds(10, 20, 50, right=PUT), -0.5, -0.25),
+        ("staircase", thirds(10, 20, 50), -0.5, 0),
+        ("sweep_block", [SWEPT, FLOOR, PLAIN], 0.5, 0.25),
+        ("sweep_block", [PLAIN], 0.5, 0),
+        ("sweep_block", [SWEPT, AGAINST], 0.5, 0.5),
+        ("sweep_block", [PLAIN, AGAINST], 0.5, 0),
+        ("sweep_block", [], 0.5, 0),
+    ],
+)
+def test_alerts_lead_to_this_value(
+    name: str, given: list[FlowAlert], flow: float | None, expected: float | None
+) -> None:
+    found = component_of(name).value(known(flow=flow)._replace(alerts=given))
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("days", "when", "expiries", "expected"),
+    [
+        (0, "premarket", (5,), 0.5),
+        (7, "premarket", (7,), 0.25),
+        (7, "premarket", (6,), 0.0),
+        (7, "premarket", (3, 10), 0.125),
+        (14, "premarket", (30,), 0.0),
+        (40, "premarket", (60,), 0.0),
+        (7, "postmarket", (7,), 0.0),
+        (7, "postmarket", (8,), 0.25),
+        (-1, "premarket", (7,), None),
+        (None, "unknown", (7,), None),
+    ],
+)
+def test_event_alignment_counts_premium_that_outlives_a_near_report(
+    days: int | None, when: str, expiries: tuple[int, ...], expected: float | None
+) -> None:
+    report = None if days is None else DAY + timedelta(days=days)
+    facts = SymbolFacts("AAPL", {"earnings": EarningsFacts(report, when)})
+    given = [alert(1, expiry=DAY + timedelta(days=each)) for each in expiries]
+    found = component_of("event_alignment").value(known(facts, flow=0.5)._replace(alerts=given))
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def large(minutes: int, right: Right = Right.CALL, usd: int = 300, /, **changes: Any) -> FlowAlert:
+    return alert(minutes, right, premium=Decimal(usd), **changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "flow", "expected"),
+    [
+        ([large(1), large(20), large(31)], 0.5, 0.5),
+        ([large(1), large(20), large(30)], 0.5, 0.0),
+        ([large(1), large(31)], 0.5, 0.0),
+        ([large(1), large(20), large(31, Right.CALL, 299)], 0.5, 0.0),
+        ([large(1), large(20), large(31), large(40, PUT)], 0.5, 0.25),
+        ([large(1), large(20), large(31), large(40, PUT, 9000)], 0.5, 0.0),
+        ([large(1), large(20), large(31, has_multileg=True)], 0.5, 0.0),
+        ([large(n, PUT) for n in (1, 20, 31)], -0.5, -0.5),
+        # An alert by a clock ahead of ours doesn't count yet.
+        ([large(1), large(31), large(2, at=ago(-3))], 0.5, 0.0),
+        ([large(1), large(31), large(2, at=ago(0))], 0.5, 0.5),
+    ],
+)
+def test_whale_persistence_needs_three_large_alerts_over_half_an_hour(
+    given: list[FlowAlert], flow: float, expected: float
+) -> None:
+    small = [alert(n, premium=Decimal(100)) for n in range(100, 109)]
+    facts = SymbolFacts("AAPL", {"flow_alerts": (*small, *given)})
+    assert component_of("whale_persistence").value(known(facts, flow=flow)) == expected
