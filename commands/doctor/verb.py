@@ -26,18 +26,19 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     Raises OperatorError if there is no state; exit 3 for a test order with real money.
     """
     from commands.doctor.checks.machine import machine_checks, state
-    from commands.doctor.checks.row import failed
+    from commands.doctor.checks.row import failed, ok
     from tradebot.adapters.state import state_folder
 
     path = state_folder.resolve(options.state_dir, environ)
     folder = state(path, environ)
     rows = list(machine_checks(path, environ))
     if isinstance(folder, TradebotError):
-        return _report(path, [failed("state", folder), *rows], asked=False)
-    rows.insert(0, _marked(folder))
+        return _report(path, [failed(folder).about("state"), *rows], asked=False)
+    marked = ok(f"a {folder.kind} bot, mode {folder.mode}, account …{folder.tail}", "marker")
+    rows.insert(0, marked.about("state"))
     loaded = _loaded(folder, options, environ)
     if isinstance(loaded, TradebotError):
-        rows.insert(1, failed("config", loaded))
+        rows.insert(1, failed(loaded).about("config"))
         return _report(path, rows, asked=False, mode=folder.mode, tail=folder.tail)
     return _check_bot(folder, loaded, environ, rows, offline=offline, order=order)
 
@@ -86,14 +87,6 @@ def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]
 
         rows += order_checks(app, caller())
     return rows
-
-
-def _marked(folder: "StateFolder") -> "Judgment":
-    from commands.doctor.checks.row import check
-    from tradebot.judging.judgment import State
-
-    found = f"a {folder.kind} bot, mode {folder.mode}, account …{folder.tail}"
-    return check("state", State.OK, found, "marker", 1)
 
 
 def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str]) -> "Loaded | TradebotError":

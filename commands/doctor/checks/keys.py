@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from commands.doctor.checks.row import attempt, check
-from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import skipped
+from commands.doctor.checks.row import Seen, attempt, bad, ok, skip
+from tradebot.judging.judgment import Judgment
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -14,37 +13,32 @@ if TYPE_CHECKING:
 def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
     """Yield the rows of the keys, without asking the broker whether the keys work."""
     if app.mode == "sandbox":
-        yield skipped("keys", "not needed: the embedded exchange has its own keys")
-        yield skipped("flow key", "not needed: the embedded exchange serves its own flow")
+        yield skip("not needed: the embedded exchange has its own keys").about("keys")
+        yield skip("not needed: the embedded exchange serves its own flow").about("flow key")
         return
     yield attempt("keys", lambda: keys(app, environ))
     yield attempt("flow key", lambda: flow_key(app, environ))
 
 
-def keys(app: "App", environ: Mapping[str, str]) -> Judgment:
+def keys(app: "App", environ: Mapping[str, str]) -> Seen:
     """Check that key, secret and address are set and belong to the mode."""
     venue = app.venue
     sources = ", ".join(_source(field, environ) for field in ("alpaca_key", "alpaca_secret"))
-    return check("keys", State.OK, f"{sources}; they match mode {app.mode} and {venue.base_url}", "keys", 2)
+    return ok(f"{sources}; they match mode {app.mode} and {venue.base_url}", "keys", 2)
 
 
-def flow_key(app: "App", environ: Mapping[str, str]) -> Judgment:
+def flow_key(app: "App", environ: Mapping[str, str]) -> Seen:
     """Check that there is a key for the flow source, and that it can be sent."""
     from tradebot.adapters.wire.hosts import check_secret
 
     if not app.secrets.uw_key and app.settings.strategies.flow is None:
-        return skipped("flow key", "UW_API_KEY is not set, and the flow strategy is off")
+        return skip("UW_API_KEY is not set, and the flow strategy is off")
     if not app.secrets.uw_key:
-        return check(
-            "flow key",
-            State.FAILED,
-            "options flow is NOT CONFIGURED: UW_API_KEY is not set",
-            "places: the environment and .env",
-            2,
-            fix="Set UW_API_KEY in the environment or in .env; the bot never uses made-up flow instead",
-        )
+        fix = "Set UW_API_KEY in the environment or in .env; the bot never uses made-up flow instead"
+        found = "options flow is NOT CONFIGURED: UW_API_KEY is not set"
+        return bad(found, fix, "places: the environment and .env", 2)
     check_secret("UW_API_KEY", app.secrets.uw_key)
-    return check("flow key", State.OK, _source("uw_key", environ), "key", 1)
+    return ok(_source("uw_key", environ), "key")
 
 
 def _source(field: str, environ: Mapping[str, str]) -> str:

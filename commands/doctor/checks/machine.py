@@ -12,32 +12,29 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from commands.doctor.checks.row import attempt, check
+from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from tradebot import __version__
 from tradebot.adapters.state import lock, state_folder
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import skipped
+from tradebot.judging.judgment import Judgment
 
 LEAST_SQLITE = Version("3.33")
 """The ledger's schema is read from `sqlite_schema`, which has another name in older versions."""
 ENTER, CHANGE = stat.S_IXGRP | stat.S_IXOTH, stat.S_IWGRP | stat.S_IWOTH
 """Permission bits of other users: to enter a folder, and to write."""
+FILES = "files of the state folder"
 LOCKS = (lock.LOCK, lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK)
 
 
 def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Judgment]:
     """Yield the checks that need only the folder, which may not exist yet."""
     yield attempt("versions", versions)
-    if path.is_dir():
-        yield attempt("permissions", lambda: permissions(path))
-    else:
-        yield skipped("permissions", "there is no folder yet")
+    yield attempt("permissions", lambda: permissions(path) if path.is_dir() else skip("there is no folder yet"))
     yield attempt(".env", lambda: env_file(Path(".env")))
 
 
-def versions() -> Judgment:
+def versions() -> Seen:
     """Check that Python, SQLite and each required package have a supported version."""
     needed = [need for text in metadata.requires("tradebot") or () if (need := Requirement(text)).marker is None]
     python, sqlite = platform.python_version(), sqlite3.sqlite_version
@@ -49,9 +46,8 @@ def versions() -> Judgment:
     evidence = f"tradebot {__version__}, Python {python}, SQLite {sqlite}, alpaca-py {metadata.version('alpaca-py')}"
     if wrong:
         found = f"{evidence}; not supported: {', '.join(wrong)}"
-        fix = "Install from the lock files: deploy/install, or make demo"
-        return check("versions", State.FAILED, found, "versions", len(needed) + 2, fix=fix)
-    return check("versions", State.OK, evidence, "versions with their supported ranges", len(needed) + 2)
+        return bad(found, "Install from the lock files: deploy/install, or make demo", "versions", len(needed) + 2)
+    return ok(evidence, "versions with their supported ranges", len(needed) + 2)
 
 
 def out_of_range(needed: Requirement) -> str | None:
@@ -64,31 +60,28 @@ def out_of_range(needed: Requirement) -> str | None:
     return None if supported.contains(held, prereleases=True) else f"{needed.name} {held} (needs {supported})"
 
 
-def permissions(path: Path) -> Judgment:
+def permissions(path: Path) -> Seen:
     """Check who can use the state folder, and whether we can change everything in it."""
     entries = [path, *path.iterdir()]
     barred = [entry.name for entry in entries if not _is_ours(entry)]
     if barred:
         fix = f"sudo chown -R $(id -un) {path}; never run the bot as another user"
         found = f"we can't change {', '.join(sorted(barred)[:3])}"
-        return check("permissions", State.FAILED, found, "files of the state folder", len(entries), fix=fix)
+        return bad(found, fix, FILES, len(entries))
     return _openness(path, entries)
 
 
-def _openness(path: Path, entries: Sequence[Path]) -> Judgment:
+def _openness(path: Path, entries: Sequence[Path]) -> Seen:
     """Judge what other users can do; files that they can change matter once they can enter the folder."""
-    mode, looked_at, close = path.stat().st_mode, "files of the state folder", f"chmod 700 {path}"
+    mode, close = path.stat().st_mode, f"chmod 700 {path}"
     exposed = sorted(entry.name for entry in entries if _others_may_change(entry)) if mode & ENTER else []
     if exposed:
         found = f"other users can enter {path} ({stat.filemode(mode)}) and change {', '.join(exposed[:3])}"
-        fix = f"{close} && chmod go-rwx {path}/*"
-        return check("permissions", State.FAILED, found, looked_at, len(entries), fix=fix)
+        return bad(found, f"{close} && chmod go-rwx {path}/*", FILES, len(entries))
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        state, what = (State.FAILED, "change") if mode & CHANGE else (State.DEGRADED, "read")
-        found = f"other users can {what} {path} ({stat.filemode(mode)})"
-        return check("permissions", state, found, looked_at, len(entries), fix=close)
-    found = f"only its owner can access {path} ({stat.filemode(mode)})"
-    return check("permissions", State.OK, found, looked_at, len(entries))
+        told, what = (bad, "change") if mode & CHANGE else (warn, "read")
+        return told(f"other users can {what} {path} ({stat.filemode(mode)})", close, FILES, len(entries))
+    return ok(f"only its owner can access {path} ({stat.filemode(mode)})", FILES, len(entries))
 
 
 def _others_may_change(entry: Path) -> bool:
@@ -103,19 +96,18 @@ def _is_ours(entry: Path) -> bool:
     return entry.lstat().st_uid == os.geteuid() and os.access(entry, os.R_OK | os.W_OK)
 
 
-def env_file(path: Path) -> Judgment:
+def env_file(path: Path) -> Seen:
     """Check who can read the file with the keys."""
     from tradebot.adapters.state.env_file import read_env_file
 
     # This is the check that every verb makes, so the row can't contradict them.
     read_env_file(path)
     if not path.exists():
-        return skipped(".env", f"there is no {path.absolute()}, so keys can only come from the environment")
-    found = f"only its owner can access {path.absolute()} ({stat.filemode(path.stat().st_mode)})"
-    return check(".env", State.OK, found, "file", 1)
+        return skip(f"there is no {path.absolute()}, so keys can only come from the environment")
+    return ok(f"only its owner can access {path.absolute()} ({stat.filemode(path.stat().st_mode)})", "file")
 
 
-def instances(folder: StateFolder, environ: Mapping[str, str]) -> Judgment:
+def instances(folder: StateFolder, environ: Mapping[str, str]) -> Seen:
     """Look for processes that hold the folder's locks, and for another folder with books of the same account."""
     held = [who for name in LOCKS if (who := lock.holder(folder.path, name))]
     others = [state.path for state in _other_states(folder, environ) if state.account_number == folder.account_number]
@@ -123,9 +115,9 @@ def instances(folder: StateFolder, environ: Mapping[str, str]) -> Judgment:
     if others and folder.mode != "sandbox":
         found = f"account …{folder.tail} also has books in {', '.join(map(str, others))}"
         fix = "Keep only one of them: each treats the other's trades as foreign"
-        return check("second instance", State.FAILED, found, "locks and other folders", checked, fix=fix)
+        return bad(found, fix, "locks and other folders", checked)
     found = f"running now: {'; '.join(held)}" if held else "no other tradebot is running on this folder"
-    return check("second instance", State.OK, found, "locks and other folders", checked)
+    return ok(found, "locks and other folders", checked)
 
 
 def _other_states(folder: StateFolder, environ: Mapping[str, str]) -> Iterator[StateFolder]:

@@ -3,10 +3,9 @@
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from commands.doctor.checks.row import check, failed
+from commands.doctor.checks.row import Seen, bad, failed, ok, skip, warn
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import skipped
+from tradebot.judging.judgment import Judgment
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAUSE_S = 0.25
+NOT_WORKING = skip("no order is known to be working")
 LOOK_IT_UP = "Run tradebot reconcile to look it up, and cancel it at the broker if it is still working"
 
 
@@ -43,21 +43,14 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
     try:
         found = _rehearsed(app, by)
     except TradebotError as error:
-        return failed("order", error), skipped("cancel", "no order is known to be working")
+        return failed(error).about("order"), NOT_WORKING.about("cancel")
     if found is None:
         fix = (
             "Try again while the market is open (sandbox: tradebot exchange tick open, then tradebot exchange tick 5m)"
         )
-        placed = check(
-            "order",
-            State.FAILED,
-            "no symbol of the universe without an order or position has a quote",
-            "quotes",
-            0,
-            fix=fix,
-        )
-        return placed, skipped("cancel", "no order was placed")
-    return _placed(found), _canceled(found)
+        none = bad("no symbol of the universe without an order or position has a quote", fix, "quotes", 0)
+        return none.about("order"), skip("no order was placed").about("cancel")
+    return _placed(found).about("order"), _canceled(found).about("cancel")
 
 
 def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
@@ -80,31 +73,30 @@ def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
     return rehearse(app.world(proposing=False), call, lambda: time.sleep(PAUSE_S), turn)
 
 
-def _placed(found: "Rehearsal") -> Judgment:
+def _placed(found: "Rehearsal") -> Seen:
     intent = found.intent
     what = f"buy {intent.quantity} {intent.instrument.symbol} at {intent.limit_price}, id {intent.client_order_id}"
     if not found.sent.passed:
-        return check("order", State.FAILED, f"{what}: {_words(found.sent)}", "answer", 1, fix=_remedy(found.sent))
+        return bad(f"{what}: {_words(found.sent)}", _remedy(found.sent), "answer")
     if found.working is None:
-        evidence = f"{what}: accepted, but not found by its id afterward"
-        return check("order", State.FAILED, evidence, "answers", 2, fix=LOOK_IT_UP)
-    return check("order", State.OK, f"{what}: recorded, sent, and {found.working.status} at the broker", "answers", 2)
+        return bad(f"{what}: accepted, but not found by its id afterward", LOOK_IT_UP, "answers", 2)
+    return ok(f"{what}: recorded, sent, and {found.working.status} at the broker", "answers", 2)
 
 
-def _canceled(found: "Rehearsal") -> Judgment:
+def _canceled(found: "Rehearsal") -> Seen:
     if found.cancelled is None:
-        return skipped("cancel", "no order is known to be working")
+        return NOT_WORKING
     if not found.cancelled.passed:
-        return check("cancel", State.FAILED, _words(found.cancelled), "answer", 1, fix=LOOK_IT_UP)
+        return bad(_words(found.cancelled), LOOK_IT_UP, "answer")
     ended = found.ended
     if ended is None or not ended.status.terminal:
-        evidence = f"requested; the broker still says {ended.status if ended else 'nothing'}"
-        return check("cancel", State.DEGRADED, evidence, "answers", 2, fix=LOOK_IT_UP)
+        said = ended.status if ended else "nothing"
+        return warn(f"requested; the broker still says {said}", LOOK_IT_UP, "answers", 2)
     evidence = f"{ended.status} at the broker, {ended.filled_quantity} filled"
     if ended.filled_quantity:
         fix = "See tradebot positions: the exit rules apply to it, as to any position"
-        return check("cancel", State.FAILED, evidence, "answers", 2, fix=fix)
-    return check("cancel", State.OK, evidence, "answers", 2)
+        return bad(evidence, fix, "answers", 2)
+    return ok(evidence, "answers", 2)
 
 
 def _words(decision: "Decision") -> str:

@@ -1,6 +1,7 @@
 """One row of `doctor` about something that only it looks at, and how an error becomes one."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State
@@ -8,24 +9,53 @@ from tradebot.judging.judgment import Judgment, State
 RUN_AGAIN = "Fix that, then run tradebot doctor"
 
 
-def check(
-    name: str, state: State, found: str, looked_at: str, count: int, age_s: float | None = 0.0, fix: str = ""
-) -> Judgment:
-    """Return a judgment by `count` things of a kind, the newest `age_s` seconds old (0 if read just now)."""
-    return Judgment(name, state, looked_at, count, found, fix, age_s=age_s)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How something is by `count` things of a kind, the newest `age_s` seconds old; a finding has a fix."""
+
+    state: State
+    found: str
+    looked_at: str
+    count: int = 1
+    fix: str = ""
+    age_s: float | None = 0.0
+
+    def about(self, name: str) -> Judgment:
+        """Return the row of this subject."""
+        return Judgment(name, self.state, self.looked_at, self.count, self.found, self.fix, age_s=self.age_s)
 
 
-def failed(name: str, error: TradebotError) -> Judgment:
-    """Return the row of a check that ended in an error."""
-    return Judgment(name, State.FAILED, "", 0, error.message, error.hint or RUN_AGAIN)
+def ok(found: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> Seen:
+    """Return that all is well with what was looked at."""
+    return Seen(State.OK, found, looked_at, count, age_s=age_s)
 
 
-def attempt(name: str, check: Callable[[], Judgment]) -> Judgment:
+def warn(found: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> Seen:
+    """Return that trading can go on, but somebody should look."""
+    return Seen(State.DEGRADED, found, looked_at, count, fix, age_s)
+
+
+def bad(found: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> Seen:
+    """Return that trading needs something that isn't there."""
+    return Seen(State.FAILED, found, looked_at, count, fix, age_s)
+
+
+def skip(found: str) -> Seen:
+    """Return that there is nothing to look at."""
+    return Seen(State.SKIPPED, found, "", 0, age_s=None)
+
+
+def failed(error: TradebotError | OSError) -> Seen:
+    """Return that a check ended in an error."""
+    if isinstance(error, TradebotError):
+        return Seen(State.FAILED, error.message, "", 0, error.hint or RUN_AGAIN, None)
+    found = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
+    return Seen(State.FAILED, found, "", 0, RUN_AGAIN, None)
+
+
+def attempt(name: str, check: Callable[[], Seen]) -> Judgment:
     """Make a check; an error raised on purpose or by the operating system becomes a failed row."""
     try:
-        return check()
-    except TradebotError as error:
-        return failed(name, error)
-    except OSError as error:
-        found = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
-        return Judgment(name, State.FAILED, "", 0, found, RUN_AGAIN)
+        return check().about(name)
+    except (TradebotError, OSError) as error:
+        return failed(error).about(name)

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.doctor.checks.row import check
+from commands.doctor.checks.row import Seen, bad, ok, warn
 from commands.shared.plain import clean
 from commands.strategy.verb import MISSING, OFF, WELL, StrategyRow, guarded, look, remedy
-from tradebot.judging.judgment import Judgment, State
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Settings
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"
 
 
-def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Judgment:
+def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Seen:
     """Look for each strategy in use and, if `ask`, run it once on a desk without facts.
 
     A plug-in that could read our keys still works, so that is only a warning.
@@ -23,13 +22,13 @@ def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Judgment:
     ill = [row for row in used if row.state != WELL]
     if ill:
         found = "; ".join(map(_fault, ill))
-        return check("strategies", State.FAILED, found, "strategies", len(used), fix=f"{ill[0].name}: {remedy(ill[0])}")
+        return bad(found, f"{ill[0].name}: {remedy(ill[0])}", "strategies", len(used))
     for row in used:
         if row.protections and not row.protections.keep_keys:
             found = f"{row.name} {guarded(row.protections)}"
-            return check("strategies", State.DEGRADED, found, "strategies", len(used), fix=UNPROTECTED)
+            return warn(found, UNPROTECTED, "strategies", len(used))
     found = f"{'working' if ask else 'installed, not run'}: {', '.join(row.name for row in used)}"
-    return check("strategies", State.OK, found, "strategies", len(used))
+    return ok(found, "strategies", len(used))
 
 
 def _fault(row: StrategyRow) -> str:

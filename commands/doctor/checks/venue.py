@@ -7,10 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.doctor.checks.keys import calls_a_session
-from commands.doctor.checks.row import attempt, check
+from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State
-from tradebot.judging.looks import skipped
 from tradebot.model.text import counted
 from tradebot.model.trading import Mode
 
@@ -21,48 +20,43 @@ if TYPE_CHECKING:
     from tradebot.model.flow import FlowPage
     from tradebot.model.kind import AnyKind
 
+NEW_NAMES = "Write the new names in universe:, and in sectors: too"
 LOW_QUOTA = 0.1
 """Warn if less than this share of the day's quota is left."""
 COMPARED = timedelta(days=14)
 """How far ahead the stored calendar is compared with the broker's."""
 NAMES_KEPT = timedelta(days=5 * 365)
 """How long ago a symbol may have been renamed to be found."""
-BROKER_CHECKS = ("account", "other copies", "quotes", "bars", "data plan", "clock", "broker calendar")
 
 
 def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
     """Yield the rows of the broker, then of the flow source; a broker that doesn't answer isn't asked again."""
-    looks: Sequence[Callable[[App], Judgment]] = (
-        account, other_copies, quotes, bars, data_plan, clock_skew, venue_calendar,
-    )  # fmt: skip
-    first = (
-        attempt("broker", lambda: broker(app)) if with_keys else skipped("broker", "there are no keys to ask it with")
-    )
+    first = attempt("broker", lambda: broker(app) if with_keys else skip("there are no keys to ask it with"))
     yield first
-    for name, look in zip(BROKER_CHECKS, looks, strict=True):
+    for name, look in BROKER_CHECKS.items():
         if first.state in (State.FAILED, State.SKIPPED):
-            yield skipped(name, "the broker did not answer")
+            yield skip("the broker did not answer").about(name)
         else:
             yield attempt(name, partial(look, app))
     yield attempt("flow", lambda: flow(app))
 
 
-def broker(app: "App") -> Judgment:
+def broker(app: "App") -> Seen:
     """Ask for the broker's clock."""
     began = time.monotonic()
     clock = app.reader.clock()
     took_ms = (time.monotonic() - began) * 1000
     if app.mode is Mode.SANDBOX and app.engine.status().finished:
         found, fix = "the embedded exchange's market has ended", "tradebot init --state-dir NEW"
-        return check("broker", State.DEGRADED, found, "clock", 1, fix=fix)
+        return warn(found, fix, "clock")
     session = "open" if clock.is_open else f"closed until {clock.next_open:%Y-%m-%d %H:%M} UTC"
     found = (
         f"{app.venue.base_url} answers in {took_ms:.0f} ms: {clock.now:%Y-%m-%d %H:%M:%S} UTC, the session is {session}"
     )
-    return check("broker", State.OK, found, "clock", 1)
+    return ok(found, "clock")
 
 
-def account(app: "App") -> Judgment:
+def account(app: "App") -> Seen:
     """Check that the keys belong to the account of these books, and that it may trade."""
     from tradebot.reconciliation.account import require_account
 
@@ -70,15 +64,13 @@ def account(app: "App") -> Judgment:
     require_account(app.ledger_view, held)
     if held.blocked or held.status != "ACTIVE":
         found = f"…{held.tail} is {held.status}" + (f", blocked: {', '.join(held.blocked)}" if held.blocked else "")
-        return check(
-            "account", State.FAILED, found, "account", 1, fix="Ask the broker: the bot can't trade until this is lifted"
-        )
+        return bad(found, "Ask the broker: the bot can't trade until this is lifted", "account")
     money = f"cash {held.cash:,.2f}, equity {held.equity:,.2f} USD"
     found = f"…{held.tail} is the account of these books, {held.status}; {money}"
-    return check("account", State.OK, found, "account", 1)
+    return ok(found, "account")
 
 
-def other_copies(app: "App") -> Judgment:
+def other_copies(app: "App") -> Seen:
     """Look for open orders with our prefix that these books never recorded."""
     from tradebot.model.intent import is_marked
 
@@ -88,19 +80,19 @@ def other_copies(app: "App") -> Judgment:
     if strange:
         found = f"{counted(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
         fix = "Stop the other copy, cancel its orders at the broker, then run tradebot reconcile"
-        return check("other copies", State.FAILED, found, "open orders", len(orders), fix=fix)
+        return bad(found, fix, "open orders", len(orders))
     found = f"{len(names)} of {counted(len(orders), 'open order')} ours, all recorded in these books"
-    return check("other copies", State.OK, found, "list of open orders", 1)
+    return ok(found, "list of open orders")
 
 
-def quotes(app: "App") -> Judgment:
+def quotes(app: "App") -> Seen:
     """Ask for the quote of every symbol of the universe."""
     found = app.reader.quotes(app.settings.universe)
     lost = [f"{symbol} ({why})" for symbol, why in app.reader.rejected_quotes.items()]
     return _prices(app, "quotes", {symbol: quote.at for symbol, quote in found.items()}, lost)
 
 
-def bars(app: "App") -> Judgment:
+def bars(app: "App") -> Seen:
     """Ask for the latest minute bar of every symbol of the universe; one without any may have another name by now."""
     from tradebot.adapters.alpaca.bars import AlpacaBars
 
@@ -112,25 +104,22 @@ def bars(app: "App") -> Judgment:
     return _prices(app, "bars", found, lost)
 
 
-def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Judgment:
+def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Seen:
     """Judge prices by their number and, while the market is open, by the age of the newest."""
     clock = app.reader.clock()
     evidence = f"feed {app.venue.feed}: {len(times)} of {len(app.settings.universe)} symbols have prices"
     if not times:
-        fix = _no_prices(app, clock)
-        return check(what, State.FAILED if clock.is_open else State.DEGRADED, evidence, what, 0, None, fix)
+        return (bad if clock.is_open else warn)(evidence, _no_prices(app, clock), what, 0, None)
     age_s = (clock.now - max(times.values())).total_seconds()
     limit_s = app.settings.limits.max_quote_age_s
     if clock.is_open and age_s > limit_s:
         fix = "Look at the broker's status page; entries wait for newer prices"
-        return check(what, State.FAILED, f"{evidence}, all older than {limit_s} s", what, len(times), age_s, fix)
-    if any(" (now " in symbol for symbol in lost):
-        fix = "Write the new names in universe:, and in sectors: too"
-        return check(what, State.DEGRADED, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)
+        return bad(f"{evidence}, all older than {limit_s} s", fix, what, len(times), age_s)
     if lost:
-        fix = "Look the symbols up at the broker, or remove them from universe:"
-        return check(what, State.DEGRADED, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)
-    return check(what, State.OK, evidence, what, len(times), age_s)
+        renamed = any(" (now " in symbol for symbol in lost)
+        fix = NEW_NAMES if renamed else "Look the symbols up at the broker, or remove them from universe:"
+        return warn(f"{evidence}; none for {', '.join(lost[:3])}", fix, what, len(times), age_s)
+    return ok(evidence, what, len(times), age_s)
 
 
 def _no_prices(app: "App", clock: "VenueClock") -> str:
@@ -139,10 +128,10 @@ def _no_prices(app: "App", clock: "VenueClock") -> str:
     return "Check alpaca.feed and universe: in the configuration"
 
 
-def data_plan(app: "App") -> Judgment:
+def data_plan(app: "App") -> Seen:
     """Find out what the data plan includes: prices of one exchange (IEX) or of the whole market (SIP)."""
     if app.mode is Mode.SANDBOX:
-        return skipped("data plan", "the embedded exchange has no data plans")
+        return skip("the embedded exchange has no data plans")
     from tradebot.adapters.alpaca.wire import NotInPlanError
 
     feed = app.venue.feed
@@ -151,15 +140,13 @@ def data_plan(app: "App") -> Judgment:
     except NotInPlanError as refused:
         if feed == "sip":
             fix = "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
-            return check("data plan", State.FAILED, refused.message, "answer", 1, fix=fix)
-        return check("data plan", State.OK, "the plan includes IEX but not SIP; feed iex matches it", "answer", 1)
+            return bad(refused.message, fix, "answer")
+        return ok("the plan includes IEX but not SIP; feed iex matches it", "answer")
     better = "" if feed == "sip" else "; set alpaca.feed: sip to use it, because iex covers one exchange only"
-    return check(
-        "data plan", State.OK, f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1)
-    )
+    return ok(f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1))
 
 
-def clock_skew(app: "App") -> Judgment:
+def clock_skew(app: "App") -> Seen:
     """Compare this machine's clock with the broker's, at the middle of the request."""
     if app.mode is Mode.SANDBOX:
         return _engine_clock(app)
@@ -171,13 +158,11 @@ def clock_skew(app: "App") -> Judgment:
     which = "ahead of" if skew_s > 0 else "behind"
     found = f"this machine is {abs(skew_s):.1f} s {which} the broker; at most {limit_s} s is allowed"
     if abs(skew_s) > limit_s:
-        return check(
-            "clock", State.FAILED, found, "clocks", 2, fix="Set this machine's clock: timedatectl set-ntp true"
-        )
-    return check("clock", State.OK, found, "clocks", 2)
+        return bad(found, "Set this machine's clock: timedatectl set-ntp true", "clocks", 2)
+    return ok(found, "clocks", 2)
 
 
-def _engine_clock(app: "App") -> Judgment:
+def _engine_clock(app: "App") -> Seen:
     """Compare the time that the embedded exchange gives a client with its engine's time."""
     ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
     limit_s = app.settings.limits.max_clock_disagreement_s
@@ -186,11 +171,11 @@ def _engine_clock(app: "App") -> Judgment:
         fix = (
             "tradebot exchange faults shows what shifts it; until they agree there are no entries and no exits by time"
         )
-        return check("clock", State.FAILED, found, "clocks", 2, fix=fix)
-    return check("clock", State.OK, found, "clocks", 2)
+        return bad(found, fix, "clocks", 2)
+    return ok(found, "clocks", 2)
 
 
-def venue_calendar(app: "App") -> Judgment:
+def venue_calendar(app: "App") -> Seen:
     """Compare the stored sessions of the next two weeks with the broker's."""
     from tradebot.model.reasons import REASONS, Reason
 
@@ -201,27 +186,37 @@ def venue_calendar(app: "App") -> Judgment:
         evidence = (
             "the broker lists no coming session" if ours else "no calendar is stored yet; the first pass stores it"
         )
-        return skipped("broker calendar", evidence)
+        return skip(evidence)
     last = min(max(theirs), max(ours))
     days = sorted(day for day in theirs.keys() | ours.keys() if day <= last)
     differ = [day for day in days if theirs.get(day) != ours.get(day)]
     if differ:
         found = f"the broker's calendar and the stored one differ on {', '.join(map(str, differ[:3]))}"
         fix = REASONS[Reason.CALENDAR_DISAGREES].remedy
-        return check("broker calendar", State.FAILED, found, "sessions", len(days), fix=fix)
-    return check(
-        "broker calendar", State.OK, f"stored sessions agree with the broker's until {last}", "sessions", len(days)
-    )
+        return bad(found, fix, "sessions", len(days))
+    return ok(f"stored sessions agree with the broker's until {last}", "sessions", len(days))
 
 
-def flow(app: "App") -> Judgment:
+BROKER_CHECKS: Mapping[str, Callable[["App"], Seen]] = {
+    "account": account,
+    "other copies": other_copies,
+    "quotes": quotes,
+    "bars": bars,
+    "data plan": data_plan,
+    "clock": clock_skew,
+    "broker calendar": venue_calendar,
+}
+"""What is asked of a broker that answers."""
+
+
+def flow(app: "App") -> Seen:
     """Ask each endpoint that a strategy needs once, and find out how much of the plan's daily quota is left."""
     from tradebot.timetable.sessions import last_session
 
     if not app.needed_facts:
-        return skipped("flow", "no strategy in use reads options flow")
+        return skip("no strategy in use reads options flow")
     if app.mode is not Mode.SANDBOX and not app.secrets.uw_key:
-        return skipped("flow", "options flow is NOT CONFIGURED")
+        return skip("options flow is NOT CONFIGURED")
     source = app.flow
     session = last_session(app.ledger_view, datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now())
     (first, symbol), *others = [
@@ -242,7 +237,7 @@ def _asked(source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session
         return error
 
 
-def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Judgment:
+def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Seen:
     from tradebot.app.flow_plan import configured_allowance
 
     quota, needed, count = pages[-1].quota, calls_a_session(app), len(pages)
@@ -251,11 +246,11 @@ def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -
     evidence = f"{count} of {count + len(refused)} endpoints answer; {plan}; a session needs at most {needed:,}"
     if refused:
         fix = "Subscribe to a plan that includes it; without it the score's coverage is lower"
-        return check("flow", State.FAILED, f"{evidence}; {refused[0]}", "endpoints", count, fix=fix)
+        return bad(f"{evidence}; {refused[0]}", fix, "endpoints", count)
     if limit is not None and limit - (used or 0) < LOW_QUOTA * limit:
         fix = "Wait until 20:00 New York time, when the plan's daily count restarts"
-        return check("flow", State.DEGRADED, evidence, "endpoints", count, fix=fix)
+        return warn(evidence, fix, "endpoints", count)
     if limit is not None and needed > min(limit, configured_allowance(app.settings).planned_a_day):
         fix = "See what is fetched less often or left out: tradebot fetch-flow --plan"
-        return check("flow", State.DEGRADED, evidence, "endpoints", count, fix=fix)
-    return check("flow", State.OK, evidence, "endpoints", count)
+        return warn(evidence, fix, "endpoints", count)
+    return ok(evidence, "endpoints", count)

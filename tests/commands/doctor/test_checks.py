@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from commands.doctor.checks import machine, venue
-from commands.doctor.checks.row import attempt
+from commands.doctor.checks.row import Seen, attempt
 from tests.adapters.alpaca.samples import account_row, order_row, reader
 from tests.adapters.alpaca.samples import venue as scripted_venue
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
@@ -93,7 +93,7 @@ def says(app: FakeApp, **paths: object) -> None:
     app.wire.script = answer
 
 
-def looked(look: Callable[..., Judgment], app: FakeApp) -> Judgment:
+def looked(look: Callable[..., Seen], app: FakeApp) -> Judgment:
     return attempt("row", lambda: look(app))
 
 
@@ -232,7 +232,7 @@ def test_a_flow_source_that_is_down_or_refuses_the_key_is_asked_once(app: FakeAp
 
 @pytest.mark.parametrize("error", [OperatorError("bad"), TemporaryError("bad"), OSError("bad")])
 def test_what_is_raised_on_purpose_becomes_a_row(error: Exception) -> None:
-    def look() -> Judgment:
+    def look() -> Seen:
         raise error
 
     found = attempt("row", look)

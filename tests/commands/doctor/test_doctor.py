@@ -292,7 +292,7 @@ def test_a_strategy_that_raises_fails_where_it_is_asked_and_is_only_looked_up_of
     assert strategies(used, tmp_path / "state", ask=False).found == "installed, not run: flow, raising"
     asked = strategies(used, tmp_path / "state", ask=True)
     assert (asked.state, "raising: STRATEGY_FAILED (OSError: no" in asked.found) == ("FAILED", True)
-    assert "tradebot strategy test" in asked.next
+    assert "tradebot strategy test" in asked.fix
 
 
 def test_paper_keys_that_fit_are_named_and_never_shown(paper: Bot) -> None:
