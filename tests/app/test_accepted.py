@@ -29,13 +29,13 @@ def folder(path: Path, mode: str, accepted: str | None = None) -> StateFolder:
 
 
 @pytest.mark.parametrize("mode", ["sandbox", "paper", "live"])
-def test_what_was_accepted_comes_back_value_by_value(mode: str, tmp_path: Path) -> None:
+def test_accepted_settings_load_with_every_value_unchanged(mode: str, tmp_path: Path) -> None:
     loaded = accepted_instead(folder(tmp_path, mode), [tmp_path / "tradebot.yaml"], {}, ERROR)
     assert loaded.settings == load(None, {}, {"mode": mode}).settings
     assert (loaded.unread, loaded.file_mode) == (ERROR, "")
 
 
-def test_only_a_file_that_can_be_read_says_that_real_money_is_meant(tmp_path: Path) -> None:
+def test_live_mode_counts_only_if_a_readable_file_names_it(tmp_path: Path) -> None:
     own, live = tmp_path / "tradebot.yaml", folder(tmp_path, "live")
     own.write_text("mode: live\n")
     assert accepted_instead(live, [own], {}, ERROR).file_mode == "live"
@@ -44,12 +44,12 @@ def test_only_a_file_that_can_be_read_says_that_real_money_is_meant(tmp_path: Pa
     assert accepted_instead(live, [other, own], {}, ERROR).file_mode == "", "the file in use is the first one"
 
 
-def test_what_was_accepted_for_another_mode_takes_no_place(tmp_path: Path) -> None:
+def test_accepted_settings_of_another_mode_are_not_used(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="the file is empty"):
         accepted_instead(folder(tmp_path, "paper", accepted="sandbox"), [tmp_path / "none"], {}, ERROR)
 
 
-def test_values_that_this_version_no_longer_takes_are_named_beside_the_error(tmp_path: Path) -> None:
+def test_error_also_names_accepted_values_that_this_version_refuses(tmp_path: Path) -> None:
     state, values = folder(tmp_path, "paper"), effective(load(None, {}, {"mode": "paper"}).settings)
     values["limits"]["min_score"] = 7
     with closing(SqliteLedger.open(tmp_path)) as ledger:
@@ -58,7 +58,7 @@ def test_values_that_this_version_no_longer_takes_are_named_beside_the_error(tmp
         accepted_instead(state, [tmp_path / "none"], {}, ERROR)
 
 
-def test_an_exit_rule_is_as_accepted_unless_this_version_does_not_take_it() -> None:
+def test_exit_rule_is_the_accepted_one_unless_this_version_refuses_it() -> None:
     exits = load(None, {}).settings.exits
     values = {"time_exit_s": 60, "stop_loss_fraction": "7", "unheard_of": 1}
     found = accepted_exits(exits, Baseline({"exits": values}, "ann/1", AT))
@@ -66,7 +66,7 @@ def test_an_exit_rule_is_as_accepted_unless_this_version_does_not_take_it() -> N
     assert accepted_exits(exits, Baseline({}, "ann/1", AT)) == exits
 
 
-def test_a_strategys_list_of_exits_is_as_accepted_unless_this_version_does_not_take_it() -> None:
+def test_exits_of_a_strategy_are_the_accepted_ones_unless_this_version_refuses_them() -> None:
     now, was = parse([{"time_exit": {"after_s": 60}}]), parse([{"stop_loss": {"fraction": "0.05"}}])
     configured = {"same": now, "new": now, "never": now, "added": now, "unread": now}
     sections = {

@@ -8,7 +8,7 @@ from tradebot.app.wiring import opened
 from tradebot.model.needs import BarNeed
 
 
-def test_a_pass_that_asks_strategies_can_read_bars_and_another_stores_nothing(bot: Bot) -> None:
+def test_bars_are_stored_only_by_a_pass_that_asks_strategies(bot: Bot) -> None:
     with opened(Options(str(bot.folder)), {}) as app:
         now = app.now()
         app.ensure_calendar(now)
@@ -22,7 +22,7 @@ def test_a_pass_that_asks_strategies_can_read_bars_and_another_stores_nothing(bo
     assert {path.name[:4] for path in (bot.folder / "bars").iterdir()} == {"AAPL", "MSFT"}
 
 
-def test_the_files_of_bars_belong_to_their_store(bot: Bot) -> None:
+def test_bar_files_belong_to_their_store(bot: Bot) -> None:
     (bars,) = [store for store in bot.json("status", "--stores")["stores"] if store["name"] == "bars"]
     files = [
         path for path in bot.folder.rglob("*") if path.is_file() and path.relative_to(bot.folder).parts[0][:4] == "bars"

@@ -46,12 +46,12 @@ def undeclared(model: type[Frozen]) -> list[str]:
     return [".".join(path) for path in leaves(model) if declared(model, path) is None]
 
 
-def test_every_setting_declares_which_way_it_is_tighter() -> None:
+def test_every_setting_declares_its_tighter_direction() -> None:
     assert undeclared(Settings) == []
     assert len(leaves(Settings)) > 70
 
 
-def test_a_setting_without_a_declaration_is_found_wherever_it_stands() -> None:
+def test_setting_without_a_declared_direction_is_found_in_any_section() -> None:
     class Inner(Frozen):
         told: Annotated[int, Tighter.LOWER]
         forgotten: int
@@ -64,7 +64,7 @@ def test_a_setting_without_a_declaration_is_found_wherever_it_stands() -> None:
     assert undeclared(Outer) == ["inner.forgotten", "bare"]
 
 
-def test_only_the_sandboxs_market_and_what_is_said_of_the_past_have_no_influence_on_what_is_sent() -> None:
+def test_only_settings_of_the_sandbox_and_of_reports_cannot_change_orders() -> None:
     free = [path for path in leaves(Settings) if declared(Settings, path) is Tighter.ALWAYS]
     others = {path for path in free if path[0] not in ("sandbox", "serve", "health", "storage")}
     assert {("serve", "grace_s"), ("storage", "min_free_mb")}.isdisjoint(free)
@@ -103,9 +103,7 @@ def scaled(factors: dict[str, str]) -> Settings:
 
 
 @given(LIMITS, LIMITS)
-def test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always(
-    before: dict[str, str], after: dict[str, str]
-) -> None:
+def test_entries_close_if_any_limit_is_looser_and_exits_never_do(before: dict[str, str], after: dict[str, str]) -> None:
     was, now = scaled(before), scaled(after)
     baseline = Baseline(effective(was), "ann/1", AT)
     found = differences(now, baseline, {})
@@ -121,7 +119,7 @@ def test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always(
     assert baseline == Baseline(effective(was), "ann/1", AT), "nothing moves it but a person"
 
 
-def test_nothing_differs_from_itself_however_a_number_is_written(tmp_path: Path) -> None:
+def test_same_number_written_differently_is_no_difference(tmp_path: Path) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text("limits: {max_order_notional_usd: 500, max_order_fraction: 0.010}\n")
     second.write_text("limits: {max_order_notional_usd: '500.00', max_order_fraction: 0.01}\n")
@@ -138,7 +136,7 @@ def closed(baseline: Baseline, now: Loaded) -> dict[str, tuple[Any, Any, str]]:
     return {row.name: (row.approved, row.now, row.origin) for row in looser}
 
 
-def test_a_file_that_says_more_is_named_with_both_values(tmp_path: Path) -> None:
+def test_looser_value_in_a_file_is_shown_with_the_accepted_one_and_its_file(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text(MINE)
     before = accepted(load(mine, {}))
@@ -146,7 +144,7 @@ def test_a_file_that_says_more_is_named_with_both_values(tmp_path: Path) -> None
     assert closed(before, load(mine, {})) == {"limits.max_order_notional_usd": ("500", "4981", str(mine))}
 
 
-def test_a_file_that_is_gone_leaves_the_release_s_own_values_which_are_named(tmp_path: Path) -> None:
+def test_defaults_are_named_as_the_source_after_a_file_is_removed(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text(MINE)
     assert closed(accepted(load(mine, {})), load(None, {})) == {
@@ -155,7 +153,7 @@ def test_a_file_that_is_gone_leaves_the_release_s_own_values_which_are_named(tmp
     }
 
 
-def test_a_variable_is_named_by_its_name() -> None:
+def test_looser_value_of_a_variable_is_shown_with_its_name() -> None:
     before = accepted(load(None, {}))
     environ = {"TRADEBOT_LIMITS__MIN_SCORE": "0.01", "TRADEBOT_TIMETABLE__FETCH_FLOW": "every 1m while open"}
     assert closed(before, load(None, environ)) == {
@@ -168,18 +166,18 @@ def test_a_variable_is_named_by_its_name() -> None:
     }
 
 
-def test_a_variable_that_is_gone_is_seen_too() -> None:
+def test_removed_variable_is_a_difference() -> None:
     before = accepted(load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "7"}))
     assert closed(before, load(None, {})) == {"limits.max_open_positions": (7, 20, "release default: base.yaml")}
 
 
-def test_a_flag_is_named_as_one() -> None:
+def test_looser_value_of_a_flag_is_shown_as_such() -> None:
     before = accepted(load(None, {}))
     now = load(None, {}, {"exits": {"time_exit_s": 20_000}})
     assert closed(before, now) == {"exits.time_exit_s": (14400, 20_000, "flag")}
 
 
-def test_a_release_that_loosens_adds_or_drops_a_setting_is_asked_about() -> None:
+def test_release_that_loosens_adds_or_drops_a_setting_needs_approval() -> None:
     now = load(None, {})
     values = effective(now.settings)
     values["halts"]["rejects"] = 4
@@ -212,7 +210,7 @@ OWN = "strategies: {flow: {limits: {max_open_positions: 4}}, mine: {limits: {min
         (("depth: 7", "depth: 7, times: every 5m"), {"strategies.mine.times": (None, "every 5m")}),
     ],
 )
-def test_a_looser_limit_of_a_strategys_own_closes_entries_and_a_tighter_one_does_not(
+def test_looser_own_limit_of_a_strategy_closes_entries_and_a_tighter_one_does_not(
     tmp_path: Path, change: tuple[str, str], looser: dict[str, tuple[Any, Any]]
 ) -> None:
     mine = tmp_path / "mine.yaml"
@@ -224,7 +222,7 @@ def test_a_looser_limit_of_a_strategys_own_closes_entries_and_a_tighter_one_does
     assert {row.name: (row.approved, row.now) for row in found if row.looser} == looser
 
 
-def test_what_was_accepted_before_strategies_had_limits_of_their_own_is_asked_about_once() -> None:
+def test_own_limits_missing_from_an_old_approval_need_approval_once() -> None:
     now = load(None, {})
     values = effective(now.settings)
     own = values["strategies"]["flow"].pop("limits")
@@ -250,7 +248,7 @@ def test_what_was_accepted_before_strategies_had_limits_of_their_own_is_asked_ab
         ("sandbox: {seed: 9, cash_usd: 5}\n", None),
     ],
 )
-def test_lists_names_sections_and_switches_are_compared_as_they_are_declared(
+def test_lists_names_sections_and_switches_compare_by_their_declaration(
     text: str, looser: bool | None, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text(text)
@@ -258,7 +256,7 @@ def test_lists_names_sections_and_switches_are_compared_as_they_are_declared(
     assert {difference.looser for difference in found} == ({looser} if looser is not None else set())
 
 
-def test_a_plug_in_s_names_cannot_be_rearranged_unseen(tmp_path: Path) -> None:
+def test_renamed_settings_of_a_plug_in_are_a_difference(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("strategies: {mine: {a.b: 1}}\n")
     before = accepted(load(mine, {}))
@@ -266,13 +264,13 @@ def test_a_plug_in_s_names_cannot_be_rearranged_unseen(tmp_path: Path) -> None:
     assert [row.name for row in differences(load(mine, {}).settings, before, {})] == ["strategies.mine.a.b"] * 2
 
 
-def test_where_nobody_has_accepted_anything_entries_are_closed_and_exits_go_on() -> None:
+def test_without_any_approval_entries_are_closed_and_exits_continue() -> None:
     at = desk(permission=permission_of(told(None)))
     assert permission_to_enter(at).reason is Reason.CONFIG_NOT_ACCEPTED
     assert permission(at).passed
 
 
-def test_a_bot_that_was_accepted_in_shadow_sends_nothing_at_all_without_it() -> None:
+def test_bot_accepted_in_shadow_sends_nothing_once_shadow_is_gone() -> None:
     found = differences(BASE, Baseline(effective(BASE.model_copy(update={"shadow": True})), "ann/1", AT), {})
     lifted = permission_of(told(found))
     assert [reason for reason, _ in lifted.closed] == [Reason.SHADOW_LIFTED]
@@ -280,7 +278,7 @@ def test_a_bot_that_was_accepted_in_shadow_sends_nothing_at_all_without_it() -> 
     assert permission_of(told(tuple(replace(row, looser=False) for row in found))).open
 
 
-def test_a_door_names_the_first_few_and_counts_the_rest() -> None:
+def test_closed_door_names_the_first_differences_and_counts_the_rest() -> None:
     rows = tuple(Difference(f"sectors.S{n}", "a", "b" * 200, "environment", looser=True) for n in range(40))
     ((_, words),) = permission_of(told(rows)).entries_closed
     assert words.endswith("; and 35 more")

@@ -31,9 +31,7 @@ def venue(first: date, last: date) -> list[Session]:
 
 
 @given(st.sets(st.integers(0, 12)), days, st.integers(0, 60))
-def test_whatever_the_ledger_lacks_the_sessions_are_those_of_the_venue(
-    held: set[int], first: date, length: int
-) -> None:
+def test_sessions_missing_from_the_ledger_come_from_the_venue(held: set[int], first: date, length: int) -> None:
     ledger, last = MemoryLedger(ACCOUNT), first + timedelta(days=length)
     for block in held:
         start = FIRST + timedelta(days=14 * block)
@@ -41,7 +39,7 @@ def test_whatever_the_ledger_lacks_the_sessions_are_those_of_the_venue(
     assert list(sessions(ledger, venue, first, last)) == venue(first, last)
 
 
-def test_a_ledger_that_holds_them_all_is_enough() -> None:
+def test_venue_is_not_asked_if_the_ledger_holds_every_session() -> None:
     ledger = MemoryLedger(ACCOUNT)
     ledger.put_sessions(venue(FIRST, FIRST + timedelta(days=60)))
 
@@ -109,7 +107,7 @@ CHANGES: list[Callable[[Session], Session | None]] = [
 
 
 @given(st.dictionaries(st.integers(0, 50), st.sampled_from(CHANGES), max_size=4), st.booleans())
-def test_what_is_stored_is_what_the_broker_has_and_each_difference_is_known(
+def test_stored_calendar_is_the_brokers_and_each_difference_is_an_event(
     changed: dict[int, Callable[[Session], Session | None]], saturday: bool
 ) -> None:
     changes = {COMING[place].date: change(COMING[place]) for place, change in changed.items()}
@@ -124,7 +122,7 @@ def test_what_is_stored_is_what_the_broker_has_and_each_difference_is_known(
     assert list(desk.stored().values()) == COMING
 
 
-def test_both_hours_are_named_and_what_follows_from_them() -> None:
+def test_event_of_a_difference_names_both_hours_and_the_consequence() -> None:
     desk = Desk()
     desk.asks(Broker({TODAY.date: replace(TODAY, close=TODAY.close + HOUR)}))
     (event,) = desk.events.emitted
@@ -135,7 +133,7 @@ def test_both_hours_are_named_and_what_follows_from_them() -> None:
     )
 
 
-def test_a_session_is_dropped_only_if_the_brokers_clock_says_so_too() -> None:
+def test_session_is_dropped_only_if_the_brokers_clock_agrees() -> None:
     called_off = Broker({TODAY.date: None})
     for clock, kept in ((Broker({}).clock(MORNING), True), (called_off.clock(MORNING), False)):
         desk = Desk()
@@ -147,14 +145,14 @@ def test_a_session_is_dropped_only_if_the_brokers_clock_says_so_too() -> None:
     assert COMING[5].date in later.stored(), "the clock says nothing of days that far ahead"
 
 
-def test_a_session_that_is_over_stays_as_it_was() -> None:
+def test_past_session_is_never_changed() -> None:
     desk, after = Desk(), TODAY.close + 2 * HOUR
     assert desk.asks(Broker({TODAY.date: replace(TODAY, close=TODAY.close + HOUR)}), after) == []
     assert desk.asks(Broker({TODAY.date: None}), after) == []
     assert desk.stored()[TODAY.date] == TODAY
 
 
-def test_a_broker_without_any_session_is_not_believed() -> None:
+def test_empty_calendar_of_the_broker_is_ignored() -> None:
     desk, usual = Desk(), Broker({})
     with pytest.raises(TemporaryError, match="lists no session from 2026-11-16"):
         ask(desk.ledger, lambda first, last: [], usual.clock(MORNING), desk.events, "test")
@@ -162,7 +160,7 @@ def test_a_broker_without_any_session_is_not_believed() -> None:
     assert last_asked(desk.ledger, MORNING) is None
 
 
-def test_a_calendar_that_ends_soon_is_told_once_a_day_with_the_days_left() -> None:
+def test_calendar_near_its_end_is_reported_once_a_day_with_the_days_left() -> None:
     desk, ends = Desk(), COMING[10]
     broker = Broker({}, until=ends.date)
     assert desk.asks(broker, clock=Broker({}).clock(MORNING)) == ["calendar_ends"]
@@ -175,7 +173,7 @@ def test_a_calendar_that_ends_soon_is_told_once_a_day_with_the_days_left() -> No
     assert calendar_end(desk.ledger, MORNING + A_DAY + HOUR) == COMING[-1].date
 
 
-def test_the_calendar_is_extended_long_before_it_ends_and_keeps_what_the_broker_changed() -> None:
+def test_calendar_is_extended_early_and_keeps_the_brokers_changes() -> None:
     desk, longer = Desk(), replace(COMING[40], close=COMING[40].close + HOUR)
     desk.asks(Broker({longer.date: longer}))
     later = MORNING + AHEAD - LEAST + timedelta(days=10)

@@ -17,9 +17,7 @@ def folder(path: Path, mode: str) -> StateFolder:
 
 
 @pytest.mark.parametrize("name", ["TRADING_MODE", "TRADEBOT_MODE", "MODE"])
-def test_a_mode_in_the_file_of_keys_must_be_the_folder_s(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mode_in_env_file_must_match_the_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text(f"{name}=live\n")
     (tmp_path / ".env").chmod(0o600)
@@ -34,7 +32,7 @@ def test_a_mode_in_the_file_of_keys_must_be_the_folder_s(
     refuse_other_mode(folder(tmp_path, "paper"), {}, None)
 
 
-def test_what_to_do_never_repeats_a_mode_that_is_none(tmp_path: Path) -> None:
+def test_remedy_does_not_repeat_an_unknown_mode(tmp_path: Path) -> None:
     (tmp_path / "tradebot.yaml").write_text("mode: sandboxx\n")
     for environ, file in (({"TRADING_MODE": "sandboxx"}, None), ({}, tmp_path / "tradebot.yaml")):
         with pytest.raises(OperatorError) as refused:

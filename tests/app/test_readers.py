@@ -22,7 +22,7 @@ def needed(in_use: Mapping[str, Mapping[str, object]]) -> list[str]:
     return [kind.name for kind in Readers(in_use, SURROUNDINGS).needed_facts(rules)]
 
 
-def test_the_kinds_of_a_strategy_come_in_the_order_of_the_configuration() -> None:
+def test_needed_kinds_follow_the_order_of_the_configuration() -> None:
     configured = [name for name in SHIPPED.unusual_whales.poll_s if name != "market_tide"]
     assert needed({"flow": FLOW}) == [*configured, "insider", "risk_reversal"]
     assert needed({"flow": {**FLOW, "weights": {"iv_rank": 0.5, "dark_pool": 0.5}}}) == [
@@ -33,14 +33,12 @@ def test_the_kinds_of_a_strategy_come_in_the_order_of_the_configuration() -> Non
     ]
 
 
-def test_a_strategy_that_is_not_installed_needs_nothing_and_holds_back_nobody() -> None:
+def test_missing_strategy_needs_nothing_and_does_not_stop_the_others() -> None:
     assert needed({"flow": {**FLOW, "weights": {}}, "gone": {}}) == ["flow_alerts"]
     assert needed({"gone": {}}) == []
 
 
-def test_a_plug_in_is_asked_until_it_has_answered_and_never_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plug_in_is_asked_for_its_needs_until_it_answers_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, {"reading": WELL}, "reading")
     monkeypatch.syspath_prepend(tmp_path)
     module, rules = tmp_path / "reading.py", rules_of(SHIPPED, SHIPPED.exits)

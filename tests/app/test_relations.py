@@ -33,17 +33,17 @@ def flags(displacement: dict[str, object], own: dict[str, object] | None = None)
         (flags(ON, {"exits": [DECAY]}), r"displacement\.min_age_s 7200 is below signal_decay's min_hold_s 7201"),
     ],
 )
-def test_a_position_must_be_able_to_get_old_enough(flags: dict[str, object], words: str) -> None:
+def test_age_rule_that_no_position_can_reach_is_refused(flags: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         load(None, {}, flags)
 
 
-def test_what_is_off_or_has_no_time_exit_may_have_any_age() -> None:
+def test_displacement_without_time_exit_may_have_any_age() -> None:
     load(None, {}, flags({"min_age_s": 14400}))
     load(None, {}, flags({**ON, "min_age_s": 86400}, {"exits": [{"stop_loss": {"fraction": 0.02}}]}))
 
 
-def test_a_strategy_has_its_own_rules_or_the_accounts_and_none_if_they_are_off() -> None:
+def test_displacement_of_a_strategy_is_its_own_or_the_accounts_or_off() -> None:
     def of_flow(flags: dict[str, object]) -> object:
         settings = load(None, {}, flags).settings
         rules = rules_of(settings, settings.exits).of("flow").displacement

@@ -45,7 +45,7 @@ def refused(path: Path, text: str | bytes) -> OperatorError:
     return caught.value
 
 
-def test_the_shipped_configuration_of_each_mode_loads() -> None:
+def test_shipped_configuration_loads_in_each_mode() -> None:
     for mode in Mode:
         settings = load(None, {"TRADING_MODE": mode.value.upper()}).settings
         assert settings.mode is mode
@@ -109,9 +109,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("text", "said"), UNREADABLE, ids=lambda part: str(part)[:24])
-def test_a_file_that_cannot_be_read_is_named_with_its_line_and_what_to_do(
-    user_file: Path, text: str | bytes, said: str
-) -> None:
+def test_unreadable_file_is_named_with_its_line_and_a_remedy(user_file: Path, text: str | bytes, said: str) -> None:
     error = refused(user_file, text)
     assert str(user_file) in error.message
     assert said in error.message
@@ -119,7 +117,7 @@ def test_a_file_that_cannot_be_read_is_named_with_its_line_and_what_to_do(
     assert error.code is ExitCode.USAGE
 
 
-def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+def test_missing_file_or_a_folder_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(OperatorError, match=str(path)) as caught:
             load(path, {})
@@ -177,7 +175,7 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("text", "name", "said"), BAD_VALUES, ids=[row[0] for row in BAD_VALUES])
-def test_a_bad_value_is_named_with_its_file_and_what_was_expected(
+def test_bad_value_is_named_with_its_file_and_the_expected_form(
     user_file: Path, text: str, name: str, said: str
 ) -> None:
     error = refused(user_file, text)
@@ -189,23 +187,23 @@ def test_a_bad_value_is_named_with_its_file_and_what_was_expected(
 
 
 @pytest.mark.parametrize("mode", ["demo", "", "null", "[live]"])
-def test_a_mode_that_is_none_names_the_modes(user_file: Path, mode: str) -> None:
+def test_unknown_mode_lists_the_modes(user_file: Path, mode: str) -> None:
     assert "sandbox, paper" in refused(user_file, f"mode: {mode}\n").message
 
 
-def test_every_bad_value_is_told_at_once(user_file: Path) -> None:
+def test_all_bad_values_are_reported_together(user_file: Path) -> None:
     error = refused(user_file, "limits: {cooldown_s: 0, min_score: 2, cooldwn_s: 1}\n")
     assert len(error.message.splitlines()) == 3
 
 
-def test_a_value_and_a_section_of_one_name_contradict_each_other() -> None:
+def test_variable_that_sets_a_section_to_a_value_is_refused() -> None:
     environ = {"TRADEBOT_LIMITS": "5", "TRADEBOT_LIMITS__COOLDOWN_S": "60"}
     with pytest.raises(OperatorError, match="TRADEBOT_LIMITS") as caught:
         load(None, environ)
     assert caught.value.hint == "unset TRADEBOT_LIMITS"
 
 
-def test_an_unknown_name_in_the_environment_is_an_error() -> None:
+def test_unknown_setting_in_the_environment_is_refused_with_a_suggestion() -> None:
     with pytest.raises(
         OperatorError,
         match=r"limits\.max_open_position \(environment: TRADEBOT_LIMITS__MAX_OPEN_POSITION\).*did you mean",
@@ -318,9 +316,7 @@ SCENARIOS = [
 
 
 @pytest.mark.parametrize(("text", "scenario"), SCENARIOS, ids=[row[0][-60:] for row in SCENARIOS])
-def test_limits_that_contradict_each_other_are_refused_with_the_scenario(
-    user_file: Path, text: str, scenario: str
-) -> None:
+def test_contradicting_limits_are_refused_with_a_scenario(user_file: Path, text: str, scenario: str) -> None:
     assert scenario in refused(user_file, text).message
 
 
@@ -331,11 +327,11 @@ def test_limits_that_contradict_each_other_are_refused_with_the_scenario(
         ("strategies: {flow: {weights: {flwo: 1}}}", "there is no component 'flwo'; did you mean flow?"),
     ],
 )
-def test_a_sentence_that_says_what_is_wrong_does_not_repeat_the_value(user_file: Path, text: str, ends: str) -> None:
+def test_error_that_explains_itself_does_not_repeat_the_value(user_file: Path, text: str, ends: str) -> None:
     assert refused(user_file, text).message.endswith(ends)
 
 
-def test_a_source_on_this_machine_has_no_limit(user_file: Path) -> None:
+def test_flow_source_on_this_machine_has_no_call_limit(user_file: Path) -> None:
     url = "unusual_whales: {url: http://127.0.0.1:9, daily_calls: 1}"
     for mode in (Mode.SANDBOX, Mode.PAPER):
         assert len(loaded(user_file, f"mode: {mode}\nuniverse: {MANY}\n{url}\n").settings.universe) == 300
@@ -354,7 +350,7 @@ fractions = st.decimals("0.001", 1, places=3)
     counts=st.tuples(st.integers(1, 20), st.integers(1, 20)),
     notionals=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
 )
-def test_whatever_is_accepted_satisfies_every_relation(
+def test_settings_load_exactly_if_every_relation_holds(
     ladder: list[Decimal], loss: Decimal, stop: Decimal, spread: Decimal, arm: Decimal, target: Decimal,
     counts: tuple[int, int], notionals: tuple[int, int],
 ) -> None:  # fmt: skip
@@ -388,7 +384,7 @@ def test_no_limit_has_a_default(model: type[Limits] | type[ExitRules] | type[Hal
 TWO = "strategies: {flow: {allotment_fraction: 0.25}, mine: {limits: {min_score: 0.9}, depth: 7}, other: {}}\n"
 
 
-def test_what_the_core_reads_of_a_strategy_is_not_passed_to_it(user_file: Path) -> None:
+def test_strategy_does_not_get_the_keys_that_the_core_reads(user_file: Path) -> None:
     text = "strategies: {mine: {universe: [AAPL], times: every 5m, exits: [], limits: {min_score: 0.5}, depth: 7}}"
     strategies = loaded(user_file, text).settings.strategies
     assert strategies.in_use()["mine"] == {"depth": 7}
@@ -409,7 +405,7 @@ def test_strategies_without_an_allotment_share_the_rest_equally(user_file: Path)
 
 
 @given(shares=st.lists(st.one_of(st.none(), st.decimals("0.01", 1, places=2)), min_size=1, max_size=6))
-def test_allotments_that_load_are_never_more_than_the_account(shares: list[Decimal | None]) -> None:
+def test_loaded_allotments_never_exceed_the_account(shares: list[Decimal | None]) -> None:
     sections = {f"s{number}": {"allotment_fraction": share} for number, share in enumerate(shares)}
     strategies = StrategySettings.model_validate({"flow": None, **sections})
     refused = [text for text in strategies.contradictions([]) if "allotment" in text]
@@ -421,7 +417,7 @@ def test_allotments_that_load_are_never_more_than_the_account(shares: list[Decim
         assert all(share > 0 for share in strategies.allotments().values())
 
 
-def test_flow_alone_is_limited_as_it_was_before_strategies_had_limits_of_their_own() -> None:
+def test_flow_strategy_alone_has_the_limits_of_the_account() -> None:
     told = load(None, {}).settings.limits_of("flow").model_dump(mode="json")
     assert told == {
         "max_open_positions": 10, "max_new_entries": 3, "max_session_entries": 30, "max_symbol_entries": 4,
@@ -438,7 +434,7 @@ def test_flow_alone_is_limited_as_it_was_before_strategies_had_limits_of_their_o
     }  # fmt: skip
 
 
-def test_a_strategy_without_stops_is_left_out_of_the_sum_and_may_hold_more_than_the_equity() -> None:
+def test_strategy_without_stops_may_hold_more_than_the_equity() -> None:
     settings = load(shipped("profiles") / "rotation.yaml", {}).settings
     assert set(settings.strategies.sections()) == {"rotation"}
     rotation = settings.limits_of("rotation")
@@ -467,7 +463,7 @@ def test_a_strategy_without_stops_is_left_out_of_the_sum_and_may_hold_more_than_
         ),
     ],
 )
-def test_a_profile_of_flow_has_its_exits_and_nothing_else_of_its_own(profile: str, listed: list[str]) -> None:
+def test_flow_profile_changes_only_the_exits(profile: str, listed: list[str]) -> None:
     settings, base = load(shipped("profiles") / f"{profile}.yaml", {}).settings, load(None, {}).settings
     exits = settings.strategies.sections()["flow"].exits or []
     assert [name for rule in exits for name in rule] == listed
@@ -475,7 +471,7 @@ def test_a_profile_of_flow_has_its_exits_and_nothing_else_of_its_own(profile: st
     assert settings.limits_of("flow") == base.limits_of("flow")
 
 
-def test_an_own_limit_that_is_looser_than_the_accounts_is_told_and_has_no_effect(user_file: Path) -> None:
+def test_own_limit_looser_than_the_accounts_is_reported_and_has_no_effect(user_file: Path) -> None:
     settings = loaded(user_file, "strategies: {flow: {limits: {cooldown_s: 5, max_open_positions: 20}}}").settings
     assert settings.limits_of("flow").cooldown_s == 60
     assert list(overridden(settings)) == [
@@ -508,44 +504,44 @@ def none(tmp_path: Path) -> Iterator[Path]:
         ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
     ],
 )
-def test_each_alias_of_a_key_is_read_with_quotes_and_blanks_taken_off(none: Path, names: tuple[str, str]) -> None:
+def test_every_alias_of_a_key_is_read_without_quotes_and_blanks(none: Path, names: tuple[str, str]) -> None:
     secrets = load_secrets({names[0]: '  "abc"\n', names[1]: "' xyz '"}, none)
     assert (secrets.alpaca_key, secrets.alpaca_secret, secrets.uw_key) == ("abc", "xyz", None)
 
 
-def test_the_first_alias_that_says_something_wins(none: Path) -> None:
+def test_first_alias_with_a_value_wins(none: Path) -> None:
     environ = {"ALPACA_KEY": " '' ", "ALPACA_API_KEY": "second", "APCA_API_KEY_ID": "third"}
     assert load_secrets(environ, none).alpaca_key == "second"
 
 
-def test_any_alias_in_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+def test_any_alias_in_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
     path = env_file(tmp_path, "ALPACA_KEY=filed\nALPACA_SECRET=filed\n")
     environ = {"APCA_API_KEY_ID": "typed", "APCA_API_SECRET_KEY": "typed"}
     secrets = load_secrets(environ, path)
     assert (secrets.alpaca_key, secrets.alpaca_secret) == ("typed", "typed")
 
 
-def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+def test_environment_overrides_the_env_file(tmp_path: Path) -> None:
     path = env_file(tmp_path, "UW_API_KEY='from $HOME file'\nALPACA_KEY=filed\n")
     secrets = load_secrets({"ALPACA_KEY": "typed"}, path)
     assert (secrets.alpaca_key, secrets.uw_key) == ("typed", "from $HOME file")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
-def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
+def test_env_file_open_to_other_users_is_refused(tmp_path: Path, mode: int) -> None:
     path = env_file(tmp_path, "UW_API_KEY=x\n", mode)
     with pytest.raises(OperatorError, match="accessible to other users") as caught:
         load_secrets({}, path)
     assert caught.value.hint == f"chmod 600 {path}"
 
 
-def test_what_is_no_plain_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+def test_env_file_that_is_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".env", 0o600)
     with pytest.raises(OperatorError, match="not a regular file"):
         load_secrets({}, tmp_path / ".env")
 
 
-def test_a_link_is_as_private_as_the_file_that_it_leads_to(tmp_path: Path) -> None:
+def test_env_file_behind_a_link_is_checked_at_its_target(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     path, link = env_file(tmp_path / "keys", "UW_API_KEY=linked\n", 0o644), tmp_path / ".env"
     link.symlink_to(path)
@@ -560,7 +556,7 @@ def test_a_link_is_as_private_as_the_file_that_it_leads_to(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("what", ["folder", "loop", "device", "endless"])
-def test_what_only_looks_like_a_file_of_keys_is_refused(tmp_path: Path, what: str) -> None:
+def test_env_file_that_is_no_regular_small_file_is_refused(tmp_path: Path, what: str) -> None:
     path = tmp_path / ".env"
     if what == "folder":
         path.mkdir(0o700)
@@ -574,7 +570,7 @@ def test_what_only_looks_like_a_file_of_keys_is_refused(tmp_path: Path, what: st
         load_gates({}, path)
 
 
-def test_nothing_is_executed_or_filled_in_from_a_file_of_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_env_file_is_read_literally_without_expansion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER", "filled")
     path = env_file(tmp_path, "export UW_API_KEY='${OTHER}$(id)`id`'\nALPACA_KEY=${OTHER}\n")
     secrets = load_secrets({}, path)
@@ -582,14 +578,14 @@ def test_nothing_is_executed_or_filled_in_from_a_file_of_keys(tmp_path: Path, mo
     assert "UW_API_KEY" not in os.environ, "what was read is handed to nobody"
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = env_file(tmp_path, "")
     path.write_bytes(b"UW_API_KEY=\xff\xfe\n")
     with pytest.raises(OperatorError, match="not UTF-8 text"):
         load_secrets({}, path)
 
 
-def test_secrets_never_show_what_they_are() -> None:
+def test_repr_of_secrets_shows_no_value() -> None:
     secrets = Secrets("abc", None, "xyz", None)
     for text in (repr(secrets), str(secrets), f"{secrets}", repr([secrets])):
         assert "abc" not in text
@@ -597,7 +593,7 @@ def test_secrets_never_show_what_they_are() -> None:
     assert repr(secrets) == "Secrets(set: alpaca_key, uw_key)"
 
 
-def test_an_address_that_carries_a_password_is_refused_and_not_repeated() -> None:
+def test_address_with_a_password_is_refused_without_repeating_it() -> None:
     with pytest.raises(OperatorError, match="a user name or password") as caught:
         load(None, {"TRADEBOT_ALPACA__URL": "https://ann:pass-w0rd@api.alpaca.markets"})
     assert "pass-w0rd" not in caught.value.message + caught.value.hint
@@ -608,7 +604,7 @@ def test_settings_hold_no_secret() -> None:
     assert not any("key" in name or "secret" in name for name in names)
 
 
-def test_the_gates_of_permission_are_read_letter_for_letter_from_the_environment_then_from_the_file(
+def test_permission_gates_are_read_exactly_as_written_environment_first(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / ".env"
@@ -623,7 +619,7 @@ def test_the_gates_of_permission_are_read_letter_for_letter_from_the_environment
         load_gates(outside, file)
 
 
-def test_what_the_file_says_of_the_mode_is_kept_apart_from_what_the_mode_is(tmp_path: Path) -> None:
+def test_mode_in_the_file_is_kept_apart_from_the_mode_in_force(tmp_path: Path) -> None:
     silent, speaking = tmp_path / "silent.yaml", tmp_path / "speaking.yaml"
     silent.write_text("shadow: false\n")
     speaking.write_text("mode: Live\n")

@@ -66,7 +66,7 @@ class Followed:
         return sorted(alert.id for alert in alerts)
 
 
-def test_a_source_that_is_killed_while_it_streams_costs_nothing(tmp_path: Path) -> None:
+def test_stream_killed_midway_loses_no_alert(tmp_path: Path) -> None:
     create(tmp_path, SPEC)
     with served(tmp_path) as place:
         opened = place.tick(to="next_open")
@@ -91,7 +91,7 @@ def test_a_source_that_is_killed_while_it_streams_costs_nothing(tmp_path: Path) 
     assert so_far.filled < so_far.new, "nothing came over the stream"
 
 
-def test_alerts_may_come_from_the_open_until_a_while_after_the_close() -> None:
+def test_alerts_are_expected_from_the_open_until_shortly_after_the_close() -> None:
     hours = (datetime.fromisoformat(f"2026-11-16T{hour}Z") for hour in ("14:30", "21:00"))
     session = Session(date(2026, 11, 16), *hours)
     moments = ("14:29", "14:30", "21:15", "21:16")

@@ -28,7 +28,7 @@ def test_the_shipped_universe_has_53_symbols_each_with_a_sector_and_a_theme(tmp_
     assert {"SPY", "XLF"} <= set(settings.funds)
 
 
-def test_a_screeners_output_gives_sectors_and_funds_and_leaves_indexes_out(tmp_path: Path) -> None:
+def test_screener_file_gives_sectors_and_funds_without_indexes(tmp_path: Path) -> None:
     rows: list[dict[str, str | None]] = [
         {"ticker": "AAPL", "sector": "Technology", "issue_type": "Common Stock"},
         {"ticker": "brkb", "sector": "Financial Services", "issue_type": "Common Stock"},
@@ -49,7 +49,7 @@ def test_a_screeners_output_gives_sectors_and_funds_and_leaves_indexes_out(tmp_p
         assert (found.funds, found.left_out) == (["XBI"], ["SPX"])
 
 
-def test_what_a_person_writes_goes_before_what_the_file_says(tmp_path: Path) -> None:
+def test_configured_sector_overrides_the_universe_file(tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text("NEW: {sector: energy, theme: oil, fund: true}\nOLD:\n")
     file = configured(tmp_path, "universe: names.yaml\nsectors: {NEW: utilities}\n")
     loaded = load(file, {})
@@ -77,9 +77,7 @@ def test_what_a_person_writes_goes_before_what_the_file_says(tmp_path: Path) -> 
         ("names.csv", "\udcff", "it isn't text"),
     ],
 )
-def test_a_file_that_is_no_universe_is_named_with_what_is_wrong(
-    tmp_path: Path, name: str, text: str | None, words: str
-) -> None:
+def test_bad_universe_file_is_named_with_its_mistake(tmp_path: Path, name: str, text: str | None, words: str) -> None:
     if text is not None:
         (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ConfigurationError, match="universe") as raised:
@@ -89,7 +87,7 @@ def test_a_file_that_is_no_universe_is_named_with_what_is_wrong(
 
 
 @given(data=st.binary(max_size=200), suffix=st.sampled_from([".csv", ".json", ".yaml"]))
-def test_whatever_is_in_a_file_is_a_universe_or_a_clear_error(
+def test_any_file_is_a_universe_or_a_clear_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, suffix: str
 ) -> None:
     file = tmp_path_factory.getbasetemp() / f"any{suffix}"

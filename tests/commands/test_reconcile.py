@@ -53,7 +53,7 @@ def test_a_position_from_before_the_books_is_found_and_named(bot: Bot) -> None:
     assert bot.json("status")["reconcile"]["findings"] == 1
 
 
-def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
+def test_reconcile_screen_shows_the_meaning_and_the_next_command(bot: Bot) -> None:
     shown = bot.shown("reconcile")
     plan = bot.json("reconcile")["plan"]
     assert shown == (

@@ -38,7 +38,7 @@ def fetched(bot: Bot) -> Bot:
     return bot
 
 
-def test_before_the_first_session_nothing_is_known_and_nothing_is_wrong(bot: Bot) -> None:
+def test_signals_before_the_first_session_are_unknown_without_findings(bot: Bot) -> None:
     said = bot.says("signals")
     assert said.code == 0
     lines = said.out.splitlines()
@@ -47,7 +47,7 @@ def test_before_the_first_session_nothing_is_known_and_nothing_is_wrong(bot: Bot
     assert lines[-2:] == ["Nothing was scored yet. Next: tradebot score", "Nothing to look at."]
 
 
-def test_in_a_session_each_signal_shows_its_evidence(fetched: Bot) -> None:
+def test_signals_in_a_session_show_their_evidence(fetched: Bot) -> None:
     data = fetched.json("signals")
     assert (data["as_of"], data["market_open"], data["findings"]) == ("2026-11-17T15:00:00Z", True, 0)
     kinds = {kind["name"]: kind for kind in data["kinds"]}
@@ -60,7 +60,7 @@ def test_in_a_session_each_signal_shows_its_evidence(fetched: Bot) -> None:
     assert all(part["used"] <= part["symbols"] == 4 for part in data["components"])
 
 
-def test_reading_changes_nothing(fetched: Bot) -> None:
+def test_signals_changes_nothing(fetched: Bot) -> None:
     before = digests(fetched.folder)
     assert fetched.says("signals").code == 0
     assert digests(fetched.folder) == before
@@ -81,7 +81,7 @@ def test_a_broken_contract_is_critical_closes_entries_and_shows_an_example(fetch
     assert "dark_pool: the field price is gone in 50 of " in fetched.says("why-no-orders", "AAPL").out
 
 
-def test_status_and_audit_name_it(fetched: Bot) -> None:
+def test_status_and_audit_name_a_broken_contract(fetched: Bot) -> None:
     assert "dark_pool: the field price is gone in 50 of " in fetched.says("status").out
     audited = fetched.json("audit")
     (item,) = [item for item in audited["judgments"] if item["subject"] == "dark_pool"]
@@ -91,7 +91,7 @@ def test_status_and_audit_name_it(fetched: Bot) -> None:
     assert item["found"].endswith("this closes entries")
 
 
-def test_a_source_that_changes_its_rows_is_found_out_by_the_next_fetch(fetched: Bot) -> None:
+def test_changed_rows_of_a_source_are_found_by_the_next_fetch(fetched: Bot) -> None:
     assert fetched.says("exchange", "faults", "add", "drifting-flow").code == 0
     for step in (("exchange", "tick", "15m"), ("fetch-flow",), ("exchange", "faults", "clear")):
         said = fetched.says(*step)
@@ -110,7 +110,7 @@ def test_a_source_that_changes_its_rows_is_found_out_by_the_next_fetch(fetched: 
     assert round((1 - alerts["match_rate"]) * alerts["rows"]) <= alerts["bad"] <= alerts["rows"]
 
 
-def test_once_the_market_is_asleep_what_was_green_is_unknown(fetched: Bot) -> None:
+def test_healthy_signals_are_unknown_once_the_market_sleeps(fetched: Bot) -> None:
     steps = (("exchange", "tick", "15m"), ("fetch-flow",), ("exchange", "tick", "close"), ("reconcile",))
     assert [fetched.says(*step).code for step in steps] == [0] * len(steps)
     data = fetched.json("signals")

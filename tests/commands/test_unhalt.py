@@ -21,7 +21,7 @@ def state_of(bot: Bot) -> str:
     return switch.read(bot.folder).state.value
 
 
-def test_without_a_halt_there_is_nothing_to_do(bot: Bot) -> None:
+def test_unhalt_without_a_halt_does_nothing(bot: Bot) -> None:
     assert bot.says("unhalt") == (
         0,
         "Nothing was halted. If entries are still closed, see: tradebot status\n",
@@ -29,7 +29,7 @@ def test_without_a_halt_there_is_nothing_to_do(bot: Bot) -> None:
     )
 
 
-def test_without_a_terminal_the_command_that_confirms_is_named(bot: Bot) -> None:
+def test_unhalt_without_a_terminal_names_the_confirming_command(bot: Bot) -> None:
     bot.says("halt", "--reason", "odd fills")
     said = bot.says("unhalt")
     assert said.code == 2
@@ -38,12 +38,12 @@ def test_without_a_terminal_the_command_that_confirms_is_named(bot: Bot) -> None
     assert state_of(bot) == "REDUCE_ONLY"
 
 
-def test_another_word_than_the_account_is_no_confirmation(bot: Bot) -> None:
+def test_unhalt_refuses_a_wrong_confirmation(bot: Bot) -> None:
     assert bot.says("unhalt", "--confirm", "yes").code == 3
     assert state_of(bot) == "REDUCE_ONLY"
 
 
-def test_a_confirmation_and_books_that_agree_end_the_halt(bot: Bot) -> None:
+def test_unhalt_ends_the_halt_when_confirmed_and_the_books_agree(bot: Bot) -> None:
     said = bot.says("unhalt", "--confirm", bot.tail(), "--reason", "feed is back")
     assert said.code == 0
     assert said.out.startswith("ACTIVE: REDUCE_ONLY has ended")
@@ -52,7 +52,7 @@ def test_a_confirmation_and_books_that_agree_end_the_halt(bot: Bot) -> None:
     assert bot.json("status")["reconcile"]["findings"] == 0
 
 
-def test_the_account_is_asked_for_at_a_terminal(bot: Bot) -> None:
+def test_unhalt_asks_for_the_account_at_a_terminal(bot: Bot) -> None:
     bot.says("halt")
     ours, theirs = pty.openpty()
     running = bot.process("unhalt", stdin=theirs)
@@ -64,7 +64,7 @@ def test_the_account_is_asked_for_at_a_terminal(bot: Bot) -> None:
     assert (running.returncode, state_of(bot)) == (0, "ACTIVE")
 
 
-def test_a_halt_that_comes_while_another_is_being_ended_stays_in_force(bot: Bot) -> None:
+def test_unhalt_keeps_a_newer_halt(bot: Bot) -> None:
     bot.says("halt", "--reason", "first")
     ours, theirs = pty.openpty()
     running = bot.process("unhalt", stdin=theirs)
@@ -80,7 +80,7 @@ def test_a_halt_that_comes_while_another_is_being_ended_stays_in_force(bot: Bot)
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
 
 
-def test_a_difference_that_blocks_keeps_the_halt_until_its_plan_is_accepted(bot: Bot) -> None:
+def test_unhalt_is_refused_until_the_plan_for_a_blocking_difference_is_accepted(bot: Bot) -> None:
     ledger = SqliteLedger.open(bot.folder)
     at = datetime(2026, 11, 16, 15, tzinfo=UTC)
     made_up = Fill("made-up", "", "AAPL", Side.BUY, Decimal(5), Decimal(100), at)
@@ -112,7 +112,7 @@ def disagree(bot: Bot) -> None:
     ledger.close()
 
 
-def test_an_override_needs_a_reason_and_the_account(bot: Bot) -> None:
+def test_unhalt_override_needs_a_reason_and_the_account(bot: Bot) -> None:
     disagree(bot)
     bot.says("halt", "--reason", "odd fills")
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
@@ -123,7 +123,7 @@ def test_an_override_needs_a_reason_and_the_account(bot: Bot) -> None:
     assert state_of(bot) == "REDUCE_ONLY"
 
 
-def test_an_override_ends_the_halt_says_so_for_ever_and_opens_nothing_else(bot: Bot) -> None:
+def test_unhalt_override_is_recorded_and_opens_nothing_else(bot: Bot) -> None:
     said = bot.says("unhalt", "--override", "--reason", "venue is down", "--confirm", bot.tail(), "--json")
     assert (said.code, said.data["cleared"], said.data["overridden"]) == (0, True, True)
     assert (state_of(bot), bot.json("status")["trading_why"]) == ("ACTIVE", "override: venue is down")
@@ -134,7 +134,7 @@ def test_an_override_ends_the_halt_says_so_for_ever_and_opens_nothing_else(bot: 
     assert bot.json("status")["reconcile"]["blocking"] > 0
 
 
-def test_words_like_an_override_typed_as_a_plain_reason_are_a_reason_and_no_more(bot: Bot) -> None:
+def test_unhalt_reason_that_reads_like_an_override_is_only_a_reason(bot: Bot) -> None:
     accept_plan(bot)
     words = "override DAILY_LOSS_HALT,REJECT_STORM at 2026-11-16T15:00:00+00:00: x"
     bot.says("halt", "--reason", words)
@@ -144,7 +144,7 @@ def test_words_like_an_override_typed_as_a_plain_reason_are_a_reason_and_no_more
         assert ledger.trading_state().override is None
 
 
-def test_the_bots_own_halt_under_a_persons_is_shown_and_an_override_takes_it_over(bot: Bot) -> None:
+def test_unhalt_override_also_accepts_the_bots_halt_under_a_persons(bot: Bot) -> None:
     own, at = "DAILY_LOSS_HALT: 0.05 against 0.04", datetime(2026, 11, 16, 15, tzinfo=UTC)
     ledger = SqliteLedger.open(bot.folder)
     causes = {Reason.DAILY_LOSS_HALT}
@@ -162,7 +162,7 @@ def test_the_bots_own_halt_under_a_persons_is_shown_and_an_override_takes_it_ove
     assert status["halted_itself"] == []
 
 
-def test_a_folder_in_the_place_of_halt_is_ended_like_a_halt_and_left_beside(copy: Bot) -> None:
+def test_unhalt_moves_a_folder_named_halt_aside(copy: Bot) -> None:
     (copy.folder / "HALT").mkdir()
     (copy.folder / "HALT" / "note").write_text("not yet")
     said = copy.says("unhalt", "--override", "--reason", "read it", "--confirm", copy.tail())
@@ -172,7 +172,7 @@ def test_a_folder_in_the_place_of_halt_is_ended_like_a_halt_and_left_beside(copy
     assert (Path(aside) / "note").exists()
 
 
-def test_an_override_does_not_end_a_halt_over_a_journal_that_is_damaged(bot: Bot) -> None:
+def test_unhalt_override_is_refused_with_a_damaged_journal(bot: Bot) -> None:
     bot.says("halt")
     path = bot.folder / "journal.jsonl"
     whole = path.read_bytes()

@@ -62,7 +62,7 @@ ROWS = (
         (Gate.PERMISSION, Gate.TRADING_STATE), (f"{COMMON}.permission", f"{COMMON}.trading_state"), (REFUSES,)),
     Row("nothing looser than the accepted configuration", "every setting", (Gate.PERMISSION,),
         ("tradebot.gates.permission.configuration", f"{COMMON}.permission_to_enter"),
-        ("tests/app/test_baseline.py::test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always",)),
+        ("tests/app/test_baseline.py::test_entries_close_if_any_limit_is_looser_and_exits_never_do",)),
     Row("space is left on the disk of the books", "storage.min_free_mb", (Gate.PERMISSION,),
         ("tradebot.gates.permission.storage", f"{COMMON}.permission_to_enter"),
         ("tests/gates/test_permission.py::test_a_full_disk_closes_entries_and_nothing_else",)),

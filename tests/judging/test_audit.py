@@ -141,14 +141,14 @@ def found(seen: Trading) -> Mapping[str, Judgment]:
     return {item.subject: item for item in judgments(seen)}
 
 
-def test_a_healthy_bot_has_nothing_to_do_and_shows_evidence_for_each_item() -> None:
+def test_audit_of_a_healthy_bot_has_evidence_for_each_item_and_no_finding() -> None:
     result = judgments(healthy())
     assert ranked(result) == ()
     assert all(item.count and item.state is State.OK for item in result)
     assert len({item.subject for item in result}) == len(result)
 
 
-def test_a_strategy_beyond_a_limit_of_its_own_is_found_by_name_where_the_account_is_not() -> None:
+def test_audit_names_a_strategy_beyond_its_own_limit() -> None:
     own = {
         "flow": OwnRules((), limits(max_symbol_fraction=Decimal("0.10")), Decimal("0.75")),
         "other": OwnRules((), limits(max_open_positions=5), Decimal("0.25")),
@@ -165,13 +165,13 @@ def test_a_strategy_beyond_a_limit_of_its_own_is_found_by_name_where_the_account
     assert (items["own_gross_notional"].state, items["own_open_positions"].state) == (State.OK, State.OK)
 
 
-def test_wants_of_a_strategy_that_reads_no_flow_are_not_short_of_data() -> None:
+def test_scores_without_flow_are_not_short_of_data() -> None:
     alone = Candidate("bars", Instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
     item = found(healthy(score=cycle(Job.SCORE, CandidateRecord(alone, ()))))["last scores"]
     assert (item.state, item.found) == (State.OK, "0 symbols with less than 60% of the data")
 
 
-def test_nothing_looked_at_can_never_be_made_ok() -> None:
+def test_judgment_without_evidence_cannot_be_ok() -> None:
     with pytest.raises(AssertionError, match="nothing looked at"):
         looked("anything", Look("rows", 0), NOW, State.OK, "all is well")
 
@@ -242,7 +242,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_each_thing_that_is_wrong_is_a_finding_with_its_numbers_and_a_command(name: str) -> None:
+def test_audit_finds_each_fault_with_its_numbers_and_a_command(name: str) -> None:
     changes, state, words = CHANGES[name]
     item = found(healthy(**changes))[name]
     assert item.state is state
@@ -270,11 +270,11 @@ def test_each_thing_that_is_wrong_is_a_finding_with_its_numbers_and_a_command(na
         ({"broker": broker(view=BLOCKED)}, "permission", State.DEGRADED),
     ],
 )  # fmt: skip
-def test_other_evidence_is_judged_too(changes: dict[str, object], name: str, state: State) -> None:
+def test_audit_judges_other_evidence(changes: dict[str, object], name: str, state: State) -> None:
     assert found(healthy(**changes))[name].state is state
 
 
-def test_an_exit_that_could_not_go_out_is_a_failure_with_its_reason() -> None:
+def test_audit_fails_an_exit_that_could_not_be_sent_with_its_reason() -> None:
     gone = exit_record(
         Decision(Gate.EXIT, Verdict.PASS, Reason.STOP_LOSS), Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED)
     )
@@ -283,24 +283,24 @@ def test_an_exit_that_could_not_go_out_is_a_failure_with_its_reason() -> None:
     assert "AAPL ended at VENUE_REJECTED" in item.found
 
 
-def test_a_position_of_other_shares_than_the_brokers_is_not_judged_by_its_price() -> None:
+def test_position_with_other_shares_than_the_brokers_is_not_judged_by_price() -> None:
     halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, position_ratios={"AAPL": Decimal(2)})
     item = found(healthy(broker=halved, kept={("flow", "AAPL"): Kept(Decimal(100))}))["exits at quotes"]
     assert (item.state, item.found) == (State.FAILED, "can't be judged: AAPL")
 
 
-def test_a_position_that_the_last_pass_did_not_look_at_is_unwatched() -> None:
+def test_position_missing_from_the_last_pass_is_unwatched() -> None:
     item = found(healthy(exits=cycle(Job.EVALUATE_EXITS)))["exits as recorded"]
     assert (item.state, item.found) == (State.FAILED, "not looked at: AAPL")
 
 
-def test_a_position_beyond_its_stop_is_no_finding_once_its_exit_is_out() -> None:
+def test_position_beyond_its_stop_is_no_finding_once_its_exit_is_sent() -> None:
     beyond = {"AAPL": quote(bid="97", ask="97.1"), "MSFT": quote("MSFT")}
     busy = broker(quotes=beyond, book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),)))
     assert found(healthy(broker=busy))["exits at quotes"].state is State.OK
 
 
-def test_offline_the_brokers_items_are_unknown_and_no_findings() -> None:
+def test_offline_audit_skips_what_only_the_broker_knows() -> None:
     result = judgments(healthy(broker=None))
     assert ranked(result) == ()
     assert {each.subject for each in result if each.state is State.SKIPPED} == {
@@ -308,19 +308,19 @@ def test_offline_the_brokers_items_are_unknown_and_no_findings() -> None:
     }  # fmt: skip
 
 
-def test_a_broker_that_does_not_answer_fails_what_only_it_could_tell() -> None:
+def test_unanswered_broker_fails_what_only_it_knows() -> None:
     silence = Unread("the keys were refused", "tradebot doctor")
     failed = [item for item in judgments(healthy(broker=silence)) if item.state is State.FAILED]
     assert {item.found for item in failed} == {"the keys were refused"}
     assert len(failed) == 5
 
 
-def test_of_a_finished_backtest_only_the_books_are_judged() -> None:
+def test_audit_of_a_backtest_judges_only_the_books() -> None:
     subjects = [each.subject for each in audit(at(NOW), healthy(), finished=True)]
     assert subjects == [*FINISHED, "money rows", "own positions", "working orders"]
 
 
-def test_if_the_books_cannot_be_read_what_is_known_without_them_is_judged_all_the_same() -> None:
+def test_audit_with_unreadable_books_judges_everything_else() -> None:
     *own, last = audit(at(NOW), Unread("The ledger is damaged.", "tradebot recover"))
     assert [each.subject for each in own] == list(TABLE)
     assert (last.state, last.found, last.next) == (State.FAILED, "The ledger is damaged.", "tradebot recover")
@@ -346,5 +346,5 @@ def test_ranking_loses_no_finding_and_adds_none(states: list[State]) -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0, "0 s"), (89, "89 s"), (90, "2 min"), (5_400, "1.5 h"), (172_800, "2 days")]
 )
-def test_a_length_of_time_is_told_as_a_person_says_it(seconds: float, words: str) -> None:
+def test_span_reads_like_a_person_says_it(seconds: float, words: str) -> None:
     assert span(seconds) == words

@@ -12,7 +12,7 @@ SLOTS = [ago(seconds) for seconds in (600, 300, 0)]
 AGES = st.floats(min_value=-1_000, max_value=1_000)
 
 
-def test_it_is_late_since_the_first_slot_that_began_after_it() -> None:
+def test_evidence_is_late_since_the_first_slot_after_it() -> None:
     assert late_s(ago(601), SLOTS, NOW) == 600
     assert late_s(ago(600), SLOTS, NOW) == 300
     assert late_s(ago(301), SLOTS, ago(250)) == 50
@@ -21,7 +21,7 @@ def test_it_is_late_since_the_first_slot_that_began_after_it() -> None:
 
 
 @given(AGES, AGES, st.lists(AGES, max_size=5))
-def test_newer_evidence_is_never_later_and_time_makes_nothing_less_late(
+def test_lateness_grows_with_time_and_shrinks_with_newer_evidence(
     first: float, second: float, due: list[float]
 ) -> None:
     slots = sorted(ago(seconds) for seconds in due)

@@ -39,9 +39,7 @@ def entering(*fills: OwnedFill) -> Books:
         (books(), (replace(BOUGHT, strategy=FOREIGN),), None),
     ],
 )
-def test_a_fill_that_nothing_explains_is_a_leap(
-    before: Books, pending: tuple[OwnedFill, ...], leap: Leap | None
-) -> None:
+def test_unexplained_fill_is_a_leap(before: Books, pending: tuple[OwnedFill, ...], leap: Leap | None) -> None:
     assert next(leaps(before, pending), None) == leap
 
 

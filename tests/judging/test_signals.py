@@ -42,7 +42,7 @@ def health(seen: KindEvidence, moment: Moment = OPEN) -> KindHealth:
     return kind
 
 
-def test_a_signal_is_healthy_if_its_data_is_fresh_complete_and_as_documented() -> None:
+def test_signal_is_healthy_if_fresh_complete_and_as_documented() -> None:
     kind = health(evidence())
     assert (kind.state, kind.why, kind.core) == (Health.HEALTHY, "fresh, complete and as documented", True)
     assert (kind.age_s, kind.limit_s, kind.wanted, kind.answered, kind.rows) == (90.0, 900, 2, 2, 40)
@@ -50,7 +50,7 @@ def test_a_signal_is_healthy_if_its_data_is_fresh_complete_and_as_documented() -
     assert kind.last_success == ago(60)
 
 
-def test_bad_rows_are_counted_among_the_rows_of_the_same_replies() -> None:
+def test_bad_rows_count_among_the_rows_of_the_same_replies() -> None:
     kind = health(evidence(received=1_189, foreign=200, rejected=191))
     assert (kind.rows, kind.bad, kind.match_rate) == (1_189, 391, 1 - 200 / 1_189)
     assert kind.why == "391 of 1,189 rows are foreign or can't be read"
@@ -80,13 +80,13 @@ CASES: list[Row] = [
 
 
 @pytest.mark.parametrize(("changes", "state", "why"), CASES)
-def test_what_is_wrong_decides_the_state(changes: dict[str, object], state: Health, why: str) -> None:
+def test_first_fault_of_a_signal_decides_its_state(changes: dict[str, object], state: Health, why: str) -> None:
     kind = health(evidence(**changes))
     assert (kind.state, kind.why) == (state, why)
 
 
 @pytest.mark.parametrize(("changes", "state", "why"), CASES)
-def test_nothing_is_green_while_the_market_is_asleep(changes: dict[str, object], state: Health, why: str) -> None:
+def test_no_signal_is_healthy_while_the_market_sleeps(changes: dict[str, object], state: Health, why: str) -> None:
     kind = health(evidence(**changes), ASLEEP)
     assert kind.state is not Health.HEALTHY
     assert kind.idle is (kind.state is Health.UNKNOWN)
@@ -94,13 +94,13 @@ def test_nothing_is_green_while_the_market_is_asleep(changes: dict[str, object],
         assert kind.idle
 
 
-def test_a_daily_signal_is_judged_while_the_market_is_asleep() -> None:
+def test_daily_signal_is_judged_while_the_market_sleeps() -> None:
     daily = replace(KIND, phase=Phase.EVENING)
     assert health(evidence(kind=daily), ASLEEP).state is Health.HEALTHY
     assert health(evidence(kind=daily, at=(ago(7200 + 901),)), ASLEEP).state is Health.CRITICAL
 
 
-def test_a_difference_is_shown_with_an_example() -> None:
+def test_drift_is_shown_with_an_example() -> None:
     drift, new = health(evidence(replies=(replied(GONE, NEW),))).drifts
     assert (drift.what, drift.example, drift.broken) == (
         "dark_pool: the field price is gone in 3 of 10 rows", "{'size': 3}", True,
@@ -124,7 +124,7 @@ def scored(*values: float | None, at: datetime = NOW) -> CycleRecord:
         ({"replies": ()}, (None,), Health.UNKNOWN, "dark_pool: no reply has a row"),
     ],
 )
-def test_a_component_is_as_healthy_as_what_it_reads_and_as_its_use(
+def test_component_is_judged_by_what_it_reads_and_by_its_use(
     changes: dict[str, object], values: tuple[float | None, ...], state: Health, why: str
 ) -> None:
     seen, reads = (evidence(**changes),), {"dark_pool": ("dark_pool",)}
@@ -134,13 +134,13 @@ def test_a_component_is_as_healthy_as_what_it_reads_and_as_its_use(
     assert (component.used, component.symbols) == (sum(v is not None for v in values), len(values))
 
 
-def test_findings_are_what_a_person_should_look_at() -> None:
+def test_findings_count_only_what_needs_a_person() -> None:
     old = evidence(at=(ago(3000),))
     assert signals(OPEN, SHARE, (evidence(), old, evidence(at=(), replies=()))).findings == 2
     assert signals(ASLEEP, SHARE, (evidence(), old)).findings == 0
     assert signals(OPEN, SHARE, ()).findings == 0
 
 
-def test_a_pass_without_candidates_says_nothing_of_components() -> None:
+def test_pass_without_candidates_judges_no_component() -> None:
     empty = replace(make_cycle("c"), candidates=())
     assert signals(OPEN, SHARE, (evidence(),), empty).components == ()

@@ -61,7 +61,7 @@ READ_ANEW = {
 }
 
 
-def test_a_bot_of_which_all_is_well_is_ok_and_says_how_much_was_looked_at() -> None:
+def test_healthy_bot_is_ok_with_evidence_for_each_part() -> None:
     found = judged(at(NOW))
     assert states(at(NOW)) == ALL_OK
     assert [judgment.subject for judgment in found if not judgment.count or judgment.next] == []
@@ -69,19 +69,19 @@ def test_a_bot_of_which_all_is_well_is_ok_and_says_how_much_was_looked_at() -> N
 
 
 @pytest.mark.parametrize(("part", "within_s"), FREEZES.items())
-def test_a_part_that_freezes_fails_within_its_budget_and_no_other_does(part: str, within_s: float) -> None:
+def test_frozen_part_fails_within_its_budget_and_alone(part: str, within_s: float) -> None:
     frozen = {part: made_at(NOW)[part]}
     assert states(at(after(within_s), **frozen)) == ALL_OK
     assert states(at(after(within_s + 1), **frozen)) == ALL_OK | {part: State.FAILED}
 
 
-def test_every_part_freezes_or_is_read_anew() -> None:
+def test_every_part_can_freeze_or_is_read_each_time() -> None:
     assert FREEZES.keys() | READ_ANEW == TABLE.keys()
     assert not FREEZES.keys() & READ_ANEW
 
 
 @pytest.mark.parametrize("part", TABLE)
-def test_a_part_without_evidence_is_unknown_and_no_other_is(part: str) -> None:
+def test_part_without_evidence_is_unknown_alone(part: str) -> None:
     found = {judgment.subject: judgment for judgment in judged(at(NOW, **{part: None}))}
     assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: State.UNKNOWN}
     assert found[part].count == 0
@@ -89,7 +89,7 @@ def test_a_part_without_evidence_is_unknown_and_no_other_is(part: str) -> None:
 
 
 @pytest.mark.parametrize("part", TABLE)
-def test_a_part_that_cannot_be_read_leaves_ok_and_says_why(part: str) -> None:
+def test_unreadable_part_is_not_ok_and_says_why(part: str) -> None:
     unread = seen.Unread("the disk can't be read", "tradebot doctor")
     found = {judgment.subject: judgment for judgment in judged(at(NOW, **{part: unread}))}
     expected = State.FAILED if TABLE[part].store else State.UNKNOWN
@@ -215,33 +215,33 @@ FAILURES: list[tuple[str, Any, State, str]] = [
 
 
 @pytest.mark.parametrize(("part", "evidence", "state", "said"), FAILURES)
-def test_each_way_to_fail_shows_in_its_part_alone(part: str, evidence: Any, state: State, said: str) -> None:
+def test_each_failure_shows_in_its_part_alone(part: str, evidence: Any, state: State, said: str) -> None:
     found = {judgment.subject: judgment for judgment in judged(at(NOW, **{part: evidence}))}
     assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: state}
     assert said in found[part].found
     assert bool(found[part].next) is state.is_finding
 
 
-def test_a_chore_that_failed_comes_with_the_command_that_runs_it_again() -> None:
+def test_failed_chore_names_the_command_that_repeats_it() -> None:
     (found,) = [
         each for each in judged(at(NOW, chores=seen.Chores(2, True, (AUDIT, BACKUP)))) if each.subject == "chores"
     ]
     assert found.next == "tradebot events; then tradebot schedule run backup --again"
 
 
-def test_what_is_told_to_make_room_is_for_the_largest_store() -> None:
+def test_remedy_for_storage_is_that_of_the_largest_store() -> None:
     found = {each.subject: each for each in judged(at(NOW, storage=seen.Storage(STORED, MB)))}
     assert found["storage"].next == "rm bars.db; or raise storage.tell_mb"
 
 
-def test_every_part_but_facts_flow_and_scores_has_a_way_to_fail_of_its_own() -> None:
+def test_table_of_failures_covers_every_part_that_can_fail() -> None:
     assert TABLE.keys() - {part for part, *_ in FAILURES} == {"flow", "scores", "ledger", "journal"}, (
         "these only freeze, or can't be read"
     )
 
 
 @pytest.mark.parametrize("part", [name for name, subject in TABLE.items() if subject.renewed_by])
-def test_what_no_slot_has_made_yet_is_not_due_until_its_first_slot_may_have_ended(part: str) -> None:
+def test_part_is_not_due_until_its_first_slot_may_have_ended(part: str) -> None:
     job = TABLE[part].renewed_by
     assert job is not None
     first, budget = after(600), timedelta(seconds=BUDGETS.slot_s[job])
@@ -255,20 +255,20 @@ def test_what_no_slot_has_made_yet_is_not_due_until_its_first_slot_may_have_ende
     assert judge(part, replace(new, coming={})).state is State.UNKNOWN, "nobody knows when it is due"
 
 
-def test_a_bot_of_which_nothing_was_due_yet_is_well_if_anything_is_ok() -> None:
+def test_bot_with_nothing_due_is_ok_if_any_part_is() -> None:
     new = replace(at(NOW, **{name: None for name, subject in TABLE.items() if subject.renewed_by}), due={})
     assert overall(judged(replace(new, coming=dict.fromkeys(Job, after(600))))) is State.OK
     assert overall(judged(new)) is State.UNKNOWN
 
 
-def test_nothing_grows_old_while_no_slot_begins() -> None:
+def test_evidence_does_not_age_while_no_slot_begins() -> None:
     night = NOW + timedelta(hours=15)
     by_day = seen.Backups(3, NOW.date(), NOW, NOW.date(), NOW)
     serve, stream = seen.Serve(True, note(night), 30, "serve 7", True), seen.Stream(night)
     assert states(replace(at(NOW, backup=by_day, serve=serve, stream=stream), now=night, at=night)) == ALL_OK
 
 
-def test_yesterdays_evidence_fails_soon_after_the_next_open_however_short_the_session_is_yet() -> None:
+def test_evidence_of_yesterday_fails_soon_after_the_next_open() -> None:
     dead_since, opened = NOW - timedelta(hours=20), NOW
     evidence = at(NOW + timedelta(seconds=400), exits=past(dead_since))
     evidence = replace(
@@ -282,14 +282,14 @@ def test_yesterdays_evidence_fails_soon_after_the_next_open_however_short_the_se
     st.floats(min_value=0, max_value=100_000),
     st.floats(min_value=0, max_value=100_000),
 )
-def test_a_part_that_has_failed_by_age_stays_failed_until_it_is_renewed(part: str, first: float, more: float) -> None:
+def test_part_failed_by_age_stays_failed_until_renewed(part: str, first: float, more: float) -> None:
     frozen = {part: made_at(NOW)[part]}
     if states(at(after(first), **frozen))[part] is State.FAILED:
         assert states(at(after(first + more), **frozen))[part] is State.FAILED
 
 
 @given(st.lists(st.sampled_from(list(State))))
-def test_all_together_are_as_the_worst_of_them(found: list[State]) -> None:
+def test_overall_state_is_the_worst_of_all(found: list[State]) -> None:
     one: Callable[[State], Any] = lambda state: Judgment("one", state, "looks", 1, "", "do" if state.is_finding else "")  # noqa: E731 - a builder
     together = overall([one(state) for state in found])
     assert (together is State.OK) == (State.OK in found and not any(state.is_finding for state in found))

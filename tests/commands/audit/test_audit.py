@@ -28,7 +28,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
 
 
-def test_of_a_new_bot_nothing_is_called_ok_that_nobody_could_look_at(bot: Bot) -> None:
+def test_audit_of_a_new_bot_calls_nothing_ok_without_evidence(bot: Bot) -> None:
     said = bot.says("audit", "--json")
     assert said.code == 10
     assert said.data["states"]["FAILED"] == 0
@@ -38,7 +38,7 @@ def test_of_a_new_bot_nothing_is_called_ok_that_nobody_could_look_at(bot: Bot) -
         assert row["count"] or row["state"] != "OK", row
 
 
-def test_its_screen_names_the_commands_in_the_order_of_need(bot: Bot) -> None:
+def test_audit_screen_lists_commands_most_urgent_first(bot: Bot) -> None:
     said = bot.says("audit")
     shown = bot.shown("audit").splitlines()
     assert said.code == 10
@@ -48,7 +48,7 @@ def test_its_screen_names_the_commands_in_the_order_of_need(bot: Bot) -> None:
     assert "tradebot fetch-flow" in ranks
 
 
-def test_a_trading_bot_is_judged_by_its_books_and_by_the_broker(bot: Bot) -> None:
+def test_audit_judges_a_trading_bot_by_books_and_broker(bot: Bot) -> None:
     second_session(bot)
     bot.says("trade-once")
     bot.says("exchange", "tick", "2m")
@@ -69,7 +69,7 @@ def test_a_trading_bot_is_judged_by_its_books_and_by_the_broker(bot: Bot) -> Non
     )
 
 
-def test_what_filled_since_the_last_pass_is_counted_and_is_no_difference(bot: Bot) -> None:
+def test_audit_counts_new_fills_without_calling_them_differences(bot: Bot) -> None:
     bot.says("exchange", "tick", "30m")
     bot.says("fetch-flow")
     bot.says("reconcile")
@@ -80,7 +80,7 @@ def test_what_filled_since_the_last_pass_is_counted_and_is_no_difference(bot: Bo
     assert sent == 0 or "to apply in the next pass" in found["found"]
 
 
-def test_looking_changes_nothing_with_the_broker_or_without(bot: Bot) -> None:
+def test_audit_changes_nothing_online_or_offline(bot: Bot) -> None:
     bot.says("reconcile")
     before = contents(bot.folder)
     bot.says("audit")
@@ -88,7 +88,7 @@ def test_looking_changes_nothing_with_the_broker_or_without(bot: Bot) -> None:
     assert contents(bot.folder) == before
 
 
-def test_offline_the_exchange_is_not_started_and_what_it_could_tell_is_left_out(copy: Bot) -> None:
+def test_offline_audit_skips_the_broker_and_starts_no_exchange(copy: Bot) -> None:
     said = copy.says("audit", "--offline", "--json")
     assert process.running(copy.folder / "exchange") is None
     left_out = {row["subject"] for row in said.data["judgments"] if row["state"] == "SKIPPED"}
@@ -98,7 +98,7 @@ def test_offline_the_exchange_is_not_started_and_what_it_could_tell_is_left_out(
     assert "the broker was not asked" in copy.says("audit", "--offline").out
 
 
-def test_one_corrupted_fill_is_the_first_thing_to_deal_with(copy: Bot) -> None:
+def test_audit_ranks_a_corrupted_fill_first(copy: Bot) -> None:
     database = by_hand.opened(copy.folder / "ledger.db")
     ((body,),) = database.execute("SELECT body FROM fills WHERE sequence = 1").fetchall()
     fill = json.loads(body)
@@ -112,12 +112,12 @@ def test_one_corrupted_fill_is_the_first_thing_to_deal_with(copy: Bot) -> None:
     assert first["next"].startswith("tradebot recover ")
 
 
-def test_a_halt_is_a_finding_until_it_is_lifted(copy: Bot) -> None:
+def test_audit_finds_a_halt_until_it_ends(copy: Bot) -> None:
     copy.says("halt")
     assert findings(copy.json("audit", "--offline"))["halts"] == "tradebot unhalt"
 
 
-def test_a_position_of_somebody_else_is_a_difference_and_counts_in_the_limits(bot: Bot) -> None:
+def test_audit_counts_a_foreign_position_as_a_difference_and_in_the_limits(bot: Bot) -> None:
     held = {row["symbol"] for row in bot.json("status")["positions"]}
     before = item(bot.json("audit"), "symbol_notional")["count"]
     order_by_hand(bot.url, min(set(UNIVERSE.split(",")) - held), "10", "by-hand")
@@ -128,7 +128,7 @@ def test_a_position_of_somebody_else_is_a_difference_and_counts_in_the_limits(bo
     assert item(data, "symbol_notional")["count"] == before + 1
 
 
-def test_a_broker_that_cannot_be_asked_is_a_finding_and_not_an_end(copy: Bot) -> None:
+def test_audit_continues_if_the_broker_does_not_answer(copy: Bot) -> None:
     said = copy.says("audit", "--json")
     assert said.code == 10
     assert item(said.data, "ledger against broker")["state"] == "FAILED"
@@ -136,7 +136,7 @@ def test_a_broker_that_cannot_be_asked_is_a_finding_and_not_an_end(copy: Bot) ->
 
 
 @pytest.mark.parametrize("width", ["40", "200"])
-def test_narrow_and_wide_screens_hold_every_item(bot: Bot, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+def test_audit_screen_shows_every_item_at_any_width(bot: Bot, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
     monkeypatch.setitem(os.environ, "COLUMNS", width)
     said = bot.says("audit", "--offline")
     assert max(map(len, said.out.splitlines())) <= max(int(width), 60)
@@ -145,7 +145,7 @@ def test_narrow_and_wide_screens_hold_every_item(bot: Bot, monkeypatch: pytest.M
         assert width == "40" or name.replace(" ", "") in words
 
 
-def test_a_span_that_cannot_be_read_is_said_so(bot: Bot) -> None:
+def test_audit_refuses_an_unreadable_span(bot: Bot) -> None:
     said = bot.says("audit", "--since", "soon", "--json")
     assert said.code == 2
     assert json.loads(said.out)["error"]["message"] == "can't read 'soon' as a time span"

@@ -141,7 +141,7 @@ def test_an_open_order_of_another_copy_of_the_bot_fails(app: FakeApp) -> None:
 @pytest.mark.parametrize(
     ("age_s", "is_open", "state"), [(5, True, State.OK), (500, True, State.FAILED), (500, False, State.OK)]
 )
-def test_old_quotes_fail_in_an_open_session_only(app: FakeApp, age_s: int, is_open: bool, state: State) -> None:
+def test_old_quotes_fail_only_in_an_open_session(app: FakeApp, age_s: int, is_open: bool, state: State) -> None:
     now = datetime.now(UTC)
     quote = snapshot(now - timedelta(seconds=age_s))
     says(app, clock=clock_row(now, is_open=is_open), snapshots={"AAPL": quote, "MSFT": quote})
@@ -149,7 +149,7 @@ def test_old_quotes_fail_in_an_open_session_only(app: FakeApp, age_s: int, is_op
     assert (found.state, found.count, round(found.age_s or 0)) == (state, 2, age_s)
 
 
-def test_a_symbol_without_a_quote_warns_and_is_named_and_none_at_all_fails(app: FakeApp) -> None:
+def test_missing_quote_warns_and_names_its_symbol_and_no_quotes_fail(app: FakeApp) -> None:
     says(app, snapshots={"AAPL": snapshot(datetime.now(UTC))})
     found = looked(venue.quotes, app)
     assert (found.state, "MSFT" in found.found) == (State.DEGRADED, True)
@@ -166,7 +166,7 @@ def test_bars_are_counted_and_aged(app: FakeApp) -> None:
     assert looked(venue.bars, app).state is State.FAILED
 
 
-def test_a_plan_without_sip_is_told_from_keys_that_are_refused(app: FakeApp) -> None:
+def test_plan_without_sip_is_distinguished_from_refused_keys(app: FakeApp) -> None:
     says(app, latest=Scripted(403, SUBSCRIPTION))
     found = looked(venue.data_plan, app)
     assert (found.state, found.found) == (State.OK, "the plan includes IEX but not SIP; feed iex matches it")
@@ -180,14 +180,14 @@ def test_a_plan_without_sip_is_told_from_keys_that_are_refused(app: FakeApp) -> 
 
 
 @pytest.mark.parametrize(("ahead_s", "state"), [(0, State.OK), (60, State.FAILED), (-60, State.FAILED)])
-def test_a_clock_that_differs_from_the_venues_fails(app: FakeApp, ahead_s: int, state: State) -> None:
+def test_clock_that_differs_from_the_venue_fails(app: FakeApp, ahead_s: int, state: State) -> None:
     says(app, clock=lambda asked: clock_row(datetime.now(UTC) - timedelta(seconds=ahead_s)))
     found = looked(venue.clock_skew, app)
     assert found.state is state
     assert ahead_s <= 0 or "60.0 s ahead of the broker" in found.found
 
 
-def test_a_calendar_that_differs_from_the_venues_fails(app: FakeApp) -> None:
+def test_calendar_that_differs_from_the_venue_fails(app: FakeApp) -> None:
     now = datetime(2026, 11, 20, 15, tzinfo=UTC)
     days = [{"date": "2026-11-20", "open": "09:30", "close": "16:00"}]
     says(app, clock=clock_row(now), calendar=days)
@@ -201,9 +201,7 @@ def test_a_calendar_that_differs_from_the_venues_fails(app: FakeApp) -> None:
 @pytest.mark.parametrize(
     ("used", "limit", "state"), [(10, 15_000, State.OK), (14_000, 15_000, State.DEGRADED), (0, 100, State.DEGRADED)]
 )
-def test_the_flow_plan_and_what_is_left_of_it_come_from_the_answers(
-    app: FakeApp, used: int, limit: int, state: State
-) -> None:
+def test_flow_row_shows_plan_and_remaining_quota(app: FakeApp, used: int, limit: int, state: State) -> None:
     page = Scripted(200, {"data": []}, {ANSWERS: str(limit), USED: str(used)})
     app.wire.script = lambda asked: page
     found = looked(venue.flow, app)
@@ -211,7 +209,7 @@ def test_the_flow_plan_and_what_is_left_of_it_come_from_the_answers(
     assert f"{used:,} of {limit:,} calls a day used" in found.found
 
 
-def test_an_endpoint_that_the_flow_plan_lacks_fails(app: FakeApp) -> None:
+def test_endpoint_missing_from_the_flow_plan_fails(app: FakeApp) -> None:
     def answer(asked: Asked) -> Scripted:
         lacking = asked.path.endswith("oi-change")
         return Scripted(403, {"message": "not in your plan"}) if lacking else Scripted(200, {"data": []})
@@ -223,7 +221,7 @@ def test_an_endpoint_that_the_flow_plan_lacks_fails(app: FakeApp) -> None:
     assert "not in your plan" in found.found
 
 
-def test_a_flow_source_that_is_down_or_refuses_the_key_is_asked_once(app: FakeApp) -> None:
+def test_flow_source_that_refuses_the_key_is_asked_once(app: FakeApp) -> None:
     app.wire.script = lambda asked: Scripted(401, {})
     found = looked(venue.flow, app)
     assert (found.state, len(app.wire.asked)) == (State.FAILED, 1)
@@ -231,7 +229,7 @@ def test_a_flow_source_that_is_down_or_refuses_the_key_is_asked_once(app: FakeAp
 
 
 @pytest.mark.parametrize("error", [OperatorError("bad"), TemporaryError("bad"), OSError("bad")])
-def test_what_is_raised_on_purpose_becomes_a_row(error: Exception) -> None:
+def test_expected_error_becomes_a_failed_row(error: Exception) -> None:
     def look() -> Seen:
         raise error
 
@@ -247,7 +245,7 @@ def test_missing_package_or_one_out_of_its_range_is_named(needed: str, problem: 
     assert str(machine.out_of_range(Requirement(needed))).startswith(problem)
 
 
-def test_a_file_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ledger.db").touch()
     monkeypatch.setattr("os.geteuid", lambda: 4242)
     found = machine.permissions(tmp_path)

@@ -71,14 +71,16 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return Bot(real(tmp_path / "paper"), capsys)
 
 
-def test_a_new_bot_is_told_what_is_not_there_yet(bot: Bot) -> None:
+def test_doctor_says_what_a_new_bot_does_not_have_yet(bot: Bot) -> None:
     found = marks(bot)
     assert [name for name, mark in found.items() if mark == "UNKNOWN"] == ["books", "backup", "calendar", "facts"]
     assert not {"DEGRADED", "FAILED"} & set(found.values())
     assert bot.says("doctor").code == 0
 
 
-def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_doctor_screen_shows_each_row_with_its_evidence(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     second_session(bot)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "500")
@@ -123,7 +125,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
     ]
 
 
-def test_a_narrow_screen_loses_no_word(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_screen_loses_no_word_when_narrow(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     said = bot.says("doctor", "--offline").out
     assert "SKIPPED  flow key" in said
@@ -131,7 +133,7 @@ def test_a_narrow_screen_loses_no_word(bot: Bot, monkeypatch: pytest.MonkeyPatch
     assert "not needed: the embedded exchange serves its own flow" in words
 
 
-def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agree(bot: Bot) -> None:
+def test_doctor_order_is_placed_and_cancelled_and_the_books_agree(bot: Bot) -> None:
     before = len(log(bot.url))
     said = bot.says("doctor", "--order", "--json")
     order, cancel = said.data["judgments"][-2:]
@@ -145,11 +147,11 @@ def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agre
     assert kinds[4:] == ["promised", "settled"] * 2
 
 
-def test_a_second_order_at_the_same_standing_moment_is_another_one(bot: Bot) -> None:
+def test_doctor_order_twice_at_one_moment_makes_two_orders(bot: Bot) -> None:
     assert [row["state"] for row in bot.json("doctor", "--order")["judgments"][-2:]] == ["OK", "OK"]
 
 
-def test_looking_changes_no_file_of_the_bot(bot: Bot) -> None:
+def test_doctor_changes_no_file(bot: Bot) -> None:
     def kept() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in bot.folder.iterdir() if path.is_file()}
 
@@ -158,14 +160,14 @@ def test_looking_changes_no_file_of_the_bot(bot: Bot) -> None:
     assert kept() == before
 
 
-def test_whoever_is_at_work_is_named(bot: Bot) -> None:
+def test_doctor_names_other_processes_on_the_folder(bot: Bot) -> None:
     with lock.hold_all(bot.folder, "a test"):
         found = rows(bot, "--offline")["second instance"]
     assert found["state"] == "OK"
     assert re.match(r"running now: (a test, process \d+, since [^;]*(; |$)){4}$", found["found"])
 
 
-def test_offline_starts_no_exchange_and_loads_nothing_heavy(bot: Bot) -> None:
+def test_doctor_offline_starts_no_exchange_and_imports_nothing_heavy(bot: Bot) -> None:
     process.stop(bot.folder / "exchange")
     code = (
         "import sys; from tradebot.__main__ import main; done = main(sys.argv[1:]); "
@@ -177,7 +179,7 @@ def test_offline_starts_no_exchange_and_loads_nothing_heavy(bot: Bot) -> None:
     assert process.running(bot.folder / "exchange") is None
 
 
-def test_an_order_cannot_be_asked_for_offline(bot: Bot) -> None:
+def test_doctor_refuses_order_with_offline(bot: Bot) -> None:
     assert bot.says("doctor", "--offline", "--order").code == 2
 
 
@@ -233,7 +235,9 @@ def replaced_by_folder(path: Path) -> None:
         ),
     ],
 )
-def test_what_is_damaged_fails_with_a_fix_and_is_left_as_it_is(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
+def test_doctor_fails_what_is_damaged_with_a_fix_and_leaves_it_alone(
+    copy: Bot, name: str, hurt: Hurt, says: str
+) -> None:
     hurt(copy.folder)
     said = copy.says("doctor", "--offline", "--json")
     found = {row["subject"]: row for row in said.data["judgments"]}
@@ -247,7 +251,7 @@ def test_what_is_damaged_fails_with_a_fix_and_is_left_as_it_is(copy: Bot, name: 
     assert list(copy.folder.glob("*.damaged*")) == []
 
 
-def test_a_folder_that_others_can_write_fails_as_a_state_and_by_its_permissions(copy: Bot) -> None:
+def test_folder_writable_by_others_fails_state_and_permissions(copy: Bot) -> None:
     copy.folder.chmod(0o777)
     said = copy.says("doctor", "--offline", "--json")
     failed = {row["subject"]: (row["found"], row["next"]) for row in said.data["judgments"] if row["state"] == "FAILED"}
@@ -269,7 +273,7 @@ def test_a_folder_that_others_can_write_fails_as_a_state_and_by_its_permissions(
         ),
     ],
 )
-def test_what_deserves_a_look_warns_and_does_not_fail(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
+def test_doctor_warns_without_failing(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
     hurt(copy.folder)
     said = copy.says("doctor", "--offline", "--json")
     found = {row["subject"]: row for row in said.data["judgments"]}
@@ -277,7 +281,7 @@ def test_what_deserves_a_look_warns_and_does_not_fail(copy: Bot, name: str, hurt
     assert says in found[name]["found"]
 
 
-def test_a_strategy_that_raises_fails_where_it_is_asked_and_is_only_looked_up_offline(
+def test_strategy_that_raises_fails_online_and_is_only_looked_up_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "raising.py").write_text(
@@ -295,7 +299,7 @@ def test_a_strategy_that_raises_fails_where_it_is_asked_and_is_only_looked_up_of
     assert "tradebot strategy test" in asked.fix
 
 
-def test_paper_keys_that_fit_are_named_and_never_shown(paper: Bot) -> None:
+def test_matching_paper_keys_are_named_but_never_shown(paper: Bot) -> None:
     said = paper.says("doctor", "--offline", "--json")
     found = {row["subject"]: row for row in said.data["judgments"]}
     assert (found["keys"]["state"], found["flow key"]["state"], said.code) == ("OK", "OK", 0)
@@ -303,9 +307,7 @@ def test_paper_keys_that_fit_are_named_and_never_shown(paper: Bot) -> None:
     assert not [key for key in (PAPER_KEY, SECRET, FLOW_KEY) if key in said.out + said.err]
 
 
-def test_without_a_flow_key_flow_is_not_configured_and_nothing_takes_its_place(
-    paper: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_flow_key_fails_and_no_made_up_flow_replaces_it(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("UW_API_KEY", "ALPACA_KEY"):
         monkeypatch.delenv(name)
     said = paper.says("doctor", "--json")
@@ -320,15 +322,13 @@ def test_without_a_flow_key_flow_is_not_configured_and_nothing_takes_its_place(
     }
 
 
-def test_a_live_key_in_paper_fails(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_key_in_paper_mode_fails(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALPACA_KEY", LIVE_KEY)
     found = rows(paper, "--offline")["keys"]
     assert (found["state"], found["found"]) == ("FAILED", "ALPACA_KEY looks like a live key, but the mode is paper")
 
 
-def test_an_env_file_that_others_read_fails_and_an_owner_only_one_gives_the_keys(
-    paper: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_env_file_fails_if_readable_by_others_and_works_if_private(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UW_API_KEY")
     Path(".env").write_text(f"UW_API_KEY={FLOW_KEY}\n")
     Path(".env").chmod(0o644)
@@ -342,7 +342,7 @@ def test_an_env_file_that_others_read_fails_and_an_owner_only_one_gives_the_keys
     assert (found[".env"]["state"], found["flow key"]["found"]) == ("OK", "UW_API_KEY from .env")
 
 
-def test_a_second_state_of_one_account_fails(paper: Bot, tmp_path: Path) -> None:
+def test_second_folder_of_the_same_account_fails(paper: Bot, tmp_path: Path) -> None:
     assert marks(paper, "--offline")["second instance"] == "OK"
     real(tmp_path / "state" / "copy")
     found = rows(paper, "--offline")["second instance"]
@@ -350,7 +350,7 @@ def test_a_second_state_of_one_account_fails(paper: Bot, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("mode", ["live", "shadow"])
-def test_no_order_is_placed_with_real_money_or_in_shadow(
+def test_doctor_order_is_refused_with_real_money_or_in_shadow(
     mode: str, paper: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bot = paper
@@ -364,7 +364,7 @@ def test_no_order_is_placed_with_real_money_or_in_shadow(
     assert (said.code, "doctor --order places an order" in said.err) == (3, True)
 
 
-def test_a_halted_bot_places_no_order(bot: Bot) -> None:
+def test_doctor_order_is_not_placed_while_halted(bot: Bot) -> None:
     bot.says("halt", "--reason", "test")
     before = log(bot.url)
     said = bot.says("doctor", "--order", "--json")
@@ -379,7 +379,7 @@ def test_a_halted_bot_places_no_order(bot: Bot) -> None:
     assert log(bot.url) == before
 
 
-def test_before_there_is_a_state_the_machine_is_checked_and_init_is_proposed(
+def test_doctor_without_a_state_checks_the_machine_and_proposes_init(
     bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -50,7 +50,7 @@ def wait_for(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def test_a_new_bot_is_not_green_and_a_probe_says_so_in_one_line(bot: Bot) -> None:
+def test_health_of_a_new_bot_is_not_ok_and_the_probe_is_one_line(bot: Bot) -> None:
     assert bot.says("health").code == 0
     said = bot.says("health", "--probe")
     assert (said.code, said.err) == (10, "")
@@ -61,7 +61,7 @@ def test_a_new_bot_is_not_green_and_a_probe_says_so_in_one_line(bot: Bot) -> Non
     assert bot.says("health", "--probe", "--json").code == 10
 
 
-def test_a_bot_that_worked_is_ok_but_for_the_slots_that_nobody_ran(bot: Bot) -> None:
+def test_health_after_work_finds_only_the_missed_slots(bot: Bot) -> None:
     second_session(bot)
     for verb in PASSES:
         bot.says(verb)
@@ -73,14 +73,14 @@ def test_a_bot_that_worked_is_ok_but_for_the_slots_that_nobody_ran(bot: Bot) -> 
     assert "tradebot why-no-orders" in shown
 
 
-def test_without_the_facts_nothing_that_they_prove_is_ok(bot: Bot, copy: Bot) -> None:
+def test_health_without_facts_calls_nothing_ok_that_needs_them(bot: Bot, copy: Bot) -> None:
     (copy.folder / "facts.db").unlink()
     slots_but_no_pass, unknown = ("exits", "entries", "flow", "scores"), ("signals", "prices", "facts", "clock")
     expected = dict.fromkeys(slots_but_no_pass, "FAILED") | dict.fromkeys(unknown, "UNKNOWN")
     assert not_ok(copy) == expected | {"strategies": "FAILED", **NOBODY}
 
 
-def test_with_a_broken_configuration_it_goes_by_the_accepted_one_and_is_not_green(bot: Bot, copy: Bot) -> None:
+def test_health_with_a_broken_configuration_uses_the_accepted_one_and_is_degraded(bot: Bot, copy: Bot) -> None:
     (copy.folder / "tradebot.yaml").write_text("limits: {max_open_positions: many}\n")
     for verb in ("health", "status"):
         said = copy.says(verb)
@@ -93,12 +93,12 @@ def test_with_a_broken_configuration_it_goes_by_the_accepted_one_and_is_not_gree
     assert (probe.code, "DEGRADED schedule, config" in probe.out) == (10, True), probe.out
 
 
-def test_a_session_that_ended_without_a_backup_shows(bot: Bot, copy: Bot) -> None:
+def test_health_finds_a_session_without_a_backup(bot: Bot, copy: Bot) -> None:
     (copy.folder / "backups").rename(copy.folder / "aside-backups")
     assert not_ok(copy) == {"backup": "FAILED", **NOBODY}
 
 
-def test_damaged_books_are_failed_and_nothing_that_they_prove_is_ok(bot: Bot, copy: Bot) -> None:
+def test_health_with_damaged_books_calls_nothing_ok_that_needs_them(bot: Bot, copy: Bot) -> None:
     (copy.folder / "ledger.db").write_bytes(b"not a database")
     found = states(copy)
     assert {part for part, state in found.items() if state == "FAILED"} == {"ledger", "journal", "facts"}
@@ -106,7 +106,7 @@ def test_damaged_books_are_failed_and_nothing_that_they_prove_is_ok(bot: Bot, co
     assert copy.says("health", "--probe").code == 10
 
 
-def test_a_journal_that_is_shorter_than_the_ledger_knows_has_failed(bot: Bot, copy: Bot) -> None:
+def test_health_fails_a_journal_shorter_than_the_ledger_knows(bot: Bot, copy: Bot) -> None:
     path = copy.folder / "journal.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
     assert not_ok(copy) == {"journal": "FAILED", **NOBODY}
@@ -140,9 +140,7 @@ DAMAGE: dict[str, tuple[str, str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-def test_whatever_is_damaged_has_one_verdict_and_one_remedy_in_every_verb_that_judges(
-    bot: Bot, copy: Bot, what: str
-) -> None:
+def test_every_judging_verb_gives_damage_the_same_verdict_and_remedy(bot: Bot, copy: Bot, what: str) -> None:
     part, remedy, hurt = DAMAGE[what]
     copy.says("backup")
     hurt(copy.folder)
@@ -170,13 +168,13 @@ def verdict_of(part: str, verb: str, document: Any) -> tuple[str, str]:
     return row["found"], row["next"]
 
 
-def test_a_halt_shows_with_its_reason(bot: Bot, copy: Bot) -> None:
+def test_health_shows_a_halt_with_its_reason(bot: Bot, copy: Bot) -> None:
     copy.says("halt", "--reason", "lunch")
     assert found(copy, "halts")["state"] == "DEGRADED"
     assert "lunch" in found(copy, "halts")["found"]
 
 
-def test_what_only_a_person_deletes_is_told_once_it_is_large(
+def test_health_reports_large_stores_that_only_a_person_deletes(
     bot: Bot, copy: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copy.folder / "backtests" / "slow"
@@ -190,7 +188,7 @@ def test_what_only_a_person_deletes_is_told_once_it_is_large(
     assert found(copy, "storage")["state"] == "OK"
 
 
-def test_a_disk_with_too_little_room_has_failed(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_fails_a_disk_with_too_little_room(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_STORAGE__MIN_FREE_MB", "1000000")
     assert found(bot, "disk")["state"] == "FAILED"
     assert "disk FAILED" in bot.says("status").out
@@ -216,9 +214,7 @@ def healthz(port: int) -> int:
     return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=LONGEST_S).status_code
 
 
-def test_serve_leaves_green_when_a_lane_hangs_when_it_is_stopped_and_when_it_is_killed(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_health_notices_a_hanging_a_stopped_and_a_killed_serve(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     exchange, port = process.running(bot.folder / "exchange"), free_port()
     assert exchange is not None
     monkeypatch.setenv("TRADEBOT_HEALTH__PORTS", f"[{port}]")

@@ -38,12 +38,12 @@ def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:
         ("audit: {when: close+10m, late: skip}", "backup may still run then, up to 1800 s", "late: once until 1h"),
     ],
 )
-def test_what_cannot_work_is_named_with_its_remedy(tmp_path: Path, lines: str, problem: str, fix: str) -> None:
+def test_schedule_check_names_each_problem_with_its_remedy(tmp_path: Path, lines: str, problem: str, fix: str) -> None:
     ((_, said, remedy),) = problems(tmp_path, lines)
     assert (problem in said, fix in remedy) == (True, True), (said, remedy)
 
 
-def test_a_limit_that_only_a_half_day_exceeds_is_found(tmp_path: Path) -> None:
+def test_schedule_check_finds_a_limit_exceeded_only_on_half_days(tmp_path: Path) -> None:
     ((line, problem, _),) = problems(tmp_path, "audit: {when: 'open+3h, close+10m', limit: 1h, late: always}")
     assert (line, problem) == (
         "audit",
@@ -51,14 +51,14 @@ def test_a_limit_that_only_a_half_day_exceeds_is_found(tmp_path: Path) -> None:
     )
 
 
-def test_the_shipped_timetable_can_work_and_says_how_much_was_looked_at(bot: Bot) -> None:
+def test_schedule_check_passes_the_shipped_timetable_and_counts_what_it_read(bot: Bot) -> None:
     said = bot.says("schedule", "check")
     assert said.code == 0
     assert said.out.startswith("The timetable can work: looked at 10 lines, ")
 
 
 @pytest.mark.parametrize(("left", "told"), [(30, False), (29, True), (1, True)])
-def test_a_calendar_near_its_end_is_told_with_the_days_left_and_the_next_step(bot: Bot, left: int, told: bool) -> None:
+def test_schedule_check_reports_a_calendar_near_its_end(bot: Bot, left: int, told: bool) -> None:
     with opened(Options(str(bot.folder)), {}) as app:
         now = app.now()
         app.ensure_calendar(now)
@@ -73,7 +73,7 @@ def test_a_calendar_near_its_end_is_told_with_the_days_left_and_the_next_step(bo
     assert (mine["state"], mine["found"]) == (judged["calendar"]["state"], judged["calendar"]["found"])
 
 
-def test_problems_end_with_2_and_each_has_its_next_step(bot: Bot) -> None:
+def test_schedule_check_exits_with_2_for_problems_with_next_steps(bot: Bot) -> None:
     with (bot.folder / "tradebot.yaml").open("a") as file:
         file.write("timetable: {summary: {verb: report --foo}}\n")
     accept(bot.folder)

@@ -3,7 +3,7 @@
 from tests.bot import Bot, second_session
 
 
-def test_a_chore_is_run_once_in_its_slot_and_not_outside(bot: Bot) -> None:
+def test_chore_runs_once_in_its_slot_and_never_outside(bot: Bot) -> None:
     assert "no slot is due now" in bot.shown("schedule", "run", "audit")
     assert bot.says("reconcile").code == 0
     second_session(bot)
@@ -17,7 +17,7 @@ def test_a_chore_is_run_once_in_its_slot_and_not_outside(bot: Bot) -> None:
     assert "Backups kept: 1" in event["details"]["output"]
 
 
-def test_a_chore_that_fails_ends_with_its_exit_code_and_isn_t_run_again(bot: Bot) -> None:
+def test_failed_chore_returns_its_exit_code_and_is_not_repeated(bot: Bot) -> None:
     assert bot.says("reconcile").code == 0
     second_session(bot)
     with (bot.folder / "tradebot.yaml").open("a") as file:
@@ -44,7 +44,7 @@ def chores(bot: Bot) -> tuple[str, str, str]:
     return found["state"], found["found"].rpartition(", ")[0] or found["found"], found["next"]
 
 
-def test_a_chore_whose_slot_never_came_cannot_be_run_again(bot: Bot) -> None:
+def test_chore_without_a_past_slot_cannot_run_again(bot: Bot) -> None:
     assert "no slot is due now" in bot.shown("schedule", "run", "audit", "--again")
     said = bot.says("schedule", "--again")
     assert (said.code, "--again belongs to run" in said.err) == (2, True)

@@ -26,7 +26,7 @@ TIMES = """The times come from timetable: in the configuration:
 An entry more than 90 s late is recorded as missed; the other jobs run once for the latest slot."""
 
 
-def test_a_person_sees_each_moment_with_its_jobs_in_their_order(bot: Bot) -> None:
+def test_schedule_shows_each_moment_with_its_jobs_in_order(bot: Bot) -> None:
     assert bot.shown("schedule", "--next", "3") == (
         "Session Mon 2026-11-16\n"
         "  09:31 ET  open+1m  evaluate-exits > reconcile\n"
@@ -35,7 +35,7 @@ def test_a_person_sees_each_moment_with_its_jobs_in_their_order(bot: Bot) -> Non
     )
 
 
-def test_a_half_day_ends_its_slots_early_and_the_next_session_follows(bot: Bot) -> None:
+def test_schedule_ends_early_on_a_half_day(bot: Bot) -> None:
     moments = bot.json("schedule", "--next", "220", "--at", "2026-11-26")["moments"]
     half = [row for row in moments if row["session"] == "2026-11-27"]
     assert {row["half_day"] for row in half} == {True}
@@ -47,12 +47,12 @@ def test_a_half_day_ends_its_slots_early_and_the_next_session_follows(bot: Bot) 
     assert moments[len(half)]["session"] == "2026-11-30"
 
 
-def test_a_date_beyond_the_stored_calendar_is_answered_too(bot: Bot) -> None:
+def test_schedule_answers_for_a_date_beyond_the_stored_calendar(bot: Bot) -> None:
     first = bot.json("schedule", "--next", "1", "--at", "2027-07-04")["moments"][0]
     assert (first["at"], first["session"]) == ("2027-07-06T13:31:00Z", "2027-07-06")
 
 
-def test_a_taken_slot_names_who_took_it(bot: Bot) -> None:
+def test_schedule_names_who_took_a_slot(bot: Bot) -> None:
     assert bot.says("exchange", "tick", "open").code == 0
     assert bot.says("exchange", "tick", "1m").code == 0
     assert bot.says("evaluate-exits").code == 0
@@ -64,12 +64,12 @@ def test_a_taken_slot_names_who_took_it(bot: Bot) -> None:
     assert "evaluate-exits (taken) > reconcile" in bot.shown("schedule", "--next", "1")
 
 
-def test_what_is_no_date_is_refused_with_how_to_write_one(bot: Bot) -> None:
+def test_schedule_refuses_a_bad_date_with_an_example(bot: Bot) -> None:
     said = bot.says("schedule", "--at", "friday")
     assert (said.code, said.err) == (2, "error: can't read 'friday' as a date\n  next: write it as 2026-11-27\n")
 
 
-def test_unusual_days_are_explained_beside_their_rows(bot: Bot) -> None:
+def test_schedule_explains_unusual_days(bot: Bot) -> None:
     notes = bot.json("schedule", "--next", "460", "--at", "2026-11-26")["notes"]
     assert [note["said"] for note in notes] == [
         "Thu 2026-11-26 is a holiday: there is no session, so nothing comes that is counted from one.",
@@ -81,7 +81,7 @@ def test_unusual_days_are_explained_beside_their_rows(bot: Bot) -> None:
     assert shown[-1].startswith("An entry more than 90 s late")
 
 
-def test_a_slot_that_nobody_ran_says_why(trader: Bot) -> None:
+def test_schedule_says_why_a_slot_was_missed(trader: Bot) -> None:
     with closing(SqliteLedger.open(trader.folder)) as ledger:
         ledger.miss_slots([("reconcile", date(2026, 11, 16), "open+1m")], as_missed("serve", Reason.ASLEEP), NOW)
     shown = trader.shown("schedule", "--next", "1", "--at", "2026-11-16")
@@ -98,6 +98,8 @@ def test_a_slot_that_nobody_ran_says_why(trader: Bot) -> None:
         (("run", "adit"), "did you mean audit"),
     ],
 )
-def test_what_it_can_t_do_is_refused_with_a_next_step(bot: Bot, arguments: tuple[str, ...], message: str) -> None:
+def test_schedule_refuses_wrong_combinations_with_a_next_step(
+    bot: Bot, arguments: tuple[str, ...], message: str
+) -> None:
     said = bot.says("schedule", *arguments)
     assert (said.code, message in said.err) == (2, True)

@@ -26,7 +26,7 @@ def read(accept: str, text: str) -> Mapping[tuple[str, ...], float]:
 
 
 @pytest.mark.parametrize("accept", PARSERS)
-def test_what_was_looked_at_can_be_read_back(accept: str) -> None:
+def test_metrics_can_be_read_back(accept: str) -> None:
     answer = metrics(looked(exits=past(cycles=[cycle(at=ago(90))])), accept)
     found = read(accept, answer.text)
     assert answer.kind.startswith(accept.partition(";")[0] or "text/plain")
@@ -44,7 +44,7 @@ def test_what_was_looked_at_can_be_read_back(accept: str) -> None:
 
 
 @pytest.mark.parametrize("accept", PARSERS)
-def test_what_is_not_known_is_left_out_instead_of_zero(accept: str) -> None:
+def test_unknown_metrics_are_left_out_instead_of_zero(accept: str) -> None:
     nothing = dict.fromkeys(TABLE)
     answer = metrics(replace(looked(**nothing), figures=Unread("locked", "")), accept)
     found = read(accept, answer.text)
@@ -52,7 +52,7 @@ def test_what_is_not_known_is_left_out_instead_of_zero(accept: str) -> None:
     assert {name for name, *_ in found} == {"tradebot_info", "tradebot_evidence_count", "tradebot_parts"}
 
 
-def test_ages_are_shown_and_no_part_is_a_yes_or_no() -> None:
+def test_metrics_show_ages_and_no_verdicts() -> None:
     found = read("", metrics(looked(), "").text)
     assert {name for name, *_ in found if "up" in name.split("_") or "ok" in name.split("_")} == set()
     assert NOW.isoformat() not in metrics(looked(), "").text

@@ -68,7 +68,7 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "events.jsonl"
 
 
-def test_a_bot_that_is_well_is_healthy_ready_and_alive(log: Path) -> None:
+def test_healthy_bot_is_healthy_ready_and_alive(log: Path) -> None:
     ask = asking(log)
     assert [ask(path).status for path in ("/healthz", "/readyz", "/health", "/metrics")] == [200] * 4
     found = ask("/health").data
@@ -103,7 +103,7 @@ def test_health_is_503_while_any_part_is_unknown_and_names_it(log: Path, part: s
 
 
 @pytest.mark.parametrize("part", TABLE)
-def test_it_isn_t_ready_while_a_part_that_trading_needs_is_unknown(log: Path, part: str) -> None:
+def test_bot_is_not_ready_while_a_needed_part_is_unknown(log: Path, part: str) -> None:
     reply = asking(log, lambda: looked(**{part: None}))("/readyz")
     closed = [condition["name"] for condition in reply.data["conditions"] if not condition["holds"]]
     assert closed == ([part] if part in TRADING else [])
@@ -117,7 +117,7 @@ def test_it_isn_t_ready_while_a_part_that_trading_needs_is_unknown(log: Path, pa
         ({"permission": permission(SHUT, NOW)}, "permission", "LIVE_NOT_ARMED (mode live)"),
     ],
 )
-def test_it_isn_t_ready_out_of_session_or_without_permission(
+def test_bot_is_not_ready_out_of_session_or_without_permission(
     log: Path, changes: dict[str, Any], condition: str, said: str
 ) -> None:
     reply = asking(log, lambda: replace(looked(), **changes))("/readyz")
@@ -151,11 +151,11 @@ def test_bot_is_not_ready_once_a_second_slot_begins_that_nobody_ran(log: Path, p
         (None, 503),
     ],
 )
-def test_a_process_is_alive_while_its_lanes_look(log: Path, serve: Serve | None, status: int) -> None:
+def test_process_is_alive_while_its_lanes_look(log: Path, serve: Serve | None, status: int) -> None:
     assert asking(log, lambda: looked(serve=serve))("/healthz").status == status
 
 
-def test_figures_that_cannot_be_read_are_null_and_the_error_says_why(log: Path) -> None:
+def test_unreadable_figures_are_null_and_the_error_says_why(log: Path) -> None:
     reply = asking(log, lambda: replace(looked(), figures=Unread("the ledger is locked", "")))
     found = reply("/health").data
     assert (found["total_cycles"], found["last_cycle_ago_seconds"], found["regime"]) == (None, None, None)
@@ -198,7 +198,7 @@ def test_events_are_chosen_by_subsystem_severity_and_symbol(log: Path, query: st
         "last=" + "2" * 600,
     ],
 )
-def test_a_parameter_that_is_not_known_or_not_right_is_refused(log: Path, query: str) -> None:
+def test_unknown_or_wrong_parameter_is_refused(log: Path, query: str) -> None:
     reply = asking(log)("/system-events", query)
     assert reply.status == 400
     assert "events" not in reply.data
@@ -206,7 +206,7 @@ def test_a_parameter_that_is_not_known_or_not_right_is_refused(log: Path, query:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/health", "/metrics"])
-def test_the_other_questions_have_no_parameters(log: Path, path: str) -> None:
+def test_other_pages_take_no_parameters(log: Path, path: str) -> None:
     assert asking(log)(path, "a=1").status == 400
 
 
@@ -232,12 +232,12 @@ def test_only_known_names_of_this_machine_are_answered(log: Path, host: str, sta
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_nothing_can_be_changed(log: Path, method: str) -> None:
+def test_only_get_and_head_are_answered(log: Path, method: str) -> None:
     reply = asking(log)("/health", method=method)
     assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
 
 
-def test_a_head_has_the_same_headers_and_no_body(log: Path) -> None:
+def test_head_has_the_headers_of_get_and_no_body(log: Path) -> None:
     ask = asking(log)
     head, whole = ask("/health", method="HEAD"), ask("/health")
     assert (head.status, head.headers, head.body) == (whole.status, whole.headers, b"")
@@ -246,11 +246,11 @@ def test_a_head_has_the_same_headers_and_no_body(log: Path) -> None:
 
 
 @pytest.mark.parametrize("environ", [{"CONTENT_LENGTH": "5"}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
-def test_a_question_has_no_body(log: Path, environ: dict[str, str]) -> None:
+def test_request_with_a_body_is_refused(log: Path, environ: dict[str, str]) -> None:
     assert asking(log)("/health", **environ).status == 413
 
 
-def test_an_unknown_place_names_those_that_there_are(log: Path) -> None:
+def test_unknown_path_lists_the_known_ones(log: Path) -> None:
     reply = asking(log)("/nope")
     assert reply.status == 404
     assert "/system-events" in reply.data["error"]

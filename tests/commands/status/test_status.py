@@ -8,7 +8,7 @@ from tests.bot import KEYS, Bot, second_session
 from tradebot.exchange import process
 
 
-def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
+def test_status_of_a_new_bot_is_empty_and_counts_what_it_read(bot: Bot) -> None:
     assert bot.shown("status") == (
         "sandbox, account …TAIL, state STATE\n"
         "  last recorded trading time 2026-11-16 09:00:00 ET; the broker was not asked\n"
@@ -28,7 +28,7 @@ def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
     )
 
 
-def test_working_orders_then_positions_are_those_of_the_exchange(bot: Bot) -> None:
+def test_status_shows_the_orders_and_positions_of_the_exchange(bot: Bot) -> None:
     second_session(bot)
     sent = bot.json("trade-once")["orders"]
     working = bot.json("status")["orders"]
@@ -44,7 +44,7 @@ def test_working_orders_then_positions_are_those_of_the_exchange(bot: Bot) -> No
     assert found["looked_at"]["intents"] == sent
 
 
-def test_the_last_pass_of_each_job_is_told_with_its_slot(bot: Bot) -> None:
+def test_status_shows_the_last_pass_of_each_job_with_its_slot(bot: Bot) -> None:
     bot.says("score")
     bot.says("evaluate-exits")
     found = bot.json("status")
@@ -61,7 +61,7 @@ def test_the_last_pass_of_each_job_is_told_with_its_slot(bot: Bot) -> None:
     assert bot.says("status").code == 0
 
 
-def test_what_comes_next_stands_beside_what_was_done_last(bot: Bot) -> None:
+def test_status_shows_the_next_slot_beside_the_last_pass(bot: Bot) -> None:
     found = bot.json("status")
     due = {slot["job"]: (slot["slot"], slot["at"]) for slot in found["next_slots"]}
     assert list(due) == ["fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile"]
@@ -69,7 +69,7 @@ def test_what_comes_next_stands_beside_what_was_done_last(bot: Bot) -> None:
     assert due["trade-once"] == ("open+37m", "2026-11-17T15:07:00Z")
 
 
-def test_health_quota_and_equity_are_those_that_were_recorded(bot: Bot) -> None:
+def test_status_shows_the_recorded_health_quota_and_equity(bot: Bot) -> None:
     found = bot.json("status")
     # It was run by hand now and then, so slots were missed; all that ran has left its evidence.
     not_ok = {part["subject"]: part["state"] for part in found["health"] if part["state"] != "OK"}
@@ -84,7 +84,7 @@ def test_health_quota_and_equity_are_those_that_were_recorded(bot: Bot) -> None:
     assert all(held["nearest"] in shown for held in found["positions"])
 
 
-def test_a_cancel_that_was_sent_shows_before_the_venue_confirms_it(bot: Bot) -> None:
+def test_status_shows_a_sent_cancel_before_it_is_confirmed(bot: Bot) -> None:
     bot.says("exchange", "tick", "30m")
     bot.says("fetch-flow")
     bot.says("reconcile")
@@ -96,7 +96,7 @@ def test_a_cancel_that_was_sent_shows_before_the_venue_confirms_it(bot: Bot) -> 
         assert {shown for name, shown in status.items() if ".OPEN." not in name} <= {"new"}, "a halt leaves pairs alone"
 
 
-def test_a_stopped_exchange_is_said_to_be_stopped_and_is_not_started(bot: Bot) -> None:
+def test_status_does_not_start_a_stopped_exchange(bot: Bot) -> None:
     process.stop(bot.folder / "exchange")
     assert bot.json("status")["exchange_url"] is None
     assert "embedded exchange not running" in bot.shown("status")

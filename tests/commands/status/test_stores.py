@@ -29,7 +29,7 @@ def test_every_file_of_a_bot_that_has_traded_belongs_to_one_store(bot: Bot) -> N
     assert {store["name"] for store in found["stores"] if store["money"]} == {"ledger", "journal"}
 
 
-def test_a_file_that_no_store_knows_shows_in_the_total_alone(tmp_path: Path) -> None:
+def test_unknown_file_counts_only_in_the_total(tmp_path: Path) -> None:
     folder = old_books.make(tmp_path / "state").path
     before = stores_of(folder)
     (folder / "stranger").write_bytes(b"12345")
@@ -37,7 +37,7 @@ def test_a_file_that_no_store_knows_shows_in_the_total_alone(tmp_path: Path) -> 
     assert stores_of(folder).bytes == before.bytes + 5
 
 
-def test_the_copy_kept_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> None:
+def test_ledger_copy_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> None:
     folder = old_books.make(tmp_path / "state").path
     upgrade(folder / "ledger.db")
     (earlier,) = [store for store in stores_of(folder).stores if store.name == "earlier ledgers"]
@@ -82,7 +82,7 @@ def test_every_file_that_the_bot_writes_belongs_to_a_store(tmp_path: Path) -> No
     assert sum(one.files for one in stores_of(tmp_path).stores) == len(state_folder.OWN_FILES + state_folder.LOCKS)
 
 
-def test_a_file_is_as_old_as_its_last_change(tmp_path: Path) -> None:
+def test_store_age_is_that_of_its_oldest_change(tmp_path: Path) -> None:
     for name, at in (("journal.torn-1", 1_000), ("journal.jsonl", 2_000)):
         (tmp_path / name).write_bytes(b"1")
         os.utime(tmp_path / name, (at, at))
@@ -91,7 +91,7 @@ def test_a_file_is_as_old_as_its_last_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_the_table_fits_any_width(tmp_path: Path, width: int) -> None:
+def test_table_of_stores_fits_any_width(tmp_path: Path, width: int) -> None:
     console = Console(width=width, file=StringIO())
     show(console, replace(stores_of(old_books.make(tmp_path / "state").path), state_dir="STATE"))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]

@@ -79,7 +79,7 @@ def fits(drawn: list[str], columns: int, lines: int) -> bool:
     return len(drawn) <= lines and max(map(len, drawn)) <= columns
 
 
-def test_it_fits_a_large_terminal_and_quits_on_ctrl_c(bot: Bot) -> None:
+def test_watch_fits_a_large_terminal_and_quits_on_ctrl_c(bot: Bot) -> None:
     with watching(bot.folder, 120, 40) as terminal:
         drawn = terminal.screen("Trading state ACTIVE")
         assert fits(drawn, 120, 40)
@@ -87,7 +87,7 @@ def test_it_fits_a_large_terminal_and_quits_on_ctrl_c(bot: Bot) -> None:
         assert terminal.press(b"\x03") == 0
 
 
-def test_it_fits_a_small_one_draws_what_is_new_and_an_error_until_it_is_gone(bot: Bot, copy: Bot) -> None:
+def test_watch_fits_a_small_terminal_and_shows_an_error_until_it_is_gone(bot: Bot, copy: Bot) -> None:
     book = copy.folder / "ledger.db"
     with watching(copy.folder, 80, 24) as terminal:
         assert fits(terminal.screen("Trading state ACTIVE"), 80, 24)
@@ -99,14 +99,14 @@ def test_it_fits_a_small_one_draws_what_is_new_and_an_error_until_it_is_gone(bot
         assert terminal.press(b"q") == 0
 
 
-def test_the_smallest_one_shows_how_it_is_first_and_how_much_is_left_out(bot: Bot) -> None:
+def test_watch_in_the_smallest_terminal_shows_health_first_and_counts_the_rest(bot: Bot) -> None:
     with watching(bot.folder, 40, 8) as terminal:
         drawn = terminal.screen("Health UNKNOWN")
         assert fits(drawn, 40, 8)
         assert "more lines: tradebot status; q" in drawn[-1]
 
 
-def test_without_a_terminal_it_says_what_to_type_instead(bot: Bot) -> None:
+def test_watch_without_a_terminal_names_the_command_to_type(bot: Bot) -> None:
     said = bot.says("status", "--watch")
     assert (said.code, "needs a terminal" in said.err, "tradebot status" in said.err) == (2, True, True)
     assert bot.says("status", "--watch", "--json").code == 2

@@ -59,14 +59,14 @@ def session_after(app: App) -> Session:
     return app.ledger_view.sessions(last.date + timedelta(days=1), last.date + timedelta(days=9))[0]
 
 
-def test_everything_that_passes_renew_fails_while_slots_go_by(app: App) -> None:
+def test_parts_renewed_by_passes_fail_while_slots_go_by(app: App) -> None:
     now = past(app).now
     assert failed(app, now + 4 * MINUTE) == set()
     assert failed(app, now + 6.5 * MINUTE) == {"exits", "prices", "broker", "facts", "clock"}
     assert failed(app, now + 40 * MINUTE) == RENEWED
 
 
-def test_a_bot_that_stopped_in_a_session_stays_failed_through_the_night_and_the_next_open(app: App) -> None:
+def test_bot_stopped_in_a_session_stays_failed_until_the_next_open(app: App) -> None:
     following = session_after(app)
     nights = [past(app).sessions[-1].close + timedelta(hours=3), following.open - MINUTE, following.open + MINUTE]
     for now in nights:
@@ -76,26 +76,26 @@ def test_a_bot_that_stopped_in_a_session_stays_failed_through_the_night_and_the_
     assert {later[part] for part in RENEWED - {"books"}} <= unknown_or_failed
 
 
-def test_a_session_that_ended_without_a_backup_fails_after_its_time(app: App) -> None:
+def test_backup_fails_some_time_after_a_session_without_one(app: App) -> None:
     close = past(app).sessions[-1].close
     assert judged(app, close + timedelta(hours=1))["backup"] is State.OK
     assert judged(app, close + timedelta(hours=3))["backup"] is State.FAILED
 
 
-def test_the_calendar_degrades_before_it_ends(app: App) -> None:
+def test_calendar_degrades_before_it_ends(app: App) -> None:
     last = app.ledger_view.sessions(past(app).now.date(), past(app).now.date() + timedelta(days=400))[-1]
     assert judged(app, last.open - timedelta(days=31))["calendar"] is State.OK
     assert judged(app, last.open - timedelta(days=29))["calendar"] is State.DEGRADED
     assert judged(app, last.close + timedelta(days=3))["calendar"] is State.UNKNOWN
 
 
-def test_what_needs_no_pass_is_as_well_as_before(app: App) -> None:
+def test_parts_that_need_no_pass_stay_ok(app: App) -> None:
     later = judged(app, past(app).now + timedelta(hours=3))
     steady = TABLE.keys() - RENEWED - {"schedule", "chores", "stream"}
     assert {part: state for part, state in later.items() if part in steady and state is not State.OK} == {}
 
 
-def test_slots_before_the_books_were_opened_are_nobodys(app: App) -> None:
+def test_slots_before_the_books_were_opened_are_not_due(app: App) -> None:
     opened_at = app.ledger_view.books_opened_at()
     assert opened_at is not None
     assert all(slot.start >= opened_at for due in past(app).due.values() for slot in due)

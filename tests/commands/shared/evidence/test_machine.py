@@ -35,7 +35,7 @@ def backed_up(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_the_disk_is_what_the_system_says_of_it(tmp_path: Path) -> None:
+def test_disk_figures_come_from_the_system(tmp_path: Path) -> None:
     found = disk_of(tmp_path, 200, sandbox=True)
     assert isinstance(found, Disk)
     assert 0 < found.free_bytes <= found.total_bytes
@@ -56,7 +56,7 @@ def test_the_disk_is_what_the_system_says_of_it(tmp_path: Path) -> None:
         (("my-own-folder", "session-of-mine"), None, DAY),
     ],
 )
-def test_a_session_has_its_backup_by_its_name_or_by_any_made_after_its_close(
+def test_session_is_backed_up_by_name_or_by_any_later_backup(
     tmp_path: Path, names: tuple[str, ...], newest: date | None, due: date | None
 ) -> None:
     found = backups_of(bot(backed_up(tmp_path, *names)), [SESSION], AFTER, thorough=False)
@@ -64,7 +64,7 @@ def test_a_session_has_its_backup_by_its_name_or_by_any_made_after_its_close(
     assert (found.kept, found.newest, found.due) == (len(names), newest, due)
 
 
-def test_no_backup_is_due_before_a_session_has_ended_or_for_one_before_the_books(tmp_path: Path) -> None:
+def test_backup_is_not_due_in_a_session_or_before_the_books(tmp_path: Path) -> None:
     folder = backed_up(tmp_path, "20261101T211000Z-by-hand")
     for found in (
         backups_of(bot(folder), [SESSION], NOW, thorough=False),
@@ -74,7 +74,7 @@ def test_no_backup_is_due_before_a_session_has_ended_or_for_one_before_the_books
         assert (found.due, found.due_since) == (None, None)
 
 
-def test_in_the_sandbox_only_a_name_tells_of_which_session_a_backup_is(tmp_path: Path) -> None:
+def test_sandbox_backup_belongs_to_the_session_in_its_name(tmp_path: Path) -> None:
     found = backups_of(
         bot(backed_up(tmp_path, "20301101T211000Z-by-hand"), Mode.SANDBOX), [SESSION], AFTER, thorough=False
     )
@@ -82,7 +82,7 @@ def test_in_the_sandbox_only_a_name_tells_of_which_session_a_backup_is(tmp_path:
     assert found.due == DAY
 
 
-def test_the_stream_is_as_its_last_event_says_and_as_old_as_the_look_of_its_lane(tmp_path: Path) -> None:
+def test_stream_state_is_its_last_event_and_its_age_that_of_the_lane(tmp_path: Path) -> None:
     assert stream_of(tmp_path) is None, "no lane has ever looked"
     write_serving(tmp_path, note(ago(60)))
     events = JsonlEvents(tmp_path / EVENTS)
@@ -98,7 +98,7 @@ def test_the_stream_is_as_its_last_event_says_and_as_old_as_the_look_of_its_lane
     assert stream_of(tmp_path) is None
 
 
-def test_the_last_claim_of_a_pass_says_whether_serve_was_last(tmp_path: Path) -> None:
+def test_last_claim_says_whether_serve_ran_last(tmp_path: Path) -> None:
     first = SlotClaim("score", DAY, "open+2m", "serve ann/7", ago(60), won=False)
     missed = replace(first, slot="open+7m", at=NOW, by=as_missed("cron ann/9", Reason.NOT_RUNNING))
     chore = replace(first, job="audit ended", at=NOW, by="well, 2.0 s")
