@@ -136,14 +136,26 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
     volatility = character.implied_volatility * (0.85 + 0.3 * u[3])
     cents = option_price(contract, price, volatility, session.date)
     size = max(1, int(_premium(u[4], u[5], hit.clustered) / cents))
-    at_bid = (contract.right == "P") == (direction > 0)
+    ask_side, bid_side = _sides(size * cents, (contract.right == "P") == (direction > 0), u)
+    wide, ended_ms = 1 + int(3 * u[9]), hit.at_us // 1000 - 900 - int(4000 * u[7])
     return {
         "ticker": feed_ticker(symbol),
-        **_timing(hit, u),
-        **_contract_fields(contract),
-        **_prices(cents, u),
+        "created_at": rfc3339(hit.at_us),
+        "start_time": ended_ms - int(400 * u[8]),
+        "end_time": ended_ms,
+        "option_chain": contract.occ,
+        "type": "call" if contract.right == "C" else "put",
+        "strike": contract.strike_text,
+        "expiry": contract.expiry,
+        "expiry_count": 1,
+        # A contract is a hundred shares, so that its price in dollars is that of a share in cents.
+        "price": f"{cents / 100:.2f}",
+        "bid": f"{max(0, cents - wide) / 100:.2f}",
+        "ask": f"{(cents + wide) / 100:.2f}",
         **_sizes(size, hit, u),
-        **_premiums(size * cents, at_bid, u),
+        "total_premium": str(size * cents),
+        "total_ask_side_prem": str(ask_side),
+        "total_bid_side_prem": str(bid_side),
         **_flags(hit, u),
         **_about(symbol, character, session),
         "underlying_price": f"{price:.2f}",
@@ -176,35 +188,6 @@ def _premium(u: float, v: float, clustered: bool) -> int:
     return min(int(_SMALLEST_PREMIUM * 2**doubling * (1 + v)), _LARGEST_PREMIUM)
 
 
-def _timing(hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
-    ended_ms = hit.at_us // 1000 - 900 - int(4000 * u[7])
-    return {
-        "created_at": rfc3339(hit.at_us),
-        "start_time": ended_ms - int(400 * u[8]),
-        "end_time": ended_ms,
-    }
-
-
-def _contract_fields(contract: Contract) -> dict[str, Any]:
-    return {
-        "option_chain": contract.occ,
-        "type": "call" if contract.right == "C" else "put",
-        "strike": contract.strike_text,
-        "expiry": contract.expiry,
-        "expiry_count": 1,
-    }
-
-
-def _prices(cents_a_contract: int, u: tuple[float, ...]) -> dict[str, str]:
-    """Quote an option's price per share, given its price per contract of a hundred shares in dollars."""
-    wide = 1 + int(3 * u[9])
-    return {
-        "price": f"{cents_a_contract / 100:.2f}",
-        "bid": f"{max(0, cents_a_contract - wide) / 100:.2f}",
-        "ask": f"{(cents_a_contract + wide) / 100:.2f}",
-    }
-
-
 def _sizes(size: int, hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
     volume = int(size * (1.2 + 3 * u[10]))
     fresh = u[11] < (0.85 if hit.clustered else 0.5)
@@ -224,15 +207,6 @@ def _sides(premium: int, at_bid: bool, u: tuple[float, ...]) -> tuple[int, int]:
     main = premium * (70 + int(25 * u[14])) // 100
     other = (premium - main) // 2
     return (other, main) if at_bid else (main, other)
-
-
-def _premiums(premium: int, at_bid: bool, u: tuple[float, ...]) -> dict[str, str]:
-    ask_side, bid_side = _sides(premium, at_bid, u)
-    return {
-        "total_premium": str(premium),
-        "total_ask_side_prem": str(ask_side),
-        "total_bid_side_prem": str(bid_side),
-    }
 
 
 def _flags(hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:

@@ -46,9 +46,8 @@ class Exposures:
 
     def max_pain(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return for each expiry the price at which its contracts are worth least, the nearest first."""
-        index = self._priced(question.day, now_us)
-        reference = None if index is None else self._reference(symbol, index)
-        if index is None or reference is None:
+        index, reference = self._priced(symbol, question.day, now_us)
+        if reference is None:
             return NOTHING
         day = self._market.calendar.market[index].date
         rows = []
@@ -60,9 +59,8 @@ class Exposures:
 
     def strikes(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return open interest by strike; the strikes add up to the open interest of the daily option volume."""
-        index = self._priced(question.day, now_us)
-        reference = None if index is None else self._reference(symbol, index)
-        if index is None or reference is None:
+        index, reference = self._priced(symbol, question.day, now_us)
+        if reference is None:
             return NOTHING
         day, place = self._market.calendar.market[index].date, self._market.calendar.first + index
         strikes = sorted(
@@ -79,19 +77,12 @@ class Exposures:
         ]
         return Answered([row(now_us, fields) for fields in rows])
 
-    def _priced(self, day: str | None, now_us: int) -> int | None:
-        """Return the newest session, at most of a date, whose open interest is known."""
-        sessions = self._market.calendar.market
-        known = [
-            index
-            for index, session in enumerate(sessions)
-            if self._daily.open_interest_us(session) <= now_us and (day is None or session.date <= day)
-        ]
-        return known[-1] if known else None
-
-    def _reference(self, symbol: str, index: int) -> float | None:
-        close = self._market.close_before(symbol, index)
-        return None if close is None else close / UNITS
+    def _priced(self, symbol: str, day: str | None, now_us: int) -> tuple[int, float | None]:
+        """Return the newest session, at most of a date, whose open interest is known, and the close before it."""
+        sessions = [one for one in self._market.calendar.market if self._daily.open_interest_us(one) <= now_us]
+        index = sum(day is None or session.date <= day for session in sessions) - 1
+        close = self._market.close_before(symbol, index) if index >= 0 else None
+        return index, None if close is None else close / UNITS
 
     def _minutes(self, symbol: str, index: int, open_interest: dict[str, float], now_us: int) -> Iterator[Row]:
         calendar = self._market.calendar

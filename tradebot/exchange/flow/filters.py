@@ -5,19 +5,22 @@ A row whose fields can't be read passes every filter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 from tradebot.exchange.flow.rows import lenient, number
 from tradebot.exchange.params import Params
 
 Fields = dict[str, Any]
+Value = Callable[[Fields], float]
+Test = Callable[[Fields], bool]
 _LARGEST = 10**9
 PRINT_NUMBERS = ("premium", "size", "volume")
 
 
-def _number(name: str) -> Callable[[Fields], float]:
+def _number(name: str) -> Value:
     return lambda alert: number(alert, name)
 
 
@@ -35,14 +38,14 @@ def _out_of_the_money(alert: Fields) -> bool:
     return strike > price if alert["type"] == "call" else strike < price
 
 
-_RANGES: dict[str, Callable[[Fields], float]] = {
+_RANGES: dict[str, Value] = {
     "premium": _number("total_premium"),
     "size": _number("total_size"),
     "volume": _number("volume"),
     "open_interest": _number("open_interest"),
     "dte": _days_to_expiry,
 }
-_EXCLUDES_WHEN_FALSE: dict[str, Callable[[Fields], bool]] = {
+_EXCLUDES_WHEN_FALSE: dict[str, Test] = {
     "is_call": lambda alert: alert["type"] == "call",
     "is_put": lambda alert: alert["type"] == "put",
     "is_sweep": lambda alert: bool(alert["has_sweep"]),
@@ -50,7 +53,7 @@ _EXCLUDES_WHEN_FALSE: dict[str, Callable[[Fields], bool]] = {
     "is_ask_side": _at_ask,
     "is_bid_side": lambda alert: not _at_ask(alert),
 }
-_MUST_EQUAL: dict[str, Callable[[Fields], bool]] = {
+_MUST_EQUAL: dict[str, Test] = {
     "is_otm": _out_of_the_money,
     "is_multi_leg": lambda alert: bool(alert["has_multileg"]),
     "vol_greater_oi": lambda alert: number(alert, "volume") > number(alert, "open_interest"),
@@ -58,9 +61,9 @@ _MUST_EQUAL: dict[str, Callable[[Fields], bool]] = {
 }
 
 
-def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) -> Callable[[Fields], bool]:
+def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) -> Test:
     """Return the function that selects the requested alerts; raise a Refusal for an invalid value."""
-    tests = [*_range_tests(params, _RANGES), *_flag_tests(params)]
+    tests = [*range_tests(_RANGES, partial(_bound, params)), *_flag_tests(params)]
     if rules:
         tests.append(lambda alert: alert["alert_rule"] in rules)
     if issue_types:
@@ -68,42 +71,31 @@ def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) ->
     return _every(tests)
 
 
-def matcher_of_prints(params: Params) -> Callable[[Fields], bool]:
+def matcher_of_prints(params: Params) -> Test:
     """Return the function that selects the requested dark-pool prints; raise a Refusal for an invalid value."""
-    return _every(_range_tests(params, {name: _number(name) for name in PRINT_NUMBERS}))
+    return _every(range_tests({name: _number(name) for name in PRINT_NUMBERS}, partial(_bound, params)))
 
 
-def _every(tests: Sequence[Callable[[Fields], bool]]) -> Callable[[Fields], bool]:
-    if not tests:
-        return _anything
+def _every(tests: Sequence[Test]) -> Test:
     lenient_tests = [lenient(test) for test in tests]
     return lambda fields: all(test(fields) for test in lenient_tests)
 
 
-def _anything(fields: Fields) -> bool:
-    return True
+def _bound(params: Params, name: str) -> int | None:
+    return params.count(name, 0, _LARGEST, 0) if params.text(name) else None
 
 
-def _range_tests(params: Params, ranges: dict[str, Callable[[Fields], float]]) -> list[Callable[[Fields], bool]]:
-    """Return the tests for the min_NAME and max_NAME parameters that were given."""
-    tests: list[Callable[[Fields], bool]] = []
-    for name, value in ranges.items():
-        if params.text(f"min_{name}"):
-            tests.append(_at_least(value, params.count(f"min_{name}", 0, _LARGEST, 0)))
-        if params.text(f"max_{name}"):
-            tests.append(_at_most(value, params.count(f"max_{name}", 0, _LARGEST, 0)))
-    return tests
+def range_tests(ranges: Mapping[str, Value], bound: Callable[[str], float | None]) -> list[Test]:
+    """Return the tests for the min_NAME and max_NAME bounds that were given."""
+    bounds = ((value, bound(f"min_{name}"), bound(f"max_{name}")) for name, value in ranges.items())
+    return [_within(value, low, high) for value, low, high in bounds if (low, high) != (None, None)]
 
 
-def _at_least(value: Callable[[Fields], float], bound: int) -> Callable[[Fields], bool]:
-    return lambda alert: value(alert) >= bound
+def _within(value: Value, low: float | None, high: float | None) -> Test:
+    return lambda fields: (low is None or value(fields) >= low) and (high is None or value(fields) <= high)
 
 
-def _at_most(value: Callable[[Fields], float], bound: int) -> Callable[[Fields], bool]:
-    return lambda alert: value(alert) <= bound
-
-
-def _flag_tests(params: Params) -> list[Callable[[Fields], bool]]:
+def _flag_tests(params: Params) -> list[Test]:
     tests = [_not(test) for name, test in _EXCLUDES_WHEN_FALSE.items() if not params.flag(name, True)]
     for name, test in _MUST_EQUAL.items():
         if params.text(name):
@@ -111,5 +103,5 @@ def _flag_tests(params: Params) -> list[Callable[[Fields], bool]]:
     return tests
 
 
-def _not(test: Callable[[Fields], bool]) -> Callable[[Fields], bool]:
+def _not(test: Test) -> Test:
     return lambda alert: not test(alert)

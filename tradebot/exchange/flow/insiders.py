@@ -27,7 +27,7 @@ class Insiders:
         self._market = market
         self._closes = closes
         self._seed = seed
-        self._rows = lru_cache(maxsize=RECENT)(self._all)
+        self._rows = lru_cache(maxsize=RECENT)(lambda symbol: tuple(self._reported(symbol)))
         self._priced = lru_cache(maxsize=8 * (64 + len(market.symbols)))(self._with_price)
 
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
@@ -35,11 +35,8 @@ class Insiders:
         rows = known(self._rows(symbol), now_us) if profile(symbol).sector else ()
         return Answered([self._priced(symbol, place) for place in range(len(rows) - 1, -1, -1)], {"has_more": False})
 
-    def _all(self, symbol: str) -> tuple[Row, ...]:
-        """Return every day's trades in the order in which they are reported, still without prices."""
-        return tuple(self._reported(symbol))
-
     def _reported(self, symbol: str) -> Iterator[Row]:
+        """Yield every day's trades in the order in which they are reported, still without prices."""
         calendar = self._market.calendar
         rng = stream(self._seed, "insiders", symbol)
         for place, session in enumerate(calendar.all[: calendar.first + len(calendar.market)]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from tradebot.exchange.jsontext import encode
@@ -29,11 +30,7 @@ def row(at_us: int, fields: dict[str, Any]) -> Row:
 
 def known(rows: Sequence[Row], now_us: int) -> Sequence[Row]:
     """Return the rows known at a given time; the rows must be sorted by time."""
-    return rows[: bisect_right(rows, now_us, key=_at)]
-
-
-def _at(one: Row) -> int:
-    return one.at_us
+    return rows[: bisect_right(rows, now_us, key=attrgetter("at_us"))]
 
 
 def number(fields: dict[str, Any], name: str) -> float:

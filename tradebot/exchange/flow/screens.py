@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from math import sqrt
 from typing import Any
 
 from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.daily import Daily
+from tradebot.exchange.flow.filters import Value, range_tests
 from tradebot.exchange.flow.reports import next_report
 from tradebot.exchange.flow.rows import Row, feed_ticker, number, row
 from tradebot.exchange.flow.series import NOTHING, Answered, Question
@@ -23,7 +23,7 @@ _LARGE = 20_000_000_000
 """The market capitalization in USD from which a company counts as one of the S&P 500."""
 _STRADDLE = 0.8 * 0.85
 Fields = dict[str, Any]
-_RANGES: dict[str, Callable[[Fields], float]] = {
+_RANGES: dict[str, Value] = {
     "change": lambda fields: number(fields, "close") / number(fields, "prev_close") - 1,
     "underlying_price": lambda fields: number(fields, "close"),
     "marketcap": lambda fields: number(fields, "marketcap"),
@@ -50,7 +50,7 @@ class Screens:
         index = self._market.calendar.shown(question.day, now_us)
         if index is None:
             return NOTHING
-        tests = _tests(question)
+        tests = range_tests(_RANGES, lambda name: question.params.read(name, float))
         rows = [self._row(one, index, now_us) for one in self._chosen(question)]
         shown = [one for one in rows if one is not None and all(test(one.fields) for test in tests)]
         order = question.params.text("order", "call_premium")
@@ -168,18 +168,6 @@ def _is_large(symbol: str) -> bool:
 def _announced(when: str) -> str:
     """Return when a report comes in the words of the screener."""
     return "afterhours" if when == "postmarket" else when
-
-
-def _tests(question: Question) -> list[Callable[[Fields], bool]]:
-    """Return the tests for the min_NAME and max_NAME parameters that were given; raise a Refusal for a bad number."""
-    return [
-        _within(value, question.params.read(f"min_{name}", float), question.params.read(f"max_{name}", float))
-        for name, value in _RANGES.items()
-    ]
-
-
-def _within(value: Callable[[Fields], float], low: float | None, high: float | None) -> Callable[[Fields], bool]:
-    return lambda fields: (low is None or value(fields) >= low) and (high is None or value(fields) <= high)
 
 
 def _sort_key(value: object) -> tuple[bool, float, str]:

@@ -11,8 +11,7 @@ from functools import lru_cache
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.daily import published_us
 from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
-from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Question
-from tradebot.exchange.flow.timeframes import oldest_day
+from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Question, oldest_day
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.profiles import profile
 

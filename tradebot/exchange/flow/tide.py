@@ -53,7 +53,7 @@ class Tide:
         self._flow = flow
         self._seed = seed
         self._minutes = lru_cache(maxsize=4)(self._minute_rows)
-        self._sector_minutes = lru_cache(maxsize=2 * len(SECTORS))(self._rows_of_sector)
+        self._sector_minutes = lru_cache(maxsize=2 * len(SECTORS))(self._minute_rows)
 
     def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
         """Return the market's tide so far, oldest first; each row is stamped with the end of the period it covers."""
@@ -69,14 +69,12 @@ class Tide:
         index = self._market.calendar.shown(question.day, now_us)
         return NOTHING if index is None else Answered(known(self._sector_minutes(index, question.about), now_us))
 
-    def _minute_rows(self, index: int) -> tuple[Row, ...]:
-        session = self._market.calendar.market[index]
-        return _cumulative(session, self._flow.session_alerts(index), self._noise(session))
-
-    def _rows_of_sector(self, index: int, sector: str) -> tuple[Row, ...]:
-        """Return a sector's part: the alerts of its companies, and its share of the market's noise."""
-        session = self._market.calendar.market[index]
-        alerts = [one for one in self._flow.session_alerts(index) if one.fields["sector"] == sector]
+    def _minute_rows(self, index: int, sector: str = "") -> tuple[Row, ...]:
+        """Return the market's tide, or a sector's part: its companies' alerts, and its share of the market's noise."""
+        session, alerts = self._market.calendar.market[index], self._flow.session_alerts(index)
+        if not sector:
+            return _cumulative(session, alerts, self._noise(session))
+        alerts = tuple(one for one in alerts if one.fields["sector"] == sector)
         low, high = self._share(session, sector)
         noise = [one.times(high).minus(one.times(low)) for one in self._noise(session)]
         return _cumulative(session, alerts, noise)

@@ -17,8 +17,7 @@ from tradebot.exchange.flow.closes import Closes
 from tradebot.exchange.flow.daily import Daily, published_us
 from tradebot.exchange.flow.options import expiries
 from tradebot.exchange.flow.rows import feed_ticker, row
-from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Question
-from tradebot.exchange.flow.timeframes import oldest_day
+from tradebot.exchange.flow.series import NOTHING, RECENT, Answered, Question, oldest_day
 from tradebot.exchange.market.bars import UNITS, Market
 
 _DAYS = (1, 5, 7, 14, 30, 60, 90, 180, 365)
