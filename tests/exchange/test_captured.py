@@ -8,11 +8,11 @@ import pytest
 
 from tests.exchange.worlds import SHARED, World
 from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.feeds import flow_source
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.process import create
 from tradebot.exchange.remarks import captured_session, remarks
+from tradebot.exchange.server import flow_source
 
 LIVE = SHARED / "uw" / "live"
 PRINT = {"ticker": "AAPL", "executed_at": "2025-12-26T15:00:00Z", "size": 5, "volume": 9, "premium": "1.5"}

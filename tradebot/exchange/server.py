@@ -37,7 +37,8 @@ from tradebot.exchange.faults.door import FaultDoor
 from tradebot.exchange.faults.face import FaultFace, arm_at_start
 from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.faults.wire import Protocol
-from tradebot.exchange.feeds import flow_source
+from tradebot.exchange.flow.captured import CapturedFlow
+from tradebot.exchange.flow.derived import DerivedFlow
 from tradebot.exchange.flow_limits import FlowLimits
 from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.latency import latency_name
@@ -49,7 +50,7 @@ from tradebot.exchange.process import HeldError
 from tradebot.exchange.rate_limit import RateLimit
 from tradebot.exchange.recording import Recording
 from tradebot.exchange.snapshot.keeper import Keeper
-from tradebot.exchange.state import LOCK_FILE, PORT_FILE
+from tradebot.exchange.state import CAPTURES_FOLDER, LOCK_FILE, PORT_FILE
 from tradebot.exchange.streams.protocol import LONGEST_MESSAGE, StreamProtocol
 from tradebot.exchange.streams.server_sent import ServerSent
 from tradebot.exchange.streams.streams import Streams
@@ -207,6 +208,14 @@ def serve(
             if detach and os.fork():
                 os._exit(0)
             asyncio.run(_run(state_dir, exchange, feed, listener, idle_exit_s, ready, terms))
+
+
+def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource:
+    """Return the feed of an exchange; raise MarketError if its captures are damaged."""
+    spec = exchange.stored.spec
+    if spec.uw_folder is not None:
+        return CapturedFlow(state_dir / CAPTURES_FOLDER)
+    return DerivedFlow(exchange.market, spec.seed, spec.edge)
 
 
 def _meet_the_wall(exchange: Exchange, wall_us: int) -> None:

@@ -110,7 +110,8 @@ def admit(request: OrderRequest, desk: Desk) -> Admission:
     reserve = reserve_price(case)
     if case.opens:
         _check_opening(case)
-        _check_buying_power(_cost(case, reserve), desk)
+        cost = case.unfilled * usd(reserve) if request.notional is None else request.notional
+        _check_buying_power(cost, desk)
     else:
         _check_available(case, reserve)
     return Admission(case.intent, reserve)
@@ -296,7 +297,9 @@ def reserve_price(case: Case) -> int:
     shorts = case.intent == "sell_to_open"
     if price is not None and not shorts:
         return price
-    offered = 0 if case.last is None else _far_side(case.last, case.desk)
+    desk, offered = case.desk, case.last or 0
+    if case.last is not None and desk.market.calendar.is_open(desk.now_us):
+        offered = desk.ask(case.last)
     return max(price or 0, offered * _SHORT_MARKUP[0] // _SHORT_MARKUP[1]) if shorts else offered
 
 
@@ -328,10 +331,6 @@ def collar(stop: int) -> int:
     return stop * over // under // step * step
 
 
-def _far_side(last: int, desk: Desk) -> int:
-    return desk.ask(last) if desk.market.calendar.is_open(desk.now_us) else last
-
-
 def _check_opening(case: Case) -> None:
     request = case.request
     for order in case.desk.working(request.symbol, -request.side):
@@ -341,11 +340,6 @@ def _check_opening(case: Case) -> None:
                 if case.intent == "buy_to_open"
                 else "cannot open a short sell while a long buy order is open"
             )
-
-
-def _cost(case: Case, reserve: int) -> Decimal:
-    notional = case.request.notional
-    return case.unfilled * usd(reserve) if notional is None else notional
 
 
 def _check_buying_power(cost: Decimal, desk: Desk) -> None:

@@ -129,7 +129,8 @@ class Engine(Floor):
 
     def _fill_now(self, order: Order) -> None:
         request = order.request
-        if not self.model.at_once or order.stop is not None or self._waits_for_auction(request):
+        waits = self.model.auctions and request.time_in_force in ("opg", "cls")
+        if not self.model.at_once or order.stop is not None or waits:
             return
         last, cap = self.last_price(order.symbol), self._depth(order.symbol)
         price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)
@@ -137,9 +138,6 @@ class Engine(Floor):
             life.fill(self, order, price, cap)
         if request.time_in_force in _IMMEDIATE:
             life.cancel(self, order)
-
-    def _waits_for_auction(self, request: OrderRequest) -> bool:
-        return self.model.auctions and request.time_in_force in ("opg", "cls")
 
     def _depth(self, symbol: str) -> Decimal:
         bounded = self.model.spec.depth_share is not None

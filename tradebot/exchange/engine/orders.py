@@ -178,38 +178,6 @@ class Order:
         return shares * usd(self.reserve)
 
 
-class OrderThen(NamedTuple):
-    """The fields of an order that clients are shown, as they were at one moment."""
-
-    id: str
-    client_order_id: str
-    request: OrderRequest
-    intent: str
-    status: str
-    submitted_us: int
-    updated_us: int
-    expires_us: int
-    created_us: int
-    qty: Decimal | None
-    stop: int | None
-    hwm: int | None
-    filled_qty: Decimal
-    filled_usd: Decimal
-    filled_us: int | None
-    canceled_us: int | None
-    expired_us: int | None
-    failed_us: int | None
-    replaced_us: int | None
-    replaced_by: str | None
-    replaces: str | None
-    shown_held: bool
-    order_class: str
-
-    @property
-    def symbol(self) -> str:
-        return self.request.symbol
-
-
 Holding = tuple[Decimal, Decimal, Decimal]
 """Signed shares, their average price in USD, and how many of them were held at the last close."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
@@ -172,12 +171,9 @@ def _match(floor: Floor, symbol: str, bar: Bar) -> None:
         order = candidate.order
         room = floor.model.room(order, bar, left)
         # An order that filled earlier in this bar may have canceled this one.
-        if room > 0 and order.is_open and _fits(order, room):
+        whole = order.request.time_in_force == "fok"
+        if room > 0 and order.is_open and (not whole or order.remaining <= room):
             left -= life.fill(floor, order, candidate.price, room)
-
-
-def _fits(order: Order, left: Decimal) -> bool:
-    return order.request.time_in_force != "fok" or order.remaining <= left
 
 
 def _candidates(floor: Floor, symbol: str, bar: Bar) -> list[Candidate]:

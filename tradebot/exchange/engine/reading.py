@@ -7,9 +7,9 @@ Alpaca doesn't know are ignored, as Alpaca ignores them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from tradebot.exchange.engine.orders import OrderRequest, Replacement, StopLoss
 from tradebot.exchange.jsontext import plain, to_decimal
@@ -23,6 +23,7 @@ TIMES_IN_FORCE = ("day", "gtc", "opg", "cls", "ioc", "fok")
 CLASSES = ("simple", "bracket", "oco", "oto", "mleg")
 
 Body = Mapping[str, Any]
+Number = TypeVar("Number", int, Decimal)
 
 _LASTING = ("day", "gtc")
 _PRICE_FIELDS = ("limit_price", "stop_price", "trail_price", "trail_percent")
@@ -84,9 +85,9 @@ def read_replacement(body: Body) -> Replacement:
     given = body.get("time_in_force")
     return Replacement(
         qty=_read_whole_qty(body),
-        limit=_optional_units(body, "limit_price"),
-        stop=_optional_units(body, "stop_price"),
-        trail=None if body.get("trail") is None else _positive("trail", body["trail"]),
+        limit=_optional(body, "limit_price", price_units),
+        stop=_optional(body, "stop_price", price_units),
+        trail=_optional(body, "trail", _positive),
         time_in_force=None if given in (None, "") else _choice(body, "time_in_force", TIMES_IN_FORCE),
         client_order_id=_read_client_id(body),
     )
@@ -186,10 +187,8 @@ def _positive(name: str, value: object) -> Decimal:
 
 
 def _read_whole_qty(body: Body) -> Decimal | None:
-    if body.get("qty") is None:
-        return None
-    qty = _positive("qty", body["qty"])
-    if not _whole(qty):
+    qty = _optional(body, "qty", _positive)
+    if qty is not None and not _whole(qty):
         raise unprocessable("qty must be a whole number of shares")
     return qty
 
@@ -206,8 +205,8 @@ def _read_price(body: Body, order_type: str, field: str) -> int | None:
     return price_units(field, body[field])
 
 
-def _optional_units(body: Body, field: str) -> int | None:
-    return None if body.get(field) is None else price_units(field, body[field])
+def _optional(body: Body, field: str, read: Callable[[str, object], Number]) -> Number | None:
+    return None if body.get(field) is None else read(field, body[field])
 
 
 def price_units(field: str, given: object) -> int:
@@ -229,13 +228,11 @@ def _read_trail_price(body: Body, order_type: str) -> int | None:
         return None
     if (body.get("trail_price") is None) == (body.get("trail_percent") is None):
         raise invalid("trailing stop orders must specify one of trail_price or trail_percent")
-    return _optional_units(body, "trail_price")
+    return _optional(body, "trail_price", price_units)
 
 
 def _read_trail_percent(body: Body, order_type: str) -> Decimal | None:
-    if order_type != "trailing_stop" or body.get("trail_percent") is None:
-        return None
-    return _positive("trail_percent", body["trail_percent"])
+    return _optional(body, "trail_percent", _positive) if order_type == "trailing_stop" else None
 
 
 def _read_legs(body: Body, order_class: str, side: int) -> tuple[int | None, StopLoss | None]:

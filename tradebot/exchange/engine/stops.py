@@ -19,22 +19,18 @@ def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
     """Return the price at which a bar fills a stop order, electing or trailing it as needed."""
     if order.elected:
         return model.traded(order, bar)
-    if not _touched(order, bar):
+    assert order.stop is not None
+    touched = bar.high >= order.stop if order.side > 0 else bar.low <= order.stop
+    if not touched:
         if order.hwm is not None:
             _trail(order, bar)
         return None
-    assert order.stop is not None
     order.elected = True
     if model.collars and order.side > 0 and order.request.type == "stop":
         order.request = order.request._replace(type="stop_limit", limit=collar(order.stop))
     # A bar that opens beyond the stop elects it there; otherwise the market passed through the stop itself.
     at = max(order.stop, bar.open) if order.side > 0 else min(order.stop, bar.open)
     return model.quoted(order, at)
-
-
-def _touched(order: Order, bar: Bar) -> bool:
-    assert order.stop is not None
-    return bar.high >= order.stop if order.side > 0 else bar.low <= order.stop
 
 
 def _trail(order: Order, bar: Bar) -> None:

@@ -16,14 +16,20 @@ from typing import NamedTuple
 
 import msgpack
 
-from tradebot.exchange.engine.orders import ExecutionThen, OrderRequest, OrderThen
+from tradebot.exchange.engine.orders import ExecutionThen, Order, OrderRequest
 from tradebot.exchange.events import Place, Update
 
 _BLOCK = 512
 """How many updates to compress together."""
 _FAST = 1
 _DECIMAL = 0
-_order_then = attrgetter(*OrderThen._fields)
+_SHOWN = (
+    *("request", "id", "client_order_id", "intent", "status", "submitted_us", "updated_us", "expires_us", "created_us"),
+    *("qty", "stop", "hwm", "filled_qty", "filled_usd", "filled_us", "canceled_us", "expired_us", "failed_us"),
+    *("replaced_us", "replaced_by", "replaces", "shown_held"),
+)
+"""The fields of an order that clients are shown."""
+_order_then = attrgetter(*_SHOWN)
 _execution_then = attrgetter(*ExecutionThen._fields)
 
 
@@ -32,7 +38,7 @@ class PastUpdate(NamedTuple):
 
     place: Place
     event: str
-    order: OrderThen
+    order: Order
     execution: ExecutionThen | None
 
 
@@ -77,10 +83,11 @@ def _rows(block: bytes) -> list[bytes]:
 
 def _unpacked(row: bytes) -> PastUpdate:
     place, event, order, execution = msgpack.unpackb(row, ext_hook=lambda code, data: Decimal(data.decode()))
-    then = OrderThen._make(order)
+    then = dict(zip(_SHOWN, order, strict=True)) | {"request": OrderRequest._make(order[0])}
     return PastUpdate(
         Place._make(place),
         event,
-        then._replace(request=OrderRequest._make(then.request)),
+        # It has no place among the orders of today.
+        Order(**then, sequence=0, reserve=0),
         None if execution is None else ExecutionThen._make(execution),
     )

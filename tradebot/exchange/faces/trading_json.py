@@ -11,7 +11,7 @@ from tradebot.exchange.engine.account import Account, Activity, Configuration, P
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.options import contract_of, shares_of
 from tradebot.exchange.engine.options import value as option_value
-from tradebot.exchange.engine.orders import Amendment, Execution, Order, OrderRequest, OrderThen
+from tradebot.exchange.engine.orders import Amendment, Execution, Order, OrderRequest
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
 from tradebot.exchange.market.profiles import profile
@@ -37,7 +37,7 @@ def account_id(account: Account) -> str:
     return uuid_of("account", account.number)
 
 
-def order_json(order: Order | OrderThen, legs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def order_json(order: Order, legs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """Return the Order object, with these Order objects as its legs."""
     request = order.request
     average = order.filled_usd / order.filled_qty if order.filled_qty else None
