@@ -88,7 +88,8 @@ class Exchange:
         self.status_parts: dict[str, Callable[[], object]] = {}
         self._captured: list[tuple[Listener, Any]] = []
         self.past = Past()
-        self._sequence = 0
+        self.sequence = 0
+        """The number of the last line, including those waiting to be written."""
         self._told_ns = 0
         self._reserved_us = 0
         self._last_line_us = 0
@@ -110,7 +111,7 @@ class Exchange:
         """Run a command at the current time and return its answer; its lines wait for the next commit."""
         self.catch_up()
         before_us = self.engine.now_us
-        answer = self._execute(command)
+        answer = self.execute(command)
         if command.path == ACCOUNTS:
             self._write_names()
         if self.engine.now_us != before_us:
@@ -125,18 +126,13 @@ class Exchange:
     @property
     def unrecorded(self) -> bool:
         """Return True if lines are waiting to be written or listeners to be notified."""
-        return self.log.pending or bool(self._captured)
+        return bool(self.log.pending or self._captured)
 
     def commit(self) -> None:
         """Make all lines durable, including fault counts, and notify the listeners; raise LogError if that fails."""
         self.faults.book.note_counts(at_once=True)
         self.record()
         self.log.commit()
-
-    @property
-    def sequence(self) -> int:
-        """Return the number of the last line, including lines waiting to be written."""
-        return self._sequence
 
     def record(self) -> None:
         """Write all lines, then notify the listeners; raise LogError if that fails."""
@@ -173,7 +169,7 @@ class Exchange:
             self._reserve(due_us + max(MINUTE, int(_RESERVED_S * SECOND * self.clock.pace.speed)))
             self.commit()
         if due_us // MINUTE > before_us // MINUTE:
-            self._execute(tick_to(due_us))
+            self.execute(tick_to(due_us))
         else:
             self.engine.advance(due_us)
         self._tell_moved(before_us)
@@ -208,17 +204,15 @@ class Exchange:
         if to_us > self.engine.now_us:
             self.engine.advance(to_us)
 
-    def repeat(self, command: Command) -> None:
-        self._execute(command)
-
     def apply_note(self, event: dict[str, Any]) -> None:
-        self._sequence += 1
+        self.sequence += 1
         self._last_line_us = self.engine.now_us
         self.faults.apply_note(event)
         if event["event"] == _RESERVED:
             self._reserved_us = parse_time(event["until"])
 
-    def _execute(self, command: Command) -> Answer:
+    def execute(self, command: Command) -> Answer:
+        """Run a command at the engine's time, which may be that of a replay."""
         self._line(self.engine.now_us, REQUEST, command._asdict())
         return self.faults.deliver(command)
 
@@ -236,7 +230,7 @@ class Exchange:
         if event.update is not None:
             # Events in the same microsecond of engine time still happen one after the other.
             self._told_ns = max(self._told_ns + 1, event.at_us * _NS)
-        place = Place(self._sequence, event.at_us, self._told_ns)
+        place = Place(self.sequence, event.at_us, self._told_ns)
         if event.update is not None:
             self.engine.accounts[event.update.order.account].updates.add(event.update, place)
         for listener in self.listeners:
@@ -245,9 +239,9 @@ class Exchange:
                 self._captured.append((listener, captured))
 
     def _line(self, at_us: int, name: str, fields: dict[str, Any]) -> None:
-        self._sequence += 1
+        self.sequence += 1
         self._last_line_us = at_us
-        self._take(encode({"seq": self._sequence, "at": rfc3339(at_us), "event": name, **fields}))
+        self._take(encode({"seq": self.sequence, "at": rfc3339(at_us), "event": name, **fields}))
 
     def _reserve(self, until_us: int) -> None:
         self._reserved_us = min(until_us, self.market.calendar.horizon_us)
@@ -277,7 +271,7 @@ class Exchange:
             self.log.add(line)
         if self._reserved_us > self.engine.now_us:
             # Time was running, and clients may have seen it go up to here at most.
-            self._execute(tick_to(self._reserved_us))
+            self.execute(tick_to(self._reserved_us))
         self.commit()
         self._write_names()
 

@@ -58,10 +58,11 @@ class Log:
         self.torn_bytes = _cut_torn_tail(path)
         self._file = open_own(path, os.O_WRONLY | os.O_APPEND)
         weakref.finalize(self, os.close, self._file)
-        self._pending: list[bytes] = []
+        self.pending: list[bytes] = []
+        """Lines waiting to be written, which aren't counted."""
         self.unsynced = False
         self._marks = array("Q")
-        self._count = self._size = 0
+        self.count = self._size = 0
         self._digest = hashlib.sha256()
         self.known_lines = 0
         with path.open("rb") as file:
@@ -70,24 +71,15 @@ class Log:
             for line in file:
                 self._take(line)
 
-    @property
-    def pending(self) -> bool:
-        """Return True if lines are waiting to be written."""
-        return bool(self._pending)
-
-    @property
-    def count(self) -> int:
-        return self._count
-
     def add(self, line: bytes) -> None:
         """Add a line, to be written with the other waiting ones."""
-        self._pending.append(line)
+        self.pending.append(line)
 
     def write(self) -> None:
         """Write the waiting lines to the file; raise LogError if the system refuses."""
-        if not self._pending:
+        if not self.pending:
             return
-        lines, self._pending = self._pending, []
+        lines, self.pending = self.pending, []
         content = b"\n".join((*lines, b""))
         try:
             _write(self._file, content)
@@ -133,7 +125,7 @@ class Log:
 
     def prefix(self) -> Prefix:
         """Return the identity of what is written so far."""
-        return Prefix(self._count, self._size, self._digest.digest(), self._marks.tobytes())
+        return Prefix(self.count, self._size, self._digest.digest(), self._marks.tobytes())
 
     def _skip(self, file: BinaryIO, known: Prefix) -> None:
         """Skip a known beginning if the file has it; otherwise stay at the start."""
@@ -141,7 +133,7 @@ class Log:
         if digest is None or digest.digest() != known.digest:
             file.seek(0)
             return
-        self._digest, self._count, self._size = digest, known.lines, known.size
+        self._digest, self.count, self._size = digest, known.lines, known.size
         self._marks.frombytes(known.marks)
         self.known_lines = known.lines
 
@@ -150,9 +142,9 @@ class Log:
         self._mark(len(line))
 
     def _mark(self, length: int) -> None:
-        if self._count % _STRIDE == 0:
+        if self.count % _STRIDE == 0:
             self._marks.append(self._size)
-        self._count += 1
+        self.count += 1
         self._size += length
 
 

@@ -43,7 +43,7 @@ def _go_on(line: bytes, number: int, world: Exchange, made: deque[bytes]) -> Non
         made.append(line)
         world.apply_note(event)
     elif event.get("event") == REQUEST:
-        world.repeat(_command(event, number))
+        world.execute(_command(event, number))
 
 
 def _check_format(event: dict[str, Any]) -> None:

@@ -288,10 +288,6 @@ class Account:
         if before < 0 or now < 0:
             self._short += min(now, _ZERO) - min(before, _ZERO)
 
-    def buying_power(self, prices: Prices, at_us: int) -> Decimal:
-        """Return what the account may still spend on new orders at the current prices."""
-        return self.balances(prices, at_us).buying_power(self.reserved, self.configuration.multiplier)
-
 
 def _within(shares: Decimal, position: Decimal) -> Decimal:
     """Return the part of a position that is left of an older one: the newest shares are sold first."""

@@ -89,7 +89,7 @@ class Floor:
         return account.balances(self.price, self.now_us)
 
     def buying_power(self, account: Account) -> Decimal:
-        return account.buying_power(self.price, self.now_us)
+        return self.balances(account).buying_power(account.reserved, account.configuration.multiplier)
 
     def tell(self, name: str, order: Order, word: str) -> None:
         """Emit an order event, with the log's name for it and the stream's word."""

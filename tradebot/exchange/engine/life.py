@@ -44,14 +44,10 @@ def book(
         order.status, order.parent = "held", parent
     account.add(order)
     if parent is None and request.order_class != "simple":
-        _bring_legs(floor, account, order)
+        for leg in brackets.leg_requests(request):
+            closes = "buy_to_close" if leg.side > 0 else "sell_to_close"
+            order.legs = (*order.legs, book(floor, account, leg, closes, order.reserve, order))
     return order
-
-
-def _bring_legs(floor: Floor, account: Account, order: Order) -> None:
-    for leg in brackets.leg_requests(order.request):
-        intent = "buy_to_close" if leg.side > 0 else "sell_to_close"
-        order.legs = (*order.legs, book(floor, account, leg, intent, order.reserve, order))
 
 
 def book_replacement(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.data import meta
-from tradebot.exchange.faces.data.corporate import CorporateActions
+from tradebot.exchange.faces.data.corporate import corporate_actions
 from tradebot.exchange.faces.data.left_out import LEFT_OUT
 from tradebot.exchange.faces.data.screener import Screener
 from tradebot.exchange.faces.data.stocks import Stocks
@@ -27,7 +27,7 @@ class DataFace:
         stocks = Stocks(market, now, exchange.stored.spec.data_plan, engine.model.around)
         screener = Screener(market, stocks.history, now)
         self._stocks = list(stocks.routes())
-        self._others = [*CorporateActions(market, now).routes(), *screener.routes(), *meta.routes()]
+        self._others = [("/v1/corporate-actions", corporate_actions(market, now)), *screener.routes(), *meta.routes()]
 
     def routes(self) -> list[Route]:
         """Return the routes, busiest first; paths that are left out come before those that match any name."""

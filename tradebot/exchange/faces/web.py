@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import Refusal
+
+if TYPE_CHECKING:
+    from tradebot.exchange.streams.server_sent import EventStream
 
 LONGEST_BODY = 64 * 1024
 """Maximum bytes of a request body to keep; no request here needs more than a few hundred."""
@@ -56,23 +59,13 @@ class Call(NamedTuple):
         return [value for key, value in _pairs(self.raw_query) if key == name]
 
 
-class Stream(Protocol):
-    """The body of an endless answer."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-
-    def close(self) -> None:
-        """Release the stream when nobody reads it anymore, or ever did."""
-        ...
-
-
 class Reply(NamedTuple):
     """An answer: status, body, extra headers, and optionally a stream instead of the body."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = {}
-    stream: Stream | None = None
+    stream: EventStream | None = None
 
 
 Handler = Callable[[Call], Reply]
@@ -170,7 +163,7 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _go_on(stream: Stream, response: StreamingResponse, scope: Scope, receive: Receive, send: Send) -> None:
+async def _go_on(stream: EventStream, response: StreamingResponse, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a stream until it ends, its client leaves, or the server stops."""
     connection = scope.get("state", {}).get(CONNECTION)
     if connection is not None:

@@ -8,17 +8,8 @@ from typing import NamedTuple
 from tradebot.exchange.chance import number_of, stream
 
 SECTORS = (
-    "Technology",
-    "Communication Services",
-    "Consumer Cyclical",
-    "Consumer Defensive",
-    "Energy",
-    "Financial Services",
-    "Healthcare",
-    "Industrials",
-    "Basic Materials",
-    "Real Estate",
-    "Utilities",
+    *("Technology", "Communication Services", "Consumer Cyclical", "Consumer Defensive", "Energy"),
+    *("Financial Services", "Healthcare", "Industrials", "Basic Materials", "Real Estate", "Utilities"),
 )
 """The sectors in the words of the flow feed; the order decides which one a made-up symbol has."""
 _ILLIQUID_SHARE = 0.3

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.snapshot.codec import Packer, Past
 
-
-class Exchange(Protocol):
-    """The parts of an exchange that a snapshot names itself; it reaches all others by the paths in `KEPT`."""
-
-    engine: Engine
-    past: Past
-
+if TYPE_CHECKING:
+    from tradebot.exchange.exchange import Exchange
 
 KEPT = {
-    "": ("_sequence", "_told_ns", "_reserved_us"),
+    "": ("sequence", "_told_ns", "_reserved_us"),
     "engine": ("now_us", "latency_us", "sequence", "accounts", "_opened", "_arrives_us"),
     "engine.agenda": ("_noted", "_heap"),
     "engine.book": ("_live",),

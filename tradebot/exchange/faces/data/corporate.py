@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from operator import attrgetter
 
 from tradebot.exchange.faces.data.asking import params_of, read_token, refused, token_of
 from tradebot.exchange.faces.data.rows import Row
@@ -27,24 +28,17 @@ _TYPES = (
     *("worthless_removal", "rights_distribution", "partial_call", "reorganization"),
 )
 _DEFAULT_LIMIT, _MOST_ACTIONS = 100, 1000
-_ALWAYS = ("0001-01-01", "9999-12-31")
 
 
-class CorporateActions:
-    """The handler for a market's actions."""
+def corporate_actions(market: Market, now_us: Callable[[], int]) -> Handler:
+    """Return the handler for a market's actions."""
 
-    def __init__(self, market: Market, now_us: Callable[[], int]) -> None:
-        self._market = market
-        self._now_us = now_us
-
-    def routes(self) -> Iterator[tuple[str, Handler]]:
-        yield "/v1/corporate-actions", self._actions
-
-    def _actions(self, call: Call) -> Reply:
-        params, now = params_of(call), self._now_us()
-        limit, newest_first = params.count("limit", _DEFAULT_LIMIT, _MOST_ACTIONS), _newest_first(params)
+    def answer(call: Call) -> Reply:
+        params, now = params_of(call), now_us()
+        limit = params.count("limit", _DEFAULT_LIMIT, _MOST_ACTIONS)
+        newest_first = params.choice("sort", ("asc", "desc")) == "desc"
         matches = _matcher(params, new_york_date(now))
-        actions = sorted((action for action in self._market.actions.known(now) if matches(action)), key=_order)
+        actions = sorted(filter(matches, market.actions.known(now)), key=attrgetter("process_date", "id"))
         rows = _after(actions[::-1] if newest_first else actions, params.read("page_token", read_token))
         page, more = rows[:limit], rows[limit:]
         grouped: dict[str, list[Row]] = {}
@@ -52,13 +46,7 @@ class CorporateActions:
             grouped.setdefault(f"{action.kind}s", []).append(action_json(action))
         return ok({"corporate_actions": grouped, "next_page_token": token_of(page[-1].id, 0) if more else None})
 
-
-def _newest_first(params: Params) -> bool:
-    return params.choice("sort", ("asc", "desc")) == "desc"
-
-
-def _order(action: Action) -> tuple[str, str]:
-    return action.process_date, action.id
+    return answer
 
 
 def _after(actions: list[Action], token: tuple[str, int] | None) -> list[Action]:
